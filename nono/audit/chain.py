@@ -9,18 +9,10 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING
 
 from nono.audit.event import TIME, Again, Event, Recurring
+from nono.digests import sha256
 from nono.named_tuple import NamedTuple
-
-if TYPE_CHECKING:
-    from hashlib import sha256
-else:
-    try:
-        from _sha2 import sha256  # hashlib loads OpenSSL first, which takes 2.5 ms of a start
-    except ImportError:  # a Python built without its own digests
-        from hashlib import sha256
 
 _LEAF_TAG = b"nono.audit.event.alpha\n"
 _CHAIN_TAG = b"nono.audit.chain.alpha\n"

@@ -128,7 +128,7 @@ def trust_env(
     """Return the variables that make clients inside trust the session's CA; they override inherited ones.
 
     bundle: absolute path of the PEM file.
-    truststore: absolute path of the PKCS #12 file for Java, password "changeit"; None without one.
+    truststore: absolute path of the truststore for Java (JKS, password "changeit"); None without one.
     extra: further variable names for the bundle.
     inherited: the environment whose JAVA_TOOL_OPTIONS are kept; the options for Java are appended to them.
     """
@@ -138,7 +138,7 @@ def trust_env(
             inherited.get("JAVA_TOOL_OPTIONS", ""),
             # The JVM splits at blanks and knows both kinds of quotes, as the shell does.
             shlex.quote(f"-Djavax.net.ssl.trustStore={truststore}"),
-            "-Djavax.net.ssl.trustStoreType=PKCS12",
+            "-Djavax.net.ssl.trustStoreType=JKS",
             "-Djavax.net.ssl.trustStorePassword=changeit",
             # Without this, Java asks no Authenticator for the session token, which is sent as Basic.
             "-Djdk.http.auth.tunneling.disabledSchemes=",

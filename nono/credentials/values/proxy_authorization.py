@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
 
 from nono.credentials.values.content import text_problem
 from nono.credentials.values.credential import Header
@@ -11,15 +10,15 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
 class ProxyAuthorization:
     """Basic authentication from a ``user:password``. CredentialUnavailable: the value has another form."""
 
-    secret: Secret
+    __slots__ = ("secret",)
 
-    def __post_init__(self) -> None:
-        problem = text_problem(self.secret.reveal())
-        if problem is None and ":" not in self.secret.reveal():
+    def __init__(self, secret: Secret) -> None:
+        self.secret = secret
+        problem = text_problem(secret.reveal())
+        if problem is None and ":" not in secret.reveal():
             problem = "the value is not of the form user:password"
         if problem is not None:
             raise CredentialUnavailable(problem, hint="store the credential again")

@@ -1,34 +1,39 @@
 """Makes the CA of a run in a separate process, while the supervisor is still importing its modules.
 
-cryptography takes 30 ms to import, a Java truststore 15 ms to make. The process is forked before any secret
-is read, keeps no private descriptor but its pipe, and exits once it has written the CA. The supervisor
-imports cryptography itself only when it first intercepts a host.
+The process is forked before any secret is read, keeps no private descriptor but its pipe, and exits once it
+has written the CA and the roots that clients trust beside it. The supervisor imports cryptography itself only
+when it first intercepts a host.
 """
 
 from __future__ import annotations
 
+import marshal
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import process
+from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
 
 MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots takes a fortieth of that
-_BETWEEN = b"\0"  # occurs in no PEM; the truststore, where it may occur, comes last
 
 
-class PregeneratedCa:
-    """A CA with its private key, and the Java truststore that holds it, if one is wanted."""
+class PregeneratedCa(NamedTuple):
+    """A CA, what is trusted beside it, and the Java truststore of both, if one is wanted."""
 
-    __slots__ = ("certificate_pem", "key_pem", "truststore")
+    certificate_pem: bytes
+    certificate: bytes
+    private_value: bytes
+    roots: tuple[bytes, ...]
+    warnings: tuple[str, ...]
+    truststore: bytes | None
 
-    def __init__(self, certificate_pem: bytes, key_pem: bytes, truststore: bytes | None) -> None:
-        self.certificate_pem = certificate_pem
-        self.key_pem = key_pem
-        self.truststore = truststore
+    def __repr__(self) -> str:
+        return "PregeneratedCa(...)"
 
 
 class CaWorker:
@@ -42,8 +47,7 @@ class CaWorker:
         made = self._answer.read(MADE_BYTES_MAX)
         if made is None:
             return None
-        certificate, key, truststore = made.split(_BETWEEN, 2)
-        return PregeneratedCa(certificate, key, truststore or None)
+        return PregeneratedCa(*marshal.loads(made))  # written by this very program, in its own child
 
 
 def intercepts(resolved: Resolved) -> bool:
@@ -87,12 +91,15 @@ def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
 
 def _made(validity_s: float, environ: Mapping[str, str]) -> bytes:
     # Imported here: only the forked process needs it.
-    from nono.proxy.tls.session_ca import SessionCa
-    from nono.proxy.tls.trust_bundle import trusted_roots, truststore_of, wants_truststore
+    from nono.proxy.tls import ca_certificate
+    from nono.proxy.tls.trust_bundle import trusted_roots, wants_truststore
 
-    authority = SessionCa.create(validity_s=validity_s)
-    truststore = b""
+    made = ca_certificate.make(validity_s, time.time())
+    pem = made.certificate_pem
+    roots, warnings = trusted_roots(environ.get("SSL_CERT_FILE"))
+    truststore = None
     if wants_truststore(environ):
-        roots, _ = trusted_roots(environ.get("SSL_CERT_FILE"))
-        truststore = truststore_of([*roots, authority.certificate_pem])
-    return _BETWEEN.join((authority.certificate_pem, authority.private_key_pem(), truststore))
+        from nono.proxy.tls.truststore import truststore_of
+
+        truststore = truststore_of([*roots, pem])
+    return marshal.dumps((pem, *made, roots, warnings, truststore))

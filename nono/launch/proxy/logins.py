@@ -10,11 +10,11 @@ from nono.policy.hosts.upstream import is_loopback
 from nono.policy.services.draining import reads_bodies
 from nono.proxy.child_env import ServiceVariables
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
-from nono.proxy.verdict.routes import Origin, Route
 
 if TYPE_CHECKING:
     from nono.credentials.logins.tokens import LoginTokens
     from nono.policy.services.oauth_routes import OAuthRoute
+    from nono.proxy.verdict.routes import Route
 
 
 # Where the clients of a login's API host go if they have a key instead.
@@ -99,6 +99,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
 
 def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:
     from nono.credentials.logins.tokens import Consumer, LoginCredential
+    from nono.proxy.verdict.routes import Origin, Route
 
     upstream = route.upstream
     login = LoginCredential(tokens, Consumer(route.consumer, str(upstream)))

@@ -7,7 +7,6 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from posixpath import join
-from ssl import SSLContext
 from typing import TYPE_CHECKING, Protocol
 
 from nono import paths
@@ -17,6 +16,8 @@ from nono.proxy.child_env import trust_env
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from nono.launch.proxy.ca_worker import PregeneratedCa
     from nono.proxy.tls.session_ca import SessionCa
 
@@ -48,11 +49,12 @@ class _LazyCa:
     def server_context(self, host: str, alpn: Alpn, *, x25519: bool) -> SSLContext:
         """Return SessionCa.server_context for host."""
         if self._authority is None:
-            from nono.proxy.tls.session_ca import SessionCa  # here, for the reason above
+            from nono.proxy.tls.ca_certificate import MadeCa  # here, for the reason above
+            from nono.proxy.tls.session_ca import SessionCa
 
             made = self._made
-            self._authority = SessionCa.from_pem(
-                made.certificate_pem, made.key_pem, leaf_validity_s=self._leaf_validity_s
+            self._authority = SessionCa.from_made(
+                MadeCa(made.certificate, made.private_value), leaf_validity_s=self._leaf_validity_s
             )
         return self._authority.server_context(host, alpn, x25519=x25519)
 
@@ -78,7 +80,7 @@ def trusted_authority(
     run_id: Of the record of the run, by which its files are found after a crash; "" without one.
     """
     # Imported here: only runs that intercept something need it.
-    from nono.proxy.tls.trust_bundle import trust_bundle, wants_truststore
+    from nono.proxy.tls.trust_bundle import Roots, trust_bundle, wants_truststore
 
     authority: _Authority = own or _new_authority(settings, pregenerated)
     directory = join(
@@ -92,7 +94,8 @@ def trusted_authority(
                     authority.certificate_pem,
                     inherited=environ.get("SSL_CERT_FILE"),
                     java=wants_truststore(environ),
-                    truststore=pregenerated.truststore if pregenerated is not None else None,
+                    roots=Roots(pregenerated.roots, pregenerated.warnings) if pregenerated else None,
+                    truststore=pregenerated.truststore if pregenerated else None,
                 )
             )
         except OSError as error:

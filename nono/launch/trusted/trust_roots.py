@@ -35,12 +35,12 @@ def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[s
     """Yield each path that decides whom nono trusts, with the variable that names it or could."""
     if resolved.proxy is not None or _asks_webhook(resolved.approval):
         # Imported here: other runs speak no TLS.
-        import ssl
+        from nono import root_places
 
-        default = ssl.get_default_verify_paths()
-        yield default.openssl_cafile_env, environ.get("SSL_CERT_FILE") or default.openssl_cafile
-        for directory in _entries(environ.get("SSL_CERT_DIR") or default.openssl_capath):
-            yield default.openssl_capath_env, directory
+        default = root_places.of_openssl()
+        yield default.file_variable, environ.get("SSL_CERT_FILE") or default.file
+        for directory in _entries(environ.get("SSL_CERT_DIR") or default.directories):
+            yield default.directories_variable, directory
     if any(service.aws is not None for service in resolved.services):
         yield from _of_botocore(environ)
 

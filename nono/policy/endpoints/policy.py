@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from nono.named_tuple import NamedTuple
@@ -15,27 +14,39 @@ Decision = Literal["allow", "approve", "deny"]
 _METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # token, RFC 9110 section 5.6.2
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointRule:
-    """One entry of a list. Raises ValueError for an invalid method, or a path pattern that cannot match."""
+class _RuleFields(NamedTuple):
+    """The fields of EndpointRule."""
 
     method: str  # "*": every method; compared without regard to case
     path: str  # a pattern of nono.policy.endpoints.path_glob
     backend: str | None = None  # the approval backend, for a rule in the approve list
     reason: str | None = None  # shown to whoever approves
     timeout_s: float | None = None  # time allowed for the answer
-    _glob: PathGlob = field(init=False, repr=False, compare=False)
-    _caseless: PathGlob | None = field(init=False, repr=False, compare=False)  # None until it is needed
 
-    def __post_init__(self) -> None:
-        if not _METHOD.fullmatch(self.method):
-            raise ValueError(f"{self.method!a} is not a method")
+
+class EndpointRule(_RuleFields):
+    """One entry of a list. Raises ValueError for an invalid method, or a path pattern that cannot match."""
+
+    _glob: PathGlob
+    _caseless: PathGlob | None  # None until it is needed
+
+    def __new__(
+        cls,
+        method: str,
+        path: str,
+        backend: str | None = None,
+        reason: str | None = None,
+        timeout_s: float | None = None,
+    ) -> EndpointRule:
+        if not _METHOD.fullmatch(method):
+            raise ValueError(f"{method!a} is not a method")
+        made = tuple.__new__(cls, (method, path, backend, reason, timeout_s))
         try:
-            glob = compile_glob(self.path)
+            made._glob = compile_glob(path)
         except ValueError as error:
-            raise ValueError(f"path {self.path!a}: {error}") from None
-        object.__setattr__(self, "_glob", glob)
-        object.__setattr__(self, "_caseless", None)
+            raise ValueError(f"path {path!a}: {error}") from None
+        made._caseless = None
+        return made
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -53,8 +64,7 @@ class EndpointRule:
             return False
         caseless = self._caseless
         if caseless is None:
-            caseless = compile_glob(self.path, ignores_case=True)
-            object.__setattr__(self, "_caseless", caseless)
+            caseless = self._caseless = compile_glob(self.path, ignores_case=True)
         # A set like [!a] excludes more without regard to case.
         globs = (caseless, self._glob) if "[" in self.path else (caseless,)
         return any(glob.matches(segments) for segments in read for glob in globs)

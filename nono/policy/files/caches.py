@@ -7,8 +7,8 @@ access to it: who may write them may write the project as well, and nobody else'
 from __future__ import annotations
 
 from posixpath import basename, join
-from typing import TYPE_CHECKING
 
+from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
@@ -16,14 +16,6 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
 from nono.policy.files.links import LinkGuard, Way
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
-
-if TYPE_CHECKING:
-    from hashlib import sha256
-else:
-    try:
-        from _sha2 import sha256  # as in nono.audit.chain
-    except ImportError:
-        from hashlib import sha256
 
 ROOT = "$XDG_CACHE_HOME/nono/caches"
 _NAME_MAX = 40

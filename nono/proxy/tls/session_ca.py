@@ -21,15 +21,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.proxy.handshake.alpn import HTTP1, Alpn
+from nono.proxy.tls import ca_certificate
+from nono.proxy.tls.ca_certificate import MadeCa
 
-_COMMON_NAME = "nono-session-ca"
 _MAX_CONTEXTS = 256
 # OpenSSL keeps the sessions of TLS 1.2 clients that refuse tickets: 1.1 KiB each, up to 20480 in a context.
 _MAX_SESSIONS = 512
 _MFD_NOEXEC_SEAL = 0x0008  # linux/memfd.h; without it memfd_create(2) fails where vm.memfd_noexec is 2
 _MAX_COMMON_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
-# NTP sometimes sets the clock of a laptop or a WSL2 guest back, also between minting and use.
-_BACKDATED = timedelta(minutes=5)
+_BACKDATED = timedelta(seconds=ca_certificate.BACKDATED_S)
 # A leaf is replaced this long before it expires, or a tenth of its life if that is less, so that a client
 # with a slow handshake does not get an expired one.
 _RENEWAL_MARGIN = timedelta(minutes=5)
@@ -86,18 +86,16 @@ class SessionCa:
         now: Callable[[], datetime] = _now,
     ) -> SessionCa:
         """Create a CA. Leaves live as long as it does unless leaf_validity_s is given."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _COMMON_NAME)])
-        start = now()
-        builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        certificate = (
-            builder.not_valid_before(start - _BACKDATED)
-            .not_valid_after(start + timedelta(seconds=validity_s))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_key_usage(certificates=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .sign(key, hashes.SHA256())
-        )
+        made = ca_certificate.make(validity_s, now().timestamp())
+        return cls.from_made(made, leaf_validity_s=leaf_validity_s, now=now)
+
+    @classmethod
+    def from_made(
+        cls, made: MadeCa, *, leaf_validity_s: float | None = None, now: Callable[[], datetime] = _now
+    ) -> SessionCa:
+        """Take over what ca_certificate.make() has made, perhaps in another process."""
+        key = ec.derive_private_key(int.from_bytes(made.private_value), ec.SECP256R1())
+        certificate = x509.load_der_x509_certificate(made.certificate)
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
 
     @classmethod
@@ -116,10 +114,6 @@ class SessionCa:
             raise CaError("the CA certificate and the CA key do not belong together")
         _check_root(certificate, now())
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
-
-    def private_key_pem(self) -> bytes:
-        """Return the CA's private key in PEM, for from_pem() in another process."""
-        return _private_pem(self._key)
 
     def server_context(self, host: str, alpn: Alpn = HTTP1, *, x25519: bool = False) -> ssl.SSLContext:
         """Return a context that completes handshakes for `host` only, with the chain [leaf, CA].
@@ -198,11 +192,11 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _key_usage(*, certificates: bool) -> x509.KeyUsage:
+def _signs() -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
-        key_cert_sign=certificates,
-        crl_sign=certificates,
+        key_cert_sign=False,
+        crl_sign=False,
         content_commitment=False,
         key_encipherment=False,
         data_encipherment=False,
@@ -220,7 +214,7 @@ def _leaf_extensions(
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_key_usage(certificates=False), True),
+        (_signs(), True),
         (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
         # OpenSSL requires both identifiers with X509_V_FLAG_X509_STRICT, the default since Python 3.13.
         (x509.SubjectKeyIdentifier.from_public_key(leaf_key.public_key()), False),

@@ -5,20 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import re
-import ssl
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from posixpath import join
-from warnings import catch_warnings, simplefilter
 
+from nono import root_places
 from nono.named_tuple import NamedTuple
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
 
 BUNDLE = "intercept-ca.pem"
-TRUSTSTORE = "intercept-ca.p12"
-TRUSTSTORE_PASSWORD = "changeit"  # Java's default; the content is public
+TRUSTSTORE = "intercept-ca.jks"
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # distributions ship a quarter of a megabyte
 _ROOT_FILES = (
@@ -29,18 +27,23 @@ _ROOT_FILES = (
     "/etc/ssl/cert.pem",  # Alpine without ca-certificates
 )
 _ROOT_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")
-_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+", re.ASCII)  # openssl-rehash(1)
+_HASHED_NAME = r"[0-9a-f]{8}\.[0-9]+"  # openssl-rehash(1)
 # RFC 7468 section 5.1 and openssl-x509(1); a key in the same file must not reach the child.
-_CERTIFICATE = re.compile(
-    rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----\s[A-Za-z0-9+/=\s]+-----END \1-----", re.ASCII
-)
+_CERTIFICATE = rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----\s[A-Za-z0-9+/=\s]+-----END \1-----"
 
 
 class TrustBundle(NamedTuple):
     """The absolute paths of the files, and warnings for the person."""
 
     pem: str
-    truststore: str | None  # PKCS #12, for Java
+    truststore: str | None  # for Java
+    warnings: tuple[str, ...]
+
+
+class Roots(NamedTuple):
+    """Root certificates as PEM blocks, and warnings for the person."""
+
+    blocks: tuple[bytes, ...]
     warnings: tuple[str, ...]
 
 
@@ -53,14 +56,12 @@ class RootPlaces(NamedTuple):
 
 def system_places() -> RootPlaces:
     """Return OpenSSL's compiled-in places, then those of distributions. SSL_CERT_FILE is not consulted."""
-    compiled_in = ssl.get_default_verify_paths()
-    return RootPlaces(
-        (compiled_in.openssl_cafile, *_ROOT_FILES), (compiled_in.openssl_capath, *_ROOT_DIRECTORIES)
-    )
+    compiled_in = root_places.of_openssl()
+    return RootPlaces((compiled_in.file, *_ROOT_FILES), (compiled_in.directories, *_ROOT_DIRECTORIES))
 
 
 def wants_truststore(environment: Mapping[str, str]) -> bool:
-    """Return True if `environment` leads to a JVM; no other client needs PKCS #12."""
+    """Return True if `environment` leads to a JVM; no other client needs a truststore."""
     if environment.get("JAVA_HOME"):
         return True
     folders = environment.get("PATH", "").split(os.pathsep)
@@ -79,6 +80,7 @@ def trust_bundle(
     inherited: str | None,
     java: bool = False,
     places: RootPlaces | None = None,
+    roots: Roots | None = None,
     truststore: bytes | None = None,
 ) -> Iterator[TrustBundle]:
     """Write the bundle into `directory` for the block; afterwards remove it, and the directory if empty.
@@ -88,6 +90,7 @@ def trust_bundle(
     inherited: SSL_CERT_FILE of the person's environment.
     java: write a truststore too.
     places: where to look for the system's roots; None for the usual places.
+    roots: those that trusted_roots() found already.
     truststore: the truststore's content, if it exists already.
 
     The file holds, in this order, the certificates of `inherited`, the system's roots and the session's CA.
@@ -96,15 +99,18 @@ def trust_bundle(
     """
     directory_fd = open_private_dir(directory, create=True)
     try:
-        roots, warnings = trusted_roots(inherited, places)
-        if not roots:
+        blocks, warnings = trusted_roots(inherited, places) if roots is None else roots
+        if not blocks:
             raise FileNotFoundError("no file with the system's root certificates was found (ca-certificates)")
-        certificates = [*roots, session_ca_pem.strip()]
+        certificates = [*blocks, session_ca_pem.strip()]
         _write(directory_fd, BUNDLE, b"\n".join([*certificates, b""]))
         if java:
+            # Imported here: seldom is there a JVM, and then it was made with the CA.
+            from nono.proxy.tls.truststore import truststore_of
+
             _write(directory_fd, TRUSTSTORE, truststore or truststore_of(certificates))
         java_file = join(directory, TRUSTSTORE) if java else None
-        yield TrustBundle(join(directory, BUNDLE), java_file, tuple(warnings))
+        yield TrustBundle(join(directory, BUNDLE), java_file, warnings)
     finally:
         for name in (BUNDLE, TRUSTSTORE):
             with suppress(FileNotFoundError):
@@ -114,11 +120,12 @@ def trust_bundle(
             os.rmdir(directory)
 
 
-def trusted_roots(inherited: str | None, places: RootPlaces | None = None) -> tuple[list[bytes], list[str]]:
-    """Return the roots for trust_bundle() without the session's CA, as PEM blocks, and warnings."""
+def trusted_roots(inherited: str | None, places: RootPlaces | None = None) -> Roots:
+    """Return the roots for trust_bundle() without the session's CA."""
     warnings: list[str] = []
     own = _inherited_roots(inherited, warnings) if inherited else []
-    return list(dict.fromkeys([*own, *_system_roots(places or system_places())])), warnings
+    blocks = dict.fromkeys([*own, *_system_roots(places or system_places())])
+    return Roots(tuple(blocks), tuple(warnings))
 
 
 def _inherited_roots(path: str, warnings: list[str]) -> list[bytes]:
@@ -147,7 +154,7 @@ def _system_roots(places: RootPlaces) -> list[bytes]:
 def _hashed_roots(directory: str) -> list[bytes]:
     roots: list[bytes] = []
     for name in sorted(os.listdir(directory)):
-        if _HASHED_NAME.fullmatch(name):
+        if re.fullmatch(_HASHED_NAME, name):
             with suppress(OSError):  # a dangling link
                 roots += _certificates_of(join(directory, name))
     return roots
@@ -165,7 +172,7 @@ def _certificates_of(path: str) -> list[bytes]:
         os.close(fd)
     if len(content) > _MAX_FILE_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-    return [block.group() for block in _CERTIFICATE.finditer(content)]
+    return [block.group() for block in re.finditer(_CERTIFICATE, content)]
 
 
 def _write(directory_fd: int, name: str, content: bytes) -> None:
@@ -176,33 +183,3 @@ def _write(directory_fd: int, name: str, content: bytes) -> None:
     with os.fdopen(os.open(name, flags, 0o400, dir_fd=directory_fd), "wb") as file:
         os.fchmod(file.fileno(), 0o400)  # a umask may have cleared the owner's bit
         file.write(content)
-
-
-def truststore_of(pem_blocks: Sequence[bytes]) -> bytes:
-    """Build a Java truststore, one alias per certificate. Raises ValueError if the last is unreadable."""
-    # Imported late: most runs have no JVM to write this for.
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
-    from cryptography.utils import CryptographyDeprecationWarning
-
-    certificates = [x509.load_pem_x509_certificate(pem_blocks[-1])]
-    with catch_warnings():
-        # Some old roots violate RFC 5280 (a serial number of 0); a warning would help nobody.
-        simplefilter("ignore", CryptographyDeprecationWarning)
-        for block in pem_blocks[:-1]:
-            with suppress(ValueError):  # one root this parser rejects must not cost the others
-                certificates.append(x509.load_pem_x509_certificate(block))
-    entries = [
-        pkcs12.PKCS12Certificate(certificate, b"nono-%d" % number)
-        for number, certificate in enumerate(certificates)
-    ]
-    # One key-derivation round is enough: the password is well known and the content is public.
-    encryption = (
-        PrivateFormat.PKCS12.encryption_builder()
-        .kdf_rounds(1)
-        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
-        .hmac_hash(hashes.SHA256())
-        .build(TRUSTSTORE_PASSWORD.encode("ascii"))
-    )
-    return pkcs12.serialize_java_truststore(entries, encryption)

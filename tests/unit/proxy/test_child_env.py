@@ -98,20 +98,20 @@ def test_every_way_of_finding_roots_leads_to_the_bundle(variable: str) -> None:
 def test_the_truststore_is_added_to_the_options_of_java() -> None:
     inherited = {"JAVA_TOOL_OPTIONS": "-Xmx1g"}
     assert "JAVA_TOOL_OPTIONS" not in trust_env("/run/ca.pem", None, [], inherited)
-    variables = trust_env("/run/ca.pem", "/run/ca.p12", [], inherited)
+    variables = trust_env("/run/ca.pem", "/run/ca.jks", [], inherited)
     assert variables["JAVA_TOOL_OPTIONS"].split(" ") == [
         "-Xmx1g",
-        "-Djavax.net.ssl.trustStore=/run/ca.p12",
-        "-Djavax.net.ssl.trustStoreType=PKCS12",
+        "-Djavax.net.ssl.trustStore=/run/ca.jks",
+        "-Djavax.net.ssl.trustStoreType=JKS",
         "-Djavax.net.ssl.trustStorePassword=changeit",
         "-Djdk.http.auth.tunneling.disabledSchemes=",
     ]
-    assert trust_env("/run/ca.pem", "/run/ca.p12", [], {})["JAVA_TOOL_OPTIONS"].startswith("-Djavax")
+    assert trust_env("/run/ca.pem", "/run/ca.jks", [], {})["JAVA_TOOL_OPTIONS"].startswith("-Djavax")
 
 
 def test_a_truststore_whose_path_has_a_blank_is_one_option() -> None:
-    options = trust_env("/b", "/a dir/t.p12", [], {})["JAVA_TOOL_OPTIONS"]
-    assert options.startswith("'-Djavax.net.ssl.trustStore=/a dir/t.p12' -D")
+    options = trust_env("/b", "/a dir/t.jks", [], {})["JAVA_TOOL_OPTIONS"]
+    assert options.startswith("'-Djavax.net.ssl.trustStore=/a dir/t.jks' -D")
 
 
 def test_no_proxy_entries_have_the_spelling_each_reader_expects() -> None:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nono.kernel import process
 from nono.launch.proxy.ca_worker import CaWorker, ca_worker
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
+from nono.proxy.tls.ca_certificate import MadeCa
 from nono.proxy.tls.session_ca import SessionCa
 
 
@@ -46,23 +46,19 @@ def test_what_it_makes_is_an_authority_that_certifies_hosts(tmp_path: Path) -> N
     with begun(environ) as ahead:
         made = ahead.take()
     assert made is not None
-    authority = SessionCa.from_pem(made.certificate_pem, made.key_pem)
+    authority = SessionCa.from_made(MadeCa(made.certificate, made.private_value))
     assert authority.certificate_pem == made.certificate_pem
     authority.server_context("api.openai.com")
     assert made.truststore is None
 
 
-# Some of the system's old roots have a serial number of 0.
-@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 def test_its_truststore_holds_the_authority_where_java_is(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "JAVA_HOME": "/opt/jdk"}
     with begun(environ) as ahead:
         made = ahead.take()
     assert made is not None
     assert made.truststore is not None
-    store = pkcs12.load_pkcs12(made.truststore, b"changeit")
-    held = [entry.certificate for entry in store.additional_certs]
-    assert SessionCa.from_pem(made.certificate_pem, made.key_pem)._certificate in held
+    assert made.certificate in made.truststore
 
 
 def test_a_run_that_intercepts_nothing_makes_none(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 
+from nono import root_places
 from nono.errors import ConfigError
 from nono.launch.trusted.trust_roots import refuse_writable_trust
 from nono.policy.capability import Access, Grant
@@ -75,9 +75,8 @@ def test_the_usual_place_of_aws_is_asked_about_without_a_variable(tmp_path: Path
 def test_the_usual_roots_are_asked_about_without_a_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = ssl.get_default_verify_paths()
-    compiled_in = usual._replace(openssl_cafile=str(tmp_path / "cert.pem"))
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: compiled_in)
+    compiled_in = root_places.of_openssl()._replace(file=str(tmp_path / "cert.pem"))
+    monkeypatch.setattr(root_places, "of_openssl", lambda: compiled_in)
     with pytest.raises(ConfigError, match="without SSL_CERT_FILE, nono reads"):
         refuse("proxy", tmp_path, {})
     refuse("proxy", tmp_path, {"SSL_CERT_FILE": "/nowhere"})

@@ -1,0 +1,25 @@
+"""Says where OpenSSL looks for the root certificates it trusts."""
+
+from __future__ import annotations
+
+from nono.named_tuple import NamedTuple
+
+
+class OpensslPlaces(NamedTuple):
+    """A file and a search path of directories, each with the variable that replaces it."""
+
+    file_variable: str
+    file: str
+    directories_variable: str
+    directories: str
+
+
+def of_openssl() -> OpensslPlaces:
+    """Return the places compiled into the OpenSSL of this Python."""
+    try:
+        import _ssl  # ssl makes enums of all its constants: 5 ms of a start
+    except ImportError:
+        import ssl
+
+        return OpensslPlaces(*ssl.get_default_verify_paths()[2:6])
+    return OpensslPlaces(*_ssl.get_default_verify_paths())
