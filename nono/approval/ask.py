@@ -98,15 +98,24 @@ def is_yes(answer: str | None) -> bool:
     return answer is not None and answer.lower() in _YES
 
 
-def conclusion(answer: Answer) -> bytes:
-    """Return the line below a question that says what came of it, and the terminal's own colours."""
+def conclusion(answer: Answer, here: Answer) -> str:
+    """Return the line below a question that says what came of it.
+
+    here: What was answered at this terminal.
+    """
     line = wording.outcome(answer.is_granted)
+    if answer is not here:
+        return f"\n{line} Answered by {answer.backend}."
     if answer.outcome == "error":
-        why = "answered elsewhere, not in time, or who asked is gone"
-        line = f"\n{wording.PREFIX} The question is closed: {why}."
-    elif not answer.is_remembered and not answer.is_granted:
-        line = f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
-    return line.encode() + PLAIN + b"\n"
+        return f"\n{line} Nobody has answered in time, or who asked is gone."
+    if not answer.is_remembered and not answer.is_granted:
+        return f"{line} {answer.reason[0].upper()}{answer.reason[1:]}."
+    return line
+
+
+def last_line(text: str) -> bytes:
+    """Return what ends a question on a terminal: a line, and the terminal's own colours."""
+    return text.encode() + PLAIN + b"\n"
 
 
 class Prompt(Protocol):

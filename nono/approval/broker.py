@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 from anyio.abc import TaskGroup
@@ -106,7 +107,9 @@ class ApprovalBroker:
 
     async def _answer(self, request: Request) -> Answer:
         name, timeout_s = self._whom(request)
-        question = Question(os.urandom(8).hex(), request, self._session_id, name)
+        question_id = os.urandom(8).hex()
+        elsewhere = partial(self.questions.closed, question_id)
+        question = Question(question_id, request, self._session_id, name, elsewhere)
         started = time.monotonic()
         try:
             self._record(audit_events.asked(question))

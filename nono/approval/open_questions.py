@@ -77,13 +77,17 @@ class OpenQuestions:
         if len(self._closed) > CLOSED_MAX:
             self._closed.popitem(last=False)
 
+    def closed(self, question_id: str) -> Answer | None:
+        """Return how a question ended; None if it is open."""
+        return self._closed.get(question_id)
+
     def answer(self, question_id: str, *, is_yes: bool, by: str) -> Answer | Closed | None:
         """Answer a question. None: there was none with that id, or so long ago that nobody remembers.
 
         by: Who answers, for the record.
         """
-        if question_id in self._closed:
-            return Closed(self._closed[question_id])
+        if (first := self.closed(question_id)) is not None:
+            return Closed(first)
         waiting = self._open.get(question_id)
         if waiting is None:
             return None

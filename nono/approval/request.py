@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from nono.named_tuple import NamedTuple
@@ -97,6 +98,7 @@ class Question(NamedTuple):
     request: Request
     session_id: str  # "" if nothing is recorded
     backend: str
+    elsewhere: Callable[[], Answer | None] = lambda: None  # what somebody else has answered meanwhile
 
 
 class Answer(NamedTuple):

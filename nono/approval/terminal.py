@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 import anyio
 
 from nono.approval import wording
-from nono.approval.ask import Dialog, Wait, conclusion
+from nono.approval.ask import Dialog, Wait, conclusion, last_line
 from nono.approval.request import Answer, FileOpen, Question
 from nono.approval.tty import SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
 from nono.policy.services.approval import TERMINAL
@@ -49,12 +49,12 @@ class Terminal:
                 with controlling_terminal() as terminal:
                     if terminal is None:
                         return _nobody(NO_TERMINAL)
-                    return await self._ask_on(terminal, shown, isinstance(question.request, FileOpen))
+                    return await self._ask_on(terminal, shown, question)
             except (OSError, termios.error) as error:
                 return Answer("error", f"the terminal could not be used: {error.args[-1]}", NAME)
 
-    async def _ask_on(self, terminal: int, shown: list[str], call_waits: bool) -> Answer:
-        async with self._hold(call_waits) as undisturbed:
+    async def _ask_on(self, terminal: int, shown: list[str], question: Question) -> Answer:
+        async with self._hold(isinstance(question.request, FileOpen)) as undisturbed:
             if undisturbed is None:
                 return _nobody(NOT_STILL)
             with foreground(terminal) as is_ours:
@@ -73,7 +73,7 @@ class Terminal:
                     finally:
                         # Does not wait: it also runs after a timeout, when cancelled.
                         with suppress(OSError):
-                            os.write(terminal, conclusion(answer))
+                            os.write(terminal, last_line(conclusion(question.elsewhere() or answer, answer)))
                 return answer
 
 

@@ -7,16 +7,18 @@ from collections.abc import Awaitable, Callable, Mapping
 import anyio
 
 from nono.approval import wording
+from nono.approval.ask import conclusion
 from nono.approval.request import Answer, Question
 from nono.approval.terminal import IN_BACKGROUND, NAME, NO_TERMINAL, SAID_NO, TOO_LONG, WITHDRAWN
 
-# Sends a question to the viewer. Returns its word for what the person has said; None: nobody can be asked.
-AskViewer = Callable[[Mapping[str, object]], Awaitable[object]]
+# Sends a question to the viewer, and if it is withdrawn, the line that says why. Returns the viewer's word
+# for what the person has said; None: nobody can be asked.
+AskViewer = Callable[[Mapping[str, object], Callable[[], str]], Awaitable[object]]
 
 ANSWERS = {
     "yes": Answer("granted", "", NAME),
     "no": Answer("denied", SAID_NO, NAME, is_remembered=True),
-    "background": Answer("denied", IN_BACKGROUND, NAME, is_unasked=True),
+    "background": Answer("denied", IN_BACKGROUND, NAME),
     "gone": Answer("error", "the terminal that was asked is gone", NAME),
     None: Answer("denied", NO_TERMINAL, NAME, is_unasked=True),
 }
@@ -37,7 +39,12 @@ class ViewerTerminal:
         if shown is None:
             return Answer("denied", TOO_LONG, NAME)
         async with self._turn:
-            word = await self._ask({"kind": "approve", "lines": shown})
+            word = await self._ask({"kind": "approve", "lines": shown}, lambda: _why_closed(question))
         if word is not None and not isinstance(word, str):
             return ANSWERS["gone"]
         return ANSWERS.get(word, Answer("error", WITHDRAWN, NAME))
+
+
+def _why_closed(question: Question) -> str:
+    here = Answer("error", WITHDRAWN, NAME)
+    return conclusion(question.elsewhere() or here, here)

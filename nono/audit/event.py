@@ -88,6 +88,28 @@ def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Even
     return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}
 
 
+PolicyChange = Literal["added", "taken_back", "expired"]
+
+
+def policy_changed(
+    change: PolicyChange, decision: str, kind: str, target: str, by: str, expires_unix_ms: int | None
+) -> Event:
+    """Report a rule that a person has laid over the policy of a run, or the end of one.
+
+    by: Who did it. expires_unix_ms: When a rule that is added ends by itself; None: with the session.
+    """
+    return {
+        "type": "policy_changed",
+        "at": rfc3339(),
+        "change": change,
+        "decision": decision,
+        "kind": kind,
+        "target": spelled(target),
+        "by": by,
+        "expires_unix_ms": expires_unix_ms,
+    }
+
+
 def limit_reached(limit: Literal["memory", "processes"], times: int) -> Event:
     """Report that the kernel killed processes for memory, or refused to start some, this many `times`."""
     return {"type": "limit_reached", "limit": limit, "times": times}

@@ -125,6 +125,24 @@ def _logs() -> Loaded:
     return Loaded(logs.run, logs.parser)
 
 
+def _approvals() -> Loaded:
+    from nono.cli.commands.sessions import approvals
+
+    return Loaded(approvals.run, approvals.parser)
+
+
+def _allow() -> Loaded:
+    from nono.cli.commands.sessions import rules
+
+    return Loaded(rules.run_allow, rules.allow_parser)
+
+
+def _deny() -> Loaded:
+    from nono.cli.commands.sessions import rules
+
+    return Loaded(rules.run_deny, rules.deny_parser)
+
+
 def _stop() -> Loaded:
     from nono.cli.commands.sessions import stop
 
@@ -138,13 +156,13 @@ def _prune() -> Loaded:
 
 
 def _attach() -> Loaded:
-    from nono.cli.commands.sessions import attach
+    from nono.cli.commands.terminal import attach
 
     return Loaded(attach.run, attach.parser)
 
 
 def _detach() -> Loaded:
-    from nono.cli.commands.sessions import detach
+    from nono.cli.commands.terminal import detach
 
     return Loaded(detach.run, detach.parser)
 
@@ -160,6 +178,9 @@ COMMANDS = {
     "detach": Command("take a session off the terminal that shows it", _detach),
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
     "logs": Command("print what was allowed and refused in a session", _logs),
+    "approvals": Command("list what waits for an answer, and answer it", _approvals),
+    "allow": Command("allow a running session a host, a request or a file", _allow),
+    "deny": Command("deny a running session a host, a request or a file", _deny),
     "stop": Command("end a session, with all that its command has started", _stop),
     "prune": Command("forget sessions that ended long ago", _prune),
     "profile": Command("list, show, compare, check and write profiles", _profile),
@@ -178,7 +199,7 @@ COMMANDS = {
 LATER = frozenset({
     "pause", "resume", "session", "connect", "rollback", "audit", "trust",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
-    "pack-update-hint-helper", "report", "allow", "replay-policy",
+    "pack-update-hint-helper", "report", "replay-policy",
 })
 # fmt: on
 

@@ -34,6 +34,11 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractContextMa
     record = DedupRecorder(run.session.record)
     process.raise_open_files()  # the launcher, which becomes the command, was forked before
     run = run.recorded_by(record)
+    if run.prepared.enforcement.elevation:
+        # Imported here: few runs ask about files.
+        from nono.policy.live.paths import LivePaths
+
+        run = run._replace(live_paths=LivePaths())
     with abort.ended_in_order(lambda: _end(run, record)):
         try:
             with network(run) as opened, _restricted(run, opened) as trapped:

@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from nono.audit import event
+from nono.audit.broadcast import Broadcast
 from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError, NonoError
@@ -191,7 +192,8 @@ class Launch:
             stack.callback(launcher.close)
             log = stack.enter_context(self._log(session_id, warn, audit_bytes)) if audit else None
             observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
-            record = recorder_of(log, *observers)
+            events = Broadcast()
+            record = recorder_of(log, *observers, written=events)
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
             # This forks, so it comes before any secret is in memory.
@@ -203,6 +205,7 @@ class Launch:
                     launcher,
                     child,
                     entry,
+                    events,
                     front,
                     ca_worker,
                     observation,
@@ -215,6 +218,7 @@ class Launch:
                     close=stack.close,
                     key_prompt=key_prompt,
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
+                    live_paths=None,
                     refusals=refusals,
                 )
                 repository = prepared.resolved.repository

@@ -46,13 +46,16 @@ def open_log(
         ) from error
 
 
-def recorder_of(log: AuditLog | None, *observers: Observer) -> Recorder:
-    """Return the recorder of a run: observers hear of each event before it is written."""
+def recorder_of(
+    log: AuditLog | None, *observers: Observer, written: Observer = lambda event: None
+) -> Recorder:
+    """Return the recorder of a run: observers hear of an event before it is written, `written` afterwards."""
 
     def record(event: Event, /) -> None:
         for observe in observers:
             observe(event)
         if log is not None:
             log.record(event)
+        written(event)
 
     return record

@@ -20,7 +20,9 @@ from nono.sessions.registry import Entry, Registry, directory_of, new_record, re
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
+    from nono.approval.listing import Listed
     from nono.sessions.meeting import Meeting
+    from nono.sessions.record import Record
     from nono.sessions.stopping import StopRequest
     from nono.supervisor.cgroup.limit_report import LimitReport
 
@@ -43,6 +45,18 @@ class SessionEntry:
 
         return parse(self._entry.stop_request())
 
+    def now(self) -> Record | None:
+        """Return the record as it is; None if there is none."""
+        return None if self._entry is None else self._entry.record
+
+    def asks(self, questions: tuple[Listed, ...]) -> None:
+        """Write down the open questions of the session."""
+        # Imported here: few runs ask.
+        from nono.approval.listing import to_json
+
+        if self._entry is not None:
+            self._entry.asks(to_json(questions) if questions else None)
+
     def listen(self) -> Meeting | None:
         """Listen at the socket of the session; None if it has no record beside which to do so.
 
@@ -50,7 +64,7 @@ class SessionEntry:
         """
         if self._entry is None:
             return None
-        # Imported here: only sessions with a terminal of their own are met.
+        # Imported here: runs without a loop are not met.
         from nono.sessions.meeting import listen
 
         try:

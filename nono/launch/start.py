@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nono.audit.broadcast import Broadcast
 from nono.audit.event import Recorder
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
+    from nono.policy.live.paths import LivePaths
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
 
@@ -39,6 +41,7 @@ class RunContext(NamedTuple):
     launcher: Launcher
     child: Child
     entry: SessionEntry
+    events: Broadcast
     front: Front | None  # the process in front, if the command has a terminal of its own
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched to learn a profile
@@ -51,6 +54,7 @@ class RunContext(NamedTuple):
     close: Callable[[], None]  # leaves every block of the run, which ends the command, if nothing else can
     key_prompt: KeyPrompt | None  # asks a person for a missing key
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
+    live_paths: LivePaths | None  # the rules for files that may change, if a person is asked about files
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
 
     @property

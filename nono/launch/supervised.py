@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.audit.dedup import DedupRecorder
 from nono.kernel import process
+from nono.launch.control.interface import controlled, take_over
 from nono.launch.serving.network import Network, ServedNetwork
 from nono.launch.serving.opens import trapped_opens
 from nono.launch.start import RunContext
@@ -17,6 +19,7 @@ from nono.supervisor.calls.trapped_command import TrappedCommand
 from nono.supervisor.notify_loop import NotifyLoop
 
 if TYPE_CHECKING:
+    from nono.launch.terminal.looped import Others
     from nono.launch.terminal.own_terminal import OwnTerminal
 
 
@@ -58,7 +61,8 @@ async def _run_command(
     async with (
         served.relayed,
         _served(run, trapped, network.readable, served, record),
-        _terminal_relayed(run) as shows_terminal,
+        controlled(run, served.approver, served.live),
+        _terminal_relayed(run, partial(take_over, run, served.approver, served.live)) as shows_terminal,
     ):
         if not is_started:
             if network.listener is not None or served.approver is not None:
@@ -71,10 +75,11 @@ async def _run_command(
 
 
 @asynccontextmanager
-async def _terminal_relayed(run: RunContext) -> AsyncIterator[Callable[[], None]]:
+async def _terminal_relayed(run: RunContext, others: Others) -> AsyncIterator[Callable[[], None]]:
     """Relay the command's own terminal, if it has one, until the block is left.
 
     Yields a function to call once the command runs.
+    others: Answers what visitors of its session ask beside.
     """
     if run.front is None:
         yield lambda: None
@@ -83,7 +88,7 @@ async def _terminal_relayed(run: RunContext) -> AsyncIterator[Callable[[], None]
     from nono.launch.terminal.looped import relayed
     from nono.launch.terminal.own_terminal import Shown
 
-    async with relayed(Shown(run.front, run.child, run.entry, run.session)) as started:
+    async with relayed(Shown(run.front, run.child, run.entry, run.session), others) as started:
         yield started
 
 
@@ -94,7 +99,8 @@ def go_on(run: RunContext, terminal: OwnTerminal) -> int:
         # Imported here, as above.
         from nono.launch.terminal.looped import moved
 
-        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal):
+        others = partial(take_over, run, None, None)
+        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal, others):
             loop.enable_gc()
             return await loop.wait(run.child)
 

@@ -282,6 +282,7 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
     policies = [each.endpoints for each in proxied.services] if proxied is not None else []
     policies += [each.endpoints for each in proxied.scopes] if proxied is not None else []
     asks = any(policy.approve or policy.default == "approve" for policy in policies)
+    asks = asks or (proxied is not None and any(service.limits.asks for service in proxied.services))
     elevates = request.capability_elevation or security.capability_elevation
     if not (asks or elevates or request.ask or security.approval_backends or security.approval_defaults):
         return None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nono.approval.request import Approver
     from nono.audit.event import Recorder
     from nono.policy.hosts.live_hosts import LiveHosts
+    from nono.policy.live.endpoints import LiveEndpoints
     from nono.proxy.flows.recorder import FlowRecorder
     from nono.proxy.http.upstream_proxy import UpstreamProxy
     from nono.proxy.token_post import TokenPost
@@ -35,6 +36,7 @@ class ProxyConfig(NamedTuple):
     hosts: HostPolicy
     session_token: Phantom  # matches the text in the child's proxy URL
     live_hosts: LiveHosts | None = None  # `hosts`, if its rules may change
+    live_endpoints: LiveEndpoints | None = None  # rules for the routes, which may change
     asks_hosts: bool = False  # somebody is asked about hosts that nothing allows
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()

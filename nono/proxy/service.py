@@ -46,7 +46,7 @@ class ProxyService:
         dialer = Dialer(parts.resolver, config.connect_timeout_s)
         for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
             dialer.context(identity)
-        dispatcher = Dispatcher(
+        self._start = dispatcher = Dispatcher(
             routes,
             config.hosts,
             config.session_token,
@@ -56,11 +56,12 @@ class ProxyService:
             require_auth=config.require_auth,
             own_names=config.own_names,
         )
+        self._live_endpoints = config.live_endpoints
         # No memo with captured logins: the set of valid login phantoms changes during a run.
         memo: Callable[[Judge], Judge] = (lambda judge: judge) if config.logins.logins else VerdictMemo
         self._judges = (
-            LiveJudge(lambda: memo(replace(dispatcher).judge)),
-            LiveJudge(lambda: replace(dispatcher, require_auth=False).judge),
+            LiveJudge(lambda: memo(self._dispatcher().judge)),
+            LiveJudge(lambda: replace(self._dispatcher(), require_auth=False).judge),
         )
         self.context = ProxyContext(
             dispatcher=dispatcher,
@@ -89,6 +90,11 @@ class ProxyService:
             parts.is_ours,
             parts.recognises,
         )
+
+    def _dispatcher(self) -> Dispatcher:
+        """Return the dispatcher of the start, under the rules of now."""
+        live, start = self._live_endpoints, self._start
+        return replace(start, routes=start.routes if live is None else start.routes.under(live.laid_over))
 
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""

@@ -14,7 +14,7 @@ from nono.errors import NonoError
 from nono.sessions.judge import Here, judged
 from nono.sessions.processes import boot_id, pid_namespace, process_stat
 from nono.sessions.record import Record, parse
-from nono.sessions.registry import KEY, SOCKET, STOP, SUFFIX, Registry, directory_of
+from nono.sessions.registry import ASKS, KEY, SOCKET, STOP, SUFFIX, Registry, directory_of
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TEMPORARY = "/tmp/nono-{}"  # as nono.launch.around.temporary_directory makes it
@@ -69,7 +69,7 @@ def _parsed(registry: Registry, name: str) -> Record | None:
 
 def sweep(registry: Registry, record: Record) -> None:
     """Remove what a supervisor leaves when it is killed. Raises OSError."""
-    for suffix in (SOCKET, KEY, STOP):
+    for suffix in (SOCKET, KEY, STOP, ASKS):
         registry.remove(record.session_id + suffix)
     bundle = f"intercept-{record.supervisor_pid}-{record.session_id}"
     for path in (join(registry.path, bundle), _TEMPORARY.format(record.session_id)):

@@ -19,7 +19,7 @@ from nono.sessions.processes import boot_id, pid_namespace, process_stat
 from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json
 
 SUFFIX = ".json"
-SOCKET, KEY, STOP = ".sock", ".key", ".stop"  # beside the record, while a session runs
+SOCKET, KEY, STOP, ASKS = ".sock", ".key", ".stop", ".asks"  # beside the record, while a session runs
 RECORD_BYTES_MAX = 4 * 1024 * 1024  # an argument list may have 2 MiB
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -107,6 +107,15 @@ class Entry:
         """Return what `nono stop` has written, if it has; see nono.sessions.stopping."""
         return self.registry.read(self.record.session_id + STOP)
 
+    def asks(self, questions: bytes | None) -> None:
+        """Write down the open questions (nono.approval.listing); None: there are none."""
+        name = self.record.session_id + ASKS
+        with suppress(OSError):
+            if questions is None:
+                self.registry.remove(name)
+            else:
+                self.registry.put(name, questions)
+
     def close(self, error: BaseException | None) -> None:
         if not self.record.is_ended:
             if isinstance(error, NonoError):
@@ -114,7 +123,7 @@ class Entry:
             else:
                 self.ended(LOST, End(ends.FAILED, by="nono", detail=None if error is None else repr(error)))
         with suppress(OSError):
-            for suffix in (SOCKET, KEY, STOP):
+            for suffix in (SOCKET, KEY, STOP, ASKS):
                 self.registry.remove(self.record.session_id + suffix)
 
 

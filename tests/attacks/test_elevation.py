@@ -205,7 +205,7 @@ def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outs
         # Both stand still now, and whoever is outside kills the one that waits.
         [caller] = {entry["request"]["child_pid"] for entry in run.entries}
         os.kill(caller, signal.SIGKILL)
-        run.person.wait_for(b"The question is closed")
+        run.person.wait_for(b"who asked is gone")
         assert run.end() == 0
     assert b"ended 137" in run.person.shown
     assert run.decisions == ["Requested", {"Denied": {"reason": "the question was withdrawn"}}]
@@ -268,7 +268,7 @@ def test_a_question_nobody_answers_in_time_is_denied(sandbox: NonoRun, outside: 
         run.wait_for_question()
         assert run.end() == 0
     assert b"without an answer within 1 s" in run.person.shown
-    assert b"The question is closed" in run.person.shown
+    assert b"Nobody has answered in time" in run.person.shown
     assert b"went on" in run.person.shown
     assert run.decisions == ["Requested", "Timeout"]
 

@@ -14,7 +14,8 @@ from nono.supervisor import abort
 from nono.supervisor.watches import LIMITS
 from support.nono_run import SANDBOX_POLICIES, TIMEOUT_S, NonoRun, program
 from support.servers.http1 import Received, upstream
-from support.sessions.records import leftovers
+from support.sessions.control import ask_all, key_of
+from support.sessions.records import leftovers, record_of
 
 MAX_USER_WATCHES = Path("/proc/sys/fs/epoll/max_user_watches")
 FEW_WATCHES = 50_000  # many more than anything that goes on beside needs
@@ -119,6 +120,26 @@ def test_a_run_goes_on_when_another_program_takes_all_watches(policy: str, sandb
         assert nono.stdin is not None
         nono.stdin.close()
         assert nono.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.root
+@pytest.mark.alone
+@pytest.mark.parametrize("sandbox", ["user"], indirect=True)  # root's are shared with whatever else runs here
+def test_who_has_taken_all_watches_ends_no_session_at_its_socket(sandbox: NonoRun) -> None:
+    flags = ["--name=web", "--allow-domain=localhost"]
+    with upstream() as server, sandbox.started(program("processes.ask"), flags=flags) as nono:
+        target = f"localhost:{server.port}"
+        assert asked(nono, target) == "200\n"
+        name = record_of(sandbox.user, "web")["session_id"]
+        request = ("GET", "/v1/session", None, key_of(sandbox, name))
+        with (
+            all_watches_taken(sandbox),
+            pytest.raises(AssertionError, match=r"RemoteDisconnected|ConnectionReset|BrokenPipe"),
+        ):
+            ask_all(sandbox, name, request)
+        ((status, _),) = ask_all(sandbox, name, request)
+        assert status == 200
+        assert asked(nono, target) == "200\n"
 
 
 @pytest.mark.root

@@ -73,7 +73,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
         forked.startup_s = startup_s
         _end_at_once(_run(invocation, console, environ, forked, is_shell=is_shell))
     # Imported here, as above: the supervisor is at work meanwhile.
-    from nono.cli.commands.sessions.front import stand_in_front, wait_for_start
+    from nono.cli.commands.terminal.front import stand_in_front, wait_for_start
 
     if not is_detached:
         _end_at_once(stand_in_front(forked))

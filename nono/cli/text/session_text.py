@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
+from nono.approval.listing import NEEDS_YOU, Listed
 from nono.clock import local_time
 from nono.printable import shell_word
 from nono.sessions import ends
-from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record
+from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record, document_of
 
 SESSION_HELP = "id, the beginning of one, name, or `latest`"
 WIDTH = 120
@@ -20,9 +22,18 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 EVENTS_HEADER = f"{'TIME':<10}{'EVENT':<22}{'DECISION':<10}WHAT"
 
 
-def table(records: Sequence[Record], now_ms: int, width: int, is_coloured: bool) -> Iterator[str]:
+class Shown(Protocol):
+    """A session, and what it waits for."""
+
+    @property
+    def record(self) -> Record: ...
+    @property
+    def questions(self) -> tuple[Listed, ...]: ...
+
+
+def table(shown: Sequence[Shown], now_ms: int, width: int, is_coloured: bool) -> Iterator[str]:
     """Yield the lines of the table."""
-    rows = [_row(record, now_ms) for record in records]
+    rows = [_row(each.record, each.questions, now_ms) for each in shown]
     widths = [max(map(len, column)) for column in zip(HEADERS, *rows, strict=True)]
     left = width - sum(widths[:-1]) - 2 * (len(HEADERS) - 1)
     widths[-1] = max(left, COMMAND_WIDTH_LEAST)
@@ -34,12 +45,12 @@ def table(records: Sequence[Record], now_ms: int, width: int, is_coloured: bool)
         yield "  ".join(cells).rstrip()
 
 
-def _row(record: Record, now_ms: int) -> tuple[str, ...]:
+def _row(record: Record, questions: Sequence[Listed], now_ms: int) -> tuple[str, ...]:
     until_ms = now_ms if not record.is_ended else record.ended_unix_ms
     return (
         record.session_id,
         shell_word(record.name)[:NAME_WIDTH] if record.name else "-",
-        status(record),
+        status(record, questions),
         "-" if record.is_ended else record.attachment,
         str(record.child_pid),
         "-" if until_ms is None else duration((until_ms - record.started_unix_ms) // 1000),
@@ -48,7 +59,16 @@ def _row(record: Record, now_ms: int) -> tuple[str, ...]:
     )
 
 
-def status(record: Record) -> str:
+def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object]:
+    """Return a session as JSON types, its state and its open questions beside what is recorded."""
+    asked = [each.document for each in questions]
+    state = "ended" if record.is_ended else status(record) if not questions else NEEDS_YOU
+    return {**document_of(record), "state": state, "questions": asked}
+
+
+def status(record: Record, questions: Sequence[Listed] = ()) -> str:
+    if questions and record.status == RUNNING:
+        return f"{NEEDS_YOU} ({len(questions)})"
     if record.status != EXITED:
         return record.status
     return "crashed" if record.exit_code in (None, LOST) else f"exited({record.exit_code})"
@@ -64,17 +84,25 @@ def duration(seconds: int) -> str:
 
 def _coloured(cell: str) -> str:
     word = cell.rstrip()
+    if word.startswith(NEEDS_YOU):
+        return f"{_YELLOW}{cell}{_RESET}"
     is_failed = word == "crashed" or (word.startswith("exited(") and word != "exited(0)")
     colour = _RED if is_failed else _COLOURS.get(word)
     return cell if colour is None else f"{colour}{cell}{_RESET}"
 
 
-def details(record: Record) -> Iterator[str]:
-    """Yield the lines of one session."""
+def details(
+    record: Record, questions: Sequence[Listed] = (), live: Mapping[str, Any] | None = None, now_ms: int = 0
+) -> Iterator[str]:
+    """Yield the lines of one session.
+
+    questions: The open ones, the oldest first.
+    live: What it says of itself; None if it does not.
+    """
     fields = [
         ("Session", record.session_id),
         ("Name", shell_word(record.name) if record.name else "-"),
-        ("Status", status(record)),
+        ("Status", status(record, questions)),
         ("Attached", "-" if record.is_ended else record.attachment),
         ("PID", f"{record.child_pid} (supervisor: {record.supervisor_pid})"),
         ("Started", record.started),
@@ -91,7 +119,24 @@ def details(record: Record) -> Iterator[str]:
         ("Network", record.network),
         ("Audit log", record.rollback_session or "none"),
     ]
-    return (f"{label + ':':<11}{text}" for label, text in fields)
+    if questions:
+        waits = duration((now_ms - questions[0].asked_unix_ms) // 1000)
+        fields.append(("Needs you", f"for {waits}: nono approvals"))
+        fields += (("", f"{each.id[:8]}  {one_line(each.what)}") for each in questions)
+    if live is not None:
+        counts = live.get("counts", {})
+        told = (f"{counts.get(name)} {name}" for name in ("allowed", "refused", "asked"))
+        fields.append(("Decisions", ", ".join(told)))
+        fields += (("Rule", rule_line(rule, now_ms)) for rule in live.get("rules", ()))
+    return (f"{label + ':' if label else '':<11}{text}" for label, text in fields)
+
+
+def rule_line(rule: Mapping[str, object], now_ms: int) -> str:
+    """Word a rule that is in force."""
+    expires = rule.get("expires_unix_ms")
+    until = f", for {duration((expires - now_ms) // 1000)}" if isinstance(expires, int) else ""
+    access = " (read)" if rule.get("kind") == "path" and rule.get("access") == "read" else ""
+    return one_line(f"{rule.get('decision')} {rule.get('target')}{access}{until}, by {rule.get('by')}")
 
 
 def reason(end: End) -> str:

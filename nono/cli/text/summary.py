@@ -151,6 +151,8 @@ def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:
     policies = [each.endpoints for each in resolved.services]
     policies += [each.endpoints for each in resolved.scopes]
     lines = [f"    ask  {rule}, {resolved.approval}" for policy in policies for rule in policy.approve]
+    at_limit = [each.name for each in resolved.services if each.limits.asks]
+    lines += [f"    ask  beyond the limits of {name}, {resolved.approval}" for name in at_limit]
     if resolved.proxy is not None and resolved.proxy.asks:
         lines.insert(0, f"    ask  hosts that nothing allows, {resolved.approval}, or nono approvals")
     if chosen.elevation:

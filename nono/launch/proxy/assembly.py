@@ -15,6 +15,7 @@ from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.policy.hosts.live_hosts import LiveHosts
+from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.resolve import Resolved
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.policy.services.credential_service import CredentialService
@@ -96,6 +97,7 @@ def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
     return ProxyConfig(
         hosts=_learning(hosts) if live is None else live,
         live_hosts=live,
+        live_endpoints=LiveEndpoints(),
         asks_hosts=settings is not None and settings.asks,
         looks_into=_looks_into(resolved.proxy),
         session_token=token,

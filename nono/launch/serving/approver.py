@@ -20,9 +20,15 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
         yield None
         return
     # Imported here: few runs ask.
+    from nono.approval.open_questions import OpenQuestions
     from nono.launch.approvals import approvals
     from nono.supervisor.job_stop import job_stopped
 
+    resolved = run.prepared.resolved
+    asks = resolved.proxy is not None and resolved.proxy.asks
+    asks = asks or any(service.limits.asks for service in resolved.services)
+    # Where nobody can be asked at a terminal, somebody else is waited for only where somebody knows of it.
+    questions = OpenQuestions(run.entry.asks, waits=asks or run.front is not None)
     ask = None if run.front is None else run.front.ask
-    async with approvals(approval, run.session, job_stopped, ask) as approver:
+    async with approvals(approval, run.session, job_stopped, ask, questions) as approver:
         yield approver

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import socket
 
     from nono.approval.broker import ApprovalBroker
+    from nono.launch.control.interface import LiveNetwork
     from nono.policy.environment.inheritance import Withheld
     from nono.supervisor.calls.inet import Bound, Connected
     from nono.supervisor.verdict.adjudicator import NetworkGrants
@@ -41,3 +42,4 @@ class ServedNetwork(NamedTuple):
     relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
     connected: Connected = _not_kept  # takes each connection made to the proxy
     bound: Bound | None = None  # told of listening sockets in a watched run
+    live: LiveNetwork | None = None  # the rules of the proxy, which may change

@@ -90,5 +90,5 @@ async def _asked(
         policy = policy._replace(limits=run.prepared.cgroups.mounted)
     with command_of(run.launcher.pid) as command:
         async with anyio.create_task_group() as tasks:
-            yield FileOpens(listener, command, policy, approver, run.session.record, tasks)
+            yield FileOpens(listener, command, policy, approver, run.session.record, tasks, run.live_paths)
             tasks.cancel_scope.cancel()

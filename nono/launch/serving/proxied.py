@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     ExitStack,
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from nono.audit import event
 from nono.audit.event import Recorder
 from nono.kernel.sock_diag import SocketOwners
+from nono.launch.control.interface import LiveNetwork
 from nono.launch.proxy.engine import served
 from nono.launch.proxy.same_user import same_user
 from nono.launch.serving.approver import approver_of
@@ -76,8 +77,19 @@ async def with_proxy(
                 _relayed(maker, capabilities.ports, run.session.record),
                 peers.register,
                 None if watched is None else watched.bound,
+                _live(front, proxy.rules_changed),
             )
     run.session.say([f"  [nono] used: {line}" for line in proxy.usage_lines])
+
+
+def _live(front: Front, changed: Callable[[], int]) -> LiveNetwork | None:
+    """Return the rules that may change; None for a run that learns them."""
+    config, assembly = front.config, front.assembly
+    if config.live_hosts is None or config.live_endpoints is None:
+        return None
+    services = {each.service.name: each.service.endpoints for each in assembly.services}
+    services |= {route.service: route.endpoints for route in assembly.logins.routes}
+    return LiveNetwork(config.live_hosts, config.live_endpoints, services, changed)
 
 
 @contextmanager

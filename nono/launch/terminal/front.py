@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import termios
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -87,8 +87,11 @@ class Front:
         elif self._connection is not None:
             self._send(wire.frame(wire.NOTICE, text.encode("utf-8", "replace")[: wire.FRAME_BYTES_MAX]))
 
-    async def ask(self, document: Mapping[str, object]) -> object:
-        """Have a person asked while the command runs. Returns the answer; None if nobody can be asked."""
+    async def ask(self, document: Mapping[str, object], why_closed: Callable[[], str]) -> object:
+        """Have a person asked while the command runs. Returns the answer; None if nobody can be asked.
+
+        why_closed: Returns the line for the person if the question is withdrawn.
+        """
         # Imported here: who asks while the command runs has a loop.
         import asyncio
 
@@ -106,7 +109,7 @@ class Front:
         try:
             said = await answer
         except asyncio.CancelledError:
-            relay.withdraw()
+            relay.withdraw(why_closed())
             raise
         return "gone" if said is None else said.get("answer")
 

@@ -6,15 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from nono.control.take_over import TakeOver
 from nono.launch.terminal.own_terminal import LOOK_S, OwnTerminal, Shown
+from nono.sessions.meeting import Meeting
 from nono.supervisor.relay.server import Server
+
+Others = Callable[[Meeting], TakeOver]
 
 
 @asynccontextmanager
-async def relayed(shown: Shown) -> AsyncIterator[Callable[[], None]]:
+async def relayed(shown: Shown, others: Others) -> AsyncIterator[Callable[[], None]]:
     """Relay a terminal on the running loop until the block is left, which says the last words of the command.
 
     Yields a function to call once the command runs.
+    others: Makes what answers those that neither attach nor detach.
     """
     terminal = OwnTerminal(shown, asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
@@ -24,22 +29,25 @@ async def relayed(shown: Shown) -> AsyncIterator[Callable[[], None]]:
         def started() -> None:
             meeting = terminal.started()
             if meeting is not None:
-                stack.push_async_callback(Server(meeting, terminal.relay).close)
+                control = others(meeting)
+                stack.push_async_callback(control.close)
+                stack.push_async_callback(Server(meeting, terminal.relay, control).close)
 
         yield started
 
 
 @asynccontextmanager
-async def moved(terminal: OwnTerminal) -> AsyncIterator[None]:
+async def moved(terminal: OwnTerminal, others: Others) -> AsyncIterator[None]:
     """Relay a terminal on the running loop that was relayed on another one before."""
     terminal.move_to(asyncio.get_running_loop())
-    server = None if terminal.meeting is None else Server(terminal.meeting, terminal.relay)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_last_words, terminal)
+        meeting = terminal.meeting
+        if meeting is not None:
+            control = others(meeting)
+            stack.push_async_callback(control.close)
+            stack.push_async_callback(Server(meeting, terminal.relay, control).close)
         yield
-    finally:
-        if server is not None:
-            await server.close()
-        await _last_words(terminal)
 
 
 async def _last_words(terminal: OwnTerminal) -> None:

@@ -88,7 +88,7 @@ _LENIENCY = ("allow", "approve", "deny")
 
 
 class EndpointPolicy(NamedTuple):
-    """The rules of one route or host, in the order deny, approve, allow, default; the first match decides."""
+    """The rules of one route or host. The first match decides: deny, ahead, approve, allow, default."""
 
     default: Decision = "allow"
     deny: tuple[EndpointRule, ...] = ()
@@ -98,6 +98,7 @@ class EndpointPolicy(NamedTuple):
     default_timeout_s: float | None = None
     origin: str = ""  # the flag or profile field it comes from
     is_explicit: bool = False  # an endpoint_policy: no sibling route may allow requests it denies
+    ahead: tuple[EndpointRule, ...] = ()  # allowed by `nono allow`, without asking anybody
 
     @property
     def allows_all(self) -> bool:
@@ -118,10 +119,13 @@ class EndpointPolicy(NamedTuple):
         for rule in self.deny:
             if rule.may_cover(method, read):
                 return EndpointVerdict("deny", f"endpoint_policy.deny[{rule}]", rule.reason)
+        sent = exact(bare)
+        for rule in self.ahead:
+            if rule.covers(method, sent):
+                return EndpointVerdict("allow", f"nono allow[{rule}]")
         for rule in self.approve:
             if rule.may_cover(method, read):
                 return self._ask(f"endpoint_policy.approve[{rule}]", rule)
-        sent = exact(bare)
         for rule in self.allow:
             if rule.covers(method, sent):
                 return EndpointVerdict("allow", f"endpoint_policy.allow[{rule}]", rule.reason)

@@ -39,12 +39,26 @@ class RateLimit(NamedTuple):
     max_delay_s: float = 5.0  # a request that would wait longer is refused
 
 
+OnLimit = Literal["refuse", "ask"]
+
+
 class UsageLimits(NamedTuple):
     """What one run may use up on a route; None is no limit."""
 
     requests: NotNegative | None = None
     input_tokens: NotNegative | None = None
     output_tokens: NotNegative | None = None
+    on_limit: OnLimit = "refuse"
+
+    @property
+    def is_set(self) -> bool:
+        """True if anything is limited."""
+        return self.requests is not None or self.count_tokens
+
+    @property
+    def asks(self) -> bool:
+        """True if somebody is asked at a limit, who may allow as much again."""
+        return self.is_set and self.on_limit == "ask"
 
     @property
     def count_tokens(self) -> bool:

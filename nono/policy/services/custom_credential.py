@@ -41,7 +41,8 @@ def problems_of(name: str, custom: CustomCredential) -> Iterator[Problem]:
         yield from policy_problems("endpoint_policy", custom.endpoint_policy)
     if custom.rate_limit is not None:
         yield from _rate_limit(custom.rate_limit)
-    for field, limit in custom.limits._asdict().items():
+    for field in ("requests", "input_tokens", "output_tokens"):
+        limit = getattr(custom.limits, field)
         if limit is not None and limit < 0:
             yield f"limits.{field}", "expected a number from 0 up"
     yield from upgrade_problems("upgrades", custom.upgrades or ())

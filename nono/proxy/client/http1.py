@@ -22,7 +22,6 @@ from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.transport.turns import BUDGET_S
-from nono.proxy.transport.watch import watch
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import (
     Capture,
@@ -34,6 +33,7 @@ from nono.proxy.verdict.verdict import (
     Tunnel,
     Verdict,
 )
+from nono.watch import watch
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
 _PARSED_BYTES = 8 * 1024  # of a read that holds more than _MANY_HEADS, before the first of them is answered

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import anyio
 
-from nono.approval.request import Answer, Approver, HeldBody, Request
+from nono.approval.request import Answer, Approver, HeldBody, LimitRequest, Request
 from nono.credentials.values.credential import Injection
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
@@ -45,6 +45,11 @@ class RouteState:
         self.near_answers = 0  # that held a long beginning of the secret
         self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
+    @property
+    def waits_at_limit(self) -> bool:
+        """True if somebody has to be asked before the next request."""
+        return self.route.limits.asks and self.limiter.reason() is not None
+
 
 class Admission:
     """Decides whether a request may go now, and waits if it may go later."""
@@ -79,7 +84,7 @@ class Admission:
         if route is None:
             return Admitted(None)
         state = self.state(route)
-        if state.bucket is not None or _takes_turns(verdict, route):
+        if state.bucket is not None or _takes_turns(verdict, route) or state.waits_at_limit:
             return None
         credential = route.credential
         injection = None if credential is None else credential.at_hand(verdict.facts)
@@ -138,6 +143,9 @@ class Admission:
             if delay_s is None:
                 return refusal.rate_limited(route.service, state.bucket.interval_s)
             await anyio.sleep(delay_s)
+        # Before its turn: the others wait for an answer as well, and not for this request.
+        if (reached := await self._beyond_limit(state)) is not None:
+            return reached
         if _takes_turns(verdict, route):
             return await self._in_turn(state, verdict)
         return await self._acquired(state, verdict)
@@ -153,7 +161,22 @@ class Admission:
             return refusal.unavailable(route.service, verdict.origin.host)
         except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
             return refusal.unavailable(route.service, verdict.origin.host)
+        if (reached := await self._beyond_limit(state)) is not None:
+            return reached
         return self._go(state, injection)
+
+    async def _beyond_limit(self, state: RouteState) -> Refusal | None:
+        """Ask at a limit, as often as it is reached. Return the refusal if that was not approved."""
+        route, limiter = state.route, state.limiter
+        while state.waits_at_limit:
+            times, reason = limiter.allowed_times, limiter.reason()
+            answer = await self.ask(LimitRequest(route.service, route.origin.host, reason or ""))
+            if not answer.is_granted:
+                because = f", and was not raised: {answer.reason}" if answer.reason else ""
+                return refusal.limit_reached(route.service, f"{reason}{because}")
+            if limiter.allowed_times == times:  # else the same answer has raised it for another request
+                limiter.extend()
+        return None
 
     def _tell(self, state: RouteState, failure: CredentialNotFound | CredentialUnavailable) -> None:
         """Tell the person, who alone can fix it. The client is not told: the text may say where keys are."""

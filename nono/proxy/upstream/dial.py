@@ -18,7 +18,7 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
-from nono.proxy.transport.watch import watch
+from nono.watch import watch
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nono.named_tuple import NamedTuple
-from nono.policy.schema.route_rules import NO_LIMITS, UsageLimits
+from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.usage.meter import UNKNOWN_MODEL, Usage
 from nono.proxy.usage.prices import ModelPrices
 
@@ -93,10 +93,20 @@ class UsageLimiter:
         self._input_tokens = 0
         self._output_tokens = 0
         self._unmetered = False
+        self.allowed_times = 1  # how many times the limits were allowed
+
+    def reason(self) -> str | None:
+        """Return why no further request may be sent; None: one may."""
+        return next(self._exceeded(), None) if self._limits.is_set else None
+
+    def extend(self) -> None:
+        """Allow as much again as the limits do."""
+        self.allowed_times += 1
+        self._unmetered = False
 
     def start(self) -> str | None:
         """Count a request about to be sent. Returns the reason for a 429 if it must not be sent."""
-        reason = None if self._limits == NO_LIMITS else next(self._exceeded(), None)
+        reason = self.reason()
         if reason is None:
             self._requests += 1
         return reason
@@ -111,11 +121,12 @@ class UsageLimiter:
 
     def _exceeded(self) -> Iterator[str]:
         limits = self._limits
-        for used, most, what in (
+        for used, limit, what in (
             (self._requests, limits.requests, "requests"),
             (self._input_tokens, limits.input_tokens, "input tokens"),
             (self._output_tokens, limits.output_tokens, "output tokens"),
         ):
+            most = None if limit is None else limit * self.allowed_times
             if most is not None and used >= most:
                 yield f"the limit of {most:,} {what} for this run is reached ({used:,} used)"
         if self._unmetered and limits.count_tokens:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nono.policy.endpoints.policy import EndpointVerdict
-from nono.policy.schema.route_rules import NO_LIMITS
 from nono.policy.services.minting import is_aws_key_service, is_refused, sentence
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.usage.shape import is_countable
@@ -46,7 +45,7 @@ def _not_counted_on_a_websocket(route: Route) -> tuple[str, str, str] | None:
     if route.limits.count_tokens:
         error = "nobody counts the tokens of a WebSocket, so the limit of tokens could not be kept"
         return error, "limits", f"{hint}, or limit requests only"
-    if route.limits != NO_LIMITS:
+    if route.limits.is_set:
         error = "nobody counts the messages of a WebSocket, so the limit of requests could not be kept"
         return error, "limits", hint
     if route.rate_limit is not None and route.upgrades is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from nono.credentials.values.credential import Credential
@@ -143,6 +143,11 @@ class RouteTable:
         object.__setattr__(self, "_by_service", by_service)
         phantoms = [route.phantom for route in self.routes if route.phantom is not None]
         object.__setattr__(self, "phantoms", tuple(phantoms))
+
+    def under(self, rules: Callable[[str, EndpointPolicy], EndpointPolicy]) -> RouteTable:
+        """Return the table with other rules for its endpoints; `rules` takes a service and what it has."""
+        routes = (replace(each, endpoints=rules(each.service, each.endpoints)) for each in self.routes)
+        return replace(self, routes=tuple(routes))
 
     def of_service(self, service: str) -> Route | None:
         """Return the route of a prefix. Wildcard routes have none, because a prefix stands for one host."""

@@ -18,15 +18,17 @@ import anyio
 from anyio.abc import TaskGroup
 
 from nono.approval.request import Approver, FileOpen
-from nono.audit.event import Recorder
+from nono.audit.event import Event, Recorder
 from nono.kernel import capabilities, notify, process
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.path_verdict import FilePolicy
+from nono.policy.live.paths import LivePaths
+from nono.policy.live.rule import LiveRule
 from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
 from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
-from nono.supervisor.verdict.audit_events import refused_open
+from nono.supervisor.verdict.audit_events import opened_by_rule, refused_open
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 
@@ -73,7 +75,9 @@ class FileOpens:
         approver: Approver,
         recorder: Recorder,
         tasks: TaskGroup,
+        live: LivePaths | None = None,
     ) -> None:
+        self._live = live
         self._listener = listener
         self._command = command
         self._policy = policy
@@ -124,6 +128,9 @@ class FileOpens:
                 verdict = Leave()
             if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
                 verdict = Leave()  # the file's mode says no already
+            approved: LiveRule | None = None
+            if isinstance(verdict, Ask):
+                verdict, approved = self._by_rule(found.path, verdict)
             match verdict:
                 case Leave():
                     self._leave(notification)
@@ -144,11 +151,18 @@ class FileOpens:
                     if self._is_there(notification):
                         waiting = _Waiting(notification, call, found.path, descriptor)
                         self._waiting += 1
-                        self._tasks.start_soon(self._ask, waiting, request)
+                        self._tasks.start_soon(self._ask, waiting, request, approved)
                         keeps = True
         finally:
             if not keeps:
                 os.close(descriptor)
+
+    def _by_rule(self, path: str, ask: Ask) -> tuple[Ask | Refuse, LiveRule | None]:
+        """Return a refusal, or the rule that agrees, of those that a person made before; else nothing new."""
+        rule = None if self._live is None else self._live.judge(path, ask.access)
+        if rule is not None and rule.decision == "deny":
+            return Refuse(path, ask.access, f"'{rule.target}' is denied by {rule.origin}"), None
+        return ask, rule
 
     def _leave(self, notification: notify.Notification) -> None:
         with suppress(FileNotFoundError):  # ENOENT: the caller is gone
@@ -168,16 +182,28 @@ class FileOpens:
         """Check that the caller still waits."""
         return not self._is_closed and notify.is_valid(self._listener, notification.id)
 
-    async def _ask(self, waiting: _Waiting, request: FileOpen) -> None:
+    async def _ask(self, waiting: _Waiting, request: FileOpen, approved: LiveRule | None) -> None:
+        """Open the file once somebody agrees, or at once by a rule that agreed before."""
         errno_value: int | None = errno.EPERM  # the answer, unless what follows earns a better one
         try:
-            if await self._is_approved(waiting, request):
+            if approved is None:
+                is_yes = await self._is_approved(waiting, request)
+            else:
+                is_yes = self._is_recorded(opened_by_rule(request.path, request.access, approved.origin))
+            if is_yes:
                 errno_value = await self._open(waiting)
         finally:
             self._waiting -= 1
             os.close(waiting.descriptor)
             if errno_value is not None:
                 self._fail(waiting.notification, errno_value)
+
+    def _is_recorded(self, event: Event) -> bool:
+        try:
+            self._recorder(event)
+        except OSError:  # what cannot be recorded is not carried out
+            return False
+        return True
 
     async def _is_approved(self, waiting: _Waiting, request: FileOpen) -> bool:
         """Ask for approval.

@@ -191,12 +191,12 @@ class Relay:
         self._flush(viewer)
         return True
 
-    def withdraw(self) -> None:
-        """Ask no longer what is asked, if anything is."""
+    def withdraw(self, why: str = "") -> None:
+        """Ask no longer what is asked, if anything is. why: A line for its person."""
         question = self._question
         if question is not None:
             self._question = None
-            question.viewer.unsent += wire.json_frame(wire.WITHDRAWN, {"number": question.number})
+            question.viewer.unsent += wire.json_frame(wire.WITHDRAWN, {"number": question.number, "why": why})
             self._flush(question.viewer)
             self._go_on()
 

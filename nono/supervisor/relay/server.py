@@ -1,31 +1,45 @@
-"""Lets viewers in at the socket of a session: of this user, and with its key."""
+"""Lets in at the socket of a session who is of its user and has its key: viewers, and others."""
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
 import socket
 import struct
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import anyio
 
 from nono.sessions import wire
 from nono.sessions.meeting import Meeting
-from nono.supervisor.relay.relay import Relay
+
+if TYPE_CHECKING:
+    from nono.supervisor.relay.relay import Relay
 
 HEAD_S = 2.0  # for a request
 WAITING_MAX = 8  # connections that have sent none yet
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
+# Takes over a connection and what came on it; OSError: it does not, and the connection is closed.
+TakeOver = Callable[[socket.socket, bytes], Awaitable[None]]
+
+
 class Server:
     """The listener, and who waits at it. Everything runs on the loop that made it."""
 
-    def __init__(self, meeting: Meeting, relay: Relay) -> None:
-        """Listen at a socket until close(); the caller closes that."""
+    def __init__(self, meeting: Meeting, relay: Relay | None, others: TakeOver) -> None:
+        """Listen at a socket until close(); the caller closes that. Raises OSError if it cannot be watched.
+
+        relay: None if nono has no terminal of the session.
+        others: Takes requests that neither attach nor detach.
+        """
         self._loop = asyncio.get_running_loop()
         self._listener, self._key = meeting
         self._relay = relay
+        self._others = others
         self._waiting: set[asyncio.Task[None]] = set()
         self._loop.add_reader(self._listener, self._on_connection)
 
@@ -51,12 +65,19 @@ class Server:
         try:
             async with asyncio.timeout(HEAD_S):
                 head, rest = await self._head(connection)
-                status, request = self._answer(head)
-                if status == wire.SWITCHED and request is not None:
-                    self._relay.attach(connection, request.size, rest, request.words, wire.response(status))
+                request = wire.parse_request(head)
+                refused = self._refused(request)
+                if request is None or refused is not None:
+                    await self._loop.sock_sendall(connection, wire.response(refused or wire.BAD))
+                elif request.target not in (wire.ATTACH, wire.DETACH):
                     is_kept = True
                 else:
-                    await self._loop.sock_sendall(connection, wire.response(status))
+                    is_kept = await self._about_terminal(connection, request, rest)
+                    return
+            if is_kept:  # not within the time for a head: what takes it over may have to be loaded
+                is_kept = False
+                await self._others(connection, head + rest)
+                is_kept = True
         except (OSError, TimeoutError):
             pass  # it went away, or never said what it wanted
         finally:
@@ -73,20 +94,32 @@ class Server:
         head, end, rest = received.partition(wire.HEAD_END)
         return head + end, rest
 
-    def _answer(self, head: bytes) -> tuple[int, wire.Request | None]:
-        request = wire.parse_request(head)
+    def _refused(self, request: wire.Request | None) -> int | None:
+        """Return the status for whoever is not let in."""
+        # Imported here: it brings OpenSSL, and few sessions are ever asked anything.
+        from hmac import compare_digest
+
         if request is None:
-            return wire.BAD, None
-        if not hmac.compare_digest(request.key.encode("ascii"), self._key.encode("ascii")):
-            return wire.DENIED, None
-        if request.target == wire.DETACH:
-            if not self._relay.is_attached:
-                return wire.BUSY, None
-            self._relay.detach_all()
-            return wire.OK, None
-        if request.target != wire.ATTACH:
-            return wire.NOT_FOUND, None
-        return (wire.BUSY if self._relay.is_full else wire.SWITCHED), request
+            return wire.BAD
+        is_known = compare_digest(request.key.encode("ascii"), self._key.encode("ascii"))
+        return None if is_known else wire.DENIED
+
+    async def _about_terminal(self, connection: socket.socket, request: wire.Request, rest: bytes) -> bool:
+        """Attach or detach. Return True if the relay has the connection from now on."""
+        relay, status = self._relay, wire.OK
+        if relay is None:
+            status = wire.NOT_FOUND
+        elif request.target == wire.ATTACH:
+            if not relay.is_full:
+                relay.attach(connection, request.size, rest, request.words, wire.response(wire.SWITCHED))
+                return True
+            status = wire.BUSY
+        elif relay.is_attached:
+            relay.detach_all()
+        else:
+            status = wire.BUSY
+        await self._loop.sock_sendall(connection, wire.response(status))
+        return False
 
 
 def is_own(connection: socket.socket) -> bool:
@@ -97,3 +130,15 @@ def is_own(connection: socket.socket) -> bool:
         return uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
     except OSError:  # it is gone, or of another user
         return False
+
+
+@asynccontextmanager
+async def met(meeting: Meeting, others: TakeOver) -> AsyncIterator[None]:
+    """Let in at the socket of a session without a terminal of nono's until the block is left; closes it."""
+    server = Server(meeting, None, others)
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await server.close()
+        meeting.listener.close()

@@ -52,6 +52,11 @@ def refused_open(refusal: open_verdict.Refuse) -> Event:
     return event.UnaskedDecision(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))
 
 
+def opened_by_rule(path: str, access: Access, origin: str) -> Event:
+    """Record that a file beyond the grants was opened for the command by a rule made during the run."""
+    return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], origin, is_granted=True))
+
+
 def named_thread(path: str, access: Access) -> Event:
     """Record that the name of one of its own threads was opened for the command."""
     reason = "the command names one of its threads"

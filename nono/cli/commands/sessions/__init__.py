@@ -1,5 +1,5 @@
 """The commands about sessions. `chosen` finds the one that is meant, `talk` asks its supervisor.
 
-`attach` lends the terminal (`own_terminal`) to a `viewer`; `ps`, `inspect`, `logs`, `detach`, `stop` and
-`prune` are one module each.
+`ps`, `inspect`, `logs`, `approvals`, `stop` and `prune` are one module each, `rules` is `nono allow` and
+`nono deny`, which `save_rule` writes to a profile.
 """

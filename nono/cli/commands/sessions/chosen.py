@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from nono.approval.listing import Listed, parse
 from nono.errors import ConfigError, NonoError
 from nono.launch.state import VARIABLE
 from nono.named_tuple import NamedTuple
 from nono.sessions.listing import open_registry, records
 from nono.sessions.query import find
 from nono.sessions.record import Record
-from nono.sessions.registry import Registry
+from nono.sessions.registry import ASKS, Registry
 
 
 class Chosen(NamedTuple):
@@ -33,13 +34,25 @@ def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Chosen]:
         yield Chosen(registry, find(query, records(registry)))
 
 
-def sessions(environ: Mapping[str, str]) -> list[Record]:
+class Seen(NamedTuple):
+    """One session, and what it waits for."""
+
+    record: Record
+    questions: tuple[Listed, ...]
+
+
+def sessions(environ: Mapping[str, str]) -> list[Seen]:
     """Return every session, the newest first."""
     registry = open_registry(environ)
     if registry is None:
         return []
     with registry:
-        return records(registry)
+        return [Seen(record, questions(registry, record)) for record in records(registry)]
+
+
+def questions(registry: Registry, record: Record) -> tuple[Listed, ...]:
+    """Return the open questions of a session, the oldest first."""
+    return () if record.is_ended else parse(registry.read(record.session_id + ASKS))
 
 
 def refuse_inside(command: str, environ: Mapping[str, str]) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.sessions.chosen import caller_environ, chosen
+from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, questions
+from nono.cli.commands.sessions.talk import call
 from nono.cli.text import session_text
-from nono.sessions.record import document_of
+from nono.errors import NonoError
+
+PATIENCE_S = 2.0
 
 DESCRIPTION = "Says what is recorded of a session: what ran, where, and why it ended."
 
@@ -25,10 +31,23 @@ def parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
-    with chosen(parsed.session, caller_environ()) as (_, record):
-        if parsed.json:
-            print(json.dumps(document_of(record), indent=2))
-        else:
-            for line in session_text.details(record):
-                print(line)
+    with chosen(parsed.session, caller_environ()) as session:
+        record, waiting = session.record, questions(session.registry, session.record)
+        live = None if record.is_ended else _live(session)
+    if parsed.json:
+        document = session_text.document(record, waiting)
+        print(json.dumps(document if live is None else {**document, "live": live}, indent=2))
+    else:
+        for line in session_text.details(record, waiting, live, time.time_ns() // 1_000_000):
+            print(line)
     return 0
+
+
+def _live(session: Chosen) -> Mapping[str, Any] | None:
+    """Return what the session says of itself; None if it does not answer."""
+    try:
+        told = call(session, "GET", "/v1/session", patience_s=PATIENCE_S)
+    except NonoError:
+        return None
+    document = {name: value for name, value in told.document.items() if name not in ("session", "state")}
+    return document if told.status == HTTPStatus.OK else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import select
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from posixpath import join
 from typing import Any
 
@@ -16,13 +17,15 @@ from nono import paths
 from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
+from nono.cli.commands.sessions.talk import events
 from nono.cli.text import session_text
 from nono.errors import NonoError
 from nono.private_dir import open_private_dir
 from nono.sessions.listing import records
 
 DESCRIPTION = "Prints the events of a session: what was allowed, refused and asked."
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.25  # at a session that tells of no events
+SILENCE_S = 5.0
 READ_BYTES = 1 << 16
 
 
@@ -76,30 +79,49 @@ def _complete(file: Any) -> Iterator[bytes]:
 def _followed(file: Any, session: Chosen) -> Iterator[bytes]:
     """Yield lines as they are written, until the session has ended."""
     session_id = session.record.session_id
-    while True:
-        living = any(
-            record.session_id == session_id and not record.is_ended for record in records(session.registry)
-        )
-        yield from _complete(file)  # after the look: what was written before its end is not missed
-        if not living:
-            return
-        with suppress(KeyboardInterrupt):
-            time.sleep(LOOK_EVERY_S)
-            continue
+    stream = events(session)
+    try:
+        while True:
+            living = any(
+                record.session_id == session_id and not record.is_ended
+                for record in records(session.registry)
+            )
+            yield from _complete(file)  # after the look: what was written before its end is not missed
+            if not living:
+                return
+            if stream is None:
+                time.sleep(LOOK_EVERY_S)
+            elif not _waited(stream):
+                stream.close()
+                stream = None
+    except KeyboardInterrupt:
         return
+    finally:
+        if stream is not None:
+            stream.close()
+
+
+def _waited(stream: socket.socket) -> bool:
+    """Wait for an event. Return False once the session sends no more."""
+    if not select.select([stream], [], [], SILENCE_S)[0]:
+        return True  # its supervisor may be stopped, or was killed without a word
+    try:
+        return bool(stream.recv(READ_BYTES))
+    except OSError:
+        return False
 
 
 def _show(lines: Iterator[bytes], *, as_json: bool, as_array: bool, headed: bool = True) -> None:
-    events = (_event(line) for line in lines)
+    shown = (_event(line) for line in lines)
     if as_array:
-        print(json.dumps([*events], indent=2))
+        print(json.dumps([*shown], indent=2))
     elif as_json:
-        for event in events:
+        for event in shown:
             print(json.dumps(event), flush=True)
     else:
         if headed:
             print(session_text.EVENTS_HEADER)
-        for event in events:
+        for event in shown:
             print(session_text.event_line(event), flush=True)
 
 

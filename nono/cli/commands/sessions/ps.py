@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import sessions
 from nono.cli.text import session_text
-from nono.sessions.record import document_of
 
 DESCRIPTION = "Lists the sessions that run, the newest first."
 MANY = 1000
@@ -30,9 +29,9 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), dict(os.environ)
     every = sessions(environ)
-    shown = [record for record in every if parsed.all or not record.is_ended]
+    shown = [each for each in every if parsed.all or not each.record.is_ended]
     if parsed.json:
-        print(json.dumps([document_of(record) for record in shown], indent=2))
+        print(json.dumps([session_text.document(each.record, each.questions) for each in shown], indent=2))
         return 0
     is_silent = getattr(parsed, "silent", False)
     if shown:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from nono.cli.commands.sessions.chosen import Chosen
 from nono.errors import NonoError
@@ -46,6 +49,79 @@ def ask(
         raise unreachable(record) from error
     head, _, rest = received.partition(wire.HEAD_END)
     return Answer(connection, wire.status_of(head), rest)
+
+
+class Told(NamedTuple):
+    """The response of the control interface."""
+
+    status: int
+    document: Mapping[str, Any]
+
+
+class _Connected(http.client.HTTPConnection):
+    """An HTTP connection over a socket that is connected already; closing it closes that."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__("nono")
+        self.sock = connection
+
+
+def call(
+    session: Chosen, method: str, path: str, document: object = None, patience_s: float = PATIENCE_S
+) -> Told:
+    """Ask the control interface. Raises NonoError if nobody answers."""
+    connection, key = _connected(session, patience_s)
+    body = None if document is None else json.dumps(document).encode("ascii")
+    try:
+        connection.request(method, path, body, _fields(key))
+        response = connection.getresponse()
+        answered = json.loads(response.read() or b"{}")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise silent(session.record) from error
+    finally:
+        connection.close()
+    return Told(response.status, answered if isinstance(answered, dict) else {})
+
+
+def events(session: Chosen) -> socket.socket | None:
+    """Return a connection on which something comes with every event, and the end with that of the session.
+
+    None: nobody answers. The caller closes it.
+    """
+    try:
+        connection, key = _connected(session, PATIENCE_S)
+    except NonoError:
+        return None
+    stream: socket.socket = connection.sock
+    try:
+        connection.request("GET", "/v1/events", headers=_fields(key))
+        head = stream.recv(wire.HEAD_BYTES_MAX)
+    except OSError:
+        head = b""
+    if wire.status_of(head) != http.client.OK:
+        stream.close()
+        return None
+    return stream
+
+
+def _connected(session: Chosen, patience_s: float) -> tuple[_Connected, str]:
+    try:
+        connection, key = connect(session.registry, session.record.session_id)
+    except OSError as error:
+        raise silent(session.record) from error
+    connection.settimeout(patience_s)
+    return _Connected(connection), key
+
+
+def _fields(key: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def silent(record: Record) -> NonoError:
+    return NonoError(
+        f"Session {record.session_id} does not answer.",
+        hint=f"a session does that has a proxy, served calls or a terminal: nono inspect {record.session_id}",
+    )
 
 
 def unreachable(record: Record) -> NonoError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nono.cli.commands.sessions.chosen import Seen
 from nono.cli.text.session_text import duration, event_line, reason, table
 from nono.sessions.record import End
 from unit.sessions.test_record import RECORD
@@ -17,7 +18,7 @@ def test_a_time_is_told_in_its_largest_unit(seconds: int, text: str) -> None:
 
 
 def test_colours_do_not_move_the_columns() -> None:
-    records = [RECORD, RECORD._replace(status="exited", exit_code=-1)]
+    records = [Seen(RECORD, ()), Seen(RECORD._replace(status="exited", exit_code=-1), ())]
     plain = list(table(records, 5000, 120, is_coloured=False))
     coloured = list(table(records, 5000, 120, is_coloured=True))
     assert "\x1b[32mrunning" in coloured[1]
@@ -27,7 +28,7 @@ def test_colours_do_not_move_the_columns() -> None:
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
-    records = [RECORD._replace(command=("x" * 500,), name="n" * 64, profile="p" * 100)]
+    records = [Seen(RECORD._replace(command=("x" * 500,), name="n" * 64, profile="p" * 100), ())]
     assert max(map(len, table(records, 5000, 110, is_coloured=False))) == 110
 
 

@@ -15,13 +15,13 @@ import pytest
 
 from nono.approval.backends import Backends
 from nono.approval.broker import approval_broker
-from nono.approval.request import Answer, EndpointRequest, Question, Request
+from nono.approval.request import Answer, EndpointRequest, LimitRequest, Question, Request
 from nono.audit.event import Event
 from nono.credentials.values.credential import Injected, Injection, LeakDetector, Outgoing, RequestFacts
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
-from nono.policy.schema.route_rules import RateLimit
+from nono.policy.schema.route_rules import RateLimit, UsageLimits
 from nono.policy.services.approval import TERMINAL, Approval
 from nono.proxy.exchange.admission import MAX_REASONS_TOLD
 from nono.proxy.exchange.delivery import MAX_HELD_BYTES
@@ -775,3 +775,84 @@ def test_a_route_without_a_tripwire_refuses_only_the_request() -> None:
             assert client.response().status == 403
             client.send(get())
             assert client.response().status == 200
+
+
+# -- a limit at which somebody is asked
+
+
+class AboutLimits:
+    """Answers each question about a limit in turn, and keeps them."""
+
+    def __init__(self, *outcomes: str) -> None:
+        self.outcomes = [*outcomes]
+        self.asked: list[Request] = []
+
+    async def __call__(self, request: Request, /) -> Answer:
+        self.asked.append(request)
+        outcome = self.outcomes.pop(0)
+        return Answer("granted") if outcome == "granted" else Answer("denied", "a person said no")
+
+
+ASKING = UsageLimits(requests=1, on_limit="ask")
+
+
+def statuses(client: Client, count: int) -> list[int]:
+    found = []
+    for _ in range(count):
+        client.send(get())
+        found.append(client.response().status)
+    return found
+
+
+def test_at_a_limit_a_yes_allows_as_much_again() -> None:
+    person = AboutLimits("granted", "denied")
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, limits=ASKING), approver=person) as p,
+        Client(p.port) as client,
+    ):
+        assert statuses(client, 3) == [200, 200, 429]
+    assert len(server.requests) == 2
+    assert [cast(LimitRequest, each).service for each in person.asked] == ["alpha"] * 2
+    assert "1 requests for this run is reached" in cast(LimitRequest, person.asked[0]).reason
+    assert [event["status"] for event in p.recording.network if event["decision"] == "deny"] == [429]
+
+
+def test_at_a_limit_nobody_is_asked_unless_the_route_says_so() -> None:
+    person = AboutLimits("granted")
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, limits=UsageLimits(requests=1)), approver=person) as p,
+        Client(p.port) as client,
+    ):
+        assert statuses(client, 2) == [200, 429]
+    assert person.asked == []
+
+
+def test_at_a_limit_silence_is_a_no() -> None:
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, limits=ASKING)) as p,
+        Client(p.port) as client,
+    ):
+        assert statuses(client, 2) == [200, 429]
+
+
+def test_several_requests_that_wait_at_a_limit_raise_it_once() -> None:
+    gate = Gate()
+
+    async def person(request: Request, /) -> Answer:
+        await gate.passed()
+        return Answer("granted")
+
+    with upstream() as server, proxy(a_route(server.port, limits=ASKING), approver=person) as p:
+        with Client(p.port) as first:
+            assert statuses(first, 1) == [200]
+        with Client(p.port) as one, Client(p.port) as two:
+            for client in (one, two):
+                client.send(get())
+                gate.wait_for_somebody()
+            gate.open()
+            # Whoever comes second asks once more; here it gets the same answer.
+            assert [one.response().status, two.response().status] == [200, 200]
+    assert len(server.requests) == 3

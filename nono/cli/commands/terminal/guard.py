@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from nono.cli.commands.sessions.own_terminal import Lent
+from nono.cli.commands.terminal.own_terminal import Lent
 from nono.kernel import process
 
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)

@@ -10,19 +10,22 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 
 from nono.approval import wording
-from nono.approval.ask import Dialog, Prompt, Wait, conclusion, open_terminal
-from nono.approval.request import Answer
+from nono.approval.ask import Dialog, Prompt, Wait, conclusion, last_line, open_terminal
 from nono.approval.tty import SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
 from nono.approval.viewer_terminal import ANSWERS
+from nono.printable import printable
+
+CLOSED = f"\n{wording.PREFIX} The question is closed: who asked is gone."
 
 
 class Questions:
     """What is asked, one after the other. The terminal is not lent meanwhile."""
 
-    def __init__(self, connection: int, is_withdrawn: Callable[[], bool]) -> None:
-        """is_withdrawn: Called when there is something to read at the connection."""
+    def __init__(self, connection: int, withdrawn: Callable[[], str | None]) -> None:
+        """withdrawn: Called when there is something to read at the connection; why a question is closed."""
         self._connection = connection
-        self._is_withdrawn = is_withdrawn
+        self._withdrawn = withdrawn
+        self._why = ""
         self._held = ExitStack()  # the terminal, between "open" and "close"
         self._prompt: Prompt | None = None
 
@@ -61,9 +64,10 @@ class Questions:
                     word = (
                         ("yes" if dialog.is_yes else "no") if self._perform(terminal, dialog) else "withdrawn"
                     )
-                    answer = ANSWERS.get(word, Answer("error"))
+                    answer = ANSWERS.get(word)
+                    line = self._why or CLOSED if answer is None else conclusion(answer, answer)
                     with suppress(OSError):
-                        os.write(terminal, conclusion(answer))
+                        os.write(terminal, last_line(line))
                     return word
 
     def _perform(self, terminal: int, steps: Iterable[Wait]) -> bool:
@@ -86,6 +90,12 @@ class Questions:
             with suppress(KeyError):
                 poll.unregister(terminal)
         return True
+
+    def _is_withdrawn(self) -> bool:
+        why = self._withdrawn()
+        if why is not None:
+            self._why = "\n".join(map(printable, why.split("\n")))
+        return why is not None
 
 
 def _lines(document: Mapping[str, object]) -> list[str]:

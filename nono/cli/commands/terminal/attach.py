@@ -13,10 +13,10 @@ from contextlib import suppress
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
-from nono.cli.commands.sessions.guard import fork_viewer, pass_on, wait_for_viewer
-from nono.cli.commands.sessions.own_terminal import Lent
 from nono.cli.commands.sessions.talk import ask, unreachable
-from nono.cli.commands.sessions.viewer import Viewer, report_end, terminal_size
+from nono.cli.commands.terminal.guard import fork_viewer, pass_on, wait_for_viewer
+from nono.cli.commands.terminal.own_terminal import Lent
+from nono.cli.commands.terminal.viewer import Viewer, report_end, terminal_size
 from nono.cli.text import session_text
 from nono.errors import NonoError
 from nono.sessions import wire

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nono.cli.commands.sessions.own_terminal import Lent, in_front, stop_job
+from nono.cli.commands.terminal.own_terminal import Lent, in_front, stop_job
 from nono.kernel import signals
 from nono.sessions import wire
 from nono.sessions.detach_key import DetachKeys
@@ -19,7 +19,7 @@ from nono.sessions.wire import Frames
 from nono.settings.keys import parse_keys
 
 if TYPE_CHECKING:
-    from nono.cli.commands.sessions.questions import Questions
+    from nono.cli.commands.terminal.questions import Questions
     from nono.sessions.modes import Modes
 
 READ_BYTES = 1 << 16
@@ -209,9 +209,9 @@ class Viewer:
         """Ask the person, and answer."""
         if self._questions is None:
             # Imported here: few runs ask anything.
-            from nono.cli.commands.sessions.questions import Questions
+            from nono.cli.commands.terminal.questions import Questions
 
-            self._questions = Questions(self._connection.fileno(), self._is_withdrawn)
+            self._questions = Questions(self._connection.fileno(), self._withdrawn)
         was_lent = self._lent.is_lent
         self._lent.take_back()
         answer = self._questions.answer(document)
@@ -219,8 +219,8 @@ class Viewer:
         if was_lent:
             self._show_again()
 
-    def _is_withdrawn(self) -> bool:
-        """Take what the session has said while the person is asked; True if there is no use in asking."""
+    def _withdrawn(self) -> str | None:
+        """Take what the session has said while the person is asked. Returns why there is no use in asking."""
         try:
             received = self._connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -228,7 +228,12 @@ class Viewer:
         except OSError:
             received = b""
         self._later += self._frames.feed(received or b"")
-        return received == b"" or any(kind in (wire.WITHDRAWN, wire.END) for kind, _ in self._later)
+        for kind, content in self._later:
+            if kind == wire.WITHDRAWN:
+                return str(wire.parse_json(content).get("why", ""))
+            if kind == wire.END:
+                return ""
+        return "" if received == b"" else None
 
     def _on_typed(self) -> Mapping[str, object] | None:
         try:

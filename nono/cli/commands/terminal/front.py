@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from nono.cli.commands.sessions.guard import ENDING, fork_viewer
-from nono.cli.commands.sessions.own_terminal import Lent
-from nono.cli.commands.sessions.viewer import DETACHED, LOST, Viewer
+from nono.cli.commands.terminal.guard import ENDING, fork_viewer
+from nono.cli.commands.terminal.own_terminal import Lent
+from nono.cli.commands.terminal.viewer import DETACHED, LOST, Viewer
 from nono.errors import NonoError
 from nono.launch.terminal.front import Ahead
 from nono.sessions import wire

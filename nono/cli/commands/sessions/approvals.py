@@ -1,0 +1,123 @@
+"""`nono approvals`: lists what waits for an answer, over all sessions, and answers it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+
+from nono.approval.listing import Listed
+from nono.cli.args import argparse_parser
+from nono.cli.commands.sessions.chosen import Chosen, caller_environ, questions, refuse_inside
+from nono.cli.commands.sessions.talk import call
+from nono.cli.text import approvals_text
+from nono.errors import ConfigError, NonoError
+from nono.named_tuple import NamedTuple
+from nono.sessions.listing import open_registry, records
+from nono.sessions.registry import Registry
+
+DESCRIPTION = (
+    "Lists what the sessions of this user wait for: a file, a request, a host, a limit. `allow` and `deny` "
+    "answer, for whoever waits and for no later one; the first answer counts, whichever terminal it is from."
+)
+ACTIONS = ("list", "show", "allow", "deny")
+ID_LEAST = 4  # characters of an id
+
+
+class Open(NamedTuple):
+    """An open question, and the session that waits for its answer."""
+
+    session: Chosen
+    question: Listed
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command, for its arguments, help and completion."""
+    parser = argparse_parser.new_parser("nono approvals", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    parser.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="list is the default")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="id of a question, or the beginning of one")
+    parser.add_argument("--json", action="store_true", help="print the questions as JSON")
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed, environ = parser().parse_args(list(argv)), caller_environ()
+    refuse_inside("approvals", environ)
+    if (parsed.action == "list") == bool(parsed.ids):
+        raise ConfigError(
+            f"`nono approvals {parsed.action}` takes {'no' if parsed.ids else 'at least one'} ID.",
+            hint="nono approvals lists them",
+        )
+    registry = open_registry(environ)
+    if registry is None:
+        return _show((), parsed)
+    with registry:
+        found = [*open_questions(registry)]
+        if parsed.action in ("list", "show"):
+            return _show([_meant(each, found) for each in parsed.ids] or found, parsed)
+        # All of them before the first is answered: a mistyped id answers nothing.
+        return _answer([_meant(each, found) for each in parsed.ids], parsed)
+
+
+def open_questions(registry: Registry) -> Iterator[Open]:
+    """Yield the open questions of every living session, the oldest first."""
+    found = [
+        Open(Chosen(registry, record), question)
+        for record in records(registry)
+        for question in questions(registry, record)
+    ]
+    yield from sorted(found, key=lambda each: each.question.asked_unix_ms)
+
+
+def _meant(query: str, found: Sequence[Open]) -> Open:
+    meant = [each for each in found if each.question.id.startswith(query)]
+    if len(query) < ID_LEAST or not meant:
+        raise NonoError(
+            f"No open question has the id {query}: it was answered, or nobody waits for it any more.",
+            hint="nono approvals lists them",
+        )
+    if len(meant) > 1:
+        raise ConfigError(f"Ambiguous id '{query}': it matches {len(meant)} questions.")
+    return meant[0]
+
+
+def _show(found: Sequence[Open], parsed: argparse.Namespace) -> int:
+    if parsed.json:
+        print(json.dumps([_document(each) for each in found], indent=2))
+    elif parsed.action == "show":
+        for each in found:
+            for line in approvals_text.details(each.question, each.session.record, _now_ms()):
+                print(line)
+    elif found:
+        rows = [(each.question, each.session.record) for each in found]
+        for line in approvals_text.table(rows, _now_ms()):
+            print(line)
+    elif not getattr(parsed, "silent", False):
+        print("Nothing waits for an answer.", file=sys.stderr)
+    return 0
+
+
+def _document(each: Open) -> Mapping[str, object]:
+    record = each.session.record
+    return {"session_id": record.session_id, "name": record.name, **each.question.document}
+
+
+def _answer(meant: Sequence[Open], parsed: argparse.Namespace) -> int:
+    """Answer each. Returns 1 if one of them was answered before, or is gone."""
+    failed = 0
+    for session, question in meant:
+        told = call(session, "POST", f"/v1/approvals/{question.id}", {"answer": parsed.action})
+        line = approvals_text.outcome(question, told.status, told.document)
+        if told.status != HTTPStatus.OK:
+            failed = 1
+        if told.status != HTTPStatus.OK or not getattr(parsed, "silent", False):
+            print(line, file=sys.stderr)
+    return failed
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,161 @@
+"""`nono allow` and `nono deny`: change what a running session may reach, for a time or until it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.sessions.chosen import Chosen, caller_environ, refuse_inside
+from nono.cli.commands.sessions.talk import Told, call
+from nono.cli.text import rules_text, session_text
+from nono.errors import ConfigError, NonoError
+from nono.policy.hosts.proxy_settings import parse_duration
+from nono.policy.live.rule import Decision
+from nono.sessions.listing import open_registry, records
+from nono.sessions.query import find
+from nono.sessions.record import Record
+from nono.sessions.registry import Registry
+
+_ENDPOINT = re.compile(r"[A-Za-z0-9_-]+:[^:/\[\]]+:/")
+ALLOW = (
+    "Lets a running session reach a host (`example.com`, `*.example.com`, with a port `:8443`), ask a "
+    "service something without a person's approval, or, where it runs with --capability-elevation, open a "
+    "file. A denial beats it."
+)
+DENY = (
+    "Keeps a running session from a host, whose connections are cut, from requests to a service, or from "
+    "files that a person would be asked about. What the kernel has granted at the start it cannot take back."
+)
+
+
+def allow_parser() -> argparse.ArgumentParser:
+    """Return the parser of `nono allow`, for its arguments, help and completion."""
+    parser = _parser("allow", ALLOW)
+    parser.add_argument("--write", action="store_true", help="let it write the file as well")
+    return parser
+
+
+def deny_parser() -> argparse.ArgumentParser:
+    """Return the parser of `nono deny`, for its arguments, help and completion."""
+    return _parser("deny", DENY)
+
+
+def _parser(name: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse_parser.new_parser(f"nono {name}", description)
+    argparse_parser.add_globals(parser)
+    parser.add_argument(
+        "target", metavar="HOST|ENDPOINT|PATH", help="host, SERVICE:METHOD:/path, or file (with a slash)"
+    )
+    parser.add_argument("--for", dest="for_s", type=_seconds, metavar="TIME", help="30s, 15m, 8h, 1d")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--session", metavar="SESSION", help=session_text.SESSION_HELP)
+    which.add_argument("--all", action="store_true", help="every session that runs")
+    parser.add_argument("--undo", action="store_true", help="take the rule back")
+    parser.add_argument(
+        "--save",
+        nargs="?",
+        const="",
+        metavar="PROFILE",
+        help="show what it changes in a profile (the session's, if it is yours), and write that",
+    )
+    parser.add_argument("--yes", "-y", action="store_true", help="write it without being asked")
+    return parser
+
+
+def run_allow(argv: Sequence[str]) -> int:
+    return _run("allow", allow_parser().parse_args(list(argv)))
+
+
+def run_deny(argv: Sequence[str]) -> int:
+    return _run("deny", deny_parser().parse_args(list(argv)))
+
+
+def _run(decision: Decision, parsed: argparse.Namespace) -> int:
+    environ = caller_environ()
+    refuse_inside(decision, environ)
+    if parsed.save is not None and (parsed.for_s is not None or parsed.undo):
+        raise ConfigError("--save is for a rule that stays: leave out --for and --undo.")
+    wanted = {
+        "decision": decision,
+        "for_s": parsed.for_s,
+        "writes": getattr(parsed, "write", False),
+        **_target(parsed.target),
+    }
+    registry = open_registry(environ)
+    if registry is None:
+        raise NonoError("No session runs.")
+    with registry:
+        meant = _sessions(registry, parsed.session, every=parsed.all)
+        code = max(_change(Chosen(registry, record), wanted, parsed) for record in meant)
+    if parsed.save is None:
+        return code
+    # Imported here: most rules are for the moment.
+    from nono.cli.commands.sessions.save_rule import save_rule
+
+    return save_rule(meant[0], parsed.save, wanted, environ, agreed=parsed.yes)
+
+
+def _target(text: str) -> Mapping[str, str]:
+    """Return kind and target. Raises ConfigError for what is neither a host nor a path."""
+    if text.startswith(("/", "~", ".")):
+        return {"kind": "path", "target": os.path.realpath(os.path.expanduser(text))}
+    if _ENDPOINT.match(text):
+        return {"kind": "endpoint", "target": text}
+    host = text.removeprefix("https://").removeprefix("http://").removesuffix("/")
+    if "/" in host:
+        raise ConfigError(
+            f"'{text}' is neither a host nor a path: paths of a host are granted when a run starts.",
+            hint="a file is written ./NAME, and next time: nono run --allow-domain URL",
+        )
+    return {"kind": "host", "target": host}
+
+
+def _sessions(registry: Registry, query: str | None, *, every: bool) -> Sequence[Record]:
+    """Return the living sessions that are meant; at least one."""
+    living = [record for record in records(registry) if not record.is_ended]
+    if query is not None:
+        return [find(query, living)]
+    if not living:
+        raise NonoError("No session runs.")
+    if len(living) > 1 and not every:
+        names = ", ".join(rules_text.name_of(record) for record in living)
+        raise ConfigError(f"{len(living)} sessions run: {names}.", hint="--session NAME, or --all")
+    return living
+
+
+def _change(session: Chosen, wanted: Mapping[str, object], parsed: argparse.Namespace) -> int:
+    """Change one session. Returns the exit code."""
+    try:
+        told = _taken_back(session, wanted) if parsed.undo else call(session, "POST", "/v1/rules", wanted)
+    except NonoError as error:
+        told = Told(
+            HTTPStatus.SERVICE_UNAVAILABLE, {"error": error.message.removesuffix("."), "hint": error.hint}
+        )
+    is_done = told.status in (HTTPStatus.OK, HTTPStatus.CREATED)
+    if is_done and getattr(parsed, "silent", False):
+        return 0
+    for line in rules_text.outcome(
+        session.record, wanted, told.document, is_done=is_done, undone=parsed.undo
+    ):
+        print(line, file=sys.stderr)
+    return 0 if is_done else 1
+
+
+def _taken_back(session: Chosen, wanted: Mapping[str, object]) -> Told:
+    told = call(session, "GET", "/v1/session")
+    for rule in told.document.get("rules", ()):
+        if all(rule.get(name) == wanted[name] for name in ("decision", "kind", "target")):
+            return call(session, "DELETE", f"/v1/rules/{rule.get('id')}")
+    return Told(HTTPStatus.NOT_FOUND, {"error": "no such rule was laid over its policy"})
+
+
+def _seconds(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,95 @@
+"""Writes the rule of `nono allow` or `nono deny` to a profile, after its diff was shown."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from posixpath import basename, join
+
+from nono.approval.ask import confirm
+from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
+from nono.cli.text.session_text import one_line
+from nono.errors import ConfigError, NonoError
+from nono.policy.why.saving import Addition, Entry, shortened
+from nono.sessions.record import Record
+
+_FIELDS = {
+    ("allow", "host"): ("network", "allow_domain"),
+    ("deny", "host"): ("network", "deny_domain"),
+    ("deny", "path"): ("filesystem", "deny"),
+}
+
+
+def save_rule(
+    record: Record, name: str, wanted: Mapping[str, object], environ: Mapping[str, str], *, agreed: bool
+) -> int:
+    """Write the rule to a profile. Returns the exit code. Raises NonoError if it cannot be written.
+
+    name: Of the profile; "" takes that of the session.
+    agreed: Nobody has to be asked.
+    """
+    target = _target(record, name, environ)
+    assert target.file is not None  # it has a name
+    document = rewritten(target, [_addition(wanted, environ.get("HOME", "/"))])
+    after = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    shown = [one_line(line) for line in _diff(target, after)]
+    if not shown:
+        print(f"{target.file} has it already.", file=sys.stderr)
+        return 0
+    if agreed:
+        print("\n".join(shown), file=sys.stderr)
+    elif not confirm(shown, f"Write this to {one_line(target.file)}? [y/N] ", is_pristine=True):
+        print("Not saved. --yes writes it without asking.", file=sys.stderr)
+        return 1
+    try:
+        save(target, document, environ)
+    except OSError as error:
+        raise NonoError(f"not saved: {target.file}: {error.strerror}") from error
+    print(f"Saved: {target.file}", file=sys.stderr)
+    return 0
+
+
+def _target(record: Record, name: str, environ: Mapping[str, str]) -> Target:
+    reference = name or record.profile
+    if reference is not None and "/" in reference:
+        reference = join(record.workdir, reference)
+    target = target_of(reference, environ)
+    if not target.is_new:
+        return target
+    if not name:
+        of = f"'{record.profile}' is shipped" if record.profile else "the session has no profile"
+        program = basename(record.command[0]) if record.command else "saved"
+        raise ConfigError(
+            f"{of}, so a new profile has to be named.", hint=f"--save {target.suggestion(program)}"
+        )
+    problem = Target.problem_with(name, environ)
+    if problem is not None:
+        raise ConfigError(f"{problem}.")
+    return target_of(record.profile, environ).named(name, environ)
+
+
+def _addition(wanted: Mapping[str, object], home: str) -> Addition:
+    decision, kind, target = str(wanted["decision"]), str(wanted["kind"]), str(wanted["target"])
+    if kind == "endpoint":
+        raise ConfigError(
+            "The rules for a service stand in its endpoint_policy, where nothing is added by itself.",
+            hint=f"next time: --allow-endpoint {target}",
+        )
+    if (decision, kind) == ("allow", "path"):
+        access = "allow" if wanted["writes"] else "read"
+        field = ("filesystem", access if os.path.isdir(target) else f"{access}_file")
+    else:
+        field = _FIELDS[decision, kind]
+    return Addition((Entry(*field, shortened(target, home) if kind == "path" else target),))
+
+
+def _diff(target: Target, after: str) -> Iterator[str]:
+    before = ""
+    if not target.is_new and target.file is not None:
+        with open(target.file, encoding="utf-8") as file:
+            before = file.read()
+    name = target.file or ""
+    return difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, n=2, lineterm="")

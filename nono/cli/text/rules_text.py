@@ -1,0 +1,44 @@
+"""Words what `nono allow` and `nono deny` have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from nono.cli.text.session_text import duration, one_line
+from nono.printable import shell_word
+from nono.sessions.record import Record
+
+_DONE = {"allow": "Allowed", "deny": "Denied"}
+
+
+def name_of(record: Record) -> str:
+    return shell_word(record.name) if record.name else record.session_id
+
+
+def outcome(
+    record: Record,
+    wanted: Mapping[str, object],
+    document: Mapping[str, object],
+    *,
+    is_done: bool,
+    undone: bool,
+) -> Iterator[str]:
+    """Yield the lines about one session.
+
+    wanted: The rule as it was asked for.
+    document: The response.
+    """
+    name, target = name_of(record), one_line(str(wanted["target"]))
+    if not is_done:
+        yield f"Session {name}: {one_line(str(document.get('error')))}."
+        if document.get("hint"):
+            yield f"hint: {one_line(str(document['hint']))}"
+        return
+    cut = document.get("cut")
+    ended = f"; {cut} open connection{'s' * (cut != 1)} cut" if isinstance(cut, int) and cut else ""
+    if undone:
+        yield f"Took back `nono {wanted['decision']} {target}` in session {name}{ended}."
+        return
+    for_s = wanted["for_s"]
+    until = f"for {duration(for_s)}" if isinstance(for_s, int) else "until it ends"
+    yield f"{_DONE[str(wanted['decision'])]} {target} in session {name}, {until}{ended}."

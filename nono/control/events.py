@@ -1,0 +1,55 @@
+"""Holds what one reader of the events has not taken yet, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+
+from nono.audit.event import Event
+
+UNREAD_BYTES_MAX = 1 << 20
+
+
+class EventStream:
+    """The events for one reader, a line of JSON each. What it is too slow for is counted and left out."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque()
+        self.unread_bytes = 0
+        self._missed = 0
+        self._is_over = False
+        self._changed = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        line = json.dumps(event).encode("ascii") + b"\n"
+        # None may overtake those that were missed.
+        if self._missed or self.unread_bytes + len(line) > UNREAD_BYTES_MAX:
+            self._missed += 1
+            return
+        self._lines.append(line)
+        self.unread_bytes += len(line)
+        self._changed.set()
+
+    def close(self) -> None:
+        """Let the reader have the rest, and no more."""
+        self._is_over = True
+        self._changed.set()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield whole lines as they come, until close()."""
+        while True:
+            piece = b"".join(self._lines)
+            self._lines.clear()
+            self.unread_bytes = 0
+            if self._missed:
+                piece += json.dumps({"type": "events_missed", "count": self._missed}).encode("ascii") + b"\n"
+                self._missed = 0
+            if piece:
+                yield piece
+            elif self._is_over:
+                return
+            else:
+                self._changed.clear()
+                await self._changed.wait()

@@ -1,0 +1,161 @@
+"""The parts of a run whose rules may change: hosts in its proxy, files in elevation, and what has neither."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nono.control.rules import Refused
+from nono.policy.capability import CapabilitySet, NetworkMode
+from nono.policy.endpoints.entry import parse_allow_endpoint
+from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy
+from nono.policy.files.path_verdict import Denied, FilePolicy, Granted, Protected
+from nono.policy.hosts.host_filter import Refuse, parse_rule
+from nono.policy.hosts.live_hosts import LiveHosts
+from nono.policy.live.endpoints import LiveEndpoints
+from nono.policy.live.paths import LivePaths
+from nono.policy.live.rule import LiveRule, Wanted
+from nono.policy.path_expansion import is_within
+from nono.printable import shell_word
+
+HTTPS = 443
+PATTERN = "*?[{\\"
+
+
+class Hosts:
+    """The hosts that the proxy of a run reaches."""
+
+    def __init__(self, live: LiveHosts, changed: Callable[[], int]) -> None:
+        """changed: Has the proxy judge anew; returns how many connections it cut."""
+        self._live = live
+        self._changed = changed
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        rule = parse_rule(wanted.target, "")
+        if wanted.decision == "deny" or not rule.is_exact:
+            return None
+        verdict = self._live.judge_name(rule.pattern, rule.port or HTTPS)
+        if isinstance(verdict, Refuse):
+            if verdict.is_ungranted:
+                return None
+            return Refused(f"{verdict.reason}, and a denial beats every grant", verdict.hint)
+        by = "no rule restricts hosts" if verdict.rule is None else f"{verdict.rule} from {verdict.origin}"
+        return Refused(f"{wanted.target} is allowed already: {by}")
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        by_decision = {
+            decision: [rule.host_rule for rule in rules if rule.decision == decision]
+            for decision in ("allow", "deny")
+        }
+        self._live.put(by_decision["allow"], by_decision["deny"])
+        return self._changed()
+
+
+class Endpoints:
+    """The requests that services may be asked."""
+
+    def __init__(
+        self, live: LiveEndpoints, services: Mapping[str, EndpointPolicy], changed: Callable[[], int]
+    ) -> None:
+        """services: The rules of the start. changed: As for Hosts."""
+        self._live = live
+        self._services = services
+        self._changed = changed
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        service, rule = parse_allow_endpoint(wanted.target)
+        policy = self._services.get(service)
+        if policy is None:
+            known = ", ".join(self._services) or "none"
+            return Refused(f"the run has no service '{service}'", f"its services: {known}")
+        if wanted.decision == "deny" or rule.method == "*" or any(mark in rule.path for mark in PATTERN):
+            return None
+        verdict = self._live.laid_over(service, policy).judge(rule.method, rule.path)
+        if verdict.decision == "deny" and verdict.label != DEFAULT_LABEL:
+            return Refused(f"{rule} is denied by {verdict.label}, and a denial beats every grant")
+        return (
+            Refused(f"{rule} is allowed already by {verdict.label}") if verdict.decision == "allow" else None
+        )
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        self._live.put(rules)
+        return self._changed()
+
+
+class Files:
+    """The files that a person may be asked about."""
+
+    def __init__(
+        self, live: LivePaths, capabilities: CapabilitySet, policy: Callable[[], FilePolicy]
+    ) -> None:
+        self._live = live
+        self._capabilities = capabilities
+        self._policy = policy
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        path = wanted.target
+        if wanted.decision == "deny":
+            return _granted_for_good(path, self._capabilities)
+        match self._policy().judge((path,), wanted.access):
+            case Granted():
+                return Refused(f"{path} is granted already")
+            case Denied(denial):
+                return Refused(f"{path} is denied by {denial.origin}, and a denial beats every grant")
+            case Protected(root):
+                return Refused(f"{path} lies in {root}, where nono keeps its state; nothing grants that")
+        return None
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        self._live.put(rules)
+        return 0
+
+
+class NoHosts:
+    """A run without a proxy that could look at hosts."""
+
+    def __init__(self, mode: NetworkMode) -> None:
+        self._mode = mode
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        flag = "--allow-domain" if wanted.decision == "allow" else "--deny-domain"
+        hint = f"next time: nono run {flag} {shell_word(wanted.target)}"
+        if self._mode is NetworkMode.BLOCKED:
+            return Refused("the run was started without a network, which the kernel holds for good", hint)
+        if self._mode is NetworkMode.ALLOWED:
+            return Refused("the run was started with an open network, where nothing looks at hosts", hint)
+        return Refused("the run learns which hosts it needs, and refuses none", hint)
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        return 0
+
+
+class NoFiles:
+    """A run whose files Landlock has fixed."""
+
+    def __init__(self, capabilities: CapabilitySet) -> None:
+        self._capabilities = capabilities
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        path = wanted.target
+        if wanted.decision == "deny":
+            return _granted_for_good(path, self._capabilities) or Refused(
+                f"{path} is not granted to this run"
+            )
+        flag = "--read" if not wanted.access.writes else "--allow"
+        return Refused(
+            "Landlock has fixed the files of this run for good, when it started",
+            f"next time: nono run {flag} {shell_word(path)}, or --capability-elevation, which asks",
+        )
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        return 0
+
+
+def _granted_for_good(path: str, capabilities: CapabilitySet) -> Refused | None:
+    """Return the refusal of a denial that Landlock would not keep; None if nothing there is granted."""
+    for grant in capabilities.grants:
+        if is_within(path, grant.path) or is_within(grant.path, path):
+            return Refused(
+                f"{grant.path} was granted when the run started, and Landlock takes nothing back",
+                f"next time: filesystem.deny in a profile with {shell_word(path)}",
+            )
+    return None

@@ -1,0 +1,128 @@
+"""Keeps the rules that a person lays over the policy of a run: puts them in force, and takes them back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from nono.audit import event
+from nono.audit.event import Recorder
+from nono.clock import unix_ms
+from nono.named_tuple import NamedTuple
+from nono.policy.live.rule import Decision, Kind, LiveRule, Wanted
+
+RULES_MAX = 256
+
+
+class Layer(Protocol):
+    """A part of the run that judges by rules which may change."""
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        """Return why a rule would change nothing, or cannot be kept; None: it can."""
+        ...
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        """Judge by these rules, and no others, from now on. Returns how many connections were cut."""
+        ...
+
+
+class Refused(NamedTuple):
+    """Why there is no rule, and what would help."""
+
+    reason: str
+    hint: str | None = None
+
+
+class Made(NamedTuple):
+    """A rule that is in force now."""
+
+    rule: LiveRule
+    cut: int  # connections that it ended
+
+
+class LiveRules:
+    """The rules of one session. Everything runs on the loop that made it."""
+
+    def __init__(self, layers: Mapping[Kind, Layer], record: Recorder) -> None:
+        """Start without any.
+
+        layers: For each kind of rule.
+        record: Takes an event before a rule is in force.
+        """
+        self._layers = layers
+        self._record = record
+        self._loop = asyncio.get_running_loop()
+        self._rules: dict[str, LiveRule] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def rules(self) -> tuple[LiveRule, ...]:
+        return tuple(self._rules.values())
+
+    def add(self, wanted: Wanted, by: str) -> Made | Refused:
+        """Put a rule in force. It takes the place of the same one, with another end."""
+        same = self.found(wanted.decision, wanted.kind, wanted.target)
+        refused = self._layers[wanted.kind].refusal(wanted)
+        if refused is None and same is None and len(self._rules) >= RULES_MAX:
+            refused = Refused(f"a session has {RULES_MAX} such rules at most", "take some back with --undo")
+        if refused is not None:
+            return refused
+        now_ms = unix_ms()
+        expires = None if wanted.for_s is None else now_ms + wanted.for_s * 1000
+        rule = LiveRule(
+            os.urandom(4).hex(),
+            wanted.decision,
+            wanted.kind,
+            wanted.target,
+            wanted.access,
+            by,
+            now_ms,
+            expires,
+        )
+        try:
+            self._record(event.policy_changed("added", rule.decision, rule.kind, rule.target, by, expires))
+        except OSError:
+            if rule.decision == "allow":
+                return Refused("the audit log could not be written")
+        if same is not None:
+            self._drop(same)
+        self._rules[rule.id] = rule
+        if wanted.for_s is not None:
+            self._timers[rule.id] = self._loop.call_later(wanted.for_s, self._expired, rule)
+        return Made(rule, self._put(rule.kind))
+
+    def found(self, decision: Decision, kind: Kind, target: str) -> LiveRule | None:
+        """Return the rule in force for exactly that; None if there is none."""
+        rules = self._rules.values()
+        return next((each for each in rules if each[1:4] == (decision, kind, target)), None)
+
+    def take_back(self, rule: LiveRule, by: str) -> int | Refused:
+        """Take a rule back. Returns how many connections were cut."""
+        return self._end(rule, "taken_back", by)
+
+    def _expired(self, rule: LiveRule) -> None:
+        self._end(rule, "expired", "nono")
+
+    def _end(self, rule: LiveRule, change: event.PolicyChange, by: str) -> int | Refused:
+        try:
+            self._record(event.policy_changed(change, rule.decision, rule.kind, rule.target, by, None))
+        except OSError:
+            if rule.decision == "deny":  # without it more is allowed
+                return Refused("the audit log could not be written")
+        self._drop(rule)
+        return self._put(rule.kind)
+
+    def _drop(self, rule: LiveRule) -> None:
+        self._rules.pop(rule.id, None)
+        timer = self._timers.pop(rule.id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _put(self, kind: Kind) -> int:
+        return self._layers[kind].put(tuple(each for each in self._rules.values() if each.kind == kind))
+
+    def close(self) -> None:
+        for timer in self._timers.values():
+            timer.cancel()

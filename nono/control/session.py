@@ -1,0 +1,68 @@
+"""What the control interface knows of its session and may do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nono.audit.broadcast import Broadcast
+from nono.control.summary import summary
+from nono.sessions.record import Record
+
+if TYPE_CHECKING:
+    from nono.approval.listing import Listed
+    from nono.approval.open_questions import Closed, OpenQuestions
+    from nono.approval.request import Answer
+    from nono.control.events import EventStream
+    from nono.control.rules import LiveRules
+
+
+class ControlledSession:
+    """One session, as its supervisor hands it to the interface. Everything runs on the supervisor's loop."""
+
+    def __init__(
+        self,
+        key: str,
+        record: Callable[[], Record | None],
+        events: Broadcast,
+        questions: OpenQuestions | None,
+        rules: LiveRules,
+    ) -> None:
+        """Take the parts of a session.
+
+        key: What every request shows.
+        record: The session's, as it is now.
+        questions: The open ones; None if nothing is ever asked.
+        rules: What is laid over the policy.
+        """
+        self.key = key
+        self._questions = questions
+        self.rules = rules
+        self._record = record
+        self._events = events
+        self._streams: list[EventStream] = []
+
+    def summary(self) -> Mapping[str, Any]:
+        return summary(self._record(), self._events, self.questions(), self.rules.rules)
+
+    def questions(self) -> tuple[Listed, ...]:
+        """Return the open questions, the oldest first."""
+        return () if self._questions is None else self._questions.listed
+
+    def answer(self, question_id: str, *, is_yes: bool, by: str) -> Answer | Closed | None:
+        """Answer an open question, as OpenQuestions.answer does."""
+        return None if self._questions is None else self._questions.answer(question_id, is_yes=is_yes, by=by)
+
+    def follow(self, stream: EventStream) -> None:
+        self._streams.append(stream)
+        self._events.listen(stream.put)
+
+    def unfollow(self, stream: EventStream) -> None:
+        self._streams.remove(stream)
+        self._events.leave(stream.put)
+
+    def close(self) -> None:
+        """End every stream of events once its reader has the rest."""
+        self.rules.close()
+        for stream in self._streams:
+            stream.close()

@@ -1,0 +1,92 @@
+"""Hands connections to aiohttp, which is imported for the first one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from nono.watch import watch
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from nono.control.session import ControlledSession
+
+CONNECTIONS_MAX = 32
+_NEEDED = ("nono.control.layers", "nono.control.application")
+_SWITCH_S = 0.0005  # how long the import may keep the loop waiting at a time
+
+
+class TakeOver:
+    """The interface of one session. Everything runs on the loop that made it."""
+
+    def __init__(self, make_session: Callable[[], ControlledSession]) -> None:
+        """make_session: Called once, for the first connection."""
+        self._make_session = make_session
+        self._session: ControlledSession | None = None
+        self._loop = asyncio.get_running_loop()
+        self._starting: asyncio.Task[web.AppRunner] | None = None
+        self._is_closed = False
+
+    async def __call__(self, connection: socket.socket, received: bytes) -> None:
+        """Take over a connection that was let in. received: what came on it already.
+
+        Raises OSError if there are too many, or the user has no watch of epoll left, which libuv would abort
+        for; the connection is then left to the caller.
+        """
+        if self._starting is None:
+            self._starting = self._loop.create_task(self._start())
+        server = (await asyncio.shield(self._starting)).server
+        if self._is_closed or server is None or len(server.connections) >= CONNECTIONS_MAX:
+            raise OSError("the session ends, or too many are connected")
+        watch(connection.fileno())
+        await self._loop.connect_accepted_socket(lambda: _Begun(server, received), connection)
+
+    async def _start(self) -> web.AppRunner:
+        if _NEEDED[-1] not in sys.modules:
+            # A thread that imports gives the interpreter up only when it is asked to, after this interval.
+            interval_s = sys.getswitchinterval()
+            sys.setswitchinterval(_SWITCH_S)
+            try:
+                await self._loop.run_in_executor(None, _import)
+            except RuntimeError:  # the command has taken every process that its user may have
+                _import()
+            finally:
+                sys.setswitchinterval(interval_s)
+        from nono.control.application import runner_of
+
+        self._session = self._make_session()
+        return await runner_of(self._session)
+
+    async def close(self) -> None:
+        """Answer what was asked, and close every connection."""
+        self._is_closed = True
+        if self._session is not None:
+            self._session.close()
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+            if self._starting.exception() is None:
+                await self._starting.result().cleanup()
+
+
+def _import() -> None:
+    for name in _NEEDED:
+        importlib.import_module(name)
+
+
+class _Begun(asyncio.Protocol):
+    """A connection of which the beginning was read: its protocol gets that before anything that follows."""
+
+    def __init__(self, server: Callable[[], asyncio.Protocol], received: bytes) -> None:
+        self._server = server
+        self._received = received
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        protocol = self._server()
+        cast(asyncio.Transport, transport).set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(self._received)

@@ -1,0 +1,95 @@
+"""One rule that a person lays over the policy of a run while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.endpoints.entry import parse_allow_endpoint
+from nono.policy.endpoints.policy import EndpointRule
+from nono.policy.hosts.host_filter import HostError, HostRule, parse_rule
+
+Decision = Literal["allow", "deny"]
+Kind = Literal["host", "endpoint", "path"]
+TARGET_MAX = 4096
+FOR_MAX_S = 366 * 86_400
+
+
+class Wanted(NamedTuple):
+    """A rule as it is asked for."""
+
+    decision: Decision
+    kind: Kind
+    target: str  # a host as in --allow-domain, an endpoint as in --allow-endpoint, or an absolute path
+    access: Access  # to a path: for reading, or for both
+    for_s: int | None  # None: until the session ends
+
+
+class LiveRule(NamedTuple):
+    """A rule in force."""
+
+    id: str
+    decision: Decision
+    kind: Kind
+    target: str  # canonical
+    access: Access
+    by: str  # who made it
+    made_unix_ms: int
+    expires_unix_ms: int | None
+
+    @property
+    def origin(self) -> str:
+        """The name of the rule where others have their flag or profile."""
+        return f"nono {self.decision}, by {self.by}"
+
+    @property
+    def document(self) -> Mapping[str, object]:
+        """Return it as JSON types."""
+        return {**self._asdict(), "access": self.access.value}
+
+    @property
+    def host_rule(self) -> HostRule:
+        return parse_rule(self.target, self.origin)
+
+    @property
+    def endpoint(self) -> tuple[str, EndpointRule]:
+        """The service, and the rule for it."""
+        return parse_allow_endpoint(self.target)
+
+
+def parse_wanted(document: Mapping[str, object]) -> Wanted:
+    """Parse the body of POST /v1/rules. Raises ValueError that names the misfit."""
+    decision, kind, target = document.get("decision"), document.get("kind"), document.get("target")
+    for_s, writes = document.get("for_s"), document.get("writes", False)
+    if decision != "allow" and decision != "deny":
+        raise ValueError('"decision" is allow or deny')
+    if kind != "host" and kind != "endpoint" and kind != "path":
+        raise ValueError('"kind" is host, endpoint or path')
+    if not isinstance(target, str) or not 0 < len(target) <= TARGET_MAX:
+        raise ValueError(f'"target" is a text of at most {TARGET_MAX} characters')
+    if for_s is not None and (
+        not isinstance(for_s, int) or isinstance(for_s, bool) or not 0 < for_s <= FOR_MAX_S
+    ):
+        raise ValueError('"for_s" is a number of seconds, up to a year')
+    access = Access.READWRITE if writes is True or decision == "deny" else Access.READ
+    return Wanted(decision, kind, _canonical(kind, target), access, for_s)
+
+
+def _canonical(kind: Kind, target: str) -> str:
+    if kind == "host":
+        try:
+            return str(parse_rule(target, ""))
+        except HostError as error:
+            raise ValueError(f"{target!a} is not a host: {error}") from error
+    if kind == "endpoint":
+        try:
+            service, rule = parse_allow_endpoint(target)
+        except ConfigError as error:
+            raise ValueError(error.message) from error
+        return f"{service}:{rule.method.upper()}:{rule.path}"
+    if not target.startswith("/") or "\0" in target:
+        raise ValueError(f"{target!a} is not an absolute path")
+    return target

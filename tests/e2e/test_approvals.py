@@ -1,0 +1,151 @@
+"""What a session waits for is seen and answered from any terminal of its user."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from support.elevation import asked
+from support.nono_run import TIMEOUT_S, NonoRun, nono_run
+from support.sessions.control import ask
+from support.sessions.detached import wait_until
+from support.sessions.records import directory, leftovers, nono, record_of
+
+ASKING = (
+    "import sys, urllib.request as u\n"
+    "try: u.urlopen(sys.argv[1])\n"
+    "except Exception as error: print(error, flush=True)\n"
+    "sys.stdin.readline()\n"
+)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+@contextmanager
+def waiting(sandbox: NonoRun, url: str = "http://new.test/") -> Iterator[subprocess.Popen[str]]:
+    """A session that waits until somebody was asked about a host."""
+    argv = [sys.executable, "-u", "-c", ASKING, url]
+    with sandbox.started(argv, flags=["--name=web", "--ask"]) as run:
+        wait_until(
+            lambda: (directory(sandbox.user) / f"{session_id(sandbox)}.asks").exists(), "nobody is asked"
+        )
+        yield run
+
+
+def session_id(sandbox: NonoRun) -> str:
+    return str(record_of(sandbox.user, "web")["session_id"])
+
+
+def questions(sandbox: NonoRun) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(nono(sandbox, "approvals", "--json").stdout)
+    return found
+
+
+def decisions(sandbox: NonoRun) -> list[dict[str, Any]]:
+    events = json.loads(nono(sandbox, "logs", "web", "--json").stdout)
+    return [event["event"] for event in events if event["type"] == "network"]
+
+
+def test_a_question_is_denied_from_another_terminal(sandbox: NonoRun) -> None:
+    with waiting(sandbox) as run:
+        (question,) = questions(sandbox)
+        assert (question["kind"], question["what"], question["name"]) == (
+            "host",
+            "connect to new.test:80",
+            "web",
+        )
+        assert "needs you (1)" in nono(sandbox, "ps").stdout
+        (shown,) = json.loads(nono(sandbox, "ps", "--json").stdout)
+        assert (shown["state"], shown["questions"][0]["id"]) == ("needs you", question["id"])
+        assert "connect to new.test:80" in nono(sandbox, "inspect", "web").stdout
+        denied = nono(sandbox, "approvals", "deny", question["id"][:8])
+        assert (denied.returncode, denied.stderr) == (
+            0,
+            f"Denied {question['id'][:8]}, connect to new.test:80.\n",
+        )
+        assert run.stdout is not None
+        assert "was not approved: a person said no" in run.stdout.readline()
+        late = nono(sandbox, "approvals", "allow", question["id"])
+        assert late.returncode == 1
+    requested, answered, refused = decisions(sandbox)
+    assert requested["decision"] == "approve_requested"
+    assert answered["decision"] == "approve_denied"
+    assert answered["approval_backend"].startswith("nono approvals (pid ")
+    assert f"uid {sandbox.user.uid})" in answered["approval_backend"]
+    assert (refused["decision"], refused["denial_category"]) == ("deny", "host_denied")
+
+
+def test_a_yes_lets_the_connection_go_on(sandbox: NonoRun) -> None:
+    with waiting(sandbox, "http://198.51.100.1:9/") as run:
+        (question,) = questions(sandbox)
+        assert nono(sandbox, "approvals", "allow", question["id"]).returncode == 0
+        wait_until(lambda: len(decisions(sandbox)) >= 2, "nothing was answered")
+        assert run.poll() is None or run.stdout is not None
+    assert [each["decision"] for each in decisions(sandbox)][1] == "approve_granted"
+    assert questions(sandbox) == []
+
+
+def test_who_answers_second_is_told_of_the_first(sandbox: NonoRun) -> None:
+    with waiting(sandbox):
+        path = f"/v1/approvals/{questions(sandbox)[0]['id']}"
+        first = ask(sandbox, session_id(sandbox), "POST", path, {"answer": "deny"})
+        second = ask(sandbox, session_id(sandbox), "POST", path, {"answer": "allow"})
+    assert (first[0], first[1]["outcome"]) == (200, "denied")
+    assert (second[0], second[1]["outcome"], second[1]["by"]) == (409, "denied", first[1]["by"])
+
+
+@pytest.mark.parametrize("body", [{"answer": "yes"}, {}, [], None, "allow"], ids=repr)
+def test_what_is_no_answer_answers_nothing(body: object, sandbox: NonoRun) -> None:
+    with waiting(sandbox):
+        path = f"/v1/approvals/{questions(sandbox)[0]['id']}"
+        assert ask(sandbox, session_id(sandbox), "POST", path, body)[0] == 400
+        assert len(questions(sandbox)) == 1
+
+
+def test_who_is_asked_on_a_terminal_is_told_of_an_answer_from_elsewhere(sandbox: NonoRun) -> None:
+    wanted = sandbox.user.home / "wanted"
+    wanted.write_text("its content")
+    sandbox.give(wanted)
+    with asked(sandbox, ["cat", str(wanted)]) as run:
+        run.wait_for_question()
+        (question,) = questions(sandbox)
+        assert question["what"] == f"read {wanted}"
+        assert nono(sandbox, "approvals", "allow", question["id"]).returncode == 0
+        run.person.wait_for(b"[nono] Access granted. Answered by nono approvals (pid ")
+        run.person.wait_for(b"its content")
+        assert run.end() == 0
+    assert run.decisions == ["Requested", "Granted"]
+    assert run.entries[-1]["backend"].startswith("nono approvals (pid ")
+
+
+def test_a_killed_session_leaves_no_question_behind(sandbox: NonoRun) -> None:
+    with waiting(sandbox) as run:
+        run.kill()
+        run.wait(TIMEOUT_S)
+    assert questions(sandbox) == []
+    assert [name for name in leftovers(sandbox.user) if name.endswith(".asks")] == []
+
+
+def test_without_the_flag_nobody_is_asked(sandbox: NonoRun) -> None:
+    began = time.monotonic()
+    ended = sandbox.run([sys.executable, "-c", ASKING, "http://new.test/"])
+    assert "not in the allowlist" in ended.stdout
+    assert time.monotonic() - began < 30
+    assert [each["decision"] for each in ended.network] == ["deny"]
+
+
+def test_asking_needs_a_network(sandbox: NonoRun) -> None:
+    ended = sandbox.run(["true"], profile={}, flags=["--ask", "--block-net"])
+    assert ended.exit_code == 1
+    assert "--ask is for a run with a proxy" in ended.stderr

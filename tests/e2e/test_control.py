@@ -1,0 +1,183 @@
+"""The control interface: a session that has a loop answers its user, and nobody else, at its socket."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nono as nono_package
+from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.control import ask, ask_all, key_of
+from support.sessions.records import directory, leftovers, nono, record_of
+
+# Asks the proxy for a host with each line that it reads.
+REFUSED = (
+    "import sys, urllib.request as u\n"
+    "print('up', flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    try: u.urlopen('http://other.test/' + line.strip())\n"
+    "    except Exception as error: print(error, flush=True)\n"
+)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+@contextmanager
+def session(sandbox: NonoRun, *flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A session with a proxy, and its record."""
+    argv = [sys.executable, "-u", "-c", REFUSED]
+    with sandbox.started(argv, flags=["--name=web", *flags]) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        yield run, record_of(sandbox.user, "web")
+
+
+def refused(run: subprocess.Popen[str]) -> str:
+    """Have the command ask for a host that nothing allows."""
+    assert run.stdin is not None
+    assert run.stdout is not None
+    run.stdin.write("x\n")
+    run.stdin.flush()
+    return run.stdout.readline()
+
+
+def test_a_session_sums_itself_up(sandbox: NonoRun) -> None:
+    with session(sandbox) as (run, record):
+        refused(run)
+        status, document = ask(sandbox, record["session_id"], "GET", "/v1/session")
+        assert status == 200
+        assert document["session"] == record_of(sandbox.user, "web")
+        assert (document["state"], document["needs_you"]["count"]) == ("running", 0)
+        assert document["counts"]["refused"] == 1
+        assert "Decisions: 0 allowed, 1 refused, 0 asked" in nono(sandbox, "inspect", "web").stdout
+    assert [name for name in leftovers(sandbox.user) if name.endswith((".sock", ".key"))] != []
+    nono(sandbox, "ps")
+    assert [name for name in leftovers(sandbox.user) if name.endswith((".sock", ".key"))] == []
+
+
+def test_what_is_not_there_is_answered_in_json(sandbox: NonoRun) -> None:
+    with session(sandbox) as (_, record):
+        status, document = ask(sandbox, record["session_id"], "GET", "/v1/nothing")
+    assert (status, document) == (404, {"error": "404: Not Found"})
+
+
+def test_every_request_of_a_connection_shows_the_key(sandbox: NonoRun) -> None:
+    with session(sandbox) as (_, record):
+        key = key_of(sandbox, record["session_id"])
+        get = ("GET", "/v1/session", None)
+        answers = ask_all(sandbox, record["session_id"], (*get, key), (*get, None), (*get, key[:-1] + "x"))
+        assert [status for status, _ in answers] == [200, 401, 401]
+
+
+@pytest.mark.parametrize("key", [None, "0" * 32], ids=["none", "another"])
+def test_nobody_without_the_key_is_answered(key: str | None, sandbox: NonoRun) -> None:
+    with session(sandbox) as (_, record):
+        key_of(sandbox, record["session_id"])
+        ((status, text),) = ask_all(sandbox, record["session_id"], ("GET", "/v1/session", None, key))
+    assert (status, text) == (401, "")
+
+
+# What an agent with a shell tries: to read the key, to ask without one, and to use a connection that the
+# shell outside had open, whose other end the kernel calls that shell.
+ATTACK = (
+    "import os, socket, sys\n"
+    "sessions, name = sys.argv[1], sys.argv[2]\n"
+    "for attempt in (lambda: open(f'{sessions}/{name}.key').read(), lambda: os.listdir(sessions)):\n"
+    "    try: print('GOT', attempt())\n"
+    "    except OSError as error: print('no', error.errno)\n"
+    "request = b'GET /v1/session HTTP/1.1\\r\\nHost: n\\r\\nAuthorization: Bearer \\r\\n\\r\\n'\n"
+    "for number in range(3, 64):\n"
+    "    try: connection = socket.socket(fileno=os.dup(number))\n"
+    "    except OSError: continue\n"
+    "    try:\n"
+    "        connection.settimeout(3); connection.sendall(request); print('FD', connection.recv(12))\n"
+    "    except OSError as error: print('fd', error)\n"
+    "try:\n"
+    "    connection = socket.socket(socket.AF_UNIX); connection.settimeout(3)\n"
+    "    connection.connect(f'{sessions}/{name}.sock'); connection.sendall(request)\n"
+    "    print('CONNECTED', connection.recv(12))\n"
+    "except OSError as error: print('no', error.errno)\n"
+)
+HOLDING = (
+    "import os, socket, sys\n"
+    "held = socket.socket(socket.AF_UNIX); held.connect(sys.argv[1]); held.set_inheritable(True)\n"
+    "os.execvp(sys.argv[2], sys.argv[2:])\n"
+)
+
+
+@pytest.mark.parametrize("flags", [(), ("--namespaces=off",)], ids=["its own namespaces", "none"])
+def test_an_agent_with_a_shell_is_not_answered(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    with session(sandbox) as (_, record):
+        name = record["session_id"]
+        key_of(sandbox, name)
+        sessions = str(directory(sandbox.user))
+        inside = sandbox.run(
+            [sys.executable, "-I", "-c", ATTACK, sessions, name],
+            flags=flags,
+            wrapper=[sys.executable, "-c", HOLDING, f"{sessions}/{name}.sock"],
+        )
+    assert inside.exit_code == 0, inside.stderr
+    assert "GOT" not in inside.stdout
+    assert "200" not in inside.stdout
+    assert inside.stdout.count("no ") >= 2
+
+
+def test_nono_inside_controls_no_session(sandbox: NonoRun) -> None:
+    code = Path(nono_package.__file__).parent.parent
+    with session(sandbox) as (_, record):
+        key_of(sandbox, record["session_id"])
+        script = (
+            f"unset NONO_CAP_FILE; {' '.join(NONO)} allow other.test --all; {' '.join(NONO)} approvals;"
+            f" {' '.join(NONO)} inspect web"
+        )
+        inside = sandbox.run(["sh", "-c", script], flags=[f"--read={code}"])
+        assert ask(sandbox, record["session_id"], "GET", "/v1/rules") == (200, [])
+    assert record["session_id"] not in inside.stdout + inside.stderr
+
+
+def test_events_come_as_they_are_written(sandbox: NonoRun) -> None:
+    with session(sandbox) as (run, record):
+        key_of(sandbox, record["session_id"])
+        argv = sandbox.user.command([*NONO, "logs", "-f", "--json", "--tail=0", "web"])
+        with subprocess.Popen(
+            argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True
+        ) as follower:
+            assert follower.stdout is not None
+            status, _ = ask(sandbox, record["session_id"], "GET", "/v1/session")
+            assert status == 200
+            refused(run)
+            event = json.loads(follower.stdout.readline())
+            assert event["event"]["target"] == "other.test"
+            run.communicate(timeout=TIMEOUT_S)
+            assert "session_ended" in follower.stdout.read().splitlines()[-1]
+            assert follower.wait(TIMEOUT_S) == 0
+
+
+def test_a_run_without_a_loop_has_no_socket(sandbox: NonoRun) -> None:
+    script = "echo up; read line"
+    argv = sandbox.argv(["sh", "-c", script], profile={}, flags=["--name=plain", "--namespaces=off"])
+    with subprocess.Popen(
+        argv,
+        env=sandbox.user.environment(),
+        cwd=sandbox.project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        told = nono(sandbox, "allow", "other.test")
+        run.communicate("\n", timeout=TIMEOUT_S)
+    assert told.returncode == 1
+    assert "does not answer" in told.stderr

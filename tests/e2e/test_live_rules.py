@@ -1,0 +1,212 @@
+"""`nono allow` and `nono deny` change what a running session reaches, and take it back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from support.nono_run import PROXY_ONLY, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.control import key_of
+from support.sessions.detached import wait_until
+from support.sessions.records import nono, record_of
+
+# Prints what the proxy answers to a CONNECT for each host that it reads: 403, or what the dial comes to.
+CONNECTING = (
+    "import os, socket, sys, urllib.parse as p\n"
+    "proxy = p.urlsplit(os.environ['HTTPS_PROXY'])\n"
+    "print('up', flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    s = socket.create_connection((proxy.hostname, proxy.port)); where = line.strip() + ':9'\n"
+    "    s.sendall(f'CONNECT {where} HTTP/1.1\\r\\nHost: {where}\\r\\n\\r\\n'.encode())\n"
+    "    s.settimeout(3)\n"
+    "    try: print(s.recv(4096)[9:12].decode(), flush=True)\n"
+    "    except TimeoutError: print('dialled', flush=True)\n"
+)
+OPENING = (
+    "import sys\n"
+    "print('up', flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    try: print(open(line.strip()).read(), flush=True)\n"
+    "    except OSError as error: print(error.strerror, flush=True)\n"
+)
+FAR = "198.51.100.1"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+@contextmanager
+def session(
+    sandbox: NonoRun,
+    program: str,
+    *flags: str,
+    profile: Mapping[str, object] = PROXY_ONLY,
+    name: str = "web",
+) -> Iterator[subprocess.Popen[str]]:
+    argv = sandbox.argv(
+        [sys.executable, "-u", "-c", program], profile=profile, flags=[f"--name={name}", *flags]
+    )
+    with subprocess.Popen(
+        argv,
+        env=sandbox.user.environment(),
+        cwd=sandbox.project,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        try:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "up\n"
+            key_of(sandbox, record_of(sandbox.user, name)["session_id"])
+            yield run
+        finally:
+            run.kill()
+
+
+def tries(run: subprocess.Popen[str], what: str) -> str:
+    assert run.stdin is not None
+    assert run.stdout is not None
+    run.stdin.write(f"{what}\n")
+    run.stdin.flush()
+    return run.stdout.readline().strip()
+
+
+def changes(sandbox: NonoRun) -> list[tuple[str, str, str]]:
+    events: list[dict[str, Any]] = json.loads(nono(sandbox, "logs", "web", "--json").stdout)
+    return [(e["change"], e["decision"], e["target"]) for e in events if e["type"] == "policy_changed"]
+
+
+def test_a_host_is_allowed_until_that_is_taken_back(sandbox: NonoRun) -> None:
+    with session(sandbox, CONNECTING) as run:
+        assert tries(run, FAR) == "403"
+        allowed = nono(sandbox, "allow", FAR, "--for", "30m")
+        assert allowed.stderr == f"Allowed {FAR} in session web, for 30m.\n"
+        assert tries(run, FAR) != "403"
+        assert tries(run, "198.51.100.2") == "403"
+        assert f"allow {FAR}, for 29m, by pid " in nono(sandbox, "inspect", "web").stdout
+        assert nono(sandbox, "allow", FAR, "--undo").returncode == 0
+        assert tries(run, FAR) == "403"
+    assert changes(sandbox) == [("added", "allow", FAR), ("taken_back", "allow", FAR)]
+
+
+def test_an_allowed_host_expires(sandbox: NonoRun) -> None:
+    with session(sandbox, CONNECTING) as run:
+        assert nono(sandbox, "allow", FAR, "--for", "1s").returncode == 0
+        wait_until(lambda: tries(run, FAR) == "403", "it does not expire")
+    assert changes(sandbox) == [("added", "allow", FAR), ("expired", "allow", FAR)]
+
+
+def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> None:
+    with session(sandbox, CONNECTING, f"--allow-domain={FAR}") as run:
+        assert tries(run, FAR) != "403"
+        assert nono(sandbox, "deny", FAR).returncode == 0
+        assert tries(run, FAR) == "403"
+        assert "denial beats every grant" in nono(sandbox, "allow", FAR).stderr
+        assert nono(sandbox, "deny", FAR, "--undo").returncode == 0
+        assert tries(run, FAR) != "403"
+
+
+@pytest.mark.parametrize(
+    ("flags", "argv", "reason", "hint"),
+    [
+        (
+            ("--block-net", "--capability-elevation"),
+            ("allow", "a.test"),
+            "without a network",
+            "--allow-domain",
+        ),
+        (("--capability-elevation",), ("deny", "a.test"), "with an open network", "--deny-domain a.test"),
+        (
+            ("--allow-domain=a.test",),
+            ("allow", "a.test"),
+            "is allowed already: a.test from --allow-domain",
+            "",
+        ),
+        (
+            ("--deny-domain=a.test",),
+            ("allow", "a.test"),
+            "in the deny list",
+            "remove a.test from --deny-domain",
+        ),
+        (("--deny-domain=a.test",), ("allow", "x:GET:/v1"), "has no service 'x'", "its services: none"),
+        (("--deny-domain=a.test",), ("allow", "/etc/shadow"), "Landlock has fixed", "--read /etc/shadow"),
+        (("--deny-domain=a.test",), ("deny", "/usr/bin"), "Landlock takes nothing back", "filesystem.deny"),
+        (("--deny-domain=a.test",), ("allow", "169.254.169.254"), "", ""),
+    ],
+    ids=[
+        "no network",
+        "open network",
+        "allowed",
+        "denied",
+        "no service",
+        "a file",
+        "a granted file",
+        "metadata",
+    ],
+)
+def test_what_cannot_be_changed_is_said_at_once(
+    flags: tuple[str, ...], argv: tuple[str, ...], reason: str, hint: str, sandbox: NonoRun
+) -> None:
+    with session(sandbox, OPENING, *flags, profile={}):
+        told = nono(sandbox, *argv)
+        assert reason in told.stderr
+        assert hint in told.stderr
+        if reason:
+            assert told.returncode == 1
+            assert changes(sandbox) == []
+
+
+def test_a_file_is_opened_by_a_rule_in_place_of_a_person(sandbox: NonoRun) -> None:
+    secret = sandbox.user.home / "wanted" / "file"
+    secret.parent.mkdir()
+    secret.write_text("content")
+    sandbox.give(secret.parent)
+    sandbox.give(secret)
+    with session(sandbox, OPENING, "--capability-elevation", profile={}) as run:
+        assert tries(run, str(secret)) == "Operation not permitted"
+        assert nono(sandbox, "allow", str(secret.parent)).returncode == 0
+        assert tries(run, str(secret)) == "content"
+        assert nono(sandbox, "allow", str(secret.parent), "--undo").returncode == 0
+        assert tries(run, str(secret)) == "Operation not permitted"
+    assert changes(sandbox)[0] == ("added", "allow", str(secret.parent))
+
+
+def test_a_rule_is_saved_after_its_diff_was_shown(sandbox: NonoRun) -> None:
+    with session(sandbox, CONNECTING):
+        file = sandbox.user.home / "profile.json"
+        before = file.read_text()
+        unasked = nono(sandbox, "allow", FAR, "--save")
+        assert (unasked.returncode, "--yes writes it" in unasked.stderr) == (1, True)
+        assert file.read_text() == before
+        saved = nono(sandbox, "allow", "198.51.100.2", "--save", "--yes")
+        assert saved.returncode == 0, saved.stderr
+        assert '+      "198.51.100.2"' in saved.stderr
+        assert saved.stderr.endswith(f"Saved: {file}\n")
+        assert json.loads(file.read_text())["network"]["allow_domain"] == ["198.51.100.2"]
+
+
+def test_what_a_profile_cannot_hold_is_not_saved(sandbox: NonoRun) -> None:
+    with session(sandbox, CONNECTING):
+        assert "leave out --for" in nono(sandbox, "allow", FAR, "--save", "--for", "1m").stderr
+        assert nono(sandbox, "allow", FAR, "--save", "claude-code", "--yes").returncode == 1
+
+
+def test_several_sessions_are_named(sandbox: NonoRun) -> None:
+    with session(sandbox, CONNECTING) as one, session(sandbox, CONNECTING, name="api") as two:
+        unclear = nono(sandbox, "allow", FAR)
+        assert (unclear.returncode, "2 sessions run: " in unclear.stderr) == (1, True)
+        assert nono(sandbox, "allow", FAR, "--session", "api").returncode == 0
+        assert (tries(one, FAR), tries(two, FAR) != "403") == ("403", True)
+        assert nono(sandbox, "deny", FAR, "--all").returncode == 0
+        assert (tries(one, FAR), tries(two, FAR)) == ("403", "403")
+        for run in (one, two):
+            run.communicate(timeout=TIMEOUT_S)
