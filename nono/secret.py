@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hmac import compare_digest
 from typing import NoReturn
+
+from nono.digests import compare_digest
 
 
 def _bytes(text: str) -> bytes:

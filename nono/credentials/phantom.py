@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
+import os
 from math import log2
 
 from nono.credentials.values.shapes import GENERIC, SHAPES, TokenShape
+from nono.digests import hmac_sha256
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
@@ -61,8 +61,17 @@ def make_phantom(service: str, key_of_ends: Secret | None = None) -> Phantom:
     shape = SHAPES.get(service, GENERIC)
     end = "" if key_of_ends is None else _end(service, shape, key_of_ends)
     count = shape.random_chars - len(end)
-    random_part = "".join(secrets.choice(shape.alphabet) for _ in range(count))
+    random_part = _random_text(shape.alphabet, count)
     return Phantom(service, Secret(shape.prefix + random_part + end + shape.suffix))
+
+
+def _random_text(alphabet: str, count: int) -> str:
+    """Return `count` characters, each as likely as any other, without secrets, which imports OpenSSL."""
+    kept = 256 - 256 % len(alphabet)  # of an octet beyond that, some characters would come more often
+    chosen = ""
+    while len(chosen) < count:
+        chosen += "".join(alphabet[octet % len(alphabet)] for octet in os.urandom(2 * count) if octet < kept)
+    return chosen[:count]
 
 
 def _end(service: str, shape: TokenShape, key: Secret) -> str:
@@ -70,10 +79,10 @@ def _end(service: str, shape: TokenShape, key: Secret) -> str:
     count = END_CHARS - len(shape.suffix)
     if (shape.random_chars - count) * log2(len(shape.alphabet)) < _RANDOM_BITS:
         return ""
-    digest = hmac.digest(key.reveal().encode(), service.encode("utf-8", "surrogatepass"), "sha256")
+    digest = hmac_sha256(key.reveal().encode(), service.encode("utf-8", "surrogatepass"))
     return "".join(shape.alphabet[byte % len(shape.alphabet)] for byte in digest[:count])
 
 
 def make_session_token() -> SessionToken:
     """Make a token of 256 random bits, as 64 lower-case hex digits."""
-    return SessionToken(Secret(secrets.token_hex(32)))
+    return SessionToken(Secret(os.urandom(32).hex()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 
 from nono.credentials.store.private_file import PrivateFile
 from nono.credentials.values.errors import CredentialUnavailable
@@ -27,7 +27,7 @@ def key_of_ends(state_root: str) -> Secret | None:
             with file.locked() as locked:
                 found = _parsed(locked.read())  # another nono may have made it meanwhile
                 if found is None:
-                    text = secrets.token_hex(_KEY_BYTES)
+                    text = os.urandom(_KEY_BYTES).hex()
                     locked.replace(f'"{text}"\n'.encode("ascii"))
                     found = Secret(text)
     except CredentialUnavailable:

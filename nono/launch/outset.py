@@ -6,6 +6,7 @@ import select
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from signal import SIGKILL
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -79,6 +80,7 @@ def _run(run: RunContext, record: DedupRecorder, network: Network, trapped: Trap
     starts_first = network.may_start_first and _may_start_first(run)
     if starts_first:
         watches.try_watches()
+        _find_servers()
         run.child.lower_priority()
         run.go()
         has_ended = run.front is None and _ends_first(run, network, trapped)
@@ -97,6 +99,15 @@ def _may_start_first(run: RunContext) -> bool:
     if run.is_watched or run.prepared.enforcement.traps_opens:
         return False
     return module_path.may_load_later(run.prepared.capabilities.grants)
+
+
+def _find_servers() -> None:
+    """Raise NonoError if something that serves the command is not installed."""
+    for name in (*_SERVERS, "anyio", "httptools", "nono.supervisor.notify_loop"):
+        if find_spec(name) is None:
+            raise NonoError(
+                f"nono's module {name} is missing, so nothing was started.", hint="install nono anew"
+            )
 
 
 def _ends_first(run: RunContext, network: Network, trapped: TrappedCommand | None) -> bool:

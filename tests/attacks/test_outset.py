@@ -20,12 +20,17 @@ from support.sessions.records import leftovers
 # nono, with something that happens when it imports the first module that only a served command needs.
 PROGRAM = """
 import sys
+from importlib.machinery import PathFinder
 hook = sys.argv.pop(1)
 class Hook:
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name == "nono.launch.supervised":
-            exec(hook)
+        if name != "nono.launch.supervised":
+            return None
+        spec = PathFinder.find_spec(name, path)
+        load = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: (exec(hook), load(module))
+        return spec
 sys.meta_path.insert(0, Hook)
 from nono.__main__ import main
 main()

@@ -7,9 +7,7 @@ not keep the process alive.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from nono.credentials.values.content import decode_go_keyring, require_credential, secret_from_text
@@ -172,6 +170,10 @@ def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
 
     Only the type of a failure is reported: a backend's message may quote the value it could not store.
     """
+    # Imported here: most keys are found before anybody asks the keyring.
+    import threading
+    from queue import Empty, SimpleQueue
+
     answers: SimpleQueue[tuple[T] | str] = SimpleQueue()
 
     def run() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from secrets import token_bytes
 from typing import Literal
 
 from nono.named_tuple import NamedTuple
@@ -29,11 +29,11 @@ class Lock(NamedTuple):
 
 
 def new_key() -> Secret:
-    return Secret(token_bytes(KEY_BYTES).hex())
+    return Secret(os.urandom(KEY_BYTES).hex())
 
 
 def new_salt() -> str:
-    return b64encode(token_bytes(_SALT_BYTES)).decode()
+    return b64encode(os.urandom(_SALT_BYTES)).decode()
 
 
 def key_from(passphrase: Secret, salt: str) -> Secret:
@@ -51,7 +51,7 @@ def sealed(content: bytes, key: Secret, lock: Lock, purpose: Purpose) -> bytes:
     """Return the file of a store that holds `content`, encrypted with `key`."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    nonce = token_bytes(_NONCE_BYTES)
+    nonce = os.urandom(_NONCE_BYTES)
     box = AESGCM(bytes.fromhex(key.reveal())).encrypt(nonce, content, _SAID.format(purpose).encode())
     document = {"version": 2, "lock": lock._asdict(), "box": b64encode(nonce + box).decode()}
     return json.dumps(document, indent=2).encode()

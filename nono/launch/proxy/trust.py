@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from posixpath import join
@@ -84,7 +83,7 @@ def trusted_authority(
 
     authority: _Authority = own or _new_authority(settings, pregenerated)
     directory = join(
-        paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{run_id or secrets.token_hex(8)}"
+        paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{run_id or os.urandom(8).hex()}"
     )
     with ExitStack() as stack:
         try:

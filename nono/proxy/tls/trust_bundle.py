@@ -105,10 +105,7 @@ def trust_bundle(
         certificates = [*blocks, session_ca_pem.strip()]
         _write(directory_fd, BUNDLE, b"\n".join([*certificates, b""]))
         if java:
-            # Imported here: seldom is there a JVM, and then it was made with the CA.
-            from nono.proxy.tls.truststore import truststore_of
-
-            _write(directory_fd, TRUSTSTORE, truststore or truststore_of(certificates))
+            _write(directory_fd, TRUSTSTORE, truststore or _truststore_of(certificates))
         java_file = join(directory, TRUSTSTORE) if java else None
         yield TrustBundle(join(directory, BUNDLE), java_file, warnings)
     finally:
@@ -183,3 +180,10 @@ def _write(directory_fd: int, name: str, content: bytes) -> None:
     with os.fdopen(os.open(name, flags, 0o400, dir_fd=directory_fd), "wb") as file:
         os.fchmod(file.fileno(), 0o400)  # a umask may have cleared the owner's bit
         file.write(content)
+
+
+def _truststore_of(certificates: Sequence[bytes]) -> bytes:
+    # Imported here: mostly it was made with the CA, if there is a JVM at all.
+    from nono.proxy.tls.truststore import truststore_of
+
+    return truststore_of(certificates)
