@@ -1,4 +1,4 @@
-"""`typing.NamedTuple` at a tenth of its cost: a constructor is compiled at its first call (ADR 4)."""
+"""`typing.NamedTuple` at a tenth of its cost: a constructor is compiled where it is called often (ADR 4)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ if TYPE_CHECKING:
 else:
     from collections import _tuplegetter  # how namedtuple's fields are read, in C
 
+    # To compile one takes as long as this many calls without. Most classes of a start are made once or twice.
+    _CALLS_WITHOUT = 16
+
     class _Values(tuple):
         """The base of every named tuple; its methods match those of collections.namedtuple."""
 
         __slots__ = ()
 
         def __new__(cls, *values: Any, **named: Any) -> Any:
+            if cls._calls_left and (filled := _filled(cls, values, named)) is not None:
+                cls._calls_left.pop()
+                return tuple.__new__(cls, filled)
             names = "".join(f"{field}, " for field in cls._fields)
             constructor = eval(f"lambda _cls, {names}: _tuple(_cls, ({names}))", {"_tuple": tuple.__new__})
             constructor.__qualname__ = f"{cls.__name__}.__new__"  # shown in TypeErrors about the arguments
@@ -49,6 +55,19 @@ else:
         def __getnewargs__(self) -> tuple[Any, ...]:
             return tuple(self)
 
+    def _filled(cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...] | None:
+        """Return a value for each field; None if they do not fit, which a compiled constructor explains."""
+        fields = cls._fields
+        if len(values) == len(fields):
+            return None if named else values
+        if len(values) > len(fields):
+            return None
+        rest = fields[len(values) :]
+        given = {**cls._field_defaults, **named}
+        if not all(map(given.__contains__, rest)) or not all(map(rest.__contains__, named)):
+            return None
+        return (*values, *map(given.__getitem__, rest))
+
     class _Maker(type):
         """Makes a plain tuple subclass from a class body, as `typing.NamedTuple` does."""
 
@@ -56,6 +75,7 @@ else:
             others = (base for base in bases if type(base) is not _Maker)  # Generic, at most
             made: Any = type(name, (_Values, *others), {"__slots__": (), **body})
             made._fields = made.__match_args__ = tuple(made.__annotations__)
+            made._calls_left = [None] * _CALLS_WITHOUT
             made._field_defaults = {field: body[field] for field in made._fields if field in body}
             for index, field in enumerate(made._fields):
                 setattr(made, field, _tuplegetter(index, ""))
