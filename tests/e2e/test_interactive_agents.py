@@ -27,7 +27,7 @@ UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
 PROMPT, SUBPROMPT = "Do the work", "Count the sheep"
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
-DIAGNOSTIC, SAVE = "NONO DIAGNOSTIC", "Save to a user profile?"
+DIAGNOSTIC = "NONO DIAGNOSTIC"
 pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
 
 
@@ -53,7 +53,6 @@ class Agent:
     moving: str  # what comes, goes or tells the time on the screen
     state: tuple[str, ...]  # what it keeps below the home
     rows: int = 40  # of the screen, from below, that are compared
-    untold: str = DIAGNOSTIC  # what nono does not say at the end
     stored: str | None = None  # the key's name in nono's store; None: it is in the variable
     files: Mapping[str, str] = field(default_factory=dict)  # of the project
     home: Mapping[str, str] = field(default_factory=dict)  # files below it that are there from the start
@@ -125,7 +124,6 @@ CODEX = Agent(
     leave=["/quit", ENTER],
     key="OPENAI_API_KEY",
     stored="openai",
-    untold=SAVE,  # it is told of the datagram sockets that its daemon tries, and does without
     told=("compiled",),
     state=(".codex",),
     moving="[\u2800-\u28ff]+",
@@ -237,7 +235,7 @@ def test_an_agent_begins_on_a_fresh_home_as_it_does_outside(scene: Scene) -> Non
             asked.append(scene.started(screen))
             screens.append(screen.text)
             scene.left(screen)
-            assert scene.agent.untold not in screen.text, screen.text
+            assert DIAGNOSTIC not in screen.text, screen.text
         for name in scene.agent.state:
             subprocess.run(["rm", "-rf", "--", scene.stage.home / name], check=True)
         scene.stage.furnish(scene.agent.home)
@@ -268,7 +266,7 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
         screen.settle()
         assert 60 < screen.width <= 80
         scene.left(screen)
-        assert scene.agent.untold not in screen.text, screen.text
+        assert DIAGNOSTIC not in screen.text, screen.text
     told = "\n".join(scene.results)
     for each in scene.agent.told:
         assert each in told

@@ -178,3 +178,20 @@ def test_a_name_with_commands_for_the_terminal_is_spelled_out(sandbox: NonoRun) 
     run = explained(sandbox, "cat ~/x*; true")
     assert "\x1b" not in run.stderr.partition(TITLE)[2]
     assert fixes(run.stderr) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "is_told"),
+    [
+        ("import socket\ntry: socket.if_nametoindex('lo')\nexcept OSError: pass", False),
+        ("import socket\ntry: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nexcept OSError: pass", True),
+    ],
+    ids=["the C library asks for the number of an interface", "a program wants UDP"],
+)
+def test_the_sockets_that_the_c_library_tries_are_not_told_of_a_command_that_did_without(
+    sandbox: NonoRun, script: str, is_told: bool
+) -> None:
+    ended = sandbox.run(["python3", "-c", script])
+    assert ended.exit_code == 0, ended.stderr
+    assert "socket(family=2, type=2, protocol=0)" in {target for target, _ in ended.denied_targets()}
+    assert (TITLE in ended.stderr) is is_told

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from nono.policy.why.usual import Absentee
 
 TRIED = ("io_uring_setup",)  # by libuv, and so by Node, which does without
+# By the C library for if_nametoindex(3), one after the other, until it has a socket: AF_UNIX, AF_INET, AF_INET6.
+# Bubblewrap asks, and so does each agent that looks whether it works.
+PROBED = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
 STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
 
 
@@ -82,10 +85,13 @@ def report(
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
     """Drop denials of the suppressed paths, of those below them, and of what runtimes try."""
+    targets = tuple(each.denied.target for each in found)
+    starts = [at for at in range(len(targets)) if targets[at : at + len(PROBED)] == PROBED]
+    tried = {*TRIED, *(PROBED if starts else ())}
     return [
         each
         for each in found
-        if (each.denied.kind is Kind.NETWORK and each.denied.target not in TRIED)
+        if (each.denied.kind is Kind.NETWORK and each.denied.target not in tried)
         or (
             each.denied.kind is not Kind.NETWORK
             and not any(is_within(each.denied.target, path) for path in suppressed)
