@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,10 @@ def codex_api() -> FakeOpenAi:
         return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
 
     return FakeOpenAi(TASK, {"exec": script, "exec_command": lambda command: {"cmd": command}})
+
+
+def described(command: str) -> Mapping[str, object]:
+    return {"command": command, "description": "Does it", "is_background": False}
 
 
 def openclaw_api() -> FakeOpenAi:
@@ -53,6 +57,8 @@ class Agent:
     phantom: str
     typed: str = ""
     key: str | None = None  # its name in nono's store; None: it is in the variable phantom
+    settings: Mapping[str, str] = field(default_factory=dict)  # variables of the person's
+    is_shown: bool = True  # its tools inherit the phantom
 
     def __str__(self) -> str:
         return self.profile
@@ -130,8 +136,31 @@ AGENTS = [
         phantom="OPENAI_API_KEY",
         key="openai",
     ),
+    Agent(
+        profile="qwen-code",
+        argv=("qwen", "--yolo", "--prompt", "Do it."),
+        hosts=("api.openai.com", "registry.npmjs.org"),
+        header=("authorization", f"Bearer {KEY}"),
+        login=".qwen/oauth_creds.json",
+        api=lambda: FakeOpenAi("sh task", {"run_shell_command": described}),
+        phantom="OPENAI_API_KEY",
+        key="openai",
+        settings={"OPENAI_MODEL": "gpt-4o"},
+    ),
+    Agent(
+        profile="copilot-cli",
+        argv=("copilot", "--allow-all", "--prompt", "Do it."),
+        hosts=("api.openai.com",),
+        header=("authorization", f"Bearer {KEY}"),
+        login=".copilot/config.json",
+        api=lambda: FakeOpenAi("sh task", {"bash": described}),
+        phantom="COPILOT_PROVIDER_API_KEY",
+        key="openai",
+        settings={"COPILOT_MODEL": "gpt-4o"},
+        is_shown=False,
+    ),
 ]
-SLOW = ("openclaw",)  # it takes a minute to get, and half a minute to run
+SLOW = ("openclaw", "qwen-code", "copilot-cli")  # they take a minute to get and to run
 # The first time one is got from its registry; each has limits of its own for that and for its run.
 pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
 
@@ -148,6 +177,7 @@ class Scene:
             environment = {self.agent.phantom: KEY}
         else:
             self.stage.nono("credential", "set", self.agent.key, stdin=KEY)
+        environment = {**environment, **self.agent.settings}
         (self.stage.project / "task").write_text(TASK)  # for those that run one line at a time
         return self.stage.run(
             self.agent.profile, self.agent.argv, environment=environment, stdin=self.agent.typed
@@ -184,15 +214,17 @@ def test_an_agent_does_only_its_work_in_its_profile(scene: Scene) -> None:
 
 def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:
     held = (scene.stage.project / "environment").read_text()
-    phantom = dict(line.split("=", 1) for line in held.splitlines() if "=" in line)[scene.agent.phantom]
-    assert phantom
+    variables = dict(line.split("=", 1) for line in held.splitlines() if "=" in line)
+    phantom = variables.get(scene.agent.phantom, "")
+    assert bool(phantom) is scene.agent.is_shown
     assert KEY not in held + run.stdout + run.stderr
     name, value = (text.encode() for text in scene.agent.header)
     asked = [request for request in scene.stage.provider.requests if request.method == b"POST"]
     assert [request.values(name) for request in asked] == [[value]] * len(asked)
     for request in scene.stage.provider.requests:
         of_the_api = request.value(b"host") == scene.agent.hosts[0].encode()
-        assert (KEY if not of_the_api else phantom).encode() not in request.head + request.body
+        unwanted = phantom if of_the_api else KEY
+        assert not unwanted or unwanted.encode() not in request.head + request.body
     stored = Path(scene.stage.home, ".local/state/nono")
     left = [path for path in scene.stage.home.rglob("*") if path.is_file() and stored not in path.parents]
     assert [path for path in left if KEY.encode() in path.read_bytes()] == []

@@ -27,7 +27,7 @@ UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
 PROMPT, SUBPROMPT = "Do the work", "Count the sheep"
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
-DIAGNOSTIC = "NONO DIAGNOSTIC"
+DIAGNOSTIC, SAVE = "NONO DIAGNOSTIC", "Save to a user profile?"
 pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
 
 
@@ -53,9 +53,11 @@ class Agent:
     moving: str  # what comes, goes or tells the time on the screen
     state: tuple[str, ...]  # what it keeps below the home
     rows: int = 40  # of the screen, from below, that are compared
+    untold: str = DIAGNOSTIC  # what nono does not say at the end
     stored: str | None = None  # the key's name in nono's store; None: it is in the variable
     files: Mapping[str, str] = field(default_factory=dict)  # of the project
     home: Mapping[str, str] = field(default_factory=dict)  # files below it that are there from the start
+    settings: Mapping[str, str] = field(default_factory=dict)  # variables of the person's
 
     def __str__(self) -> str:
         return self.profile
@@ -96,11 +98,25 @@ CLAUDE_CODE = Agent(
 )
 
 
+def _for_a_person(command: str) -> Mapping[str, object]:
+    return {"command": command, "description": "Builds and runs the program", "is_background": False}
+
+
 def codex_api() -> FakeOpenAi:
     def script(command: str) -> str:
         return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
 
     return FakeOpenAi(BUILD, {"exec": script, "exec_command": lambda command: {"cmd": command}})
+
+
+def openclaw_api() -> FakeOpenAi:
+    """Its one tool runs programs of JavaScript too."""
+
+    def script(command: str) -> Mapping[str, object]:
+        run = {"command": f'cd "$PROJECT" && {command}'}
+        return {"code": f"return await exec({json.dumps(run)});"}
+
+    return FakeOpenAi(BUILD, {"exec": script})
 
 
 # As docs/agents.md has it.
@@ -164,8 +180,81 @@ OPENCODE = Agent(
     moving="(Tip|Ask anything).*",
     state=(".config/opencode", ".cache/opencode", ".local/share/opencode", ".local/state/opencode"),
 )
-AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE]
-SLOW = ("gemini-cli", "opencode")
+AIDER = Agent(
+    profile="aider",
+    argv=(
+        *("aider", "--model=openai/gpt-4o", "--no-git", "--no-check-update"),
+        *("--no-show-model-warnings", "--no-show-release-notes"),
+    ),
+    hosts=("api.openai.com", "raw.githubusercontent.com"),
+    api=lambda: FakeOpenAi(BUILD),
+    first={},
+    ready="Repo-map: disabled",
+    asks={"Run shell command?": ["y", ENTER], "Add command output to the chat?": ["y", ENTER]},
+    done="lines of output to the chat",
+    leave=["/exit", ENTER],
+    key="OPENAI_API_KEY",
+    stored="openai",
+    told=(),  # it waits for the next question
+    state=(".aider", "project/.aider.chat.history.md", "project/.aider.input.history"),
+    moving="nothing",
+    rows=7,  # above stands that it has fetched its list of prices
+)
+QWEN_CODE = Agent(
+    profile="qwen-code",
+    argv=("qwen", "--approval-mode", "default"),
+    hosts=("api.openai.com", "registry.npmjs.org"),
+    api=lambda: FakeOpenAi(BUILD, {"run_shell_command": _for_a_person}),
+    first={},
+    ready="Type your message",
+    asks={"Allow execution": [ENTER]},
+    done="It printed",
+    leave=["/quit", ENTER],
+    key="OPENAI_API_KEY",
+    stored="openai",
+    told=("compiled",),
+    state=(".qwen",),
+    moving="Tips:.*|[●△].*",
+    settings={"OPENAI_MODEL": "gpt-4o", "OPENAI_BASE_URL": "https://api.openai.com/v1"},
+)
+COPILOT_CLI = Agent(
+    profile="copilot-cli",
+    argv=("copilot",),
+    hosts=("api.openai.com", "api.github.com"),
+    api=lambda: FakeOpenAi(BUILD, {"bash": _for_a_person}),
+    first={"Do you trust the files": [DOWN, ENTER]},
+    ready="/ commands",
+    asks={"Do you want to run this command?": [ENTER]},
+    done="It printed",
+    leave=["/exit", ENTER],
+    key="COPILOT_PROVIDER_API_KEY",
+    stored="openai",
+    told=("compiled",),
+    state=(".copilot",),
+    moving="nothing",
+    rows=5,  # above stands a tip
+    settings={"COPILOT_MODEL": "gpt-4o", "COPILOT_PROVIDER_BASE_URL": "https://api.openai.com/v1"},
+)
+OPENCLAW = Agent(
+    profile="openclaw",
+    argv=("openclaw", "tui", "--local"),
+    hosts=("api.openai.com",),
+    api=openclaw_api,
+    first={},
+    ready="local ready",
+    asks={},
+    done="It printed",
+    leave=["/exit", ENTER],
+    key="OPENAI_API_KEY",
+    stored="openai",
+    told=("compiled",),
+    state=(".openclaw",),
+    moving=r"^(?! agent main \|).*",
+    rows=1,
+    untold=SAVE,  # it is told that it looks a name up by itself, whatever the proxy could do
+)
+AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, AIDER, QWEN_CODE, COPILOT_CLI, OPENCLAW]
+SLOW = tuple(each.profile for each in AGENTS[2:])
 
 
 @dataclass(frozen=True)
@@ -189,7 +278,9 @@ class Scene:
         ]
 
     def environment(self) -> Mapping[str, str]:
-        return {self.agent.key: KEY, "NODE_EXTRA_CA_CERTS": str(self.stage.home / "ca.pem")}
+        authority = str(self.stage.home / "ca.pem")
+        trusted = {"NODE_EXTRA_CA_CERTS": authority, "REQUESTS_CA_BUNDLE": authority}
+        return {self.agent.key: KEY, **trusted, **self.agent.settings}
 
     def started(self, screen: Screen) -> list[str]:
         """The questions until it waits for a prompt."""
@@ -235,7 +326,7 @@ def test_an_agent_begins_on_a_fresh_home_as_it_does_outside(scene: Scene) -> Non
             asked.append(scene.started(screen))
             screens.append(screen.text)
             scene.left(screen)
-            assert DIAGNOSTIC not in screen.text, screen.text
+            assert scene.agent.untold not in screen.text, screen.text
         for name in scene.agent.state:
             subprocess.run(["rm", "-rf", "--", scene.stage.home / name], check=True)
         scene.stage.furnish(scene.agent.home)
@@ -266,7 +357,7 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
         screen.settle()
         assert 60 < screen.width <= 80
         scene.left(screen)
-        assert DIAGNOSTIC not in screen.text, screen.text
+        assert scene.agent.untold not in screen.text, screen.text
     told = "\n".join(scene.results)
     for each in scene.agent.told:
         assert each in told

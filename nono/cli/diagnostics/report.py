@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from nono.policy.why.refusals import Refusals
     from nono.policy.why.usual import Absentee
 
-TRIED = ("io_uring_setup",)  # by libuv, and so by Node, which does without
-# By the C library for if_nametoindex(3), one after the other, until it has a socket: AF_UNIX, AF_INET, AF_INET6.
-# Bubblewrap asks, and so does each agent that looks whether it works.
+# By libuv, and so by Node, which does without; and by each program of systemd's that goes to a bus, as
+# systemd-inhibit does, with which agents keep the machine awake.
+TRIED = ("io_uring_setup", "<abstract>")
+# By the C library for if_nametoindex(3), until it has a socket of AF_UNIX, AF_INET or AF_INET6. Bubblewrap
+# asks, and so does each agent that looks whether that works.
 PROBED = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
 STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
 
@@ -91,10 +93,10 @@ def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[F
     return [
         each
         for each in found
-        if (each.denied.kind is Kind.NETWORK and each.denied.target not in tried)
-        or (
-            each.denied.kind is not Kind.NETWORK
-            and not any(is_within(each.denied.target, path) for path in suppressed)
+        if each.denied.target not in tried
+        and (
+            each.denied.kind is Kind.NETWORK
+            or not any(is_within(each.denied.target, path) for path in suppressed)
         )
     ]
 

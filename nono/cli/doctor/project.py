@@ -20,6 +20,8 @@ AGENTS = {
     "opencode": "opencode",
     "aider": "aider",
     "openclaw": "openclaw",
+    "qwen": "qwen-code",
+    "copilot": "copilot-cli",
 }
 _FOR_HOOKS = ("pre-commit", "lefthook")  # needed once git has a hook that starts them
 _SHOWN = 5

@@ -79,6 +79,8 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '$XDG_DATA_HOME/opencode/auth.json',
    '$XDG_DATA_HOME/opencode/mcp-auth.json',
    '~/.openclaw/credentials',
+   '~/.qwen/oauth_creds.json',
+   '~/.copilot/config.json',
    '~/.aider/oauth-keys.env'),
   (),
   False),

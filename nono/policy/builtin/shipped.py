@@ -82,6 +82,8 @@ def profile_names() -> tuple[str, ...]:
         "opencode",
         "aider",
         "openclaw",
+        "qwen-code",
+        "copilot-cli",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

@@ -26,7 +26,7 @@ _TERMINALS = _names("script expect tmux screen tmate gemini aider")
 _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
 _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
-_AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen")
+_AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
 # What works on the directory where it is started: by reading it, and by writing it too.
 READ_HERE = _NODE | _PYTHON | _JAVA | _names("ls find rg tree du wc sort")
 BUILD_HERE = (

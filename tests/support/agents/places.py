@@ -10,6 +10,7 @@ from pathlib import Path
 from support.agents.programs import ARCHITECTURE, installed
 from support.agents.stage import AgentStage
 
+NODE_24 = f"node-linux-{ARCHITECTURE}/bin/node"
 PACKAGES = ".nvm/versions/node/v24.0.0/lib/node_modules"
 
 
@@ -42,5 +43,7 @@ PLACES = {
     "gemini-cli": Place("gemini", "bundle/gemini.js", f"{PACKAGES}/@google/gemini-cli"),
     "opencode": Place("opencode", "opencode", ".opencode/bin"),
     "aider": Place("aider", "bin/aider", ".local/share/uv/tools/aider-chat"),
-    "openclaw": Place("openclaw", "openclaw/openclaw.mjs", node=f"node-linux-{ARCHITECTURE}/bin/node"),
+    "openclaw": Place("openclaw", "openclaw/openclaw.mjs", node=NODE_24),
+    "qwen-code": Place("qwen", "@qwen-code/qwen-code/cli-entry.js", node=NODE_24),
+    "copilot-cli": Place("copilot", "copilot", f"{PACKAGES}/@github/copilot-linux-{ARCHITECTURE}"),
 }

@@ -28,11 +28,14 @@ NPM_PACKAGES = {
     "gemini-cli": "@google/gemini-cli@0.61.0",
     "openclaw": "openclaw@2026.9.6",
     "opencode": f"{OPENCODE}@1.18.33",
+    "qwen-code": "@qwen-code/qwen-code@0.24.4",
+    "copilot-cli": f"@github/copilot-linux-{ARCHITECTURE}@1.0.102",
 }
 # Where in node_modules an agent is, if not in the directory of its package: its libraries are beside it.
-INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": ""}
-# OpenClaw wants a newer Node than the tests.
-BESIDE = {"openclaw": [f"node-linux-{ARCHITECTURE}@24.21.0"]}
+INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": "", "qwen-code": ""}
+# They want a newer Node than the tests.
+NODE_24 = (f"node-linux-{ARCHITECTURE}@24.21.0",)
+BESIDE = {"openclaw": NODE_24, "qwen-code": NODE_24}
 # What has to be run of a package, and is run where it can write nothing but itself.
 SCRIPTS = {
     "openclaw": [

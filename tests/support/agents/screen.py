@@ -25,6 +25,10 @@ class _Answering(pyte.Screen):
         if not private:  # xterm's modifyOtherKeys, which pyte takes for colours
             super().select_graphic_rendition(*attributes)
 
+    def report_device_status(self, mode: int = 0, private: bool = False) -> None:
+        if not private:  # a question of xterm's, which pyte does not know: others do not answer it either
+            super().report_device_status(mode)
+
     def write_process_input(self, data: str) -> None:
         self._person.type(data.encode())
 

@@ -1,4 +1,4 @@
-"""An API of OpenAI whose model has the agent run one shell command, and then says what came of it.
+"""An API of OpenAI whose model has the agent use a tool or several, and then says what came of it.
 
 https://platform.openai.com/docs/api-reference/responses-streaming and chat-streaming
 """
@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming and chat-stre
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from support.models.stream import answer, event, stream
@@ -14,6 +14,7 @@ from support.servers.http1 import Received
 
 # From the tool's name to the arguments that have it run a command; a text for a tool of type "custom".
 Arguments = Mapping[str, Callable[[str], Mapping[str, object] | str]]
+ToolUse = tuple[str, Mapping[str, object] | str]  # the tool's name, and what it is given
 # The item of each kind, and the member of it that grows while it is streamed.
 _GROWS = {"function_call": "arguments", "custom_tool_call": "input"}
 
@@ -21,14 +22,22 @@ USAGE = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
 
 
 class FakeOpenAi:
-    """The handler of an upstream. results: what the agent reported.
+    """The handler of an upstream. results: what the agent reported of each use, in order.
 
     tools: the agents' own for shell commands; without any, the command is a block of shell in what is said.
+    scripts: the uses in a conversation in which the user says a text, for the first such text; others
+    have the one of the shell command.
     """
 
-    def __init__(self, command: str, tools: Arguments | None = None) -> None:
+    def __init__(
+        self,
+        command: str,
+        tools: Arguments | None = None,
+        scripts: Mapping[str, Sequence[ToolUse]] | None = None,
+    ) -> None:
         self.command = command
         self.tools = tools or {}
+        self.scripts = scripts or {}
         self.results: list[str] = []
 
     def __call__(self, request: Received) -> None:
@@ -47,10 +56,11 @@ class FakeOpenAi:
 
     def _respond(self, request: Received, asked: dict[str, Any]) -> None:
         results = [item["output"] for item in asked["input"] if item.get("type", "").endswith("_call_output")]
-        name = self._tool(set(_offered(asked)))
-        if name is not None and not results:
-            item: dict[str, Any] = {"id": "fc_1", "call_id": "call_1", "name": name}
-            arguments = self.tools[name](self.command)
+        use = self._use(set(_offered(asked)), _of_user(asked["input"]), results)
+        if use is not None:
+            name, arguments = use
+            number = len(results) + 1
+            item: dict[str, Any] = {"id": f"fc_{number}", "call_id": f"call_{number}", "name": name}
             if isinstance(arguments, str):
                 item |= {"type": "custom_tool_call", "input": arguments}
             else:
@@ -67,10 +77,11 @@ class FakeOpenAi:
 
     def _complete(self, request: Received, asked: dict[str, Any]) -> None:
         results = [message["content"] for message in asked["messages"] if message["role"] == "tool"]
-        name = self._tool({tool["function"]["name"] for tool in asked.get("tools", ())})
-        call: dict[str, Any] | None = None
-        if name is not None and not results:
-            call = {"name": name, "arguments": json.dumps(self.tools[name](self.command))}
+        offered = {tool.get("function", tool).get("name") for tool in asked.get("tools", ())}
+        use = self._use(offered, _of_user(asked["messages"]), results)
+        function = None if use is None else {"name": use[0], "arguments": json.dumps(use[1])}
+        called = {"id": f"call_{len(results) + 1}", "type": "function", "function": function}
+        call = called if function else None
         text = None if call else self._told(results) if self.tools else self._said(asked)
         completion = {"id": "c_1", "model": asked["model"], "created": 0}
         if asked.get("stream"):
@@ -78,13 +89,24 @@ class FakeOpenAi:
             return
         message: dict[str, Any] = {"role": "assistant", "content": text}
         if call:
-            message["tool_calls"] = [{"id": "call_1", "type": "function", "function": call}]
+            message["tool_calls"] = [call]
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if call else "stop"}
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         answer(request, {**completion, "object": "chat.completion", "choices": [choice], "usage": usage})
 
-    def _tool(self, offered: set[Any]) -> str | None:
-        return next((name for name in self.tools if name in offered), None)
+    def _use(self, offered: set[Any], said: str, results: list[Any]) -> ToolUse | None:
+        """What the model wants done next; None: nothing more."""
+        shell = next(((name, of(self.command)) for name, of in self.tools.items() if name in offered), None)
+        script = next((uses for text, uses in self.scripts.items() if text in said), [shell] if shell else [])
+        if len(results) >= len(script) or script[0][0] not in offered:
+            return None
+        if results:
+            self._tell(results)
+        return script[len(results)]
+
+    def _tell(self, results: list[Any]) -> str:
+        self.results.append(results[-1] if isinstance(results[-1], str) else json.dumps(results[-1]))
+        return self.results[-1]
 
     def _said(self, asked: dict[str, Any]) -> str:
         """To an agent without tools: it says in a message what it ran, and what came of it."""
@@ -95,8 +117,14 @@ class FakeOpenAi:
     def _told(self, results: list[Any]) -> str:
         if not results:
             return "{}"
-        self.results.append(results[-1] if isinstance(results[-1], str) else json.dumps(results[-1]))
-        return f"It printed {self.results[-1]}"
+        return f"It printed {self._tell(results)}"
+
+
+def _of_user(messages: list[dict[str, Any]]) -> str:
+    """What the user has said so far in the conversation."""
+    contents = [each.get("content") or "" for each in messages if each.get("role") == "user"]
+    parts = [[{"text": each}] if isinstance(each, str) else each for each in contents]
+    return "\n".join(part.get("text", "") for each in parts for part in each)
 
 
 def _offered(asked: dict[str, Any]) -> Iterator[Any]:
@@ -147,11 +175,10 @@ def _completion_events(
         return event({**completion, "object": "chat.completion.chunk", "choices": [choice]})
 
     yield of({"role": "assistant", "content": ""})
-    whole = text if call is None else call["arguments"]
+    whole = text if call is None else call["function"]["arguments"]
     half = len(whole or "") // 2
-    first = {"index": 0, "id": "call_1", "type": "function"}
     if call is not None:
-        yield of({"tool_calls": [{**first, "function": {"name": call["name"], "arguments": ""}}]})
+        yield of({"tool_calls": [{**call, "index": 0, "function": {**call["function"], "arguments": ""}}]})
     for piece in (whole[:half], whole[half:]) if whole else ():
         if call is None:
             yield of({"content": piece})
