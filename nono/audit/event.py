@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, cast
 
 from nono.clock import rfc3339, unix_ms
@@ -33,6 +33,18 @@ NetworkDecision = Literal[
     "approve_denied",
     "approve_timeout",
     "approve_error",
+]
+Failure = Literal[
+    "refused",  # the upstream's machine takes no connection at that port
+    "reset",
+    "unreachable",
+    "timeout",
+    "tls",
+    "closed",  # before the response was complete
+    "malformed",
+    "client",  # it went away, or broke its request off
+    "blocked",  # by the proxy, after the request was recorded
+    "proxy",  # a fault of it
 ]
 CapabilityDecision = Literal["Requested", "Granted", "Timeout"] | dict[Literal["Denied"], dict[str, str]]
 FileAccess = Literal["Read", "Write", "ReadWrite"]
@@ -192,16 +204,99 @@ class Recurring:
 
 
 class Again(Event):
-    """A recurring event happening now: an ordinary event, most of whose text the encoder may have cached."""
+    """A recurring event happening now: an ordinary event, most of whose text the encoder may have cached.
 
-    __slots__ = ("recurring", "unix_ms")
+    `sequence` is its number in the log, once it has been written to one.
+    """
+
+    __slots__ = ("recurring", "sequence", "unix_ms")
 
     def __init__(self, recurring: Recurring) -> None:
         self.recurring = recurring
+        self.sequence: int | None = None
         self.unix_ms = unix_ms()
         # The recurring event already has a time, so the key keeps its place in front.
         fields = {**cast(Event, recurring.event["event"]), TIME: self.unix_ms}
         super().__init__(type="network", event=fields)
+
+
+class Outcome(Protocol):
+    """How a request or tunnel ended that was recorded when it began, as RequestsEnded reports it."""
+
+    @property
+    def number(self) -> int | None:
+        """That of the record of its beginning; None without a log."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The one that was reached."""
+        ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def status(self) -> int | None:
+        """What the client was answered; None if nothing."""
+        ...
+
+    @property
+    def by_proxy(self) -> bool:
+        """True if the proxy answered in place of the upstream, which has a record of its own."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the body as they went to the upstream; of a tunnel, all bytes."""
+        ...
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def duration_ms(self) -> int: ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """What has ended it, if not its response."""
+        ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+
+OUTCOME_COLUMNS = ("request", "status", "bytes_out", "bytes_in", "ms", "failure", "reason", "by_proxy")
+
+
+class RequestsEnded(Event):
+    """Several outcomes in one record, a row for each: to hash and write a record of its own takes longer.
+
+    All else about a request is in the record of its beginning. A row ends behind `ms` if nothing failed.
+    """
+
+    __slots__ = ("outcomes",)
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes = outcomes
+        rows = [*map(_row, outcomes)]
+        fields = {"type": "requests_ended", TIME: unix_ms(), "columns": OUTCOME_COLUMNS, "requests": rows}
+        super().__init__(fields)
+
+
+def _row(outcome: Outcome) -> list[object]:
+    row: list[object] = [
+        outcome.number, outcome.status, outcome.sent, outcome.received, outcome.duration_ms
+    ]  # fmt: skip
+    return row if outcome.failure is None else [*row, outcome.failure, outcome.reason, outcome.by_proxy]
+
+
+def outcome_rows(event: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return the outcomes in a record of requests_ended, which may be damaged, by their columns."""
+    columns, rows = event.get("columns"), event.get("requests")
+    if not isinstance(columns, list | tuple) or not isinstance(rows, list):
+        return []
+    return [dict(zip(map(str, columns), row, strict=False)) for row in rows if isinstance(row, list)]
 
 
 def capability_decision(

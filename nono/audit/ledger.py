@@ -12,6 +12,7 @@ from typing import Self
 
 from nono.audit.chain import ChainState, Encoder, Integrity, record_line
 from nono.audit.event import (
+    Again,
     Event,
     audit_budget_reached,
     audit_unrecorded,
@@ -101,7 +102,10 @@ class AuditLog:
             self._close_budget()
             self._pass_over(event)
             return
+        sequence = self._state.sequence
         self._append(line, following)
+        if isinstance(event, Again):
+            event.sequence = sequence
 
     def _close_budget(self) -> None:
         self._unrecorded = 0

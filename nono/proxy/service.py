@@ -122,6 +122,7 @@ class ProxyService:
         for connections in (context.connections, context.tunnel_ends, context.pool.connections):
             connections.abort()
             await _until_empty(connections)
+        context.outcomes.flush()
 
 
 async def _contained(work: Callable[[], Awaitable[None]]) -> None:

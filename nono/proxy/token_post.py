@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nono.audit.event import network
 from nono.credentials.values.credential import Header
 
 if TYPE_CHECKING:
     from nono.proxy.exchange.context import ProxyContext
+    from nono.proxy.exchange.course import Course
     from nono.proxy.upstream.fetch import Fetched
 
 
@@ -26,6 +26,7 @@ class TokenPost:
         """Return the reply, whatever its status. Raises FetchError (an OSError) if there is none."""
         # Imported here: this object is created before the proxy listens, and called once it serves.
         from nono.proxy.upstream.fetch import FetchError, OwnRequest, fetch, split_url
+        from nono.proxy.verdict.verdict import Entry
 
         context = self._context
         if context is None:
@@ -35,14 +36,25 @@ class TokenPost:
         except ValueError as fault:
             raise FetchError(f"the token endpoint cannot be asked: {fault}") from None
         hosts = context.dispatcher.hosts.for_route(origin.host, origin.port, "token endpoint")
-        event = network(
-            mode="reverse",
-            decision="allow",
-            target=origin.host,
-            port=origin.port,
-            method="POST",
-            path=target.decode("ascii"),
-            reason="token exchange",
-        )
+        entry = Entry("reverse", origin.host, origin.port, "POST", target.decode("ascii"))
         request = OwnRequest(b"POST", target, headers, form)
-        return await fetch(context, origin, request, hosts=hosts, may_begin=lambda: context.record(event))
+        begun: list[Course] = []  # at most one
+
+        def may_begin() -> bool:
+            course = context.carry_out(entry, reason="token exchange")
+            begun.extend(() if course is None else (course,))
+            return course is not None
+
+        try:
+            fetched = await fetch(context, origin, request, hosts=hosts, may_begin=may_begin)
+            for course in begun:
+                course.status = fetched.status
+                course.sent, course.received = len(form), len(fetched.body)
+            return fetched
+        except FetchError as failure:
+            for course in begun:
+                course.failed(failure.failure, failure.reason)
+            raise
+        finally:
+            for course in begun:
+                course.end()

@@ -8,6 +8,7 @@ from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.course import Course
 from nono.proxy.handshake import client_hello, ssh_identification
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.http import refusal
@@ -33,6 +34,7 @@ class TunnelOpening:
         self._context = context
         self._client = client
         self._verdict = verdict
+        self._course: Course | None = None  # since it was recorded
         self._over = False
         self._scope: anyio.CancelScope | None = None
 
@@ -50,7 +52,10 @@ class TunnelOpening:
             try:
                 reached = None if self._over else await self._reach()
             except Exception:
-                self._over = True
+                self._over, was_over = True, self._over
+                if not was_over and self._course is not None:
+                    self._course.failed("proxy", "a fault of the proxy")
+                    self._course.end()
                 self._client.abort()
                 raise
             finally:
@@ -61,11 +66,12 @@ class TunnelOpening:
                 self._reached(reached)
 
     def _reached(self, upstream: SpliceEnd) -> None:
-        if self._over:
+        course = self._course
+        if self._over or course is None:
             upstream.abort()
             return
         self._over = True
-        TunnelClient(self._context, self._client, self._verdict, upstream).take_over()
+        TunnelClient(self._context, self._client, self._verdict, upstream, course).take_over()
 
     async def _reach(self) -> SpliceEnd | Refusal:
         context, verdict = self._context, self._verdict
@@ -74,12 +80,19 @@ class TunnelOpening:
             verdict.host,
             verdict.port,
             hosts=verdict.hosts,
-            may_begin=lambda: context.record(audit_events.allowed(verdict.entry)),
+            may_begin=self._record,
         )
+
+    def _record(self) -> bool:
+        self._course = self._context.carry_out(self._verdict.entry)
+        return self._course is not None
 
     def _refuse(self, answer: Refusal) -> None:
         if not self._over:
             self._over = True
+            if self._course is not None:
+                self._course.refused(answer)
+                self._course.end()
             self._client.refuse(self._verdict.entry, answer)
 
     def request_progress(self) -> None:
@@ -92,6 +105,9 @@ class TunnelOpening:
         self._refuse(answer)
 
     def client_lost(self) -> None:
+        if not self._over and self._course is not None:
+            self._course.failed("client", "the client went away")
+            self._course.end()
         self._over = True
         if self._scope is not None:
             self._scope.cancel()
@@ -104,13 +120,21 @@ class TunnelClient(TimedEnd):
     """
 
     def __init__(
-        self, context: ProxyContext, client: Hijackable, verdict: Tunnel, upstream: SpliceEnd
+        self,
+        context: ProxyContext,
+        client: Hijackable,
+        verdict: Tunnel,
+        upstream: SpliceEnd,
+        course: Course,
     ) -> None:
         super().__init__(context.connections, context.tunnel_idle_timeout_s)
         self._context = context
         self._client = client
         self._verdict = verdict
         self._upstream = upstream
+        self._course = course
+        course.status = 200
+        course.goes_on_in(self)
 
     def take_over(self) -> None:
         """Answer the CONNECT and take over the client's connection."""
@@ -174,6 +198,7 @@ class TunnelClient(TimedEnd):
 
     def _deny(self, reason: str, hint: str | None = None) -> None:
         answer = Refusal(403, reason, self._verdict.host, "server name", hint=hint, category="host_denied")
+        self._course.failed("blocked", reason)
         # The tunnel ends here even if the event could not be recorded.
         self._context.record(audit_events.denied(self._verdict.entry, answer))
         self.early = b""
@@ -210,6 +235,7 @@ class TunnelClient(TimedEnd):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.flowing:
+            self._course.failed("client", "the client went away")
             self._upstream.abort()
         super().connection_lost(exc)
 

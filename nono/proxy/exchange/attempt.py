@@ -8,16 +8,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 
 from nono.credentials.values.errors import RequestUnfit
 from nono.errors import CredentialError
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.course import Course
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Forward
+
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
 
 # Raised while the credential is written into a request. Their texts may hold the secret: see _refusal_of.
 WRITING_ERRORS = (OSError, ValueError, CredentialError)
@@ -26,13 +30,13 @@ WRITING_ERRORS = (OSError, ValueError, CredentialError)
 class Attempt(ABC):
     """One allowed request: the steps that every exchange takes, and its end."""
 
-    __slots__ = ("_context", "_is_recorded", "_over", "_reserved", "_scope", "_verdict")
+    __slots__ = ("_context", "_course", "_over", "_reserved", "_scope", "_verdict")
 
     def __init__(self, context: ProxyContext, verdict: Forward) -> None:
         self._context = context
         self._verdict = verdict
         self._scope: anyio.CancelScope | None = None  # around the current wait, if any
-        self._is_recorded = False
+        self._course: Course | None = None  # since it was recorded
         self._over = False
         self._reserved = 0  # bytes of the body, counted in the context's
 
@@ -47,12 +51,16 @@ class Attempt(ABC):
     def _refuse(self, answer: Refusal) -> None:
         """End the exchange. Does nothing if it is over."""
         if not self._over:
+            if self._course is not None:
+                self._course.refused(answer)
             self._end()
             self._answer(answer)
 
     def _end(self) -> None:
         """Mark the exchange as over, whatever has ended it, and free its share of the held bytes."""
         self._over = True
+        if self._course is not None:
+            self._end_course()
         if self._reserved:
             self._context.held.give_back(self._reserved)
             self._reserved = 0
@@ -78,15 +86,30 @@ class Attempt(ABC):
             finally:
                 self._scope = None
 
+    def _end_course(self) -> None:
+        course, self._course = self._course, None
+        if course is not None:
+            course.end()
+
+    @property
+    def _is_wanted(self) -> bool:
+        """True while somebody waits for the response."""
+        return not self._over
+
+    def _failed(self, failure: Failure, reason: str) -> None:
+        """Note for the record what is about to end the exchange."""
+        if self._course is not None:
+            self._course.failed(failure, reason)
+
     def _cancel(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
 
     def _record(self) -> bool:
         """Record, once, that the request is carried out. Returns False if the record failed: do not send."""
-        if not self._is_recorded:
-            self._is_recorded = self._context.record(audit_events.allowed(self._verdict.entry))
-        return self._is_recorded
+        if self._course is None and self._is_wanted:
+            self._course = self._context.carry_out(self._verdict.entry)
+        return self._course is not None
 
     def _refusal_of(self, failure: Exception) -> Refusal:
         """Return the answer to one of WRITING_ERRORS."""

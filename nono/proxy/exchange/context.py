@@ -12,6 +12,7 @@ import anyio
 
 from nono.audit.event import Event, Recorder, credential_frozen, model_usage
 from nono.proxy.exchange.admission import Admission
+from nono.proxy.exchange.course import Course, Outcomes
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.transport.connection_set import ConnectionSet
@@ -20,10 +21,11 @@ from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.pool import Pool
 from nono.proxy.usage.ledger import UsageLedger
 from nono.proxy.usage.meter import Usage
+from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.memo import Judge
 from nono.proxy.verdict.routes import Route
-from nono.proxy.verdict.verdict import Forward
+from nono.proxy.verdict.verdict import Entry, Forward
 
 if TYPE_CHECKING:
     from nono.policy.hosts.live_hosts import LiveHosts
@@ -75,6 +77,10 @@ class ProxyContext:
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0
     tunnel_idle_timeout_s: float = 3600.0
+    outcomes: Outcomes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outcomes", Outcomes(self.recorder))
 
     def record(self, event: Event) -> bool:
         """Write an event. Returns False if that failed; the described action must then not happen."""
@@ -83,6 +89,11 @@ class ProxyContext:
         except OSError:
             return False
         return True
+
+    def carry_out(self, entry: Entry, *, reason: str | None = None) -> Course | None:
+        """Write that a request is carried out now. Returns None if that failed: then it must not be."""
+        event = audit_events.allowed(entry, reason=reason)
+        return Course(self.outcomes.add, entry, event.sequence) if self.record(event) else None
 
     def freeze(self, service: str, why: str) -> bool:
         """Stop using the credential of `service`. Recorded and reported the first time only, with True."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nono.proxy.exchange.client_side import Hijackable
 from nono.proxy.exchange.context import ProxyContext
@@ -24,6 +25,9 @@ from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict import rewrite
 from nono.proxy.verdict.verdict import Forward
+
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
 
 MAX_WAITING_BYTES = 64 * 1024  # of a request body, held while there is no upstream connection
 
@@ -116,10 +120,11 @@ class Exchange(Delivery[UpstreamConnection]):
         self._client.refuse(self._verdict.entry, answer._replace(closes=closes))
 
     def _fault(self) -> None:
-        self._break_off("a fault of the proxy")
+        self._break_off("a fault of the proxy", "proxy")
 
-    def _break_off(self, reason: str) -> None:
+    def _break_off(self, reason: str, failure: Failure) -> None:
         """Abort the connection: only an early end tells the client that the rest is missing."""
+        self._failed(failure, reason)
         self._end()
         self._relay.stop()
         self._inspection.break_off(reason)
@@ -157,6 +162,8 @@ class Exchange(Delivery[UpstreamConnection]):
             # As one: a read of one-byte chunks is forty thousand pieces.
             piece = incoming.pieces[0] if len(incoming.pieces) == 1 else b"".join(incoming.pieces)
             self._inspection.request_piece(piece)
+            if self._course is not None:
+                self._course.sent += len(piece)
             out.append(chunk(piece) if self._framing.kind is BodyKind.CHUNKED else piece)
             incoming.pieces = []
         if incoming.complete:
@@ -175,12 +182,13 @@ class Exchange(Delivery[UpstreamConnection]):
         self._cancel()
         self._drop_connection()
         if self._relay.started:
-            self._break_off(answer.error)
+            self._break_off(answer.error, "client")
         else:
-            self._refuse(answer)
+            self._refuse(answer._replace(failure="client"))
 
     def client_lost(self) -> None:
         """Drop the upstream connection, so that the upstream stops working for a client that is gone."""
+        self._failed("client", "the client went away")
         self._end()
         self._cancel()
         self._relay.stop()
@@ -207,6 +215,8 @@ class Exchange(Delivery[UpstreamConnection]):
         self._relay.interim(head)
 
     def response_started(self, head: ResponseHead) -> None:
+        if self._course is not None:
+            self._course.status = head.status
         if head.status == 401:
             self._rejected()
         # A response that overtakes its request ends the connection: the rest of the body may never come.
@@ -220,6 +230,8 @@ class Exchange(Delivery[UpstreamConnection]):
         self._closes = self._relay.start(head, closes=closes, credentialed=self._verdict.credentialed)
 
     def response_body(self, piece: bytes) -> None:
+        if self._course is not None:
+            self._course.received += len(piece)
         self._relay.body(piece)
 
     def response_flush(self) -> None:
@@ -243,19 +255,24 @@ class Exchange(Delivery[UpstreamConnection]):
         connection = self._connection
         assert connection is not None
         if key is None or not websocket.accepts(head, key):
-            self.upstream_failed("the upstream's answer to the WebSocket handshake is not a valid one")
+            reason = "the upstream's answer to the WebSocket handshake is not a valid one"
+            self.upstream_failed(reason, "malformed")
             return
+        course, self._course = self._course, None
         self._end()
         self._connection = None
         answer = self._relay.switched(head)
         client = TimedEnd(self._context.connections, self._context.tunnel_idle_timeout_s)
+        if course is not None:
+            course.status = head.status
+            course.goes_on_in(client)
         upstream = SpliceEnd(self._context.tunnel_ends)
         transport, client.early = self._client.hand_over(client)
         _, upstream.early = connection.hand_over(upstream)
         transport.write(answer)
         client.join(upstream)
 
-    def upstream_failed(self, reason: str) -> None:
+    def upstream_failed(self, reason: str, failure: Failure) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
@@ -263,8 +280,8 @@ class Exchange(Delivery[UpstreamConnection]):
             return
         unheard = connection is not None and self._reused and not connection.heard
         if self._relay.started:
-            self._break_off(reason)
+            self._break_off(reason, failure)
         elif self._replay("idempotent" if unheard else "none"):
             self._writable = True
         else:
-            self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason))
+            self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason, failure))

@@ -78,6 +78,14 @@ class LoginExchange(Attempt):
             self._client.flush()
         self.request_progress()
 
+    @property
+    def _is_wanted(self) -> bool:
+        return self._is_renewing or super()._is_wanted
+
+    def _end_course(self) -> None:
+        if not self._is_renewing:
+            super()._end_course()
+
     def _end(self) -> None:
         super()._end()
         if self._tally is not None:
@@ -119,6 +127,7 @@ class LoginExchange(Attempt):
 
     def client_lost(self) -> None:
         """Cancel: the client is gone, and nobody would receive the phantoms."""
+        self._failed("client", "the client went away")
         self._end()
         self._body = None
         if not self._is_renewing:
@@ -170,7 +179,8 @@ class LoginExchange(Attempt):
                 elif self._record():
                     self._send(200, [(b"Content-Type", b"application/json")], fresh)
                 else:
-                    self._refuse(refusal.upstream_failed(self._verdict.origin.host, "it cannot be recorded"))
+                    host = self._verdict.origin.host
+                    self._refuse(refusal.upstream_failed(host, "it cannot be recorded", "proxy"))
         except CredentialUnavailable as failure:
             self._refuse(self._refusal(LoginRefusedError(failure.message, failure.hint), 503))
 
@@ -196,6 +206,8 @@ class LoginExchange(Attempt):
                 tasks.cancel_scope.cancel()
         finally:
             self._is_renewing = False
+            if self._over:
+                self._end_course()
 
     async def _exchange(self, body: bytes, ready: Admitted, login: str | None = None) -> None:
         """Ask the provider. `login`: the one that is renewed."""
@@ -219,7 +231,7 @@ class LoginExchange(Attempt):
             self._refuse(frozen.answer)
         except FetchError as failure:
             host = self._verdict.origin.host
-            self._refuse(refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out))
+            self._refuse(refusal.upstream_failed(host, failure.reason, failure.failure))
         except (OSError, CredentialError):  # the text could hold the secret: not passed on
             self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
 
@@ -257,6 +269,9 @@ class LoginExchange(Attempt):
             limit_bytes=MAX_ANSWER_BYTES,
             timeout_s=timeout_s,
         )
+        if self._course is not None:
+            self._course.status = fetched.status
+            self._course.sent, self._course.received = len(request.body), len(fetched.body)
         if fetched.status == 401:
             self._rejected()
         if self._tally is not None:
@@ -302,6 +317,8 @@ class LoginExchange(Attempt):
         if not self._reserve(len(body)):
             return
         self._is_sent = True
+        if self._course is not None:
+            self._course.status = status
         head = self._incoming.head
         self._closes = closes = not head.keep_alive or self._client.winding_down
         fields = [*headers]
@@ -321,6 +338,7 @@ class LoginExchange(Attempt):
         self._client.refuse(self._verdict.entry, answer)
 
     def _fault(self) -> None:
+        self._failed("proxy", "a fault of the proxy")
         self._end()
         self._client.abort()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.inspection import Inspection
@@ -24,6 +25,9 @@ from nono.proxy.http.message import (
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.rewrite import WITHHELD, response_for_client
 
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
+
 _FLUSHED_BYTES = 16 * 1024
 _NOT_IN_INTERIM = WITHHELD | {b"content-length"}
 
@@ -37,7 +41,7 @@ class Relay:
     turns: shares the loop with the other bodies that take long.
     on_end: called once everything is written; later than end() if the body waits for its turn, or for a
         client that reads more slowly than a coded body expands.
-    on_unfit: called with the reason if the body must not go on after its start was sent.
+    on_unfit: called with the reason, and its kind, if the body must not go on after its start was sent.
     on_progress: called after a turn of this body; is_behind may have changed.
     """
 
@@ -48,7 +52,7 @@ class Relay:
         inspection: Inspection,
         turns: Turns,
         on_end: Callable[[], None],
-        on_unfit: Callable[[str], None],
+        on_unfit: Callable[[str, Failure], None],
         on_progress: Callable[[], None],
     ) -> None:
         self._client = client
@@ -116,7 +120,7 @@ class Relay:
             try:
                 self._send(self._filter.pass_on(piece))
             except LeakError as fault:
-                self._on_unfit(str(fault))
+                self._on_unfit(str(fault), "blocked")
 
     def _send(self, piece: bytes) -> None:
         if piece:
@@ -138,7 +142,7 @@ class Relay:
             if self._filter is not None:
                 self._send(self._filter.rest())
         except LeakError as fault:
-            self._on_unfit(str(fault))
+            self._on_unfit(str(fault), "blocked")
         else:
             self._finish(self._trailers)
 
@@ -186,11 +190,11 @@ class Relay:
             if self._trailers is not None and not self._outputs:
                 self._finish(self._trailers)
         except ContentCodingError:
-            self._on_unfit("the body is not what its Content-Encoding says")
+            self._on_unfit("the body is not what its Content-Encoding says", "malformed")
         except LeakError as fault:
-            self._on_unfit(str(fault))
+            self._on_unfit(str(fault), "blocked")
         except Exception:  # in a later turn nobody else would end the response
-            self._on_unfit("a fault of the proxy")
+            self._on_unfit("a fault of the proxy", "proxy")
             raise
         return False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from nono.audit.event import DenialCategory
+    from nono.audit.event import DenialCategory, Failure
     from nono.policy.hosts.host_filter import Refuse
 
 MAX_AUTHENTICATION_FAILURES = 5  # on one connection, which is then closed
@@ -36,6 +36,7 @@ class Refusal(NamedTuple):
     freezes: str | None = None  # the service whose credential is frozen for the rest of the run
     retry_after_s: float | None = None
     lasts: bool = False  # a retry is refused as well, for as long as the run lasts
+    failure: Failure | None = None  # of the upstream; None: the proxy refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,9 @@ def not_recorded() -> Refusal:
     return Refusal(503, "the audit log could not be written, so nothing was sent", closes=True)
 
 
-def upstream_failed(host: str, reason: str, *, timed_out: bool = False) -> Refusal:
-    return Refusal(504 if timed_out else 502, reason, host, category="upstream_connect_failed")
+def upstream_failed(host: str, reason: str, failure: Failure) -> Refusal:
+    status = 504 if failure == "timeout" else 502
+    return Refusal(status, reason, host, category="upstream_connect_failed", failure=failure)
 
 
 def rate_limited(service: str, retry_after_s: float) -> Refusal:

@@ -121,6 +121,7 @@ def rejected(host: str, via: ProxyAddress, reply: Reply) -> Refusal:
         "upstream proxy",
         hint=_HINTS.get(reply.status, "--upstream-bypass HOST reaches a host without it"),
         category="external_proxy_rejected",
+        failure="refused",
     )
 
 

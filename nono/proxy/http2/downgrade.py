@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, chunk, is_surely_read, last_chunk
 from nono.proxy.http2.upstream import Receiver
 from nono.proxy.upstream.connection import UpstreamConnection
+
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
 
 _AHEAD_BYTES = 256 * 1024  # of the response, read but not passed on
 
@@ -108,17 +112,18 @@ class Http1Stream:
         if not self._ended:
             self._receiver.response_finished(fields)
         if not self._request_done:
-            self._receiver.upstream_failed("the upstream answered before the request was complete")
+            reason = "the upstream answered before the request was complete"
+            self._receiver.upstream_failed(reason, "closed")
 
     def response_switched(self, head: ResponseHead) -> None:
-        self.upstream_failed("the upstream switched protocols, which nobody asked for")
+        self.upstream_failed("the upstream switched protocols, which nobody asked for", "malformed")
 
-    def upstream_failed(self, reason: str) -> None:
+    def upstream_failed(self, reason: str, failure: Failure) -> None:
         connection = self._let_go()
         unheard = connection is not None and self._reused and not connection.heard
         if connection is not None:
             connection.abort()
-        self._receiver.upstream_failed(reason, replay="idempotent" if unheard else "none")
+        self._receiver.upstream_failed(reason, failure, replay="idempotent" if unheard else "none")
 
     def upstream_writable(self, writable: bool) -> None:
         self._writable = writable

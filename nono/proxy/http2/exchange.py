@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from h2.errors import ErrorCodes
 
@@ -22,6 +22,9 @@ from nono.proxy.upstream.connection import PoolKey, Replay
 from nono.proxy.verdict import rewrite
 from nono.proxy.verdict.rewrite import Completed
 from nono.proxy.verdict.verdict import Entry, Forward
+
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
 
 
 class ClientSide(Protocol):
@@ -112,7 +115,7 @@ class Http2Exchange(Delivery[Reached]):
         self._client.refuse(self._stream_id, self._request, self._verdict.entry, answer)
 
     def _fault(self) -> None:
-        self._break_off(ErrorCodes.INTERNAL_ERROR, "a fault of the proxy")
+        self._break_off(ErrorCodes.INTERNAL_ERROR, "a fault of the proxy", "proxy")
 
     # -- the request
 
@@ -147,10 +150,10 @@ class Http2Exchange(Delivery[Reached]):
         if self._over:
             return
         if self._relay.started:
-            self._break_off(ErrorCodes.PROTOCOL_ERROR, reason)
+            self._break_off(ErrorCodes.PROTOCOL_ERROR, reason, "client")
         else:
             self._drop(reason)
-            self._refuse(refusal.malformed(400, reason))
+            self._refuse(refusal.malformed(400, reason)._replace(failure="client"))
         # The stream ends early and has cost as much as one reset by the client (CVE-2025-8671).
         self._client.session.stream_reset()
 
@@ -176,6 +179,8 @@ class Http2Exchange(Delivery[Reached]):
         for piece in pieces:
             self._sent_body = True
             self._inspection.request_piece(piece)
+            if self._course is not None:
+                self._course.sent += len(piece)
             upstream.send(piece)
         if self._complete and not self._sent_end:
             self._sent_end = True
@@ -186,6 +191,7 @@ class Http2Exchange(Delivery[Reached]):
 
     def client_gone(self) -> None:
         """Drop the upstream stream: the client has reset its stream or is gone."""
+        self._failed("client", "the client went away")
         self._end()
         self._drop("the client went away")
         self._client.exchange_over(self._stream_id)
@@ -199,10 +205,11 @@ class Http2Exchange(Delivery[Reached]):
         self._pieces.clear()
         self._relay.stop()
 
-    def _break_off(self, code: ErrorCodes | int, reason: str) -> None:
+    def _break_off(self, code: ErrorCodes | int, reason: str, failure: Failure) -> None:
         """Reset the stream: nothing else tells the client that the rest is missing."""
         if self._over:
             return
+        self._failed(failure, reason)
         self._end()
         self._drop(reason)
         self._client.session.reset(self._stream_id, code)
@@ -216,18 +223,22 @@ class Http2Exchange(Delivery[Reached]):
 
     def response_started(self, head: ResponseHead, *, ended: bool) -> None:
         """Start the response. Raises MessageError if its body cannot be searched."""
+        if self._course is not None:
+            self._course.status = head.status
         if head.status == 401:
             self._rejected()
         self._relay.start(head, ended=ended, credentialed=self._verdict.credentialed)
 
     def response_body(self, piece: bytes) -> None:
+        if self._course is not None:
+            self._course.received += len(piece)
         self._relay.body(piece)
 
     def response_finished(self, fields: Sequence[Header]) -> None:
         self._relay.finish(fields)
 
-    def _unfit(self, reason: str) -> None:
-        self._break_off(ErrorCodes.INTERNAL_ERROR, reason)
+    def _unfit(self, reason: str, failure: Failure) -> None:
+        self._break_off(ErrorCodes.INTERNAL_ERROR, reason, failure)
 
     def body_sent(self, credit: int) -> None:
         if credit and self._upstream is not None:
@@ -245,7 +256,9 @@ class Http2Exchange(Delivery[Reached]):
             self._upstream = None  # it refers to this exchange: a cycle would wait to be collected
             self._client.exchange_over(self._stream_id)
 
-    def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+    def upstream_failed(
+        self, reason: str, failure: Failure, code: int | None = None, *, replay: Replay = "none"
+    ) -> None:
         self._upstream = None
         if self._over:
             return
@@ -257,6 +270,6 @@ class Http2Exchange(Delivery[Reached]):
             self._client.session.abandon(self._stream_id)
             self._check_over()
         elif self._relay.started or code == ErrorCodes.HTTP_1_1_REQUIRED:
-            self._break_off(code or ErrorCodes.INTERNAL_ERROR, reason)
+            self._break_off(code or ErrorCodes.INTERNAL_ERROR, reason, failure)
         elif not self._replay(replay):
-            self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason))
+            self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason, failure))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.response_filter import BodyFilter, LeakError
@@ -13,13 +14,16 @@ from nono.proxy.http2 import heads
 from nono.proxy.http2.session import Session
 from nono.proxy.transport.turns import Turns
 
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
+
 _AHEAD_BYTES = 64 * 1024  # decoded ahead of the client
 
 
 class Http2Relay:
     """Queues the one response of a stream on its session, no faster than the client reads.
 
-    `on_unfit` is called with the reason if the body must not go on after its start was sent.
+    `on_unfit` is called with the reason, and its kind, if the body must not go on after its start was sent.
     """
 
     def __init__(
@@ -28,7 +32,7 @@ class Http2Relay:
         stream_id: int,
         inspection: Inspection,
         turns: Turns,
-        on_unfit: Callable[[str], None],
+        on_unfit: Callable[[str, Failure], None],
     ) -> None:
         self._session = session
         self._stream_id = stream_id
@@ -75,7 +79,7 @@ class Http2Relay:
             try:
                 self._session.body(self._stream_id, self._filter.pass_on(piece), len(piece))
             except LeakError as fault:
-                self._on_unfit(str(fault))
+                self._on_unfit(str(fault), "blocked")
 
     def finish(self, fields: Sequence[Header]) -> None:
         """Finish: the whole response has arrived. `fields` are its trailers."""
@@ -122,11 +126,11 @@ class Http2Relay:
             if self._trailers is not None and self._decoding() is None and not self._ended:
                 self._end(self._trailers)
         except ContentCodingError:
-            self._on_unfit("the body is not what its Content-Encoding says")
+            self._on_unfit("the body is not what its Content-Encoding says", "malformed")
         except LeakError as fault:
-            self._on_unfit(str(fault))
+            self._on_unfit(str(fault), "blocked")
         except Exception:  # in a later turn nobody else would end the response
-            self._on_unfit("a fault of the proxy")
+            self._on_unfit("a fault of the proxy", "proxy")
             raise
         return False
 
@@ -154,5 +158,5 @@ class Http2Relay:
         self._on_unfit = _nothing  # the exchange refers to this relay: a cycle would wait to be collected
 
 
-def _nothing(_: str) -> None:
+def _nothing(_: str, __: Failure) -> None:
     """Do nothing: the response is over."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import anyio
 from h2.errors import ErrorCodes
@@ -29,6 +29,9 @@ from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import MAX_INTERIM_RESPONSES, Replay
 
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
+
 _STREAM_WINDOW = 1024 * 1024  # bytes a distant upstream may send before we acknowledge
 _CLOSED = "the upstream closed the connection before its response was complete"
 
@@ -45,10 +48,12 @@ class Receiver(Protocol):
     def response_body(self, piece: bytes) -> None: ...
     def response_finished(self, fields: Sequence[Header]) -> None: ...
 
-    def upstream_failed(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+    def upstream_failed(
+        self, reason: str, failure: Failure, code: int | None = None, *, replay: Replay = "none"
+    ) -> None:
         """Report a failure; after a complete response only the rest of the request is lost.
 
-        reason: one clause for the client and the record.
+        reason, failure: one clause for the client and the record, and its kind.
         code: the error code of the RST_STREAM, if there was one.
         replay: the requests that may be sent again without taking effect twice.
         """
@@ -127,10 +132,10 @@ class UpstreamStream:
                 case StreamReset():
                     code = int(event.error_code or 0)
                     replay: Replay = "any" if code == ErrorCodes.REFUSED_STREAM else "none"
-                    self.fail(f"the upstream reset the stream ({_name(code)})", code, replay=replay)
+                    self.fail(f"the upstream reset the stream ({_name(code)})", "reset", code, replay=replay)
         except MessageError as fault:
             self._session.reset(self.stream_id, ErrorCodes.PROTOCOL_ERROR)
-            self.fail(f"the upstream's response is not well-formed: {fault.reason}")
+            self.fail(f"the upstream's response is not well-formed: {fault.reason}", "malformed")
 
     def _handle_head(self, receiver: Receiver, fields: Sequence[Header], *, ended: bool) -> None:
         head = heads.response_head(fields, to_method=self._method)
@@ -166,10 +171,12 @@ class UpstreamStream:
         if self._unseen:
             raise MessageError("a body shorter than announced")
 
-    def fail(self, reason: str, code: int | None = None, *, replay: Replay = "none") -> None:
+    def fail(
+        self, reason: str, failure: Failure, code: int | None = None, *, replay: Replay = "none"
+    ) -> None:
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
-            receiver.upstream_failed(reason, code, replay=replay)
+            receiver.upstream_failed(reason, failure, code, replay=replay)
 
 
 class Http2Upstream(asyncio.Protocol):
@@ -199,6 +206,7 @@ class Http2Upstream(asyncio.Protocol):
         self._settled = anyio.Event()
         self._served = False  # it has answered before, so a close may be an idle timeout
         self._leaving = False  # open no further stream
+        self._was_reset = False
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -267,6 +275,7 @@ class Http2Upstream(asyncio.Protocol):
         self._session.start(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._was_reset = exc is not None
         self._intake.when_empty(self._lost)  # the rest may complete a response
 
     def _lost(self) -> None:
@@ -278,7 +287,10 @@ class Http2Upstream(asyncio.Protocol):
         self._settled.set()
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail(_CLOSED, replay="idempotent" if self._served and not stream.heard else "none")
+            failure: Failure = "reset" if self._was_reset else "closed"
+            stream.fail(
+                _CLOSED, failure, replay="idempotent" if self._served and not stream.heard else "none"
+            )
 
     def pause_writing(self) -> None:
         self._session.paused = True
@@ -321,7 +333,8 @@ class Http2Upstream(asyncio.Protocol):
         self._leaving = True
         for stream_id in [each for each in self._streams if each > event.last_stream_id]:
             self._session.reset(stream_id, ErrorCodes.CANCEL)
-            self._streams.pop(stream_id).fail("the upstream is closing the connection", replay="any")
+            reason = "the upstream is closing the connection"
+            self._streams.pop(stream_id).fail(reason, "closed", replay="any")
         if not self._streams:
             self.close()
 
@@ -329,7 +342,7 @@ class Http2Upstream(asyncio.Protocol):
         self._leaving = True
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail(reason)
+            stream.fail(reason, "malformed")
         if self._transport is not None:
             self._session.flush()  # h2 has queued a GOAWAY with its reason
             self._transport.close()

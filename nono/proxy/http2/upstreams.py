@@ -147,7 +147,9 @@ class Upstreams:
                 reached.close()
         if not is_shared:
             reason = "the upstream takes no HTTP/2 request"
-            return refusal.upstream_failed(key.host, reason, timed_out=patience.cancelled_caught)
+            return refusal.upstream_failed(
+                key.host, reason, "timeout" if patience.cancelled_caught else "malformed"
+            )
         return reached
 
     def _made(self, key: PoolKey, place: Place, *, http2: bool) -> Reached:

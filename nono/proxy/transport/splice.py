@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from nono.proxy.transport.connection_set import ConnectionSet
@@ -21,6 +22,8 @@ class SpliceEnd(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.other: SpliceEnd | None = None
         self.last_active = 0.0
+        self.moved = 0  # bytes that this end has sent to the other
+        self.was_reset = False
         self.flowing = False
         self.early = b""  # received before bytes may flow; one read at most
         self.ended = False  # this end has sent its last byte
@@ -40,6 +43,7 @@ class SpliceEnd(asyncio.Protocol):
         self.flowing = True
         early, self.early = self.early, b""
         if early:
+            self.moved += len(early)
             other.transport.write(early)
         if self.ended:
             self._pass_end_on()
@@ -54,6 +58,7 @@ class SpliceEnd(asyncio.Protocol):
             if self.transport is not None and not self.transport.is_closing():
                 self.transport.pause_reading()
         elif other is not None and other.transport is not None:
+            self.moved += len(data)
             other.transport.write(data)
             self.last_active = other.last_active = asyncio.get_running_loop().time()
 
@@ -94,6 +99,7 @@ class SpliceEnd(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._registry.discard(self)
         self.transport = None
+        self.was_reset = exc is not None
         if self._flush is not None:
             self._flush.cancel()  # otherwise the timer would keep ended tunnels alive
             self._flush = None
@@ -117,11 +123,16 @@ class SpliceEnd(asyncio.Protocol):
 
 
 class TimedEnd(SpliceEnd):
-    """The client's end of a pair; ends both if no byte has moved either way for idle_timeout_s."""
+    """The client's end of a pair; ends both if no byte has moved either way for idle_timeout_s.
+
+    on_over: called once it is lost, while it still knows the other end.
+    """
 
     def __init__(self, registry: ConnectionSet, idle_timeout_s: float) -> None:
         super().__init__(registry)
         self._idle_timeout_s = idle_timeout_s
+        self.was_idle = False  # for so long that both were ended
+        self.on_over: Callable[[TimedEnd], None] | None = None
         self._deadline = Deadline(self._overdue)
 
     def join(self, upstream: SpliceEnd) -> None:
@@ -138,8 +149,12 @@ class TimedEnd(SpliceEnd):
         if left > 0:
             self._deadline.set(left)
         else:
+            self.was_idle = True
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.cancel()
+        on_over, self.on_over = self.on_over, None
+        if on_over is not None:
+            on_over(self)
         super().connection_lost(exc)

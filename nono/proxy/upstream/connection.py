@@ -6,7 +6,7 @@ import asyncio
 import select
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import httptools
 
@@ -24,6 +24,9 @@ from nono.proxy.http.message import (
 )
 from nono.proxy.http.upstream_proxy import ProxyAddress
 from nono.proxy.verdict.routes import Identity
+
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
 
 MAX_INTERIM_RESPONSES = 16
 
@@ -55,7 +58,7 @@ class ResponseSink(Protocol):
         """Handle a 101 to a request that asked for it; the sink takes over the connection."""
         ...
 
-    def upstream_failed(self, reason: str) -> None: ...
+    def upstream_failed(self, reason: str, failure: Failure) -> None: ...
     def upstream_writable(self, writable: bool) -> None: ...
 
 
@@ -196,7 +199,8 @@ class UpstreamConnection(asyncio.Protocol):
             sink.response_flush()
             sink.response_finished((), reusable=False)
         elif not self._complete:
-            sink.upstream_failed("the upstream closed the connection before its response was complete")
+            reason = "the upstream closed the connection before its response was complete"
+            sink.upstream_failed(reason, "closed" if exc is None else "reset")
 
     def eof_received(self) -> None:
         # Over TLS this is close_notify: for a truncated connection uvloop does not call it.
@@ -284,7 +288,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.abort()
         cause = fault.__context__ if fault is not None else None
         detail = f": {cause.reason}" if isinstance(cause, MessageError) else ""
-        sink.upstream_failed(f"the upstream's response is not well-formed{detail}")
+        sink.upstream_failed(f"the upstream's response is not well-formed{detail}", "malformed")
 
     # -- llhttp
 

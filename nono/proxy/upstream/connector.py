@@ -78,7 +78,7 @@ class Connector:
         except _TunnelRefused as refused:
             return chaining.rejected(host, refused.via, refused.reply)
         except DialError as failure:
-            return refusal.upstream_failed(host, failure.reason, timed_out=failure.timed_out)
+            return refusal.upstream_failed(host, failure.reason, failure.failure)
 
     def judge_addresses(
         self, hosts: HostPolicy, host: str, port: int, addresses: Sequence[str]
@@ -138,7 +138,7 @@ class Connector:
             return await connect(addresses, upstream_proxy.via.port, first=ask, timeout_s=timeout_s)
         except DialError as failure:
             reason = f"through the upstream proxy {upstream_proxy.via}: {failure.reason}"
-            raise DialError(reason, timed_out=failure.timed_out) from None
+            raise DialError(reason, failure.failure) from None
 
 
 class _TunnelRefused(Exception):  # noqa: N818  # an answer, not a fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import anyio
 
@@ -20,6 +21,9 @@ from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
 from nono.watch import watch
 
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
+
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MAX_ADDRESSES = 16
@@ -28,10 +32,10 @@ _MAX_ADDRESSES = 16
 class DialError(Exception):
     """The connection failed. `reason` fits a status line."""
 
-    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+    def __init__(self, reason: str, failure: Failure = "unreachable") -> None:
         super().__init__(reason)
         self.reason = reason
-        self.timed_out = timed_out
+        self.failure = failure
 
 
 async def system_resolver(host: str, port: int) -> list[str]:
@@ -135,6 +139,19 @@ def _reason(failure: OSError) -> str:
     return os.strerror(failure.errno)
 
 
+def _kind(failure: OSError) -> Failure:
+    if isinstance(failure, ssl.SSLError):
+        return "tls"
+    match failure.errno:
+        case errno.ECONNREFUSED:
+            return "refused"
+        case errno.ECONNRESET | errno.EPIPE:
+            return "reset"
+        case errno.ETIMEDOUT:
+            return "timeout"
+    return "reset" if isinstance(failure, ConnectionResetError) else "unreachable"
+
+
 async def _secured(
     plain: asyncio.Transport, context: ssl.SSLContext, server_name: str | None
 ) -> tuple[asyncio.Transport, Handover]:
@@ -169,7 +186,7 @@ class Dialer:
             with anyio.fail_after(self.connect_timeout_s):
                 addresses = await self.resolver(host, port)
         except TimeoutError:
-            raise DialError(f"looking up {host} took too long", timed_out=True) from None
+            raise DialError(f"looking up {host} took too long", "timeout") from None
         except (OSError, UnicodeError):
             raise DialError(f"no address was found for {host}") from None
         if not addresses:
@@ -209,11 +226,11 @@ class Dialer:
                         raise
                 return await self._attach(protocol_factory, connected, server_name, (tls, alpn))
         except TimeoutError:
-            raise DialError(f"connecting to port {port} took too long", timed_out=True) from None
+            raise DialError(f"connecting to port {port} took too long", "timeout") from None
         except ssl.SSLCertVerificationError as failure:
-            raise DialError(f"the certificate was not accepted: {failure.verify_message}") from None
+            raise DialError(f"the certificate was not accepted: {failure.verify_message}", "tls") from None
         except OSError as failure:
-            raise DialError(f"connecting failed: {_reason(failure)}") from None
+            raise DialError(f"connecting failed: {_reason(failure)}", _kind(failure)) from None
 
     async def _attach[P: asyncio.BaseProtocol](
         self,

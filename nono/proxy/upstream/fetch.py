@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -18,14 +18,17 @@ from nono.proxy.upstream.connector import Connector
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin
 
+if TYPE_CHECKING:
+    from nono.audit.event import Failure
+
 
 class FetchError(OSError):
     """The fetch failed. `reason` is one sentence without any byte of a response."""
 
-    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+    def __init__(self, reason: str, failure: Failure = "proxy") -> None:
         super().__init__(reason)
         self.reason = reason
-        self.timed_out = timed_out
+        self.failure = failure
 
 
 class OwnRequest(NamedTuple):
@@ -96,7 +99,7 @@ async def fetch(
             finally:
                 connection.release(reusable=False)
     except TimeoutError:
-        raise FetchError(f"{origin.host} did not answer within {timeout_s:g} s", timed_out=True) from None
+        raise FetchError(f"{origin.host} did not answer within {timeout_s:g} s", "timeout") from None
 
 
 async def _connect(
@@ -113,7 +116,7 @@ async def _connect(
         tls=tls,
     )
     if isinstance(reached, Refusal):
-        raise FetchError(reached.error, timed_out=reached.status == 504)
+        raise FetchError(reached.error, reached.failure or "blocked")
     return reached
 
 
@@ -132,7 +135,7 @@ async def _exchange(
     except MessageError as fault:
         raise FetchError(f"the request cannot be sent: {fault.reason}") from None
     if not connection.is_open:
-        raise FetchError("the upstream closed the connection")
+        raise FetchError("the upstream closed the connection", "closed")
     collector = _Collector(connection, limit_bytes)
     connection.begin(collector, request.method)
     start_line = b"%b %b HTTP/1.1" % (request.method, request.target)
@@ -148,13 +151,15 @@ class _Collector:
         self._limit_bytes = limit_bytes
         self._head: ResponseHead | None = None
         self._body = bytearray()
-        self._failure: str | None = None
+        self._failure: FetchError | None = None
         self._over = anyio.Event()
 
     async def response(self) -> Fetched:
         await self._over.wait()
-        if self._failure is not None or self._head is None:
-            raise FetchError(self._failure or "the connection was given up")
+        if self._failure is not None:
+            raise self._failure
+        if self._head is None:
+            raise FetchError("the connection was given up")
         headers = self._head.headers
         codings = [value for name, value in headers if name.lower() == b"content-encoding"]
         body = bytes(self._body)
@@ -174,7 +179,7 @@ class _Collector:
     def response_body(self, piece: bytes) -> None:
         self._body += piece
         if len(self._body) > self._limit_bytes:
-            self._fail(_too_long(self._limit_bytes))
+            self._fail(_too_long(self._limit_bytes), "blocked")
 
     def response_flush(self) -> None:
         """Do nothing: everything is kept until the end."""
@@ -185,15 +190,15 @@ class _Collector:
     def response_switched(self, head: ResponseHead) -> None:
         """Never called: the request asks for no other protocol."""
 
-    def upstream_failed(self, reason: str) -> None:
-        self._fail(reason)
+    def upstream_failed(self, reason: str, failure: Failure) -> None:
+        self._fail(reason, failure)
 
     def upstream_writable(self, writable: bool) -> None:
         """Do nothing: the small request has been written whole."""
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, reason: str, failure: Failure) -> None:
         if not self._over.is_set():
-            self._failure = reason
+            self._failure = FetchError(reason, failure)
             self._over.set()
             self._connection.abort()
 
@@ -206,14 +211,14 @@ def _decoded(body: bytes, coding: bytes, limit_bytes: int) -> bytes:
     """Decode `body`: some servers compress regardless of Accept-Encoding. Raises FetchError."""
     decoding = decoder(coding)
     if decoding is None:
-        raise FetchError("the response is in a content coding that cannot be undone")
+        raise FetchError("the response is in a content coding that cannot be undone", "malformed")
     text = bytearray()
     try:
         for piece in decoding.feed(body):
             text += piece
             if len(text) > limit_bytes:
-                raise FetchError(_too_long(limit_bytes))
+                raise FetchError(_too_long(limit_bytes), "blocked")
         decoding.finish()
     except ContentCodingError:
-        raise FetchError("the response is not in the content coding that it names") from None
+        raise FetchError("the response is not in the content coding that it names", "malformed") from None
     return bytes(text)

@@ -10,7 +10,7 @@ from nono.proxy.verdict.memo import MAX_KEPT
 from nono.proxy.verdict.verdict import Entry
 
 
-def allowed(entry: Entry, *, reason: str | None = None) -> Event:
+def allowed(entry: Entry, *, reason: str | None = None) -> Again:
     """Return the event of a request about to be carried out; `reason` is an additional remark."""
     return Again(_allowed(entry, reason))
 

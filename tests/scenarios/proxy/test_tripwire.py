@@ -44,6 +44,10 @@ GET = b"GET /alpha/x HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PH
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
 
+def unfit(reason: str, failure: str) -> None:
+    pytest.fail(f"{failure}: {reason}")
+
+
 def credential() -> StaticCredential:
     return StaticCredential(injection_of(Inject(), Secret(KEY)), tripwire_for([Secret(KEY)]))
 
@@ -491,7 +495,7 @@ def test_a_body_that_expands_waits_for_its_reader() -> None:
     client = cast(ClientSide, reader)
     turns = cast(Turns, SimpleNamespace(start=lambda work: work(inf)))  # as long as the body likes
     relay = reader.relay = Relay(
-        client, request, inspection, turns, lambda: ended.append(True), pytest.fail, lambda: None
+        client, request, inspection, turns, lambda: ended.append(True), unfit, lambda: None
     )
     relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
     relay.body(bomb)
@@ -532,9 +536,7 @@ def test_a_body_that_arrives_faster_than_it_is_searched_leaves_turns_to_others()
 
     async def read() -> int:
         progress, ended = asyncio.Event(), asyncio.Event()
-        relay = Relay(
-            cast(ClientSide, client), request, inspection, Turns(), ended.set, pytest.fail, progress.set
-        )
+        relay = Relay(cast(ClientSide, client), request, inspection, Turns(), ended.set, unfit, progress.set)
         head = response_head(200, b"OK", "1.1", fields, to_method=b"GET")
         relay.start(head, closes=False, credentialed=True)
         paused = 0

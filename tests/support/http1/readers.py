@@ -169,7 +169,7 @@ class _Relay:
     def response_switched(self, head: ResponseHead) -> None:
         self._expect(False, "a switch that nobody asked for")
 
-    def upstream_failed(self, reason: str) -> None:
+    def upstream_failed(self, reason: str, failure: str) -> None:
         self._expect(self.end == "unfinished", "a second end")
         self.end = "refused"
 

@@ -10,6 +10,7 @@ from functools import lru_cache
 from math import inf
 from typing import cast
 
+from nono.audit.event import Failure
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Outgoing
 from nono.credentials.values.injection import injection_of
@@ -86,6 +87,10 @@ def _turns() -> Turns:
     return cast(Turns, _AtOnce())
 
 
+def _unfit(writes: Observed) -> Callable[[str, Failure], None]:
+    return lambda reason, failure: writes.append(reason)
+
+
 def over_http1(secret: str, fields: Sequence[Header], pieces: Sequence[bytes]) -> Observed:
     """Return what the client gets of a body that arrives in these pieces, and after which of them."""
     writes = Observed()
@@ -93,7 +98,7 @@ def over_http1(secret: str, fields: Sequence[Header], pieces: Sequence[bytes]) -
     request = request_head(b"GET", b"/", "1.1", [(b"Host", b"api.test")])
     client = cast(ClientSide, _Client(writes))
     relay = Relay(
-        client, request, inspection, _turns(), lambda: writes.append("over"), writes.append, lambda: None
+        client, request, inspection, _turns(), lambda: writes.append("over"), _unfit(writes), lambda: None
     )
     relay.start(response_head(200, b"OK", "1.1", fields, to_method=b"GET"), closes=False, credentialed=True)
     for piece in pieces:
@@ -108,7 +113,7 @@ def over_http2(secret: str, fields: Sequence[Header], pieces: Sequence[bytes]) -
     """Return the frames of an answer, as over_http1 does, and what is credited to the upstream."""
     writes = Observed()
     session = cast(Session, _Session(writes))
-    relay = Http2Relay(session, 1, _inspection(secret, writes), _turns(), writes.append)
+    relay = Http2Relay(session, 1, _inspection(secret, writes), _turns(), _unfit(writes))
     head = response_head(200, b"", "1.1", fields, to_method=b"GET")
     relay.start(head, ended=False, credentialed=True)
     for piece in pieces:

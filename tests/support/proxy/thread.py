@@ -13,7 +13,7 @@ from typing import cast
 import anyio
 
 from nono.approval.request import Approver
-from nono.audit.event import Event
+from nono.audit.event import Event, outcome_rows
 from nono.credentials.values.credential import (
     Credential,
     Injected,
@@ -144,6 +144,11 @@ class Recording:
     @property
     def network(self) -> list[dict[str, object]]:
         return [cast(dict[str, object], event["event"]) for event in self.events if "event" in event]
+
+    @property
+    def outcomes(self) -> list[dict[str, object]]:
+        """How requests ended, as far as that has been written."""
+        return [outcome for event in self.events for outcome in outcome_rows(event)]
 
     def decisions(self) -> list[tuple[object, object]]:
         return [(event["decision"], event.get("denial_category")) for event in self.network]

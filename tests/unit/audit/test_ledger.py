@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nono.audit.chain import ChainState, encode_event, leaf_hash
-from nono.audit.event import Event, session_ended, session_started
+from nono.audit.event import Again, Event, Recurring, network, session_ended, session_started
 from nono.audit.ledger import AuditLog, new_session_id
 from nono.kernel import mounts, namespaces
 from support.forked import in_child
@@ -49,6 +49,14 @@ def test_an_event_is_in_the_file_when_record_returns(state_root: Path) -> None:
         assert [record["sequence"] for record in records(log.path)] == [0]
         log.record(session_ended(0))
         assert [record["sequence"] for record in records(log.path)] == [0, 1]
+
+
+def test_an_action_that_is_in_the_log_knows_its_number(state_root: Path) -> None:
+    action = Again(Recurring(network(mode="connect", decision="allow", target="api.test")))
+    with AuditLog(str(state_root), "s1") as log:
+        log.record(session_started(["true"]))
+        log.record(action)
+    assert action.sequence == 1
 
 
 def test_the_log_on_disk_verifies_against_the_summary(state_root: Path) -> None:

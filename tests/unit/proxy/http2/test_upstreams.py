@@ -81,7 +81,7 @@ def test_only_streams_waiting_for_a_handshake_share_its_failure(
         async def opened(*_: object, **__: object) -> Refusal:
             await anyio.wait_all_tasks_blocked()
             attempts.append(f"attempt {len(attempts) + 1}")
-            answer = refusal.upstream_failed("api.test", attempts[-1], timed_out=True)
+            answer = refusal.upstream_failed("api.test", attempts[-1], "timeout")
             return answer if is_of_the_way else answer._replace(category=None)
 
         async def reach() -> None:

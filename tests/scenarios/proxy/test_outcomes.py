@@ -1,0 +1,206 @@
+"""Every request and tunnel that was recorded is followed by a record of how it ended."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.ports import unused_port
+from support.proxy.http2_stage import KEY, h2_stage
+from support.proxy.interception import connect
+from support.proxy.thread import PHANTOM, Client, Hosts, Recording, a_route, proxy, wait_until
+from support.servers.http1 import Authority, Gone, Received, upstream
+
+FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
+GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"
+POST = b"POST /alpha/x HTTP/1.1\r\n" + FIELDS + b"Content-Length: 5\r\n\r\nhello"
+HANDSHAKE = (
+    b"GET /alpha/x HTTP/1.1\r\n"
+    + FIELDS
+    + b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # to that key, by RFC 6455 section 1.3
+
+
+def only(recording: Recording) -> dict[str, object]:
+    """Return the only outcome, without its duration."""
+    wait_until(lambda: bool(recording.outcomes))
+    (outcome,) = recording.outcomes
+    assert isinstance(outcome.pop("ms"), int)
+    assert outcome.pop("request") is None  # no log, no numbers
+    return outcome
+
+
+def test_a_request_is_followed_by_its_status_and_bytes() -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        request.connection.respond(429, b"too many")
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(POST)
+        assert client.response().status == 429
+        assert only(p.recording) == {"status": 429, "bytes_out": 5, "bytes_in": 8}
+
+
+def test_a_refused_request_is_followed_by_no_outcome() -> None:
+    with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(GET.replace(PHANTOM.encode(), b"sk-another"))
+        assert client.response().status == 401
+    assert p.recording.decisions() == [("deny", "authentication_failed")]
+    assert p.recording.outcomes == []
+
+
+def test_the_outcomes_of_many_requests_are_one_record() -> None:
+    with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(GET * 20)
+        for _ in range(20):
+            assert client.response().status == 200
+    kinds = [event["type"] for event in p.recording.events]
+    assert len(p.recording.outcomes) == 20
+    assert kinds.count("requests_ended") < 5
+
+
+def test_the_outcome_is_written_when_the_log_can_be_written_again() -> None:
+    def handler(request: Received) -> None:
+        p.recording.failing = True
+        request.connection.respond()
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(GET)
+        assert client.response().status == 200
+        p.recording.failing = False
+    assert only(p.recording)["status"] == 200
+
+
+def cut(request: Received) -> None:
+    request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab")
+    request.connection.transport.shutdown(socket.SHUT_RDWR)
+
+
+def reset(request: Received) -> None:
+    request.connection.reset()
+
+
+def garbage(request: Received) -> None:
+    request.connection.send(b"SSH-2.0-OpenSSH\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "failure"),
+    [(cut, 200, "closed"), (reset, 502, "reset"), (garbage, 502, "malformed")],
+    ids=["cut", "reset", "garbage"],
+)
+def test_the_failure_of_an_upstream_is_named(
+    handler: Callable[[Received], None], status: int, failure: str
+) -> None:
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(POST)
+        outcome = only(p.recording)
+    assert (outcome["status"], outcome["failure"]) == (status, failure)
+    assert str(outcome["reason"]).startswith("the upstream")
+
+
+def test_an_upstream_that_is_not_there_is_refused() -> None:
+    with proxy(a_route(unused_port())) as p, Client(p.port) as client:
+        client.send(GET)
+        assert client.response().status == 502
+        outcome = only(p.recording)
+    assert (outcome["status"], outcome["failure"]) == (502, "refused")
+
+
+def test_a_certificate_that_is_not_trusted_is_a_failure_of_tls(tmp_path: Path) -> None:
+    server_ca, trusted = Authority(str(tmp_path / "a.pem")), Authority(str(tmp_path / "b.pem"))
+    context = server_ca.server_context("api.test")
+    with (
+        upstream(tls=context) as server,
+        proxy(a_route(server.port, host="api.test", scheme="https", tls_ca=trusted.ca_file)) as p,
+        Client(p.port) as client,
+    ):
+        client.send(GET)
+        assert client.response().status == 502
+        assert only(p.recording)["failure"] == "tls"
+
+
+def test_a_handshake_that_does_not_end_is_a_timeout() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        route = a_route(silent.getsockname()[1], host="api.test", scheme="https")
+        with proxy(route, connect_timeout_s=0.2) as p, Client(p.port) as client:
+            client.send(GET)
+            assert client.response().status == 504
+            assert only(p.recording)["failure"] == "timeout"
+
+
+def test_a_client_that_leaves_is_the_failure_of_its_request() -> None:
+    def handler(request: Received) -> None:
+        client.transport.close()
+        request.connection.wait_gone()
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(GET)
+        outcome = only(p.recording)
+    assert (outcome["status"], outcome["failure"]) == (None, "client")
+
+
+def echo(connection: socket.socket, count: int) -> None:
+    while count > 0 and (piece := connection.recv(65536)):
+        connection.sendall(piece * 2)
+        count -= len(piece)
+
+
+def test_a_tunnel_ends_with_the_bytes_of_both_directions() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = ("api.test", listener.getsockname()[1])
+        with proxy(hosts=Hosts(raw=frozenset({where}))) as p, Client(p.port) as client:
+            client.send(connect(f"{where[0]}:{where[1]}"))
+            connection, _ = listener.accept()
+            with connection:
+                assert client.head()[0] == 200
+                client.send(b"hello")
+                echo(connection, 5)
+                assert client.transport.recv(100) == b"hellohello"
+            client.transport.close()
+            outcome = only(p.recording)
+    assert outcome == {"status": 200, "bytes_out": 5, "bytes_in": 10}
+
+
+def test_a_tunnel_without_a_client_hello_was_blocked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"api.test:{listener.getsockname()[1]}"
+        with proxy() as p, Client(p.port) as client:
+            client.send(connect(where))
+            assert client.head()[0] == 200
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            outcome = only(p.recording)
+    assert (outcome["failure"], outcome["bytes_out"]) == ("blocked", 0)
+
+
+def test_a_websocket_ends_with_its_last_byte() -> None:
+    def handler(request: Received) -> None:
+        request.connection.send(
+            b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Accept: " + ACCEPT + b"\r\n\r\nabc"
+        )
+        assert request.connection.read_exactly(2) == b"hi"
+        raise Gone
+
+    with upstream(handler) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(HANDSHAKE)
+        client.read_until(b"abc")
+        assert p.recording.outcomes == []
+        client.send(b"hi")
+        while client.transport.recv(100):
+            pass
+        client.transport.close()
+        outcome = only(p.recording)
+    assert (outcome["status"], outcome["bytes_out"], outcome["bytes_in"]) == (101, 2, 3)
+
+
+def test_a_stream_of_http2_has_an_outcome_of_its_own() -> None:
+    with h2_stage() as (stage, _), stage.client() as client:
+        assert client.post(b"hello", "/x", fields=[KEY]).status == 200
+        outcome = only(stage.proxy.recording)
+    assert (outcome["status"], outcome["bytes_out"], outcome["bytes_in"]) == (200, 5, 2)
