@@ -40,12 +40,14 @@ from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
+    from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
     from nono.launch.terminal.own_terminal import OwnTerminal
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
+    from nono.sessions.record import End
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import LimitReport
 
@@ -56,6 +58,8 @@ class Outcome(NamedTuple):
     exit_code: int  # the command's; 128+N if signal N ended it
     session_id: str
     denials: Denials
+    traffic: Traffic | None  # of a run with a proxy
+    end: End | None  # why it ended; None if nobody knows
     limit: LimitReport | None  # the limit that ended the command, if one did
     rules: Callable[[], EffectivePolicy]  # the policy that was in effect
 
@@ -152,7 +156,7 @@ class Launch:
         # Before any secret is read: from here on no process of our uid can look into this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
-        denials, session_id = Denials(), new_session_id()
+        denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
             make_temporary = partial(_temporary_directory, stack, session_id, warn)
@@ -191,9 +195,10 @@ class Launch:
             )
             stack.callback(launcher.close)
             log = stack.enter_context(self._log(session_id, warn, audit_bytes)) if audit else None
-            observers = (denials.note,) if observation is None else (denials.note, observation.recorded)
+            counted = () if traffic is None else (traffic.note,)
+            watched = () if observation is None else (observation.recorded,)
             events = Broadcast()
-            record = recorder_of(log, *observers, written=events)
+            record = recorder_of(log, denials.note, *counted, *watched, written=events)
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
             # This forks, so it comes before any secret is in memory.
@@ -206,6 +211,7 @@ class Launch:
                     child,
                     entry,
                     events,
+                    traffic,
                     front,
                     ca_worker,
                     observation,
@@ -230,7 +236,7 @@ class Launch:
             limit = _limit_reached(run, exit_code)
             session.record(event.session_ended(exit_code))
             entry.conclude(child, limit)
-            return Outcome(exit_code, session_id, denials, limit, run.rules)
+            return Outcome(exit_code, session_id, denials, traffic, entry.end, limit, run.rules)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
         return open_log(self._environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
@@ -239,6 +245,15 @@ class Launch:
         if self._launcher is None:
             raise LaunchError("this launch was used before")
         return self._launcher
+
+
+def _traffic(prepared: Prepared) -> Traffic | None:
+    if prepared.enforcement.rung is None:
+        return None
+    # Imported here: only runs with a proxy have requests.
+    from nono.audit.traffic import Traffic
+
+    return Traffic()
 
 
 def _temporary_directory(stack: ExitStack, session_id: str, warn: Warn) -> str | None:

@@ -15,7 +15,7 @@ from nono.policy.capability import NetworkMode
 from nono.sessions.ends import Seen, end_of
 from nono.sessions.names import name_from
 from nono.sessions.processes import killed_for_memory
-from nono.sessions.record import ATTACHED, DETACHED
+from nono.sessions.record import ATTACHED, DETACHED, End
 from nono.sessions.registry import Entry, Registry, directory_of, new_record, registered
 from nono.supervisor.child import Child
 
@@ -75,6 +75,11 @@ class SessionEntry:
     def attached(self, is_attached: bool) -> None:
         if self._entry is not None:
             self._entry.update(attachment=ATTACHED if is_attached else DETACHED)
+
+    @property
+    def end(self) -> End | None:
+        """Why the session ended, once that is written."""
+        return None if self._entry is None else self._entry.record.end
 
     def shown(self) -> dict[str, str]:
         """Return id and name of the session."""

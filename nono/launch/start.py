@@ -23,6 +23,7 @@ from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
+    from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
@@ -42,6 +43,7 @@ class RunContext(NamedTuple):
     child: Child
     entry: SessionEntry
     events: Broadcast
+    traffic: Traffic | None  # of a run with a proxy
     front: Front | None  # the process in front, if the command has a terminal of its own
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched to learn a profile

@@ -47,6 +47,11 @@ class RunningProxy:
         return [] if self._serving is None else self._serving.context.usage.summary_lines()
 
     @property
+    def usage_rows(self) -> list[list[str]]:
+        """The same in short, a row for each model."""
+        return [] if self._serving is None else self._serving.context.usage.summary_rows()
+
+    @property
     def upstream_connections(self) -> int:
         """The number of busy and idle upstream connections, without tunnels."""
         return 0 if self._serving is None else len(self._serving.context.pool.connections)

@@ -81,9 +81,20 @@ def test_a_recording_never_overwrites_a_file(service: Intercepted) -> None:
 
 def test_a_run_ends_with_a_sum_of_its_recorded_tokens(service: Intercepted) -> None:
     run = ask(service, "/v1/chat/completions", times=2)
-    assert "demo, gpt-4o-2024-08-06: 2 responses, 2,400 tokens in, 68 out" in run.stderr
+    assert "demo gpt-4o-2024-08-06 · 2.4 k in · 68 out" in run.stderr
     counted = [event for event in run.events if event["type"] == "model_usage"]
     assert [(event["input_tokens"], event["output_tokens"]) for event in counted] == [(1200, 34), (1200, 34)]
+
+
+def test_a_run_ends_with_the_sum_of_its_requests(service: Intercepted) -> None:
+    run = ask(service, "/v1/chat/completions", times=2)
+    report = run.stderr[run.stderr.index("\nnono: exit 0 · ") :].splitlines()
+    assert report[2].split() == ["requests", "2", "localhost"]
+    assert report[-1].split()[:3] == ["log", "nono", "logs"]
+
+
+def test_a_silent_run_ends_without_a_report(service: Intercepted) -> None:
+    assert ask(service, "/v1/chat/completions", "--silent").stderr == ""
 
 
 def test_a_limit_of_tokens_ends_the_use_of_a_key(service: Intercepted) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
 
-WORTH_A_LINE_S = 10.0
+WORTH_A_REPORT_S = 10.0
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
 
 
@@ -181,8 +181,16 @@ def _run(
 
         asks = open_terminal if front is None else front.open_prompt
         report(outcome, prepared, invocation, console, environ, asks, refusals)
-    if time.monotonic() - began >= WORTH_A_LINE_S and not given.flag("no_diagnostics"):
-        console.lines([f"  [nono] Session {outcome.session_id}: nono inspect and nono logs tell of it"])
+    spent_s = time.monotonic() - began
+    traffic = outcome.traffic
+    is_worth_it = spent_s >= WORTH_A_REPORT_S or (traffic is not None and traffic.has_requests)
+    if is_worth_it and not (console.silent or given.flag("no_diagnostics")):
+        # Imported here: short runs without a proxy need no report.
+        from nono.cli.text.run_report import Ended, lines_of
+
+        has_log = not given.flag("no_audit")
+        ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
+        console.lines(lines_of(ended, traffic))
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
 

@@ -79,7 +79,8 @@ async def with_proxy(
                 None if watched is None else watched.bound,
                 _live(front, proxy.rules_changed),
             )
-    run.session.say([f"  [nono] used: {line}" for line in proxy.usage_lines])
+    if run.traffic is not None:
+        run.traffic.usage = proxy.usage_rows
 
 
 def _live(front: Front, changed: Callable[[], int]) -> LiveNetwork | None:

@@ -6,6 +6,6 @@ armed, the credential written, the event recorded, a connection taken. `http1` s
 returns the response after `inspection` and `response_filter` have searched it for the secret;
 `message_ends` tells them which messages wait for nothing. `context` holds the state that all connections
 share and freezes a credential that leaked, `held` counts the bodies in memory, `tally` holds a request's
-turn under a limit of tokens, `course` records how the request ended, `shown` is what whoever approves sees of it, `client_side` is what an exchange
-asks of its client.
+turn under a limit of tokens, `course` records how it ended, `shown` is what whoever approves sees of it,
+`client_side` is what an exchange asks of its client.
 """

@@ -68,6 +68,18 @@ class UsageLedger:
             )
         return lines
 
+    def summary_rows(self) -> list[list[str]]:
+        """Return a row of short texts for each model, then one for what all of them cost."""
+        totals = self.totals()
+        costs = [total.cost_usd for total in totals if total.cost_usd is not None]
+        rows = [[f"{total.credential} {total.model}", *_amounts(total)] for total in totals]
+        at_prices = f"at list prices of {self._prices.as_of}"
+        if len(totals) == 1 and costs:
+            rows[0][-1] += f" {at_prices}"
+        elif costs:
+            rows.append([f"about ${sum(costs):,.2f} in all, {at_prices}"])
+        return rows
+
     def _cost_usd(self, model: str, usage: Usage) -> float | None:
         price = self._prices.of(model)
         if price is None:
@@ -78,6 +90,19 @@ class UsageLedger:
             + cached * price.cached_input
             + usage.output_tokens * price.output
         ) / 1_000_000
+
+
+def _amounts(total: UsageTotal) -> list[str]:
+    cost = "price unknown" if total.cost_usd is None else f"about ${total.cost_usd:,.2f}"
+    return [f"{_short(total.input_tokens)} in", f"{_short(total.output_tokens)} out", cost]
+
+
+def _short(count: int) -> str:
+    """Return a number with three digits or so: 950, 90 k, 1.2 M."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            return f"{count / size:.0f} {unit}" if count >= 10 * size else f"{count / size:.1f} {unit}"
+    return str(count)
 
 
 class UsageLimiter:

@@ -1,0 +1,92 @@
+"""Adds up the requests of a run from its events, for the report after the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from nono.audit.event import SEVERAL, Event, Outcome, RequestsEnded, repeats_of
+from nono.named_tuple import NamedTuple
+
+HOSTS_MAX = 64  # kept apart; a command can ask for any number
+REASONS_MAX = 32
+OTHERS = "others"
+_OF_UPSTREAMS = frozenset(("refused", "reset", "unreachable", "timeout", "tls", "closed", "malformed"))
+# Denials that are failures of an upstream or of a client's handshake, which no rule has refused.
+_FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
+_QUESTION = "authentication_required"  # the first request of clients that send the token once asked
+
+
+class Failed(NamedTuple):
+    """What failed at one host, for one reason."""
+
+    host: str
+    reason: str
+
+
+class Traffic:
+    """The requests that have ended, by host and status; and what was blocked and what failed."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, dict[int, int]] = {}  # by host, then status; 0: none
+        self.blocked: dict[str, int] = {}  # by host and port
+        self.failed: dict[Failed, int] = {}
+        self.usage: Sequence[Sequence[str]] = ()  # rows on the tokens of models
+
+    @property
+    def has_requests(self) -> bool:
+        return bool(self.requests or self.failed)
+
+    def note(self, event: Event) -> None:
+        """Count an event of the audit log; those that are not about requests are ignored."""
+        if isinstance(event, RequestsEnded):
+            for outcome in event.outcomes:
+                self._ended(outcome)
+        elif event["type"] == "network":
+            fields = cast(Event, event["event"])
+            if fields["decision"] != "allow":
+                self._refused(event, fields)
+
+    def _ended(self, outcome: Outcome) -> None:
+        host, status, failure = outcome.host, outcome.status or 0, outcome.failure
+        statuses = self.requests.get(host)
+        if statuses is None:
+            statuses = self.requests.setdefault(_kept(host, self.requests, HOSTS_MAX, OTHERS), {})
+        statuses[status] = statuses.get(status, 0) + 1
+        if failure is None or outcome.by_proxy:
+            return
+        if failure == "blocked":
+            self._count_blocked(f"{host}:{outcome.port}", 1)
+        elif failure in _OF_UPSTREAMS:
+            self._count_failed(host, outcome.reason or failure, 1)
+
+    def _refused(self, event: Event, fields: Event) -> None:
+        category, decision = fields.get("denial_category"), fields["decision"]
+        if decision in ("approve_requested", "approve_granted") or category == _QUESTION:
+            return
+        if "credential_capture_action" in fields:
+            return  # the request that wanted the credential is refused as well
+        host, times = _host(fields), repeats_of(event)  # those that are only counted, of repeated ones
+        if category in _FAILURES:
+            self._count_failed(host, str(fields["reason"]), times)
+        elif host and host != SEVERAL and not host.startswith("unix:"):
+            port = fields.get("port")
+            self._count_blocked(host if not port else f"{host}:{port}", times)
+
+    def _count_blocked(self, target: str, times: int) -> None:
+        target = _kept(target, self.blocked, HOSTS_MAX, OTHERS)
+        self.blocked[target] = self.blocked.get(target, 0) + times
+
+    def _count_failed(self, host: str, reason: str, times: int) -> None:
+        failed = _kept(Failed(host, reason), self.failed, REASONS_MAX, Failed(OTHERS, "other reasons"))
+        self.failed[failed] = self.failed.get(failed, 0) + times
+
+
+def _host(fields: Event) -> str:
+    """Return the host that was reached: the target of a request to a service is the service."""
+    upstream = fields.get("upstream")
+    return str(fields["target"]) if upstream is None else str(upstream).rpartition(":")[0]
+
+
+def _kept[Key](key: Key, among: Mapping[Key, object], most: int, others: Key) -> Key:
+    return key if key in among or len(among) < most else others

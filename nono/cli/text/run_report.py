@@ -1,0 +1,105 @@
+"""Words the report after a longer run, or one with a proxy: how it ended, and what its requests came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+
+from nono.audit.traffic import Traffic
+from nono.cli.text.session_text import one_line, reason
+from nono.named_tuple import NamedTuple
+from nono.sessions import ends
+from nono.sessions.record import End
+
+WIDTH = 80
+LABEL_WIDTH = 12  # of a row, its indent included
+LISTED_MAX = 6
+USAGE_MAX = 6
+DOT = " · "
+UNBROKEN = "\xa0"
+ROW_LINES_MAX = 4
+SWITCHED = 101  # to a WebSocket
+
+
+class Ended(NamedTuple):
+    """How a run ended."""
+
+    exit_code: int
+    end: End | None
+    session_id: str
+    duration_s: float
+    has_log: bool
+
+
+def lines_of(ended: Ended, traffic: Traffic | None) -> list[str]:
+    """Return the lines of the report, none longer than WIDTH; the first is empty."""
+    first = DOT.join((f"exit {ended.exit_code}", spent(ended.duration_s), f"session {ended.session_id}"))
+    lines = ["", f"nono: {first}"]
+    if ended.end is not None and ended.end.cause != ends.EXIT:
+        lines += _row("ended", [reason(ended.end)])
+    if traffic is not None:
+        lines += _requests(traffic)
+    if ended.has_log:
+        lines += _row("log", [f"nono logs {ended.session_id}"])
+    return lines
+
+
+def _requests(traffic: Traffic) -> Iterator[str]:
+    requests = traffic.requests.items()
+    totals = {host: sum(statuses.values()) for host, statuses in requests}
+    failed = {f"{each.host}: {each.reason}": count for each, count in traffic.failed.items()}
+    yield from _counted("requests", totals, {host: _unusual(statuses) for host, statuses in requests})
+    yield from _counted("blocked", traffic.blocked)
+    yield from _counted("failed", failed)
+    for row in traffic.usage[:USAGE_MAX]:
+        yield from _row("tokens", row)
+    if len(traffic.usage) > USAGE_MAX:
+        yield from _row("", [f"{len(traffic.usage) - USAGE_MAX - 1} more models", *traffic.usage[-1]])
+
+
+def spent(seconds: float) -> str:
+    """Word a duration: 0.4 s, 12 s, 19 m 42 s, 3 h 5 m."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} m"
+    return f"{minutes} m {rest} s" if minutes else f"{rest} s"
+
+
+def _counted(label: str, counts: Mapping[str, int], remarks: Mapping[str, str] = {}) -> Iterator[str]:
+    """Yield the row of a total and what it consists of, the most frequent first."""
+    if not counts:
+        return
+    total = sum(counts.values())
+    listed = sorted(counts, key=lambda name: -counts[name])
+    parts = [
+        one_line(name) + (f" x{counts[name]:,}" if 1 < counts[name] < total else "") + remarks.get(name, "")
+        for name in listed[:LISTED_MAX]
+    ]
+    if len(listed) > LISTED_MAX:
+        parts.append(f"{len(listed) - LISTED_MAX} more")
+    yield from _row(label, parts, f"{total:,}")
+
+
+def _unusual(statuses: Mapping[int, int]) -> str:
+    """Return the statuses other than those of success."""
+    found = [
+        f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 else "")
+        for status, count in sorted(statuses.items())
+        if not (status == SWITCHED or 200 <= status < 400)
+    ]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _row(label: str, parts: Sequence[str], number: str = "") -> Iterator[str]:
+    """Yield a row whose last column holds the parts, and goes on below itself where it is full."""
+    start = f"  {label:<{LABEL_WIDTH - 2}}" + (f"{number:>5}   " if number else "")
+    width = WIDTH - len(start)
+    # A part that fits on a line is not broken.
+    text = DOT.join(part.replace(" ", UNBROKEN) if len(part) < width else part for part in parts)
+    text = text.replace(DOT, f"{UNBROKEN}{DOT.lstrip()}")
+    for line in wrap(text, width, break_on_hyphens=False)[:ROW_LINES_MAX]:
+        yield start + line.replace(UNBROKEN, " ")
+        start = " " * len(start)

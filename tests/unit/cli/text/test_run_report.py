@@ -1,0 +1,114 @@
+"""The report after a run: what it says, and that it fits a terminal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from nono.audit import event
+from nono.audit.event import Event
+from nono.audit.traffic import HOSTS_MAX, OTHERS, Traffic
+from nono.cli.text.run_report import WIDTH, Ended, lines_of, spent
+from nono.sessions import ends
+from nono.sessions.record import End
+
+ENDED = Ended(0, End(ends.EXIT, None, ends.ITSELF), "0123456789abcdef", 1182, has_log=True)
+
+
+class Outcome(NamedTuple):
+    """One that is reported."""
+
+    host: str
+    status: int | None = 200
+    failure: event.Failure | None = None
+    by_proxy: bool = False
+    number: int = 1
+    port: int = 443
+    sent: int = 0
+    received: int = 0
+    duration_ms: int = 1
+    reason: str = "certificate has expired"
+
+
+def refused(
+    host: str, *, repeats: int | None = None, category: event.DenialCategory = "host_denied"
+) -> Event:
+    return event.network(
+        mode="connect", decision="deny", target=host, port=443, reason="no such name",
+        denial_category=category, repeats=repeats,
+    )  # fmt: skip
+
+
+def traffic_of(*events: Event) -> Traffic:
+    traffic = Traffic()
+    for each in events:
+        traffic.note(each)
+    return traffic
+
+
+def test_a_report_says_what_a_person_wants_to_know() -> None:
+    traffic = traffic_of(
+        event.RequestsEnded([Outcome("api.openai.com")] * 380 + [Outcome("api.openai.com", 429)] * 8),
+        event.RequestsEnded([Outcome("github.com")] * 24),
+        refused("evil.example.com"),
+        refused("evil.example.com", repeats=2),
+        event.RequestsEnded([Outcome("inference.internal", failure="tls")]),
+    )
+    traffic.usage = [["openai gpt-4o", "1.2 M in", "90 k out", "about $3.87 at list prices of 2025-11"]]
+    assert lines_of(ENDED, traffic) == [
+        "",
+        "nono: exit 0 · 19 m 42 s · session 0123456789abcdef",
+        "  requests    413   api.openai.com x388 (429 x8) · github.com x24 ·",
+        "                    inference.internal",
+        "  blocked       3   evil.example.com:443",
+        "  failed        1   inference.internal: certificate has expired",
+        "  tokens    openai gpt-4o · 1.2 M in · 90 k out ·",
+        "            about $3.87 at list prices of 2025-11",
+        "  log       nono logs 0123456789abcdef",
+    ]
+
+
+def test_a_run_that_did_not_end_by_itself_says_why() -> None:
+    end = End(ends.STOP, "SIGTERM", "nono stop (pid 7, uid 1000)")
+    assert lines_of(ENDED._replace(exit_code=143, end=end, has_log=False), None) == [
+        "",
+        "nono: exit 143 · 19 m 42 s · session 0123456789abcdef",
+        "  ended     stopped by nono stop (pid 7, uid 1000)",
+    ]
+
+
+def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
+    hosts = [f"host-{number}.{'long.' * 30}example" for number in range(1000)]
+    events: list[Event] = [
+        event.RequestsEnded([Outcome(host), Outcome(host, failure="reset")]) for host in hosts
+    ]
+    events += [refused(f"no\x1b[31m{host}") for host in hosts]
+    traffic = traffic_of(*events)
+    lines = lines_of(ENDED, traffic)
+    assert len(lines) <= 25
+    assert max(map(len, lines)) <= WIDTH
+    assert all(line.isprintable() for line in lines)
+    assert len(traffic.requests) == HOSTS_MAX + 1
+    assert sum(traffic.requests[OTHERS].values()) == 2 * (1000 - HOSTS_MAX)
+
+
+@pytest.mark.parametrize("category", ["upstream_connect_failed", "external_proxy_rejected"])
+def test_a_name_that_is_not_found_failed_rather_than_was_blocked(category: event.DenialCategory) -> None:
+    traffic = traffic_of(refused("gone.example", category=category))
+    assert (sum(traffic.failed.values()), traffic.blocked) == (1, {})
+
+
+def test_a_refusal_by_the_proxy_counts_once_beside_its_outcome() -> None:
+    outcome = Outcome("api.test", 502, failure="refused", by_proxy=True)
+    traffic = traffic_of(
+        event.RequestsEnded([outcome]), refused("api.test", category="upstream_connect_failed")
+    )
+    assert sum(traffic.failed.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.42, "0.4 s"), (12.4, "12 s"), (1182, "19 m 42 s"), (11100, "3 h 5 m")]
+)
+def test_a_duration_has_two_units(seconds: float, text: str) -> None:
+    assert spent(seconds) == text
