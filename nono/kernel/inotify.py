@@ -1,4 +1,4 @@
-"""Reports which names appear in and disappear from directories (inotify(7))."""
+"""Reports which names appear in and disappear from directories, and what is written to files (inotify(7))."""
 
 from __future__ import annotations
 
@@ -26,11 +26,18 @@ def watch_names(queue: int, directory: str) -> None:
 
     OSError ENOSPC: this user already has fs.inotify.max_user_watches. EACCES: the directory is not readable.
     """
-    path = ctypes.create_string_buffer(os.fsencode(directory))
-    flags = _NAMES_CHANGE | uapi.IN_ONLYDIR | uapi.IN_DONT_FOLLOW
-    syscall(
-        syscall_number("inotify_add_watch"), queue, ctypes.addressof(path), flags, tried="inotify_add_watch"
-    )
+    _watch(queue, directory, _NAMES_CHANGE | uapi.IN_ONLYDIR | uapi.IN_DONT_FOLLOW)
+
+
+def watch_file(queue: int, descriptor: int) -> None:
+    """Report each write to an open file to `queue` from now on. OSError as for watch_names()."""
+    _watch(queue, f"/proc/self/fd/{descriptor}", uapi.IN_MODIFY)
+
+
+def _watch(queue: int, path: str, flags: int) -> None:
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    number = syscall_number("inotify_add_watch")
+    syscall(number, queue, ctypes.addressof(name), flags, tried="inotify_add_watch")
 
 
 def changed_names(queue: int) -> Iterator[str | None]:

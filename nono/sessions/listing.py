@@ -59,6 +59,13 @@ def records(registry: Registry) -> list[Record]:
     return sorted(found, key=lambda record: (record.started_unix_ms, record.session_id), reverse=True)
 
 
+def look(registry: Registry, session_id: str) -> Record | None:
+    """Return one session as it is now; None if it is forgotten. Changes nothing."""
+    record = _parsed(registry, session_id + SUFFIX)
+    here = Here(os.uname().nodename, boot_id(), pid_namespace())
+    return None if record is None else judged(record, process_stat(record.supervisor_pid), here)
+
+
 def _parsed(registry: Registry, name: str) -> Record | None:
     content = registry.read(name)
     try:

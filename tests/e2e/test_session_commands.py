@@ -231,8 +231,8 @@ def test_a_command_ends_no_session_from_inside(sandbox: NonoRun) -> None:
 def test_logs_print_a_line_for_each_event(sandbox: NonoRun) -> None:
     sandbox.run(["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9))"])
     lines = nono(sandbox, "logs", "latest").stdout.splitlines()
-    assert lines[0].split() == ["TIME", "EVENT", "DECISION", "WHAT"]
-    assert "session_started" in lines[1]
+    assert lines[0].split() == ["TIME", "WHAT", "DECISION", "STATUS", "MS", "WHERE"]
+    assert "session started" in lines[1]
     assert "exit_code=" in lines[-1]
     assert len(nono(sandbox, "logs", "latest", "--tail=1").stdout.splitlines()) == 2
 
@@ -240,7 +240,8 @@ def test_logs_print_a_line_for_each_event(sandbox: NonoRun) -> None:
 def test_logs_print_the_events_as_json(sandbox: NonoRun) -> None:
     before = {*sandbox.logs()}
     sandbox.run(["true"], profile=OPEN)
-    assert json.loads(nono(sandbox, "logs", "latest", "--json").stdout) == [*sandbox.events_since(before)]
+    numbered = [{"sequence": number, **each} for number, each in enumerate(sandbox.events_since(before))]
+    assert json.loads(nono(sandbox, "logs", "latest", "--json").stdout) == numbered
 
 
 def test_logs_follow_a_session_to_its_end(sandbox: NonoRun) -> None:
@@ -252,7 +253,18 @@ def test_logs_follow_a_session_to_its_end(sandbox: NonoRun) -> None:
             assert follower.stdout is not None
             assert "TIME" in follower.stdout.readline()
             run.communicate("\n", timeout=TIMEOUT_S)
-            assert "session_ended" in follower.stdout.read().splitlines()[-1]
+            assert "session ended" in follower.stdout.read().splitlines()[-1]
+            assert follower.wait(TIMEOUT_S) == 0
+
+
+def test_logs_follow_a_session_whose_supervisor_is_killed(sandbox: NonoRun) -> None:
+    with session(sandbox, "echo up; read line", "web") as run:
+        argv = sandbox.user.command([*NONO, "logs", "-f", "--json", "web"])
+        with subprocess.Popen(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE) as follower:
+            assert follower.stdout is not None
+            assert json.loads(follower.stdout.readline())["type"] == "session_started"
+            run.kill()
+            run.wait(TIMEOUT_S)
             assert follower.wait(TIMEOUT_S) == 0
 
 

@@ -1,8 +1,8 @@
-"""Words sessions for a terminal: the table of `nono ps`, the lines of `inspect` and of `logs`."""
+"""Words sessions for a terminal: the table of `nono ps`, the lines of `inspect`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from nono.approval.listing import NEEDS_YOU, Listed
@@ -18,8 +18,6 @@ NAME_WIDTH, PROFILE_WIDTH, COMMAND_WIDTH_LEAST = 24, 16, 7
 _GREEN, _YELLOW, _RED, _RESET = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 _COLOURS = {RUNNING: _GREEN, PAUSED: _YELLOW, "attached": _GREEN, "detached": _YELLOW}
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
-
-EVENTS_HEADER = f"{'TIME':<10}{'EVENT':<22}{'DECISION':<10}WHAT"
 
 
 class Shown(Protocol):
@@ -170,55 +168,3 @@ def reason(end: End) -> str:
 def one_line(text: str) -> str:
     """Spell out what would not stay on one line of a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def event_line(event: Mapping[str, object]) -> str:
-    """Word one event of an audit log."""
-    kind = str(event.get("type", "?"))
-    inner = event.get("event") if kind == "network" else event.get("entry")
-    fields = inner if isinstance(inner, dict) else event
-    at = fields.get("timestamp_unix_ms")
-    if at is None and isinstance(at := fields.get("timestamp"), dict):
-        seconds = at.get("secs_since_epoch")
-        at = seconds * 1000 if isinstance(seconds, int) else None
-    time = local_time(at)[11:19] if isinstance(at, int) else _clock(event)
-    decision = fields.get("decision", "")
-    if isinstance(decision, dict):
-        decision = next(iter(decision), "")
-    what = " ".join(_network(fields) if kind == "network" else _rest(fields))
-    return one_line(f"{time:<10}{kind:<22}{decision!s:<10}{what}").rstrip()
-
-
-def _clock(event: Mapping[str, object]) -> str:
-    """Return the time of an event that has it as text, as the last of its day: HH:MM:SS."""
-    text = next((event[name] for name in ("started", "ended", "at", "timestamp") if name in event), "")
-    return str(text)[11:19]
-
-
-def _network(fields: Mapping[str, object]) -> Iterator[str]:
-    port = fields.get("port")
-    target = f"{fields.get('target')}{'' if port is None else f':{port}'}"
-    for part in (fields.get("method"), target, fields.get("path"), fields.get("status")):
-        if part is not None:
-            yield str(part)
-    if fields.get("repeats"):
-        yield f"(x{fields['repeats']})"
-    if fields.get("reason"):
-        yield f"- {fields['reason']}"
-
-
-_SAID = frozenset({"type", "started", "ended", "at", "timestamp", "timestamp_unix_ms", "decision"})
-
-
-def _rest(fields: Mapping[str, object]) -> Iterable[str]:
-    return (
-        f"{name}={_value(value)}" for name, value in fields.items() if name not in _SAID and value is not None
-    )
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + " ".join(_rest(value)) + "}"
-    if isinstance(value, list):
-        return "[" + " ".join(map(_value, value)) + "]"
-    return str(value)

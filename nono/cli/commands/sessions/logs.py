@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import select
-import socket
-import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from posixpath import join
 from typing import Any
 
 from nono import paths
-from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
-from nono.cli.commands.sessions.talk import events
+from nono.cli.commands.sessions.following import complete, following, open_log
 from nono.cli.text import session_text
+from nono.cli.text.event_table import HEADER_LINE, Table
 from nono.errors import NonoError
-from nono.private_dir import open_private_dir
-from nono.sessions.listing import records
 
-DESCRIPTION = "Prints the events of a session: what was allowed, refused and asked."
-LOOK_EVERY_S = 0.25  # at a session that tells of no events
-SILENCE_S = 5.0
-READ_BYTES = 1 << 16
+DESCRIPTION = "Prints the events of a session: what was allowed, refused and asked, and how requests ended."
+
+Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and its event
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,91 +40,64 @@ def run(argv: Sequence[str]) -> int:
         record = session.record
         if record.rollback_session is None:
             raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
-        descriptor = _open(record.rollback_session, environ)
-        with open(descriptor, "rb", buffering=READ_BYTES) as file:
-            lines: Iterator[bytes] = iter(deque(_complete(file), maxlen=parsed.tail))
-            _show(lines, as_json=parsed.json, as_array=parsed.json and not parsed.follow)
-            if parsed.follow:
-                _show(_followed(file, session), as_json=parsed.json, as_array=False, headed=False)
+        directory = join(paths.state_root(environ), "audit", record.rollback_session)
+        if parsed.follow:
+            with suppress(KeyboardInterrupt):
+                _follow(session, directory, parsed.tail, as_json=parsed.json)
+        else:
+            _print(directory, parsed.tail, as_json=parsed.json)
     return 0
 
 
-def _open(session_id: str, environ: Mapping[str, str]) -> int:
-    directory = join(paths.state_root(environ), "audit", session_id)
-    try:
-        directory_fd = open_private_dir(directory, create=False)
-        try:
-            return os.open(EVENT_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
-        finally:
-            os.close(directory_fd)
-    except OSError as error:
-        raise NonoError(f"the events cannot be read: {directory}: {error.strerror}") from error
-
-
-def _complete(file: Any) -> Iterator[bytes]:
-    """Yield the lines that are whole by now; the next call goes on with the rest."""
-    while line := file.readline():
-        if not line.endswith(b"\n"):
-            file.seek(-len(line), os.SEEK_CUR)
+def _print(directory: str, tail: int | None, *, as_json: bool) -> None:
+    with open_log(directory) as file:
+        events = map(_numbered, complete(file))
+        if as_json:
+            print(json.dumps([*map(_document, deque(events, tail))], indent=2))
             return
-        yield line
+        print(HEADER_LINE)
+        rows = _rows(Table(), events)
+        for row in rows if tail is None else deque(rows, tail):
+            print(row)
 
 
-def _followed(file: Any, session: Chosen) -> Iterator[bytes]:
-    """Yield lines as they are written, until the session has ended."""
-    session_id = session.record.session_id
-    stream = events(session)
-    try:
-        while True:
-            living = any(
-                record.session_id == session_id and not record.is_ended
-                for record in records(session.registry)
-            )
-            yield from _complete(file)  # after the look: what was written before its end is not missed
-            if not living:
-                return
-            if stream is None:
-                time.sleep(LOOK_EVERY_S)
-            elif not _waited(stream):
-                stream.close()
-                stream = None
-    except KeyboardInterrupt:
-        return
-    finally:
-        if stream is not None:
-            stream.close()
+def _rows(table: Table, events: Iterable[Numbered]) -> Iterator[str]:
+    for number, event in events:
+        yield from map(str, table.feed(number, event))
+    yield from map(str, table.rest())
 
 
-def _waited(stream: socket.socket) -> bool:
-    """Wait for an event. Return False once the session sends no more."""
-    if not select.select([stream], [], [], SILENCE_S)[0]:
-        return True  # its supervisor may be stopped, or was killed without a word
-    try:
-        return bool(stream.recv(READ_BYTES))
-    except OSError:
-        return False
+def _follow(session: Chosen, directory: str, tail: int | None, *, as_json: bool) -> None:
+    with following(session, directory) as follower, follower.opened() as file:
+        if not as_json:
+            print(HEADER_LINE, flush=True)
+        table, rest = Table(), tail
+        for batch in follower.batches(file):
+            events = map(_numbered, batch)
+            # The end of a request that began in an earlier batch has a row of its own.
+            lines = [json.dumps(_document(each)) for each in events] if as_json else [*_rows(table, events)]
+            for line in lines if rest is None else lines[len(lines) - min(rest, len(lines)) :]:
+                print(line)
+            rest = None
+            # At once: whoever reads it may be waiting for just this line.
+            print(end="", flush=True)
 
 
-def _show(lines: Iterator[bytes], *, as_json: bool, as_array: bool, headed: bool = True) -> None:
-    shown = (_event(line) for line in lines)
-    if as_array:
-        print(json.dumps([*shown], indent=2))
-    elif as_json:
-        for event in shown:
-            print(json.dumps(event), flush=True)
-    else:
-        if headed:
-            print(session_text.EVENTS_HEADER)
-        for event in shown:
-            print(session_text.event_line(event), flush=True)
-
-
-def _event(line: bytes) -> Any:
+def _numbered(line: bytes) -> Numbered:
     """Return the event of one line; the line itself if it is damaged."""
     try:
-        return json.loads(line)["event"]
+        document = json.loads(line)
+        number, event = document["sequence"], document["event"]
+        if isinstance(number, int) and isinstance(event, dict):
+            return number, event
     except (ValueError, KeyError, TypeError, RecursionError):
-        return {"type": "damaged", "line": line.decode("utf-8", "backslashreplace").rstrip("\n")}
+        pass
+    return None, {"type": "damaged", "line": line.decode("utf-8", "backslashreplace").rstrip("\n")}
+
+
+def _document(each: Numbered) -> dict[str, Any]:
+    number, event = each
+    return {**event} if number is None else {"sequence": number, **event}
 
 
 def _count(text: str) -> int:

@@ -83,27 +83,6 @@ def call(
     return Told(response.status, answered if isinstance(answered, dict) else {})
 
 
-def events(session: Chosen) -> socket.socket | None:
-    """Return a connection on which something comes with every event, and the end with that of the session.
-
-    None: nobody answers. The caller closes it.
-    """
-    try:
-        connection, key = _connected(session, PATIENCE_S)
-    except NonoError:
-        return None
-    stream: socket.socket = connection.sock
-    try:
-        connection.request("GET", "/v1/events", headers=_fields(key))
-        head = stream.recv(wire.HEAD_BYTES_MAX)
-    except OSError:
-        head = b""
-    if wire.status_of(head) != http.client.OK:
-        stream.close()
-        return None
-    return stream
-
-
 def _connected(session: Chosen, patience_s: float) -> tuple[_Connected, str]:
     try:
         connection, key = connect(session.registry, session.record.session_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.cli.commands.sessions.chosen import Seen
-from nono.cli.text.session_text import duration, event_line, reason, table
+from nono.cli.text.session_text import duration, reason, table
 from nono.sessions.record import End
 from unit.sessions.test_record import RECORD
 
@@ -46,9 +46,3 @@ def test_no_line_is_wider_than_the_terminal() -> None:
 )
 def test_a_reason_is_a_sentence(end: End, text: str) -> None:
     assert reason(end) == text
-
-
-def test_an_event_is_one_line_whatever_its_text() -> None:
-    fields = {"decision": "deny", "target": "a\nb\x1b[2J", "port": 443, "reason": "no"}
-    line = event_line({"type": "network", "event": fields})
-    assert line.endswith(r"deny      a\nb\x1b[2J:443 - no")

@@ -1,0 +1,122 @@
+"""Follows the audit log of a session until it ends, asleep while nothing is written."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from posixpath import join
+from typing import BinaryIO
+
+from nono.audit.ledger import EVENT_FILE
+from nono.cli.commands.sessions.chosen import Chosen
+from nono.errors import NonoError
+from nono.kernel import inotify
+from nono.private_dir import open_private_dir
+from nono.sessions.listing import look
+from nono.sessions.processes import pid_namespace
+from nono.sessions.record import Record
+
+# Where the kernel reports nothing: a directory of another machine, or a user who has no watch left.
+LOOK_EVERY_S = 1.0
+READ_BYTES = 1 << 16
+
+
+class Follower:
+    """The log of one session, and a way to wait for more of it."""
+
+    def __init__(self, session: Chosen, directory: str, queue: int | None, supervisor: int | None) -> None:
+        """queue: Of inotify, if there is one. supervisor: A pidfd, if it runs here."""
+        self._session = session
+        self._directory = directory
+        self._queue = queue
+        self._poll = select.poll()
+        for descriptor in (queue, supervisor):
+            if descriptor is not None:
+                self._poll.register(descriptor, select.POLLIN)
+        self._patience_ms = None if None not in (queue, supervisor) else LOOK_EVERY_S * 1000
+
+    @property
+    def is_living(self) -> bool:
+        record = look(self._session.registry, self._session.record.session_id)
+        return record is not None and not record.is_ended
+
+    def opened(self) -> BinaryIO:
+        """Open the log, and wait for it if the session has just begun. Raises NonoError if there is none."""
+        while True:
+            is_living = self.is_living
+            self._watch_names(self._directory)
+            try:
+                return open_log(self._directory)
+            except NonoError:
+                if not is_living:
+                    raise
+            self.wait()
+
+    def batches(self, file: BinaryIO) -> Iterator[list[bytes]]:
+        """Yield the lines that are whole by now, then those that are written, until the session has ended."""
+        if self._queue is not None:
+            with suppress(OSError):
+                inotify.watch_file(self._queue, file.fileno())
+        while True:
+            is_living = self.is_living  # before reading: what was written before its end is not missed
+            yield [*complete(file)]
+            if not is_living:
+                return
+            self.wait()
+
+    def wait(self) -> None:
+        self._poll.poll(self._patience_ms)
+        if self._queue is not None:
+            for _ in inotify.changed_names(self._queue):
+                pass
+
+    def _watch_names(self, directory: str) -> None:
+        if self._queue is not None:
+            with suppress(OSError):  # it is not there yet
+                inotify.watch_names(self._queue, directory)
+
+
+@contextmanager
+def following(session: Chosen, directory: str) -> Iterator[Follower]:
+    """Follow the log of a session in `directory`, until the block is left."""
+    with ExitStack() as stack:
+        queue = supervisor = None
+        with suppress(OSError):
+            queue = inotify.new_queue()
+            stack.callback(os.close, queue)
+            inotify.watch_names(queue, session.registry.path)  # its record is replaced when it ends
+            inotify.watch_names(queue, os.path.dirname(directory))
+        if _is_here(session.record):
+            with suppress(OSError):
+                supervisor = os.pidfd_open(session.record.supervisor_pid)
+                stack.callback(os.close, supervisor)
+        yield Follower(session, directory, queue, supervisor)
+
+
+def _is_here(record: Record) -> bool:
+    return (record.host, record.pid_namespace) == (os.uname().nodename, pid_namespace())
+
+
+def open_log(directory: str) -> BinaryIO:
+    """Open the log of a session. Raises NonoError."""
+    try:
+        directory_fd = open_private_dir(directory, create=False)
+        try:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            return open(os.open(EVENT_FILE, flags, dir_fd=directory_fd), "rb", buffering=READ_BYTES)
+        finally:
+            os.close(directory_fd)
+    except OSError as error:
+        where = join(directory, EVENT_FILE)
+        raise NonoError(f"the events cannot be read: {where}: {error.strerror}") from error
+
+
+def complete(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines that are whole by now; the next call goes on with the rest."""
+    while line := file.readline():
+        if not line.endswith(b"\n"):
+            file.seek(-len(line), os.SEEK_CUR)
+            return
+        yield line

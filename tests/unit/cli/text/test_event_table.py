@@ -1,0 +1,97 @@
+"""nono.cli.text.event_table: what a person reads of an audit log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nono.audit import event
+from nono.cli.text.event_table import WAITING_MAX, Table
+
+
+def rows(*events: dict[str, Any], table: Table | None = None) -> list[list[str]]:
+    """The rows of events that are numbered in their order, each without its time and split at blanks."""
+    table = table or Table()
+    made = [row for number, each in enumerate(events) for row in table.feed(number, each)]
+    return [str(row._replace(time="")).split() for row in (*made, *table.rest())]
+
+
+def began(path: str = "/x", decision: event.NetworkDecision = "allow", **fields: Any) -> dict[str, Any]:
+    return event.network(
+        mode="reverse", decision=decision, target="openai", port=443, method="GET", path=path,
+        upstream="api.openai.com:443", **fields,
+    )  # fmt: skip
+
+
+def ended(*found: list[object]) -> dict[str, Any]:
+    columns = event.OUTCOME_COLUMNS
+    return {"type": "requests_ended", "timestamp_unix_ms": 0, "columns": columns, "requests": [*found]}
+
+
+BEGINS = ["request", "allow"]
+WHERE = ["GET", "openai:443/x", "at", "api.openai.com:443"]
+
+
+def test_a_request_is_one_row_with_its_end() -> None:
+    other = event.not_enforced("nothing")
+    assert rows(began(), other, ended([0, 200, 0, 2048, 31]))[0] == [
+        *BEGINS, "200", "31", *WHERE[:3], "api.openai.com:443,", "0", "B", "out,", "2.0", "KiB", "in",
+    ]  # fmt: skip
+
+
+def test_rows_keep_the_order_of_the_log() -> None:
+    events = [began("/a"), began("/b"), ended([1, 200, 0, 0, 1]), ended([0, 500, 0, 0, 1])]
+    assert [(row[2], row[5]) for row in rows(*events)] == [
+        ("500", "openai:443/a"),
+        ("200", "openai:443/b"),
+    ]
+
+
+def test_a_failure_is_said_with_its_kind() -> None:
+    failed = ended([0, 502, 0, 0, 1, "refused", "connecting failed", True])
+    assert " ".join(rows(began(), failed)[0]).endswith("in - refused: connecting failed")
+
+
+def test_a_request_without_an_end_has_a_row_all_the_same() -> None:
+    assert rows(began()) == [[*BEGINS, *WHERE]]
+
+
+def test_an_end_that_comes_late_names_its_request() -> None:
+    table = Table()
+    assert rows(began(), table=table) == [[*BEGINS, *WHERE]]
+    (late,) = [*table.feed(1, ended([0, 200, 0, 0, 9])), *table.rest()]
+    assert (late.what, late.status, late.where) == (
+        "request ended",
+        "200",
+        f"{' '.join(WHERE)}, 0 B out, 0 B in",
+    )
+
+
+def test_an_endless_request_does_not_hold_back_the_rest() -> None:
+    table = Table()
+    events = [began(), *[event.not_enforced("nothing")] * (WAITING_MAX + 10)]
+    made = [row for number, each in enumerate(events) for row in table.feed(number, each)]
+    assert len(made) == len(events)
+
+
+def test_an_event_is_one_line_whatever_its_text() -> None:
+    (row,) = Table().feed(0, began("/a\nb\x1b[2J", "deny"))
+    assert str(row).isprintable()
+    assert r"openai:443/a\nb\x1b[2J" in row.where
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"type": "requests_ended", "columns": 1, "requests": 2},
+        {"type": "requests_ended", "columns": ["request"], "requests": [[[]], 3]},
+        {"type": "network", "event": {"timestamp_unix_ms": 10**30, "decision": {}}},
+        {"type": "capability_decision", "entry": {"timestamp": 1, "decision": {}, "request": 2}},
+        {"type": ["x"]},
+        {},
+    ],
+    ids=str,
+)
+def test_a_damaged_event_ends_nothing(damaged: dict[str, Any]) -> None:
+    assert len(rows(damaged, event.not_enforced("nothing"))) >= 1
