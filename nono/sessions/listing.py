@@ -80,18 +80,22 @@ def sweep(registry: Registry, record: Record) -> None:
         registry.remove(record.session_id + suffix)
     bundle = f"intercept-{record.supervisor_pid}-{record.session_id}"
     for path in (join(registry.path, bundle), _TEMPORARY.format(record.session_id)):
-        _remove_directory(path)
+        remove_own(path)
 
 
-def _remove_directory(path: str) -> None:
-    """Remove a directory of this user; never one of somebody else, nor what a link leads to."""
+def remove_own(path: str) -> None:
+    """Remove a file or directory of this user, if it can be; never of somebody else, nor behind a link."""
     with suppress(OSError):
         found = os.lstat(path)
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
-            # Imported here: few sessions leave one.
-            from shutil import rmtree
+        if found.st_uid != os.geteuid() or stat.S_ISLNK(found.st_mode):
+            return
+        if not stat.S_ISDIR(found.st_mode):
+            os.unlink(path)
+            return
+        # Imported here: few sessions leave one.
+        from shutil import rmtree
 
-            rmtree(path, ignore_errors=True)
+        rmtree(path, ignore_errors=True)
 
 
 def forget(registry: Registry, record: Record) -> None:

@@ -8,7 +8,7 @@ from nono.named_tuple import NamedTuple
 from nono.sessions.record import Record
 
 DAYS = 30
-_DAY_MS = 24 * 60 * 60 * 1000
+DAY_MS = 24 * 60 * 60 * 1000
 
 
 class Held(NamedTuple):
@@ -33,7 +33,7 @@ def outdated(held: Sequence[Held], retention: Retention, now_ms: int) -> list[Re
     for index, (record, size) in enumerate(held):
         total += size
         ended_ms = record.started_unix_ms if record.ended_unix_ms is None else record.ended_unix_ms
-        is_old = days is not None and now_ms - ended_ms >= days * _DAY_MS
+        is_old = days is not None and now_ms - ended_ms >= days * DAY_MS
         is_beyond = retention.keep is not None and index >= retention.keep
         is_large = retention.max_mb is not None and total > retention.max_mb << 20
         if is_old or is_beyond or is_large:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import nono as nono_package
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.records import directory, leftovers, nono, record_of, records
+from support.terminal import terminal
 
 WAYS = [pytest.param((), id="its own namespaces"), pytest.param((NO_NAMESPACES,), id="none")]
 # A shell that does not take SIGTERM, and a process of it that has left its group and session.
@@ -91,6 +93,44 @@ def test_ps_prints_the_records_as_json(sandbox: NonoRun) -> None:
     sandbox.run(["true"], profile=OPEN)
     (shown,) = json.loads(nono(sandbox, "ps", "--all", "--json").stdout)
     assert shown == {**records(sandbox.user)[0], "state": "ended", "questions": []}
+
+
+@contextmanager
+def watching(sandbox: NonoRun, *flags: str) -> Iterator[Callable[[], str]]:
+    """`nono ps --watch`, which Ctrl-C ends; yields what reads its next line."""
+    argv = sandbox.user.command([*NONO, "ps", "--watch", *flags])
+    with subprocess.Popen(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        yield watch.stdout.readline
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(TIMEOUT_S) == 0
+
+
+def test_a_watch_prints_a_line_for_each_change(sandbox: NonoRun) -> None:
+    with watching(sandbox, "--all") as line, session(sandbox, "echo up; read line", "web") as run:
+        assert line().split()[2:5] == ["web", "running", "attached"]
+        run.communicate("\n", timeout=TIMEOUT_S)
+        assert line().split()[2:4] == ["web", "exited(0)"]
+
+
+def test_a_watch_prints_an_array_for_each_change(sandbox: NonoRun) -> None:
+    with watching(sandbox, "--json") as line:
+        assert line() == "[]\n"
+        with session(sandbox, "echo up; read line", "web") as run:
+            assert [record["name"] for record in json.loads(line())] == ["web"]
+            run.communicate("\n", timeout=TIMEOUT_S)
+
+
+def test_a_watch_draws_over_itself_in_a_terminal(sandbox: NonoRun) -> None:
+    argv, environment = sandbox.user.command([*NONO, "ps", "--watch"]), sandbox.user.environment()
+    with terminal(["/usr/bin/env", *argv], environment, sandbox.project, (24, 80)) as watch:
+        with session(sandbox, "echo up; read line", "web"):
+            watch.wait_for(b"web")
+            assert b"SESSION" in watch.shown
+        watch.wait_for(b"\x1b[2A\r\x1b[J")
+        watch.type(b"\x03")
+        assert watch.end() == 0
+    assert watch.shown.endswith(b"\x1b[?25h")
 
 
 def test_a_stopped_job_is_paused(sandbox: NonoRun) -> None:
@@ -298,6 +338,36 @@ def test_prune_keeps_the_audit_log_unless_it_is_asked_for(flags: list[str], sand
     old = aged(sandbox, 31)
     nono(sandbox, "prune", *flags)
     assert (sandbox.user.home / ".local/state/nono/audit" / old).exists() == (not flags)
+
+
+def test_prune_removes_what_belongs_to_no_session(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    month_ago = time.time() - 31 * 86_400
+    names = ["feed.sock", "proxy-999999999-0123456789abcdef.env", "notes.txt"]
+    for name in names:
+        path = directory(sandbox.user) / name
+        path.touch()
+        os.utime(path, (month_ago, month_ago))
+    (directory(sandbox.user) / "new.sock").touch()
+    subprocess.run(["chown", "-R", "--reference", sandbox.user.home, directory(sandbox.user)], check=True)
+    assert nono(sandbox, "prune").stderr.count("Removed: ") == 2
+    assert {name for name in leftovers(sandbox.user) if name[0] != "."} == {"notes.txt", "new.sock"}
+
+
+@pytest.mark.parametrize("has_open", [False, True], ids=["closed", "open"])
+def test_prune_removes_an_old_log_without_a_session_unless_it_is_open(
+    has_open: bool, sandbox: NonoRun
+) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    log = sandbox.user.home / ".local/state/nono/audit/proxy/audit-events.ndjson"
+    log.parent.mkdir()
+    log.touch()
+    os.utime(log, (time.time() - 31 * 86_400,) * 2)
+    subprocess.run(["chown", "-R", "--reference", sandbox.user.home, log.parent], check=True)
+    with log.open("ab") if has_open else nullcontext():
+        assert "Nothing to prune." in nono(sandbox, "prune").stderr
+        nono(sandbox, "prune", "--logs")
+        assert log.exists() == has_open
 
 
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])

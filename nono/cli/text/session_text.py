@@ -64,6 +64,19 @@ def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object
     return {**document_of(record), "state": state, "questions": asked}
 
 
+def change_line(record: Record, questions: Sequence[Listed]) -> str:
+    """Return a line that differs once the state of a session does."""
+    why = "" if record.end is None or record.end.cause == ends.EXIT else f"  {reason(record.end)}"
+    attached = "" if record.is_ended else f" {record.attachment}"
+    name = shell_word(record.name) if record.name else "-"
+    command = " ".join(map(shell_word, record.command))
+    return f"{record.session_id}  {name}  {status(record, questions)}{attached}{why}  {command}"
+
+
+def gone_line(session_id: str) -> str:
+    return f"{session_id}  no longer listed"
+
+
 def status(record: Record, questions: Sequence[Listed] = ()) -> str:
     if questions and record.status == RUNNING:
         return f"{NEEDS_YOU} ({len(questions)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import sys
 import time
@@ -11,17 +12,20 @@ from contextlib import suppress
 from posixpath import join
 
 from nono import paths
+from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside
 from nono.errors import NonoError
-from nono.sessions.listing import forget, open_registry, records
+from nono.sessions.leftovers import left_behind
+from nono.sessions.listing import forget, open_registry, records, remove_own
+from nono.sessions.processes import process_stat
 from nono.sessions.record import Record
 from nono.sessions.registry import Registry
-from nono.sessions.retention import DAYS, Held, Retention, outdated
+from nono.sessions.retention import DAY_MS, DAYS, Held, Retention, outdated
 
 DESCRIPTION = (
     f"Forgets sessions that ended more than {DAYS} days ago, but not their audit logs "
-    "unless --logs is given. A session that runs or is stopped is kept."
+    "unless --logs is given, and what killed sessions have left. One that runs or is stopped is kept."
 )
 
 
@@ -46,14 +50,65 @@ def run(argv: Sequence[str]) -> int:
     removed: list[Record] = []
     if registry is not None:
         with registry:
-            held = [_held(record, environ) for record in records(registry) if record.is_ended]
+            every = records(registry)
+            held = [_held(record, environ) for record in every if record.is_ended]
             retention = Retention(parsed.older_than, parsed.keep, parsed.max_mb)
-            removed = outdated(held, retention, time.time_ns() // 1_000_000)
+            now_ms = time.time_ns() // 1_000_000
+            removed = outdated(held, retention, now_ms)
+            left = _left(registry, every, now_ms)
+            logs = _logs_alone(environ, every, now_ms) if parsed.logs else []
             if not parsed.dry_run:
                 _remove(registry, removed, environ if parsed.logs else None)
+                for path in (*left, *logs):
+                    remove_own(path)
     if not getattr(parsed, "silent", False):
-        _say(removed, is_dry=parsed.dry_run)
+        _say(removed, (*left, *logs), is_dry=parsed.dry_run)
     return 0
+
+
+def _left(registry: Registry, every: Sequence[Record], now_ms: int) -> list[str]:
+    """Return the paths of files that killed supervisors left behind, and that belong to no session."""
+    living = {record.session_id for record in every if not record.is_ended}
+    names = left_behind(
+        os.listdir(registry.fd),
+        living,
+        lambda pid: process_stat(pid) is not None,
+        lambda name: _is_old(join(registry.path, name), now_ms),
+    )
+    return [join(registry.path, name) for name in names]
+
+
+def _logs_alone(environ: Mapping[str, str], every: Sequence[Record], now_ms: int) -> list[str]:
+    """Return the old audit logs that no session has, such as those of `nono proxy`."""
+    directory = join(paths.state_root(environ), "audit")
+    known = {record.rollback_session for record in every}
+    with suppress(OSError):
+        return [
+            join(directory, name)
+            for name in os.listdir(directory)
+            if name not in known and _is_over(join(directory, name, EVENT_FILE), now_ms)
+        ]
+    return []
+
+
+def _is_over(log: str, now_ms: int) -> bool:
+    """Return True for an old log that nobody has open: else a lease to write is refused (fcntl(2))."""
+    if not _is_old(log, now_ms):
+        return False
+    try:
+        with open(log, "rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            return True
+    except OSError:
+        return False
+
+
+def _is_old(path: str, now_ms: int) -> bool:
+    try:
+        written_ms = int(os.lstat(path).st_mtime * 1000)
+    except OSError:
+        return False
+    return now_ms - written_ms >= DAYS * DAY_MS
 
 
 def _held(record: Record, environ: Mapping[str, str]) -> Held:
@@ -85,13 +140,13 @@ def _remove(registry: Registry, removed: Sequence[Record], environ: Mapping[str,
             ) from error
 
 
-def _say(removed: Sequence[Record], *, is_dry: bool) -> None:
-    if not removed:
+def _say(removed: Sequence[Record], left: Sequence[str], *, is_dry: bool) -> None:
+    if not removed and not left:
         print("Nothing to prune.", file=sys.stderr)
         return
-    for record in removed:
-        print(f"{'Would remove' if is_dry else 'Removed'}: {record.session_id}", file=sys.stderr)
-    if not is_dry:
+    for name in (*(record.session_id for record in removed), *left):
+        print(f"{'Would remove' if is_dry else 'Removed'}: {name}", file=sys.stderr)
+    if removed and not is_dry:
         print(f"Pruned {len(removed)} session(s).", file=sys.stderr)
 
 

@@ -8,13 +8,19 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from posixpath import join
 
+from nono import paths
+from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
-from nono.cli.commands.sessions.chosen import sessions
+from nono.cli.commands.sessions.chosen import Seen, sessions
 from nono.cli.text import session_text
+from nono.sessions.retention import DAYS
 
 DESCRIPTION = "Lists the sessions that run, the newest first."
 MANY = 1000
+LARGE_BYTES = 1 << 30
 
 
 def parser() -> argparse.ArgumentParser:
@@ -22,14 +28,26 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono ps", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("--all", action="store_true", help="list those that have ended too")
+    parser.add_argument("--watch", action="store_true", help="go on, and show what changes")
     parser.add_argument("--json", action="store_true", help="print the records as JSON")
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), dict(os.environ)
+    if parsed.watch:
+        # Imported here: most often the list is wanted once.
+        from nono.cli.commands.sessions.watching import watch
+
+        watch(
+            environ,
+            lambda every: _shown(every, has_all=parsed.all),
+            lambda: _columns(environ),
+            as_json=parsed.json,
+        )
+        return 0
     every = sessions(environ)
-    shown = [each for each in every if parsed.all or not each.record.is_ended]
+    shown = _shown(every, has_all=parsed.all)
     if parsed.json:
         print(json.dumps([session_text.document(each.record, each.questions) for each in shown], indent=2))
         return 0
@@ -41,10 +59,29 @@ def run(argv: Sequence[str]) -> int:
     elif not is_silent:
         print("No sessions found." if not every else "No session runs; --all lists those that have ended.",
               file=sys.stderr)  # fmt: skip
-    if len(every) > MANY and not is_silent:
-        print(f"{len(every)} sessions are recorded; nono prune removes those of more than 30 days ago.",
-              file=sys.stderr)  # fmt: skip
+    if not is_silent and (offer := _offer(every, environ)) is not None:
+        print(offer, file=sys.stderr)
     return 0
+
+
+def _shown(every: list[Seen], *, has_all: bool) -> list[Seen]:
+    return [each for each in every if has_all or not each.record.is_ended]
+
+
+def _offer(every: Sequence[Seen], environ: Mapping[str, str]) -> str | None:
+    """Return a sentence about `nono prune` once the records, or their logs, are many."""
+    directory, total = join(paths.state_root(environ), "audit"), 0
+    for each in every:
+        log = each.record.rollback_session
+        if log is not None:
+            with suppress(OSError):
+                total += os.stat(join(directory, log, EVENT_FILE)).st_size
+    if len(every) <= MANY and total <= LARGE_BYTES:
+        return None
+    return (
+        f"{len(every)} sessions are recorded, with {total / (1 << 20):,.0f} MiB of audit logs; "
+        f"nono prune --logs removes those of more than {DAYS} days ago (--max-mb N: until N MiB are left)."
+    )
 
 
 def _columns(environ: Mapping[str, str]) -> int:
