@@ -132,6 +132,26 @@ def masked(path: str, origin: str) -> Event:
     return {"type": "masked", "path": path, "origin": origin}
 
 
+def session_hook(
+    hook: Literal["before", "after"],
+    script: str,
+    exit_status: int | None,
+    duration_ms: int,
+    problem: str | None,
+    variables: list[str],
+    output: str | None,
+) -> Event:
+    """Report a program of the person's that ran outside the sandbox.
+
+    exit_status: -N: ended by signal N; None: it was not started.
+    problem, output: What went wrong, and the end of what it printed then, already redacted.
+    variables: Names that it has added to the command's environment.
+    """
+    ran: Event = {"type": "session_hook", "at": rfc3339(), "hook": hook, "script": spelled(script)}
+    ran |= {"exit_status": exit_status, "duration_ms": duration_ms, "variables": variables}
+    return ran if problem is None else {**ran, "problem": problem, "output": output}
+
+
 def variables_withheld(rules: Mapping[str, str]) -> Event:
     """Report the secrets of the caller's environment kept from the command: names, each with its rule."""
     variables = [{"name": name, "rule": rule} for name, rule in rules.items()]

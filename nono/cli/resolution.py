@@ -64,11 +64,16 @@ def resolve_given(
     if added:
         loaded = load(",".join((name, *added)), environ, extends, long_lived=long_lived)
     resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
-    warnings = (_writable(file, resolved, fs, cwd) for file in loaded.files)
+    warnings = [*filter(None, (_writable(file, resolved, fs, cwd) for file in loaded.files))]
+    if warnings and any(resolved.session_hooks):
+        raise ConfigError(
+            f"the profile has session_hooks, and {warnings[0]}",
+            hint="what runs outside the sandbox must not be the command's to choose",
+        )
     inert = without_effect(loaded.profile)
     return resolved._replace(
         warnings=(*inert, *resolved.warnings),
-        insisted=(*resolved.insisted, *filter(None, warnings)),
+        insisted=(*resolved.insisted, *warnings),
         deprecations=loaded.warnings,
         added_profiles=tuple(added),
     )

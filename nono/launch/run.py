@@ -112,12 +112,18 @@ class Launch:
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.refuse_writable_code(capabilities.grants, self._environ)
         module_path.withdraw(capabilities.grants)
+        prepared = Prepared(resolved, facts, enforcement, program, tuple(command), cgroups)
+        if any(resolved.session_hooks):
+            # Imported here, as below: few runs have hooks.
+            from nono.launch.around.session_hooks import refuse_unfit
+
+            refuse_unfit(prepared)
         if resolved.proxy is not None or resolved.approval is not None:
             # Imported here: other runs trust nobody.
             from nono.launch.trusted.trust_roots import refuse_writable_trust
 
             refuse_writable_trust(resolved, self._environ)
-        return Prepared(resolved, facts, enforcement, program, tuple(command), cgroups)
+        return prepared
 
     def execute(
         self,
@@ -201,6 +207,8 @@ class Launch:
             record = recorder_of(log, denials.note, *counted, *watched, written=events)
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
+            with _end_recorded(session):
+                added = _before_hook(prepared, session)
             # This forks, so it comes before any secret is in memory.
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
             with _end_recorded(session):
@@ -219,7 +227,10 @@ class Launch:
                     proxy_port,
                     state=stack.enter_context(state_file(self._environ, warn)),
                     env_credentials=_env_credentials(prepared.resolved, self._environ, warn),
-                    inherited=child_environment(self._environ, prepared.resolved.environment),
+                    inherited={
+                        **added,
+                        **child_environment(self._environ, prepared.resolved.environment),
+                    },
                     view=view,
                     close=stack.close,
                     key_prompt=key_prompt,
@@ -236,6 +247,7 @@ class Launch:
             limit = _limit_reached(run, exit_code)
             session.record(event.session_ended(exit_code))
             entry.conclude(child, limit)
+            _after_hook(prepared, session, exit_code)
             return Outcome(exit_code, session_id, denials, traffic, entry.end, limit, run.rules)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
@@ -327,6 +339,22 @@ def _ca_worker(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContex
     from nono.launch.proxy.ca_worker import ca_worker
 
     return ca_worker(prepared.resolved, environ)
+
+
+def _before_hook(prepared: Prepared, session: Session) -> Mapping[str, str]:
+    """Run the hook before the command, if it has one. Returns the variables that it adds."""
+    if prepared.resolved.session_hooks.before is None:
+        return {}
+    from nono.launch.around.session_hooks import run_before
+
+    return run_before(prepared, session)
+
+
+def _after_hook(prepared: Prepared, session: Session, exit_code: int) -> None:
+    if prepared.resolved.session_hooks.after is not None:
+        from nono.launch.around.session_hooks import run_after
+
+        run_after(prepared, session, exit_code)
 
 
 def _env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:

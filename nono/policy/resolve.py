@@ -22,7 +22,7 @@ from nono.policy.network_request import NetworkRequest
 from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.ports import PortGrants, united
 from nono.policy.request import RunRequest as RunRequest
-from nono.policy.schema.profile import Network, Profile
+from nono.policy.schema.profile import Network, Profile, SessionHooks
 from nono.policy.services.environment_rules import environment_rules, granted_pointers, unset
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Resolved(NamedTuple):
     binary: str | None = None  # from the profile: runs when no command is given
     command_args: tuple[str, ...] = ()  # from the profile: appended to the command
     deprecations: tuple[str, ...] = ()  # one line for each old name in the profile
+    session_hooks: SessionHooks = SessionHooks()
     added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
 
 
@@ -109,6 +110,7 @@ class Asked(NamedTuple):
             skipped=self.files.skipped,
             commands=command_rules(request, settings, self.groups),
             binary=path_context.expand_program(settings.binary) if settings.binary is not None else None,
+            session_hooks=settings.session_hooks,
             command_args=tuple(map(path_context.expand_built_in, settings.command_args)),
             warnings=(
                 *_deprecated_flags(request),

@@ -79,7 +79,8 @@ def sweep(registry: Registry, record: Record) -> None:
     for suffix in (SOCKET, KEY, STOP, ASKS):
         registry.remove(record.session_id + suffix)
     bundle = f"intercept-{record.supervisor_pid}-{record.session_id}"
-    for path in (join(registry.path, bundle), _TEMPORARY.format(record.session_id)):
+    of_hook = join(registry.path, record.session_id)
+    for path in (join(registry.path, bundle), of_hook, _TEMPORARY.format(record.session_id)):
         remove_own(path)
 
 

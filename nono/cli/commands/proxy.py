@@ -67,6 +67,8 @@ def run(argv: Sequence[str]) -> int:
     console.lines(resolved.deprecations)
     for warning in (*given.warnings, *resolved.warnings, *resolved.insisted):
         console.warn(warning)
+    if any(resolved.session_hooks):
+        console.warn("`nono proxy` runs no session_hooks; `nono run` does.")
     _warn_of_openness(resolved, config, console)
     if any(word.partition("=")[0] == "--pass" for word in argv):
         console.insist(

@@ -67,6 +67,8 @@ def run(argv: Sequence[str]) -> int:
     show(prepared, invocation, console, has_proxy=False)
     if resolved.binary is not None or resolved.command_args:
         console.warn("`nono wrap` runs what was typed: the profile's binary and command_args have no effect.")
+    if any(resolved.session_hooks):
+        console.warn("`nono wrap` runs no session_hooks; `nono run` does.")
     if is_dry:
         # Imported here: only dry runs need them.
         from nono.cli.dry_run import conclude

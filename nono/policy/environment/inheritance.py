@@ -97,7 +97,7 @@ def not_inherited(inherited: Mapping[str, str], rules: EnvironmentRules) -> tupl
 
 def judge(name: str, value: str, rules: EnvironmentRules) -> Inherited | Withheld:
     """Decide whether the command inherits a variable."""
-    refusal = _refused_by_name(name, value, rules)
+    refusal = refused_by_name(name, value, rules)
     if refusal is not None:
         return refusal
     if name in rules.passed:
@@ -121,7 +121,7 @@ def _passes(name: str, value: str, rules: EnvironmentRules) -> bool:
     return isinstance(judge(name, value, rules), Inherited)
 
 
-def _refused_by_name(name: str, value: str, rules: EnvironmentRules) -> Withheld | None:
+def refused_by_name(name: str, value: str, rules: EnvironmentRules) -> Withheld | None:
     """Return the refusal that no option lifts."""
     if is_dangerous(name):
         return Withheld(name, "steers_programs", "it changes what programs load or run, or is nono's own")

@@ -1,13 +1,12 @@
 """Warns of profile fields without effect, or not built yet, so that nobody relies on them."""
 
-from nono.policy.schema.profile import Profile, SessionHooks
+from nono.policy.schema.profile import Profile
 
 
 def without_effect(profile: Profile) -> tuple[str, ...]:
     """Return a sentence for each such field that is set."""
     said = (
         (bool(profile.hooks), "hooks: in-profile hooks were removed; nono runs none of them."),
-        (profile.session_hooks != SessionHooks(), "session_hooks: not available yet, none of them runs."),
         (profile.open_urls is not None, "open_urls: not available yet, the command opens no pages."),
         (any(profile.rollback), "rollback: not available yet, there are no snapshots."),
     )

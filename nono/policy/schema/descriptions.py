@@ -278,8 +278,8 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "after": "Run after it has ended.",
     },
     "SessionHook": {
-        "script": "An absolute path.",
-        "timeout_secs": "Seconds until it is ended.",
+        "script": "An absolute path, in a directory of yours that no grant lets the command write.",
+        "timeout_secs": "Seconds until it is ended; 60 if left out.",
     },
     "Rollback": {
         "exclude_patterns": "Names of files and directories.",

@@ -1,0 +1,81 @@
+"""Judges the programs that run outside the sandbox before and after a command, and what they add to it."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterable
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Grant
+from nono.policy.environment.inheritance import EnvironmentRules, Withheld, refused_by_name
+from nono.policy.files.grants import covering
+
+TIMEOUT_S = 60  # of a hook that says none
+VARIABLES_MAX = 1000
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+class Script(NamedTuple):
+    """What is found at the path of a hook."""
+
+    path: str  # canonical
+    way: tuple[str, ...]  # every link on the way to it, and the path: whoever may write one decides
+    mode: int
+    uid: int
+    parent_mode: int
+    parent_uid: int
+
+
+class HookVariables(NamedTuple):
+    """The variables that a hook adds to the command's environment."""
+
+    kept: dict[str, str]
+    refused: tuple[Withheld, ...] = ()
+    malformed: tuple[int, ...] = ()  # numbers of lines, from 1
+
+
+def unfit(script: Script, grants: Iterable[Grant], euid: int) -> str | None:
+    """Return why a hook must not run, as the rest of a sentence about its path; None if it may."""
+    written = [grant for grant in grants if grant.access.writes]
+    for place in script.way:
+        for grant in covering(written, place):
+            return (
+                f"lies in {grant.path}, which the command may write (source: {grant.source}): "
+                "it could choose what runs outside the sandbox"
+            )
+    trusted = (0, euid)
+    if not stat.S_ISREG(script.mode):
+        return "is not a regular file"
+    if not script.mode & 0o111:
+        return "is not executable"
+    if script.uid not in trusted or script.parent_uid not in trusted:
+        return "belongs to another user, or its directory does"
+    if script.mode & 0o002:
+        return "may be written by everybody"
+    if script.parent_mode & 0o002:  # /tmp too: another user may have made the file
+        return "lies in a directory that everybody may write"
+    return None
+
+
+def hook_variables(content: bytes, rules: EnvironmentRules) -> HookVariables:
+    """Parse what a hook has written: KEY=VALUE on a line of its own, `#` begins a comment, nothing is quoted.
+
+    Names that change what programs load or run are refused, as are those that the profile denies.
+    """
+    kept: dict[str, str] = {}
+    refused: list[Withheld] = []
+    malformed: list[int] = []
+    for number, line in enumerate(content.decode("utf-8", "surrogateescape").split("\n"), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        name, found, value = text.partition("=")
+        name, value = name.rstrip(), value.lstrip()
+        if not found or not _NAME.fullmatch(name) or "\0" in value or len(kept) == VARIABLES_MAX:
+            malformed.append(number)
+        elif (refusal := refused_by_name(name, value, rules)) is not None:
+            refused.append(refusal)
+        else:
+            kept[name] = value
+    return HookVariables(kept, tuple(refused), tuple(malformed))

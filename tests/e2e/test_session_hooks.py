@@ -1,0 +1,129 @@
+"""Programs of a profile's session_hooks: what they get, what they give, and which of them do not run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.nono_run import TIMEOUT_S, NonoRun, nono_run
+from support.sessions.records import leftovers, records
+
+SHEBANG = "#!/usr/bin/env bash\n"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+def hook(sandbox: NonoRun, name: str, script: str, directory: Path | None = None) -> str:
+    """The path of a program of the user's, outside the grants unless a directory says otherwise."""
+    path = (directory or sandbox.user.home) / name
+    path.write_text(SHEBANG + script)
+    path.chmod(0o755)
+    os.chown(path, sandbox.user.uid, sandbox.user.gid)
+    return str(path)
+
+
+def hooked(**scripts: object) -> dict[str, Any]:
+    return {"session_hooks": {name: {"script": script} for name, script in scripts.items()}}
+
+
+def of_hooks(events: Any) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] == "session_hook"]
+
+
+def test_hooks_run_around_the_command(sandbox: NonoRun) -> None:
+    before = hook(
+        sandbox, "before",
+        'echo "$NONO_HOOK_TYPE $NONO_SESSION_ID $NONO_WORKDIR $PWD $SECRET" > ~/said\n'
+        'printf "ADDED=1\\nLD_PRELOAD=/x.so\\nHOME=/tmp\\n" > "$NONO_ENV_FILE"',
+    )  # fmt: skip
+    after = hook(sandbox, "after", 'echo "$NONO_HOOK_TYPE $NONO_EXIT_CODE ${NONO_ENV_FILE-none}" >> ~/said')
+    run = sandbox.run(
+        ["sh", "-c", 'echo "$ADDED ${LD_PRELOAD-none} $HOME"; exit 3'],
+        profile=hooked(before=before, after=after), environment={"SECRET": "word"},
+    )  # fmt: skip
+    assert (run.exit_code, run.stdout) == (3, f"1 none {sandbox.user.home}\n")
+    session_id = records(sandbox.user)[0]["session_id"]
+    assert (sandbox.user.home / "said").read_text() == (
+        f"before {session_id} {sandbox.project} {sandbox.project} \nafter 3 none\n"
+    )
+    assert "LD_PRELOAD is not passed on" in run.stderr
+    assert [(each["hook"], each["exit_status"], each["variables"]) for each in of_hooks(run.events)] == [
+        ("before", 0, ["ADDED", "HOME"]),
+        ("after", 0, []),
+    ]
+    assert session_id not in leftovers(sandbox.user)
+
+
+def test_a_hook_finds_no_program_that_the_command_could_have_written(sandbox: NonoRun) -> None:
+    hook(sandbox, "bash", "touch ~/planted", sandbox.project)
+    before = hook(sandbox, "before", 'echo "$PATH" > ~/said')
+    path = f"{sandbox.project}:/usr/bin:/bin"
+    assert sandbox.run(["true"], profile=hooked(before=before), environment={"PATH": path}).exit_code == 0
+    assert (sandbox.user.home / "said").read_text() == "/usr/bin:/bin\n"
+    assert not (sandbox.user.home / "planted").exists()
+
+
+def test_what_a_failing_hook_says_is_said(sandbox: NonoRun) -> None:
+    failing = hook(sandbox, "failing", "echo no route to the VPN >&2; printf '\\033[2J'; exit 7")
+    run = sandbox.run(["true"], profile=hooked(before=failing))
+    assert run.exit_code == 0
+    assert "failing failed with exit status 7:\n    no route to the VPN\n" in run.stderr
+    assert "\x1b[2J" not in run.stderr
+    (event,) = of_hooks(run.events)
+    assert (event["exit_status"], event["output"].split("\n")[0]) == (7, "no route to the VPN")
+
+
+def test_a_hook_that_hangs_is_ended_with_its_group(sandbox: NonoRun) -> None:
+    hanging = hook(
+        sandbox, "hanging", "trap '' TERM; sleep 987 & echo $! > ~/pid; echo A=1 > $NONO_ENV_FILE; wait"
+    )
+    profile = hooked(before=hanging)
+    profile["session_hooks"]["before"]["timeout_secs"] = 1
+    run = sandbox.run(["sh", "-c", "echo ${A-none}"], profile=profile)
+    assert (run.exit_code, run.stdout) == (0, "none\n")
+    assert "took longer than 1 s and was ended" in run.stderr
+    assert not Path(f"/proc/{(sandbox.user.home / 'pid').read_text().strip()}").exists()
+
+
+def test_a_hook_that_the_command_could_write_refuses_the_run(sandbox: NonoRun) -> None:
+    inside = hook(sandbox, "inside", "touch ~/ran", sandbox.project)
+    run = sandbox.run(["true"], profile=hooked(after=inside))
+    assert run.exit_code == 1
+    assert "lies in" in run.stderr
+    assert "the command may write" in run.stderr
+    assert not (sandbox.user.home / "ran").exists()
+
+
+def test_a_profile_that_the_command_could_write_has_no_hooks(sandbox: NonoRun) -> None:
+    outside = hook(sandbox, "outside", "touch ~/ran")
+    refused = sandbox.run(
+        ["true"], profile=hooked(before=outside), flags=[f"--allow-file={sandbox.user.home}/profile.json"]
+    )
+    assert refused.exit_code == 1
+    assert "the profile has session_hooks, and the command may write its own profile" in refused.stderr
+    assert not (sandbox.user.home / "ran").exists()
+    assert sandbox.run(["true"], profile=hooked(before=outside)).exit_code == 0
+    assert (sandbox.user.home / "ran").exists()
+
+
+def test_a_signal_ends_the_hook_and_the_run(sandbox: NonoRun) -> None:
+    waiting = hook(sandbox, "waiting", "echo up > ~/up; sleep 987")
+    os.mkfifo(sandbox.user.home / "up")
+    os.chown(sandbox.user.home / "up", sandbox.user.uid, sandbox.user.gid)
+    argv = sandbox.argv(["touch", "ran"], profile=hooked(before=waiting))
+    with subprocess.Popen(argv, env=sandbox.user.environment(), cwd=sandbox.project) as run:
+        assert (sandbox.user.home / "up").read_text() == "up\n"
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(TIMEOUT_S) == 143
+    assert not (sandbox.project / "ran").exists()
+    assert records(sandbox.user)[0]["end"]["cause"] == "not_started"
