@@ -81,8 +81,10 @@ def session_started(command: list[str], redaction_policy: Mapping[str, list[str]
     return {**started, "redaction_policy": dict(redaction_policy)} if redaction_policy else started
 
 
-def session_ended(exit_code: int) -> Event:
-    return {"type": "session_ended", "ended": rfc3339(), "exit_code": exit_code}
+def session_ended(exit_code: int, end: Mapping[str, str | None] | None = None) -> Event:
+    """End a session. `end` says why, and who ended it, as its record does; None: a standalone proxy."""
+    ended: Event = {"type": "session_ended", "ended": rfc3339(), "exit_code": exit_code}
+    return ended if end is None else {**ended, "end": dict(end)}
 
 
 def terminal_shown(is_attached: bool) -> Event:

@@ -18,6 +18,8 @@ from nono.kernel import process
 from nono.launch.serving.network import Network
 from nono.launch.start import RunContext
 from nono.launch.trusted import module_path
+from nono.sessions.ends import FAILED
+from nono.sessions.record import End
 from nono.supervisor import abort, watches
 from nono.supervisor.calls.trapped_command import TrappedCommand
 
@@ -53,7 +55,9 @@ def _end(run: RunContext, record: DedupRecorder) -> None:
     run.child.send(SIGKILL)
     try:
         record.drain()
-        run.session.record(event.session_ended(abort.EXIT_CODE))
+        end = End(FAILED, by="nono", detail=abort.REASON)
+        run.entry.ended(abort.EXIT_CODE, end)
+        run.session.record(event.session_ended(abort.EXIT_CODE, end._asdict()))
     finally:
         try:
             run.session.warn(abort.REASON)

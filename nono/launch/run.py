@@ -36,6 +36,8 @@ from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.sandbox.launcher import Launcher
+from nono.sessions.ends import NOT_STARTED
+from nono.sessions.record import End
 from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from nono.launch.terminal.own_terminal import OwnTerminal
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
-    from nono.sessions.record import End
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import LimitReport
 
@@ -59,7 +60,7 @@ class Outcome(NamedTuple):
     session_id: str
     denials: Denials
     traffic: Traffic | None  # of a run with a proxy
-    end: End | None  # why it ended; None if nobody knows
+    end: End  # why it ended, and who ended it
     limit: LimitReport | None  # the limit that ended the command, if one did
     rules: Callable[[], EffectivePolicy]  # the policy that was in effect
 
@@ -245,10 +246,11 @@ class Launch:
                 for sentence in repository_watch.changes(repository, before):
                     warn(sentence)
             limit = _limit_reached(run, exit_code)
-            session.record(event.session_ended(exit_code))
-            entry.conclude(child, limit)
+            end = entry.end_of(child, exit_code, limit)
+            session.record(event.session_ended(exit_code, end._asdict()))
+            entry.ended(exit_code, end)
             _after_hook(prepared, session, exit_code)
-            return Outcome(exit_code, session_id, denials, traffic, entry.end, limit, run.rules)
+            return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
         return open_log(self._environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
@@ -328,7 +330,8 @@ def _end_recorded(session: Session) -> Iterator[None]:
     try:
         yield
     except NonoError as error:
-        session.record(event.session_ended(error.exit_code))
+        end = End(NOT_STARTED, detail=error.message)
+        session.record(event.session_ended(error.exit_code, end._asdict()))
         raise
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nono.sessions.stopping import StopRequest
     from nono.supervisor.cgroup.limit_report import LimitReport
 
-_OUT_OF_LIMIT = "memory_limit_exceeded"
+_OUT_OF_LIMIT, _SHORT_OF_PROCESSES = "memory_limit_exceeded", "process_limit_hit"
 
 
 class SessionEntry:
@@ -35,7 +35,7 @@ class SessionEntry:
     def __init__(self, entry: Entry | None, session_id: str) -> None:
         self._entry = entry
         self._session_id = session_id
-        self._killed_before = killed_for_memory()
+        self._killed_before = killed_for_memory() if entry is None else entry.record.oom_kills
 
     def stop_request(self) -> StopRequest | None:
         if self._entry is None:
@@ -76,11 +76,6 @@ class SessionEntry:
         if self._entry is not None:
             self._entry.update(attachment=ATTACHED if is_attached else DETACHED)
 
-    @property
-    def end(self) -> End | None:
-        """Why the session ended, once that is written."""
-        return None if self._entry is None else self._entry.record.end
-
     def shown(self) -> dict[str, str]:
         """Return id and name of the session."""
         name = None if self._entry is None else self._entry.record.name
@@ -90,21 +85,25 @@ class SessionEntry:
         if self._entry is not None:
             self._entry.update(network=f"proxy (localhost:{port})")
 
-    def conclude(self, child: Child, limit: LimitReport | None) -> None:
-        """Write why the command ended. `limit`: the one that ended it, if any."""
-        if self._entry is None or child.exit_code is None:
-            return
+    def end_of(self, child: Child, exit_code: int, limit: LimitReport | None) -> End:
+        """Return why the command ended. `limit`: the one that ended it, if any."""
         child.serve_signals()  # one for the whole group may have ended the command before it reached us
         is_killed = child.ended_by == signal.SIGKILL
         seen = Seen(
-            child.exit_code,
+            exit_code,
             child.ended_by,
             child.received,
             child.stopped_by,
             is_out_of_limit=limit is not None and limit.code == _OUT_OF_LIMIT,
+            is_short_of_processes=limit is not None and limit.code == _SHORT_OF_PROCESSES,
             is_out_of_memory=is_killed and 0 <= self._killed_before < killed_for_memory(),
         )
-        self._entry.ended(child.exit_code, end_of(seen))
+        return end_of(seen)
+
+    def ended(self, exit_code: int, end: End) -> None:
+        """Write the end of the session."""
+        if self._entry is not None:
+            self._entry.ended(exit_code, end)
 
 
 @contextmanager

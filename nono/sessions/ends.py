@@ -12,7 +12,7 @@ from nono.sessions.record import End
 EXIT = "exit"  # by itself
 SIGNAL = "signal"
 OUT_OF_MEMORY = "out_of_memory"  # of the whole machine
-LIMIT = "limit"  # one of --memory
+LIMIT = "limit"  # of --memory, or of the shell (setrlimit(2))
 STOP = "stop"  # `nono stop`
 TERMINAL_CLOSED = "terminal_closed"
 NOT_STARTED = "not_started"
@@ -22,6 +22,8 @@ RESTARTED = "restarted"
 
 ITSELF, KERNEL, TERMINAL = "the command itself", "the kernel", "the terminal"
 FOREIGN = -1
+# Sent by the kernel at a soft limit, which says what it limits.
+_LIMITED = {"SIGXCPU": "CPU time", "SIGXFSZ": "the size of a file"}
 # Raised by what a process does, unless somebody sends them by hand.
 _FAULTS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
 
@@ -48,6 +50,7 @@ class Seen(NamedTuple):
     received: Mapping[int, Sender]  # the last sender of each signal that the supervisor passed on
     stopped_by: str | None = None  # who asked for the end, with `nono stop`
     is_out_of_limit: bool = False  # the kernel ended it at its memory limit
+    is_short_of_processes: bool = False  # the kernel started no more of them, and the command failed
     is_out_of_memory: bool = False  # the kernel has ended processes for memory since the start
 
 
@@ -63,11 +66,15 @@ def end_of(seen: Seen) -> End:
         return End(TERMINAL_CLOSED, name, str(hangup))
     number = seen.signal or _received(seen)
     if number is None:
-        return End(EXIT, None, ITSELF)
+        return End(EXIT, None, ITSELF, "processes" if seen.is_short_of_processes else None)
     if number in seen.received:
         return End(SIGNAL, _name(number), str(seen.received[number]))
     if number == signal.SIGKILL and seen.is_out_of_memory:
         return End(OUT_OF_MEMORY, name, KERNEL)
+    if name in _LIMITED:
+        return End(LIMIT, name, KERNEL, _LIMITED[name])
+    if number == signal.SIGPIPE:
+        return End(SIGNAL, name, KERNEL, "nobody reads its output any more")
     return End(SIGNAL, name, ITSELF if name in _FAULTS else None)
 
 

@@ -14,6 +14,7 @@ class Here(NamedTuple):
     host: str
     boot: str
     pid_namespace: int
+    oom_kills: int = -1  # as in a record
 
 
 def judged(record: Record, supervisor: ProcessStat | None, here: Here) -> Record:
@@ -30,7 +31,9 @@ def judged(record: Record, supervisor: ProcessStat | None, here: Here) -> Record
     if record.pid_namespace != here.pid_namespace:
         return record  # its pids mean nothing here, so nothing can be said
     if supervisor is None or not supervisor.is_alive or supervisor.started_ticks != record.started_epoch:
-        return _lost(record, End(ends.CRASHED, detail="its supervisor was killed"))
+        is_short = 0 <= record.oom_kills < here.oom_kills
+        why = "the machine has been out of memory since it began" if is_short else "its supervisor was killed"
+        return _lost(record, End(ends.CRASHED, detail=why))
     return record._replace(status=PAUSED if supervisor.is_stopped else RUNNING, exit_code=None)
 
 

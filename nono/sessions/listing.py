@@ -12,7 +12,7 @@ from posixpath import join
 
 from nono.errors import NonoError
 from nono.sessions.judge import Here, judged
-from nono.sessions.processes import boot_id, pid_namespace, process_stat
+from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import Record, parse
 from nono.sessions.registry import ASKS, KEY, SOCKET, STOP, SUFFIX, Registry, directory_of
 
@@ -38,7 +38,7 @@ def records(registry: Registry) -> list[Record]:
     Writes down that a session has ended if its supervisor could not, and removes what that left behind.
     """
     found = []
-    here = Here(os.uname().nodename, boot_id(), pid_namespace())
+    here = _here()
     for name in os.listdir(registry.fd):
         session_id, suffix = name[: -len(SUFFIX)], name[-len(SUFFIX) :]
         if suffix != SUFFIX or not _ID.fullmatch(session_id):
@@ -59,10 +59,14 @@ def records(registry: Registry) -> list[Record]:
     return sorted(found, key=lambda record: (record.started_unix_ms, record.session_id), reverse=True)
 
 
+def _here() -> Here:
+    return Here(os.uname().nodename, boot_id(), pid_namespace(), killed_for_memory())
+
+
 def look(registry: Registry, session_id: str) -> Record | None:
     """Return one session as it is now; None if it is forgotten. Changes nothing."""
     record = _parsed(registry, session_id + SUFFIX)
-    here = Here(os.uname().nodename, boot_id(), pid_namespace())
+    here = _here()
     return None if record is None else judged(record, process_stat(record.supervisor_pid), here)
 
 

@@ -45,6 +45,8 @@ class Record(NamedTuple):
     boot: str = ""  # the kernel's boot id
     pid_namespace: int = 0  # in which the pids are counted
     end: End | None = None
+    # How many processes the kernel had ended for want of memory when the session began; -1: unknown.
+    oom_kills: int = -1
 
     @property
     def is_ended(self) -> bool:
@@ -83,6 +85,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "boot": str,
     "pid_namespace": int,
     "end": (dict, type(None)),
+    "oom_kills": int,
 }
 _DEFAULTS: Mapping[str, object] = {
     "attachment": ATTACHED,
@@ -92,6 +95,7 @@ _DEFAULTS: Mapping[str, object] = {
     "boot": "",
     "pid_namespace": 0,
     "end": None,
+    "oom_kills": -1,
 }
 
 

@@ -15,7 +15,7 @@ from nono.errors import NonoError
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
 from nono.sessions import ends
-from nono.sessions.processes import boot_id, pid_namespace, process_stat
+from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json
 
 SUFFIX = ".json"
@@ -121,7 +121,8 @@ class Entry:
             if isinstance(error, NonoError):
                 self.ended(error.exit_code, End(ends.NOT_STARTED, detail=error.message))
             else:
-                self.ended(LOST, End(ends.FAILED, by="nono", detail=None if error is None else repr(error)))
+                detail = None if error is None else str(error) or type(error).__name__
+                self.ended(LOST, End(ends.FAILED, by="nono", detail=detail))
         with suppress(OSError):
             for suffix in (SOCKET, KEY, STOP, ASKS):
                 self.registry.remove(self.record.session_id + suffix)
@@ -170,4 +171,5 @@ def new_record(
         host=os.uname().nodename,
         boot=boot_id(),
         pid_namespace=pid_namespace(),
+        oom_kills=killed_for_memory(),
     )

@@ -15,6 +15,7 @@ from nono.supervisor import abort
 from support.canary import Canary
 from support.ladder.launch import wait_until
 from support.nono_run import NO_NAMESPACES, SANDBOX_POLICIES, NonoRun, program
+from support.sessions.records import records
 
 LIMIT_S = 60
 WHILE_NONO_LIVES = {"tcp": "EACCES", "udp": "EPERM", "write": "EACCES"}
@@ -135,7 +136,11 @@ def test_a_daemon_does_not_outlive_an_aborted_supervisor(
             assert nono.wait(LIMIT_S) == abort.EXIT_CODE
             assert running(command) == []
         assert canary.seen() == {}
-    assert sandbox.events_since(before)[-1]["exit_code"] == abort.EXIT_CODE
+    ended = [*sandbox.events_since(before)][-1]
+    assert ended["exit_code"] == abort.EXIT_CODE
+    (record,) = records(sandbox.user)
+    assert record["end"] == ended["end"]
+    assert (record["end"]["cause"], record["end"]["detail"]) == ("failed", abort.REASON)
 
 
 def test_the_daemon_gets_out_without_nono(sandbox: NonoRun) -> None:

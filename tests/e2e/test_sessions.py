@@ -48,6 +48,31 @@ def test_the_record_and_the_audit_log_have_one_id(sandbox: NonoRun) -> None:
     assert log.parent.name == record["session_id"] == record["rollback_session"]
 
 
+@pytest.mark.parametrize(
+    ("script", "cause", "number"),
+    [
+        ("exit 3", "exit", None),
+        ("ulimit -f 1; exec dd if=/dev/zero of=large bs=4096 count=9", "limit", "SIGXFSZ"),
+        ("kill -PIPE $$", "signal", "SIGPIPE"),
+    ],
+)
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES,)], ids=["its own namespaces", "none"])
+def test_the_end_in_the_audit_log_is_that_of_the_record(
+    flags: tuple[str, ...], script: str, cause: str, number: str | None, sandbox: NonoRun
+) -> None:
+    ended = sandbox.run(["sh", "-c", script], profile=NO_PROXY, flags=flags)
+    end = newest(sandbox)["end"]
+    assert (end["cause"], end["signal"]) == (cause, number)
+    assert ended.events[-1]["end"] == end
+
+
+def test_a_run_that_never_started_says_why_in_its_log(sandbox: NonoRun) -> None:
+    script = sandbox.project / "no-interpreter"
+    script.write_text("#!/nowhere\n")
+    script.chmod(0o755)
+    assert sandbox.run([str(script)], profile=NO_PROXY).events[-1]["end"]["cause"] == "not_started"
+
+
 def test_without_an_audit_log_there_is_a_record(sandbox: NonoRun) -> None:
     sandbox.run(["true"], profile=NO_PROXY, flags=["--no-audit", "--name=unaudited"])
     assert record_of(sandbox.user, "unaudited")["rollback_session"] is None

@@ -25,7 +25,7 @@ class Ended(NamedTuple):
     """How a run ended."""
 
     exit_code: int
-    end: End | None
+    end: End
     session_id: str
     duration_s: float
     has_log: bool
@@ -35,7 +35,7 @@ def lines_of(ended: Ended, traffic: Traffic | None) -> list[str]:
     """Return the lines of the report, none longer than WIDTH; the first is empty."""
     first = DOT.join((f"exit {ended.exit_code}", spent(ended.duration_s), f"session {ended.session_id}"))
     lines = ["", f"nono: {first}"]
-    if ended.end is not None and ended.end.cause != ends.EXIT:
+    if ended.end != End(ends.EXIT, None, ends.ITSELF):
         lines += _row("ended", [reason(ended.end)])
     if traffic is not None:
         lines += _requests(traffic)

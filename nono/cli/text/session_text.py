@@ -150,32 +150,47 @@ def rule_line(rule: Mapping[str, object], now_ms: int) -> str:
     return one_line(f"{rule.get('decision')} {rule.get('target')}{access}{until}, by {rule.get('by')}")
 
 
+_PLAIN_REASONS = {
+    ends.OUT_OF_MEMORY: "the machine was out of memory, and the kernel killed the command",
+    ends.TERMINAL_CLOSED: "its terminal was closed",
+    ends.RESTARTED: "the machine was restarted",
+}
+_KILLED = "its supervisor was killed"
+
+
 def reason(end: End) -> str:
     """Word why a session ended, and who ended it."""
-    by = None if end.by is None else one_line(end.by)
+    if end.cause in _PLAIN_REASONS:
+        return _PLAIN_REASONS[end.cause]
     detail = "" if end.detail is None else f": {one_line(end.detail)}"
     match end.cause:
         case ends.EXIT:
-            return "the command exited"
-        case ends.SIGNAL if by == ends.ITSELF:
-            return f"{end.signal}, for what the command did"
+            return "the command exited" + (", at its limit of processes" if end.detail == "processes" else "")
         case ends.SIGNAL:
-            return f"{end.signal}, sent by {by or 'somebody whom the kernel does not name'}"
-        case ends.OUT_OF_MEMORY:
-            return "the machine was out of memory, and the kernel killed the command"
-        case ends.LIMIT:
+            return _signalled(end, detail)
+        case ends.LIMIT if end.detail == "memory":
             return "the command reached its memory limit, and the kernel killed it"
+        case ends.LIMIT:
+            return f"{end.signal}: the command reached its limit{detail.replace(':', ' of', 1)}"
         case ends.STOP:
-            return f"stopped by {by}"
-        case ends.TERMINAL_CLOSED:
-            return "its terminal was closed"
+            return f"stopped by {one_line(end.by or 'somebody')}"
         case ends.NOT_STARTED:
             return f"the command was not started{detail}"
         case ends.CRASHED:
-            return "its supervisor was killed"
-        case ends.RESTARTED:
-            return "the machine was restarted"
+            return _KILLED if end.detail == _KILLED else _KILLED + detail
     return f"nono failed{detail}"
+
+
+def _signalled(end: End, detail: str) -> str:
+    match end.by:
+        case ends.ITSELF:
+            return f"{end.signal}, for what the command did"
+        case ends.KERNEL:
+            return f"{end.signal}{detail}"
+        case None:
+            return f"{end.signal}, sent by somebody whom the kernel does not name"
+        case by:
+            return f"{end.signal}, sent by {one_line(by)}"
 
 
 def one_line(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signal import SIGHUP, SIGINT, SIGKILL, SIGSEGV, SIGTERM
+from signal import SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGSEGV, SIGTERM, SIGXCPU, SIGXFSZ
 
 import pytest
 
@@ -64,6 +64,29 @@ OTHER = Sender(6, 1000, "kill")
             Seen(137, SIGKILL, {}, is_out_of_limit=True),
             End("limit", "SIGKILL", "the kernel", "memory"),
             id="limit",
+        ),
+        pytest.param(
+            Seen(2, None, {}, is_short_of_processes=True),
+            End("exit", None, "the command itself", "processes"),
+            id="limit of processes",
+        ),
+        pytest.param(
+            Seen(152, SIGXCPU, {}), End("limit", "SIGXCPU", "the kernel", "CPU time"), id="limit of CPU time"
+        ),
+        pytest.param(
+            Seen(153, SIGXFSZ, {}),
+            End("limit", "SIGXFSZ", "the kernel", "the size of a file"),
+            id="limit of the size of a file",
+        ),
+        pytest.param(
+            Seen(152, SIGXCPU, {SIGXCPU: OTHER}),
+            End("signal", "SIGXCPU", "kill (pid 6, uid 1000)"),
+            id="somebody sends SIGXCPU",
+        ),
+        pytest.param(
+            Seen(141, SIGPIPE, {}),
+            End("signal", "SIGPIPE", "the kernel", "nobody reads its output any more"),
+            id="its reader is gone",
         ),
         pytest.param(
             Seen(137, SIGKILL, {}, is_out_of_memory=True),

@@ -34,6 +34,15 @@ def test_a_session_without_its_supervisor_has_crashed() -> None:
     assert now.end == End("supervisor_killed", detail="its supervisor was killed")
 
 
+@pytest.mark.parametrize(("before", "now", "is_told"), [(3, 4, True), (3, 3, False), (-1, 4, False)])
+def test_a_supervisor_that_is_gone_may_have_been_short_of_memory(
+    before: int, now: int, is_told: bool
+) -> None:
+    lost = judged(RECORD._replace(oom_kills=before), None, HERE._replace(oom_kills=now))
+    assert lost.end is not None
+    assert ("out of memory" in str(lost.end.detail)) == is_told
+
+
 def test_a_session_of_another_boot_ended_with_it() -> None:
     now = judged(RECORD, RUNS, HERE._replace(boot="next"))
     assert now.end is not None

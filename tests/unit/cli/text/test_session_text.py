@@ -40,6 +40,21 @@ def test_no_line_is_wider_than_the_terminal() -> None:
         (End("signal", "SIGKILL"), "SIGKILL, sent by somebody whom the kernel does not name"),
         (End("signal", "SIGSEGV", "the command itself"), "SIGSEGV, for what the command did"),
         (End("not_started", detail="no such file"), "the command was not started: no such file"),
+        (
+            End("limit", "SIGKILL", "the kernel", "memory"),
+            "the command reached its memory limit, and the kernel killed it",
+        ),
+        (
+            End("limit", "SIGXCPU", "the kernel", "CPU time"),
+            "SIGXCPU: the command reached its limit of CPU time",
+        ),
+        (End("signal", "SIGPIPE", "the kernel", "nobody reads"), "SIGPIPE: nobody reads"),
+        (
+            End("exit", None, "the command itself", "processes"),
+            "the command exited, at its limit of processes",
+        ),
+        (End("supervisor_killed", detail="its supervisor was killed"), "its supervisor was killed"),
+        (End("supervisor_killed", detail="short of memory"), "its supervisor was killed: short of memory"),
         (End("signal", "SIGTERM", "\x1b[2Jsh"), "SIGTERM, sent by \\x1b[2Jsh"),
         (End("of a later version", detail="why"), "nono failed: why"),
     ],
