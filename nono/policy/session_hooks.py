@@ -25,6 +25,7 @@ class Script(NamedTuple):
     uid: int
     parent_mode: int
     parent_uid: int
+    above: tuple[int, ...] = ()  # the modes of the directories above that
 
 
 class HookVariables(NamedTuple):
@@ -55,6 +56,8 @@ def unfit(script: Script, grants: Iterable[Grant], euid: int) -> str | None:
         return "may be written by everybody"
     if script.parent_mode & 0o002:  # /tmp too: another user may have made the file
         return "lies in a directory that everybody may write"
+    if any(mode & 0o002 and not mode & stat.S_ISVTX for mode in script.above):
+        return "lies below a directory in which everybody may rename what others have"
     return None
 
 

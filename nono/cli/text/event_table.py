@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nono.audit.event import outcome_rows
-from nono.cli.text.session_text import one_line
+from nono.cli.text.session_text import one_line, reason
 from nono.clock import local_time
 from nono.named_tuple import NamedTuple
+from nono.sessions.record import End
 
 HEADER = ("TIME", "WHAT", "DECISION", "STATUS", "MS", "WHERE")
 WIDTHS = (8, 20, 8, 6, 7)
@@ -112,6 +113,11 @@ def row(event: Fields, outcome: Fields | None = None) -> Row:
             where = f"{event.get('where') or 'number ' + _text(event.get('request'))}{_end(event)}"
             time, status = _clock(event.get("at_ms")), _text(event.get("status"))
             return _row(time, "request ended", "", status, event.get("ms"), where)
+        case "session_ended" if isinstance(event.get("end"), dict):
+            cause, *others = (_text_or_none(event["end"].get(field)) for field in End._fields)
+            why = reason(End(cause or "?", *others))
+            where = f"exit code {_text(event.get('exit_code'))}: {why}"
+            return _row(_time_of(event), "session ended", "", "", None, where)
         case kind:
             what = str(kind or "?").replace("_", " ")
             return _row(_time_of(event), what, "", "", None, " ".join(_rest(event)))
@@ -207,6 +213,10 @@ def _value(value: object) -> str:
     if isinstance(value, list):
         return "[" + " ".join(map(_value, value)) + "]"
     return str(value)
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _text(value: object) -> str:

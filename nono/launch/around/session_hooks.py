@@ -78,7 +78,19 @@ def _found(path: str) -> Script:
         raise FileNotFoundError(2, "its path is not absolute", path)
     canonical = realpath(path, strict=True)
     found, parent = os.stat(canonical), os.stat(dirname(canonical))
-    return Script(canonical, tuple(way_to(path)), found.st_mode, found.st_uid, parent.st_mode, parent.st_uid)
+    above, place = [], dirname(canonical)
+    while place != "/":
+        place = dirname(place)
+        above.append(os.stat(place).st_mode)
+    return Script(
+        canonical,
+        tuple(way_to(path)),
+        found.st_mode,
+        found.st_uid,
+        parent.st_mode,
+        parent.st_uid,
+        tuple(above),
+    )
 
 
 def run_before(prepared: Prepared, session: Session) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ FIT = Script("/home/me/bin/hook", ("/home/me/bin/hook",), stat.S_IFREG | 0o755, 
 def test_a_program_of_the_persons_own_may_be_a_hook() -> None:
     assert unfit(FIT, (), ME) is None
     assert unfit(FIT._replace(uid=0, parent_uid=0), (), ME) is None
+    assert unfit(FIT._replace(above=(stat.S_IFDIR | 0o1777,)), (), ME) is None
 
 
 @pytest.mark.parametrize(
@@ -28,11 +30,12 @@ def test_a_program_of_the_persons_own_may_be_a_hook() -> None:
         ({"uid": 1001}, "belongs to another user"),
         ({"parent_uid": 1001}, "belongs to another user"),
         ({"parent_mode": stat.S_IFDIR | 0o1777}, "a directory that everybody may write"),
+        ({"above": (stat.S_IFDIR | 0o755, stat.S_IFDIR | 0o777)}, "everybody may rename"),
     ],
     ids=str,
 )
-def test_what_somebody_else_could_choose_is_no_hook(changes: dict[str, int], reason: str) -> None:
-    assert reason in str(unfit(FIT._replace(**changes), (), ME))  # type: ignore[arg-type]  # numbers all
+def test_what_somebody_else_could_choose_is_no_hook(changes: dict[str, Any], reason: str) -> None:
+    assert reason in str(unfit(FIT._replace(**changes), (), ME))
 
 
 @pytest.mark.parametrize(

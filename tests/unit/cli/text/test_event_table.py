@@ -75,6 +75,12 @@ def test_an_endless_request_does_not_hold_back_the_rest() -> None:
     assert len(made) == len(events)
 
 
+def test_the_end_of_a_session_says_why() -> None:
+    end = {"cause": "stop", "signal": "SIGTERM", "by": "nono stop (pid 7, uid 1000)", "detail": None}
+    (row,) = Table().feed(0, event.session_ended(143, end))
+    assert row.where == "exit code 143: stopped by nono stop (pid 7, uid 1000)"
+
+
 def test_an_event_is_one_line_whatever_its_text() -> None:
     (row,) = Table().feed(0, began("/a\nb\x1b[2J", "deny"))
     assert str(row).isprintable()
@@ -89,6 +95,7 @@ def test_an_event_is_one_line_whatever_its_text() -> None:
         {"type": "network", "event": {"timestamp_unix_ms": 10**30, "decision": {}}},
         {"type": "capability_decision", "entry": {"timestamp": 1, "decision": {}, "request": 2}},
         {"type": ["x"]},
+        {"type": "session_ended", "end": {"by": [1]}},
         {},
     ],
     ids=str,
