@@ -6,13 +6,17 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
+from h2.errors import ErrorCodes
 
+from nono.proxy.token_post import TokenPost
 from support.ports import unused_port
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.interception import connect
-from support.proxy.thread import PHANTOM, Client, Hosts, Recording, a_route, proxy, wait_until
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
 from support.servers.http1 import Authority, Gone, Received, upstream
+from support.servers.http2 import Stream
 
 FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
 GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"
@@ -204,3 +208,38 @@ def test_a_stream_of_http2_has_an_outcome_of_its_own() -> None:
         assert client.post(b"hello", "/x", fields=[KEY]).status == 200
         outcome = only(stage.proxy.recording)
     assert (outcome["status"], outcome["bytes_out"], outcome["bytes_in"]) == (200, 5, 2)
+
+
+def never(stream: Stream) -> None:
+    stream.reset_by_client.wait(TIMEOUT_S)
+
+
+def reset_stream(stream: Stream) -> None:
+    stream.reset(ErrorCodes.INTERNAL_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("handler", "failure"), [(never, "client"), (reset_stream, "reset")], ids=["client", "upstream"]
+)
+def test_a_stream_that_is_reset_says_by_whom(handler: Callable[[Stream], None], failure: str) -> None:
+    with h2_stage(handler) as (stage, server), stage.client() as client:
+        number = client.request("/x", fields=[KEY])
+        wait_until(lambda: bool(server.streams))
+        if failure == "client":
+            client.h2.reset_stream(number)
+            client.flush()
+        assert only(stage.proxy.recording)["failure"] == failure
+
+
+def test_a_token_that_nono_fetches_has_an_outcome() -> None:
+    def handler(request: Received) -> None:
+        request.read_body()
+        request.connection.respond(400, b"invalid_client")
+
+    post = TokenPost()
+    with upstream(handler) as server, proxy(token_post=post) as p:
+        p.running.serving()
+        url = f"http://127.0.0.1:{server.port}/token"
+        fetched = anyio.from_thread.run(post, url, b"grant", (), token=p._token)
+        assert fetched.status == 400
+        assert only(p.recording) == {"status": 400, "bytes_out": 5, "bytes_in": 14}

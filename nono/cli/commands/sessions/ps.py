@@ -16,6 +16,7 @@ from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Seen, sessions
 from nono.cli.text import session_text
+from nono.sessions.record import Record
 from nono.sessions.retention import DAYS
 
 DESCRIPTION = "Lists the sessions that run, the newest first."
@@ -59,8 +60,8 @@ def run(argv: Sequence[str]) -> int:
     elif not is_silent:
         print("No sessions found." if not every else "No session runs; --all lists those that have ended.",
               file=sys.stderr)  # fmt: skip
-    if not is_silent and (offer := _offer(every, environ)) is not None:
-        print(offer, file=sys.stderr)
+    if not is_silent and (sentence := offer([each.record for each in every], environ)) is not None:
+        print(sentence, file=sys.stderr)
     return 0
 
 
@@ -68,14 +69,13 @@ def _shown(every: list[Seen], *, has_all: bool) -> list[Seen]:
     return [each for each in every if has_all or not each.record.is_ended]
 
 
-def _offer(every: Sequence[Seen], environ: Mapping[str, str]) -> str | None:
+def offer(every: Sequence[Record], environ: Mapping[str, str]) -> str | None:
     """Return a sentence about `nono prune` once the records, or their logs, are many."""
     directory, total = join(paths.state_root(environ), "audit"), 0
-    for each in every:
-        log = each.record.rollback_session
-        if log is not None:
+    for record in every:
+        if record.rollback_session is not None:
             with suppress(OSError):
-                total += os.stat(join(directory, log, EVENT_FILE)).st_size
+                total += os.stat(join(directory, record.rollback_session, EVENT_FILE)).st_size
     if len(every) <= MANY and total <= LARGE_BYTES:
         return None
     return (
