@@ -6,7 +6,7 @@ import os
 import select
 import termios
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 
 from nono.approval import wording
@@ -21,9 +21,9 @@ CLOSED = f"\n{wording.PREFIX} The question is closed: who asked is gone."
 class Questions:
     """What is asked, one after the other. The terminal is not lent meanwhile."""
 
-    def __init__(self, connection: int, withdrawn: Callable[[], str | None]) -> None:
-        """withdrawn: Called when there is something to read at the connection; why a question is closed."""
-        self._connection = connection
+    def __init__(self, watched: Collection[int], withdrawn: Callable[[], str | None]) -> None:
+        """withdrawn: Called when there is something to read at a watched descriptor; why a question is closed."""
+        self._watched = watched
         self._withdrawn = withdrawn
         self._why = ""
         self._held = ExitStack()  # the terminal, between "open" and "close"
@@ -73,7 +73,8 @@ class Questions:
     def _perform(self, terminal: int, steps: Iterable[Wait]) -> bool:
         """Take the steps. Returns False if the question is withdrawn meanwhile."""
         poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
+        for descriptor in self._watched:
+            poll.register(descriptor, select.POLLIN)
         if self._is_withdrawn():  # it may have been by what came along with it
             return False
         for wait in steps:
@@ -83,7 +84,7 @@ class Questions:
             while True:
                 left_ms = None if ends is None else max(ends - time.monotonic(), 0) * 1000
                 ready = [descriptor for descriptor, _ in poll.poll(left_ms)]
-                if self._connection in ready and self._is_withdrawn():
+                if ready and ready != [terminal] and self._is_withdrawn():
                     return False
                 if terminal in ready or not ready:
                     break

@@ -63,10 +63,12 @@ class Viewer:
         self._ended: Mapping[str, object] | None = None  # how the command did, once that is told
         self._questions: Questions | None = None
         self._later: list[tuple[int, bytes]] = []  # frames that came while the person was asked
+        self._leaving: Mapping[str, object] | None = None  # why, if a signal came then
+        self._signals = -1
 
     def view(self) -> Mapping[str, object]:
         """Copy until the end. Returns why it ended; the terminal is then as it was."""
-        descriptor = signals.open_signalfd(_WATCHED)
+        self._signals = descriptor = signals.open_signalfd(_WATCHED)
         self._connection.setblocking(False)
         try:
             if self._keys is not None:
@@ -115,9 +117,9 @@ class Viewer:
                 return self._ended or (LOST if self._keys is None else DETACHED)
             if self._keys is None or self._ended is not None:
                 continue  # before the start the supervisor hears of it, and ends
-            if received.number == signal.SIGTSTP:
+            if received.number == signal.SIGTSTP and self._lent.is_lent:
                 self._suspend()
-            elif received.number == signal.SIGCONT:
+            elif received.number == signal.SIGCONT and self._lent.is_lent:
                 self._lent.forget()  # whoever continues it has used the terminal meanwhile
                 self._show_again()
             self._send_size()
@@ -148,6 +150,7 @@ class Viewer:
                 end = self._show_frame(kind, content)
                 while end is None and self._later:
                     end = self._show_frame(*self._later.pop(0))
+                end = end or self._leaving
                 if end is not None:
                     return end
         except (OSError, ValueError):
@@ -211,7 +214,8 @@ class Viewer:
             # Imported here: few runs ask anything.
             from nono.cli.commands.terminal.questions import Questions
 
-            self._questions = Questions(self._connection.fileno(), self._withdrawn)
+            watched = (self._connection.fileno(), self._signals)
+            self._questions = Questions(watched, self._withdrawn)
         was_lent = self._lent.is_lent
         self._lent.take_back()
         answer = self._questions.answer(document)
@@ -220,7 +224,8 @@ class Viewer:
             self._show_again()
 
     def _withdrawn(self) -> str | None:
-        """Take what the session has said while the person is asked. Returns why there is no use in asking."""
+        """Take what came while the person is asked. Returns why there is no use in asking."""
+        self._leaving = self._on_signal(self._signals)
         try:
             received = self._connection.recv(READ_BYTES)
         except BlockingIOError:
@@ -233,7 +238,7 @@ class Viewer:
                 return str(wire.parse_json(content).get("why", ""))
             if kind == wire.END:
                 return ""
-        return "" if received == b"" else None
+        return "" if received == b"" or self._leaving is not None else None
 
     def _on_typed(self) -> Mapping[str, object] | None:
         try:
