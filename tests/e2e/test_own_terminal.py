@@ -7,11 +7,13 @@ import shutil
 import signal
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support.elevation import UNREAD_S
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.detached import (
     KEYS,
@@ -209,6 +211,25 @@ def test_an_editor_is_suspended_and_drawn_anew(sandbox: NonoRun) -> None:
         assert ENTER_ALTERNATE in person.shown
         person.type(b":q\r")
         person.wait_for(PROMPT)
+
+
+def test_a_question_before_the_start_is_left_alone_by_ctrl_z(sandbox: NonoRun) -> None:
+    variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
+    shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
+    with terminal(shell, variables, sandbox.project) as person:
+        person.wait_for(PROMPT)
+        person.type(" ".join([*NONO, "run", "--", "printf", "beg%s", "un"]).encode() + b"\r")
+        person.wait_for(b"[y/N] ")
+        person.type(CTRL_Z)
+        person.wait_for(b"Stopped")
+        person.type(b"echo y=$((1+1))\r")  # not for the question
+        person.wait_for(b"y=2")
+        person.type(b"fg\r")
+        person.wait_for(b"fg\r\n")
+        time.sleep(UNREAD_S)
+        person.type(b"y\r")
+        person.wait_for(b"begun")
+    assert f"{sandbox.project} (dir)".encode() in person.shown
 
 
 def test_a_run_in_the_background_leaves_the_terminal_alone(sandbox: NonoRun) -> None:

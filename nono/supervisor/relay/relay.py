@@ -367,7 +367,9 @@ class Relay:
         self._watch = None
         now = self._loop.time()
         for viewer in (*self._viewers,):
-            if viewer.since is not None and viewer.since + PATIENCE_S <= now:
+            if self._is_stopped and viewer is self._viewers[0]:
+                viewer.since = now if viewer.unsent else None  # it is stopped as well, and comes back
+            elif viewer.since is not None and viewer.since + PATIENCE_S <= now:
                 self._let_go(viewer, wire.end_frame("slow"))
         waiting = [viewer.since for viewer in self._viewers if viewer.since is not None]
         if waiting:
