@@ -398,16 +398,28 @@ def test_a_command_that_does_not_start_says_why(
     assert f"Detached session failed to start (exit status: {exit_code})." in done.stderr
 
 
-def test_only_a_detached_session_is_attached_to(sandbox: NonoRun) -> None:
+def test_a_start_that_takes_too_long_is_given_up(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command(
+        [*NONO, "run", "--detached", "--detach-timeout=1", "--name=one", "--", "true"]
+    )
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
+        starter.wait_for(b"[y/N] ")  # which nobody answers
+        assert starter.end() == 1
+        assert b"failed to become attachable within its startup timeout (1 s)." in starter.shown
+        slave = starter.other_end()
+        assert termios.tcgetattr(slave)[3] & termios.ECHO
+        os.close(slave)
+    assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)
+
+
+def test_only_a_session_with_a_terminal_is_attached_to(sandbox: NonoRun) -> None:
     with sandbox.started(["sh", "-c", "echo up; read line"], flags=["--name=plain"]) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "up\n"
         argv = sandbox.user.command([*NONO, "attach", "plain"])
         with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as viewer:
             assert viewer.end() == 1
-            assert (
-                b"has no terminal to attach to.\r\nhint: only a session that was started with" in viewer.shown
-            )
+            assert b"has no terminal to attach to.\r\nhint: only a run at a terminal, or" in viewer.shown
 
 
 def test_without_a_terminal_nothing_is_attached_to(sandbox: NonoRun) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import termios
 import time
@@ -281,7 +283,7 @@ def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: No
 # What is shown
 
 
-def test_a_gigabyte_of_output_takes_no_memory(sandbox: NonoRun) -> None:
+def test_much_output_takes_no_memory(sandbox: NonoRun) -> None:
     command = ["sh", "-c", "read line; head -c 100M /dev/zero; echo; echo last words; read line"]
     with at_terminal(sandbox, command) as person:
         person.type(b"go\r")
@@ -385,3 +387,56 @@ def test_a_command_that_shows_nothing_in_time_is_ended(
     assert (b"blocked: no terminal output after 1 seconds." in person.shown) is (code == 137)
     cause = record_of(sandbox.user, "one")["end"]["cause"]
     assert cause == ("stop" if code == 137 else "exit")
+
+
+# In a multiplexer
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
+def test_a_pane_that_is_closed_leaves_the_session(sandbox: NonoRun) -> None:
+    socket = str(sandbox.user.home / "tmux")
+    tmux = sandbox.user.command([str(shutil.which("tmux")), "-f", "/dev/null", "-S", socket])
+    variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode(), "SHELL": "/bin/bash"})
+    argv = sandbox.argv(["vim", "-u", "NONE", "-N", "text"], profile={}, flags=["--name=one"])
+    line = shlex.join(argv[len(sandbox.user.command([])) :])
+    (sandbox.project / "text").write_text("first line of the text\n")
+
+    def call(*words: str) -> str:
+        done = subprocess.run(
+            [*tmux, *words],
+            env=variables,
+            cwd=sandbox.project,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return done.stdout
+
+    def shows(text: str) -> bool:
+        return text in call("capture-pane", "-p")
+
+    call("new-session", "-d", "-x", "100", "-y", "30", "bash --norc --noprofile -i")
+    try:
+        call("send-keys", line, "Enter")
+        wait_until(lambda: shows("first line of the text"), "vim shows nothing")
+        call("send-keys", "C-z")
+        wait_until(lambda: shows("Stopped"), "it does not stop")
+        assert not shows("first line of the text")  # the screen of before is back
+        call("send-keys", "fg", "Enter")
+        wait_until(lambda: shows("first line of the text"), "vim is not drawn anew")
+        call("resize-window", "-x", "70", "-y", "20")
+        call("send-keys", ":set lines? columns?", "Enter")
+        wait_until(lambda: shows("lines=20") and shows("columns=70"), "the size is another one")
+        call("send-keys", "Enter")  # vim waits for one
+        record = record_of(sandbox.user, "one")
+        call("kill-session")
+        wait_until_detached(sandbox)
+        assert not has_ended(record["child_pid"])
+        with attached(sandbox) as again:
+            again.wait_for(b"first line of the text")
+            again.type(b"\x1b:q\r")
+            again.end()
+        assert end(sandbox)["exit_code"] == 0
+    finally:
+        call("kill-server")

@@ -196,7 +196,7 @@ OPTIONS: tuple[Option, ...] = (
            in_request=False),
     Option(("--detached",), Kind.FLAG, "start COMMAND in the background; `nono attach` shows its terminal",
            (RUN,), in_request=False),
-    Option(("--detach-timeout",), Kind.VALUE, "how long --detached waits for COMMAND to start (30)", (RUN,),
+    Option(("--detach-timeout",), Kind.VALUE, "how long --detached waits for COMMAND to start", (RUN,),
            "SECONDS", env="NONO_DETACH_STARTUP_TIMEOUT", in_request=False),
     Option(("--startup-timeout",), Kind.VALUE, "end it if it has shown nothing by then; 0 (usual): wait",
            (RUN, SHELL), "SECONDS", env="NONO_STARTUP_TIMEOUT", in_request=False),

@@ -56,7 +56,8 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     """Run the command, with a terminal of its own if it is started at one."""
     given = invocation.given
     is_detached = given.flag("detached")
-    patience_s = seconds(given, "detach_timeout", DETACH_TIMEOUT_S)
+    # A person who may be asked something may also take their time, and has Ctrl-C.
+    patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
     startup_s = seconds(given, "startup_timeout", 0)
     if given.flag("dry_run") or not (is_detached or is_at_terminal()):
         return _run(invocation, console, environ, is_shell=is_shell)
@@ -77,7 +78,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
 
     if not is_detached:
         _end_at_once(stand_in_front(forked))
-    session = wait_for_start(forked, patience_s)
+    session = wait_for_start(forked, patience_s or None)
     console.lines(
         [
             f"Started detached session {session['id']}.",

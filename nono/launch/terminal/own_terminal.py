@@ -52,7 +52,7 @@ class OwnTerminal:
             self._session.warn(error.message)
         self._front.started(self.relay, {**self._entry.shown(), "can_be_left": self.meeting is not None})
         if self._front.startup_s:
-            self.relay.keep_first()
+            self.relay.command.keep_first()
             self._late = self._loop.call_later(self._front.startup_s, self._look_at_start)
         return self.meeting
 
@@ -66,7 +66,7 @@ class OwnTerminal:
     def _look_at_start(self) -> None:
         """End a command that has shown nothing by now: it may wait for what it is not granted."""
         self._late = None
-        if self._child.exit_code is None and not self.relay.has_shown_something():
+        if self._child.exit_code is None and not self.relay.command.has_shown_something():
             self._child.stopped_by = "nono, as --startup-timeout says"
             self._child.send(signal.SIGKILL)
             self._session.say(

@@ -6,7 +6,6 @@ for it as for a slow terminal. The others see the same.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,24 +13,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono.sessions import wire
 from nono.sessions.wire import Size
-from nono.supervisor.relay import pty
+from nono.supervisor.relay.command_end import CommandEnd
 from nono.supervisor.relay.viewer import Viewer
 
 if TYPE_CHECKING:
-    from nono.sessions.modes import Modes
     from nono.supervisor.relay.poll_loop import Loop, Timer
 
-READ_BYTES = 4096
-READS_MAX = 16  # in one turn of the loop; a frame holds as much
-TYPED_BYTES_MAX = 1 << 16  # for a command that does not read; then the viewer waits
 PATIENCE_S = 10.0  # with a writer that takes nothing; the command goes on without it
-REDRAW_S = 0.05  # between two sizes: time for a program to see the first
 QUIET_S = 0.1  # after the end of the command, for what others of its terminal still write
 LAST_WORDS_S = 5.0  # for a viewer that is slow to take them
 VIEWERS_MAX = 16
-FIRST_BYTES = 1 << 16
 MISSED_MAX = 20  # notices that nobody was there to see
-_ESCAPE = b"\x1b"
+
+Answered = Callable[[Mapping[str, object] | None], None]
 
 
 class Told(Protocol):
@@ -47,7 +41,7 @@ class Told(Protocol):
 class Question:
     """A question that one viewer was sent. answered: Takes the answer; None: it has left."""
 
-    def __init__(self, viewer: Viewer, number: int, answered: Callable[[Mapping[str, object] | None], None]):
+    def __init__(self, viewer: Viewer, number: int, answered: Answered) -> None:
         self.viewer, self.number, self.answered = viewer, number, answered
 
 
@@ -57,22 +51,14 @@ class Relay:
     def __init__(self, loop: Loop, master: int, told: Told) -> None:
         """Take over the master, which must not block."""
         self._loop = loop
-        self._master = master
         self._told = told
-        self._modes: Modes | None = None  # until something might set one
         self._viewers: list[Viewer] = []  # who has typed last comes first
-        self._typed = bytearray()
-        self._reads_master = False
-        self._writes_master = False
-        self._is_ended = False  # nobody holds the other end of the terminal any more
         self._is_stopped = False  # the command is, and a viewer was told
-        self._spoke = 0.0  # when the last output came
         self._watch: Timer | None = None
         self._question: Question | None = None
         self._questions = 0
         self._missed: list[bytes] = []
-        self._first: bytearray | None = None  # of the output, if it is kept
-        self._redrawn: tuple[Timer, Size] | None = None  # gives the terminal its size back
+        self.command = CommandEnd(loop, master, self._on_output, self._listen_to_all)
         self._read_on()
 
     @property
@@ -83,27 +69,22 @@ class Relay:
     def is_full(self) -> bool:
         return len(self._viewers) >= VIEWERS_MAX
 
+    @property
+    def _writer(self) -> Viewer | None:
+        return self._viewers[0] if self._viewers and self._viewers[0].may_type else None
+
     def move_to(self, loop: Loop) -> None:
         """Go on on another loop; the old one serves nothing any more."""
         for viewer in self._viewers:
             self._forget(viewer)
-        self._stop_reading()
-        if self._writes_master:
-            self._loop.remove_writer(self._master)
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         self._loop = loop
-        if self._redrawn is not None:
-            timer, size = self._redrawn
-            timer.cancel()
-            self._resize(size)
-        if self._writes_master:
-            loop.add_writer(self._master, self._type)
+        self.command.move_to(loop)
+        self._listen_to_all()
         for viewer in (*self._viewers,):
-            self._listen_to(viewer)
             self._flush(viewer)
-        self._read_on()
 
     def attach(
         self,
@@ -122,17 +103,17 @@ class Relay:
         if head:
             self._told.attached(True, len(self._viewers) + 1)
         viewer = Viewer(connection, size, words)
-        is_writer = viewer.may_type and not (self._viewers and self._viewers[0].may_type)
+        is_writer = viewer.may_type and self._writer is None
         self._viewers.insert(0 if is_writer else len(self._viewers), viewer)
         viewer.unsent += head
-        if self._modes is not None and (modes := self._modes.arm()):
+        if modes := self.command.arm():
             viewer.unsent += wire.frame(wire.DATA, modes)
         viewer.unsent += b"".join(self._missed)
         self._missed.clear()
         self._listen_to(viewer)
         self._flush(viewer)
         if head:  # a later one: it has seen nothing yet
-            self._redraw(size if is_writer else None)
+            self.command.redraw(size if is_writer else None)
             self._resume()
         self._take(viewer, received)
 
@@ -145,68 +126,50 @@ class Relay:
         """Show words of nono itself to the writer, or to who comes next."""
         frame = wire.frame(wire.NOTICE, text.encode("utf-8", "replace")[: wire.FRAME_BYTES_MAX])
         if self._viewers:
-            self._viewers[0].unsent += frame
-            self._flush(self._viewers[0])
+            self._say(self._viewers[0], frame)
         elif len(self._missed) < MISSED_MAX:
             self._missed.append(frame)
 
     def announce(self, document: Mapping[str, object]) -> None:
         """Tell the viewers that the command runs."""
         for viewer in (*self._viewers,):
-            viewer.unsent += wire.json_frame(wire.START, document)
-            self._flush(viewer)
-
-    def keep_first(self) -> None:
-        """Keep the beginning of the output, for has_shown_something()."""
-        self._first = bytearray()
-
-    def has_shown_something(self) -> bool:
-        """Return True if the output so far shows anything, or draws a screen; it is kept no longer."""
-        # Imported here: few runs are timed.
-        from nono.sessions.modes import is_seen
-
-        first, self._first = bytes(self._first or b""), None
-        return is_seen(first) or (self._modes is not None and self._modes.is_alternate)
+            self._say(viewer, wire.json_frame(wire.START, document))
 
     def stopped(self) -> None:
         """Tell the writer that the command was stopped: its person may want to do something else."""
-        viewer = self._viewers[0] if self._viewers else None
+        viewer = self._writer
         if viewer is not None and viewer.can_be_asked and not self._is_stopped:
             self._on_output()  # what it said before that
             self._is_stopped = True
-            viewer.unsent += wire.frame(wire.STOPPED, b"")
-            self._flush(viewer)
+            self._say(viewer, wire.frame(wire.STOPPED, b""))
 
-    def ask(
-        self, document: Mapping[str, object], answered: Callable[[Mapping[str, object] | None], None]
-    ) -> bool:
+    def ask(self, document: Mapping[str, object], answered: Answered) -> bool:
         """Have the writer ask its person; meanwhile no output is shown. Returns False if there is nobody."""
-        viewer = self._viewers[0] if self._viewers else None
+        viewer = self._writer
         if viewer is None or not viewer.can_be_asked or self._question is not None:
             return False
         self._questions += 1
         self._question = Question(viewer, self._questions, answered)
-        self._stop_reading()
-        viewer.unsent += wire.json_frame(wire.ASK, {"number": self._questions, **document})
-        self._flush(viewer)
+        self.command.stop_reading()
+        self._say(viewer, wire.json_frame(wire.ASK, {"number": self._questions, **document}))
         return True
 
     def withdraw(self, why: str = "") -> None:
         """Ask no longer what is asked, if anything is. why: A line for its person."""
-        question = self._question
+        question, self._question = self._question, None
         if question is not None:
-            self._question = None
-            question.viewer.unsent += wire.json_frame(wire.WITHDRAWN, {"number": question.number, "why": why})
-            self._flush(question.viewer)
+            self._say(
+                question.viewer, wire.json_frame(wire.WITHDRAWN, {"number": question.number, "why": why})
+            )
             self._go_on()
 
     def has_said_all(self, began: float) -> bool:
         """Return True once the last words of a command that ended at `began` are with the viewers."""
         self.withdraw()  # who asked is gone, and what it said meanwhile has not been read
-        if not any(viewer.holds_up for viewer in self._viewers[:1]):
+        if self._writer is None or not self._writer.holds_up:
             self._on_output()
         now = self._loop.time()
-        is_quiet = self._is_ended or now - max(self._spoke, began) > QUIET_S
+        is_quiet = self.command.is_ended or now - max(self.command.spoke, began) > QUIET_S
         waits = any(viewer.unsent for viewer in self._viewers)
         return (is_quiet and not waits) or now > began + LAST_WORDS_S
 
@@ -218,27 +181,23 @@ class Relay:
         kept = None
         self.withdraw()
         for viewer in (*self._viewers,):
-            viewer.unsent += b"" if kept is not None else wire.json_frame(wire.BARE, {"exit_code": exit_code})
-            self._flush(viewer)
-            if kept is None and viewer in self._viewers and viewer.can_be_asked and not viewer.unsent:
-                kept = viewer.connection
-                self._forget(viewer)
-                self._viewers.remove(viewer)
-            else:
-                self._let_go(viewer, wire.end_frame("ended", exit_code=exit_code))
-        self._stop_reading()
-        if self._writes_master:
-            self._loop.remove_writer(self._master)
-            self._writes_master = False
+            if kept is None and viewer.can_be_asked:
+                self._say(viewer, wire.json_frame(wire.BARE, {"exit_code": exit_code}))
+                if viewer in self._viewers and not viewer.unsent:
+                    kept = viewer.connection
+                    self._forget(viewer)
+                    self._viewers.remove(viewer)
+                    continue
+            self._let_go(viewer, wire.end_frame("ended", exit_code=exit_code))
+        self.command.close()
         if self._watch is not None:
             self._watch.cancel()
-            self._watch = None
         return kept
 
     def _let_go(self, viewer: Viewer, last: bytes) -> None:
         if viewer not in self._viewers:
             return
-        was_writer = viewer is self._viewers[0]
+        was_writer = viewer is self._writer
         self._viewers.remove(viewer)
         self._forget(viewer)
         viewer.end(last)
@@ -249,14 +208,21 @@ class Relay:
         if was_writer:
             self._viewers.sort(key=lambda each: not each.may_type)
             self._resume()  # whoever has left it stopped does not come back to it
-            if self._viewers and self._viewers[0].size is not None:
-                self._resize(self._viewers[0].size)
+            if self._writer is not None and self._writer.size is not None:
+                self.command.resize(self._writer.size)
         self._read_on()
         with suppress(OSError):  # it has left, whether that can be recorded or not
             self._told.attached(False, len(self._viewers))
 
+    def _listen_to_all(self) -> None:
+        for viewer in self._viewers:
+            self._listen_to(viewer)
+
     def _listen_to(self, viewer: Viewer) -> None:
-        self._loop.add_reader(viewer.fileno(), lambda: self._on_viewer(viewer))
+        if self.command.is_full:
+            self._loop.remove_reader(viewer.fileno())
+        else:
+            self._loop.add_reader(viewer.fileno(), lambda: self._on_viewer(viewer))
 
     def _forget(self, viewer: Viewer) -> None:
         self._loop.remove_reader(viewer.fileno())
@@ -270,79 +236,30 @@ class Relay:
     def _go_on(self) -> None:
         """Show output again to a viewer whose screen was used for something else."""
         self._read_on()
-        if self._modes is not None and self._modes.is_alternate:
-            self._redraw(None)
-
-    def _redraw(self, size: Size | None) -> None:
-        """Have the programs draw their screen anew: they do when its size changes. None: the same again."""
-        with suppress(OSError):
-            now = pty.size(self._master) if self._redrawn is None else self._redrawn[1]
-            size = size or (None if now is None else Size(*now))
-            if size is not None and now == size:
-                pty.set_size(self._master, size.rows, size.columns - 1 or 2)
-                self._redrawn = self._loop.call_later(REDRAW_S, self._resize, size), size
-            elif size is not None:
-                self._resize(size)
-
-    def _resize(self, size: Size) -> None:
-        self._redrawn = None
-        with suppress(OSError):
-            pty.set_size(self._master, size.rows, size.columns)
+        if self.command.is_alternate:
+            self.command.redraw()
 
     def _read_on(self) -> None:
-        is_held = self._question is not None or any(viewer.holds_up for viewer in self._viewers[:1])
-        if not is_held and not self._reads_master and not self._is_ended:
-            self._loop.add_reader(self._master, self._on_output)
-            self._reads_master = True
-
-    def _stop_reading(self) -> None:
-        if self._reads_master:
-            self._loop.remove_reader(self._master)
-            self._reads_master = False
+        writer = self._writer
+        if self._question is None and (writer is None or not writer.holds_up):
+            self.command.read_on()
 
     def _on_output(self) -> None:
-        output = b"" if self._is_ended or self._question is not None else self._read()
+        output = b"" if self._question is not None else self.command.take()
         if not output:
             return
-        self._spoke = self._loop.time()
-        self._follow(output)
-        if self._first is not None and len(self._first) < FIRST_BYTES:
-            self._first += output
         frame = wire.frame(wire.DATA, output)
         for viewer in (*self._viewers,):
-            viewer.unsent += frame
-            self._flush(viewer)
+            self._say(viewer, frame)
             if viewer.is_far_behind:
                 self._let_go(viewer, wire.end_frame("slow"))
-        if any(viewer.holds_up for viewer in self._viewers[:1]):
-            self._stop_reading()
+        writer = self._writer
+        if writer is not None and writer.holds_up:
+            self.command.stop_reading()
 
-    def _follow(self, output: bytes) -> None:
-        if self._modes is None:
-            if _ESCAPE not in output:
-                return
-            # Imported here: many commands set no mode, and what finds one takes longer than they do.
-            from nono.sessions.modes import Modes
-
-            self._modes = Modes()
-        self._modes.feed(output)
-
-    def _read(self) -> bytes:
-        """Read what is there, within bounds; the kernel gives out 4 KiB of a terminal at a time."""
-        pieces: list[bytes] = []
-        for _ in range(READS_MAX):
-            try:
-                piece = os.read(self._master, READ_BYTES)
-            except BlockingIOError:
-                break
-            except OSError:  # EIO: the last process has closed it
-                piece = b""
-            if not piece:
-                self._stop_reading()
-                self._is_ended = True
-                break
-            pieces.append(piece)
-        return b"".join(pieces)
+    def _say(self, viewer: Viewer, content: bytes) -> None:
+        viewer.unsent += content
+        self._flush(viewer)
 
     def _flush(self, viewer: Viewer) -> None:
         """Send to a viewer what it takes."""
@@ -367,7 +284,7 @@ class Relay:
         self._watch = None
         now = self._loop.time()
         for viewer in (*self._viewers,):
-            if self._is_stopped and viewer is self._viewers[0]:
+            if self._is_stopped and viewer is self._writer:
                 viewer.since = now if viewer.unsent else None  # it is stopped as well, and comes back
             elif viewer.since is not None and viewer.since + PATIENCE_S <= now:
                 self._let_go(viewer, wire.end_frame("slow"))
@@ -383,40 +300,36 @@ class Relay:
             self._let_go(viewer, b"")
 
     def _take(self, viewer: Viewer, received: bytes) -> None:
-        if viewer not in self._viewers:
-            return
         try:
             for kind, content in viewer.frames.feed(received):
-                self._take_frame(viewer, kind, content)
+                if viewer.may_type and viewer in self._viewers:
+                    self._take_frame(viewer, kind, content)
         except ValueError:
             self._let_go(viewer, b"")
-            return
-        self._type()
 
     def _take_frame(self, viewer: Viewer, kind: int, content: bytes) -> None:
-        if not viewer.may_type or viewer not in self._viewers:
-            return
         if kind == wire.DATA:
             self._become_writer(viewer)
-            self._typed += content
+            self.command.type(content)
         elif kind == wire.SIZE and len(content) == wire.SCREEN.size:
             size = wire.size_of(*wire.SCREEN.unpack(content))
             if size is not None:
                 viewer.size = size
-                if viewer is self._viewers[0]:
-                    self._resize(size)
-        elif kind == wire.CONTINUE:
+                if viewer is self._writer:
+                    self.command.resize(size)
+        elif kind == wire.CONTINUE and viewer is self._writer:
             self._resume()
             self._go_on()
         elif kind == wire.ANSWER:
             self._take_answer(viewer, wire.parse_json(content))
 
     def _become_writer(self, viewer: Viewer) -> None:
-        if viewer is not self._viewers[0]:
+        if viewer is not self._writer:
             self._viewers.remove(viewer)
             self._viewers.insert(0, viewer)
+            self._resume()  # whoever has stopped it does not have it any more
             if viewer.size is not None:
-                self._resize(viewer.size)
+                self.command.resize(viewer.size)
             self._read_on()
 
     def _take_answer(self, viewer: Viewer, answer: Mapping[str, object]) -> None:
@@ -427,26 +340,3 @@ class Relay:
         self._question = None
         question.answered(answer)
         self._go_on()
-
-    def _type(self) -> None:
-        """Write to the terminal what it takes."""
-        written = 0
-        if self._typed:
-            try:
-                written = os.write(self._master, self._typed)
-            except BlockingIOError:
-                written = 0
-            except OSError:  # EIO: the session is at its end
-                written = len(self._typed)
-        del self._typed[:written]
-        if bool(self._typed) != self._writes_master:
-            self._writes_master = bool(self._typed)
-            if self._writes_master:
-                self._loop.add_writer(self._master, self._type)
-            else:
-                self._loop.remove_writer(self._master)
-        for viewer in self._viewers:
-            if len(self._typed) >= TYPED_BYTES_MAX:
-                self._loop.remove_reader(viewer.fileno())
-            else:
-                self._listen_to(viewer)

@@ -106,5 +106,5 @@ def silent(record: Record) -> NonoError:
 def unreachable(record: Record) -> NonoError:
     return NonoError(
         f"Session {record.session_id} has no terminal to attach to.",
-        hint="only a session that was started with `nono run --detached` has one",
+        hint="only a run at a terminal, or `nono run --detached`, has one of its own",
     )

@@ -125,9 +125,13 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def wait_for_start(ahead: Ahead, patience_s: float) -> Mapping[str, object]:
-    """Wait until the command of a detached session runs. Raises NonoError if it does not come to that."""
+def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, object]:
+    """Wait until the command of a detached session runs. Raises NonoError if it does not come to that.
+
+    patience_s: How long at most; None: as long as it takes.
+    """
     _stop_together(ahead.pid, lambda: False)
+    lent = Lent() if os.isatty(0) else None
     with ahead.connection as connection:
         try:
             said = connection.recv(READ_BYTES) if select.select([connection], [], [], patience_s)[0] else None
@@ -140,6 +144,8 @@ def wait_for_start(ahead: Ahead, patience_s: float) -> Mapping[str, object]:
                 return wire.parse_json(content)
     if said is None:
         _end(ahead.pid)
+        if lent is not None:
+            lent.restore()  # it may have been ended at a question
         raise StartFailedError(
             f"Detached session failed to become attachable within its startup timeout ({patience_s:g} s).", 1
         )

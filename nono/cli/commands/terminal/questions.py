@@ -22,7 +22,7 @@ class Questions:
     """What is asked, one after the other. The terminal is not lent meanwhile."""
 
     def __init__(self, watched: Collection[int], withdrawn: Callable[[], str | None]) -> None:
-        """withdrawn: Called when there is something to read at a watched descriptor; why a question is closed."""
+        """withdrawn: Called when a watched descriptor can be read. Returns why the question is closed."""
         self._watched = watched
         self._withdrawn = withdrawn
         self._why = ""
