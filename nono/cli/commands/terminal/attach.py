@@ -26,8 +26,9 @@ from nono.settings.file import user_config
 from nono.settings.keys import parse_keys
 
 DESCRIPTION = (
-    "Shows the terminal of a session: of a run at a terminal that was left, or of one started with --detached. "
-    "Ctrl-] d (ui.detach_sequence in config.toml) leaves it, as does closing this terminal; the session goes on."
+    "Shows the terminal of a session: of a run at a terminal that was left, or of one started with "
+    "--detached. Ctrl-] d (ui.detach_sequence in config.toml) leaves it, as does closing this terminal; the "
+    "session goes on."
 )
 
 ENDING_S = 1.0
