@@ -42,12 +42,17 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractContextMa
         from nono.policy.live.paths import LivePaths
 
         run = run._replace(live_paths=LivePaths())
-    with abort.ended_in_order(lambda: _end(run, record)):
+    with ended_in_order(run, record):
         try:
             with network(run) as opened, _restricted(run, opened) as trapped:
                 return _run(run, record, opened, trapped)
         finally:
             record.drain()
+
+
+def ended_in_order(run: RunContext, record: DedupRecorder) -> AbstractContextManager[None]:
+    """End the run in order if libuv gives up within the block (ADR 29)."""
+    return abort.ended_in_order(lambda: _end(run, record))
 
 
 def _end(run: RunContext, record: DedupRecorder) -> None:

@@ -42,6 +42,8 @@ from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
+    import socket
+
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
@@ -394,8 +396,10 @@ def _run(run: RunContext) -> int:
     return wait_on_poll(Shown(run.front, run.child, run.entry, run.session), partial(_go_on, run))
 
 
-def _go_on(run: RunContext, terminal: OwnTerminal) -> int:
+def _go_on(run: RunContext, terminal: OwnTerminal, visitor: socket.socket) -> int:
     # Imported here: most sessions have no visitors.
-    from nono.launch import supervised
+    from nono.audit.dedup import DedupRecorder
+    from nono.launch import outset, supervised
 
-    return supervised.go_on(run, terminal)
+    with outset.ended_in_order(run, DedupRecorder(run.session.record)):
+        return supervised.go_on(run, terminal, visitor)

@@ -19,6 +19,8 @@ from nono.supervisor.calls.trapped_command import TrappedCommand
 from nono.supervisor.notify_loop import NotifyLoop
 
 if TYPE_CHECKING:
+    import socket
+
     from nono.launch.terminal.looped import Others
     from nono.launch.terminal.own_terminal import OwnTerminal
 
@@ -92,15 +94,15 @@ async def _terminal_relayed(run: RunContext, others: Others) -> AsyncIterator[Ca
         yield started
 
 
-def go_on(run: RunContext, terminal: OwnTerminal) -> int:
-    """Go on with a command that runs, whose terminal has visitors. Returns its exit code."""
+def go_on(run: RunContext, terminal: OwnTerminal, visitor: socket.socket) -> int:
+    """Go on with a command that runs, whose terminal has a first visitor. Returns its exit code."""
 
     async def wait() -> int:
         # Imported here, as above.
         from nono.launch.terminal.looped import moved
 
         others = partial(take_over, run, None, None)
-        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal, others):
+        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal, visitor, others):
             loop.enable_gc()
             return await loop.wait(run.child)
 

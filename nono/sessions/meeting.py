@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
 from contextlib import suppress
 
 from nono.named_tuple import NamedTuple
 from nono.sessions.registry import KEY, SOCKET, Registry
 
 BACKLOG = 8
+_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 class Meeting(NamedTuple):
@@ -57,3 +59,13 @@ def connect(registry: Registry, session_id: str) -> Meeting:
 def _path(registry: Registry, session_id: str) -> str:
     # However long the path of the directory is, this fits (sun_path has 108 bytes).
     return f"/proc/self/fd/{registry.fd}/{session_id}{SOCKET}"
+
+
+def is_own(connection: socket.socket) -> bool:
+    """Check that the peer is of this user, and of this user namespace."""
+    sent = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(sent)
+    try:
+        return uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+    except OSError:  # it is gone, or of another user
+        return False

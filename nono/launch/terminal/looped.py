@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -37,16 +38,17 @@ async def relayed(shown: Shown, others: Others) -> AsyncIterator[Callable[[], No
 
 
 @asynccontextmanager
-async def moved(terminal: OwnTerminal, others: Others) -> AsyncIterator[None]:
-    """Relay a terminal on the running loop that was relayed on another one before."""
+async def moved(terminal: OwnTerminal, visitor: socket.socket, others: Others) -> AsyncIterator[None]:
+    """Relay a terminal on the running loop that was relayed on another one, and let a first visitor in."""
+    assert terminal.meeting is not None  # or nobody could have come
     terminal.move_to(asyncio.get_running_loop())
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_last_words, terminal)
-        meeting = terminal.meeting
-        if meeting is not None:
-            control = others(meeting)
-            stack.push_async_callback(control.close)
-            stack.push_async_callback(Server(meeting, terminal.relay, control).close)
+        control = others(terminal.meeting)
+        stack.push_async_callback(control.close)
+        server = Server(terminal.meeting, terminal.relay, control)
+        stack.push_async_callback(server.close)
+        server.admit(visitor)
         yield
 
 

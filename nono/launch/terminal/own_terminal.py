@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,7 +15,7 @@ from nono.launch.session_record import SessionEntry
 from nono.launch.terminal.front import Front, ignore_job_control
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import Sender
-from nono.sessions.meeting import Meeting
+from nono.sessions.meeting import Meeting, is_own
 from nono.supervisor.child import Child
 from nono.supervisor.relay.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay.relay import Relay
@@ -106,23 +107,42 @@ class OwnTerminal:
             self.meeting.listener.close()
 
 
-def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal], int]) -> int:
+def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal, socket.socket], int]) -> int:
     """Relay the terminal of a command that runs, and return its exit code.
 
-    go_on: Goes on with an event loop, as soon as somebody comes to the socket of the session.
+    go_on: Goes on with an event loop, once somebody comes to the socket of the session. Raises NonoError if
+        there can be none; then nobody is let in.
     """
     loop, child = PollLoop(), shown.child
     terminal = OwnTerminal(shown, loop)
-    came: list[Meeting] = []
+    came: list[socket.socket] = []
     try:
         loop.add_reader(child.signal_descriptor, child.serve_signals)
         meeting = terminal.started()
+
+        def on_visitor() -> None:
+            assert meeting is not None  # or it would not be called
+            with suppress(OSError):
+                connection, _ = meeting.listener.accept()
+                if is_own(connection):
+                    came.append(connection)
+                else:
+                    connection.close()
+
         if meeting is not None:
-            loop.add_reader(meeting.listener.fileno(), lambda: came.append(meeting))
+            loop.add_reader(meeting.listener.fileno(), on_visitor)
         child.serve_signals()  # it may have ended before anybody watched
         loop.run_until(lambda: child.exit_code is not None or bool(came))
         if child.exit_code is None:
-            return go_on(terminal)
+            try:
+                return go_on(terminal, came[0])
+            except NonoError as error:
+                shown.session.warn(error.message)
+            came[0].close()
+            assert meeting is not None  # as above
+            loop.remove_reader(meeting.listener.fileno())
+            loop.run_until(lambda: child.exit_code is not None)
+        assert child.exit_code is not None  # or it would run on
         began = loop.time()
         loop.remove_reader(child.signal_descriptor)
         loop.run_until(lambda: terminal.relay.has_said_all(began), LOOK_S)

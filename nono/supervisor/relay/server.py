@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -13,14 +11,13 @@ from typing import TYPE_CHECKING
 import anyio
 
 from nono.sessions import wire
-from nono.sessions.meeting import Meeting
+from nono.sessions.meeting import Meeting, is_own
 
 if TYPE_CHECKING:
     from nono.supervisor.relay.relay import Relay
 
 HEAD_S = 2.0  # for a request
 WAITING_MAX = 8  # connections that have sent none yet
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 # Takes over a connection and what came on it; OSError: it does not, and the connection is closed.
@@ -52,13 +49,17 @@ class Server:
     def _on_connection(self) -> None:
         with suppress(OSError):
             connection, _ = self._listener.accept()
-            connection.setblocking(False)
-            if len(self._waiting) >= WAITING_MAX or not is_own(connection):
-                connection.close()
-                return
-            task = self._loop.create_task(self._serve(connection))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            self.admit(connection)
+
+    def admit(self, connection: socket.socket) -> None:
+        """Serve a connection that was accepted, if it is of this user."""
+        connection.setblocking(False)
+        if len(self._waiting) >= WAITING_MAX or not is_own(connection):
+            connection.close()
+            return
+        task = self._loop.create_task(self._serve(connection))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def _serve(self, connection: socket.socket) -> None:
         is_kept = False
@@ -119,16 +120,6 @@ class Server:
         else:
             status = wire.BUSY
         await self._loop.sock_sendall(connection, wire.response(status))
-        return False
-
-
-def is_own(connection: socket.socket) -> bool:
-    """Check that the peer is of this user, and of this user namespace."""
-    sent = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(sent)
-    try:
-        return uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
-    except OSError:  # it is gone, or of another user
         return False
 
 

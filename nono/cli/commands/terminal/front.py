@@ -49,8 +49,11 @@ def stand_in_front(ahead: Ahead) -> int:
 
 def _of_the_command(supervisor: int, viewer: int, ended: dict[int, int], lent: Lent) -> int:
     """Return the exit code of a run whose supervisor has ended, once its viewer has as well."""
-    if viewer not in ended:
-        os.waitpid(viewer, 0)
+    while viewer not in ended:
+        # A terminal that takes nothing must not keep who wants to end.
+        if signal.sigwaitinfo({signal.SIGCHLD, *ENDING}).si_signo != signal.SIGCHLD:
+            os.kill(viewer, signal.SIGKILL)
+        _reap(ended)
     if not lent.session or ended[supervisor] < 0:
         lent.restore()  # it may have been killed at a question
     lent.take_back()

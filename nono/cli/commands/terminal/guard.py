@@ -18,6 +18,7 @@ def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:
     # Nobody in the background may stop before the terminal is restored.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # in the child until it reads them
+    process.set_dumpable(False)  # keys that a person types go through the child, which inherits this
     ours = os.getpid()
     pid = os.fork()
     if pid:
@@ -25,7 +26,6 @@ def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:
     code = 1
     try:
         process.set_parent_death_signal(signal.SIGTERM)
-        process.set_dumpable(False)  # keys that a person types go through here
         if os.getppid() == ours:
             code = life()
     finally:
