@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
 
-DESCRIPTION = "Runs COMMAND in the sandbox, with a supervisor that holds its credentials."
+DESCRIPTION = (
+    "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d leaves "
+    "it running, as does closing the terminal, and `nono attach` shows it again."
+)
 
 WORTH_A_REPORT_S = 10.0
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
