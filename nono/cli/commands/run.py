@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from nono.policy.resolve import Resolved
 
 DESCRIPTION = (
-    "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d leaves "
-    "it running, as does closing the terminal, and `nono attach` shows it again."
+    "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d "
+    "leaves it running, as does closing the terminal, and `nono attach` shows it again."
 )
 
 WORTH_A_REPORT_S = 10.0
