@@ -25,6 +25,7 @@ from support.nono_run import NONO
 KEY = "sk-ant-api03-canary-of-the-real-key-0123456789"
 UP, DOWN, ENTER = "\x1b[A", "\x1b[B", "\r"
 PROMPT, SUBPROMPT = "Do the work", "Count the sheep"
+COUNT = "seq -f '%g sheep' 41 41"  # without anything that an agent takes for an injection
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
 DIAGNOSTIC, SAVE = "NONO DIAGNOSTIC", "Save to a user profile?"
@@ -76,7 +77,7 @@ CLAUDE_CODE = Agent(
                 ("mcp__sums__add", {"a": 20, "b": 22}),
                 ("Agent", {"description": "sheep", "prompt": SUBPROMPT, "subagent_type": "general-purpose"}),
             ],
-            SUBPROMPT: [("Bash", {"command": "echo $((40 + 1)) sheep", "description": "Counts sheep"})],
+            SUBPROMPT: [("Bash", {"command": COUNT, "description": "Counts sheep"})],
         },
     ),
     first={
@@ -103,10 +104,22 @@ def _for_a_person(command: str) -> Mapping[str, object]:
 
 
 def codex_api() -> FakeOpenAi:
-    def script(command: str) -> str:
-        return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
+    """Its one tool runs programs of JavaScript, which call the others, but for those of other agents."""
 
-    return FakeOpenAi(BUILD, {"exec": script, "exec_command": lambda command: {"cmd": command}})
+    def runs(call: str) -> tuple[str, str]:
+        return "exec", f"text(JSON.stringify(await tools.{call}));"
+
+    def shell(command: str) -> tuple[str, str]:
+        return runs(f"exec_command({json.dumps({'cmd': command})})")
+
+    spawned = {"task_name": "sheep", "message": SUBPROMPT, "fork_turns": "none"}
+    work = [
+        shell(BUILD),
+        runs("mcp__sums__add({a: 20, b: 22})"),
+        ("collaboration.spawn_agent", spawned),
+        ("collaboration.wait_agent", {"timeout_ms": 30_000}),
+    ]
+    return FakeOpenAi(BUILD, scripts={PROMPT: work, SUBPROMPT: [shell(COUNT)]})
 
 
 def openclaw_api() -> FakeOpenAi:
@@ -128,6 +141,11 @@ base_url = "https://api.openai.com/v1"
 env_key = "OPENAI_API_KEY"
 wire_api = "responses"
 """
+CODEX_SERVER = """
+[mcp_servers.sums]
+command = "python3"
+args = ["sums.py"]
+"""
 CODEX = Agent(
     profile="codex",
     argv=("codex", "--dangerously-bypass-approvals-and-sandbox"),
@@ -136,48 +154,82 @@ CODEX = Agent(
     first={},
     ready="← for agents",  # before its daemon answers it takes no Enter
     asks={},
-    done="It printed",
+    done="Wait completed",
     leave=["/quit", ENTER],
     key="OPENAI_API_KEY",
     stored="openai",
-    told=("compiled",),
+    told=("compiled", "the sum is 42", "41 sheep"),
     state=(".codex",),
     moving="[\u2800-\u28ff]+",
-    home={".codex/config.toml": CODEX_CONFIG},
+    home={".codex/config.toml": CODEX_CONFIG + CODEX_SERVER},
 )
 GEMINI_CLI = Agent(
     profile="gemini-cli",
     argv=("gemini", "--skip-trust", "--model", "gemini-2.5-pro"),
     hosts=("generativelanguage.googleapis.com", "play.googleapis.com"),
-    api=lambda: FakeGemini(BUILD),
+    api=lambda: FakeGemini(
+        BUILD,
+        scripts={
+            PROMPT: [
+                ("run_shell_command", {"command": BUILD, "description": "Builds and runs the program"}),
+                ("mcp_sums_add", {"a": 20, "b": 22}),
+                ("invoke_agent", {"agent_name": "generalist", "prompt": SUBPROMPT}),
+            ],
+            SUBPROMPT: [
+                ("run_shell_command", {"command": COUNT, "description": "Counts sheep"}),
+                ("complete_task", {"result": {"response": "It is done"}}),
+            ],
+        },
+    ),
     first={
         "How would you like to authenticate": [ENTER],
         "Enter Gemini API Key": [ENTER],
     },
     ready="Type your message",
-    asks={"Allow execution": [ENTER]},
-    done="It printed",
+    asks={"? Shell  cc": [ENTER], "sums MCP Server": [ENTER], "? Shell  seq": [ENTER]},
+    done="It printed Subagent",
     leave=["/quit", ENTER],
     key="GEMINI_API_KEY",
     stored="gemini",
-    told=("compiled",),
+    told=("compiled", "the sum is 42", "41 sheep"),
     state=(".gemini",),
     moving="nothing",
+    home={
+        ".gemini/settings.json": json.dumps(
+            {"mcpServers": {"sums": {"command": "python3", "args": ["sums.py"]}}}
+        )
+    },
     rows=5,  # above stands what it says of the terminal
 )
 OPENCODE = Agent(
     profile="opencode",
     argv=("opencode", "--model", "anthropic/claude-sonnet-4-5"),
     hosts=("api.anthropic.com", "models.dev", "models.opencode.ai", "registry.npmjs.org"),
-    api=lambda: FakeAnthropic(BUILD, "bash"),
+    api=lambda: FakeAnthropic(
+        BUILD,
+        "bash",
+        {
+            PROMPT: [
+                ("bash", {"command": BUILD, "description": "Builds and runs the program"}),
+                ("sums_add", {"a": 20, "b": 22}),
+                ("task", {"description": "sheep", "prompt": SUBPROMPT, "subagent_type": "general"}),
+            ],
+            SUBPROMPT: [("bash", {"command": COUNT, "description": "Counts sheep"})],
+        },
+    ),
     first={},
     ready="Ask anything",
     asks={},
-    done="It printed",
+    done="It printed <task",
     leave=["/exit", ENTER],
     key="ANTHROPIC_API_KEY",
-    told=("compiled",),
+    told=("compiled", "the sum is 42", "41 sheep"),
     moving="(Tip|Ask anything).*",
+    home={
+        ".config/opencode/opencode.json": json.dumps(
+            {"mcp": {"sums": {"type": "local", "command": ["python3", "sums.py"]}}}
+        )
+    },
     state=(".config/opencode", ".cache/opencode", ".local/share/opencode", ".local/state/opencode"),
 )
 AIDER = Agent(
@@ -355,7 +407,7 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
         screen.settle()
         screen.resize(30, 80)
         screen.settle()
-        assert 60 < screen.width <= 80
+        assert 40 < screen.width <= 80
         scene.left(screen)
         assert scene.agent.untold not in screen.text, screen.text
     told = "\n".join(scene.results)

@@ -14,7 +14,8 @@ from support.servers.http1 import Received
 
 # From the tool's name to the arguments that have it run a command; a text for a tool of type "custom".
 Arguments = Mapping[str, Callable[[str], Mapping[str, object] | str]]
-ToolUse = tuple[str, Mapping[str, object] | str]  # the tool's name, and what it is given
+# The tool's name, after its namespace and a dot if it is in one, and what it is given.
+ToolUse = tuple[str, Mapping[str, object] | str]
 # The item of each kind, and the member of it that grows while it is streamed.
 _GROWS = {"function_call": "arguments", "custom_tool_call": "input"}
 
@@ -58,9 +59,10 @@ class FakeOpenAi:
         results = [item["output"] for item in asked["input"] if item.get("type", "").endswith("_call_output")]
         use = self._use(set(_offered(asked)), _of_user(asked["input"]), results)
         if use is not None:
-            name, arguments = use
+            (namespace, _, name), arguments = use[0].rpartition("."), use[1]
             number = len(results) + 1
             item: dict[str, Any] = {"id": f"fc_{number}", "call_id": f"call_{number}", "name": name}
+            item |= {"namespace": namespace} if namespace else {}
             if isinstance(arguments, str):
                 item |= {"type": "custom_tool_call", "input": arguments}
             else:
@@ -121,10 +123,11 @@ class FakeOpenAi:
 
 
 def _of_user(messages: list[dict[str, Any]]) -> str:
-    """What the user has said so far in the conversation."""
-    contents = [each.get("content") or "" for each in messages if each.get("role") == "user"]
+    """What the user, or the agent that started this one, has said so far in the conversation."""
+    said = [each for each in messages if each.get("role") == "user" or each.get("type") == "agent_message"]
+    contents = [each.get("content") or "" for each in said]
     parts = [[{"text": each}] if isinstance(each, str) else each for each in contents]
-    return "\n".join(part.get("text", "") for each in parts for part in each)
+    return "\n".join(part.get("text", part.get("encrypted_content", "")) for each in parts for part in each)
 
 
 def _offered(asked: dict[str, Any]) -> Iterator[Any]:
