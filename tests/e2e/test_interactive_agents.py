@@ -19,7 +19,7 @@ from support.agents.screen import Screen
 from support.agents.stage import TIMEOUT_S, AgentStage, agent_stage
 from support.models.anthropic import FakeAnthropic
 from support.models.gemini import FakeGemini
-from support.models.openai import FakeOpenAi
+from support.models.openai import FakeOpenAi, ToolUse
 from support.nono_run import NONO
 
 KEY = "sk-ant-api03-canary-of-the-real-key-0123456789"
@@ -113,7 +113,7 @@ def codex_api() -> FakeOpenAi:
         return runs(f"exec_command({json.dumps({'cmd': command})})")
 
     spawned = {"task_name": "sheep", "message": SUBPROMPT, "fork_turns": "none"}
-    work = [
+    work: list[ToolUse] = [
         shell(BUILD),
         runs("mcp__sums__add({a: 20, b: 22})"),
         ("collaboration.spawn_agent", spawned),
