@@ -119,6 +119,7 @@ def test_a_reader_is_not_heard(stage: Stage) -> None:
     writer.send(wire.DATA, b"y")
     stage.run()
     assert os.read(stage.command, 10) == b"y"
+    stage.run(80)  # it is redrawn for the reader
     assert stage.size() == (24, 80)
 
 
