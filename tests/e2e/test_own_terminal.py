@@ -155,6 +155,24 @@ def test_a_run_that_fails_to_start_changes_no_terminal(sandbox: NonoRun) -> None
         assert modes(person) == before
 
 
+def test_a_run_that_nobody_could_find_again_is_not_left(sandbox: NonoRun) -> None:
+    state = sandbox.user.home / ".local"
+    state.write_text("no directory, so that there is no record")
+    argv = sandbox.argv(SHELL, profile={}, flags=["--no-audit", NO_NAMESPACES])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        person.wait_for(b"`nono ps` will not show this run")
+        wait_until(lambda: is_lent(person), "it is not shown")
+        person.type(KEYS)
+        person.type(b"echo $$ > pid; echo still=$((1+1))\r")
+        person.wait_for(b"still=2")
+        assert b"Resume" not in person.shown
+        (supervisor,) = [pid for pid in children(person.process.pid) if os.getsid(pid) == pid]
+        os.close(person.master)
+        person.master = os.open(os.devnull, os.O_RDWR)
+        person.process.wait(TIMEOUT_S)
+        wait_until(lambda: has_ended(supervisor), "it goes on")
+
+
 # A shell in front
 
 

@@ -246,9 +246,10 @@ class Viewer:
         except OSError:
             typed = b""
         assert self._keys is not None  # or the terminal would not be lent
-        passed, is_detached = self._keys.feed(typed)
-        if is_detached and self.session.get("can_be_left") is False:
-            is_detached = False
+        if self.session.get("can_be_left") is False:
+            passed, is_detached = typed, not typed
+        else:
+            passed, is_detached = self._keys.feed(typed)
         if passed and not self._is_read_only:
             if _CTRL_C in passed:
                 self._lent.interrupt()
