@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from nono.approval import wording
-from nono.approval.request import EndpointRequest, FileOpen, HostRequest, LimitRequest, Question, Request
+from nono.approval.request import Question
 from nono.named_tuple import NamedTuple
 
 NEEDS_YOU = "needs you"  # the state of a session with open questions
@@ -30,11 +30,9 @@ class Listed(NamedTuple):
 
 
 def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
-    kind, what = _summary(question.request)
+    kind, what = wording.kind(question.request), wording.in_short(question.request)
     fields = tuple((name or "...", value[:VALUE_MAX]) for name, value in wording.fields(question.request))
-    return Listed(
-        question.id, kind, wording.harmless(what)[:VALUE_MAX], fields, now_ms, now_ms + int(timeout_s * 1000)
-    )
+    return Listed(question.id, kind, what[:VALUE_MAX], fields, now_ms, now_ms + int(timeout_s * 1000))
 
 
 def to_json(questions: Iterable[Listed]) -> bytes:
@@ -56,16 +54,3 @@ def _parsed(values: Sequence[object]) -> Listed:
         raise TypeError("no question")
     pairs = tuple((str(name), str(value)) for name, value in fields)
     return Listed(str(question_id), str(kind), str(what), pairs, asked, expires)
-
-
-def _summary(request: Request) -> tuple[str, str]:
-    match request:
-        case FileOpen(path, access):
-            return "file", f"{access.value} {path}"
-        case EndpointRequest(host, method, path, route):
-            through = f" with the key of {route}" if route is not None else ""
-            return "endpoint", f"{method} {host}{path}{through}"
-        case HostRequest(host, port):
-            return "host", f"connect to {host}:{port}"
-        case LimitRequest(service, _, reason):
-            return "limit", f"{service}: {reason}"

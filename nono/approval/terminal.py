@@ -12,7 +12,14 @@ import anyio
 from nono.approval import wording
 from nono.approval.ask import Dialog, Wait, conclusion, last_line
 from nono.approval.request import Answer, FileOpen, Question
-from nono.approval.tty import SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
+from nono.approval.tty import (
+    SHOWN_S,
+    controlling_terminal,
+    foreground,
+    line_mode,
+    needs_you,
+    recover_sequence,
+)
 from nono.policy.services.approval import TERMINAL
 
 NO_TERMINAL = "No terminal available for interactive approval"
@@ -63,7 +70,7 @@ class Terminal:
                 answer = Answer("error", WITHDRAWN, NAME)
                 with line_mode(terminal):
                     try:
-                        is_yes = await _yes_or_no(terminal, shown)
+                        is_yes = await _yes_or_no(terminal, shown, wording.in_short(question.request))
                         if not undisturbed():
                             answer = Answer("denied", DISTURBED, NAME)
                         elif is_yes:
@@ -81,8 +88,9 @@ def _nobody(reason: str) -> Answer:
     return Answer("denied", reason, NAME, is_unasked=True)
 
 
-async def _yes_or_no(terminal: int, shown: list[str]) -> bool:
-    dialog = Dialog(terminal, recover_sequence() + "\n".join([*shown, wording.ask()]).encode())
+async def _yes_or_no(terminal: int, shown: list[str], in_short: str) -> bool:
+    text = recover_sequence() + "\n".join([*shown, wording.ask()]).encode()
+    dialog = Dialog(terminal, text + needs_you(in_short))
     for wait in dialog:
         match wait:
             case Wait.WRITABLE:

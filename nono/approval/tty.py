@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 from nono import typed_line
 
+NOTIFIED_MAX = 120  # characters
 SHOWN_S = 0.4  # delay before a key counts as an answer to the new text
 CTRL_C = b"\x03"
 
@@ -39,6 +40,14 @@ def recover_sequence() -> bytes:
     # tmux and screen take an application command for a title, and pass no images on unless told to.
     is_multiplexer = os.environ.get("TERM", "").startswith(("tmux", "screen"))
     return _RECOVER + (b"" if is_multiplexer else _NO_IMAGES) + _AT_THE_END
+
+
+def needs_you(in_short: str) -> bytes:
+    """Return what makes a terminal that is not looked at tell its person (OSC 9). in_short: Free of controls."""
+    text = f"nono needs you: {in_short}"[:NOTIFIED_MAX]
+    # The console of Linux before 5.8 prints it; every other terminal that does not know it ignores it.
+    is_console = os.environ.get("TERM", "").startswith("linux")
+    return b"" if is_console else b"\x1b]9;" + text.encode("utf-8", "replace") + b"\x1b\\"
 
 
 _NO_KEY = b"\0"  # _POSIX_VDISABLE

@@ -39,7 +39,8 @@ class ViewerTerminal:
         if shown is None:
             return Answer("denied", TOO_LONG, NAME)
         async with self._turn:
-            word = await self._ask({"kind": "approve", "lines": shown}, lambda: _why_closed(question))
+            document = {"kind": "approve", "lines": shown, "short": wording.in_short(question.request)}
+            word = await self._ask(document, lambda: _why_closed(question))
         if word is not None and not isinstance(word, str):
             return ANSWERS["gone"]
         return ANSWERS.get(word, Answer("error", WITHDRAWN, NAME))

@@ -40,6 +40,32 @@ def outcome(is_granted: bool) -> str:
     return f"{PREFIX} Access {'granted' if is_granted else 'denied'}."
 
 
+def kind(request: Request) -> str:
+    match request:
+        case FileOpen():
+            return "file"
+        case EndpointRequest():
+            return "endpoint"
+        case HostRequest():
+            return "host"
+        case LimitRequest():
+            return "limit"
+
+
+def in_short(request: Request) -> str:
+    """Return what is asked for on one line; harmless."""
+    match request:
+        case FileOpen(path, access):
+            return harmless(f"{access.value} {path}")
+        case EndpointRequest(host, method, path, route):
+            through = f" with the key of {route}" if route is not None else ""
+            return harmless(f"{method} {host}{path}{through}")
+        case HostRequest(host, port):
+            return harmless(f"connect to {host}:{port}")
+        case LimitRequest(service, _, reason):
+            return harmless(f"{service}: {reason}")
+
+
 def fields(request: Request) -> list[tuple[str, str]]:
     """Return name and value of each line of a question; both harmless. A name may be empty."""
     match request:

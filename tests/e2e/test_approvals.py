@@ -119,6 +119,7 @@ def test_who_is_asked_on_a_terminal_is_told_of_an_answer_from_elsewhere(sandbox:
     sandbox.give(wanted)
     with asked(sandbox, ["cat", str(wanted)]) as run:
         run.wait_for_question()
+        assert f"\x1b]9;nono needs you: read {wanted}\x1b\\".encode() in run.person.shown
         (question,) = questions(sandbox)
         assert question["what"] == f"read {wanted}"
         assert nono(sandbox, "approvals", "allow", question["id"]).returncode == 0

@@ -11,7 +11,14 @@ from contextlib import ExitStack, suppress
 
 from nono.approval import wording
 from nono.approval.ask import Dialog, Prompt, Wait, conclusion, last_line, open_terminal
-from nono.approval.tty import SHOWN_S, controlling_terminal, foreground, line_mode, recover_sequence
+from nono.approval.tty import (
+    SHOWN_S,
+    controlling_terminal,
+    foreground,
+    line_mode,
+    needs_you,
+    recover_sequence,
+)
 from nono.approval.viewer_terminal import ANSWERS
 from nono.printable import printable
 
@@ -34,7 +41,7 @@ class Questions:
         try:
             match document.get("kind"):
                 case "approve":
-                    return self._approve(_lines(document))
+                    return self._approve(_lines(document), printable(str(document.get("short", ""))))
                 case "open":
                     self._prompt = self._held.enter_context(open_terminal())
                     return None if self._prompt is None else "open"
@@ -49,8 +56,8 @@ class Questions:
             return "gone"
         return None
 
-    def _approve(self, lines: list[str]) -> str:
-        """Ask for a yes or a no. Returns a word of nono.approval.viewer_terminal."""
+    def _approve(self, lines: list[str], in_short: str) -> str:
+        """Ask for a yes or a no, and notify. Returns a word of nono.approval.viewer_terminal."""
         with controlling_terminal() as terminal:
             if terminal is None:
                 return "gone"
@@ -58,9 +65,8 @@ class Questions:
                 if not is_ours:
                     return "background"
                 with line_mode(terminal):
-                    dialog = Dialog(
-                        terminal, recover_sequence() + "\n".join([*lines, wording.ask()]).encode()
-                    )
+                    text = recover_sequence() + "\n".join([*lines, wording.ask()]).encode()
+                    dialog = Dialog(terminal, text + needs_you(in_short))
                     word = (
                         ("yes" if dialog.is_yes else "no") if self._perform(terminal, dialog) else "withdrawn"
                     )
