@@ -20,6 +20,7 @@ class Listed(NamedTuple):
     kind: str  # file, endpoint, host or limit
     what: str  # on one line
     fields: tuple[tuple[str, str], ...]  # name and value
+    target: str  # of a rule for it (nono.policy.live.rule); "" if there can be none
     asked_unix_ms: int
     expires_unix_ms: int
 
@@ -32,7 +33,8 @@ class Listed(NamedTuple):
 def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
     kind, what = wording.kind(question.request), wording.in_short(question.request)
     fields = tuple((name or "...", value[:VALUE_MAX]) for name, value in wording.fields(question.request))
-    return Listed(question.id, kind, what[:VALUE_MAX], fields, now_ms, now_ms + int(timeout_s * 1000))
+    target, expires_ms = wording.target(question.request), now_ms + int(timeout_s * 1000)
+    return Listed(question.id, kind, what[:VALUE_MAX], fields, target, now_ms, expires_ms)
 
 
 def to_json(questions: Iterable[Listed]) -> bytes:
@@ -49,8 +51,8 @@ def parse(content: bytes | None) -> tuple[Listed, ...]:
 
 
 def _parsed(values: Sequence[object]) -> Listed:
-    question_id, kind, what, fields, asked, expires = values
+    question_id, kind, what, fields, target, asked, expires = values
     if not isinstance(fields, list) or not isinstance(asked, int) or not isinstance(expires, int):
         raise TypeError("no question")
     pairs = tuple((str(name), str(value)) for name, value in fields)
-    return Listed(str(question_id), str(kind), str(what), pairs, asked, expires)
+    return Listed(str(question_id), str(kind), str(what), pairs, str(target), asked, expires)

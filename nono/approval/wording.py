@@ -66,6 +66,23 @@ def in_short(request: Request) -> str:
             return harmless(f"{service}: {reason}")
 
 
+def target(request: Request) -> str:
+    """Return the target of a rule that would answer the request.
+
+    "": none would, or a person could misread it.
+    """
+    match request:
+        case FileOpen(path, _, "file"):  # one for a directory would be for all below it
+            found = path
+        case HostRequest(host, port):
+            found = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case EndpointRequest(_, method, path, str(route)) if not any(mark in path for mark in "*?[{\\"):
+            found = f"{route}:{method}:{path}"
+        case _:
+            return ""
+    return found if harmless(found) == found else ""
+
+
 def fields(request: Request) -> list[tuple[str, str]]:
     """Return name and value of each line of a question; both harmless. A name may be empty."""
     match request:

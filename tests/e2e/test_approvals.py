@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from support.elevation import asked
-from support.nono_run import TIMEOUT_S, NonoRun, nono_run
+from support.elevation import UNREAD_S, asked
+from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.control import ask
 from support.sessions.detached import wait_until
 from support.sessions.records import directory, leftovers, nono, record_of
+from support.terminal import terminal
 
+FAR = "198.51.100.1"
 ASKING = (
     "import sys, urllib.request as u\n"
     "try: u.urlopen(sys.argv[1])\n"
@@ -87,13 +89,39 @@ def test_a_question_is_denied_from_another_terminal(sandbox: NonoRun) -> None:
 
 
 def test_a_yes_lets_the_connection_go_on(sandbox: NonoRun) -> None:
-    with waiting(sandbox, "http://198.51.100.1:9/") as run:
+    with waiting(sandbox, f"http://{FAR}:9/") as run:
         (question,) = questions(sandbox)
         assert nono(sandbox, "approvals", "allow", question["id"]).returncode == 0
         wait_until(lambda: len(decisions(sandbox)) >= 2, "nothing was answered")
         assert run.poll() is None or run.stdout is not None
     assert [each["decision"] for each in decisions(sandbox)][1] == "approve_granted"
     assert questions(sandbox) == []
+
+
+def test_a_question_is_answered_for_a_time(sandbox: NonoRun) -> None:
+    with waiting(sandbox, f"http://{FAR}:9/"):
+        allowed = nono(sandbox, "approvals", "allow", questions(sandbox)[0]["id"], "--for", "5m")
+        assert allowed.stderr.startswith(f"Allowed {FAR}:9 in session web, for 5m.\n")
+        status, rules = ask(sandbox, session_id(sandbox), "GET", "/v1/rules")
+        assert (status, [(rule["decision"], rule["target"]) for rule in rules]) == (
+            200,
+            [("allow", f"{FAR}:9")],
+        )
+    assert [each["decision"] for each in decisions(sandbox)][1] == "approve_granted"
+
+
+def test_the_questions_are_answered_one_after_another_at_a_terminal(sandbox: NonoRun) -> None:
+    with waiting(sandbox) as run:
+        argv = sandbox.user.command([*NONO, "approvals", "answer"])
+        with terminal(argv, sandbox.user.environment({}), sandbox.project) as person:
+            person.wait_for(b"[Enter] later: ")
+            time.sleep(UNREAD_S)
+            person.type(b"n\r")
+            person.wait_for(b"connect to new.test:80.")
+            assert person.end() == 0
+        assert b"no rule of this run allows the host" in person.shown
+        assert run.stdout is not None
+        assert "was not approved: a person said no" in run.stdout.readline()
 
 
 def test_who_answers_second_is_told_of_the_first(sandbox: NonoRun) -> None:

@@ -273,3 +273,21 @@ def test_a_question_is_read_as_it_was_written(request_: Request) -> None:
 @pytest.mark.parametrize("content", [None, b"", b"{", b"[1]", b'[["a"]]', b"[" * 100_000, b'{"a": 1}'])
 def test_a_damaged_file_has_no_questions(content: bytes | None) -> None:
     assert parse(content) == ()
+
+
+@pytest.mark.parametrize(
+    ("request_", "target"),
+    [
+        (FileOpen("/a b/c", Access.READ, "file", truncates=False, pid=1), "/a b/c"),
+        (FileOpen("/a", Access.READ, "directory", truncates=False, pid=1), ""),
+        (HostRequest("a.test", 8443), "a.test:8443"),
+        (HostRequest("2001:db8::1", 443), "[2001:db8::1]:443"),
+        (EndpointRequest("api.test", "POST", "/v1/x", "alpha", RULE), "alpha:POST:/v1/x"),
+        (EndpointRequest("api.test", "POST", "/v1/*", "alpha", RULE), ""),
+        (EndpointRequest("api.test", "POST", "/v1/x", None, RULE), ""),
+        (LimitRequest("alpha", "api.test", "reached"), ""),
+        *((request_, "") for request_ in REQUESTS),
+    ],
+)
+def test_a_rule_is_made_of_what_a_person_can_read_alone(request_: Request, target: str) -> None:
+    assert listed(Question("0" * 16, request_, "session", TERMINAL), 0, 60.0).target == target

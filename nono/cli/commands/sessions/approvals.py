@@ -12,8 +12,9 @@ from http import HTTPStatus
 from nono.approval.listing import Listed
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, questions, refuse_inside
-from nono.cli.commands.sessions.talk import call
-from nono.cli.text import approvals_text
+from nono.cli.commands.sessions.rules import seconds
+from nono.cli.commands.sessions.talk import Told, call
+from nono.cli.text import approvals_text, rules_text
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions.listing import open_registry, records
@@ -23,7 +24,8 @@ DESCRIPTION = (
     "Lists what the sessions of this user wait for: a file, a request, a host, a limit. `allow` and `deny` "
     "answer, for whoever waits and for no later one; the first answer counts, whichever terminal it is from."
 )
-ACTIONS = ("list", "show", "allow", "deny")
+ACTIONS = ("list", "show", "allow", "deny", "answer")
+_WORDS = {"y": "allow", "yes": "allow", "n": "deny", "no": "deny"}
 ID_LEAST = 4  # characters of an id
 
 
@@ -38,8 +40,21 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono approvals", DESCRIPTION)
     argparse_parser.add_globals(parser)
-    parser.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="list is the default")
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=ACTIONS,
+        default="list",
+        help="list is the default; answer goes through them",
+    )
     parser.add_argument("ids", metavar="ID", nargs="*", help="id of a question, or the beginning of one")
+    parser.add_argument(
+        "--for",
+        dest="for_s",
+        type=seconds,
+        metavar="TIME",
+        help="with allow: allow it again for so long (30s, 15m, 8h, 1d), by a rule as of nono allow",
+    )
     parser.add_argument("--json", action="store_true", help="print the questions as JSON")
     return parser
 
@@ -47,7 +62,9 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), caller_environ()
     refuse_inside("approvals", environ)
-    if (parsed.action == "list") == bool(parsed.ids):
+    if parsed.for_s is not None and parsed.action != "allow":
+        raise ConfigError("--for goes with `nono approvals allow`.")
+    if (parsed.action in ("list", "answer")) == bool(parsed.ids):
         raise ConfigError(
             f"`nono approvals {parsed.action}` takes {'no' if parsed.ids else 'at least one'} ID.",
             hint="nono approvals lists them",
@@ -59,6 +76,8 @@ def run(argv: Sequence[str]) -> int:
         found = [*open_questions(registry)]
         if parsed.action in ("list", "show"):
             return _show([_meant(each, found) for each in parsed.ids] or found, parsed)
+        if parsed.action == "answer":
+            return _ask(found)
         # All of them before the first is answered: a mistyped id answers nothing.
         return _answer([_meant(each, found) for each in parsed.ids], parsed)
 
@@ -109,14 +128,55 @@ def _document(each: Open) -> Mapping[str, object]:
 def _answer(meant: Sequence[Open], parsed: argparse.Namespace) -> int:
     """Answer each. Returns 1 if one of them was answered before, or is gone."""
     failed = 0
-    for session, question in meant:
-        told = call(session, "POST", f"/v1/approvals/{question.id}", {"answer": parsed.action})
-        line = approvals_text.outcome(question, told.status, told.document)
+    for each in meant:
+        if parsed.for_s is not None and not _is_ruled(each, parsed.for_s):
+            failed = 1
+            continue
+        told, line = _answered(each, parsed.action)
         if told.status != HTTPStatus.OK:
             failed = 1
         if told.status != HTTPStatus.OK or not getattr(parsed, "silent", False):
             print(line, file=sys.stderr)
     return failed
+
+
+def _answered(each: Open, word: str) -> tuple[Told, str]:
+    told = call(each.session, "POST", f"/v1/approvals/{each.question.id}", {"answer": word})
+    return told, approvals_text.outcome(each.question, told.status, told.document)
+
+
+def _is_ruled(each: Open, for_s: int) -> bool:
+    """Allow what a question is about for a time. Says why if that cannot be, and returns False."""
+    session, question = each
+    if not question.target:
+        print(f"{question.id}: no rule can be made of it; without --for it is allowed once.", file=sys.stderr)
+        return False
+    kind = "path" if question.kind == "file" else question.kind
+    wanted = {"decision": "allow", "kind": kind, "target": question.target, "for_s": for_s}
+    told = call(session, "POST", "/v1/rules", wanted)
+    is_done = told.status == HTTPStatus.CREATED
+    lines = rules_text.outcome(session.record, wanted, told.document, is_done=is_done, undone=False)
+    print(*lines, sep="\n", file=sys.stderr)
+    return is_done
+
+
+def _ask(found: Sequence[Open]) -> int:
+    """Go through the questions at this terminal."""
+    # Imported here: the others ask nobody.
+    from nono.approval.ask import open_terminal
+
+    with open_terminal(is_pristine=True) as prompt:
+        if prompt is None:
+            raise NonoError("There is no terminal to ask on.", hint="nono approvals allow ID, or deny ID")
+        for each in found:
+            details = approvals_text.details(each.question, each.session.record, _now_ms())
+            prompt.say(["", *details])
+            word = _WORDS.get((prompt.ask("Allow this? [y] yes / [n] no / [Enter] later: ") or "").lower())
+            if word is not None:
+                prompt.say([_answered(each, word)[1]])
+        if not found:
+            prompt.say(["Nothing waits for an answer."])
+    return 0
 
 
 def _now_ms() -> int:

@@ -51,7 +51,7 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "target", metavar="HOST|ENDPOINT|PATH", help="host, SERVICE:METHOD:/path, or file (with a slash)"
     )
-    parser.add_argument("--for", dest="for_s", type=_seconds, metavar="TIME", help="30s, 15m, 8h, 1d")
+    parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="30s, 15m, 8h, 1d")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--session", metavar="SESSION", help=session_text.SESSION_HELP)
     which.add_argument("--all", action="store_true", help="every session that runs")
@@ -154,7 +154,7 @@ def _taken_back(session: Chosen, wanted: Mapping[str, object]) -> Told:
     return Told(HTTPStatus.NOT_FOUND, {"error": "no such rule was laid over its policy"})
 
 
-def _seconds(text: str) -> int:
+def seconds(text: str) -> int:
     try:
         return parse_duration(text)
     except ValueError as error:
