@@ -43,7 +43,7 @@ def recover_sequence() -> bytes:
 
 
 def needs_you(in_short: str) -> bytes:
-    """Return what makes a terminal that is not looked at tell its person (OSC 9). in_short: Free of controls."""
+    """Return what makes a terminal that is not looked at tell its person (OSC 9). in_short: No controls."""
     text = f"nono needs you: {in_short}"[:NOTIFIED_MAX]
     # The console of Linux before 5.8 prints it; every other terminal that does not know it ignores it.
     is_console = os.environ.get("TERM", "").startswith("linux")
