@@ -145,8 +145,11 @@ class Relay:
 
     def ask(self, document: Mapping[str, object], answered: Answered) -> bool:
         """Have the writer ask its person; meanwhile no output is shown. Returns False if there is nobody."""
+        if self._question is not None:
+            return False
+        self._on_output()  # what it said before that
         viewer = self._writer
-        if viewer is None or not viewer.can_be_asked or self._question is not None:
+        if viewer is None or not viewer.can_be_asked:
             return False
         self._questions += 1
         self._question = Question(viewer, self._questions, answered)
