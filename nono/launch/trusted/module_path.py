@@ -57,14 +57,18 @@ def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) ->
                 "code from there, outside the sandbox.",
                 hint=f"env -u {variable} nono run ... -- env {variable}=... COMMAND",
             )
-    for directory in _installed():
-        if any(covering(written, place) for place in way_to(directory)):
-            raise ConfigError(
-                f"nono's own code in '{directory}' may be written by the command: what it changes there "
-                "would run outside the sandbox.",
-                hint="install nono where no grant leads (uv tool install nono, pipx install nono), "
-                "or grant less",
-            )
+    reached = [
+        directory
+        for directory in _installed()
+        if any(covering(written, place) for place in way_to(directory))
+    ]
+    reached += [grant.path for grant in written if any(is_within(grant.path, root) for root in _packages())]
+    for directory in reached:
+        raise ConfigError(
+            f"nono's own code in '{directory}' may be written by the command: what it changes there "
+            "would run outside the sandbox.",
+            hint="install nono where no grant leads (uv tool install nono, pipx install nono), or grant less",
+        )
 
 
 def may_load_later(grants: Iterable[Grant]) -> bool:
@@ -102,6 +106,13 @@ def _installed() -> Iterator[str]:
     yield from (entry for entry in sys.path if entry and entry != os.getcwd())
     if site.ENABLE_USER_SITE and site.USER_SITE is not None:
         yield site.USER_SITE  # is not on the path until it exists
+
+
+def _packages() -> Iterator[str]:
+    """Yield the directories of which every part may be code that nono imports."""
+    yield _PACKAGE
+    yield os.path.dirname(os.__file__)
+    yield from (entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages"))
 
 
 def _is_own(entry: str) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import site
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-import nono
+import nono.launch
 from nono.errors import ConfigError
 from nono.launch.trusted.module_path import may_load_later, refuse_writable_code, withdraw
 from nono.policy.capability import Access, Grant
@@ -137,6 +139,19 @@ def test_a_user_site_that_the_command_could_make_is_refused(
         refuse_writable_code([grant(tmp_path)], {})
     monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
     refuse_writable_code([grant(tmp_path)], {})
+
+
+@pytest.mark.parametrize("module", [nono.launch, os, json, pytest], ids=lambda module: module.__name__)
+def test_a_part_of_what_nono_imports_may_not_be_written(module: ModuleType) -> None:
+    assert module.__file__ is not None
+    part = Path(module.__file__).parent / "part"
+    with pytest.raises(ConfigError, match=f"own code in '{part}'"):
+        refuse_writable_code([grant(part)], {})
+    refuse_writable_code([grant(part, Access.READ)], {})
+
+
+def test_what_lies_beside_a_checkout_of_nono_may_be_written() -> None:
+    refuse_writable_code([grant(Path(nono.__file__).parents[1] / "beside")], {})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""nono.proxy.upstream.lookups: names are looked up in threads that were there before."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from nono.errors import NonoError
+from nono.kernel import process
+from nono.proxy.upstream import lookups as module
+from nono.proxy.upstream.lookups import THREADS, lookups
+from support.proxy.thread import wait_until
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def on_loop(request: pytest.FixtureRequest) -> Callable[[Callable[[], Awaitable[object]]], object]:
+    return lambda work: anyio.run(work, backend_options={"use_uvloop": request.param})
+
+
+OnLoop = Callable[[Callable[[], Awaitable[object]]], object]
+
+
+def test_a_name_is_looked_up_in_a_thread_that_was_there(on_loop: OnLoop) -> None:
+    with lookups() as resolver:
+        before = process.thread_count()
+
+        async def ask() -> bool:
+            found = await resolver("localhost", 443)
+            return "127.0.0.1" in found and process.thread_count() <= before
+
+        assert on_loop(ask)
+
+
+def test_a_failure_reaches_whoever_asked(monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+
+    async def ask() -> list[str]:
+        with pytest.raises(OSError, match="Name or service not known"):
+            await resolver("a.invalid", 443)
+        monkeypatch.undo()
+        return await resolver("127.0.0.1", 443)
+
+    with lookups() as resolver:
+        assert on_loop(ask) == ["127.0.0.1"]
+
+
+def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop) -> None:
+    may_answer, has_answered = threading.Event(), threading.Event()
+
+    def answer(*_: object, **__: object) -> list[object]:
+        may_answer.wait(10)
+        has_answered.set()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+    async def ask() -> None:
+        with anyio.move_on_after(0.01):
+            await resolver("slow.test", 443)
+        may_answer.set()
+        assert await anyio.to_thread.run_sync(has_answered.wait, 10)
+        await anyio.lowlevel.checkpoint()
+
+    with lookups() as resolver:
+        on_loop(ask)
+
+
+def test_the_threads_end_with_the_block() -> None:
+    with lookups():
+        during = process.thread_count()
+    wait_until(lambda: process.thread_count() <= during - THREADS)
+
+
+def test_a_user_without_room_for_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(module, "start_new_thread", refuse)
+    with pytest.raises(NonoError, match="threads that look names up"), lookups():
+        pass
