@@ -26,17 +26,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from nono.errors import LaunchError
 from nono.kernel import process
 from nono.sandbox import channel
 from nono.sandbox.command import STATUS_NOT_RESTRICTED, Command
 
-if TYPE_CHECKING:
-    from nono.sandbox.plan.facts import HostFacts
-    from nono.sandbox.plan.plan import SandboxPlan
-    from nono.sandbox.plan.private_view import PrivateView
+# Needed on both sides of the fork, so imported before it.
+from nono.sandbox.plan.facts import HostFacts
+from nono.sandbox.plan.plan import SandboxPlan
+from nono.sandbox.plan.private_view import PrivateView
 
 ENDED_EARLY = "the process that was to become the command ended before it started; a signal may have come"
 
@@ -64,9 +63,6 @@ class Launcher:
             self.settle()
             self.request_facts(network=network)
         self._probes_network = None
-        # Imported here: the launcher is at work meanwhile.
-        from nono.sandbox.plan.facts import HostFacts
-
         found = self._receive()["facts"]
         if not isinstance(found, dict):
             raise LaunchError("the launcher sent no host facts")
