@@ -132,6 +132,22 @@ def test_a_run_without_proxy_imports_no_event_loop() -> None:
     assert slow == set()
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(
+            "import nono.launch.run, nono.launch.terminal.own_terminal, nono.sessions.meeting",
+            id="supervisor",
+        ),
+        pytest.param("import nono.cli.commands.sessions.front", id="the process in front"),
+    ],
+)
+def test_a_terminal_of_its_own_needs_no_event_loop(statement: str) -> None:
+    assert (
+        modules_after(f"import nono.cli.commands.run; {statement}") & {*SLOW_TO_IMPORT, "_hashlib"} == set()
+    )
+
+
 def test_the_launcher_is_forked_before_a_policy_is_imported() -> None:
     """Else its probe of the kernel and the supervisor's imports would wait for each other."""
     before = modules_after("import nono.cli.commands.run")

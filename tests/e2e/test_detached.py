@@ -27,6 +27,7 @@ from support.sessions.detached import (
     detached,
     end,
     has_ended,
+    openers,
     wait_until,
     wait_until_detached,
 )
@@ -62,17 +63,6 @@ def test_the_shell_of_the_person_has_its_prompt_back(sandbox: NonoRun) -> None:
         # As the parent of a job in the same session it can be told of Ctrl-Z.
         assert os.getsid(record["child_pid"]) == record["supervisor_pid"]
         assert os.getpgid(record["child_pid"]) == record["child_pid"]
-
-
-def openers(sandbox: NonoRun, terminal_path: str) -> list[str]:
-    """What of this user has a terminal open."""
-    mark, found = f"HOME={sandbox.user.home}\0".encode(), []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
-                links = [os.readlink(descriptor) for descriptor in (entry / "fd").iterdir()]
-                found += [(entry / "cmdline").read_text()] if terminal_path in links else []
-    return found
 
 
 @pytest.mark.root

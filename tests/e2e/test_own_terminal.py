@@ -21,8 +21,10 @@ from support.sessions.detached import (
     KEYS,
     VARIABLES,
     attached,
+    detached,
     end,
     has_ended,
+    openers,
     wait_until,
     wait_until_detached,
 )
@@ -76,6 +78,22 @@ def test_the_exit_code_is_the_commands(flags: tuple[str, ...], sandbox: NonoRun)
         person.type(b"go\r")
         assert person.end() == 7
     assert record_of(sandbox.user, "one")["exit_code"] == 7
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "flags", [("--allow-domain=example.com",), (NO_NAMESPACES,)], ids=["a proxy", "none"]
+)
+def test_nothing_of_a_run_that_was_left_keeps_its_terminal(flags: tuple[str, ...], sandbox: NonoRun) -> None:
+    """Else ssh would wait for it when the person logs out."""
+    with at_terminal(sandbox, SHELL, flags=flags) as person:
+        slave = person.other_end()
+        path = os.ttyname(slave)
+        os.close(slave)
+        assert len(openers(sandbox, path)) == 2  # the process in front, and the one that shows it
+        person.type(KEYS)
+        assert person.end() == LEFT
+        assert openers(sandbox, path) == []
 
 
 def test_the_supervisor_is_of_another_session_than_the_person(sandbox: NonoRun) -> None:
@@ -191,6 +209,43 @@ def test_ctrl_z_gives_the_prompt_back_until_fg(flags: tuple[str, ...], sandbox: 
         person.type(b"words\r")
         person.wait_for(b"got=words")
         person.wait_for(PROMPT)
+
+
+def test_ctrl_z_stops_a_session_that_is_attached_to(sandbox: NonoRun) -> None:
+    shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
+    variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
+    with (
+        detached(sandbox, ["sh", "-c", "read line; echo got=$line; sleep 987"]),
+        terminal(shell, variables, sandbox.project) as person,
+    ):
+        person.wait_for(PROMPT)
+        person.type(shlex.join([*NONO, "attach", "one"]).encode() + b"\r")
+        wait_until(lambda: is_lent(person), "it is not shown")
+        person.type(CTRL_Z)
+        person.wait_for(b"Stopped")
+        person.type(b"fg\r")
+        wait_until(lambda: is_lent(person), "it is not shown again")
+        person.type(b"words\r")
+        person.wait_for(b"got=words")
+
+
+def test_a_run_that_is_started_in_the_background_waits_there(sandbox: NonoRun) -> None:
+    shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
+    variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
+    argv = sandbox.argv(
+        ["sh", "-c", "echo be''gun; read line; echo got=$line"], profile={}, flags=["--name=one"]
+    )
+    line = shlex.join(argv[len(sandbox.user.command([])) :])
+    with terminal(shell, variables, sandbox.project) as person:
+        person.wait_for(PROMPT)
+        person.type(f"{line} &\r".encode())
+        person.wait_for(b"begun")
+        person.type(b"echo out=$((1+1))\r")
+        person.wait_for(b"out=2")
+        person.type(b"fg\r")
+        wait_until(lambda: is_lent(person), "it is not shown")
+        person.type(b"words\r")
+        person.wait_for(b"got=words")
 
 
 def test_a_job_of_the_commands_own_shell_is_stopped_by_itself(sandbox: NonoRun) -> None:

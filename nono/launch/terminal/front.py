@@ -58,20 +58,21 @@ class Front:
         connection, self._connection = self._connection, None
         assert connection is not None  # this is called once
         document = {**session, "keys": self.detach_keys}
-        if self.is_detached:
-            with connection, suppress(OSError):
-                connection.sendall(wire.json_frame(wire.START, document))
-        else:
-            connection.setblocking(False)
-            size = pty.size(1)
-            relay.attach(connection, None if size is None else wire.Size(*size), b"", frozenset({wire.ASKS}))
-            relay.announce(document)
-        self._relay = relay
+        size = pty.size(1)
+        # Before anybody hears of the start, who might go: nothing may keep the terminal then.
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
             os.dup2(nothing, stream)
         os.close(nothing)
         sys.stderr = _Notices(self)
+        if self.is_detached:
+            with connection, suppress(OSError):
+                connection.sendall(wire.json_frame(wire.START, document))
+        else:
+            connection.setblocking(False)
+            relay.attach(connection, None if size is None else wire.Size(*size), b"", frozenset({wire.ASKS}))
+            relay.announce(document)
+        self._relay = relay
 
     def ended(self, kept: socket.socket | None) -> None:
         """Take the connection over on which something can still be said."""

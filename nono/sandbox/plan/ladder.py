@@ -120,8 +120,9 @@ def _elevation_note(facts: HostFacts) -> str | None:
             return "capability elevation disabled (Linux 5.14 is needed to hand an opened file over)"
         if _release(facts) < WAITS_KILLABLE:
             return (
-                "before Linux 5.19 nobody can be asked about files on a terminal, and the answer there is "
-                "no; security.approval_backends names other ways"
+                "before Linux 5.19 nobody can be asked about files on a terminal that the command shares, "
+                "as with a pipe for one of its streams, and the answer there is no; "
+                "security.approval_backends names other ways"
             )
         return None
     where = "WSL2: " if facts.is_wsl2 else ""

@@ -23,17 +23,28 @@ class Pty(NamedTuple):
 
 
 def open_pty(like: int) -> Pty:
-    """Open a terminal with the size, keys and modes of `like`, if that is one. Raises OSError."""
+    """Open a terminal with the size of `like`, if that is one, and its keys and modes. Raises OSError.
+
+    In the background its modes are those of somebody else, such as the line editor of a shell.
+    """
     master, slave = os.openpty()
-    try:
+    if in_front(like):
         attributes = termios.tcgetattr(like)
-    except termios.error:
+    else:
         attributes = termios.tcgetattr(slave)
         attributes[0] |= _IUTF8
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
     rows, columns = size(like) or (_ROWS, _COLUMNS)
     set_size(master, rows, columns)
     return Pty(master, slave, os.ttyname(slave))
+
+
+def in_front(terminal: int) -> bool:
+    """Check that `terminal` is the controlling one of this process, which is in its foreground."""
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def size(terminal: int) -> tuple[int, int] | None:

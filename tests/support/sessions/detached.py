@@ -73,3 +73,14 @@ def end(sandbox: NonoRun, name: str = "one") -> dict[str, Any]:
 
 def has_ended(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
+
+
+def openers(sandbox: NonoRun, terminal_path: str) -> list[str]:
+    """What of this user has a terminal open."""
+    mark, found = f"HOME={sandbox.user.home}\0".encode(), []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                links = [os.readlink(descriptor) for descriptor in (entry / "fd").iterdir()]
+                found += [(entry / "cmdline").read_text()] if terminal_path in links else []
+    return found

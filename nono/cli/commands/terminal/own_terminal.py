@@ -15,6 +15,7 @@ _STATE = struct.Struct(
 )  # whether it is lent; whether Ctrl-C was typed; the length of what undoes its modes
 _NOTED_BYTES = 4096
 _SESSION_BYTES = 1024
+_MODES = struct.Struct("6I64s")  # as termios(3) has them: flags, speeds, and keys
 _END = b"\x18\x1b\\"  # of an escape sequence or a string that was not finished (CAN, ST)
 
 
@@ -26,8 +27,8 @@ class Lent:
 
     def __init__(self) -> None:
         """Raises termios.error if there is no terminal."""
-        self._attributes = termios.tcgetattr(0)
-        self._shared = mmap.mmap(-1, _NOTED_BYTES + _SESSION_BYTES)
+        self._shared = mmap.mmap(-1, _NOTED_BYTES + _SESSION_BYTES + _MODES.size)
+        self._keep_modes()
 
     @property
     def is_lent(self) -> bool:
@@ -36,7 +37,11 @@ class Lent:
     @property
     def session(self) -> str:
         """The id of the session that is shown; empty before its command runs."""
-        return bytes(self._shared[_NOTED_BYTES:]).rstrip(b"\0").decode("ascii", "replace")
+        return (
+            bytes(self._shared[_NOTED_BYTES : _NOTED_BYTES + _SESSION_BYTES])
+            .rstrip(b"\0")
+            .decode("ascii", "replace")
+        )
 
     @session.setter
     def session(self, session_id: str) -> None:
@@ -55,9 +60,10 @@ class Lent:
     def lend(self) -> None:
         """Set raw mode, if this process is in the foreground."""
         if not self.is_lent and in_front():
-            self._write(b"", is_lent=True)
             with suppress(OSError, termios.error):
-                termios.tcsetattr(0, termios.TCSANOW, _raw(self._attributes))
+                self._keep_modes()  # anew: in the background they were those of somebody else
+                self._write(b"", is_lent=True)
+                termios.tcsetattr(0, termios.TCSANOW, _raw(self._modes()))
 
     def note(self, disarm: bytes) -> None:
         """Keep what would undo the modes that are set by now."""
@@ -83,7 +89,16 @@ class Lent:
         """Set the modes of the line as they were before the session."""
         with suppress(OSError, termios.error):
             # Without waiting for the output, which a person may have stopped.
-            termios.tcsetattr(0, termios.TCSANOW, self._attributes)
+            termios.tcsetattr(0, termios.TCSANOW, self._modes())
+
+    def _keep_modes(self) -> None:
+        *flags, characters = termios.tcgetattr(0)
+        keys = b"".join(bytes([key]) if isinstance(key, int) else key for key in characters)
+        _MODES.pack_into(self._shared, _NOTED_BYTES + _SESSION_BYTES, *flags, keys)
+
+    def _modes(self) -> list[Any]:
+        *flags, keys = _MODES.unpack_from(self._shared, _NOTED_BYTES + _SESSION_BYTES)
+        return [*flags, [bytes([key]) for key in keys[: termios.NCCS]]]
 
     def _state(self) -> tuple[bool, bool, int]:
         is_lent, was_interrupted, length = _STATE.unpack_from(self._shared)
