@@ -273,7 +273,7 @@ def test_logs_print_a_line_for_each_event(sandbox: NonoRun) -> None:
     lines = nono(sandbox, "logs", "latest").stdout.splitlines()
     assert lines[0].split() == ["TIME", "WHAT", "DECISION", "STATUS", "MS", "WHERE"]
     assert "session started" in lines[1]
-    assert "exit code 1" in lines[-1]
+    assert "exit code 1: the command exited" in lines[-1]
     assert len(nono(sandbox, "logs", "latest", "--tail=1").stdout.splitlines()) == 2
 
 

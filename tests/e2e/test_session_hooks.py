@@ -57,6 +57,7 @@ def test_hooks_run_around_the_command(sandbox: NonoRun) -> None:
         f"before {session_id} {sandbox.project} {sandbox.project} \nafter 3 none\n"
     )
     assert "LD_PRELOAD is not passed on" in run.stderr
+    assert f"    before  {before}, outside the sandbox\n    after   {after}, outside" in run.stderr
     assert [(each["hook"], each["exit_status"], each["variables"]) for each in of_hooks(run.events)] == [
         ("before", 0, ["ADDED", "HOME"]),
         ("after", 0, []),

@@ -146,6 +146,11 @@ def _run(
         command, warning = (invocation.command, None) if is_shell else command_of(invocation, resolved)
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console)
+        if any(resolved.session_hooks):
+            # Imported here: few runs have hooks.
+            from nono.cli.text.summary import hooks
+
+            console.lines(hooks(resolved))
         if warning is not None:
             console.warn(warning)
         if is_shell and not is_dry:

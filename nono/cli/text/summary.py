@@ -95,6 +95,13 @@ def summary(
     return lines
 
 
+def hooks(resolved: Resolved) -> list[str]:
+    """Name the programs that run outside the sandbox around the command."""
+    found = resolved.session_hooks
+    named = zip(found._fields, found, strict=True)
+    return [f"    {name:<6}  {hook.script}, outside the sandbox" for name, hook in named if hook is not None]
+
+
 def routes(resolved: Resolved) -> list[str]:
     """List what the network access comes to: hosts, those by path, logins, and the upstream proxy."""
     lines = _hosts(resolved.host_filter)

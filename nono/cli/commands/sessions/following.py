@@ -15,7 +15,7 @@ from nono.errors import NonoError
 from nono.kernel import inotify
 from nono.private_dir import open_private_dir
 from nono.sessions.listing import look
-from nono.sessions.processes import pid_namespace
+from nono.sessions.processes import pid_namespace, process_stat
 from nono.sessions.record import Record
 
 # Where the kernel reports nothing: a directory of another machine, or a user who has no watch left.
@@ -31,6 +31,7 @@ class Follower:
         self._session = session
         self._directory = directory
         self._queue = queue
+        self._supervisor = supervisor
         self._poll = select.poll()
         for descriptor in (queue, supervisor):
             if descriptor is not None:
@@ -39,8 +40,11 @@ class Follower:
 
     @property
     def is_living(self) -> bool:
+        """True while something may be written: a hook runs after the end of the command."""
         record = look(self._session.registry, self._session.record.session_id)
-        return record is not None and not record.is_ended
+        if record is None or self._supervisor is None:
+            return record is not None and not record.is_ended
+        return not select.select([self._supervisor], [], [], 0)[0]
 
     def opened(self) -> BinaryIO:
         """Open the log, and wait for it if the session has just begun. Raises NonoError if there is none."""
@@ -90,13 +94,20 @@ def following(session: Chosen, directory: str) -> Iterator[Follower]:
             inotify.watch_names(queue, os.path.dirname(directory))
         if _is_here(session.record):
             with suppress(OSError):
-                supervisor = os.pidfd_open(session.record.supervisor_pid)
-                stack.callback(os.close, supervisor)
+                pidfd = os.pidfd_open(session.record.supervisor_pid)
+                stack.callback(os.close, pidfd)
+                # Looked at once the descriptor is open: from here on it is that process, or none.
+                supervisor = pidfd if _is_supervisor(session.record) else None
         yield Follower(session, directory, queue, supervisor)
 
 
 def _is_here(record: Record) -> bool:
     return (record.host, record.pid_namespace) == (os.uname().nodename, pid_namespace())
+
+
+def _is_supervisor(record: Record) -> bool:
+    found = process_stat(record.supervisor_pid)
+    return found is not None and found.started_ticks == record.started_epoch
 
 
 def open_log(directory: str) -> BinaryIO:
