@@ -139,7 +139,7 @@ def test_a_run_without_proxy_imports_no_event_loop() -> None:
             "import nono.launch.run, nono.launch.terminal.own_terminal, nono.sessions.meeting",
             id="supervisor",
         ),
-        pytest.param("import nono.cli.commands.sessions.front", id="the process in front"),
+        pytest.param("import nono.cli.commands.terminal.front", id="the process in front"),
     ],
 )
 def test_a_terminal_of_its_own_needs_no_event_loop(statement: str) -> None:
