@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -83,6 +84,19 @@ class Terminal:
         return bool(piece)
 
 
+def session_leaders(pid: int) -> list[int]:
+    """Those below a process that lead a session, as the supervisor of a run does, which would outlive it."""
+    try:
+        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    found = [leader for child in children for leader in session_leaders(child)]
+    for child in children:
+        with suppress(ProcessLookupError):
+            found += [child] if os.getsid(child) == child else []
+    return found
+
+
 @contextmanager
 def terminal(
     argv: Sequence[str | bytes],
@@ -110,8 +124,12 @@ def terminal(
         try:
             yield Terminal(master, process)
         finally:
+            leaders = session_leaders(process.pid)
             with suppress(ProcessLookupError):
                 process.kill()
             process.wait(WAIT_S)
+            for leader in leaders:
+                with suppress(ProcessLookupError):
+                    os.kill(leader, signal.SIGKILL)
     finally:
         os.close(master)
