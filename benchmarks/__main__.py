@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
 
 from benchmarks import machine
+from benchmarks.agent_rows import agent_rows
 from benchmarks.budget import Row, Verdict, judge
 from benchmarks.crowd_rows import crowd_rows
 from benchmarks.inside_rows import inside_rows
@@ -32,7 +33,8 @@ from benchmarks.start_rows import start_rows
 from benchmarks.table import page
 from benchmarks.tree_rows import tree_rows
 
-GROUPS = ("start", "listening", "inside", "crowd", "tree", "proxy", "intercept", "http2")
+USUAL = ("start", "listening", "inside", "crowd", "tree", "proxy", "intercept", "http2")
+GROUPS = (*USUAL, "agents")  # the last one takes minutes, and is measured where it is named
 LIMIT_S = 900  # without the installation of the peers, which happens once
 PAGE = machine.ROOT / "docs/benchmarks.md"
 HOW = (
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     peers = find_peers()
     signal.alarm(LIMIT_S)
     with stage(machine.cpus(), settings.bulk_bytes) as set_up:
-        rows = _measure(set_up, peers, settings, options.only or GROUPS)
+        rows = _measure(set_up, peers, settings, options.only or USUAL)
     signal.alarm(0)
     facts |= {"nono": _nono_version(), **peers.versions(), "mitmdump": version("mitmproxy")}
     facts["the run took"] = f"{time.monotonic() - started:.0f} s{', --quick' if options.quick else ''}"
@@ -71,18 +73,23 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="see that it all works; the figures are rough")
-    parser.add_argument("--only", action="append", choices=GROUPS, help="this group of rows; may be repeated")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=GROUPS,
+        help="this group of rows; may be repeated (agents: only so)",
+    )
     return parser.parse_args(argv)
 
 
 def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection[str]) -> list[Row]:
-    rows: list[Row] = []
-    if "start" in groups:
-        rows.extend(start_rows(set_up, peers, settings))
-    if "listening" in groups:
-        rows.append(listening_row(set_up, peers, settings))
-    if "tree" in groups:
-        rows.extend(tree_rows(set_up, settings))
+    alone: Mapping[str, Callable[[], Sequence[Row]]] = {
+        "start": lambda: start_rows(set_up, peers, settings),
+        "listening": lambda: [listening_row(set_up, peers, settings)],
+        "tree": lambda: tree_rows(set_up, settings),
+        "agents": lambda: agent_rows(set_up, peers, settings),
+    }
+    rows = [row for name, measure in alone.items() if name in groups for row in measure()]
     if not {"inside", "crowd", "proxy", "intercept", "http2"} & {*groups}:
         return rows
     try:

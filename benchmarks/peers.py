@@ -81,11 +81,14 @@ def _python_peer(name: str) -> Peer:
 
 
 def _node_modules(name: str) -> Path:
+    return node_package(name, NODE_PEERS[name])
+
+
+def node_package(name: str, version: str) -> Path:
     """The folder of the packages, once this one is in it."""
     npm = tool("npm")
     if npm is None:
         raise CannotRunError("npm is not installed")
-    version = NODE_PEERS[name]
     prefix = BENCH_DIR / "node"
     prefix.mkdir(exist_ok=True)
     marker = prefix / f"{name.replace('/', '-')}-{version}.installed"
