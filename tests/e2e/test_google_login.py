@@ -85,6 +85,7 @@ def test_two_runs_at_once_renew_an_expired_login_of_google_once(scene: Scene) ->
     assert files_with_tokens(scene.stage) == {OUTSIDE, STORE}
 
 
+@pytest.mark.slow
 def test_a_login_that_google_has_revoked_is_of_no_use_inside(scene: Scene) -> None:
     scene.log_in_outside(expires_in_s=-60)
     scene.stage.nono("credential", "import", "gemini-cli")
@@ -96,6 +97,7 @@ def test_a_login_that_google_has_revoked_is_of_no_use_inside(scene: Scene) -> No
     assert CANARY not in run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_a_forgotten_login_of_google_is_of_no_use_inside(scene: Scene) -> None:
     scene.log_in_outside()
     scene.stage.nono("credential", "import", "gemini-cli")
@@ -123,6 +125,7 @@ def test_the_login_of_google_is_for_code_assist_alone(scene: Scene) -> None:
     assert {event["target"] for event in run.denied} == set(scene.google.hosts[:3])
 
 
+@pytest.mark.slow
 def test_a_login_of_google_made_inside_is_captured_for_later_runs(scene: Scene) -> None:
     (scene.stage.home / OUTSIDE).unlink()
     argv = [*NONO, "run", "--profile", "gemini-cli", "--allow-cwd", "--", "gemini", "--skip-trust"]
