@@ -1,6 +1,7 @@
 """Follows which modes a program has set in its terminal, to set them in another one or to undo them.
 
-Only sequences that change a mode are looked for; nothing is known of the screen.
+Only sequences that change a mode are looked for. Of the screen no more is known than what would outlast it in
+a terminal that is left: its scrolling region, character sets and colours.
 """
 
 from __future__ import annotations
@@ -9,17 +10,31 @@ import re
 
 ALTERNATE = (1049, 1047, 47)  # screens; the last one set is left last
 SYNCHRONIZED = 2026
-# As a terminal has them at its start. Of others it is not known what undoes them.
-_DEFAULTS = {25: True} | dict.fromkeys(
-    (1, 9, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004, 2026, 2031, 2048, *ALTERNATE),
+# As a terminal has them at its start; those of ANSI, without a question mark, are negative. Of others it is
+# not known what undoes them. Origin mode (6) goes with the scrolling region.
+_DEFAULTS = {7: True, 25: True} | dict.fromkeys(
+    (
+        *(1, 5, 9, 45, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004, 2026, 2031, 2048),
+        *(*ALTERNATE, -4, -20),
+    ),
     False,
 )
 _KITTY_MAX = 16  # levels of the stack that terminals keep
 _SEQUENCE = re.compile(
-    rb"\x1b(?:\[\?(?P<modes>[0-9;]{1,64})(?P<set>[hl])|\[>(?P<push>[0-9;]{0,16})u|\[<(?P<pop>[0-9]{0,4})u"
-    rb"|\[=(?P<flags>[0-9]{1,8})(?:;[0-9])?u|\[>4(?:;(?P<other>[0-9]{0,2}))?m|(?P<reset>c)|(?P<keypad>[=>]))"
+    rb"\x1b(?:\[(?:\?(?P<private>[0-9;]{1,64}[hl])|>(?P<push>[0-9;]{0,16})u|<(?P<pop>[0-9]{0,4})u"
+    rb"|=(?P<flags>[0-9]{1,8})(?:;[0-9])?u|>4(?:;(?P<other>[0-9]{0,2}))?m"
+    rb"|(?P<plain>[0-9;]{0,64}+(?:[hlr]| q)))"
+    rb"|(?P<keypad>[=>])|[()](?P<charset>[0-9A-Z])|(?P<reset>c)"
+    rb"|\](?:(?P<colour>4;[0-9]{1,3}|1[0-2]);[^?\x07\x1b]|(?P<uncolour>104|11[0-2])[\x07\x1b]))"
 )
 _CARRIED_MAX = 80  # longer than any of these sequences
+# What undoes a state that the screen has rather than the terminal.
+_UNDO = {
+    b"region": b"\x1b[?6l\x1b7\x1b[r\x1b8",
+    b"charset": b"\x1b(B\x0f",
+    b"4": b"\x1b]104\x1b\\",
+    **{b"1%d" % number: b"\x1b]11%d\x1b\\" % number for number in range(3)},
+}
 
 
 class Modes:
@@ -32,6 +47,8 @@ class Modes:
         self._kitty: list[bytes] = []  # flags of the kitty keyboard protocol, a stack
         self._other_keys = b""  # of xterm's modifyOtherKeys
         self._keypad = False
+        self._shape = b""  # of the cursor
+        self._undo: dict[bytes, bytes] = {}
         self._carried = b""
 
     def feed(self, output: bytes) -> bool:
@@ -51,22 +68,47 @@ class Modes:
         return found
 
     def _apply(self, match: re.Match[bytes]) -> None:
-        parts = match.groupdict()
-        if parts["modes"] is not None:
-            for number in parts["modes"].split(b";"):
-                self._set(int(number or b"0"), parts["set"] == b"h")
-        elif parts["push"] is not None:
-            self._kitty = [*self._kitty, parts["push"] or b"0"][-_KITTY_MAX:]
-        elif parts["pop"] is not None:
-            del self._kitty[max(len(self._kitty) - int(parts["pop"] or b"1"), 0) :]
-        elif parts["flags"] is not None:
-            self._kitty = [*self._kitty[:-1], parts["flags"]]
-        elif parts["reset"] is not None:
-            self.__init__()  # type: ignore[misc]  # the terminal begins anew, and so do we
-        elif parts["keypad"] is not None:
-            self._keypad = parts["keypad"] == b"="
+        what = match.lastgroup
+        value = match[what] or b"" if what else b""
+        match what:
+            case "private":
+                for number in value[:-1].split(b";"):
+                    self._set(int(number or b"0"), value.endswith(b"h"))
+            case "plain":
+                self._apply_plain(value)
+            case "push":
+                self._kitty = [*self._kitty, value or b"0"][-_KITTY_MAX:]
+            case "pop":
+                del self._kitty[max(len(self._kitty) - int(value or b"1"), 0) :]
+            case "flags":
+                self._kitty = [*self._kitty[:-1], value]
+            case "keypad":
+                self._keypad = value == b"="
+            case "charset":
+                self._note(b"charset", value != b"B")
+            case "colour":
+                self._note(value.partition(b";")[0], True)
+            case "uncolour":
+                self._note(b"4" if value == b"104" else value[1:], False)
+            case "reset":
+                self.__init__()  # type: ignore[misc]  # the terminal begins anew, and so do we
+            case _:  # modifyOtherKeys, with or without a value
+                self._other_keys = value
+
+    def _apply_plain(self, value: bytes) -> None:
+        """Apply a sequence without a private mark: numbers and what they are for."""
+        if value.endswith(b"r"):
+            self._note(b"region", value != b"r")
+        elif value.endswith(b"q"):
+            self._shape = value[:-2].strip(b"0")
         else:
-            self._other_keys = parts["other"] or b""
+            for number in value[:-1].split(b";"):
+                self._set(-int(number or b"0"), value.endswith(b"h"))
+
+    def _note(self, what: bytes, is_set: bool) -> None:
+        self._undo.pop(what, None)
+        if is_set:
+            self._undo[what] = _UNDO[what]
 
     def _set(self, mode: int, is_set: bool) -> None:
         if mode in _DEFAULTS:
@@ -78,15 +120,25 @@ class Modes:
     def is_alternate(self) -> bool:
         return any(screen in self._changed for screen in ALTERNATE)
 
+    def arm_screen(self) -> bytes:
+        """Return what switches to the alternate screen, if that is shown."""
+        return b"".join(_mode(mode, True) for mode in self._changed if mode in ALTERNATE)
+
     def arm(self) -> bytes:
         """Return what sets these modes in a terminal that has none of them; the alternate screen first."""
-        ordered = sorted(self._changed, key=lambda mode: mode not in ALTERNATE)
-        parts = [_private(mode, self._changed[mode]) for mode in ordered if mode != SYNCHRONIZED]
+        return self.arm_screen() + self.arm_others()
+
+    def arm_others(self) -> bytes:
+        """Return what sets these modes, but for the screen."""
+        others = (mode for mode in self._changed if mode not in (*ALTERNATE, SYNCHRONIZED))
+        parts = [_mode(mode, self._changed[mode]) for mode in others]
         parts += [b"\x1b[>%bu" % flags for flags in self._kitty]
         if self._other_keys:
             parts.append(b"\x1b[>4;%bm" % self._other_keys)
         if self._keypad:
             parts.append(b"\x1b=")
+        if self._shape:
+            parts.append(b"\x1b[%b q" % self._shape)
         return b"".join(parts)
 
     def disarm(self) -> bytes:
@@ -96,8 +148,11 @@ class Modes:
             parts.append(b"\x1b[>4m")
         if self._keypad:
             parts.append(b"\x1b>")
+        if self._shape:
+            parts.append(b"\x1b[0 q")
+        parts += self._undo.values()
         ordered = sorted(self._changed, key=lambda mode: mode in ALTERNATE)
-        parts += [_private(mode, _DEFAULTS[mode]) for mode in ordered]
+        parts += [_mode(mode, _DEFAULTS[mode]) for mode in ordered]
         return b"".join(parts)
 
 
@@ -112,5 +167,5 @@ def is_seen(output: bytes) -> bool:
     return bool(_UNSEEN.sub(b"", output))
 
 
-def _private(mode: int, is_set: bool) -> bytes:
-    return b"\x1b[?%d%b" % (mode, b"h" if is_set else b"l")
+def _mode(mode: int, is_set: bool) -> bytes:
+    return b"\x1b[%b%d%b" % (b"?" if mode > 0 else b"", abs(mode), b"h" if is_set else b"l")

@@ -37,6 +37,19 @@ def after(*pieces: bytes) -> Modes:
         (b"\x1b[?2026h", b"", b"\x1b[?2026l"),
         (b"\x1b[?1000h\x1bc", b"", b""),
         (b"\x1b[?12345h", b"", b""),
+        (b"\x1b[?7l", b"\x1b[?7l", b"\x1b[?7h"),
+        (b"\x1b[4h", b"\x1b[4h", b"\x1b[4l"),
+        (b"\x1b[4h\x1b[4l", b"", b""),
+        (b"\x1b[6 q", b"\x1b[6 q", b"\x1b[0 q"),
+        (b"\x1b[6 q\x1b[0 q", b"", b""),
+        (b"\x1b[2;10r", b"", b"\x1b[?6l\x1b7\x1b[r\x1b8"),
+        (b"\x1b[2;10r\x1b[r", b"", b""),
+        (b"\x1b(0", b"", b"\x1b(B\x0f"),
+        (b"\x1b(0\x1b(B", b"", b""),
+        (b"\x1b]11;#000000\x07", b"", b"\x1b]111\x1b\\"),
+        (b"\x1b]11;?\x07", b"", b""),
+        (b"\x1b]4;1;red\x1b\\", b"", b"\x1b]104\x1b\\"),
+        (b"\x1b]4;1;red\x1b\\\x1b]104\x1b\\", b"", b""),
     ],
 )
 def test_modes_are_set_elsewhere_as_they_are_here(output: bytes, armed: bytes, disarmed: bytes) -> None:
@@ -44,7 +57,7 @@ def test_modes_are_set_elsewhere_as_they_are_here(output: bytes, armed: bytes, d
     assert (modes.arm(), modes.disarm()) == (armed, disarmed)
 
 
-WHOLE = b"a\x1b[?1049hb\x1b[?1002;1006hc\x1b[>7ud\x1b[?25le\x1b=f\x1b[>4;1mg\x1b[?2004h"
+WHOLE = b"a\x1b[?1049hb\x1b[?1002;1006hc\x1b[>7ud\x1b[?25le\x1b=f\x1b[>4;1mg\x1b[?2004hh\x1b[4hi\x1b[3 q"
 
 
 @pytest.mark.parametrize("cut", range(len(WHOLE)))

@@ -29,6 +29,9 @@ LOOK_EVERY_S = 0.25  # whether a shell has put this process into the foreground,
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _WATCHED = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, *_ENDING)
 _ESCAPE, _CTRL_C = b"\x1b", b"\x03"
+# The person's title is kept by their terminal meanwhile (xterm's window operations 22 and 23).
+_KEEP_TITLE, _TITLE_BACK = b"\x1b[22;2t", b"\x1b[23;2t"
+_PLAIN = b"\x1b[0m"
 
 DETACHED = {"end": "detached"}
 LOST = {"end": "lost"}
@@ -189,9 +192,14 @@ class Viewer:
             from nono.sessions.modes import Modes
 
             self._modes = Modes()
+            self._note(self._modes)
+            _write(_KEEP_TITLE)
         if self._modes.feed(output):
             # Noted before it is written: a kill in between must not leave them armed.
-            self._lent.note(self._modes.disarm())
+            self._note(self._modes)
+
+    def _note(self, modes: Modes) -> None:
+        self._lent.note(modes.disarm() + _PLAIN + _TITLE_BACK)
 
     def _suspend(self) -> None:
         """Give the terminal back to the shell until it continues this job."""
@@ -204,8 +212,8 @@ class Viewer:
         """Set raw mode and the session's modes, if this process is in front, and let the command go on."""
         self._lent.lend()
         if self._lent.is_lent and self._modes is not None:
-            self._lent.note(self._modes.disarm())
-            _write(self._modes.arm())
+            self._note(self._modes)
+            _write(_KEEP_TITLE + self._modes.arm())
         self._unsent += wire.frame(wire.CONTINUE, b"")
 
     def _ask(self, document: Mapping[str, object]) -> None:
