@@ -117,6 +117,12 @@ def frame(kind: int, content: bytes) -> bytes:
     return FRAME.pack(kind, len(content)) + content
 
 
+def frames(kind: int, content: bytes) -> bytes:
+    """Return content of any length in frames, none if it is empty."""
+    pieces = range(0, len(content), FRAME_BYTES_MAX)
+    return b"".join(frame(kind, content[at : at + FRAME_BYTES_MAX]) for at in pieces)
+
+
 def end_frame(word: str, **fields: object) -> bytes:
     """Return the last frame to a viewer: why there is nothing more to see."""
     return json_frame(END, {"end": word, **fields})

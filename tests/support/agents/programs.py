@@ -30,6 +30,7 @@ NPM_PACKAGES = {
     "opencode": f"{OPENCODE}@1.18.33",
     "qwen-code": "@qwen-code/qwen-code@0.24.4",
     "copilot-cli": f"@github/copilot-linux-{ARCHITECTURE}@1.0.102",
+    "xterm": "@xterm/headless@6.0.0",  # no agent: a terminal
 }
 # Where in node_modules an agent is, if not in the directory of its package: its libraries are beside it.
 INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": "", "qwen-code": ""}

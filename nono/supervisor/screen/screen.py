@@ -1,0 +1,166 @@
+"""Keeps the screen of one session up to date in its process, behind the relay, and asks for a picture."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from nono.sessions.modes import Modes
+from nono.sessions.wire import Size
+from nono.supervisor.screen import messages
+from nono.supervisor.screen.backlog import BYTES_MAX, Backlog
+from nono.supervisor.screen.library import library_path
+from nono.supervisor.screen.messages import Picture
+from nono.supervisor.screen.started import Started, start
+
+FOLLOW_BYTES = BYTES_MAX // 4  # no process is started for less, unless somebody attaches
+FOLLOW_S = 0.25  # at most BYTES_MAX in this time are followed; what a flood writes beyond that is lost
+PATIENCE_S = 1.0  # with a picture: whoever attaches waits for it
+RECEIVE_BYTES = 1 << 16
+_USUAL = Size(24, 80)
+
+Done = Callable[[Picture | None], None]
+_MAKE_ROOM = b"\r%b\x1b[H\x1b[J"  # with a line feed for each row: what a person had moves into the history
+
+
+class Screen:
+    """The screen of one session. Everything runs on the loop that made it."""
+
+    def __init__(self, size: Size | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._size = size or _USUAL
+        self._library = library_path()
+        self._backlog = Backlog()
+        self._process: Started | None = None
+        self._unsent = bytearray()
+        self._received = bytearray()
+        self._asked: deque[tuple[Done, asyncio.TimerHandle]] = deque()
+        self._turn: asyncio.TimerHandle | None = None
+        self.is_whole = self._library is not None  # nothing of the output was lost
+
+    def feed(self, output: bytes, *, is_alternate: bool) -> None:
+        """Take output of the session. is_alternate: The screen was the alternate one before it."""
+        if self._library is None:
+            return
+        self._backlog.add(output, is_alternate=is_alternate)
+        if self._backlog.size >= FOLLOW_BYTES and self._turn is None:
+            self._turn = self._loop.call_later(FOLLOW_S, self._follow)
+
+    def resize(self, size: Size) -> None:
+        """Take the size that the terminal has from now on."""
+        self._size = size
+        if self._library is not None:
+            self._backlog.resize(size)
+
+    def show(self, modes: Modes, done: Callable[[bytes], None]) -> None:
+        """Have the screen drawn as it is now.
+
+        modes: Those of now.
+        done: Called once, soon, with what brings another terminal to where this one is. Without a picture
+            these are its modes.
+        """
+        armed = (modes.arm_screen(), modes.arm_others())
+        room = _MAKE_ROOM % (b"\n" * self._size.rows)
+
+        def draw(picture: Picture | None) -> None:
+            if picture is None or picture.is_alternate != bool(armed[0]):
+                self.is_whole = False
+                done(b"".join(armed))
+            else:
+                done(b"".join((room, picture.primary, armed[0], picture.alternate, armed[1], picture.tail)))
+
+        if self._library is None or not self._has_process():
+            draw(None)
+            return
+        self._asked.append((draw, self._loop.call_later(PATIENCE_S, self._lose)))
+        self._send(messages.message(messages.SHOW))
+
+    def close(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+        self._lose()
+        self._library = None
+
+    def _follow(self) -> None:
+        self._turn = None
+        if not self._unsent and self._has_process():
+            self._send(b"")
+
+    def _has_process(self) -> bool:
+        if self._process is None:
+            assert self._library is not None
+            try:
+                self._process = start(self._library, self._size)
+            except OSError:
+                return False
+            self._loop.add_reader(self._process.connection, self._on_answer)
+        return True
+
+    def _send(self, message: bytes) -> None:
+        """Send all that is not followed yet, and a message behind it."""
+        self.is_whole = self.is_whole and not self._backlog.has_gap
+        self._unsent += self._backlog.take() + message
+        self._flush()
+
+    def _flush(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        try:
+            sent = process.connection.send(self._unsent) if self._unsent else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._lose()
+            return
+        del self._unsent[:sent]
+        if self._unsent:
+            self._loop.add_writer(process.connection, self._flush)
+        else:
+            self._loop.remove_writer(process.connection)
+
+    def _on_answer(self) -> None:
+        assert self._process is not None
+        try:
+            received = self._process.connection.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        if not received or not self._take(received):
+            self._lose()
+
+    def _take(self, received: bytes) -> bool:
+        """Hand out a picture that is complete. Returns False if it is not what was asked for."""
+        self._received += received
+        if len(self._received) < messages.HEAD.size:
+            return True
+        kind, length = messages.HEAD.unpack_from(self._received)
+        if kind != messages.PICTURE or length > messages.PICTURE_BYTES_MAX or not self._asked:
+            return False
+        end = messages.HEAD.size + length
+        if len(self._received) < end:
+            return True
+        picture = messages.parse_picture(bytes(self._received[messages.HEAD.size : end]))
+        del self._received[:end]
+        done, patience = self._asked.popleft()
+        patience.cancel()
+        done(picture)
+        return picture is not None
+
+    def _lose(self) -> None:
+        """End the process, which has crashed or hangs, and go on without what it had followed."""
+        process, self._process = self._process, None
+        if process is not None:
+            self._loop.remove_reader(process.connection)
+            self._loop.remove_writer(process.connection)
+            process.end()
+            self.is_whole = False
+        self._unsent.clear()
+        self._received.clear()
+        self._backlog.lose()
+        while self._asked:
+            done, patience = self._asked.popleft()
+            patience.cancel()
+            done(None)

@@ -1,0 +1,77 @@
+"""Terminals of xterm.js without a window: a model that shares nothing with the one nono uses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.agents.programs import installed
+
+PROGRAM = Path(__file__).with_name("xterm.js")
+
+
+@dataclass
+class Xterm:
+    """One terminal."""
+
+    _process: subprocess.Popen[str]
+    _name: str
+
+    def _ask(self, action: str, **fields: object) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"action": action, "name": self._name, **fields}) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        assert answer, f"the terminals are gone: exit code {self._process.wait(10)}"
+        return json.loads(answer)
+
+    def write(self, output: bytes) -> None:
+        self._ask("write", output=base64.b64encode(output).decode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        self._ask("resize", rows=rows, columns=columns)
+
+    def close(self) -> None:
+        self._ask("close")
+
+    def show(self) -> dict[str, Any]:
+        """What is seen, cell by cell, with the cursor, the modes, the title and the lines above."""
+        shown: dict[str, Any] = self._ask("show")
+        return shown
+
+
+class Xterms:
+    """Makes terminals."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._names = count()
+
+    def new(self, rows: int = 24, columns: int = 80) -> Xterm:
+        made = Xterm(self._process, str(next(self._names)))
+        made._ask("new", rows=rows, columns=columns)
+        return made
+
+
+@contextmanager
+def xterms() -> Iterator[Xterms]:
+    """Start the program that keeps terminals. Skips the test where it cannot be had."""
+    if (node := shutil.which("node")) is None:
+        pytest.skip("there is no node")
+    argv = [node, str(PROGRAM), str(installed("xterm"))]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Xterms(process)
+        finally:
+            process.kill()
