@@ -8,28 +8,51 @@ from nono.sessions.wire import Size
 from nono.supervisor.screen import messages
 
 BYTES_MAX = 1 << 20  # a flood loses what is older; the picture then has no more history than this
+PIECE_BYTES = 1 << 12  # what is shorter is joined: many commands write a few bytes at a time
 _AFTER_GAP = b"\n"  # where to go on: what is before it may be the rest of a sequence
 
 
 class Backlog:
     """The output of a terminal, its sizes, and gaps where it was lost, in their order."""
 
-    def __init__(self) -> None:
-        self._pieces: deque[tuple[bytes, bool]] = deque()  # each with the screen it begins on
+    def __init__(self, size: Size) -> None:
+        self._pieces: deque[tuple[bytearray, bool]] = deque()  # each with the screen it begins on
         self._sizes: dict[int, Size] = {}  # by the piece they stand before
         self._first = 0  # the number of the first piece
+        self._is_closed = False
+        self.began = self.now = size  # of the terminal: where the first piece begins, and now
         self.has_gap = False  # output was lost before the first piece
-        self.size = 0  # in bytes
+        self.held_bytes = 0
 
     def add(self, output: bytes, *, is_alternate: bool) -> None:
         """Add output. is_alternate: The screen was the alternate one before it."""
-        self._pieces.append((output, is_alternate))
-        self.size += len(output)
-        while self.size > BYTES_MAX:
+        if self._is_closed:
+            return
+        self.held_bytes += len(output)
+        if self._joins(output, is_alternate):
+            self._pieces[-1][0].extend(output)
+        else:
+            self._pieces.append((bytearray(output), is_alternate))
+        while self.held_bytes > BYTES_MAX:
             self._drop()
 
+    def _joins(self, output: bytes, is_alternate: bool) -> bool:
+        if not self._pieces or self._first + len(self._pieces) in self._sizes:
+            return False
+        piece, was_alternate = self._pieces[-1]
+        return len(piece) + len(output) <= PIECE_BYTES and is_alternate == was_alternate
+
     def resize(self, size: Size) -> None:
-        self._sizes[self._first + len(self._pieces)] = size
+        self.now = size
+        if not self._is_closed:
+            self._sizes[self._first + len(self._pieces)] = size
+
+    def close(self) -> None:
+        """Hold nothing any more: nobody will read it."""
+        self._is_closed = True
+        self._pieces.clear()
+        self._sizes.clear()
+        self.held_bytes = 0
 
     def lose(self) -> None:
         """Go on behind a gap: whoever read so far is gone."""
@@ -40,7 +63,8 @@ class Backlog:
         parts: list[bytes] = []
         while self._pieces:
             self._take_size(parts)
-            output, is_alternate = self._pieces.popleft()
+            piece, is_alternate = self._pieces.popleft()
+            output = bytes(piece)
             self._first += 1
             if self.has_gap:
                 parts.append(messages.switch(is_alternate))
@@ -51,7 +75,8 @@ class Backlog:
                 for at in range(0, len(output), messages.OUTPUT_BYTES_MAX)
             )
         self._take_size(parts)
-        self.size = 0
+        self.held_bytes = 0
+        self.began = self.now
         return b"".join(parts)
 
     def _take_size(self, parts: list[bytes]) -> None:
@@ -60,7 +85,7 @@ class Backlog:
 
     def _drop(self) -> None:
         output, _ = self._pieces.popleft()
-        self.size -= len(output)
+        self.held_bytes -= len(output)
         size = self._sizes.pop(self._first, None)
         self._first += 1
         if size is not None:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable
 
 from nono.sessions.modes import Modes
-from nono.sessions.wire import Size
 from nono.supervisor.screen import messages
 from nono.supervisor.screen.backlog import BYTES_MAX, Backlog
 from nono.supervisor.screen.library import library_path
@@ -18,7 +17,6 @@ FOLLOW_BYTES = BYTES_MAX // 4  # no process is started for less, unless somebody
 FOLLOW_S = 0.25  # at most BYTES_MAX in this time are followed; what a flood writes beyond that is lost
 PATIENCE_S = 1.0  # with a picture: whoever attaches waits for it
 RECEIVE_BYTES = 1 << 16
-_USUAL = Size(24, 80)
 
 Done = Callable[[Picture | None], None]
 _MAKE_ROOM = b"\r%b\x1b[H\x1b[J"  # with a line feed for each row: what a person had moves into the history
@@ -27,41 +25,35 @@ _MAKE_ROOM = b"\r%b\x1b[H\x1b[J"  # with a line feed for each row: what a person
 class Screen:
     """The screen of one session. Everything runs on the loop that made it."""
 
-    def __init__(self, size: Size | None) -> None:
+    def __init__(self, backlog: Backlog) -> None:
+        """backlog: Holds what the session has written so far, and gets what it writes from now on."""
         self._loop = asyncio.get_running_loop()
-        self._size = size or _USUAL
         self._library = library_path()
-        self._backlog = Backlog()
+        self._backlog = backlog
         self._process: Started | None = None
         self._unsent = bytearray()
         self._received = bytearray()
         self._asked: deque[tuple[Done, asyncio.TimerHandle]] = deque()
         self._turn: asyncio.TimerHandle | None = None
         self.is_whole = self._library is not None  # nothing of the output was lost
-
-    def feed(self, output: bytes, *, is_alternate: bool) -> None:
-        """Take output of the session. is_alternate: The screen was the alternate one before it."""
         if self._library is None:
-            return
-        self._backlog.add(output, is_alternate=is_alternate)
-        if self._backlog.size >= FOLLOW_BYTES and self._turn is None:
+            backlog.close()
+
+    def follow(self) -> None:
+        """Hear that there is more in the backlog."""
+        if self._turn is None and self._backlog.held_bytes >= FOLLOW_BYTES:
             self._turn = self._loop.call_later(FOLLOW_S, self._follow)
 
-    def resize(self, size: Size) -> None:
-        """Take the size that the terminal has from now on."""
-        self._size = size
-        if self._library is not None:
-            self._backlog.resize(size)
-
-    def show(self, modes: Modes, done: Callable[[bytes], None]) -> None:
+    def show(self, modes: Modes, rows: int, done: Callable[[bytes], None]) -> None:
         """Have the screen drawn as it is now.
 
         modes: Those of now.
+        rows: Of the other terminal.
         done: Called once, soon, with what brings another terminal to where this one is. Without a picture
             these are its modes.
         """
         armed = (modes.arm_screen(), modes.arm_others())
-        room = _MAKE_ROOM % (b"\n" * self._size.rows)
+        room = _MAKE_ROOM % (b"\n" * max(rows, self._backlog.now.rows))
 
         def draw(picture: Picture | None) -> None:
             if picture is None or picture.is_alternate != bool(armed[0]):
@@ -81,6 +73,7 @@ class Screen:
             self._turn.cancel()
         self._lose()
         self._library = None
+        self._backlog.close()
 
     def _follow(self) -> None:
         self._turn = None
@@ -91,7 +84,7 @@ class Screen:
         if self._process is None:
             assert self._library is not None
             try:
-                self._process = start(self._library, self._size)
+                self._process = start(self._library, self._backlog.began)
             except OSError:
                 return False
             self._loop.add_reader(self._process.connection, self._on_answer)

@@ -6,10 +6,11 @@ import pytest
 
 from nono.sessions.wire import Size
 from nono.supervisor.screen import messages
-from nono.supervisor.screen.backlog import BYTES_MAX, Backlog
+from nono.supervisor.screen.backlog import BYTES_MAX, PIECE_BYTES, Backlog
 from nono.supervisor.screen.messages import OUTPUT, SIZE, SWITCH, Picture, message, parse_picture, picture
 
 PIECE = 1 << 16
+USUAL = Size(24, 80)
 
 
 def told(backlog: Backlog) -> list[tuple[int, bytes]]:
@@ -23,7 +24,7 @@ def told(backlog: Backlog) -> list[tuple[int, bytes]]:
 
 
 def flooded() -> Backlog:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.add(b"first\n", is_alternate=False)
     for number in range(BYTES_MAX // PIECE):
         backlog.add(b"%02d" % number + b"x" * (PIECE - 10) + b"\nlast\x1b[1m", is_alternate=number > 0)
@@ -31,21 +32,46 @@ def flooded() -> Backlog:
 
 
 def test_output_is_told_in_its_order() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.add(b"one", is_alternate=False)
     backlog.add(b"two", is_alternate=True)
     assert told(backlog) == [(OUTPUT, b"one"), (OUTPUT, b"two")]
 
 
+def test_what_is_short_is_joined() -> None:
+    backlog = Backlog(USUAL)
+    for _ in range(10 * PIECE_BYTES):
+        backlog.add(b"x", is_alternate=False)
+    assert [len(content) for _, content in told(backlog)] == [PIECE_BYTES] * 10
+
+
+def test_a_piece_begins_with_the_size_of_its_terminal() -> None:
+    backlog = Backlog(USUAL)
+    backlog.add(b"one", is_alternate=False)
+    backlog.resize(Size(10, 20))
+    assert backlog.began == USUAL
+    backlog.take()
+    assert backlog.began == Size(10, 20)
+
+
+def test_nothing_is_held_for_nobody() -> None:
+    backlog = Backlog(USUAL)
+    backlog.add(b"one", is_alternate=False)
+    backlog.close()
+    backlog.add(b"two", is_alternate=False)
+    backlog.resize(Size(10, 20))
+    assert (told(backlog), backlog.held_bytes) == ([], 0)
+
+
 def test_nothing_is_told_twice() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.add(b"one", is_alternate=False)
     backlog.take()
-    assert (told(backlog), backlog.size) == ([], 0)
+    assert (told(backlog), backlog.held_bytes) == ([], 0)
 
 
 def test_a_size_is_told_where_it_changed() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.add(b"one", is_alternate=False)
     backlog.resize(Size(10, 20))
     backlog.add(b"two", is_alternate=False)
@@ -54,14 +80,14 @@ def test_a_size_is_told_where_it_changed() -> None:
 
 
 def test_a_size_at_the_end_is_told() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.resize(Size(10, 20))
     backlog.resize(Size(11, 22))
     assert told(backlog) == [(SIZE, messages.SIDES.pack(11, 22))]
 
 
 def test_a_flood_stays_within_the_bound() -> None:
-    assert flooded().size <= BYTES_MAX
+    assert flooded().held_bytes <= BYTES_MAX
 
 
 def test_behind_a_gap_the_screen_is_told() -> None:
@@ -72,7 +98,7 @@ def test_behind_a_gap_the_screen_is_told() -> None:
 
 
 def test_a_size_within_a_gap_is_told() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.resize(Size(10, 20))
     backlog.add(b"x" * BYTES_MAX, is_alternate=False)
     backlog.add(b"\ny", is_alternate=False)
@@ -80,7 +106,7 @@ def test_a_size_within_a_gap_is_told() -> None:
 
 
 def test_a_process_that_begins_anew_is_told_of_the_gap() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.lose()
     backlog.add(b"half\nwhole", is_alternate=True)
     assert told(backlog) == [(SWITCH, b"\1"), (OUTPUT, b"whole")]
@@ -103,7 +129,7 @@ def test_a_picture_with_something_behind_it_is_none() -> None:
 
 
 def test_output_of_any_length_is_told_in_messages_of_bounded_length() -> None:
-    backlog = Backlog()
+    backlog = Backlog(USUAL)
     backlog.add(b"x" * (3 * messages.OUTPUT_BYTES_MAX + 1), is_alternate=False)
     assert [len(content) for _, content in told(backlog)] == [messages.OUTPUT_BYTES_MAX] * 3 + [1]
     assert message(OUTPUT, b"x") == b"\0\0\0\0\1x"

@@ -13,7 +13,7 @@ import pytest
 from nono.sessions.modes import Modes
 from nono.sessions.wire import Size
 from nono.supervisor.screen import screen as screen_module
-from nono.supervisor.screen.backlog import BYTES_MAX
+from nono.supervisor.screen.backlog import BYTES_MAX, Backlog
 from nono.supervisor.screen.library import library_path
 from nono.supervisor.screen.screen import FOLLOW_BYTES, Screen
 
@@ -26,16 +26,18 @@ class Session:
     """A screen, with the modes that the relay follows."""
 
     def __init__(self) -> None:
-        self.screen = Screen(SIZE)
+        self.backlog = Backlog(SIZE)
+        self.screen = Screen(self.backlog)
         self.modes = Modes()
 
     def write(self, output: bytes) -> None:
-        self.screen.feed(output, is_alternate=self.modes.is_alternate)
+        self.backlog.add(output, is_alternate=self.modes.is_alternate)
+        self.screen.follow()
         self.modes.feed(output)
 
     async def shown(self) -> bytes:
         drawn: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.screen.show(self.modes, drawn.set_result)
+        self.screen.show(self.modes, SIZE.rows, drawn.set_result)
         return await drawn
 
     @property
@@ -89,6 +91,35 @@ def test_the_other_screen_is_drawn_before_the_switch() -> None:
 
 
 @needs_library
+def test_what_was_written_at_another_size_is_drawn_as_it_was() -> None:
+    drawn = list[bytes]()
+
+    async def use(session: Session) -> None:
+        session.write(b"\x1b[999Cx")  # to the right margin
+        session.backlog.resize(Size(SIZE.rows, 2 * SIZE.columns))
+        drawn.append(await session.shown())
+
+    async def use_spelled_out(session: Session) -> None:
+        session.backlog.resize(Size(SIZE.rows, 2 * SIZE.columns))
+        session.write(b"\x1b[%dCx" % (SIZE.columns - 1))
+        drawn.append(await session.shown())
+
+    with_session(use)
+    with_session(use_spelled_out)
+    assert drawn[0] == drawn[1]
+
+
+@needs_library
+def test_a_taller_terminal_keeps_what_it_showed() -> None:
+    async def use(session: Session) -> None:
+        drawn: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        session.screen.show(session.modes, 50, drawn.set_result)
+        assert (await drawn).startswith(b"\r" + b"\n" * 50 + b"\x1b[H")
+
+    with_session(use)
+
+
+@needs_library
 def test_no_process_is_started_for_little_output() -> None:
     async def use(session: Session) -> None:
         session.write(b"x" * (FOLLOW_BYTES - 1))
@@ -106,7 +137,7 @@ def test_much_output_is_followed_behind_the_relay() -> None:
         await asyncio.sleep(0)
         session.screen._turn.cancel()
         session.screen._follow()
-        assert session.screen._backlog.size == 0
+        assert session.backlog.held_bytes == 0
         assert session.screen._process is not None
 
     with_session(use)
@@ -118,7 +149,7 @@ def test_a_flood_shows_its_end_and_is_known_to_be_incomplete() -> None:
         for number in range(BYTES_MAX // 2000):
             session.write(b"%d\n" % number * 1000)
         session.write(b"the end")
-        assert session.screen._backlog.size <= BYTES_MAX
+        assert session.backlog.held_bytes <= BYTES_MAX
         assert b"the end" in await session.shown()
         assert not session.screen.is_whole
 
@@ -156,7 +187,7 @@ def test_an_answer_that_is_none_costs_the_picture(answer: bytes) -> None:
         await session.shown()
         lost = session.pid
         drawn: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        session.screen.show(session.modes, drawn.set_result)
+        session.screen.show(session.modes, SIZE.rows, drawn.set_result)
         assert not session.screen._take(answer)
         session.screen._lose()
         assert await drawn == b"\x1b[?2004h"
