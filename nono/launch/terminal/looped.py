@@ -30,6 +30,7 @@ async def relayed(shown: Shown, others: Others) -> AsyncIterator[Callable[[], No
         def started() -> None:
             meeting = terminal.started()
             if meeting is not None:
+                terminal.relay.follow_screen()
                 control = others(meeting)
                 stack.push_async_callback(control.close)
                 stack.push_async_callback(Server(meeting, terminal.relay, control).close)
@@ -42,6 +43,7 @@ async def moved(terminal: OwnTerminal, visitor: socket.socket, others: Others) -
     """Relay a terminal on the running loop that was relayed on another one, and let a first visitor in."""
     assert terminal.meeting is not None  # or nobody could have come
     terminal.move_to(asyncio.get_running_loop())
+    terminal.relay.follow_screen()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_last_words, terminal)
         control = others(terminal.meeting)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nono.sessions.wire import Size
 from nono.supervisor.relay import pty
+from nono.supervisor.screen.backlog import Backlog
 
 if TYPE_CHECKING:
     from nono.sessions.modes import Modes
@@ -31,6 +32,7 @@ class CommandEnd:
         self._master = master
         self._on_output, self._on_room = on_output, on_room
         self._modes: Modes | None = None  # until something might set one
+        self.backlog = Backlog(pty.size_within_bounds(master))  # of the output, for what models the screen
         self._typed = bytearray()
         self._reads = False
         self._writes = False
@@ -96,6 +98,7 @@ class CommandEnd:
         return output
 
     def _follow(self, output: bytes) -> None:
+        self.backlog.add(output, is_alternate=self.is_alternate)
         if self._first is not None and len(self._first) < FIRST_BYTES:
             self._first += output
         if self._modes is None:
@@ -111,9 +114,9 @@ class CommandEnd:
     def is_alternate(self) -> bool:
         return self._modes is not None and self._modes.is_alternate
 
-    def arm(self) -> bytes:
-        """Return what sets the command's modes in a terminal that has none of them."""
-        return b"" if self._modes is None else self._modes.arm()
+    def arm(self) -> tuple[bytes, bytes]:
+        """Return what sets the command's modes in a terminal that has none: its screen, the others."""
+        return (b"", b"") if self._modes is None else (self._modes.arm_screen(), self._modes.arm_others())
 
     def keep_first(self) -> None:
         """Keep the beginning of the output, for has_shown_something()."""
@@ -155,11 +158,19 @@ class CommandEnd:
                 self._loop.remove_writer(self._master)
         self._on_room()
 
+    @property
+    def size(self) -> Size | None:
+        """The size of the terminal, also while it has another one for a moment."""
+        if self._redrawn is not None:
+            return self._redrawn[1]
+        found = pty.size(self._master)
+        return None if found is None else Size(*found)
+
     def redraw(self, size: Size | None = None) -> None:
         """Have the programs draw their screen anew: they do when its size changes. None: the same again."""
         with suppress(OSError):
-            now = pty.size(self._master) if self._redrawn is None else self._redrawn[1]
-            size = size or (None if now is None else Size(*now))
+            now = self.size
+            size = size or now
             if size is not None and now == size:
                 pty.set_size(self._master, size.rows, size.columns - 1 or 2)
                 self._redrawn = self._loop.call_later(REDRAW_S, self.resize, size), size
@@ -168,5 +179,6 @@ class CommandEnd:
 
     def resize(self, size: Size) -> None:
         self._redrawn = None
+        self.backlog.resize(size)
         with suppress(OSError):
             pty.set_size(self._master, size.rows, size.columns)

@@ -8,6 +8,7 @@ import struct
 import termios
 
 from nono.named_tuple import NamedTuple
+from nono.sessions import wire
 
 _IUTF8 = 0o40000  # asm-generic/termbits.h: backspace erases a whole character
 _ROWS, _COLUMNS = 24, 80
@@ -54,6 +55,11 @@ def size(terminal: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return (rows, columns) if rows and columns else None
+
+
+def size_within_bounds(terminal: int) -> wire.Size:
+    """Return the size of a terminal, or the usual one if it does not say."""
+    return wire.size_of(*size(terminal) or (_ROWS, _COLUMNS)) or wire.Size(_ROWS, _COLUMNS)
 
 
 def set_size(terminal: int, rows: int, columns: int) -> None:

@@ -18,6 +18,7 @@ from nono.supervisor.relay.viewer import Viewer
 
 if TYPE_CHECKING:
     from nono.supervisor.relay.poll_loop import Loop, Timer
+    from nono.supervisor.screen.screen import Screen
 
 PATIENCE_S = 10.0  # with a writer that takes nothing; the command goes on without it
 QUIET_S = 0.1  # after the end of the command, for what others of its terminal still write
@@ -58,6 +59,7 @@ class Relay:
         self._question: Question | None = None
         self._questions = 0
         self._missed: list[bytes] = []
+        self._screen: Screen | None = None  # without it, programs draw it for who attaches
         self.command = CommandEnd(loop, master, self._on_output, self._listen_to_all)
         self._read_on()
 
@@ -68,6 +70,11 @@ class Relay:
     @property
     def is_full(self) -> bool:
         return len(self._viewers) >= VIEWERS_MAX
+
+    @property
+    def _is_held_up(self) -> bool:
+        """True if the command waits for somebody to take what it has written."""
+        return any(each.holds_up for each in self._viewers if each is self._writer or each.is_held)
 
     @property
     def _writer(self) -> Viewer | None:
@@ -85,6 +92,13 @@ class Relay:
         self._listen_to_all()
         for viewer in (*self._viewers,):
             self._flush(viewer)
+
+    def follow_screen(self) -> None:
+        """Have the screen followed, and drawn for who attaches. Call on the running loop of asyncio."""
+        # Imported here: most runs at a terminal end without a visitor, and need no such loop.
+        from nono.supervisor.screen.screen import Screen
+
+        self._screen = Screen(self.command.backlog)
 
     def attach(
         self,
@@ -106,16 +120,41 @@ class Relay:
         is_writer = viewer.may_type and self._writer is None
         self._viewers.insert(0 if is_writer else len(self._viewers), viewer)
         viewer.unsent += head
-        if modes := self.command.arm():
-            viewer.unsent += wire.frame(wire.DATA, modes)
+        self._listen_to(viewer)
+        if head and self._screen is not None:
+            self._show_screen(viewer, self._screen, is_writer=is_writer)
+        else:
+            viewer.unsent += wire.frames(wire.DATA, b"".join(self.command.arm()))
         viewer.unsent += b"".join(self._missed)
         self._missed.clear()
-        self._listen_to(viewer)
         self._flush(viewer)
         if head:  # a later one: it has seen nothing yet
-            self.command.redraw(size if is_writer else None)
+            if self._screen is None:
+                self.command.redraw(size if is_writer else None)
             self._resume()
         self._take(viewer, received)
+
+    def _show_screen(self, viewer: Viewer, screen: Screen, *, is_writer: bool) -> None:
+        """Have a viewer begin with the screen as it is now; what comes meanwhile follows."""
+        self._flush(viewer)  # its terminal is prepared meanwhile
+        place = len(viewer.unsent)
+        size = viewer.size
+        is_other = is_writer and size is not None and self.command.size != size
+        if is_other and size is not None:
+            self.command.resize(size)
+
+        def draw(content: bytes) -> None:
+            picture = wire.frames(wire.DATA, content)
+            viewer.unsent[place:place] = picture
+            viewer.picture_bytes = len(picture)
+            viewer.is_held = False
+            if viewer in self._viewers:
+                self._flush(viewer)
+                if not is_other and not screen.is_whole:
+                    self.command.redraw()
+
+        viewer.is_held = True
+        screen.show(self.command.arm(), 0 if size is None else size.rows, draw)
 
     def detach_all(self, word: str = "detached") -> None:
         """Let every viewer go, and tell them why as far as they listen."""
@@ -173,7 +212,7 @@ class Relay:
             self._on_output()
         now = self._loop.time()
         is_quiet = self.command.is_ended or now - max(self.command.spoke, began) > QUIET_S
-        waits = any(viewer.unsent for viewer in self._viewers)
+        waits = any(viewer.unsent or viewer.is_held for viewer in self._viewers)
         return (is_quiet and not waits) or now > began + LAST_WORDS_S
 
     def close(self, exit_code: int | None) -> socket.socket | None:
@@ -193,6 +232,8 @@ class Relay:
                     continue
             self._let_go(viewer, wire.end_frame("ended", exit_code=exit_code))
         self.command.close()
+        if self._screen is not None:
+            self._screen.close()
         if self._watch is not None:
             self._watch.cancel()
         return kept
@@ -243,21 +284,21 @@ class Relay:
             self.command.redraw()
 
     def _read_on(self) -> None:
-        writer = self._writer
-        if self._question is None and (writer is None or not writer.holds_up):
+        if self._question is None and not self._is_held_up:
             self.command.read_on()
 
     def _on_output(self) -> None:
         output = b"" if self._question is not None else self.command.take()
         if not output:
             return
+        if self._screen is not None:
+            self._screen.follow()
         frame = wire.frame(wire.DATA, output)
         for viewer in (*self._viewers,):
             self._say(viewer, frame)
             if viewer.is_far_behind:
                 self._let_go(viewer, wire.end_frame("slow"))
-        writer = self._writer
-        if writer is not None and writer.holds_up:
+        if self._is_held_up:
             self.command.stop_reading()
 
     def _say(self, viewer: Viewer, content: bytes) -> None:
@@ -266,7 +307,7 @@ class Relay:
 
     def _flush(self, viewer: Viewer) -> None:
         """Send to a viewer what it takes."""
-        if viewer not in self._viewers:
+        if viewer not in self._viewers or viewer.is_held:
             return
         try:
             viewer.send(self._loop.time())

@@ -24,6 +24,8 @@ class Viewer:
         self.can_be_asked = self.may_type and wire.ASKS in words
         self.frames = Frames()
         self.unsent = bytearray()
+        self.is_held = False  # until the screen is drawn that its output goes on from
+        self.picture_bytes = 0  # of that screen, until it has been taken
         self.since: float | None = None  # when it last took something, while something waits
         self.is_gone = False  # it takes nothing any more
 
@@ -32,12 +34,12 @@ class Viewer:
 
     @property
     def holds_up(self) -> bool:
-        """True if the command waits for it, should it be the writer."""
-        return self.may_type and len(self.unsent) >= QUEUED_BYTES_MAX
+        """True if the command waits for it, should it be the writer or held."""
+        return (self.may_type or self.is_held) and len(self.unsent) >= QUEUED_BYTES_MAX
 
     @property
     def is_far_behind(self) -> bool:
-        return len(self.unsent) >= BEHIND_BYTES_MAX
+        return len(self.unsent) >= BEHIND_BYTES_MAX + self.picture_bytes
 
     def send(self, now: float) -> None:
         """Send what it takes. Raises OSError if it is gone."""
@@ -51,6 +53,7 @@ class Viewer:
         del self.unsent[:sent]
         if not self.unsent:
             self.since = None
+            self.picture_bytes = 0
         elif sent or self.since is None:
             self.since = now
 

@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from nono.sessions.modes import Modes
 from nono.supervisor.screen import messages
 from nono.supervisor.screen.backlog import BYTES_MAX, Backlog
 from nono.supervisor.screen.library import library_path
@@ -44,15 +43,14 @@ class Screen:
         if self._turn is None and self._backlog.held_bytes >= FOLLOW_BYTES:
             self._turn = self._loop.call_later(FOLLOW_S, self._follow)
 
-    def show(self, modes: Modes, rows: int, done: Callable[[bytes], None]) -> None:
+    def show(self, armed: tuple[bytes, bytes], rows: int, done: Callable[[bytes], None]) -> None:
         """Have the screen drawn as it is now.
 
-        modes: Those of now.
+        armed: What switches to the alternate screen, if that is shown, and what sets the other modes.
         rows: Of the other terminal.
         done: Called once, soon, with what brings another terminal to where this one is. Without a picture
             these are its modes.
         """
-        armed = (modes.arm_screen(), modes.arm_others())
         room = _MAKE_ROOM % (b"\n" * max(rows, self._backlog.now.rows))
 
         def draw(picture: Picture | None) -> None:
@@ -125,22 +123,23 @@ class Screen:
             self._lose()
 
     def _take(self, received: bytes) -> bool:
-        """Hand out a picture that is complete. Returns False if it is not what was asked for."""
+        """Hand out the pictures that are complete. Returns False if one is not what was asked for."""
         self._received += received
-        if len(self._received) < messages.HEAD.size:
-            return True
-        kind, length = messages.HEAD.unpack_from(self._received)
-        if kind != messages.PICTURE or length > messages.PICTURE_BYTES_MAX or not self._asked:
-            return False
-        end = messages.HEAD.size + length
-        if len(self._received) < end:
-            return True
-        picture = messages.parse_picture(bytes(self._received[messages.HEAD.size : end]))
-        del self._received[:end]
-        done, patience = self._asked.popleft()
-        patience.cancel()
-        done(picture)
-        return picture is not None
+        while len(self._received) >= messages.HEAD.size:
+            kind, length = messages.HEAD.unpack_from(self._received)
+            if kind != messages.PICTURE or length > messages.PICTURE_BYTES_MAX or not self._asked:
+                return False
+            end = messages.HEAD.size + length
+            if len(self._received) < end:
+                break
+            picture = messages.parse_picture(bytes(self._received[messages.HEAD.size : end]))
+            del self._received[:end]
+            done, patience = self._asked.popleft()
+            patience.cancel()
+            done(picture)
+            if picture is None:
+                return False
+        return True
 
     def _lose(self) -> None:
         """End the process, which has crashed or hangs, and go on without what it had followed."""

@@ -35,9 +35,12 @@ class Session:
         self.screen.follow()
         self.modes.feed(output)
 
+    def armed(self) -> tuple[bytes, bytes]:
+        return self.modes.arm_screen(), self.modes.arm_others()
+
     async def shown(self) -> bytes:
         drawn: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.screen.show(self.modes, SIZE.rows, drawn.set_result)
+        self.screen.show(self.armed(), SIZE.rows, drawn.set_result)
         return await drawn
 
     @property
@@ -113,7 +116,7 @@ def test_what_was_written_at_another_size_is_drawn_as_it_was() -> None:
 def test_a_taller_terminal_keeps_what_it_showed() -> None:
     async def use(session: Session) -> None:
         drawn: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        session.screen.show(session.modes, 50, drawn.set_result)
+        session.screen.show(session.armed(), 50, drawn.set_result)
         assert (await drawn).startswith(b"\r" + b"\n" * 50 + b"\x1b[H")
 
     with_session(use)
@@ -187,7 +190,7 @@ def test_an_answer_that_is_none_costs_the_picture(answer: bytes) -> None:
         await session.shown()
         lost = session.pid
         drawn: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        session.screen.show(session.modes, SIZE.rows, drawn.set_result)
+        session.screen.show(session.armed(), SIZE.rows, drawn.set_result)
         assert not session.screen._take(answer)
         session.screen._lose()
         assert await drawn == b"\x1b[?2004h"
