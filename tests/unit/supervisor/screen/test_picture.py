@@ -132,6 +132,7 @@ def test_a_program_is_drawn_as_it_drew_itself(name: str, library: ghostty.Librar
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_program_is_drawn_as_it_drew_itself_at_every_byte(
     name: str, library: ghostty.Library, terminals: Xterms
