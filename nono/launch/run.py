@@ -393,7 +393,8 @@ def _run(run: RunContext) -> int:
     # Imported here: other runs share their terminal with the caller, or have none.
     from nono.launch.terminal.own_terminal import Shown, wait_on_poll
 
-    return wait_on_poll(Shown(run.front, run.child, run.entry, run.session), partial(_go_on, run))
+    shown = Shown(run.front, run.child, run.entry, run.session, run.env_credentials)
+    return wait_on_poll(shown, partial(_go_on, run))
 
 
 def _go_on(run: RunContext, terminal: OwnTerminal, visitor: socket.socket) -> int:

@@ -69,6 +69,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
             variables,
             (*front.files, *ssh.files),
             withheld,
+            tuple(detector for _, detector in keys.detectors),
             may_start_first=maker is None and _may_start_first(assembly),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,14 @@ from nono.supervisor.child import Child
 
 if TYPE_CHECKING:
     from nono.approval.listing import Listed
+    from nono.credentials.values.credential import LeakDetector
     from nono.sessions.meeting import Meeting
     from nono.sessions.record import Record
     from nono.sessions.stopping import StopRequest
+    from nono.sessions.wire import Size
     from nono.supervisor.cgroup.limit_report import LimitReport
+    from nono.supervisor.relay.poll_loop import Loop
+    from nono.supervisor.relay.recording import Recording
 
 _OUT_OF_LIMIT, _SHORT_OF_PROCESSES = "memory_limit_exceeded", "process_limit_hit"
 
@@ -71,6 +75,23 @@ class SessionEntry:
             return listen(self._entry.registry, self._session_id)
         except OSError as error:
             raise NonoError(f"nobody could attach to the session: {error.strerror or error}") from error
+
+    def recorded(
+        self, loop: Loop, size: Size, bytes_max: int, leaks: Sequence[LeakDetector], warn: Warn
+    ) -> Recording | None:
+        """Begin to record the screen of the session, without the secrets that `leaks` recognise."""
+        # Imported here: few sessions are recorded.
+        from nono.supervisor.relay.recording import Place, Recording
+
+        if self._entry is None:
+            return None
+        record = self._entry.record
+        place = Place(self._entry.registry.fd, record.session_id, bytes_max, record.name or "")
+        try:
+            return Recording(loop, place, size, lambda: [each.stream() for each in leaks])
+        except OSError as error:
+            warn(f"the screen of the session is not recorded: {error.strerror}")
+            return None
 
     def attached(self, is_attached: bool) -> None:
         if self._entry is not None:

@@ -60,11 +60,12 @@ async def _run_command(
     trapped: TrappedCommand | None,
     is_started: bool,
 ) -> int:
+    others = partial(take_over, run, served.approver, served.live)
     async with (
         served.relayed,
         _served(run, trapped, network.readable, served, record),
         controlled(run, served.approver, served.live),
-        _terminal_relayed(run, partial(take_over, run, served.approver, served.live)) as shows_terminal,
+        _terminal_relayed(run, network, others) as shows_terminal,
     ):
         if not is_started:
             if network.listener is not None or served.approver is not None:
@@ -77,7 +78,9 @@ async def _run_command(
 
 
 @asynccontextmanager
-async def _terminal_relayed(run: RunContext, others: Others) -> AsyncIterator[Callable[[], None]]:
+async def _terminal_relayed(
+    run: RunContext, network: Network, others: Others
+) -> AsyncIterator[Callable[[], None]]:
     """Relay the command's own terminal, if it has one, until the block is left.
 
     Yields a function to call once the command runs.
@@ -90,7 +93,8 @@ async def _terminal_relayed(run: RunContext, others: Others) -> AsyncIterator[Ca
     from nono.launch.terminal.looped import relayed
     from nono.launch.terminal.own_terminal import Shown
 
-    async with relayed(Shown(run.front, run.child, run.entry, run.session), others) as started:
+    shown = Shown(run.front, run.child, run.entry, run.session, run.env_credentials, network.leaks)
+    async with relayed(shown, others) as started:
         yield started
 
 

@@ -14,7 +14,7 @@ from nono.errors import NonoError
 from nono.sessions.judge import Here, judged
 from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import Record, parse
-from nono.sessions.registry import ASKS, KEY, SOCKET, STOP, SUFFIX, Registry, directory_of
+from nono.sessions.registry import ASKS, CAST, KEY, OLDER_CAST, SOCKET, STOP, SUFFIX, Registry, directory_of
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TEMPORARY = "/tmp/nono-{}"  # as nono.launch.around.temporary_directory makes it
@@ -106,4 +106,5 @@ def remove_own(path: str) -> None:
 def forget(registry: Registry, record: Record) -> None:
     """Remove every file of a session that has ended. Raises OSError."""
     sweep(registry, record)
-    registry.remove(record.session_id + SUFFIX)
+    for suffix in (CAST, OLDER_CAST, SUFFIX):
+        registry.remove(record.session_id + suffix)

@@ -19,6 +19,7 @@ from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, p
 from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json
 
 SUFFIX = ".json"
+CAST, OLDER_CAST = ".cast", ".cast.1"  # what its terminal showed, if that is recorded; the older part
 SOCKET, KEY, STOP, ASKS = ".sock", ".key", ".stop", ".asks"  # beside the record, while a session runs
 RECORD_BYTES_MAX = 4 * 1024 * 1024  # an argument list may have 2 MiB
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -63,16 +64,24 @@ class Registry:
                 os.unlink(temporary, dir_fd=self.fd)
             raise
 
-    def read(self, name: str) -> bytes | None:
-        """Return the content of a file of this user; None if there is none that can be trusted."""
+    def open(self, name: str) -> int | None:
+        """Open a file of this user for reading; None if there is none that can be trusted."""
         try:
             descriptor = os.open(name, _READ, dir_fd=self.fd)
         except OSError:
             return None
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077:
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file of this user; None if there is none that can be trusted."""
+        descriptor = self.open(name)
+        if descriptor is None:
+            return None
         try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-                return None
             content = read_at_most(descriptor, RECORD_BYTES_MAX + 1)
             return content if len(content) <= RECORD_BYTES_MAX else None
         except OSError:

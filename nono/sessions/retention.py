@@ -12,7 +12,7 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 class Held(NamedTuple):
-    """A session that has ended, and the size of its audit log."""
+    """A session that has ended, and the size of its audit log and of the recording of its screen."""
 
     record: Record
     log_bytes: int

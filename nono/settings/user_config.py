@@ -39,6 +39,18 @@ class Audit(NamedTuple):
         return self.session_max_mb << 20
 
 
+class Sessions(NamedTuple):
+    """What is kept of a session beside its record."""
+
+    screen_recording: bool = False  # what its terminal shows, for `nono logs --screen`
+    screen_recording_mb: int = 16  # MiB in one session; the oldest is dropped
+
+    @property
+    def recorded_bytes_max(self) -> int:
+        """Bytes of a recording; 0 if there is none."""
+        return self.screen_recording_mb << 20 if self.screen_recording else 0
+
+
 class Updates(NamedTuple):
     """Controls the check for newer versions of nono."""
 
@@ -72,6 +84,7 @@ class UserConfig(NamedTuple):
     updates: Updates = Updates()
     redaction: RedactionNames = RedactionNames()
     audit: Audit = Audit()
+    sessions: Sessions = Sessions()
 
 
 ALIASES: Mapping[str, str] = {"undo": "rollback"}

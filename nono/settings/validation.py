@@ -13,8 +13,18 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from nono.policy.suggestions import did_you_mean
 from nono.settings.keys import parse_keys
-from nono.settings.user_config import ALIASES, Audit, RedactionNames, Rollback, Ui, Updates, UserConfig
+from nono.settings.user_config import (
+    ALIASES,
+    Audit,
+    RedactionNames,
+    Rollback,
+    Sessions,
+    Ui,
+    Updates,
+    UserConfig,
+)
 
+SCREEN_RECORDING_MB_MAX = 1024
 _EXPECTED = {
     "bool_type": "expected true or false",
     "bool_parsing": "expected true or false",
@@ -44,6 +54,7 @@ class _Settings(BaseSettings):
     updates: Updates = Updates()
     redaction: RedactionNames = RedactionNames()
     audit: Audit = Audit()
+    sessions: Sessions = Sessions()
 
 
 def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserConfig:
@@ -68,7 +79,7 @@ def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserCon
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise MistakesError([_line(each["loc"], each["type"]) for each in found]) from None
-    config = UserConfig(settings.ui, settings.rollback, settings.updates, settings.redaction, settings.audit)
+    config = UserConfig(*(getattr(settings, name) for name in UserConfig._fields))
     if mistakes := list(_mistaken_values(config)):
         raise MistakesError(mistakes)
     return config
@@ -103,6 +114,11 @@ def _mistaken_values(config: UserConfig) -> Iterator[str]:
             yield f"rollback.{name}: {value} is not a number from 0 on"
     if config.audit.session_max_mb < 1:
         yield f"audit.session_max_mb: {config.audit.session_max_mb} is not a number from 1 on"
+    if not 1 <= config.sessions.screen_recording_mb <= SCREEN_RECORDING_MB_MAX:
+        yield (
+            f"sessions.screen_recording_mb: {config.sessions.screen_recording_mb} is not a number"
+            f" from 1 to {SCREEN_RECORDING_MB_MAX}"
+        )
     names = config.redaction
     if names.removals and not names.unsafe_redaction_overrides:
         for name in names.removals:

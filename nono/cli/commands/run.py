@@ -134,6 +134,7 @@ def _run(
         is_dry = given.flag("dry_run")
         if front is not None:
             front.detach_keys = config.ui.detach_sequence
+            front.recorded_bytes_max = config.sessions.recorded_bytes_max
         resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))
         ports = given.ports("proxy_port")
         if ports and resolved.capabilities.network is not NetworkMode.PROXY:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import socket
 
     from nono.approval.broker import ApprovalBroker
+    from nono.credentials.values.credential import LeakDetector
     from nono.launch.control.interface import LiveNetwork
     from nono.policy.environment.inheritance import Withheld
     from nono.supervisor.calls.inet import Bound, Connected
@@ -27,6 +28,7 @@ class Network(NamedTuple):
     variables: Mapping[str, str] = {}  # tell clients how to reach and trust the proxy
     readable: Sequence[str] = ()  # the files these variables name; canonical
     withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded
+    leaks: tuple[LeakDetector, ...] = ()  # recognise these keys
     may_start_first: bool = False  # the command; nothing must be served by then, nor can be refused
 
 

@@ -46,6 +46,7 @@ class Front:
         self.pty = own
         self.is_detached = is_detached
         self.detach_keys = ""  # as they are spelt in config.toml
+        self.recorded_bytes_max = 0  # of what the terminal shows; 0: it is not recorded
         self.startup_s = 0  # for the command to show something; 0: for ever
         self._connection: socket.socket | None = connection
         self._frames = wire.Frames()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.errors import NonoError
@@ -17,8 +18,13 @@ from nono.named_tuple import NamedTuple
 from nono.sessions.ends import Sender
 from nono.sessions.meeting import Meeting, is_own
 from nono.supervisor.child import Child
+from nono.supervisor.relay import pty
 from nono.supervisor.relay.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay.relay import Relay
+
+if TYPE_CHECKING:
+    from nono.credentials.values.credential import LeakDetector
+    from nono.supervisor.relay.recording import Recording
 
 LOOK_S = 0.005
 
@@ -30,17 +36,19 @@ class Shown(NamedTuple):
     child: Child
     entry: SessionEntry
     session: Session
+    handed_out: Mapping[str, str]  # credentials that the command holds, by variable
+    leaks: Sequence[LeakDetector] = ()  # recognise the keys of the run
 
 
 class OwnTerminal:
     """The terminal of one run, and what its relay tells; see nono.supervisor.relay.relay.Told."""
 
     def __init__(self, shown: Shown, loop: Loop) -> None:
-        self._front, self._child, self._entry, self._session = shown
+        self._front, self._child, self._entry, self._session, *_ = shown
         self.meeting = self._entry.listen() if self._front.is_detached else None
         ignore_job_control()
         os.set_blocking(self._front.pty.master, False)
-        self.relay = Relay(loop, self._front.pty.master, self)
+        self.relay = Relay(loop, self._front.pty.master, self, _recording(shown, loop))
         self._loop = loop
         self._late: Timer | None = None  # until the command must have shown something
         self._child.on_stop = self._on_stop
@@ -105,6 +113,22 @@ class OwnTerminal:
         self._front.ended(self.relay.close(self._child.exit_code))
         if self.meeting is not None:
             self.meeting.listener.close()
+
+
+def _recording(shown: Shown, loop: Loop) -> Recording | None:
+    """Begin to record what the terminal shows, if a person wants that."""
+    front, leaks = shown.front, [*shown.leaks]
+    if not front.recorded_bytes_max:
+        return None
+    if shown.handed_out:
+        # Imported here: few runs hand a credential out.
+        from nono.credentials.values.tripwire import tripwire_for
+        from nono.secret import Secret
+
+        detector = tripwire_for([*map(Secret, shown.handed_out.values())])
+        leaks += [] if detector is None else [detector]
+    size = pty.size_within_bounds(front.pty.master)
+    return shown.entry.recorded(loop, size, front.recorded_bytes_max, leaks, shown.session.warn)
 
 
 def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal, socket.socket], int]) -> int:

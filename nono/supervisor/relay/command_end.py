@@ -14,6 +14,7 @@ from nono.supervisor.screen.backlog import Backlog
 if TYPE_CHECKING:
     from nono.sessions.modes import Modes
     from nono.supervisor.relay.poll_loop import Loop, Timer
+    from nono.supervisor.relay.recording import Recording
 
 READ_BYTES = 4096
 READS_MAX = 16  # in one turn of the loop; a frame holds as much
@@ -26,11 +27,24 @@ _ESCAPE = b"\x1b"
 class CommandEnd:
     """A master, which must not block; whoever has made it closes it."""
 
-    def __init__(self, loop: Loop, master: int, on_output: Callable[[], None], on_room: Callable[[], None]):
-        """on_output: Called when there is something to take(). on_room: Called when typed text was taken."""
+    def __init__(
+        self,
+        loop: Loop,
+        master: int,
+        on_output: Callable[[], None],
+        on_room: Callable[[], None],
+        recording: Recording | None,
+    ) -> None:
+        """Begin with nothing watched.
+
+        on_output: Called when there is something to take().
+        on_room: Called when typed text was taken.
+        recording: Closed with close().
+        """
         self._loop = loop
         self._master = master
         self._on_output, self._on_room = on_output, on_room
+        self._recording = recording
         self._modes: Modes | None = None  # until something might set one
         self.backlog = Backlog(pty.size_within_bounds(master))  # of the output, for what models the screen
         self._typed = bytearray()
@@ -49,6 +63,8 @@ class CommandEnd:
             self._loop.remove_writer(self._master)
             loop.add_writer(self._master, self._write)
         self._loop = loop
+        if self._recording is not None:
+            self._recording.move_to(loop)
         if reads:
             self.read_on()
         if self._redrawn is not None:
@@ -57,7 +73,9 @@ class CommandEnd:
             self.resize(size)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Watch nothing any more, and record nothing."""
+        if self._recording is not None:
+            self._recording.close()
         self.stop_reading()
         if self._writes:
             self._loop.remove_writer(self._master)
@@ -98,6 +116,8 @@ class CommandEnd:
         return output
 
     def _follow(self, output: bytes) -> None:
+        if self._recording is not None:
+            self._recording.feed(output)
         self.backlog.add(output, is_alternate=self.is_alternate)
         if self._first is not None and len(self._first) < FIRST_BYTES:
             self._first += output
@@ -180,5 +200,7 @@ class CommandEnd:
     def resize(self, size: Size) -> None:
         self._redrawn = None
         self.backlog.resize(size)
+        if self._recording is not None:
+            self._recording.resize(size)
         with suppress(OSError):
             pty.set_size(self._master, size.rows, size.columns)

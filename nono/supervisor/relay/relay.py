@@ -18,6 +18,7 @@ from nono.supervisor.relay.viewer import Viewer
 
 if TYPE_CHECKING:
     from nono.supervisor.relay.poll_loop import Loop, Timer
+    from nono.supervisor.relay.recording import Recording
     from nono.supervisor.screen.screen import Screen
 
 PATIENCE_S = 10.0  # with a writer that takes nothing; the command goes on without it
@@ -49,8 +50,8 @@ class Question:
 class Relay:
     """The relay of one session. Everything runs on its loop."""
 
-    def __init__(self, loop: Loop, master: int, told: Told) -> None:
-        """Take over the master, which must not block."""
+    def __init__(self, loop: Loop, master: int, told: Told, recording: Recording | None = None) -> None:
+        """Take over the master, which must not block. recording: Closed with the relay."""
         self._loop = loop
         self._told = told
         self._viewers: list[Viewer] = []  # who has typed last comes first
@@ -60,7 +61,7 @@ class Relay:
         self._questions = 0
         self._missed: list[bytes] = []
         self._screen: Screen | None = None  # without it, programs draw it for who attaches
-        self.command = CommandEnd(loop, master, self._on_output, self._listen_to_all)
+        self.command = CommandEnd(loop, master, self._on_output, self._listen_to_all, recording)
         self._read_on()
 
     @property

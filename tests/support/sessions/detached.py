@@ -6,7 +6,7 @@ import os
 import signal
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,17 @@ def wait_until(holds: Callable[[], object], what: str) -> None:
 
 @contextmanager
 def detached(
-    sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = ()
+    sandbox: NonoRun,
+    command: Sequence[str],
+    name: str = "one",
+    flags: Sequence[str] = (),
+    *,
+    profile: Mapping[str, object] = OPEN,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A detached session, as its record was at the start; killed at the end of the block if it still runs."""
-    argv = sandbox.argv(command, profile=OPEN, flags=["--detached", f"--name={name}", *flags])
-    environment = sandbox.user.environment(VARIABLES)
+    argv = sandbox.argv(command, profile=profile, flags=["--detached", f"--name={name}", *flags])
+    environment = sandbox.user.environment({**VARIABLES, **(environment or {})})
     with terminal(argv, environment, sandbox.project) as starter:
         assert starter.end() == 0, starter.shown
         assert b"Started detached session " in starter.shown

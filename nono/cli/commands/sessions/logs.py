@@ -1,12 +1,13 @@
-"""`nono logs`: prints what a session did, from its audit log."""
+"""`nono logs`: prints what a session did, from its audit log, or what its terminal showed."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from posixpath import join
 from typing import Any
 
@@ -16,9 +17,15 @@ from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
 from nono.cli.commands.sessions.following import complete, following, open_log
 from nono.cli.text import session_text
 from nono.cli.text.event_table import HEADER_LINE, Table
-from nono.errors import NonoError
+from nono.errors import ConfigError, NonoError
+from nono.sessions.registry import CAST, OLDER_CAST
+from nono.supervisor.relay import cast
 
-DESCRIPTION = "Prints the events of a session: what was allowed, refused and asked, and how requests ended."
+DESCRIPTION = (
+    "Prints the events of a session: what was allowed, refused and asked, and how requests ended. With "
+    "--screen, what its terminal showed, as asciicast v2 for `asciinema play`. That is recorded with "
+    "screen_recording = true in [sessions] of config.toml."
+)
 
 Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and its event
 
@@ -31,13 +38,19 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the session ends")
     parser.add_argument("--tail", type=_count, metavar="N", help="begin with the last N events")
     parser.add_argument("--json", action="store_true", help="print a JSON array, or with -f a line for each")
+    parser.add_argument("--screen", action="store_true", help="print the recording of the terminal instead")
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), caller_environ()
+    if parsed.screen and (parsed.follow or parsed.json or parsed.tail is not None):
+        raise ConfigError("--screen cannot be combined with --follow, --tail or --json.")
     with chosen(parsed.session, environ) as session:
         record = session.record
+        if parsed.screen:
+            _show_screen(session)
+            return 0
         if record.rollback_session is None:
             raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
         directory = join(paths.state_root(environ), "audit", record.rollback_session)
@@ -47,6 +60,22 @@ def run(argv: Sequence[str]) -> int:
         else:
             _print(directory, parsed.tail, as_json=parsed.json)
     return 0
+
+
+def _show_screen(session: Chosen) -> None:
+    """Print the recording. Raises NonoError if there is none."""
+    session_id = session.record.session_id
+    names = (session_id + OLDER_CAST, session_id + CAST)
+    files = [file for file in map(session.registry.open, names) if file is not None]
+    if not files:
+        raise NonoError(
+            f"The terminal of session {session_id} was not recorded.",
+            hint="screen_recording = true in [sessions] of config.toml records sessions that have a terminal",
+        )
+    with ExitStack() as stack:
+        for line in cast.whole([stack.enter_context(open(file, "rb")) for file in files]):
+            sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
 
 
 def _print(directory: str, tail: int | None, *, as_json: bool) -> None:

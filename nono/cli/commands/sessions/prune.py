@@ -20,7 +20,7 @@ from nono.sessions.leftovers import left_behind
 from nono.sessions.listing import forget, open_registry, records, remove_own
 from nono.sessions.processes import process_stat
 from nono.sessions.record import Record
-from nono.sessions.registry import Registry
+from nono.sessions.registry import CAST, OLDER_CAST, Registry
 from nono.sessions.retention import DAY_MS, DAYS, Held, Retention, outdated
 
 DESCRIPTION = (
@@ -36,7 +36,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--older-than", type=_number, metavar="DAYS", help=f"days since the end ({DAYS})")
     parser.add_argument("--keep", type=_number, metavar="N", help="keep no more than the newest N")
     parser.add_argument(
-        "--max-mb", type=_number, metavar="N", help="keep no more than fit into N MiB with their audit logs"
+        "--max-mb",
+        type=_number,
+        metavar="N",
+        help="keep no more than fit into N MiB with their logs and recordings",
     )
     parser.add_argument("--logs", action="store_true", help="remove the audit logs of these sessions too")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed")
@@ -51,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
     if registry is not None:
         with registry:
             every = records(registry)
-            held = [_held(record, environ) for record in every if record.is_ended]
+            held = [_held(registry, record, environ) for record in every if record.is_ended]
             retention = Retention(parsed.older_than, parsed.keep, parsed.max_mb)
             now_ms = time.time_ns() // 1_000_000
             removed = outdated(held, retention, now_ms)
@@ -111,11 +114,15 @@ def _is_old(path: str, now_ms: int) -> bool:
     return now_ms - written_ms >= DAYS * DAY_MS
 
 
-def _held(record: Record, environ: Mapping[str, str]) -> Held:
+def _held(registry: Registry, record: Record, environ: Mapping[str, str]) -> Held:
     size = 0
+    for suffix in (CAST, OLDER_CAST):
+        with suppress(OSError):
+            found = os.stat(record.session_id + suffix, dir_fd=registry.fd, follow_symlinks=False)
+            size += found.st_size
     if record.rollback_session is not None:
         with suppress(OSError), os.scandir(_log_of(record, environ)) as entries:
-            size = sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
+            size += sum(entry.stat(follow_symlinks=False).st_size for entry in entries)
     return Held(record, size)
 
 

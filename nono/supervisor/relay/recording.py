@@ -1,0 +1,167 @@
+"""Records what the terminal of a session shows, in bounded files beside its record, without its secrets."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
+from nono.sessions.registry import CAST, OLDER_CAST
+from nono.sessions.wire import Size
+from nono.supervisor.relay import cast
+
+if TYPE_CHECKING:
+    from nono.credentials.values.credential import LeakStream
+    from nono.supervisor.relay.poll_loop import Loop, Timer
+
+WRITE_S = 0.25  # between two writes
+PENDING_BYTES_MAX = 1 << 20  # within that time; what a flood writes beyond that is left out
+MOMENT_S = 0.02  # output that comes within it is one event
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Place(NamedTuple):
+    """Where a recording goes."""
+
+    directory: int  # a descriptor of the sessions' directory
+    session_id: str
+    bytes_max: int  # of both files together
+    title: str
+
+
+class Recording:
+    """The recording of one session. Everything runs on its loop. Errors of the disk end it."""
+
+    def __init__(
+        self, loop: Loop, place: Place, size: Size, new_streams: Callable[[], Sequence[LeakStream]]
+    ) -> None:
+        """Raises OSError if no file can be made.
+
+        new_streams: Makes what masks the secrets of the run, each in an output that passes.
+        """
+        self._loop = loop
+        self._place = place
+        self._size = size
+        self._new_streams = new_streams
+        self._streams = new_streams()
+        self._text = cast.Text()
+        self._began = self._loop.time()
+        self._began_unix_s = int(time.time())
+        self._pending: deque[tuple[float, bytearray]] = deque()
+        self._pending_bytes = 0
+        self._left_out = 0
+        self._is_within_line = False  # behind a gap: the rest of a word may be the rest of a secret
+        self._turn: Timer | None = None
+        self._written = 0
+        self._file = self._create()
+
+    def move_to(self, loop: Loop) -> None:
+        """Go on on another loop, with the same clock; the old one serves nothing any more."""
+        self._loop = loop
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = loop.call_later(WRITE_S, self._write_pending)
+
+    def feed(self, output: bytes) -> None:
+        if self._file < 0:
+            return
+        now = self._loop.time() - self._began
+        if self._pending and now - self._pending[-1][0] < MOMENT_S:
+            self._pending[-1][1].extend(output)
+        else:
+            self._pending.append((now, bytearray(output)))
+        self._pending_bytes += len(output)
+        while self._pending_bytes > PENDING_BYTES_MAX:
+            _, lost = self._pending.popleft()
+            self._pending_bytes -= len(lost)
+            self._left_out += len(lost)
+        if self._turn is None:
+            self._turn = self._loop.call_later(WRITE_S, self._write_pending)
+
+    def resize(self, size: Size) -> None:
+        if size == self._size:
+            return
+        self._write_pending()
+        self._size = size
+        self._write(cast.resized(self._loop.time() - self._began, size))
+
+    def close(self) -> None:
+        """Write the rest. Nothing is recorded afterwards."""
+        self._write_pending()
+        rest = b""
+        for stream in self._streams:
+            rest = stream.feed(rest) + stream.finish()
+        self._write_text(self._loop.time() - self._began, self._text.feed(rest, is_last=True))
+        self._end()
+
+    def _write_pending(self) -> None:
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        if self._left_out:
+            self._skip()
+        while self._pending:
+            at_s, output = self._pending.popleft()
+            self._write_text(at_s, self._text.feed(self._masked(bytes(output))))
+        self._pending_bytes = 0
+
+    def _skip(self) -> None:
+        """Go on behind a gap, without the words that it cuts: half a secret is not known for one."""
+        self._streams = self._new_streams()
+        self._text = cast.Text()
+        self._is_within_line = True
+        at_s = self._pending[0][0] if self._pending else self._loop.time() - self._began
+        self._write(cast.marker(at_s, f"{self._left_out} bytes left out"))
+        self._left_out = 0
+
+    def _masked(self, output: bytes) -> bytes:
+        if self._is_within_line:
+            _, end, output = output.partition(b"\n")
+            self._is_within_line = not end
+        for stream in self._streams:
+            output = stream.feed(output)
+        return output
+
+    def _write_text(self, at_s: float, text: str) -> None:
+        if text:
+            self._write(cast.output(at_s, text))
+
+    def _write(self, line: bytes) -> None:
+        """Write one line; when a file is full, it becomes the older one, in place of the one before."""
+        try:
+            if self._file >= 0 and self._written + len(line) > self._place.bytes_max // 2:
+                os.close(self._file)
+                self._file = -1
+                self._rename()
+                self._file = self._create()
+            remaining = memoryview(line)
+            while remaining and self._file >= 0:
+                remaining = remaining[os.write(self._file, remaining) :]
+            self._written += len(line)
+        except OSError:  # such as a full disk: the session is more than its recording
+            self._end()
+
+    def _rename(self) -> None:
+        directory, name = self._place.directory, self._place.session_id
+        os.rename(name + CAST, name + OLDER_CAST, src_dir_fd=directory, dst_dir_fd=directory)
+
+    def _create(self) -> int:
+        name = self._place.session_id + CAST
+        file = os.open(name, _CREATE, 0o600, dir_fd=self._place.directory)
+        line = cast.header(self._size, self._began_unix_s, self._place.title)
+        self._written = os.write(file, line)
+        return file
+
+    def _end(self) -> None:
+        file, self._file = self._file, -1
+        self._pending.clear()
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        if file >= 0:
+            with suppress(OSError):
+                os.close(file)
