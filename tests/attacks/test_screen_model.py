@@ -83,7 +83,8 @@ def model_of(supervisor: int) -> int:
 @needs_library
 @pytest.mark.root
 def test_it_has_neither_a_variable_nor_a_file_of_the_supervisor() -> None:
-    with nono_run() as sandbox, detached(sandbox, ["sleep", "987"]) as record, attached(sandbox):
+    with nono_run() as sandbox, detached(sandbox, ["sleep", "987"]) as record, attached(sandbox) as viewer:
+        viewer.wait_for(b"\x1b[H")  # it has drawn something, so it has read something
         pid = model_of(record["supervisor_pid"])
         status = Path(f"/proc/{pid}/status").read_text()
         assert "Seccomp:\t2" in status
@@ -98,6 +99,7 @@ def test_its_end_leaves_the_session_as_it_was(number: signal.Signals) -> None:
         with attached(sandbox) as viewer:
             viewer.type(b"echo first=$((1+1))\r")
             viewer.wait_for(b"first=2")
+            viewer.wait_for(b"\x1b[H")
             os.kill(model_of(record["supervisor_pid"]), number)
         with attached(sandbox) as viewer:
             viewer.type(b"echo second=$((1+1))\r")

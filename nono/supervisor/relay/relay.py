@@ -209,7 +209,7 @@ class Relay:
     def has_said_all(self, began: float) -> bool:
         """Return True once the last words of a command that ended at `began` are with the viewers."""
         self.withdraw()  # who asked is gone, and what it said meanwhile has not been read
-        if self._writer is None or not self._writer.holds_up:
+        if not self._is_held_up:
             self._on_output()
         now = self._loop.time()
         is_quiet = self.command.is_ended or now - max(self.command.spoke, began) > QUIET_S

@@ -54,6 +54,14 @@ function write(terminal, text) {
 
 const actions = {
   new({ name, rows, columns }) {
+    if (terminals.has(name)) {
+      // Making thousands of them takes more memory than node has.
+      const terminal = terminals.get(name);
+      terminal.reset();
+      terminal.resize(columns, rows);
+      terminal.title_ = undefined;
+      return;
+    }
     const terminal = new Terminal({ rows, cols: columns, scrollback: 5000, allowProposedApi: true });
     terminal.onTitleChange((title) => (terminal.title_ = title));
     terminals.set(name, terminal);
@@ -63,10 +71,6 @@ const actions = {
   },
   resize({ name, rows, columns }) {
     terminals.get(name).resize(columns, rows);
-  },
-  close({ name }) {
-    terminals.get(name).dispose();
-    terminals.delete(name);
   },
   show({ name }) {
     const terminal = terminals.get(name);

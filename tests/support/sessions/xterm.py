@@ -25,15 +25,15 @@ class Xterm:
     """One terminal."""
 
     _process: subprocess.Popen[str]
-    _name: str
+    name: str
 
     def _ask(self, action: str, **fields: object) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"action": action, "name": self._name, **fields}) + "\n")
+        self._process.stdin.write(json.dumps({"action": action, "name": self.name, **fields}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
-        assert answer, f"the terminals are gone: exit code {self._process.wait(10)}"
+        assert answer.endswith("\n"), f"the terminals are gone: exit code {self._process.wait(10)}"
         return json.loads(answer)
 
     def write(self, output: bytes) -> None:
@@ -41,9 +41,6 @@ class Xterm:
 
     def resize(self, rows: int, columns: int) -> None:
         self._ask("resize", rows=rows, columns=columns)
-
-    def close(self) -> None:
-        self._ask("close")
 
     def show(self) -> dict[str, Any]:
         """What is seen, cell by cell, with the cursor, the modes, the title and the lines above."""
@@ -58,8 +55,9 @@ class Xterms:
         self._process = process
         self._names = count()
 
-    def new(self, rows: int = 24, columns: int = 80) -> Xterm:
-        made = Xterm(self._process, str(next(self._names)))
+    def new(self, rows: int = 24, columns: int = 80, *, in_place_of: Xterm | None = None) -> Xterm:
+        """An empty terminal. in_place_of: One that is not needed any more."""
+        made = Xterm(self._process, str(next(self._names)) if in_place_of is None else in_place_of.name)
         made._ask("new", rows=rows, columns=columns)
         return made
 

@@ -110,18 +110,19 @@ def assert_drawn_alike(
     session, always = Session(library), terminals.new(ROWS, COLUMNS)
     to_the_end = terminals.new(ROWS, COLUMNS)
     to_the_end.write(stream)
+    at_the_end = seen(to_the_end)
+    later = None
     done = 0
     for cut in cuts:
         session.write(stream[done:cut])
         always.write(stream[done:cut])
         done = cut
-        later = terminals.new(ROWS, COLUMNS)
+        later = terminals.new(ROWS, COLUMNS, in_place_of=later)
         later.write(session.drawn())
         where = f"cut at {cut}, after {stream[max(cut - 30, 0) : cut]!r}"
         assert_same(seen(later), seen(always), where)
         later.write(stream[cut:])
-        assert_same(seen(later), seen(to_the_end), f"the end, {where}")
-        later.close()
+        assert_same(seen(later), dict(at_the_end), f"the end, {where}")
 
 
 @pytest.mark.parametrize("name", STREAMS)
