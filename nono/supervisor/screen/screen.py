@@ -34,6 +34,7 @@ class Screen:
         self._received = bytearray()
         self._asked: deque[tuple[Done, asyncio.TimerHandle]] = deque()
         self._turn: asyncio.TimerHandle | None = None
+        self._is_lost = False  # it has crashed or hung since somebody last attached
         self.is_whole = self._library is not None  # nothing of the output was lost
         if self._library is None:
             backlog.close()
@@ -60,7 +61,8 @@ class Screen:
             else:
                 done(b"".join((room, picture.primary, armed[0], picture.alternate, armed[1], picture.tail)))
 
-        if self._library is None or not self._has_process():
+        self._is_lost = False
+        if not self._has_process():
             draw(None)
             return
         self._asked.append((draw, self._loop.call_later(PATIENCE_S, self._lose)))
@@ -79,8 +81,10 @@ class Screen:
             self._send(b"")
 
     def _has_process(self) -> bool:
+        """Start the process, if there is none; once it is lost, not before somebody attaches."""
+        if self._library is None or self._is_lost:
+            return False
         if self._process is None:
-            assert self._library is not None
             try:
                 self._process = start(self._library, self._backlog.began)
             except OSError:
@@ -148,7 +152,7 @@ class Screen:
             self._loop.remove_reader(process.connection)
             self._loop.remove_writer(process.connection)
             process.end()
-            self.is_whole = False
+            self.is_whole, self._is_lost = False, True
         self._unsent.clear()
         self._received.clear()
         self._backlog.lose()

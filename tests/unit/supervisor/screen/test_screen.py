@@ -181,6 +181,22 @@ def test_a_process_that_is_gone_costs_the_picture(
 
 
 @needs_library
+def test_a_process_that_is_gone_is_not_started_again_for_output() -> None:
+    async def use(session: Session) -> None:
+        session.write(b"x" * FOLLOW_BYTES)
+        session.screen._follow()
+        lost = session.pid
+        session.screen._lose()
+        reap(lost)
+        session.write(b"x" * FOLLOW_BYTES)
+        session.screen._follow()
+        assert session.screen._process is None
+        assert b"xxx" in await session.shown()
+
+    with_session(use)
+
+
+@needs_library
 @pytest.mark.parametrize(
     "answer", [b"\x04\x7f\xff\xff\xff", b"\x01\0\0\0\0", b"\x04\0\0\0\1x"], ids=["long", "other", "malformed"]
 )
