@@ -14,6 +14,7 @@ from nono.supervisor.screen.started import Started, start
 
 FOLLOW_BYTES = BYTES_MAX // 4  # no process is started for less, unless somebody attaches
 FOLLOW_S = 0.25  # at most BYTES_MAX in this time are followed; what a flood writes beyond that is lost
+BEHIND_S = 5.0  # a process that has not read so long is given up
 PATIENCE_S = 1.0  # with a picture: whoever attaches waits for it
 RECEIVE_BYTES = 1 << 16
 
@@ -31,6 +32,7 @@ class Screen:
         self._backlog = backlog
         self._process: Started | None = None
         self._unsent = bytearray()
+        self._sent_at = 0.0
         self._received = bytearray()
         self._asked: deque[tuple[Done, asyncio.TimerHandle]] = deque()
         self._turn: asyncio.TimerHandle | None = None
@@ -77,7 +79,10 @@ class Screen:
 
     def _follow(self) -> None:
         self._turn = None
-        if not self._unsent and self._has_process():
+        if self._unsent:
+            if self._loop.time() - self._sent_at > BEHIND_S:
+                self._lose()
+        elif self._has_process():
             self._send(b"")
 
     def _has_process(self) -> bool:
@@ -96,6 +101,7 @@ class Screen:
         """Send all that is not followed yet, and a message behind it."""
         self.is_whole = self.is_whole and not self._backlog.has_gap
         self._unsent += self._backlog.take() + message
+        self._sent_at = self._loop.time()
         self._flush()
 
     def _flush(self) -> None:

@@ -197,6 +197,24 @@ def test_a_process_that_is_gone_is_not_started_again_for_output() -> None:
 
 
 @needs_library
+def test_a_process_that_falls_behind_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen_module, "BEHIND_S", 0.0)
+
+    async def use(session: Session) -> None:
+        await session.shown()
+        slow = session.pid
+        os.kill(slow, signal.SIGSTOP)
+        session.write(b"x" * BYTES_MAX)
+        session.screen._follow()
+        assert session.screen._unsent
+        session.screen._follow()
+        assert session.screen._process is None
+        reap(slow)
+
+    with_session(use)
+
+
+@needs_library
 @pytest.mark.parametrize(
     "answer", [b"\x04\x7f\xff\xff\xff", b"\x01\0\0\0\0", b"\x04\0\0\0\1x"], ids=["long", "other", "malformed"]
 )
