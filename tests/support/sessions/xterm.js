@@ -6,23 +6,26 @@ const terminals = new Map();
 const COLOURS = ["getFgColor", "getFgColorMode", "getBgColor", "getBgColorMode"];
 const STYLES = ["isBold", "isDim", "isItalic", "isBlink", "isInverse", "isInvisible", "isStrikethrough"];
 
-function rowOf(buffer, y, cell) {
+function rowOf(buffer, y, cell, links) {
   const line = buffer.getLine(y);
   const row = [];
   for (let x = 0; line && x < line.length; x++) {
     line.getCell(x, cell);
     const characters = cell.getChars() || (cell.getWidth() ? " " : "");
-    // Whether a cell is a link is not asked; what underlines it because it is one does not count.
+    // xterm.js underlines a link; that does not count.
     const underline = cell.hasExtendedAttrs() ? (cell.extended._ext >> 26) & 7 : 0;
-    row.push([characters, cell.getWidth(), underline, ...[...COLOURS, ...STYLES].map((name) => cell[name]())]);
+    const link = cell.hasExtendedAttrs() ? cell.extended.urlId : 0;
+    const target = link ? (links.getLinkData(link)?.uri ?? "") : "";
+    row.push([characters, cell.getWidth(), underline, target, ...[...COLOURS, ...STYLES].map((name) => cell[name]())]);
   }
   return row;
 }
 
 function screenOf(terminal, buffer) {
   const cell = buffer.getNullCell();
+  const links = terminal._core._oscLinkService;
   const rows = [];
-  for (let y = 0; y < terminal.rows; y++) rows.push(rowOf(buffer, buffer.baseY + y, cell));
+  for (let y = 0; y < terminal.rows; y++) rows.push(rowOf(buffer, buffer.baseY + y, cell, links));
   return rows;
 }
 

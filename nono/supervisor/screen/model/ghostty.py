@@ -75,6 +75,15 @@ class GhosttyGridRef(Structure):
     _fields_ = (("size", c_size_t), ("node", c_void_p), ("x", c_uint16), ("y", c_uint16))
 
 
+class GhosttySelection(Structure):
+    _fields_ = (
+        ("size", c_size_t),
+        ("start", GhosttyGridRef),
+        ("end", GhosttyGridRef),
+        ("rectangle", c_bool),
+    )
+
+
 class GhosttyPointCoordinate(Structure):
     _fields_ = (("x", c_uint16), ("y", c_uint32))
 
@@ -121,7 +130,7 @@ class GhosttyFormatterTerminalOptions(Structure):
         ("unwrap", c_bool),
         ("trim", c_bool),
         ("extra", GhosttyFormatterTerminalExtra),
-        ("selection", c_void_p),
+        ("selection", POINTER(GhosttySelection)),
     )
 
 
@@ -129,6 +138,7 @@ _STRUCTURES = (
     GhosttyString,
     GhosttyTerminalModeConfig,
     GhosttyGridRef,
+    GhosttySelection,
     GhosttyPointCoordinate,
     GhosttyPoint,
     GhosttyFormatterScreenExtra,
@@ -144,6 +154,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "terminal_free": (c_void_p,),
     "terminal_grid_ref": (c_void_p, GhosttyPoint, POINTER(GhosttyGridRef)),
     "grid_ref_cell": (POINTER(GhosttyGridRef), POINTER(c_uint64)),
+    "grid_ref_hyperlink_uri": (POINTER(GhosttyGridRef), c_char_p, c_size_t, POINTER(c_size_t)),
     "terminal_continuation_buf": (c_void_p, c_char_p, c_size_t, POINTER(c_size_t)),
     "snapshot_encode_alloc": (c_void_p, c_void_p, POINTER(c_void_p), POINTER(c_size_t)),
     "snapshot_decoder_new_buf": (c_void_p, POINTER(c_void_p), c_void_p, c_size_t),
@@ -155,7 +166,13 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "free": (c_void_p, c_void_p, c_size_t),
 }
 # GhosttyCell, 64 bits: where its parts begin, and how many bits they have.
-CELL_BITS = {"content_tag": (0, 2), "content": (2, 24), "style_id": (26, 16), "wide": (42, 2)}
+CELL_BITS = {
+    "content_tag": (0, 2),
+    "content": (2, 24),
+    "style_id": (26, 16),
+    "wide": (42, 2),
+    "hyperlink": (45, 1),
+}
 _RETURN_NOTHING = ("terminal_vt_write", "terminal_free", "snapshot_decoder_free", "formatter_free", "free")
 
 

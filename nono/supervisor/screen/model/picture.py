@@ -99,17 +99,28 @@ def _leave(terminal: Terminal) -> bytes:
 
 def _screen(terminal: Terminal) -> bytes:
     """Draw the active screen with its history, from its home on, and the state that it is in."""
-    body = terminal.format(with_state=False)
+    body = terminal.format()
     state = terminal.format(with_state=True)[len(body) :]
     with closing(terminal.copy()) as copy:
         copy.write(_RESTORE_CURSOR)
         saved = copy.format(with_state=True)[len(body) :]
         _fill_gaps(copy)
-        body = copy.format(with_state=False)
+        body = copy.format()
     # Lines at the end that are blank are left out; the rows have to be where they were.
     blank = b"\r\n" * (terminal.total_rows - body.count(b"\r\n") - 1)
-    drawn = b"".join((_PLAIN, body, blank, saved, _SAVE_CURSOR, _PLAIN, state))
+    drawn = b"".join((_PLAIN, body, blank, _links(terminal), saved, _SAVE_CURSOR, _PLAIN, state))
     return _COLOUR.sub(_basic_colour, drawn) + _origin(terminal, state)
+
+
+def _links(terminal: Terminal) -> bytes:
+    """Draw the links on the screen once more, as links: the library draws their text."""
+    drawn = []
+    for link in terminal.links():
+        target = link.target.translate(None, _CONTROLS)
+        text = terminal.format(link=link)
+        place = (link.y + 1, link.start.x + 1)
+        drawn.append(b"\x1b[%d;%dH\x1b]8;;%b\x1b\\%b\x1b]8;;\x1b\\" % (*place, target, text))
+    return b"".join(drawn)
 
 
 def _fill_gaps(terminal: Terminal) -> None:

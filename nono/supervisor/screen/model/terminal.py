@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Iterator
 from ctypes import byref, c_bool, c_int, c_size_t, c_uint16, c_uint64, c_void_p
 
+from nono.named_tuple import NamedTuple
 from nono.supervisor.screen.model.ghostty import (
     CELL_BITS,
     DATA,
@@ -21,10 +22,22 @@ from nono.supervisor.screen.model.ghostty import (
     GhosttyPoint,
     GhosttyPointCoordinate,
     GhosttyPointValue,
+    GhosttySelection,
     GhosttyString,
     GhosttyTerminalModeConfig,
     Library,
 )
+
+TARGET_BYTES_MAX = 4096
+
+
+class Link(NamedTuple):
+    """Cells of one row that are one link; valid until the terminal changes."""
+
+    y: int
+    target: bytes
+    start: GhosttyGridRef
+    end: GhosttyGridRef
 
 
 class Terminal:
@@ -53,6 +66,26 @@ class Terminal:
 
         Without a colour (b"0"): nothing was written there.
         """
+        for place, y, cell in self._cells():
+            if (colour := _colour_without_text(cell)) is not None:
+                yield y, place.x, colour
+
+    def links(self) -> Iterator[Link]:
+        """Yield the links on the screen, row by row."""
+        link: Link | None = None
+        for place, y, cell in self._cells():
+            target = self._target(place) if _part(cell, "hyperlink") else b""
+            if link is not None and (target, y) == (link.target, link.y):
+                link.end.x = place.x
+                continue
+            if link is not None:
+                yield link
+            link = Link(y, target, _copied(place), _copied(place)) if target else None
+        if link is not None:
+            yield link
+
+    def _cells(self) -> Iterator[tuple[GhosttyGridRef, int, int]]:
+        """Yield the place of each cell of the screen (one object for all), its row and its content."""
         library, cell = self._library, c_uint64()
         place = GhosttyGridRef(size=ctypes.sizeof(GhosttyGridRef))
         columns = range(self._number("COLS"))
@@ -62,8 +95,15 @@ class Terminal:
             for x in columns:
                 place.x = x
                 library.grid_ref_cell(byref(place), byref(cell))
-                if (colour := _colour_without_text(cell.value)) is not None:
-                    yield y, x, colour
+                yield place, y, cell.value
+
+    def _target(self, place: GhosttyGridRef) -> bytes:
+        buffer, length = ctypes.create_string_buffer(TARGET_BYTES_MAX), c_size_t()
+        try:
+            self._library.grid_ref_hyperlink_uri(byref(place), buffer, TARGET_BYTES_MAX, byref(length))
+        except OSError:  # too long
+            return b""
+        return buffer.raw[: length.value]
 
     def _number(self, what: str) -> int:
         number = c_uint16()
@@ -115,10 +155,11 @@ class Terminal:
             library.free(None, pointer, length)
         return Terminal(library, handle)
 
-    def format(self, *, with_state: bool) -> bytes:
+    def format(self, *, with_state: bool = False, link: Link | None = None) -> bytes:
         """Return the screen with its history as output of a program.
 
         with_state: Behind it the scrolling region, the cursor, its style and character sets.
+        link: Return its text alone.
         """
         options = GhosttyFormatterTerminalOptions(emit=GHOSTTY_FORMATTER_FORMAT_VT, trim=True)
         for sized in (options, options.extra, options.extra.screen):
@@ -126,6 +167,9 @@ class Terminal:
         options.extra.scrolling_region = with_state
         for name in ("cursor", "style", "hyperlink", "protection", "charsets"):
             setattr(options.extra.screen, name, with_state)
+        if link is not None:
+            selection = GhosttySelection(ctypes.sizeof(GhosttySelection), link.start, link.end, False)
+            options.selection = ctypes.pointer(selection)
         library, formatter = self._library, c_void_p()
         pointer, length = c_void_p(), c_size_t()
         library.formatter_terminal_new(None, byref(formatter), self._handle, options)
@@ -158,3 +202,7 @@ def _colour_without_text(cell: int) -> bytes | None:
     if tag == GHOSTTY_CELL_CONTENT_BG_COLOR_RGB:
         return b"48;2;%d;%d;%d" % (content & 0xFF, content >> 8 & 0xFF, content >> 16)
     return None
+
+
+def _copied(place: GhosttyGridRef) -> GhosttyGridRef:
+    return GhosttyGridRef(place.size, place.node, place.x, place.y)

@@ -33,6 +33,8 @@ STATES = {
     "colours": b"\x1b[91;104mbright\x1b[38;5;200m256\x1b[38;2;1;2;3mrgb\x1b[4:3mcurly\x1b[9mstruck\x1b[0m",
     "gaps": b"\x1b[44mab\x1b[0m\x1b[9Gx\x1b[4mcd\x1b[0m\x1b[20G\x1b[1my\x1b[0m\r\n\x1b[41m\x1b[K\x1b[0m",
     "colours alone": b"a\r\n\x1b[44m\x1b[K\r\n\x1b[48;2;1;2;3m\x1b[2Kb\x1b[0m\r\n\r\n\x1b[41m\x1b[K\x1b[0m",
+    "links": b"a \x1b]8;;http://one/\x1b\\one \x1b[1;44mbold\x1b[0m\x1b]8;id=x;http://two/\x07two\x1b]8;;\x07"
+    b" z\r\n\x1b]8;;http://three/\x1b\\" + b"w" * 90 + b"\x1b]8;;\x1b\\.",
     "titles": b"\x1b]2;first\x07text\x1b]0;second\x1b\\",
     "alternate": b"before\x1b[?1049h\x1b[2;4r\x1b[Hwithin\x1b[r\x1b[?1049lafter",
     "old alternate": b"before\x1b[?47h\x1b[Hwithin\x1b[?47lafter",
@@ -85,14 +87,14 @@ def seen(xterm: Xterm) -> dict[str, Any]:
 
 def look(cell: list[Any], column: int) -> tuple[Any, ...]:
     """What a cell looks like: the colour and weight of a blank do not show."""
-    text, width, underline, fg, fg_kind, bg, bg_kind, *styles = cell
+    text, width, underline, link, fg, fg_kind, bg, bg_kind, *styles = cell
     is_inverse = styles[4]
     if text == " ":
         if column == LAST_COLUMN:  # xterm.js erases it less often than terminals do
             return (" ",)
         fg, fg_kind = (fg, fg_kind) if is_inverse else (0, 0)
         styles = [is_inverse, styles[6]]
-    return (text, width, underline, fg, fg_kind, bg, bg_kind, *styles)
+    return (text, width, underline, link, fg, fg_kind, bg, bg_kind, *styles)
 
 
 def assert_same(ours: dict[str, Any], theirs: dict[str, Any], what: str) -> None:
