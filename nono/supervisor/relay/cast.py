@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 from nono.sessions.wire import Size
+
+_CONTROLS = re.compile("[\x7f-\x9f]")  # json escapes the others; these too may command a terminal
 
 
 def header(size: Size, started_unix_s: int, title: str) -> bytes:
@@ -59,4 +62,5 @@ class Text:
 
 
 def _line(content: object) -> bytes:
-    return json.dumps(content, ensure_ascii=False, separators=(", ", ": ")).encode("utf-8") + b"\n"
+    text = json.dumps(content, ensure_ascii=False, separators=(", ", ": "))
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8") + b"\n"

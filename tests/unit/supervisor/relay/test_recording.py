@@ -75,6 +75,13 @@ def test_a_recording_is_an_asciicast(folder: tuple[Path, int]) -> None:
     assert times == sorted(times)
 
 
+def test_a_recording_commands_no_terminal_that_it_is_printed_to() -> None:
+    text = "\x1b[2J\x9b2J\x7f größer"
+    line = cast.output(0.1, text)
+    assert json.loads(line)[2] == text
+    assert line.decode().rstrip("\n").isprintable()
+
+
 def test_a_recording_is_for_its_owner_alone(folder: tuple[Path, int]) -> None:
     recorded(folder, lambda recording: recording.feed(b"one"))
     assert (folder[0] / (NAME + CAST)).stat().st_mode & 0o777 == 0o600
