@@ -198,7 +198,9 @@ class CommandEnd:
                 self.resize(size)
 
     def resize(self, size: Size) -> None:
-        self._redrawn = None
+        if self._redrawn is not None:
+            self._redrawn[0].cancel()  # or it would give back the size from before this one
+            self._redrawn = None
         self.backlog.resize(size)
         if self._recording is not None:
             self._recording.resize(size)

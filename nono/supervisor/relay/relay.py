@@ -360,7 +360,8 @@ class Relay:
             size = wire.size_of(*wire.SCREEN.unpack(content))
             if size is not None:
                 viewer.size = size
-                if viewer is self._writer:
+                # A viewer tells its size as it comes, while programs are to see another one.
+                if viewer is self._writer and size != self.command.size:
                     self.command.resize(size)
         elif kind == wire.CONTINUE and viewer is self._writer:
             self._resume()

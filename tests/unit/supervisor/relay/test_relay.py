@@ -141,6 +141,22 @@ def test_the_size_is_that_of_who_typed_last(stage: Stage) -> None:
     assert stage.size() == (24, 80)
 
 
+def test_a_viewer_that_tells_its_size_again_is_drawn_for_all_the_same(stage: Stage) -> None:
+    person = stage.attach()
+    assert stage.size() == (24, 79)
+    person.send(wire.SIZE, wire.SCREEN.pack(24, 80))
+    assert stage.size() == (24, 79)
+    stage.run(80)
+    assert stage.size() == (24, 80)
+
+
+def test_a_size_that_comes_during_a_redraw_stays(stage: Stage) -> None:
+    person = stage.attach()
+    person.send(wire.SIZE, wire.SCREEN.pack(30, 100))
+    stage.run(80)
+    assert stage.size() == (30, 100)
+
+
 def test_only_the_answer_of_who_was_asked_counts(stage: Stage) -> None:
     asked, other = stage.attach(), stage.attach()
     answers: list[Mapping[str, object] | None] = []
