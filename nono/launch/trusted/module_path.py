@@ -100,8 +100,9 @@ def _split(text: str, separators: str) -> list[str]:
 
 
 def _installed() -> Iterator[str]:
-    """Yield the directories from which this Python loads nono, its libraries and itself."""
+    """Yield the places from which this Python loads nono, its libraries and itself."""
     yield _PACKAGE
+    yield sys.executable  # is executed again while the command runs, as for the screen of a session
     # Not the working directory, where -m and -c look first: withdraw() is enough for one run.
     yield from (entry for entry in sys.path if entry and entry != os.getcwd())
     if site.ENABLE_USER_SITE and site.USER_SITE is not None:

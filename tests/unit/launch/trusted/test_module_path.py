@@ -154,6 +154,17 @@ def test_what_lies_beside_a_checkout_of_nono_may_be_written() -> None:
     refuse_writable_code([grant(Path(nono.__file__).parents[1] / "beside")], {})
 
 
+def test_a_python_that_the_command_may_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
+    with pytest.raises(ConfigError, match="bin/python"):
+        refuse_writable_code([grant(tmp_path / "bin")], {})
+    refuse_writable_code([grant(tmp_path / "bin", Access.READ)], {})
+
+
 @pytest.mark.parametrize(
     "place", ["/etc/ssl", "/usr/lib/x86_64-linux-gnu", "/usr", os.path.join(sys.prefix, "x")]
 )
