@@ -15,6 +15,7 @@ import pytest
 import nono as nono_package
 from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.control import ask, ask_all, key_of
+from support.sessions.detached import attached, detached
 from support.sessions.records import directory, leftovers, nono, record_of
 
 # Asks the proxy for a host with each line that it reads.
@@ -181,3 +182,17 @@ def test_a_run_without_a_loop_has_no_socket(sandbox: NonoRun) -> None:
         run.communicate("\n", timeout=TIMEOUT_S)
     assert told.returncode == 1
     assert "does not answer" in told.stderr
+
+
+def test_a_session_that_has_only_a_terminal_answers_as_well(sandbox: NonoRun) -> None:
+    with detached(sandbox, ["sh"]) as record:
+        status, document = ask(sandbox, record["session_id"], "GET", "/v1/session")
+        assert (status, document["session"]["name"]) == (200, "one")
+        assert ask(sandbox, record["session_id"], "GET", "/v1/approvals") == (200, [])
+        wanted = {"decision": "allow", "kind": "host", "target": "a.test"}
+        status, document = ask(sandbox, record["session_id"], "POST", "/v1/rules", wanted)
+        assert (status, "with an open network" in document["error"]) == (409, True)
+        with attached(sandbox) as viewer:
+            viewer.type(b"echo still=$((1+1))\r")
+            viewer.wait_for(b"still=2")
+            assert ask(sandbox, record["session_id"], "GET", "/v1/session")[0] == 200
