@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -67,7 +68,7 @@ def test_a_question_is_denied_from_another_terminal(sandbox: NonoRun) -> None:
             "connect to new.test:80",
             "web",
         )
-        assert "needs you (1)" in nono(sandbox, "ps").stdout
+        assert re.search(r"needs you \(1, [0-9]+s\)", nono(sandbox, "ps").stdout)
         (shown,) = json.loads(nono(sandbox, "ps", "--json").stdout)
         assert (shown["state"], shown["questions"][0]["id"]) == ("needs you", question["id"])
         assert "connect to new.test:80" in nono(sandbox, "inspect", "web").stdout

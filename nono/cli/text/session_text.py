@@ -48,7 +48,7 @@ def _row(record: Record, questions: Sequence[Listed], now_ms: int) -> tuple[str,
     return (
         record.session_id,
         shell_word(record.name)[:NAME_WIDTH] if record.name else "-",
-        status(record, questions),
+        status(record, questions, now_ms),
         "-" if record.is_ended else record.attachment,
         str(record.child_pid),
         "-" if until_ms is None else duration((until_ms - record.started_unix_ms) // 1000),
@@ -60,7 +60,9 @@ def _row(record: Record, questions: Sequence[Listed], now_ms: int) -> tuple[str,
 def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object]:
     """Return a session as JSON types, its state and its open questions beside what is recorded."""
     asked = [each.document for each in questions]
-    state = "ended" if record.is_ended else status(record) if not questions else NEEDS_YOU
+    state = "ended" if record.is_ended else record.status
+    if questions and state == RUNNING:
+        state = NEEDS_YOU
     return {**document_of(record), "state": state, "questions": asked}
 
 
@@ -77,9 +79,15 @@ def gone_line(session_id: str) -> str:
     return f"{session_id}  no longer listed"
 
 
-def status(record: Record, questions: Sequence[Listed] = ()) -> str:
+def status(record: Record, questions: Sequence[Listed] = (), now_ms: int | None = None) -> str:
+    """Word the state of a session.
+
+    questions: The open ones, the oldest first.
+    now_ms: Tells for how long somebody is needed; None: that is left out.
+    """
     if questions and record.status == RUNNING:
-        return f"{NEEDS_YOU} ({len(questions)})"
+        since = "" if now_ms is None else f", {duration((now_ms - questions[0].asked_unix_ms) // 1000)}"
+        return f"{NEEDS_YOU} ({len(questions)}{since})"
     if record.status != EXITED:
         return record.status
     return "crashed" if record.exit_code in (None, LOST) else f"exited({record.exit_code})"
@@ -113,7 +121,7 @@ def details(
     fields = [
         ("Session", record.session_id),
         ("Name", shell_word(record.name) if record.name else "-"),
-        ("Status", status(record, questions)),
+        ("Status", status(record, questions, now_ms)),
         ("Attached", "-" if record.is_ended else record.attachment),
         ("PID", f"{record.child_pid} (supervisor: {record.supervisor_pid})"),
         ("Started", record.started),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nono.approval.listing import Listed
 from nono.cli.commands.sessions.chosen import Seen
-from nono.cli.text.session_text import duration, reason, table
-from nono.sessions.record import End
+from nono.cli.text.session_text import document, duration, reason, status, table
+from nono.sessions.record import End, Record
 from unit.sessions.test_record import RECORD
 
 
@@ -25,6 +26,25 @@ def test_colours_do_not_move_the_columns() -> None:
     for colour in ("\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"):
         coloured = [line.replace(colour, "") for line in coloured]
     assert [line.rstrip() for line in coloured] == plain
+
+
+QUESTION = Listed("0" * 16, "host", "connect to a.test:443", (), "a.test:443", 60_000, 360_000)
+
+
+@pytest.mark.parametrize(
+    ("record", "shown", "state"),
+    [
+        (RECORD, "needs you (1, 5m)", "needs you"),
+        (RECORD._replace(status="paused"), "paused", "paused"),
+        (RECORD._replace(status="exited", exit_code=3), "exited(3)", "ended"),
+    ],
+    ids=["running", "paused", "ended"],
+)
+def test_a_session_that_runs_says_for_how_long_it_needs_somebody(
+    record: Record, shown: str, state: str
+) -> None:
+    assert status(record, (QUESTION,), 360_000) == shown
+    assert document(record, (QUESTION,))["state"] == state
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
