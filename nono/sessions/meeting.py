@@ -62,10 +62,21 @@ def _path(registry: Registry, session_id: str) -> str:
 
 
 def is_own(connection: socket.socket) -> bool:
-    """Check that the peer is of this user, and of this user namespace."""
+    """Check that the peer is of this user and user namespace, and runs under no further seccomp filter.
+
+    Without the key a command is refused anyway; so it takes no place from those who have it, either.
+    """
     sent = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(sent)
     try:
-        return uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+        is_ours = uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
+        return is_ours and _filters(str(pid)) <= _filters("self")
     except OSError:  # it is gone, or of another user
         return False
+
+
+def _filters(process: str) -> int:
+    """Return the number of seccomp filters of a process; 0 before Linux 5.10, which does not say."""
+    with open(f"/proc/{process}/status", "rb", buffering=0) as status:
+        _, found, rest = status.read(8192).partition(b"\nSeccomp_filters:")
+    return int(rest.split(b"\n", 1)[0]) if found else 0

@@ -196,3 +196,40 @@ def test_a_session_that_has_only_a_terminal_answers_as_well(sandbox: NonoRun) ->
             viewer.type(b"echo still=$((1+1))\r")
             viewer.wait_for(b"still=2")
             assert ask(sandbox, record["session_id"], "GET", "/v1/session")[0] == 200
+
+
+# Takes every place at the socket of another session, and takes it again as soon as it is free.
+FLOODING = (
+    "import socket, sys, time\n"
+    "held = []\n"
+    "print('up', flush=True)\n"
+    "while True:\n"
+    "    s = socket.socket(socket.AF_UNIX); s.setblocking(False)\n"
+    "    try: s.connect(sys.argv[1]); held = [*held[-500:], s]\n"
+    "    except OSError: time.sleep(0.0005)\n"
+)
+
+
+def test_a_command_takes_no_place_at_the_socket_of_a_session(sandbox: NonoRun) -> None:
+    with session(sandbox) as (_, record):
+        key_of(sandbox, record["session_id"])
+        path = directory(sandbox.user) / f"{record['session_id']}.sock"
+        argv = sandbox.argv(
+            [sys.executable, "-c", FLOODING, str(path)],
+            profile={},
+            flags=["--namespaces=off", "--name=flood"],
+        )
+        with subprocess.Popen(
+            argv,
+            env=sandbox.user.environment(),
+            cwd=sandbox.project,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as flood:
+            try:
+                assert flood.stdout is not None
+                assert flood.stdout.readline() == b"up\n"
+                answers = [ask(sandbox, record["session_id"], "GET", "/v1/session")[0] for _ in range(3)]
+            finally:
+                flood.kill()
+    assert answers == [200, 200, 200]

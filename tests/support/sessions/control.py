@@ -17,8 +17,8 @@ import http.client, json, socket, sys
 path, requests = sys.argv[1], json.load(sys.stdin)
 connection = http.client.HTTPConnection("nono")
 connection.sock = socket.socket(socket.AF_UNIX)
+connection.sock.connect(path)  # without a time limit it waits for its turn
 connection.sock.settimeout(20)
-connection.sock.connect(path)
 answers = []
 for method, target, body, key in requests:
     fields = {} if key is None else {"Authorization": "Bearer " + key}
