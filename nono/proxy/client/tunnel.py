@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio
 
-from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host
 from nono.proxy.exchange.client_side import ESTABLISHED, Hijackable
 from nono.proxy.exchange.context import ProxyContext
@@ -15,6 +16,7 @@ from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.host_policy import is_refused
 from nono.proxy.verdict.verdict import Tunnel
 
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
@@ -44,7 +46,7 @@ class TunnelOpening:
     @property
     def is_refused(self) -> bool:
         """True if the rules of now refuse the host."""
-        return is_refused(self._verdict)
+        return is_refused(self._verdict.hosts, self._verdict.host, self._verdict.port)
 
     async def _run(self) -> None:
         with anyio.CancelScope() as scope:
@@ -133,6 +135,7 @@ class TunnelClient(TimedEnd):
         self._verdict = verdict
         self._upstream = upstream
         self._course = course
+        self.is_refused = partial(is_refused, verdict.hosts, verdict.host, verdict.port)
         course.status = 200
         course.goes_on_in(self)
 
@@ -209,14 +212,6 @@ class TunnelClient(TimedEnd):
         self._upstream.other = None
         self._upstream.abort()
 
-    def cut_if_refused(self) -> bool:
-        """Judge by the rules of now. Returns True if the tunnel was cut."""
-        if not is_refused(self._verdict):
-            return False
-        self._upstream.abort()
-        self.abort()
-        return True
-
     def _splice(self, first: bytes = b"") -> None:
         self.early += first
         self.join(self._upstream)
@@ -238,8 +233,3 @@ class TunnelClient(TimedEnd):
             self._course.failed("client", "the client went away")
             self._upstream.abort()
         super().connection_lost(exc)
-
-
-def is_refused(verdict: Tunnel) -> bool:
-    """Return True if the rules of now refuse the host of a tunnel."""
-    return isinstance(verdict.hosts.judge_name(verdict.host, verdict.port), Refuse)

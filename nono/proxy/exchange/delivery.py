@@ -10,7 +10,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from nono.credentials.values.credential import Injection
-from nono.policy.hosts.host_filter import Refuse
 from nono.proxy.exchange.admission import Admitted
 from nono.proxy.exchange.attempt import WRITING_ERRORS, Attempt
 from nono.proxy.exchange.context import ProxyContext
@@ -18,6 +17,7 @@ from nono.proxy.http import refusal
 from nono.proxy.http.message import Body, BodyKind, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
+from nono.proxy.verdict.host_policy import is_refused
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Delivery[C](Attempt):
     def is_refused(self) -> bool:
         """True if the rules of now refuse the host."""
         origin = self._verdict.origin
-        return isinstance(self._verdict.hosts.judge_name(origin.host, origin.port), Refuse)
+        return is_refused(self._verdict.hosts, origin.host, origin.port)
 
     # -- admission
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.proxy.exchange.client_side import Hijackable
@@ -24,6 +25,7 @@ from nono.proxy.http.request_reader import Incoming
 from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict import rewrite
+from nono.proxy.verdict.host_policy import is_refused
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -263,6 +265,8 @@ class Exchange(Delivery[UpstreamConnection]):
         self._connection = None
         answer = self._relay.switched(head)
         client = TimedEnd(self._context.connections, self._context.tunnel_idle_timeout_s)
+        origin = self._verdict.origin
+        client.is_refused = partial(is_refused, self._verdict.hosts, origin.host, origin.port)
         if course is not None:
             course.status = head.status
             course.goes_on_in(client)

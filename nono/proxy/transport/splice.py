@@ -133,6 +133,7 @@ class TimedEnd(SpliceEnd):
         self._idle_timeout_s = idle_timeout_s
         self.was_idle = False  # for so long that both were ended
         self.on_over: Callable[[TimedEnd], None] | None = None
+        self.is_refused: Callable[[], bool] = lambda: False  # whether the rules of now refuse its host
         self._deadline = Deadline(self._overdue)
 
     def join(self, upstream: SpliceEnd) -> None:
@@ -142,6 +143,15 @@ class TimedEnd(SpliceEnd):
         self._deadline.set(self._idle_timeout_s)
         self.begin()
         upstream.begin()
+
+    def cut_if_refused(self) -> bool:
+        """Judge by the rules of now. Returns True if both ends were cut."""
+        if not self.is_refused():
+            return False
+        if self.other is not None:
+            self.other.abort()
+        self.abort()
+        return True
 
     def _overdue(self) -> None:
         # The other end updates last_active but not this deadline.

@@ -50,6 +50,11 @@ def own_port_refused(host: str) -> Refuse:
     )
 
 
+def is_refused(hosts: HostPolicy, host: str, port: int) -> bool:
+    """Return True if the rules of now refuse the name of a host."""
+    return isinstance(hosts.judge_name(host, port), Refuse)
+
+
 def may_be_asked(denied: Refuse, host: str) -> bool:
     """Return True if somebody may be asked to allow a canonical host. Nobody is asked about this machine."""
     address = ip_literal(host)

@@ -15,7 +15,7 @@ import pytest
 from nono.approval.request import Answer, HostRequest, Request
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
 from nono.policy.hosts.live_hosts import LiveHosts
-from support.proxy.thread import TIMEOUT_S, TOKEN, Client, ProxyUnderTest, proxy, wait_until
+from support.proxy.thread import PHANTOM, TIMEOUT_S, TOKEN, Client, ProxyUnderTest, a_route, proxy, wait_until
 
 TOKEN_FIELD = b"Proxy-Authorization: Basic " + b64encode(f"nono:{TOKEN}".encode()) + b"\r\n"
 YES = Answer("granted", backend="a person")
@@ -252,3 +252,30 @@ def test_a_denial_stops_a_request_under_way() -> None:
                 with suppress(ConnectionError):
                     client.rest()
                 assert upstream.recv(10) == b""
+
+
+def test_a_denial_cuts_a_websocket() -> None:
+    live = hosts()
+    handshake = (
+        b"GET /alpha/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PHANTOM.encode() + b"\r\n"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        route = a_route(listener.getsockname()[1])
+        with proxy(route, hosts=live, live_hosts=live) as p, Client(p.port) as client:
+            client.send(handshake)
+            upstream, _ = listener.accept()
+            with upstream:
+                upstream.recv(4096)
+                upstream.sendall(
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"
+                )
+                client.read_until(b"hello")
+                assert changed(p, live, deny=("other.test",)) == 0
+                assert changed(p, live, deny=("127.0.0.1",)) == 1
+                with suppress(ConnectionError):
+                    assert client.receive() == b""
+                with suppress(ConnectionError):
+                    assert upstream.recv(10) == b""
