@@ -15,7 +15,9 @@ import pytest
 from nono.approval.request import Answer, HostRequest, Request
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
 from nono.policy.hosts.live_hosts import LiveHosts
+from support.proxy.http2_stage import HOST, KEY, h2_stage
 from support.proxy.thread import PHANTOM, TIMEOUT_S, TOKEN, Client, ProxyUnderTest, a_route, proxy, wait_until
+from support.servers.http2 import Stream
 
 TOKEN_FIELD = b"Proxy-Authorization: Basic " + b64encode(f"nono:{TOKEN}".encode()) + b"\r\n"
 YES = Answer("granted", backend="a person")
@@ -279,3 +281,23 @@ def test_a_denial_cuts_a_websocket() -> None:
                     assert client.receive() == b""
                 with suppress(ConnectionError):
                     assert upstream.recv(10) == b""
+
+
+def test_a_denial_cuts_the_streams_of_an_http2_client() -> None:
+    live, goes_on = hosts(), threading.Event()
+
+    def handler(stream: Stream) -> None:
+        stream.head()
+        stream.send(b"x")
+        goes_on.wait(TIMEOUT_S)
+
+    with (
+        h2_stage(handler, options={"hosts": live, "live_hosts": live}) as (stage, _),
+        stage.client() as client,
+    ):
+        number = client.request(fields=[KEY])
+        client.wait_until(lambda: client.answers[number].body == b"x")
+        assert changed(stage.proxy, live, deny=("other.test",)) == 0
+        assert changed(stage.proxy, live, deny=(HOST,)) == 1
+        wait_until(lambda: stage.proxy.running.client_connections == 0)
+        goes_on.set()
