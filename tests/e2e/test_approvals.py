@@ -108,6 +108,7 @@ def test_a_question_is_answered_for_a_time(sandbox: NonoRun) -> None:
             200,
             [("allow", f"{FAR}:9")],
         )
+        wait_until(lambda: len(decisions(sandbox)) >= 2, "the answer was not recorded")
     assert [each["decision"] for each in decisions(sandbox)][1] == "approve_granted"
 
 
