@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -180,14 +182,19 @@ def test_a_question_whose_viewer_goes_is_a_no(sandbox: NonoRun) -> None:
             again.wait_for(b"then=0")
 
 
-def test_nobody_is_asked_in_a_session_that_nobody_shows(sandbox: NonoRun) -> None:
+def test_a_session_that_nobody_shows_waits_for_an_answer_from_elsewhere(sandbox: NonoRun) -> None:
+    def open_questions() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(nono(sandbox, "approvals", "--json").stdout)
+        return found
+
     with elevated(sandbox) as (first, outside):
         first.type(b"sleep 1; cat " + outside + b"; echo code=$?\r" + KEYS)
         first.end()
-        time.sleep(1.5)
+        wait_until(open_questions, "nobody is asked")
+        assert nono(sandbox, "approvals", "deny", open_questions()[0]["id"]).returncode == 0
         with attached(sandbox) as again:
             again.type(b"echo now=$((1+1))\r")
             again.wait_for(b"now=2")
             assert QUESTION not in again.shown
     log = [event["entry"]["decision"] for event in sandbox.events_since(set()) if "entry" in event]
-    assert {"Denied": {"reason": "No terminal available for interactive approval"}} in log
+    assert {"Denied": {"reason": "a person said no"}} in log
