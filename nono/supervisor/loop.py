@@ -14,10 +14,12 @@ import anyio
 from nono.errors import NonoError
 from nono.kernel import libc
 from nono.supervisor.child import Child
-from nono.supervisor.watches import try_watches
+from nono.supervisor.watches import LIMITS, try_watches
 
 SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
 GIVE_BACK_INTERVAL_S = 1.0
+# What is left of uvloop's error if it gets no watch although try_watches() did, because somebody was quicker.
+_STILLBORN = "Cannot close a running event loop"
 
 
 class SyncedLog(Protocol):
@@ -37,6 +39,10 @@ def run[*Args, T](main: Callable[[*Args], Awaitable[T]], *args: *Args) -> T:
         return anyio.run(main, *args, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
         raise unwrap_group(group) from group
+    except RuntimeError as error:
+        if str(error) != _STILLBORN:
+            raise
+        raise NonoError("the event loop cannot watch a descriptor.", hint=LIMITS) from error
 
 
 def unwrap_group(error: BaseException) -> BaseException:

@@ -156,6 +156,25 @@ def test_a_run_without_any_watch_does_not_start(policy: str, sandbox: NonoRun) -
 
 @pytest.mark.root
 @pytest.mark.alone
+def test_a_loop_that_comes_too_late_for_a_watch_says_so(sandbox: NonoRun) -> None:
+    """As when the command has taken all between the look for free ones and the start of the loop."""
+    program = (
+        "from nono.errors import NonoError\n"
+        "from nono.supervisor import loop\n"
+        "loop.try_watches = lambda: None\n"
+        "async def nothing(): pass\n"
+        "try:\n"
+        "    loop.run(nothing)\n"
+        "except NonoError as error:\n"
+        "    print(error.message)\n"
+    )
+    with all_watches_taken(sandbox):
+        run = sandbox.bare([sys.executable, "-I", "-c", program])
+    assert run.stdout == "the event loop cannot watch a descriptor.\n", run.stderr
+
+
+@pytest.mark.root
+@pytest.mark.alone
 @POLICIES
 def test_a_run_that_cannot_go_on_ends_in_order(policy: str, sandbox: NonoRun) -> None:
     """libuv gives up the watch of a socket that is not read from, and aborts if it gets no other."""
