@@ -24,6 +24,16 @@ class Failed(NamedTuple):
     reason: str
 
 
+class Spent(NamedTuple):
+    """What the models of a run have used so far."""
+
+    responses: int = 0
+    input_tokens: int = 0  # cached ones are among them
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None  # at list prices, of the models that have one; None: none has
+
+
 class Traffic:
     """The requests that have ended, by host and status; and what was blocked and what failed."""
 
@@ -36,6 +46,15 @@ class Traffic:
     @property
     def has_requests(self) -> bool:
         return bool(self.requests or self.failed)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Return how many requests ended, were blocked and failed."""
+        return {
+            "requests": sum(sum(statuses.values()) for statuses in self.requests.values()),
+            "blocked": sum(self.blocked.values()),
+            "failed": sum(self.failed.values()),
+        }
 
     def note(self, event: Event) -> None:
         """Count an event of the audit log; those that are not about requests are ignored."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nono.approval.listing import Listed
     from nono.approval.open_questions import Closed, OpenQuestions
     from nono.approval.request import Answer
+    from nono.audit.traffic import Spent, Traffic
     from nono.control.events import EventStream
     from nono.control.rules import LiveRules
 
@@ -27,6 +28,8 @@ class ControlledSession:
         events: Broadcast,
         questions: OpenQuestions | None,
         rules: LiveRules,
+        traffic: Traffic | None = None,
+        spent: Callable[[], Spent | None] | None = None,
     ) -> None:
         """Take the parts of a session.
 
@@ -34,16 +37,21 @@ class ControlledSession:
         record: The session's, as it is now.
         questions: The open ones; None if nothing is ever asked.
         rules: What is laid over the policy.
+        traffic: Its requests; None if it has no proxy.
+        spent: Tells what models have used; None if nothing counts that.
         """
         self.key = key
         self._questions = questions
         self.rules = rules
         self._record = record
         self._events = events
+        self._traffic = traffic
+        self._spent = spent
         self._streams: list[EventStream] = []
 
     def summary(self) -> Mapping[str, Any]:
-        return summary(self._record(), self._events, self.questions(), self.rules.rules)
+        spent = None if self._spent is None else self._spent()
+        return summary(self._record(), self._events, self.questions(), self.rules.rules, self._traffic, spent)
 
     def questions(self) -> tuple[Listed, ...]:
         """Return the open questions, the oldest first."""

@@ -7,17 +7,25 @@ from typing import Any
 
 from nono.approval.listing import NEEDS_YOU, Listed
 from nono.audit.broadcast import Broadcast
+from nono.audit.traffic import Spent, Traffic
 from nono.policy.live.rule import LiveRule
 from nono.sessions.record import RUNNING, Record, document_of
 
 
 def summary(
-    record: Record | None, counts: Broadcast, questions: Sequence[Listed], rules: Sequence[LiveRule]
+    record: Record | None,
+    counts: Broadcast,
+    questions: Sequence[Listed],
+    rules: Sequence[LiveRule],
+    traffic: Traffic | None,
+    spent: Spent | None,
 ) -> Mapping[str, Any]:
     """Return the document of GET /v1/session, as JSON types.
 
     questions: The open ones, the oldest first.
     rules: What is laid over the policy.
+    traffic: None for a run without a proxy.
+    spent: None where nothing counts what models use.
     """
     return {
         "state": NEEDS_YOU if questions else RUNNING,
@@ -33,4 +41,6 @@ def summary(
             "refused": counts.refused,
             "asked": counts.asked,
         },
+        "traffic": None if traffic is None else traffic.counts,
+        "usage": None if spent is None else spent._asdict(),
     }

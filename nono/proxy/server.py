@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
 
     from nono.approval.request import Approver
+    from nono.audit.traffic import Spent
     from nono.proxy.flows.recorder import FlowRecorder
     from nono.proxy.service import ProxyService
 
@@ -50,6 +51,10 @@ class RunningProxy:
     def usage_rows(self) -> list[list[str]]:
         """The same in short, a row for each model."""
         return [] if self._serving is None else self._serving.context.usage.summary_rows()
+
+    def spent(self) -> Spent | None:
+        """Return what the models of this run have used so far; None before its first client."""
+        return None if self._serving is None else self._serving.context.usage.spent()
 
     @property
     def upstream_connections(self) -> int:

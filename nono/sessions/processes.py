@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
 
-_STARTED = 22 - 3  # fields are numbered from 1; behind the name comes the third
+# Fields are numbered from 1; behind the name comes the third.
+_TIMES = slice(14 - 3, 18 - 3)  # utime, stime, and those of the children that were waited for
+_STARTED = 22 - 3
+_RESIDENT = 24 - 3
 
 
 class ProcessStat(NamedTuple):
@@ -15,6 +19,8 @@ class ProcessStat(NamedTuple):
     state: str  # a letter of proc_pid_stat(5)
     parent: int
     started_ticks: int  # clock ticks since boot: no later process with this number has the same
+    cpu_ticks: int = 0  # used so far, with its children that ended and were waited for
+    resident_pages: int = 0
 
     @property
     def is_alive(self) -> bool:
@@ -32,9 +38,38 @@ def process_stat(pid: int) -> ProcessStat | None:
             content = file.read()
         # Its name, which may hold anything, stands in parentheses.
         fields = content.rpartition(b")")[2].split()
-        return ProcessStat(fields[0].decode("ascii"), int(fields[1]), int(fields[_STARTED]))
+        return ProcessStat(
+            fields[0].decode("ascii"),
+            int(fields[1]),
+            int(fields[_STARTED]),
+            sum(map(int, fields[_TIMES])),
+            int(fields[_RESIDENT]),
+        )
     except (OSError, ValueError, IndexError):
         return None
+
+
+def all_processes() -> dict[int, ProcessStat]:
+    """Return every process that can be seen, by its number."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdecimal() and (seen := process_stat(int(name))) is not None:
+            found[int(name)] = seen
+    return found
+
+
+def below(pid: int, processes: Mapping[int, ProcessStat]) -> list[int]:
+    """List every process below `pid`, dead ones too."""
+    children: dict[int, list[int]] = {}
+    for number, each in processes.items():
+        children.setdefault(each.parent, []).append(number)
+    found, waiting = [], [pid]
+    while waiting:
+        # Taken out: numbers that were given anew while /proc was read can form a circle.
+        found_here = children.pop(waiting.pop(), [])
+        found += found_here
+        waiting += found_here
+    return found
 
 
 def process_name(pid: int) -> str:

@@ -18,7 +18,7 @@ from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import STOP as STOPPED
 from nono.sessions.listing import sweep
-from nono.sessions.processes import ProcessStat, pid_namespace, process_stat
+from nono.sessions.processes import ProcessStat, all_processes, below, pid_namespace, process_stat
 from nono.sessions.record import DETACHED, EXITED, LOST, End, Record
 from nono.sessions.registry import STOP, Registry
 
@@ -152,16 +152,5 @@ def _same(before: ProcessStat | None, now: ProcessStat | None) -> bool:
 
 def _descendants(pid: int) -> list[int]:
     """List every living process below `pid`."""
-    children: dict[int, list[int]] = {}
-    living = set()
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and (found := process_stat(int(name))) is not None:
-            children.setdefault(found.parent, []).append(int(name))
-            if found.is_alive:
-                living.add(int(name))
-    below, waiting = [], [pid]
-    while waiting:
-        found_here = children.get(waiting.pop(), [])
-        below += found_here
-        waiting += found_here
-    return [each for each in below if each in living]
+    processes = all_processes()
+    return [each for each in below(pid, processes) if processes[each].is_alive]

@@ -28,6 +28,9 @@ REFUSED = (
 )
 
 
+TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
+
+
 @pytest.fixture
 def sandbox() -> Iterator[NonoRun]:
     with nono_run() as runner:
@@ -61,6 +64,8 @@ def test_a_session_sums_itself_up(sandbox: NonoRun) -> None:
         assert document["session"] == record_of(sandbox.user, "web")
         assert (document["state"], document["needs_you"]["count"]) == ("running", 0)
         assert document["counts"]["refused"] == 1
+        assert document["traffic"]["blocked"] == 1
+        assert document["usage"] == {"responses": 0, "cost_usd": None} | dict.fromkeys(TOKENS, 0)
         assert "Decisions: 0 allowed, 1 refused, 0 asked" in nono(sandbox, "inspect", "web").stdout
     assert [name for name in leftovers(sandbox.user) if name.endswith((".sock", ".key"))] != []
     nono(sandbox, "ps")

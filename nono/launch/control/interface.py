@@ -14,6 +14,7 @@ from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
+    from nono.audit.traffic import Spent
     from nono.control.rules import Layer
     from nono.control.session import ControlledSession
     from nono.control.take_over import TakeOver
@@ -33,6 +34,7 @@ class LiveNetwork(NamedTuple):
     endpoints: LiveEndpoints
     services: Mapping[str, EndpointPolicy]  # the rules of the start
     changed: Callable[[], int]  # has it judge anew; returns how many connections it cut
+    spent: Callable[[], Spent | None]  # what models have used so far; None: nothing yet
 
 
 @asynccontextmanager
@@ -86,7 +88,9 @@ def _session(
 
     questions = None if approver is None else approver.questions
     rules = LiveRules(_layers(run, live), run.session.record)
-    return ControlledSession(key, run.entry.now, run.events, questions, rules)
+    return ControlledSession(
+        key, run.entry.now, run.events, questions, rules, run.traffic, None if live is None else live.spent
+    )
 
 
 def _layers(run: RunContext, live: LiveNetwork | None) -> Mapping[Kind, Layer]:

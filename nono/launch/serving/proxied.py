@@ -29,6 +29,7 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 from nono.supervisor.verdict.peer_registry import PeerRegistry
 
 if TYPE_CHECKING:
+    from nono.audit.traffic import Spent
     from nono.launch.proxy.front import Front
     from nono.proxy.config import Address, Recognises
     from nono.proxy.upstream.dial import Resolver
@@ -77,20 +78,20 @@ async def with_proxy(
                 _relayed(maker, capabilities.ports, run.session.record),
                 peers.register,
                 None if watched is None else watched.bound,
-                _live(front, proxy.rules_changed),
+                _live(front, proxy.rules_changed, proxy.spent),
             )
     if run.traffic is not None:
         run.traffic.usage = proxy.usage_rows
 
 
-def _live(front: Front, changed: Callable[[], int]) -> LiveNetwork | None:
+def _live(front: Front, changed: Callable[[], int], spent: Callable[[], Spent | None]) -> LiveNetwork | None:
     """Return the rules that may change; None for a run that learns them."""
     config, assembly = front.config, front.assembly
     if config.live_hosts is None or config.live_endpoints is None:
         return None
     services = {each.service.name: each.service.endpoints for each in assembly.services}
     services |= {route.service: route.endpoints for route in assembly.logins.routes}
-    return LiveNetwork(config.live_hosts, config.live_endpoints, services, changed)
+    return LiveNetwork(config.live_hosts, config.live_endpoints, services, changed, spent)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nono.audit.traffic import Spent
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.usage.meter import UNKNOWN_MODEL, Usage
@@ -57,6 +58,18 @@ class UsageLedger:
     def totals(self) -> list[UsageTotal]:
         """Return the totals, sorted by credential, then model."""
         return [self._totals[key] for key in sorted(self._totals)]
+
+    def spent(self) -> Spent:
+        """Return what all models have used together."""
+        totals = self._totals.values()
+        costs = [total.cost_usd for total in totals if total.cost_usd is not None]
+        return Spent(
+            sum(total.responses for total in totals),
+            sum(total.input_tokens for total in totals),
+            sum(total.cached_input_tokens for total in totals),
+            sum(total.output_tokens for total in totals),
+            sum(costs) if costs else None,
+        )
 
     def summary_lines(self) -> list[str]:
         """Return the lines for the end of a run; empty if no response reported its usage."""

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nono.audit.traffic import Spent
 from nono.policy.schema.route_rules import UsageLimits
 from nono.proxy.usage.json_picker import JsonPicker
 from nono.proxy.usage.ledger import UsageLedger, UsageLimiter
@@ -483,6 +484,19 @@ def test_the_ledger_adds_up_per_credential_and_model() -> None:
         "other, gpt-4o: 1 response, 7 tokens in, 8 out, about $0.00",
         "costs are estimates at list prices of 2025-11: $3.00 in all",
     ]
+
+
+def test_the_ledger_sums_all_models_up() -> None:
+    ledger = UsageLedger(PRICES)
+    ledger.add("openai", Usage("gpt-4o", 1_000_000, 100_000, 400_000))
+    ledger.add("other", Usage("own-model", 5, 6))
+    assert ledger.spent() == Spent(2, 1_000_005, 400_000, 100_006, 3.0)
+
+
+def test_models_without_a_price_cost_nothing_that_is_known() -> None:
+    ledger = UsageLedger(PRICES)
+    ledger.add("other", Usage("own-model", 5, 6))
+    assert ledger.spent() == Spent(1, 5, 0, 6, None)
 
 
 def test_an_upstream_that_invents_models_does_not_fill_the_memory() -> None:
