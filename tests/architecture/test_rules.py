@@ -27,6 +27,7 @@ SLOW_TO_IMPORT = {
     "rich",
     "ssl",
     "subprocess",
+    "textual",
     "uvloop",
 }
 # What a supervisor needs json for, and a wrap without a profile does not.
@@ -111,6 +112,13 @@ def test_a_wrap_without_a_profile_parses_no_json() -> None:
         "wrap.wrap.prepare(wrap.resolve_given(given, environ), given.command, environ)"
     )
     assert modules_after(statement) & (NOT_TO_WRAP | SLOW_TO_IMPORT) == set()
+
+
+def test_the_screen_of_top_alone_imports_textual() -> None:
+    graph = grimp.build_graph("nono", include_external_packages=True, cache_dir=None)
+    importers = graph.find_modules_that_directly_import("textual")
+    assert importers == {f"nono.cli.commands.top.{name}" for name in ("questions", "screen")}
+    assert "textual" not in modules_after("import nono.cli.commands.top.web")
 
 
 def test_what_masks_paths_and_probes_the_kernel_parses_no_json() -> None:

@@ -18,7 +18,7 @@ import nono
 ROOT = Path(__file__).parents[2]
 LICENCE_FILES = ("LICENSE", "NOTICE")
 # What works at run time without an extra being named.
-INSTALLED_WITH_IT = {"anyio", "keyring", "mitmproxy", "pydantic-settings", "pyseccomp", "uvloop"}
+INSTALLED_WITH_IT = {"anyio", "keyring", "mitmproxy", "pydantic-settings", "pyseccomp", "textual", "uvloop"}
 
 
 def build(source: Path, kind: str, target: Path) -> Path:
@@ -60,6 +60,7 @@ def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
             assert f"nono/kernel/filters/{machine}/{program}.bpf" in names
     assert {"nono/policy/data/policy.json", "nono/policy/data/network-policy.json"} <= names
     assert {f"nono/profiles/{path.name}" for path in (ROOT / "profiles").glob("*.json")} <= names
+    assert {f"nono/cli/commands/top/page/{name}" for name in ("page.html", "top.css", "top.js")} <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 
 

@@ -252,7 +252,7 @@ def test_a_session_of_another_place_is_neither_judged_nor_stopped(
     assert records(sandbox.user)[0]["status"] == "running"
 
 
-@pytest.mark.parametrize("command", [["stop", "x"], ["prune"]])
+@pytest.mark.parametrize("command", [["stop", "x"], ["prune"], ["top"], ["top", "--web"]])
 def test_a_sandbox_is_no_place_to_end_sessions_from(command: list[str], sandbox: NonoRun) -> None:
     refused = nono(sandbox, *command, NONO_CAP_FILE="/nonexistent")
     assert refused.returncode == 1

@@ -1,0 +1,67 @@
+"""What the screen of `nono top` asks: to answer a question of a session, to stop one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from nono.cli.commands.top.acts import Word
+
+_WORDS: Mapping[str, Word] = {"allow": "allow", "deny": "deny"}
+_CSS = """
+{name} { align: center middle; }
+{name} > Vertical { width: 76; height: auto; max-height: 20; border: ascii $foreground; padding: 0 1; }
+{name} VerticalScroll { height: auto; max-height: 16; }
+{name} .keys { height: 1; margin-top: 1; text-style: bold; }
+"""
+
+
+class Asked(ModalScreen[Word | None]):
+    """Shows one question of a session. Its result is the answer; None: not now."""
+
+    CSS = _CSS.replace("{name}", "Asked")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("y", "answer('allow')", "allow once"),
+        ("n", "answer('deny')", "deny"),
+        ("escape,ctrl+c", "answer('')", "later"),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield VerticalScroll(Static(self._text, markup=False))
+            yield Static("y allow once   n deny   Esc later", classes="keys", markup=False)
+
+    def action_answer(self, word: str) -> None:
+        self.dismiss(_WORDS.get(word))
+
+
+class Confirmed(ModalScreen[bool]):
+    """Asks whether to go on. Anything but y is a no."""
+
+    CSS = _CSS.replace("{name}", "Confirmed")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("y", "decide(True)", "yes"),
+        ("n,escape,ctrl+c,q", "decide(False)", "no"),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield VerticalScroll(Static(self._text, markup=False))
+            yield Static("y yes   n no", classes="keys", markup=False)
+
+    def action_decide(self, is_yes: bool) -> None:
+        self.dismiss(is_yes)
