@@ -23,7 +23,7 @@ from nono.cli.text.top_text import (
 from nono.sessions.record import Record
 from unit.sessions.test_record import RECORD
 
-QUESTION = Listed("0123456789", "host", "connect to new.test:80", (("Host", "new.test"),), 100, 60_100)
+QUESTION = Listed("0123456789", "host", "connect to new.test:80", (("Host", "new.test"),), "", 100, 60_100)
 LIVE: dict[str, Any] = {
     "counts": {"refused": 3},
     "traffic": {"requests": 1234},
