@@ -135,17 +135,22 @@ class Viewer:
             self._unsent += wire.frame(wire.SIZE, wire.SCREEN.pack(*size))
 
     def _on_connection(self, events: int) -> Mapping[str, object] | None:
-        try:
-            if events & select.POLLOUT:
+        if events & select.POLLOUT:
+            try:
                 del self._unsent[: self._connection.send(self._unsent)]
-            if events & ~select.POLLOUT:
-                received = self._connection.recv(READ_BYTES)
-                return self._show(received) if received else self._ended or LOST
+            except BlockingIOError:
+                pass
+            except OSError:  # closed, but its last words are still to be read
+                self._unsent.clear()
+        if not events & ~select.POLLOUT:
+            return None
+        try:
+            received = self._connection.recv(READ_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             return self._ended or LOST
-        return None
+        return self._show(received) if received else self._ended or LOST
 
     def _show(self, received: bytes) -> Mapping[str, object] | None:
         try:
