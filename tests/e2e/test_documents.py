@@ -154,7 +154,7 @@ def scene() -> Iterator[Scene]:
     with agent_stage([*REAL], api, mounts={}, login=".codex/auth.json") as stage:
         programs = {"nono": f'#!/bin/sh\nexec {" ".join(NONO)} "$@"\n'}
         programs |= dict.fromkeys(("agent", "your-agent", "claude", "codex"), AGENT)
-        [profile], [config] = blocks("README.md", "json"), blocks("README.md", "toml")
+        [profile, _hooks], [config] = blocks("README.md", "json"), blocks("README.md", "toml")
         project = {"Makefile": MAKEFILE, "untrusted": UNTRUSTED, "notes": "a secret of the project\n"}
         stage.furnish(
             {

@@ -18,7 +18,8 @@ PROCESSES = [
     ),
     Case(
         "a stopped process goes on",
-        "sleep 9 & kill -STOP $!; ps -o stat= -p $! | grep -q T; kill -CONT $!; kill $!",
+        "sleep 9 & kill -STOP $!; until ps -o stat= -p $! | grep -q T; do sleep 0.01; done;"
+        " kill -CONT $!; kill $!",
     ),
     Case("ps shows a tree of its own", "ps -o pid,ppid,args --forest > log; grep -q ps log"),
     Case("pstree and pidof find a process", "sleep 9 & pidof sleep > /dev/null; kill $!"),

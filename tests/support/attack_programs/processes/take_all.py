@@ -116,6 +116,8 @@ def main() -> None:
     if what == "paused":
         read_paused(targets[0])
         return
+    if targets and what == "watches":
+        status(targets[0])  # by then it is served: whoever takes them before that ends its own run
     takers = {"processes": take_processes, "watches": take_watches, "nothing": take_nothing}
     give_back = takers[what]()
     if not targets:
