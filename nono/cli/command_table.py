@@ -180,7 +180,7 @@ COMMANDS = {
     "learn": Command("watch a command, and write the least profile for it", _learn),
     "wrap": Command("apply the sandbox to this process and become the command", _wrap),
     "ps": Command("list the sessions", _ps),
-    "top": Command("show all sessions on one screen, or a page; attach, stop and answer", _top),
+    "top": Command("show all sessions on one screen or page, and answer", _top),
     "attach": Command("show the terminal of a detached session", _attach),
     "detach": Command("take a session off the terminal that shows it", _detach),
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
