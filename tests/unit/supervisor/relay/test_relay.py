@@ -146,8 +146,7 @@ def test_a_viewer_that_tells_its_size_again_is_drawn_for_all_the_same(stage: Sta
     assert stage.size() == (24, 79)
     person.send(wire.SIZE, wire.SCREEN.pack(24, 80))
     assert stage.size() == (24, 79)
-    stage.run(80)
-    assert stage.size() == (24, 80)
+    stage.run_until(lambda: stage.size() == (24, 80))
 
 
 def test_a_size_that_comes_during_a_redraw_stays(stage: Stage) -> None:
@@ -155,6 +154,13 @@ def test_a_size_that_comes_during_a_redraw_stays(stage: Stage) -> None:
     person.send(wire.SIZE, wire.SCREEN.pack(30, 100))
     stage.run(80)
     assert stage.size() == (30, 100)
+
+
+def test_what_was_said_before_a_question_is_shown_before_it(stage: Stage) -> None:
+    asked = stage.attach()
+    os.write(stage.command, b"said")
+    assert stage.relay.ask({"kind": "approve"}, lambda _: None)
+    assert [kind for kind, _ in asked.got() if kind in (wire.DATA, wire.ASK)][-2:] == [wire.DATA, wire.ASK]
 
 
 def test_only_the_answer_of_who_was_asked_counts(stage: Stage) -> None:
