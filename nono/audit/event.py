@@ -88,7 +88,7 @@ def session_ended(exit_code: int, end: Mapping[str, str | None] | None = None) -
 
 
 def terminal_shown(is_attached: bool) -> Event:
-    """Report that somebody attached to the terminal of a detached session and may type there, or has left."""
+    """Report that somebody attached to the terminal of the session, or has left it."""
     return {"type": "terminal_shown", "at": rfc3339(), "attached": is_attached}
 
 

@@ -181,7 +181,7 @@ COMMANDS = {
     "wrap": Command("apply the sandbox to this process and become the command", _wrap),
     "ps": Command("list the sessions", _ps),
     "top": Command("show all sessions on one screen or page, and answer", _top),
-    "attach": Command("show the terminal of a detached session", _attach),
+    "attach": Command("show the terminal of a session", _attach),
     "detach": Command("take a session off the terminal that shows it", _detach),
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
     "logs": Command("print what was allowed and refused in a session", _logs),

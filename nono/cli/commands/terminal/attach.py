@@ -1,4 +1,4 @@
-"""`nono attach`: shows the terminal of a detached session in this one."""
+"""`nono attach`: shows the terminal of a session in this one."""
 
 from __future__ import annotations
 
