@@ -22,46 +22,45 @@ _CSS = """
 """
 
 
-class Asked(ModalScreen[Word | None]):
+class _Dialog[Result](ModalScreen[Result]):
+    """Shows a text, and below it the keys that end the dialog."""
+
+    KEYS: ClassVar[str]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield VerticalScroll(Static(self._text, markup=False))
+            yield Static(self.KEYS, classes="keys", markup=False)
+
+
+class Asked(_Dialog[Word | None]):
     """Shows one question of a session. Its result is the answer; None: not now."""
 
     CSS = _CSS.replace("{name}", "Asked")
+    KEYS = "y allow once   n deny   Esc later"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("y", "answer('allow')", "allow once"),
         ("n", "answer('deny')", "deny"),
         ("escape,ctrl+c", "answer('')", "later"),
     ]
 
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def compose(self) -> ComposeResult:
-        with Vertical():
-            yield VerticalScroll(Static(self._text, markup=False))
-            yield Static("y allow once   n deny   Esc later", classes="keys", markup=False)
-
     def action_answer(self, word: str) -> None:
         self.dismiss(_WORDS.get(word))
 
 
-class Confirmed(ModalScreen[bool]):
+class Confirmed(_Dialog[bool]):
     """Asks whether to go on. Anything but y is a no."""
 
     CSS = _CSS.replace("{name}", "Confirmed")
+    KEYS = "y yes   n no"
     BINDINGS: ClassVar[list[BindingType]] = [
         ("y", "decide(True)", "yes"),
         ("n,escape,ctrl+c,q", "decide(False)", "no"),
     ]
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self._text = text
-
-    def compose(self) -> ComposeResult:
-        with Vertical():
-            yield VerticalScroll(Static(self._text, markup=False))
-            yield Static("y yes   n no", classes="keys", markup=False)
 
     def action_decide(self, is_yes: bool) -> None:
         self.dismiss(is_yes)
