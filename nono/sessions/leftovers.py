@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 
 # What nono writes into the directory of the sessions, besides records.
-_OF_SESSION = re.compile(r"(?P<id>[A-Za-z0-9_-]{1,64})\.(?:sock|key|stop)", re.ASCII)
+_OF_SESSION = re.compile(r"(?P<id>[A-Za-z0-9_-]{1,64})\.(?:sock|key|stop|asks)", re.ASCII)
 _OF_HOOK = re.compile(r"(?P<id>[0-9a-f]{16})", re.ASCII)  # a directory
 _OF_PROCESS = re.compile(
     r"intercept-(?P<pid>[0-9]+)-(?P<id>[\w-]+)|proxy-(?P<proxy>[0-9]+)-[0-9a-f]+\.env", re.ASCII

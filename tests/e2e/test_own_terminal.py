@@ -39,6 +39,7 @@ WAYS = pytest.mark.parametrize(
 LEFT = 148
 CTRL_Z, CTRL_C = b"\x1a", b"\x03"
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
+OUTPUT_MIB = 1024 if os.environ.get("NONO_TEST_LONG") else 100
 
 
 @pytest.fixture
@@ -357,7 +358,8 @@ def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: No
 
 
 def test_much_output_takes_no_memory(sandbox: NonoRun) -> None:
-    command = ["sh", "-c", "read line; head -c 100M /dev/zero; echo; echo last words; read line"]
+    script = f"read line; head -c {OUTPUT_MIB}M /dev/zero; echo; echo last words; read line"
+    command = ["sh", "-c", script]
     with at_terminal(sandbox, command) as person:
         person.type(b"go\r")
         seen = 0
@@ -365,7 +367,7 @@ def test_much_output_takes_no_memory(sandbox: NonoRun) -> None:
             assert person.read(TIMEOUT_S)
             seen += len(person.shown)
             person.shown = person.shown[-20:]
-        assert seen > 100 << 20
+        assert seen > OUTPUT_MIB << 20
         record = record_of(sandbox.user, "one")
         for pid in (record["supervisor_pid"], *children(person.process.pid)):
             status = Path(f"/proc/{pid}/status").read_text()

@@ -15,6 +15,7 @@ ALIVE = 7
         ("gone.sock", True),
         ("gone.key", True),
         ("gone.stop", True),
+        ("gone.asks", True),
         ("0123456789abcdef", True),
         ("src", False),
         ("here.sock", False),
