@@ -1,6 +1,6 @@
 """The append-only record of decisions.
 
 `event` has the events in the order that is hashed, `chain` the leaf and chain hashes, `ledger` the file:
-appended before the action, synchronised after. `dedup` records repeated refusals as one, `redact` removes
-secrets from command lines.
+appended before the action, synchronised after. `stored` opens what is left of a session, `reading` reads its
+records back. `dedup` records repeated refusals as one, `redact` removes secrets from command lines.
 """

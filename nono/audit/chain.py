@@ -39,10 +39,15 @@ def encode_event(event: Event) -> bytes:
 
     Raises TypeError or ValueError if JSON cannot represent the event.
     """
-    text = _json(event).encode("utf-8", "backslashreplace")
+    text = compact(event)
     if len(text) <= MAX_TEXT_BYTES or event.get("type") not in _REPEATABLE:
         return text
-    return _json(_shortened(event)).encode("utf-8", "backslashreplace")
+    return compact(_shortened(event))
+
+
+def compact(value: object) -> bytes:
+    """Return the bytes of a JSON value to hash. Raises TypeError or ValueError if it is none."""
+    return _json(value).encode("utf-8", "backslashreplace")
 
 
 def shortened(text: str) -> str:

@@ -10,17 +10,16 @@ from posixpath import join
 from typing import BinaryIO
 
 from nono.audit.ledger import EVENT_FILE
+from nono.audit.stored import open_file
 from nono.cli.commands.sessions.chosen import Chosen
 from nono.errors import NonoError
 from nono.kernel import inotify
-from nono.private_dir import open_private_dir
 from nono.sessions.listing import look
 from nono.sessions.processes import pid_namespace, process_stat
 from nono.sessions.record import Record
 
 # Where the kernel reports nothing: a directory of another machine, or a user who has no watch left.
 LOOK_EVERY_S = 1.0
-READ_BYTES = 1 << 16
 
 
 class Follower:
@@ -113,12 +112,7 @@ def _is_supervisor(record: Record) -> bool:
 def open_log(directory: str) -> BinaryIO:
     """Open the log of a session. Raises NonoError."""
     try:
-        directory_fd = open_private_dir(directory, create=False)
-        try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-            return open(os.open(EVENT_FILE, flags, dir_fd=directory_fd), "rb", buffering=READ_BYTES)
-        finally:
-            os.close(directory_fd)
+        return open_file(directory, EVENT_FILE)
     except OSError as error:
         where = join(directory, EVENT_FILE)
         raise NonoError(f"the events cannot be read: {where}: {error.strerror}") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from posixpath import join
 
 from nono import paths
 from nono.audit.ledger import EVENT_FILE
+from nono.audit.stored import is_closed
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside
 from nono.errors import NonoError
@@ -89,21 +89,11 @@ def _logs_alone(environ: Mapping[str, str], every: Sequence[Record], now_ms: int
         return [
             join(directory, name)
             for name in os.listdir(directory)
-            if name not in known and _is_over(join(directory, name, EVENT_FILE), now_ms)
+            if name not in known
+            and _is_old(join(directory, name, EVENT_FILE), now_ms)
+            and is_closed(join(directory, name), EVENT_FILE)
         ]
     return []
-
-
-def _is_over(log: str, now_ms: int) -> bool:
-    """Return True for an old log that nobody has open: else a lease to write is refused (fcntl(2))."""
-    if not _is_old(log, now_ms):
-        return False
-    try:
-        with open(log, "rb") as file:
-            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-            return True
-    except OSError:
-        return False
 
 
 def _is_old(path: str, now_ms: int) -> bool:

@@ -1,0 +1,90 @@
+"""Reads the log of a session record by record, and says where the first damage is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from nono.audit.chain import ChainState, Encoded, leaf_hash, record_line
+from nono.named_tuple import NamedTuple
+
+
+class Record(NamedTuple):
+    """One record whose hashes follow from those before it."""
+
+    line: int  # in the file, from 1
+    sequence: int
+    leaf_hash: str  # 64 lower-case hex digits, as is the next
+    chain_hash: str
+    event_json: bytes  # the bytes that were hashed
+    event: Mapping[str, Any]  # the same, parsed
+
+
+class Damage(NamedTuple):
+    """The first line that is not what was written."""
+
+    line: int  # from 1
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line} {self.reason}"
+
+
+class Reading:
+    """The records of a log, whose lines end with their newline; iterate over it once.
+
+    Yields records up to the first damage. Afterwards `state` holds count, chain head and root of what was
+    yielded, `damage` says why it stopped early, and `torn` is the beginning of a record at the end of the
+    file that was never completed: its supervisor was killed, or is writing it now.
+    """
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = lines
+        self.state = ChainState()
+        self.damage: Damage | None = None
+        self.torn = b""
+
+    def __iter__(self) -> Iterator[Record]:
+        for number, line in enumerate(self._lines, 1):
+            if self.torn:
+                self.damage = Damage(number - 1, "does not end where the next record begins")
+                return
+            if not line.endswith(b"\n"):
+                self.torn = line
+                continue
+            record = self._next(number, line)
+            if record is None:
+                return
+            yield record
+
+    def _next(self, number: int, line: bytes) -> Record | None:
+        try:
+            document = json.loads(line)
+            text = document["event_json"].encode("utf-8")
+            expected, following = record_line(self.state, Encoded.of(text))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self.damage = Damage(number, "is not a record")
+            return None
+        # Compared as bytes, not as values: `event` is what people read, and is in no hash of its own.
+        if line != expected or not isinstance(document["event"], dict):
+            self.damage = Damage(number, _difference(document, text, self.state, following))
+            return None
+        sequence, self.state = self.state.sequence, following
+        return Record(
+            number, sequence, document["leaf_hash"], document["chain_hash"], text, document["event"]
+        )
+
+
+def _difference(document: Mapping[str, Any], text: bytes, before: ChainState, after: ChainState) -> str:
+    """Say what is wrong with a line that is not the expected one."""
+    previous = None if before.head is None else before.head.hex()
+    if document.get("sequence") != before.sequence:
+        return f"has the number {document.get('sequence')!r} where {before.sequence} is due"
+    if document.get("prev_chain") != previous:
+        return "does not follow from the record before it"
+    if document.get("leaf_hash") != leaf_hash(text).hex():
+        return "has another event than the one that was hashed"
+    if document.get("chain_hash") != (after.head or b"").hex():
+        return "has another chain hash than its event gives"
+    return "is spelled otherwise than it was written"
