@@ -95,6 +95,12 @@ def _credential() -> Loaded:
     return Loaded(credential.run, credential.parser)
 
 
+def _trust() -> Loaded:
+    from nono.cli.commands.trust import command as trust
+
+    return Loaded(trust.run, trust.parser)
+
+
 def _proxy() -> Loaded:
     from nono.cli.commands import proxy
 
@@ -197,6 +203,7 @@ COMMANDS = {
     "setup": Command("check what this machine can enforce; write example profiles", _setup),
     "doctor": Command("say what works here and what is missing, with its remedy", _doctor),
     "credential": Command("set, list, remove or test a stored credential; forget logins", _credential),
+    "trust": Command("sign, verify and approve the files that instruct an agent", _trust),
     "proxy": Command("run the credential proxy alone, in the foreground", _proxy),
     "connect-helper": Command("ssh's ProxyCommand inside the sandbox: HOST PORT", _connect_helper),
 }
@@ -204,7 +211,7 @@ COMMANDS = {
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "pause", "resume", "session", "connect", "rollback", "audit", "trust",
+    "pause", "resume", "session", "connect", "rollback", "audit",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "report", "replay-policy",
 })

@@ -1,0 +1,1 @@
+"""`nono trust`: signs, verifies and approves the files that instruct an agent."""

@@ -1,0 +1,91 @@
+"""`nono trust approve` and `nono trust forget`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from posixpath import realpath
+
+from nono.cli.commands.trust.checking import loaded_here, relative_here
+from nono.cli.console import can_ask
+from nono.cli.instructions.loaded import Loaded
+from nono.errors import NonoError
+from nono.printable import printable
+from nono.trust.disk.check import check, judge_all
+from nono.trust.disk.memory_file import MemoryFile
+from nono.trust.policy import FILE
+from nono.trust.verdict import Status
+
+
+def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) -> int:
+    """Show what changed, ask, and store the digests of the very contents that were shown."""
+    loaded = loaded_here(environ)
+    names = [relative_here(loaded, each) for each in files]
+    others = [each for each in names if each != FILE]
+    if files:
+        verdicts, contents = judge_all(loaded.root, others, loaded.trust)
+    else:
+        checked = check(loaded.root, loaded.trust)
+        verdicts, contents = checked.verdicts, dict(checked.contents)
+    approved: dict[str, str] = {}
+    for line in _policy(loaded, approved, contents) if FILE in names or not files else ():
+        print(printable(line))
+    for verdict in verdicts:
+        if verdict.is_trusted:
+            continue
+        if verdict.sha256 is None or verdict.status is Status.BLOCKED:
+            print(printable(f"  {verdict.path} cannot be approved: {verdict.reason}"))
+            continue
+        approved[verdict.path] = verdict.sha256
+        print(printable(f"  {verdict.path}: {verdict.reason}"))
+        for line in loaded.difference(verdict.path, contents[verdict.sha256]):
+            print(printable(line))
+    if not approved:
+        print("Nothing waits for approval.")
+        return 0 if all(each.is_trusted for each in verdicts) else 1
+    if not is_sure and not _is_confirmed(len(approved)):
+        return 1
+    try:
+        loaded.memory_file.change(
+            lambda memory: memory._replace(approved={**memory.approved, **approved}),
+            {digest: contents[digest] for digest in approved.values()},
+        )
+    except (OSError, ValueError) as error:
+        raise NonoError(f"the approval cannot be stored: {error}") from error
+    print(f"Approved {len(approved)}.")
+    return 0
+
+
+def forget(directory: str | None, environ: Mapping[str, str]) -> int:
+    root = realpath(directory or os.getcwd())
+    file = MemoryFile(root, environ)
+    if not os.path.lexists(file.path):
+        raise NonoError(f"nothing is remembered of {root}.")
+    try:
+        file.forget()
+    except OSError as error:
+        raise NonoError(f"{file.path} cannot be removed: {error.strerror}") from error
+    print(f"Forgot what was approved in {root}.")
+    return 0
+
+
+def _policy(loaded: Loaded, approved: dict[str, str], contents: dict[str, bytes]) -> Iterator[str]:
+    """Yield what there is to see of the project's policy, and add it to what is approved."""
+    project = loaded.policies.project
+    if project is None or loaded.standing.is_authoritative:
+        return
+    approved[FILE] = project.sha256
+    contents[project.sha256] = project.content
+    yield f"  {FILE}: {loaded.problem}"
+    yield from loaded.difference(FILE, project.content)
+
+
+def _is_confirmed(count: int) -> bool:
+    if not can_ask():
+        raise NonoError(
+            "nobody can be asked here, so nothing was approved.", hint="--yes approves what is shown"
+        )
+    # Imported here: other actions ask nothing.
+    from nono.approval.ask import confirm
+
+    return confirm((), f"  Approve {'it' if count == 1 else f'these {count}'}? [y/N] ", is_pristine=True)

@@ -1,0 +1,74 @@
+"""`nono trust verify` and `nono trust list`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from posixpath import basename, dirname, join, realpath
+
+from nono.cli.instructions import wording
+from nono.cli.instructions.loaded import Loaded, load
+from nono.errors import NonoError
+from nono.printable import printable
+from nono.trust.disk.check import check, judge_all, relative
+from nono.trust.disk.concern import root_of
+from nono.trust.policy import Enforcement
+from nono.trust.verdict import Status, Verdict
+
+_STATUS = {Status.VERIFIED: "verified", Status.APPROVED: "approved", Status.UNSIGNED: "unsigned"}
+
+
+def loaded_here(environ: Mapping[str, str], policy: str | None = None) -> Loaded:
+    """Return what is trusted in the project around this directory. Raises NonoError if it has no policy."""
+    here = os.getcwd()
+    root = root_of(here, environ)
+    if root is None and policy is not None:
+        root = realpath(here)
+    if root is None:
+        raise NonoError("no trust policy concerns this directory.", hint="nono trust init writes one")
+    return load(root, environ, policy=policy)
+
+
+def relative_here(loaded: Loaded, file: str) -> str:
+    """Return how a file that was typed is called in verdicts. A link keeps its own name."""
+    directory = realpath(join(os.getcwd(), dirname(file)))
+    return relative(loaded.root, join(directory, basename(file)))
+
+
+def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str]) -> int:
+    loaded = loaded_here(environ, policy)
+    if files:
+        verdicts, _ = judge_all(loaded.root, [relative_here(loaded, each) for each in files], loaded.trust)
+    else:
+        verdicts = check(loaded.root, loaded.trust).verdicts
+    for verdict in verdicts:
+        print(printable(wording.line(verdict, Enforcement.DENY)))
+    failed = sum(not verdict.is_trusted for verdict in verdicts)
+    print(f"{len(verdicts)} checked, {failed} not trusted.")
+    return 1 if failed else 0
+
+
+def show(policy: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:
+    loaded = loaded_here(environ, policy)
+    checked = check(loaded.root, loaded.trust)
+    if as_json:
+        print(json.dumps([*map(_row, checked.verdicts)], indent=2))
+        return 0
+    for verdict in checked.verdicts:
+        said = wording.known(verdict) if verdict.is_trusted else verdict.reason
+        print(printable(f"{verdict.status.value:<10} {verdict.path}: {said}"))
+    for sentence in checked.unsearched:
+        print(printable(f"           {sentence}"))
+    return 0
+
+
+def _row(verdict: Verdict) -> dict[str, str]:
+    row = {
+        "file": verdict.path,
+        "status": _STATUS.get(verdict.status, "failed"),
+        "state": verdict.status.value,
+    }
+    if verdict.signer is not None and verdict.is_trusted:
+        return {**row, "signer": verdict.signer}
+    return row if verdict.is_trusted else {**row, "reason": verdict.reason}

@@ -1,0 +1,114 @@
+"""`nono trust`: parses its actions."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.trust import approving, checking, keys, signing
+from nono.credentials.signing.keystore import DEFAULT
+
+DESCRIPTION = (
+    "Signs, verifies and approves the files that instruct an agent: CLAUDE.md, AGENTS.md, skills. Where a "
+    "trust-policy.json says so, `nono run` reads no other."
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed = parser().parse_args(list(argv))
+    environ = dict(os.environ)
+    match parsed.action:
+        case "init":
+            return signing.init(
+                parsed.include, keys.reference(parsed), environ, is_user=parsed.user, replaces=parsed.force
+            )
+        case "sign":
+            return signing.sign(parsed.files, parsed, keys.reference(parsed), environ)
+        case "sign-policy":
+            return signing.sign_policy(parsed.file, keys.reference(parsed), environ, is_user=parsed.user)
+        case "verify":
+            return checking.verify(parsed.files, parsed.policy, environ)
+        case "list":
+            return checking.show(parsed.policy, environ, as_json=parsed.json)
+        case "approve":
+            return approving.approve(parsed.files, environ, is_sure=parsed.yes)
+        case "forget":
+            return approving.forget(parsed.directory, environ)
+        case "keygen":
+            return keys.generate(keys.reference(parsed), environ, replaces=parsed.force)
+        case "export-key":
+            return keys.export(keys.reference(parsed), environ, as_pem=parsed.pem)
+    raise AssertionError(f"no arm for the action {parsed.action}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command, for its arguments, help and completion."""
+    parser = argparse_parser.new_parser("nono trust", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    init = argparse_parser.add_action(actions, "init", "write a trust policy for this directory")
+    init.add_argument("--user", action="store_true", help="for all your projects, in nono's configuration")
+    init.add_argument(
+        "--include", action="append", default=[], metavar="PATTERN",
+        help="which files are instructions; a name without a slash counts at any depth",
+    )  # fmt: skip
+    _add_key(init)
+    init.add_argument("--force", action="store_true", help="replace one that is there")
+
+    sign = argparse_parser.add_action(actions, "sign", "sign files, or each folder as a whole")
+    sign.add_argument("files", nargs="*", metavar="FILE", help="a file, or the folder of a skill")
+    sign.add_argument("--all", action="store_true", help="all files that the policy includes")
+    _add_key(sign)
+    sign.add_argument("--keyless", action="store_true", help=argparse.SUPPRESS)
+    sign.add_argument(
+        "--multi-subject", action="store_true", help="one signature over all, in .nono-trust.bundle"
+    )
+    _add_policy(sign)
+
+    policy = argparse_parser.add_action(actions, "sign-policy", "sign a trust policy, which makes it yours")
+    policy.add_argument("file", nargs="?", metavar="FILE", help="in the place of trust-policy.json")
+    policy.add_argument("--user", action="store_true", help="the policy for all your projects")
+    _add_key(policy)
+
+    verify = argparse_parser.add_action(actions, "verify", "check files; exit with 1 if one is not trusted")
+    verify.add_argument("files", nargs="*", metavar="FILE")
+    verify.add_argument("--all", action="store_true", help="all files that the policy includes (usual)")
+    _add_policy(verify)
+
+    shown = argparse_parser.add_action(actions, "list", "list the files that the policy includes")
+    shown.add_argument("--json", action="store_true", help="as JSON")
+    _add_policy(shown)
+
+    approve = argparse_parser.add_action(
+        actions, "approve", "show what changed since you approved it, and approve it"
+    )
+    approve.add_argument("files", nargs="*", metavar="FILE", help="usually all that are not trusted")
+    approve.add_argument("--yes", "-y", action="store_true", help="without being asked")
+
+    forget = argparse_parser.add_action(
+        actions, "forget", "forget what was approved in a project, and its policy"
+    )
+    forget.add_argument("directory", nargs="?", metavar="DIR", help="usually this one")
+
+    keygen = argparse_parser.add_action(actions, "keygen", "make a key to sign with")
+    export = argparse_parser.add_action(actions, "export-key", "print the public half of a key")
+    for action in (keygen, export):
+        which = action.add_mutually_exclusive_group()
+        which.add_argument("--id", dest="key", metavar="ID", help=f"name in the keystore ({DEFAULT})")
+        which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
+    keygen.add_argument("--force", action="store_true", help="replace one that is there")
+    export.add_argument("--pem", action="store_true", help="as PEM, which cosign and openssl read")
+    return parser
+
+
+def _add_key(action: argparse.ArgumentParser) -> None:
+    which = action.add_mutually_exclusive_group()
+    which.add_argument("--key", metavar="ID", help=f"name of the key in the keystore ({DEFAULT})")
+    which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
+
+
+def _add_policy(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--policy", metavar="FILE", help="in the place of trust-policy.json")

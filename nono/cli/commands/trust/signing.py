@@ -1,0 +1,180 @@
+"""`nono trust init`, `sign` and `sign-policy`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from posixpath import basename, dirname, isdir, join, realpath, relpath
+
+from nono.cli import atomic_write
+from nono.cli.commands.trust.checking import loaded_here
+from nono.credentials.signing import keystore
+from nono.credentials.signing.key import SigningKey
+from nono.digests import sha256
+from nono.errors import NonoError, UsageError
+from nono.regular_file import read_regular_file
+from nono.trust import bundle, dsse, pattern, policy, predicates, statement
+from nono.trust.disk.concern import user_policy
+from nono.trust.disk.evidence import FILE_BYTES_MAX, MANIFEST, SIDECAR
+from nono.trust.disk.memory_file import MemoryFile
+from nono.trust.disk.scan import SKIPPED, scan
+from nono.trust.policy import FILE
+from nono.trust.statement import SUBJECTS_MAX, Statement, Subject
+
+INCLUDES = (
+    "CLAUDE.md",
+    "CLAUDE.local.md",
+    "AGENTS.md",
+    "GEMINI.md",
+    "SKILL.md",
+    ".cursorrules",
+    ".mcp.json",
+    ".claude/**/*.md",
+    "**/skills/**",
+    ".cursor/rules/**",
+    ".github/copilot-instructions.md",
+)
+
+
+def init(
+    includes: Sequence[str], key: str, environ: Mapping[str, str], *, is_user: bool, replaces: bool
+) -> int:
+    """Write a policy whose publisher is the person, by key."""
+    for each in includes:
+        try:
+            pattern.check(each)
+        except ValueError as error:
+            raise UsageError(f"--include: {error}.") from error
+    public = keystore.public_half(key, environ)
+    path = user_policy(environ) if is_user else join(os.getcwd(), FILE)
+    fields = {
+        "predicate": policy.PREDICATE,
+        "includes": list(includes or INCLUDES),
+        "files": [],
+        "publishers": [
+            {
+                "name": keystore.keystore_name(key) or "file",
+                "key_id": public.fingerprint,
+                "public_key": b64encode(public.der).decode(),
+            }
+        ],
+        "blocklist": {"digests": [], "publishers": []},
+        "enforcement": "deny",
+    }
+    content = json.dumps(fields, indent=2).encode() + b"\n"
+    try:
+        (atomic_write.replace if replaces else atomic_write.create)(path, content)
+    except FileExistsError:
+        raise NonoError(f"{path} exists.", hint="--force replaces it") from None
+    except OSError as error:
+        raise NonoError(f"{path} cannot be written: {error.strerror}") from error
+    if not is_user:
+        _approve_policy(path, content, environ)
+    print(f"Wrote {path}.")
+    print("Next: nono trust sign-policy" + (" --user" if is_user else "") + ", then nono trust sign --all")
+    return 0
+
+
+def sign(files: Sequence[str], parsed: argparse.Namespace, key: str, environ: Mapping[str, str]) -> int:
+    if parsed.keyless:
+        raise NonoError(
+            "signing without a key (keyless) is not available: it needs an identity provider and a log.",
+            hint="sign with a key: nono trust keygen, then nono trust sign FILE",
+        )
+    if bool(files) == parsed.all:
+        raise UsageError("name the files to sign, or --all.", hint="nono trust sign CLAUDE.md")
+    if parsed.all:
+        loaded = loaded_here(environ, parsed.policy)
+        files = [join(loaded.root, each) for each in scan(loaded.root, loaded.trust.policy).paths]
+        if not files:
+            print("No file matches what the policy includes.", file=sys.stderr)
+            return 0
+    signer = keystore.load(key, environ, lambda sentence: print(f"  [nono] {sentence}", file=sys.stderr))
+    if parsed.multi_subject:
+        _sign_together(os.getcwd(), files, signer)
+        return 0
+    for file in files:
+        if isdir(file):
+            _sign_together(file, _all_below(file), signer)
+        else:
+            _write(f"{file}{SIDECAR}", predicates.INSTRUCTION_FILE, [_subject(file, basename(file))], signer)
+    return 0
+
+
+def sign_policy(file: str | None, key: str, environ: Mapping[str, str], *, is_user: bool) -> int:
+    if file is not None and is_user:
+        raise UsageError(
+            "--user signs the policy of your own, so FILE says nothing.", hint="leave one of them out"
+        )
+    path = user_policy(environ) if is_user else file or FILE
+    content = _read(path)
+    try:
+        policy.parse(content)
+    except ValueError as error:
+        raise NonoError(f"{path}: {error}") from error
+    signer = keystore.load(key, environ, lambda sentence: print(f"  [nono] {sentence}", file=sys.stderr))
+    subject = Subject(basename(path), sha256(content).hexdigest())
+    _write(f"{path}{SIDECAR}", predicates.TRUST_POLICY, [subject], signer)
+    return 0
+
+
+def _sign_together(directory: str, files: Iterable[str], signer: SigningKey) -> None:
+    """Sign files below a directory in one manifest, which mentions each by its path from there."""
+    subjects = []
+    for file in files:
+        name = relpath(join(realpath(dirname(file) or "."), basename(file)), realpath(directory))
+        if name.startswith("../"):
+            raise NonoError(f"'{file}' is not below {directory}, where its manifest would be.")
+        subjects.append(_subject(file, name))
+    if not 0 < len(subjects) <= SUBJECTS_MAX:
+        raise NonoError(f"a manifest has 1 to {SUBJECTS_MAX} files, and {directory} has {len(subjects)}.")
+    _write(join(directory, MANIFEST), predicates.MULTI_FILE, subjects, signer)
+
+
+def _all_below(directory: str) -> Iterator[str]:
+    for above, directories, files in os.walk(directory):
+        directories[:] = sorted({*directories} - SKIPPED)
+        for name in sorted(files):
+            if not name.endswith(SIDECAR):
+                yield join(above, name)
+
+
+def _subject(file: str, name: str) -> Subject:
+    return Subject(name, sha256(_read(file)).hexdigest())
+
+
+def _read(path: str) -> bytes:
+    try:
+        return read_regular_file(path, FILE_BYTES_MAX)
+    except OSError as error:
+        raise NonoError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _write(path: str, predicate_type: str, subjects: Sequence[Subject], signer: SigningKey) -> None:
+    fingerprint = signer.public.fingerprint
+    said = Statement(tuple(subjects), predicate_type, predicates.keyed(fingerprint))
+    envelope = dsse.signed(dsse.IN_TOTO, statement.encoded(said), signer.sign)
+    try:
+        atomic_write.replace(path, bundle.encoded(envelope, fingerprint))
+    except OSError as error:
+        raise NonoError(f"{path} cannot be written: {error.strerror}") from error
+    print(f"Signed {_named(subjects)}: {path}")
+
+
+def _named(subjects: Sequence[Subject]) -> str:
+    return subjects[0].name if len(subjects) == 1 else f"{len(subjects)} files"
+
+
+def _approve_policy(path: str, content: bytes, environ: Mapping[str, str]) -> None:
+    """Approve a policy that the person has just written."""
+    digest = sha256(content).hexdigest()
+    try:
+        MemoryFile(realpath(dirname(path)), environ).change(
+            lambda memory: memory._replace(approved={**memory.approved, FILE: digest}), {digest: content}
+        )
+    except (OSError, ValueError) as error:
+        raise NonoError(f"the approval of {path} cannot be stored: {error}") from error

@@ -1,0 +1,73 @@
+"""Reads what is trusted in a project: its policies, their keys, and what was approved there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from nono.cli.instructions import wording
+from nono.credentials.signing.keystore import own_public_keys
+from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
+from nono.trust.authority import Policies, Standing, effective, keys_of, standing_of
+from nono.trust.disk.memory_file import MemoryFile
+from nono.trust.disk.policy_files import find
+from nono.trust.dsse import PublicKey
+from nono.trust.memory import Memory
+from nono.trust.policy import FILE
+from nono.trust.verdict import Trust, TrustedKey
+
+OWN = "you"  # the publisher of a policy signed with a key of the user's own
+
+
+class Loaded(NamedTuple):
+    """What is trusted in a project."""
+
+    policies: Policies
+    standing: Standing
+    problem: str  # of the signature of the project's policy; "" if it counts
+    memory: Memory
+    memory_file: MemoryFile
+    trust: Trust
+    keyless: tuple[str, ...]  # publishers whose key is not at hand
+
+    @property
+    def root(self) -> str:
+        return self.policies.root
+
+    def difference(self, path: str, content: bytes) -> Iterator[str]:
+        """Yield the lines that show how a file differs from what was approved."""
+        known = self.memory.approved.get(path) or (self.memory.policy if path == FILE else None)
+        return wording.difference(path, self.memory_file.content(known or ""), content)
+
+
+def load(root: str, environ: Mapping[str, str], *, policy: str | None = None) -> Loaded:
+    """Read all of it, or raise NonoError. policy: A file in the place of the project's."""
+    policies = find(root, environ, project=policy)
+    memory_file = MemoryFile(root, environ)
+    memory = remembered(memory_file)
+    own = own_public_keys(environ)
+    lookup = _lookup(own)
+    authorities = [TrustedKey(OWN, reference, key) for reference, key in own.items()]
+    if policies.user is not None:
+        authorities += keys_of(policies.user.policy, lookup)[0]
+    standing, problem = standing_of(policies.project, memory, authorities)
+    counts = effective(policies, standing)
+    keys, missing = keys_of(counts, lookup)
+    trust = Trust(counts, keys, memory.approved, memory.signed)
+    return Loaded(policies, standing, problem, memory, memory_file, trust, missing)
+
+
+def remembered(file: MemoryFile) -> Memory:
+    """Return what is remembered of a project. Raises NonoError if it is damaged."""
+    try:
+        return file.read() or Memory()
+    except (OSError, ValueError) as error:
+        raise NonoError(
+            f"what was approved in this project cannot be read: {file.path}: {error}",
+            hint="nono trust forget starts anew: every file has to be approved again",
+        ) from error
+
+
+def _lookup(own: Mapping[str, PublicKey]) -> Callable[[str], PublicKey | None]:
+    by_fingerprint = {key.fingerprint: key for key in own.values()}
+    return lambda name: own.get(name.removeprefix("keystore://")) or by_fingerprint.get(name)

@@ -1,0 +1,43 @@
+"""Says what the check of instruction files came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import unified_diff
+
+from nono.trust.policy import Enforcement
+from nono.trust.verdict import Status, Verdict
+
+DIFF_LINES_MAX = 80
+_WORDS = {Enforcement.DENY: "FAIL", Enforcement.WARN: "WARN", Enforcement.AUDIT: "WARN"}
+
+
+def line(verdict: Verdict, enforcement: Enforcement) -> str:
+    """Return the line of one file."""
+    if verdict.status is Status.BLOCKED:
+        return f"  BLOCK  {verdict.path}: {verdict.reason}"
+    if verdict.is_trusted:
+        return f"  PASS   {verdict.path}: {known(verdict)}"
+    return f"  {_WORDS[enforcement]}   {verdict.path}: {verdict.reason}"
+
+
+def known(verdict: Verdict) -> str:
+    """Say why a file is trusted."""
+    return f"signed by {verdict.signer}" if verdict.signer is not None else "approved"
+
+
+def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
+    """Yield the lines of a unified diff, at most DIFF_LINES_MAX. before: None if nothing is known of it."""
+    try:
+        old = [] if before is None else before.decode().splitlines()
+        new = after.decode().splitlines()
+    except UnicodeDecodeError:
+        yield f"    {path}: {len(after)} bytes that are not text"
+        return
+    came_from = "(nothing approved)" if before is None else f"{path} (approved)"
+    lines = unified_diff(old, new, came_from, path, lineterm="", n=2)
+    for number, each in enumerate(lines):
+        if number == DIFF_LINES_MAX:
+            yield f"    ... and more; the whole of it is in {path}"
+            return
+        yield f"    {each}"

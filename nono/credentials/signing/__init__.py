@@ -1,0 +1,1 @@
+"""Keys that sign: `key` signs with one, `keystore` makes, stores and finds them."""

@@ -1,0 +1,125 @@
+"""Judges the policies of a project: whose word they are, and what of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+from nono.digests import sha256
+from nono.named_tuple import NamedTuple
+from nono.trust import policy, predicates
+from nono.trust.bundle import Bundle
+from nono.trust.dsse import PublicKey
+from nono.trust.memory import Memory
+from nono.trust.policy import FILE, Keyed, TrustPolicy
+from nono.trust.verdict import TrustedKey, signer_of
+
+
+class PolicyFile(NamedTuple):
+    """A policy, read once."""
+
+    path: str
+    content: bytes
+    policy: TrustPolicy
+    bundle: Bundle | str | None  # the signature beside it; str: why it cannot be read
+
+    @property
+    def sha256(self) -> str:
+        return sha256(self.content).hexdigest()
+
+
+class Policies(NamedTuple):
+    """What is written about a project."""
+
+    root: str  # canonical
+    project: PolicyFile | None
+    user: PolicyFile | None
+    notes: tuple[str, ...] = ()
+
+
+class Standing(StrEnum):
+    """Whose word the policy of a project is."""
+
+    ABSENT = "absent"  # and none was ever seen
+    SIGNED = "signed"  # by a key of the user's own, or by a publisher of the user's policy
+    APPROVED = "approved"  # by a person
+    NEW = "new"  # seen for the first time
+    SEEN = "seen"  # as in the last run
+    CHANGED = "changed"  # since the last run, and nobody has signed or approved that
+    GONE = "gone"
+
+    @property
+    def is_authoritative(self) -> bool:
+        return self in (Standing.SIGNED, Standing.APPROVED)
+
+
+def standing_of(
+    project: PolicyFile | None, memory: Memory, authorities: Iterable[TrustedKey]
+) -> tuple[Standing, str]:
+    """Judge the policy of a project. Returns what is wrong with its signature as well, or "".
+
+    authorities: Keys whose word on a policy counts.
+    """
+    if project is None:
+        seen = memory.policy is not None
+        return (Standing.GONE if seen else Standing.ABSENT), ""
+    problem = _problem(project, authorities)
+    if problem is None:
+        return Standing.SIGNED, ""
+    if memory.approved.get(FILE) == project.sha256:
+        return Standing.APPROVED, problem
+    if memory.policy is None and FILE not in memory.approved:
+        return Standing.NEW, problem
+    return (Standing.SEEN if memory.policy == project.sha256 else Standing.CHANGED), problem
+
+
+def effective(policies: Policies, standing: Standing) -> TrustPolicy:
+    """Return what counts of the policies.
+
+    Whatever a project forbids counts. Whom it trusts counts if that is the user's word too, or the user has
+    said nothing of whom to trust.
+    """
+    written = []
+    if policies.user is not None:
+        written.append(policies.user.policy)
+    if policies.project is not None:
+        project = policies.project.policy
+        if policies.user is not None and not standing.is_authoritative:
+            project = project._replace(publishers=())
+        written.append(project)
+    return policy.merged(written)
+
+
+def keys_of(
+    trust_policy: TrustPolicy, find: Callable[[str], PublicKey | None]
+) -> tuple[tuple[TrustedKey, ...], tuple[str, ...]]:
+    """Return the keys of the publishers, and the names of those whose key is not at hand.
+
+    find: Looks up a public key of the user's own, by its name.
+    """
+    found, missing = [], []
+    for publisher in trust_policy.publishers:
+        if isinstance(publisher.identity, Keyed):
+            key = publisher.identity.public_key or find(publisher.identity.key_id)
+            if key is None:
+                missing.append(publisher.name)
+            else:
+                found.append(TrustedKey(publisher.name, publisher.identity.key_id, key))
+    return tuple(found), tuple(missing)
+
+
+def _problem(project: PolicyFile, authorities: Iterable[TrustedKey]) -> str | None:
+    """Return why the signature of a policy does not count; None if it does."""
+    if project.bundle is None:
+        return "nobody has signed it"
+    if isinstance(project.bundle, str):
+        return f"its signature cannot be read: {project.bundle}"
+    try:
+        said, key = signer_of(project.bundle, predicates.TRUST_POLICY, authorities)
+    except ValueError as error:
+        return str(error)
+    if key is None:
+        return "it is signed by none of your keys, and by no publisher of your own policy"
+    if project.sha256 not in {each.sha256 for each in said.subjects}:
+        return f"it has changed since {key.publisher} signed it"
+    return None

@@ -1,0 +1,67 @@
+"""Checks all instruction files of a project, as before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from posixpath import expanduser, join, lexists, normpath
+
+from nono.named_tuple import NamedTuple
+from nono.trust.disk import evidence
+from nono.trust.disk.scan import scan
+from nono.trust.policy import TrustPolicy
+from nono.trust.verdict import Trust, Verdict, judge, unreadable
+
+
+class Checked(NamedTuple):
+    """The verdicts on the files of a project."""
+
+    root: str
+    trust: Trust
+    verdicts: tuple[Verdict, ...]
+    unsearched: tuple[str, ...] = ()  # sentences: what may hold instruction files and was not searched
+    contents: Mapping[str, bytes] = {}  # of what is not trusted, by SHA-256
+
+    @property
+    def refused(self) -> tuple[Verdict, ...]:
+        return tuple(each for each in self.verdicts if each.is_refused(self.trust.policy.enforcement))
+
+    @property
+    def untrusted(self) -> tuple[Verdict, ...]:
+        return tuple(each for each in self.verdicts if not each.is_trusted)
+
+
+def check(root: str, trust: Trust, skipped: Collection[str] = ()) -> Checked:
+    """Find and judge the files that the policy includes or names."""
+    found = scan(root, trust.policy, skipped)
+    # A file that is named and missing is nothing that could be read.
+    present = (each for each in named(root, trust.policy) if lexists(join(root, each)))
+    paths = dict.fromkeys((*found.paths, *present))
+    verdicts, contents = judge_all(root, paths, trust)
+    return Checked(root, trust, verdicts, found.unsearched, contents)
+
+
+def judge_all(root: str, paths: Iterable[str], trust: Trust) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
+    """Judge files. Returns the contents of those that are not trusted as well, by SHA-256."""
+    verdicts, contents = [], {}
+    for path in paths:
+        try:
+            read = evidence.read(root, path)
+        except OSError as error:
+            verdicts.append(unreadable(path, error.strerror or str(error)))
+            continue
+        verdict = judge(read.evidence, trust)
+        verdicts.append(verdict)
+        if not verdict.is_trusted:
+            contents[read.evidence.sha256] = read.content
+    return tuple(verdicts), contents
+
+
+def named(root: str, policy: TrustPolicy) -> tuple[str, ...]:
+    """Return the files that a policy names, as they are called in verdicts."""
+    return tuple(relative(root, join(root, expanduser(each))) for each in policy.files)
+
+
+def relative(root: str, path: str) -> str:
+    """Return a path as it is called in verdicts: relative below the root, else absolute."""
+    path, above = normpath(path), root.rstrip("/") + "/"
+    return path.removeprefix(above) if path.startswith(above) else path

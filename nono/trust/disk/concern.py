@@ -1,0 +1,60 @@
+"""Finds out, in a few system calls, whether a trust policy concerns a run. Imports nothing of its size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from posixpath import dirname, join, lexists
+
+from nono import paths
+from nono.digests import sha256
+
+FILE = "trust-policy.json"
+
+
+def root_of(directory: str, environ: Mapping[str, str]) -> str | None:
+    """Return the root of the project around `directory` if a trust policy concerns it, else None.
+
+    A project whose policy was seen before counts although the policy is gone.
+    """
+    remembers = lexists(memory_directory(environ))
+    candidates = [*_upwards(directory, environ)]
+    for candidate in candidates:
+        if lexists(join(candidate, FILE)) or (remembers and lexists(memory_path(candidate, environ))):
+            return candidate
+    return candidates[0] if lexists(user_policy(environ)) else None
+
+
+def user_policy(environ: Mapping[str, str]) -> str:
+    return join(paths.config_dir(environ), FILE)
+
+
+def memory_directory(environ: Mapping[str, str]) -> str:
+    """Return where approvals are kept: below the state root, which no sandbox reaches."""
+    return join(paths.state_root(environ), "trust")
+
+
+def memory_path(root: str, environ: Mapping[str, str]) -> str:
+    """Return the file of what is remembered of a project, whose root is canonical."""
+    return join(memory_directory(environ), f"{sha256(os.fsencode(root)).hexdigest()}.json")
+
+
+def _upwards(directory: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the directory and those above it that only this user fills, as far as below the home directory.
+
+    Others could otherwise lay a policy over this user's work.
+    """
+    home = os.path.realpath(paths.home(environ))
+    current = os.path.realpath(directory)
+    while True:
+        yield current
+        above = dirname(current)
+        if home in (current, above) or above in ("/", current):
+            return
+        try:
+            found = os.stat(above)
+        except OSError:
+            return
+        if found.st_uid != os.geteuid() or found.st_mode & 0o002:
+            return
+        current = above

@@ -1,0 +1,68 @@
+"""Reads one instruction file, with the bundles that may be about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from posixpath import basename, dirname, join
+
+from nono.digests import sha256
+from nono.named_tuple import NamedTuple
+from nono.regular_file import read_regular_file
+from nono.trust import bundle
+from nono.trust.bundle import BUNDLE_BYTES_MAX, Bundle
+from nono.trust.verdict import Evidence, Signed
+
+FILE_BYTES_MAX = 16 * 1024 * 1024
+SIDECAR = ".bundle"
+MANIFEST = ".nono-trust.bundle"
+DEPTH_MAX = 64
+
+Reader = Callable[[str, int], bytes]  # reads a file of at most so many bytes; raises OSError
+
+
+class Read(NamedTuple):
+    """A file, read once: what is judged is what is used."""
+
+    content: bytes
+    evidence: Evidence
+
+
+def read(root: str, path: str) -> Read:
+    """Read a file by its path relative to the root, or an absolute one. OSError: it cannot be read.
+
+    A symbolic link is followed: a signature is about a content and a name, wherever the content lies.
+    """
+    content = read_regular_file(join(root, path), FILE_BYTES_MAX)
+    return Read(content, evidence_of(root, path, content))
+
+
+def evidence_of(root: str, path: str, content: bytes, reader: Reader = read_regular_file) -> Evidence:
+    """Return what speaks for a content under that path. reader: Reads a bundle."""
+    return Evidence(path, sha256(content).hexdigest(), tuple(_bundles(root, path, reader)))
+
+
+def _bundles(root: str, path: str, reader: Reader) -> Iterator[Signed]:
+    own = read_bundle(f"{join(root, path)}{SIDECAR}", reader)
+    if own is not None:
+        yield Signed(basename(path), own)
+    directory = path
+    for _ in range(DEPTH_MAX):
+        above = dirname(directory)
+        if above == directory:
+            return
+        directory = above
+        found = read_bundle(join(root, directory, MANIFEST), reader)
+        if found is not None:
+            yield Signed(path[len(directory) :].lstrip("/"), found, is_manifest=True)
+
+
+def read_bundle(path: str, reader: Reader = read_regular_file) -> Bundle | str | None:
+    """Read a bundle. Returns None if there is none, and a text saying why it cannot be read."""
+    try:
+        return bundle.parse(reader(path, BUNDLE_BYTES_MAX))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:
+        return str(error)

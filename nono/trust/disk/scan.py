@@ -1,0 +1,95 @@
+"""Finds the instruction files of a project before a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from posixpath import join
+
+from nono.named_tuple import NamedTuple
+from nono.trust.disk.evidence import SIDECAR
+from nono.trust.policy import TrustPolicy
+
+DEPTH_MAX = 16
+ENTRIES_MAX = 500_000
+SKIPPED = frozenset(
+    {".cache", ".git", ".gradle", ".hg", ".mypy_cache", ".next", ".nuxt", ".pytest_cache", ".ruff_cache"}
+    | {".svn", ".terraform", ".tox", ".venv", "__pycache__", "dist", "node_modules", "target", "vendor"}
+    | {"venv"}
+)
+
+
+class Scan(NamedTuple):
+    """The instruction files of a project, and the directories that were not searched for them."""
+
+    paths: tuple[str, ...]  # relative to the root, sorted
+    unsearched: tuple[str, ...]  # sentences
+
+
+def scan(root: str, policy: TrustPolicy, skipped: Collection[str] = ()) -> Scan:
+    """Search the root, not what leads out of it. Files may be links, whose content is then what counts.
+
+    skipped: Names of directories to leave out, besides SKIPPED.
+    """
+    search = _Search(root, policy, SKIPPED.union(skipped))
+    found = sorted(search.below("", (_identity(root),))) if policy.includes else []
+    return Scan(tuple(found), tuple(search.unsearched))
+
+
+class _Search:
+    def __init__(self, root: str, policy: TrustPolicy, skipped: Collection[str]) -> None:
+        self._root = root
+        self._canonical = os.path.realpath(root)
+        self._policy = policy
+        self._skipped = skipped
+        self._entries = 0
+        self.unsearched: list[str] = []
+
+    def below(self, directory: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        """Yield what matches. `above`: the directories on the way; a link to one of them ends there."""
+        try:
+            with os.scandir(join(self._root, directory)) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unsearched.append(f"{directory or '.'} cannot be searched: {error.strerror}")
+            return
+        for entry in listed:
+            self._entries += 1
+            if self._entries > ENTRIES_MAX:
+                if self._entries == ENTRIES_MAX + 1:
+                    self.unsearched.append(f"only the first {ENTRIES_MAX} names were looked at")
+                return
+            path = join(directory, entry.name)
+            if not _is_directory(entry):
+                if not entry.name.endswith(SIDECAR) and self._policy.includes_path(path):
+                    yield path
+            elif entry.name not in self._skipped:
+                yield from self._into(path, entry, above)
+
+    def _into(self, path: str, entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+        if len(above) > DEPTH_MAX:
+            self.unsearched.append(f"{path} lies deeper than {DEPTH_MAX} directories and was not searched")
+            return
+        if entry.is_symlink():
+            target = os.path.realpath(join(self._root, path))
+            if target != self._canonical and not target.startswith(self._canonical.rstrip("/") + "/"):
+                self.unsearched.append(f"{path} leads out of the project, to {target}, and was not searched")
+                return
+        identity = _identity(join(self._root, path))
+        if identity not in above:
+            yield from self.below(path, (*above, identity))
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)  # it is gone, and searching it says so
+    return found.st_dev, found.st_ino

@@ -1,0 +1,51 @@
+"""What is remembered of one project: its policy, what a person approved there, what was signed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from nono.named_tuple import NamedTuple
+from nono.trust.json_text import parse_object
+from nono.trust.policy import Enforcement
+from nono.trust.statement import is_sha256
+
+
+class Memory(NamedTuple):
+    """What earlier runs and `nono trust approve` have left."""
+
+    policy: str | None = None  # SHA-256 of the project's policy in the last run
+    enforcement: Enforcement | None = None  # of that run
+    approved: Mapping[str, str] = {}  # SHA-256 by path
+    signed: frozenset[str] = frozenset()  # paths that had a valid signature
+
+
+def encoded(memory: Memory, root: str) -> bytes:
+    fields = {
+        "version": 1,
+        "root": root,
+        "policy": memory.policy,
+        "enforcement": memory.enforcement,
+        "approved": dict(sorted(memory.approved.items())),
+        "signed": sorted(memory.signed),
+    }
+    return json.dumps(fields, indent=1).encode("ascii") + b"\n"
+
+
+def parse(text: bytes) -> Memory:
+    """Read it. Raises ValueError if it is damaged: nothing is then taken for approved."""
+    match parse_object(text, "it"):
+        case {
+            "version": 1,
+            "policy": str() | None as policy,
+            "enforcement": str() | None as enforcement,
+            "approved": dict(approved),
+            "signed": list(signed),
+        } if all(map(is_sha256, approved.values())) and all(isinstance(each, str) for each in signed):
+            return Memory(
+                policy,
+                None if enforcement is None else Enforcement(enforcement),
+                approved,
+                frozenset(signed),
+            )
+    raise ValueError("it is not a memory of this version of nono")

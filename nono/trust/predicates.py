@@ -1,0 +1,22 @@
+"""What nono signs: the predicates of its in-toto statements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+INSTRUCTION_FILE = "https://nono.sh/attestation/instruction-file/v1"
+MULTI_FILE = "https://nono.sh/attestation/multi-file/v1"
+TRUST_POLICY = "https://nono.sh/attestation/trust-policy/v1"
+
+
+def keyed(key_id: str) -> dict[str, object]:
+    """Return the predicate of a statement that is signed with a key, by its fingerprint."""
+    return {"version": 1, "signer": {"kind": "keyed", "key_id": key_id}}
+
+
+def key_id_of(predicate: Mapping[str, object]) -> str | None:
+    """Return the key that a predicate names; None if it names none."""
+    match predicate.get("signer"):
+        case {"kind": "keyed", "key_id": str(key_id)}:
+            return key_id
+    return None

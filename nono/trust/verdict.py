@@ -1,0 +1,176 @@
+"""Judges one instruction file: its content, its signatures, and what a person has approved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+
+from nono.named_tuple import NamedTuple
+from nono.trust import dsse, predicates, statement
+from nono.trust.bundle import Bundle
+from nono.trust.dsse import PublicKey
+from nono.trust.policy import Enforcement, TrustPolicy
+
+
+class Status(StrEnum):
+    """What is known of a file."""
+
+    VERIFIED = "verified"  # a publisher has signed this content
+    APPROVED = "approved"  # a person has seen this content and said yes
+    UNSIGNED = "unsigned"
+    CHANGED = "changed"  # since a person approved it, or since a publisher signed it
+    INVALID = "invalid"  # the signature is malformed or about something else
+    UNTRUSTED = "untrusted"  # by nobody whom the policy names
+    UNREADABLE = "unreadable"
+    BLOCKED = "blocked"  # by the blocklist
+
+
+_TRUSTED = (Status.VERIFIED, Status.APPROVED)
+
+
+class TrustedKey(NamedTuple):
+    """The key of a publisher, and the names by which bundles may call it."""
+
+    publisher: str
+    key_id: str  # as the policy writes it
+    key: PublicKey
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({self.key_id, self.key.fingerprint})
+
+
+class Trust(NamedTuple):
+    """What a run trusts, with nothing left to look up."""
+
+    policy: TrustPolicy
+    keys: tuple[TrustedKey, ...]
+    approved: Mapping[str, str] = {}  # SHA-256 by path
+    signed: frozenset[str] = frozenset()  # paths that had a valid signature before
+
+
+class Signed(NamedTuple):
+    """A bundle found beside a file, or in a directory above it."""
+
+    name: str  # under which it has to mention the file
+    bundle: Bundle | str  # str: why it cannot be read
+    is_manifest: bool = False
+
+
+class Evidence(NamedTuple):
+    """What was found of one file, read once."""
+
+    path: str  # relative to the root, or absolute if it is elsewhere
+    sha256: str
+    bundles: tuple[Signed, ...] = ()  # its own first, then those of directories, nearest first
+
+
+class Verdict(NamedTuple):
+    """The judgement of one file."""
+
+    path: str
+    status: Status
+    reason: str  # "" for an approved or verified file
+    sha256: str | None = None  # None: it could not be read
+    signer: str | None = None  # the publisher's name
+
+    @property
+    def is_trusted(self) -> bool:
+        return self.status in _TRUSTED
+
+    def is_refused(self, enforcement: Enforcement) -> bool:
+        """Check that the file may not be read."""
+        return self.status is Status.BLOCKED or (enforcement is Enforcement.DENY and not self.is_trusted)
+
+
+def unreadable(path: str, why: str) -> Verdict:
+    """Return the verdict of a file that cannot be read whole."""
+    return Verdict(path, Status.UNREADABLE, f"it cannot be checked: {why}")
+
+
+def judge(evidence: Evidence, trust: Trust) -> Verdict:
+    """Judge one file. A block counts for more than a signature, a signature for more than an approval."""
+    path, digest = evidence.path, evidence.sha256
+    if digest in trust.policy.blocked_digests:
+        why = trust.policy.blocked_digests[digest] or "no reason is given"
+        return Verdict(path, Status.BLOCKED, f"its content is on the blocklist: {why}", digest)
+    findings = [_judge_bundle(evidence, signed, trust) for signed in evidence.bundles]
+    by_rank = (Status.BLOCKED, Status.VERIFIED)
+    for status in by_rank:
+        for found in findings:
+            if found.status is status:
+                return found
+    if trust.approved.get(path) == digest:
+        return Verdict(path, Status.APPROVED, "", digest)
+    if path in trust.approved:
+        return Verdict(path, Status.CHANGED, "it has changed since it was approved", digest)
+    # The first that is about this file at all; a manifest above that does not list it says nothing of it.
+    for found in findings:
+        if found.status is not Status.UNSIGNED:
+            return found
+    if path in trust.signed:
+        return Verdict(path, Status.UNSIGNED, "it was signed, and its signature is gone", digest)
+    return Verdict(path, Status.UNSIGNED, "nobody has signed or approved it", digest)
+
+
+def signer_of(
+    bundle: Bundle, predicate_type: str, keys: Iterable[TrustedKey]
+) -> tuple[statement.Statement, TrustedKey | None]:
+    """Return what a bundle says and which key has signed it; None: none of them.
+
+    Raises ValueError if what it says is malformed, of another type, or names another key than signed it.
+    """
+    said = statement.parse(bundle.envelope.payload)
+    if said.predicate_type != predicate_type:
+        raise ValueError(f"its signature is a '{said.predicate_type}'")
+    known = {key.key: key for key in reversed([*keys])}
+    for found in dsse.signers(bundle.envelope, dsse.IN_TOTO, known):
+        named = predicates.key_id_of(said.predicate)
+        if named not in known[found].names:
+            raise ValueError(f"its signature names the key '{named}', which did not make it")
+        return said, known[found]
+    return said, None
+
+
+def _judge_bundle(evidence: Evidence, signed: Signed, trust: Trust) -> Verdict:
+    path, digest = evidence.path, evidence.sha256
+
+    def verdict(status: Status, reason: str = "", signer: str | None = None) -> Verdict:
+        return Verdict(path, status, reason, digest, signer)
+
+    if isinstance(signed.bundle, str):
+        return verdict(Status.INVALID, f"its signature cannot be read: {signed.bundle}")
+    kind = predicates.MULTI_FILE if signed.is_manifest else predicates.INSTRUCTION_FILE
+    try:
+        said, key = signer_of(signed.bundle, kind, trust.keys)
+    except ValueError as error:
+        return verdict(Status.INVALID, str(error))
+    mentioned = {each.name: each.sha256 for each in said.subjects}
+    if signed.name not in mentioned:
+        if signed.is_manifest:
+            return verdict(Status.UNSIGNED)
+        return verdict(Status.INVALID, f"its signature is about '{said.subjects[0].name}'")
+    claimed = {*_names_claimed(signed.bundle, said), *(key.names if key is not None else ())}
+    for blocked in trust.policy.blocked_publishers:
+        if blocked.identity in claimed and blocked.repository is None:
+            why = blocked.reason or "no reason is given"
+            return verdict(Status.BLOCKED, f"its signer '{blocked.identity}' is on the blocklist: {why}")
+    if key is None:
+        by = (
+            "without a key, which is not verified here"
+            if signed.bundle.hint is None
+            else "by no publisher of the policy"
+        )
+        return verdict(Status.UNTRUSTED, f"it is signed {by}")
+    if mentioned[signed.name] != digest:
+        return verdict(Status.CHANGED, f"it has changed since {key.publisher} signed it", key.publisher)
+    return verdict(Status.VERIFIED, signer=key.publisher)
+
+
+def _names_claimed(bundle: Bundle, said: statement.Statement) -> Iterator[str]:
+    """Yield what a bundle calls its signer. Good enough to block by, and for nothing else."""
+    if bundle.hint:
+        yield bundle.hint
+    named = predicates.key_id_of(said.predicate)
+    if named is not None:
+        yield named

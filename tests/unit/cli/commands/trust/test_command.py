@@ -1,0 +1,157 @@
+"""`nono trust` as it is typed, with a key in a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nono.cli.commands.trust import command
+from nono.errors import NonoError
+from nono.trust.policy import FILE
+
+Trust = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    directory = tmp_path / "project"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    (directory / "CLAUDE.md").write_text("be good\n")
+    return directory
+
+
+@pytest.fixture
+def trust(project: Path, capsys: pytest.CaptureFixture[str]) -> Trust:
+    """Run an action with the key of a policy that is in force."""
+
+    def run(action: str, *arguments: str) -> tuple[int, str]:
+        key = [f"--keyref=file://{project.parent}/trust.key"] if action in _WITH_KEY else []
+        capsys.readouterr()
+        status = command.run([action, *key, *arguments])
+        return status, capsys.readouterr().out
+
+    for action in ("keygen", "init", "sign-policy"):
+        assert run(action)[0] == 0
+    return run
+
+
+_WITH_KEY = ("keygen", "init", "sign", "sign-policy", "export-key")
+
+
+def _states(trust: Trust) -> dict[str, str]:
+    return {row["file"]: row["state"] for row in json.loads(trust("list", "--json")[1])}
+
+
+def test_a_signed_file_verifies(trust: Trust) -> None:
+    assert trust("verify")[0] == 1
+    trust("sign", "CLAUDE.md")
+    status, said = trust("verify", "CLAUDE.md")
+    assert (status, said) == (0, "  PASS   CLAUDE.md: signed by file\n1 checked, 0 not trusted.\n")
+
+
+def test_a_signed_file_that_changed_does_not(trust: Trust, project: Path) -> None:
+    trust("sign", "--all")
+    (project / "CLAUDE.md").write_text("be evil\n")
+    status, said = trust("verify")
+    assert (status, said.splitlines()[0]) == (1, "  FAIL   CLAUDE.md: it has changed since file signed it")
+
+
+def test_the_list_says_what_each_file_is(trust: Trust, project: Path) -> None:
+    trust("sign", "CLAUDE.md")
+    (project / "a").mkdir()
+    (project / "a/AGENTS.md").write_text("x")
+    rows = json.loads(trust("list", "--json")[1])
+    assert rows == [
+        {"file": "CLAUDE.md", "status": "verified", "state": "verified", "signer": "file"},
+        {
+            "file": "a/AGENTS.md",
+            "status": "unsigned",
+            "state": "unsigned",
+            "reason": "nobody has signed or approved it",
+        },
+    ]
+
+
+def test_a_folder_is_signed_as_one(trust: Trust, project: Path) -> None:
+    skill = project / "skills/pdf"
+    skill.mkdir(parents=True)
+    for name in ("SKILL.md", "run.py"):
+        (skill / name).write_text(name)
+    trust("sign", "skills/pdf")
+    states = _states(trust)
+    assert (states["skills/pdf/SKILL.md"], states["skills/pdf/run.py"]) == ("verified", "verified")
+    (skill / "added.py").write_text("evil")
+    (skill / "run.py").write_text("evil")
+    states = _states(trust)
+    assert (states["skills/pdf/run.py"], states["skills/pdf/added.py"]) == ("changed", "unsigned")
+
+
+def test_many_files_are_signed_in_one_manifest(trust: Trust, project: Path) -> None:
+    (project / "AGENTS.md").write_text("x")
+    trust("sign", "--all", "--multi-subject")
+    assert _states(trust) == {"AGENTS.md": "verified", "CLAUDE.md": "verified"}
+    with pytest.raises(NonoError, match="is not below"):
+        trust("sign", "--multi-subject", str(project.parent / "trust.key.pub"))
+
+
+def test_what_a_person_approved_is_trusted_until_it_changes(trust: Trust, project: Path) -> None:
+    with pytest.raises(NonoError, match="nobody can be asked"):
+        trust("approve")
+    assert trust("approve", "--yes")[1].endswith("+be good\nApproved 1.\n")
+    assert trust("verify")[0] == 0
+    (project / "CLAUDE.md").write_text("be evil\n")
+    assert _states(trust) == {"CLAUDE.md": "changed"}
+    assert "-be good\n    +be evil" in trust("approve", "--yes", "CLAUDE.md")[1]
+
+
+def test_a_signature_by_somebody_else_counts_for_nothing(trust: Trust, project: Path) -> None:
+    stranger = f"file://{project.parent}/stranger.key"
+    command.run(["keygen", f"--keyref={stranger}"])
+    command.run(["sign", f"--keyref={stranger}", "CLAUDE.md"])
+    assert _states(trust) == {"CLAUDE.md": "untrusted"}
+
+
+def test_a_policy_that_was_rewritten_waits_for_approval(trust: Trust, project: Path) -> None:
+    trust("approve", "--yes")
+    trust("forget")
+    policy = json.loads((project / FILE).read_text())
+    (project / FILE).write_text(json.dumps({**policy, "enforcement": "audit"}))
+    said = trust("approve", "--yes")[1]
+    assert f"  {FILE}: it has changed since you signed it" in said
+
+
+def test_an_existing_policy_is_replaced_only_if_asked(trust: Trust) -> None:
+    with pytest.raises(NonoError, match="exists"):
+        trust("init")
+    assert trust("init", "--force", "--include", "A.md")[0] == 0
+
+
+def test_without_a_policy_there_is_nothing_to_verify(project: Path) -> None:
+    with pytest.raises(NonoError, match="no trust policy concerns this directory"):
+        command.run(["verify"])
+
+
+@pytest.mark.skipif(shutil.which("cosign") is None, reason="cosign is not installed")
+@pytest.mark.parametrize("is_changed", [False, True], ids=["as signed", "changed"])
+def test_cosign_verifies_what_was_signed(trust: Trust, project: Path, is_changed: bool) -> None:
+    trust("sign", "CLAUDE.md")
+    (project / "key.pem").write_text(trust("export-key", "--pem")[1])
+    # Of those that sign without a key: nobody, or cosign would ask the network.
+    root = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
+    (project / "root.json").write_text(json.dumps(root))
+    if is_changed:
+        (project / "CLAUDE.md").write_text("be evil\n")
+    argv = ["cosign", "verify-blob-attestation", "--key=key.pem", "--bundle=CLAUDE.md.bundle"]
+    argv += ["--new-bundle-format", "--insecure-ignore-tlog=true", "--trusted-root=root.json", "--type"]
+    argv += ["https://nono.sh/attestation/instruction-file/v1", "CLAUDE.md"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode == 0) is not is_changed, done.stderr

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+from nono.trust.disk.scan import DEPTH_MAX, scan
+from nono.trust.policy import TrustPolicy
+
+POLICY = TrustPolicy(("CLAUDE.md", "skills/**"))
+
+
+def _write(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+def test_every_file_of_a_pattern_is_found(tmp_path: Path) -> None:
+    _write(tmp_path, "CLAUDE.md", "a/b/CLAUDE.md", "a/README.md", "skills/x/run.py", "skills/x/run.py.bundle")
+    assert scan(str(tmp_path), POLICY).paths == ("CLAUDE.md", "a/b/CLAUDE.md", "skills/x/run.py")
+
+
+def test_directories_of_dependencies_are_skipped(tmp_path: Path) -> None:
+    _write(tmp_path, "node_modules/x/CLAUDE.md", "third/CLAUDE.md", "kept/CLAUDE.md")
+    assert scan(str(tmp_path), POLICY, ["third"]).paths == ("kept/CLAUDE.md",)
+
+
+def test_a_link_to_a_file_is_an_instruction_file_by_its_own_name(tmp_path: Path) -> None:
+    _write(tmp_path, "notes.txt")
+    (tmp_path / "CLAUDE.md").symlink_to("notes.txt")
+    assert scan(str(tmp_path), POLICY).paths == ("CLAUDE.md",)
+
+
+def test_a_link_out_of_the_project_is_named_and_not_followed(tmp_path: Path) -> None:
+    _write(tmp_path, "outside/CLAUDE.md", "project/here/CLAUDE.md")
+    (tmp_path / "project/there").symlink_to(tmp_path / "outside")
+    found = scan(str(tmp_path / "project"), POLICY)
+    assert found.paths == ("here/CLAUDE.md",)
+    assert [each.partition(",")[0] for each in found.unsearched] == ["there leads out of the project"]
+
+
+def test_a_link_within_the_project_is_followed_until_it_meets_itself(tmp_path: Path) -> None:
+    _write(tmp_path, "shared/x/SKILL.md")
+    (tmp_path / "skills").symlink_to("shared")
+    (tmp_path / "shared/loop").symlink_to("..")
+    assert scan(str(tmp_path), POLICY).paths == ("skills/x/SKILL.md",)
+
+
+def test_what_lies_too_deep_is_named(tmp_path: Path) -> None:
+    deep = "/".join("d" * (DEPTH_MAX + 1))
+    _write(tmp_path, f"{deep[2:]}/CLAUDE.md", f"{deep}/CLAUDE.md")
+    found = scan(str(tmp_path), POLICY)
+    assert found.paths == (f"{deep[2:]}/CLAUDE.md",)
+    assert found.unsearched == (f"{deep} lies deeper than {DEPTH_MAX} directories and was not searched",)
