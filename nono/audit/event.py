@@ -124,6 +124,12 @@ def policy_changed(
     }
 
 
+def snapshot_taken(number: int, kind: str, files: int, merkle_root: str) -> Event:
+    """Report a snapshot that undo keeps. `merkle_root`: over path and content of each of the `files`."""
+    taken: Event = {"type": "snapshot_taken", "number": number, "kind": kind}
+    return {**taken, "files": files, "merkle_root": merkle_root}
+
+
 def limit_reached(limit: Literal["memory", "processes"], times: int) -> Event:
     """Report that the kernel killed processes for memory, or refused to start some, this many `times`."""
     return {"type": "limit_reached", "limit": limit, "times": times}

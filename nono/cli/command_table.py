@@ -161,6 +161,12 @@ def _prune() -> Loaded:
     return Loaded(prune.run, prune.parser)
 
 
+def _rollback() -> Loaded:
+    from nono.cli.commands.rollback import command
+
+    return Loaded(command.run, command.parser)
+
+
 def _top() -> Loaded:
     from nono.cli.commands.top import command
 
@@ -196,6 +202,7 @@ COMMANDS = {
     "deny": Command("deny a running session a host, a request or a file", _deny),
     "stop": Command("end a session, with all that its command has started", _stop),
     "prune": Command("forget sessions that ended long ago", _prune),
+    "rollback": Command("list, show and undo what runs with --rollback changed", _rollback),
     "profile": Command("list, show, compare, check and write profiles", _profile),
     "policy": Command("old name of what `nono profile` does", _policy),
     "completion": Command("print a script that completes nono's words in your shell", _completion),
@@ -211,7 +218,7 @@ COMMANDS = {
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "pause", "resume", "session", "connect", "rollback", "audit",
+    "pause", "resume", "session", "connect", "audit",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper", "report", "replay-policy",
 })

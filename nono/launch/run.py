@@ -25,7 +25,7 @@ from nono.launch.prepare import (
     ready_state_directories,
 )
 from nono.launch.session import Say, Session, Warn, open_log, recorder_of
-from nono.launch.session_record import session_record
+from nono.launch.session_record import SessionEntry, session_record
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.launch.trusted import module_path
@@ -38,7 +38,7 @@ from nono.policy.resolve import Resolved
 from nono.sandbox.launcher import Launcher
 from nono.sessions.ends import NOT_STARTED
 from nono.sessions.record import End
-from nono.supervisor.child import supervise, wait
+from nono.supervisor.child import Child, supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
+    from nono.launch.around.undo import UndoRequest
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
     from nono.launch.terminal.own_terminal import OwnTerminal
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import LimitReport
+    from nono.undo.model.changes import Change
+    from nono.undo.recording import Recording
 
 
 class Outcome(NamedTuple):
@@ -65,6 +68,7 @@ class Outcome(NamedTuple):
     end: End  # why it ended, and who ended it
     limit: LimitReport | None  # the limit that ended the command, if one did
     rules: Callable[[], EffectivePolicy]  # the policy that was in effect
+    changed: Sequence[Change] | None  # in the directories that undo covers; None: nothing was kept
 
 
 _UNRECORDED = "a run that cannot be recorded is not started; --no-audit starts it all the same"
@@ -144,6 +148,7 @@ class Launch:
         profile: str | None = None,
         refusals: Refusals | None = None,
         front: Front | None = None,
+        undo: UndoRequest | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -159,6 +164,7 @@ class Launch:
         profile: As it was named, for the record of the session.
         refusals: Collects the file accesses that the run does not grant.
         front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
+        undo: How its directories are kept for undo; None: not at all.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -215,6 +221,8 @@ class Launch:
             # This forks, so it comes before any secret is in memory.
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
             with _end_recorded(session):
+                # After the forks, so that no other process keeps the lock of the snapshots.
+                taken = _baseline(stack, undo, prepared, session, child, argv, entry)
                 run = RunContext(
                     prepared,
                     session,
@@ -240,6 +248,7 @@ class Launch:
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                     live_paths=None,
                     refusals=refusals,
+                    undo=taken,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)
@@ -247,12 +256,15 @@ class Launch:
             if repository is not None and before is not None:
                 for sentence in repository_watch.changes(repository, before):
                     warn(sentence)
+            changed = None if taken is None else _undo_kept(taken, session, exit_code)
             limit = _limit_reached(run, exit_code)
             end = entry.end_of(child, exit_code, limit)
             session.record(event.session_ended(exit_code, end._asdict()))
             entry.ended(exit_code, end)
             _after_hook(prepared, session, exit_code)
-            return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules)
+            if taken is not None and changed is None:
+                exit_code = exit_code or 1
+            return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, changed)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
         return open_log(self._environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
@@ -353,6 +365,39 @@ def _before_hook(prepared: Prepared, session: Session) -> Mapping[str, str]:
     from nono.launch.around.session_hooks import run_before
 
     return run_before(prepared, session)
+
+
+def _baseline(
+    stack: ExitStack,
+    request: UndoRequest | None,
+    prepared: Prepared,
+    session: Session,
+    child: Child,
+    argv: Sequence[str],
+    entry: SessionEntry,
+) -> Recording | None:
+    """Keep what the run may change, if it is to be kept."""
+    if request is None:
+        return None
+    # Imported here, as below: few runs are kept for undo.
+    from nono.launch.around import undo
+
+    grants = prepared.capabilities.grants
+    taken = undo.begin(request, session, child, grants, argv, entry.shown()["name"])
+    if taken is not None:
+        stack.callback(taken.close)
+    return taken
+
+
+def _undo_kept(taken: Recording, session: Session, exit_code: int) -> Sequence[Change] | None:
+    """Keep what the run has left. Returns what it changed; None if that cannot be kept, which is said."""
+    from nono.launch.around import undo
+
+    try:
+        return undo.end(taken, session, exit_code)
+    except NonoError as error:
+        session.warn(f"{error.message} {error.hint or ''}".rstrip())
+        return None
 
 
 def _after_hook(prepared: Prepared, session: Session, exit_code: int) -> None:

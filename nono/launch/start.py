@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nono.policy.live.paths import LivePaths
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.undo.recording import Recording
 
 
 class RunContext(NamedTuple):
@@ -58,6 +59,7 @@ class RunContext(NamedTuple):
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
     live_paths: LivePaths | None  # the rules for files that may change, if a person is asked about files
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
+    undo: Recording | None  # keeps what the run changes, if that is to be undone
 
     @property
     def is_watched(self) -> bool:

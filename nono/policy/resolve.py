@@ -22,7 +22,7 @@ from nono.policy.network_request import NetworkRequest
 from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.ports import PortGrants, united
 from nono.policy.request import RunRequest as RunRequest
-from nono.policy.schema.profile import Network, Profile, SessionHooks
+from nono.policy.schema.profile import Network, Profile, Rollback, SessionHooks
 from nono.policy.services.environment_rules import environment_rules, granted_pointers, unset
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Resolved(NamedTuple):
     command_args: tuple[str, ...] = ()  # from the profile: appended to the command
     deprecations: tuple[str, ...] = ()  # one line for each old name in the profile
     session_hooks: SessionHooks = SessionHooks()
+    rollback: Rollback = Rollback()  # what undo leaves out
     added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
 
 
@@ -111,6 +112,7 @@ class Asked(NamedTuple):
             commands=command_rules(request, settings, self.groups),
             binary=path_context.expand_program(settings.binary) if settings.binary is not None else None,
             session_hooks=settings.session_hooks,
+            rollback=settings.rollback,
             command_args=tuple(map(path_context.expand_built_in, settings.command_args)),
             warnings=(
                 *_deprecated_flags(request),

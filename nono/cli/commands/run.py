@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     from nono.cli.args.options import Given
     from nono.credentials.load import KeyPrompt
+    from nono.launch.around.undo import UndoRequest
+    from nono.launch.run import Outcome
     from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
+    from nono.settings.user_config import UserConfig
 
 DESCRIPTION = (
     "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d "
@@ -183,7 +186,10 @@ def _run(
             profile=given.value("profile"),
             refusals=refusals,
             front=front,
+            undo=_undo_request(given, resolved, config),
         )
+    if outcome.changed is not None and not console.silent:
+        _review(outcome, given, console, environ, front)
     if not is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):
         # Imported here: most runs succeed and need no report.
         from nono.approval.ask import open_terminal
@@ -214,6 +220,27 @@ def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
         )
     capabilities = resolved.capabilities._replace(learns=True, elevation=False)
     return resolved._replace(capabilities=capabilities)
+
+
+def _undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
+    """Return how the run is to be kept for undo; None: not at all."""
+    if not given.flag("rollback") and given.value("rollback_dest") is None:
+        return None
+    # Imported here, as below: few runs are kept.
+    from nono.cli.commands.rollback.of_run import undo_request
+
+    return undo_request(given, resolved, config)
+
+
+def _review(
+    outcome: Outcome, given: Given, console: Console, environ: Mapping[str, str], front: Front | None
+) -> None:
+    """Say what the run changed, and offer to undo it."""
+    from nono.approval.ask import open_terminal
+    from nono.cli.commands.rollback.review import review
+
+    asks = open_terminal if front is None else front.open_prompt
+    review(outcome, console, environ, None if given.flag("no_rollback_prompt") else asks)
 
 
 def _key_prompt(resolved: Resolved, invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:

@@ -8,6 +8,5 @@ def without_effect(profile: Profile) -> tuple[str, ...]:
     said = (
         (bool(profile.hooks), "hooks: in-profile hooks were removed; nono runs none of them."),
         (profile.open_urls is not None, "open_urls: not available yet, the command opens no pages."),
-        (any(profile.rollback), "rollback: not available yet, there are no snapshots."),
     )
     return tuple(f"{profile.label}, {sentence}" for is_said, sentence in said if is_said)

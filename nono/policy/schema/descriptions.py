@@ -282,8 +282,8 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "timeout_secs": "Seconds until it is ended; 60 if left out.",
     },
     "Rollback": {
-        "exclude_patterns": "Names of files and directories.",
-        "exclude_globs": "Patterns of file names.",
+        "exclude_patterns": "Names, paths in a granted directory, or absolute paths.",
+        "exclude_globs": "Patterns of file names; one with a slash matches paths in a granted directory.",
     },
     "OpenUrls": {
         "allow_origins": "http or https, and a host.",

@@ -1,0 +1,112 @@
+"""`nono rollback`: lists, shows, restores, verifies and removes what runs with --rollback have kept."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.rollback import look, restore, upkeep
+from nono.cli.commands.sessions.chosen import refuse_inside
+from nono.errors import NonoError
+
+DESCRIPTION = "Lists, shows and undoes what runs with --rollback changed."
+SESSION_HELP = "id, the beginning of one, name, or latest"
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed, environ = parser().parse_args(list(argv)), dict(os.environ)
+    refuse_inside("rollback", environ)
+    try:
+        match parsed.action:
+            case "list":
+                return look.list_sessions(
+                    environ, recent=parsed.recent, path=parsed.path, every=parsed.all, as_json=parsed.json
+                )
+            case "show":
+                style = "diff" if parsed.diff else "side-by-side" if parsed.side_by_side else "list"
+                return look.show(parsed.session, environ, style=style, full=parsed.full, as_json=parsed.json)
+            case "restore":
+                return restore.run(
+                    parsed.session,
+                    parsed.paths,
+                    environ,
+                    number=parsed.snapshot,
+                    is_dry=parsed.dry_run,
+                    skips=parsed.skip_changed,
+                    force=parsed.force,
+                )
+            case "verify":
+                return upkeep.verify(parsed.session, environ)
+            case "cleanup":
+                wish = upkeep.Wish(parsed.keep, parsed.older_than, parsed.all, parsed.dry_run, parsed.yes)
+                return upkeep.cleanup(wish, environ)
+    except (OSError, ValueError) as error:
+        reason = (
+            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
+        )
+        raise NonoError(f"what is kept for undo cannot be used: {reason}") from error
+    raise AssertionError(f"no arm for the action {parsed.action}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command, for its arguments, help and completion."""
+    parser = argparse_parser.new_parser("nono rollback", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    listing = argparse_parser.add_action(actions, "list", "list the runs that can be undone")
+    listing.add_argument("--recent", type=_number, metavar="N", help="only the newest N")
+    listing.add_argument("--path", metavar="DIR", help="only runs that could write to a directory, or in it")
+    listing.add_argument("--all", action="store_true", help="also those that changed nothing")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+
+    show = argparse_parser.add_action(actions, "show", "show what a run changed")
+    show.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    style = show.add_mutually_exclusive_group()
+    style.add_argument("--diff", action="store_true", help="print the changed lines")
+    style.add_argument(
+        "--side-by-side", action="store_true", help="print old and new lines beside each other"
+    )
+    show.add_argument("--full", action="store_true", help="with each file whole")
+    style.add_argument("--json", action="store_true", help="print JSON")
+
+    back = argparse_parser.add_action(
+        actions, "restore", "bring back what was before a run, or at a snapshot"
+    )
+    back.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    back.add_argument(
+        "paths", nargs="*", metavar="PATH", help="bring back nothing but these, and what is in them"
+    )
+    back.add_argument(
+        "--snapshot", type=_number, default=0, metavar="N", help="go back to snapshot N (0: before the run)"
+    )
+    back.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
+    back.add_argument(
+        "--skip-changed",
+        action="store_true",
+        help="leave alone what somebody else changed since, restore the rest",
+    )
+    back.add_argument("--force", action="store_true", help="restore that too; it is kept in a snapshot first")
+
+    verify = argparse_parser.add_action(
+        actions, "verify", "check that everything kept of a run is there and intact"
+    )
+    verify.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+
+    cleanup = argparse_parser.add_action(actions, "cleanup", "remove what is kept of old runs")
+    cleanup.add_argument(
+        "--keep", type=_number, metavar="N", help="keep the newest N (max_sessions of config.toml: 10)"
+    )
+    cleanup.add_argument("--older-than", type=_number, metavar="DAYS", help="remove those started before")
+    cleanup.add_argument("--all", action="store_true", help="remove all, once you agree")
+    cleanup.add_argument("--yes", "-y", action="store_true", help="agree")
+    cleanup.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    return parser
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return int(text)

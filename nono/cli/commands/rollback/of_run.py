@@ -1,0 +1,51 @@
+"""Reads how a run is to be kept for undo, from its options, its profile and config.toml."""
+
+from __future__ import annotations
+
+import os
+
+from nono.cli.args.options import Given
+from nono.cli.commands.rollback.progress import shown_progress
+from nono.errors import ConfigError
+from nono.launch.around.undo import UndoRequest, refuse_writable_place
+from nono.policy.resolve import Resolved
+from nono.settings.user_config import UserConfig
+from nono.undo.model.left_out import left_out
+from nono.undo.recording import Limits
+
+
+def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
+    """Return what --rollback and the options beside it ask for; None for nothing. Raises ConfigError."""
+    if not given.flag("rollback"):
+        if given.value("rollback_dest") is not None:
+            raise ConfigError("--rollback-dest has no effect without --rollback.")
+        return None
+    for flags in (
+        ("rollback", "no_rollback"),
+        ("rollback", "no_audit"),
+        ("rollback_all", "rollback_include"),
+    ):
+        if all(each in given.values for each in flags):
+            first, second = (f"--{each.replace('_', '-')}" for each in flags)
+            raise ConfigError(f"{first} cannot be combined with {second}.")
+    places = resolved.path_context
+    excluded = [
+        # Without a slash it is a name, and with one at its beginning, or ~, a path of its own.
+        places.of_flag(each) if each.startswith(("/", "~")) else each.removeprefix("./")
+        for each in (*given.list("rollback_exclude"), *resolved.rollback.exclude_patterns)
+    ]
+    elsewhere = given.value("rollback_dest")
+    return UndoRequest(
+        left_out(
+            tuple(excluded),
+            resolved.rollback.exclude_globs,
+            included=given.list("rollback_include"),
+            directories=given.list("skip_dir"),
+            everything=given.flag("rollback_all"),
+        ),
+        Limits(config.rollback.max_sessions, int(config.rollback.max_storage_gb * (1 << 30))),
+        shown_progress(),
+        None
+        if elsewhere is None
+        else refuse_writable_place(os.path.join(os.getcwd(), elsewhere), resolved.capabilities.grants),
+    )

@@ -1,0 +1,42 @@
+"""Shows that files are being read, once that takes longer than a second and somebody looks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+PATIENCE_S = 1.0
+
+
+@contextmanager
+def shown_progress() -> Iterator[Callable[[int], None]]:
+    """Yield what takes the number of files read so far."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        update: Callable[[int], None] | None = None
+
+        def progress(count: int) -> None:
+            nonlocal update
+            if update is None and time.monotonic() - began > PATIENCE_S:
+                update = _bar(stack) if os.isatty(2) else lambda count: None
+            if update is not None:
+                update(count)
+
+        yield progress
+
+
+def _bar(stack: ExitStack) -> Callable[[int], None]:
+    # Imported here: most trees are read within a second.
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("keeping files for undo: {task.completed:,.0f}"),
+        TimeElapsedColumn(),
+    )
+    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    task = bar.add_task("", total=None)
+    return lambda count: bar.update(task, completed=count)

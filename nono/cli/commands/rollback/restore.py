@@ -1,0 +1,87 @@
+"""`nono rollback restore`: brings directories back to what they were."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from nono.cli.text import rollback_text
+from nono.printable import printable
+from nono.undo.kept import Kept, chosen
+from nono.undo.model.restore_plan import Refused
+from nono.undo.restoring import Prepared, prepare, restore
+
+LISTED_MAX = 200
+
+
+def run(
+    query: str,
+    paths: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    number: int,
+    is_dry: bool,
+    skips: bool,
+    force: bool,
+) -> int:
+    """Restore, and return the exit status: 1 if anything was not brought back."""
+    only = [
+        os.path.join(os.path.realpath(os.path.dirname(each) or "."), os.path.basename(each)) for each in paths
+    ]
+    with chosen(query, environ) as session:
+        if not is_dry:
+            session.lock()
+        prepared = prepare(session, number, [each.rstrip("/") or "/" for each in only])
+        for note in session.info.notes:
+            print(f"note: {printable(note)}", file=sys.stderr)
+        if is_dry:
+            return preview(prepared, force=force)
+        return carry_out(session, prepared, skips=skips, force=force)
+
+
+def preview(prepared: Prepared, *, force: bool = False) -> int:
+    """Print what a restore would do."""
+    plan = prepared.plan
+    steps = [*plan.steps, *(plan.forced if force else ())]
+    lines = rollback_text.step_lines(steps)
+    _say(f"Would restore {len(lines):,} path(s):" if steps else "Nothing would be restored.")
+    _list(lines)
+    _refused("Changed by somebody else since, so left alone:", () if force else plan.conflicts)
+    _refused("Cannot be restored:", plan.impossible)
+    return 1 if plan.impossible or (plan.conflicts and not force) else 0
+
+
+def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: bool = False) -> int:
+    """Restore, and print what was done."""
+    plan, session_id = prepared.plan, session.info.session_id
+    if plan.conflicts and not (skips or force):
+        _refused("Nothing was restored, because somebody else changed since:", plan.conflicts)
+        _say("--skip-changed restores the rest; --force these too, once their present state is kept.")
+        return 1
+    done = restore(session, prepared, force=force)
+    lines = rollback_text.step_lines(done.done)
+    _list(lines)
+    _say(f"Restored {len(lines):,} path(s)." if done.done else "Nothing had to be restored.")
+    _refused("Left as it is:", done.left)
+    if done.safety is not None:
+        _say(f"To undo this: nono rollback restore {session_id} --snapshot {done.safety}")
+    return 1 if done.left else 0
+
+
+def _refused(title: str, refused: Sequence[Refused]) -> None:
+    if refused:
+        _say(title)
+        _list(rollback_text.refused_lines(refused))
+
+
+def _list(lines: Iterable[str]) -> None:
+    for count, line in enumerate(lines):
+        if count < LISTED_MAX:
+            _say(line)
+        elif count == LISTED_MAX:
+            _say("  and more")
+
+
+def _say(line: str) -> None:
+    print(line)

@@ -1,0 +1,106 @@
+"""`nono rollback verify` and `cleanup`: checks what is kept, and removes what nobody needs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
+from nono.cli.console import can_ask
+from nono.cli.text import rollback_text
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+from nono.settings.file import user_config
+from nono.undo import kept
+from nono.undo.kept import Kept, chosen
+from nono.undo.model.entry import FILE
+from nono.undo.model.session import Weighed, older_than, outdated
+from nono.undo.model.snapshot import BASELINE, Snapshot
+
+
+def verify(query: str, environ: Mapping[str, str]) -> int:
+    """Check every snapshot of a session, and every content of it. Returns 1 if anything is missing."""
+    with chosen(query, environ) as session:
+        snapshots, failed = session.snapshots(), False
+        for snapshot in snapshots:
+            problems = list(_problems(session, snapshot))
+            failed = failed or any(is_damage for is_damage, _ in problems)
+            word = "DAMAGED" if any(is_damage for is_damage, _ in problems) else "OK"
+            print(f"[{snapshot.number:03}] {word}  {snapshot.kind}")
+            for _, sentence in problems:
+                print(f"      {sentence}")
+        if session.info.snapshot_count > len(snapshots):
+            print(f"[{len(snapshots):03}] MISSING")
+            failed = True
+    return 1 if failed else 0
+
+
+def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
+    """Yield what is wrong, and if it is damage rather than what could not be kept."""
+    checked = set[str]()
+    for tree in snapshot.trees:
+        for path, entry in tree.entries.items():
+            if entry.kind != FILE or entry.content in checked:
+                continue
+            where = f"{tree.path}/{path}"
+            if entry.content is None:
+                if snapshot.kind == BASELINE:
+                    yield False, f"{where}: it could not be read, so it cannot be restored"
+                continue
+            checked.add(entry.content)
+            if not session.store.has(entry.content):
+                # After the run digests alone may be kept, for want of room.
+                yield snapshot.kind == BASELINE, f"{where}: its content was not kept"
+                continue
+            try:
+                for _ in session.store.chunks(entry.content):
+                    pass
+            except (OSError, ValueError) as error:
+                yield True, f"{where}: {error}"
+
+
+class Wish(NamedTuple):
+    """What is to be removed."""
+
+    keep: int | None
+    older_than: int | None
+    all: bool
+    is_dry: bool
+    yes: bool
+
+
+def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
+    """Remove what is kept of old sessions."""
+    limits = user_config(environ).rollback
+    root = kept.root_of(environ)
+    with kept.all_locked(root):
+        found = kept.weighed(root)
+        broken = [each for each in found if not each.is_complete and not each.is_running]
+        sound = [each for each in found if each not in broken]
+        if wish.all:
+            chosen_ones = [each for each in sound if not each.is_running]
+        elif wish.older_than is not None:
+            chosen_ones = older_than(sound, wish.older_than, time.time_ns() // 1_000_000)
+        else:
+            most = limits.max_sessions if wish.keep is None else wish.keep
+            chosen_ones = outdated(sound, most, int(limits.max_storage_gb * (1 << 30)))
+        removed = [*broken, *chosen_ones]
+        if removed and wish.all and not wish.is_dry and not wish.yes and not _agreed(removed):
+            return 1
+        for each in removed:
+            if not wish.is_dry:
+                kept.remove(root, each.session_id)
+            word = "Would remove" if wish.is_dry else "Removed"
+            print(f"{word}: {each.session_id}  {rollback_text.size(each.size_bytes)}")
+    if not removed:
+        print("Nothing to remove.")
+    return 0
+
+
+def _agreed(removed: list[Weighed]) -> bool:
+    if not can_ask():
+        raise ConfigError(
+            "--all removes the undo of every run, which somebody has to agree to.", hint="--all --yes"
+        )
+    print(f"Remove the undo of {len(removed)} run(s)? [y/N]: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

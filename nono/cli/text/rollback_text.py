@@ -1,0 +1,152 @@
+"""Words what runs changed, and what a restore does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import unified_diff
+from itertools import zip_longest
+
+from nono.cli.text.session_text import one_line
+from nono.printable import printable, shell_word
+from nono.undo.model.changes import Change, ChangeType
+from nono.undo.model.entry import FILE, LINK, Entry
+from nono.undo.model.restore_plan import Refused, Step
+from nono.undo.model.session import Info
+from nono.undo.model.snapshot import Snapshot
+
+LISTED_MAX = 20
+SIDE_COLUMNS = 58
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+WORDS = {
+    ChangeType.CREATED: "created",
+    ChangeType.MODIFIED: "changed",
+    ChangeType.DELETED: "deleted",
+    ChangeType.PERMISSIONS: "permissions",
+    ChangeType.TOUCHED: "time",
+}
+
+
+def size(count: int) -> str:
+    for unit, word in _UNITS:
+        if abs(count) >= unit:
+            return f"{count / unit:.1f} {word}"
+    return f"{count} B"
+
+
+def counted(found: Iterable[Change]) -> str:
+    """Word how many paths changed, and how."""
+    counts = Counter(change.type for change in found)
+    parts = [
+        f"{counts[type]:,} {WORDS[type]}"
+        for type in ChangeType
+        if counts[type] and type is not ChangeType.TOUCHED
+    ]
+    return ", ".join(parts) or "nothing changed"
+
+
+def change_line(change: Change) -> str:
+    delta = change.size_delta
+    grown = "" if not delta else f"  {'+' if delta > 0 else '-'}{size(abs(delta))}"
+    return f"  {change.type.symbol} {printable(change.full_path)}{grown}"
+
+
+def review_lines(found: Sequence[Change], session_id: str) -> list[str]:
+    """Return the table of what a run changed."""
+    lines = ["", f"nono: files: {counted(found)}"]
+    lines += map(change_line, found[:LISTED_MAX])
+    if len(found) > LISTED_MAX:
+        lines.append(f"  and {len(found) - LISTED_MAX:,} more: nono rollback show {session_id}")
+    return lines
+
+
+def session_line(info: Info, disk: int, *, is_running: bool) -> str:
+    state = "runs" if is_running else "ended" if info.ended is not None else "cut off"
+    changed = "?" if info.changed is None else f"{info.changed:,}"
+    command = one_line(" ".join(map(shell_word, info.command)))
+    began = info.started[:19].replace("T", " ")
+    return f"{info.session_id}  {began}  {state:<7}  {changed:>7}  {size(disk):>9}  {command}"
+
+
+HEADER = f"{'SESSION':<16}  {'STARTED':<19}  {'STATE':<7}  {'CHANGED':>7}  {'SIZE':>9}  COMMAND"
+
+
+def snapshot_line(snapshot: Snapshot, found: Sequence[Change]) -> str:
+    words = {
+        "baseline": "before the run",
+        "end": "after the run",
+        "safety": "before a restore",
+        "restored": "after it",
+    }
+    label = snapshot.label or words.get(snapshot.kind, snapshot.kind)
+    return f"  {snapshot.number:03}  {printable(label):<24}  {'' if snapshot.number == 0 else counted(found)}"
+
+
+def step_lines(steps: Iterable[Step]) -> list[str]:
+    """Return what is done, but for times alone."""
+    found = sorted(
+        (each for each in steps if each.type is not ChangeType.TOUCHED), key=lambda each: each.full_path
+    )
+    return [_step_line(each) for each in found]
+
+
+def _step_line(step: Step) -> str:
+    if step.was is None:
+        return f"  - {printable(step.full_path)}"
+    if step.now is None:
+        return f"  + {printable(step.full_path)}"
+    symbol = "p" if step.type is ChangeType.PERMISSIONS else "~"
+    return f"  {symbol} {printable(step.full_path)}"
+
+
+def refused_lines(refused: Sequence[Refused]) -> Iterator[str]:
+    for each in refused:
+        yield f"  {printable(each.full_path)}: {each.reason}"
+
+
+def described(entry: Entry | None) -> list[str]:
+    """Return lines for a file that has no text."""
+    if entry is None:
+        return []
+    if entry.kind == LINK:
+        return [f"link to {entry.content}"]
+    if entry.kind == FILE:
+        return [f"file of {size(entry.size)}, {entry.content or 'not read'}"]
+    return [f"kind {entry.kind}, mode {entry.mode:o}"]
+
+
+def text_of(content: bytes | None) -> list[str] | None:
+    """Return the lines of a text; None if it is none."""
+    if content is None or b"\0" in content[:8192]:
+        return None
+    try:
+        return content.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        return None
+
+
+def diff_lines(change: Change, before: Sequence[str], after: Sequence[str], *, full: bool) -> Iterator[str]:
+    """Yield a unified diff, whose control characters are shown and not sent."""
+    names = (
+        "/dev/null" if change.before is None else change.full_path,
+        "/dev/null" if change.after is None else change.full_path,
+    )
+    context = max(len(before), len(after)) if full else 3
+    for line in unified_diff(before, after, *names, lineterm="", n=context):
+        yield printable(line)
+
+
+def side_by_side(change: Change, before: Sequence[str], after: Sequence[str], *, full: bool) -> Iterator[str]:
+    """Yield old and new lines beside each other; without `full` only those that differ."""
+    from difflib import SequenceMatcher
+
+    yield printable(change.full_path)
+    for tag, old_from, old_to, new_from, new_to in SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
+        if tag == "equal" and not full:
+            continue
+        mark = " " if tag == "equal" else "|"
+        for old, new in zip_longest(before[old_from:old_to], after[new_from:new_to], fillvalue=""):
+            left = printable(old)[:SIDE_COLUMNS]
+            yield f"{left:<{SIDE_COLUMNS}} {mark} {printable(new)[:SIDE_COLUMNS]}".rstrip()

@@ -1,0 +1,127 @@
+"""Keeps what the directories of a run held before it, and says afterwards what it changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+
+from nono import paths
+from nono.audit import event
+from nono.clock import rfc3339, unix_ms
+from nono.errors import ConfigError, NonoError
+from nono.launch.session import Session
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Grant
+from nono.supervisor.child import Child
+from nono.undo import recording
+from nono.undo.model.changes import Change
+from nono.undo.model.left_out import LeftOut
+from nono.undo.model.session import Info
+from nono.undo.recording import Limits, Progress, Recording
+
+
+class UndoRequest(NamedTuple):
+    """How a person wants a run kept for undo."""
+
+    left_out: LeftOut
+    limits: Limits
+    progress: AbstractContextManager[Progress]
+    elsewhere: str | None = None  # the directory for its snapshots; None: the state directory
+
+
+def tracked(grants: Sequence[Grant], left_out: LeftOut) -> list[str]:
+    """Return the directories that a person has granted for writing, none of them in another."""
+    found = sorted({each.path for each in grants if each.is_users and each.is_dir and each.access.writes})
+    outer: list[str] = []
+    for path in found:
+        if not left_out.covers(path) and not any(_is_in(path, each) for each in outer):
+            outer.append(path)
+    return outer
+
+
+def refuse_writable_place(elsewhere: str, grants: Iterable[Grant]) -> str:
+    """Return the canonical path of --rollback-dest. Raises ConfigError if the command could reach it."""
+    place = os.path.realpath(elsewhere)
+    for grant in grants:
+        if _is_in(place, grant.path) or _is_in(grant.path, place):
+            raise ConfigError(
+                f"--rollback-dest '{elsewhere}': the command may use {grant.original}, so it could change "
+                "what undo restores.",
+                hint="choose a directory outside all grants",
+            )
+    return place
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def begin(
+    request: UndoRequest,
+    session: Session,
+    child: Child,
+    grants: Sequence[Grant],
+    argv: Sequence[str],
+    name: str,
+) -> Recording | None:
+    """Take the baseline; None if the run may write to no directory. Raises NonoError."""
+    own = tuple(os.path.realpath(each) for each in paths.protected_roots(session.environ))
+    left_out = request.left_out._replace(absolute=(*request.left_out.absolute, *own))
+    found = tracked(grants, left_out)
+    if not found:
+        session.warn("--rollback: the command may write to no directory, so there is nothing to undo.")
+        return None
+    elsewhere = request.elsewhere
+    if elsewhere is not None:
+        elsewhere = refuse_writable_place(elsewhere, grants)
+    info = Info(session.run_id, rfc3339(), unix_ms(), tuple(argv), tuple(found), left_out, name=name or None)
+    with request.progress as shown:
+
+        def progress(count: int) -> None:
+            child.serve_signals()
+            if child.exit_code is not None:
+                raise NonoError("interrupted before the command was started.")
+            shown(count)
+
+        taken = recording.begin(session.environ, info, request.limits, progress, elsewhere)
+    try:
+        _record(session, taken)
+        for tree in taken.baseline.trees:
+            for path, reason in tree.gaps.items():
+                session.warn(f"undo does not cover {os.path.join(tree.path, path)}: {reason}")
+    except BaseException:
+        taken.close()
+        raise
+    return taken
+
+
+def end(taken: Recording, session: Session, exit_code: int) -> list[Change]:
+    """Take the last snapshot. Returns what the run has changed. Raises NonoError if that cannot be kept."""
+    for other in _beside(session.environ, taken.info):
+        taken.note(
+            f"session {other} used the same directories at the same time: its changes are here as well."
+        )
+    try:
+        found = taken.finish(exit_code)
+        _record(session, taken)
+    except OSError as error:
+        raise NonoError(
+            f"the end of the run cannot be kept for undo: {error.strerror or error}",
+            hint=f"nono rollback restore {taken.info.session_id} --force goes back to before the run",
+        ) from error
+    for sentence in taken.info.notes:
+        session.warn(sentence)
+    return found
+
+
+def _beside(environ: Mapping[str, str], info: Info) -> list[str]:
+    with suppress(OSError, ValueError):
+        return recording.beside(environ, info)
+    return []
+
+
+def _record(session: Session, taken: Recording) -> None:
+    last = taken.last
+    files = sum(len(tree.entries) for tree in last.trees)
+    session.record(event.snapshot_taken(last.number, last.kind, files, taken.merkle_root))

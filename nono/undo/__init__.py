@@ -1,0 +1,12 @@
+"""Undo: what the directories granted for writing held before a run, and how they are brought back.
+
+Read `model` first, which is pure: an `entry` is one file, a `snapshot` all files of a moment, `left_out`
+what is never walked, `changes` what differs, `restore_plan` what a restore would do, `session` the record
+of one run. Then `store` (contents by digest, in `packs`), `taking` (walk and read by descriptors),
+`recording` (of one run), `restoring`, and `kept` (all sessions: find, weigh, sweep).
+
+A run holds a `recording.Recording`. Its `mark(label, changed)` takes a numbered snapshot between the baseline
+and the end, of the absolute paths that may have changed since the last one (None: of whatever shows other
+times). It may be called from a worker thread, and raises OSError if the snapshot cannot be kept. `finish()`
+takes the last snapshot. `restoring.prepare(kept, number)` and `restore` go back to any of them.
+"""

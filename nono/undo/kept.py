@@ -1,0 +1,254 @@
+"""Finds, opens, weighs and removes what undo keeps of runs, each in a directory named like its session."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from posixpath import join
+
+from nono import paths
+from nono.errors import ConfigError, NonoError
+from nono.private_dir import open_private_dir
+from nono.undo.model import session, snapshot
+from nono.undo.model.session import Info, Weighed, outdated
+from nono.undo.model.snapshot import Snapshot
+from nono.undo.packs import read_file, write_durably
+from nono.undo.store import Store
+
+SESSION_FILE, LOCK, SNAPSHOTS = "session.json", "lock", "snapshots"
+LATEST = "latest"
+
+
+def root_of(environ: Mapping[str, str]) -> str:
+    """Return the directory of all that undo keeps; no sandbox is granted any of it."""
+    return join(paths.state_root(environ), "rollbacks")
+
+
+class Kept:
+    """What is kept of one run. A context manager."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError if the directory is not there, or not this user's alone; ValueError if damaged."""
+        self.path = path
+        # --rollback-dest leaves a link in its place, in a directory that nobody else can write.
+        self.directory = open_private_dir(os.path.realpath(path), create=False)
+        try:
+            self.info = session.parse(read_file(self.directory, SESSION_FILE))
+        except BaseException:
+            os.close(self.directory)
+            raise
+        self._lock: int | None = None
+        self._store: Store | None = None
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._store is not None:
+            self._store.close()
+        if self._lock is not None:
+            os.close(self._lock)
+        os.close(self.directory)
+
+    @property
+    def store(self) -> Store:
+        """The contents. Raises OSError or ValueError."""
+        if self._store is None:
+            self._store = Store(self.directory)
+        return self._store
+
+    @property
+    def is_running(self) -> bool:
+        return self._lock is None and is_locked(self.directory)
+
+    def lock(self) -> None:
+        """Keep others from writing here until this is closed. Raises NonoError if somebody does."""
+        self._lock = locked(self.directory)
+        if self._lock is None:
+            raise NonoError(
+                f"session {self.info.session_id} is still running, or is being restored.",
+                hint=f"nono stop {self.info.session_id}",
+            )
+
+    def snapshots(self) -> list[Snapshot]:
+        """Return all snapshots, the baseline first. Raises OSError or ValueError."""
+        found: list[Snapshot] = []
+        for number in range(self.count()):
+            content = read_file(self.directory, f"{SNAPSHOTS}/{number:03}.json")
+            try:
+                found.append(snapshot.parse(content, found[-1] if found else None))
+            except ValueError as error:
+                raise ValueError(f"snapshot {number:03}: {error}") from error
+        return found
+
+    def count(self) -> int:
+        """Return how many snapshots there are; one after a gap does not count."""
+        number, found = 0, set(names_in(self.directory, SNAPSHOTS))
+        while f"{number:03}.json" in found:
+            number += 1
+        return number
+
+
+def names_in(directory: int, name: str) -> list[str]:
+    """Return what is in a directory below an open one. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    below = os.open(name, flags, dir_fd=directory)
+    try:
+        return os.listdir(below)
+    finally:
+        os.close(below)
+
+
+def is_locked(directory: int) -> bool:
+    """Return True if a running session, or a restore, holds the directory of a session."""
+    lock = locked(directory)
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
+
+
+def locked(directory: int) -> int | None:
+    """Lock the directory of a session until the returned descriptor is closed; None: somebody else has."""
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    except OSError:
+        os.close(lock)
+        return None
+
+
+@contextmanager
+def all_locked(root: str) -> Iterator[int]:
+    """Hold the directory of all sessions, so that none is created or swept meanwhile. Raises OSError."""
+    directory = open_private_dir(root, create=True)
+    try:
+        with open(
+            os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=directory), "wb"
+        ) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield directory
+    finally:
+        os.close(directory)
+
+
+def write_info(directory: int, info: Info) -> None:
+    write_durably(directory, SESSION_FILE, session.to_json(info))
+
+
+def names(root: str) -> list[str]:
+    """Return the ids of all sessions, complete or not."""
+    with suppress(FileNotFoundError):
+        return sorted(name for name in os.listdir(root) if not name.startswith((".", LOCK)))
+    return []
+
+
+@contextmanager
+def every(environ: Mapping[str, str]) -> Iterator[list[Kept]]:
+    """Open all sessions that can be read, the newest first."""
+    root, found = root_of(environ), list[Kept]()
+    try:
+        for name in names(root):
+            with suppress(OSError, ValueError):
+                found.append(Kept(join(root, name)))
+        yield sorted(found, key=lambda kept: -kept.info.started_unix_ms)
+    finally:
+        for kept in found:
+            kept.__exit__()
+
+
+@contextmanager
+def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
+    """Open the session that a person means: by id, the beginning of one, a name, or `latest`.
+
+    Raises NonoError if there is not one, or it is damaged.
+    """
+    with every(environ) as found:
+        exact = [kept for kept in found if kept.info.session_id == query]
+        some = exact or [
+            kept
+            for kept in found
+            if query and (kept.info.session_id.startswith(query) or kept.info.name == query)
+        ]
+        if query == LATEST:
+            some = found[:1]
+        if not some:
+            raise NonoError(
+                f"Nothing is kept of session {query}.", hint="nono rollback list shows what can be undone"
+            )
+        if len(some) > 1:
+            raise ConfigError(
+                f"Ambiguous query '{query}': matches {len(some)} sessions. Use the session ID instead."
+            )
+        yield some[0]
+
+
+def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:
+    """Return how many bytes of disk a session takes; what it shares with those in `seen` counts once."""
+    seen = set() if seen is None else seen
+    total = 0
+    for where, _, files in os.walk(os.path.realpath(path)):
+        for name in files:
+            with suppress(OSError):
+                status = os.lstat(join(where, name))
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    total += status.st_blocks * 512
+    return total
+
+
+def weighed(root: str) -> list[Weighed]:
+    """Return all sessions, those without a readable record too."""
+    found, seen = list[Weighed](), set[tuple[int, int]]()
+    for name in names(root):
+        path = join(root, name)
+        size = size_of(path, seen)
+        try:
+            with Kept(path) as kept:
+                has_changes = kept.info.changed is None or kept.info.changed > 0
+                found.append(Weighed(name, kept.info.started_unix_ms, size, has_changes, kept.is_running))
+        except (OSError, ValueError) as error:
+            # One whose record cannot be understood may still be of use, one without was never completed.
+            is_complete = not isinstance(error, FileNotFoundError)
+            found.append(Weighed(name, 0, size, is_complete, _is_being_made(path), is_complete))
+    return found
+
+
+def _is_being_made(path: str) -> bool:
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return is_locked(directory)
+    finally:
+        os.close(directory)
+
+
+def sweep(root: str, sessions_max: int, bytes_max: int) -> int:
+    """Drop what is over the limits, and what was never completed. Returns how many bytes are left.
+
+    The caller holds all_locked(). Raises OSError.
+    """
+    found = weighed(root)
+    broken = [each for each in found if not each.is_complete and not each.is_running]
+    sound = [each for each in found if each not in broken]
+    dropped = outdated(sound, sessions_max, bytes_max)
+    for each in (*broken, *dropped):
+        remove(root, each.session_id)
+    return sum(each.size_bytes for each in sound if each not in dropped)
+
+
+def remove(root: str, session_id: str) -> None:
+    """Remove what is kept of a session. Raises OSError."""
+    path = join(root, session_id)
+    if os.path.islink(path):
+        with suppress(FileNotFoundError):
+            shutil.rmtree(os.path.realpath(path))
+        os.unlink(path)
+    else:
+        shutil.rmtree(path)

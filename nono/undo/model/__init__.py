@@ -1,0 +1,1 @@
+"""Values of undo, and what is decided about them."""

@@ -1,0 +1,95 @@
+"""Says what differs between two snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from posixpath import dirname, join
+
+from nono.named_tuple import NamedTuple
+from nono.undo.model.entry import FILE, Entry
+from nono.undo.model.snapshot import Snapshot, Tree
+
+
+class ChangeType(StrEnum):
+    """What happened to a path."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    PERMISSIONS = "permissions"  # its mode, owner or extended attributes
+    TOUCHED = "touched"  # its time alone
+
+    @property
+    def symbol(self) -> str:
+        return {"created": "+", "modified": "~", "deleted": "-", "permissions": "p", "touched": "t"}[
+            self.value
+        ]
+
+
+class Change(NamedTuple):
+    """One path that differs."""
+
+    root: str
+    path: str  # relative to root
+    type: ChangeType
+    before: Entry | None
+    after: Entry | None
+
+    @property
+    def full_path(self) -> str:
+        return join(self.root, self.path) if self.path else self.root
+
+    @property
+    def size_delta(self) -> int | None:
+        if self.type not in (ChangeType.CREATED, ChangeType.MODIFIED, ChangeType.DELETED):
+            return None
+        sizes = [
+            each.size if each is not None and each.kind == FILE else 0 for each in (self.before, self.after)
+        ]
+        return sizes[1] - sizes[0]
+
+
+def changes(before: Snapshot, after: Snapshot) -> list[Change]:
+    """Return every path that differs, in the order of their components."""
+    found = [change for tree in before.trees for change in _changes(tree, after.tree(tree.path))]
+    return sorted(found, key=lambda change: change.full_path.split("/"))
+
+
+def shown(found: list[Change]) -> list[Change]:
+    """Drop what is no news to a person: times alone, and the metadata of what was only touched."""
+    return [change for change in found if change.type is not ChangeType.TOUCHED]
+
+
+def _changes(before: Tree, after: Tree) -> Iterator[Change]:
+    unseen = {*before.gaps, *after.gaps}
+    for path in before.entries.keys() | after.entries.keys():
+        old, new = before.entries.get(path), after.entries.get(path)
+        type = change_type(old, new)
+        # What one of the two looks did not reach has not been created or deleted.
+        if type is not None and not (unseen and (old is None or new is None) and is_below(path, unseen)):
+            yield Change(before.path, path, type, old, new)
+
+
+def change_type(old: Entry | None, new: Entry | None) -> ChangeType | None:
+    """Return what happened between two looks at a path; None: nothing."""
+    if old is None or new is None:
+        if old is new:
+            return None
+        return ChangeType.CREATED if old is None else ChangeType.DELETED
+    if old.kind != new.kind or old.content != new.content:
+        return ChangeType.MODIFIED
+    if old.content is None and old.kind == FILE and (old.size, old.mtime_ns) != (new.size, new.mtime_ns):
+        return ChangeType.MODIFIED  # neither could be read
+    if (old.mode, old.uid, old.gid) != (new.mode, new.uid, new.gid) or old.attributes != new.attributes:
+        return ChangeType.PERMISSIONS
+    return ChangeType.TOUCHED if old.mtime_ns != new.mtime_ns else None
+
+
+def is_below(path: str, directories: set[str]) -> bool:
+    """Return True if the path lies in one of the directories; "" is all."""
+    while path:
+        path = dirname(path)
+        if path in directories:
+            return True
+    return False

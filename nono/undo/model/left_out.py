@@ -1,0 +1,108 @@
+"""Says what a snapshot leaves out, and never walks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from fnmatch import translate
+from typing import Any
+
+from nono.named_tuple import NamedTuple
+
+# Of version control, which has a history of its own, and which nono never writes to.
+VERSION_CONTROL = (".git", ".hg", ".svn")
+# Directories that are made anew by a command, at any depth.
+REMADE = ("target", "node_modules", "__pycache__", ".venv")
+# The same, but only directly in a granted directory: deeper, the name may be that of sources.
+REMADE_AT_TOP = (".tox", "dist", "build", ".next", ".nuxt", ".gradle", ".cache")
+_GLOB = re.compile(r"[*?\[]")
+
+Sieve = Callable[[str, str, bool], bool]
+
+
+class LeftOut(NamedTuple):
+    """What one run leaves out. It is kept with its snapshots, and a restore uses it again."""
+
+    names: tuple[str, ...] = VERSION_CONTROL  # of anything, at any depth below a granted directory
+    directories: tuple[str, ...] = (*REMADE, ".DS_Store")  # names of directories
+    at_top: tuple[str, ...] = REMADE_AT_TOP  # names of directories directly in a granted one
+    globs: tuple[str, ...] = ()  # of a name; one with a slash of a path relative to a granted directory
+    relative: tuple[str, ...] = ()  # paths relative to a granted directory
+    absolute: tuple[str, ...] = ()
+    included: tuple[str, ...] = ()  # names that are kept although the defaults leave them out
+
+    def sieve(self, root: str) -> Sieve:
+        """Return what says of a relative path, a name and whether it is a directory if it is left out."""
+        included = frozenset(self.included)
+        names = frozenset(self.names) - included
+        directories = frozenset(self.directories) - included
+        at_top = frozenset(self.at_top) - included
+        below = root.rstrip("/") + "/"
+        paths = {path.strip("/") for path in self.relative}
+        paths |= {path.removeprefix(below) for path in self.absolute if path.startswith(below)}
+        of_names = _pattern(each for each in self.globs if "/" not in each)
+        of_paths = _pattern(each.strip("/") for each in self.globs if "/" in each)
+
+        def leaves_out(path: str, name: str, is_directory: bool) -> bool:
+            if name in names or (is_directory and name in directories):
+                return True
+            if is_directory and name in at_top and path == name:
+                return True
+            if paths and path in paths:
+                return True
+            if of_names is not None and name not in included and of_names(name):
+                return True
+            return of_paths is not None and of_paths(path) is not None
+
+        return leaves_out
+
+    def covers(self, root: str) -> bool:
+        """Return True if a whole granted directory is left out."""
+        return any(root == path or root.startswith(path.rstrip("/") + "/") for path in self.absolute)
+
+
+def _pattern(globs: Any) -> Any:
+    words = [translate(glob) for glob in globs]
+    return re.compile("|".join(words)).match if words else None
+
+
+def left_out(
+    excluded: tuple[str, ...],
+    globs: tuple[str, ...] = (),
+    *,
+    included: tuple[str, ...] = (),
+    directories: tuple[str, ...] = (),
+    everything: bool = False,
+) -> LeftOut:
+    """Put together what options and profile say.
+
+    excluded: Names, paths relative to a granted directory, absolute paths, or patterns.
+    directories: Further names of directories directly in a granted one.
+    everything: Leave out version control alone.
+    """
+    patterns = tuple(each for each in excluded if _GLOB.search(each))
+    plain = tuple(each for each in excluded if not _GLOB.search(each))
+    return LeftOut(
+        names=(*VERSION_CONTROL, *(each for each in plain if "/" not in each)),
+        directories=() if everything else LeftOut().directories,
+        at_top=directories if everything else (*REMADE_AT_TOP, *directories),
+        globs=(*globs, *patterns),
+        relative=tuple(each for each in plain if "/" in each and not each.startswith("/")),
+        absolute=tuple(each.rstrip("/") or "/" for each in plain if each.startswith("/")),
+        included=included,
+    )
+
+
+def to_document(filter: LeftOut) -> dict[str, list[str]]:
+    return {name: list(value) for name, value in filter._asdict().items()}
+
+
+def from_document(document: Mapping[str, Any]) -> LeftOut:
+    """Invert to_document(). Raises ValueError: with another filter a restore could delete too much."""
+    fields: dict[str, tuple[str, ...]] = {}
+    for name in LeftOut._fields:
+        value = document.get(name)
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise ValueError(f"left_out.{name}: {value!r}")
+        fields[name] = tuple(value)
+    return LeftOut(**fields)

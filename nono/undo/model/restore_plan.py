@@ -1,0 +1,106 @@
+"""Decides what a restore does, and what it must leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from posixpath import join
+
+from nono.named_tuple import NamedTuple
+from nono.undo.model.changes import Change, ChangeType, change_type, changes
+from nono.undo.model.entry import FILE, OTHER, Entry
+from nono.undo.model.snapshot import Snapshot
+
+# What is at a path now: an entry, nothing, or why nobody can tell.
+Present = Mapping[tuple[str, str], "Entry | str | None"]
+
+
+class Step(NamedTuple):
+    """One path to be brought back from what it is to what it was."""
+
+    root: str
+    path: str
+    was: Entry | None  # None: it was not there, so it is moved away
+    now: Entry | None
+
+    @property
+    def full_path(self) -> str:
+        return join(self.root, self.path) if self.path else self.root
+
+    @property
+    def type(self) -> ChangeType | None:
+        return change_type(self.now, self.was)
+
+
+class Refused(NamedTuple):
+    """One path that is left as it is."""
+
+    full_path: str
+    reason: str
+
+
+class Plan(NamedTuple):
+    """What a restore does."""
+
+    steps: tuple[Step, ...]
+    conflicts: tuple[Refused, ...]  # changed by somebody else since
+    impossible: tuple[Refused, ...]  # nothing of it was kept
+    forced: tuple[Step, ...]  # what would be done about the conflicts
+
+
+def plan(
+    target: Snapshot, last: Snapshot, present: Present, has: Callable[[str], bool], *, ended: bool = True
+) -> Plan:
+    """Plan the way back to `target`.
+
+    last: How the run, or the last restore, has left everything.
+    has: Says if the content with a digest was kept.
+    ended: False if nono did not live to see the end of the run: then nobody knows who made the last changes.
+    """
+    steps, conflicts, impossible, forced = list[Step](), list[Refused](), list[Refused](), list[Step]()
+    for change in changes(target, last):
+        now = present[change.root, change.path]
+        if isinstance(now, str):
+            conflicts.append(Refused(change.full_path, now))
+            continue
+        if change_type(now, change.before) is None:
+            continue  # it is as it was
+        reason = _impossible(change, now, has)
+        if reason is not None:
+            impossible.append(Refused(change.full_path, reason))
+            continue
+        step = Step(change.root, change.path, change.before, now)
+        # What has become as it was, but for its time, was not changed to anything else.
+        if _is_same(now, change.after) or _is_same(now, change.before):
+            steps.append(step)
+            continue
+        forced.append(step)
+        conflicts.append(Refused(change.full_path, _conflict(now, change)))
+    if not ended:
+        conflicts += [Refused(each.full_path, "the end of the run was not seen") for each in steps]
+        forced, steps = [*steps, *forced], []
+    return Plan(tuple(steps), tuple(conflicts), tuple(impossible), tuple(forced))
+
+
+def _is_same(one: Entry | None, other: Entry | None) -> bool:
+    return change_type(one, other) in (None, ChangeType.TOUCHED)
+
+
+def _conflict(now: Entry | None, change: Change) -> str:
+    if now is None:
+        return "deleted since the run ended"
+    return "created since the run ended" if change.after is None else "changed since the run ended"
+
+
+def _impossible(change: Change, now: Entry | None, has: Callable[[str], bool]) -> str | None:
+    was = change.before
+    if was is None or (
+        now is not None and (was.kind, was.content) == (now.kind, now.content) != (FILE, None)
+    ):
+        return None  # nothing but metadata is needed
+    if was.kind == OTHER:
+        return "a socket, FIFO or device is not kept"
+    if was.kind == FILE and was.content is None:
+        return "it could not be read before the run"
+    if was.kind == FILE and was.content is not None and not has(was.content):
+        return "its content was not kept"
+    return None

@@ -1,0 +1,151 @@
+"""Keeps contents in packs: files to which compressed contents are appended, each with an index beside it.
+
+50,000 small files cost one file to write, and a later session takes a pack over with a single link(2).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from enum import IntEnum
+
+from nono.named_tuple import NamedTuple
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_MAGIC = b"nono pack 1\n"
+_RECORD = struct.Struct("<32sBQQQ")  # digest, codec, offset, stored bytes, bytes
+_LEVEL = 1
+_BUFFER_BYTES = 1 << 20
+PACK, INDEX = ".pack", ".idx"
+FILES = ".files"  # the index of contents in files of their own
+
+
+class Codec(IntEnum):
+    """How a content is stored."""
+
+    RAW = 0
+    ZSTD = 1
+    FILE = 2  # in a file of its own
+    ZSTD_FILE = 3
+
+
+class Place(NamedTuple):
+    """Where a content is."""
+
+    pack: str  # "": in a file of its own
+    codec: int
+    offset: int
+    stored_bytes: int
+    size: int
+
+
+class Compressor:
+    """Compresses one content after the other; for one thread."""
+
+    def __init__(self) -> None:
+        self._zstd = zstd.ZstdCompressor(level=_LEVEL)
+
+    def compressed(self, content: bytes) -> tuple[int, bytes]:
+        """Return the codec and what is to be stored."""
+        if len(content) < 64:
+            return Codec.RAW, content
+        packed = self._zstd.compress(content, self._zstd.FLUSH_FRAME)
+        return (Codec.ZSTD, packed) if len(packed) < len(content) else (Codec.RAW, content)
+
+
+def decompressed(codec: int, stored: bytes) -> bytes:
+    """Return the content. Raises ValueError."""
+    if codec in (Codec.RAW, Codec.FILE):
+        return stored
+    try:
+        return zstd.decompress(stored)
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from error
+
+
+class PackWriter:
+    """A pack that is being written. Not thread-safe."""
+
+    def __init__(self, directory: int, name: str) -> None:
+        """Create the pack in a directory, which the caller keeps open. Raises OSError."""
+        self.name = name
+        self._directory = directory
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        self._file = os.open(name + PACK, flags, 0o600, dir_fd=directory)
+        self._parts: list[bytes] = [_MAGIC]
+        self._buffered = self._offset = len(_MAGIC)
+        self._records: list[bytes] = []
+        self._files: list[bytes] = []
+
+    def add(self, digest: bytes, codec: int, stored: bytes, size: int) -> Place:
+        """Append one content. Raises OSError."""
+        place = Place(self.name, codec, self._offset, len(stored), size)
+        self._records.append(_RECORD.pack(digest, *place[1:]))
+        self._parts.append(stored)
+        self._offset += len(stored)
+        self._buffered += len(stored)
+        if self._buffered >= _BUFFER_BYTES:
+            self._flush()
+        return place
+
+    def note(self, digest: bytes, place: Place) -> None:
+        """Add a content that is stored in a file of its own."""
+        self._files.append(_RECORD.pack(digest, *place[1:]))
+
+    def _flush(self) -> None:
+        content = memoryview(b"".join(self._parts))
+        while content:
+            content = content[os.write(self._file, content) :]
+        self._parts, self._buffered = [], 0
+
+    def finish(self) -> None:
+        """Write what is left and the index, durably, and close the pack. Raises OSError."""
+        try:
+            self._flush()
+            os.fdatasync(self._file)
+        finally:
+            os.close(self._file)
+        if self._files:
+            write_durably(self._directory, self.name + FILES, b"".join(self._files))
+        write_durably(self._directory, self.name + INDEX, b"".join(self._records))
+
+    def discard(self) -> None:
+        os.close(self._file)
+        os.unlink(self.name + PACK, dir_fd=self._directory)
+
+
+def read_index(directory: int, file_name: str) -> Iterator[tuple[bytes, Place]]:
+    """Yield digest and place of each content in an index. Raises OSError or ValueError."""
+    content = read_file(directory, file_name)
+    if len(content) % _RECORD.size:
+        raise ValueError(f"{file_name} is cut off")
+    pack = file_name.removesuffix(INDEX) if file_name.endswith(INDEX) else ""
+    for digest, *rest in _RECORD.iter_unpack(content):
+        yield digest, Place(pack, *rest)
+
+
+def read_file(directory: int, name: str) -> bytes:
+    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory), "rb") as file:
+        return file.read()
+
+
+def write_durably(directory: int, name: str, content: bytes) -> None:
+    """Write a file so that after a power failure it is there whole or not at all. Raises OSError."""
+    temporary = f".{name}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.open(temporary, flags, 0o600, dir_fd=directory)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(file, left) :]
+        os.fdatasync(file)
+    finally:
+        os.close(file)
+    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    os.fsync(directory)

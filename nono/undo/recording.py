@@ -1,0 +1,323 @@
+"""Takes the snapshots of one run: the baseline before it, marks meanwhile, and its end."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from posixpath import join
+
+from nono.clock import rfc3339, unix_ms
+from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
+from nono.private_dir import open_private_dir
+from nono.undo import kept
+from nono.undo.kept import Kept
+from nono.undo.model.changes import Change, changes, shown
+from nono.undo.model.entry import FILE, Entry, is_digest
+from nono.undo.model.session import Info, overlap
+from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot, Tree, to_document
+from nono.undo.packs import write_durably
+from nono.undo.store import QuotaError, Store
+from nono.undo.taking import TooMuchError, Walk, take, take_below
+
+ENTRIES_MAX = 300_000
+SHARE_OF_DISK = 20  # a twentieth
+_RESERVE, RESERVE_BYTES = ".reserve", 4 << 20  # for the end of a run that fills the disk
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+Progress = Callable[[int], None]
+
+
+class Limits(NamedTuple):
+    """How much may be kept."""
+
+    sessions_max: int
+    bytes_max: int
+    entries_max: int = ENTRIES_MAX
+
+
+class Mark(NamedTuple):
+    """A snapshot between the baseline and the end."""
+
+    number: int
+    changes: tuple[Change, ...]  # since the snapshot before
+
+
+class Recording:
+    """The snapshots of a run that goes on. close() releases it; finish() takes the last one before."""
+
+    def __init__(
+        self,
+        directory: int,
+        lock: int,
+        info: Info,
+        baseline: Snapshot,
+        root: str,
+        store: Store,
+        limits: Limits,
+    ) -> None:
+        self.info = info
+        self.merkle_root = root  # of the last snapshot
+        self._directory, self._lock_file, self._store = directory, lock, store
+        self._baseline = self._last = baseline
+        self._limits = limits
+        self._turn = threading.Lock()
+
+    @property
+    def baseline(self) -> Snapshot:
+        return self._baseline
+
+    @property
+    def last(self) -> Snapshot:
+        return self._last
+
+    def close(self) -> None:
+        self._store.close()
+        os.close(self._lock_file)
+        os.close(self._directory)
+
+    def mark(self, label: str, changed: Collection[str] | None = None) -> Mark:
+        """Take a snapshot between two turns. May be called from a worker thread.
+
+        label: Names it in lists, such as "before turn 12".
+        changed: Absolute paths that may have changed since the last snapshot, with all below them; None: all
+            whose times differ are read.
+        Raises OSError if it cannot be kept.
+        """
+        with self._turn:
+            last = self._last
+            if changed is None:
+                trees = self._taken(last)
+            else:
+                trees = tuple(
+                    take_below(tree, _relative(tree.path, changed), self._walk(tree, self._store))
+                    for tree in self._begun(last)
+                )
+            snapshot = Snapshot(last.number + 1, MARK, label, unix_ms(), trees)
+            self._commit(snapshot)
+            return Mark(snapshot.number, tuple(changes(last, snapshot)))
+
+    def finish(self, exit_code: int) -> list[Change]:
+        """Take the last snapshot. Returns what the run has changed. Raises OSError or NonoError."""
+        with self._turn:
+            with suppress(FileNotFoundError):
+                os.unlink(_RESERVE, dir_fd=self._directory)
+            notes = list(self.info.notes)
+            # Compared with the baseline, not with a mark: a file that was mapped into memory then can have
+            # changed since without another time.
+            try:
+                trees = self._taken(self._baseline)
+                snapshot = Snapshot(self._last.number + 1, END, "", unix_ms(), trees)
+                self._commit(snapshot)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                self._store.abandon()
+                notes.append("There was no room for what the run wrote; of that, digests alone are kept.")
+                trees = self._taken(self._baseline, keeps=False)
+                snapshot = Snapshot(self._last.number + 1, END, "", unix_ms(), trees)
+                self._commit(snapshot)
+            found = changes(self._baseline, snapshot)
+            self.info = self.info._replace(
+                ended=rfc3339(),
+                ended_unix_ms=unix_ms(),
+                exit_code=exit_code,
+                snapshot_count=snapshot.number + 1,
+                changed=len(shown(found)),
+                notes=tuple(notes),
+            )
+            kept.write_info(self._directory, self.info)
+            return found
+
+    def note(self, sentence: str) -> None:
+        """Add what a person must know before a restore; finish() writes it."""
+        self.info = self.info._replace(notes=(*self.info.notes, sentence))
+
+    def _begun(self, last: Snapshot) -> tuple[Tree, ...]:
+        self._store.begin(f"{self._last.number + 1:03}")
+        return last.trees
+
+    def _taken(self, before: Snapshot, *, keeps: bool = True) -> tuple[Tree, ...]:
+        self._store.begin(f"{self._last.number + 1:03}")
+        return tuple(
+            take(tree.path, self._walk(tree, self._store if keeps else None)) for tree in before.trees
+        )
+
+    def _walk(self, before: Tree, store: Store | None) -> Walk:
+        sieve = self.info.left_out.sieve(before.path)
+        return Walk(sieve, store, before.entries, 2 * self._limits.entries_max, lambda count: None)
+
+    def _commit(self, snapshot: Snapshot) -> None:
+        try:
+            self._store.commit()
+            self.merkle_root = write_snapshot(self._directory, snapshot, self._last)
+        except BaseException:
+            self._store.abandon()
+            raise
+        self._last = snapshot
+
+
+def _relative(root: str, changed: Iterable[str]) -> Iterable[str]:
+    below = root.rstrip("/") + "/"
+    return (path.removeprefix(below) for path in changed if path.startswith(below))
+
+
+def write_snapshot(directory: int, snapshot: Snapshot, before: Snapshot | None) -> str:
+    """Write a snapshot durably, after its contents. Returns its Merkle root. Raises OSError."""
+    document = to_document(snapshot, before)
+    content = json.dumps(document, separators=(",", ":")).encode("ascii")
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    snapshots = os.open(kept.SNAPSHOTS, flags, dir_fd=directory)
+    try:
+        write_durably(snapshots, f"{snapshot.number:03}.json", content)
+    finally:
+        os.close(snapshots)
+    return str(document["merkle_root"])
+
+
+def begin(
+    environ: Mapping[str, str], info: Info, limits: Limits, progress: Progress, elsewhere: str | None = None
+) -> Recording:
+    """Take the baseline of a run. The caller closes the recording.
+
+    elsewhere: Directory in which its snapshots are to be, instead of the state directory.
+    progress: Told now and then how many files were seen; what it raises ends the walk.
+    Raises NonoError if the baseline cannot be kept; nothing is left of it then.
+    """
+    root = kept.root_of(environ)
+    path = join(root, info.session_id)
+    try:
+        with ExitStack() as undone:
+            with kept.all_locked(root):
+                used = kept.sweep(root, limits.sessions_max, limits.bytes_max)
+                directory, lock = _created(root, info.session_id, elsewhere)
+            undone.callback(kept.remove, root, info.session_id)
+            undone.callback(os.close, lock)
+            undone.callback(os.close, directory)
+            store = Store(directory, max(0, _quota(directory, limits) - used))
+            undone.callback(store.close)
+            baseline = _baseline(environ, info, limits, progress, store)
+            merkle_root = write_snapshot(directory, baseline, None)
+            _reserve(directory)
+            info = info._replace(snapshot_count=1)
+            kept.write_info(directory, info)
+            undone.pop_all()
+            return Recording(directory, lock, info, baseline, merkle_root, store, limits)
+    except TooMuchError as error:
+        raise _too_much(f"more than {limits.entries_max:,} files") from error
+    except QuotaError as error:
+        raise _too_much(
+            f"more than {limits.bytes_max / (1 << 30):.1f} GiB, or a twentieth of the disk"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise NonoError(
+            f"what the run may change cannot be kept for undo: {path}: {reason}",
+            hint="--no-rollback starts the command all the same",
+        ) from error
+
+
+def _too_much(what: str) -> NonoError:
+    return NonoError(
+        f"undo would have to keep {what}, so nothing was started.",
+        hint="--rollback-exclude DIR leaves a directory out; --no-rollback starts the command without undo",
+    )
+
+
+def _created(root: str, session_id: str, elsewhere: str | None) -> tuple[int, int]:
+    """Make the directory of a session, locked. Returns descriptors of it and of its lock."""
+    path = join(root, session_id)
+    if elsewhere is not None:
+        os.close(open_private_dir(elsewhere, create=True))
+        os.mkdir(join(elsewhere, session_id), 0o700)
+        os.symlink(join(elsewhere, session_id), path)
+        path = join(elsewhere, session_id)
+    directory = open_private_dir(path, create=True)
+    try:
+        os.mkdir(kept.SNAPSHOTS, 0o700, dir_fd=directory)
+        lock = kept.locked(directory)
+        if lock is None:
+            raise OSError(errno.EBUSY, "somebody else uses it", path)
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory, lock
+
+
+def _quota(directory: int, limits: Limits) -> int:
+    disk = os.fstatvfs(directory)
+    return min(limits.bytes_max, disk.f_blocks * disk.f_frsize // SHARE_OF_DISK)
+
+
+def _reserve(directory: int) -> None:
+    """Keep room for the record of the end, which must be written even if the run fills the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.open(_RESERVE, flags, 0o600, dir_fd=directory)
+    try:
+        with suppress(OSError):  # a file system that cannot, and then has none
+            os.posix_fallocate(file, 0, RESERVE_BYTES)
+    finally:
+        os.close(file)
+
+
+def _baseline(
+    environ: Mapping[str, str], info: Info, limits: Limits, progress: Progress, store: Store
+) -> Snapshot:
+    with kept.every(environ) as earlier:
+        store.begin("000")
+        try:
+            trees = tuple(_tree(path, info, limits, progress, store, earlier) for path in info.tracked_paths)
+            store.commit()
+        except BaseException:
+            store.abandon()
+            raise
+    return Snapshot(0, BASELINE, "", unix_ms(), trees)
+
+
+def _tree(
+    path: str, info: Info, limits: Limits, progress: Progress, store: Store, earlier: Sequence[Kept]
+) -> Tree:
+    """Take the tree of one directory; what an earlier session has seen of it is taken over."""
+    found = _last_look(path, earlier)
+    before: Mapping[str, Entry] = {}
+    if found is not None:
+        has = found[0].store.has
+        before = {
+            name: each
+            for name, each in found[1].entries.items()
+            if each.kind != FILE or (each.content is not None and has(each.content))
+        }
+    walk = Walk(info.left_out.sieve(path), store, before, limits.entries_max, progress)
+    tree = take(path, walk)
+    if found is not None:
+        reused = (each.content for name, each in tree.entries.items() if before.get(name) is each)
+        wanted = [content for content in reused if content is not None and is_digest(content)]
+        store.inherit(found[0].store, found[0].info.session_id, wanted)
+    return tree
+
+
+def _last_look(path: str, earlier: Sequence[Kept]) -> tuple[Kept, Tree] | None:
+    """Return the last tree of a directory that an earlier session has kept."""
+    for each in earlier:
+        if path in each.info.tracked_paths:
+            with suppress(OSError, ValueError):
+                snapshots = each.snapshots()
+                if snapshots:
+                    return each, snapshots[-1].tree(path)
+    return None
+
+
+def beside(environ: Mapping[str, str], info: Info) -> list[str]:
+    """Return the ids of other runs that could write to the same directories at the same time."""
+    with kept.every(environ) as others:
+        return [
+            each.info.session_id
+            for each in others
+            if each.info.session_id != info.session_id
+            and overlap(each.info.tracked_paths, info.tracked_paths)
+            and (each.is_running or (each.info.ended_unix_ms or 0) > info.started_unix_ms)
+        ]

@@ -1,0 +1,23 @@
+"""Renames without replacing anything, or by exchanging two names (renameat2(2), Linux 3.15)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from nono.kernel.libc import syscall, syscall_number
+
+# <linux/fs.h>
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+
+def rename_at(source: int, old: str, target: int, new: str, flags: int) -> None:
+    """Rename `old` in the directory `source` to `new` in `target`. Raises OSError.
+
+    EEXIST: with RENAME_NOREPLACE, `new` exists. ENOENT: with RENAME_EXCHANGE, one of both does not.
+    EINVAL: the file system cannot do that.
+    """
+    names = [ctypes.create_string_buffer(os.fsencode(name)) for name in (old, new)]
+    first, second = map(ctypes.addressof, names)
+    syscall(syscall_number("renameat2"), source, first, target, second, flags, tried=f"renameat2({new})")

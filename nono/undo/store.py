@@ -1,0 +1,269 @@
+"""Keeps the contents of one session by digest: in packs, or large ones in files of their own."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+
+from nono.undo.packs import (
+    FILES,
+    INDEX,
+    PACK,
+    Codec,
+    Compressor,
+    PackWriter,
+    Place,
+    decompressed,
+    read_index,
+)
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_FICLONE = 0x40049409  # <linux/fs.h>: _IOW(0x94, 9, int)
+LARGE_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
+_OBJECTS = "objects"
+_NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
+
+
+class QuotaError(OSError):
+    """The store would hold more than it may."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EDQUOT, "the store of undo is full")
+
+
+class Store:
+    """The contents of one session. Adding is thread-safe between begin() and commit()."""
+
+    def __init__(self, directory: int, budget_bytes: int = 0) -> None:
+        """directory: An open directory, which the caller closes. Raises OSError or ValueError."""
+        self.directory = directory
+        self.left_bytes = budget_bytes
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._places: dict[bytes, Place] = {}
+        self._packs: dict[str, int] = {}
+        self._writer: PackWriter | None = None
+        self._can_clone = True
+        for name in sorted(os.listdir(directory)):
+            if name.endswith((INDEX, FILES)):
+                self._places.update(read_index(directory, name))
+
+    def close(self) -> None:
+        for file in self._packs.values():
+            os.close(file)
+        self._packs.clear()
+
+    def has(self, digest: str) -> bool:
+        return bytes.fromhex(digest) in self._places
+
+    def begin(self, name: str) -> None:
+        """Begin a pack. Raises OSError."""
+        with suppress(FileNotFoundError):  # of somebody who was killed before its index was there
+            os.unlink(name + PACK, dir_fd=self.directory)
+        self._writer = PackWriter(self.directory, name)
+
+    def commit(self) -> None:
+        """Make durable what was added since begin(). Raises OSError."""
+        writer, self._writer = self._writer, None
+        assert writer is not None  # begin() was called
+        writer.finish()
+
+    def abandon(self) -> None:
+        """Drop what was added since begin(), if anything was begun."""
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
+
+    def add(self, content: bytes) -> str:
+        """Keep a small content. Returns its digest. Raises OSError, QuotaError among them."""
+        digest = sha256(content).digest()
+        if digest in self._places:
+            return digest.hex()
+        try:
+            compressor = self._local.compressor
+        except AttributeError:
+            compressor = self._local.compressor = Compressor()
+        codec, stored = compressor.compressed(content)
+        with self._lock:
+            if digest not in self._places:
+                self._spend(len(stored))
+                assert self._writer is not None  # begin() was called
+                self._places[digest] = self._writer.add(digest, codec, stored, len(content))
+        return digest.hex()
+
+    def add_file(self, file: int, is_unchanged: Callable[[], bool]) -> str | None:
+        """Keep the content of an open file, streamed. Returns its digest; None: it changed meanwhile.
+
+        Raises OSError, QuotaError among them.
+        """
+        temporary = f".{threading.get_ident()}.tmp"
+        with suppress(FileExistsError):
+            os.mkdir(_OBJECTS, 0o700, dir_fd=self.directory)
+        objects = os.open(
+            _OBJECTS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory
+        )
+        try:
+            return self._add_file(file, is_unchanged, objects, temporary)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=objects)
+            os.close(objects)
+
+    def _add_file(
+        self, file: int, is_unchanged: Callable[[], bool], objects: int, temporary: str
+    ) -> str | None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        copy = os.open(temporary, flags, 0o600, dir_fd=objects)
+        try:
+            if self._cloned(file, copy):
+                codec, digest, size = Codec.FILE, *_digested(copy)
+            else:
+                codec, digest, size = Codec.ZSTD_FILE, *self._compress(file, copy)
+            if not is_unchanged():
+                return None
+            if digest in self._places:
+                return digest.hex()
+            os.fdatasync(copy)
+            stored = os.fstat(copy).st_size
+        finally:
+            os.close(copy)
+        name = digest.hex()
+        with suppress(FileExistsError):
+            os.mkdir(name[:2], 0o700, dir_fd=objects)
+        os.rename(temporary, f"{name[:2]}/{name[2:]}", src_dir_fd=objects, dst_dir_fd=objects)
+        place = Place("", codec, 0, stored, size)
+        with self._lock:
+            assert self._writer is not None  # begin() was called
+            self._writer.note(digest, place)
+            self._places[digest] = place
+        return name
+
+    def _cloned(self, file: int, copy: int) -> bool:
+        """Share the blocks of a file with its copy, where the file system can."""
+        if not self._can_clone:
+            return False
+        try:
+            fcntl.ioctl(copy, _FICLONE, file)
+            return True
+        except OSError as error:
+            if error.errno not in _NO_REFLINK:
+                raise
+            self._can_clone = False
+            return False
+
+    def _compress(self, file: int, copy: int) -> tuple[bytes, int]:
+        digest, compressor, size = sha256(), zstd.ZstdCompressor(level=1), 0
+        os.lseek(file, 0, os.SEEK_SET)
+        while chunk := os.read(file, CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+            self._write(copy, compressor.compress(chunk))
+        self._write(copy, compressor.flush())
+        return digest.digest(), size
+
+    def _write(self, copy: int, content: bytes) -> None:
+        with self._lock:
+            self._spend(len(content))
+        left = memoryview(content)
+        while left:
+            left = left[os.write(copy, left) :]
+
+    def _spend(self, count: int) -> None:
+        if self.left_bytes < count:
+            raise QuotaError
+        self.left_bytes -= count
+
+    def chunks(self, digest: str) -> Iterator[bytes]:
+        """Yield a content in pieces. Raises OSError; ValueError: it is damaged; KeyError: it is not kept."""
+        expected = bytes.fromhex(digest)
+        place, found = self._places[expected], sha256()
+        for chunk in self._chunks(digest, place):
+            found.update(chunk)
+            yield chunk
+        if found.digest() != expected:
+            raise ValueError(f"the kept content {digest} is damaged")
+
+    def content(self, digest: str) -> bytes:
+        """Return a content whole. Raises as chunks() does."""
+        return b"".join(self.chunks(digest))
+
+    def _chunks(self, digest: str, place: Place) -> Iterator[bytes]:
+        if place.pack:
+            stored = os.pread(self._pack(place.pack), place.stored_bytes, place.offset)
+            yield decompressed(place.codec, stored)
+            return
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(
+            os.open(f"{_OBJECTS}/{digest[:2]}/{digest[2:]}", flags, dir_fd=self.directory), "rb"
+        ) as file:
+            if place.codec == Codec.FILE:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+                return
+            try:
+                with zstd.open(file, "rb") as plain:
+                    while chunk := plain.read(CHUNK_BYTES):
+                        yield chunk
+            except (zstd.ZstdError, EOFError) as error:
+                raise ValueError(f"the kept content {digest} is damaged: {error}") from error
+
+    def _pack(self, name: str) -> int:
+        with self._lock:
+            if name not in self._packs:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._packs[name] = os.open(name + PACK, flags, dir_fd=self.directory)
+            return self._packs[name]
+
+    def inherit(self, other: Store, owner: str, digests: Iterable[str]) -> None:
+        """Take contents over from the store of an earlier session, by links to its packs and files.
+
+        owner: The id of that session, from which the packs get their names here. Raises OSError.
+        """
+        packs = set[str]()
+        for digest in digests:
+            key = bytes.fromhex(digest)
+            place = other._places.get(key)
+            if place is None or key in self._places:
+                continue
+            if place.pack:
+                packs.add(place.pack)
+            else:
+                self._link_file(other, digest)
+                assert self._writer is not None  # begin() was called
+                self._writer.note(key, place)
+                self._places[key] = place
+        for pack in packs:
+            name = pack if "-" in pack else f"{owner}-{pack}"
+            for suffix in (PACK, INDEX):
+                os.link(pack + suffix, name + suffix, src_dir_fd=other.directory, dst_dir_fd=self.directory)
+            self._places.update(read_index(self.directory, name + INDEX))
+
+    def _link_file(self, other: Store, digest: str) -> None:
+        for directory in (_OBJECTS, f"{_OBJECTS}/{digest[:2]}"):
+            with suppress(FileExistsError):
+                os.mkdir(directory, 0o700, dir_fd=self.directory)
+        path = f"{_OBJECTS}/{digest[:2]}/{digest[2:]}"
+        os.link(path, path, src_dir_fd=other.directory, dst_dir_fd=self.directory)
+
+    def digests(self) -> Iterator[str]:
+        return (digest.hex() for digest in self._places)
+
+
+def _digested(file: int) -> tuple[bytes, int]:
+    digest, size = sha256(), 0
+    os.lseek(file, 0, os.SEEK_SET)
+    while chunk := os.read(file, CHUNK_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.digest(), size

@@ -1,0 +1,296 @@
+"""A restore brings back what was, and leaves alone what is not of the run."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from nono.undo.model.left_out import LeftOut, left_out
+from nono.undo.taking import RACY_NS
+from unit.undo.conftest import Stage
+
+
+def write(path: Path, content: str = "x") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content)
+    return path
+
+
+def shell(stage: Stage, line: str) -> None:
+    subprocess.run(["sh", "-ec", line], cwd=stage.root, check=True)
+
+
+def test_what_a_shell_did_is_undone(stage: Stage) -> None:
+    write(stage.root / "a", "old")
+    write(stage.root / "c/deep", "moved")
+    before = stage.look()
+    assert stage.run(lambda: shell(stage, "rm a; echo x > b; mv c d")) == [
+        "deleted a", "created b", "deleted c", "deleted c/deep", "created d", "created d/deep",
+    ]  # fmt: skip
+    assert stage.look() != before
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_a_restore_can_be_undone(stage: Stage) -> None:
+    write(stage.root / "a", "old")
+    stage.run(lambda: shell(stage, "echo new > a; mkdir -p e/f; echo g > e/f/g; ln -s a l"))
+    after = stage.look()
+    stage.restore()
+    with stage.kept() as session:
+        safety = session.count() - 2
+    assert stage.restore(safety) == []
+    assert stage.look() == after
+
+
+def test_what_somebody_else_changed_since_is_refused_by_name(stage: Stage) -> None:
+    write(stage.root / "mine", "old")
+    write(stage.root / "other", "old")
+    stage.run(lambda: shell(stage, "echo run > mine; echo run > other; echo run > made"))
+    write(stage.root / "mine", "edited since")
+    write(stage.root / "made", "edited since")
+    assert stage.restore() == ["made: changed since the run ended", "mine: changed since the run ended"]
+    assert (stage.root / "mine").read_text() == "edited since"
+    assert (stage.root / "made").read_text() == "edited since"
+    assert (stage.root / "other").read_text() == "old"
+    assert stage.restore(force=True) == []
+    assert (stage.root / "mine").read_text() == "old"
+    assert not (stage.root / "made").exists()
+
+
+def test_what_was_created_since_the_run_is_kept(stage: Stage) -> None:
+    stage.run(lambda: shell(stage, "mkdir made; echo run > made/run"))
+    write(stage.root / "made/mine", "since")
+    assert stage.restore() == ["made: it holds something that is not of the run"]
+    assert (stage.root / "made/mine").read_text() == "since"
+    assert not (stage.root / "made/run").exists()
+
+
+def test_what_was_left_out_is_not_deleted(stage: Stage) -> None:
+    """nono#1478: a restore with another filter than the snapshot's deleted all that that had left out."""
+    for path in (".env", "logs/1.log", "node_modules/a/b.js", "dist/out", ".git/HEAD"):
+        write(stage.root / path, "kept")
+    excluded = left_out((".env", "*.log"))
+    before = stage.look()
+    assert stage.run(lambda: shell(stage, "echo x > new"), excluded) == ["created new"]
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_a_directory_that_is_left_out_is_not_opened(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(stage.root / "src/a")
+    write(stage.root / "node_modules/b")
+    opened: list[str] = []
+    actual = os.open
+
+    def noted(path: str, *rest: int, **named: int) -> int:
+        opened.append(str(path))
+        return actual(path, *rest, **named)
+
+    monkeypatch.setattr(os, "open", noted)
+    stage.run(lambda: None)
+    assert "src" in opened
+    assert "node_modules" not in opened
+
+
+def test_a_name_above_the_granted_directory_leaves_nothing_out(tmp_path: Path) -> None:
+    place = tmp_path / "build/node_modules"
+    place.mkdir(parents=True)
+    stage = Stage(place)
+    assert stage.run(lambda: shell(stage, "echo x > new")) == ["created new"]
+
+
+def test_no_link_is_followed_out_of_the_tree(stage: Stage, tmp_path: Path) -> None:
+    outside = write(tmp_path / "outside/file", "not the run's")
+    write(stage.root / "sub/file", "old")
+    stage.run(lambda: shell(stage, "echo run > sub/file"))
+    # Planted after the run, by somebody who wants the restore to write elsewhere.
+    (stage.root / "sub").rename(stage.root / "elsewhere")
+    (stage.root / "sub").symlink_to(outside.parent)
+    assert all(
+        "a directory above it is a link now" in each or each.startswith("sub:") for each in stage.restore()
+    )
+    assert outside.read_text() == "not the run's"
+
+
+def test_links_are_brought_back_and_not_followed(stage: Stage, tmp_path: Path) -> None:
+    outside = write(tmp_path / "outside", "not the run's")
+    (stage.root / "link").symlink_to(outside)
+    (stage.root / "dangling").symlink_to("nowhere")
+    before = stage.look()
+    stage.run(lambda: shell(stage, "rm link dangling; echo x > link; ln -s link made"))
+    assert stage.restore() == []
+    assert stage.look() == before
+    assert outside.read_text() == "not the run's"
+
+
+def test_modes_attributes_times_holes_empty_directories_are_brought_back(stage: Stage) -> None:
+    file = write(stage.root / "file", "x" * 5000)
+    file.chmod(0o640)
+    os.setxattr(file, "user.note", b"\x00\xff")
+    os.utime(file, ns=(10**18, 10**18 + 123456789))
+    sparse = stage.root / "sparse"
+    with sparse.open("wb") as hole:
+        hole.truncate(3 << 20)
+        hole.seek(2 << 20)
+        hole.write(b"end")
+    (stage.root / "empty").mkdir(0o750)
+    write(stage.root / os.fsdecode(b"\xff\xfe not utf-8"), "bytes")
+    before, blocks = stage.look(), sparse.stat().st_blocks
+    stage.run(lambda: shell(stage, "rm -r -- *"))
+    assert stage.look().keys() == {b"."}
+    assert stage.restore() == []
+    assert stage.look() == before
+    assert sparse.stat().st_blocks <= blocks
+
+
+def test_a_change_of_metadata_alone_is_undone(stage: Stage) -> None:
+    file = write(stage.root / "file")
+    file.chmod(0o600)
+    os.setxattr(file, "user.note", b"old")
+    before = stage.look()
+
+    def act() -> None:
+        file.chmod(0o755)
+        os.setxattr(file, "user.note", b"new")
+        os.setxattr(file, "user.more", b"new")
+
+    assert stage.run(act) == ["permissions file"]
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_sockets_are_left_and_said(stage: Stage) -> None:
+    os.mkfifo(stage.root / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(stage.root / "socket"))
+        stage.run(lambda: shell(stage, "rm fifo socket"))
+    assert sorted(stage.restore()) == [
+        "fifo: a socket, FIFO or device is not kept",
+        "socket: a socket, FIFO or device is not kept",
+    ]
+
+
+def test_a_file_that_keeps_changing_is_marked_as_unrestorable(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(stage.root / "busy", "0")
+    actual, count = os.read, iter(range(1000))
+
+    def disturbed(descriptor: int, size: int) -> bytes:
+        content = actual(descriptor, size)
+        if os.readlink(f"/proc/self/fd/{descriptor}") == str(file):
+            file.write_text(f"{next(count)}, written while it is read")
+        return content
+
+    monkeypatch.setattr(os, "read", disturbed)
+    with stage.recorded() as taken:
+        monkeypatch.undo()
+        assert taken.baseline.trees[0].entries["busy"].content is None
+        file.write_text("by the run")
+        taken.finish(0)
+    assert stage.restore() == ["busy: it could not be read before the run"]
+    assert file.read_text() == "by the run"
+
+
+def test_an_unchanged_file_is_not_read_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(stage.root / "file")
+    while time.time_ns() < file.stat().st_ctime_ns + 2 * RACY_NS:
+        time.sleep(0.01)
+    with stage.recorded() as taken:
+        taken.finish(0)
+    read: list[int] = []
+    actual = os.read
+
+    def noted(descriptor: int, size: int) -> bytes:
+        read.append(descriptor)
+        return actual(descriptor, size)
+
+    monkeypatch.setattr(os, "read", noted)
+    with stage.recorded() as again:
+        again.finish(0)
+    assert read == []
+    write(file, "changed since")
+    stage.run(lambda: shell(stage, "echo run > file"))
+    assert read != []
+    stage.restore()
+    assert file.read_text() == "changed since"
+
+
+def test_content_outlives_the_session_it_was_first_kept_by(stage: Stage) -> None:
+    write(stage.root / "small", "old")
+    write(stage.root / "large", "old" * (1 << 20))
+    before = stage.look()
+    stage.run(lambda: None)
+    stage.run(lambda: shell(stage, "rm small large"))
+    with stage.kept("0000000000000001") as first:
+        path = Path(first.path)
+    subprocess.run(["rm", "-r", path], check=True)
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_a_run_whose_end_was_not_seen_is_restored_by_force_alone(stage: Stage) -> None:
+    write(stage.root / "a", "old")
+    with stage.recorded():
+        shell(stage, "echo run > a")
+    assert stage.restore() == ["a: the end of the run was not seen"]
+    assert stage.restore(force=True) == []
+    assert (stage.root / "a").read_text() == "old"
+
+
+def test_a_mark_between_two_turns_can_be_gone_back_to(stage: Stage) -> None:
+    write(stage.root / "a", "0")
+    with stage.recorded() as taken:
+        shell(stage, "echo 1 > a; mkdir d; echo 1 > d/e")
+        first = taken.mark("before turn 2", [str(stage.root / "a"), str(stage.root / "d")])
+        between = stage.look()
+        shell(stage, "echo 2 > a; rm -r d; echo 2 > f")
+        second = taken.mark("before turn 3")
+        shell(stage, "echo 3 > a")
+        taken.finish(0)
+    assert [each.path for each in first.changes if each.type.value != "touched"] == ["a", "d", "d/e"]
+    assert [each.path for each in second.changes if each.type.value != "touched"] == ["a", "d", "d/e", "f"]
+    assert stage.restore(first.number) == []
+    assert stage.look() == between
+
+
+def test_two_runs_in_one_tree_are_said(stage: Stage) -> None:
+    from nono.undo.recording import beside
+
+    with stage.recorded() as one, stage.recorded() as other:
+        assert beside(stage.environ, one.info) == [other.info.session_id]
+        assert beside(stage.environ, other.info) == [one.info.session_id]
+
+
+def test_a_session_that_is_running_is_not_restored(stage: Stage) -> None:
+    from nono.errors import NonoError
+
+    with stage.recorded(), pytest.raises(NonoError, match="still running"):
+        stage.restore()
+
+
+@pytest.mark.parametrize(
+    ("sieved", "path", "is_directory", "is_left_out"),
+    [
+        pytest.param(LeftOut(), "sub/build", True, False, id="a source directory may be called build"),
+        pytest.param(LeftOut(), "build", True, True, id="but not at the top"),
+        pytest.param(LeftOut(), "target", False, False, id="a file may be called target"),
+        pytest.param(LeftOut(), "sub/target", True, True, id="a directory may not"),
+        pytest.param(left_out(("a/b",)), "a/b", True, True, id="relative"),
+        pytest.param(left_out(("a/b",)), "c/a/b", True, False, id="relative to the granted directory"),
+        pytest.param(left_out(("/r/a",)), "a", True, True, id="absolute"),
+        pytest.param(left_out(("/q/a",)), "a", True, False, id="absolute, of another granted directory"),
+        pytest.param(left_out(("*.log",)), "x/y.log", False, True, id="pattern"),
+        pytest.param(left_out((), included=("target",)), "target", True, False, id="included"),
+        pytest.param(left_out((), everything=True), "node_modules", True, False, id="everything"),
+        pytest.param(left_out((), everything=True), ".git", True, True, id="everything but version control"),
+    ],
+)
+def test_what_is_left_out(sieved: LeftOut, path: str, is_directory: bool, is_left_out: bool) -> None:
+    assert sieved.sieve("/r")(path, path.rpartition("/")[2], is_directory) == is_left_out
