@@ -37,17 +37,30 @@ def replace(path: str, content: bytes) -> None:
         raise
 
 
+def replace_name(path: str, content: bytes) -> None:
+    """Write a file of this user alone under a name; if that is a symlink, the link is replaced.
+
+    For content that somebody else may have chosen: who may turn a link here must not choose the file too.
+    """
+    temporary = _temporary(path, content, 0o600)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
 def _make_directory(path: str) -> None:
     directory = dirname(path)
     if directory and not exists(directory):
         os.makedirs(directory, exist_ok=True)
 
 
-def _temporary(path: str, content: bytes) -> str:
-    """Write content to a new file beside path, with fsync."""
+def _temporary(path: str, content: bytes, mode: int = 0o666) -> str:
+    """Write content to a new file beside path, with fsync. The umask takes its bits from `mode`."""
     temporary = f"{path}.{token_hex(8)}.new"
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -131,6 +131,12 @@ def _logs() -> Loaded:
     return Loaded(logs.run, logs.parser)
 
 
+def _report() -> Loaded:
+    from nono.cli.commands.report import command
+
+    return Loaded(command.run, command.parser)
+
+
 def _approvals() -> Loaded:
     from nono.cli.commands.sessions import approvals
 
@@ -197,6 +203,7 @@ COMMANDS = {
     "detach": Command("take a session off the terminal that shows it", _detach),
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
     "logs": Command("print what was allowed and refused in a session", _logs),
+    "report": Command("say on one page what a session did, or many together", _report),
     "approvals": Command("list what waits for an answer, and answer it", _approvals),
     "allow": Command("allow a running session a host, a request or a file", _allow),
     "deny": Command("deny a running session a host, a request or a file", _deny),
@@ -220,7 +227,7 @@ COMMANDS = {
 LATER = frozenset({
     "pause", "resume", "session", "connect", "audit",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
-    "pack-update-hint-helper", "report", "replay-policy",
+    "pack-update-hint-helper", "replay-policy",
 })
 # fmt: on
 

@@ -31,15 +31,21 @@ def asker(invocation: Invocation) -> Ask | None:
 
 
 def resolve_given(
-    invocation: Invocation, environ: Mapping[str, str], *, long_lived: bool = False, ask: Ask | None = None
+    invocation: Invocation,
+    environ: Mapping[str, str],
+    *,
+    long_lived: bool = False,
+    ask: Ask | None = None,
+    cwd: str | None = None,
 ) -> Resolved:
     """Resolve the policy. Raises NonoError if flags, profile and host do not fit together.
 
     long_lived: This process will supervise, so it must not keep the profile's validator in memory.
     ask: Asks a person to share the working directory; None if nobody can be asked.
+    cwd: Where the run would start; None: here.
     """
     try:
-        cwd = os.getcwd()
+        cwd = cwd or os.getcwd()
     except OSError as error:
         raise NonoError(
             f"the current directory cannot be used: {error.strerror}", hint="cd to one that exists"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import cast
 
-from nono.audit.event import SEVERAL, Event
+from nono.audit.event import SEVERAL, Event, repeats_of
 from nono.named_tuple import NamedTuple
 
 KEPT_MAX = 100  # distinct denials; a command can make up any number
@@ -54,23 +54,30 @@ class Denials:
     """The denials of a run, without repeats, in order of arrival."""
 
     def __init__(self) -> None:
-        self._kept: dict[Denied, None] = {}
+        self._kept: dict[Denied, int] = {}  # how often each was denied
         self.is_complete = True  # False: there were more than KEPT_MAX
 
     def note(self, event: Event) -> None:
         """Keep the denial in an audit event; other events are ignored."""
         denied = _denied(event)
-        if denied is None or denied in self._kept:
+        if denied is None:
+            return
+        if denied in self._kept:
+            self._kept[denied] += repeats_of(event)
             return
         if denied.kind is Kind.SOCKET and denied.target.startswith(_PROBED):
             return
         if len(self._kept) == KEPT_MAX or denied.target == SEVERAL:
             self.is_complete = False
         else:
-            self._kept[denied] = None
+            self._kept[denied] = repeats_of(event)
 
     def listed(self) -> tuple[Denied, ...]:
         return tuple(self._kept)
+
+    def times(self, denied: Denied) -> int:
+        """Return how often one of those listed was denied."""
+        return self._kept[denied]
 
 
 def _denied(event: Event) -> Denied | None:

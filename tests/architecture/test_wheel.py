@@ -61,6 +61,7 @@ def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
     assert {"nono/policy/data/policy.json", "nono/policy/data/network-policy.json"} <= names
     assert {f"nono/profiles/{path.name}" for path in (ROOT / "profiles").glob("*.json")} <= names
     assert {f"nono/cli/commands/top/page/{name}" for name in ("page.html", "top.css", "top.js")} <= names
+    assert {f"nono/cli/commands/report/page/{name}" for name in ("report.html", "report.css")} <= names
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 
 

@@ -128,7 +128,7 @@ def _table(found: Sequence[Finding], elsewhere: str) -> Iterator[str]:
         denied = finding.denied
         rows.setdefault(finding.flag or f"{what(denied)} {denied.reason}", []).append(finding)
     for together in list(rows.values())[:LISTED_MAX]:
-        for each in dict.fromkeys((what(each.denied), _why(each.denied)) for each in together[:LISTED_MAX]):
+        for each in dict.fromkeys((what(each.denied), why(each.denied)) for each in together[:LISTED_MAX]):
             yield from _row(*each)
         if len(together) > LISTED_MAX:
             yield f"    ... and {len(together) - LISTED_MAX} more like these"
@@ -177,7 +177,7 @@ def _row(first: str, second: str) -> Iterator[str]:
     yield from lines
 
 
-def _why(denied: Denied) -> str:
+def why(denied: Denied) -> str:
     by = f" (asked: {denied.by})" if denied.by is not None else ""
     where = ", ".join(each for each in (denied.rule, denied.origin) if each)
     return f"{denied.reason}{by}" + (f"; rule: {where}" if where else "")

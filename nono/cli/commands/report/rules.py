@@ -1,0 +1,35 @@
+"""Resolves the policy by which a session of the past is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nono.cli.args.options import Given
+from nono.cli.args.parse import Invocation
+from nono.cli.resolution import resolve_given
+from nono.errors import NonoError
+from nono.launch.around.surroundings import surroundings
+from nono.policy.effective_policy import effective_policy_of
+from nono.policy.host_filesystem import HostFilesystem
+from nono.report.replay.judge import Judging
+from nono.sessions.record import Record
+
+
+def judging(record: Record, environ: Mapping[str, str]) -> Judging | None:
+    """Return the rules of a session's profile as it is now; None if it cannot be had any more.
+
+    The options of the run are not among them: nothing records those.
+    """
+    values = {} if record.profile is None else {"profile": record.profile}
+    try:
+        return under(Given(values, ()), record.workdir, environ)
+    except NonoError:
+        return None
+
+
+def under(given: Given, workdir: str, environ: Mapping[str, str]) -> Judging:
+    """Return the rules that these options would give a run in `workdir`. Raises NonoError."""
+    resolved = resolve_given(Invocation(given, silent=True, command=()), environ, cwd=workdir)
+    resolved, _ = surroundings(resolved, environ, namespaces=False)
+    fs = HostFilesystem()
+    return Judging(effective_policy_of(resolved, fs), resolved.path_context, fs)

@@ -1,0 +1,132 @@
+"""Reads everything that is known of one session, for its report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from posixpath import join
+from typing import BinaryIO
+
+from nono import paths
+from nono.cli.commands.report.rules import judging
+from nono.cli.commands.sessions.following import complete, open_log
+from nono.cli.text import footer
+from nono.cli.text.session_text import reason, status
+from nono.errors import NonoError
+from nono.launch.denials import Denials
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.learning.steering import steering_paths
+from nono.policy.path_expansion import PathContext
+from nono.printable import shell_word
+from nono.proxy.usage.prices import shipped_prices
+from nono.report.gather import Gathered, Numbered
+from nono.report.integrity import Checked
+from nono.report.later import LOOKED_AT, runs_later
+from nono.report.model import Denial, FileChange, Integrity, Page, Session
+from nono.report.replay.judge import Judging
+from nono.sessions.record import Record
+
+LISTED_MAX = 200  # files of one directory that are looked at
+
+
+def read(record: Record, environ: Mapping[str, str]) -> Page:
+    """Return the page of a session. Raises NonoError if its log cannot be read."""
+    found, integrity = gathered(record, environ)
+    files = _changed(record)
+    judged = judging(record, environ)
+    places = PathContext(paths.home(environ), record.workdir, record.workdir, environ, os.getuid())
+    changed = [each.path for each in files] if files is not None else [*_newer(record)]
+    steering = steering_paths(places, HostFilesystem())
+    return Page(
+        session_of(record),
+        found.report(),
+        _denials(found.denials, judged),
+        files,
+        runs_later(changed, steering, record.workdir),
+        integrity,
+    )
+
+
+def log_directory(record: Record, environ: Mapping[str, str]) -> str:
+    """Return the directory of a session's audit log. Raises NonoError if it has none."""
+    if record.rollback_session is None:
+        raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
+    return join(paths.state_root(environ), "audit", record.rollback_session)
+
+
+def events(file: BinaryIO, checked: Checked) -> Iterator[Numbered]:
+    """Yield the events of a log, each checked against those before it."""
+    return map(checked.line, complete(file))
+
+
+def gathered(record: Record, environ: Mapping[str, str]) -> tuple[Gathered, Integrity]:
+    """Sum up the log of a session. Raises NonoError if there is none that can be read."""
+    found, checked = Gathered(shipped_prices()), Checked()
+    with open_log(log_directory(record, environ)) as file:
+        found.feed(events(file, checked))
+        is_cut = bool(file.read(1))
+    return found, checked.result(is_cut=is_cut, is_ended=record.is_ended)
+
+
+def session_of(record: Record) -> Session:
+    """Word the record of a session."""
+    return Session(
+        record.session_id,
+        record.name or "-",
+        " ".join(map(shell_word, record.command)),
+        record.workdir,
+        record.profile or "-",
+        record.network,
+        status(record),
+        "" if record.end is None else reason(record.end),
+        record.started_unix_ms,
+        record.ended_unix_ms if record.is_ended else None,
+    )
+
+
+def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
+    """Return the denials with the option that would allow each, under the profile as it is now."""
+    if judged is None:
+        plain = [footer.Finding(each, None) for each in denials.listed()]
+    else:
+        plain = footer.findings(denials, judged.rules, judged.places, judged.fs)
+    return tuple(
+        Denial(
+            footer.what(each.denied),
+            footer.why(each.denied),
+            denials.times(each.denied),
+            each.flag,
+            each.grants or each.note,
+        )
+        for each in plain
+    )
+
+
+def _changed(record: Record) -> tuple[FileChange, ...] | None:
+    """Return what the run has changed; None if that was not kept."""
+    return None
+
+
+def _newer(record: Record) -> Iterator[str]:
+    """Yield the files of the working directory that are looked at and have changed since the start.
+
+    By their inode's time, which no program can set.
+    """
+    for name in LOOKED_AT:
+        for path in _below(join(record.workdir, name)):
+            with suppress(OSError):
+                if os.lstat(path).st_ctime_ns // 1_000_000 >= record.started_unix_ms:
+                    yield path
+
+
+def _below(path: str) -> Sequence[str]:
+    """Return the file, or those in the directory and in its directories."""
+    if not os.path.isdir(path) or os.path.islink(path):
+        return [path] if os.path.lexists(path) else []
+    found: list[str] = []
+    for directory, directories, names in os.walk(path):
+        found += (join(directory, name) for name in names)
+        if len(found) >= LISTED_MAX or directory != path:
+            directories.clear()
+    return found[:LISTED_MAX]

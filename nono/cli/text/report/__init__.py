@@ -1,0 +1,4 @@
+"""Words the reports: `page` about one session, `totals` about many.
+
+`layout` makes plain text of their tables, `amounts` words numbers and times.
+"""

@@ -1,0 +1,57 @@
+"""Words numbers: sizes, counts, money and times."""
+
+from __future__ import annotations
+
+from nono.clock import local_time
+
+_SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_CENT = 0.01
+_COUNTS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes: 950 B, 9.0 KiB, 1.2 MiB."""
+    for unit, name in _SIZES:
+        if abs(count) >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} B"
+
+
+def short(count: int) -> str:
+    """Return a number with three digits or so: 950, 90 k, 1.2 M."""
+    for unit, name in _COUNTS:
+        if count >= unit:
+            return f"{count / unit:.0f} {name}" if count >= 10 * unit else f"{count / unit:.1f} {name}"
+    return str(count)
+
+
+def money(usd: float | None) -> str:
+    if usd is None:
+        return "price unknown"
+    return f"${usd:,.2f}" if usd == 0 or usd >= _CENT / 2 else "under $0.01"
+
+
+def about(usd: float) -> str:
+    """Word an estimate."""
+    text = money(usd)
+    return text if text.startswith("under") else f"about {text}"
+
+
+def several(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def clock(at_ms: int | None) -> str:
+    """Return the local time of day; empty if it is not known."""
+    return moment(at_ms)[11:]
+
+
+def moment(at_ms: int | None) -> str:
+    """Return local date and time; empty if they are not known."""
+    if at_ms is None:
+        return ""
+    try:
+        return local_time(at_ms)[:19].replace("T", " ")
+    except (OverflowError, ValueError, OSError):  # a damaged log
+        return ""

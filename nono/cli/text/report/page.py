@@ -1,0 +1,206 @@
+"""Lays out the report about a session for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from nono.cli.text.report.amounts import about, clock, moment, money, several, short, size
+from nono.cli.text.report.layout import Section, laid_out
+from nono.cli.text.run_report import spent
+from nono.report.model import CredentialUse, Denial, Host, Page, Report, Turn, cost_of
+
+ENDPOINTS_MAX = 4  # of a host
+MOMENTS_MAX = 30
+SWITCHED = 101  # to a WebSocket
+NO_FILES = "Not recorded. `nono run --rollback` keeps what a run changes."
+UNCHANGED = "The run changed none."
+NO_HOSTS = "Nothing went through the proxy."
+BY_TIME = "Found by their times, so others may have changed them as well."
+
+
+def text_of(page: Page, width: int) -> str:
+    """Return the report in plain text, no line longer than `width`."""
+    return laid_out(_head(page), sections(page), width)
+
+
+def _head(page: Page) -> Iterator[str]:
+    session = page.session
+    duration = (
+        "" if session.ended_ms is None else f", {spent((session.ended_ms - session.started_ms) / 1000)}"
+    )
+    yield f"Session {session.id} ({session.name}): {session.status}{duration}"
+    yield f"  $ {session.command}"
+    yield f"  in {session.workdir}, profile {session.profile}, network {session.network}"
+    until = f" to {moment(session.ended_ms)}: {session.why}" if session.ended_ms is not None else ""
+    yield f"  {moment(session.started_ms)}{until}"
+    yield ""
+    yield f"  {'; '.join(headline(page))}."
+
+
+def headline(page: Page) -> Iterator[str]:
+    """Yield what the run comes to, in a few words each."""
+    report = page.report
+    requests = sum(host.requests for host in report.hosts)
+    yield f"{several(requests, 'request')} to {several(sum(bool(h.requests) for h in report.hosts), 'host')}"
+    refused = sum(denial.times for denial in page.denials)
+    if refused:
+        yield f"{several(refused, 'access', 'accesses')} denied"
+    if usage := report.usage:
+        tokens = sum(each.input_tokens + each.output_tokens for each in usage)
+        cost = cost_of(usage)
+        yield f"{short(tokens)} tokens" + ("" if cost is None else f", {about(cost)}")
+    if page.files is not None:
+        yield f"{several(len(page.files), 'file')} changed"
+    if page.later:
+        run = "runs" if len(page.later) == 1 else "run"
+        yield f"{several(len(page.later), 'file')} that {run} outside the sandbox later"
+    if not page.integrity.is_intact:
+        yield "the log has been changed"
+
+
+def sections(page: Page) -> Iterator[Section]:
+    """Yield the tables of the terminal, what a person must know first."""
+    report = page.report
+    if page.later:
+        later = [(inside(page, each.path), each.reason) for each in page.later]
+        note = BY_TIME if page.files is None else ""
+        yield Section("Runs outside the sandbox later", ("FILE", "WHY"), later, note)
+    if page.denials:
+        yield Section(
+            "Denied",
+            ("TIMES", "WHAT", "WHY, AND WHAT WOULD ALLOW IT"),
+            [(str(each.times), each.what, _why(each)) for each in page.denials],
+            numbers=(0,),
+        )
+    yield _hosts(report.hosts)
+    yield from tables(page)
+    if page.files is None:
+        yield Section("Files changed", (), (), NO_FILES)
+    else:
+        files = [
+            (
+                each.change,
+                "" if each.turn is None else str(each.turn),
+                _delta(each.size_delta),
+                inside(page, each.path),
+            )
+            for each in page.files
+        ]
+        note = "" if files else UNCHANGED
+        yield Section("Files changed", ("CHANGE", "TURN", "SIZE", "FILE"), files, note, (1, 2))
+    yield Section("Timeline", ("TIME", "WHAT", "WHERE"), [*_moments(report)])
+    if report.notes:
+        yield Section("Not as usual", ("NOTE",), [(note,) for note in report.notes])
+    intact = "intact" if page.integrity.is_intact else "NOT intact"
+    yield Section("Integrity", (), (), f"The log is {intact}: {page.integrity.what}.")
+
+
+def tables(page: Page) -> Iterator[Section]:
+    """Yield the tables that a terminal and a page have in common."""
+    report = page.report
+    if report.approvals:
+        answers = [
+            (clock(each.at_ms), each.answer, ": ".join(filter(None, (each.by, each.reason))), each.what)
+            for each in report.approvals
+        ]
+        yield Section("Asked", ("TIME", "ANSWER", "BY", "WHAT"), answers)
+    if report.rules:
+        changes = [
+            (clock(each.at_ms), each.change.replace("_", " "), each.by, each.rule) for each in report.rules
+        ]
+        yield Section("Rules that changed", ("TIME", "CHANGE", "BY", "RULE"), changes)
+    if report.credentials:
+        used = [(each.service, f"{each.requests:,}", _at(each)) for each in report.credentials]
+        yield Section("Credentials used", ("NAME", "REQUESTS", "AT"), used, numbers=(1,))
+    if report.usage:
+        note = f"Costs are estimates at list prices of {report.prices_of}."
+        yield Section("Models", USAGE_HEADERS, usage_rows(report.turns), note, (0, 1, 2, 3, 4))
+
+
+def _why(denial: Denial) -> str:
+    if denial.option is None:
+        return ". ".join(filter(None, (denial.why, denial.grants)))
+    return f"{denial.why}. Allowed by: {denial.option}" + (f" ({denial.grants})" if denial.grants else "")
+
+
+def _at(used: CredentialUse) -> str:
+    return ", ".join(used.hosts) + (f"; frozen: {used.frozen}" if used.frozen else "")
+
+
+def _moments(report: Report) -> Iterator[tuple[str, ...]]:
+    """Yield the beginning and the end of the timeline."""
+    moments = report.timeline
+    head, tail = moments[: MOMENTS_MAX // 2], moments[MOMENTS_MAX // 2 :]
+    hidden = max(len(tail) - MOMENTS_MAX // 2, 0)
+    for index, each in enumerate((*head, *tail[hidden:])):
+        if hidden and index == len(head):
+            yield ("", "", f"... {hidden:,} more, which --html shows")
+        yield (clock(each.at_ms), each.kind, each.what + (f" x{each.times:,}" if each.times > 1 else ""))
+    if report.left_out:
+        yield ("", "", f"{report.left_out:,} more are in the log")
+
+
+def _hosts(hosts: Sequence[Host]) -> Section:
+    rows: list[tuple[str, ...]] = []
+    for host in hosts:
+        counts = map(_number, (host.requests, host.refused, host.failed))
+        rows.append((*counts, f"{host.name}{moved(host)}"))
+        for each in host.endpoints[:ENDPOINTS_MAX]:
+            what = f"  {each.method} {each.path}".rstrip() + statuses(each.statuses)
+            rows.append((_number(each.requests), _number(each.refused), "", what))
+        more = len(host.endpoints) - ENDPOINTS_MAX
+        if more > 0:
+            rows.append(("", "", "", f"  {several(more, 'more endpoint')}"))
+    note = "" if rows else NO_HOSTS
+    return Section("Hosts", ("PASSED", "REFUSED", "FAILED", "HOST AND ENDPOINT"), rows, note, (0, 1, 2))
+
+
+def moved(host: Host) -> str:
+    """Word the bytes of the bodies, both ways; empty if there were none."""
+    if not (host.bytes_out or host.bytes_in):
+        return ""
+    return f" ({size(host.bytes_out)} out, {size(host.bytes_in)} in)"
+
+
+def inside(page: Page, path: str) -> str:
+    """Return a path as seen from the working directory of the run, if it lies in there."""
+    return path.removeprefix(page.session.workdir.rstrip("/") + "/")
+
+
+def statuses(counts: Mapping[int, int]) -> str:
+    """Return the statuses other than those of success."""
+    found = [
+        f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 else "")
+        for status, count in counts.items()
+        if not (status == SWITCHED or 200 <= status < 400)
+    ]
+    return f" ({', '.join(found)})" if found else ""
+
+
+USAGE_HEADERS = ("TURN", "RESPONSES", "IN", "OUT", "COST", "MODEL")
+
+
+def usage_rows(turns: Sequence[Turn]) -> list[tuple[str, ...]]:
+    """Return a row for each model of each turn."""
+    return [
+        (
+            str(turn.number) if turn.number else "-",
+            str(each.responses),
+            short(each.input_tokens),
+            short(each.output_tokens),
+            "?" if each.cost_usd is None else money(each.cost_usd),
+            f"{each.model} ({each.credential})",
+        )
+        for turn in turns
+        for each in turn.usage
+    ]
+
+
+def _number(count: int) -> str:
+    return f"{count:,}" if count else "-"
+
+
+def _delta(count: int | None) -> str:
+    if count is None:
+        return ""
+    return f"+{size(count)}" if count > 0 else size(count)

@@ -1,0 +1,213 @@
+"""Sums up the events of one session, in one pass over its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from nono.audit.event import SEVERAL, outcome_rows
+from nono.launch.denials import Denials
+from nono.proxy.usage.meter import Usage
+from nono.proxy.usage.prices import ModelPrices
+from nono.report.hosts import Hosts, host_of
+from nono.report.model import Approval, Report, RuleChange
+from nono.report.timeline import Timeline
+from nono.report.usage import Turns
+
+Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and its event
+Fields = Mapping[str, Any]
+
+APPROVALS_MAX = RULES_MAX = NOTES_MAX = 500
+_ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
+    "approve_granted": "granted",
+    "approve_denied": "denied",
+    "approve_timeout": "timeout",
+    "approve_error": "error",
+}
+# Denials that are failures of an upstream or of a client's handshake, which no rule has refused.
+_FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
+_QUESTION = "authentication_required"  # the first request of clients that send the token once asked
+_UNIX = "unix:"
+_EXACT = ("notify", "netns")  # rungs of the ladder in ARCHITECTURE.md
+
+
+class Gathered:
+    """Takes the events of a log in the order of their numbers. What is damaged is only counted."""
+
+    def __init__(self, prices: ModelPrices) -> None:
+        self._prices = prices
+        self._hosts = Hosts()
+        self._turns = Turns(prices)
+        self._timeline = Timeline()
+        self._approvals: list[Approval] = []
+        self._rules: list[RuleChange] = []
+        self._notes: dict[str, None] = {}
+        self._events = self._damaged = 0
+        self.denials = Denials()
+
+    def feed(self, numbered: Iterable[Numbered]) -> None:
+        for number, event in numbered:
+            self._events += 1
+            try:
+                self._take(number, event)
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
+                self._damaged += 1
+
+    def report(self) -> Report:
+        return Report(
+            events=self._events,
+            damaged=self._damaged,
+            hosts=self._hosts.listed(),
+            credentials=self._hosts.credentials(),
+            turns=self._turns.listed(),
+            approvals=tuple(self._approvals),
+            rules=tuple(self._rules),
+            timeline=self._timeline.listed(),
+            left_out=self._timeline.left_out,
+            notes=tuple(self._notes),
+            prices_of=self._prices.as_of,
+        )
+
+    def _take(self, number: int | None, event: Fields) -> None:
+        match event["type"]:
+            case "network":
+                self._network(number, event["event"], event)
+            case "requests_ended":
+                for outcome in outcome_rows(event):
+                    self._hosts.ended(outcome)
+            case "capability_decision":
+                self._file(event["entry"], event)
+            case "model_usage":
+                counts = (event["input_tokens"], event["output_tokens"], event["cached_input_tokens"])
+                self._turns.used(str(event["service"]), Usage(str(event["model"]), *map(int, counts)))
+            case "turn_began":
+                at_ms = event.get("timestamp_unix_ms")
+                self._turns.begin(int(event["turn"]), at_ms)
+                self._timeline.add(at_ms, "turn", f"turn {event['turn']}")
+            case "policy_changed":
+                self._rule(event)
+            case "credential_frozen":
+                service, why = str(event["service"]), str(event["why"])
+                self._hosts.frozen(service, why)
+                self._timeline.add(_at(event), "frozen", f"credential {service}: {why}")
+            case kind:
+                self._other(str(kind), event)
+
+    def _network(self, number: int | None, fields: Fields, event: Fields) -> None:
+        decision, at_ms = fields["decision"], fields.get("timestamp_unix_ms")
+        where, times = _where(fields), _times(fields)
+        if decision in _ANSWERS:
+            by, reason = str(fields.get("approval_backend") or "?"), fields.get("reason")
+            self._answered(Approval(at_ms, where, _ANSWERS[decision], by, reason and str(reason)))
+        if decision == "approve_requested":
+            self._timeline.add(at_ms, "asked", where)
+        elif "credential_capture_action" in fields:
+            self._timeline.add(
+                at_ms, "credential", f"{fields['route_id']}: {fields['credential_capture_action']}"
+            )
+        elif decision == "allow":
+            # The end of an intercepted CONNECT is that of the requests inside it.
+            if fields.get("method") == "CONNECT" and fields.get("mode") == "connect_intercept":
+                return
+            self._hosts.allowed(number, fields)
+            self._turns.request()
+            self._timeline.add(at_ms, "request", host_of(fields))
+        elif decision != "approve_granted" and fields.get("denial_category") != _QUESTION:
+            self._refused(at_ms, fields, event, times)
+
+    def _refused(self, at_ms: int | None, fields: Fields, event: Fields, times: int) -> None:
+        is_failure = fields.get("denial_category") in _FAILURES
+        self.denials.note(dict(event))
+        target = str(fields["target"])
+        if not is_failure and not target.startswith(_UNIX):
+            self._hosts.refused(fields, times)
+        if fields["decision"] in _ANSWERS:
+            return  # the timeline has the answer
+        what = "requests of several kinds" if target == SEVERAL else host_of(fields)
+        self._timeline.add(at_ms, "failed" if is_failure else "refused", what, times)
+
+    def _file(self, entry: Fields, event: Fields) -> None:
+        request, decision = entry["request"], entry["decision"]
+        seconds = entry["timestamp"]["secs_since_epoch"]
+        at_ms = int(seconds) * 1000 + int(entry["timestamp"]["nanos_since_epoch"]) // 1_000_000
+        what = f"{str(request['access']).lower()} {request['path']}"
+        is_asked = entry["backend"] != "policy"
+        if decision == "Requested":
+            self._timeline.add(at_ms, "asked", what)
+            return
+        self.denials.note(dict(event))
+        if is_asked:
+            answer = _ANSWERS[f"approve_{'timeout' if decision == 'Timeout' else _granted(decision)}"]
+            reason = None if isinstance(decision, str) else str(decision["Denied"]["reason"])
+            self._answered(Approval(at_ms, what, answer, str(entry["backend"]), reason))
+        elif decision != "Granted":
+            self._timeline.add(at_ms, "refused", what, _times(entry))
+
+    def _answered(self, approval: Approval) -> None:
+        if len(self._approvals) < APPROVALS_MAX:
+            self._approvals.append(approval)
+        self._timeline.add(approval.at_ms, approval.answer, approval.what)
+
+    def _rule(self, event: Fields) -> None:
+        rule = f"{event['decision']} {event['kind']} {event['target']}"
+        change = RuleChange(_at(event), str(event["change"]), rule, str(event["by"]))
+        if len(self._rules) < RULES_MAX:
+            self._rules.append(change)
+        self._timeline.add(change.at_ms, "rule", f"{change.change.replace('_', ' ')}: {rule}")
+
+    def _other(self, kind: str, event: Fields) -> None:
+        match kind:
+            case "session_started" | "session_ended":
+                self._timeline.add(_at(event), "session", kind.removeprefix("session_"))
+            case "session_hook":
+                status = event.get("exit_status")
+                what = f"{event['hook']} the run: {event['script']} (exit status {status})"
+                self._timeline.add(_at(event), "hook", what)
+            case "terminal_shown":
+                what = "somebody attached" if event["attached"] else "nobody is attached"
+                self._timeline.add(_at(event), "terminal", what)
+            case "limit_reached":
+                self._note(f"the limit of {event['limit']} was reached ({event['times']} times)")
+            case "not_enforced":
+                self._note(f"this kernel did not enforce: {event['what']}")
+            case "masked":
+                self._note(f"masked: {event['path']} ({event['origin']})")
+            case "variables_withheld":
+                names = ", ".join(str(each["name"]) for each in event["variables"])
+                self._note(f"variables kept from the command: {names}")
+            case "enforced_by" if event["rung"] not in _EXACT:
+                self._note(f"what held the network knows ports and no addresses: {event['rung']}")
+            case "audit_budget_reached":
+                self._note("the log reached its size: nothing more was allowed from then on")
+            case "audit_unrecorded":
+                self._note(f"{event['refusals']} refusals were not recorded, because the log was full")
+            case "damaged":
+                self._damaged += 1
+
+    def _note(self, text: str) -> None:
+        if len(self._notes) < NOTES_MAX:
+            self._notes[text] = None
+
+
+def _granted(decision: object) -> str:
+    return "granted" if decision == "Granted" else "denied"
+
+
+def _times(fields: Fields) -> int:
+    repeats = fields.get("repeats")
+    return repeats if isinstance(repeats, int) else 1
+
+
+def _where(fields: Fields) -> str:
+    method, path = fields.get("method"), fields.get("path")
+    request = f"{method} " if method and method != "CONNECT" else ""
+    return f"{request}{host_of(fields)}{path if request and path else ''}"
+
+
+def _at(event: Fields) -> int | None:
+    """Return the time of an event that has it as text."""
+    text = next((event[name] for name in ("started", "ended", "at") if name in event), None)
+    if not isinstance(text, str):
+        return None
+    return int(datetime.fromisoformat(text).timestamp() * 1000)

@@ -1,0 +1,141 @@
+"""Adds up the requests of a log by host, endpoint and credential."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from nono.audit.event import SEVERAL
+from nono.policy.learning.endpoint_template import is_variable
+from nono.report.model import CredentialUse, Endpoint, Host
+
+HOSTS_MAX = 200
+ENDPOINTS_MAX = 40  # of a host
+OPEN_MAX = 1 << 16  # requests that wait for their end
+OTHERS = "others"
+# Failures of a request that the proxy or the client caused.
+_NOT_FAILED = frozenset((None, "client", "blocked"))
+
+Fields = Mapping[str, Any]
+
+
+class _Sums:
+    """The counts of one host."""
+
+    def __init__(self) -> None:
+        self.failed = self.bytes_out = self.bytes_in = 0
+        self.requests = Counter[tuple[str, str]]()  # by method and path, like the others
+        self.refused = Counter[tuple[str, str]]()
+        self.statuses: dict[tuple[str, str], Counter[int]] = {}
+
+    def endpoint(self, fields: Fields) -> tuple[str, str]:
+        key = _endpoint(fields)
+        known = self.requests.keys() | self.refused.keys()
+        return key if key in known or len(known) < ENDPOINTS_MAX else (OTHERS, "")
+
+
+class Hosts:
+    """Takes the network events of a log and how requests ended."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, _Sums] = {}
+        self._open: dict[int, tuple[str, tuple[str, str]]] = {}
+        self._used: dict[str, Counter[str]] = {}  # hosts by service
+        self._frozen: dict[str, str] = {}
+
+    def allowed(self, number: int | None, fields: Fields) -> None:
+        name = host_of(fields)
+        name, sums = self._of(name)
+        endpoint = sums.endpoint(fields)
+        sums.requests[endpoint] += 1
+        if number is not None:
+            self._open[number] = (name, endpoint)
+            if len(self._open) > OPEN_MAX:
+                del self._open[next(iter(self._open))]
+        if fields.get("managed_credential_active") and fields.get("route_id"):
+            self._used.setdefault(str(fields["route_id"]), Counter())[name] += 1
+
+    def refused(self, fields: Fields, times: int) -> None:
+        if fields.get("target") == SEVERAL:
+            return
+        _, sums = self._of(host_of(fields))
+        sums.refused[sums.endpoint(fields)] += times
+
+    def ended(self, outcome: Fields) -> None:
+        number = outcome.get("request")
+        begun = self._open.pop(number, None) if isinstance(number, int) else None
+        if begun is None:
+            return
+        name, endpoint = begun
+        sums = self._sums[name]
+        status = outcome.get("status")
+        sums.statuses.setdefault(endpoint, Counter())[status if isinstance(status, int) else 0] += 1
+        sums.failed += outcome.get("failure") not in _NOT_FAILED
+        sums.bytes_out += _count(outcome.get("bytes_out"))
+        sums.bytes_in += _count(outcome.get("bytes_in"))
+
+    def frozen(self, service: str, why: str) -> None:
+        self._frozen[service] = why
+
+    def listed(self) -> tuple[Host, ...]:
+        """Return the hosts, the most used first."""
+        found = [_host(name, sums) for name, sums in self._sums.items()]
+        return tuple(sorted(found, key=lambda host: (-host.requests, -host.refused, host.name)))
+
+    def credentials(self) -> tuple[CredentialUse, ...]:
+        return tuple(
+            CredentialUse(
+                service,
+                tuple(sorted(self._used.get(service, ()))),
+                sum(self._used.get(service, Counter[str]()).values()),
+                self._frozen.get(service),
+            )
+            for service in sorted(self._used.keys() | self._frozen.keys())
+        )
+
+    def _of(self, name: str) -> tuple[str, _Sums]:
+        if name not in self._sums and len(self._sums) >= HOSTS_MAX:
+            name = OTHERS
+        return name, self._sums.setdefault(name, _Sums())
+
+
+def host_of(fields: Fields) -> str:
+    """Return the host and port that was reached, or would have been."""
+    upstream = fields.get("upstream")
+    if upstream:
+        return str(upstream)
+    port = fields.get("port")
+    return f"{fields['target']}{f':{port}' if port else ''}"
+
+
+def _endpoint(fields: Fields) -> tuple[str, str]:
+    method, path = fields.get("method"), fields.get("path")
+    if method == "CONNECT" or path is None:
+        return "tunnel" if method else "connection", ""
+    path = str(path).partition("?")[0]
+    segments = ("*" if segment and is_variable(segment) else segment for segment in path.split("/"))
+    return str(method), "/".join(segments)
+
+
+def _host(name: str, sums: _Sums) -> Host:
+    endpoints = [
+        Endpoint(
+            *key, sums.requests[key], sums.refused[key], dict(sorted(sums.statuses.get(key, {}).items()))
+        )
+        for key in sums.requests.keys() | sums.refused.keys()
+    ]
+    endpoints.sort(key=lambda each: (-each.requests, -each.refused, each.path, each.method))
+    return Host(
+        name,
+        sum(sums.requests.values()),
+        sum(sums.refused.values()),
+        sums.failed,
+        sums.bytes_out,
+        sums.bytes_in,
+        tuple(endpoints),
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,73 @@
+"""Names the changed files that a program outside the sandbox will run or obey, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from posixpath import basename
+
+from nono.policy.learning.steering import SteeringPaths
+from nono.report.model import RunsLater
+
+_CI = "the project's CI runs what it says"
+_BUILD = "a build, an install or a test outside runs what it holds"
+_AGENT = "an agent outside takes it for instructions"
+_CONTAINER = "a container outside is built and started from it"
+
+# Below any directory: a name stands for what is below it too.
+_BELOW = {
+    _CI: (
+        ".github/workflows", ".github/actions", ".gitlab-ci.yml", ".gitlab/ci", ".circleci", ".travis.yml",
+        ".drone.yml", ".woodpecker", ".woodpecker.yml", "azure-pipelines.yml", "bitbucket-pipelines.yml",
+        "Jenkinsfile", ".buildkite", ".forgejo/workflows", ".gitea/workflows", ".ci", "appveyor.yml",
+    ),
+    _BUILD: (
+        "package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",
+        "bun.lock", "Makefile", "makefile", "GNUmakefile", "justfile", "Justfile", "Taskfile.yml",
+        "Rakefile", "Gemfile", "Gemfile.lock", "setup.py", "setup.cfg", "pyproject.toml", "uv.lock",
+        "poetry.lock", "requirements.txt", "tox.ini", "noxfile.py", "conftest.py", "build.rs",
+        "Cargo.toml", "Cargo.lock", "CMakeLists.txt", "meson.build", "configure", "build.gradle",
+        "build.gradle.kts", "settings.gradle", "gradlew", "mvnw", "pom.xml", "composer.json",
+        "composer.lock", "go.mod", "flake.nix", "shell.nix", "lefthook.yml", ".husky",
+    ),
+    _AGENT: (
+        "CLAUDE.md", "CLAUDE.local.md", "AGENTS.md", "GEMINI.md", ".cursorrules", ".cursor", ".windsurfrules",
+        ".github/copilot-instructions.md", ".claude", ".codex", ".gemini", ".aider.conf.yml", "SKILL.md",
+    ),
+    _CONTAINER: (
+        "Dockerfile", "Containerfile", "compose.yml", "compose.yaml", "docker-compose.yml", ".devcontainer",
+    ),
+}  # fmt: skip
+# Where a look without a record of the changes begins: directories of the project that hold such files.
+_BY_NAME = {name: reason for reason, names in _BELOW.items() for name in names if "/" not in name}
+_BY_TAIL = {name: reason for reason, names in _BELOW.items() for name in names if "/" in name}
+LOOKED_AT = (
+    ".git/hooks", ".git/config", ".githooks", ".husky", ".vscode", ".idea", ".envrc", ".mise.toml",
+    ".mcp.json", ".claude", ".pre-commit-config.yaml", ".npmrc", ".gitmodules", ".gitattributes",
+    ".cargo/config.toml", ".github/workflows", ".devcontainer",
+    *(name for name in _BY_NAME if name not in (".husky", ".claude", ".devcontainer")),
+)  # fmt: skip
+
+
+def runs_later(changed: Iterable[str], steering: SteeringPaths, project: str) -> tuple[RunsLater, ...]:
+    """Return those of the changed files, absolute paths, that something outside will run or obey.
+
+    project: The working directory of the run. Its name says nothing about what lies in it.
+    """
+    found = []
+    for path in changed:
+        reason = steering.reason(path) or _of_project(path.removeprefix(project.rstrip("/") + "/"))
+        if reason is not None:
+            found.append(RunsLater(path, reason))
+    return tuple(sorted(found))
+
+
+def _of_project(path: str) -> str | None:
+    inside = f"/{path}/"
+    for tail, reason in _BY_TAIL.items():
+        if f"/{tail}/" in inside:
+            return reason
+    for part in path.split("/"):
+        if part in _BY_NAME:
+            return _BY_NAME[part]
+    name = basename(path)
+    return _CONTAINER if name.startswith(("Dockerfile.", "docker-compose.")) else None

@@ -1,0 +1,154 @@
+"""Adds up the reports of several sessions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from nono.launch.denials import Denials, Denied
+from nono.named_tuple import NamedTuple
+from nono.proxy.usage.ledger import UsageTotal
+from nono.report.model import Report, Session, cost_of, united
+
+HOSTS_MAX = 500
+RULES_MAX = 200
+OTHERS = "others"
+
+
+class Past(NamedTuple):
+    """One session, and what its log comes to."""
+
+    session: Session
+    report: Report
+    denials: Denials
+    day: str  # of its start, local
+    end: str  # how it ended: exited(0), stopped, running, ...
+
+
+class Day(NamedTuple):
+    """What the sessions that started on one day came to."""
+
+    day: str
+    runs: int
+    requests: int
+    tokens: int
+    cost_usd: float | None
+
+
+class HostTotal(NamedTuple):
+    """What went to one host, from all sessions."""
+
+    name: str
+    runs: int
+    requests: int
+    refused: int
+    failed: int
+
+
+class RuleTotal(NamedTuple):
+    """What one rule has denied, in all sessions."""
+
+    rule: str
+    times: int
+    runs: int
+    example: str
+
+
+class Unread(NamedTuple):
+    """A session without a log that could be read."""
+
+    session: str
+    why: str
+
+
+class Totals(NamedTuple):
+    """Many sessions together."""
+
+    runs: int
+    ends: tuple[tuple[str, int], ...]  # the most frequent first
+    days: tuple[Day, ...]  # the oldest first
+    hosts: tuple[HostTotal, ...]  # the most used first
+    models: tuple[UsageTotal, ...]
+    denials: tuple[RuleTotal, ...]  # the most frequent first
+    unread: tuple[Unread, ...]
+    prices_of: str
+
+    @property
+    def cost_usd(self) -> float | None:
+        return cost_of(self.models)
+
+
+def total(past: Iterable[Past], unread: Sequence[Unread], prices_of: str) -> Totals:
+    """Add up the sessions.
+
+    past: Read one by one, so that many fit into memory.
+    unread: May grow meanwhile.
+    """
+    ends = Counter[str]()
+    days: dict[str, Day] = {}
+    hosts: dict[str, HostTotal] = {}
+    models: dict[tuple[str, str], UsageTotal] = {}
+    rules: dict[str, RuleTotal] = {}
+    for each in past:
+        ends[each.end] += 1
+        usage = each.report.usage
+        _add_day(days, each, usage)
+        _add_hosts(hosts, each.report)
+        for model in usage:
+            key = (model.credential, model.model)
+            models[key] = united(models[key], model) if key in models else model
+        _add_denials(rules, each.denials)
+    return Totals(
+        sum(ends.values()) + len(unread),
+        tuple(sorted(ends.items(), key=lambda pair: (-pair[1], pair[0]))),
+        tuple(days[day] for day in sorted(days)),
+        tuple(sorted(hosts.values(), key=lambda host: (-host.requests, -host.refused, host.name))),
+        tuple(models[key] for key in sorted(models)),
+        tuple(sorted(rules.values(), key=lambda rule: (-rule.times, rule.rule))),
+        tuple(unread),
+        prices_of,
+    )
+
+
+def _add_day(days: dict[str, Day], past: Past, usage: tuple[UsageTotal, ...]) -> None:
+    known = days.get(past.day, Day(past.day, 0, 0, 0, None))
+    costs = [cost for cost in (known.cost_usd, cost_of(usage)) if cost is not None]
+    days[past.day] = known._replace(
+        runs=known.runs + 1,
+        requests=known.requests + sum(host.requests for host in past.report.hosts),
+        tokens=known.tokens + sum(each.input_tokens + each.output_tokens for each in usage),
+        cost_usd=sum(costs) if costs else None,
+    )
+
+
+def _add_hosts(hosts: dict[str, HostTotal], report: Report) -> None:
+    for host in report.hosts:
+        name = host.name if host.name in hosts or len(hosts) < HOSTS_MAX else OTHERS
+        known = hosts.get(name, HostTotal(name, 0, 0, 0, 0))
+        hosts[name] = HostTotal(
+            name,
+            known.runs + 1,
+            known.requests + host.requests,
+            known.refused + host.refused,
+            known.failed + host.failed,
+        )
+
+
+def _add_denials(rules: dict[str, RuleTotal], denials: Denials) -> None:
+    counts = Counter[str]()
+    examples: dict[str, str] = {}
+    for denied in denials.listed():
+        rule = _rule(denied)
+        counts[rule] += denials.times(denied)
+        examples.setdefault(rule, denied.target)
+    for rule, times in counts.items():
+        name = rule if rule in rules or len(rules) < RULES_MAX else OTHERS
+        known = rules.get(name, RuleTotal(name, 0, 0, examples[rule]))
+        rules[name] = known._replace(times=known.times + times, runs=known.runs + 1)
+
+
+def _rule(denied: Denied) -> str:
+    """Return the rule that denied; the reason, where none is named."""
+    if denied.rule is None:
+        return f"{denied.kind}: {denied.reason.replace(denied.target, '...')}"
+    return denied.rule if denied.origin is None else f"{denied.rule} ({denied.origin})"

@@ -1,0 +1,65 @@
+"""Asks a policy about one access of the past."""
+
+from __future__ import annotations
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.effective_policy import EffectivePolicy, Route
+from nono.policy.hosts.hostname import HostError, canonical_host
+from nono.policy.path_expansion import Filesystem, PathContext
+from nono.policy.why.hosts import why_host, why_request
+from nono.policy.why.paths import Answer, why_path
+from nono.policy.why.sockets import why_socket
+from nono.proxy.http.message import MessageError
+from nono.proxy.http.target import canonical
+from nono.report.replay.tried import Kind, Tried
+
+
+class Judging(NamedTuple):
+    """Rules, where their paths and those of a question begin, and the files as they are now."""
+
+    rules: EffectivePolicy
+    places: PathContext
+    fs: Filesystem
+
+
+def answer(tried: Tried, judging: Judging) -> Answer:
+    """Return the answer of `nono why` about an access, and whether its credential would still be there."""
+    rules, places, fs = judging
+    match tried.kind:
+        case Kind.FILE:
+            return why_path(rules, places, tried.target, tried.access or Access.READ, fs)
+        case Kind.SOCKET:
+            return why_socket(rules, places, tried.target, fs, binds=False)
+        case Kind.HOST | Kind.REQUEST:
+            try:
+                return _network(tried, rules)
+            except (HostError, MessageError) as error:
+                return Answer("denied", "proxy_filtered", details=f"the proxy refuses that: {error}")
+
+
+def _network(tried: Tried, rules: EffectivePolicy) -> Answer:
+    route = _route(tried, rules) if tried.service else None
+    if tried.service and route is None:
+        return Answer(
+            "denied",
+            "credential_missing",
+            details=f"no credential {tried.service} is loaded, which the request had",
+            suggested_flag=f"--credential {tried.service}",
+        )
+    if tried.kind is Kind.HOST:
+        return why_host(rules, tried.target, tried.port)
+    path = tried.path
+    if tried.is_reverse and route is not None:
+        path = route.upstream.base_path + path.removeprefix(f"/{tried.service}")
+    sent = canonical((path or "/").encode("utf-8", "surrogateescape")).decode("ascii")
+    return why_request(rules, tried.target, tried.port, tried.method, sent)
+
+
+def _route(tried: Tried, rules: EffectivePolicy) -> Route | None:
+    """Return the route by which the request would get its credential; its name may be another one."""
+    host = canonical_host(tried.target)
+    routes = [each for each in rules.routes if each.upstream.covers(host, tried.port)]
+    if tried.is_reverse:
+        routes = [each for each in routes if each.name == tried.service]
+    return next((each for each in routes if each.name == tried.service), routes[0] if routes else None)

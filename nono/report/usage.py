@@ -1,0 +1,45 @@
+"""Adds up the tokens of models, turn by turn."""
+
+from __future__ import annotations
+
+from nono.proxy.usage.ledger import UsageLedger
+from nono.proxy.usage.meter import Usage
+from nono.proxy.usage.prices import ModelPrices
+from nono.report.model import Turn
+
+TURNS_MAX = 1000  # those beyond count for the last
+
+
+class _Sum:
+    """What one turn has used so far."""
+
+    def __init__(self, number: int, at_ms: int | None, prices: ModelPrices) -> None:
+        self.number = number
+        self.at_ms = at_ms
+        self.requests = 0
+        self.ledger = UsageLedger(prices)
+
+
+class Turns:
+    """Takes the beginnings of turns, and what happens in each. Before the first one there is turn 0."""
+
+    def __init__(self, prices: ModelPrices) -> None:
+        self._prices = prices
+        self._sums = [_Sum(0, None, prices)]
+
+    def begin(self, number: int, at_ms: int | None) -> None:
+        if len(self._sums) < TURNS_MAX:
+            self._sums.append(_Sum(number, at_ms, self._prices))
+
+    def request(self) -> None:
+        self._sums[-1].requests += 1
+
+    def used(self, service: str, usage: Usage) -> None:
+        self._sums[-1].ledger.add(service, usage)
+
+    def listed(self) -> tuple[Turn, ...]:
+        """Return the turns, those in which nothing happened left out."""
+        turns = (
+            Turn(each.number, each.at_ms, each.requests, tuple(each.ledger.totals())) for each in self._sums
+        )
+        return tuple(turn for turn in turns if turn.number or turn.requests or turn.usage)

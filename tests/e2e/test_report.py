@@ -1,0 +1,146 @@
+"""`nono report` looks back at a real run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.clients.browser import CHROMIUM, Browser, browser
+from support.clients.intercepted import Intercepted, stage_of
+from support.nono_run import Ended, NonoRun
+from support.servers.http1 import Received, upstream
+from support.sessions.records import nono, records
+
+CHAT = {"model": "gpt-4o", "choices": [], "usage": {"prompt_tokens": 1200, "completion_tokens": 34}}
+MARKUP = "<img src=x onerror=document.title='owned'>"
+SCRIPT = (
+    'curl -sS "$URL/v1/chat/completions" -H "Authorization: Bearer $TOKEN" --data "{}" >/dev/null;'
+    'curl -sS -m 5 -x "$HTTPS_PROXY" https://evil.test/ >/dev/null 2>&1;'
+    'echo "use flake" > .envrc; mkdir -p .github/workflows; echo "on: push" > ".github/workflows/$0.yml";'
+    "exit 7"
+)
+
+
+def answer(request: Received) -> None:
+    request.read_body()
+    request.connection.respond(body=json.dumps(CHAT).encode())
+
+
+class Past:
+    """A run that has ended, and its user."""
+
+    def __init__(self, service: Intercepted) -> None:
+        self.sandbox: NonoRun = service.stage.runner
+        self.sandbox.run(["true"])
+        self.plain = records(self.sandbox.user)[0]
+        self.flows = service.stage.project / "flows"
+        argv = ("env", f"URL={service.origin}", "sh", "-c", SCRIPT, MARKUP)
+        self.run: Ended = service.run(argv, flags=(f"--record-flows={self.flows}",))
+        self.record = records(self.sandbox.user)[0]
+        self.profile = self.record["profile"]
+        self.port = service.server.port
+
+    def nono(self, *argv: str) -> Any:
+        return nono(self.sandbox, *argv, REAL_KEY="canary-of-the-real-key")
+
+
+@pytest.fixture(scope="module")
+def past() -> Iterator[Past]:
+    with (
+        stage_of("ordinary user") as stage,
+        upstream(answer, stage.authority.server_context("localhost")) as server,
+    ):
+        yield Past(Intercepted(stage, server, "demo", "TOKEN"))
+
+
+def test_a_report_says_what_the_run_did(past: Past) -> None:
+    told = past.nono("report", "latest")
+    assert told.returncode == 0, told.stderr
+    assert max(map(len, told.stdout.splitlines())) <= 80
+    for words in (
+        "exited(7)", "evil.test", "--allow-domain evil.test", f"localhost:{past.port}",
+        "POST /v1/chat/completions", "demo", "1.2 k", "gpt-4o", ".envrc", "The log is intact",
+    ):  # fmt: skip
+        assert words in told.stdout, words
+
+
+def test_a_report_for_programs_has_the_same(past: Past) -> None:
+    told = json.loads(past.nono("report", past.record["session_id"][:8], "--json").stdout)
+    assert told["version"] == 1
+    assert told["session"]["id"] == past.record["session_id"]
+    assert told["credentials"] == [
+        {"service": "demo", "hosts": [f"localhost:{past.port}"], "requests": 1, "frozen": None}
+    ]
+    assert told["turns"][0]["usage"][0]["input_tokens"] == 1200
+    assert [(each["what"], each["option"]) for each in told["denials"]] == [
+        ("evil.test:443", "--allow-domain evil.test")
+    ]
+    assert {Path(each["path"]).name for each in told["later"]} == {".envrc", f"{MARKUP}.yml"}
+    assert told["integrity"]["is_intact"] is True
+
+
+def test_a_log_that_was_changed_is_reported_as_such(past: Past) -> None:
+    log = (
+        past.sandbox.user.home / ".local/state/nono/audit" / past.record["session_id"] / "audit-events.ndjson"
+    )
+    before = log.read_bytes()
+    log.write_bytes(before.replace(b"evil.test", b"good.test"))
+    try:
+        told = past.nono("report", "latest")
+    finally:
+        log.write_bytes(before)
+    assert "The log is NOT intact" in told.stdout
+    assert "The log is intact" in past.nono("report", "latest").stdout
+
+
+def test_a_page_is_written_for_its_owner_alone(past: Past) -> None:
+    file = past.sandbox.project / "page.html"
+    assert past.nono("report", "latest", "--html", "page.html").returncode == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert MARKUP not in file.read_text()
+
+
+def test_a_page_never_follows_a_link_that_the_command_has_turned(past: Past) -> None:
+    target = past.sandbox.user.home / "mine"
+    target.write_text("mine")
+    link = past.sandbox.project / "linked.html"
+    link.symlink_to(target)
+    assert past.nono("report", "latest", "--html", "linked.html").returncode == 0
+    assert target.read_text() == "mine"
+    assert not link.is_symlink()
+
+
+def test_the_sessions_of_a_week_are_added_up(past: Past) -> None:
+    told = json.loads(past.nono("report", "--last", "7d", "--json").stdout)
+    assert (told["runs"], told["ends"]) == (2, [["exited(0)", 1], ["exited(7)", 1]])
+    assert told["models"][0]["input_tokens"] == 1200
+    assert [(each["times"], each["example"]) for each in told["denials"]] == [(1, "evil.test")]
+    assert "evil.test" in past.nono("report", "--last", "7d").stdout
+    wrong = past.nono("report", "--last", "7")
+    assert (wrong.returncode, "such as 7d" in wrong.stderr) == (1, True)
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium")
+    with browser() as found:
+        yield found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_fits_a_screen(width: int, scheme: str, past: Past, opened: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(past.nono("report", past.record["session_id"], "--html", "-").stdout)
+    opened.open(file.as_uri(), width=width, height=900, scheme=scheme)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.evaluate("document.title").endswith("nono report")  # what stood in a name has not run
+    background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(251, 251, 250)" if scheme == "light" else "rgb(22, 24, 27)")
+    assert opened.requested == [file.as_uri()]
+    assert opened.screenshot().startswith(b"\x89PNG")

@@ -1,0 +1,167 @@
+"""A report sums up what a log holds: nothing counts twice, and what is damaged is counted as such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from nono.audit import event
+from nono.audit.event import Event, RequestsEnded
+from nono.proxy.usage.prices import ModelPrices, Price
+from nono.report.gather import Gathered
+from nono.report.hosts import ENDPOINTS_MAX, HOSTS_MAX, OTHERS
+from nono.report.model import Endpoint, Report
+from nono.report.timeline import MOMENTS_MAX
+
+PRICES = ModelPrices("2026-11", {"gpt-4o": Price(2.0, 1.0, 10.0)})
+
+
+class Outcome:
+    """How a request ended."""
+
+    by_proxy = False
+    host, port, sent, received, duration_ms, reason = "api.test", 443, 10, 200, 5, "went away"
+
+    def __init__(self, number: int, status: int | None = 200, failure: event.Failure | None = None) -> None:
+        self.number, self.status, self.failure = number, status, failure
+
+
+def allowed(host: str = "api.test", path: str | None = "/v1/chat", **fields: object) -> Event:
+    given = {"mode": "connect_intercept", "method": "POST", "upstream": f"{host}:443", **fields}
+    return event.network(decision="allow", target=host, port=443, path=path, **given)  # type: ignore[arg-type]  # any field
+
+
+def denied(host: str = "evil.test", **fields: object) -> Event:
+    given = {"method": "CONNECT", "denial_category": "host_denied", "reason": "not allowed", **fields}
+    return event.network(mode="connect", decision="deny", target=host, port=443, **given)  # type: ignore[arg-type]  # any field
+
+
+def used(tokens: int, model: str = "gpt-4o") -> Event:
+    return event.model_usage(
+        "openai", model=model, input_tokens=tokens, cached_input_tokens=0, output_tokens=0
+    )
+
+
+def turn(number: int) -> Event:
+    at = {"timestamp_unix_ms": 1_000 * number, "turn": number, "service": "openai", "model": "gpt-4o"}
+    return {"type": "turn_began", **at, "request": 0}
+
+
+def report(events: Iterable[Event]) -> Report:
+    gathered = Gathered(PRICES)
+    gathered.feed(enumerate(events))
+    return gathered.report()
+
+
+def test_requests_count_by_endpoint_with_their_answers() -> None:
+    events = [
+        allowed(path="/users/1?page"),
+        allowed(path="/users/2"),
+        denied("api.test", path="/admin", method="GET"),
+        RequestsEnded([Outcome(0), Outcome(1, 404)]),
+    ]
+    (host,) = report(events).hosts
+    assert (host.name, host.requests, host.refused, host.failed) == ("api.test:443", 2, 1, 0)
+    assert (host.bytes_out, host.bytes_in) == (20, 400)
+    assert host.endpoints == (
+        Endpoint("POST", "/users/*", 2, 0, {200: 1, 404: 1}),
+        Endpoint("GET", "/admin", 0, 1, {}),
+    )
+
+
+def test_a_request_that_fails_counts_as_failed() -> None:
+    (host,) = report([allowed(), RequestsEnded([Outcome(0, None, "reset")])]).hosts
+    assert (host.failed, host.endpoints[0].statuses) == (1, {0: 1})
+
+
+def test_a_request_that_its_client_left_does_not_count_as_failed() -> None:
+    (host,) = report([allowed(), RequestsEnded([Outcome(0, None, "client")])]).hosts
+    assert host.failed == 0
+
+
+def test_an_intercepted_connect_counts_by_the_requests_inside_it() -> None:
+    connect = allowed(method="CONNECT", path=None, upstream=None)
+    (host,) = report([connect, allowed()]).hosts
+    assert host.requests == 1
+
+
+def test_refusals_that_were_only_counted_count_in_full() -> None:
+    gathered = Gathered(PRICES)
+    gathered.feed(enumerate([denied(), denied(repeats=41)]))
+    (only,) = gathered.denials.listed()
+    assert gathered.denials.times(only) == 42
+    assert gathered.report().hosts[0].refused == 42
+    assert [(each.kind, each.times) for each in gathered.report().timeline] == [("refused", 42)]
+
+
+def test_tokens_belong_to_the_turn_that_began_before_them() -> None:
+    turns = report([used(500_000), turn(1), used(1_000_000), used(1_000_000), turn(2), used(1, "odd")]).turns
+    assert [(each.number, each.usage[0].responses, each.usage[0].cost_usd) for each in turns] == [
+        (0, 1, 1.0),
+        (1, 2, 4.0),
+        (2, 1, None),
+    ]
+
+
+def test_tokens_are_shown_without_turns() -> None:
+    found = report([used(10)])
+    assert [each.number for each in found.turns] == [0]
+    assert found.usage[0].input_tokens == 10
+
+
+def test_credentials_name_their_hosts_and_why_they_were_frozen() -> None:
+    events = [
+        allowed(route_id="openai", managed_credential_active=True),
+        allowed("other.test", route_id="openai", managed_credential_active=False),
+        event.credential_frozen("openai", "it came back"),
+    ]
+    (only,) = report(events).credentials
+    assert only == ("openai", ("api.test:443",), 1, "it came back")
+
+
+def test_an_answer_is_an_approval_and_its_question_is_none() -> None:
+    ask = {"mode": "connect", "target": "a.test", "port": 443, "approval_backend": "terminal"}
+    events = [
+        event.network(decision="approve_requested", **ask),  # type: ignore[arg-type]  # any field
+        event.network(decision="approve_denied", reason="no", **ask),  # type: ignore[arg-type]  # any field
+    ]
+    found = report(events)
+    assert [(each.what, each.answer, each.by, each.reason) for each in found.approvals] == [
+        ("a.test:443", "denied", "terminal", "no")
+    ]
+    assert [each.kind for each in found.timeline] == ["asked", "denied"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {},
+        {"type": "network"},
+        {"type": "network", "event": "text"},
+        {"type": "network", "event": {"decision": "allow"}},
+        {"type": "network", "event": {"decision": ["allow"], "target": {}}},
+        {"type": "capability_decision", "entry": {"request": {}, "decision": 1}},
+        {"type": "model_usage", "service": "a", "model": "b", "input_tokens": "many"},
+        {"type": "session_hook"},
+        {"type": "session_started", "started": "yesterday"},
+        {"type": "turn_began", "turn": None},
+        {"type": "damaged"},
+    ],
+    ids=str,
+)
+def test_a_damaged_event_is_only_counted(damaged: Event) -> None:
+    found = report([damaged, allowed()])
+    assert (found.events, found.damaged, found.hosts[0].requests) == (2, 1, 1)
+
+
+def test_no_log_makes_a_report_without_bound() -> None:
+    events = [allowed(f"h{number}.test", f"/p{number}") for number in range(HOSTS_MAX + 5)]
+    events += [denied(f"d{number}.test") for number in range(2 * MOMENTS_MAX)]
+    events += [allowed(path=f"/a{'b' * (number % 50)}{'c' * number}") for number in range(ENDPOINTS_MAX + 9)]
+    found = report(events)
+    assert len(found.hosts) == HOSTS_MAX + 1
+    assert OTHERS in [host.name for host in found.hosts]
+    assert max(len(host.endpoints) for host in found.hosts) == ENDPOINTS_MAX + 1
+    assert len(found.timeline) <= MOMENTS_MAX
+    assert len(found.timeline) + found.left_out == len(events)

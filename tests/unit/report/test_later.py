@@ -1,0 +1,46 @@
+"""Changed files that something outside the sandbox runs later are named, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.learning.steering import SteeringPaths
+from nono.report.later import runs_later
+
+PROJECT = "/home/ada/bin/work"  # its own name says nothing
+STEERING = SteeringPaths({"/home/ada/.bashrc": "a shell outside reads it when it starts"})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/hooks/pre-commit",
+        "deep/down/.git/hooks/post-checkout",
+        ".vscode/tasks.json",
+        ".mcp.json",
+        ".envrc",
+        ".github/workflows/ci.yml",
+        ".gitlab-ci.yml",
+        "package.json",
+        "web/package-lock.json",
+        "Makefile",
+        "CLAUDE.md",
+        "sub/.claude/settings.json",
+        ".devcontainer/devcontainer.json",
+        "Dockerfile.dev",
+        "/home/ada/.bashrc",
+    ],
+)
+def test_a_file_that_runs_later_is_named_with_its_reason(path: str) -> None:
+    changed = path if path.startswith("/") else f"{PROJECT}/{path}"
+    (only,) = runs_later([changed], STEERING, PROJECT)
+    assert only.path == changed
+    assert only.reason
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["src/main.c", "README.md", "hooks/pre-commit", "package.json.md", "docs/Makefile-notes", "git/hooks"],
+)
+def test_an_ordinary_file_is_not_named(path: str) -> None:
+    assert runs_later([f"{PROJECT}/{path}"], STEERING, PROJECT) == ()
