@@ -137,6 +137,12 @@ def _report() -> Loaded:
     return Loaded(command.run, command.parser)
 
 
+def _replay() -> Loaded:
+    from nono.cli.commands.report import replay
+
+    return Loaded(replay.run, replay.parser)
+
+
 def _approvals() -> Loaded:
     from nono.cli.commands.sessions import approvals
 
@@ -204,6 +210,7 @@ COMMANDS = {
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
     "logs": Command("print what was allowed and refused in a session", _logs),
     "report": Command("say on one page what a session did, or many together", _report),
+    "replay": Command("judge sessions of the past by another profile", _replay),
     "approvals": Command("list what waits for an answer, and answer it", _approvals),
     "allow": Command("allow a running session a host, a request or a file", _allow),
     "deny": Command("deny a running session a host, a request or a file", _deny),
@@ -227,7 +234,7 @@ COMMANDS = {
 LATER = frozenset({
     "pause", "resume", "session", "connect", "audit",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
-    "pack-update-hint-helper", "replay-policy",
+    "pack-update-hint-helper",
 })
 # fmt: on
 

@@ -1,9 +1,10 @@
-"""`nono report` looks back at a real run."""
+"""`nono report` and `nono replay` look back at a real run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +84,29 @@ def test_a_report_for_programs_has_the_same(past: Past) -> None:
     assert told["integrity"]["is_intact"] is True
 
 
-def test_a_log_that_was_changed_is_reported_as_such(past: Past) -> None:
-    log = (
-        past.sandbox.user.home / ".local/state/nono/audit" / past.record["session_id"] / "audit-events.ndjson"
-    )
+@contextmanager
+def changed(past: Past) -> Iterator[None]:
+    """Another host in the log of the run, until the block is left."""
+    folder = past.sandbox.user.home / ".local/state/nono/audit" / past.record["session_id"]
+    log = folder / "audit-events.ndjson"
     before = log.read_bytes()
     log.write_bytes(before.replace(b"evil.test", b"good.test"))
     try:
-        told = past.nono("report", "latest")
+        yield
     finally:
         log.write_bytes(before)
-    assert "The log is NOT intact" in told.stdout
+
+
+def test_a_log_that_was_changed_is_reported_as_such(past: Past) -> None:
+    with changed(past):
+        assert "The log is NOT intact" in past.nono("report", "latest").stdout
     assert "The log is intact" in past.nono("report", "latest").stdout
+
+
+def test_nothing_is_concluded_from_a_log_that_was_changed(past: Past) -> None:
+    with changed(past):
+        told = past.nono("replay", "latest", "--profile", past.profile)
+    assert (told.returncode, told.stdout, "is not intact" in told.stderr) == (1, "", True)
 
 
 def test_a_page_is_written_for_its_owner_alone(past: Past) -> None:
@@ -122,6 +134,28 @@ def test_the_sessions_of_a_week_are_added_up(past: Past) -> None:
     assert "evil.test" in past.nono("report", "--last", "7d").stdout
     wrong = past.nono("report", "--last", "7")
     assert (wrong.returncode, "such as 7d" in wrong.stderr) == (1, True)
+
+
+def test_the_profile_of_the_run_breaks_nothing_of_it(past: Past) -> None:
+    told = past.nono("replay", "latest", "--profile", past.profile)
+    assert (told.returncode, "Nothing would be decided otherwise." in told.stdout) == (0, True), told.stdout
+
+
+def test_a_narrower_profile_breaks_what_worked(past: Past) -> None:
+    told = past.nono("replay", "latest", "--allow-domain", "evil.test", "--json")
+    found = {(each["effect"], each["what"]) for each in json.loads(told.stdout)["differences"]}
+    assert told.returncode == 1
+    assert found == {
+        ("breaks", f"POST localhost:{past.port}/v1/chat/completions"),
+        ("opens", "evil.test:443"),
+    }
+
+
+def test_two_profiles_are_compared_over_the_last_sessions(past: Past) -> None:
+    told = past.nono("replay", "--last", "5", "--profile", past.profile, "--against", "default", "--json")
+    assert told.returncode == 0, told.stderr
+    found = {(each["what"], each["against"]) for each in json.loads(told.stdout)["differences"]}
+    assert (f"POST localhost:{past.port}/v1/chat/completions", "denied") in found
 
 
 @pytest.fixture(scope="module")
