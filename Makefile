@@ -3,13 +3,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 COMPILED := .venv/.compiled
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
-CODE := nono tests benchmarks
+CODE := nono tests benchmarks hatch_build.py
 # How many workers is tests/conftest.py's to say; PYTEST_XDIST_AUTO_NUM_WORKERS overrides it.
 SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-kernel test-kernels test-long soak hunt check fmt bench freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-unit test-kernel test-kernels test-long soak hunt check fmt bench freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -36,6 +36,9 @@ demo: $(READY) ## show the main job without keys or Internet
 
 test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+test-unit: $(COMPILED) ## run what needs no stage: one module at a time
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit
 
 test-kernel: $(COMPILED) ## run what depends on who you are: kernel and attacks
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks
@@ -81,8 +84,9 @@ freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 freeze-policy: $(READY) ## write the shipped groups as a module anew
 	@$(BIN)/python -m nono.policy.builtin.freeze
 
-golden: $(READY) ## write down anew what the shipped profiles come to; look at the difference
+golden: $(READY) ## write down anew what the shipped profiles and the help come to; look at the difference
 	@PYTHONPATH=tests $(BIN)/python -m support.profiles.golden
+	@PYTHONPATH=tests $(BIN)/python -m support.help.pages
 
 clean: ## remove what the targets above have made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .guest
+	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .guest

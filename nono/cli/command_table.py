@@ -23,6 +23,7 @@ class Command(NamedTuple):
 
     help: str
     load: Callable[[], Loaded]
+    is_hidden: bool = False  # from help, completion and suggestions
 
 
 # The loaders. Each run imports one command: `nono wrap` must not pay for the imports of `nono credential`.
@@ -197,7 +198,25 @@ def _detach() -> Loaded:
     return Loaded(detach.run, detach.parser)
 
 
-# In the order in which help lists them.
+def _help() -> Loaded:
+    from nono.cli.commands.itself import help as command
+
+    return Loaded(lambda argv: command.run(argv, COMMANDS), command.parser)
+
+
+def _purge() -> Loaded:
+    from nono.cli.commands.itself import purge
+
+    return Loaded(purge.run, purge.parser)
+
+
+def _version() -> Loaded:
+    from nono.cli.commands.itself import version
+
+    return Loaded(version.run, version.parser)
+
+
+# nono.cli.help.overview groups them for `nono --help`.
 COMMANDS = {
     "run": Command("run a command in the sandbox, supervised", _run),
     "shell": Command("run your shell in the sandbox, supervised", _shell),
@@ -218,7 +237,7 @@ COMMANDS = {
     "prune": Command("forget sessions that ended long ago", _prune),
     "rollback": Command("list, show and undo what runs with --rollback changed", _rollback),
     "profile": Command("list, show, compare, check and write profiles", _profile),
-    "policy": Command("old name of what `nono profile` does", _policy),
+    "policy": Command("old name of what `nono profile` does", _policy, is_hidden=True),
     "completion": Command("print a script that completes nono's words in your shell", _completion),
     "why": Command("say whether a path or host would be allowed, and by which rule", _why),
     "setup": Command("check what this machine can enforce; write example profiles", _setup),
@@ -226,8 +245,16 @@ COMMANDS = {
     "credential": Command("set, list, remove or test a stored credential; forget logins", _credential),
     "trust": Command("sign, verify and approve the files that instruct an agent", _trust),
     "proxy": Command("run the credential proxy alone, in the foreground", _proxy),
-    "connect-helper": Command("ssh's ProxyCommand inside the sandbox: HOST PORT", _connect_helper),
+    "connect-helper": Command(
+        "ssh's ProxyCommand inside the sandbox: HOST PORT", _connect_helper, is_hidden=True
+    ),
+    "purge": Command("remove everything that nono keeps for you", _purge),
+    "help": Command("print help: of a command, or of a topic such as environment", _help),
+    "version": Command("print the version", _version),
 }
+
+# What people type, by its name here.
+ALIASES = {"ls": "ps", "log": "logs", "kill": "stop"}
 
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from nono.printable import printable
 from nono.typed_line import in_front
@@ -94,3 +94,23 @@ def is_at_terminal() -> bool:
     except OSError:
         return False
     return len(found) == 1 and os.isatty(0)
+
+
+def is_coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Check that colours are wanted: NO_COLOR, then CLICOLOR_FORCE, then the terminal decides."""
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def columns(stream: TextIO, environ: Mapping[str, str], usual: int = 80) -> int:
+    """Return the width to print in: $COLUMNS, that of the terminal, or the usual one."""
+    given = environ.get("COLUMNS", "")
+    if given.isascii() and given.isdecimal() and int(given[:5]) > 0:
+        return int(given[:5])
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or usual
+    except (OSError, ValueError):  # of a stream without a descriptor
+        return usual

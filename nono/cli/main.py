@@ -6,27 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from nono import __version__
-from nono.cli.command_table import COMMANDS, LATER
+from nono.cli.args.help_wanted import HelpWanted
+from nono.cli.command_table import ALIASES, COMMANDS, LATER
 from nono.errors import NonoError, UsageError
 from nono.printable import printable
 
-USAGE = """\
-usage: nono [-s] [--log-file FILE] [-h] [-V] COMMAND ...
-
-Runs a program so that the kernel holds it to what you granted, and so that it
-never holds a real API key.
-
-commands:
-{commands}
-
-  nono COMMAND --help says more about one of them.
-
-example:
-  nono credential set openai
-  nono run --allow . --network-profile developer --credential openai -- agent
-"""
+if TYPE_CHECKING:
+    from typing import TextIO
 
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
@@ -83,17 +72,20 @@ def _complain(message: str, hint: str | None = None) -> None:
 def _dispatch(arguments: list[str]) -> int:
     leading = _take_globals(arguments)
     if not arguments:
-        print(_usage(), file=sys.stderr)
+        _overview(sys.stderr)
         return 2
-    name, rest = arguments[0], [*leading, *arguments[1:]]
+    name, rest = ALIASES.get(arguments[0], arguments[0]), [*leading, *arguments[1:]]
     if name in ("-h", "--help"):
-        print(_usage())
+        _overview(sys.stdout)
         return 0
     if name in ("-V", "--version"):
         print(f"nono {__version__}")
         return 0
     if name in COMMANDS:
-        return COMMANDS[name].load().run(rest)
+        try:
+            return COMMANDS[name].load().run(rest)
+        except HelpWanted as wanted:
+            return _help(wanted)
     if name in LATER:
         raise UsageError(f"`nono {name}` is not available yet.")
     raise UsageError(
@@ -117,14 +109,23 @@ def _take_globals(arguments: list[str]) -> list[str]:
     return taken
 
 
-def _usage() -> str:
-    return USAGE.format(
-        commands="\n".join(f"  {name:<16}{command.help}" for name, command in COMMANDS.items())
-    )
+def _overview(stream: TextIO) -> None:
+    # Imported here, as below: a run prints no help.
+    from nono.cli.commands.itself.help import show_overview
+
+    show_overview(stream, COMMANDS)
+
+
+def _help(wanted: HelpWanted) -> int:
+    from nono.cli.commands.itself.help import show_parser
+
+    show_parser(wanted.parser, sys.stdout, COMMANDS, is_long=wanted.is_long)
+    return 0
 
 
 def _nearest(name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, [*COMMANDS, *LATER], n=1)
+    known = [*ALIASES, *(name for name, command in COMMANDS.items() if not command.is_hidden)]
+    close = get_close_matches(name, known, n=1)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -258,6 +258,6 @@ def test_a_room_of_the_tests_says_what_it_gives(room: Path) -> None:
 def test_every_decision_has_a_number_of_its_own() -> None:
     records = sorted((ROOT / "docs/adr").glob("*.md"))
     numbers = [int(path.name[:4]) for path in records]
-    assert numbers == list(range(1, len(records) + 1))
+    assert len({*numbers}) == len(numbers)
     for number, path in zip(numbers, records, strict=True):
         assert path.read_text(encoding="utf-8").startswith(f"# {number}. "), path.name

@@ -65,6 +65,22 @@ def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
     assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "share/man/man1/nono.1",
+        "share/man/man1/nono-run.1",
+        "share/man/man5/nono-profile.5",
+        "share/man/man5/nono-config.5",
+        "share/bash-completion/completions/nono",
+        "share/zsh/site-functions/_nono",
+        "share/fish/vendor_completions.d/nono.fish",
+    ],
+)
+def test_the_wheel_carries_manual_and_completions(wheel: Path, name: str) -> None:
+    assert f"nono-{nono.__version__}.data/data/{name}" in names_in(wheel)
+
+
 def test_the_unpacked_wheel_finds_its_own_files(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = (

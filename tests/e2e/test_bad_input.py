@@ -71,7 +71,7 @@ def test_a_missing_command_is_refused(somewhere: Place, command: str, arguments:
 def test_no_subcommand_is_an_error_with_the_help(somewhere: Place) -> None:
     result = nono(somewhere)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("usage: nono ")
+    assert result.stderr.count("Usage: nono ") == 1
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_command_that_is_not_there_yet_says_so(somewhere: Place, command: str)
 @pytest.mark.parametrize("command", [RUN, WRAP])
 @pytest.mark.parametrize("flag", ["--nope", "--allow-cw", "-z", "--silentt"])
 def test_an_unknown_option_is_a_usage_error(somewhere: Place, command: str, flag: str) -> None:
-    usage_error(nono(somewhere, command, flag, *ECHO), f"unrecognized arguments: {flag}")
+    usage_error(nono(somewhere, command, flag, *ECHO), f"no such option: {flag}")
 
 
 ARGUMENTS: dict[Kind, list[str]] = {

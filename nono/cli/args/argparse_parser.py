@@ -5,50 +5,104 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NoReturn
 
+from nono.cli.args.help_wanted import HelpWanted
+from nono.cli.args.near_options import near
 from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of, ports_of
 from nono.errors import UsageError
 from nono.policy.suggestions import did_you_mean
 
-HELP_COLUMNS = 80
+_COLUMNS = 80
+
+
+class _Help(argparse.Action):
+    """-h, for the short help, or --help."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        raise HelpWanted(parser, is_long=option_string == "--help")
 
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that raises UsageError where argparse would print its usage and exit."""
 
+    def __init__(self, **settings: Any) -> None:
+        # The width is fixed, because argparse would ask shutil for each option.
+        formatter = partial(argparse.HelpFormatter, width=_COLUMNS)
+        super().__init__(
+            **{**settings, "add_help": False, "allow_abbrev": False, "formatter_class": formatter}
+        )
+        self.action_aliases: dict[str, str] = {}  # what people type for an action, by its name
+        self.add_argument(
+            "-h",
+            "--help",
+            action=_Help,
+            nargs=0,
+            default=argparse.SUPPRESS,
+            help="print help; --help prints all",
+        )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = list(args or ())
+        place = _first_word(words)
+        if place is not None and words[place] in self.action_aliases:
+            words[place] = self.action_aliases[words[place]]
+        return super().parse_known_args(words, namespace)
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=self._nearest(message) or f"{self.prog} --help")
+        hint = self._nearest(message) or f"{self.prog} --help"
+        _, found, words = message.partition("unrecognized arguments: ")
+        if found and words.strip():
+            raise UsageError(_not_expected(words), hint=hint)
+        raise UsageError(message, hint=hint)
 
     def _nearest(self, message: str) -> str | None:
         _, found, words = message.partition("unrecognized arguments: ")
         if found:
             first, *_ = words.split() or [""]  # an empty argument may be the unrecognized one
-            return did_you_mean(first, self._option_string_actions)
+            return near(first, self._shown_flags(), self.prog.split()[-1])
         _, found, rest = message.partition("invalid choice: ")
         if not found or self._subparsers is None:
             return None
         known = [name for action in self._subparsers._group_actions for name in action.choices or ()]
         return did_you_mean(rest.split()[0].strip("'"), known)
 
+    def _shown_flags(self) -> list[str]:
+        shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
+        return [flag for action in shown for flag in action.option_strings]
 
-def new_parser(prog: str, description: str, usage: str | None = None) -> argparse.ArgumentParser:
-    """Return an empty parser. Its width is fixed, because argparse would ask shutil for each option."""
-    return Parser(
-        prog=prog, description=description, usage=usage, allow_abbrev=False, formatter_class=_formatter()
+
+def _not_expected(words: str) -> str:
+    """Name the first word alone: the others may be its value, and a secret."""
+    first = words.split()[0].partition("=")[0]
+    return (
+        f"no such option: {first}"
+        if first.startswith("-")
+        else "unexpected words after the last one that is known"
     )
 
 
-def _formatter() -> Any:
-    return partial(argparse.HelpFormatter, width=HELP_COLUMNS)
+def _first_word(words: Sequence[str]) -> int | None:
+    """Return the place of the first word that is no global option."""
+    place = 0
+    while place < len(words) and words[place].startswith("-"):
+        place += 2 if words[place] in ("--theme", "--log-file") else 1
+    return place if place < len(words) else None
+
+
+def new_parser(prog: str, description: str, usage: str | None = None) -> Parser:
+    """Return an empty parser."""
+    return Parser(prog=prog, description=description, usage=usage)
 
 
 def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentParser:
     """Add and return the parser of one action of a command. actions: the result of add_subparsers."""
     parser: argparse.ArgumentParser = actions.add_parser(
-        name,
-        help=help_text,
-        description=f"{help_text[0].upper()}{help_text[1:]}.",
-        allow_abbrev=False,
-        formatter_class=_formatter(),
+        name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
     )
     add_globals(parser)
     return parser
@@ -57,7 +111,11 @@ def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentPars
 def add_globals(parser: argparse.ArgumentParser) -> None:
     """Add the options that may come before or after the subcommand."""
     parser.add_argument(
-        "--silent", "-s", action="store_true", default=argparse.SUPPRESS, help="print nothing of nono's own"
+        "--silent",
+        "-s",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="print errors alone, and what weakens the sandbox",
     )
     for option in GLOBALS:
         parser.add_argument(

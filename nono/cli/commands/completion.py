@@ -7,18 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from nono.cli.args import argparse_parser
 from nono.cli.completion import bash, fish, zsh
+from nono.cli.completion.choices import choices, groups
 from nono.cli.completion.tree import Choice, Node, node_of
 from nono.errors import UsageError
 from nono.policy.builtin import shipped
-from nono.policy.capability import Namespaces, SandboxPolicy
-from nono.settings.theme import THEMES
 
 DESCRIPTION = "Prints a completion script for a shell."
-EPILOG = """\
-bash:  eval "$(nono completion bash)"    in ~/.bashrc
-zsh:   nono completion zsh > DIR/_nono   where DIR is in $fpath
-fish:  nono completion fish > ~/.config/fish/completions/nono.fish
-"""
 SCRIPTS = {
     "bash": bash.script,
     "zsh": zsh.script,
@@ -40,8 +34,6 @@ def run(argv: Sequence[str], commands: Commands) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono completion", DESCRIPTION)
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     argparse_parser.add_globals(parser)
     parser.add_argument("shell", metavar="SHELL", choices=tuple(SCRIPTS), help="bash, zsh or fish")
     return parser
@@ -49,18 +41,8 @@ def parser() -> argparse.ArgumentParser:
 
 def tree(commands: Commands) -> Node:
     """Build the tree of everything that can be typed on nono's command line."""
-    network = shipped.network_policy()
-    groups = tuple(name for name, group in shipped.groups().items() if group.applies)
-    words = {
-        "--network-profile": tuple(network.profiles),
-        "--credential": tuple(network.services),
-        "--sandbox-policy": tuple(SandboxPolicy),
-        "--namespaces": tuple(Namespaces),
-        "--theme": THEMES,
-        "--groups": groups,
-        "GROUP": groups,
-        "SHELL": tuple(SCRIPTS),
-    }
+    known = groups()
+    words = {**choices(), "--groups": known, "GROUP": known}
     nodes = [node_of(parser, (name,), about, words) for name, about, parser in commands]
     root = argparse_parser.new_parser("nono", "")
     argparse_parser.add_globals(root)

@@ -58,23 +58,26 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono credential", DESCRIPTION)
     argparse_parser.add_globals(parser)
+    parser.action_aliases = {"ls": "list", "rm": "remove", "delete": "remove", "add": "set"}
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     named = (
-        ("set", "store a credential; its value is asked for, or read from standard input"),
-        ("remove", "forget a credential, wherever it is stored"),
-        ("test", "read a credential, or a reference such as env://NAME, and say only whether it worked"),
+        ("set", "store a key; its value is asked for, or read from standard input"),
+        ("remove", "remove a key from wherever it is stored"),
+        ("test", "check that a key, or a reference such as env://NAME, can be read; print no value"),
     )
     for action, help_text in named:
-        argparse_parser.add_action(actions, action, help_text).add_argument("name", metavar="NAME")
+        argparse_parser.add_action(actions, action, help_text).add_argument(
+            "name", metavar="NAME", help="of the service that uses it, such as openai"
+        )
     of_agent = (
         (
             "import",
-            "copy the login that an agent has outside, for its runs, which never see the tokens",
+            "use the login that an agent has outside in its runs, which never see the tokens",
             (*AGENTS, GH),
         ),
         (
             "logout",
-            "forget the login of an agent, imported or made inside; runs that go on stop using it",
+            "forget the login of an agent, imported or made inside, at once",
             AGENTS,
         ),
     )
@@ -82,16 +85,14 @@ def parser() -> argparse.ArgumentParser:
         argparse_parser.add_action(actions, action, help_text).add_argument(
             "agent", metavar="AGENT", choices=(*agents, *SHORT), help=f"one of {', '.join(agents)}"
         )
-    argparse_parser.add_action(actions, "list", "names and where each is stored")
-    logins = argparse_parser.add_action(
-        actions, "logins", "how many tokens of captured logins are stored, by provider"
-    )
+    argparse_parser.add_action(actions, "list", "list the names of stored keys, and where each is")
+    logins = argparse_parser.add_action(actions, "logins", "count the stored tokens of logins, by provider")
     logins.add_argument(
         "--purge",
         nargs="?",
         const="",
         metavar="PROVIDER",
-        help="forget those of PROVIDER, or all; runs that go on stop using them",
+        help="forget those of PROVIDER, or all, at once",
     )
     return parser
 

@@ -68,12 +68,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--project",
         action="store_true",
-        help="say what the project here needs, and which profiles have it",
+        help="check what the project here needs, and which profiles have it",
     )
     parser.add_argument(
         "--clients",
         action="store_true",
-        help="run the clients that are installed inside, against a server here",
+        help="try the clients that are installed, in the sandbox, against a local server",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     return parser

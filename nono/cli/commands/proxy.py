@@ -18,7 +18,6 @@ from nono.credentials.phantom import SessionToken, make_session_token
 from nono.credentials.values.content import text_problem
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.launch.proxy.assembly import config_of
-from nono.launch.standalone_proxy import Serving, serve_until_signal
 from nono.policy.capability import NetworkMode
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import is_loopback
@@ -29,6 +28,7 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from nono.launch.standalone_proxy import Serving
     from nono.proxy.config import ProxyConfig
     from nono.proxy.tls.session_ca import SessionCa
 
@@ -80,6 +80,9 @@ def run(argv: Sequence[str]) -> int:
         if not invocation.silent:
             shows = sys.stdout.isatty() or given.flag("print_token")
             print("\n".join(map(printable, _lines(serving, config, resolved, shows=shows))), flush=True)
+
+    # Imported here: help, and a mistake, need no event loop.
+    from nono.launch.standalone_proxy import serve_until_signal
 
     serve_until_signal(
         resolved,

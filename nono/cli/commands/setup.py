@@ -84,12 +84,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono setup", DESCRIPTION)
     argparse_parser.add_globals(parser)
-    parser.add_argument("--check-only", action="store_true", help="look, and change nothing")
-    parser.add_argument("--profiles", action="store_true", help="write example profiles among yours")
+    parser.add_argument("--check-only", action="store_true", help="check, and change nothing")
+    parser.add_argument("--profiles", action="store_true", help="write three example profiles")
     parser.add_argument(
-        "--shell-integration", action="store_true", help="say what completes nono in your shell"
+        "--shell-integration", action="store_true", help="say how to complete nono in your shell"
     )
-    parser.add_argument("--verbose", "-v", action="count", default=0, help="say more")
+    parser.add_argument("--verbose", "-v", action="count", default=0, help="print more")
     return parser
 
 

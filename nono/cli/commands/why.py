@@ -186,25 +186,30 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion. argv: as for add_options."""
     parser = argparse_parser.new_parser("nono why", DESCRIPTION)
     argparse_parser.add_globals(parser)
-    parser.add_argument("--path", metavar="PATH", help="the path in question")
+    parser.add_argument("--path", metavar="PATH", help="ask about this path")
     parser.add_argument(
         "--op",
         choices=[*(access.value for access in Access), *SOCKET_OPERATIONS],
         default="read",
-        help="default: read; connect and bind are for Unix sockets",
+        help="what to do with it; connect and bind are for Unix sockets",
     )
-    parser.add_argument("--host", metavar="HOST|URL", help="the host in question")
+    parser.add_argument("--host", metavar="HOST|URL", help="ask about this host or URL")
     parser.add_argument(
-        "--port", type=argparse_parser.port, metavar="PORT", help="default: the URL's, or 443"
+        "--port",
+        type=argparse_parser.port,
+        metavar="PORT",
+        help="of the host [default: that of the URL, or 443]",
     )
-    parser.add_argument("--method", metavar="METHOD", help="of the request to the URL; default: GET")
+    parser.add_argument("--method", metavar="METHOD", help="of the request to the URL [default: GET]")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
-    parser.add_argument("--exit-code", action="store_true", help="exit 1 when the answer is no")
-    parser.add_argument("--scope", choices=SCOPES, help="whether such a thing is held inside the sandbox")
-    parser.add_argument("--env", metavar="NAME", help="the environment variable in question")
-    parser.add_argument("--command", metavar="COMMAND", help="the command in question")
-    parser.add_argument("--caller", metavar="NAME", help="who would start it; default: session")
-    parser.add_argument("--self", action="store_true", help="ask about the sandbox around this process")
+    parser.add_argument("--exit-code", action="store_true", help="exit with status 1 if the answer is no")
+    parser.add_argument(
+        "--scope", choices=SCOPES, help="ask whether signals, or abstract Unix sockets, are confined"
+    )
+    parser.add_argument("--env", metavar="NAME", help="ask about this environment variable")
+    parser.add_argument("--command", metavar="COMMAND", help="ask about this command")
+    parser.add_argument("--caller", metavar="NAME", help="who would start it [default: session]")
+    parser.add_argument("--self", action="store_true", help="ask about the run around this process")
     argparse_parser.add_options(parser, options.WHY, argv)
     return parser
 

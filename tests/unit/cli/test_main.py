@@ -27,7 +27,8 @@ def outcome(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, s
 def test_help_and_version_go_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = outcome(capsys, "--help")
     assert (status, err) == (0, "")
-    assert all(command in out for command in COMMANDS)
+    offered = [name for name, command in COMMANDS.items() if not command.is_hidden]
+    assert [name for name in offered if f"\n  {name} " not in out] == []
     assert outcome(capsys, "--version") == (0, f"nono {__version__}\n", "")
 
 
@@ -47,7 +48,7 @@ def test_a_row_of_the_table_loads_the_command_of_its_name(command: str) -> None:
 def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = outcome(capsys)
     assert (status, out) == (2, "")
-    assert err.startswith("usage: nono")
+    assert "Usage: nono [OPTIONS] COMMAND" in err
 
 
 @pytest.mark.parametrize("command", sorted(LATER))
@@ -73,7 +74,10 @@ def test_global_options_stand_on_either_side(argv: list[str], capsys: pytest.Cap
 def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, "run", "--alow", ".", "--", "true")
     assert status == 2
-    assert err == "nono: unrecognized arguments: --alow\nhint: did you mean '--allow'?\n"
+    assert err == (
+        "nono: no such option: --alow\nhint: did you mean '--allow'? "
+        "It would grant a directory, with all below it, for reading and writing.\n"
+    )
 
 
 def test_an_empty_word_too_many_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

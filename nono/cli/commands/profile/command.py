@@ -49,54 +49,59 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono profile", DESCRIPTION)
     argparse_parser.add_globals(parser)
+    parser.action_aliases = {
+        "ls": "list",
+        "new": "init",
+        "create": "init",
+        "check": "validate",
+        "cat": "show",
+    }
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    init = argparse_parser.add_action(actions, "init", "write a profile to begin with")
-    init.add_argument("name", metavar="NAME")
+    init = argparse_parser.add_action(actions, "init", "create a starter profile")
+    init.add_argument("name", metavar="NAME", help="of the new profile")
+    init.add_argument("--extends", action="append", default=[], metavar="PROFILE", help="a base profile")
     init.add_argument(
-        "--extends", action="append", default=[], metavar="PROFILE", help="a base; may be repeated"
+        "--groups", action="append", default=[], metavar="GROUPS", help="groups of paths to include"
     )
-    init.add_argument(
-        "--groups", action="append", default=[], metavar="GROUPS", help="groups to include, with commas"
-    )
-    init.add_argument("--description", metavar="TEXT", help="what it is for")
-    init.add_argument("--full", action="store_true", help="with most fields there are, empty")
-    init.add_argument("--output", "-o", metavar="FILE", help="write it there, not in your profiles")
-    init.add_argument("--force", action="store_true", help="overwrite what is there")
+    init.add_argument("--description", metavar="TEXT", help="say what it is for")
+    init.add_argument("--full", action="store_true", help="include most fields, left empty")
+    init.add_argument("--output", "-o", metavar="FILE", help="write it here instead of among your profiles")
+    init.add_argument("--force", action="store_true", help="overwrite an existing file")
 
-    listing = argparse_parser.add_action(actions, "list", "name every profile that there is")
+    listing = argparse_parser.add_action(actions, "list", "list the profiles, shipped and yours")
     _json(listing)
 
-    show = argparse_parser.add_action(actions, "show", "print a profile with what it inherits")
+    show = argparse_parser.add_action(actions, "show", "print a profile, with what it inherits")
     show.add_argument("profile", metavar="PROFILE", help="a name, or a file with a slash in its path")
-    show.add_argument("--raw", action="store_true", help="only what its own file says")
+    show.add_argument("--raw", action="store_true", help="print its own file alone")
     show.add_argument(
         "--format",
         choices=("profile", "manifest"),
         default="profile",
-        help="manifest: what --config takes, with the paths that it would have here",
+        help="manifest: as --config takes it, with the paths of this machine",
     )
     _json(show)
 
-    diff = argparse_parser.add_action(actions, "diff", "say what one profile says that another does not")
+    diff = argparse_parser.add_action(actions, "diff", "compare two profiles")
     diff.add_argument("old", metavar="PROFILE", help="a name, or a file with a slash in its path")
-    diff.add_argument("new", metavar="OTHER", help="the one it is compared with")
+    diff.add_argument("new", metavar="OTHER", help="the profile to compare it with")
     _json(diff)
 
-    validate = argparse_parser.add_action(actions, "validate", "say all that is wrong with a profile")
+    validate = argparse_parser.add_action(actions, "validate", "check a profile, and list every mistake")
     validate.add_argument("file", metavar="PROFILE", help="a file, or the name of a profile")
-    validate.add_argument("--draft", action="store_true", help="the draft of that name")
-    validate.add_argument("--strict", action="store_true", help="exit 2 where a key has an old name")
+    validate.add_argument("--draft", action="store_true", help="check the draft of this name")
+    validate.add_argument("--strict", action="store_true", help="exit with status 2 if a key has an old name")
     _json(validate)
 
     schema = argparse_parser.add_action(actions, "schema", "print the JSON Schema of profiles, for editors")
-    schema.add_argument("--output", "-o", metavar="FILE", help="write it there")
+    schema.add_argument("--output", "-o", metavar="FILE", help="write it to a file")
 
-    argparse_parser.add_action(actions, "guide", "say how a profile is written")
+    argparse_parser.add_action(actions, "guide", "print a guide to writing profiles")
 
-    groups = argparse_parser.add_action(actions, "groups", "name the groups of paths, or print one")
-    groups.add_argument("name", metavar="GROUP", nargs="?", help="print this one")
-    groups.add_argument("--all-platforms", action="store_true", help="those of other systems too")
+    groups = argparse_parser.add_action(actions, "groups", "list the groups of paths, or print one")
+    groups.add_argument("name", metavar="GROUP", nargs="?", help="the group to print")
+    groups.add_argument("--all-platforms", action="store_true", help="include those of other systems")
     _json(groups)
 
     listed = argparse_parser.add_action(actions, "hosts", "print the hosts of a network profile")
@@ -104,11 +109,11 @@ def parser() -> argparse.ArgumentParser:
     listed.add_argument("name", metavar="NAME", nargs="?", help=which_hosts)
     _json(listed)
 
-    promote = argparse_parser.add_action(actions, "promote", "make a draft your profile of that name")
-    promote.add_argument("name", metavar="NAME")
+    promote = argparse_parser.add_action(actions, "promote", "turn a draft into your profile")
+    promote.add_argument("name", metavar="NAME", help="of the draft")
     which = promote.add_mutually_exclusive_group()
-    which.add_argument("--diff", action="store_true", help="only show what would change")
-    which.add_argument("--yes", action="store_true", help="ask nothing")
+    which.add_argument("--diff", action="store_true", help="show what would change, and stop")
+    which.add_argument("--yes", action="store_true", help="do not ask")
     return parser
 
 

@@ -35,8 +35,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono logs", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the session ends")
-    parser.add_argument("--tail", type=_count, metavar="N", help="begin with the last N events")
+    parser.add_argument("-f", "--follow", action="store_true", help="follow until the session ends")
+    parser.add_argument("--tail", type=_count, metavar="N", help="print the last N events")
     parser.add_argument("--json", action="store_true", help="print a JSON array, or with -f a line for each")
     parser.add_argument("--screen", action="store_true", help="print the recording of the terminal instead")
     return parser

@@ -33,7 +33,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono prune", DESCRIPTION)
     argparse_parser.add_globals(parser)
-    parser.add_argument("--older-than", type=_number, metavar="DAYS", help=f"days since the end ({DAYS})")
+    parser.add_argument(
+        "--older-than",
+        type=_number,
+        metavar="DAYS",
+        help=f"remove what ended more than so many days ago [default: {DAYS}]",
+    )
     parser.add_argument("--keep", type=_number, metavar="N", help="keep no more than the newest N")
     parser.add_argument(
         "--max-mb",
@@ -42,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         help="keep no more than fit into N MiB with their logs and recordings",
     )
     parser.add_argument("--logs", action="store_true", help="remove the audit logs of these sessions too")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be removed")
     return parser
 
 

@@ -15,6 +15,7 @@ from nono import paths
 from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Seen, sessions
+from nono.cli.console import columns, is_coloured
 from nono.cli.text import session_text
 from nono.sessions.record import Record
 from nono.sessions.retention import DAYS
@@ -28,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono ps", DESCRIPTION)
     argparse_parser.add_globals(parser)
-    parser.add_argument("--all", action="store_true", help="list those that have ended too")
-    parser.add_argument("--watch", action="store_true", help="go on, and show what changes")
+    parser.add_argument("--all", action="store_true", help="include those that have ended")
+    parser.add_argument("--watch", action="store_true", help="keep showing what changes")
     parser.add_argument("--json", action="store_true", help="print the records as JSON")
     return parser
 
@@ -43,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         watch(
             environ,
             lambda every: _shown(every, has_all=parsed.all),
-            lambda: _columns(environ),
+            lambda: columns(sys.stdout, environ, session_text.WIDTH),
             as_json=parsed.json,
         )
         return 0
@@ -54,8 +55,9 @@ def run(argv: Sequence[str]) -> int:
         return 0
     is_silent = getattr(parsed, "silent", False)
     if shown:
-        is_coloured = sys.stdout.isatty() and not environ.get("NO_COLOR")
-        for line in session_text.table(shown, time.time_ns() // 1_000_000, _columns(environ), is_coloured):
+        width = columns(sys.stdout, environ, session_text.WIDTH)
+        now_ms = time.time_ns() // 1_000_000
+        for line in session_text.table(shown, now_ms, width, is_coloured(sys.stdout, environ)):
             print(line)
     elif not is_silent:
         print("No sessions found." if not every else "No session runs; --all lists those that have ended.",
@@ -82,14 +84,3 @@ def offer(every: Sequence[Record], environ: Mapping[str, str]) -> str | None:
         f"{len(every)} sessions are recorded, with {total / (1 << 20):,.0f} MiB of audit logs; "
         f"nono prune --logs removes those of more than {DAYS} days ago (--max-mb N: until N MiB are left)."
     )
-
-
-def _columns(environ: Mapping[str, str]) -> int:
-    """Return the width of the terminal; of what is no terminal, 120."""
-    given = environ.get("COLUMNS", "")
-    if given.isascii() and given.isdecimal() and int(given[:5]) > 0:
-        return int(given[:5])
-    try:
-        return os.get_terminal_size(1).columns or session_text.WIDTH
-    except OSError:
-        return session_text.WIDTH

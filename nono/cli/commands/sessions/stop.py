@@ -23,7 +23,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
     parser.add_argument("--force", action="store_true", help="kill the command at once")
     parser.add_argument(
-        "--timeout", type=_seconds, default=TIMEOUT_S, metavar="SECONDS", help="wait before it is killed (10)"
+        "--timeout",
+        type=_seconds,
+        default=TIMEOUT_S,
+        metavar="SECONDS",
+        help="wait so long before it is killed",
     )
     return parser
 

@@ -23,11 +23,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
     parser = argparse_parser.new_parser("nono top", DESCRIPTION)
     argparse_parser.add_globals(parser)
-    parser.add_argument("--all", action="store_true", help="show every session that has ended, too")
+    parser.add_argument("--all", action="store_true", help="include sessions that have ended")
     parser.add_argument(
-        "--web", action="store_true", help="serve a page on 127.0.0.1 that shows and answers, at a link"
+        "--web", action="store_true", help="serve it as a page on 127.0.0.1, and print the link"
     )
-    parser.add_argument("--port", type=_port, default=0, metavar="N", help="of that page (any free one)")
+    parser.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="port of that page [default: any free port]"
+    )
     return parser
 
 

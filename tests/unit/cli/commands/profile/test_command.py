@@ -210,7 +210,7 @@ def test_groups_are_listed_without_a_home_but_not_shown(
         (["show", "go-deb"], 1, "Profile not found: go-deb\nhint: did you mean 'go-dev'?"),
         (["show", "a_b"], 1, "Invalid profile name 'a_b': must be alphanumeric with hyphens only"),
         (["show", "./none.json"], 1, "Profile read error at ./none.json: profile file not found"),
-        (["show", "default", "--jsn"], 2, "unrecognized arguments: --jsn"),
+        (["show", "default", "--jsn"], 2, "no such option: --jsn"),
         (["groups", "deny_credential"], 1, "Unknown policy group: 'deny_credential'\nhint: did you mean"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -1,0 +1,17 @@
+"""Carries a wish for help from where it is parsed to where help is printed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class HelpWanted(Exception):  # noqa: N818 - no error: whoever printed the help is done
+    """Raised instead of printing, as only the top knows the terminal and the summaries of commands."""
+
+    def __init__(self, parser: ArgumentParser, *, is_long: bool) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+        self.is_long = is_long

@@ -1,0 +1,132 @@
+"""Answers an unknown option: the one that was meant, or how nono does what other programs do with it.
+
+A suggestion never opens more than was asked: an option that grants is offered for a slip of the finger
+only, and with what it grants. Hidden options are never offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nono.cli.args.options import OPTIONS
+
+# What other programs call it. An option is offered where the command has it; anything else is a sentence.
+SYNONYMS: Mapping[str, str] = {
+    "--allow-read": "--read",
+    "--allow-write": "--write",
+    "--api-key": "--credential",
+    "--background": "--detached",
+    "--bg": "--detached",
+    "--bind": "--allow",
+    "--block-host": "--deny-domain",
+    "--block-network": "--block-net",
+    "--chdir": "--workdir",
+    "--cwd": "--workdir",
+    "--deny-host": "--deny-domain",
+    "--detach": "--detached",
+    "--deny-net": "--block-net",
+    "--deny-network": "--block-net",
+    "--directory": "--workdir",
+    "--env-var": "--env",
+    "--environment": "--env",
+    "--key": "--credential",
+    "--mem": "--memory",
+    "--memory-limit": "--memory",
+    "--no-internet": "--block-net",
+    "--no-log": "--no-audit",
+    "--no-net": "--block-net",
+    "--no-network": "--block-net",
+    "--offline": "--block-net",
+    "--pids-limit": "--max-processes",
+    "--plan": "--dry-run",
+    "--publish": "--listen-port",
+    "--quiet": "--silent",
+    "--read-only": "--read",
+    "--ro": "--read",
+    "--ro-bind": "--read",
+    "--rw": "--allow",
+    "--secret": "--credential",
+    "--service": "--credential",
+    "--setenv": "--env",
+    "--token": "--credential",
+    "--unshare-net": "--block-net",
+    "--work-dir": "--workdir",
+    "-C": "--workdir",
+    "-d": "--detached",
+    "-e": "--env",
+    "-n": "--dry-run",
+    "-q": "--silent",
+    "--allow-host": "--allow-domain",
+    "--allow-hosts": "--allow-domain",
+    "--allow-network": "the network is open unless an option restricts it, such as --allow-domain HOST",
+    "--deny": 'denials of files are written in a profile: "filesystem": {"deny": [...]}',
+    "--deny-path": 'denials of files are written in a profile: "filesystem": {"deny": [...]}',
+    "--deny-read": 'denials of files are written in a profile: "filesystem": {"deny": [...]}',
+    "--deny-write": "what is not granted for writing is refused",
+    "--dangerously-skip-permissions": "options of the command stand behind it",
+    "--image": "nono runs the programs of this machine, and needs no image",
+    "--interactive": "the command has your terminal without an option",
+    "--mount": "--allow DIR or --read DIR grants a directory where it is",
+    "--net": "--block-net refuses the network; --allow-domain HOST restricts it",
+    "--network": "--block-net refuses the network; --allow-domain HOST restricts it",
+    "--no-color": "NO_COLOR=1 switches colours off",
+    "--no-colour": "NO_COLOR=1 switches colours off",
+    "--rm": "nono removes what a run leaves without an option",
+    "--tty": "the command has your terminal without an option",
+    "--user": "the command runs as you",
+    "--volume": "--allow DIR or --read DIR grants a directory where it is",
+    "-i": "the command has your terminal without an option",
+    "-it": "the command has your terminal without an option",
+    "-t": "the command has your terminal without an option",
+    "-u": "the command runs as you",
+}
+_GRANTS = (
+    "--allow",
+    "--read",
+    "--write",
+    "--bypass",
+    "--open",
+    "--listen",
+    "--env",
+    "--credential",
+    "--network",
+)
+_RESTRICTS = ("--deny", "--block", "--no-", "--max", "--memory")
+_LIKE, _VERY_LIKE = 0.6, 0.8
+
+
+def near(word: str, known: Iterable[str], command: str) -> str | None:
+    """Return a hint about an unknown option. known: the flags that the command's help shows."""
+    name = word.partition("=")[0]
+    shown = {*known}
+    meant = SYNONYMS.get(name)
+    if meant is not None and (not meant.startswith("--") or " " in meant or meant in shown):
+        return _offered(meant) if meant in shown else meant
+    elsewhere = sorted(
+        {each for option in OPTIONS if name in option.flags and option.help for each in option.commands}
+    )
+    if elsewhere and command not in elsewhere:
+        return f"{name} is an option of nono {elsewhere[0] if 'run' not in elsewhere else 'run'}"
+    return _by_spelling(name, shown)
+
+
+def _by_spelling(name: str, shown: Iterable[str]) -> str | None:
+    from difflib import get_close_matches  # costs a millisecond, paid only on a mistake
+
+    if not name.startswith("--"):
+        return None
+    if name.startswith(_RESTRICTS):
+        candidates = [flag for flag in shown if not flag.startswith(_GRANTS)]
+    else:
+        candidates = [flag for flag in shown if flag.startswith("--")]
+    [*close] = get_close_matches(name, sorted(candidates), n=1, cutoff=_LIKE)
+    if close and close[0].startswith(_GRANTS):
+        close = get_close_matches(name, close, n=1, cutoff=_VERY_LIKE)
+    return _offered(close[0]) if close else None
+
+
+def _offered(flag: str) -> str:
+    """Return the question, with what the option grants if it grants anything."""
+    helps = (option.help for option in OPTIONS if flag in option.flags and option.help)
+    grants = f" It would {next(helps, '')}." if flag.startswith(_GRANTS) else ""
+    return f"did you mean '{flag}'?{'' if grants == ' It would .' else grants}"

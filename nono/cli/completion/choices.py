@@ -1,0 +1,28 @@
+"""The values that only nono's data tell: names of network profiles, services, groups."""
+
+from __future__ import annotations
+
+from nono.cli.completion.tree import Words
+from nono.policy.builtin import shipped
+from nono.policy.capability import Namespaces, SandboxPolicy
+from nono.settings.theme import THEMES
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def choices() -> Words:
+    """Return the values by option, or by the metavar of an operand."""
+    network = shipped.network_policy()
+    return {
+        "--network-profile": tuple(network.profiles),
+        "--credential": tuple(network.services),
+        "--sandbox-policy": tuple(SandboxPolicy),
+        "--namespaces": tuple(Namespaces),
+        "--theme": THEMES,
+        "SHELL": SHELLS,
+    }
+
+
+def groups() -> tuple[str, ...]:
+    """Return the names of the groups of paths that matter here."""
+    return tuple(name for name, group in shipped.groups().items() if group.applies)

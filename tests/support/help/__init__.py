@@ -1,0 +1,1 @@
+"""What help prints, and what is answered to mistakes, as files to be read in a diff."""

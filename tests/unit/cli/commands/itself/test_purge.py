@@ -1,0 +1,101 @@
+"""`nono purge` removes what nono keeps for a person, and nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from nono.cli.main import main
+from nono.credentials import resolver
+from nono.credentials.resolver import SYSTEM_KEYRING, StoredName
+from nono.launch.state import VARIABLE
+
+KEPT = (
+    ".config/nono/config.toml",
+    ".local/state/nono/audit/x/audit-events.ndjson",
+    ".cache/nono/caches/p/go/mod",
+)
+OTHERS = (".config/other", ".cache/other", "project/nono/file")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    monkeypatch.setattr(resolver, "names", lambda environ: ())  # the keyring of whoever runs the tests
+    for name in (*KEPT, *OTHERS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    return tmp_path
+
+
+def left(home: Path) -> set[str]:
+    return {name for name in (*KEPT, *OTHERS) if (home / name).exists()}
+
+
+def test_everything_of_nono_is_removed_after_a_yes(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / KEPT[2]).parent.chmod(0o500)  # as Go leaves its module cache
+    assert main(["purge", "--yes"]) == 0
+    assert left(home) == {*OTHERS}
+    said = capsys.readouterr().out
+    assert [
+        place for place in (".config/nono", ".local/state/nono", ".cache/nono") if place not in said
+    ] == []
+
+
+def test_a_dry_run_removes_nothing(home: Path) -> None:
+    assert main(["purge", "--dry-run"]) == 0
+    assert left(home) == {*KEPT, *OTHERS}
+
+
+def test_nothing_is_removed_where_nobody_can_be_asked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["purge"]) == 1
+    assert left(home) == {*KEPT, *OTHERS}
+    assert "hint: --yes" in capsys.readouterr().err
+
+
+def test_settings_can_be_kept(home: Path) -> None:
+    assert main(["purge", "--yes", "--keep-config"]) == 0
+    assert left(home) == {KEPT[0], *OTHERS}
+
+
+def test_of_a_link_only_the_link_is_removed(home: Path) -> None:
+    elsewhere = home / "elsewhere"
+    (home / ".cache/nono").rename(elsewhere)
+    (home / ".cache/nono").symlink_to(elsewhere)
+    assert main(["purge", "--yes"]) == 0
+    assert not (home / ".cache/nono").is_symlink()
+    assert (elsewhere / "caches/p/go/mod").exists()
+
+
+def test_a_link_inside_leads_nowhere(home: Path) -> None:
+    (home / ".cache/nono/out").symlink_to(home / "project")
+    (home / "project").chmod(0o755)
+    assert main(["purge", "--yes"]) == 0
+    assert left(home) == {*OTHERS}
+    assert (home / "project").stat().st_mode & 0o777 == 0o755
+
+
+def test_keys_in_the_system_keyring_are_removed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed = list[str]()
+
+    def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+        removed.append(name)
+        return (SYSTEM_KEYRING,)
+
+    stored = (StoredName("openai", SYSTEM_KEYRING), StoredName("x", "/a/file"))
+    monkeypatch.setattr(resolver, "names", lambda environ: stored)
+    monkeypatch.setattr(resolver, "remove", remove)
+    assert main(["purge", "--yes"]) == 0
+    assert removed == ["openai"]
+
+
+def test_nothing_is_purged_inside_a_sandbox(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "/x")
+    assert main(["purge", "--yes"]) == 1
+    assert left(home) == {*KEPT, *OTHERS}
