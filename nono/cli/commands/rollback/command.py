@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.rollback import look, restore, upkeep
 from nono.cli.commands.sessions.chosen import refuse_inside
 from nono.errors import NonoError
 
@@ -18,6 +17,9 @@ SESSION_HELP = "id, the beginning of one, name, or latest"
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), dict(os.environ)
     refuse_inside("rollback", environ)
+    # Imported here: the help needs only the parser, also where no package of others is installed.
+    from nono.cli.commands.rollback import look, restore, upkeep
+
     try:
         match parsed.action:
             case "list":

@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     _add_key(policy)
 
     verify = argparse_parser.add_action(actions, "verify", "check files; exit with 1 if one is not trusted")
-    verify.add_argument("files", nargs="*", metavar="FILE")
+    verify.add_argument("files", nargs="*", metavar="FILE", help="usually all that the policy includes")
     verify.add_argument("--all", action="store_true", help="all files that the policy includes (usual)")
     _add_policy(verify)
 
