@@ -7,8 +7,6 @@ import os
 from collections.abc import Sequence
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.trust import approving, checking, keys, signing
-from nono.credentials.signing.keystore import DEFAULT
 
 DESCRIPTION = (
     "Signs, verifies and approves the files that instruct an agent: CLAUDE.md, AGENTS.md, skills. Where a "
@@ -19,6 +17,9 @@ DESCRIPTION = (
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
     environ = dict(os.environ)
+    # Imported here: the help needs only the parser, also where no package of others is installed.
+    from nono.cli.commands.trust import approving, checking, keys, signing
+
     match parsed.action:
         case "init":
             return signing.init(
@@ -97,7 +98,7 @@ def parser() -> argparse.ArgumentParser:
     export = argparse_parser.add_action(actions, "export-key", "print the public half of a key")
     for action in (keygen, export):
         which = action.add_mutually_exclusive_group()
-        which.add_argument("--id", dest="key", metavar="ID", help=f"name in the keystore ({DEFAULT})")
+        which.add_argument("--id", dest="key", metavar="ID", help="name in the keystore (default)")
         which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
     keygen.add_argument("--force", action="store_true", help="replace one that is there")
     export.add_argument("--pem", action="store_true", help="as PEM, which cosign and openssl read")
@@ -106,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_key(action: argparse.ArgumentParser) -> None:
     which = action.add_mutually_exclusive_group()
-    which.add_argument("--key", metavar="ID", help=f"name of the key in the keystore ({DEFAULT})")
+    which.add_argument("--key", metavar="ID", help=f"name of the key in the keystore (default)")
     which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
 
 
