@@ -466,7 +466,9 @@ def is_action(event: Event) -> bool:
 
 
 _ACTIONS = ("allow", "approve_requested", "approve_granted")
-_REPEATABLE = ("network", "capability_decision", "model_usage", "credential_frozen")
+_REPEATABLE = (
+    "network", "capability_decision", "model_usage", "credential_frozen", "turn_began", "turn_unclear",
+)  # fmt: skip
 
 
 def repeats_of(event: Event) -> int:
@@ -486,10 +488,36 @@ def credential_frozen(service: str, why: str) -> Event:
     return {"type": "credential_frozen", "at": rfc3339(), "service": service, "why": why}
 
 
+def turn_began(turn: int, service: str, model: str, request: int | None) -> Event:
+    """Report that a person's message went to a model: what follows belongs to this turn.
+
+    turn: Counted from 1. request: The number of the record of the request; None without one.
+    """
+    began: Event = {"type": "turn_began", TIME: unix_ms(), "turn": turn, "service": service}
+    return {**began, "model": model, "request": request}
+
+
+def turn_unclear(service: str, reason: str, request: int | None) -> Event:
+    """Report a request to a model that may have begun a turn. Recorded once for each reason."""
+    unclear: Event = {"type": "turn_unclear", TIME: unix_ms(), "service": service}
+    return {**unclear, "reason": reason, "request": request}
+
+
 def model_usage(
-    service: str, *, model: str, input_tokens: int, cached_input_tokens: int, output_tokens: int
+    service: str,
+    *,
+    model: str,
+    input_tokens: int,
+    cached_input_tokens: int,
+    output_tokens: int,
+    turn: int | None = None,
+    request: int | None = None,
 ) -> Event:
-    """Report the usage that one response of a language model states."""
+    """Report the usage that one response of a language model states.
+
+    turn: The one in which its request was sent; None before the first.
+    request: The number of the record of its request; None without one.
+    """
     return {
         "type": "model_usage",
         "at": rfc3339(),
@@ -498,4 +526,6 @@ def model_usage(
         "input_tokens": input_tokens,
         "cached_input_tokens": cached_input_tokens,
         "output_tokens": output_tokens,
+        "turn": turn,
+        "request": request,
     }

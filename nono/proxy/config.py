@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nono.audit.event import Recorder
     from nono.policy.hosts.live_hosts import LiveHosts
     from nono.policy.live.endpoints import LiveEndpoints
+    from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.flows.recorder import FlowRecorder
     from nono.proxy.http.upstream_proxy import UpstreamProxy
     from nono.proxy.token_post import TokenPost
@@ -76,3 +77,4 @@ class Dependencies(NamedTuple):
     alarm: Callable[[str], None]
     flows: FlowRecorder | None
     tasks: TaskGroup
+    on_turn: OnTurn | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nono.approval.request import Approver
     from nono.audit.traffic import Spent
+    from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.flows.recorder import FlowRecorder
     from nono.proxy.service import ProxyService
 
@@ -93,6 +94,7 @@ async def serve(
     approver: Approver | None = None,
     alarm: Callable[[str], None] = _log.warning,
     flows: FlowRecorder | None = None,
+    on_turn: OnTurn | None = None,
     listener: socket.socket | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy on config.address until the block is left.
@@ -108,6 +110,7 @@ async def serve(
     approver: asks a person about requests that need approval.
     alarm: tells a person that a credential is frozen or unavailable.
     flows: records exchanges; None records none.
+    on_turn: awaited with the number of a person's turn before the request that begins it is sent whole.
     listener: a bound, listening socket to use, such as one of another network; closed with the proxy.
 
     Raises OSError if the port cannot be bound or a file of a route's TLS identity cannot be read.
@@ -118,7 +121,7 @@ async def serve(
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:
             parts = Dependencies(
-                recorder, admits, is_ours, recognises, resolver, approver, alarm, flows, tasks
+                recorder, admits, is_ours, recognises, resolver, approver, alarm, flows, tasks, on_turn
             )
             running = RunningProxy(port, lambda: _serving(config, table, port, parts))
             if any(route.tls != NO_IDENTITY for route in config.routes):

@@ -75,6 +75,7 @@ class ProxyService:
             admission=Admission(config.routes, parts.approver, parts.alarm),
             usage=UsageLedger(shipped_prices()),
             flows=parts.flows,
+            on_turn=parts.on_turn,
             server_context=config.server_context or no_authority,
             spawn=lambda work: parts.tasks.start_soon(_contained, work),
             head_timeout_s=config.head_timeout_s,

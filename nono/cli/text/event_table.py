@@ -118,6 +118,13 @@ def row(event: Fields, outcome: Fields | None = None) -> Row:
             why = reason(End(cause or "?", *others))
             where = f"exit code {_text(event.get('exit_code'))}: {why}"
             return _row(_time_of(event), "session ended", "", "", None, where)
+        case "turn_began":
+            where = f"turn {_text(event.get('turn'))} of {_text(event.get('service'))}"
+            where += f" with {event['model']}" if event.get("model") else ""
+            return _row(_clock(event.get(_TIME)), "turn began", "", "", None, where)
+        case "turn_unclear":
+            where = f"a request to {_text(event.get('service'))} may begin one: {_text(event.get('reason'))}"
+            return _row(_clock(event.get(_TIME)), "turn unclear", "", "", None, where)
         case kind:
             what = str(kind or "?").replace("_", " ")
             return _row(_time_of(event), what, "", "", None, " ".join(_rest(event)))

@@ -29,7 +29,10 @@ from nono.proxy.verdict.verdict import Entry, Forward
 
 if TYPE_CHECKING:
     from nono.policy.hosts.live_hosts import LiveHosts
+    from nono.proxy.conversation.run_turns import OnTurn, RunTurns
+    from nono.proxy.conversation.watch import TurnWatch
     from nono.proxy.flows.recorder import Flow, FlowRecorder
+    from nono.proxy.http.message import RequestHead
 
 
 def ignore(_: object) -> None:
@@ -77,10 +80,13 @@ class ProxyContext:
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0
     tunnel_idle_timeout_s: float = 3600.0
+    on_turn: OnTurn | None = None  # awaited before a request that begins a person's turn is sent whole
     outcomes: Outcomes = field(init=False)
+    run_turns: list[RunTurns] = field(init=False)  # one, once a model was asked
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outcomes", Outcomes(self.recorder))
+        object.__setattr__(self, "run_turns", [])
 
     def record(self, event: Event) -> bool:
         """Write an event. Returns False if that failed; the described action must then not happen."""
@@ -102,7 +108,18 @@ class ProxyContext:
         self.record(credential_frozen(service, why))
         return True
 
-    def inspect(self, verdict: Forward) -> Inspection:
+    def watch_turn(self, verdict: Forward, request: RequestHead) -> TurnWatch | None:
+        """Return what tells if a request begins a person's turn; None if it asks no model."""
+        if verdict.provider is None or verdict.route is None:
+            return None
+        if not self.run_turns:
+            # Imported here: not every run asks one.
+            from nono.proxy.conversation.run_turns import RunTurns
+
+            self.run_turns.append(RunTurns(self.record, self.turns, self.spawn, self.on_turn))
+        return self.run_turns[0].watch(verdict.route.service, verdict, request)
+
+    def inspect(self, verdict: Forward, watch: TurnWatch | None = None) -> Inspection:
         """Build the inspection for the exchange of `verdict`."""
         route = verdict.route
         flow = None if self.flows is None else _begin_flow(self.flows, verdict)
@@ -110,7 +127,7 @@ class ProxyContext:
             return Inspection(verdict, flow, ignore, ignore)
         found = partial(self._leaked, route.service, verdict.origin.host)
         near = partial(self._nearly_leaked, route, verdict.origin.host)
-        return Inspection(verdict, flow, found, partial(self._used, route), near)
+        return Inspection(verdict, flow, found, partial(self._used, route, watch), near)
 
     def _leaked(self, service: str, host: str, where: str) -> bool:
         """Freeze the credential. Returns True if it was frozen before."""
@@ -122,7 +139,7 @@ class ProxyContext:
         if state.near_answers == MAX_NEAR_ANSWERS:
             self.freeze(route.service, f"{host} sent the beginning of the real secret back again and again")
 
-    def _used(self, route: Route, usage: Usage) -> None:
+    def _used(self, route: Route, watch: TurnWatch | None, usage: Usage) -> None:
         self.usage.add(route.service, usage)
         self.record(
             model_usage(
@@ -131,6 +148,8 @@ class ProxyContext:
                 input_tokens=usage.input_tokens,
                 cached_input_tokens=usage.cached_input_tokens,
                 output_tokens=usage.output_tokens,
+                turn=None if watch is None else watch.turn,
+                request=None if watch is None else watch.request,
             )
         )
 

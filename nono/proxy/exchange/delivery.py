@@ -36,7 +36,7 @@ class Delivery[C](Attempt):
 
     __slots__ = (
         "_digest", "_framing", "_held", "_injection", "_inspection", "_is_admitted", "_is_whole", "_outgoing",
-        "_replayed", "_request", "_sent_body", "_sent_end",
+        "_replayed", "_request", "_sent_body", "_sent_end", "_watch",
     )  # fmt: skip
 
     def __init__(self, context: ProxyContext, verdict: Forward, request: RequestHead) -> None:
@@ -44,7 +44,8 @@ class Delivery[C](Attempt):
         self._request = request
         self._outgoing = verdict.request
         self._framing = request.body  # as sent upstream
-        self._inspection = context.inspect(verdict)
+        self._watch = context.watch_turn(verdict, request)
+        self._inspection = context.inspect(verdict, self._watch)
         self._injection: Injection | None = None
         self._held: bytearray | None = None  # the body, while it is collected before anything is sent
         self._is_whole = False  # the body has been collected
@@ -134,6 +135,8 @@ class Delivery[C](Attempt):
 
     def _end(self) -> None:
         super()._end()
+        if self._watch is not None:
+            self._watch.stop()
         self._inspection.settle()  # whatever has ended it: others may be waiting for their turn
 
     # -- a body that is signed, or approved, as a whole
@@ -223,6 +226,8 @@ class Delivery[C](Attempt):
         # Checked again: the dial or the body took time.
         answer = answer or self._context.admission.frozen(self._verdict)
         if answer is None:
+            if self._watch is not None and self._course is not None:
+                self._watch.request = self._course.number
             self._inspection.sending()
             self._begin(reached, reused=reused)
         else:

@@ -30,6 +30,7 @@ from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
     from nono.audit.event import Failure
+    from nono.proxy.conversation.watch import TurnWatch
 
 MAX_WAITING_BYTES = 64 * 1024  # of a request body, held while there is no upstream connection
 
@@ -159,10 +160,15 @@ class Exchange(Delivery[UpstreamConnection]):
     def _write(self, out: list[bytes]) -> None:
         """Write `out` and the body received so far in one piece."""
         incoming = self._incoming
+        if len(incoming.pieces) > 1:
+            incoming.pieces = [b"".join(incoming.pieces)]  # a read of one-byte chunks is forty thousand
+        if self._watch is not None and self._holds(self._watch):
+            if out and self._connection is not None:
+                self._connection.write(out)
+            return
         if incoming.pieces:
             self._sent_body = True
-            # As one: a read of one-byte chunks is forty thousand pieces.
-            piece = incoming.pieces[0] if len(incoming.pieces) == 1 else b"".join(incoming.pieces)
+            piece = incoming.pieces[0]
             self._inspection.request_piece(piece)
             if self._course is not None:
                 self._course.sent += len(piece)
@@ -174,6 +180,16 @@ class Exchange(Delivery[UpstreamConnection]):
                 out.append(last_chunk())
         if out and self._connection is not None:
             self._connection.write(out)
+
+    def _holds(self, watch: TurnWatch) -> bool:
+        """Return True if the end of the body waits, because it may begin a turn."""
+        incoming = self._incoming
+        piece = incoming.pieces[0] if incoming.pieces else b""
+        return watch.holds(piece, is_last=incoming.complete, then=self._release)
+
+    def _release(self) -> None:
+        if not self._over and self._connection is not None:
+            self._write([])
 
     def upstream_writable(self, writable: bool) -> None:
         self._writable = writable

@@ -25,6 +25,7 @@ from nono.proxy.verdict.verdict import Entry, Forward
 
 if TYPE_CHECKING:
     from nono.audit.event import Failure
+    from nono.proxy.conversation.watch import TurnWatch
 
 
 class ClientSide(Protocol):
@@ -175,6 +176,8 @@ class Http2Exchange(Delivery[Reached]):
         upstream = self._upstream
         if upstream is None:
             return
+        if self._watch is not None and self._holds(self._watch):
+            return
         pieces, self._pieces = self._pieces, []
         for piece in pieces:
             self._sent_body = True
@@ -185,6 +188,20 @@ class Http2Exchange(Delivery[Reached]):
         if self._complete and not self._sent_end:
             self._sent_end = True
             upstream.finish(self._trailers)
+
+    def _holds(self, watch: TurnWatch) -> bool:
+        """Return True if the end of the body waits, because it may begin a turn."""
+        # Of an announced length it is all there before END_STREAM, which may come alone.
+        is_all = self._request.body.kind is BodyKind.LENGTH and self._unseen <= 0
+        if len(self._pieces) > 1:
+            self._pieces = [b"".join(self._pieces)]
+        piece = self._pieces[0] if self._pieces else b""
+        return watch.holds(piece, is_last=self._complete or is_all, then=self._release)
+
+    def _release(self) -> None:
+        if not self._over:
+            self._send_body()
+            self._check_over()
 
     def request_sent(self, count: int) -> None:
         self._client.session.acknowledge(self._stream_id, count)

@@ -25,6 +25,7 @@ from nono.credentials.values.credential import (
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.config import Admits, IsOurs, ProxyConfig
+from nono.proxy.conversation.run_turns import OnTurn
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.upstream.dial import Resolver
@@ -238,6 +239,7 @@ def proxy(
     alarm: Callable[[str], None] = print,
     approver: Approver | None = None,
     flows: FlowRecorder | None = None,
+    on_turn: OnTurn | None = None,
     listener: socket.socket | None = None,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
@@ -261,6 +263,7 @@ def proxy(
             approver=approver,
             alarm=alarm,
             flows=flows,
+            on_turn=on_turn,
             listener=listener,
         )
         async with serving as running:

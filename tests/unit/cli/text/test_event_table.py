@@ -81,6 +81,13 @@ def test_the_end_of_a_session_says_why() -> None:
     assert row.where == "exit code 143: stopped by nono stop (pid 7, uid 1000)"
 
 
+def test_a_turn_is_a_row_with_its_model() -> None:
+    [row] = rows(event.turn_began(12, "anthropic", "claude-opus", 7))
+    assert " ".join(row) == "turn began turn 12 of anthropic with claude-opus"
+    [row] = rows(event.turn_unclear("openai", "its body is not JSON", 8))
+    assert " ".join(row) == "turn unclear a request to openai may begin one: its body is not JSON"
+
+
 def test_an_event_is_one_line_whatever_its_text() -> None:
     (row,) = Table().feed(0, began("/a\nb\x1b[2J", "deny"))
     assert str(row).isprintable()

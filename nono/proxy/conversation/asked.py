@@ -1,0 +1,143 @@
+"""Say what kind of request to a model an outline is, in the formats of providers and by what agents say.
+
+docs/adr/0050-turns.md has the versions of the agents whose requests were looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from nono.named_tuple import NamedTuple
+from nono.proxy.conversation.outline import Listed, Outline, Wanted
+from nono.proxy.usage.shape import Provider
+
+# person: somebody, or a model that gives another one its task. notice: a text of the agent's own in its
+# place. tools: what came of tools. "": nobody.
+Speaker = Literal["person", "notice", "tools", "model", ""]
+
+_MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
+_IN_PATH = re.compile(r"/models/([^/:]+):")
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
+_NOTICE = re.compile(r"<(?:system-reminder|environment_context|turn_aborted|subagent_notification)\b")
+_CONVERSATION: Mapping[Provider, tuple[str, ...]] = {
+    "anthropic": ("messages",),
+    "openai": ("messages", "input"),
+    "gemini": ("contents",),
+}
+_FORMAT = ("response_format", "text", "output_config", "generationConfig")
+WANTED = Wanted(
+    kept=frozenset(("model", "input", *_FORMAT)),
+    lists=frozenset(("messages", "input", "contents")),
+    counted=frozenset(("tools",)),
+    transparent=frozenset(("request",)),  # Code Assist, which those with a login of Google ask
+)
+
+
+class Marked(NamedTuple):
+    """What an agent says of its request beside it."""
+
+    is_aside: bool = False  # a subagent's, or a question of the agent's own
+    turn: str = ""  # the same for all requests of a turn; "" if it does not say
+    is_retry: bool = False
+
+
+class Asked(NamedTuple):
+    """A request to a model."""
+
+    model: str  # "" if it does not say
+    speaker: Speaker  # of what the conversation ends with
+    items: int = 0  # of the conversation
+    answers: int = 0  # among them, the model's
+    tools: int = 0  # on offer
+    wants_json: bool = False
+    marked: Marked = Marked()
+
+
+def asked(provider: Provider, path: str, marked: Marked, outline: Outline) -> Asked:
+    """Read a request. `path` has the model with Gemini."""
+    said = next((outline[name] for name in _CONVERSATION[provider] if name in outline), None)
+    if isinstance(said, str):
+        said = Listed(1, {"role": "user", "content": said})
+    if not isinstance(said, Listed):
+        said = Listed(0)
+    tools = outline.get("tools")
+    in_path = _IN_PATH.search(path)
+    model = outline.get("model") or (in_path[1] if in_path is not None else "")
+    return Asked(
+        model=model if isinstance(model, str) and _MODEL.fullmatch(model) else "",
+        speaker=_speaker(said.last),
+        items=said.size,
+        answers=said.answers,
+        tools=tools.size if isinstance(tools, Listed) else 0,
+        wants_json=any(_wants_json(outline.get(name)) for name in _FORMAT),
+        marked=marked,
+    )
+
+
+def marked_by(headers: Iterable[tuple[bytes, bytes]]) -> Marked:
+    """Read the fields in which agents say what a request is for."""
+    fields = {name.lower(): value.decode("latin-1") for name, value in headers}
+    is_retry = fields.get(b"x-stainless-retry-count", "0") != "0"
+    kind = fields.get(b"x-claude-code-request-class")
+    if kind is not None:  # Claude Code
+        return Marked(kind != "main", _id(fields.get(b"x-claude-code-prompt-id")), is_retry)
+    if b"x-codex-turn-metadata" in fields:
+        about = _object(fields[b"x-codex-turn-metadata"])
+        is_main = about.get("thread_source") == "user" and about.get("request_kind") == "turn"
+        return Marked(not is_main, _id(about.get("turn_id")), is_retry)
+    # opencode, Copilot CLI
+    is_aside = b"x-parent-session-id" in fields or fields.get(b"x-initiator") == "agent"
+    return Marked(is_aside, "", is_retry)
+
+
+def _id(text: object) -> str:
+    return text if isinstance(text, str) and _ID.fullmatch(text) else ""
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _speaker(last: Any) -> Speaker:
+    if not isinstance(last, dict):
+        return ""
+    role, kind = last.get("role"), last.get("type", "message")
+    if role in ("tool", "function") or (isinstance(kind, str) and kind.endswith("_output")):
+        return "tools"
+    if kind == "agent_message":  # of Codex's other agents
+        return "notice"
+    if role in ("assistant", "model") or kind != "message":
+        return "model"
+    content = last.get("content", last.get("parts"))
+    parts = content if isinstance(content, list) else [{"text": content}]
+    kinds = [_kind(part) for part in parts]
+    # What an agent adds to the results of tools is not told from what a person has said meanwhile.
+    if "tools" in kinds:
+        return "notice" if kinds[-1] == "notice" else "tools"
+    return "person" if "person" in kinds else "notice"
+
+
+def _kind(part: object) -> Speaker:
+    if not isinstance(part, dict):
+        return ""
+    kind = part.get("type")
+    if "functionResponse" in part or (isinstance(kind, str) and kind.endswith("tool_result")):
+        return "tools"
+    text = part.get("text")
+    return "notice" if isinstance(text, str) and _NOTICE.match(text) else "person"
+
+
+def _wants_json(value: Any) -> bool:
+    """Return True if an answer in JSON is asked for, as no conversation with a person is."""
+    if not isinstance(value, dict):
+        return False
+    within = value.get("format")
+    kind = value.get("type") or (within.get("type") if isinstance(within, dict) else None)
+    return kind in ("json_schema", "json_object") or value.get("responseMimeType") == "application/json"

@@ -1,0 +1,233 @@
+"""Read the outline of a request to a model as its JSON streams past, in memory independent of its size."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal
+
+from nono.named_tuple import NamedTuple
+
+MAX_TEXT_BYTES = 96  # of each text that is kept: its beginning, up to the first escape
+MAX_KEPT_BYTES = 64 * 1024  # of one member, or one item of a list, with its texts cut
+
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
+_OTHER = rb'[^"{}\[\]]++'
+# Texts, and objects and arrays that hold no others: passed over as one, as in usage.json_picker.
+_FLAT = re.compile(
+    b"(?:%b|%b|%b(?:%b|%b)*+%b)*+" % (_OTHER, _TEXT, rb"[{\[]", _OTHER, _TEXT, rb"[}\]]"), re.DOTALL
+)
+# Kept as it is: short texts without escapes, and whatever is neither text nor bracket.
+_SHORT = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]{0,%d}+")*+' % MAX_TEXT_BYTES)
+# Said by the model: a message, or a call of a tool, which is no message with OpenAI.
+_ANSWER = re.compile(rb'"role"\s*:\s*"(?:assistant|model)"|"type"\s*:\s*"\w+_call"')
+# Instructions and settings, which agents put anywhere: nobody says them.
+_ASIDE = re.compile(
+    rb'"role"\s*:\s*"(?:system|developer)"|"type"\s*:\s*"(?:configuration_update|additional_tools)"'
+)
+_PLAIN = re.compile(rb'[^"{}\[\]:,]+')
+_QUOTE = ord('"')
+
+Outline = dict[str, Any]  # members by name, as json.loads() has them; a Listed for each list
+
+
+class Wanted(NamedTuple):
+    """The members of the root object that are read; all others are passed over."""
+
+    kept: frozenset[str]
+    lists: frozenset[str] = frozenset()  # of these the last object, and how many there are
+    counted: frozenset[str] = frozenset()  # lists of which only the number is wanted
+    transparent: frozenset[str] = frozenset()  # objects whose members count as the root's
+
+
+class Listed(NamedTuple):
+    """The objects of a list.
+
+    last: The last that is said in the conversation, with its texts cut; None if it is longer than
+        MAX_KEPT_BYTES, or there is none.
+    answers: How many are the model's.
+    """
+
+    size: int
+    last: Any = None
+    answers: int = 0
+
+
+class OutlineReader:
+    """Reads one JSON object. Nothing is validated: another text has the outline of what it looks like."""
+
+    __slots__ = (
+        "_answers", "_count", "_depth", "_escaped", "_is_cut", "_keeps", "_kept", "_key", "_last", "_levels",
+        "_outline", "_quoted", "_room", "_wanted", "_where",
+    )  # fmt: skip
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._outline: Outline = {}
+        self._where: Literal["start", "root", "list", "inside", "over"] = "start"
+        self._levels = 0  # open objects whose members count as the root's
+        self._key: str | None = None  # of the member whose value comes next; None before a key
+        self._count: int | None = None  # of the objects in the open list; None: no list is open
+        self._answers = 0  # among them
+        self._depth = 0  # open brackets inside the value that is kept or passed over
+        self._keeps = False  # what is read is kept
+        self._kept = bytearray()
+        self._last = b""  # said in the list; empty if it was too long
+        self._is_cut = False  # it would be longer than MAX_KEPT_BYTES
+        self._quoted = False  # inside a text
+        self._escaped = False  # right after a backslash
+        self._room = 0  # bytes of the text that may still be kept
+
+    def feed(self, piece: bytes) -> None:
+        at, end = 0, len(piece)
+        while at < end:
+            if self._quoted:
+                at = self._in_text(piece, at)
+            elif self._where == "inside":
+                at = self._inside(piece, at)
+            elif self._where == "over":
+                return
+            elif plain := _PLAIN.match(piece, at):
+                self._keep(plain[0])
+                at = plain.end()
+            else:
+                self._token(piece[at : at + 1])
+                at += 1
+
+    @property
+    def outline(self) -> Outline | None:
+        """What was read; None until the object has ended."""
+        return self._outline if self._where == "over" else None
+
+    def _in_text(self, piece: bytes, start: int) -> int:
+        at = start + 1 if self._escaped else start
+        self._escaped = False
+        found = _STRING_REST.match(piece, at)
+        at = found.end() if found else at
+        if self._room:
+            text = piece[start : min(at, start + self._room)]
+            plain = text.partition(b"\\")[0]
+            self._keep(plain)
+            self._room = self._room - len(text) if plain == text else 0
+        if at < len(piece):
+            if piece[at] == _QUOTE:
+                self._quoted = False
+                self._keep(b'"')
+            else:  # the piece ends between a backslash and the escaped character
+                self._escaped = True
+                self._room = 0
+        return at + 1
+
+    def _begin_text(self) -> None:
+        self._quoted = True
+        self._room = MAX_TEXT_BYTES if self._keeps else 0
+        self._keep(b'"')
+
+    def _inside(self, piece: bytes, at: int) -> int:
+        known = (_SHORT if self._keeps else _FLAT).match(piece, at)
+        if known is not None and known.end() > at:
+            if self._keeps:
+                self._keep(known[0])
+            at = known.end()
+        if at == len(piece):
+            return at
+        if piece[at] == _QUOTE:
+            self._begin_text()
+            return at + 1
+        bracket = piece[at : at + 1]
+        self._keep(bracket)
+        self._depth += 1 if bracket in b"{[" else -1
+        if not self._depth:
+            self._end_of_value()
+        return at + 1
+
+    def _keep(self, raw: bytes) -> None:
+        if self._keeps and not self._is_cut:
+            self._is_cut = len(self._kept) + len(raw) > MAX_KEPT_BYTES
+            if not self._is_cut:
+                self._kept += raw
+
+    def _token(self, token: bytes) -> None:
+        if token == b'"':
+            self._begin_text()
+        elif self._where == "list":
+            self._in_list(token)
+        elif self._where == "root":
+            self._in_root(token)
+        else:
+            self._where = "root" if token == b"{" else "over"
+            self._levels = 1
+            self._begin(keeps=True)  # a key
+
+    def _in_root(self, token: bytes) -> None:
+        match token:
+            case b":":
+                key = self._taken()
+                self._key = key if isinstance(key, str) else ""
+                self._begin(keeps=self._key in self._wanted.kept)
+            case b"{" if self._key in self._wanted.transparent:
+                self._levels += 1
+                self._next_member()
+            case b"[" if self._key in self._wanted.lists | self._wanted.counted:
+                self._where, self._count, self._answers = "list", 0, 0
+                self._last = b""
+                self._begin(keeps=False)
+            case b"{" | b"[":
+                self._where, self._depth = "inside", 1
+                self._begin(keeps=self._key in self._wanted.kept)
+                self._keep(token)
+            case b",":
+                self._end_of_member()
+            case _:
+                self._end_of_member()
+                self._levels -= 1
+                self._where = "root" if self._levels and token == b"}" else "over"
+
+    def _in_list(self, token: bytes) -> None:
+        match token:
+            case b"{" | b"[":
+                self._where, self._depth = "inside", 1
+                self._begin(keeps=token == b"{" and self._key in self._wanted.lists)
+                self._keep(token)
+            case b"]":
+                assert self._key is not None
+                self._outline[self._key] = Listed(self._count or 0, _parsed(self._last), self._answers)
+                self._where, self._count = "root", None
+                self._begin(keeps=False)
+
+    def _end_of_value(self) -> None:
+        if self._count is None:
+            self._where = "root"  # its member ends with a comma or a brace
+        else:
+            self._where = "list"
+            self._count += 1
+            if self._keeps and _ASIDE.search(self._kept) is None:
+                self._answers += _ANSWER.search(self._kept) is not None
+                self._last = b"" if self._is_cut else bytes(self._kept)
+
+    def _end_of_member(self) -> None:
+        if self._key in self._wanted.kept and self._kept:
+            self._outline[self._key] = self._taken()
+        self._next_member()
+
+    def _next_member(self) -> None:
+        self._key = None
+        self._begin(keeps=True)
+
+    def _begin(self, *, keeps: bool) -> None:
+        self._keeps, self._is_cut = keeps, False
+        self._kept.clear()
+
+    def _taken(self) -> Any:
+        """Return what was kept, as JSON; None if it is too long or malformed."""
+        raw = b"" if self._is_cut else bytes(self._kept)
+        self._begin(keeps=False)
+        return _parsed(raw)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8", "replace")) if raw else None
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,101 @@
+"""Follow the turns of a run: have each request to a model read as far as needed, and record what begins."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nono.audit.event import Event, turn_began, turn_unclear
+from nono.proxy.conversation.asked import WANTED, asked, marked_by
+from nono.proxy.conversation.outline import OutlineReader
+from nono.proxy.conversation.turns import TurnTable
+from nono.proxy.conversation.watch import TurnWatch
+from nono.proxy.http.content_coding import decoder
+
+if TYPE_CHECKING:
+    from nono.proxy.conversation.asked import Marked
+    from nono.proxy.conversation.outline import Outline
+    from nono.proxy.http.message import RequestHead
+    from nono.proxy.transport.turns import Turns
+    from nono.proxy.verdict.verdict import Forward
+
+MAX_TOLD = 64  # reasons why turns are unclear, of all services together
+
+OnTurn = Callable[[int], Awaitable[None]]  # awaited before the request that begins a turn is sent whole
+
+
+class RunTurns:
+    """The turns of one run. Only what begins one is held back, and only if somebody waits for it."""
+
+    def __init__(
+        self,
+        record: Callable[[Event], bool],
+        turns: Turns,
+        spawn: Callable[[Callable[[], Awaitable[None]]], object],
+        on_turn: OnTurn | None,
+    ) -> None:
+        self._record = record
+        self._turns = turns  # of the loop
+        self._spawn = spawn
+        self._on_turn = on_turn
+        self._table = TurnTable()
+        self._told = set[tuple[str, str]]()
+
+    def watch(self, service: str, verdict: Forward, request: RequestHead) -> TurnWatch:
+        """Return what reads the body of a request to a model."""
+        marked = marked_by(request.headers)
+        encodings = request.values(b"content-encoding")
+        coded = decoder(encodings[0] if encodings else b"")
+        watch = TurnWatch(
+            OutlineReader(WANTED),
+            coded,
+            self._turns,
+            partial(self._judge, service, verdict, marked),
+            may_hold=self._on_turn is not None,
+        )
+        watch.turn = self._table.turn or None
+        if self._table.goes_on(service, marked):
+            watch.pass_on()
+        elif coded is None or len(encodings) > 1:
+            watch.give_up("its Content-Encoding is not known")
+        return watch
+
+    def _judge(
+        self,
+        service: str,
+        verdict: Forward,
+        marked: Marked,
+        watch: TurnWatch,
+        outline: Outline | None,
+        reason: str,
+    ) -> bool:
+        """Record the turn that a request begins. Returns False if its end must wait."""
+        if outline is None:
+            self._tell(service, reason, watch)
+            return True
+        provider = verdict.provider
+        assert provider is not None
+        read = asked(provider, verdict.entry.path or "", marked, outline)
+        judged = self._table.judge(service, read)
+        watch.turn = judged.turn or None
+        if judged.unclear:
+            self._tell(service, judged.unclear, watch)
+        if not judged.begins:
+            return True
+        self._record(turn_began(judged.turn, service, read.model, watch.request))
+        if self._on_turn is None:
+            return True
+        self._spawn(partial(self._wait, self._on_turn, judged.turn, watch))
+        return False
+
+    async def _wait(self, on_turn: OnTurn, turn: int, watch: TurnWatch) -> None:
+        try:
+            await on_turn(turn)
+        finally:
+            watch.go_on()
+
+    def _tell(self, service: str, reason: str, watch: TurnWatch) -> None:
+        if (service, reason) not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add((service, reason))
+            self._record(turn_unclear(service, reason, watch.request))

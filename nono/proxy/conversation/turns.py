@@ -1,0 +1,73 @@
+"""Tell which requests to models begin a person's turn, from all of a run in their order."""
+
+from __future__ import annotations
+
+from nono.named_tuple import NamedTuple
+from nono.proxy.conversation.asked import Asked, Marked
+
+MAX_IDS = 256  # of turns, as agents name them; they come again soon or never
+
+NO_TOOLS = "it offers no tools, as the small questions of agents do not"
+FEWER_TOOLS = "it offers fewer tools than the conversation before"
+ANEW = "a conversation begins, and who begins it cannot be told"
+
+
+class Judged(NamedTuple):
+    """A request's turn."""
+
+    turn: int  # the one it belongs to; 0 before the first
+    begins: bool = False
+    unclear: str = ""  # why it may begin one after all
+
+
+class _Opening(NamedTuple):
+    """How the last turn of a service began."""
+
+    items: int
+    answers: int
+    tools: int
+
+
+class TurnTable:
+    """The turns of a run so far."""
+
+    def __init__(self) -> None:
+        self.turn = 0
+        self._ids: dict[tuple[str, str], None] = {}
+        self._openings: dict[str, _Opening] = {}
+
+    def goes_on(self, service: str, marked: Marked) -> bool:
+        """Return True if a request begins no turn, as its agent says: its body need not be read."""
+        return marked.is_aside or (service, marked.turn) in self._ids
+
+    def judge(self, service: str, asked: Asked) -> Judged:
+        """Take the next request. Doubt is no turn, but is said."""
+        marked = asked.marked
+        if self.goes_on(service, marked):
+            return Judged(self.turn)
+        if marked.turn:
+            return self._of_marked(service, asked)
+        if asked.speaker != "person" or asked.wants_json:
+            return Judged(self.turn)
+        if not asked.tools:
+            return Judged(self.turn, unclear=NO_TOOLS if asked.answers else "")
+        opening = self._openings.get(service)
+        if opening is not None:
+            if marked.is_retry or opening[:2] == (asked.items, asked.answers):
+                return Judged(self.turn)
+            if not asked.answers:
+                return Judged(self.turn, unclear=ANEW)
+            if asked.tools < opening.tools:
+                return Judged(self.turn, unclear=FEWER_TOOLS)
+        return self._begun(service, asked)
+
+    def _of_marked(self, service: str, asked: Asked) -> Judged:
+        self._ids[service, asked.marked.turn] = None
+        if len(self._ids) > MAX_IDS:
+            del self._ids[next(iter(self._ids))]
+        return Judged(self.turn) if asked.speaker == "notice" else self._begun(service, asked)
+
+    def _begun(self, service: str, asked: Asked) -> Judged:
+        self.turn += 1
+        self._openings[service] = _Opening(asked.items, asked.answers, asked.tools)
+        return Judged(self.turn, begins=True)
