@@ -28,6 +28,7 @@ BUDGET_BYTES = 1024 * 1024 * 1024  # of one session
 LEAST_BUDGET_BYTES = 1024 * 1024
 SHARE_OF_DISK = 10  # a session takes a tenth of what is free at its start: however many follow, some is left
 
+_BOUNDS = ("session_started", "session_ended")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -67,6 +68,7 @@ class AuditLog:
         self._encoder = Encoder()
         self._size = 0
         self._on_full = on_full
+        self.bounds: dict[str, Event] = {}  # its session_started and session_ended, once they are recorded
         self._unrecorded: int | None = None  # refusals beyond the budget; None: it is not reached
         self._dirty = True  # the directory entries themselves are not on disk yet
         self._failure: str | None = None
@@ -95,7 +97,7 @@ class AuditLog:
             self._pass_over(event)
             return
         if event["type"] == "session_ended":
-            self._record_unrecorded()
+            self.record_unrecorded()
         line, following = record_line(self._state, self._encoder.encoded(event))
         self._check_usable()
         if self._unrecorded is None and self._size + len(line) > self._budget_bytes and is_repeatable(event):
@@ -106,6 +108,8 @@ class AuditLog:
         self._append(line, following)
         if isinstance(event, Again):
             event.sequence = sequence
+        elif event["type"] in _BOUNDS:
+            self.bounds[str(event["type"])] = event
 
     def _close_budget(self) -> None:
         self._unrecorded = 0
@@ -123,7 +127,8 @@ class AuditLog:
         assert self._unrecorded is not None
         self._unrecorded += repeats_of(event)
 
-    def _record_unrecorded(self) -> None:
+    def record_unrecorded(self) -> None:
+        """Write the count of what was refused beyond the budget: the last record of a log."""
         if unrecorded := self._unrecorded:
             self._unrecorded = 0
             self.record(audit_unrecorded(unrecorded))
@@ -160,6 +165,17 @@ class AuditLog:
             self._failure = f"synchronising it failed: {error.strerror}"
             raise OSError(error.errno, f"audit log: fdatasync: {error.strerror}", self.path) from error
 
+    def end(self) -> None:
+        """Flush all records to stable storage and close; the caller syncs the directories.
+
+        Raises OSError as sync() does, but closes all the same.
+        """
+        for fd in (self._dir_fd, self._root_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._dir_fd = self._root_fd = -1
+        self.close()
+
     def integrity(self) -> Integrity | None:
         """Return count, chain head and Merkle root of the records; None if there are none."""
         return self._state.integrity()
@@ -170,7 +186,7 @@ class AuditLog:
             return
         try:
             if self._failure is None:
-                self._record_unrecorded()
+                self.record_unrecorded()
                 self.sync()
         finally:
             for fd in (self._fd, self._dir_fd, self._root_fd):

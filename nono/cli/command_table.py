@@ -180,6 +180,12 @@ def _rollback() -> Loaded:
     return Loaded(command.run, command.parser)
 
 
+def _audit() -> Loaded:
+    from nono.cli.commands.audit import command
+
+    return Loaded(command.run, command.parser)
+
+
 def _top() -> Loaded:
     from nono.cli.commands.top import command
 
@@ -236,6 +242,7 @@ COMMANDS = {
     "stop": Command("end a session, with all that its command has started", _stop),
     "prune": Command("forget sessions that ended long ago", _prune),
     "rollback": Command("list, show and undo what runs with --rollback changed", _rollback),
+    "audit": Command("list, show, verify and remove audit logs", _audit),
     "profile": Command("list, show, compare, check and write profiles", _profile),
     "policy": Command("old name of what `nono profile` does", _policy, is_hidden=True),
     "completion": Command("print a script that completes nono's words in your shell", _completion),
@@ -259,7 +266,7 @@ ALIASES = {"ls": "ps", "log": "logs", "kill": "stop"}
 # Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
 # fmt: off
 LATER = frozenset({
-    "pause", "resume", "session", "connect", "audit",
+    "pause", "resume", "session", "connect",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper",
 })

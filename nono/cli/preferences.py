@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from nono.audit.redact import USUAL, Redaction, redaction_of
 from nono.cli.args.options import Given
 from nono.cli.console import Console
+from nono.errors import ConfigError
+from nono.launch.session import Proving
 from nono.sessions.names import check_name
 from nono.settings.file import user_config
 from nono.settings.theme import theme_of
@@ -31,6 +33,21 @@ def session_name(given: Given) -> str | None:
     """Return the name of the session; None makes one. Raises ConfigError for one that cannot be used."""
     name = given.value("name")
     return None if name is None else check_name(name)
+
+
+def proving(given: Given, console: Console) -> Proving:
+    """Return how the session is to be proved. Raises ConfigError for options that contradict each other."""
+    flags = ("--no-audit", "--no-audit-integrity", "--audit-integrity", "--audit-sign-key")
+    asked = [flag for flag in flags if given.values.get(flag.removeprefix("--").replace("-", "_"))]
+    if len(asked) > 1 and asked[0].startswith("--no-"):
+        raise ConfigError(f"{asked[0]} and {asked[1]} contradict each other.", hint="leave one of them out")
+    if "--no-audit-integrity" in asked:
+        console.warn("--no-audit-integrity: nothing will show whether the audit log of this run is complete.")
+    return Proving(
+        has_integrity="--no-audit-integrity" not in asked,
+        hashes_trees="--audit-integrity" in asked,
+        sign_key=given.value("audit_sign_key"),
+    )
 
 
 def redaction(config: UserConfig) -> Redaction:

@@ -24,7 +24,7 @@ from nono.launch.prepare import (
     program_of,
     ready_state_directories,
 )
-from nono.launch.session import Say, Session, Warn, open_log, recorder_of
+from nono.launch.session import USUAL_PROVING, Proving, Say, Session, Warn, open_log, recorder_of
 from nono.launch.session_record import SessionEntry, session_record
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
+    from nono.launch.proof import Evidence
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
     from nono.launch.terminal.own_terminal import OwnTerminal
@@ -143,6 +144,7 @@ class Launch:
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
         audit_bytes: int = BUDGET_BYTES,
+        proving: Proving = USUAL_PROVING,
         key_prompt: KeyPrompt | None = None,
         name: str | None = None,
         profile: str | None = None,
@@ -159,6 +161,7 @@ class Launch:
         observation: Records the command's file accesses and every event of the audit log.
         redaction: Rules for masking secrets in recorded arguments.
         audit_bytes: Size of the audit log at which actions are refused.
+        proving: How the log is to be proved afterwards.
         key_prompt: Asks a person for a missing key; None if nobody can be asked.
         name: Of the session; None makes one.
         profile: As it was named, for the record of the session.
@@ -171,6 +174,7 @@ class Launch:
         # Before any secret is read: from here on no process of our uid can look into this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
+        evidence = _evidence(proving, prepared, self._environ, warn)
         denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
@@ -216,11 +220,11 @@ class Launch:
             record = recorder_of(log, denials.note, *counted, *watched, written=events)
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
-            with _end_recorded(session):
+            with _end_recorded(session, prepared, evidence):
                 added = _before_hook(prepared, session)
             # This forks, so it comes before any secret is in memory.
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
-            with _end_recorded(session):
+            with _end_recorded(session, prepared, evidence):
                 # After the forks, so that no other process keeps the lock of the snapshots.
                 taken = _baseline(stack, undo, prepared, session, child, argv, entry)
                 run = RunContext(
@@ -264,6 +268,7 @@ class Launch:
             _after_hook(prepared, session, exit_code)
             if taken is not None and changed is None:
                 exit_code = exit_code or 1
+            exit_code = _concluded(session, prepared, evidence, exit_code)
             return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, changed)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
@@ -339,14 +344,37 @@ def _record_start(session: Session, prepared: Prepared, argv: list[str], cgroup:
 
 
 @contextmanager
-def _end_recorded(session: Session) -> Iterator[None]:
+def _end_recorded(session: Session, prepared: Prepared, evidence: Evidence | None) -> Iterator[None]:
     """Record the end of the session if a NonoError ends it."""
     try:
         yield
     except NonoError as error:
         end = End(NOT_STARTED, detail=error.message)
         session.record(event.session_ended(error.exit_code, end._asdict()))
+        _concluded(session, prepared, evidence, error.exit_code)
         raise
+
+
+def _evidence(
+    proving: Proving, prepared: Prepared, environ: Mapping[str, str], warn: Warn
+) -> Evidence | None:
+    """Gather what is to prove the session beside its log; None: nothing was asked for."""
+    if proving == USUAL_PROVING:
+        return None
+    # Imported here: few runs are proved by more than their log.
+    from nono.launch.proof import gathered
+
+    return gathered(proving, prepared, environ, warn)
+
+
+def _concluded(session: Session, prepared: Prepared, evidence: Evidence | None, exit_code: int) -> int:
+    """Write what proves the session. Returns the exit code of nono, which is not 0 if that cannot be done."""
+    if session.log is None:
+        return exit_code
+    # Imported here: nothing of it is needed before the command has ended.
+    from nono.launch.proof import concluded, usual_evidence
+
+    return concluded(session, exit_code, evidence or usual_evidence(prepared))
 
 
 def _ca_worker(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContextManager[CaWorker | None]:

@@ -16,6 +16,17 @@ Say = Callable[[list[str]], None]
 Observer = Callable[[Event], None]
 
 
+class Proving(NamedTuple):
+    """How a session is to be proved once it has ended; as it stands here unless a person says otherwise."""
+
+    has_integrity: bool = True  # sum up the log
+    hashes_trees: bool = False  # the files of the writable directories, before and after
+    sign_key: str | None = None  # where the key is that signs the summary
+
+
+USUAL_PROVING = Proving()
+
+
 class Session(NamedTuple):
     """One run, or one standalone proxy. Made once and passed on whole."""
 

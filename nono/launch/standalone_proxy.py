@@ -21,6 +21,7 @@ from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
+from nono.launch.proof import Evidence, concluded
 from nono.launch.proxy.assembly import Assembly, assemble
 from nono.launch.proxy.engine import served
 from nono.launch.proxy.front import front_of, listening
@@ -63,10 +64,10 @@ def serve_until_signal(
     warn: Warn,
     redaction: Redaction = USUAL,
     audit_bytes: int = BUDGET_BYTES,
-) -> None:
+) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP, then until running responses have ended or timed out.
 
-    A second signal ends the process at once. Raises NonoError if the proxy cannot start.
+    A second signal ends the process at once. Returns an exit code. Raises NonoError if it cannot start.
 
     config: Made by config_of with this token.
     token: The session token clients must present.
@@ -92,6 +93,8 @@ def serve_until_signal(
             finally:
                 record.drain()
                 record(event.session_ended(0))
+                exit_code = concluded(session, 0, Evidence())
+    return exit_code
 
 
 def _end(session: Session, record: DedupRecorder, files: Sequence[str]) -> None:

@@ -208,6 +208,10 @@ OPTIONS: tuple[Option, ...] = (
            (RUN, SHELL), may_need_listener=True),
     Option(("--no-audit",), Kind.FLAG, "write no audit log; nono ps still lists the session", SUPERVISED,
            in_request=False),
+    Option(("--no-audit-integrity",), Kind.FLAG, "write nothing that shows whether the log is complete",
+           (RUN, SHELL), in_request=False),
+    Option(("--audit-integrity",), Kind.FLAG, "hash the files of writable directories before and after",
+           (RUN, SHELL), in_request=False),
     Option(("--rollback",), Kind.FLAG, "keep what the command may change, for nono rollback restore", (RUN,),
            in_request=False),
     Option(("--no-rollback",), Kind.FLAG, "keep nothing for undo", (RUN,), in_request=False),
@@ -249,9 +253,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
 
     _later("--allow-launch-services"),
-    _later("--no-audit-integrity", commands=(RUN,)),
-    _later("--audit-integrity", commands=(RUN,)), _later("--audit-sign-key", Kind.VALUE, (RUN,)),
-    _later("--trust-override", commands=(RUN,)),
+    _later("--audit-sign-key", Kind.VALUE, (RUN,)), _later("--trust-override", commands=(RUN,)),
 )  # fmt: skip
 
 # Options of every command, which may also precede its name; --silent is the third.

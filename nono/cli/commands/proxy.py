@@ -84,7 +84,7 @@ def run(argv: Sequence[str]) -> int:
     # Imported here: help, and a mistake, need no event loop.
     from nono.launch.standalone_proxy import serve_until_signal
 
-    serve_until_signal(
+    return serve_until_signal(
         resolved,
         environ,
         config,
@@ -96,7 +96,6 @@ def run(argv: Sequence[str]) -> int:
         redaction=redaction(settings),
         audit_bytes=settings.audit.session_max_bytes,
     )
-    return 0
 
 
 def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:

@@ -127,7 +127,7 @@ def _run(
         environ, probes_network=any(option.may_need_listener for option in given.options)
     )
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
-    from nono.cli.preferences import preferences, redaction, session_name
+    from nono.cli.preferences import preferences, proving, redaction, session_name
     from nono.cli.resolution import asker, command_of, resolve_given
     from nono.cli.run_summary import show
     from nono.launch.run import Launch
@@ -181,6 +181,7 @@ def _run(
             say=console.lines,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
+            proving=proving(given, console),
             key_prompt=_key_prompt(resolved, invocation, environ),
             name=session_name(given),
             profile=given.value("profile"),

@@ -1,0 +1,168 @@
+"""The signature over a session: an in-toto statement about its log, in a bundle that cosign verifies too."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from nono.audit.proof.summary import BUNDLE_FILE, Summary, integrity_of
+from nono.audit.proof.verdict import Attestation
+from nono.named_tuple import NamedTuple
+from nono.trust import bundle, dsse, statement
+from nono.trust.dsse import PublicKey
+
+PREDICATE_TYPE = "https://nono.sh/attestation/audit-session/alpha"
+_VERSION = 1
+_NAMED = ("predicate_type", "key_id", "public_key", "bundle_filename")
+
+
+class Signer(Protocol):
+    """A private key."""
+
+    @property
+    def public(self) -> PublicKey: ...
+    def sign(self, message: bytes, /) -> bytes: ...
+
+
+class Attested(NamedTuple):
+    """A summary that names its signature, and the file that holds it."""
+
+    summary: Summary
+    bundle: bytes
+
+
+def attested(summary: Summary, redaction_policy: Mapping[str, object] | None, signer: Signer) -> Attested:
+    """Sign a session. Raises ValueError if it has no integrity summary, of which there is nothing to sign.
+
+    redaction_policy: As session_started has it, if it does.
+    """
+    key_id = signer.public.fingerprint
+    integrity = summary.audit_integrity
+    if integrity is None:
+        raise ValueError("a session without records cannot be signed")
+    predicate = _predicate(
+        summary.session_id,
+        summary.started,
+        summary.ended,
+        list(summary.command),
+        redaction_policy,
+        integrity_of(integrity),
+        key_id,
+    )
+    subject = statement.Subject(f"audit-session:{summary.session_id}", integrity.merkle_root)
+    payload = statement.encoded(statement.Statement((subject,), PREDICATE_TYPE, predicate))
+    envelope = dsse.signed(dsse.IN_TOTO, payload, signer.sign)
+    named = (PREDICATE_TYPE, key_id, b64encode(signer.public.der).decode("ascii"), BUNDLE_FILE)
+    described = dict(zip(_NAMED, named, strict=True))
+    return Attested(summary._replace(audit_attestation=described), bundle.encoded(envelope, key_id))
+
+
+def _predicate(
+    session_id: str,
+    started: str,
+    ended: str,
+    command: list[str],
+    redaction_policy: Mapping[str, object] | None,
+    audit_log: Mapping[str, object],
+    key_id: str,
+) -> dict[str, object]:
+    predicate: dict[str, object] = {
+        "version": _VERSION,
+        "session_id": session_id,
+        "started": started,
+        "ended": ended,
+        "command": command,
+    }
+    if redaction_policy:
+        predicate["redaction_policy"] = dict(redaction_policy)
+    return {
+        **predicate,
+        "audit_log": dict(audit_log),
+        "signer": {"kind": "keyed", "key_id": key_id},
+    }
+
+
+def verified(
+    content: bytes | None,
+    document: Mapping[str, Any],
+    started: Mapping[str, Any] | None,
+    expected: PublicKey | None,
+) -> Attestation:
+    """Judge the signature of a session.
+
+    content: The bundle; None: it is missing.
+    document: session.json, which names a signature.
+    started: The first event of the log.
+    expected: The key by which a person says it should be signed.
+    """
+    named = document["audit_attestation"]
+    found = Attestation(
+        present=True,
+        predicate_type=str(named.get("predicate_type")),
+        key_id=str(named.get("key_id")),
+        expected_public_key_matches=None if expected is None else False,
+    )
+    try:
+        _verify(content, document, started, expected)
+    except ValueError as error:
+        return found._replace(verification_error=str(error))
+    return found._replace(
+        key_id_matches=True,
+        signature_verified=True,
+        merkle_root_matches=True,
+        session_id_matches=True,
+        expected_public_key_matches=None if expected is None else True,
+    )
+
+
+def _verify(
+    content: bytes | None,
+    document: Mapping[str, Any],
+    started: Mapping[str, Any] | None,
+    expected: PublicKey | None,
+) -> None:
+    """Raise ValueError for the first thing that does not hold."""
+    named, integrity = document["audit_attestation"], document["audit_integrity"]
+    if integrity is None:
+        raise ValueError("session.json has no integrity summary that could be signed")
+    if [*named] != [*_NAMED] or named["bundle_filename"] != BUNDLE_FILE:
+        raise ValueError("session.json does not name a signature as it should")
+    if named["predicate_type"] != PREDICATE_TYPE:
+        raise ValueError(f"it is a statement of the type '{named['predicate_type']}'")
+    if content is None:
+        raise ValueError(f"{BUNDLE_FILE} is missing")
+    key = dsse.public_key(dsse.decoded(str(named["public_key"]), "the public key"))
+    if key.fingerprint != named["key_id"] or b64encode(key.der).decode("ascii") != named["public_key"]:
+        raise ValueError("the public key is not the one of the key id")
+    if expected is not None and key != expected:
+        raise ValueError("it is by another key than the expected one")
+    said = _said(content, key)
+    # What was signed is known to the last field.
+    predicate = _predicate(
+        document["session_id"],
+        document["started"],
+        document["ended"],
+        document["command"],
+        None if started is None else started.get("redaction_policy"),
+        integrity,
+        key.fingerprint,
+    )
+    if said.predicate_type != PREDICATE_TYPE:
+        raise ValueError(f"what was signed is a statement of the type '{said.predicate_type}'")
+    subject = statement.Subject(f"audit-session:{document['session_id']}", integrity["merkle_root"])
+    if said.subjects != (subject,):
+        raise ValueError("what was signed is about another log")
+    for name in {**predicate, **said.predicate}:
+        if said.predicate.get(name) != predicate.get(name):
+            raise ValueError(f"what was signed has another '{name}'")
+
+
+def _said(content: bytes, key: PublicKey) -> statement.Statement:
+    """Return what a key has signed. Raises ValueError if it has not, or if the bundle has room for more."""
+    read = bundle.parse(content)
+    if read.hint != key.fingerprint or bundle.encoded(read.envelope, read.hint) != content:
+        raise ValueError(f"{BUNDLE_FILE} is spelled otherwise than it was written")
+    if key not in dsse.signers(read.envelope, dsse.IN_TOTO, (key,)):
+        raise ValueError("it is not by the key that session.json names")
+    return statement.parse(read.envelope.payload)

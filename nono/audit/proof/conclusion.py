@@ -1,0 +1,87 @@
+"""Writes what proves a session once it has ended: its summary, and its entry in the ledger."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from posixpath import join
+from typing import cast
+
+from nono.audit.ledger import AuditLog
+from nono.audit.proof import ledger
+from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Summary, digest_of, document_of, to_json
+from nono.private_dir import open_private_dir
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMPORARY = ".unfinished.tmp"
+
+
+def summary_of(log: AuditLog) -> Summary:
+    """Return the summary of a log that holds both ends of its session, and to which nothing is added."""
+    log.record_unrecorded()
+    started, ended = (log.bounds[kind] for kind in ("session_started", "session_ended"))
+    return Summary(
+        log.session_id,
+        str(started["started"]),
+        str(ended["ended"]),
+        tuple(cast(list[str], started["command"])),
+        cast(int, ended["exit_code"]),
+        log.integrity(),
+    )
+
+
+def conclude(
+    state_root: str, summary: Summary, *, log: AuditLog | None = None, bundle: bytes | None = None
+) -> str | None:
+    """Write session.json and the entry in the ledger; all is on stable storage when this returns.
+
+    log: Closed here, if it is not yet: synced before session.json has its name, and with fewer syncs.
+    bundle: The signature, if the session is signed.
+
+    Returns what append() of the ledger says. Raises OSError.
+    """
+    document = document_of(summary)
+    with ExitStack() as stack:
+        if log is not None:
+            stack.callback(log.close)
+        root = open_private_dir(join(state_root, "audit"), create=False)
+        stack.callback(os.close, root)
+        directory = os.open(summary.session_id, _DIRECTORY, dir_fd=root)
+        stack.callback(os.close, directory)
+        if bundle is not None:
+            with written_new(directory, BUNDLE_FILE, bundle):
+                pass
+        with written_new(directory, SUMMARY_FILE, to_json(document)):
+            if log is not None:
+                log.end()
+        damage = ledger.append(root, summary.session_id, digest_of(document), summary.ended)
+        # Once, for all their names.
+        os.fsync(directory)
+        os.fsync(root)
+    return damage
+
+
+@contextmanager
+def written_new(directory: int, name: str, content: bytes) -> Iterator[None]:
+    """Write and sync a file that is not there yet; it gets its name when the block is left in order.
+
+    Raises OSError. The directory is left to the caller to sync.
+    """
+    if name in os.listdir(directory):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+    with suppress(FileNotFoundError):
+        os.unlink(_TEMPORARY, dir_fd=directory)
+    try:
+        with open(os.open(_TEMPORARY, _NEW, 0o600, dir_fd=directory), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+        os.rename(_TEMPORARY, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(_TEMPORARY, dir_fd=directory)
+        raise

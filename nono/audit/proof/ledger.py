@@ -1,0 +1,135 @@
+"""Appends to the ledger of sessions, one process at a time; a damaged one is set aside and committed to."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from nono.audit.proof.entries import Entry, aside_name, epoch_after, following, last_of, line_of
+from nono.digests import sha256
+
+LEDGER_FILE, LOCK_FILE = "ledger.ndjson", "ledger.lock"
+TAIL_BYTES = 4096  # of a ledger are verified before it is appended to: some ten entries
+PATIENCE_S = 5.0
+_LOOK_EVERY_S = 0.005
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def append(directory: int, session_id: str, session_digest: str, completed_at: str) -> str | None:
+    """Append the entry of a session, on stable storage when this returns; the caller syncs the directory.
+
+    directory: Descriptor of the directory of the audit logs.
+
+    Returns None, or a sentence: the ledger was damaged, so it was set aside and a new one was begun, whose
+    first entry commits to the bytes of the old. Raises OSError; the ledger is then as it was.
+    """
+    with _locked(directory):
+        fd = _opened(directory, LEDGER_FILE, os.O_CREAT)
+        damage = None
+        try:
+            try:
+                last = _last(fd)
+            except ValueError as error:
+                damage, damaged = str(error), fd
+                fd, last = _new_epoch(directory, damaged, completed_at)
+                os.close(damaged)
+            _write(fd, line_of(following(last, session_id, session_digest, completed_at)))
+        finally:
+            os.close(fd)
+    if damage is None or last is None:
+        return None
+    kept = aside_name(last.session_digest)
+    return f"the ledger of sessions was damaged ({damage}): it is kept as {kept}, and a new one was begun"
+
+
+def settled_size(directory: int, ledger: int) -> int:
+    """Return the size of the ledger, an open descriptor, while nobody appends to it. Raises OSError."""
+    with suppress(OSError), _locked(directory):  # a copy on a read-only medium has no lock to take
+        return os.fstat(ledger).st_size
+    return os.fstat(ledger).st_size
+
+
+@contextmanager
+def _locked(directory: int) -> Iterator[None]:
+    """Hold the lock of the ledger. Raises OSError EAGAIN if somebody else holds it for PATIENCE_S."""
+    lock = _opened(directory, LOCK_FILE, os.O_CREAT)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    held = f"locked by another process for {PATIENCE_S:.0f} s"
+                    raise OSError(errno.EAGAIN, held, LOCK_FILE) from None
+                time.sleep(_LOOK_EVERY_S)
+        yield
+    finally:
+        os.close(lock)  # which unlocks it, as the end of this process does
+
+
+def _opened(directory: int, name: str, flags: int) -> int:
+    fd = os.open(name, _OPEN | flags, 0o600, dir_fd=directory)
+    found = os.fstat(fd)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+        return fd
+    os.close(fd)
+    raise OSError(errno.EPERM, "not a file of this user", name)
+
+
+def _last(fd: int) -> Entry | None:
+    """Return the last entry. Raises ValueError if the end of the ledger is damaged."""
+    size = os.fstat(fd).st_size
+    start = max(0, size - TAIL_BYTES)
+    return last_of(os.pread(fd, TAIL_BYTES, start), is_whole=start == 0)
+
+
+def _write(fd: int, line: bytes) -> None:
+    """Append one line, or nothing. Raises OSError."""
+    size = os.fstat(fd).st_size
+    try:
+        written = os.write(fd, line)
+        if written != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), LEDGER_FILE)
+        os.fdatasync(fd)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(fd, size)
+        raise
+
+
+def _new_epoch(directory: int, damaged: int, at: str) -> tuple[int, Entry]:
+    """Begin a ledger in the place of a damaged one. Returns its descriptor and its first entry.
+
+    The old one gets its second name before the new one takes its first: whenever we are killed, either the
+    damaged ledger is still in its place, or the new one has committed to it.
+    """
+    digest = _digest(damaged)
+    first = epoch_after(digest, at)
+    temporary = f".{LEDGER_FILE}.{os.urandom(8).hex()}.tmp"
+    fd = os.open(temporary, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
+    try:
+        _write(fd, line_of(first))
+        with suppress(FileExistsError):  # we were killed before, right here
+            os.link(LEDGER_FILE, aside_name(digest), src_dir_fd=directory, dst_dir_fd=directory)
+        os.rename(temporary, LEDGER_FILE, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.close(fd)
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=directory)
+        raise
+    return fd, first
+
+
+def _digest(fd: int) -> str:
+    digest, offset = sha256(), 0
+    while chunk := os.pread(fd, 1 << 20, offset):
+        digest.update(chunk)
+        offset += len(chunk)
+    return digest.hexdigest()

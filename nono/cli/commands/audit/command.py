@@ -1,0 +1,104 @@
+"""`nono audit`: lists, shows, verifies and removes the audit logs of sessions."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.audit import cleanup, listing, show, verify
+from nono.cli.commands.audit.found import Wanted
+from nono.cli.text.session_text import SESSION_HELP
+
+DESCRIPTION = (
+    "Lists the audit logs of sessions, shows what one recorded, and verifies that nobody changed it."
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed = parser().parse_args(list(argv))
+    environ = dict(os.environ)
+    match parsed.action:
+        case "list":
+            return listing.listed(_wanted(parsed), environ, as_json=parsed.json, silent=_is_silent(parsed))
+        case "show":
+            return show.show(parsed.session, environ, as_json=parsed.json)
+        case "verify":
+            return verify.verify(
+                parsed.session, environ, key_file=parsed.public_key_file, as_json=parsed.json
+            )
+        case "cleanup":
+            wish = cleanup.Wish(parsed.older_than, parsed.keep, is_all=parsed.all, is_dry=parsed.dry_run)
+            return cleanup.cleanup(wish, environ, silent=_is_silent(parsed))
+    raise AssertionError(f"no arm for the action {parsed.action}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command, for its arguments, help and completion."""
+    parser = argparse_parser.new_parser("nono audit", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    listed = argparse_parser.add_action(actions, "list", "list the sessions with an audit log, by directory")
+    when = listed.add_mutually_exclusive_group()
+    when.add_argument("--today", action="store_true", help="those that began today, in UTC")
+    when.add_argument(
+        "--since", type=_day, metavar="DATE", help="those that began at YYYY-MM-DD or later, in UTC"
+    )
+    listed.add_argument("--until", type=_day, metavar="DATE", help="those that began at YYYY-MM-DD or before")
+    listed.add_argument("--command", metavar="TEXT", help="those of a command whose name contains TEXT")
+    listed.add_argument(
+        "--path", metavar="PATH", help="those with a granted directory at, below or above PATH"
+    )
+    listed.add_argument("--recent", type=_count, metavar="N", help="the newest N")
+    listed.add_argument("--no-tools", action="store_true", help=argparse.SUPPRESS)
+    _json(listed)
+
+    shown = argparse_parser.add_action(actions, "show", "show what the log of a session recorded")
+    shown.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    _json(shown)
+
+    verified = argparse_parser.add_action(
+        actions, "verify", "verify the log of a session; exit 1 if anything was changed, or is missing"
+    )
+    verified.add_argument("session", metavar="SESSION", help=SESSION_HELP)
+    verified.add_argument("--public-key-file", metavar="FILE", help="require its signature to be by this key")
+    _json(verified)
+
+    removed = argparse_parser.add_action(actions, "cleanup", "remove the audit logs of ended sessions")
+    which = removed.add_mutually_exclusive_group()
+    which.add_argument("--all", action="store_true", help="remove all of them, without being asked")
+    which.add_argument(
+        "--older-than", type=_count, metavar="DAYS", help="those that began before that many days"
+    )
+    removed.add_argument("--keep", type=_count, metavar="N", help="keep the newest N")
+    removed.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    return parser
+
+
+def _wanted(parsed: argparse.Namespace) -> Wanted:
+    since = datetime.now(UTC).date() if parsed.today else parsed.since
+    return Wanted(since, parsed.until, parsed.command, parsed.path, parsed.recent)
+
+
+def _day(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a date; write it as 2026-01-31") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return int(text)
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _is_silent(parsed: argparse.Namespace) -> bool:
+    return getattr(parsed, "silent", False)

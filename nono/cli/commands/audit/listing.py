@@ -1,0 +1,54 @@
+"""`nono audit list`: the sessions with an audit log, by the directory that they worked in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+
+from nono.audit.ledger import EVENT_FILE
+from nono.audit.stored import lines_of, open_file
+from nono.cli.commands.audit.found import ORPHANED, RUNNING, Found, Wanted, all_found, filtered
+from nono.cli.text import audit_text
+
+_NETWORK = b'"event":{"type":"network"'  # cannot stand inside a text: its quotes would be escaped
+
+
+def listed(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, silent: bool) -> int:
+    """Print the sessions that are wanted. Returns an exit code."""
+    found = filtered(all_found(environ), wanted)
+    if as_json:
+        print(json.dumps([_document(each) for each in found], indent=2))
+    elif found:
+        for line in audit_text.listing(found):
+            print(line)
+    elif not silent:
+        print("No session has an audit log like that.", file=sys.stderr)
+    return 0
+
+
+def _document(each: Found) -> Mapping[str, object]:
+    return {
+        "session_id": each.session_id,
+        "started": each.started,
+        "ended": each.ended,
+        "command": list(each.command),
+        "tracked_paths": list(each.tracked_paths),
+        "snapshot_count": 0,
+        "exit_code": each.exit_code,
+        "network_event_count": _network_events(each.directory),
+        "disk_size": each.disk_size,
+        "is_alive": each.state == RUNNING,
+        "is_stale": each.state == ORPHANED,
+        "status": each.state,
+        "tool_sandbox_active": False,
+        "command_policy_summary": None,
+    }
+
+
+def _network_events(directory: str) -> int:
+    try:
+        with open_file(directory, EVENT_FILE) as file:
+            return sum(_NETWORK in line for line in lines_of(file))
+    except OSError:
+        return 0

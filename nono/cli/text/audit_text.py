@@ -1,0 +1,146 @@
+"""Words audit logs for a terminal: the list of them, one of them, and whether it is as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from textwrap import wrap
+from typing import Any, Protocol
+
+from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
+from nono.cli.text.session_text import one_line
+from nono.printable import shell_word
+
+WIDTH = 80
+_LABEL = 12
+_WORDS = {VERIFIED: "VERIFIED", MISMATCH: "MISMATCH", UNFINISHED: "UNFINISHED"}
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+class Listed(Protocol):
+    """A session with an audit log."""
+
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def started(self) -> str: ...
+    @property
+    def ended(self) -> str | None: ...
+    @property
+    def command(self) -> tuple[str, ...]: ...
+    @property
+    def tracked_paths(self) -> tuple[str, ...]: ...
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def disk_size(self) -> int: ...
+
+
+def listing(found: Sequence[Listed]) -> Iterator[str]:
+    """Yield the list, by the first directory that each worked in."""
+    groups: dict[str, list[Listed]] = {}
+    for each in found:
+        groups.setdefault(each.tracked_paths[0] if each.tracked_paths else "", []).append(each)
+    for index, (path, members) in enumerate(groups.items()):
+        if index:
+            yield ""
+        yield shell_word(path) if path else "(no directory)"
+        for each in members:
+            yield "  ".join(_row(each)).rstrip()
+
+
+def _row(each: Listed) -> tuple[str, ...]:
+    state = each.state if each.exit_code in (None, 0) else f"{each.state} ({each.exit_code})"
+    command = " ".join(map(shell_word, each.command))
+    return (
+        "",
+        each.session_id,
+        each.started[:19].replace("T", " "),
+        f"{state:<15}",
+        size(each.disk_size),
+        command,
+    )
+
+
+def size(count: int) -> str:
+    """Word a number of bytes, in nine columns."""
+    for least, unit in _UNITS:
+        if count >= least:
+            return f"{count / least:5.1f} {unit}"
+    return f"{count:5d} B  "
+
+
+def details(
+    found: Listed,
+    summary: Mapping[str, Any],
+    kinds: Mapping[str, int],
+    integrity: Mapping[str, object] | None,
+) -> Iterator[str]:
+    """Yield the lines on one session, before its events.
+
+    kinds: How many events there are of each.
+    integrity: Of the records that hold.
+    """
+    attestation, executable = summary.get("audit_attestation"), summary.get("executable_identity")
+    yield from _field("Session", found.session_id)
+    yield from _field("Status", found.state)
+    yield from _field("Command", " ".join(map(shell_word, found.command)))
+    yield from _field("Started", found.started or "unknown")
+    yield from _field("Ended", found.ended or "-")
+    yield from _field("Exit code", "-" if found.exit_code is None else str(found.exit_code))
+    if executable is not None:
+        yield from _field("Program", f"{one_line(executable['resolved_path'])} sha256 {executable['sha256']}")
+    yield from _field("Directories", ", ".join(map(shell_word, found.tracked_paths)) or "none")
+    yield from _field(
+        "Events", ", ".join(f"{count} {one_line(kind)}" for kind, count in kinds.items()) or "none"
+    )
+    if integrity is not None:
+        yield from _field("Chain head", str(integrity["chain_head"]))
+        yield from _field("Merkle root", str(integrity["merkle_root"]))
+    for name, root in zip(("Tree before", "Tree after"), summary.get("merkle_roots", ()), strict=False):
+        yield from _field(name, root)
+    if attestation is not None:
+        yield from _field("Signed by", one_line(str(attestation.get("key_id"))))
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """Yield the verdict on one session; its last line is one of three words."""
+    log, ledger = verdict.log, verdict.ledger
+    yield from _field("Session", verdict.session_id)
+    yield from _field("Records", f"{log.holding} hold" if log.holding else "none")
+    if log.computed is not None:
+        yield from _field("Chain head", log.computed.chain_head)
+        yield from _field("Merkle root", log.computed.merkle_root)
+    yield from _field("Ledger", _ledger(ledger, verdict.session_digest))
+    yield from _field("Signature", _signature(verdict.attestation))
+    said = chain(
+        (("Problem", problem) for problem in verdict.problems), (("Note", note) for note in verdict.notes)
+    )
+    for label, sentence in said:
+        yield from _field(label, one_line(sentence))
+    yield _WORDS[verdict.state]
+
+
+def _ledger(ledger: LedgerVerdict, digest: str | None) -> str:
+    if ledger.damage is not None or ledger.aside_problem is not None:
+        return "mismatch"
+    if not ledger.entries:
+        return "no entry"
+    return "verified" if [each.session_digest for each in ledger.entries] == [digest] else "mismatch"
+
+
+def _signature(attestation: Attestation) -> str:
+    if not attestation.present:
+        return "none"
+    if attestation.verification_error is not None:
+        return "mismatch"
+    return "verified (pinned key)" if attestation.expected_public_key_matches else "self-attested"
+
+
+def _field(label: str, text: str) -> Iterator[str]:
+    start = f"{label + ':':<{_LABEL}} "
+    for line in wrap(text, WIDTH - len(start), break_on_hyphens=False) or [""]:
+        yield start + line
+        start = " " * len(start)

@@ -1,0 +1,135 @@
+"""Concludes the audit log of a run or a proxy: writes its summary, its signature, its entry in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from nono import paths
+from nono.audit.proof.conclusion import conclude, summary_of
+from nono.audit.proof.summary import Executable, Summary
+from nono.errors import NonoError
+from nono.launch.prepare import Prepared
+from nono.launch.session import USUAL_PROVING, Proving, Session, Warn
+from nono.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from nono.audit.proof.attestation import Signer
+
+
+class Evidence(NamedTuple):
+    """What was gathered before the command started."""
+
+    proving: Proving = USUAL_PROVING
+    tracked_paths: tuple[str, ...] = ()
+    hashed: tuple[str, ...] = ()  # the writable ones among them, if their files are hashed
+    tree_before: str | None = None
+    executable: Executable | None = None
+    signer: Signer | None = None
+
+
+def usual_evidence(prepared: Prepared) -> Evidence:
+    """Return the evidence of a run for which nothing was asked. Reads nothing."""
+    capabilities = prepared.capabilities
+    granted = dict.fromkeys(grant.path for grant in capabilities.grants if grant.is_dir and grant.is_users)
+    # First the directory that the command works in: sessions are listed by it.
+    here = [path for path in granted if f"{capabilities.workdir}/".startswith(f"{path}/")]
+    return Evidence(tracked_paths=tuple(dict.fromkeys((*sorted(here, key=len, reverse=True), *granted))))
+
+
+def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> Evidence:
+    """Gather what a person asked for, before the command can change it. Raises NonoError."""
+    evidence = usual_evidence(prepared)._replace(proving=proving)
+    if proving.hashes_trees:
+        writable = tuple(
+            grant.path
+            for grant in prepared.capabilities.grants
+            if grant.is_dir and grant.is_users and grant.access.writes
+        )
+        evidence = evidence._replace(hashed=writable, tree_before=_tree(writable, warn))
+    if prepared.program is not None:
+        evidence = evidence._replace(executable=_executable(prepared.program))
+    return evidence
+
+
+def concluded(session: Session, exit_code: int, evidence: Evidence) -> int:
+    """Close the log and write what proves it. Returns the exit code of nono: not 0 if that cannot be done.
+
+    Call it behind the last record. Of a session whose end could not be recorded there is nothing to conclude.
+    """
+    log = session.log
+    if log is None or "session_ended" not in log.bounds:
+        return exit_code
+    try:
+        summary, bundle = _signed(_summary(session, evidence), session, evidence)
+        damage = conclude(paths.state_root(session.environ), summary, log=log, bundle=bundle)
+    except (NonoError, OSError, ValueError) as error:
+        session.warn(f"the session cannot be verified later: {_reason(error)}")
+        return exit_code or 1
+    if damage is None:
+        return exit_code
+    session.warn(damage)
+    return exit_code or 1
+
+
+def _summary(session: Session, evidence: Evidence) -> Summary:
+    assert session.log is not None
+    summary = summary_of(session.log)._replace(
+        tracked_paths=evidence.tracked_paths, executable_identity=evidence.executable
+    )
+    if not evidence.proving.has_integrity:
+        summary = summary._replace(audit_integrity=None)
+    if evidence.tree_before is not None:
+        roots = (evidence.tree_before, _tree(evidence.hashed, session.warn))
+        summary = summary._replace(merkle_roots=roots)
+    return summary
+
+
+def _signed(summary: Summary, session: Session, evidence: Evidence) -> tuple[Summary, bytes | None]:
+    if evidence.signer is None:
+        return summary, None
+    # Imported here, as above.
+    from nono.audit.proof.attestation import attested
+
+    assert session.log is not None
+    policy = cast(Mapping[str, object] | None, session.log.bounds["session_started"].get("redaction_policy"))
+    return attested(summary, policy, evidence.signer)
+
+
+def _tree(directories: tuple[str, ...], warn: Warn) -> str:
+    # Imported here: few runs hash a tree.
+    from nono.audit.proof.trees import TooLargeError, tree_root
+
+    try:
+        found = tree_root(directories)
+    except TooLargeError as error:
+        raise NonoError(
+            f"the writable directories hold {error}, which is too much to hash for --audit-integrity",
+            hint="grant a smaller directory, or leave it out",
+        ) from error
+    if found.unreadable:
+        warn(
+            f"--audit-integrity: {found.unreadable} files or directories cannot be read, and are not covered"
+        )
+    return found.root
+
+
+def _executable(program: str) -> Executable | None:
+    """Return the program that is about to start, as it is now."""
+    # Imported here, as above.
+    from hashlib import file_digest
+    from os.path import realpath
+
+    path = realpath(program)
+    try:
+        with open(path, "rb") as file:
+            return Executable(path, file_digest(file, "sha256").hexdigest())
+    except OSError:
+        return None  # a program that may be run need not be readable
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        where = "" if error.filename is None else f"{error.filename}: "
+        return f"{where}{error.strerror or error}"
+    return str(error)

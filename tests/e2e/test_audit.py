@@ -1,0 +1,199 @@
+"""`nono audit`: what real runs leave is listed, shown and verified, and what was changed is noticed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
+from support.sessions.records import nono, record_of, records
+
+OPEN: dict[str, Any] = {}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[NonoRun]:
+    """One for all tests: each looks at the sessions that it has made."""
+    with nono_run() as runner:
+        yield runner
+
+
+def audit_of(sandbox: NonoRun) -> Path:
+    return sandbox.user.home / ".local/state/nono/audit"
+
+
+def ran(sandbox: NonoRun, script: str = "true", *flags: str) -> tuple[str, int, str]:
+    """A run to its end: its id, the exit code of nono and what it said."""
+    ended = sandbox.run(["sh", "-c", script], profile=OPEN, flags=flags)
+    return records(sandbox.user)[0]["session_id"], ended.exit_code, ended.stderr
+
+
+def verified(sandbox: NonoRun, session_id: str, *flags: str) -> tuple[int, dict[str, Any]]:
+    told = nono(sandbox, "audit", "verify", session_id, "--json", *flags)
+    return told.returncode, json.loads(told.stdout)
+
+
+@contextmanager
+def running(sandbox: NonoRun, script: str, name: str) -> Iterator[subprocess.Popen[str]]:
+    """A session whose script has printed a line."""
+    with sandbox.started(["sh", "-c", script], flags=[NO_NAMESPACES, f"--name={name}"]) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        yield run
+
+
+def test_a_run_that_ended_is_verified(sandbox: NonoRun) -> None:
+    session_id, exit_code, said = ran(sandbox, "exit 3")
+    assert (exit_code, "verified" in said) == (3, False)
+    told = nono(sandbox, "audit", "verify", session_id)
+    assert (told.returncode, told.stdout.splitlines()[-1]) == (0, "VERIFIED")
+    status, verdict = verified(sandbox, session_id)
+    assert (status, verdict["verified"], verdict["ledger"]["session_digest_matches"]) == (0, True, True)
+
+
+def test_a_changed_byte_fails_verification_as_text_and_as_json(sandbox: NonoRun) -> None:
+    session_id, _, _ = ran(sandbox, "exit 3")
+    log = audit_of(sandbox) / session_id / "audit-events.ndjson"
+    log.write_bytes(log.read_bytes().replace(b'\\"exit_code\\":3', b'\\"exit_code\\":0'))
+    told = nono(sandbox, "audit", "verify", session_id)
+    assert (told.returncode, told.stdout.splitlines()[-1]) == (1, "MISMATCH")
+    assert "another event than the one that was hashed" in " ".join(told.stdout.split())
+    status, verdict = verified(sandbox, session_id)
+    assert (status, verdict["state"], verdict["session"]["records_verified"]) == (1, "mismatch", False)
+
+
+def test_what_was_not_started_is_verified_as_well(sandbox: NonoRun) -> None:
+    flags = ["--env-credential-map", "env://NONE_OF_THAT_NAME", "KEY"]
+    assert sandbox.run(["true"], profile=OPEN, flags=flags).exit_code == 1
+    record = records(sandbox.user)[0]
+    assert record["end"]["cause"] == "not_started"
+    assert verified(sandbox, record["session_id"])[0] == 0
+
+
+def test_a_session_that_runs_is_unfinished(sandbox: NonoRun) -> None:
+    with running(sandbox, "echo up; read line", "goes-on") as run:
+        status, verdict = verified(sandbox, "goes-on")
+        assert (status, verdict["state"], verdict["problems"]) == (1, "unfinished", [])
+        assert verdict["notes"][0] == "the session is running"
+        assert nono(sandbox, "audit", "cleanup", "--all").returncode == 0
+        assert (audit_of(sandbox) / verdict["session_id"]).exists()
+        run.communicate("\n", timeout=TIMEOUT_S)
+    assert verified(sandbox, "goes-on")[0] == 0
+
+
+def test_a_session_whose_supervisor_was_killed_says_what_is_missing(sandbox: NonoRun) -> None:
+    with running(sandbox, "echo up; read line", "killed") as run:
+        record = record_of(sandbox.user, "killed")
+        run.send_signal(signal.SIGKILL)
+        run.wait(TIMEOUT_S)
+    status, verdict = verified(sandbox, record["session_id"])
+    assert (status, verdict["state"]) == (1, "unfinished")
+    assert "its supervisor was killed" in verdict["notes"][0]
+    listed = json.loads(nono(sandbox, "audit", "list", "--json").stdout)
+    (row,) = [row for row in listed if row["session_id"] == record["session_id"]]
+    assert (row["status"], row["is_stale"], row["is_alive"]) == ("orphaned", True, False)
+
+
+def test_a_damaged_ledger_fails_the_run_that_finds_it(sandbox: NonoRun) -> None:
+    before, _, _ = ran(sandbox)
+    ledger = audit_of(sandbox) / "ledger.ndjson"
+    for command, exit_code in (("true", 1), ("exit 3", 3)):
+        ledger.write_bytes(ledger.read_bytes() + b"torn")
+        session_id, found, said = ran(sandbox, command)
+        assert (found, "the ledger of sessions was damaged" in said) == (exit_code, True)
+        assert verified(sandbox, session_id)[0] == 0
+    assert ran(sandbox)[1] == 0
+    status, verdict = verified(sandbox, before)
+    assert (status, "which was set aside" in " ".join(verdict["notes"])) == (0, True)
+
+
+@pytest.mark.parametrize(("script", "exit_code"), [("exit 0", 1), ("exit 3", 3)])
+def test_a_session_that_cannot_be_summed_up_fails_a_run_that_would_succeed(
+    sandbox: NonoRun, script: str, exit_code: int
+) -> None:
+    name = f"unsummed-{exit_code}"
+    with running(sandbox, f"echo up; read line; {script}", name) as run:
+        session_id = record_of(sandbox.user, name)["session_id"]
+        (audit_of(sandbox) / session_id).chmod(0o500)
+        _, said = run.communicate("\n", timeout=TIMEOUT_S)
+    assert (run.returncode, "the session cannot be verified later" in said) == (exit_code, True)
+    status, verdict = verified(sandbox, session_id)
+    assert (status, verdict["problems"]) == (
+        1,
+        ["session.json is missing, although the log has the end of the session"],
+    )
+
+
+def test_a_list_names_what_ran_by_its_directory(sandbox: NonoRun) -> None:
+    session_id, _, _ = ran(sandbox, "exit 3")
+    lines = nono(sandbox, "audit", "list", "--recent", "1").stdout.splitlines()
+    assert lines[0] == str(sandbox.project)
+    assert [session_id, "completed (3)"] == [lines[1].split()[0], " ".join(lines[1].split()[3:5])]
+    (row,) = json.loads(nono(sandbox, "audit", "list", "--recent=1", "--today", "--json").stdout)
+    assert {name: row[name] for name in ("session_id", "exit_code", "status", "command")} == {
+        "session_id": session_id,
+        "exit_code": 3,
+        "status": "completed",
+        "command": ["sh", "-c", "exit 3"],
+    }
+    for nothing in (["--until=2020-01-01"], ["--command=python"], ["--path=/nowhere"]):
+        assert nono(sandbox, "audit", "list", *nothing).stdout == ""
+
+
+def test_a_session_shows_its_events_with_how_requests_ended(sandbox: NonoRun) -> None:
+    sandbox.run(["curl", "-s", "-o", "/dev/null", "http://nowhere.test/"])
+    shown = json.loads(nono(sandbox, "audit", "show", "latest", "--json").stdout)
+    assert [event["decision"] for event in shown["network_events"] if event["target"] == "nowhere.test"] == [
+        "deny"
+    ]
+    assert shown["audit_integrity"]["event_count"] == shown["audit_event_count"]
+    text = nono(sandbox, "audit", "show", "latest").stdout
+    assert "Merkle root:" in text
+    assert "nowhere.test" in text
+
+
+def test_a_cleanup_removes_what_is_asked_for(sandbox: NonoRun) -> None:
+    old, new = ran(sandbox)[0], ran(sandbox)[0]
+    refused = nono(sandbox, "audit", "cleanup")
+    assert (refused.returncode, "Say which logs to remove" in refused.stderr) == (1, True)
+    assert nono(sandbox, "audit", "cleanup", "--older-than=1").stderr == "Nothing to remove.\n"
+    assert f"Would remove: {old}" in nono(sandbox, "audit", "cleanup", "--keep=1", "--dry-run").stderr
+    assert f"Removed: {old}" in nono(sandbox, "audit", "cleanup", "--keep=1").stderr
+    assert [path.name for path in audit_of(sandbox).iterdir() if path.is_dir()] == [new]
+    assert verified(sandbox, new)[0] == 0
+
+
+def test_a_cleanup_is_refused_inside_a_sandbox(sandbox: NonoRun) -> None:
+    inside = sandbox.run([*NONO, "audit", "cleanup", "--all"], profile=OPEN)
+    assert (inside.exit_code, "cannot be used inside a sandbox" in inside.stderr) == (1, True)
+
+
+def test_the_trees_are_hashed_before_a_run_and_after(sandbox: NonoRun) -> None:
+    for script, differs in (("true", False), ("echo x > new", True)):
+        ran(sandbox, script, "--audit-integrity")
+        shown = json.loads(nono(sandbox, "audit", "show", "latest", "--json").stdout)
+        before, after = shown["merkle_roots"]
+        assert (before != after) == differs
+        assert len(shown["executable_identity"]["sha256"]) == 64
+    (sandbox.project / "new").unlink()
+
+
+@pytest.mark.parametrize("other", ["--audit-integrity", "--no-audit-integrity"])
+def test_no_audit_contradicts_what_proves_one(sandbox: NonoRun, other: str) -> None:
+    ended = sandbox.run(["true"], profile=OPEN, flags=["--no-audit", other])
+    assert (ended.exit_code, "contradict each other" in ended.stderr) == (1, True)
+
+
+def test_without_integrity_nothing_is_verified(sandbox: NonoRun) -> None:
+    session_id, exit_code, said = ran(sandbox, "true", "--no-audit-integrity")
+    assert (exit_code, "--no-audit-integrity: nothing will show" in said) == (0, True)
+    status, verdict = verified(sandbox, session_id)
+    assert (status, verdict["state"]) == (1, "mismatch")
+    assert "no integrity summary" in verdict["problems"][0]

@@ -1,0 +1,273 @@
+"""A session that has ended, verified: what it takes, and each byte of it changed once."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from nono.audit.event import Event, session_ended, session_started
+from nono.audit.ledger import EVENT_FILE, AuditLog
+from nono.audit.proof import ledger
+from nono.audit.proof.check import check
+from nono.audit.proof.conclusion import conclude, summary_of
+from nono.audit.proof.ledger import LEDGER_FILE
+from nono.audit.proof.summary import SUMMARY_FILE, digest_of, document_of, to_json
+from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Verdict
+from support.forked import child
+
+MASKED: Event = {"type": "masked", "path": "/x", "origin": "o"}
+
+
+def began(root: Path, session_id: str) -> AuditLog:
+    log = AuditLog(str(root), session_id)
+    log.record(session_started(["true"]))
+    log.record(MASKED)
+    return log
+
+
+def ended(root: Path, session_id: str = "s1", exit_code: int = 0) -> Path:
+    """A session from its beginning to its end. Returns its directory."""
+    with began(root, session_id) as log:
+        log.record(session_ended(exit_code))
+    conclude(str(root), summary_of(log))
+    return root / "audit" / session_id
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "nono"
+
+
+def problem_of(root: Path, session_id: str = "s1") -> str:
+    """Why a session is not verified."""
+    verdict = check(str(root), session_id)
+    assert verdict.state == MISMATCH
+    return "; ".join(verdict.problems)
+
+
+def test_a_session_that_ended_in_order_is_verified(root: Path) -> None:
+    ended(root)
+    ended(root, "s2", exit_code=3)
+    verdicts = [check(str(root), session_id) for session_id in ("s1", "s2")]
+    assert [(each.state, each.problems, each.log.holding) for each in verdicts] == [(VERIFIED, (), 3)] * 2
+
+
+def test_a_verified_session_says_what_its_proof_does_not_cover(root: Path) -> None:
+    ended(root)
+    assert "not that nobody wrote all of them anew" in " ".join(check(str(root), "s1").notes)
+
+
+@pytest.mark.parametrize("name", [EVENT_FILE, SUMMARY_FILE, LEDGER_FILE])
+def test_each_byte_that_is_changed_is_noticed(root: Path, name: str) -> None:
+    path = (root / "audit" if name == LEDGER_FILE else ended(root)) / name
+    ended(root, "s2")
+    if name == LEDGER_FILE:
+        ended(root)
+    content = path.read_bytes()
+    unnoticed = []
+    with open(path, "r+b", buffering=0) as file:
+        for place, byte in enumerate(content):
+            os.pwrite(file.fileno(), bytes([byte ^ 1]), place)
+            if check(str(root), "s1").is_verified:
+                unnoticed.append((place, byte))
+            os.pwrite(file.fileno(), bytes([byte]), place)
+    assert unnoticed == []
+    assert check(str(root), "s1").is_verified
+
+
+@pytest.mark.parametrize("name", [EVENT_FILE, SUMMARY_FILE, LEDGER_FILE])
+def test_a_file_cut_anywhere_is_noticed(root: Path, name: str) -> None:
+    path = (root / "audit" if name == LEDGER_FILE else ended(root)) / name
+    if name == LEDGER_FILE:
+        ended(root)
+    content = path.read_bytes()
+    verified = []
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        if check(str(root), "s1").is_verified:
+            verified.append(length)
+    assert verified == []
+
+
+def test_bytes_behind_the_end_of_a_file_are_noticed(root: Path) -> None:
+    for number, name in enumerate((EVENT_FILE, SUMMARY_FILE, LEDGER_FILE)):
+        directory = ended(root, f"s{number}")
+        path = (root / "audit" if name == LEDGER_FILE else directory) / name
+        content = path.read_bytes()
+        for more in (b"\n", b" ", content):
+            path.write_bytes(content + more)
+            assert not check(str(root), f"s{number}").is_verified, (name, more)
+        path.write_bytes(content)
+
+
+def test_a_history_cut_at_a_record_is_named(root: Path) -> None:
+    log = ended(root) / EVENT_FILE
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    assert "1 of 3 records are missing at the end of the log" in problem_of(root)
+
+
+def test_a_record_behind_the_end_is_named(root: Path) -> None:
+    with began(root, "s1") as log:
+        log.record(session_ended(0))
+        summary = summary_of(log)
+        log.record(MASKED)
+    conclude(str(root), summary)
+    assert "1 more than when it ended" in problem_of(root)
+
+
+def test_a_summary_that_goes_is_missed_by_the_log_and_the_ledger(root: Path) -> None:
+    (ended(root) / SUMMARY_FILE).unlink()
+    assert "session.json is missing, although the ledger has an entry" in problem_of(root)
+    (root / "audit" / LEDGER_FILE).unlink()
+    assert "session.json is missing, although the log has the end" in problem_of(root)
+
+
+def test_a_ledger_that_goes_is_missed(root: Path) -> None:
+    ended(root)
+    (root / "audit" / LEDGER_FILE).unlink()
+    assert problem_of(root) == "the ledger has no entry of this session"
+
+
+def test_a_summary_written_anew_is_told_from_the_one_in_the_ledger(root: Path) -> None:
+    directory = ended(root)
+    with began(root, "s2") as log:
+        log.record(session_ended(3))
+    other = document_of(summary_of(log)._replace(session_id="s1"))
+    shutil.copy(log.path, directory / EVENT_FILE)
+    (directory / SUMMARY_FILE).write_bytes(to_json(other))
+    assert problem_of(root) == "session.json is another one than the one in the ledger"
+
+
+def test_a_second_entry_of_a_session_is_named(root: Path) -> None:
+    ended(root)
+    fd = os.open(root / "audit", os.O_RDONLY)
+    ledger.append(fd, "s1", digest_of(check(str(root), "s1").summary or {}), "2026-01-02T03:04:06Z")
+    os.close(fd)
+    assert problem_of(root) == "the ledger has 2 entries of this session"
+
+
+def test_a_summary_that_says_otherwise_than_the_log_is_named(root: Path) -> None:
+    with began(root, "s1") as log:
+        log.record(session_ended(3))
+    conclude(str(root), summary_of(log)._replace(exit_code=0))
+    assert problem_of(root) == "session.json has another 'exit_code' than the log"
+
+
+def test_a_session_is_concluded_once(root: Path) -> None:
+    with began(root, "s1") as log:
+        log.record(session_ended(0))
+    conclude(str(root), summary_of(log))
+    with pytest.raises(FileExistsError):
+        conclude(str(root), summary_of(log))
+    assert check(str(root), "s1").is_verified
+
+
+def test_a_log_whose_supervisor_was_killed_is_verified_as_far_as_it_goes(root: Path) -> None:
+    log = began(root, "s1")
+    log.close()
+    with open(log.path, "ab") as file:
+        file.write(b'{"sequence":2,"prev')
+    verdict = check(str(root), "s1")
+    assert (verdict.state, verdict.problems, verdict.log.holding) == (UNFINISHED, (), 2)
+    assert "2 records hold, then 19 bytes of a torn one" in verdict.notes[1]
+
+
+def test_a_session_in_a_ledger_that_was_set_aside_is_verified(root: Path) -> None:
+    ended(root)
+    path = root / "audit" / LEDGER_FILE
+    path.write_bytes(path.read_bytes() + b"torn")
+    ended(root, "s2")
+    found = check(str(root), "s1")
+    assert (found.state, found.ledger.found_in is not None) == (VERIFIED, True)
+    assert check(str(root), "s2").is_verified
+    (aside,) = (root / "audit").glob("ledger-*.ndjson")
+    aside.write_bytes(aside.read_bytes() + b"more")
+    assert "is not the ledger that was set aside" in problem_of(root)
+    assert check(str(root), "s2").is_verified
+
+
+def test_a_session_that_is_not_there_is_an_error(root: Path) -> None:
+    ended(root)
+    with pytest.raises(FileNotFoundError):
+        check(str(root), "s2")
+
+
+def killed_at(call: int, work: Callable[[], object]) -> None:
+    """Do work, and be killed at a call of a C function, counted from its beginning."""
+
+    def count(_: object, event: str, function: object) -> None:
+        nonlocal call
+        if event == "c_call":
+            call -= 1
+            if call == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    work()
+    sys.setprofile(None)
+
+
+def calls_of_a_conclusion(root: Path) -> int:
+    """Count the calls of C functions; the ledger is so long then that it stays at this number."""
+    for number in range(12):
+        ended(root, f"s{number}")
+    with began(root, "s12") as log:
+        log.record(session_ended(0))
+    count = 0
+
+    def see(_: object, event: str, function: object) -> None:
+        nonlocal count
+        count += event == "c_call"
+
+    sys.setprofile(see)
+    conclude(str(root), summary_of(log))
+    sys.setprofile(None)
+    return count
+
+
+def tried(root: Path, calls: list[int]) -> dict[str, int]:
+    """End a session for each number of calls, and be killed at it. Returns how often it came to what."""
+    found: dict[str, int] = {}
+    for call in calls:
+        session_id = f"k{call}"
+        log = began(root, session_id)
+        log.record(session_ended(0))
+        log.close()
+        with child(partial(killed_at, call, partial(conclude, str(root), summary_of(log)))) as run:
+            run.wait()
+        verdict = check(str(root), session_id)
+        assert accounted_for(verdict, root / "audit" / session_id), verdict
+        ended(root, f"after-{call}")
+        assert check(str(root), f"after-{call}").is_verified
+        found[verdict.state] = found.get(verdict.state, 0) + 1
+    return found
+
+
+def accounted_for(verdict: Verdict, directory: Path) -> bool:
+    """True if a session is verified, or its verdict names all that is missing and nothing else."""
+    has_summary = (directory / SUMMARY_FILE).exists()
+    due = ["the ledger has no entry of this session"]
+    if not has_summary:
+        due = ["session.json is missing, although the log has the end of the session"]
+    return verdict.log.holding == 3 and (verdict.is_verified or list(verdict.problems) == due)
+
+
+def test_a_conclusion_killed_at_any_call_is_complete_or_names_what_is_missing(root: Path) -> None:
+    total = calls_of_a_conclusion(root)
+    found = tried(root, [*range(1, total, total // 12), total - 3])
+    assert set(found) == {VERIFIED, MISMATCH}
+
+
+@pytest.mark.slow
+def test_a_conclusion_killed_at_500_random_calls_is_complete_or_names_what_is_missing(root: Path) -> None:
+    total = calls_of_a_conclusion(root)
+    for _ in range(500):
+        tried(root, [random.randrange(1, total)])

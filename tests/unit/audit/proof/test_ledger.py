@@ -1,0 +1,164 @@
+"""The ledger of sessions on a real file system: its published hash, damage, a full disk, several at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from nono.audit.proof import ledger as ledger_module
+from nono.audit.proof.entries import following, line_of
+from nono.audit.proof.history import History
+from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append
+from support.forked import child
+
+DIGEST, AT = "ab" * 32, "2026-01-02T03:04:06Z"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def ids(path: Path) -> list[str]:
+    """The sessions of a ledger that is not damaged."""
+    history = History(path.read_bytes().splitlines(keepends=True))
+    found = [entry.session_id for entry in history]
+    assert history.damage is None
+    return found
+
+
+def test_an_entry_has_the_published_hash() -> None:
+    entry = following(None, "s1", sha256(b"x").hexdigest(), AT)
+    assert entry.chain_hash == "1ccdb10cb59b46d9e5c1873fed7cbcb31365c29890d4bbebd65dd353d65b1755"
+
+
+def test_an_entry_is_one_line_of_compact_json(directory: int, tmp_path: Path) -> None:
+    append(directory, "s1", DIGEST, AT)
+    chain_hash = following(None, "s1", DIGEST, AT).chain_hash
+    assert (tmp_path / LEDGER_FILE).read_text() == (
+        f'{{"sequence":0,"prev_chain":null,"session_id":"s1","session_digest":"{DIGEST}",'
+        f'"completed_at":"{AT}","chain_hash":"{chain_hash}"}}\n'
+    )
+
+
+def test_each_entry_commits_to_those_before_it(directory: int, tmp_path: Path) -> None:
+    for number in range(30):  # more than what is read before an append
+        assert append(directory, f"s{number}", DIGEST, AT) is None
+    assert ids(tmp_path / LEDGER_FILE) == [f"s{number}" for number in range(30)]
+
+
+def test_only_the_owner_can_read_the_ledger(directory: int, tmp_path: Path) -> None:
+    append(directory, "s1", DIGEST, AT)
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in (LEDGER_FILE, LOCK_FILE)}
+    assert modes == {LEDGER_FILE: 0o600, LOCK_FILE: 0o600}
+
+
+def test_an_entry_of_an_earlier_time_is_appended(directory: int, tmp_path: Path) -> None:
+    append(directory, "s1", DIGEST, AT)
+    append(directory, "s2", DIGEST, "1970-01-01T00:00:00Z")
+    assert ids(tmp_path / LEDGER_FILE) == ["s1", "s2"]
+
+
+DAMAGES = {
+    "a torn line": lambda content: content + b'{"sequence":2,"prev',
+    "a line cut off": lambda content: content[:-10],
+    "a changed digest": lambda content: content.replace(b"abab", b"acab", 1),
+    "a line taken out": lambda content: content[content.index(b"\n") + 1 :],
+    "zeros of a power cut": lambda content: content + bytes(100),
+    "a very long line": lambda content: content + b"x" * 10_000 + b"\n",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_ledger_is_kept_and_committed_to(directory: int, tmp_path: Path, damage: object) -> None:
+    append(directory, "s1", DIGEST, AT)
+    append(directory, "s2", DIGEST, AT)
+    path = tmp_path / LEDGER_FILE
+    damaged = damage(path.read_bytes())  # type: ignore[operator]  # one of the functions above
+    path.write_bytes(damaged)
+    said = append(directory, "s3", DIGEST, AT)
+    name = f"ledger-{sha256(damaged).hexdigest()[:16]}.ndjson"
+    assert said is not None
+    assert name in said
+    assert (tmp_path / name).read_bytes() == damaged
+    assert ids(path) == [f"epoch:{name}", "s3"]
+    (first, _) = History(path.read_bytes().splitlines(keepends=True))
+    assert first.session_digest == sha256(damaged).hexdigest()
+    assert append(directory, "s4", DIGEST, AT) is None
+
+
+def test_a_ledger_that_is_not_damaged_stays_where_it_is(directory: int, tmp_path: Path) -> None:
+    append(directory, "s1", DIGEST, AT)
+    assert append(directory, "s2", DIGEST, AT) is None
+    assert sorted(os.listdir(tmp_path)) == [LOCK_FILE, LEDGER_FILE][::-1] or len(os.listdir(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("plant", ["link", "fifo"])
+def test_what_is_no_file_in_the_place_of_the_ledger_is_not_written_to(
+    directory: int, tmp_path: Path, plant: str
+) -> None:
+    if plant == "link":
+        (tmp_path / "elsewhere").touch()
+        (tmp_path / LEDGER_FILE).symlink_to("elsewhere")
+    else:
+        os.mkfifo(tmp_path / LEDGER_FILE)
+    with pytest.raises(OSError, match=r"links|not a file"):
+        append(directory, "s1", DIGEST, AT)
+    assert plant == "fifo" or (tmp_path / "elsewhere").read_bytes() == b""
+
+
+@contextmanager
+def file_size_limit(limit_bytes: int) -> Iterator[None]:
+    """A write beyond the limit falls short (setrlimit(2)), as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_the_ledger_as_it_was(directory: int, tmp_path: Path) -> None:
+    append(directory, "s1", DIGEST, AT)
+    before = (tmp_path / LEDGER_FILE).read_bytes()
+    with file_size_limit(len(before) + 100), pytest.raises(OSError, match="No space"):
+        append(directory, "s2", DIGEST, AT)
+    assert (tmp_path / LEDGER_FILE).read_bytes() == before
+    assert append(directory, "s2", DIGEST, AT) is None
+
+
+def test_sessions_that_end_at_once_each_get_an_entry(directory: int, tmp_path: Path) -> None:
+    def work(name: str) -> None:
+        for number in range(10):
+            append(directory, f"{name}-{number}", DIGEST, AT)
+
+    with child(lambda: work("a")) as first, child(lambda: work("b")) as second:
+        first.result()
+        second.result()
+    assert sorted(ids(tmp_path / LEDGER_FILE)) == sorted(f"{a}-{b}" for a in "ab" for b in range(10))
+
+
+def test_a_lock_that_is_never_given_up_ends_in_an_error(
+    directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "PATIENCE_S", 0.02)
+    with ledger_module._locked(directory), pytest.raises(OSError, match="locked by another process"):
+        append(directory, "s1", DIGEST, AT)
+    assert not (tmp_path / LEDGER_FILE).exists()
+
+
+def test_a_ledger_of_epochs_continues_the_chain_of_its_first_entry() -> None:
+    first = following(None, "s1", DIGEST, AT)
+    second = following(first, "s2", DIGEST, AT)
+    history = History([line_of(first), line_of(second)])
+    assert [entry.sequence for entry in history] == [0, 1]
+    assert [*History([line_of(second)])] == []
