@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_key(action: argparse.ArgumentParser) -> None:
     which = action.add_mutually_exclusive_group()
-    which.add_argument("--key", metavar="ID", help=f"name of the key in the keystore (default)")
+    which.add_argument("--key", metavar="ID", help="name of the key in the keystore (default)")
     which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
 
 
