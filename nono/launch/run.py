@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
+    from nono.launch.outward import Carried
     from nono.launch.proof import Evidence
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
     from nono.launch.terminal.own_terminal import OwnTerminal
+    from nono.outward.orders import Orders
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
@@ -151,6 +153,7 @@ class Launch:
         refusals: Refusals | None = None,
         front: Front | None = None,
         undo: UndoRequest | None = None,
+        outward: Orders | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -168,6 +171,7 @@ class Launch:
         refusals: Collects the file accesses that the run does not grant.
         front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
         undo: How its directories are kept for undo; None: not at all.
+        outward: Where the audit log is anchored and sent; None: nowhere.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -221,6 +225,8 @@ class Launch:
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
             with _end_recorded(session, prepared, evidence):
+                # This forks as well, as early.
+                beside = stack.enter_context(_carried(outward, session))
                 added = _before_hook(prepared, session)
             # This forks, so it comes before any secret is in memory.
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
@@ -253,6 +259,7 @@ class Launch:
                     live_paths=None,
                     refusals=refusals,
                     undo=taken,
+                    carried=beside,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)
@@ -268,6 +275,8 @@ class Launch:
             _after_hook(prepared, session, exit_code)
             if taken is not None and changed is None:
                 exit_code = exit_code or 1
+            if beside is not None and not beside.finish():
+                exit_code = exit_code or 1  # what was required of the record is missing
             exit_code = _concluded(session, prepared, evidence, exit_code)
             return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, changed)
 
@@ -386,6 +395,21 @@ def _ca_worker(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContex
     return ca_worker(prepared.resolved, environ)
 
 
+@contextmanager
+def _carried(orders: Orders | None, session: Session) -> Iterator[Carried | None]:
+    """Start what carries the log outward, if anything does, and wait for what is required of it."""
+    if orders is None or session.log is None:
+        yield None
+        return
+    # Imported here: few runs have it.
+    from nono.launch.outward import carried
+
+    with carried(orders, session) as beside:
+        if orders.is_anchor_required:
+            beside.require()
+        yield beside
+
+
 def _before_hook(prepared: Prepared, session: Session) -> Mapping[str, str]:
     """Run the hook before the command, if it has one. Returns the variables that it adds."""
     if prepared.resolved.session_hooks.before is None:
@@ -453,8 +477,8 @@ def _run(run: RunContext) -> int:
         from nono.launch.run_proxy import with_proxy
 
         return outset.supervise(run, with_proxy)
-    if enforcement.is_served:
-        # Imported here: only runs whose system calls are served need it.
+    if enforcement.is_served or run.carried is not None:
+        # Imported here: only runs that are served, or whose log is carried outward, need it.
         from nono.launch import outset
 
         return outset.supervise(run, outset.without_proxy)

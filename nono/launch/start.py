@@ -25,6 +25,7 @@ from nono.supervisor.child import Child
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
+    from nono.launch.outward import Carried
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
@@ -60,6 +61,7 @@ class RunContext(NamedTuple):
     live_paths: LivePaths | None  # the rules for files that may change, if a person is asked about files
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
     undo: Recording | None  # keeps what the run changes, if that is to be undone
+    carried: Carried | None  # what carries the audit log outward meanwhile
 
     @property
     def is_watched(self) -> bool:

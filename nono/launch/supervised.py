@@ -44,12 +44,25 @@ def supervise(
 async def _supervise(
     run: RunContext, record: DedupRecorder, network: Network, trapped: TrappedCommand | None, is_started: bool
 ) -> int:
-    async with loop.housekeeping(run.session.log, record.flush):
+    async with loop.housekeeping(run.session.log, _flush_of(run, record.flush)):
         try:
             async with network.serve() as served:
                 return await _run_command(run, record, network, served, trapped, is_started)
         finally:
             record.drain()
+
+
+def _flush_of(run: RunContext, flush: Callable[[], None]) -> Callable[[], None]:
+    """Return a flush that also records what carries the log outward has said, if anything does."""
+    beside = run.carried
+    if beside is None:
+        return flush
+
+    def both() -> None:
+        flush()
+        beside.serve()
+
+    return both
 
 
 async def _run_command(

@@ -30,13 +30,21 @@ class Rollback(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """Limits on the audit log."""
+    """Limits on the audit log, and where it goes."""
 
     session_max_mb: int = 1024  # MiB in one session; then whatever needs a record is refused
+    anchors: tuple[str, ...] = ()  # who vouches for it during a run: rfc3161:URL or key:REF
+    anchor_every_minutes: int = 10
+    anchor_required: bool = False  # start nothing before the first anchors are there
+    otlp: str = ""  # the URL of an OpenTelemetry collector; empty: none
 
     @property
     def session_max_bytes(self) -> int:
         return self.session_max_mb << 20
+
+    @property
+    def goes_outward(self) -> bool:
+        return bool(self.anchors or self.otlp)
 
 
 class Sessions(NamedTuple):

@@ -27,6 +27,7 @@ _SANDBOX: Mapping[str, str] = {
     "Isolation": "--namespaces --sandbox-policy",
     "Output and record": "--dry-run --explain --verbose --no-diagnostics --diagnostics-json "
     "--suppress-save-prompt --no-audit --audit-integrity --no-audit-integrity --audit-sign-key "
+    "--audit-anchor --audit-anchor-every --audit-anchor-required --audit-otlp "
     "--trust-override",
     "Deprecated": "--allow-command --block-command",
 }
@@ -90,6 +91,10 @@ RARE = frozenset(
         "--audit-integrity",
         "--no-audit-integrity",
         "--audit-sign-key",
+        "--audit-anchor",
+        "--audit-anchor-every",
+        "--audit-anchor-required",
+        "--audit-otlp",
         "--trust-override",
         "--capability-elevation",
         "--caller",

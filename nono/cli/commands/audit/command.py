@@ -1,4 +1,4 @@
-"""`nono audit`: lists, shows, verifies and removes the audit logs of sessions."""
+"""`nono audit`: lists, shows, verifies, exports and removes the audit logs of sessions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.audit import cleanup, listing, show, verify
+from nono.cli.commands.audit import cleanup, export, listing, show, verify
 from nono.cli.commands.audit.found import Wanted
 from nono.cli.text.session_text import SESSION_HELP
 
 DESCRIPTION = (
-    "Lists the audit logs of sessions, shows what one recorded, and verifies that nobody changed it."
+    "Lists the audit logs of sessions, shows what one recorded, verifies that nobody changed it, and exports "
+    "it to other tools."
 )
 
 
@@ -29,6 +30,8 @@ def run(argv: Sequence[str]) -> int:
             return verify.verify(
                 parsed.session, environ, key_file=parsed.public_key_file, as_json=parsed.json
             )
+        case "export":
+            return export.export(parsed, environ)
         case "cleanup":
             wish = cleanup.Wish(parsed.older_than, parsed.keep, is_all=parsed.all, is_dry=parsed.dry_run)
             return cleanup.cleanup(wish, environ, silent=_is_silent(parsed))
@@ -66,6 +69,8 @@ def parser() -> argparse.ArgumentParser:
     verified.add_argument("session", metavar="SESSION", help=SESSION_HELP)
     verified.add_argument("--public-key-file", metavar="FILE", help="require its signature to be by this key")
     _json(verified)
+
+    export.add_parser(actions)
 
     removed = argparse_parser.add_action(actions, "cleanup", "remove the audit logs of ended sessions")
     which = removed.add_mutually_exclusive_group()

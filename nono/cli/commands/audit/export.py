@@ -1,0 +1,158 @@
+"""`nono audit export`: writes the logs of sessions in the formats of other tools."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from posixpath import join
+from typing import Any, BinaryIO
+
+from nono import paths
+from nono.cli.args import argparse_parser
+from nono.cli.text import session_text
+from nono.errors import NonoError
+from nono.outward.links import BrokenChainError
+from nono.outward.ocsf.projection import Projection, time_of
+from nono.outward.tail import Tail
+from nono.private_dir import open_private_dir
+from nono.sessions.listing import open_registry, records
+from nono.sessions.query import find
+
+OCSF, OTLP = "ocsf", "otlp"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_AGE = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
+_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def add_parser(actions: Any) -> None:
+    """Add the action to those of `nono audit`."""
+    parser = argparse_parser.add_action(actions, "export", "write logs in the formats of other tools")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
+    which.add_argument("--all", action="store_true", help="every session")
+    which.add_argument("--last", type=_age, metavar="AGE", help="the sessions begun since: 30m, 12h, 7d, 2w")
+    parser.add_argument(
+        "--format", choices=(OCSF, OTLP), required=True, help="ocsf: OCSF 1.8; otlp: OpenTelemetry logs"
+    )
+    parser.add_argument("--out", metavar="FILE", help="write it there, not to stdout")
+
+
+def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    """Write the logs. Returns 1 if one of them was changed, after what is whole of it. Raises NonoError."""
+    root_path = join(paths.state_root(environ), "audit")
+    try:
+        root = open_private_dir(root_path, create=False)
+    except FileNotFoundError:
+        raise NonoError("No session has an audit log.") from None
+    except OSError as error:
+        raise NonoError(f"the audit logs cannot be read: {root_path}: {error.strerror}") from error
+    status = 0
+    with _output(parsed.out) as file:
+        for session_id in _chosen(parsed, environ, root):
+            for line in _lines(root, session_id, parsed.format):
+                if isinstance(line, BrokenChainError):
+                    print(f"nono: session {session_id}: {line}; what follows is left out", file=sys.stderr)
+                    status = 1
+                else:
+                    file.write(line)
+    return status
+
+
+def _chosen(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> list[str]:
+    """Return the ids of the sessions that are meant, the oldest first."""
+    if parsed.session is not None:
+        # A log is kept longer than the record of its session.
+        if _ID.fullmatch(parsed.session) and parsed.session in os.listdir(root):
+            return [parsed.session]
+        registry = open_registry(environ)
+        if registry is None:
+            return [find(parsed.session, ()).session_id]  # raises
+        with registry:
+            record = find(parsed.session, records(registry))
+        if record.rollback_session is None:
+            raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
+        return [record.rollback_session]
+    since_ms = 0 if parsed.all else int((time.time() - parsed.last) * 1000)
+    begun = [(_begun_ms(root, name), name) for name in os.listdir(root) if _ID.fullmatch(name)]
+    return [name for at_ms, name in sorted(begun) if at_ms > 0 and at_ms >= since_ms]
+
+
+def _begun_ms(root: int, session_id: str) -> int:
+    """Return when a session began, by its first record or else its directory; 0 if that is gone."""
+    try:
+        with _tail(root, session_id) as tail:
+            for link in tail.records():
+                return time_of(link.event) or 1
+    except (OSError, BrokenChainError):
+        with suppress(OSError):
+            return int(os.stat(session_id, dir_fd=root, follow_symlinks=False).st_mtime * 1000)
+    return 0
+
+
+@contextmanager
+def _tail(root: int, session_id: str) -> Iterator[Tail]:
+    session = os.open(session_id, _DIRECTORY, dir_fd=root)
+    try:
+        with Tail(session) as tail:
+            yield tail
+    finally:
+        os.close(session)
+
+
+def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChainError]:
+    """Yield a line for each record. Last, why the rest cannot be exported, if it cannot."""
+    projection, line_of = Projection(session_id, os.uname().nodename), _line_of(form)
+    try:
+        with _tail(root, session_id) as tail:
+            for link in tail.records():
+                yield line_of(projection.document(link)).encode("utf-8") + b"\n"
+    except BrokenChainError as error:
+        yield error
+    except OSError as error:
+        raise NonoError(f"the log of session {session_id} cannot be read: {error.strerror}") from error
+
+
+def _line_of(form: str) -> Any:
+    if form == OCSF:
+        return lambda document: json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    # Imported here: it takes the OpenTelemetry SDK.
+    from nono.outward.otlp import json_line, resource
+
+    of = resource(os.uname().nodename)
+    return lambda document: json_line(document, of)
+
+
+@contextmanager
+def _output(path: str | None) -> Iterator[BinaryIO]:
+    """Yield where to write. A file is new or as before, never a part of it. Raises NonoError."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    temporary = f"{path}.{os.urandom(8).hex()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with open(os.open(temporary, flags, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise NonoError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def _age(text: str) -> int:
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an age: 30m, 12h, 7d or 2w")
+    return int(found[1]) * _SECONDS[found[2]]

@@ -1,0 +1,148 @@
+"""Starts the process that carries the log of a run outward, and records what it says."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from posixpath import dirname
+from time import monotonic
+from typing import Any
+
+from nono.audit.event import Event
+from nono.errors import LaunchError
+from nono.forked import fork_child
+from nono.kernel import process
+from nono.launch.session import Session
+from nono.outward import events
+from nono.outward.head import Head
+from nono.outward.orders import Orders
+
+MESSAGE_BYTES_MAX = 1 << 16
+FIRST_S = 15.0  # for the first anchor of each, where it is required
+LAST_S = 12.0  # for the last anchors, and what a collector still has to get
+
+
+class Carried:
+    """The supervisor's end of the channel. Nothing here waits but require() and finish()."""
+
+    def __init__(self, orders: Orders, session: Session, channel: socket.socket) -> None:
+        self._orders = orders
+        self._session = session
+        self._channel = channel
+        self._warned: set[str] = set()
+        self._is_gone = False
+        self._is_recording = True
+        self._answered: dict[str, bool] = {}  # whether its last answer was a token, by anchor
+
+    def serve(self) -> None:
+        """Record what the process has said since. Raises OSError as recording does."""
+        while not self._is_gone:
+            try:
+                message = self._channel.recv(MESSAGE_BYTES_MAX, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                message = b""
+            if message:
+                self._take(json.loads(message))
+            else:
+                self._is_gone = True
+                if self._is_recording:
+                    self._warn("what carries the audit log outward has ended before the run")
+
+    def require(self) -> None:
+        """Wait for the first anchors. Raises LaunchError if there is one that cannot be had."""
+        deadline = monotonic() + FIRST_S * len(self._orders.anchors)
+        while not self._is_gone and len(self._answered) < len(set(self._orders.anchors)):
+            if not self._wait(deadline):
+                break
+            self.serve()
+        for anchor in self._orders.anchors:
+            if not self._answered.get(anchor):
+                raise LaunchError(
+                    f"the audit log cannot be anchored at {anchor}, so nothing was started.",
+                    hint="without --audit-anchor-required it is started all the same",
+                )
+
+    def finish(self) -> bool:
+        """Say that no record follows, and wait for the last anchors. What is said now is not recorded.
+
+        Returns False if an anchor that is required is missing.
+        """
+        self._is_recording = False
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_WR)
+        deadline = monotonic() + LAST_S
+        while not self._is_gone and self._wait(deadline):
+            self.serve()
+        is_whole = all(self._answered.get(anchor) for anchor in self._orders.anchors)
+        return is_whole or not self._orders.is_anchor_required
+
+    def _wait(self, deadline: float) -> bool:
+        left_s = deadline - monotonic()
+        return left_s > 0 and bool(select.select([self._channel], [], [], left_s)[0])
+
+    def _take(self, said: Mapping[str, Any]) -> None:
+        """Record one message, which comes from our own child."""
+        match said:
+            case {"anchored": anchor, "head": head, "file": file, "sha256": sha256}:
+                self._answered[anchor] = True
+                self._record(events.audit_anchored(anchor, Head(**head), file, sha256))
+            case {"not_anchored": anchor, "records": records, "why": why}:
+                self._answered[anchor] = False
+                self._record(events.audit_not_anchored(anchor, records, why))
+                self._warn(f"the audit log was not anchored at {anchor}: {why}", once=anchor)
+            case {"not_sent": endpoint, "records": records, "why": why}:
+                self._record(events.audit_not_sent(endpoint, records, why))
+                self._warn(
+                    f"the audit log is not sent to {endpoint} for now: {why}; it will be", once=endpoint
+                )
+            case {"damaged": why}:
+                self._record(events.audit_altered(why))
+                self._warn(f"the audit log was changed by somebody else: {why}", once="damaged")
+
+    def _record(self, event: Event) -> None:
+        if self._is_recording:
+            self._session.record(event)
+
+    def _warn(self, sentence: str, once: str = "") -> None:
+        if once not in self._warned:
+            self._warned.add(once)
+            self._session.warn(sentence)
+
+
+@contextmanager
+def carried(orders: Orders, session: Session) -> Iterator[Carried]:
+    """Start carrying. Call before a secret is read or a thread started, and once the log has a record.
+
+    A process that is still there when the block is left is ended by the enclosing supervise().
+    """
+    assert session.log is not None  # or there is nothing to carry
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    directory = dirname(session.log.path)
+    with ours:
+        fork_child(lambda: _carry(orders, theirs, directory))
+        theirs.close()
+        yield Carried(orders, session, ours)
+
+
+def _carry(orders: Orders, channel: socket.socket, directory: str) -> None:
+    """Run the forked process. It survives the supervisor, and the signals of its terminal."""
+    os.setsid()
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
+        os.dup2(null, stream)
+    process.close_range_from(process.FIRST_PRIVATE_DESCRIPTOR, keep={channel.fileno()})
+    gc.enable()  # start-up defers it, and nothing else would enable it here
+    # Imported here: only this process needs it.
+    from nono.outward.carrier import Carrier
+
+    root = os.open(dirname(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    Carrier(orders, root, directory.rpartition("/")[2], channel).live()

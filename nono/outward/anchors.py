@@ -1,0 +1,95 @@
+"""The anchors of a session, as files beside its log that other tools can check.
+
+`00000017.head` is the note on the first 17 records, `00000017.1.tsr` what the first authority answered:
+`openssl ts -verify -data 00000017.head -in 00000017.1.tsr` asks nothing of nono.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from posixpath import join
+
+from nono.named_tuple import NamedTuple
+from nono.outward.head import NOTE_BYTES_MAX, Head
+from nono.private_dir import make_private_subdir
+
+DIRECTORY = "anchors"
+HEAD, STAMP, ENVELOPE = ".head", ".tsr", ".dsse"
+TOKEN_BYTES_MAX = 256 * 1024
+_TOKEN = re.compile(r"([0-9]{8,12})\.[0-9]{1,3}(\.tsr|\.dsse)", re.ASCII)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Token(NamedTuple):
+    """One token and the note it is about, as they were found."""
+
+    file: str
+    kind: str  # STAMP or ENVELOPE
+    note: bytes | None  # None: the file is missing, or too long to be one
+    content: bytes | None
+
+
+def keep(session: int, head: Head, number: int, kind: str, content: bytes) -> str:
+    """Write a token, whole or not at all and on stable storage. Returns the name of its file.
+
+    session: Descriptor of the directory of the session. number: Of the anchor among those of the run, from 1.
+    Raises OSError.
+    """
+    with suppress(FileExistsError):
+        os.close(make_private_subdir(session, DIRECTORY))
+        os.fsync(session)
+    directory = os.open(DIRECTORY, _DIRECTORY, dir_fd=session)
+    try:
+        stem = f"{head.records:08d}"
+        file = f"{stem}.{number}{kind}"
+        _write(directory, stem + HEAD, head.note())
+        _write(directory, file, content)
+        os.fsync(directory)
+        return file
+    finally:
+        os.close(directory)
+
+
+def _write(directory: int, name: str, content: bytes) -> None:
+    temporary = f".{name}.tmp"
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=directory)
+    with open(os.open(temporary, _NEW, 0o600, dir_fd=directory), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+def tokens(directory: str) -> list[Token]:
+    """Return what is kept for the session in `directory`, the oldest first. Raises OSError."""
+    try:
+        descriptor = os.open(join(directory, DIRECTORY), _DIRECTORY)
+    except FileNotFoundError:
+        return []
+    try:
+        found = sorted(filter(None, map(_TOKEN.fullmatch, os.listdir(descriptor))), key=lambda each: each[0])
+        return [
+            Token(
+                each[0],
+                each[2],
+                _read(descriptor, each[1] + HEAD, NOTE_BYTES_MAX),
+                _read(descriptor, each[0], TOKEN_BYTES_MAX),
+            )
+            for each in found
+        ]
+    finally:
+        os.close(descriptor)
+
+
+def _read(directory: int, name: str, bytes_max: int) -> bytes | None:
+    try:
+        with open(os.open(name, _READ, dir_fd=directory), "rb", buffering=0) as file:
+            content = file.read(bytes_max + 1)
+    except OSError:
+        return None
+    return content if content is not None and len(content) <= bytes_max else None

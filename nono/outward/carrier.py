@@ -1,0 +1,223 @@
+"""The process beside a run that carries its log outward: it asks anchors, and sends to a collector.
+
+It reads the log like anybody else who may, so nothing that it waits for holds up the run. The end of its
+channel tells it that no record will follow, and comes when the supervisor is killed, too: what is in the log
+by then is anchored and sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from nono.digests import sha256
+from nono.kernel import inotify
+from nono.named_tuple import NamedTuple
+from nono.outward import anchors, rfc3161
+from nono.outward.head import Head, head_of
+from nono.outward.links import BrokenChainError
+from nono.outward.orders import RFC3161, Orders
+from nono.outward.otlp import Sender
+from nono.outward.shipment import Pumped, Shipment, left_over, shipment
+from nono.outward.tail import Tail
+
+ANCHOR_TIMEOUT_S = 10.0
+SEND_TIMEOUT_S = 5.0
+LAST_TIMEOUT_S = 3.0  # for each, once the run is over and somebody waits for it
+LAST_HOPE_S = 1.0  # for a collector that was away just before
+RETRY_S, RETRY_MAX_S = 2.0, 60.0
+GATHER_S = 0.2  # records that come within it are sent together
+LOOK_EVERY_S = 1.0  # where the kernel does not tell of writes
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Say = Callable[[dict[str, Any]], None]
+
+
+class Anchor(NamedTuple):
+    """One of the anchors of a run."""
+
+    name: str  # as it was asked for
+    number: int  # from 1
+    kind: str
+    ask: Callable[[Head, float], bytes]  # returns the token; raises NotStampedError
+
+
+class Anchoring:
+    """The anchors of one run, asked for the same head at the same times."""
+
+    def __init__(self, session: int, session_id: str, tail: Tail, asked: Sequence[Anchor], say: Say) -> None:
+        self._session = session
+        self._session_id = session_id
+        self._tail = tail
+        self._asked = asked
+        self._say = say
+        self._done: dict[int, int] = {}  # records at the last token, by the number of the anchor
+
+    def anchor(self, timeout_s: float) -> None:
+        """Anchor the head as it is now, where that is not done yet. Raises BrokenChainError."""
+        self._tail.read_on()
+        head = head_of(self._session_id, self._tail.state)
+        if head is None:
+            return
+        for each in self._asked:
+            if self._done.get(each.number) == head.records:
+                continue
+            try:
+                token = each.ask(head, timeout_s)
+                file = anchors.keep(self._session, head, each.number, each.kind, token)
+            except (rfc3161.NotStampedError, OSError) as error:
+                why = str(error) or repr(error)
+                self._say({"not_anchored": each.name, "records": head.records, "why": why})
+                continue
+            self._done[each.number] = head.records
+            self._say(
+                {
+                    "anchored": each.name,
+                    "head": head._asdict(),
+                    "file": file,
+                    "sha256": sha256(token).hexdigest(),
+                }
+            )
+
+
+def asked_anchors(names: Sequence[str]) -> list[Anchor]:
+    """Return the anchors of these names, which were checked."""
+
+    def stamped(url: str) -> Callable[[Head, float], bytes]:
+        return lambda head, timeout_s: rfc3161.stamp(url, head.note(), timeout_s)
+
+    return [
+        Anchor(name, number, anchors.STAMP, stamped(name.removeprefix(RFC3161)))
+        for number, name in enumerate(names, 1)
+    ]
+
+
+class Carrier:
+    """The life of the process."""
+
+    def __init__(self, orders: Orders, root: int, session_id: str, channel: socket.socket) -> None:
+        """root: Descriptor of the directory of all sessions."""
+        self._orders = orders
+        self._root = root
+        self._session_id = session_id
+        self._channel = channel
+        self._host = os.uname().nodename
+        self._poll = select.poll()
+        self._poll.register(channel, select.POLLIN)
+        self._queue: int | None = None
+        self._is_over = False
+        self._anchor_at = float("inf")
+        self._send_at = float("inf")
+        self._retry_s = RETRY_S
+        self._owes_others = True
+        self._is_failing = False  # the collector took nothing the last time
+
+    def live(self) -> None:
+        """Carry outward until the run is over."""
+        with ExitStack() as stack:
+            session = os.open(self._session_id, _DIRECTORY, dir_fd=self._root)
+            tail = stack.enter_context(Tail(session))
+            asked = asked_anchors(self._orders.anchors)
+            anchoring = Anchoring(session, self._session_id, tail, asked, self._say)
+            self._anchor(anchoring, ANCHOR_TIMEOUT_S)
+            own = sender = None
+            if self._orders.otlp is not None:
+                self._watch(tail)
+                sender = Sender(self._orders.otlp, SEND_TIMEOUT_S)
+                own = stack.enter_context(shipment(session, self._session_id, self._host, self._orders.otlp))
+                self._send_at = time.monotonic()
+            while not self._is_over:
+                if time.monotonic() >= self._anchor_at:
+                    self._anchor(anchoring, ANCHOR_TIMEOUT_S)
+                if sender is not None and own is not None and time.monotonic() >= self._send_at:
+                    self._send(sender, own)
+                self._wait()
+            self._anchor(anchoring, LAST_TIMEOUT_S)
+            if own is not None and self._orders.otlp is not None:
+                sender = Sender(self._orders.otlp, LAST_HOPE_S if self._is_failing else LAST_TIMEOUT_S)
+                if self._pump(sender, own, is_over=True) and self._owes_others:
+                    self._send_others(sender, until=time.monotonic() + LAST_TIMEOUT_S)
+
+    def _watch(self, tail: Tail) -> None:
+        with suppress(OSError):
+            self._queue = inotify.new_queue()
+            inotify.watch_file(self._queue, tail.fileno())
+            self._poll.register(self._queue, select.POLLIN)
+
+    def _wait(self) -> None:
+        """Wait until the run is over, or something is due."""
+        due = min(self._anchor_at, self._send_at)
+        if self._queue is None and self._orders.otlp is not None:
+            due = min(due, time.monotonic() + LOOK_EVERY_S)
+        left_s = max(due - time.monotonic(), 0.0)
+        for descriptor, _ in self._poll.poll(None if left_s == float("inf") else left_s * 1000):
+            if descriptor == self._channel.fileno():
+                self._is_over = True
+        if self._queue is not None:
+            is_longer = any(True for _ in inotify.changed_names(self._queue))
+        else:
+            is_longer = self._orders.otlp is not None
+        if is_longer and self._send_at == float("inf"):
+            self._send_at = time.monotonic() + GATHER_S
+
+    def _anchor(self, anchoring: Anchoring, timeout_s: float) -> None:
+        try:
+            anchoring.anchor(timeout_s)
+        except BrokenChainError as error:
+            self._say({"damaged": str(error)})
+        if self._orders.anchors:
+            self._anchor_at = time.monotonic() + self._orders.anchor_every_s
+
+    def _send(self, sender: Sender, own: Shipment) -> None:
+        if self._pump(sender, own):
+            self._send_at, self._retry_s = float("inf"), RETRY_S
+            if self._owes_others:
+                self._owes_others = self._send_others(sender)
+        else:
+            self._send_at = time.monotonic() + self._retry_s
+            self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
+
+    def _pump(self, sender: Sender, own: Shipment, *, is_over: bool = False) -> bool:
+        """Send what there is. Returns False, and says why, if the collector has to be tried again."""
+        try:
+            pumped = own.pump(sender, is_over=is_over)
+        except OSError as error:
+            pumped = Pumped(str(error))
+        if pumped.problem is None:
+            self._is_failing = False
+        elif not pumped.is_whole:
+            self._say({"damaged": pumped.problem})
+        elif not self._is_failing:
+            self._is_failing = True
+            self._say({"not_sent": own.cursor.endpoint, "records": own.cursor.sent, "why": pumped.problem})
+        return not self._is_failing
+
+    def _send_others(self, sender: Sender, until: float | None = None) -> bool:
+        """Send what earlier sessions have left. Returns True if some of it is still owed.
+
+        until: When to give up; None: when this run is over.
+        """
+        assert self._orders.otlp is not None  # or there was no sender
+        for name in left_over(self._root, self._orders.otlp):
+            if name == self._session_id:
+                continue
+            if time.monotonic() > until if until else select.select([self._channel], [], [], 0)[0]:
+                return True
+            with suppress(OSError), ExitStack() as stack:
+                session = os.open(name, _DIRECTORY, dir_fd=self._root)
+                stack.callback(os.close, session)
+                other = stack.enter_context(shipment(session, name, self._host, self._orders.otlp))
+                if other is not None and not other.finish(sender):
+                    return True
+        return False
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with suppress(OSError):  # the supervisor is gone
+            self._channel.send(json.dumps(message).encode("utf-8", "backslashreplace"))

@@ -1,0 +1,81 @@
+"""What a person wants carried outward during a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+from nono.errors import ConfigError
+from nono.named_tuple import NamedTuple
+
+ANCHOR_EVERY_MIN = 10
+ANCHOR_EVERY_MIN_MAX = 24 * 60
+RFC3161, KEY = "rfc3161:", "key:"
+
+
+class Orders(NamedTuple):
+    """Where the head of the log is anchored, and where its records are sent."""
+
+    anchors: tuple[str, ...] = ()  # rfc3161:URL or key:REF
+    anchor_every_s: float = ANCHOR_EVERY_MIN * 60.0
+    is_anchor_required: bool = False  # nothing is started without the first
+    otlp: str | None = None  # the URL of a collector
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.anchors and self.otlp is None
+
+
+def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp: str | None) -> Orders:
+    """Check what a person asks for. Raises ConfigError."""
+    for anchor in anchors:
+        if anchor.startswith(RFC3161):
+            _check_url("--audit-anchor", anchor.removeprefix(RFC3161))
+            _check_installed("--audit-anchor", "rfc3161_client", "anchor")
+        elif not anchor.startswith(KEY) or anchor == KEY:
+            raise ConfigError(
+                f"--audit-anchor '{anchor}': not an anchor.", hint="rfc3161:URL or key:REFERENCE"
+            )
+    if is_required and not anchors:
+        raise ConfigError("--audit-anchor-required needs --audit-anchor.")
+    if otlp is not None:
+        _check_url("--audit-otlp", otlp)
+        _check_installed("--audit-otlp", "opentelemetry.exporter.otlp.proto.http", "otlp")
+    if not anchors and otlp is None:
+        raise ConfigError("--audit-anchor-every needs --audit-anchor.")
+    return Orders(tuple(anchors), _minutes(str(every_min)) * 60.0, is_required, otlp)
+
+
+def _minutes(text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= ANCHOR_EVERY_MIN_MAX:
+        return int(text)
+    raise ConfigError(f"--audit-anchor-every '{text}': expected minutes, from 1 to {ANCHOR_EVERY_MIN_MAX}.")
+
+
+def _check_installed(option: str, module: str, extra: str) -> None:
+    """Raise ConfigError if an extra is not installed."""
+    try:
+        is_there = find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its parent
+        is_there = False
+    if not is_there:
+        raise ConfigError(
+            f"{option} needs packages that are not installed.", hint=f"pip install 'nono[{extra}]'"
+        )
+
+
+def _check_url(option: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_fit = False
+    if not is_fit or not url.isprintable() or " " in url:
+        raise ConfigError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
+    if parts.username is not None or parts.password is not None:
+        # It would stand in the log and in the list of processes.
+        raise ConfigError(
+            f"{option}: the URL holds a password.",
+            hint="OTEL_EXPORTER_OTLP_HEADERS may hold a collector's",
+        )

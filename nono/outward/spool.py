@@ -1,0 +1,55 @@
+"""How much of a session a collector has: the log itself is the spool, and this is where it goes on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+
+from nono.named_tuple import NamedTuple
+
+FILE = "otlp.json"
+_TEMPORARY = ".otlp.json.tmp"
+_BYTES_MAX = 16 * 1024
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Cursor(NamedTuple):
+    """What the collector at `endpoint` has of one session."""
+
+    endpoint: str
+    sent: int = 0  # records that it has taken, or that are gaps: the next one to send has this number
+    gaps: int = 0  # records that it refuses for good
+    is_complete: bool = False  # the session has ended, and all of it was sent
+
+
+def read(session: int) -> Cursor | None:
+    """Return the cursor of a session; None if there is none. session: Descriptor of its directory."""
+    try:
+        with open(os.open(FILE, _READ, dir_fd=session), "rb") as file:
+            document = json.loads(file.read(_BYTES_MAX))
+        cursor = Cursor(*(document[field] for field in Cursor._fields))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    kinds = tuple(map(type, cursor))
+    return cursor if kinds == (str, int, int, bool) and min(cursor.sent, cursor.gaps) >= 0 else None
+
+
+def write(session: int, cursor: Cursor) -> None:
+    """Replace the cursor of a session. Raises OSError.
+
+    It is not synced: after a power cut an older one is read, and some records are sent again with their id.
+    """
+    with open(os.open(_TEMPORARY, _NEW, 0o600, dir_fd=session), "wb") as file:
+        file.write(json.dumps(cursor._asdict()).encode("utf-8"))
+    os.rename(_TEMPORARY, FILE, src_dir_fd=session, dst_dir_fd=session)
+
+
+def take(session: int) -> bool:
+    """Lock a session until its descriptor is closed. Returns False if another process sends its records."""
+    with suppress(BlockingIOError):
+        fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False

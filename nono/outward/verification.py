@@ -1,0 +1,111 @@
+"""Verifies the anchors of a session against its log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nono.audit.chain import ChainState
+from nono.digests import sha256
+from nono.named_tuple import NamedTuple
+from nono.outward import anchors, rfc3161
+from nono.outward.anchors import Token
+from nono.outward.head import Head, head_of, parse_note
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+CA_BYTES_MAX = 4 << 20
+
+
+class Record(Protocol):
+    """One record of a log whose chain has been verified."""
+
+    @property
+    def leaf_hash(self) -> str: ...
+
+    @property
+    def event(self) -> Mapping[str, Any]: ...
+
+
+class Anchored(NamedTuple):
+    """One token that fits the log."""
+
+    file: str
+    records: int  # that it vouches for
+    at: str  # RFC 3339, by the clock of who signed
+    by: str
+    is_trusted: bool  # its signature is valid by what was given; otherwise anybody may have made it
+
+
+class AnchorVerdict(NamedTuple):
+    """What the anchors of a session prove."""
+
+    anchored: tuple[Anchored, ...]  # the oldest first
+    problems: tuple[str, ...]  # any of them: the log, or what is beside it, was changed
+
+    @property
+    def is_verified(self) -> bool:
+        return not self.problems
+
+    @property
+    def records(self) -> int:
+        """How many records somebody trusted vouches for."""
+        return max((each.records for each in self.anchored if each.is_trusted), default=0)
+
+
+def verify_anchors(
+    directory: str, records: Iterable[Record], roots: Sequence[Certificate] = ()
+) -> AnchorVerdict:
+    """Verify what is kept beside the log in `directory`. Raises OSError if that cannot be read.
+
+    records: All of the log, in their order.
+    roots: Certificates that are trusted to vouch for authorities. Without any, no signature is checked.
+    """
+    tokens = anchors.tokens(directory)
+    notes = {token.file: parse_note(token.note or b"") for token in tokens}
+    wanted = {head.records for head in notes.values() if head is not None}
+    session_id = os.path.basename(directory.rstrip("/"))
+    state, heads, stated = ChainState(), dict[int, Head | None](), dict[str, str]()
+    for record in records:
+        state = state.appended(bytes.fromhex(record.leaf_hash))
+        if state.sequence in wanted:
+            heads[state.sequence] = head_of(session_id, state)
+        if record.event.get("type") == "audit_anchored":
+            stated[str(record.event.get("file"))] = str(record.event.get("sha256"))
+    problems = [*_unlike_the_log(tokens, stated)]
+    anchored = []
+    for token in tokens:
+        head = notes[token.file]
+        if head is None or token.content is None:
+            problems.append(f"the anchor {token.file} is damaged")
+        elif head.records > state.sequence:
+            problems.append(
+                f"the log has {state.sequence} records, and the anchor {token.file} vouches for "
+                f"{head.records}: {head.records - state.sequence} are missing at its end"
+            )
+        elif heads.get(head.records) != head:
+            problems.append(f"the first {head.records} records are not those that {token.file} vouches for")
+        else:
+            try:
+                anchored.append(_verified(token, head, roots))
+            except rfc3161.NotStampedError as error:
+                problems.append(f"the anchor {token.file} is not valid: {error}")
+    return AnchorVerdict(tuple(anchored), tuple(problems))
+
+
+def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Iterable[str]:
+    found = {token.file: token.content for token in tokens}
+    for file, digest in stated.items():
+        content = found.get(file)
+        if content is None:
+            yield f"the anchor {file} is missing, and the log says that it was there"
+        elif sha256(content).hexdigest() != digest:
+            yield f"the anchor {file} is not the one that the log names"
+
+
+def _verified(token: Token, head: Head, roots: Sequence[Certificate]) -> Anchored:
+    assert token.content is not None  # damaged ones were sorted out
+    stamp = rfc3161.verify(token.content, head.note(), roots)
+    return Anchored(token.file, head.records, stamp.at.isoformat(), stamp.authority, stamp.is_trusted)

@@ -1,0 +1,190 @@
+"""Runs whose audit log is anchored and sent to a collector meanwhile, and logs exported afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.x509 import load_pem_x509_certificates
+
+from nono.outward.tail import Tail
+from nono.outward.verification import AnchorVerdict, verify_anchors
+from support.nono_run import PROXY_ONLY, NonoRun, nono_run
+from support.outward.collector import Collector, collector
+from support.outward.timestamps import Authority, authority
+from support.ports import unused_port
+from support.sessions.records import nono
+
+OPEN: Mapping[str, object] = {}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    with nono_run() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    with authority(tmp_path_factory.mktemp("tsa")) as served:
+        yield served
+
+
+@pytest.fixture
+def sink() -> Iterator[Collector]:
+    with collector() as served:
+        yield served
+
+
+def verdict(log: Path, clock: Authority) -> AnchorVerdict:
+    session = os.open(log.parent, os.O_RDONLY)
+    try:
+        with Tail(session) as tail:
+            roots = load_pem_x509_certificates(clock.ca.read_bytes())
+            return verify_anchors(str(log.parent), [*tail.records()], roots)
+    finally:
+        os.close(session)
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def recorded(sandbox: NonoRun, kind: str) -> bool:
+    return any(line["event"]["type"] == kind for log in sandbox.logs() for line in lines(log))
+
+
+def wait_until(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 30
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.parametrize("profile", [PROXY_ONLY, OPEN], ids=["proxied", "without proxy"])
+def test_a_run_is_anchored_and_sent_whole(
+    sandbox: NonoRun, clock: Authority, sink: Collector, profile: Mapping[str, object]
+) -> None:
+    flags = [f"--audit-anchor=rfc3161:{clock.url}", "--audit-anchor-required", f"--audit-otlp={sink.url}"]
+    ended = sandbox.run(["true"], profile=profile, flags=flags)
+    assert ended.exit_code == 0
+    (log,) = sandbox.logs()
+    whole = lines(log)
+    proved = verdict(log, clock)
+    assert (proved.problems, proved.records) == ((), len(whole))
+    assert [event["anchor"] for event in ended.events if event["type"] == "audit_anchored"] == [
+        f"rfc3161:{clock.url}"
+    ]
+    assert sink.numbers() == [line["sequence"] for line in whole]
+    assert [each["nono.audit.chain_hash"] for each in sink.records] == [line["chain_hash"] for line in whole]
+
+
+def test_nothing_is_started_without_an_anchor_that_is_required(sandbox: NonoRun) -> None:
+    anchor = f"rfc3161:http://127.0.0.1:{unused_port()}/"
+    ended = sandbox.run(["touch", "made"], flags=[f"--audit-anchor={anchor}", "--audit-anchor-required"])
+    assert (ended.exit_code, (sandbox.project / "made").exists()) == (126, False)
+    assert f"the audit log cannot be anchored at {anchor}, so nothing was started." in ended.stderr
+    assert [event["anchor"] for event in ended.events if event["type"] == "audit_not_anchored"] == [anchor]
+
+
+def test_a_run_goes_on_without_anchor_or_collector_and_says_so(sandbox: NonoRun) -> None:
+    gone = f"http://127.0.0.1:{unused_port()}"
+    flags = [f"--audit-anchor=rfc3161:{gone}", f"--audit-otlp={gone}"]
+    with sandbox.started(["sh", "-c", "read line; touch made"], flags=flags) as run:
+        assert wait_until(
+            lambda: recorded(sandbox, "audit_not_anchored") and recorded(sandbox, "audit_not_sent")
+        )
+        _, said = run.communicate("\n")
+    assert (run.returncode, (sandbox.project / "made").exists()) == (0, True)
+    assert f"not anchored at rfc3161:{gone}" in said
+    assert f"not sent to {gone}" in said
+
+
+def test_what_a_collector_missed_is_sent_with_the_next_run(sandbox: NonoRun, sink: Collector) -> None:
+    sink.answer = lambda records: 503
+    sandbox.run(["true"], profile=OPEN, flags=[f"--audit-otlp={sink.url}"])
+    (first,) = sandbox.logs()
+    assert sink.records == []
+    sink.answer = lambda records: 200
+    sandbox.run(["true"], profile=OPEN, flags=[f"--audit-otlp={sink.url}"])
+    assert sink.numbers(first.parent.name) == [line["sequence"] for line in lines(first)]
+
+
+def test_killing_the_supervisor_shortens_no_history(
+    sandbox: NonoRun, clock: Authority, sink: Collector
+) -> None:
+    flags = [f"--audit-anchor=rfc3161:{clock.url}", f"--audit-otlp={sink.url}"]
+    with sandbox.started(["sh", "-c", "echo up; sleep 60"], flags=flags) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        sink.wait(lambda: any(each["event_name"] == "nono.audit.session_started" for each in sink.records))
+        os.kill(run.pid, signal.SIGKILL)
+        run.wait()
+        (log,) = sandbox.logs()
+        whole = lines(log)
+        sink.wait(lambda: sink.numbers() == [line["sequence"] for line in whole])
+    assert wait_until(lambda: verdict(log, clock).records == len(whole))
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    assert "1 are missing at its end" in verdict(log, clock).problems[0]
+
+
+def test_the_command_cannot_reach_what_carries_its_log(sandbox: NonoRun, sink: Collector) -> None:
+    script = "cat $HOME/.local/state/nono/audit/*/otlp.json; kill -9 -1; echo still here"
+    ended = sandbox.run(["sh", "-c", script], flags=[f"--audit-otlp={sink.url}", "--namespaces=off"])
+    assert '"sent"' not in ended.stdout
+    (log,) = sandbox.logs()
+    assert sink.numbers() == [line["sequence"] for line in lines(log)]
+
+
+def test_nothing_of_a_secret_leaves(sandbox: NonoRun, sink: Collector) -> None:
+    sandbox.run(["true", "--token", "canary-4711"], profile=OPEN, flags=[f"--audit-otlp={sink.url}"])
+    assert sink.records
+    assert "canary-4711" not in json.dumps(sink.records)
+
+
+def test_a_flag_that_needs_the_log_contradicts_no_audit(sandbox: NonoRun) -> None:
+    ended = sandbox.run(["true"], flags=["--no-audit", "--audit-otlp=http://127.0.0.1:1"])
+    assert ended.exit_code == 1
+    assert "--audit-otlp and --no-audit contradict each other" in ended.stderr
+
+
+def exported(sandbox: NonoRun, *argv: str) -> subprocess.CompletedProcess[str]:
+    return nono(sandbox, "audit", "export", *argv)
+
+
+def test_a_log_is_exported_record_by_record(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    (log,) = sandbox.logs()
+    whole = [line["chain_hash"] for line in lines(log)]
+    for which in ("latest", log.parent.name, "--all", "--last=1h"):
+        out = exported(sandbox, which, "--format=ocsf")
+        documents = [json.loads(line) for line in out.stdout.splitlines()]
+        assert [each["unmapped"]["nono"]["chain_hash"] for each in documents] == whole
+    file = sandbox.project / "out.jsonl"
+    assert exported(sandbox, "--all", "--format=otlp", f"--out={file}").stdout == ""
+    records = [
+        json.loads(line)["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
+        for line in file.read_text().splitlines()
+    ]
+    assert records[0]["eventName"] == "nono.audit.session_started"
+    assert len(records) == len(whole)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_that_was_changed_is_exported_up_to_the_change(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    (log,) = sandbox.logs()
+    count = len(lines(log))
+    log.write_text(log.read_text().replace('exit_code\\":0', 'exit_code\\":1'))
+    out = exported(sandbox, "--all", "--format=ocsf")
+    assert (out.returncode, len(out.stdout.splitlines())) == (1, count - 1)
+    assert f"record {count - 1} does not continue the chain before it" in out.stderr

@@ -1,0 +1,173 @@
+"""Each kind of event against the published schema of OCSF 1.8, and what a document holds of the chain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+
+from nono.audit import event
+from nono.audit.chain import ChainState, Encoder, record_line
+from nono.audit.event import Event
+from nono.outward import events
+from nono.outward.head import Head
+from nono.outward.links import BrokenChainError, Link, Links
+from nono.outward.ocsf.projection import Projection
+
+CAPTURE = {
+    "name": "gh", "command": "/usr/bin/gh", "argv": ("gh", "auth", "token"), "cache_scope": "session",
+    "output_format": "text", "stdin_mode": "null", "route_id": "github", "upstream": "api.github.com",
+    "port": 443, "method": "GET", "path": "/user",
+}  # fmt: skip
+ASKED: Event = {
+    "capability_type": "capability", "request_id": "r", "path": "/home/a/.netrc", "access": "Read", "reason": "?"
+}  # fmt: skip
+
+
+def network(decision: event.NetworkDecision, **more: Any) -> Event:
+    usual: dict[str, Any] = {"mode": "connect", "target": "example.com", "port": 443}
+    return event.network(decision=decision, **{**usual, **more})
+
+
+class Ended:
+    number, host, port, status, by_proxy = 3, "example.com", 443, 200, False
+    sent, received, duration_ms, failure, reason = 5, 7, 11, None, None
+
+
+# ruff: noqa: E501 - a table
+# One of each kind, with its class and its activity.
+CASES: dict[str, tuple[Event, int, int]] = {
+    "started": (event.session_started(["sh", "-c", "true"]), 6002, 3),
+    "ended": (event.session_ended(1, {"cause": "exited", "by": None}), 6002, 4),
+    "attached": (event.terminal_shown(True), 6002, 99),
+    "rung": (event.enforced_by("notify"), 5019, 1),
+    "limits": (event.resource_limits(1 << 30, None), 5019, 1),
+    "rule": (event.policy_changed("added", "allow", "host", "a.example", "nono allow", None), 5019, 1),
+    "limit": (event.limit_reached("memory", 1), 2004, 1),
+    "masked": (event.masked("/home/a/.ssh", "deny_ssh"), 5019, 1),
+    "hook": (event.session_hook("before", "/home/a/h.sh", 0, 3, None, ["A"], None), 1007, 1),
+    "hook failed": (event.session_hook("after", "/home/a/h.sh", None, 3, "no such file", [], ""), 1007, 1),
+    "withheld": (event.variables_withheld({"GH_TOKEN": "name"}), 5019, 1),
+    "gap": (event.not_enforced("addresses"), 2004, 1),
+    "connected": (network("allow"), 4001, 1),
+    "refused": (network("deny", reason="no rule", rule="r", origin="profile", denial_category="host_denied"), 4001, 5),
+    "failed": (network("deny", reason="refused", denial_category="upstream_connect_failed"), 4001, 4),
+    "address": (network("allow", target="2001:db8::1"), 4001, 1),
+    "unix socket": (network("deny", target="unix:/run/docker.sock", port=None), 4001, 5),
+    "several": (network("deny", target=event.SEVERAL, port=None, repeats=9), 4001, 5),
+    "request": (network("allow", mode="reverse", target="openai", upstream="api.openai.com:443", method="POST", path="/v1/x?a=b"), 4002, 6),
+    "odd method": (network("deny", mode="connect_intercept", method="PURGE", path="/"), 4002, 99),
+    "asked": (network("approve_requested", method="GET", path="/", approval_backend="terminal"), 4002, 3),
+    "denied": (network("approve_denied", method="GET", path="/", status=403), 4002, 3),
+    "captured": (event.credential_capture(action="captured", run=event.CaptureRun(5, 0, 40), **CAPTURE), 6003, 99),  # type: ignore[arg-type] # a table
+    "no credential": (event.credential_capture(action="timeout", **CAPTURE), 6003, 99),  # type: ignore[arg-type] # as above
+    "ends": (event.RequestsEnded([Ended(), Ended()]), 4001, 6),
+    "file asked": (event.capability_decision(ASKED, "Requested", "terminal", 0), 1001, 14),
+    "file granted": (event.capability_decision(ASKED, "Granted", "terminal", 9), 1001, 14),
+    "file refused": (event.UnaskedDecision(event.Unasked("/root/\udcff", "Write", "no"), 7), 1001, 14),
+    "full": (event.audit_budget_reached(1 << 20), 2004, 1),
+    "unrecorded": (event.audit_unrecorded(4), 2004, 1),
+    "frozen": (event.credential_frozen("openai", "the key came back"), 2004, 1),
+    "model": (event.model_usage("openai", model="gpt", input_tokens=5, cached_input_tokens=0, output_tokens=2), 6003, 99),
+    "anchored": (events.audit_anchored("rfc3161:http://tsa", Head("s", 2, "0" * 64, "1" * 64), "f", "0" * 64), 6002, 99),
+    "not anchored": (events.audit_not_anchored("rfc3161:http://tsa", 2, "timed out"), 2004, 1),
+    "not sent": (events.audit_not_sent("http://otel", 2, "it cannot be reached"), 2004, 1),
+    "altered": (events.audit_altered("record 3 cannot be read"), 2004, 1),
+    "of a later version": ({"type": "unheard_of", "at": "2026-01-02T03:04:05+01:00"}, 0, 99),
+    "damaged": ({"type": "network", "event": 5}, 0, 99),
+}  # fmt: skip
+
+
+def links(written: Iterable[Event]) -> list[Link]:
+    """What a reader finds of these events in a log."""
+    state, reader, encoder = ChainState(), Links(), Encoder()
+    found = []
+    for each in written:
+        line, state = record_line(state, encoder.encoded(each))
+        found.append(reader.take(line))
+    return found
+
+
+@cache
+def schema() -> OcsfJsonSchemaEmbedded:
+    return OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.8.0"))
+
+
+@cache
+def validator(class_uid: int, profiles: tuple[str, ...]) -> Draft202012Validator:
+    name = schema().lookup_class_name_from_uid(class_uid)
+    return Draft202012Validator(schema().get_class_schema(name, list(profiles)))
+
+
+def mistakes(document: Mapping[str, Any]) -> list[str]:
+    profiles = tuple(document["metadata"]["profiles"])
+    return [each.message for each in validator(document["class_uid"], profiles).iter_errors(document)]
+
+
+@pytest.mark.parametrize(("written", "class_uid", "activity"), CASES.values(), ids=CASES)
+def test_a_document_is_valid_by_the_published_schema(written: Event, class_uid: int, activity: int) -> None:
+    document = Projection("0123456789abcdef", "host").document(links([written])[0])
+    assert (document["class_uid"], document["activity_id"]) == (class_uid, activity)
+    assert mistakes(document) == []
+
+
+def test_the_schema_refuses_a_document_without_its_time() -> None:
+    document = Projection("s", "host").document(links([event.enforced_by("notify")])[0])
+    del document["time"]
+    assert mistakes(document) != []
+
+
+def test_every_kind_of_event_has_a_class_of_its_own() -> None:
+    names = {
+        json.loads(links([written])[0].event_json)["type"]
+        for written, class_uid, _ in CASES.values()
+        if class_uid
+    }
+    kinds = """session_started session_ended terminal_shown enforced_by resource_limits policy_changed
+        limit_reached masked session_hook variables_withheld not_enforced network requests_ended
+        capability_decision audit_budget_reached audit_unrecorded credential_frozen model_usage"""
+    assert set(kinds.split()) <= names
+
+
+def test_a_document_holds_the_event_whole() -> None:
+    written = network("deny", reason="no rule", hint="--allow-domain example.com")
+    link = links([written])[0]
+    assert json.loads(Projection("s", "host").document(link)["raw_data"]) == written
+
+
+def test_a_document_states_its_place_in_the_chain() -> None:
+    projection = Projection("s", "host")
+    first, second = [projection.document(each) for each in links([event.enforced_by("notify")] * 2)]
+    places = [each["unmapped"]["nono"] for each in (first, second)]
+    assert [each["sequence"] for each in places] == [0, 1]
+    assert places[1]["prev_chain"] == places[0]["chain_hash"]
+    assert (first["metadata"]["uid"], second["metadata"]["uid"]) == ("s/0", "s/1")
+
+
+def test_an_event_without_a_time_bears_that_of_the_one_before() -> None:
+    projection = Projection("s", "host")
+    documents = [projection.document(each) for each in links([network("allow"), event.enforced_by("notify")])]
+    assert documents[1]["time"] == documents[0]["time"] > 0
+
+
+def test_a_path_that_is_not_utf_8_leaves_as_utf_8() -> None:
+    document = Projection("s", "host").document(links([event.session_started(["cat", "/\udcff"])])[0])
+    json.dumps(document, ensure_ascii=False).encode("utf-8")
+
+
+def test_a_line_that_was_changed_is_no_link() -> None:
+    line, _ = record_line(ChainState(), Encoder().encoded(event.enforced_by("notify")))
+    with pytest.raises(BrokenChainError, match="record 0"):
+        Links().take(line.replace(b"notify", b"netns!"))
+
+
+def test_a_line_that_is_left_out_breaks_the_chain() -> None:
+    _, state = record_line(ChainState(), Encoder().encoded(event.enforced_by("notify")))
+    line, _ = record_line(state, Encoder().encoded(event.enforced_by("notify")))
+    with pytest.raises(BrokenChainError, match="record 0"):
+        Links().take(line)

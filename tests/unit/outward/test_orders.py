@@ -1,0 +1,54 @@
+"""What a person may ask to be carried outward, and what is refused before anything starts."""
+
+from __future__ import annotations
+
+from importlib.machinery import ModuleSpec
+
+import pytest
+
+from nono.errors import ConfigError
+from nono.outward import orders as module
+from nono.outward.orders import Orders, orders
+
+
+def test_an_authority_and_a_collector_are_taken() -> None:
+    asked = orders(["rfc3161:https://tsa.example/tsr"], "5", True, "https://otel.example:4318")
+    assert asked == Orders(("rfc3161:https://tsa.example/tsr",), 300.0, True, "https://otel.example:4318")
+
+
+@pytest.mark.parametrize(
+    ("anchor", "words"),
+    [
+        ("https://tsa.example", "not an anchor"),
+        ("rfc3161:ftp://tsa.example", "expected a URL"),
+        ("rfc3161:https://", "expected a URL"),
+        ("rfc3161:https://u:p@tsa.example", "holds a password"),
+        ("rfc3161:https://tsa.example/a b", "expected a URL"),
+        ("key:", "not an anchor"),
+    ],
+)
+def test_what_is_no_anchor_is_refused(anchor: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as refused:
+        orders([anchor], 10, False, None)
+    assert "u:p" not in str(refused.value)
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "1.5", "x", "1441", "", "9" * 30])
+def test_an_interval_that_is_none_is_refused(minutes: str) -> None:
+    with pytest.raises(ConfigError, match="expected minutes"):
+        orders(["rfc3161:https://tsa.example"], minutes, False, None)
+
+
+def test_a_collector_with_a_password_in_its_url_is_refused() -> None:
+    with pytest.raises(ConfigError, match="holds a password"):
+        orders([], 10, False, "https://u:p@otel.example")
+
+
+def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(name: str) -> ModuleSpec | None:
+        return None
+
+    monkeypatch.setattr(module, "find_spec", nothing)
+    with pytest.raises(ConfigError) as refused:
+        orders([], 10, False, "https://otel.example")
+    assert refused.value.hint == "pip install 'nono[otlp]'"

@@ -1,0 +1,227 @@
+"""The records of a log on their way to a real collector, which is away, dies, refuses and loses answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nono.audit import event
+from nono.audit.ledger import AuditLog
+from nono.outward import shipment as shipping
+from nono.outward import spool
+from nono.outward.otlp import Sender
+from nono.outward.shipment import Shipment, left_over, shipment
+from support.outward.collector import Collector, collector
+from support.ports import unused_port
+
+SESSION = "0123456789abcdef"
+TESTS = Path(__file__).parents[2]
+KILLS = 300 if os.environ.get("NONO_TEST_LONG") else 4
+
+
+@pytest.fixture
+def sink() -> Iterator[Collector]:
+    with collector() as served:
+        yield served
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AuditLog]:
+    with AuditLog(str(tmp_path), SESSION) as made:
+        made.record(event.session_started(["true"]))
+        yield made
+
+
+def record(log: AuditLog, count: int) -> None:
+    for number in range(count):
+        log.record(event.limit_reached("processes", number))
+
+
+@contextmanager
+def shipped(log: AuditLog, url: str) -> Iterator[Shipment]:
+    session = os.open(Path(log.path).parent, os.O_RDONLY)
+    try:
+        with shipment(session, SESSION, "host", url) as own:
+            assert own is not None
+            yield own
+    finally:
+        os.close(session)
+
+
+def cursor(log: AuditLog) -> spool.Cursor:
+    session = os.open(Path(log.path).parent, os.O_RDONLY)
+    try:
+        found = spool.read(session)
+    finally:
+        os.close(session)
+    assert found is not None
+    return found
+
+
+def test_each_record_arrives_whole_in_its_place_of_the_chain(log: AuditLog, sink: Collector) -> None:
+    record(log, 2)
+    with shipped(log, sink.url) as own:
+        assert own.pump(Sender(sink.url, 5)).problem is None
+    lines = [json.loads(line) for line in Path(log.path).read_text().splitlines()]
+    assert sink.numbers() == [0, 1, 2]
+    for line, arrived in zip(lines, sink.records, strict=True):
+        assert json.loads(json.loads(arrived["ocsf.raw"])["raw_data"]) == line["event"]
+        assert arrived["nono.audit.chain_hash"] == line["chain_hash"]
+        assert arrived["nono.audit.leaf_hash"] == line["leaf_hash"]
+        assert arrived["log.record.uid"] == f"{SESSION}/{line['sequence']}"
+
+
+def test_records_that_a_collector_missed_are_sent_later(log: AuditLog, sink: Collector) -> None:
+    sink.answer = lambda records: 503
+    with shipped(log, sink.url) as own:
+        assert own.pump(Sender(sink.url, 0.5)).problem == "it has answered 503 Service Unavailable"
+        record(log, 3)
+        sink.answer = lambda records: 200
+        assert own.pump(Sender(sink.url, 5)).problem is None
+    assert sink.numbers() == [0, 1, 2, 3]
+
+
+def test_a_collector_that_is_away_holds_nothing_up(log: AuditLog) -> None:
+    with shipped(log, url := f"http://127.0.0.1:{unused_port()}") as own:
+        began = time.monotonic()
+        assert own.pump(Sender(url, 0.5)).problem == "it cannot be reached"
+        assert time.monotonic() - began < 3
+    assert cursor(log).sent == 0
+
+
+def test_a_log_longer_than_a_batch_is_sent_in_several(
+    log: AuditLog, sink: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "BATCH_MAX", 4)
+    record(log, 10)
+    with shipped(log, sink.url) as own:
+        own.pump(Sender(sink.url, 5))
+    assert (sink.numbers(), sink.requests) == ([*range(11)], 3)
+
+
+def test_a_later_process_goes_on_where_one_has_left_off(log: AuditLog, sink: Collector) -> None:
+    for _ in range(3):
+        with shipped(log, sink.url) as own:
+            own.pump(Sender(sink.url, 5))
+        record(log, 2)
+    assert sink.numbers() == [0, 1, 2, 3, 4]
+
+
+def test_what_was_taken_without_an_answer_is_sent_again_under_its_id(log: AuditLog, sink: Collector) -> None:
+    sink.loses_answers = True
+    with shipped(log, sink.url) as own:
+        assert own.pump(Sender(sink.url, 0.5)).problem == "it cannot be reached"
+        sink.loses_answers = False
+        own.pump(Sender(sink.url, 5))
+    assert set(sink.numbers()) == {0}
+    assert len({each["log.record.uid"] for each in sink.records}) == 1
+    assert len({each["nono.audit.chain_hash"] for each in sink.records}) == 1
+
+
+def test_a_record_that_is_refused_for_good_is_counted_as_a_gap(log: AuditLog, sink: Collector) -> None:
+    record(log, 6)
+    sink.answer = lambda records: 400 if any(each["nono.audit.sequence"] == 3 for each in records) else 200
+    with shipped(log, sink.url) as own:
+        assert own.pump(Sender(sink.url, 5)).problem is None
+        record(log, 1)
+        own.pump(Sender(sink.url, 5))
+    assert sink.numbers() == [0, 1, 2, 4, 5, 6, 7]
+    assert (cursor(log).gaps, sink.records[-1]["nono.audit.gaps"]) == (1, 1)
+
+
+def test_records_that_a_collector_drops_are_counted_as_gaps(log: AuditLog, sink: Collector) -> None:
+    record(log, 3)
+    sink.rejects = 2
+    with shipped(log, sink.url) as own:
+        own.pump(Sender(sink.url, 5))
+    assert (cursor(log).sent, cursor(log).gaps) == (4, 2)
+
+
+@pytest.mark.parametrize("status", [302, 401, 404, 500])
+def test_a_wrong_address_or_login_loses_nothing(log: AuditLog, sink: Collector, status: int) -> None:
+    sink.answer = lambda records: status
+    with shipped(log, sink.url) as own:
+        problem = own.pump(Sender(sink.url, 0.3)).problem
+    assert problem is not None
+    assert str(status) in problem
+    assert cursor(log)[1:] == (0, 0, False)
+
+
+def test_a_log_that_was_changed_is_not_sent_beyond_the_change(log: AuditLog, sink: Collector) -> None:
+    record(log, 4)
+    path = Path(log.path)
+    path.write_bytes(path.read_bytes().replace(b'"times\\":2', b'"times\\":9'))
+    with shipped(log, sink.url) as own:
+        pumped = own.pump(Sender(sink.url, 5), is_over=True)
+    assert (pumped.problem, pumped.is_whole) == ("record 3 does not continue the chain before it", False)
+    assert (sink.numbers(), cursor(log).is_complete) == ([0, 1, 2], False)
+
+
+def test_a_log_that_is_cut_while_it_is_read_is_caught(log: AuditLog, sink: Collector) -> None:
+    record(log, 4)
+    with shipped(log, sink.url) as own:
+        own.pump(Sender(sink.url, 5))
+        os.truncate(log.path, os.path.getsize(log.path) // 2)
+        assert own.pump(Sender(sink.url, 5)).problem == "the log was cut within its first 5 records"
+
+
+def test_a_record_that_is_being_written_waits_until_it_is_whole(log: AuditLog, sink: Collector) -> None:
+    record(log, 1)
+    path = Path(log.path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    with shipped(log, sink.url) as own:
+        assert own.pump(Sender(sink.url, 5)).problem is None
+        assert sink.numbers() == [0]
+        with path.open("ab") as file:
+            file.write(whole[-9:])
+        own.pump(Sender(sink.url, 5))
+    assert sink.numbers() == [0, 1]
+
+
+def test_two_processes_do_not_send_one_session_at_once(log: AuditLog, sink: Collector) -> None:
+    session = os.open(Path(log.path).parent, os.O_RDONLY)
+    with shipped(log, sink.url), shipment(session, SESSION, "host", sink.url) as other:
+        assert other is None
+    os.close(session)
+
+
+def test_a_session_that_was_not_sent_whole_is_found_later(log: AuditLog, sink: Collector) -> None:
+    root = os.open(Path(log.path).parent.parent, os.O_RDONLY)
+    with shipped(log, sink.url):
+        pass
+    assert [*left_over(root, sink.url)] == [SESSION]
+    assert [*left_over(root, "http://another")] == []
+    with shipped(log, sink.url) as own:
+        own.pump(Sender(sink.url, 5), is_over=True)
+    assert [*left_over(root, sink.url)] == []
+    os.close(root)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"endpoint":1}', '{"endpoint":"u","sent":-1,"gaps":0,"is_complete":false}']
+)
+def test_a_damaged_cursor_sends_all_again(log: AuditLog, sink: Collector, text: str) -> None:
+    (Path(log.path).parent / spool.FILE).write_text(text)
+    with shipped(log, sink.url) as own:
+        own.pump(Sender(sink.url, 5))
+    assert sink.numbers() == [0]
+
+
+def test_killing_the_sender_anywhere_loses_no_record(log: AuditLog, sink: Collector) -> None:
+    record(log, 120)
+    sender = [sys.executable, "-m", "support.outward.killed_sender"]
+    argv = [*sender, str(Path(log.path).parent), sink.url, str(KILLS)]
+    subprocess.run(argv, env={**os.environ, "PYTHONPATH": str(TESTS)}, check=True, timeout=600)
+    assert sorted(set(sink.numbers())) == [*range(121)]
+    # One that was sent twice bears the same id.
+    assert len({(each["log.record.uid"], each["nono.audit.chain_hash"]) for each in sink.records}) == 121
+    assert cursor(log).is_complete
