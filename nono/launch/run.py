@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
-    from nono.launch.outward import Carried
-    from nono.launch.proof import Evidence
     from nono.launch.proxy.ca_worker import CaWorker
+    from nono.launch.record.outward import Carried
+    from nono.launch.record.proof import Evidence
     from nono.launch.terminal.front import Front
     from nono.launch.terminal.own_terminal import OwnTerminal
     from nono.outward.orders import Orders
@@ -371,7 +371,7 @@ def _evidence(
     if proving == USUAL_PROVING:
         return None
     # Imported here: few runs are proved by more than their log.
-    from nono.launch.proof import gathered
+    from nono.launch.record.proof import gathered
 
     return gathered(proving, prepared, environ, warn)
 
@@ -381,7 +381,7 @@ def _concluded(session: Session, prepared: Prepared, evidence: Evidence | None, 
     if session.log is None:
         return exit_code
     # Imported here: nothing of it is needed before the command has ended.
-    from nono.launch.proof import concluded, usual_evidence
+    from nono.launch.record.proof import concluded, usual_evidence
 
     return concluded(session, exit_code, evidence or usual_evidence(prepared))
 
@@ -402,7 +402,7 @@ def _carried(orders: Orders | None, session: Session) -> Iterator[Carried | None
         yield None
         return
     # Imported here: few runs have it.
-    from nono.launch.outward import carried
+    from nono.launch.record.outward import carried
 
     with carried(orders, session) as beside:
         if orders.is_anchor_required:

@@ -21,11 +21,11 @@ from nono.audit.redact import USUAL, Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
-from nono.launch.proof import Evidence, concluded
 from nono.launch.proxy.assembly import Assembly, assemble
 from nono.launch.proxy.engine import served
 from nono.launch.proxy.front import front_of, listening
 from nono.launch.proxy.same_user import same_user
+from nono.launch.record.proof import Evidence, concluded
 from nono.launch.session import Say, Session, Warn, open_log
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved

@@ -25,8 +25,8 @@ from nono.supervisor.child import Child
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
-    from nono.launch.outward import Carried
     from nono.launch.proxy.ca_worker import CaWorker
+    from nono.launch.record.outward import Carried
     from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation

@@ -32,7 +32,13 @@ CONFIG: Mapping[str, Mapping[str, str]] = {
         "remove_env_names": "variables that are not secret after all",
         "unsafe_redaction_overrides": "must be true for the lists that remove names",
     },
-    "audit": {"session_max_mb": "MiB of one audit log; then nono refuses what needs a record"},
+    "audit": {
+        "session_max_mb": "MiB of one audit log; then nono refuses what needs a record",
+        "anchors": "who vouches for the log during a run: rfc3161:URL or key:REF",
+        "anchor_every_minutes": "minutes between two anchors",
+        "anchor_required": "start nothing before the first anchor is there",
+        "otlp": "URL of an OpenTelemetry collector that gets each record",
+    },
     "sessions": {
         "screen_recording": "record what terminals show, for nono logs --screen",
         "screen_recording_mb": "MiB of one recording; the oldest part is dropped",

@@ -6,11 +6,14 @@ import argparse
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.audit import cleanup, export, listing, show, verify
-from nono.cli.commands.audit.found import Wanted
+from nono.cli.commands.audit import export
 from nono.cli.text.session_text import SESSION_HELP
+
+if TYPE_CHECKING:
+    from nono.cli.commands.audit.found import Wanted
 
 DESCRIPTION = (
     "Lists the audit logs of sessions, shows what one recorded, verifies that nobody changed it, and exports "
@@ -21,6 +24,9 @@ DESCRIPTION = (
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
     environ = dict(os.environ)
+    # Imported here: the help needs only the parser, also where no package of others is installed.
+    from nono.cli.commands.audit import cleanup, listing, show, verify
+
     match parsed.action:
         case "list":
             return listing.listed(_wanted(parsed), environ, as_json=parsed.json, silent=_is_silent(parsed))
@@ -84,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _wanted(parsed: argparse.Namespace) -> Wanted:
+    from nono.cli.commands.audit.found import Wanted
+
     since = datetime.now(UTC).date() if parsed.today else parsed.since
     return Wanted(since, parsed.until, parsed.command, parsed.path, parsed.recent)
 

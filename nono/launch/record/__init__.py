@@ -1,0 +1,4 @@
+"""What becomes of the audit log of a run.
+
+`outward` has it carried to others meanwhile, `proof` sums it up at the end.
+"""
