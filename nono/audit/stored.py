@@ -56,6 +56,21 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
         yield line
 
 
+def digest_of_file(directory: str, name: str) -> str | None:
+    """Return the SHA-256 of a file of a session in hex; None if there is none. Raises OSError."""
+    # Imported here, with OpenSSL: few files are hashed whole, but one may have a GiB.
+    from hashlib import sha256
+
+    digest = sha256()
+    try:
+        with open_file(directory, name) as file:
+            while chunk := file.read(_BUFFER_BYTES):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
 @contextmanager
 def read_log(directory: str) -> Iterator[Reading]:
     """Read the log of the session in `directory`, from the first record. Raises OSError as open_file()."""

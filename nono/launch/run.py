@@ -179,6 +179,8 @@ class Launch:
         process.set_dumpable(False)
         process.forbid_core_dumps()
         evidence = _evidence(proving, prepared, self._environ, warn)
+        if evidence is not None and evidence.source_variable is not None:
+            prepared = _without_variable(prepared, evidence.source_variable)
         denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
@@ -374,6 +376,13 @@ def _evidence(
     from nono.launch.record.proof import gathered
 
     return gathered(proving, prepared, environ, warn)
+
+
+def _without_variable(prepared: Prepared, name: str) -> Prepared:
+    """Return the same run, whose command does not inherit a variable."""
+    resolved = prepared.resolved
+    rules = resolved.environment._replace(withheld=resolved.environment.withheld | {name})
+    return prepared._replace(resolved=resolved._replace(environment=rules))
 
 
 def _concluded(session: Session, prepared: Prepared, evidence: Evidence | None, exit_code: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -185,10 +186,82 @@ def test_the_trees_are_hashed_before_a_run_and_after(sandbox: NonoRun) -> None:
     (sandbox.project / "new").unlink()
 
 
-@pytest.mark.parametrize("other", ["--audit-integrity", "--no-audit-integrity"])
+@pytest.mark.parametrize("other", ["--audit-integrity", "--no-audit-integrity", "--audit-sign-key=x"])
 def test_no_audit_contradicts_what_proves_one(sandbox: NonoRun, other: str) -> None:
     ended = sandbox.run(["true"], profile=OPEN, flags=["--no-audit", other])
     assert (ended.exit_code, "contradict each other" in ended.stderr) == (1, True)
+
+
+@pytest.fixture(scope="module")
+def signing_key(sandbox: NonoRun) -> Path:
+    """The file of a key that signs; its public half lies beside it."""
+    path = sandbox.user.home / "sign.key"
+    made = nono(sandbox, "trust", "keygen", f"--keyref=file://{path}")
+    assert made.returncode == 0, made.stderr
+    return path
+
+
+def test_a_signed_session_is_verified_by_its_key_and_by_no_other(sandbox: NonoRun, signing_key: Path) -> None:
+    session_id, exit_code, _ = ran(sandbox, "true", f"--audit-sign-key=file://{signing_key}")
+    assert exit_code == 0
+    status, verdict = verified(sandbox, session_id, f"--public-key-file={signing_key}.pub")
+    assert (status, verdict["attestation"]["expected_public_key_matches"]) == (0, True)
+    nono(sandbox, "trust", "keygen", f"--keyref=file://{sandbox.user.home}/other.key")
+    status, verdict = verified(sandbox, session_id, f"--public-key-file={sandbox.user.home}/other.key.pub")
+    assert (status, verdict["attestation"]["verification_error"]) == (
+        1,
+        "it is by another key than the expected one",
+    )
+    unsigned, _, _ = ran(sandbox)
+    status, verdict = verified(sandbox, unsigned, f"--public-key-file={signing_key}.pub")
+    assert (status, verdict["problems"]) == (1, ["the session is not signed"])
+
+
+@pytest.mark.skipif(shutil.which("cosign") is None, reason="cosign is not installed")
+@pytest.mark.parametrize("key", ["sign.key", "other.key"])
+def test_cosign_verifies_the_signature_of_a_session(
+    sandbox: NonoRun, signing_key: Path, tmp_path: Path, key: str
+) -> None:
+    other = f"file://{sandbox.user.home}/{key}"
+    nono(sandbox, "trust", "keygen", f"--keyref={other}")
+    session_id, _, _ = ran(sandbox, "true", f"--audit-sign-key=file://{signing_key}")
+    (tmp_path / "key.pem").write_text(
+        nono(sandbox, "trust", "export-key", f"--keyref={other}", "--pem").stdout
+    )
+    # Of those that sign without a key: nobody, or cosign would ask the network.
+    root = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
+    (tmp_path / "root.json").write_text(json.dumps(root))
+    argv = ["cosign", "verify-blob-attestation", f"--key={tmp_path}/key.pem", "--new-bundle-format"]
+    argv += ["--insecure-ignore-tlog=true", f"--trusted-root={tmp_path}/root.json"]
+    argv += ["--type=https://nono.sh/attestation/audit-session/alpha"]
+    argv += ["--bundle=audit-attestation.bundle", "audit-events.ndjson"]
+    directory = audit_of(sandbox) / session_id
+    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode == 0) == (key == "sign.key"), done.stderr
+
+
+def test_a_signing_key_that_the_command_could_read_is_refused(sandbox: NonoRun) -> None:
+    inside = sandbox.project / "sign.key"
+    nono(sandbox, "trust", "keygen", f"--keyref=file://{inside}")
+    _, exit_code, said = ran(sandbox, "true", f"--audit-sign-key=file://{inside}")
+    assert (exit_code, "the key lies in a granted directory" in said) == (1, True)
+
+
+def test_a_signing_key_in_a_variable_is_kept_from_the_command(sandbox: NonoRun, signing_key: Path) -> None:
+    ended = sandbox.run(
+        ["sh", "-c", "echo ${SIGNER-none}"],
+        profile=OPEN,
+        flags=["--audit-sign-key=env://SIGNER", "--env=SIGNER"],
+        environment={"SIGNER": signing_key.read_text().strip()},
+    )
+    assert (ended.exit_code, ended.stdout) == (0, "none\n")
+    session_id = records(sandbox.user)[0]["session_id"]
+    assert verified(sandbox, session_id, f"--public-key-file={signing_key}.pub")[0] == 0
+
+
+def test_without_its_signing_key_nothing_is_started(sandbox: NonoRun) -> None:
+    ended = sandbox.run(["touch", "started"], profile=OPEN, flags=["--audit-sign-key=keystore://absent"])
+    assert (ended.exit_code, (sandbox.project / "started").exists()) == (1, False)
 
 
 def test_without_integrity_nothing_is_verified(sandbox: NonoRun) -> None:

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from nono.audit.ledger import EVENT_FILE
 from nono.audit.proof.summary import BUNDLE_FILE, Summary, integrity_of
 from nono.audit.proof.verdict import Attestation
 from nono.named_tuple import NamedTuple
@@ -32,10 +33,13 @@ class Attested(NamedTuple):
     bundle: bytes
 
 
-def attested(summary: Summary, redaction_policy: Mapping[str, object] | None, signer: Signer) -> Attested:
+def attested(
+    summary: Summary, redaction_policy: Mapping[str, object] | None, log_sha256: str, signer: Signer
+) -> Attested:
     """Sign a session. Raises ValueError if it has no integrity summary, of which there is nothing to sign.
 
     redaction_policy: As session_started has it, if it does.
+    log_sha256: Of the file of the log, so that tools that know nothing of Merkle roots verify it too.
     """
     key_id = signer.public.fingerprint
     integrity = summary.audit_integrity
@@ -50,12 +54,19 @@ def attested(summary: Summary, redaction_policy: Mapping[str, object] | None, si
         integrity_of(integrity),
         key_id,
     )
-    subject = statement.Subject(f"audit-session:{summary.session_id}", integrity.merkle_root)
-    payload = statement.encoded(statement.Statement((subject,), PREDICATE_TYPE, predicate))
+    subjects = _subjects(summary.session_id, integrity.merkle_root, log_sha256)
+    payload = statement.encoded(statement.Statement(subjects, PREDICATE_TYPE, predicate))
     envelope = dsse.signed(dsse.IN_TOTO, payload, signer.sign)
     named = (PREDICATE_TYPE, key_id, b64encode(signer.public.der).decode("ascii"), BUNDLE_FILE)
     described = dict(zip(_NAMED, named, strict=True))
     return Attested(summary._replace(audit_attestation=described), bundle.encoded(envelope, key_id))
+
+
+def _subjects(session_id: str, merkle_root: str, log_sha256: str) -> tuple[statement.Subject, ...]:
+    return (
+        statement.Subject(f"audit-session:{session_id}", merkle_root),
+        statement.Subject(EVENT_FILE, log_sha256),
+    )
 
 
 def _predicate(
@@ -87,6 +98,7 @@ def verified(
     content: bytes | None,
     document: Mapping[str, Any],
     started: Mapping[str, Any] | None,
+    log_sha256: str | None,
     expected: PublicKey | None,
 ) -> Attestation:
     """Judge the signature of a session.
@@ -94,6 +106,7 @@ def verified(
     content: The bundle; None: it is missing.
     document: session.json, which names a signature.
     started: The first event of the log.
+    log_sha256: Of the file of the log.
     expected: The key by which a person says it should be signed.
     """
     named = document["audit_attestation"]
@@ -104,7 +117,7 @@ def verified(
         expected_public_key_matches=None if expected is None else False,
     )
     try:
-        _verify(content, document, started, expected)
+        _verify(content, document, started, log_sha256, expected)
     except ValueError as error:
         return found._replace(verification_error=str(error))
     return found._replace(
@@ -120,6 +133,7 @@ def _verify(
     content: bytes | None,
     document: Mapping[str, Any],
     started: Mapping[str, Any] | None,
+    log_sha256: str | None,
     expected: PublicKey | None,
 ) -> None:
     """Raise ValueError for the first thing that does not hold."""
@@ -150,8 +164,7 @@ def _verify(
     )
     if said.predicate_type != PREDICATE_TYPE:
         raise ValueError(f"what was signed is a statement of the type '{said.predicate_type}'")
-    subject = statement.Subject(f"audit-session:{document['session_id']}", integrity["merkle_root"])
-    if said.subjects != (subject,):
+    if said.subjects != _subjects(document["session_id"], integrity["merkle_root"], log_sha256 or ""):
         raise ValueError("what was signed is about another log")
     for name in {**predicate, **said.predicate}:
         if said.predicate.get(name) != predicate.get(name):

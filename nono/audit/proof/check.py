@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from nono.audit.ledger import EVENT_FILE
 from nono.audit.proof import summary
 from nono.audit.proof.entries import aside_name
 from nono.audit.proof.ledger import LEDGER_FILE, settled_size
 from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE
 from nono.audit.proof.verdict import Attestation, LedgerVerdict, Verdict, judge, judge_ledger, judge_log
 from nono.audit.reading import Reading
-from nono.audit.stored import audit_directory, directory_of, lines_of, open_file, read_log
-from nono.digests import sha256
+from nono.audit.stored import audit_directory, digest_of_file, directory_of, lines_of, open_file, read_log
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
 
@@ -81,7 +81,7 @@ def _attestation(
     # Imported here: few sessions are signed.
     from nono.audit.proof.attestation import verified
 
-    return verified(content, document, started, expected)
+    return verified(content, document, started, digest_of_file(directory, EVENT_FILE), expected)
 
 
 def read_summary(directory: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def check_ledger(state_root: str, session_id: str) -> LedgerVerdict:
         epoch = older.set_aside[0]
         name = aside_name(epoch.session_digest)
         older = _ledger(directory, name, session_id)
-        if _digest(directory, name) != epoch.session_digest:
+        if digest_of_file(directory, name) != epoch.session_digest:
             return verdict._replace(aside_problem=f"{name} is not the ledger that was set aside")
         if older.entries:
             # Its damage is why it was set aside, and what is before the damage holds.
@@ -125,17 +125,6 @@ def _ledger(directory: str, name: str, session_id: str) -> LedgerVerdict:
             )
     except FileNotFoundError:
         return LedgerVerdict(0, None, None, ())
-
-
-def _digest(directory: str, name: str) -> str | None:
-    digest = sha256()
-    try:
-        with open_file(directory, name) as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-    except FileNotFoundError:
-        return None
-    return digest.hexdigest()
 
 
 def _settled(directory: str, ledger: int) -> int:

@@ -212,6 +212,8 @@ OPTIONS: tuple[Option, ...] = (
            (RUN, SHELL), in_request=False),
     Option(("--audit-integrity",), Kind.FLAG, "hash the files of writable directories before and after",
            (RUN, SHELL), in_request=False),
+    Option(("--audit-sign-key",), Kind.VALUE, "sign the audit log at its end, with a key of nono trust keygen",
+           (RUN, SHELL), "KEY", in_request=False),
     Option(("--audit-anchor",), Kind.LIST, "have somebody vouch for the audit log: rfc3161:URL or key:REF",
            (RUN, SHELL), "ANCHOR", env="NONO_AUDIT_ANCHOR", in_request=False),
     Option(("--audit-anchor-every",), Kind.VALUE, "anchor it every so many minutes (10)", (RUN, SHELL), "MIN",
@@ -261,7 +263,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
 
     _later("--allow-launch-services"),
-    _later("--audit-sign-key", Kind.VALUE, (RUN,)), _later("--trust-override", commands=(RUN,)),
+    _later("--trust-override", commands=(RUN,)),
 )  # fmt: skip
 
 # Options of every command, which may also precede its name; --silent is the third.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from posixpath import basename, dirname
 from typing import TYPE_CHECKING, cast
 
 from nono import paths
 from nono.audit.proof.conclusion import conclude, summary_of
 from nono.audit.proof.summary import Executable, Summary
-from nono.errors import NonoError
+from nono.errors import ConfigError, NonoError
 from nono.launch.prepare import Prepared
 from nono.launch.session import USUAL_PROVING, Proving, Session, Warn
 from nono.named_tuple import NamedTuple
@@ -26,6 +27,7 @@ class Evidence(NamedTuple):
     tree_before: str | None = None
     executable: Executable | None = None
     signer: Signer | None = None
+    source_variable: str | None = None  # the key was read from it, so the command does not inherit it
 
 
 def usual_evidence(prepared: Prepared) -> Evidence:
@@ -40,6 +42,13 @@ def usual_evidence(prepared: Prepared) -> Evidence:
 def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> Evidence:
     """Gather what a person asked for, before the command can change it. Raises NonoError."""
     evidence = usual_evidence(prepared)._replace(proving=proving)
+    if proving.sign_key is not None:
+        # Imported here: few runs are signed.
+        from nono.credentials.signing import keystore
+
+        variable = _source_variable(proving.sign_key, prepared)
+        signer = keystore.load(proving.sign_key, environ, warn)
+        evidence = evidence._replace(signer=signer, source_variable=variable)
     if proving.hashes_trees:
         writable = tuple(
             grant.path
@@ -50,6 +59,31 @@ def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], w
     if prepared.program is not None:
         evidence = evidence._replace(executable=_executable(prepared.program))
     return evidence
+
+
+def _source_variable(reference: str, prepared: Prepared) -> str | None:
+    """Return the variable that holds the key, if one does.
+
+    Raises ConfigError if the command could read the key.
+    """
+    from nono.credentials.signing.keystore import keystore_name
+    from nono.credentials.values.reference import EnvironmentReference, FileReference, parse_reference
+    from nono.policy.host_filesystem import HostFilesystem
+    from nono.policy.services.key_reach import refuse_readable_key
+
+    if keystore_name(reference) is not None:
+        return None
+    parsed = parse_reference(reference)
+    if isinstance(parsed, FileReference):
+        try:
+            grants = prepared.capabilities.grants
+            refuse_readable_key("--audit-sign-key", parsed.path, grants, HostFilesystem())
+        except ConfigError as error:
+            raise ConfigError(
+                "--audit-sign-key: the key lies in a granted directory, so the command could sign anything.",
+                hint="keep it outside the grants, or in the keyring: nono trust keygen --id NAME",
+            ) from error
+    return parsed.name if isinstance(parsed, EnvironmentReference) else None
 
 
 def concluded(session: Session, exit_code: int, evidence: Evidence) -> int:
@@ -90,10 +124,13 @@ def _signed(summary: Summary, session: Session, evidence: Evidence) -> tuple[Sum
         return summary, None
     # Imported here, as above.
     from nono.audit.proof.attestation import attested
+    from nono.audit.stored import digest_of_file
 
-    assert session.log is not None
-    policy = cast(Mapping[str, object] | None, session.log.bounds["session_started"].get("redaction_policy"))
-    return attested(summary, policy, evidence.signer)
+    log = session.log
+    assert log is not None
+    policy = cast(Mapping[str, object] | None, log.bounds["session_started"].get("redaction_policy"))
+    log_sha256 = digest_of_file(dirname(log.path), basename(log.path))
+    return attested(summary, policy, log_sha256 or "", evidence.signer)
 
 
 def _tree(directories: tuple[str, ...], warn: Warn) -> str:

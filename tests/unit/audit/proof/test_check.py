@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ import pytest
 from nono.audit.event import Event, session_ended, session_started
 from nono.audit.ledger import EVENT_FILE, AuditLog
 from nono.audit.proof import ledger
+from nono.audit.proof.attestation import attested
 from nono.audit.proof.check import check
 from nono.audit.proof.conclusion import conclude, summary_of
 from nono.audit.proof.ledger import LEDGER_FILE
-from nono.audit.proof.summary import SUMMARY_FILE, digest_of, document_of, to_json
+from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, digest_of, document_of, to_json
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Verdict
+from nono.credentials.signing.key import SigningKey, new_key
 from support.forked import child
 
 MASKED: Event = {"type": "masked", "path": "/x", "origin": "o"}
@@ -33,11 +36,15 @@ def began(root: Path, session_id: str) -> AuditLog:
     return log
 
 
-def ended(root: Path, session_id: str = "s1", exit_code: int = 0) -> Path:
-    """A session from its beginning to its end. Returns its directory."""
+def ended(root: Path, session_id: str = "s1", exit_code: int = 0, key: SigningKey | None = None) -> Path:
+    """A session from its beginning to its end, signed if there is a key. Returns its directory."""
     with began(root, session_id) as log:
         log.record(session_ended(exit_code))
-    conclude(str(root), summary_of(log))
+    summary, bundle = summary_of(log), None
+    if key is not None:
+        log_sha256 = sha256(Path(log.path).read_bytes()).hexdigest()
+        summary, bundle = attested(summary, None, log_sha256, key)
+    conclude(str(root), summary, bundle=bundle)
     return root / "audit" / session_id
 
 
@@ -95,6 +102,49 @@ def test_a_file_cut_anywhere_is_noticed(root: Path, name: str) -> None:
         if check(str(root), "s1").is_verified:
             verified.append(length)
     assert verified == []
+
+
+def test_each_byte_of_a_signature_that_is_changed_is_noticed(root: Path) -> None:
+    path = ended(root, key=new_key()) / BUNDLE_FILE
+    assert check(str(root), "s1").is_verified
+    content = bytearray(path.read_bytes())
+    unnoticed = []
+    for place in range(0, len(content), 11):
+        content[place] ^= 1
+        path.write_bytes(content)
+        if check(str(root), "s1").is_verified:
+            unnoticed.append(place)
+        content[place] ^= 1
+    assert unnoticed == []
+
+
+def test_a_signature_that_goes_is_missed(root: Path) -> None:
+    (ended(root, key=new_key()) / BUNDLE_FILE).unlink()
+    assert "audit-attestation.bundle is missing" in problem_of(root)
+
+
+def test_a_signature_that_nobody_names_is_no_proof(root: Path) -> None:
+    signed, unsigned = ended(root, key=new_key()), ended(root, "s2")
+    shutil.copy(signed / BUNDLE_FILE, unsigned)
+    assert "does not name the audit-attestation.bundle beside it" in problem_of(root, "s2")
+
+
+def test_a_history_that_was_written_anew_is_told_by_the_key(root: Path) -> None:
+    key, stranger = new_key(), new_key()
+    ended(root, key=key)
+    assert check(str(root), "s1", expected=key.public).is_verified
+    shutil.rmtree(root)
+    ended(root, exit_code=3, key=stranger)
+    assert check(str(root), "s1").is_verified
+    found = check(str(root), "s1", expected=key.public)
+    assert (found.state, found.attestation.expected_public_key_matches) == (MISMATCH, False)
+
+
+def test_a_signature_of_another_session_does_not_count(root: Path) -> None:
+    key = new_key()
+    first, second = ended(root, key=key), ended(root, "s2", exit_code=3, key=key)
+    shutil.copy(first / BUNDLE_FILE, second)
+    assert "what was signed is about another log" in problem_of(root, "s2")
 
 
 def test_bytes_behind_the_end_of_a_file_are_noticed(root: Path) -> None:
