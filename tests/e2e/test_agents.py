@@ -209,6 +209,7 @@ def test_an_agent_does_only_its_work_in_its_profile(scene: Scene) -> None:
     assert (scene.stage.project / "made").read_text() == "made\n"
     assert not scene.stage.outside.exists()
     keys_are_where_they_belong(scene, run)
+    only_the_prompt_begins_a_turn(scene, run)
     the_task_is_held_by_nothing_else(scene)
 
 
@@ -228,6 +229,15 @@ def keys_are_where_they_belong(scene: Scene, run: Ended) -> None:
     stored = Path(scene.stage.home, ".local/state/nono")
     left = [path for path in scene.stage.home.rglob("*") if path.is_file() and stored not in path.parents]
     assert [path for path in left if KEY.encode() in path.read_bytes()] == []
+
+
+def only_the_prompt_begins_a_turn(scene: Scene, run: Ended) -> None:
+    if scene.agent.profile == "aider":  # offers no tools
+        assert {event["type"] for event in run.events} >= {"turn_unclear"}
+        return
+    [began] = [event for event in run.events if event["type"] == "turn_began"]
+    asked = run.events[began["request"]]["event"]
+    assert (asked["decision"], asked["method"]) == ("allow", "POST")
 
 
 def the_task_is_held_by_nothing_else(scene: Scene) -> None:
