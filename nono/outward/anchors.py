@@ -1,7 +1,8 @@
 """The anchors of a session, as files beside its log that other tools can check.
 
 `00000017.head` is the note on the first 17 records, `00000017.1.tsr` what the first authority answered:
-`openssl ts -verify -data 00000017.head -in 00000017.1.tsr` asks nothing of nono.
+`openssl ts -verify -data 00000017.head -in 00000017.1.tsr` asks nothing of nono. A key of one's own leaves
+`00000017.1.bundle`, which `cosign verify-blob-attestation` verifies.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from nono.outward.head import NOTE_BYTES_MAX, Head
 from nono.private_dir import make_private_subdir
 
 DIRECTORY = "anchors"
-HEAD, STAMP, ENVELOPE = ".head", ".tsr", ".dsse"
+HEAD, STAMP, BUNDLE = ".head", ".tsr", ".bundle"
 TOKEN_BYTES_MAX = 256 * 1024
-_TOKEN = re.compile(r"([0-9]{8,12})\.[0-9]{1,3}(\.tsr|\.dsse)", re.ASCII)
+_TOKEN = re.compile(r"([0-9]{8,12})\.[0-9]{1,3}(\.tsr|\.bundle)", re.ASCII)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -28,7 +29,7 @@ class Token(NamedTuple):
     """One token and the note it is about, as they were found."""
 
     file: str
-    kind: str  # STAMP or ENVELOPE
+    kind: str  # STAMP or BUNDLE
     note: bytes | None  # None: the file is missing, or too long to be one
     content: bytes | None
 

@@ -12,20 +12,15 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from nono.digests import sha256
 from nono.kernel import inotify
-from nono.named_tuple import NamedTuple
-from nono.outward import anchors, rfc3161
-from nono.outward.head import Head, head_of
-from nono.outward.links import BrokenChainError
-from nono.outward.orders import RFC3161, Orders
+from nono.outward.anchoring import Anchoring, asked_anchors
+from nono.outward.orders import Orders
 from nono.outward.otlp import Sender
 from nono.outward.shipment import Pumped, Shipment, left_over, shipment
-from nono.outward.tail import Tail
+from nono.outward.tail import BrokenChainError, Tail
 
 ANCHOR_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 5.0
@@ -36,67 +31,6 @@ GATHER_S = 0.2  # records that come within it are sent together
 LOOK_EVERY_S = 1.0  # where the kernel does not tell of writes
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-Say = Callable[[dict[str, Any]], None]
-
-
-class Anchor(NamedTuple):
-    """One of the anchors of a run."""
-
-    name: str  # as it was asked for
-    number: int  # from 1
-    kind: str
-    ask: Callable[[Head, float], bytes]  # returns the token; raises NotStampedError
-
-
-class Anchoring:
-    """The anchors of one run, asked for the same head at the same times."""
-
-    def __init__(self, session: int, session_id: str, tail: Tail, asked: Sequence[Anchor], say: Say) -> None:
-        self._session = session
-        self._session_id = session_id
-        self._tail = tail
-        self._asked = asked
-        self._say = say
-        self._done: dict[int, int] = {}  # records at the last token, by the number of the anchor
-
-    def anchor(self, timeout_s: float) -> None:
-        """Anchor the head as it is now, where that is not done yet. Raises BrokenChainError."""
-        self._tail.read_on()
-        head = head_of(self._session_id, self._tail.state)
-        if head is None:
-            return
-        for each in self._asked:
-            if self._done.get(each.number) == head.records:
-                continue
-            try:
-                token = each.ask(head, timeout_s)
-                file = anchors.keep(self._session, head, each.number, each.kind, token)
-            except (rfc3161.NotStampedError, OSError) as error:
-                why = str(error) or repr(error)
-                self._say({"not_anchored": each.name, "records": head.records, "why": why})
-                continue
-            self._done[each.number] = head.records
-            self._say(
-                {
-                    "anchored": each.name,
-                    "head": head._asdict(),
-                    "file": file,
-                    "sha256": sha256(token).hexdigest(),
-                }
-            )
-
-
-def asked_anchors(names: Sequence[str]) -> list[Anchor]:
-    """Return the anchors of these names, which were checked."""
-
-    def stamped(url: str) -> Callable[[Head, float], bytes]:
-        return lambda head, timeout_s: rfc3161.stamp(url, head.note(), timeout_s)
-
-    return [
-        Anchor(name, number, anchors.STAMP, stamped(name.removeprefix(RFC3161)))
-        for number, name in enumerate(names, 1)
-    ]
 
 
 class Carrier:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
 from nono.outward import spool
-from nono.outward.links import BrokenChainError
 from nono.outward.ocsf.projection import Projection
 from nono.outward.otlp import Answer, Sender, log_record
 from nono.outward.spool import Cursor
-from nono.outward.tail import Tail
+from nono.outward.tail import BrokenChainError, Tail
 
 if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord

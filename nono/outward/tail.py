@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
+from nono.audit.chain import ChainState
 from nono.audit.ledger import EVENT_FILE
-from nono.outward.links import BrokenChainError, Link, Links
+from nono.audit.reading import Reading, Record
+from nono.digests import sha256
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BUFFER_BYTES = 1 << 16
+
+
+class BrokenChainError(ValueError):
+    """A log that is not what nono wrote, with the reason in words."""
 
 
 class Tail:
@@ -18,8 +25,7 @@ class Tail:
     def __init__(self, session: int) -> None:
         """session: Descriptor of the directory of the session. Raises OSError."""
         self._file = os.fdopen(os.open(EVENT_FILE, _READ, dir_fd=session), "rb", _BUFFER_BYTES)
-        self._links = Links()
-        self.state = self._links.state  # after the last record that was read
+        self._reading = Reading(_WholeLines(self._file))
 
     def __enter__(self) -> Tail:
         return self
@@ -30,23 +36,49 @@ class Tail:
     def fileno(self) -> int:
         return self._file.fileno()
 
-    def records(self) -> Iterator[Link]:
+    @property
+    def state(self) -> ChainState:
+        """The chain behind the last record that was read."""
+        return self._reading.state
+
+    def records(self) -> Iterator[Record]:
         """Yield the records that are whole by now; the next call goes on behind them.
 
         Raises BrokenChainError if the log was changed, or is shorter than what was read of it.
         """
-        at = self._file.tell()
-        if os.fstat(self._file.fileno()).st_size < at:
+        if os.fstat(self._file.fileno()).st_size < self._file.tell():
             raise BrokenChainError(f"the log was cut within its first {self.state.sequence} records")
-        while line := self._file.readline():
-            if not line.endswith(b"\n"):
-                self._file.seek(-len(line), os.SEEK_CUR)
-                return
-            link = self._links.take(line)
-            self.state = self._links.state
-            yield link
+        if self._reading.damage is None:
+            yield from self._reading
+        if self._reading.damage is not None:
+            raise BrokenChainError(f"record {self.state.sequence} {self._reading.damage.reason}")
 
     def read_on(self) -> None:
         """Read all that is there. Raises BrokenChainError as records()."""
         for _ in self.records():
             pass
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the file as far as it was read. Raises OSError."""
+        digest, at = sha256(), 0
+        while piece := os.pread(self._file.fileno(), min(_BUFFER_BYTES, self._file.tell() - at), at):
+            digest.update(piece)
+            at += len(piece)
+        return digest.hexdigest()
+
+
+class _WholeLines:
+    """The lines of a file that are whole; it goes on after it has ended, when there are more."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __iter__(self) -> _WholeLines:
+        return self
+
+    def __next__(self) -> bytes:
+        line = self._file.readline()
+        if line.endswith(b"\n"):
+            return line
+        self._file.seek(-len(line), os.SEEK_CUR)
+        raise StopIteration

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from nono.audit.chain import ChainState
+from nono.audit.reading import Record
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
-from nono.outward import anchors, rfc3161
+from nono.outward import anchors, attestation, rfc3161
 from nono.outward.anchors import Token
+from nono.outward.attestation import NotAttestedError
 from nono.outward.head import Head, head_of, parse_note
+from nono.outward.rfc3161 import NotStampedError
+from nono.trust.dsse import PublicKey
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
-
-CA_BYTES_MAX = 4 << 20
-
-
-class Record(Protocol):
-    """One record of a log whose chain has been verified."""
-
-    @property
-    def leaf_hash(self) -> str: ...
-
-    @property
-    def event(self) -> Mapping[str, Any]: ...
 
 
 class Anchored(NamedTuple):
@@ -56,12 +48,17 @@ class AnchorVerdict(NamedTuple):
 
 
 def verify_anchors(
-    directory: str, records: Iterable[Record], roots: Sequence[Certificate] = ()
+    directory: str,
+    records: Iterable[Record],
+    roots: Sequence[Certificate] = (),
+    keys: Sequence[PublicKey] = (),
 ) -> AnchorVerdict:
     """Verify what is kept beside the log in `directory`. Raises OSError if that cannot be read.
 
     records: All of the log, in their order.
-    roots: Certificates that are trusted to vouch for authorities. Without any, no signature is checked.
+    roots: Certificates that are trusted to vouch for authorities. Without any, no time stamp's signature is
+        checked.
+    keys: Those that are trusted to sign. Without any, no signature of a key is checked.
     """
     tokens = anchors.tokens(directory)
     notes = {token.file: parse_note(token.note or b"") for token in tokens}
@@ -89,8 +86,8 @@ def verify_anchors(
             problems.append(f"the first {head.records} records are not those that {token.file} vouches for")
         else:
             try:
-                anchored.append(_verified(token, head, roots))
-            except rfc3161.NotStampedError as error:
+                anchored.append(_verified(token, head, roots, keys))
+            except (NotStampedError, NotAttestedError) as error:
                 problems.append(f"the anchor {token.file} is not valid: {error}")
     return AnchorVerdict(tuple(anchored), tuple(problems))
 
@@ -105,7 +102,10 @@ def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Itera
             yield f"the anchor {file} is not the one that the log names"
 
 
-def _verified(token: Token, head: Head, roots: Sequence[Certificate]) -> Anchored:
+def _verified(token: Token, head: Head, roots: Sequence[Certificate], keys: Sequence[PublicKey]) -> Anchored:
     assert token.content is not None  # damaged ones were sorted out
+    if token.kind == anchors.BUNDLE:
+        said = attestation.verify(token.content, head, keys)
+        return Anchored(token.file, head.records, said.at, f"key {said.key_id}", said.is_trusted)
     stamp = rfc3161.verify(token.content, head.note(), roots)
     return Anchored(token.file, head.records, stamp.at.isoformat(), stamp.authority, stamp.is_trusted)

@@ -7,15 +7,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.x509 import load_pem_x509_certificates
 
+from nono.credentials.signing.key import new_key
 from nono.outward.tail import Tail
 from nono.outward.verification import AnchorVerdict, verify_anchors
+from nono.trust.dsse import PublicKey
 from support.nono_run import PROXY_ONLY, NonoRun, nono_run
 from support.outward.collector import Collector, collector
 from support.outward.timestamps import Authority, authority
@@ -43,12 +46,12 @@ def sink() -> Iterator[Collector]:
         yield served
 
 
-def verdict(log: Path, clock: Authority) -> AnchorVerdict:
+def verdict(log: Path, clock: Authority, keys: Sequence[PublicKey] = ()) -> AnchorVerdict:
     session = os.open(log.parent, os.O_RDONLY)
     try:
         with Tail(session) as tail:
             roots = load_pem_x509_certificates(clock.ca.read_bytes())
-            return verify_anchors(str(log.parent), [*tail.records()], roots)
+            return verify_anchors(str(log.parent), [*tail.records()], roots, keys)
     finally:
         os.close(session)
 
@@ -74,15 +77,26 @@ def wait_until(holds: Callable[[], bool]) -> bool:
 def test_a_run_is_anchored_and_sent_whole(
     sandbox: NonoRun, clock: Authority, sink: Collector, profile: Mapping[str, object]
 ) -> None:
-    flags = [f"--audit-anchor=rfc3161:{clock.url}", "--audit-anchor-required", f"--audit-otlp={sink.url}"]
+    key = new_key()
+    file = sandbox.user.home / "audit.key"
+    file.write_text(key.secret().reveal())
+    file.chmod(0o600)
+    own = f"key:file://{sandbox.give(file)}"
+    flags = [f"--audit-anchor=rfc3161:{clock.url}", f"--audit-anchor={own}"]
+    flags += ["--audit-anchor-required", f"--audit-otlp={sink.url}"]
     ended = sandbox.run(["true"], profile=profile, flags=flags)
     assert ended.exit_code == 0
     (log,) = sandbox.logs()
     whole = lines(log)
-    proved = verdict(log, clock)
-    assert (proved.problems, proved.records) == ((), len(whole))
+    proved = verdict(log, clock, [key.public])
+    assert proved.problems == ()
+    assert [each.by for each in proved.anchored if each.records == len(whole)] == [
+        "CN=clock",
+        f"key {key.public.fingerprint}",
+    ]
     assert [event["anchor"] for event in ended.events if event["type"] == "audit_anchored"] == [
-        f"rfc3161:{clock.url}"
+        f"rfc3161:{clock.url}",
+        own,
     ]
     assert sink.numbers() == [line["sequence"] for line in whole]
     assert [each["nono.audit.chain_hash"] for each in sink.records] == [line["chain_hash"] for line in whole]
@@ -178,6 +192,8 @@ def test_a_log_is_exported_record_by_record(sandbox: NonoRun) -> None:
     assert records[0]["eventName"] == "nono.audit.session_started"
     assert len(records) == len(whole)
     assert file.stat().st_mode & 0o777 == 0o600
+    subjects = json.loads(exported(sandbox, "latest", "--format=intoto").stdout)["subject"]
+    assert subjects[1]["digest"]["sha256"] == sha256(log.read_bytes()).hexdigest()
 
 
 def test_a_log_that_was_changed_is_exported_up_to_the_change(sandbox: NonoRun) -> None:
@@ -187,4 +203,4 @@ def test_a_log_that_was_changed_is_exported_up_to_the_change(sandbox: NonoRun) -
     log.write_text(log.read_text().replace('exit_code\\":0', 'exit_code\\":1'))
     out = exported(sandbox, "--all", "--format=ocsf")
     assert (out.returncode, len(out.stdout.splitlines())) == (1, count - 1)
-    assert f"record {count - 1} does not continue the chain before it" in out.stderr
+    assert f"record {count - 1} has another event than the one that was hashed" in out.stderr

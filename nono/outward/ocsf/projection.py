@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from nono import __version__
+from nono.audit.reading import Record
 from nono.digests import sha256
-from nono.outward.links import Link
 from nono.outward.ocsf import network, session
 from nono.outward.ocsf.parts import OTHER, VERSION, Class, Document, Fields, Projected, Severity
 
@@ -89,20 +89,20 @@ class Projection:
         self._at_ms = 0
         self._previous: str | None = None  # chain hash
 
-    def document(self, link: Link) -> Document:
+    def document(self, record: Record) -> Document:
         """Return the document of the next record: of class 0 for an event that is unknown or damaged."""
-        self._at_ms = time_of(link.event) or self._at_ms
-        kind = str(link.event.get("type"))
+        self._at_ms = time_of(record.event) or self._at_ms
+        kind = str(record.event.get("type"))
         try:
-            projected = _KINDS.get(kind, _unknown)(link.event)
+            projected = _KINDS.get(kind, _unknown)(record.event)
         except (KeyError, TypeError, AttributeError, ValueError):
-            projected = _unknown(link.event)
-        document = _printable(self._document(link, kind, projected))
-        self._previous = link.chain_hash
-        return {**document, "raw_data": link.event_json.decode("utf-8")}
+            projected = _unknown(record.event)
+        document = _printable(self._document(record, kind, projected))
+        self._previous = record.chain_hash
+        return {**document, "raw_data": record.event_json.decode("utf-8")}
 
-    def _document(self, link: Link, kind: str, projected: Projected) -> Document:
-        class_, uid = projected.class_, f"{self._session_id}/{link.sequence}"
+    def _document(self, record: Record, kind: str, projected: Projected) -> Document:
+        class_, uid = projected.class_, f"{self._session_id}/{record.sequence}"
         document: Document = {
             "category_uid": class_ // 1000,
             "class_uid": int(class_),
@@ -117,7 +117,7 @@ class Projection:
                 "product": PRODUCT,
                 "log_name": "nono audit",
                 "uid": uid,
-                "sequence": link.sequence,
+                "sequence": record.sequence,
                 "correlation_uid": self._session_id,
                 "event_code": kind,
                 "profiles": list(projected.profiles),
@@ -125,14 +125,14 @@ class Projection:
             "unmapped": {
                 "nono": {
                     "session": self._session_id,
-                    "sequence": link.sequence,
+                    "sequence": record.sequence,
                     "prev_chain": self._previous,
-                    "leaf_hash": link.leaf_hash,
-                    "chain_hash": link.chain_hash,
+                    "leaf_hash": record.leaf_hash,
+                    "chain_hash": record.chain_hash,
                 }
             },
-            "raw_data_hash": {"algorithm_id": _SHA256, "value": sha256(link.event_json).hexdigest()},
-            "raw_data_size": len(link.event_json),
+            "raw_data_hash": {"algorithm_id": _SHA256, "value": sha256(record.event_json).hexdigest()},
+            "raw_data_size": len(record.event_json),
             **projected.fields,
         }
         if projected.activity == OTHER:

@@ -10,21 +10,24 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from posixpath import join
 from typing import Any, BinaryIO
 
 from nono import paths
 from nono.cli.args import argparse_parser
 from nono.cli.text import session_text
-from nono.errors import NonoError
-from nono.outward.links import BrokenChainError
+from nono.clock import rfc3339
+from nono.errors import ConfigError, NonoError
+from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection, time_of
-from nono.outward.tail import Tail
+from nono.outward.tail import BrokenChainError, Tail
 from nono.private_dir import open_private_dir
 from nono.sessions.listing import open_registry, records
 from nono.sessions.query import find
 
-OCSF, OTLP = "ocsf", "otlp"
+OCSF, OTLP, IN_TOTO, COSE = "ocsf", "otlp", "intoto", "cose"
+_OF_HEAD = (IN_TOTO, COSE)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _AGE = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
@@ -39,7 +42,13 @@ def add_parser(actions: Any) -> None:
     which.add_argument("--all", action="store_true", help="every session")
     which.add_argument("--last", type=_age, metavar="AGE", help="the sessions begun since: 30m, 12h, 7d, 2w")
     parser.add_argument(
-        "--format", choices=(OCSF, OTLP), required=True, help="ocsf: OCSF 1.8; otlp: OpenTelemetry logs"
+        "--format",
+        choices=(OCSF, OTLP, IN_TOTO, COSE),
+        required=True,
+        help="a line a record: ocsf (OCSF 1.8), otlp (OpenTelemetry); the head: intoto, cose (COSE_Sign1)",
+    )
+    parser.add_argument(
+        "--sign-key", metavar="REF", help="key that signs the head: keystore://NAME, file:///PATH"
     )
     parser.add_argument("--out", metavar="FILE", help="write it there, not to stdout")
 
@@ -53,6 +62,13 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise NonoError("No session has an audit log.") from None
     except OSError as error:
         raise NonoError(f"the audit logs cannot be read: {root_path}: {error.strerror}") from error
+    if parsed.format in _OF_HEAD:
+        content = _head(parsed, environ, root)
+        with _output(parsed.out) as file:
+            file.write(content)
+        return 0
+    if parsed.sign_key is not None:
+        raise ConfigError("--sign-key is for --format intoto and cose.")
     status = 0
     with _output(parsed.out) as file:
         for session_id in _chosen(parsed, environ, root):
@@ -63,6 +79,42 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
                 else:
                     file.write(line)
     return status
+
+
+def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> bytes:
+    """Return the head of one log in its form. Raises NonoError."""
+    if parsed.session is None:
+        raise ConfigError(f"--format {parsed.format} is for one session.")
+    if parsed.format == COSE and parsed.sign_key is None:
+        raise ConfigError("--format cose needs --sign-key.")
+    (session_id,) = _chosen(parsed, environ, root)
+    try:
+        with _tail(root, session_id) as tail:
+            tail.read_on()
+            head, digest = head_of(session_id, tail.state), tail.sha256()
+    except BrokenChainError as error:
+        raise NonoError(f"session {session_id}: {error}, so it has no head") from error
+    except OSError as error:
+        raise NonoError(f"the log of session {session_id} cannot be read: {error.strerror}") from error
+    if head is None:
+        raise NonoError(f"the log of session {session_id} is empty.")
+    # Imported here, as below: few exports are signed.
+    from nono.outward import attestation
+
+    if parsed.sign_key is None:
+        return attestation.statement_of(head, rfc3339(), digest) + b"\n"
+    from nono.credentials.signing import keystore
+
+    key = keystore.load(parsed.sign_key, environ, lambda sentence: print(sentence, file=sys.stderr))
+    if parsed.format == IN_TOTO:
+        return attestation.signed(head, rfc3339(), key.public, key.sign, digest)
+    if find_spec("cbor2") is None:
+        raise ConfigError(
+            "--format cose needs packages that are not installed.", hint="pip install 'nono[cose]'"
+        )
+    from nono.outward import cose
+
+    return cose.sign1(head, key.public, key.sign)
 
 
 def _chosen(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> list[str]:
