@@ -97,6 +97,24 @@ def enforced_by(rung: str) -> Event:
     return {"type": "enforced_by", "rung": rung}
 
 
+def instruction_files(
+    root: str, enforcement: str, policy: str, files: Sequence[Mapping[str, str | None]], is_refused: bool
+) -> Event:
+    """Report what the check of a project's instruction files came to, before the command.
+
+    policy: Whose word the project's trust policy is. files: path, status, sha256, signer and reason of each.
+    """
+    return {
+        "type": "instruction_files",
+        "at": rfc3339(),
+        "root": spelled(root),
+        "enforcement": enforcement,
+        "policy": policy,
+        "refused": is_refused,
+        "files": [{**each, "path": spelled(each["path"] or "")} for each in files],
+    }
+
+
 def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Event:
     """State the limits shared by the command and everything it starts; None: no limit."""
     return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}

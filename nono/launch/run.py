@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import LimitReport
+    from nono.trust.disk.check import Checked
     from nono.undo.model.changes import Change
     from nono.undo.recording import Recording
 
@@ -107,7 +108,12 @@ class Launch:
         )
         search_path = self._environ.get("PATH", os.defpath)
         program = program_of(resolved, command[0], search_path) if needs_program else None
-        traps_opens = capabilities.elevation or capabilities.learns or capabilities.names_threads
+        traps_opens = (
+            capabilities.elevation
+            or capabilities.learns
+            or capabilities.names_threads
+            or capabilities.checks_instructions
+        )
         is_served = traps_opens or capabilities.wants_sockets_served
         facts = launcher.facts(network=chooses_rung or is_served)
         if capabilities.masking.masks:
@@ -154,6 +160,7 @@ class Launch:
         front: Front | None = None,
         undo: UndoRequest | None = None,
         outward: Orders | None = None,
+        instructions: Callable[[Session], Checked] | None = None,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -172,6 +179,7 @@ class Launch:
         front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
         undo: How its directories are kept for undo; None: not at all.
         outward: Where the audit log is anchored and sent; None: nowhere.
+        instructions: Checks the instruction files; None if no trust policy concerns the run.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
@@ -227,6 +235,7 @@ class Launch:
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
             with _end_recorded(session, prepared, evidence):
+                checked = None if instructions is None else instructions(session)
                 # This forks as well, as early.
                 beside = stack.enter_context(_carried(outward, session))
                 added = _before_hook(prepared, session)
@@ -262,6 +271,7 @@ class Launch:
                     refusals=refusals,
                     undo=taken,
                     carried=beside,
+                    instructions=checked,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)

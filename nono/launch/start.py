@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nono.policy.live.paths import LivePaths
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.trust.disk.check import Checked
     from nono.undo.recording import Recording
 
 
@@ -62,6 +63,7 @@ class RunContext(NamedTuple):
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
     undo: Recording | None  # keeps what the run changes, if that is to be undone
     carried: Carried | None  # what carries the audit log outward meanwhile
+    instructions: Checked | None = None  # the instruction files, if a trust policy concerns the run
 
     @property
     def is_watched(self) -> bool:

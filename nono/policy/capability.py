@@ -172,6 +172,7 @@ class CapabilitySet(NamedTuple):
     masking: Masking = Masking()  # denials below granted directories
     limits: Limits = Limits()
     names_threads: bool = False  # the command may write its thread names in /proc
+    checks_instructions: bool = False  # a trust policy denies instruction files that nobody trusts
     learns: bool = False  # record file accesses to make a profile of them
     namespaces: Namespaces = Namespaces.AUTO
     hooks: str | None = None  # of the working directory's git repository, if they are not granted by name

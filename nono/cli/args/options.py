@@ -206,6 +206,8 @@ OPTIONS: tuple[Option, ...] = (
            (RUN, SHELL, WHY), env="NONO_CAPABILITY_ELEVATION", may_need_listener=True),
     Option(("--ask",), Kind.FLAG, "ask you about hosts that nothing allows; connections wait",
            (RUN, SHELL), may_need_listener=True),
+    Option(("--trust-override",), Kind.FLAG, "start without checking instruction files",
+           (RUN,), env="NONO_TRUST_OVERRIDE", in_request=False),
     Option(("--no-audit",), Kind.FLAG, "write no audit log; nono ps still lists the session", SUPERVISED,
            in_request=False),
     Option(("--no-audit-integrity",), Kind.FLAG, "write nothing that shows whether the log is complete",
@@ -235,7 +237,7 @@ OPTIONS: tuple[Option, ...] = (
            (RUN,), in_request=False),
     Option(("--rollback-dest",), Kind.VALUE, "keep the snapshots in a directory outside all grants", (RUN,),
            "DIR", in_request=False),
-    Option(("--skip-dir",), Kind.LIST, "leave directories of a name out of undo", (RUN,),
+    Option(("--skip-dir",), Kind.LIST, "search no directories of a name, for undo or instruction files", (RUN,),
            "NAME", in_request=False),
     Option(("--name",), Kind.VALUE, "name the session", SUPERVISED, "NAME",
            in_request=False),
@@ -263,7 +265,6 @@ OPTIONS: tuple[Option, ...] = (
     _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
 
     _later("--allow-launch-services"),
-    _later("--trust-override", commands=(RUN,)),
 )  # fmt: skip
 
 # Options of every command, which may also precede its name; --silent is the third.

@@ -14,11 +14,13 @@ from nono.cli.console import Console, can_ask, console_of, is_at_terminal
 from nono.errors import ConfigError, LaunchError, NonoError
 from nono.policy.capability import NetworkMode
 from nono.sandbox.launcher import fork_launcher
+from nono.trust.disk.concern import root_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
     from nono.cli.args.options import Given
+    from nono.cli.instructions.before_run import BeforeRun
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
     from nono.launch.run import Outcome
@@ -148,6 +150,9 @@ def _run(
             )
         if given.flag("explain"):
             resolved = _explained(invocation, resolved)
+        instructions = None if is_shell else _instructions(invocation, resolved, environ, console)
+        if instructions is not None:
+            resolved = instructions.applied(resolved)
         command, warning = (invocation.command, None) if is_shell else command_of(invocation, resolved)
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
         show(prepared, invocation, console)
@@ -190,6 +195,7 @@ def _run(
             front=front,
             undo=_undo_request(given, resolved, config),
             outward=_outward(given, config.audit),
+            instructions=instructions,
         )
     if outcome.changed is not None and not console.silent:
         _review(outcome, given, console, environ, front)
@@ -212,6 +218,24 @@ def _run(
         console.lines(lines_of(ended, traffic))
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
+
+
+def _instructions(
+    invocation: Invocation, resolved: Resolved, environ: Mapping[str, str], console: Console
+) -> BeforeRun | None:
+    """Return the check of the instruction files; None if no trust policy concerns the run."""
+    given = invocation.given
+    root = root_of(resolved.path_context.workdir, environ)
+    if root is None:
+        return None
+    if given.flag("trust_override"):
+        console.insist("--trust-override: instruction files are not checked.")
+        return None
+    # Imported here: few projects have a trust policy.
+    from nono.cli.instructions.before_run import BeforeRun, confirm
+
+    asks = not (invocation.silent or given.flag("dry_run")) and can_ask()
+    return BeforeRun(root, environ, given.list("skip_dir"), confirm if asks else None)
 
 
 def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:

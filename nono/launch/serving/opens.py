@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,10 @@ async def trapped_opens(
     readable: Files that nono made for the command to read.
     approver: Answers questions about opens beyond the grants; None: nobody is asked.
     """
-    async with _watched_or_asked(run, listener, readable, approver) as others:
+    async with (
+        _watched_or_asked(run, listener, readable, approver) as asked,
+        _checked(run, listener, readable, asked) as others,
+    ):
         if not run.prepared.enforcement.names_threads:
             yield others
             return
@@ -58,6 +61,36 @@ async def _watched_or_asked(
             yield opens
     else:
         yield None
+
+
+@asynccontextmanager
+async def _checked(
+    run: RunContext, listener: int, readable: Sequence[str], others: PathCalls | None
+) -> AsyncIterator[PathCalls | None]:
+    """Check the instruction files that the command opens; `others` serves what is left."""
+    if run.instructions is None or not run.prepared.enforcement.checks_instructions:
+        yield others
+        return
+    # Imported here: few projects have a trust policy.
+    import anyio
+
+    from nono.supervisor.opens.handler import command_of
+    from nono.supervisor.opens.instruction_files import InstructionFiles
+    from nono.trust.disk.memory_file import MemoryFile
+
+    files = run.rules()._replace(handed_out=own_grants((*run.readable, *readable))).files
+    memory = MemoryFile(run.instructions.root, run.session.environ)
+
+    def approvals() -> Mapping[str, str]:
+        remembered = memory.read()
+        return {} if remembered is None else remembered.approved
+
+    with command_of(run.launcher.pid) as command:
+        async with anyio.create_task_group() as tasks:
+            yield InstructionFiles(
+                listener, command, files, run.instructions, approvals, run.session.record, tasks, others
+            )
+            tasks.cancel_scope.cancel()
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class Enforcement(NamedTuple):
     shares_by: str = ""  # the choice that left namespaces out; empty if this host refused them
     namespaces: bool = False  # the command has processes, temporary files and IPC of its own
     names_threads: bool = False  # the supervisor opens the names of the command's threads for it
+    checks_instructions: bool = False  # instruction files are checked when the command opens them
 
     @property
     def is_served(self) -> bool:
@@ -60,7 +61,7 @@ class Enforcement(NamedTuple):
     @property
     def traps_opens(self) -> bool:
         """True if the supervisor receives every open of a file."""
-        return self.elevation or self.learns or self.names_threads
+        return self.elevation or self.learns or self.names_threads or self.checks_instructions
 
 
 class Refusal(NamedTuple):

@@ -59,6 +59,8 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
         if facts.listener is not Listener.AVAILABLE or _release(facts) < HANDS_OVER:
             return _refuse_naming_threads(facts)
         chosen = chosen._replace(names_threads=True)
+    if capabilities.checks_instructions:
+        chosen = _checking_instructions(chosen, facts)
     if capabilities.elevation:
         note = _elevation_note(facts)
         chosen = chosen._replace(
@@ -105,6 +107,20 @@ def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
             hint="leave --block-net out, and the proxy sees what is reached",
         )
     return chosen._replace(learns=True)
+
+
+def _checking_instructions(chosen: Enforcement, facts: HostFacts) -> Enforcement:
+    """Check instruction files at the open, or say that they are checked at the start only."""
+    if facts.listener is Listener.AVAILABLE and _release(facts) >= HANDS_OVER:
+        return chosen._replace(checks_instructions=True)
+    because = facts.listener_detail or "there is no supervisor that could"
+    if facts.listener is Listener.AVAILABLE:
+        because = "Linux 5.14 is needed to hand an opened file over"
+    warning = (
+        f"instruction files are checked before the run only, not when they are opened ({because}): what the "
+        "command writes or fetches meanwhile is read unchecked."
+    )
+    return chosen._replace(warnings=(*chosen.warnings, warning), gaps=(*chosen.gaps, warning))
 
 
 def _release(facts: HostFacts) -> tuple[int, int]:

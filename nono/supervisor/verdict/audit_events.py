@@ -12,6 +12,7 @@ from nono.supervisor.verdict.adjudicator import Perform, PerformUnix, Refuse
 
 if TYPE_CHECKING:
     from nono.supervisor.verdict import open_verdict
+    from nono.trust.verdict import Verdict
 
 _ACCESS: dict[Access, event.FileAccess] = {
     Access.READ: "Read",
@@ -55,6 +56,13 @@ def refused_open(refusal: open_verdict.Refuse) -> Event:
 def opened_by_rule(path: str, access: Access, origin: str) -> Event:
     """Record that a file beyond the grants was opened for the command by a rule made during the run."""
     return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], origin, is_granted=True))
+
+
+def instructions_opened(path: str, verdict: Verdict) -> Event:
+    """Record that the command has opened an instruction file, and why it may: what an agent was told."""
+    by = f"signed by {verdict.signer}" if verdict.signer is not None else verdict.status.value
+    reason = f"instruction file, {by}; sha256 {verdict.sha256}"
+    return event.UnaskedDecision(event.Unasked(path, "Read", reason, is_granted=True))
 
 
 def named_thread(path: str, access: Access) -> Event:

@@ -43,11 +43,11 @@ class MemoryFile:
         contents: What was approved, by SHA-256.
         """
         with self._locked() as directory:
-            before = self.read()
+            before = self.read() or Memory()
             for digest, content in contents.items():
                 if len(content) <= _CONTENT_BYTES_MAX:
                     self._write(directory, f"{digest}.z", compress(content))
-            after = change(before or Memory())
+            after = change(before)
             if after != before:
                 self._write(directory, self._name, memory.encoded(after, self._root))
 

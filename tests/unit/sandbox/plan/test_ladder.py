@@ -253,6 +253,23 @@ def test_threads_that_cannot_be_named_keep_a_run_from_starting() -> None:
     assert isinstance(choose_enforcement(asked._replace(names_threads=False), WSL2), Enforcement)
 
 
+@pytest.mark.parametrize(
+    ("facts", "because"),
+    [(NATIVE, None), (WSL2, "EBUSY"), (NATIVE._replace(kernel_release="5.13.0"), "Linux 5.14 is needed")],
+)
+def test_instruction_files_are_checked_at_the_open_or_it_is_said(
+    facts: HostFacts, because: str | None
+) -> None:
+    asked = PROXIED._replace(network=NetworkMode.BLOCKED, checks_instructions=True)
+    chosen = enforcement(asked, facts)
+    said = [each for each in chosen.warnings if each.startswith("instruction files are checked before")]
+    assert (chosen.checks_instructions, chosen.traps_opens, len(said)) == (
+        (True, True, 0) if because is None else (False, False, 1)
+    )
+    assert because is None or (because in said[0] and said[0] in chosen.gaps)
+    assert not enforcement(asked._replace(checks_instructions=False), facts).traps_opens
+
+
 def test_nothing_runs_without_landlock() -> None:
     assert "Landlock not available" in refusal(PROXIED, NATIVE._replace(landlock_abi=0)).message
 

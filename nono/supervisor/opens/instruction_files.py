@@ -1,0 +1,305 @@
+"""Checks instruction files when the command opens them, and hands it the content that was checked.
+
+The content goes over as a sealed copy: by the time a descriptor of the file itself is read, the command may
+have written something else there. A caller that changes its path while it waits opens another file, within
+what Landlock grants it: this keeps an agent from being instructed by a file that nobody has seen, and no
+program from reading it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from posixpath import join
+from typing import TYPE_CHECKING
+
+from anyio.abc import TaskGroup
+
+from nono.audit.event import Recorder
+from nono.kernel import capabilities, notify, open_path
+from nono.kernel.uapi import open as uapi
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.files.path_verdict import FilePolicy, Granted
+from nono.printable import shell_word
+from nono.regular_file import read_regular_file
+from nono.supervisor.calls.caller import caller_context
+from nono.supervisor.opens.handler import Command
+from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, link
+from nono.supervisor.verdict.audit_events import instructions_opened, refused_open
+from nono.supervisor.verdict.open_call import OpenCall
+from nono.supervisor.verdict.open_verdict import Refuse
+from nono.supervisor.verdict.path_call import OPENS
+from nono.trust.disk.check import Checked, named, relative
+from nono.trust.disk.evidence import FILE_BYTES_MAX, evidence_of
+from nono.trust.verdict import Status, Verdict, judge, unreadable
+
+if TYPE_CHECKING:
+    from nono.supervisor.notify_loop import PathCalls
+
+WAITING_MAX = 64  # opens that wait for their file to be read; each holds a descriptor of ours
+COPIES_BYTES_MAX = 64 * 1024 * 1024  # beyond that the file itself is handed over
+
+Approvals = Callable[[], Mapping[str, str]]  # reads what is approved by now
+
+
+class _Waiting(NamedTuple):
+    """An open of an instruction file; the descriptor refers to the file that is judged."""
+
+    notification: notify.Notification
+    call: OpenCall
+    path: str  # canonical
+    name: str  # under which it is judged
+    descriptor: int
+
+
+class _HiddenPathError(Exception):
+    """Cannot be followed for its caller, and may end at an instruction file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class InstructionFiles:
+    """Serves the trapped opens of one listener until close(); checks run as tasks of the given group."""
+
+    def __init__(
+        self,
+        listener: int,
+        command: Command,
+        files: FilePolicy,
+        checked: Checked,
+        approvals: Approvals,
+        recorder: Recorder,
+        tasks: TaskGroup,
+        others: PathCalls | None,
+    ) -> None:
+        """`others` serves every other call, and is closed with this object; None: the kernel does."""
+        self._listener = listener
+        self._command = command
+        self._files = files
+        self._root = checked.root
+        self._trust = checked.trust
+        self._named = frozenset(named(checked.root, checked.trust.policy))
+        self._approvals = approvals
+        self._recorder = recorder
+        self._tasks = tasks
+        self._others = others
+        self._arguments = PathArguments(command.root)
+        self._waiting = 0
+        self._is_closed = False
+        self._copies = _Copies()
+        # As of FileOpens: files are read with no more rights than the command has.
+        self._reader = ThreadPoolExecutor(1, "reader", capabilities.drop_dangerous)
+
+    def close(self) -> None:
+        self._reader.shutdown()
+        self._is_closed = True
+        self._copies.close()
+        if self._others is not None:
+            self._others.close()
+
+    def serve(self, notification: notify.Notification, name: str) -> None:
+        """Answer an open of an instruction file, later; pass every other call on."""
+        waiting = None
+        if name in OPENS:
+            try:
+                waiting = self._instructions(notification, name)
+            except _HiddenPathError as error:
+                self._refuse(notification, error.path, "a path through /proc hides which file is meant")
+                return
+            except (OSError, ValueError):
+                pass  # a path that leads nowhere, a caller that is gone: the kernel has an errno for each
+        if waiting is None:
+            self._pass_on(notification, name)
+        elif self._waiting >= WAITING_MAX:
+            os.close(waiting.descriptor)
+            self._refuse(notification, waiting.path, "too many instruction files wait to be checked")
+        else:
+            self._waiting += 1
+            self._tasks.start_soon(self._check, waiting, name)
+
+    def _pass_on(self, notification: notify.Notification, name: str) -> None:
+        if self._others is not None:
+            self._others.serve(notification, name)
+            return
+        # Landlock judges the open again (nono.supervisor.opens.handler).
+        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
+            notify.respond_continue(self._listener, notification.id)
+
+    def _instructions(self, notification: notify.Notification, name: str) -> _Waiting | None:
+        """Return the open if it reads an instruction file that is granted, else None."""
+        call = self._arguments.open_call(notification, name)
+        if call.flags & (uapi.O_PATH | os.O_DIRECTORY) or call.truncates or not call.access.reads:
+            return None
+        if call.path.startswith(OWN_ENTRIES):
+            self._refuse_hidden(call)
+            return None
+        try:
+            descriptor = self._arguments.find(notification.tid, call)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link of the kernel's own, as /proc/PID/cwd
+                self._refuse_hidden(call)
+            raise
+        keeps = False
+        try:
+            found = examine(descriptor)
+            judged = self._judged_name(notification.tid, found.path, call)
+            if judged is None or found.kind != "file" or found.is_process_entry:
+                return None
+            if not isinstance(self._files.judge((found.path,), Access.READ), Granted):
+                return None
+            if caller_context(notification.tid) != self._command.caller_context:
+                return None  # with another root or other rights; Landlock holds it, and we see other files
+            keeps = True
+            return _Waiting(notification, call, found.path, judged, descriptor)
+        finally:
+            if not keeps:
+                os.close(descriptor)
+
+    def _refuse_hidden(self, call: OpenCall) -> None:
+        """Raise _HiddenPathError if a path that cannot be followed for its caller may end at such a file."""
+        names = os.fsdecode(call.path).split("/")
+        if any(self._is_included("/".join(names[start:])) for start in range(1, len(names))):
+            raise _HiddenPathError(os.fsdecode(call.path))
+
+    def _judged_name(self, tid: int, path: str, call: OpenCall) -> str | None:
+        """Return the name under which the policy includes the file; None if it does not.
+
+        It may be the one the caller spelled: a link called CLAUDE.md is read as CLAUDE.md.
+        """
+        name = relative(self._root, path)
+        if not self._is_included(name):
+            start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
+            base = "/" if call.is_absolute else os.readlink(f"/proc/{tid}/{start}")
+            name = relative(self._root, join(base, os.fsdecode(call.path)))
+        return name if self._is_included(name) else None
+
+    def _is_included(self, name: str) -> bool:
+        return name in self._named or self._trust.policy.includes_path(name)
+
+    async def _check(self, waiting: _Waiting, call_name: str) -> None:
+        """Read and judge the file, and answer."""
+        from asyncio import get_running_loop
+
+        is_answered = False
+        try:
+            content, verdict = await get_running_loop().run_in_executor(self._reader, self._judge, waiting)
+            if verdict.is_refused(self._trust.policy.enforcement):
+                self._refuse(waiting.notification, waiting.path, _reason(verdict))
+            elif waiting.call.access.writes:
+                self._record(waiting, verdict)
+                self._pass_on(waiting.notification, call_name)  # a copy could not be written
+            else:
+                self._record(waiting, verdict)
+                self._hand_over(waiting, content, verdict)
+            is_answered = True
+        except OSError:
+            pass  # what cannot be recorded is not carried out
+        finally:
+            self._waiting -= 1
+            os.close(waiting.descriptor)
+            if not is_answered:
+                self._fail(waiting.notification, errno.EACCES)
+
+    def _judge(self, waiting: _Waiting) -> tuple[bytes, Verdict]:
+        """Read the file by the descriptor that was examined, and judge what was read."""
+        try:
+            content = read_regular_file(link(waiting.descriptor), FILE_BYTES_MAX)
+        except OSError as error:
+            return b"", unreadable(waiting.name, error.strerror or str(error))
+        evidence = evidence_of(self._root, waiting.name, content, self._read_inside)
+        verdict = judge(evidence, self._trust)
+        if not verdict.is_trusted:
+            # Somebody may have approved it since the run began.
+            with suppress(OSError, ValueError):
+                verdict = judge(evidence, self._trust._replace(approved=self._approvals()))
+        return content, verdict
+
+    def _read_inside(self, path: str, max_bytes: int) -> bytes:
+        """Read a file as the command sees it, which may have a /tmp of its own."""
+        descriptor = open_path.open_in_root(self._command.root, os.fsencode(path))
+        try:
+            return read_regular_file(link(descriptor), max_bytes)
+        finally:
+            os.close(descriptor)
+
+    def _record(self, waiting: _Waiting, verdict: Verdict) -> None:
+        self._recorder(instructions_opened(waiting.path, verdict))
+
+    def _hand_over(self, waiting: _Waiting, content: bytes, verdict: Verdict) -> None:
+        """Give the caller the content that was judged. Raises OSError."""
+        if self._is_closed or not notify.is_valid(self._listener, waiting.notification.id):
+            return
+        copy = self._copies.copy(verdict.sha256 or "", content, os.fstat(waiting.descriptor))
+        flags = waiting.call.flags & (os.O_NONBLOCK | os.O_APPEND) | os.O_RDONLY | os.O_CLOEXEC
+        descriptor = os.open(link(waiting.descriptor if copy is None else copy), flags)
+        try:
+            notify.addfd_send(
+                self._listener,
+                waiting.notification.id,
+                descriptor,
+                close_on_exec=bool(waiting.call.flags & os.O_CLOEXEC),
+            )
+        except FileNotFoundError:
+            pass  # ENOENT: the caller is gone
+        finally:
+            os.close(descriptor)
+
+    def _refuse(self, notification: notify.Notification, path: str, reason: str) -> None:
+        with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
+            self._recorder(refused_open(Refuse(path, Access.READ, f"instruction file: {reason}")))
+        self._fail(notification, errno.EACCES)
+
+    def _fail(self, notification: notify.Notification, errno_value: int) -> None:
+        if not self._is_closed:
+            with suppress(FileNotFoundError):
+                notify.respond(self._listener, notification.id, errno_value=errno_value)
+
+
+def _reason(verdict: Verdict) -> str:
+    if verdict.sha256 is None or verdict.status is Status.BLOCKED:
+        return verdict.reason
+    return f"{verdict.reason}; outside, nono trust approve {shell_word(verdict.path)} lets it be read"
+
+
+class _Copies:
+    """Sealed copies of trusted contents, one for each, however often it is opened."""
+
+    def __init__(self) -> None:
+        self._by_digest: dict[str, int] = {}
+        self._bytes = 0
+
+    def copy(self, digest: str, content: bytes, state: os.stat_result) -> int | None:
+        """Return a descriptor of the copy, which this object closes; None if there is no room for another.
+
+        state: Of the file, whose mode and times the copy gets.
+        """
+        if digest in self._by_digest:
+            return self._by_digest[digest]
+        if self._bytes + len(content) > COPIES_BYTES_MAX:
+            return None
+        descriptor = os.memfd_create("instructions", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(content)
+            os.fchmod(descriptor, state.st_mode & 0o777)
+            os.utime(descriptor, ns=(state.st_atime_ns, state.st_mtime_ns))
+            seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._by_digest[digest] = descriptor
+        self._bytes += len(content)
+        return descriptor
+
+    def close(self) -> None:
+        for descriptor in self._by_digest.values():
+            os.close(descriptor)
+        self._by_digest.clear()

@@ -1,0 +1,97 @@
+"""Opens instruction files in every way, in the project: instructions PLANTED, a text nobody approved.
+
+The project holds CLAUDE.md, which is trusted. Reports for each attempt what it read, or what it failed with.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+from support.attack_programs.files.opens import AT_FDCWD, call, content, how, openat2
+from support.attack_programs.outcome import report
+
+SWAPS = 150
+
+
+def main(planted: str) -> None:
+    os.makedirs("sub/deep", exist_ok=True)
+    for name in ("sub/CLAUDE.md", "notes"):
+        _write(name, planted)
+    os.symlink("../../notes", "sub/deep/CLAUDE.md")
+    os.symlink("CLAUDE.md", "sub/other")
+    here = os.getcwd()
+    directory = os.open("sub", os.O_RDONLY | os.O_DIRECTORY)
+    os.chdir("sub/deep")
+    relative = _tried(lambda: os.open("../CLAUDE.md", os.O_RDONLY))
+    linked_here = _tried(lambda: os.open("CLAUDE.md", os.O_RDONLY))
+    os.chdir(here)
+    planted_path = f"{here}/sub/CLAUDE.md".encode()
+    attempts: dict[str, Callable[[], int]] = {
+        "absolute": lambda: os.open(planted_path, os.O_RDONLY),
+        "from a directory": lambda: os.open("CLAUDE.md", os.O_RDONLY, dir_fd=directory),
+        "dots": lambda: os.open("sub/deep/../CLAUDE.md", os.O_RDONLY),
+        "through cwd": lambda: os.open("/proc/self/cwd/sub/CLAUDE.md", os.O_RDONLY),
+        "through a process": lambda: os.open(f"/proc/{os.getpid()}/root{here}/sub/CLAUDE.md", os.O_RDONLY),
+        "a link to it": lambda: os.open("sub/other", os.O_RDONLY),
+        "a link of that name": lambda: os.open("sub/deep/CLAUDE.md", os.O_RDONLY),
+        "to write as well": lambda: os.open("sub/CLAUDE.md", os.O_RDWR),
+        "to append as well": lambda: os.open("sub/CLAUDE.md", os.O_RDWR | os.O_APPEND | os.O_CREAT),
+        "not following": lambda: os.open("sub/CLAUDE.md", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK),
+        "openat2": lambda: openat2(AT_FDCWD, b"sub/CLAUDE.md", how(os.O_RDONLY)),
+        "openat": lambda: call("openat", AT_FDCWD, b"sub/CLAUDE.md", os.O_RDONLY, 0),
+        "trusted": lambda: os.open("CLAUDE.md", os.O_RDONLY),
+        "trusted, to write as well": lambda: os.open("CLAUDE.md", os.O_RDWR),
+        "by another name": lambda: os.open("notes", os.O_RDONLY),
+    }
+    outcomes = {name: _tried(attempt) for name, attempt in attempts.items()}
+    outcomes |= {"relative": relative, "a link of that name, from there": linked_here}
+    outcomes["swapped"] = _swapped(planted)
+    report(outcomes)
+
+
+def _swapped(planted: str) -> str:
+    """Return what reads of the trusted file gave while somebody else wrote into it."""
+    with open("CLAUDE.md") as file:
+        trusted = file.read()
+    assert len(trusted) == len(planted)
+    done = threading.Event()
+
+    def swap() -> None:
+        descriptor = os.open("CLAUDE.md", os.O_WRONLY)
+        while not done.is_set():
+            os.pwrite(descriptor, planted.encode(), 0)
+            os.pwrite(descriptor, trusted.encode(), 0)
+        os.close(descriptor)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    seen = set()
+    for _ in range(SWAPS):
+        try:
+            with open("CLAUDE.md") as file:
+                seen.add(file.read())
+        except OSError as error:
+            seen.add(errno.errorcode[error.errno or 0])
+    done.set()
+    swapping.join()
+    return " ".join(sorted(seen))
+
+
+def _tried(attempt: Callable[[], int]) -> str:
+    try:
+        return content(attempt())
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+
+
+def _write(name: str, text: str) -> None:
+    with open(name, "w") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
