@@ -82,9 +82,11 @@ class BeforeRun:
                 bool(refused),
             )
         )  # fmt: skip
-        for verdict in checked.untrusted if self._enforcement is not Enforcement.AUDIT else refused:
-            session.warn(wording.line(verdict, self._enforcement).strip())
+        if self._enforcement is Enforcement.WARN:
+            for verdict in checked.untrusted:
+                session.warn(f"{verdict.path}: {verdict.reason}")
         if refused:
+            session.say([wording.line(each, self._enforcement) for each in refused])
             raise NonoError(
                 f"instruction files failed trust verification: {len(refused)} of {len(checked.verdicts)}.",
                 hint=_approve_hint(refused),

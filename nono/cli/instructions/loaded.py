@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from nono.cli.instructions import wording
-from nono.credentials.signing.keystore import own_public_keys
+from nono.credentials.signing.public import own_public_keys
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.trust.authority import Policies, Standing, effective, keys_of, standing_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import unified_diff
 
 from nono.trust.policy import Enforcement
 from nono.trust.verdict import Status, Verdict
@@ -34,10 +33,12 @@ def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
     except UnicodeDecodeError:
         yield f"    {path}: {len(after)} bytes that are not text"
         return
+    # Imported here: most runs have nothing to show.
+    from difflib import unified_diff
+
     came_from = "(nothing approved)" if before is None else f"{path} (approved)"
-    lines = unified_diff(old, new, came_from, path, lineterm="", n=2)
-    for number, each in enumerate(lines):
-        if number == DIFF_LINES_MAX:
-            yield f"    ... and more; the whole of it is in {path}"
-            return
+    lines = [*unified_diff(old, new, came_from, path, lineterm="", n=2)]
+    for each in lines[:DIFF_LINES_MAX]:
         yield f"    {each}"
+    if len(lines) > DIFF_LINES_MAX:
+        yield f"    ... and {len(lines) - DIFF_LINES_MAX} lines more, which are not shown; see {path}"

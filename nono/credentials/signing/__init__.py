@@ -1,1 +1,2 @@
-"""Keys that sign: `key` signs with one, `keystore` makes, stores and finds them."""
+"""Keys that sign: `key` signs with one, `keystore` makes, stores and finds them, `public` their
+public halves."""

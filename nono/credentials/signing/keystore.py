@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import os
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from posixpath import dirname, join
+from posixpath import dirname
 
-from nono import paths
 from nono.credentials import resolver
+from nono.credentials.signing import public
 from nono.credentials.signing.key import SigningKey, new_key, signing_key
 from nono.credentials.sources import keyring
 from nono.credentials.store.vault import Vault
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import FileReference, KeyringReference, check_name, parse_reference
 from nono.errors import CredentialError
-from nono.printable import shell_word
-from nono.private_dir import open_private_dir
-from nono.regular_file import read_regular_file
 from nono.secret import Secret
 from nono.trust.dsse import PublicKey, decoded, public_key
 
 SERVICE, PUBLIC_SERVICE = "nono-trust", "nono-trust-pub"
 DEFAULT = "default"
 _KEYSTORE = "keystore://"
-_PUBLIC_BYTES_MAX = 4096
 
 Warn = Callable[[str], None]
 
@@ -46,11 +41,12 @@ def load(reference: str, environ: Mapping[str, str], warn: Warn) -> SigningKey:
             secret = keyring.read(KeyringReference(SERVICE, name), environ, warn)
         except CredentialUnavailable as error:
             raise CredentialUnavailable(
-                f"{shown} is not in the embedded store, and {error.message}", hint=_hint(name)
+                f"{shown} is not in the embedded store, and {error.message}", hint=public.keygen_hint(name)
             ) from None
         except CredentialNotFound:
             raise CredentialNotFound(
-                f"{shown} is neither in the embedded store nor in the system keyring", hint=_hint(name)
+                f"{shown} is neither in the embedded store nor in the system keyring",
+                hint=public.keygen_hint(name),
             ) from None
     return signing_key(secret, shown)
 
@@ -80,7 +76,7 @@ def generate(
                 hint="--force replaces it, --id NAME makes another",
             )
         where = _store(name, key, environ, ask)
-    _remember_public(reference if name is None else name, key.public, environ)
+    public.remember(reference if name is None else name, key.public, environ)
     return key.public, where
 
 
@@ -93,28 +89,13 @@ def public_half(reference: str, environ: Mapping[str, str]) -> PublicKey:
             raise CredentialError(
                 f"{parsed.redacted()}: only keys in the keystore or in files have a public half"
             )
-        return _read_public(f"{parsed.path}.pub", reference)
+        return public.read(f"{parsed.path}.pub", reference)
     with suppress(CredentialNotFound):
-        return _read_public(_remembered(name, environ), name)
+        return public.read(public.path_of(name, environ), name)
     with suppress(CredentialNotFound, CredentialUnavailable, ValueError):
         text = keyring.read(KeyringReference(PUBLIC_SERVICE, name), environ)
         return public_key(decoded(text.reveal(), "the public key"))
-    raise CredentialNotFound(f"there is no public key '{name}'", hint=_hint(name))
-
-
-def own_public_keys(environ: Mapping[str, str]) -> dict[str, PublicKey]:
-    """Return the public halves of the keys that this user has made here, by reference."""
-    found = {}
-    directory = _public_directory(environ)
-    try:
-        names = sorted(os.listdir(directory))
-    except OSError:
-        return {}
-    for name in names:
-        with suppress(CredentialError, ValueError):
-            reference = bytes.fromhex(name.removesuffix(".b64")).decode()
-            found[reference] = _read_public(join(directory, name), reference)
-    return found
+    raise CredentialNotFound(f"there is no public key '{name}'", hint=public.keygen_hint(name))
 
 
 def keystore_name(reference: str) -> str | None:
@@ -149,70 +130,18 @@ def _store(
         return vault.path
     vault.remove(_embedded(name))
     with suppress(CredentialUnavailable):  # it is in a file as well
-        keyring.write(KeyringReference(PUBLIC_SERVICE, name), Secret(_text(key.public)), environ)
+        keyring.write(KeyringReference(PUBLIC_SERVICE, name), Secret(public.text_of(key.public)), environ)
     return resolver.SYSTEM_KEYRING
 
 
 def _write_files(path: str, key: SigningKey, *, replaces: bool) -> None:
     try:
         os.makedirs(dirname(path), mode=0o700, exist_ok=True)
-        _write(path, key.secret().reveal(), replaces=replaces)
-        _write(f"{path}.pub", _text(key.public), replaces=True)
+        public.write_private(path, key.secret().reveal(), replaces=replaces)
+        public.write_private(f"{path}.pub", public.text_of(key.public), replaces=True)
     except FileExistsError:
         raise CredentialError(
             f"'{path}' exists; files signed with its key would no longer verify.", hint="--force replaces it"
         ) from None
     except OSError as error:
         raise CredentialError(f"'{path}' cannot be written: {error.strerror}") from error
-
-
-def _write(path: str, text: str, *, replaces: bool) -> None:
-    """Write a new file that only its owner may read; a link at that name is not followed."""
-    if replaces:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o600), "w", encoding="ascii") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _remember_public(reference: str, key: PublicKey, environ: Mapping[str, str]) -> None:
-    path = _remembered(reference, environ)
-    try:
-        os.close(open_private_dir(dirname(path), create=True))
-        _write(path, _text(key), replaces=True)
-    except OSError as error:
-        if "://" in reference:
-            return  # its name may be too long for a file, and it is beside the key as well
-        raise CredentialError(f"'{path}' cannot be written: {error.strerror}") from error
-
-
-def _read_public(path: str, reference: str) -> PublicKey:
-    try:
-        text = read_regular_file(path, _PUBLIC_BYTES_MAX).decode("ascii").strip()
-        return public_key(text.encode() if text.startswith("-----") else decoded(text, "the public key"))
-    except FileNotFoundError:
-        raise CredentialNotFound(f"there is no public key '{path}'", hint=_hint(reference)) from None
-    except OSError as error:
-        raise CredentialUnavailable(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise CredentialUnavailable(f"{path}: {error}") from error
-
-
-def _public_directory(environ: Mapping[str, str]) -> str:
-    return join(paths.config_dir(environ), "trusted-keys")
-
-
-def _remembered(reference: str, environ: Mapping[str, str]) -> str:
-    return join(_public_directory(environ), f"{reference.encode().hex()}.b64")
-
-
-def _text(key: PublicKey) -> str:
-    return b64encode(key.der).decode()
-
-
-def _hint(reference: str) -> str:
-    option = "--keyref" if "://" in reference else "--id"
-    return f"nono trust keygen {option} {shell_word(reference)}"

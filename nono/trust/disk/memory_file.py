@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from posixpath import join, split
-from secrets import token_hex
 from zlib import compress, decompressobj
 
 from nono.digests import sha256
@@ -81,7 +80,7 @@ class MemoryFile:
             os.close(directory)
 
     def _write(self, directory: int, name: str, content: bytes) -> None:
-        temporary = f"{name}.{token_hex(8)}.new"
+        temporary = f"{name}.{os.urandom(8).hex()}.new"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with open(os.open(temporary, flags, 0o600, dir_fd=directory), "wb") as file:

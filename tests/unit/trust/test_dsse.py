@@ -118,8 +118,31 @@ def test_one_key_has_one_fingerprint_however_its_point_is_written() -> None:
 
 def test_keys_of_other_kinds_are_refused() -> None:
     for other in (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP384R1())):
-        with pytest.raises(ValueError, match="neither an ECDSA P-256 nor an Ed25519 key"):
+        with pytest.raises(ValueError, match="not a public key of ECDSA P-256 or Ed25519"):
             _public(other.public_key())
-    for text in (b"", b"-----BEGIN PUBLIC KEY-----\n", b64encode(b"x")):
-        with pytest.raises(ValueError, match="not a public key"):
-            dsse.public_key(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda der: b"",
+        lambda der: der[:-1],
+        lambda der: der + b"\0",
+        lambda der: der[:-1] + bytes([der[-1] ^ 1]),  # a point that is not on the curve
+        lambda der: der.replace(b"\3\x42\0\4", b"\3\x42\0\6"),  # the hybrid form of a point
+        lambda der: b"-----BEGIN PUBLIC KEY-----\n",
+        lambda der: b"-----BEGIN RSA PUBLIC KEY-----\n" + b64encode(der) + b"\n-----END RSA PUBLIC KEY-----",
+        lambda der: b64encode(der),
+    ],
+)
+def test_a_malformed_key_is_refused(change: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        dsse.public_key(change(_ecdsa()[1].der))
+
+
+def test_a_key_in_pem_is_as_openssl_writes_it() -> None:
+    _, key = _ecdsa()
+    pem = serialization.load_der_public_key(key.der).public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    assert key.pem == pem

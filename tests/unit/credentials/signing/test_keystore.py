@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from nono.credentials.signing import keystore
+from nono.credentials.signing import public as public_halves
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.errors import CredentialError
 from nono.trust import dsse
@@ -30,7 +31,7 @@ def test_what_a_key_signs_its_public_half_verifies(
     key = keystore.load(reference, environ, _quiet)
     envelope = dsse.signed(IN_TOTO, b"{}", key.sign)
     assert dsse.signers(envelope, IN_TOTO, [keystore.public_half(reference, environ)]) == {public}
-    assert public in keystore.own_public_keys(environ).values()
+    assert public in public_halves.own_public_keys(environ).values()
 
 
 @pytest.mark.parametrize("reference", ["default", "file"])
