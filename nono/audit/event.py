@@ -115,6 +115,11 @@ def instruction_files(
     }
 
 
+def flows_recorded(path: str) -> Event:
+    """Name the file to which --record-flows writes the exchanges of a run, an absolute path."""
+    return {"type": "flows_recorded", "at": rfc3339(), "path": spelled(path)}
+
+
 def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Event:
     """State the limits shared by the command and everything it starts; None: no limit."""
     return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}

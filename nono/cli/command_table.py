@@ -144,6 +144,12 @@ def _replay() -> Loaded:
     return Loaded(replay.run, replay.parser)
 
 
+def _flows() -> Loaded:
+    from nono.cli.commands.report import flows
+
+    return Loaded(flows.run, flows.parser)
+
+
 def _approvals() -> Loaded:
     from nono.cli.commands.sessions import approvals
 
@@ -236,6 +242,7 @@ COMMANDS = {
     "logs": Command("print what was allowed and refused in a session", _logs),
     "report": Command("say on one page what a session did, or many together", _report),
     "replay": Command("judge sessions of the past by another profile", _replay),
+    "flows": Command("open the recorded exchanges of a session in mitmweb", _flows),
     "approvals": Command("list what waits for an answer, and answer it", _approvals),
     "allow": Command("allow a running session a host, a request or a file", _allow),
     "deny": Command("deny a running session a host, a request or a file", _deny),

@@ -1,4 +1,4 @@
-"""`nono report` and `nono replay` look back at a real run."""
+"""`nono report`, `replay` and `flows` look back at a real run."""
 
 from __future__ import annotations
 
@@ -156,6 +156,15 @@ def test_two_profiles_are_compared_over_the_last_sessions(past: Past) -> None:
     assert told.returncode == 0, told.stderr
     found = {(each["what"], each["against"]) for each in json.loads(told.stdout)["differences"]}
     assert (f"POST localhost:{past.port}/v1/chat/completions", "denied") in found
+
+
+def test_a_run_without_a_recording_says_how_to_make_one(past: Past) -> None:
+    told = past.nono("flows", past.plain["session_id"])
+    assert (told.returncode, "recorded no exchanges" in told.stderr, "--record-flows" in told.stderr) == (
+        1,
+        True,
+        True,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager
     loaded = [each.outcome for each in assembly.services if isinstance(each.outcome, Loaded)]
     mask = mask_of(token, [each.phantom for each in loaded], [each.credential for each in loaded])
     names = frozenset(each.service.inject.header.lower().encode("ascii") for each in assembly.services)
-    return recording(settings.record_flows, mask, names, assembly.session.warn)
+    return recording(settings.record_flows, mask, names, assembly.session.record, assembly.session.warn)
 
 
 def _scope(scope: EndpointScope) -> Scope:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from nono.audit import event
+from nono.audit.event import Recorder
 from nono.errors import NonoError
 from nono.proxy.flows.recorder import FlowRecorder
 
@@ -14,9 +17,13 @@ def recording(
     path: str,
     mask: Callable[[bytes], bytes],
     secret_headers: frozenset[bytes],
+    record: Recorder,
     warn: Callable[[str], None],
 ) -> Iterator[FlowRecorder]:
-    """Open a FlowRecorder. Raises NonoError if it cannot be started; later problems go to warn at the end."""
+    """Open a FlowRecorder, and record where it writes for `nono flows`.
+
+    Raises NonoError if it cannot be started; later problems go to warn at the end.
+    """
     recorder = FlowRecorder(path, mask, secret_headers)
     with ExitStack() as stack:
         try:
@@ -26,6 +33,7 @@ def recording(
                 f"--record-flows: '{path}' cannot be made: {error.strerror}",
                 hint="name a file that does not exist yet" if isinstance(error, FileExistsError) else None,
             ) from error
+        record(event.flows_recorded(os.path.abspath(path)))
         yield recorder
     if recorder.problem is not None:
         warn(recorder.problem)

@@ -1,0 +1,98 @@
+"""`nono flows`: opens the recorded exchanges of a session in mitmweb or mitmproxy."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
+
+from nono.cli.args import argparse_parser
+from nono.cli.commands.report.session import events, log_directory
+from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
+from nono.cli.commands.sessions.following import open_log
+from nono.cli.text import session_text
+from nono.errors import NonoError
+from nono.report.integrity import Checked
+from nono.sessions.listing import look
+from nono.sessions.record import Record
+
+DESCRIPTION = (
+    "Opens the exchanges that `nono run --record-flows FILE` has recorded, without keys and phantoms, in "
+    "mitmweb: a page on 127.0.0.1 at a link with a token. With --live it shows further ones until the "
+    "session ends."
+)
+PORT = 8081
+PORT_MAX = 65535
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of this command, for its arguments, help and completion."""
+    parser = argparse_parser.new_parser("nono flows", DESCRIPTION)
+    argparse_parser.add_globals(parser)
+    parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
+    parser.add_argument("--live", action="store_true", help="show what is recorded from now on, too")
+    parser.add_argument("--terminal", action="store_true", help="open mitmproxy in this terminal instead")
+    parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"of the page ({PORT})")
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    parsed, environ = parser().parse_args(list(argv)), caller_environ()
+    refuse_inside("flows", environ)
+    with chosen(parsed.session, environ) as session:
+        if parsed.terminal and not os.isatty(0):
+            raise NonoError("--terminal needs a terminal.", hint="without it a page shows the exchanges")
+        file = open_recording(recorded_to(session.record, environ))
+        # Imported here: it takes a second.
+        from nono.cli.commands.report.viewer import view
+
+        with file:
+            is_living = _is_living(session) if parsed.live else lambda: False
+            return view(file, is_living, port=parsed.port, in_terminal=parsed.terminal)
+
+
+def recorded_to(record: Record, environ: Mapping[str, str]) -> str:
+    """Return the file that a session recorded its exchanges to. Raises NonoError if it did not."""
+    checked = Checked()
+    with open_log(log_directory(record, environ)) as file:
+        for _, event in events(file, checked):
+            if event.get("type") == "flows_recorded":
+                return str(event.get("path"))
+    raise NonoError(
+        f"Session {record.session_id} recorded no exchanges.",
+        hint="nono run --record-flows FILE records them; the log has hosts, paths and times: "
+        f"nono report {record.session_id}",
+    )
+
+
+def open_recording(path: str) -> BinaryIO:
+    """Open a recording. Raises NonoError if it is not a file of this user.
+
+    The command may have been able to write where it lies.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise NonoError(f"the recording cannot be read: {path}: {error.strerror}") from error
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+        return open(descriptor, "rb")
+    os.close(descriptor)
+    raise NonoError(f"the recording cannot be read: {path}: it is not a file of yours")
+
+
+def _is_living(session: Chosen) -> Callable[[], bool]:
+    def is_living() -> bool:
+        record = look(session.registry, session.record.session_id)
+        return record is not None and not record.is_ended
+
+    return is_living
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= PORT_MAX):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port")
+    return int(text)
