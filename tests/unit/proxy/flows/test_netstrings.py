@@ -14,7 +14,7 @@ def test_flows_come_whole_and_in_order_whatever_arrives_together(
     payloads: list[bytes], sizes: list[int]
 ) -> None:
     written = [b"%d:%b}" % (len(payload), payload) for payload in payloads]
-    rest, held, found = b"".join(written), bytearray(), []
+    rest, held, found = b"".join(written), bytearray(), list[bytes]()
     while rest:
         size = sizes[len(rest) % len(sizes)]
         held += rest[:size]
