@@ -8,6 +8,8 @@ from typing import Literal
 from nono.named_tuple import NamedTuple
 from nono.proxy.usage.ledger import UsageTotal
 
+FILES_MAX = 2000  # changes of files that a page lists
+
 
 class Endpoint(NamedTuple):
     """Requests to one host that are alike: variable parts of the path are `*`."""

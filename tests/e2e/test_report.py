@@ -36,11 +36,11 @@ class Past:
 
     def __init__(self, service: Intercepted) -> None:
         self.sandbox: NonoRun = service.stage.runner
-        self.sandbox.run(["true"])
+        self.sandbox.run(["sh", "-c", "echo all: > Makefile"])
         self.plain = records(self.sandbox.user)[0]
         self.flows = service.stage.project / "flows"
         argv = ("env", f"URL={service.origin}", "sh", "-c", SCRIPT, MARKUP)
-        self.run: Ended = service.run(argv, flags=(f"--record-flows={self.flows}",))
+        self.run: Ended = service.run(argv, flags=(f"--record-flows={self.flows}", "--rollback"))
         self.record = records(self.sandbox.user)[0]
         self.profile = self.record["profile"]
         self.port = service.server.port
@@ -82,6 +82,19 @@ def test_a_report_for_programs_has_the_same(past: Past) -> None:
     ]
     assert {Path(each["path"]).name for each in told["later"]} == {".envrc", f"{MARKUP}.yml"}
     assert told["integrity"]["is_intact"] is True
+
+
+def test_the_changed_files_are_shown_with_their_lines(past: Past) -> None:
+    told = json.loads(past.nono("report", "latest", "--json").stdout)
+    found = {Path(each["path"]).name: (each["change"], each["diff"]) for each in told["files"]}
+    assert found[".envrc"] == ("created", ["@@ -0,0 +1 @@", "+use flake"])
+    assert f"{MARKUP}.yml" in found
+
+
+def test_without_what_undo_keeps_files_that_run_later_are_found_by_their_times(past: Past) -> None:
+    told = json.loads(past.nono("report", past.plain["session_id"], "--json").stdout)
+    assert told["files"] is None
+    assert "Makefile" in {Path(each["path"]).name for each in told["later"]}
 
 
 @contextmanager
@@ -137,7 +150,7 @@ def test_the_sessions_of_a_week_are_added_up(past: Past) -> None:
 
 
 def test_the_profile_of_the_run_breaks_nothing_of_it(past: Past) -> None:
-    told = past.nono("replay", "latest", "--profile", past.profile)
+    told = past.nono("replay", "latest", "--profile", past.profile, "--allow", str(past.sandbox.project))
     assert (told.returncode, "Nothing would be decided otherwise." in told.stdout) == (0, True), told.stdout
 
 
@@ -145,7 +158,8 @@ def test_a_narrower_profile_breaks_what_worked(past: Past) -> None:
     told = past.nono("replay", "latest", "--allow-domain", "evil.test", "--json")
     found = {(each["effect"], each["what"]) for each in json.loads(told.stdout)["differences"]}
     assert told.returncode == 1
-    assert found == {
+    assert ("breaks", f"{past.sandbox.project}/.envrc (write)") in found
+    assert {each for each in found if "(write)" not in each[1]} == {
         ("breaks", f"POST localhost:{past.port}/v1/chat/completions"),
         ("opens", "evil.test:443"),
     }
@@ -153,7 +167,7 @@ def test_a_narrower_profile_breaks_what_worked(past: Past) -> None:
 
 def test_two_profiles_are_compared_over_the_last_sessions(past: Past) -> None:
     told = past.nono("replay", "--last", "5", "--profile", past.profile, "--against", "default", "--json")
-    assert told.returncode == 0, told.stderr
+    assert told.stderr == ""
     found = {(each["what"], each["against"]) for each in json.loads(told.stdout)["differences"]}
     assert (f"POST localhost:{past.port}/v1/chat/completions", "denied") in found
 

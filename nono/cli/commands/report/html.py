@@ -93,7 +93,8 @@ def _tiles(page: Page) -> Iterator[Tile]:
         if cost is not None:
             yield Tile(amounts.money(cost), f"at list prices of {report.prices_of}")
     if page.files is not None:
-        yield Tile(f"{len(page.files):,}", f"{_noun(len(page.files), 'file')} changed")
+        files = words.count_of(page.files)
+        yield Tile(f"{files:,}", f"{_noun(files, 'file')} changed")
     if page.later:
         count = len(page.later)
         what = "file that runs" if count == 1 else "files that run"

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.options import Given
+from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.command import WIDTH, plain
 from nono.cli.commands.report.rules import under
-from nono.cli.commands.report.session import events, log_directory
+from nono.cli.commands.report.session import DELETED, events, log_directory
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.commands.sessions.following import open_log
 from nono.cli.text import session_text
@@ -110,6 +111,9 @@ def _log(record: Record, environ: Mapping[str, str]) -> Log:
         integrity = checked.result(is_cut=bool(file.read(1)), is_ended=record.is_ended)
     if not integrity.is_intact:
         raise NonoError(f"the log of session {record.session_id} is not intact: {integrity.what}.")
+    for change in changed(record, environ) or ():
+        if change.change != DELETED:
+            log.wrote(change.path)
     return log
 
 

@@ -9,6 +9,7 @@ from posixpath import join
 from typing import BinaryIO
 
 from nono import paths
+from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.rules import judging
 from nono.cli.commands.sessions.following import complete, open_log
 from nono.cli.text import footer
@@ -23,27 +24,31 @@ from nono.proxy.usage.prices import shipped_prices
 from nono.report.gather import Gathered, Numbered
 from nono.report.integrity import Checked
 from nono.report.later import LOOKED_AT, runs_later
-from nono.report.model import Denial, FileChange, Integrity, Page, Session
+from nono.report.model import Denial, Integrity, Page, Session
 from nono.report.replay.judge import Judging
 from nono.sessions.record import Record
 
+DELETED = "deleted"
 LISTED_MAX = 200  # files of one directory that are looked at
 
 
 def read(record: Record, environ: Mapping[str, str]) -> Page:
     """Return the page of a session. Raises NonoError if its log cannot be read."""
     found, integrity = gathered(record, environ)
-    files = _changed(record)
+    files = changed(record, environ)
     judged = judging(record, environ)
     places = PathContext(paths.home(environ), record.workdir, record.workdir, environ, os.getuid())
-    changed = [each.path for each in files] if files is not None else [*_newer(record)]
+    if files is None:
+        candidates = [*_newer(record)]
+    else:
+        candidates = [*dict.fromkeys(each.path for each in files if each.change != DELETED)]
     steering = steering_paths(places, HostFilesystem())
     return Page(
         session_of(record),
         found.report(),
         _denials(found.denials, judged),
         files,
-        runs_later(changed, steering, record.workdir),
+        runs_later(candidates, steering, record.workdir),
         integrity,
     )
 
@@ -101,11 +106,6 @@ def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
         )
         for each in plain
     )
-
-
-def _changed(record: Record) -> tuple[FileChange, ...] | None:
-    """Return what the run has changed; None if that was not kept."""
-    return None
 
 
 def _newer(record: Record) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nono.cli.text.report.amounts import about, clock, moment, money, several, short, size
 from nono.cli.text.report.layout import Section, laid_out
 from nono.cli.text.run_report import spent
-from nono.report.model import CredentialUse, Denial, Host, Page, Report, Turn, cost_of
+from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host, Page, Report, Turn, cost_of
 
 ENDPOINTS_MAX = 4  # of a host
 MOMENTS_MAX = 30
@@ -50,12 +50,24 @@ def headline(page: Page) -> Iterator[str]:
         cost = cost_of(usage)
         yield f"{short(tokens)} tokens" + ("" if cost is None else f", {about(cost)}")
     if page.files is not None:
-        yield f"{several(len(page.files), 'file')} changed"
+        yield f"{several(count_of(page.files), 'file')} changed"
     if page.later:
         run = "runs" if len(page.later) == 1 else "run"
         yield f"{several(len(page.later), 'file')} that {run} outside the sandbox later"
     if not page.integrity.is_intact:
         yield "the log has been changed"
+
+
+def count_of(files: Sequence[FileChange]) -> int:
+    """Return how many files there are: one may have changed in several turns."""
+    return len({each.path for each in files})
+
+
+def more_files(page: Page) -> str:
+    """Say that the list of files is not complete, if so."""
+    if page.files is None or len(page.files) < FILES_MAX:
+        return ""
+    return f"There are more: nono rollback show {page.session.id}"
 
 
 def sections(page: Page) -> Iterator[Section]:
@@ -86,7 +98,7 @@ def sections(page: Page) -> Iterator[Section]:
             )
             for each in page.files
         ]
-        note = "" if files else UNCHANGED
+        note = more_files(page) if files else UNCHANGED
         yield Section("Files changed", ("CHANGE", "TURN", "SIZE", "FILE"), files, note, (1, 2))
     yield Section("Timeline", ("TIME", "WHAT", "WHERE"), [*_moments(report)])
     if report.notes:

@@ -1,0 +1,90 @@
+"""Reads what a run has changed from what undo keeps of it, turn by turn."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from difflib import unified_diff
+from itertools import filterfalse, islice, pairwise
+from posixpath import join
+
+from nono.audit.event import spelled
+from nono.cli.text.rollback_text import text_of
+from nono.errors import NonoError
+from nono.report.model import FILES_MAX, FileChange
+from nono.sessions.record import Record
+from nono.undo.kept import Kept, root_of
+from nono.undo.model.changes import Change, changes, shown
+from nono.undo.model.entry import DIRECTORY, FILE, Entry
+from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot
+from nono.undo.store import Store
+
+# A command can write files whose comparison takes long, in any number.
+DIFF_BYTES_MAX = 128 << 10
+DIFF_LINES_MAX = 1000
+DIFFS_S = 5.0
+_TURN = re.compile(r"before turn ([0-9]{1,9})", re.ASCII)
+
+
+def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...] | None:
+    """Return what a run has changed, FILES_MAX of it; None if that was not kept.
+
+    Raises NonoError if what was kept is damaged.
+    """
+    try:
+        with Kept(join(root_of(environ), record.session_id)) as kept:
+            return tuple(islice(_between(kept.snapshots(), kept), FILES_MAX))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise NonoError(
+            f"what session {record.session_id} has changed cannot be read: {error}",
+            hint=f"nono rollback verify {record.session_id}",
+        ) from error
+
+
+def _between(snapshots: list[Snapshot], kept: Kept) -> Iterator[FileChange]:
+    """Yield the changes from the baseline to the end, those of each turn together."""
+    of_run = [each for each in snapshots if each.kind in (BASELINE, MARK, END)]
+    until_s = time.monotonic() + DIFFS_S
+    for before, after in pairwise(of_run):
+        turn = _TURN.fullmatch(before.label)
+        for change in filterfalse(_is_directory, shown(changes(before, after))):
+            diff = _diff(change, kept.store) if time.monotonic() < until_s else ()
+            yield FileChange(
+                spelled(change.full_path),
+                change.type.value,
+                change.size_delta,
+                None if turn is None else int(turn[1]),
+                diff,
+            )
+
+
+def _is_directory(change: Change) -> bool:
+    """Return True for a directory that was made, removed or changed: what is in it is listed by itself."""
+    return {each.kind for each in (change.before, change.after) if each is not None} == {DIRECTORY}
+
+
+def _diff(change: Change, store: Store) -> tuple[str, ...]:
+    """Return a unified diff of a text; nothing for what is none, or too long."""
+    if change.size_delta is None:
+        return ()
+    before, after = _lines(change.before, store), _lines(change.after, store)
+    if before is None or after is None:
+        return ()
+    lines = unified_diff(before, after, lineterm="", n=3)
+    return tuple(lines)[2:]  # without the names, which stand above
+
+
+def _lines(entry: Entry | None, store: Store) -> list[str] | None:
+    if entry is None:
+        return []
+    if entry.kind != FILE or entry.content is None or entry.size > DIFF_BYTES_MAX:
+        return None
+    with suppress(OSError, ValueError, KeyError):
+        lines = text_of(store.content(entry.content))
+        if lines is not None and len(lines) <= DIFF_LINES_MAX:
+            return lines
+    return None
