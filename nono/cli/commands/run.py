@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nono.launch.terminal.front import Front
     from nono.outward.orders import Orders
     from nono.policy.resolve import Resolved
+    from nono.policy.why.refusals import Refusals
     from nono.settings.user_config import Audit, UserConfig
 
 DESCRIPTION = (
@@ -172,12 +173,7 @@ def _run(
             exit_code = conclude(prepared, console, environ, redaction(config))
             console.log("INFO", f"ended with exit code {exit_code}")
             return exit_code
-        refusals = None
-        if given.flag("explain"):
-            # Imported here: few runs are explained.
-            from nono.policy.why.refusals import Refusals
-
-            refusals = Refusals()
+        refusals = _refusals(given)
         began = time.monotonic()
         outcome = launch.execute(
             prepared,
@@ -247,6 +243,16 @@ def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
         )
     capabilities = resolved.capabilities._replace(learns=True, elevation=False)
     return resolved._replace(capabilities=capabilities)
+
+
+def _refusals(given: Given) -> Refusals | None:
+    """Return what collects refused accesses; None if the run is not to be explained."""
+    if not given.flag("explain"):
+        return None
+    # Imported here: few runs are explained.
+    from nono.policy.why.refusals import Refusals
+
+    return Refusals()
 
 
 def _undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:

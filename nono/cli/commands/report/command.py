@@ -11,7 +11,6 @@ from typing import Any
 
 from nono.cli import atomic_write
 from nono.cli.args import argparse_parser
-from nono.cli.commands.report.session import read
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.text import session_text
 from nono.cli.text.report.page import text_of
@@ -46,6 +45,9 @@ def run(argv: Sequence[str]) -> int:
         return _of_period(parsed, environ)
     with chosen(parsed.session, environ) as session:
         record = session.record
+    # Imported here: the help needs only the parser, also where no package of others is installed.
+    from nono.cli.commands.report.session import read
+
     page = read(record, environ)
     if parsed.html is not None:
         _write(parsed.html, page)
