@@ -7,16 +7,10 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
 from collections.abc import Iterator
 from enum import IntEnum
 
 from nono.named_tuple import NamedTuple
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 _MAGIC = b"nono pack 1\n"
 _RECORD = struct.Struct("<32sBQQQ")  # digest, codec, offset, stored bytes, bytes
@@ -49,6 +43,9 @@ class Compressor:
     """Compresses one content after the other; for one thread."""
 
     def __init__(self) -> None:
+        # Imported here, as below: most commands only look at what is kept.
+        from nono.undo.zstandard import zstd
+
         self._zstd = zstd.ZstdCompressor(level=_LEVEL)
 
     def compressed(self, content: bytes) -> tuple[int, bytes]:
@@ -63,6 +60,8 @@ def decompressed(codec: int, stored: bytes) -> bytes:
     """Return the content. Raises ValueError."""
     if codec in (Codec.RAW, Codec.FILE):
         return stored
+    from nono.undo.zstandard import zstd
+
     try:
         return zstd.decompress(stored)
     except zstd.ZstdError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -22,11 +21,6 @@ from nono.undo.packs import (
     decompressed,
     read_index,
 )
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 _FICLONE = 0x40049409  # <linux/fs.h>: _IOW(0x94, 9, int)
 LARGE_BYTES = 1 << 20
@@ -163,6 +157,9 @@ class Store:
             return False
 
     def _compress(self, file: int, copy: int) -> tuple[bytes, int]:
+        # Imported here, as below: most commands only look at what is kept.
+        from nono.undo.zstandard import zstd
+
         digest, compressor, size = sha256(), zstd.ZstdCompressor(level=1), 0
         os.lseek(file, 0, os.SEEK_SET)
         while chunk := os.read(file, CHUNK_BYTES):
@@ -211,6 +208,8 @@ class Store:
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
                 return
+            from nono.undo.zstandard import zstd
+
             try:
                 with zstd.open(file, "rb") as plain:
                     while chunk := plain.read(CHUNK_BYTES):
