@@ -491,6 +491,7 @@ def is_action(event: Event) -> bool:
 _ACTIONS = ("allow", "approve_requested", "approve_granted")
 _REPEATABLE = (
     "network", "capability_decision", "model_usage", "credential_frozen", "turn_began", "turn_unclear",
+    "turn_marked",
 )  # fmt: skip
 
 
@@ -518,6 +519,12 @@ def turn_began(turn: int, service: str, model: str, request: int | None) -> Even
     """
     began: Event = {"type": "turn_began", TIME: unix_ms(), "turn": turn, "service": service}
     return {**began, "model": model, "request": request}
+
+
+def turn_marked(turn: int, snapshot: int, changed: int, ms: int) -> Event:
+    """Report the snapshot that undo took before a turn, and how many paths had changed since the last."""
+    marked: Event = {"type": "turn_marked", TIME: unix_ms(), "turn": turn, "snapshot": snapshot}
+    return {**marked, "changed": changed, "ms": ms}
 
 
 def turn_unclear(service: str, reason: str, request: int | None) -> Event:

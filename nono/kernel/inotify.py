@@ -8,9 +8,20 @@ from collections.abc import Iterator
 
 from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.uapi import inotify as uapi
+from nono.named_tuple import NamedTuple
 
 READ_BYTES = 65536
 _NAMES_CHANGE = uapi.IN_CREATE | uapi.IN_DELETE | uapi.IN_MOVED_FROM | uapi.IN_MOVED_TO
+# Of a shared mapping no write is reported, but that its file is closed.
+_WRITES = _NAMES_CHANGE | uapi.IN_MODIFY | uapi.IN_CLOSE_WRITE | uapi.IN_ATTRIB
+
+
+class Happened(NamedTuple):
+    """One event. `mask` has IN_Q_OVERFLOW if some were lost, of any watch."""
+
+    watch: int
+    mask: int
+    name: str  # in the watched directory; "" for the directory itself
 
 
 def new_queue() -> int:
@@ -34,10 +45,33 @@ def watch_file(queue: int, descriptor: int) -> None:
     _watch(queue, f"/proc/self/fd/{descriptor}", uapi.IN_MODIFY)
 
 
-def _watch(queue: int, path: str, flags: int) -> None:
+def watch_writes(queue: int, directory: int) -> int:
+    """Report whatever is written, made or removed directly in an open directory. Returns the watch's number.
+
+    It is the same number for the same directory. OSError as for watch_names().
+    """
+    return _watch(queue, f"/proc/self/fd/{directory}", _WRITES | uapi.IN_ONLYDIR)
+
+
+def _watch(queue: int, path: str, flags: int) -> int:
     name = ctypes.create_string_buffer(os.fsencode(path))
     number = syscall_number("inotify_add_watch")
-    syscall(number, queue, ctypes.addressof(name), flags, tried="inotify_add_watch")
+    return syscall(number, queue, ctypes.addressof(name), flags, tried="inotify_add_watch")
+
+
+def happened(queue: int) -> list[Happened]:
+    """Return the events that one read of `queue` returns, in their order."""
+    try:
+        read = os.read(queue, READ_BYTES)
+    except BlockingIOError:
+        return []
+    found, at = list[Happened](), 0
+    while at < len(read):
+        watch, mask, _, length = uapi.EVENT.unpack_from(read, at)
+        at += uapi.EVENT.size
+        found.append(Happened(watch, mask, os.fsdecode(read[at : at + length].rstrip(b"\0"))))
+        at += length
+    return found
 
 
 def changed_names(queue: int) -> Iterator[str | None]:

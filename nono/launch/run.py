@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from nono.trust.disk.check import Checked
     from nono.undo.model.changes import Change
     from nono.undo.recording import Recording
+    from nono.undo.written import Written
 
 
 class Outcome(NamedTuple):
@@ -243,6 +244,7 @@ class Launch:
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
             with _end_recorded(session, prepared, evidence):
                 # After the forks, so that no other process keeps the lock of the snapshots.
+                written = None if undo is None else _written(stack, undo, prepared, session)
                 taken = _baseline(stack, undo, prepared, session, child, argv, entry)
                 run = RunContext(
                     prepared,
@@ -272,6 +274,7 @@ class Launch:
                     undo=taken,
                     carried=beside,
                     instructions=checked,
+                    written=written,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)
@@ -458,6 +461,21 @@ def _baseline(
     if taken is not None:
         stack.callback(taken.close)
     return taken
+
+
+def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session: Session) -> Written | None:
+    """Note what the run writes, for the marks between its turns; None if no turns will be seen."""
+    if prepared.resolved.proxy is None:
+        return None
+    from nono.launch.around import undo
+    from nono.launch.around.turn_marks import watched
+
+    paths, left_out = undo.covered(request, session, prepared.capabilities.grants)
+    try:
+        return stack.enter_context(watched(dict.fromkeys(paths, left_out)))
+    except OSError as error:
+        session.warn(f"what is written is not noted, so marks between turns take longer: {error}")
+        return None
 
 
 def _undo_kept(taken: Recording, session: Session, exit_code: int) -> Sequence[Change] | None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.trust.disk.check import Checked
     from nono.undo.recording import Recording
+    from nono.undo.written import Written
 
 
 class RunContext(NamedTuple):
@@ -62,6 +63,7 @@ class RunContext(NamedTuple):
     live_paths: LivePaths | None  # the rules for files that may change, if a person is asked about files
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
     undo: Recording | None  # keeps what the run changes, if that is to be undone
+    written: Written | None  # notes what it writes, if marks are taken between its turns
     carried: Carried | None  # what carries the audit log outward meanwhile
     instructions: Checked | None = None  # the instruction files, if a trust policy concerns the run
 

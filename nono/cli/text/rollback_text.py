@@ -60,6 +60,12 @@ def review_lines(found: Sequence[Change], session_id: str) -> list[str]:
     return lines
 
 
+def listed(found: Sequence[Change]) -> list[str]:
+    """Return the first lines of what changed."""
+    lines = [*map(change_line, found[:LISTED_MAX])]
+    return lines if len(found) <= LISTED_MAX else [*lines, f"  and {len(found) - LISTED_MAX:,} more"]
+
+
 def session_line(info: Info, disk: int, *, is_running: bool) -> str:
     state = "runs" if is_running else "ended" if info.ended is not None else "cut off"
     changed = "?" if info.changed is None else f"{info.changed:,}"

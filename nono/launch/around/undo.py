@@ -57,6 +57,13 @@ def _is_in(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
+def covered(request: UndoRequest, session: Session, grants: Sequence[Grant]) -> tuple[list[str], LeftOut]:
+    """Return the directories that undo covers in a run, and what it leaves out in them."""
+    own = tuple(os.path.realpath(each) for each in paths.protected_roots(session.environ))
+    left_out = request.left_out._replace(absolute=(*request.left_out.absolute, *own))
+    return tracked(grants, left_out), left_out
+
+
 def begin(
     request: UndoRequest,
     session: Session,
@@ -66,9 +73,7 @@ def begin(
     name: str,
 ) -> Recording | None:
     """Take the baseline; None if the run may write to no directory. Raises NonoError."""
-    own = tuple(os.path.realpath(each) for each in paths.protected_roots(session.environ))
-    left_out = request.left_out._replace(absolute=(*request.left_out.absolute, *own))
-    found = tracked(grants, left_out)
+    found, left_out = covered(request, session, grants)
     if not found:
         session.warn("--rollback: the command may write to no directory, so there is nothing to undo.")
         return None

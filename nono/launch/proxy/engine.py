@@ -24,6 +24,7 @@ from nono.proxy.verdict.routes import Origin, Route, Scope
 if TYPE_CHECKING:
     from nono.approval.request import Approver
     from nono.policy.hosts.endpoint_scope import EndpointScope
+    from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.flows.recorder import FlowRecorder
 
 
@@ -36,6 +37,7 @@ async def served(
     is_ours: IsOurs | None = None,
     recognises: Recognises | None = None,
     approver: Approver | None = None,
+    on_turn: OnTurn | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """Serve until the block is left. Raises NonoError when it cannot start.
 
@@ -44,6 +46,7 @@ async def served(
     is_ours: Tells whether a program of our user made a connection; None: strangers are not kept apart.
     recognises: Tells whether the child made a connection for certain: it then needs no token.
     approver: Answers requests that need approval; None: they are refused.
+    on_turn: Awaited when a person's turn begins, before its request is sent whole.
     """
     assembly, authority = front.assembly, front.authority
     async with AsyncExitStack() as stack:
@@ -65,6 +68,7 @@ async def served(
             approver=approver,
             alarm=assembly.session.warn,
             flows=flows,
+            on_turn=on_turn,
             listener=front.listener,
         )
         try:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nono.audit.traffic import Spent
     from nono.launch.proxy.front import Front
     from nono.proxy.config import Address, Recognises
+    from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.upstream.dial import Resolver
 
 
@@ -64,6 +65,7 @@ async def with_proxy(
                 is_ours=is_ours,
                 recognises=recognises,
                 approver=approver,
+                on_turn=_marks(run),
             ) as proxy,
         ):
             watched = None if run.observation is None else run.observation.ports
@@ -82,6 +84,16 @@ async def with_proxy(
             )
     if run.traffic is not None:
         run.traffic.usage = proxy.usage_rows
+
+
+def _marks(run: RunContext) -> OnTurn | None:
+    """Return what takes a mark for undo when a turn begins; None for a run that is not kept."""
+    if run.undo is None:
+        return None
+    # Imported here: few runs are.
+    from nono.launch.around.turn_marks import TurnMarks
+
+    return TurnMarks(run.undo, run.written, run.session)
 
 
 def _live(front: Front, changed: Callable[[], int], spent: Callable[[], Spent | None]) -> LiveNetwork | None:

@@ -35,6 +35,7 @@ def run(argv: Sequence[str]) -> int:
                     parsed.paths,
                     environ,
                     number=parsed.snapshot,
+                    turn=parsed.before_turn,
                     is_dry=parsed.dry_run,
                     skips=parsed.skip_changed,
                     force=parsed.force,
@@ -81,8 +82,12 @@ def parser() -> argparse.ArgumentParser:
     back.add_argument(
         "paths", nargs="*", metavar="PATH", help="bring back nothing but these, and what is in them"
     )
-    back.add_argument(
+    place = back.add_mutually_exclusive_group()
+    place.add_argument(
         "--snapshot", type=_number, default=0, metavar="N", help="go back to snapshot N (0: before the run)"
+    )
+    place.add_argument(
+        "--before-turn", type=_number, metavar="N", help="go back to what was before turn N of the agent"
     )
     back.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     back.add_argument(

@@ -13,7 +13,7 @@ from nono.undo.kept import Kept, chosen, size_of
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import FILE, LINK
 from nono.undo.model.session import Info, overlap
-from nono.undo.model.snapshot import Snapshot, merkle_root
+from nono.undo.model.snapshot import MARK, Snapshot, merkle_root
 from nono.undo.store import Store
 
 DIFF_BYTES_MAX = 1 << 20
@@ -75,6 +75,9 @@ def show(query: str, environ: Mapping[str, str], *, style: str, full: bool, as_j
         for number, snapshot in enumerate(snapshots):
             found = shown(changes(snapshots[number - 1], snapshot)) if number else []
             print(rollback_text.snapshot_line(snapshot, found))
+            if any(each.kind == MARK for each in snapshots):
+                for line in rollback_text.listed(found):
+                    print(f"       {line}")
         if len(snapshots) > 1:
             end = next((each for each in reversed(snapshots) if each.kind == "end"), snapshots[-1])
             found = shown(changes(snapshots[0], end))

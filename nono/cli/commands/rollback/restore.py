@@ -7,9 +7,11 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 
 from nono.cli.text import rollback_text
+from nono.errors import ConfigError
 from nono.printable import printable
 from nono.undo.kept import Kept, chosen
 from nono.undo.model.restore_plan import Refused
+from nono.undo.model.turns import number_before
 from nono.undo.restoring import Prepared, prepare, restore
 
 LISTED_MAX = 200
@@ -21,6 +23,7 @@ def run(
     environ: Mapping[str, str],
     *,
     number: int,
+    turn: int | None,
     is_dry: bool,
     skips: bool,
     force: bool,
@@ -32,12 +35,25 @@ def run(
     with chosen(query, environ) as session:
         if not is_dry:
             session.lock()
+        if turn is not None:
+            number = _before(turn, session)
         prepared = prepare(session, number, [each.rstrip("/") or "/" for each in only])
         for note in session.info.notes:
             print(f"note: {printable(note)}", file=sys.stderr)
         if is_dry:
             return preview(prepared, force=force)
         return carry_out(session, prepared, skips=skips, force=force)
+
+
+def _before(turn: int, session: Kept) -> int:
+    """Return the number of the snapshot before a turn. Raises ConfigError."""
+    found = number_before(turn, session.snapshots())
+    if found is None:
+        raise ConfigError(
+            f"no snapshot was taken before turn {turn} of {session.info.session_id}.",
+            hint=f"nono rollback show {session.info.session_id} lists those that were",
+        )
+    return found
 
 
 def preview(prepared: Prepared, *, force: bool = False) -> int:

@@ -1,0 +1,83 @@
+"""Takes a mark for undo when a person's turn begins, in a thread, while the request that begins it waits."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from posixpath import join
+
+import anyio
+import anyio.to_thread
+
+from nono.audit import event
+from nono.launch.session import Session
+from nono.undo.model.left_out import LeftOut
+from nono.undo.model.turns import label_of
+from nono.undo.recording import Mark, Recording
+from nono.undo.written import Written
+
+PATIENCE_S = 10.0  # of the request; an agent gives a model minutes
+
+
+class TurnMarks:
+    """The marks of one run; called with the number of each turn."""
+
+    def __init__(self, taken: Recording, written: Written | None, session: Session) -> None:
+        """written: Knows what was written since the mark before; None: each mark walks the directories."""
+        self._taken = taken
+        self._written = written
+        self._session = session
+        self._is_behind = written is None  # what the next mark must look at is not known
+        self._is_over = False
+
+    async def __call__(self, turn: int) -> None:
+        """Take the mark before a turn. What fails is said, and the turn goes on without."""
+        if self._is_over:
+            return
+        began_s = time.monotonic()
+        try:
+            with anyio.move_on_after(PATIENCE_S) as patience:
+                mark = await anyio.to_thread.run_sync(self._take, turn, abandon_on_cancel=True)
+        except (OSError, ValueError) as error:
+            self._is_over = True
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            self._session.warn(f"undo takes no more marks between turns, from turn {turn} on: {reason}")
+            return
+        if patience.cancelled_caught:
+            self._session.warn(
+                f"the mark before turn {turn} takes longer than {PATIENCE_S:.0f} s, so it may have some of "
+                "what the turn wrote (--rollback-exclude DIR leaves a directory out)"
+            )
+            return
+        taken_ms = round((time.monotonic() - began_s) * 1000)
+        changed = len(mark.changes)
+        self._session.record(event.turn_marked(turn, mark.number, changed, taken_ms))
+
+    def _take(self, turn: int) -> Mark:
+        changed = None if self._written is None else self._written.changed()
+        changed = None if changed is None or self._is_behind else {*changed, *_aliases(changed, self._taken)}
+        self._is_behind = True  # unless the mark is taken, what was written is to be looked for
+        mark = self._taken.mark(label_of(turn), changed)
+        self._is_behind = self._written is None
+        return mark
+
+
+def _aliases(changed: Collection[str], taken: Recording) -> Iterator[str]:
+    """Yield the other names of files that were written: only the one that was used has an event."""
+    inodes = set[int]()
+    for path in changed:
+        with suppress(OSError):
+            found = os.lstat(path)
+            if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
+                inodes.add(found.st_ino)
+    if inodes:
+        for tree in taken.last.trees:
+            yield from (join(tree.path, path) for path, each in tree.entries.items() if each.inode in inodes)
+
+
+def watched(paths: Mapping[str, LeftOut]) -> AbstractContextManager[Written]:
+    """Note what is written in these directories from now on. Raises OSError."""
+    return Written({path: left_out.sieve(path) for path, left_out in paths.items()})

@@ -1,0 +1,189 @@
+"""Notes what is written in the directories of a run, so that a mark need not walk them (inotify(7))."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from posixpath import join
+from typing import Self
+
+from nono.kernel import inotify, open_path
+from nono.kernel.uapi import inotify as uapi
+from nono.kernel.uapi.open import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
+from nono.named_tuple import NamedTuple
+
+Sieve = Callable[[str, str, bool], bool]  # of a relative path, a name and whether it is a directory: left out
+
+MAX_DIRECTORIES = 50_000  # watched; each holds about a kilobyte of the kernel's memory
+MAX_CHANGED = 100_000  # paths kept until they are asked for; more are as quick to find by a walk
+_NEW = uapi.IN_CREATE | uapi.IN_MOVED_TO
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class _Watched(NamedTuple):
+    root: str
+    path: str  # relative to root; "" for the root itself
+
+
+class _Root(NamedTuple):
+    directory: int  # open
+    sieve: Sieve
+
+
+class Written:
+    """The paths that were written since they were last asked for; a context manager that stops the watch.
+
+    Thread-safe. What was lost, or is too much to watch, is said: then only a walk can tell.
+    """
+
+    def __init__(self, roots: Mapping[str, Sieve]) -> None:
+        """Watch directories, given by canonical paths, from now on. Raises OSError if one cannot be read."""
+        self._lock = threading.Lock()
+        self._changed = set[str]()
+        self._is_lost = False  # not everything written since the last question is known
+        self._is_blind = False  # nor will anything be
+        self._watched: dict[int, _Watched] = {}
+        self._closed = set[_Watched]()  # directories that cannot be read, until their mode changes
+        self._roots: dict[str, _Root] = {}
+        with ExitStack() as undo:
+            try:
+                self._queue = inotify.new_queue()
+            except OSError:  # this user has no more of them
+                self._queue, self._is_blind = -1, True
+            else:
+                undo.callback(os.close, self._queue)
+            self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            undo.callback(os.close, self._stop)
+            for root, sieve in roots.items():
+                directory = open_path.open_at(0, os.fsencode(root), _FLAGS, RESOLVE_NO_SYMLINKS)
+                undo.callback(os.close, directory)
+                self._roots[root] = _Root(directory, sieve)
+                self._watch_below(_Watched(root, ""), is_new=False)
+            self._resources = undo.pop_all()
+        self._thread = threading.Thread(target=self._read, name="written", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        self._resources.close()
+
+    def changed(self) -> set[str] | None:
+        """Return the absolute paths written since the last call; None: nobody knows, any may have been.
+
+        Of a directory that is new, or gone, everything below it may have changed as well; and of a file with
+        several names, each.
+        """
+        with self._lock:
+            self._drain()
+            changed, self._changed = self._changed, set()
+            is_lost, self._is_lost = self._is_lost, False
+            return None if is_lost or self._is_blind else changed
+
+    def _read(self) -> None:
+        """Empty the queue while the run goes on: the kernel keeps few events, and new directories wait."""
+        waiting = select.poll()
+        waiting.register(self._stop, select.POLLIN)
+        if self._queue >= 0:
+            waiting.register(self._queue, select.POLLIN)
+        while not any(ready == self._stop for ready, _ in waiting.poll()):
+            with self._lock:
+                self._drain()
+            if self._is_blind:
+                waiting.unregister(self._queue)
+
+    def _drain(self) -> None:
+        while not self._is_blind and (events := inotify.happened(self._queue)):
+            for event in events:
+                self._take(event)
+
+    def _take(self, event: inotify.Happened) -> None:
+        if event.mask & uapi.IN_Q_OVERFLOW:
+            self._is_lost = True
+            self._changed.clear()
+            self._watch_again()
+            return
+        if event.mask & uapi.IN_IGNORED:  # the directory is gone
+            self._watched.pop(event.watch, None)
+            return
+        directory = self._watched.get(event.watch)
+        if directory is None:
+            return
+        is_directory = bool(event.mask & uapi.IN_ISDIR)
+        path = join(directory.path, event.name) if event.name else directory.path
+        if event.name and self._roots[directory.root].sieve(path, event.name, is_directory):
+            return
+        self._note(directory.root, path)
+        place = _Watched(directory.root, path)
+        if is_directory and (event.mask & _NEW or place in self._closed):
+            self._closed.discard(place)
+            self._watch_below(place, is_new=True)
+
+    def _note(self, root: str, path: str) -> None:
+        if not self._is_lost:
+            self._changed.add(join(root, path) if path else root)
+            if len(self._changed) > MAX_CHANGED:
+                self._is_lost = True
+                self._changed.clear()
+
+    def _watch_again(self) -> None:
+        """Watch what was made while events were lost."""
+        for root in self._roots:
+            self._watch_below(_Watched(root, ""), is_new=False)
+
+    def _watch_below(self, directory: _Watched, *, is_new: bool) -> None:
+        """Watch a directory and those below it, and note all that is there if it is new."""
+        root = self._roots[directory.root]
+        waiting = [directory.path]
+        while waiting and not self._is_blind:
+            place = _Watched(directory.root, waiting.pop())
+            try:
+                waiting += self._entered(root, place, is_new=is_new)
+            except (FileNotFoundError, NotADirectoryError):
+                pass  # it is gone again, of which there is an event
+            except OSError:  # no walk can read it either
+                self._closed.add(place)
+
+    def _entered(self, root: _Root, directory: _Watched, *, is_new: bool) -> list[str]:
+        """Watch one directory. Returns the directories in it."""
+        # Beneath the root and through no link, whatever the command puts in its way meanwhile.
+        name = os.fsencode(directory.path or ".")
+        opened = open_path.open_at(root.directory, name, _FLAGS, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        try:
+            if len(self._watched) >= MAX_DIRECTORIES:
+                self._go_blind()
+                return []
+            try:
+                number = inotify.watch_writes(self._queue, opened)
+            except PermissionError:
+                raise
+            except OSError:  # fs.inotify.max_user_watches
+                self._go_blind()
+                return []
+            self._watched[number] = directory
+            found = list[str]()
+            # After the watch: what is made from now on has an event.
+            with os.scandir(opened) as entries:
+                for entry in entries:
+                    path = join(directory.path, entry.name)
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if root.sieve(path, entry.name, is_directory):
+                        continue
+                    if is_directory:
+                        found.append(path)
+                    if is_new:
+                        self._note(directory.root, path)
+            return found
+        finally:
+            os.close(opened)
+
+    def _go_blind(self) -> None:
+        self._is_blind = True
+        self._watched.clear()
+        self._changed.clear()
