@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -189,7 +189,12 @@ class Launch:
         process.forbid_core_dumps()
         evidence = _evidence(proving, prepared, self._environ, warn)
         if evidence is not None and evidence.source_variable is not None:
-            prepared = _without_variable(prepared, evidence.source_variable)
+            prepared = _without_variables(prepared, {evidence.source_variable})
+        if outward is not None:
+            # Imported here: few runs have it.
+            from nono.launch.record.outward import variables_kept
+
+            prepared = _without_variables(prepared, variables_kept(outward, prepared))
         denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
@@ -391,10 +396,10 @@ def _evidence(
     return gathered(proving, prepared, environ, warn)
 
 
-def _without_variable(prepared: Prepared, name: str) -> Prepared:
-    """Return the same run, whose command does not inherit a variable."""
+def _without_variables(prepared: Prepared, names: Set[str]) -> Prepared:
+    """Return the same run, whose command does not inherit some variables."""
     resolved = prepared.resolved
-    rules = resolved.environment._replace(withheld=resolved.environment.withheld | {name})
+    rules = resolved.environment._replace(withheld=resolved.environment.withheld | names)
     return prepared._replace(resolved=resolved._replace(environment=rules))
 
 

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from nono.digests import sha256
@@ -33,6 +34,10 @@ class Stamp(NamedTuple):
     at: datetime
     authority: str  # the subject of its certificate, as in the token; "" if it has none
     is_trusted: bool  # its signature is valid, and a root that was given vouches for that certificate
+
+
+def is_installed() -> bool:
+    return find_spec("rfc3161_client") is not None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -47,6 +47,16 @@ class AnchorVerdict(NamedTuple):
         return max((each.records for each in self.anchored if each.is_trusted), default=0)
 
 
+def anchor_document(verdict: AnchorVerdict) -> dict[str, object]:
+    """Return a verdict as JSON types."""
+    return {
+        "verified": verdict.is_verified,
+        "trusted_records": verdict.records,
+        "anchored": [each._asdict() for each in verdict.anchored],
+        "problems": list(verdict.problems),
+    }
+
+
 def verify_anchors(
     directory: str,
     records: Iterable[Record],
@@ -89,7 +99,19 @@ def verify_anchors(
                 anchored.append(_verified(token, head, roots, keys))
             except (NotStampedError, NotAttestedError) as error:
                 problems.append(f"the anchor {token.file} is not valid: {error}")
+    problems += _not_there(anchored, roots, keys)
     return AnchorVerdict(tuple(anchored), tuple(problems))
+
+
+def _not_there(
+    anchored: Iterable[Anchored], roots: Sequence[Certificate], keys: Sequence[PublicKey]
+) -> Iterable[str]:
+    """Say what is expected and missing: who cuts a log may have removed its anchors."""
+    found = [each.file for each in anchored if each.is_trusted]
+    if roots and not any(file.endswith(anchors.STAMP) for file in found):
+        yield "no time stamp by an authority that is trusted vouches for any record"
+    if keys and not any(file.endswith(anchors.BUNDLE) for file in found):
+        yield "no head is signed by a key that is trusted"
 
 
 def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Iterable[str]:
@@ -107,5 +129,7 @@ def _verified(token: Token, head: Head, roots: Sequence[Certificate], keys: Sequ
     if token.kind == anchors.BUNDLE:
         said = attestation.verify(token.content, head, keys)
         return Anchored(token.file, head.records, said.at, f"key {said.key_id}", said.is_trusted)
+    if not rfc3161.is_installed():
+        return Anchored(token.file, head.records, "", "an authority (pip install 'nono[anchor]')", False)
     stamp = rfc3161.verify(token.content, head.note(), roots)
     return Anchored(token.file, head.records, stamp.at.isoformat(), stamp.authority, stamp.is_trusted)

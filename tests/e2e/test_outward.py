@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -165,6 +166,21 @@ def test_nothing_of_a_secret_leaves(sandbox: NonoRun, sink: Collector) -> None:
     assert "canary-4711" not in json.dumps(sink.records)
 
 
+def test_the_command_does_not_get_the_login_of_the_collector(sandbox: NonoRun, sink: Collector) -> None:
+    login = {"OTEL_EXPORTER_OTLP_HEADERS": "x-login=canary-4712"}
+    ended = sandbox.run(["env"], profile=OPEN, flags=[f"--audit-otlp={sink.url}"], environment=login)
+    assert sink.headers[0]["x-login"] == "canary-4712"
+    assert "canary-4712" not in ended.stdout
+
+
+def test_a_key_that_the_command_could_read_anchors_nothing(sandbox: NonoRun) -> None:
+    key = sandbox.project / "audit.key"
+    key.write_text(new_key().secret().reveal())
+    ended = sandbox.run(["true"], profile=OPEN, flags=[f"--audit-anchor=key:file://{sandbox.give(key)}"])
+    assert ended.exit_code == 1
+    assert "--audit-anchor: the key lies in a granted directory" in ended.stderr
+
+
 def test_a_flag_that_needs_the_log_contradicts_no_audit(sandbox: NonoRun) -> None:
     ended = sandbox.run(["true"], flags=["--no-audit", "--audit-otlp=http://127.0.0.1:1"])
     assert ended.exit_code == 1
@@ -204,3 +220,21 @@ def test_a_log_that_was_changed_is_exported_up_to_the_change(sandbox: NonoRun) -
     out = exported(sandbox, "--all", "--format=ocsf")
     assert (out.returncode, len(out.stdout.splitlines())) == (1, count - 1)
     assert f"record {count - 1} has another event than the one that was hashed" in out.stderr
+
+
+def test_verifying_a_session_checks_its_anchors(sandbox: NonoRun, clock: Authority) -> None:
+    sandbox.run(["true"], profile=OPEN, flags=[f"--audit-anchor=rfc3161:{clock.url}"])
+    (log,) = sandbox.logs()
+    ca = sandbox.user.home / "authority.pem"
+    ca.write_bytes(clock.ca.read_bytes())
+    flags = ["latest", f"--anchor-ca={sandbox.give(ca)}"]
+    verified = nono(sandbox, "audit", "verify", *flags)
+    assert (verified.returncode, "by CN=clock at" in verified.stdout) == (0, True), verified.stdout
+    # Whoever cuts the log removes what else says how long it was.
+    (log.parent / "session.json").unlink()
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:-1]))
+    cut = json.loads(nono(sandbox, "audit", "verify", *flags, "--json").stdout)
+    assert [each for each in cut["problems"] if "missing at its end" in each] == cut["anchors"]["problems"]
+    rmtree(log.parent / "anchors")
+    gone = nono(sandbox, "audit", "verify", *flags)
+    assert (gone.returncode, "no time stamp by an authority that is" in gone.stdout) == (1, True)

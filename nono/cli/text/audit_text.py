@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
 from nono.cli.text.session_text import one_line
+from nono.outward.verification import AnchorVerdict
 from nono.printable import shell_word
 
 WIDTH = 80
@@ -105,7 +106,16 @@ def details(
         yield from _field("Signed by", one_line(str(attestation.get("key_id"))))
 
 
-def verdict_lines(verdict: Verdict) -> Iterator[str]:
+def anchors(verdict: AnchorVerdict, holding: int) -> str:
+    """Word what the anchors prove of a log, of which `holding` records hold."""
+    if not verdict.anchored:
+        return "none"
+    last = max(verdict.anchored, key=lambda each: (each.is_trusted, each.records))
+    said = f"{last.records} of {holding} records by {one_line(last.by)} at {one_line(last.at)}"
+    return said if last.is_trusted else f"{said}, unchecked (--anchor-ca and --anchor-key-file check it)"
+
+
+def verdict_lines(verdict: Verdict, anchored: str) -> Iterator[str]:
     """Yield the verdict on one session; its last line is one of three words."""
     log, ledger = verdict.log, verdict.ledger
     yield from _field("Session", verdict.session_id)
@@ -115,6 +125,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
         yield from _field("Merkle root", log.computed.merkle_root)
     yield from _field("Ledger", _ledger(ledger, verdict.session_digest))
     yield from _field("Signature", _signature(verdict.attestation))
+    yield from _field("Anchors", anchored)
     said = chain(
         (("Problem", problem) for problem in verdict.problems), (("Note", note) for note in verdict.notes)
     )

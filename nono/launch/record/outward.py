@@ -18,13 +18,16 @@ from nono.audit.event import Event
 from nono.errors import LaunchError
 from nono.forked import fork_child
 from nono.kernel import process
+from nono.launch.prepare import Prepared
+from nono.launch.record.proof import source_variable
 from nono.launch.session import Session
 from nono.outward import events
 from nono.outward.head import Head
-from nono.outward.orders import Orders
+from nono.outward.orders import KEY, Orders
 
 MESSAGE_BYTES_MAX = 1 << 16
 FIRST_S = 15.0  # for the first anchor of each, where it is required
+LOGINS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"}  # of a collector
 LAST_S = 12.0  # for the last anchors, and what a collector still has to get
 
 
@@ -115,6 +118,16 @@ class Carried:
         if once not in self._warned:
             self._warned.add(once)
             self._session.warn(sentence)
+
+
+def variables_kept(orders: Orders, prepared: Prepared) -> set[str]:
+    """Return the variables that the command must not inherit: with them it could sign heads, or send records.
+
+    Raises ConfigError if it could read a key.
+    """
+    references = [each.removeprefix(KEY) for each in orders.anchors if each.startswith(KEY)]
+    found = {source_variable("--audit-anchor", reference, prepared) for reference in references}
+    return {each for each in found if each is not None} | (set() if orders.otlp is None else LOGINS)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], w
         # Imported here: few runs are signed.
         from nono.credentials.signing import keystore
 
-        variable = _source_variable(proving.sign_key, prepared)
+        variable = source_variable("--audit-sign-key", proving.sign_key, prepared)
         signer = keystore.load(proving.sign_key, environ, warn)
         evidence = evidence._replace(signer=signer, source_variable=variable)
     if proving.hashes_trees:
@@ -61,8 +61,8 @@ def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], w
     return evidence
 
 
-def _source_variable(reference: str, prepared: Prepared) -> str | None:
-    """Return the variable that holds the key, if one does.
+def source_variable(option: str, reference: str, prepared: Prepared) -> str | None:
+    """Return the variable that holds the key of an option, if one does.
 
     Raises ConfigError if the command could read the key.
     """
@@ -77,10 +77,10 @@ def _source_variable(reference: str, prepared: Prepared) -> str | None:
     if isinstance(parsed, FileReference):
         try:
             grants = prepared.capabilities.grants
-            refuse_readable_key("--audit-sign-key", parsed.path, grants, HostFilesystem())
+            refuse_readable_key(option, parsed.path, grants, HostFilesystem())
         except ConfigError as error:
             raise ConfigError(
-                "--audit-sign-key: the key lies in a granted directory, so the command could sign anything.",
+                f"{option}: the key lies in a granted directory, so the command could sign anything.",
                 hint="keep it outside the grants, or in the keyring: nono trust keygen --id NAME",
             ) from error
     return parsed.name if isinstance(parsed, EnvironmentReference) else None

@@ -34,7 +34,10 @@ def run(argv: Sequence[str]) -> int:
             return show.show(parsed.session, environ, as_json=parsed.json)
         case "verify":
             return verify.verify(
-                parsed.session, environ, key_file=parsed.public_key_file, as_json=parsed.json
+                parsed.session,
+                environ,
+                verify.Trusted(parsed.public_key_file, parsed.anchor_ca, parsed.anchor_key_file),
+                as_json=parsed.json,
             )
         case "export":
             return export.export(parsed, environ)
@@ -74,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     )
     verified.add_argument("session", metavar="SESSION", help=SESSION_HELP)
     verified.add_argument("--public-key-file", metavar="FILE", help="require its signature to be by this key")
+    verified.add_argument("--anchor-ca", metavar="FILE", help="require a time stamp by these CAs, PEM")
+    verified.add_argument("--anchor-key-file", metavar="FILE", help="require a head signed by this key")
     _json(verified)
 
     export.add_parser(actions)

@@ -16,20 +16,18 @@ from typing import Any, BinaryIO
 
 from nono import paths
 from nono.cli.args import argparse_parser
+from nono.cli.commands.audit.found import all_found, the_one
 from nono.cli.text import session_text
 from nono.clock import rfc3339
 from nono.errors import ConfigError, NonoError
 from nono.outward.head import head_of
-from nono.outward.ocsf.projection import Projection, time_of
+from nono.outward.ocsf.projection import Projection
 from nono.outward.tail import BrokenChainError, Tail
 from nono.private_dir import open_private_dir
-from nono.sessions.listing import open_registry, records
-from nono.sessions.query import find
 
 OCSF, OTLP, IN_TOTO, COSE = "ocsf", "otlp", "intoto", "cose"
 _OF_HEAD = (IN_TOTO, COSE)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _AGE = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -71,7 +69,7 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise ConfigError("--sign-key is for --format intoto and cose.")
     status = 0
     with _output(parsed.out) as file:
-        for session_id in _chosen(parsed, environ, root):
+        for session_id in _chosen(parsed, environ):
             for line in _lines(root, session_id, parsed.format):
                 if isinstance(line, BrokenChainError):
                     print(f"nono: session {session_id}: {line}; what follows is left out", file=sys.stderr)
@@ -87,7 +85,7 @@ def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> 
         raise ConfigError(f"--format {parsed.format} is for one session.")
     if parsed.format == COSE and parsed.sign_key is None:
         raise ConfigError("--format cose needs --sign-key.")
-    (session_id,) = _chosen(parsed, environ, root)
+    (session_id,) = _chosen(parsed, environ)
     try:
         with _tail(root, session_id) as tail:
             tail.read_on()
@@ -117,35 +115,12 @@ def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> 
     return cose.sign1(head, key.public, key.sign)
 
 
-def _chosen(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> list[str]:
-    """Return the ids of the sessions that are meant, the oldest first."""
+def _chosen(parsed: argparse.Namespace, environ: Mapping[str, str]) -> list[str]:
+    """Return the ids of the sessions that are meant, the oldest first. Raises NonoError."""
     if parsed.session is not None:
-        # A log is kept longer than the record of its session.
-        if _ID.fullmatch(parsed.session) and parsed.session in os.listdir(root):
-            return [parsed.session]
-        registry = open_registry(environ)
-        if registry is None:
-            return [find(parsed.session, ()).session_id]  # raises
-        with registry:
-            record = find(parsed.session, records(registry))
-        if record.rollback_session is None:
-            raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
-        return [record.rollback_session]
+        return [the_one(parsed.session, environ).session_id]
     since_ms = 0 if parsed.all else int((time.time() - parsed.last) * 1000)
-    begun = [(_begun_ms(root, name), name) for name in os.listdir(root) if _ID.fullmatch(name)]
-    return [name for at_ms, name in sorted(begun) if at_ms > 0 and at_ms >= since_ms]
-
-
-def _begun_ms(root: int, session_id: str) -> int:
-    """Return when a session began, by its first record or else its directory; 0 if that is gone."""
-    try:
-        with _tail(root, session_id) as tail:
-            for link in tail.records():
-                return time_of(link.event) or 1
-    except (OSError, BrokenChainError):
-        with suppress(OSError):
-            return int(os.stat(session_id, dir_fd=root, follow_symlinks=False).st_mtime * 1000)
-    return 0
+    return [each.session_id for each in reversed(all_found(environ)) if each.began_unix_ms >= since_ms]
 
 
 @contextmanager
