@@ -99,7 +99,7 @@ def verify_anchors(
                 anchored.append(_verified(token, head, roots, keys))
             except (NotStampedError, NotAttestedError) as error:
                 problems.append(f"the anchor {token.file} is not valid: {error}")
-    problems += _not_there(anchored, roots, keys)
+    problems += () if problems else _not_there(anchored, roots, keys)
     return AnchorVerdict(tuple(anchored), tuple(problems))
 
 

@@ -144,6 +144,13 @@ def test_an_anchor_that_is_taken_away_is_missed(session: Session, roots: list[Ce
     )
 
 
+def test_an_anchor_that_is_expected_is_missed(session: Session, roots: list[Certificate]) -> None:
+    assert session.verdict([]).is_verified
+    assert session.verdict(roots).problems == (
+        "no time stamp by an authority that is trusted vouches for any record",
+    )
+
+
 @pytest.mark.parametrize("part", ["token", "note"])
 def test_an_anchor_that_is_changed_is_caught(session: Session, roots: list[Certificate], part: str) -> None:
     path = session.directory / "anchors" / session.anchor()
