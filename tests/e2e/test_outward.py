@@ -223,7 +223,8 @@ def test_a_log_that_was_changed_is_exported_up_to_the_change(sandbox: NonoRun) -
 
 
 def test_verifying_a_session_checks_its_anchors(sandbox: NonoRun, clock: Authority) -> None:
-    sandbox.run(["true"], profile=OPEN, flags=[f"--audit-anchor=rfc3161:{clock.url}"])
+    anchor = f"--audit-anchor=rfc3161:{clock.url}"
+    sandbox.run(["true"], profile=OPEN, flags=[anchor, "--audit-anchor-required"])
     (log,) = sandbox.logs()
     ca = sandbox.user.home / "authority.pem"
     ca.write_bytes(clock.ca.read_bytes())
