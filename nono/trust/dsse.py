@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 IN_TOTO = "application/vnd.in-toto+json"
 SIGNATURES_MAX = 16
-# SubjectPublicKeyInfo of RFC 5480 and RFC 8410, up to the key itself. The library that parses it, SSH keys as
-# well, takes 60 ms to import.
+# SubjectPublicKeyInfo of RFC 5480 and RFC 8410, up to the key itself. The library that parses it, and SSH
+# keys as well, takes 60 ms to import.
 _P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 _P256_COMPRESSED = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
 _ED25519 = bytes.fromhex("302a300506032b6570032100")

@@ -14,7 +14,7 @@ from nono.trust.policy import FILE, PREDICATE
 from support.nono_run import NONO, Ended, NonoRun, nono_run, program
 
 TRUSTED, PLANTED = "be good", "be evil"
-POLICY = {"predicate": PREDICATE, "includes": ["CLAUDE.md"], "enforcement": "deny"}
+POLICY = {"predicate": PREDICATE, "includes": ["CLAUDE.md", "AGENTS.md"], "enforcement": "deny"}
 PROFILE: Mapping[str, object] = {"network": {"block": True}}
 SIGN = """
 from nono.cli.commands.trust import command
@@ -66,14 +66,14 @@ def test_no_way_to_open_it_reads_what_was_planted(sandbox: NonoRun) -> None:
     _approve(sandbox)
     ended = _run(sandbox, program("files.instructions", PLANTED))
     outcomes = ended.outcomes()
-    swapped = outcomes.pop("swapped")
+    raced = outcomes.pop("swapped"), outcomes.pop("appearing")
     read = {name: outcome for name, outcome in outcomes.items() if outcome != "EACCES"}
     assert read == {
         "trusted": TRUSTED,
         "trusted, to write as well": TRUSTED,
         "by another name": PLANTED,  # it is about instructions, not about bytes
     }
-    assert PLANTED not in swapped
+    assert not [each for each in raced if PLANTED in each]
     decisions = [event["entry"] for event in ended.events if event["type"] == "capability_decision"]
     denied = {entry["request"]["path"] for entry in decisions if entry["decision"] != "Granted"}
     assert {str(sandbox.project / "sub/CLAUDE.md"), str(sandbox.project / "notes")} <= denied

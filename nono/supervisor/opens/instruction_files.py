@@ -57,12 +57,15 @@ class _Waiting(NamedTuple):
     descriptor: int
 
 
-class _HiddenPathError(Exception):
-    """Cannot be followed for its caller, and may end at an instruction file."""
+class _AnsweredError(Exception):
+    """Ends an open at once: left to the kernel, it might find another file than was looked at."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, errno_value: int, path: str, reason: str | None = None) -> None:
+        """reason: None if it fails for another reason than the trust policy, and is not recorded."""
         super().__init__(path)
+        self.errno_value = errno_value
         self.path = path
+        self.reason = reason
 
 
 class InstructionFiles:
@@ -110,8 +113,11 @@ class InstructionFiles:
         if name in OPENS:
             try:
                 waiting = self._instructions(notification, name)
-            except _HiddenPathError as error:
-                self._refuse(notification, error.path, "a path through /proc hides which file is meant")
+            except _AnsweredError as answer:
+                if answer.reason is None:
+                    self._fail(notification, answer.errno_value)
+                else:
+                    self._refuse(notification, answer.path, answer.reason)
                 return
             except (OSError, ValueError):
                 pass  # a path that leads nowhere, a caller that is gone: the kernel has an errno for each
@@ -133,52 +139,74 @@ class InstructionFiles:
             notify.respond_continue(self._listener, notification.id)
 
     def _instructions(self, notification: notify.Notification, name: str) -> _Waiting | None:
-        """Return the open if it reads an instruction file that is granted, else None."""
+        """Return the open if it reads an instruction file that is granted, else None.
+
+        Raises _AnsweredError for one that fails.
+        """
         call = self._arguments.open_call(notification, name)
         if call.flags & (uapi.O_PATH | os.O_DIRECTORY) or call.truncates or not call.access.reads:
             return None
         if call.path.startswith(OWN_ENTRIES):
             self._refuse_hidden(call)
             return None
-        try:
-            descriptor = self._arguments.find(notification.tid, call)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a link of the kernel's own, as /proc/PID/cwd
-                self._refuse_hidden(call)
-            raise
+        descriptor = self._find(notification.tid, call)
         keeps = False
         try:
             found = examine(descriptor)
             judged = self._judged_name(notification.tid, found.path, call)
-            if judged is None or found.kind != "file" or found.is_process_entry:
-                return None
-            if not isinstance(self._files.judge((found.path,), Access.READ), Granted):
+            if judged is None or found.kind == "directory":
                 return None
             if caller_context(notification.tid) != self._command.caller_context:
                 return None  # with another root or other rights; Landlock holds it, and we see other files
+            if not isinstance(self._files.judge((found.path,), Access.READ), Granted):
+                if self._others is None:
+                    raise _AnsweredError(errno.EACCES, found.path)
+                return None  # somebody may be asked about it
+            if found.kind != "file" or found.is_process_entry:
+                raise _AnsweredError(errno.EACCES, found.path, "it is not a file that could be checked")
             keeps = True
             return _Waiting(notification, call, found.path, judged, descriptor)
         finally:
             if not keeps:
                 os.close(descriptor)
 
+    def _find(self, tid: int, call: OpenCall) -> int:
+        """Open what the path names. An instruction file that is missing is so for the caller as well.
+
+        Left to the kernel, it could be there by then.
+        """
+        try:
+            return self._arguments.find(tid, call)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a link of the kernel's own, as /proc/PID/cwd
+                self._refuse_hidden(call)
+            path = self._spelled(tid, call)
+            if error.errno is None or call.flags & uapi.O_CREAT or not self._is_included(path):
+                raise
+            raise _AnsweredError(error.errno, path) from None
+
     def _refuse_hidden(self, call: OpenCall) -> None:
-        """Raise _HiddenPathError if a path that cannot be followed for its caller may end at such a file."""
-        names = os.fsdecode(call.path).split("/")
+        """Raise _AnsweredError if a path that cannot be followed for its caller may end at such a file."""
+        path = os.fsdecode(call.path)
+        names = path.split("/")
         if any(self._is_included("/".join(names[start:])) for start in range(1, len(names))):
-            raise _HiddenPathError(os.fsdecode(call.path))
+            raise _AnsweredError(errno.EACCES, path, "a path through /proc hides which file is meant")
 
     def _judged_name(self, tid: int, path: str, call: OpenCall) -> str | None:
         """Return the name under which the policy includes the file; None if it does not.
 
         It may be the one the caller spelled: a link called CLAUDE.md is read as CLAUDE.md.
         """
-        name = relative(self._root, path)
-        if not self._is_included(name):
-            start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
-            base = "/" if call.is_absolute else os.readlink(f"/proc/{tid}/{start}")
-            name = relative(self._root, join(base, os.fsdecode(call.path)))
-        return name if self._is_included(name) else None
+        for name in (relative(self._root, path), self._spelled(tid, call)):
+            if self._is_included(name):
+                return name
+        return None
+
+    def _spelled(self, tid: int, call: OpenCall) -> str:
+        """Return the path as its caller spelled it, as it is called in verdicts."""
+        start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
+        base = "/" if call.is_absolute else os.readlink(f"/proc/{tid}/{start}")
+        return relative(self._root, join(base, os.fsdecode(call.path)))
 
     def _is_included(self, name: str) -> bool:
         return name in self._named or self._trust.policy.includes_path(name)

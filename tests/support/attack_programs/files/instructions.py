@@ -23,6 +23,11 @@ def main(planted: str) -> None:
         _write(name, planted)
     os.symlink("../../notes", "sub/deep/CLAUDE.md")
     os.symlink("CLAUDE.md", "sub/other")
+    os.mkfifo("sub/deep/fifo")
+    targets = {"pipe": "../deep/fifo", "process": "/proc/self/environ", "device": "/dev/zero"}
+    for name, target in targets.items():
+        os.mkdir(f"sub/{name}")
+        os.symlink(target, f"sub/{name}/CLAUDE.md")
     here = os.getcwd()
     directory = os.open("sub", os.O_RDONLY | os.O_DIRECTORY)
     os.chdir("sub/deep")
@@ -43,6 +48,9 @@ def main(planted: str) -> None:
         "not following": lambda: os.open("sub/CLAUDE.md", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK),
         "openat2": lambda: openat2(AT_FDCWD, b"sub/CLAUDE.md", how(os.O_RDONLY)),
         "openat": lambda: call("openat", AT_FDCWD, b"sub/CLAUDE.md", os.O_RDONLY, 0),
+        "a pipe": lambda: os.open("sub/pipe/CLAUDE.md", os.O_RDONLY | os.O_NONBLOCK),
+        "a process": lambda: os.open("sub/process/CLAUDE.md", os.O_RDONLY),
+        "a device": lambda: os.open("sub/device/CLAUDE.md", os.O_RDONLY),
         "trusted": lambda: os.open("CLAUDE.md", os.O_RDONLY),
         "trusted, to write as well": lambda: os.open("CLAUDE.md", os.O_RDWR),
         "by another name": lambda: os.open("notes", os.O_RDONLY),
@@ -50,6 +58,7 @@ def main(planted: str) -> None:
     outcomes = {name: _tried(attempt) for name, attempt in attempts.items()}
     outcomes |= {"relative": relative, "a link of that name, from there": linked_here}
     outcomes["swapped"] = _swapped(planted)
+    outcomes["appearing"] = _appearing(planted)
     report(outcomes)
 
 
@@ -78,6 +87,23 @@ def _swapped(planted: str) -> str:
             seen.add(errno.errorcode[error.errno or 0])
     done.set()
     swapping.join()
+    return " ".join(sorted(seen))
+
+
+def _appearing(planted: str) -> str:
+    """Return what opens of a missing file gave while somebody else put one there and took it away."""
+    done = threading.Event()
+
+    def put() -> None:
+        while not done.is_set():
+            os.rename("notes", "sub/deep/AGENTS.md")
+            os.rename("sub/deep/AGENTS.md", "notes")
+
+    putting = threading.Thread(target=put)
+    putting.start()
+    seen = {_tried(lambda: os.open("sub/deep/AGENTS.md", os.O_RDONLY)) for _ in range(SWAPS)}
+    done.set()
+    putting.join()
     return " ".join(sorted(seen))
 
 
