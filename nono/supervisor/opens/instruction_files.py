@@ -1,15 +1,12 @@
 """Checks instruction files when the command opens them, and hands it the content that was checked.
 
-The content goes over as a sealed copy: by the time a descriptor of the file itself is read, the command may
-have written something else there. A caller that changes its path while it waits opens another file, within
-what Landlock grants it: this keeps an agent from being instructed by a file that nobody has seen, and no
-program from reading it.
+A caller that changes its path while it waits opens another file, within what Landlock grants it: this keeps
+an agent from being instructed by a file that nobody has seen, and no program from reading it.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +26,8 @@ from nono.printable import shell_word
 from nono.regular_file import read_regular_file
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
-from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, link
+from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles
+from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link
 from nono.supervisor.verdict.audit_events import instructions_opened, refused_open
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Refuse
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
 WAITING_MAX = 64  # opens that wait for their file to be read; each holds a descriptor of ours
-COPIES_BYTES_MAX = 64 * 1024 * 1024  # beyond that the file itself is handed over
 
 Approvals = Callable[[], Mapping[str, str]]  # reads what is approved by now
 
@@ -55,6 +52,15 @@ class _Waiting(NamedTuple):
     path: str  # canonical
     name: str  # under which it is judged
     descriptor: int
+    may_change: bool  # the command may write it
+
+
+class _Read(NamedTuple):
+    """What was read of a file, and the verdict on it."""
+
+    content: bytes
+    verdict: Verdict
+    leased: int | None  # a descriptor with a lease; None: without
 
 
 class _AnsweredError(Exception):
@@ -96,14 +102,14 @@ class InstructionFiles:
         self._arguments = PathArguments(command.root)
         self._waiting = 0
         self._is_closed = False
-        self._copies = _Copies()
+        self._judged = JudgedFiles()
         # As of FileOpens: files are read with no more rights than the command has.
         self._reader = ThreadPoolExecutor(1, "reader", capabilities.drop_dangerous)
 
     def close(self) -> None:
         self._reader.shutdown()
         self._is_closed = True
-        self._copies.close()
+        self._judged.close()
         if self._others is not None:
             self._others.close()
 
@@ -158,14 +164,15 @@ class InstructionFiles:
                 return None
             if caller_context(notification.tid) != self._command.caller_context:
                 return None  # with another root or other rights; Landlock holds it, and we see other files
-            if not isinstance(self._files.judge((found.path,), Access.READ), Granted):
+            if not self._is_granted(found.path, Access.READ):
                 if self._others is None:
                     raise _AnsweredError(errno.EACCES, found.path)
                 return None  # somebody may be asked about it
             if found.kind != "file" or found.is_process_entry:
                 raise _AnsweredError(errno.EACCES, found.path, "it is not a file that could be checked")
             keeps = True
-            return _Waiting(notification, call, found.path, judged, descriptor)
+            may_change = os.fstat(descriptor).st_nlink > 1 or self._is_granted(found.path, Access.WRITE)
+            return _Waiting(notification, call, found.path, judged, descriptor, may_change)
         finally:
             if not keeps:
                 os.close(descriptor)
@@ -208,46 +215,60 @@ class InstructionFiles:
         base = "/" if call.is_absolute else os.readlink(f"/proc/{tid}/{start}")
         return relative(self._root, join(base, os.fsdecode(call.path)))
 
+    def _is_granted(self, path: str, access: Access) -> bool:
+        return isinstance(self._files.judge((path,), access), Granted)
+
     def _is_included(self, name: str) -> bool:
         return name in self._named or self._trust.policy.includes_path(name)
 
     async def _check(self, waiting: _Waiting, call_name: str) -> None:
         """Read and judge the file, and answer."""
+        # Imported here: it is there by now, and a run without a loop does without.
         from asyncio import get_running_loop
 
-        is_answered = False
+        loop = get_running_loop()
+        is_answered, leased = False, None
         try:
-            content, verdict = await get_running_loop().run_in_executor(self._reader, self._judge, waiting)
+            read = await loop.run_in_executor(self._reader, self._judge, waiting)
+            leased, verdict = read.leased, read.verdict
             if verdict.is_refused(self._trust.policy.enforcement):
                 self._refuse(waiting.notification, waiting.path, _reason(verdict))
             elif waiting.call.access.writes:
-                self._record(waiting, verdict)
-                self._pass_on(waiting.notification, call_name)  # a copy could not be written
+                self._recorder(instructions_opened(waiting.path, verdict))
+                self._pass_on(waiting.notification, call_name)
             else:
-                self._record(waiting, verdict)
-                self._hand_over(waiting, content, verdict)
+                self._recorder(instructions_opened(waiting.path, verdict))
+                self._hand_over(waiting, read)
+                if leased is not None:
+                    loop.call_later(LEASE_S, self._judged.release, leased)
+                    leased = None
             is_answered = True
         except OSError:
             pass  # what cannot be recorded is not carried out
         finally:
             self._waiting -= 1
             os.close(waiting.descriptor)
+            if leased is not None:
+                self._judged.release(leased)
             if not is_answered:
                 self._fail(waiting.notification, errno.EACCES)
 
-    def _judge(self, waiting: _Waiting) -> tuple[bytes, Verdict]:
+    def _judge(self, waiting: _Waiting) -> _Read:
         """Read the file by the descriptor that was examined, and judge what was read."""
+        leased = None
         try:
+            if waiting.may_change and not waiting.call.access.writes:
+                leased = self._judged.lease(waiting.descriptor)
             content = read_regular_file(link(waiting.descriptor), FILE_BYTES_MAX)
         except OSError as error:
-            return b"", unreadable(waiting.name, error.strerror or str(error))
+            return _Read(b"", unreadable(waiting.name, error.strerror or str(error)), leased)
         evidence = evidence_of(self._root, waiting.name, content, self._read_inside)
         verdict = judge(evidence, self._trust)
         if not verdict.is_trusted:
             # Somebody may have approved it since the run began.
             with suppress(OSError, ValueError):
                 verdict = judge(evidence, self._trust._replace(approved=self._approvals()))
-        return content, verdict
+        return _Read(content, verdict, leased)
 
     def _read_inside(self, path: str, max_bytes: int) -> bytes:
         """Read a file as the command sees it, which may have a /tmp of its own."""
@@ -257,16 +278,17 @@ class InstructionFiles:
         finally:
             os.close(descriptor)
 
-    def _record(self, waiting: _Waiting, verdict: Verdict) -> None:
-        self._recorder(instructions_opened(waiting.path, verdict))
-
-    def _hand_over(self, waiting: _Waiting, content: bytes, verdict: Verdict) -> None:
+    def _hand_over(self, waiting: _Waiting, read: _Read) -> None:
         """Give the caller the content that was judged. Raises OSError."""
         if self._is_closed or not notify.is_valid(self._listener, waiting.notification.id):
             return
-        copy = self._copies.copy(verdict.sha256 or "", content, os.fstat(waiting.descriptor))
-        flags = waiting.call.flags & (os.O_NONBLOCK | os.O_APPEND) | os.O_RDONLY | os.O_CLOEXEC
-        descriptor = os.open(link(waiting.descriptor if copy is None else copy), flags)
+        source: int | None = waiting.descriptor
+        if waiting.may_change and read.leased is None:
+            state = os.fstat(waiting.descriptor)
+            source = self._judged.copy(read.verdict.sha256 or "", read.content, state)
+        if source is None:
+            raise OSError(errno.ENOMEM, "too many copies are in use", waiting.path)
+        descriptor = os.open(link(source), waiting.call.flags & KEPT | os.O_CLOEXEC)
         try:
             notify.addfd_send(
                 self._listener,
@@ -294,40 +316,3 @@ def _reason(verdict: Verdict) -> str:
     if verdict.sha256 is None or verdict.status is Status.BLOCKED:
         return verdict.reason
     return f"{verdict.reason}; outside, nono trust approve {shell_word(verdict.path)} lets it be read"
-
-
-class _Copies:
-    """Sealed copies of trusted contents, one for each, however often it is opened."""
-
-    def __init__(self) -> None:
-        self._by_digest: dict[str, int] = {}
-        self._bytes = 0
-
-    def copy(self, digest: str, content: bytes, state: os.stat_result) -> int | None:
-        """Return a descriptor of the copy, which this object closes; None if there is no room for another.
-
-        state: Of the file, whose mode and times the copy gets.
-        """
-        if digest in self._by_digest:
-            return self._by_digest[digest]
-        if self._bytes + len(content) > COPIES_BYTES_MAX:
-            return None
-        descriptor = os.memfd_create("instructions", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        try:
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(content)
-            os.fchmod(descriptor, state.st_mode & 0o777)
-            os.utime(descriptor, ns=(state.st_atime_ns, state.st_mtime_ns))
-            seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._by_digest[digest] = descriptor
-        self._bytes += len(content)
-        return descriptor
-
-    def close(self) -> None:
-        for descriptor in self._by_digest.values():
-            os.close(descriptor)
-        self._by_digest.clear()

@@ -9,12 +9,14 @@ import errno
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from support.attack_programs.files.opens import AT_FDCWD, call, content, how, openat2
 from support.attack_programs.outcome import report
 
 SWAPS = 150
+READS_S = 0.02
 
 
 def main(planted: str) -> None:
@@ -55,33 +57,45 @@ def main(planted: str) -> None:
         "trusted, to write as well": lambda: os.open("CLAUDE.md", os.O_RDWR),
         "by another name": lambda: os.open("notes", os.O_RDONLY),
     }
-    outcomes = {name: _tried(attempt) for name, attempt in attempts.items()}
+    outcomes: dict[str, object] = {name: _tried(attempt) for name, attempt in attempts.items()}
     outcomes |= {"relative": relative, "a link of that name, from there": linked_here}
-    outcomes["swapped"] = _swapped(planted)
-    outcomes["appearing"] = _appearing(planted)
+    with open("CLAUDE.md") as file:
+        found, stated = os.fstat(file.fileno()), os.stat("CLAUDE.md")
+        outcomes["trusted, as a file"] = str((found.st_dev, found.st_ino) == (stated.st_dev, stated.st_ino))
+    outcomes["raced"] = [
+        _swapped(planted, keeps_open=True),
+        _swapped(planted, keeps_open=False),
+        _appearing(planted),
+    ]
     report(outcomes)
 
 
-def _swapped(planted: str) -> str:
-    """Return what reads of the trusted file gave while somebody else wrote into it."""
+def _swapped(planted: str, *, keeps_open: bool) -> str:
+    """Return what reads of the trusted file gave while somebody else wrote into it.
+
+    keeps_open: That one has opened it once; else anew for each writing.
+    """
     with open("CLAUDE.md") as file:
         trusted = file.read()
     assert len(trusted) == len(planted)
     done = threading.Event()
 
     def swap() -> None:
-        descriptor = os.open("CLAUDE.md", os.O_WRONLY)
         while not done.is_set():
-            os.pwrite(descriptor, planted.encode(), 0)
-            os.pwrite(descriptor, trusted.encode(), 0)
-        os.close(descriptor)
+            descriptor = os.open("CLAUDE.md", os.O_WRONLY)
+            for _ in range(0 if done.is_set() else SWAPS if keeps_open else 1):
+                os.pwrite(descriptor, planted.encode(), 0)
+                os.pwrite(descriptor, trusted.encode(), 0)
+            os.close(descriptor)
 
     swapping = threading.Thread(target=swap)
     swapping.start()
     seen = set()
-    for _ in range(SWAPS):
+    for number in range(SWAPS):
         try:
             with open("CLAUDE.md") as file:
+                if number % 10 == 0:
+                    time.sleep(READS_S)  # whoever writes gets to it
                 seen.add(file.read())
         except OSError as error:
             seen.add(errno.errorcode[error.errno or 0])
