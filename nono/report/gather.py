@@ -182,8 +182,6 @@ class Gathered:
                 self._note("the log reached its size: nothing more was allowed from then on")
             case "audit_unrecorded":
                 self._note(f"{event['refusals']} refusals were not recorded, because the log was full")
-            case "damaged":
-                self._damaged += 1
 
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_MAX:

@@ -91,8 +91,6 @@ class Log:
             self._network(event["event"])
         elif event["type"] == "capability_decision":
             self._file(event["entry"])
-        elif event["type"] == "damaged":
-            self.damaged += 1
 
     def _network(self, fields: Fields) -> None:
         decision = fields["decision"]

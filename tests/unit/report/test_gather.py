@@ -146,7 +146,6 @@ def test_an_answer_is_an_approval_and_its_question_is_none() -> None:
         {"type": "session_hook"},
         {"type": "session_started", "started": "yesterday"},
         {"type": "turn_began", "turn": None},
-        {"type": "damaged"},
     ],
     ids=str,
 )

@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.report.session import events, log_directory
+from nono.cli.commands.report.session import log_of
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
-from nono.cli.commands.sessions.following import open_log
 from nono.cli.text import session_text
 from nono.errors import NonoError
-from nono.report.integrity import Checked
 from nono.sessions.listing import look
 from nono.sessions.record import Record
 
@@ -56,11 +54,10 @@ def run(argv: Sequence[str]) -> int:
 
 def recorded_to(record: Record, environ: Mapping[str, str]) -> str:
     """Return the file that a session recorded its exchanges to. Raises NonoError if it did not."""
-    checked = Checked()
-    with open_log(log_directory(record, environ)) as file:
-        for _, event in events(file, checked):
-            if event.get("type") == "flows_recorded":
-                return str(event.get("path"))
+    with log_of(record, environ) as reading:
+        for each in reading:
+            if each.event.get("type") == "flows_recorded":
+                return str(each.event.get("path"))
     raise NonoError(
         f"Session {record.session_id} recorded no exchanges.",
         hint="nono run --record-flows FILE records them; the log has hosts, paths and times: "

@@ -12,13 +12,12 @@ from nono.cli.args.options import Given
 from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.command import WIDTH, plain
 from nono.cli.commands.report.rules import under
-from nono.cli.commands.report.session import DELETED, events, log_directory
+from nono.cli.commands.report.session import DELETED, log_of
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
-from nono.cli.commands.sessions.following import open_log
 from nono.cli.text import session_text
 from nono.cli.text.report.replay import text_of_result
 from nono.errors import NonoError, ProfileError, UsageError
-from nono.report.integrity import Checked
+from nono.report.integrity import integrity_of
 from nono.report.replay.compare import Comparison
 from nono.report.replay.judge import Judging
 from nono.report.replay.tried import Log
@@ -105,10 +104,10 @@ def _records(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator
 
 def _log(record: Record, environ: Mapping[str, str]) -> Log:
     """Read a log. Raises NonoError if it is not as it was written: nothing can be concluded from it then."""
-    log, checked = Log(), Checked()
-    with open_log(log_directory(record, environ)) as file:
-        log.feed(event for _, event in events(file, checked))
-        integrity = checked.result(is_cut=bool(file.read(1)), is_ended=record.is_ended)
+    log = Log()
+    with log_of(record, environ) as reading:
+        log.feed(each.event for each in reading)
+        integrity = integrity_of(reading, is_ended=record.is_ended)
     if not integrity.is_intact:
         raise NonoError(f"the log of session {record.session_id} is not intact: {integrity.what}.")
     for change in changed(record, environ) or ():

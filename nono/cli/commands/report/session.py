@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from posixpath import join
-from typing import BinaryIO
 
 from nono import paths
+from nono.audit.reading import Reading
+from nono.audit.stored import directory_of, read_log
 from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.rules import judging
-from nono.cli.commands.sessions.following import complete, open_log
 from nono.cli.text import footer
 from nono.cli.text.session_text import reason, status
 from nono.errors import NonoError
@@ -22,7 +22,7 @@ from nono.policy.path_expansion import PathContext
 from nono.printable import shell_word
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.gather import Gathered, Numbered
-from nono.report.integrity import Checked
+from nono.report.integrity import integrity_of
 from nono.report.later import LOOKED_AT, runs_later
 from nono.report.model import Denial, Integrity, Page, Session
 from nono.report.replay.judge import Judging
@@ -53,25 +53,31 @@ def read(record: Record, environ: Mapping[str, str]) -> Page:
     )
 
 
-def log_directory(record: Record, environ: Mapping[str, str]) -> str:
-    """Return the directory of a session's audit log. Raises NonoError if it has none."""
+@contextmanager
+def log_of(record: Record, environ: Mapping[str, str]) -> Iterator[Reading]:
+    """Open the log of a session. Raises NonoError if there is none that can be read."""
     if record.rollback_session is None:
         raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
-    return join(paths.state_root(environ), "audit", record.rollback_session)
+    directory = directory_of(paths.state_root(environ), record.rollback_session)
+    try:
+        with read_log(directory) as reading:
+            yield reading
+    except OSError as error:
+        where = error.filename or directory
+        raise NonoError(f"the events cannot be read: {where}: {error.strerror}") from error
 
 
-def events(file: BinaryIO, checked: Checked) -> Iterator[Numbered]:
-    """Yield the events of a log, each checked against those before it."""
-    return map(checked.line, complete(file))
+def numbered(reading: Reading) -> Iterator[Numbered]:
+    """Yield the events of a log up to its end, or its first damage."""
+    return ((each.sequence, each.event) for each in reading)
 
 
 def gathered(record: Record, environ: Mapping[str, str]) -> tuple[Gathered, Integrity]:
     """Sum up the log of a session. Raises NonoError if there is none that can be read."""
-    found, checked = Gathered(shipped_prices()), Checked()
-    with open_log(log_directory(record, environ)) as file:
-        found.feed(events(file, checked))
-        is_cut = bool(file.read(1))
-    return found, checked.result(is_cut=is_cut, is_ended=record.is_ended)
+    found = Gathered(shipped_prices())
+    with log_of(record, environ) as reading:
+        found.feed(numbered(reading))
+        return found, integrity_of(reading, is_ended=record.is_ended)
 
 
 def session_of(record: Record) -> Session:
