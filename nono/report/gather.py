@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from nono.report.usage import Turns
 Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and its event
 Fields = Mapping[str, Any]
 
+SOCKETS_MAX = 200
 APPROVALS_MAX = RULES_MAX = NOTES_MAX = 500
 _ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
     "approve_granted": "granted",
@@ -40,6 +42,7 @@ class Gathered:
         self._hosts = Hosts()
         self._turns = Turns(prices)
         self._timeline = Timeline()
+        self._sockets = Counter[str]()
         self._approvals: list[Approval] = []
         self._rules: list[RuleChange] = []
         self._notes: dict[str, None] = {}
@@ -59,6 +62,7 @@ class Gathered:
             events=self._events,
             damaged=self._damaged,
             hosts=self._hosts.listed(),
+            sockets=tuple(self._sockets.most_common()),
             credentials=self._hosts.credentials(),
             turns=self._turns.listed(),
             approvals=tuple(self._approvals),
@@ -110,11 +114,21 @@ class Gathered:
             # The end of an intercepted CONNECT is that of the requests inside it.
             if fields.get("method") == "CONNECT" and fields.get("mode") == "connect_intercept":
                 return
-            self._hosts.allowed(number, fields)
-            self._turns.request()
-            self._timeline.add(at_ms, "request", host_of(fields))
+            self._allowed(number, at_ms, fields)
         elif decision != "approve_granted" and fields.get("denial_category") != _QUESTION:
             self._refused(at_ms, fields, event, times)
+
+    def _allowed(self, number: int | None, at_ms: int | None, fields: Fields) -> None:
+        target = str(fields["target"])
+        if target.startswith(_UNIX):
+            name = target.removeprefix(_UNIX)
+            if name in self._sockets or len(self._sockets) < SOCKETS_MAX:
+                self._sockets[name] += 1
+            self._timeline.add(at_ms, "socket", name)
+            return
+        self._hosts.allowed(number, fields)
+        self._turns.request()
+        self._timeline.add(at_ms, "request", host_of(fields))
 
     def _refused(self, at_ms: int | None, fields: Fields, event: Fields, times: int) -> None:
         is_failure = fields.get("denial_category") in _FAILURES

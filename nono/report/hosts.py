@@ -45,8 +45,7 @@ class Hosts:
         self._frozen: dict[str, str] = {}
 
     def allowed(self, number: int | None, fields: Fields) -> None:
-        name = host_of(fields)
-        name, sums = self._of(name)
+        name, sums = self._of(host_of(fields))
         endpoint = sums.endpoint(fields)
         sums.requests[endpoint] += 1
         if number is not None:

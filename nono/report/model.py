@@ -135,6 +135,7 @@ class Report(NamedTuple):
     events: int
     damaged: int  # lines that could not be understood
     hosts: tuple[Host, ...]  # the most used first
+    sockets: tuple[tuple[str, int], ...]  # Unix sockets that were connected to, the most used first
     credentials: tuple[CredentialUse, ...]
     turns: tuple[Turn, ...]
     approvals: tuple[Approval, ...]

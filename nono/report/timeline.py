@@ -6,7 +6,7 @@ from nono.report.model import Moment
 
 MOMENTS_MAX = 500
 # What stays when a log is too long for a timeline: everything but what went as usual.
-_USUAL = frozenset(("request", "refused"))
+_USUAL = frozenset(("request", "refused", "socket"))
 _USUAL_MAX = 300
 
 

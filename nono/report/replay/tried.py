@@ -156,11 +156,12 @@ def _of_network(fields: Fields, target: str) -> Tried | str | None:
         return None  # the request was malformed
     if any(isinstance(text, str) and _CUT in text for text in (target, path, upstream)):
         return TOO_LONG
-    is_reverse = fields.get("mode") == "reverse"
+    # A plain http request has that mode as well.
+    is_reverse = fields.get("mode") == "reverse" and fields.get("route_id") is not None
     if upstream is not None:
         host, _, number = str(upstream).rpartition(":")
         target, port = host.strip("[]"), int(number)
-    elif is_reverse:
+    elif not port:
         return None  # no service has that name
     service = (
         str(fields.get("route_id") or "") if fields.get("managed_credential_active") or is_reverse else ""

@@ -70,6 +70,14 @@ def test_requests_count_by_endpoint_with_their_answers() -> None:
     )
 
 
+def test_a_unix_socket_is_no_host() -> None:
+    connect = event.network(mode="connect", decision="allow", target="unix:/run/x.sock", rule="a grant")
+    found = report([connect, connect])
+    assert (found.hosts, found.sockets, found.timeline[0][1:]) == (
+        (), (("/run/x.sock", 2),), ("socket", "/run/x.sock", 2),
+    )  # fmt: skip
+
+
 def test_a_request_that_fails_counts_as_failed() -> None:
     (host,) = report([allowed(), RequestsEnded([Outcome(0, None, "reset")])]).hosts
     assert (host.failed, host.endpoints[0].statuses) == (1, {0: 1})

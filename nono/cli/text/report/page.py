@@ -121,6 +121,9 @@ def tables(page: Page) -> Iterator[Section]:
             (clock(each.at_ms), each.change.replace("_", " "), each.by, each.rule) for each in report.rules
         ]
         yield Section("Rules that changed", ("TIME", "CHANGE", "BY", "RULE"), changes)
+    if report.sockets:
+        sockets = [(f"{times:,}", name) for name, times in report.sockets]
+        yield Section("Unix sockets", ("TIMES", "PATH"), sockets, numbers=(0,))
     if report.credentials:
         used = [(each.service, f"{each.requests:,}", _at(each)) for each in report.credentials]
         yield Section("Credentials used", ("NAME", "REQUESTS", "AT"), used, numbers=(1,))

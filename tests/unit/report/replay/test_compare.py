@@ -119,6 +119,16 @@ def test_a_request_through_a_route_is_judged_below_its_base_path() -> None:
     assert effects(replayed([event], other)) == [("breaks", "POST api.openai.com:443/chat/completions")]
 
 
+def test_a_plain_http_request_is_judged_by_its_host() -> None:
+    event = network("deny", "a.test", mode="reverse", method="GET", path="/x", port=80)
+    assert effects(replayed([event], policy(allow_domain=("a.test",)))) == [("opens", "GET a.test:80/x")]
+
+
+def test_a_service_that_nobody_knows_is_no_host() -> None:
+    event = network("deny", "openai", mode="reverse", method="GET", path="/openai/x", port=0)
+    assert replayed([event], policy(allow_domain=("openai",))).judged == 0
+
+
 def test_a_file_that_was_asked_for_is_judged() -> None:
     events = [opened(f"{WORK}/main.py", is_granted=True), opened("/data/x", is_granted=False)]
     assert effects(replayed(events, policy(read=("/data",)))) == [

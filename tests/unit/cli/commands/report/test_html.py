@@ -39,6 +39,7 @@ def page(text: str) -> Page:
         events=9,
         damaged=0,
         hosts=(Host(text, 3, 1, 1, 10, 20, (Endpoint(text, text, 3, 1, {200: 2, 500: 1}),)),),
+        sockets=((text, 2),),
         credentials=(CredentialUse(text, (text,), 2, text),),
         turns=(Turn(1, 1_000, 2, (UsageTotal(text, text, 2, 1000, 0, 200, 0.5),)),),
         approvals=(Approval(1_000, text, "granted", text, text),),
