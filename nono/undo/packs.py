@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from enum import IntEnum
+from functools import partial
+from hashlib import sha256
 
 from nono.named_tuple import NamedTuple
 
@@ -111,22 +112,29 @@ class PackWriter:
         finally:
             os.close(self._file)
         if self._files:
-            write_durably(self._directory, self.name + FILES, b"".join(self._files))
-        write_durably(self._directory, self.name + INDEX, b"".join(self._records))
+            write_durably(self._directory, self.name + FILES, _with_digest(self._files))
+        write_durably(self._directory, self.name + INDEX, _with_digest(self._records))
 
     def discard(self) -> None:
         os.close(self._file)
         os.unlink(self.name + PACK, dir_fd=self._directory)
 
 
-def read_index(directory: int, file_name: str) -> Iterator[tuple[bytes, Place]]:
-    """Yield digest and place of each content in an index. Raises OSError or ValueError."""
+def _with_digest(records: list[bytes]) -> bytes:
+    body = b"".join(records)
+    return body + sha256(body).digest()
+
+
+def read_index(directory: int, file_name: str) -> dict[bytes, Place]:
+    """Return the place of each content in an index. Raises OSError or ValueError."""
     content = read_file(directory, file_name)
-    if len(content) % _RECORD.size:
-        raise ValueError(f"{file_name} is cut off")
+    body, digest = content[:-32], content[-32:]
+    if sha256(body).digest() != digest or len(body) % _RECORD.size:
+        raise ValueError(f"{file_name} is damaged")
     pack = file_name.removesuffix(INDEX) if file_name.endswith(INDEX) else ""
-    for digest, *rest in _RECORD.iter_unpack(content):
-        yield digest, Place(pack, *rest)
+    # 50,000 of them, as in model.entry.
+    made = partial(tuple.__new__, Place)
+    return {record[0]: made((pack, *record[1:])) for record in _RECORD.iter_unpack(body)}
 
 
 def read_file(directory: int, name: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -17,9 +16,9 @@ from nono.private_dir import open_private_dir
 from nono.undo import kept
 from nono.undo.kept import Kept
 from nono.undo.model.changes import Change, changes, shown
-from nono.undo.model.entry import FILE, Entry, is_digest
+from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.session import Info, overlap
-from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot, Tree, to_document
+from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
 from nono.undo.packs import write_durably
 from nono.undo.store import QuotaError, Store
 from nono.undo.taking import TooMuchError, Walk, take, take_below
@@ -51,17 +50,9 @@ class Recording:
     """The snapshots of a run that goes on. close() releases it; finish() takes the last one before."""
 
     def __init__(
-        self,
-        directory: int,
-        lock: int,
-        info: Info,
-        baseline: Snapshot,
-        root: str,
-        store: Store,
-        limits: Limits,
+        self, directory: int, lock: int, info: Info, baseline: Snapshot, store: Store, limits: Limits
     ) -> None:
         self.info = info
-        self.merkle_root = root  # of the last snapshot
         self._directory, self._lock_file, self._store = directory, lock, store
         self._baseline = self._last = baseline
         self._limits = limits
@@ -89,17 +80,20 @@ class Recording:
         Raises OSError if it cannot be kept.
         """
         with self._turn:
-            last = self._last
+            last, among = self._last, None
             if changed is None:
                 trees = self._taken(last)
             else:
-                trees = tuple(
+                self._store.begin(f"{last.number + 1:03}")
+                looks = [
                     take_below(tree, _relative(tree.path, changed), self._walk(tree, self._store))
-                    for tree in self._begun(last)
-                )
+                    for tree in last.trees
+                ]
+                trees = tuple(tree for tree, _ in looks)
+                among = {tree.path: paths for tree, paths in looks}
             snapshot = Snapshot(last.number + 1, MARK, label, unix_ms(), trees)
-            self._commit(snapshot)
-            return Mark(snapshot.number, tuple(changes(last, snapshot)))
+            self._commit(snapshot, among)
+            return Mark(snapshot.number, tuple(changes(last, snapshot, among)))
 
     def finish(self, exit_code: int) -> list[Change]:
         """Take the last snapshot. Returns what the run has changed. Raises OSError or NonoError."""
@@ -111,7 +105,7 @@ class Recording:
             # changed since without another time.
             try:
                 trees = self._taken(self._baseline)
-                snapshot = Snapshot(self._last.number + 1, END, "", unix_ms(), trees)
+                snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             except OSError as error:
                 if error.errno not in _FULL:
@@ -119,7 +113,7 @@ class Recording:
                 self._store.abandon()
                 notes.append("There was no room for what the run wrote; of that, digests alone are kept.")
                 trees = self._taken(self._baseline, keeps=False)
-                snapshot = Snapshot(self._last.number + 1, END, "", unix_ms(), trees)
+                snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             found = changes(self._baseline, snapshot)
             self.info = self.info._replace(
@@ -137,10 +131,6 @@ class Recording:
         """Add what a person must know before a restore; finish() writes it."""
         self.info = self.info._replace(notes=(*self.info.notes, sentence))
 
-    def _begun(self, last: Snapshot) -> tuple[Tree, ...]:
-        self._store.begin(f"{self._last.number + 1:03}")
-        return last.trees
-
     def _taken(self, before: Snapshot, *, keeps: bool = True) -> tuple[Tree, ...]:
         self._store.begin(f"{self._last.number + 1:03}")
         return tuple(
@@ -151,10 +141,10 @@ class Recording:
         sieve = self.info.left_out.sieve(before.path)
         return Walk(sieve, store, before.entries, 2 * self._limits.entries_max, lambda count: None)
 
-    def _commit(self, snapshot: Snapshot) -> None:
+    def _commit(self, snapshot: Snapshot, among: Among | None = None) -> None:
         try:
             self._store.commit()
-            self.merkle_root = write_snapshot(self._directory, snapshot, self._last)
+            write_snapshot(self._directory, snapshot, self._last, among)
         except BaseException:
             self._store.abandon()
             raise
@@ -166,17 +156,16 @@ def _relative(root: str, changed: Iterable[str]) -> Iterable[str]:
     return (path.removeprefix(below) for path in changed if path.startswith(below))
 
 
-def write_snapshot(directory: int, snapshot: Snapshot, before: Snapshot | None) -> str:
-    """Write a snapshot durably, after its contents. Returns its Merkle root. Raises OSError."""
-    document = to_document(snapshot, before)
-    content = json.dumps(document, separators=(",", ":")).encode("ascii")
+def write_snapshot(
+    directory: int, snapshot: Snapshot, before: Snapshot | None, among: Among | None = None
+) -> None:
+    """Write a snapshot durably, after its contents. Raises OSError."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     snapshots = os.open(kept.SNAPSHOTS, flags, dir_fd=directory)
     try:
-        write_durably(snapshots, f"{snapshot.number:03}.json", content)
+        write_durably(snapshots, f"{snapshot.number:03}.json", to_json(snapshot, before, among))
     finally:
         os.close(snapshots)
-    return str(document["merkle_root"])
 
 
 def begin(
@@ -201,12 +190,12 @@ def begin(
             store = Store(directory, max(0, _quota(directory, limits) - used))
             undone.callback(store.close)
             baseline = _baseline(environ, info, limits, progress, store)
-            merkle_root = write_snapshot(directory, baseline, None)
+            write_snapshot(directory, baseline, None)
             _reserve(directory)
             info = info._replace(snapshot_count=1)
             kept.write_info(directory, info)
             undone.pop_all()
-            return Recording(directory, lock, info, baseline, merkle_root, store, limits)
+            return Recording(directory, lock, info, baseline, store, limits)
     except TooMuchError as error:
         raise _too_much(f"more than {limits.entries_max:,} files") from error
     except QuotaError as error:
@@ -275,7 +264,7 @@ def _baseline(
         except BaseException:
             store.abandon()
             raise
-    return Snapshot(0, BASELINE, "", unix_ms(), trees)
+    return sealed(Snapshot(0, BASELINE, "", unix_ms(), trees))
 
 
 def _tree(
@@ -294,8 +283,12 @@ def _tree(
     walk = Walk(info.left_out.sieve(path), store, before, limits.entries_max, progress)
     tree = take(path, walk)
     if found is not None:
-        reused = (each.content for name, each in tree.entries.items() if before.get(name) is each)
-        wanted = [content for content in reused if content is not None and is_digest(content)]
+        reused = (
+            each.content
+            for name, each in tree.entries.items()
+            if each.kind == FILE and before.get(name) is each
+        )
+        wanted = [content for content in reused if content is not None]
         store.inherit(found[0].store, found[0].info.session_id, wanted)
     return tree
 

@@ -15,12 +15,12 @@ from nono.named_tuple import NamedTuple
 from nono.undo.kept import Kept, write_info
 from nono.undo.model.changes import ChangeType, change_type, changes
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, Entry
-from nono.undo.model.restore_plan import Plan, Present, Refused, Step, plan
-from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot
+from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
+from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
 from nono.undo.recording import write_snapshot
 from nono.undo.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, rename_at
 from nono.undo.store import Store
-from nono.undo.taking import look, opened_parent, opened_root
+from nono.undo.taking import look, opened_directory, opened_parent, opened_root
 
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"
@@ -124,7 +124,7 @@ def _look(root: int, path: str, store: Store | None, known: Entry | None) -> Ent
         if error.errno == errno.ENOENT:
             return None
         if error.errno in (errno.ELOOP, errno.EXDEV):
-            return "a directory above it is a link now"
+            return BEHIND_LINK
         if error.errno == errno.ENOTDIR:
             return None
         return error.strerror or str(error)
@@ -194,7 +194,7 @@ def _updated(snapshot: Snapshot, steps: list[Step], store: Store | None) -> Snap
                 if isinstance(now, Entry):
                     entries[path] = now
         trees.append(tree._replace(entries=entries))
-    return snapshot._replace(taken_unix_ms=unix_ms(), trees=tuple(trees))
+    return sealed(snapshot._replace(taken_unix_ms=unix_ms(), trees=tuple(trees)))
 
 
 class _Acting:
@@ -229,7 +229,7 @@ class _Acting:
             with (
                 suppress(OSError),
                 opened_root(root) as directory,
-                opened_parent(directory, f"{path}/.") as parent,
+                opened_directory(directory, path) as parent,
             ):
                 os.utime(parent, ns=(ns, ns))
         return done
@@ -266,7 +266,7 @@ class _Acting:
             with (
                 suppress(OSError),
                 opened_root(root_path) as root,
-                opened_parent(root, f"{path}/.") as parent,
+                opened_directory(root, path) as parent,
             ):
                 for name in os.listdir(parent):
                     if name.startswith(self._temporary):

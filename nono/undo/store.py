@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 
 from nono.undo.packs import (
@@ -25,6 +26,7 @@ from nono.undo.packs import (
 _FICLONE = 0x40049409  # <linux/fs.h>: _IOW(0x94, 9, int)
 LARGE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 20
+SMALL_PACK_BYTES = 1 << 18  # is copied rather than linked, so that packs do not become many
 _OBJECTS = "objects"
 _NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
 
@@ -51,7 +53,7 @@ class Store:
         self._can_clone = True
         for name in sorted(os.listdir(directory)):
             if name.endswith((INDEX, FILES)):
-                self._places.update(read_index(directory, name))
+                self._places |= read_index(directory, name)
 
     def close(self) -> None:
         for file in self._packs.values():
@@ -229,24 +231,40 @@ class Store:
 
         owner: The id of that session, from which the packs get their names here. Raises OSError.
         """
-        packs = set[str]()
+        wanted: dict[str, list[bytes]] = {}
         for digest in digests:
             key = bytes.fromhex(digest)
             place = other._places.get(key)
             if place is None or key in self._places:
                 continue
             if place.pack:
-                packs.add(place.pack)
+                wanted.setdefault(place.pack, []).append(key)
             else:
                 self._link_file(other, digest)
                 assert self._writer is not None  # begin() was called
                 self._writer.note(key, place)
                 self._places[key] = place
-        for pack in packs:
+        for pack, keys in wanted.items():
+            size = os.fstat(other._pack(pack)).st_size
+            if size < SMALL_PACK_BYTES or 2 * sum(other._places[key].stored_bytes for key in keys) < size:
+                self._copy(other, keys)
+                continue
             name = pack if "-" in pack else f"{owner}-{pack}"
             for suffix in (PACK, INDEX):
                 os.link(pack + suffix, name + suffix, src_dir_fd=other.directory, dst_dir_fd=self.directory)
-            self._places.update(read_index(self.directory, name + INDEX))
+            moved = partial(tuple.__new__, Place)
+            self._places |= {
+                key: moved((name, *place[1:])) for key, place in other._places.items() if place.pack == pack
+            }
+
+    def _copy(self, other: Store, keys: Iterable[bytes]) -> None:
+        """Copy contents as they are stored: of a pack that is small, or of which most is not needed."""
+        assert self._writer is not None  # begin() was called
+        for key in keys:
+            place = other._places[key]
+            if key not in self._places:
+                stored = os.pread(other._pack(place.pack), place.stored_bytes, place.offset)
+                self._places[key] = self._writer.add(key, place.codec, stored, place.size)
 
     def _link_file(self, other: Store, digest: str) -> None:
         for directory in (_OBJECTS, f"{_OBJECTS}/{digest[:2]}"):

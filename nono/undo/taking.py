@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from posixpath import basename, dirname
 
 from nono.kernel import open_path
@@ -55,33 +55,31 @@ def take(root: str, walk: Walk) -> Tree:
         return _Taking(walk, pool).tree(root, directory)
 
 
-def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> Tree:
-    """Return the tree after another look at these paths, and all below them. Raises as take() does.
+def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[str]]:
+    """Return the tree after another look at these paths, with all below them, and what was looked at.
 
     paths: Relative. The directories in which they lie are looked at as well, but not walked.
+    Raises as take() does.
     """
-    entries, gaps = dict(tree.entries), dict(tree.gaps)
+    entries, gaps, looked = dict(tree.entries), dict(tree.gaps), set[str]()
+    wanted = set(paths)
+    directories = tuple(f"{path}/" for path in wanted if path in entries and entries[path].kind == DIRECTORY)
+    gone = wanted & entries.keys()
+    if directories:
+        gone |= {path for path in entries if path.startswith(directories)}
+    for path in gone:
+        del entries[path]
     with opened_root(tree.path) as root, ThreadPoolExecutor(1) as pool:
-        seen = set[str]()
-        for path in paths:
-            if path in seen:
-                continue
-            seen.add(path)
+        for path in wanted:
             found = _below(root, path, walk, pool)
-            for old in (
-                [old for old in entries if old == path or old.startswith(f"{path}/")]
-                if (path in entries and entries[path].kind == DIRECTORY)
-                else [path]
-            ):
-                entries.pop(old, None)
-            entries.update(found.entries)
-            gaps.update(found.gaps)
-            parent = dirname(path)
-            if parent not in seen:
-                seen.add(parent)
-                with suppress(OSError), opened_parent(root, f"{parent}/." if parent else ".") as directory:
-                    entries[parent] = entry_of(os.fstat(directory), None, _attributes(directory))
-    return Tree(tree.path, entries, gaps)
+            entries |= found.entries
+            gaps |= found.gaps
+            looked |= found.entries.keys()
+        parents = {dirname(path) for path in wanted} - wanted
+        for parent in parents:
+            with suppress(OSError), opened_directory(root, parent) as directory:
+                entries[parent] = entry_of(os.fstat(directory), None, _attributes(directory))
+    return Tree(tree.path, entries, gaps), looked | gone | parents
 
 
 def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
@@ -128,13 +126,16 @@ def opened_root(root: str) -> Iterator[int]:
         os.close(directory)
 
 
-@contextmanager
-def opened_parent(root: int, path: str) -> Iterator[int]:
+def opened_parent(root: int, path: str) -> AbstractContextManager[int]:
     """Open the directory in which a relative path lies. Raises OSError, ELOOP or EXDEV if it leads out."""
-    parent = encoded(dirname(path)) or b"."
-    directory = open_path.open_at(
-        root, parent, _DIRECTORY_FLAGS & ~os.O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
-    )
+    return opened_directory(root, dirname(path))
+
+
+@contextmanager
+def opened_directory(root: int, path: str) -> Iterator[int]:
+    """Open a directory by its relative path. Raises as opened_parent() does."""
+    flags = _DIRECTORY_FLAGS & ~os.O_NOFOLLOW
+    directory = open_path.open_at(root, encoded(path) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
     try:
         yield directory
     finally:
@@ -215,14 +216,14 @@ class _Taking:
                     if sieve(below, each.name, is_directory):
                         continue
                     with suppress(FileNotFoundError):  # it is gone
-                        seen = entry_of(each.stat(follow_symlinks=False), None)
+                        status = each.stat(follow_symlinks=False)
                         if is_directory:
                             frame.names.append(each.name)
+                            entries[below] = entry_of(status, None)
+                            continue
                         known = before.get(below)
-                        if known is not None and known.same_times(seen):
+                        if known is not None and _is_unchanged(known, status):
                             entries[below] = known
-                        elif is_directory or seen.kind == OTHER:
-                            entries[below] = seen
                         else:
                             wanted.append((each.name, below))
         except OSError as error:
@@ -238,6 +239,17 @@ class _Taking:
 
     def _gather(self) -> None:
         self._entries.update(self._reading.popleft().result())
+
+
+def _is_unchanged(known: Entry, status: os.stat_result) -> bool:
+    """Do what Entry.same_times() does, without making an entry: whatever changes the others changes ctime."""
+    return (
+        known.ctime_ns == status.st_ctime_ns
+        and known.mtime_ns == status.st_mtime_ns
+        and known.inode == status.st_ino
+        and known.size == status.st_size
+        and not known.is_racy
+    )
 
 
 def _read_all(

@@ -129,4 +129,4 @@ def _beside(environ: Mapping[str, str], info: Info) -> list[str]:
 def _record(session: Session, taken: Recording) -> None:
     last = taken.last
     files = sum(len(tree.entries) for tree in last.trees)
-    session.record(event.snapshot_taken(last.number, last.kind, files, taken.merkle_root))
+    session.record(event.snapshot_taken(last.number, last.kind, files, last.merkle_root or ""))

@@ -8,7 +8,7 @@ from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
 from nono.undo.model.entry import FILE, Entry
-from nono.undo.model.snapshot import Snapshot, Tree
+from nono.undo.model.snapshot import Among, Snapshot, Tree, differing
 
 
 class ChangeType(StrEnum):
@@ -50,9 +50,9 @@ class Change(NamedTuple):
         return sizes[1] - sizes[0]
 
 
-def changes(before: Snapshot, after: Snapshot) -> list[Change]:
-    """Return every path that differs, in the order of their components."""
-    found = [change for tree in before.trees for change in _changes(tree, after.tree(tree.path))]
+def changes(before: Snapshot, after: Snapshot, among: Among | None = None) -> list[Change]:
+    """Return every path that differs, in the order of their components. among: As differing() takes it."""
+    found = [change for tree in before.trees for change in _changes(tree, after.tree(tree.path), among)]
     return sorted(found, key=lambda change: change.full_path.split("/"))
 
 
@@ -61,9 +61,9 @@ def shown(found: list[Change]) -> list[Change]:
     return [change for change in found if change.type is not ChangeType.TOUCHED]
 
 
-def _changes(before: Tree, after: Tree) -> Iterator[Change]:
+def _changes(before: Tree, after: Tree, among: Among | None) -> Iterator[Change]:
     unseen = {*before.gaps, *after.gaps}
-    for path in before.entries.keys() | after.entries.keys():
+    for path in differing(before, after, among):
         old, new = before.entries.get(path), after.entries.get(path)
         type = change_type(old, new)
         # What one of the two looks did not reach has not been created or deleted.

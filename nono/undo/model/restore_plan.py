@@ -8,10 +8,11 @@ from posixpath import join
 from nono.named_tuple import NamedTuple
 from nono.undo.model.changes import Change, ChangeType, change_type, changes
 from nono.undo.model.entry import FILE, OTHER, Entry
-from nono.undo.model.snapshot import Snapshot
+from nono.undo.model.snapshot import Snapshot, is_relative
 
 # What is at a path now: an entry, nothing, or why nobody can tell.
 Present = Mapping[tuple[str, str], "Entry | str | None"]
+BEHIND_LINK = "a directory above it is a link now"
 
 
 class Step(NamedTuple):
@@ -58,7 +59,11 @@ def plan(
     """
     steps, conflicts, impossible, forced = list[Step](), list[Refused](), list[Refused](), list[Step]()
     for change in changes(target, last):
+        if not is_relative(change.path):
+            raise ValueError(f"a snapshot names what is in no tree: {change.path!r}")
         now = present[change.root, change.path]
+        if now == BEHIND_LINK and change.after is None:
+            now = None  # the run has put the link there, or what is to be done fails at it
         if isinstance(now, str):
             conflicts.append(Refused(change.full_path, now))
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
 from nono.named_tuple import NamedTuple
@@ -31,16 +32,23 @@ class Info(NamedTuple):
 
 def to_json(info: Info) -> bytes:
     document: dict[str, Any] = {**info._asdict(), "left_out": left_out.to_document(info.left_out)}
+    document["sha256"] = _digest(document)
     return (json.dumps(document, indent=2) + "\n").encode("ascii")
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return sha256(json.dumps(document, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def parse(content: bytes) -> Info:
     """Invert to_json(). Raises ValueError that names the misfit."""
     try:
         document = json.loads(content)
+        if document.pop("sha256") != _digest(document):
+            raise ValueError("the record of the session is damaged")
         values = {name: document[name] for name in Info._fields}
         values["left_out"] = left_out.from_document(document["left_out"])
-    except (KeyError, TypeError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not the record of a session: {error}") from error
     for name in ("command", "tracked_paths", "notes"):
         if not isinstance(values[name], list) or not all(isinstance(each, str) for each in values[name]):

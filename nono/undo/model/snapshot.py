@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from posixpath import join
 from typing import Any
 
 from nono.named_tuple import NamedTuple
-from nono.undo.model.entry import FILE, Entry, from_json, to_json
+from nono.undo.model.entry import FILE, Entry, from_json
 
 # What a snapshot is of: before the run, between two of its turns, after it; before and after a restore.
 BASELINE, MARK, END, SAFETY, RESTORED = "baseline", "mark", "end", "safety", "restored"
+_BEFORE, _BETWEEN, _AFTER = b'{"sha256":"', b'","snapshot":', b"}\n"
 KINDS = (BASELINE, MARK, END, SAFETY, RESTORED)
+
+
+Among = Mapping[str, Collection[str]]
 
 
 class Tree(NamedTuple):
@@ -32,6 +35,7 @@ class Snapshot(NamedTuple):
     label: str
     taken_unix_ms: int
     trees: tuple[Tree, ...]
+    merkle_root: str | None = None  # None: of a mark, because the command waits for it
 
     def tree(self, path: str) -> Tree:
         """Return the tree of a granted directory. Raises ValueError if it has none."""
@@ -41,42 +45,72 @@ class Snapshot(NamedTuple):
         raise ValueError(f"no tree of {path}")
 
 
-def to_document(snapshot: Snapshot, before: Snapshot | None) -> dict[str, Any]:
-    """Return the snapshot as JSON types: the baseline whole, another as what differs from `before`."""
-    trees = []
-    for tree in snapshot.trees:
-        old = {} if before is None else before.tree(tree.path).entries
-        changed = {path: to_json(each) for path, each in tree.entries.items() if old.get(path) != each}
-        gone = [path for path in old if path not in tree.entries]
-        trees.append({"path": tree.path, "entries": changed, "gone": gone, "gaps": dict(tree.gaps)})
-    return {
+def to_json(snapshot: Snapshot, before: Snapshot | None, among: Among | None = None) -> bytes:
+    """Return the snapshot as JSON: the baseline whole, another as what differs from `before`.
+
+    among: The paths of each tree, by its own, that may differ; None: all.
+    """
+    document = {
         "number": snapshot.number,
         "kind": snapshot.kind,
         "label": snapshot.label,
         "timestamp": str(snapshot.taken_unix_ms // 1000),
         "taken_unix_ms": snapshot.taken_unix_ms,
         "parent": None if before is None else before.number,
-        "trees": trees,
-        "merkle_root": merkle_root(snapshot),
+        "trees": [
+            _to_document(tree, None if before is None else before.tree(tree.path), among)
+            for tree in snapshot.trees
+        ],
+        "merkle_root": snapshot.merkle_root,
     }
+    body = json.dumps(document, separators=(",", ":")).encode("ascii")
+    return b"".join((_BEFORE, sha256(body).hexdigest().encode("ascii"), _BETWEEN, body, _AFTER))
+
+
+def _to_document(tree: Tree, before: Tree | None, among: Among | None) -> dict[str, Any]:
+    if before is None:
+        changed, gone = tree.entries, list[str]()
+    else:
+        changed, gone = {}, []
+        for path in differing(before, tree, among):
+            entry = tree.entries.get(path)
+            if entry is None:
+                gone.append(path)
+            else:
+                changed[path] = entry
+    return {"path": tree.path, "entries": changed, "gone": gone, "gaps": dict(tree.gaps)}
+
+
+def differing(before: Tree, after: Tree, among: Among | None = None) -> Iterator[str]:
+    """Yield the paths whose entries are not the same, of those in `among`, or of all."""
+    old, new = before.entries, after.entries
+    if among is not None:
+        yield from (path for path in among.get(after.path, ()) if old.get(path) != new.get(path))
+        return
+    for path, entry in new.items():
+        known = old.get(path)
+        if known is not entry and known != entry:  # most are the very same
+            yield path
+    yield from (path for path in old if path not in new)
 
 
 def parse(content: bytes, before: Snapshot | None) -> Snapshot:
-    """Invert to_document(), from JSON. Raises ValueError that names the misfit."""
+    """Invert to_json(). Raises ValueError that names the misfit."""
+    start = len(_BEFORE) + 64 + len(_BETWEEN)
+    body, digest = content[start : -len(_AFTER)], content[len(_BEFORE) : len(_BEFORE) + 64]
+    if sha256(body).hexdigest().encode("ascii") != digest or not content.endswith(_AFTER):
+        raise ValueError("it is damaged")
     try:
-        document = json.loads(content)
-        number, kind, label = document["number"], document["kind"], document["label"]
-        taken, trees, root = document["taken_unix_ms"], document["trees"], document["merkle_root"]
-        if type(number) is not int or kind not in KINDS or type(taken) is not int or type(label) is not str:
-            raise ValueError("not a snapshot")
+        document = json.loads(body)
         if document["parent"] != (None if before is None else before.number):
             raise ValueError("it does not follow the one before")
-        made = Snapshot(number, kind, label, taken, tuple(_tree(each, before) for each in trees))
+        number, kind, label = document["number"], document["kind"], document["label"]
+        if kind not in KINDS:
+            raise ValueError(f"not a kind of snapshot: {kind}")
+        trees = tuple(_tree(each, before) for each in document["trees"])
+        return Snapshot(number, kind, label, document["taken_unix_ms"], trees, document["merkle_root"])
     except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"not a snapshot: {error}") from error
-    if merkle_root(made) != root:
-        raise ValueError("its Merkle root is another")
-    return made
+        raise ValueError(f"not a snapshot: {error!r}") from error
 
 
 def _tree(document: Mapping[str, Any], before: Snapshot | None) -> Tree:
@@ -84,11 +118,8 @@ def _tree(document: Mapping[str, Any], before: Snapshot | None) -> Tree:
     entries = {} if before is None else dict(before.tree(path).entries)
     for gone in document["gone"]:
         del entries[gone]
-    for name, fields in document["entries"].items():
-        if not is_relative(name):
-            raise ValueError(f"not a path in a tree: {name!r}")
-        entries[name] = from_json(fields)
-    return Tree(path, entries, {str(name): str(reason) for name, reason in document["gaps"].items()})
+    entries.update(from_json(document["entries"]))
+    return Tree(path, entries, document["gaps"])
 
 
 def is_relative(path: str) -> bool:
@@ -101,19 +132,23 @@ def encoded(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
+def sealed(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with its Merkle root."""
+    return snapshot._replace(merkle_root=merkle_root(snapshot))
+
+
 def merkle_root(snapshot: Snapshot) -> str:
-    """Return the root over path and content of every file, in the order of their components."""
-    found = {
-        join(tree.path, path): entry.content
-        for tree in snapshot.trees
-        for path, entry in tree.entries.items()
-        if entry.kind == FILE and entry.content is not None
-    }
-    leaves = (
-        sha256(b"\0" + encoded(path) + bytes.fromhex(found[path])).digest()
-        for path in sorted(found, key=lambda path: encoded(path).split(b"/"))
-    )
-    return folded(leaves).hex()
+    """Return the root over path and content of every file, in the order of the components of the paths."""
+    found = []
+    for tree in snapshot.trees:
+        top = encoded(tree.path.rstrip("/")) + b"/"
+        for path, entry in tree.entries.items():
+            if entry.kind == FILE and entry.content is not None:
+                full = top + encoded(path)
+                # No name has a NUL, and none is less: so a directory comes before its neighbours.
+                found.append((full.replace(b"/", b"\0"), full, entry.content))
+    found.sort()
+    return folded(sha256(b"\0" + full + bytes.fromhex(content)).digest() for _, full, content in found).hex()
 
 
 def folded(leaves: Iterable[bytes]) -> bytes:

@@ -15,7 +15,7 @@ from nono.undo import kept
 from nono.undo.kept import Kept, chosen
 from nono.undo.model.entry import FILE
 from nono.undo.model.session import Weighed, older_than, outdated
-from nono.undo.model.snapshot import BASELINE, Snapshot
+from nono.undo.model.snapshot import BASELINE, Snapshot, merkle_root
 
 
 def verify(query: str, environ: Mapping[str, str]) -> int:
@@ -38,6 +38,8 @@ def verify(query: str, environ: Mapping[str, str]) -> int:
 def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
     """Yield what is wrong, and if it is damage rather than what could not be kept."""
     checked = set[str]()
+    if snapshot.merkle_root is not None and snapshot.merkle_root != merkle_root(snapshot):
+        yield True, "its Merkle root is another"
     for tree in snapshot.trees:
         for path, entry in tree.entries.items():
             if entry.kind != FILE or entry.content in checked:
