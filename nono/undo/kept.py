@@ -177,6 +177,7 @@ def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
         if query == LATEST:
             some = found[:1]
         if not some:
+            _refuse_damaged(root_of(environ), query)
             raise NonoError(
                 f"Nothing is kept of session {query}.", hint="nono rollback list shows what can be undone"
             )
@@ -185,6 +186,16 @@ def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
                 f"Ambiguous query '{query}': matches {len(some)} sessions. Use the session ID instead."
             )
         yield some[0]
+
+
+def _refuse_damaged(root: str, query: str) -> None:
+    """Raise NonoError if the session is there and its record cannot be read."""
+    for name in names(root):
+        if query and name.startswith(query):
+            try:
+                Kept(join(root, name)).__exit__()
+            except (OSError, ValueError) as error:
+                raise NonoError(f"what is kept of session {name} cannot be read: {error}") from error
 
 
 def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:

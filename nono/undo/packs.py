@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from nono.named_tuple import NamedTuple
 
-_MAGIC = b"nono pack 1\n"
+MAGIC = b"nono pack 1\n"
 _RECORD = struct.Struct("<32sBQQQ")  # digest, codec, offset, stored bytes, bytes
 _LEVEL = 1
 _BUFFER_BYTES = 1 << 20
@@ -78,8 +78,8 @@ class PackWriter:
         self._directory = directory
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         self._file = os.open(name + PACK, flags, 0o600, dir_fd=directory)
-        self._parts: list[bytes] = [_MAGIC]
-        self._buffered = self._offset = len(_MAGIC)
+        self._parts: list[bytes] = [MAGIC]
+        self._buffered = self._offset = len(MAGIC)
         self._records: list[bytes] = []
         self._files: list[bytes] = []
 

@@ -14,6 +14,7 @@ from hashlib import sha256
 from nono.undo.packs import (
     FILES,
     INDEX,
+    MAGIC,
     PACK,
     Codec,
     Compressor,
@@ -49,10 +50,12 @@ class Store:
         self._local = threading.local()
         self._places: dict[bytes, Place] = {}
         self._packs: dict[str, int] = {}
+        self._indexes = set[str]()  # the packs that there are
         self._writer: PackWriter | None = None
         self._can_clone = True
         for name in sorted(os.listdir(directory)):
             if name.endswith((INDEX, FILES)):
+                self._indexes.add(name.removesuffix(INDEX))
                 self._places |= read_index(directory, name)
 
     def close(self) -> None:
@@ -62,6 +65,9 @@ class Store:
 
     def has(self, digest: str) -> bool:
         return bytes.fromhex(digest) in self._places
+
+    def has_pack(self, name: str) -> bool:
+        return name in self._indexes
 
     def begin(self, name: str) -> None:
         """Begin a pack. Raises OSError."""
@@ -223,7 +229,9 @@ class Store:
         with self._lock:
             if name not in self._packs:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-                self._packs[name] = os.open(name + PACK, flags, dir_fd=self.directory)
+                file = self._packs[name] = os.open(name + PACK, flags, dir_fd=self.directory)
+                if os.pread(file, len(MAGIC), 0) != MAGIC:
+                    raise ValueError(f"{name}{PACK} is no pack")
             return self._packs[name]
 
     def inherit(self, other: Store, owner: str, digests: Iterable[str]) -> None:

@@ -153,6 +153,7 @@ class _Taking:
         self._walk, self._pool = walk, pool
         self._entries: dict[str, Entry] = {}
         self._gaps: dict[str, str] = {}
+        self._seen = 0  # files that are being read
         self._reading: deque[Future[list[tuple[str, Entry]]]] = deque()
 
     def tree(self, root: str, directory: int, start: str = "") -> Tree:
@@ -228,7 +229,8 @@ class _Taking:
                             wanted.append((each.name, below))
         except OSError as error:
             self._gaps[path] = error.strerror or str(error)
-        if len(entries) > self._walk.entries_max:
+        self._seen += len(wanted)
+        if len(entries) + self._seen > self._walk.entries_max:
             raise TooMuchError
         self._walk.progress(len(entries))
         for start in range(0, len(wanted), BATCH):
@@ -238,7 +240,9 @@ class _Taking:
             self._reading.append(self._pool.submit(_read_all, os.dup(directory), part, self._walk.store))
 
     def _gather(self) -> None:
-        self._entries.update(self._reading.popleft().result())
+        found = self._reading.popleft().result()
+        self._seen -= len(found)
+        self._entries.update(found)
 
 
 def _is_unchanged(known: Entry, status: os.stat_result) -> bool:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from support.elevation import UNREAD_S
 from support.nono_run import NONO, Ended, NonoRun, nono_run
+from support.terminal import terminal
 
 CHANGES = "rm a; echo x > b; mv c d"
 
@@ -71,3 +76,58 @@ def test_snapshots_are_not_put_where_the_command_can_write(sandbox: NonoRun) -> 
     allowed = sandbox.run(["true"], profile={}, flags=["--rollback", f"--rollback-dest={outside}"])
     assert allowed.exit_code == 0, allowed.stderr
     assert len(list(outside.iterdir())) == 1
+
+
+def test_a_person_undoes_a_run_at_its_end(sandbox: NonoRun) -> None:
+    file = sandbox.give(Path(shutil.copy(__file__, sandbox.project / "mine")))
+    before = file.read_text()
+    argv = sandbox.argv(["sh", "-c", "echo run > mine"], profile={}, flags=["--rollback"])
+    with terminal(argv, sandbox.user.environment(), sandbox.project) as person:
+        for keys in (b"l\n", b"u\n"):
+            question = b"[Enter] keep / [u] undo all / [l] look: "
+            while person.shown.count(question) < (1 if keys == b"l\n" else 2):
+                person.wait_for_more()
+            time.sleep(UNREAD_S)
+            person.type(keys)
+        assert person.end() == 0
+    assert b"+run" in person.shown
+    assert b"Restored 1 path(s)." in person.shown
+    assert file.read_text() == before
+
+
+def test_a_profile_says_what_undo_leaves_out(sandbox: NonoRun) -> None:
+    profile = {"rollback": {"exclude_patterns": ["left"], "exclude_globs": ["*.log"]}}
+    touch = ["sh", "-c", "echo x > left; echo x > a.log; echo x > covered"]
+    ended = sandbox.run(touch, profile=profile, flags=["--rollback", "--rollback-exclude=b/*"])
+    assert "1 created" in ended.stderr
+    assert "+ " + str(sandbox.project / "covered") in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--rollback", "--no-rollback"], "--rollback cannot be combined with --no-rollback."),
+        (["--rollback", "--no-audit"], "--rollback cannot be combined with --no-audit."),
+        (["--rollback-dest=/nowhere"], "--rollback-dest has no effect without --rollback."),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    sandbox: NonoRun, flags: list[str], words: str
+) -> None:
+    ended = sandbox.run(["true"], profile={}, flags=flags)
+    assert ended.exit_code != 0
+    assert words in ended.stderr
+
+
+def test_a_sandbox_is_no_place_to_restore_from(sandbox: NonoRun) -> None:
+    inside = {"NONO_CAP_FILE": "/nonexistent"}
+    refused = sandbox.bare([*NONO, "rollback", "restore", "latest"], environment=inside)
+    assert refused.exit_code == 1
+    assert "`nono rollback` cannot be used inside a sandbox." in refused.stderr
+
+
+def test_a_command_reaches_no_snapshot(sandbox: NonoRun) -> None:
+    place = sandbox.user.home / ".local/state/nono/rollbacks"
+    ended = sandbox.run(["sh", "-c", f"ls {place}; rm -rf {place}"], profile={}, flags=["--rollback"])
+    assert ended.exit_code != 0
+    assert rollback(sandbox, "verify", "latest").exit_code == 0

@@ -75,7 +75,7 @@ def plan(
             continue
         step = Step(change.root, change.path, change.before, now)
         # What has become as it was, but for its time, was not changed to anything else.
-        if _is_same(now, change.after) or _is_same(now, change.before):
+        if _is_same(now, change.after) or _is_same(now, change.before) or _is_half_restored(now, change):
             steps.append(step)
             continue
         forced.append(step)
@@ -88,6 +88,14 @@ def plan(
 
 def _is_same(one: Entry | None, other: Entry | None) -> bool:
     return change_type(one, other) in (None, ChangeType.TOUCHED)
+
+
+def _is_half_restored(now: Entry | None, change: Change) -> bool:
+    """Return True if what the run removed is there again but for its metadata: a restore was killed."""
+    if change.after is not None or change.before is None or now is None:
+        return False
+    is_known = now.kind != FILE or now.content is not None
+    return is_known and (now.kind, now.content) == (change.before.kind, change.before.content)
 
 
 def _conflict(now: Entry | None, change: Change) -> str:

@@ -98,7 +98,9 @@ def parse(content: bytes, before: Snapshot | None) -> Snapshot:
     """Invert to_json(). Raises ValueError that names the misfit."""
     start = len(_BEFORE) + 64 + len(_BETWEEN)
     body, digest = content[start : -len(_AFTER)], content[len(_BEFORE) : len(_BEFORE) + 64]
-    if sha256(body).hexdigest().encode("ascii") != digest or not content.endswith(_AFTER):
+    if content != b"".join((_BEFORE, digest, _BETWEEN, body, _AFTER)):
+        raise ValueError("it is damaged")
+    if sha256(body).hexdigest().encode("ascii") != digest:
         raise ValueError("it is damaged")
     try:
         document = json.loads(body)

@@ -33,20 +33,20 @@ class Stage:
         self.root = place / "tree"
         self.root.mkdir()
         self.environ = {"HOME": str(place), "XDG_STATE_HOME": str(place / "state")}
-        self._runs = 0
+        self.runs = 0
 
     @contextmanager
     def recorded(self, left_out: LeftOut = USUAL, limits: Limits = LIMITS) -> Iterator[Recording]:
         """A run that is kept; finish() is the test's."""
-        self._runs += 1
+        self.runs += 1
         info = Info(
-            f"{self._runs:016x}",
+            f"{self.runs:016x}",
             "2026-01-01",
-            self._runs,
+            self.runs,
             ("sh",),
             (str(self.root),),
             left_out,
-            name=f"run-{self._runs}",
+            name=f"run-{self.runs}",
         )
         taken = recording.begin(self.environ, info, limits, lambda count: None)
         try:

@@ -15,7 +15,7 @@ from nono.undo import kept
 from nono.undo.kept import Kept, chosen
 from nono.undo.model.entry import FILE
 from nono.undo.model.session import Weighed, older_than, outdated
-from nono.undo.model.snapshot import BASELINE, Snapshot, merkle_root
+from nono.undo.model.snapshot import BASELINE, RESTORED, Snapshot, merkle_root
 
 
 def verify(query: str, environ: Mapping[str, str]) -> int:
@@ -40,6 +40,8 @@ def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
     checked = set[str]()
     if snapshot.merkle_root is not None and snapshot.merkle_root != merkle_root(snapshot):
         yield True, "its Merkle root is another"
+    if snapshot.kind != RESTORED and not session.store.has_pack(f"{snapshot.number:03}"):
+        yield True, "its contents are missing"
     for tree in snapshot.trees:
         for path, entry in tree.entries.items():
             if entry.kind != FILE or entry.content in checked:

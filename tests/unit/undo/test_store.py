@@ -1,0 +1,216 @@
+"""The store holds no more than it may, says what is damaged, and survives a full disk."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import random
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.cli.commands.rollback import upkeep
+from nono.errors import NonoError
+from nono.undo import kept
+from nono.undo.recording import Limits
+from support.forked import in_child
+from unit.undo.conftest import Stage
+
+MS_REC, MS_PRIVATE = 16384, 1 << 18
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        pytest.param(Limits(10, 100_000), "GiB", id="bytes"),
+        pytest.param(Limits(10, 1 << 30, entries_max=3), "more than 3 files", id="files"),
+    ],
+)
+def test_a_baseline_over_its_quota_refuses_the_run(stage: Stage, limits: Limits, words: str) -> None:
+    for number in range(4):
+        (stage.root / f"file{number}").write_bytes(noise(60_000 + number))
+    with pytest.raises(NonoError, match=words):
+        stage.run(lambda: None, limits=limits)
+    assert kept.names(kept.root_of(stage.environ)) == []
+    (stage.root / "file0").unlink()
+    (stage.root / "file1").unlink()
+    (stage.root / "file2").unlink()
+    assert stage.run(lambda: None, limits=limits) == []
+
+
+def test_what_a_run_writes_beyond_the_quota_can_be_undone(stage: Stage) -> None:
+    (stage.root / "file").write_bytes(noise(60_000))
+    before = stage.look()
+
+    def act() -> None:
+        (stage.root / "file").write_bytes(noise(60_001))
+        (stage.root / "more").write_bytes(noise(2_000_000))
+
+    assert stage.run(act, limits=Limits(10, 100_000)) == ["modified file", "created more"]
+    with stage.kept() as session:
+        assert any("no room" in note for note in session.info.notes)
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_no_more_sessions_are_kept_than_configured(stage: Stage) -> None:
+    def act() -> None:
+        (stage.root / "file").write_bytes(noise(stage.runs))
+
+    for _ in range(5):
+        stage.run(act, limits=Limits(2, 1 << 30))
+    with kept.every(stage.environ) as found:
+        assert [each.info.name for each in found] == ["run-5", "run-4", "run-3"]
+
+
+def test_a_run_that_changed_nothing_is_dropped_before_one_that_did(stage: Stage) -> None:
+    stage.run(lambda: (stage.root / "file").write_bytes(b"x") and None)
+    for _ in range(4):
+        stage.run(lambda: None, limits=Limits(2, 1 << 30))
+    with kept.every(stage.environ) as found:
+        assert "run-1" in [each.info.name for each in found]
+
+
+def _flipped(file: Path, at: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+
+
+def _is_caught(stage: Stage) -> bool:
+    try:
+        return upkeep.verify("latest", stage.environ) != 0
+    except (NonoError, OSError, ValueError):
+        return True
+
+
+def test_a_byte_changed_anywhere_in_what_is_kept_is_caught(stage: Stage) -> None:
+    (stage.root / "small").write_bytes(noise(500))
+    (stage.root / "large").write_bytes(noise(2_000_000))
+    stage.run(lambda: (stage.root / "small").write_bytes(noise(501)) and None)
+    assert not _is_caught(stage)
+    with stage.kept() as session:
+        place = Path(session.path)
+    files = [each for each in place.rglob("*") if each.is_file() and each.name != "lock"]
+    assert {each.suffix for each in files} == {".json", ".pack", ".idx", ".files", ""}
+    missed = []
+    for file in files:
+        size = file.stat().st_size
+        for at in sorted({0, 1, size // 3, size // 2, size - 2, size - 1}):
+            _flipped(file, at)
+            if not _is_caught(stage):
+                missed.append((file.name, at))
+            _flipped(file, at)
+        file.rename(place / "gone")
+        if not _is_caught(stage):
+            missed.append((file.name, -1))
+        (place / "gone").rename(file)
+    assert missed == []
+    assert not _is_caught(stage)
+
+
+def test_a_snapshot_that_names_a_path_outside_is_refused(stage: Stage, tmp_path: Path) -> None:
+    """nono#201: a manifest with ".." in it wrote to anywhere."""
+    from nono.undo.model import snapshot
+
+    (tmp_path / "outside").write_text("not the run's")
+    stage.run(lambda: (stage.root / "file").write_text("x") and None)
+    with stage.kept() as session:
+        (first, last) = session.snapshots()
+        tree = first.trees[0]
+        entry = last.trees[0].entries["file"]
+        forged = first._replace(trees=(tree._replace(entries={**tree.entries, "../outside": entry}),))
+        for number, content in enumerate((snapshot.to_json(forged, None), snapshot.to_json(last, forged))):
+            (Path(session.path) / f"snapshots/{number:03}.json").write_bytes(content)
+    with pytest.raises(ValueError, match="in no tree"):
+        stage.restore()
+    assert (tmp_path / "outside").read_text() == "not the run's"
+
+
+def on_small_disk(place: Path, act: Callable[[Stage], Any], size: int = 40 << 20) -> Any:
+    """Do something in a child whose state directory is a file system of its own."""
+
+    def work() -> Any:
+        os.unshare(os.CLONE_NEWNS)
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None) == 0
+        state = place / "state"
+        state.mkdir()
+        options = f"size={size},mode=700".encode()
+        assert libc.mount(b"none", os.fsencode(state), b"tmpfs", ctypes.c_ulong(0), options) == 0
+        return act(Stage(place))
+
+    return in_child(work)
+
+
+def fill_disk(stage: Stage) -> Path:
+    filler = Path(stage.environ["XDG_STATE_HOME"]) / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(1 << 16)):
+                pass
+        except OSError:
+            return filler
+    raise AssertionError("a file takes all of a disk")
+
+
+@pytest.mark.root
+def test_a_full_disk_refuses_the_run(tmp_path: Path) -> None:
+    def act(stage: Stage) -> Any:
+        (stage.root / "file").write_bytes(noise(500_000))
+        filler = fill_disk(stage)
+        try:
+            stage.run(lambda: None)
+        except NonoError as error:
+            filler.unlink()
+            return error.message, kept.names(kept.root_of(stage.environ))
+        return "it was started", []
+
+    message, left = on_small_disk(tmp_path, act)
+    assert "No space left on device" in message
+    assert left == []
+
+
+@pytest.mark.root
+def test_a_run_that_fills_the_disk_can_be_undone(tmp_path: Path) -> None:
+    def act(stage: Stage) -> Any:
+        (stage.root / "file").write_bytes(noise(500_000))
+        before = stage.look()
+        fillers = []
+
+        def fill() -> None:
+            (stage.root / "file").write_bytes(noise(900_000))
+            fillers.append(fill_disk(stage))
+
+        changed = stage.run(fill)
+        became = stage.look()
+        filled = fill_disk(stage).with_name("other")
+        try:
+            stage.restore()
+            said = "nothing"
+        except OSError as error:
+            said = error.strerror or ""
+        is_untouched = stage.look() == became
+        filled.with_name("filler").unlink()
+        left = stage.restore()
+        return changed, said, is_untouched, left, stage.look() == before
+
+    changed, said, is_untouched, left, is_back = on_small_disk(tmp_path, act)
+    assert changed == ["modified file"]
+    assert (said, is_untouched) == ("No space left on device", True)
+    assert (left, is_back) == ([], True)
+
+
+def test_a_hole_in_the_list_of_snapshots_is_caught(stage: Stage) -> None:
+    stage.run(lambda: (stage.root / "file").write_text("x") and None)
+    with stage.kept() as session:
+        place = session.path
+    subprocess.run(["rm", f"{place}/snapshots/001.json"], check=True)
+    assert _is_caught(stage)
