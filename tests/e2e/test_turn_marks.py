@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +17,8 @@ import pytest
 
 from support.clients.intercepted import Intercepted, stage_of
 from support.nono_run import NONO, Ended
-from support.servers.http1 import Received, upstream
+from support.servers.http1 import Gone, Received, upstream
+from support.sessions.records import records
 
 ANSWER = json.dumps({"model": "m-1", "usage": {"input_tokens": 7, "output_tokens": 1}}).encode()
 TOOLS = [{"name": "Bash"}]
@@ -20,10 +26,9 @@ FIRST = {"role": "user", "content": "Do the work"}
 RESULT = [{"role": "assistant", "content": "x"}, {"role": "user", "content": [{"type": "tool_result"}]}]
 SECOND = [*RESULT, {"role": "assistant", "content": "done"}, {"role": "user", "content": "More"}]
 THIRD = [*SECOND, {"role": "assistant", "content": "done"}, {"role": "user", "content": "And more"}]
-ASK = 'ask() { curl -sS "$URL/v1/messages" -H "Authorization: Bearer $TOKEN" --data @../"$1" > /dev/null; }'
+ASK = 'ask() { curl -sS "$URL/v1/messages" -H "Authorization: Bearer $TOKEN" --data @../"$1" > /dev/null; }\n'
 # An agent of three turns. A process of the second writes on until the third has begun.
-AGENT = f"""
-{ASK}
+AGENT = """
 ask first; echo one > one; ln one alias; mkdir sub; echo deep > sub/deep; ask result; rm -f old
 ask second; echo two >> alias; mkfifo ready; (echo left > background; : > ready) & cat ready; rm ready
 ask third; echo three > three; mv sub moved
@@ -37,47 +42,63 @@ def answer(request: Received) -> None:
 
 @dataclass
 class Scene:
+    """A project with a file `old`, and what the agent asks beside it."""
+
     service: Intercepted
-    run: Ended
+    asked: Sequence[Path]
 
     @property
     def project(self) -> Path:
         return self.service.stage.project
 
+    def run(self, agent: str) -> Ended:
+        flags = ["--rollback", *(f"--read-file={path}" for path in self.asked)]
+        argv = ("env", f"URL={self.service.origin}", "bash", "-euc", ASK + agent)
+        return self.service.run(argv, flags=flags)
+
     def rollback(self, *arguments: str) -> Ended:
         return self.service.stage.runner.bare([*NONO, "rollback", *arguments])
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        return [event for event in self.run.events if event["type"] == kind]
+
+@contextmanager
+def staged(handler: Callable[[Received], None]) -> Iterator[Scene]:
+    with (
+        stage_of("ordinary user") as stage,
+        upstream(handler, stage.authority.server_context("localhost")) as server,
+    ):
+        asked = list[Path]()
+        for name, more in {"first": [], "result": RESULT, "second": SECOND, "third": THIRD}.items():
+            said = {"model": "m-1", "messages": [FIRST, *more], "tools": TOOLS}
+            asked.append(stage.project.parent / name)
+            asked[-1].write_text(json.dumps(said))
+            stage.runner.give(asked[-1])
+        (stage.project / "old").write_text("old\n")
+        stage.runner.give(stage.project / "old")
+        yield Scene(Intercepted(stage, server, "demo", "TOKEN"), asked)
 
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    with (
-        stage_of("ordinary user") as stage,
-        upstream(answer, stage.authority.server_context("localhost")) as server,
-    ):
-        service = Intercepted(stage, server, "demo", "TOKEN")
-        for name, more in {"first": [], "result": RESULT, "second": SECOND, "third": THIRD}.items():
-            said = {"model": "m-1", "messages": [FIRST, *more], "tools": TOOLS}
-            (stage.project.parent / name).write_text(json.dumps(said))
-            stage.runner.give(stage.project.parent / name)
-        (stage.project / "old").write_text("old\n")
-        stage.runner.give(stage.project / "old")
-        flags = [
-            "--rollback",
-            *(
-                f"--read-file={stage.project.parent / name}"
-                for name in ("first", "result", "second", "third")
-            ),
-        ]
-        argv = ("env", f"URL={service.origin}", "bash", "-euc", AGENT)
-        yield Scene(service, service.run(argv, flags=flags))
+    with staged(answer) as scene:
+        yield scene
 
 
-def test_a_mark_is_taken_before_each_turn(scene: Scene) -> None:
-    assert scene.run.exit_code == 0, scene.run.stderr
-    began, marked = scene.events("turn_began"), scene.events("turn_marked")
+@pytest.fixture(scope="module")
+def run(scene: Scene) -> Ended:
+    return scene.run(AGENT)
+
+
+@pytest.fixture(autouse=True)
+def after_the_run(run: Ended) -> None:
+    assert run.exit_code == 0, run.stderr
+
+
+def events(run: Ended, kind: str) -> list[dict[str, Any]]:
+    return [event for event in run.events if event["type"] == kind]
+
+
+def test_a_mark_is_taken_before_each_turn(run: Ended) -> None:
+    began, marked = events(run, "turn_began"), events(run, "turn_marked")
     assert [event["turn"] for event in began] == [1, 2, 3]
     assert [(event["turn"], event["snapshot"]) for event in marked] == [(1, 1), (2, 2), (3, 3)]
 
@@ -121,3 +142,38 @@ def test_a_restore_goes_back_to_before_a_turn(scene: Scene) -> None:
     assert (scene.project / "one").read_text() == "one\n"
     assert not (scene.project / "background").exists()
     assert scene.rollback("verify", "latest").exit_code == 0
+
+
+KILLS = 100 if os.environ.get("NONO_TEST_LONG") else 1
+WRITER = """
+ask first; head -c 2700000 /dev/urandom | split -b 9000 - n; echo new > old
+ask second; echo never > never
+"""
+
+
+def test_a_kill_during_a_mark_loses_nothing_from_before_the_run() -> None:
+    during = list[bool]()
+
+    def kill(request: Received) -> None:
+        """Let the first turn be, and kill nono while the mark before the second is taken."""
+        if len(killed.service.requests) % 2:
+            answer(request)
+            return
+        time.sleep(random.uniform(0, 0.06))
+        during.append(not request.body_complete)
+        with suppress(ProcessLookupError):
+            os.kill(records(killed.service.stage.runner.user)[0]["supervisor_pid"], signal.SIGKILL)
+        with suppress(Gone):
+            request.read_body()
+
+    with staged(kill) as killed:
+        for _ in range(KILLS):
+            with suppress(AssertionError):  # the run ended before it could be asked about
+                killed.run(WRITER)
+            verified = killed.rollback("verify", "latest")
+            assert verified.exit_code == 0, verified.stdout + verified.stderr
+            restored = killed.rollback("restore", "latest", "--force")
+            assert restored.exit_code == 0, restored.stdout + restored.stderr
+            assert (killed.project / "old").read_text() == "old\n"
+            assert {path.name for path in killed.project.iterdir()} == {"old"}
+    assert all(during)

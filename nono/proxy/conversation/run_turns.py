@@ -12,12 +12,14 @@ from nono.proxy.conversation.outline import OutlineReader
 from nono.proxy.conversation.turns import TurnTable
 from nono.proxy.conversation.watch import TurnWatch
 from nono.proxy.http.content_coding import decoder
+from nono.proxy.usage.shape import provider_of
 
 if TYPE_CHECKING:
     from nono.proxy.conversation.asked import Marked
     from nono.proxy.conversation.outline import Outline
     from nono.proxy.http.message import RequestHead
     from nono.proxy.transport.turns import Turns
+    from nono.proxy.usage.shape import Provider
     from nono.proxy.verdict.verdict import Forward
 
 MAX_TOLD = 64  # reasons why turns are unclear, of all services together
@@ -42,29 +44,38 @@ class RunTurns:
         self._table = TurnTable()
         self._told = set[tuple[str, str]]()
 
-    def watch(self, service: str, verdict: Forward, request: RequestHead) -> TurnWatch:
-        """Return what reads the body of a request to a model."""
+    def watch(self, service: str, verdict: Forward, request: RequestHead) -> TurnWatch | None:
+        """Return what reads a request; None if it asks no model."""
+        path = verdict.entry.path or ""
+        provider = verdict.provider or provider_of(verdict.origin.host, path)
+        if provider is None:
+            return None
         marked = marked_by(request.headers)
         encodings = request.values(b"content-encoding")
         coded = decoder(encodings[0] if encodings else b"")
+        unread = ""
+        if verdict.websocket_key is not None:
+            unread = "it opens a WebSocket, in which no request is seen"
+        elif coded is None or len(encodings) > 1:
+            unread = "its Content-Encoding is not known"
         watch = TurnWatch(
             OutlineReader(WANTED),
             coded,
             self._turns,
-            partial(self._judge, service, verdict, marked),
+            partial(self._judge, service, provider, path, marked),
             may_hold=self._on_turn is not None,
+            unread=unread,
         )
         watch.turn = self._table.turn or None
-        if self._table.goes_on(service, marked):
+        if not unread and self._table.goes_on(service, marked):
             watch.pass_on()
-        elif coded is None or len(encodings) > 1:
-            watch.give_up("its Content-Encoding is not known")
         return watch
 
     def _judge(
         self,
         service: str,
-        verdict: Forward,
+        provider: Provider,
+        path: str,
         marked: Marked,
         watch: TurnWatch,
         outline: Outline | None,
@@ -74,9 +85,7 @@ class RunTurns:
         if outline is None:
             self._tell(service, reason, watch)
             return True
-        provider = verdict.provider
-        assert provider is not None
-        read = asked(provider, verdict.entry.path or "", marked, outline)
+        read = asked(provider, path, marked, outline)
         judged = self._table.judge(service, read)
         watch.turn = judged.turn or None
         if judged.unclear:

@@ -26,6 +26,7 @@ class _Opening(NamedTuple):
     items: int
     answers: int
     tools: int
+    has_gone_on: bool = False  # tools were used since
 
 
 class TurnTable:
@@ -48,12 +49,15 @@ class TurnTable:
         if marked.turn:
             return self._of_marked(service, asked)
         if asked.speaker != "person" or asked.wants_json:
+            if service in self._openings and asked.answers:
+                self._openings[service] = self._openings[service]._replace(has_gone_on=True)
             return Judged(self.turn)
         if not asked.tools:
             return Judged(self.turn, unclear=NO_TOOLS if asked.answers else "")
         opening = self._openings.get(service)
         if opening is not None:
-            if marked.is_retry or opening[:2] == (asked.items, asked.answers):
+            is_same = not opening.has_gone_on and opening[:2] == (asked.items, asked.answers)
+            if marked.is_retry or is_same:
                 return Judged(self.turn)
             if not asked.answers:
                 return Judged(self.turn, unclear=ANEW)

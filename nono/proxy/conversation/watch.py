@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nono.proxy.conversation.outline import Outline
     from nono.proxy.transport.turns import Turns
 
-SLICE_BYTES = 2048  # read at once: a body of nothing but brackets takes a microsecond for each
+SLICE_BYTES = 1024  # read at once: a body of nothing but brackets takes two microseconds for each
 MAX_WAITING_BYTES = 16 * 1024 * 1024  # of a body that comes faster than it is read
 
 
@@ -24,11 +24,12 @@ class TurnWatch:
     judge: Takes the outline, or None with the reason why there is none. Returns False if the end of the body
         must wait for go_on().
     may_hold: The end of the body waits until it is judged.
+    unread: Why it cannot be read, which is judged once it is sent; "" if it can.
     """
 
     __slots__ = (
         "_coded", "_decoder", "_has_ended", "_is_judged", "_is_open", "_judge", "_may_hold", "_reader",
-        "_slices", "_then", "_turns", "_waiting_bytes", "_waits", "request", "turn",
+        "_slices", "_then", "_turns", "_unread", "_waiting_bytes", "_waits", "request", "turn",
     )  # fmt: skip
 
     def __init__(
@@ -39,6 +40,7 @@ class TurnWatch:
         judge: Callable[[TurnWatch, Outline | None, str], bool],
         *,
         may_hold: bool,
+        unread: str = "",
     ) -> None:
         self.turn: int | None = None  # the one that the request belongs to, once it is judged
         self.request: int | None = None  # the number of its record
@@ -47,6 +49,7 @@ class TurnWatch:
         self._turns = turns
         self._judge = judge
         self._may_hold = may_hold
+        self._unread = unread
         self._coded: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._slices: Iterator[bytes] = iter(())
@@ -61,6 +64,8 @@ class TurnWatch:
 
         Asked again with the same piece, it is not read again: only the last one is ever held.
         """
+        if self._unread and not self._is_judged:
+            self._decide(None, self._unread)
         if not self._has_ended and not self._is_judged:
             self._has_ended = is_last
             self._take(piece)
@@ -82,10 +87,6 @@ class TurnWatch:
     def pass_on(self) -> None:
         """Read nothing: it is known to begin no turn."""
         self._is_judged = self._is_open = True
-
-    def give_up(self, reason: str) -> None:
-        """Read nothing: it cannot be read."""
-        self._decide(None, reason)
 
     def go_on(self) -> None:
         """Let the end of the body be sent."""

@@ -110,7 +110,8 @@ class ProxyContext:
 
     def watch_turn(self, verdict: Forward, request: RequestHead) -> TurnWatch | None:
         """Return what tells if a request begins a person's turn; None if it asks no model."""
-        if verdict.provider is None or verdict.route is None:
+        may_be = verdict.provider is not None or verdict.websocket_key is not None
+        if verdict.route is None or not may_be:
             return None
         if not self.run_turns:
             # Imported here: not every run asks one.

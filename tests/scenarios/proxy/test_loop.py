@@ -229,6 +229,40 @@ def test_no_request_takes_the_loop(name: str) -> None:
     judge(clock.worst_s)
 
 
+ASKED = {
+    "brackets": (None, b'{"messages":[' + filled(b"{}", SIZE)),
+    "objects in what is said": (None, b'{"messages":[{"content":[' + filled(b'{"a":{"b":[]}},', 2 * SIZE)),
+    "short texts": (None, b'{"messages":[{"content":[' + filled(b'"\\n",', 2 * SIZE)),
+    "members": (None, b"{" + filled(b'"a":1,', SIZE)),
+    "deep arrays": (None, b'{"text":' + filled(b"[", SIZE)),
+    "one long text": (None, b'{"messages":[{"content":"' + filled(b"word \\n", 8 * SIZE)),
+    "a bomb": ("gzip", gzip_of(b'{"messages":[' + filled(b"{}", 16 * SIZE))),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+@tried_again
+def test_no_request_to_a_model_takes_the_loop(name: str) -> None:
+    coding, body = ASKED[name]
+    fields_ = HEAD + b"Content-Length: %d\r\n" % len(body)
+    if coding is not None:
+        fields_ += b"Content-Encoding: %b\r\n" % coding.encode()
+
+    def answer(request: Received) -> None:
+        request.read_body()
+        request.connection.respond()
+
+    with (
+        upstream(answer) as server,
+        proxy(a_route(server.port)) as p,
+        Client(p.port) as client,
+        p.clocked() as clock,
+    ):
+        client.send(f"POST /alpha{PATH} HTTP/1.1\r\n".encode() + fields_ + b"\r\n" + body)
+        assert client.response().status == 200
+    judge(clock.worst_s)
+
+
 @tried_again
 def test_no_read_of_tiny_chunks_takes_the_loop() -> None:
     def answer(request: Received) -> None:

@@ -99,6 +99,22 @@ def test_what_cannot_be_read_is_said_once(reason: str) -> None:
     assert events(recording, "turn_began") == []
 
 
+HANDSHAKE = (
+    b"GET /alpha/v1/responses HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
+    + PHANTOM.encode()
+    + b"\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(("path", "said"), [("responses", 1), ("events", 0)])
+def test_what_is_asked_on_a_websocket_is_said_to_be_unseen(path: str, said: int) -> None:
+    with upstream(answer) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        client.send(HANDSHAKE.replace(b"responses", path.encode()))
+        client.response()
+    assert len(events(p.recording, "turn_unclear")) == said
+
+
 class Mark:
     """Takes marks; each waits until the test lets it go on."""
 

@@ -106,10 +106,10 @@ RESPONSE = {"role": "user", "parts": [{"functionResponse": {"response": {"output
 DONE = {"role": "model", "parts": [{"text": "It printed compiled"}]}
 AGAIN = {"role": "user", "parts": [{"text": "What is new?"}]}
 FORM = {"responseMimeType": "application/json"}
-GEMINI_CLI = [
+GEMINI_CLI: list[tuple[Request, int | str]] = [
     (gemini(PROMPT), 1),
     (gemini(PROMPT, CALL, RESPONSE), 0),
-    (gemini({"role": "user", "parts": [{"text": "Count the sheep"}]}), 0),
+    (gemini({"role": "user", "parts": [{"text": "Count the sheep"}]}), ANEW),
     (gemini(PROMPT, CALL, RESPONSE, DONE, AGAIN), 2),
     (gemini(PROMPT, CALL, RESPONSE, DONE, AGAIN, DONE, AGAIN, generationConfig=FORM), 0),
 ]
