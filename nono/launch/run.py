@@ -280,6 +280,7 @@ class Launch:
                     carried=beside,
                     instructions=checked,
                     written=written,
+                    evidence=evidence,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)

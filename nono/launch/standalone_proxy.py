@@ -105,6 +105,7 @@ def _end(session: Session, record: DedupRecorder, files: Sequence[str]) -> None:
                 os.rmdir(path) if os.path.isdir(path) else os.unlink(path)
         record.drain()
         session.record(event.session_ended(abort.EXIT_CODE))
+        concluded(session, abort.EXIT_CODE, Evidence())
     finally:
         session.warn(abort.REASON_OF_A_PROXY)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.record.outward import Carried
+    from nono.launch.record.proof import Evidence
     from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
@@ -65,6 +66,7 @@ class RunContext(NamedTuple):
     undo: Recording | None  # keeps what the run changes, if that is to be undone
     written: Written | None  # notes what it writes, if marks are taken between its turns
     carried: Carried | None  # what carries the audit log outward meanwhile
+    evidence: Evidence | None  # what is to prove the session; None: nothing but the usual
     instructions: Checked | None = None  # the instruction files, if a trust policy concerns the run
 
     @property

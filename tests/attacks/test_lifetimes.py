@@ -138,6 +138,8 @@ def test_a_daemon_does_not_outlive_an_aborted_supervisor(
         assert canary.seen() == {}
     ended = [*sandbox.events_since(before)][-1]
     assert ended["exit_code"] == abort.EXIT_CODE
+    (log,) = {*sandbox.logs()} - before
+    assert json.loads((log.parent / "session.json").read_text())["exit_code"] == abort.EXIT_CODE
     record = records(sandbox.user)[0]
     assert record["end"] == ended["end"]
     assert (record["end"]["cause"], record["end"]["detail"]) == ("failed", abort.REASON)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nono.audit.proof.check import check
+from nono.audit.proof.verdict import VERIFIED
+from nono.audit.stored import session_ids
+from support.forked import in_child
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.records import nono, record_of, records
 
@@ -102,6 +108,38 @@ def test_a_session_whose_supervisor_was_killed_says_what_is_missing(sandbox: Non
     assert (row["status"], row["is_stale"], row["is_alive"]) == ("orphaned", True, False)
 
 
+# What a killed supervisor may leave undone, each by the name that the verdict gives it.
+UNDONE = {
+    (),
+    ("session.json is missing, although the log has the end of the session",),
+    ("the ledger has no entry of this session",),
+}
+
+
+def all_verdicts(sandbox: NonoRun) -> list[tuple[str, tuple[str, ...]]]:
+    """State and problems of every session, as its user finds them."""
+    root = audit_of(sandbox).parent
+
+    def work() -> list[list[object]]:
+        os.setresgid(*(sandbox.user.gid,) * 3)
+        os.setresuid(*(sandbox.user.uid,) * 3)
+        verdicts = [check(str(root), each) for each in session_ids(str(root))]
+        return [[verdict.state, verdict.problems] for verdict in verdicts]
+
+    return [(state, tuple(problems)) for state, problems in in_child(work)]
+
+
+def test_a_run_killed_at_any_moment_is_verified_or_names_what_is_missing() -> None:
+    with nono_run() as sandbox:
+        for _ in range(500 if os.environ.get("NONO_TEST_LONG") else 8):
+            with sandbox.started(["true"], flags=[NO_NAMESPACES]) as run, suppress(subprocess.TimeoutExpired):
+                run.wait(random.uniform(0.05, 0.5))
+        ran(sandbox)
+        found = all_verdicts(sandbox)
+    assert {problems for _, problems in found} <= UNDONE
+    assert (VERIFIED, ()) in found
+
+
 def test_a_damaged_ledger_fails_the_run_that_finds_it(sandbox: NonoRun) -> None:
     before, _, _ = ran(sandbox)
     ledger = audit_of(sandbox) / "ledger.ndjson"
@@ -158,6 +196,17 @@ def test_a_session_shows_its_events_with_how_requests_ended(sandbox: NonoRun) ->
     text = nono(sandbox, "audit", "show", "latest").stdout
     assert "Merkle root:" in text
     assert "nowhere.test" in text
+
+
+def test_a_session_behind_a_link_is_an_error_of_its_own(sandbox: NonoRun) -> None:
+    session_id, _, _ = ran(sandbox)
+    link = audit_of(sandbox) / "feedfeed"
+    link.symlink_to(session_id)
+    for action in ("verify", "show"):
+        told = nono(sandbox, "audit", action, "feedfeed")
+        assert (told.returncode, "resolves outside audit root" in told.stderr) == (1, True)
+    assert nono(sandbox, "audit", "verify", session_id).returncode == 0
+    link.unlink()
 
 
 def test_a_cleanup_removes_what_is_asked_for(sandbox: NonoRun) -> None:

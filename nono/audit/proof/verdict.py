@@ -124,29 +124,30 @@ def judge(
     """
     digest = None if summary is None else summaries.digest_of(summary)
     log = log._replace(stored=stored_integrity(summary))
-    problems = [*_of_log(log)]
+    is_due = summary is not None or summary_problem is not None
+    problems = [*_of_log(log, is_due=is_due)]
     if summary_problem is not None:
         problems.append(f"session.json {summary_problem}")
     elif summary is not None:
         problems += _of_summary(session_id, summary, log)
     elif log.ended is not None and not is_running:
         problems.append("session.json is missing, although the log has the end of the session")
-    problems += _of_ledger(ledger, digest, is_due=summary is not None or summary_problem is not None)
+    problems += _of_ledger(ledger, digest, is_due=is_due)
     if attestation.verification_error is not None:
         problems.append(f"the signature does not hold: {attestation.verification_error}")
     elif wants_key and not attestation.present:
         problems.append("the session is not signed")
-    unfinished = summary is None and summary_problem is None and not problems
-    state = MISMATCH if problems else UNFINISHED if unfinished else VERIFIED
+    state = MISMATCH if problems else VERIFIED if is_due else UNFINISHED
     notes = tuple(_notes(log, ledger, attestation, state, is_running=is_running))
     return Verdict(session_id, state, log, summary, digest, ledger, attestation, tuple(problems), notes)
 
 
-def _of_log(log: LogVerdict) -> Iterator[str]:
+def _of_log(log: LogVerdict, *, is_due: bool) -> Iterator[str]:
     if log.damage is not None:
         yield f"the log is damaged: {log.damage}; the {log.holding} records before it hold"
     elif log.holding == 0:
-        yield "the log has no record"
+        if is_due:
+            yield "the log has no record"
     elif log.started is None:
         yield "the log does not begin with the start of a session"
 

@@ -54,11 +54,12 @@ def listing(found: Sequence[Listed]) -> Iterator[str]:
 
 def _row(each: Listed) -> tuple[str, ...]:
     state = each.state if each.exit_code in (None, 0) else f"{each.state} ({each.exit_code})"
+    started = one_line(each.started[:19]).replace("T", " ")
     command = " ".join(map(shell_word, each.command))
     return (
         "",
         each.session_id,
-        each.started[:19].replace("T", " "),
+        started,
         f"{state:<15}",
         size(each.disk_size),
         command,
@@ -88,11 +89,11 @@ def details(
     yield from _field("Session", found.session_id)
     yield from _field("Status", found.state)
     yield from _field("Command", " ".join(map(shell_word, found.command)))
-    yield from _field("Started", found.started or "unknown")
-    yield from _field("Ended", found.ended or "-")
+    yield from _field("Started", one_line(found.started) or "unknown")
+    yield from _field("Ended", one_line(found.ended or "-"))
     yield from _field("Exit code", "-" if found.exit_code is None else str(found.exit_code))
     if executable is not None:
-        yield from _field("Program", f"{one_line(executable['resolved_path'])} sha256 {executable['sha256']}")
+        yield from _field("Program", one_line("{resolved_path} sha256 {sha256}".format(**executable)))
     yield from _field("Directories", ", ".join(map(shell_word, found.tracked_paths)) or "none")
     yield from _field(
         "Events", ", ".join(f"{count} {one_line(kind)}" for kind, count in kinds.items()) or "none"
@@ -101,7 +102,7 @@ def details(
         yield from _field("Chain head", str(integrity["chain_head"]))
         yield from _field("Merkle root", str(integrity["merkle_root"]))
     for name, root in zip(("Tree before", "Tree after"), summary.get("merkle_roots", ()), strict=False):
-        yield from _field(name, root)
+        yield from _field(name, one_line(root))
     if attestation is not None:
         yield from _field("Signed by", one_line(str(attestation.get("key_id"))))
 

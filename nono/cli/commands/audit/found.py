@@ -62,16 +62,18 @@ def began_at(started: str) -> datetime | None:
 
 def all_found(environ: Mapping[str, str]) -> list[Found]:
     """Return every session with an audit log, the newest first. Raises NonoError."""
-    root = paths.state_root(environ)
+    root, registered = paths.state_root(environ), _registered(environ)
+    found = [_found(root, session_id, registered.get(session_id)) for session_id in _ids(root)]
+    return sorted(found, key=lambda each: (each.began_unix_ms, each.session_id), reverse=True)
+
+
+def _ids(root: str) -> list[str]:
     try:
-        ids = stored.session_ids(root)
+        return stored.session_ids(root)
     except OSError as error:
         raise NonoError(
             f"the audit logs cannot be read: {error.filename or root}: {error.strerror}"
         ) from error
-    registered = _registered(environ)
-    found = [_found(root, session_id, registered.get(session_id)) for session_id in ids]
-    return sorted(found, key=lambda each: (each.began_unix_ms, each.session_id), reverse=True)
 
 
 def filtered(found: Iterable[Found], wanted: Wanted) -> list[Found]:
@@ -98,28 +100,31 @@ def _is_related(tracked: str, path: str) -> bool:
 
 def the_one(query: str, environ: Mapping[str, str]) -> Found:
     """Find the session that a person means, as of nono.sessions.query. Raises NonoError."""
-    found = all_found(environ)
-    if query == LATEST and found:
-        return found[0]
-    exact = [each for each in found if each.session_id == query]
-    begun = [each for each in found if query and each.session_id.startswith(query)]
-    meant = exact or begun or _named(query, found, environ)
+    if query == LATEST and (every := all_found(environ)):
+        return every[0]
+    root, registered = paths.state_root(environ), _registered(environ)
+    meant = _meant(query, _ids(root), registered)
     if not meant:
         raise NonoError(f"Session not found: {query}", hint="nono audit list names those with an audit log")
     if len(meant) > 1:
         raise ConfigError(
             f"Ambiguous query '{query}': matches {len(meant)} sessions. Use the session ID instead."
         )
-    return meant[0]
+    (session_id,) = meant
+    if os.path.islink(stored.directory_of(root, session_id)):
+        # Whoever laid it would choose what is verified.
+        raise NonoError(
+            f"Audit session {session_id} resolves outside audit root {stored.audit_directory(root)}."
+        )
+    return _found(root, session_id, registered.get(session_id))
 
 
-def _named(query: str, found: Sequence[Found], environ: Mapping[str, str]) -> list[Found]:
-    registry = open_registry(environ)
-    if registry is None or not query:
-        return []
-    with registry:
-        ids = {record.rollback_session for record in records(registry) if record.name == query}
-    return [each for each in found if each.session_id in ids]
+def _meant(query: str, ids: Sequence[str], registered: Mapping[str, Record]) -> list[str]:
+    """Return the ids that a query may mean: one that is exact, or those that begin so, or have that name."""
+    exact = [each for each in ids if each == query]
+    begun = [each for each in ids if query and each.startswith(query)]
+    named = [each for each in ids if query and each in registered and registered[each].name == query]
+    return exact or begun or named
 
 
 def _registered(environ: Mapping[str, str]) -> Mapping[str, Record]:

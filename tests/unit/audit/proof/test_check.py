@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +26,8 @@ from nono.audit.proof.ledger import LEDGER_FILE
 from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, digest_of, document_of, to_json
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Verdict
 from nono.credentials.signing.key import SigningKey, new_key
-from support.forked import child
+from nono.kernel import mounts, namespaces
+from support.forked import child, in_child
 
 MASKED: Event = {"type": "masked", "path": "/x", "origin": "o"}
 
@@ -250,6 +253,51 @@ def test_a_session_that_is_not_there_is_an_error(root: Path) -> None:
         check(str(root), "s2")
 
 
+def test_a_full_disk_leaves_no_half_of_a_proof(root: Path) -> None:
+    root.mkdir(mode=0o700)
+
+    def work() -> list[object]:
+        namespaces.leave_mounts()
+        onto = os.open(root, os.O_PATH)
+        mounts.attach(mounts.new_file_system("tmpfs", {"size": "64k", "mode": "0700"}), onto)
+        with began(root, "s1") as log:
+            log.record(session_ended(0))
+        with open(root / "filler", "wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
+        try:
+            conclude(str(root), summary_of(log))
+        except OSError as error:
+            refused = error.errno
+        left = os.listdir(root / "audit/s1")
+        (root / "filler").unlink()
+        conclude(str(root), summary_of(log))
+        return [refused, left, check(str(root), "s1").state]
+
+    assert in_child(work) == [errno.ENOSPC, [EVENT_FILE], VERIFIED]
+
+
+def test_a_copy_on_a_read_only_medium_is_verified(root: Path) -> None:
+    ended(root)
+    log = began(root, "s2")
+    log.record(session_ended(0))
+    log.close()
+
+    def work() -> list[object]:
+        namespaces.leave_mounts()
+        onto = os.open(root, os.O_PATH)
+        medium = mounts.copy(onto)
+        mounts.make_read_only(medium)
+        mounts.attach(medium, onto)
+        try:
+            conclude(str(root), summary_of(log))
+        except OSError as error:
+            return [error.errno, check(str(root), "s1").state]
+        return []
+
+    assert in_child(work) == [errno.EROFS, VERIFIED]
+
+
 def killed_at(call: int, work: Callable[[], object]) -> None:
     """Do work, and be killed at a call of a C function, counted from its beginning."""
 
@@ -286,8 +334,8 @@ def calls_of_a_conclusion(root: Path) -> int:
 def tried(root: Path, calls: list[int]) -> dict[str, int]:
     """End a session for each number of calls, and be killed at it. Returns how often it came to what."""
     found: dict[str, int] = {}
-    for call in calls:
-        session_id = f"k{call}"
+    for number, call in enumerate(calls):
+        session_id = f"k{number}"
         log = began(root, session_id)
         log.record(session_ended(0))
         log.close()
@@ -295,8 +343,8 @@ def tried(root: Path, calls: list[int]) -> dict[str, int]:
             run.wait()
         verdict = check(str(root), session_id)
         assert accounted_for(verdict, root / "audit" / session_id), verdict
-        ended(root, f"after-{call}")
-        assert check(str(root), f"after-{call}").is_verified
+        ended(root, f"after-{number}")
+        assert check(str(root), f"after-{number}").is_verified
         found[verdict.state] = found.get(verdict.state, 0) + 1
     return found
 
@@ -319,5 +367,4 @@ def test_a_conclusion_killed_at_any_call_is_complete_or_names_what_is_missing(ro
 @pytest.mark.slow
 def test_a_conclusion_killed_at_500_random_calls_is_complete_or_names_what_is_missing(root: Path) -> None:
     total = calls_of_a_conclusion(root)
-    for _ in range(500):
-        tried(root, [random.randrange(1, total)])
+    tried(root, [random.randrange(1, total) for _ in range(500)])
