@@ -17,9 +17,9 @@ VERIFIED, MISMATCH, UNFINISHED = "verified", "mismatch", "unfinished"
 
 
 class LogVerdict(NamedTuple):
-    """What a log says for itself: the records whose hashes hold, and how it compares with the summary."""
+    """What a log says for itself: the records that are intact, and how it compares with the summary."""
 
-    computed: Integrity | None  # of the records that hold; None: there is none
+    computed: Integrity | None  # of the records that are intact; None: there is none
     damage: Damage | None
     torn_bytes: int  # of a record at the end that was never completed
     started: Mapping[str, Any] | None  # the first event, if it is session_started
@@ -27,7 +27,7 @@ class LogVerdict(NamedTuple):
     stored: Integrity | None = None  # by the summary
 
     @property
-    def holding(self) -> int:
+    def intact(self) -> int:
         return 0 if self.computed is None else self.computed.event_count
 
 
@@ -144,8 +144,8 @@ def judge(
 
 def _of_log(log: LogVerdict, *, is_due: bool) -> Iterator[str]:
     if log.damage is not None:
-        yield f"the log is damaged: {log.damage}; the {log.holding} records before it hold"
-    elif log.holding == 0:
+        yield f"the log is damaged: {log.damage}; the {log.intact} records before it are intact"
+    elif log.intact == 0:
         if is_due:
             yield "the log has no record"
     elif log.started is None:
@@ -161,11 +161,11 @@ def _of_summary(session_id: str, summary: Mapping[str, Any], log: LogVerdict) ->
         yield "session.json has no integrity summary: nothing says how many records there were"
     elif log.damage is None and stored != computed:
         # One problem, and the one that says most.
-        more = log.holding - stored.event_count
+        more = log.intact - stored.event_count
         if more < 0:
             yield f"{-more} of {stored.event_count} records are missing at the end of the log"
         elif more > 0:
-            yield f"the log has {log.holding} records, {more} more than when it ended"
+            yield f"the log has {log.intact} records, {more} more than when it ended"
         else:
             yield "the log is another one than the one that session.json sums up"
     if log.torn_bytes:
@@ -205,7 +205,7 @@ def _notes(
             else "nothing sums the session up: its supervisor was killed, or failed"
         )
         torn = f", then {log.torn_bytes} bytes of a torn one" if log.torn_bytes else ""
-        yield f"{log.holding} records hold{torn}; nothing here shows whether there were more"
+        yield f"{log.intact} records are intact{torn}; nothing here shows whether there were more"
     for entry in ledger.set_aside:
         yield f"a damaged ledger was set aside at {entry.completed_at}"
     if ledger.found_in is not None:
@@ -230,14 +230,14 @@ def document_of(verdict: Verdict) -> dict[str, object]:
         "session": {
             "hash_algorithm": ALGORITHM,
             "merkle_scheme": SCHEME,
-            "event_count": log.holding,
+            "event_count": log.intact,
             "computed_chain_head": None if computed is None else computed.chain_head,
             "computed_merkle_root": None if computed is None else computed.merkle_root,
             "stored_event_count": None if stored is None else stored.event_count,
             "stored_chain_head": None if stored is None else stored.chain_head,
             "stored_merkle_root": None if stored is None else stored.merkle_root,
-            "event_count_matches": stored is not None and stored.event_count == log.holding,
-            "records_verified": log.damage is None and log.holding > 0,
+            "event_count_matches": stored is not None and stored.event_count == log.intact,
+            "records_verified": log.damage is None and log.intact > 0,
             "torn_tail_bytes": log.torn_bytes,
         },
         "ledger": {

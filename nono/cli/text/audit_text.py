@@ -83,7 +83,7 @@ def details(
     """Yield the lines on one session, before its events.
 
     kinds: How many events there are of each.
-    integrity: Of the records that hold.
+    integrity: Of the records that are intact.
     """
     attestation, executable = summary.get("audit_attestation"), summary.get("executable_identity")
     yield from _field("Session", found.session_id)
@@ -120,7 +120,7 @@ def verdict_lines(verdict: Verdict, anchored: str) -> Iterator[str]:
     """Yield the verdict on one session; its last line is one of three words."""
     log, ledger = verdict.log, verdict.ledger
     yield from _field("Session", verdict.session_id)
-    yield from _field("Records", f"{log.holding} hold" if log.holding else "none")
+    yield from _field("Records", f"{log.intact} intact" if log.intact else "none")
     if log.computed is not None:
         yield from _field("Chain head", log.computed.chain_head)
         yield from _field("Merkle root", log.computed.merkle_root)

@@ -67,7 +67,7 @@ def test_a_session_that_ended_in_order_is_verified(root: Path) -> None:
     ended(root)
     ended(root, "s2", exit_code=3)
     verdicts = [check(str(root), session_id) for session_id in ("s1", "s2")]
-    assert [(each.state, each.problems, each.log.holding) for each in verdicts] == [(VERIFIED, (), 3)] * 2
+    assert [(each.state, each.problems, each.log.intact) for each in verdicts] == [(VERIFIED, (), 3)] * 2
 
 
 def test_a_verified_session_says_what_its_proof_does_not_cover(root: Path) -> None:
@@ -214,6 +214,13 @@ def test_a_summary_that_says_otherwise_than_the_log_is_named(root: Path) -> None
     assert problem_of(root) == "session.json has another 'exit_code' than the log"
 
 
+def test_only_the_owner_can_read_what_proves_a_session(root: Path) -> None:
+    directory = ended(root, key=new_key())
+    assert {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()} == dict.fromkeys(
+        (EVENT_FILE, SUMMARY_FILE, BUNDLE_FILE), 0o600
+    )
+
+
 def test_a_session_is_concluded_once(root: Path) -> None:
     with began(root, "s1") as log:
         log.record(session_ended(0))
@@ -229,8 +236,8 @@ def test_a_log_whose_supervisor_was_killed_is_verified_as_far_as_it_goes(root: P
     with open(log.path, "ab") as file:
         file.write(b'{"sequence":2,"prev')
     verdict = check(str(root), "s1")
-    assert (verdict.state, verdict.problems, verdict.log.holding) == (UNFINISHED, (), 2)
-    assert "2 records hold, then 19 bytes of a torn one" in verdict.notes[1]
+    assert (verdict.state, verdict.problems, verdict.log.intact) == (UNFINISHED, (), 2)
+    assert "2 records are intact, then 19 bytes of a torn one" in verdict.notes[1]
 
 
 def test_a_session_in_a_ledger_that_was_set_aside_is_verified(root: Path) -> None:
@@ -355,7 +362,7 @@ def accounted_for(verdict: Verdict, directory: Path) -> bool:
     due = ["the ledger has no entry of this session"]
     if not has_summary:
         due = ["session.json is missing, although the log has the end of the session"]
-    return verdict.log.holding == 3 and (verdict.is_verified or list(verdict.problems) == due)
+    return verdict.log.intact == 3 and (verdict.is_verified or list(verdict.problems) == due)
 
 
 def test_a_conclusion_killed_at_any_call_is_complete_or_names_what_is_missing(root: Path) -> None:
