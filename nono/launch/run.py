@@ -296,7 +296,7 @@ class Launch:
             _after_hook(prepared, session, exit_code)
             if taken is not None and changed is None:
                 exit_code = exit_code or 1
-            if beside is not None and not beside.finish():
+            if beside is not None and not beside.finish(child.signal_descriptor):
                 exit_code = exit_code or 1  # what was required of the record is missing
             exit_code = _concluded(session, prepared, evidence, exit_code)
             return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, changed)

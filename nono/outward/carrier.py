@@ -78,6 +78,7 @@ class Carrier:
                 sender = Sender(self._orders.otlp, LAST_HOPE_S if self._is_failing else LAST_TIMEOUT_S)
                 if self._pump(sender, own, is_over=True) and self._owes_others:
                     self._send_others(sender, until=time.monotonic() + LAST_TIMEOUT_S)
+        self._say({"over": True})
 
     def _watch(self, tail: Tail) -> None:
         with suppress(OSError):

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -122,6 +123,20 @@ def test_a_run_goes_on_without_anchor_or_collector_and_says_so(sandbox: NonoRun)
     assert (run.returncode, (sandbox.project / "made").exists()) == (0, True)
     assert f"not anchored at rfc3161:{gone}" in said
     assert f"not sent to {gone}" in said
+
+
+def test_a_person_need_not_wait_for_a_collector_that_hangs(sandbox: NonoRun, sink: Collector) -> None:
+    hangs = threading.Event()
+    sink.answer = lambda records: 200 if hangs.wait(30) else 503
+    try:
+        with sandbox.started(["true"], flags=[f"--audit-otlp={sink.url}"]) as run:
+            assert run.stderr is not None
+            assert any("waiting for the audit log" in line for line in run.stderr)
+            run.send_signal(signal.SIGINT)
+            assert run.wait(20) == 0
+            assert not hangs.is_set()
+    finally:
+        hangs.set()
 
 
 def test_what_a_collector_missed_is_sent_with_the_next_run(sandbox: NonoRun, sink: Collector) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from nono.audit.event import Event
 from nono.errors import LaunchError
 from nono.forked import fork_child
-from nono.kernel import process
+from nono.kernel import process, signals
 from nono.launch.prepare import Prepared
 from nono.launch.record.proof import source_variable
 from nono.launch.session import Session
@@ -28,7 +28,8 @@ from nono.outward.orders import KEY, Orders
 MESSAGE_BYTES_MAX = 1 << 16
 FIRST_S = 15.0  # for the first anchor of each, where it is required
 LOGINS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"}  # of a collector
-LAST_S = 12.0  # for the last anchors, and what a collector still has to get
+LAST_S = 20.0  # for the last anchors, and what a collector still has to get
+QUIET_S = 1.0  # then a person is told what takes so long
 
 
 class Carried:
@@ -41,6 +42,7 @@ class Carried:
         self._warned: set[str] = set()
         self._is_gone = False
         self._is_recording = True
+        self._is_over = False  # everything was tried
         self._answered: dict[str, bool] = {}  # whether its last answer was a token, by anchor
 
     def serve(self) -> None:
@@ -73,27 +75,40 @@ class Carried:
                     hint="without --audit-anchor-required it is started all the same",
                 )
 
-    def finish(self) -> bool:
+    def finish(self, signal_descriptor: int) -> bool:
         """Say that no record follows, and wait for the last anchors. What is said now is not recorded.
+
+        signal_descriptor: Of the signals of a person who does not want to wait, such as Ctrl-C.
 
         Returns False if an anchor that is required is missing.
         """
         self._is_recording = False
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_WR)
-        deadline = monotonic() + LAST_S
-        while not self._is_gone and self._wait(deadline):
-            self.serve()
-        is_whole = all(self._answered.get(anchor) for anchor in self._orders.anchors)
+        now = monotonic()
+        is_said = False
+        while not (self._is_gone or self._is_over or _asked_to_end(signal_descriptor)):
+            if self._wait(now + (LAST_S if is_said else QUIET_S), signal_descriptor):
+                self.serve()
+            elif is_said:
+                break
+            else:
+                is_said = True
+                self._session.say(
+                    ["  [nono] waiting for the audit log to be anchored or sent; Ctrl-C ends that"]
+                )
+        is_whole = self._is_over and all(self._answered.get(anchor) for anchor in self._orders.anchors)
         return is_whole or not self._orders.is_anchor_required
 
-    def _wait(self, deadline: float) -> bool:
+    def _wait(self, deadline: float, *others: int) -> bool:
         left_s = deadline - monotonic()
-        return left_s > 0 and bool(select.select([self._channel], [], [], left_s)[0])
+        return left_s > 0 and bool(select.select([self._channel.fileno(), *others], [], [], left_s)[0])
 
     def _take(self, said: Mapping[str, Any]) -> None:
         """Record one message, which comes from our own child."""
         match said:
+            case {"over": True}:
+                self._is_over = True
             case {"anchored": anchor, "head": head, "file": file, "sha256": sha256}:
                 self._answered[anchor] = True
                 self._record(events.audit_anchored(anchor, Head(**head), file, sha256))
@@ -118,6 +133,14 @@ class Carried:
         if once not in self._warned:
             self._warned.add(once)
             self._session.warn(sentence)
+
+
+def _asked_to_end(signal_descriptor: int) -> bool:
+    """Check whether somebody wants the end at once, and not only a child has ended."""
+    while (received := signals.read_signal(signal_descriptor)) is not None:
+        if received.number != signal.SIGCHLD:
+            return True
+    return False
 
 
 def variables_kept(orders: Orders, prepared: Prepared) -> set[str]:
