@@ -33,6 +33,11 @@ def audit_not_sent(endpoint: str, records: int, why: str) -> Event:
     return {"type": "audit_not_sent", "at": rfc3339(), "endpoint": endpoint, "records": records, "why": why}
 
 
+def audit_carrier_ended() -> Event:
+    """Report that nothing carries the log outward any more, although the run goes on."""
+    return {"type": "audit_carrier_ended", "at": rfc3339()}
+
+
 def audit_altered(why: str) -> Event:
     """Report that the log on disk is not what was written to it."""
     return {"type": "audit_altered", "at": rfc3339(), "why": why}

@@ -21,7 +21,7 @@ from nono.credentials.signing.key import new_key
 from nono.outward.tail import Tail
 from nono.outward.verification import AnchorVerdict, verify_anchors
 from nono.trust.dsse import PublicKey
-from support.nono_run import PROXY_ONLY, NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, PROXY_ONLY, NonoRun, nono_run
 from support.outward.collector import Collector, collector
 from support.outward.timestamps import Authority, authority
 from support.ports import unused_port
@@ -60,6 +60,10 @@ def verdict(log: Path, clock: Authority, keys: Sequence[PublicKey] = ()) -> Anch
 
 def lines(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def recorded(sandbox: NonoRun, kind: str) -> bool:
@@ -139,6 +143,18 @@ def test_a_person_need_not_wait_for_a_collector_that_hangs(sandbox: NonoRun, sin
         hangs.set()
 
 
+def test_a_carrier_that_is_killed_is_recorded(sandbox: NonoRun, sink: Collector) -> None:
+    flags = [f"--audit-otlp={sink.url}", NO_NAMESPACES]
+    with sandbox.started(["sh", "-c", "read line"], flags=flags) as run:
+        sink.wait(lambda: len(sink.records) > 0)
+        # The only child of the supervisor that leads a session.
+        (carrier,) = [pid for pid in children(run.pid) if os.getsid(pid) == pid]
+        os.kill(carrier, signal.SIGKILL)
+        assert wait_until(lambda: recorded(sandbox, "audit_carrier_ended"))
+        _, said = run.communicate("\n")
+    assert (run.returncode, "neither anchored nor sent any more" in said) == (0, True)
+
+
 def test_what_a_collector_missed_is_sent_with_the_next_run(sandbox: NonoRun, sink: Collector) -> None:
     sink.answer = lambda records: 503
     sandbox.run(["true"], profile=OPEN, flags=[f"--audit-otlp={sink.url}"])
@@ -169,14 +185,19 @@ def test_killing_the_supervisor_shortens_no_history(
 
 def test_the_command_cannot_reach_what_carries_its_log(sandbox: NonoRun, sink: Collector) -> None:
     script = "cat $HOME/.local/state/nono/audit/*/otlp.json; kill -9 -1; echo still here"
-    ended = sandbox.run(["sh", "-c", script], flags=[f"--audit-otlp={sink.url}", "--namespaces=off"])
+    ended = sandbox.run(["sh", "-c", script], flags=[f"--audit-otlp={sink.url}", NO_NAMESPACES])
     assert '"sent"' not in ended.stdout
     (log,) = sandbox.logs()
     assert sink.numbers() == [line["sequence"] for line in lines(log)]
 
 
 def test_nothing_of_a_secret_leaves(sandbox: NonoRun, sink: Collector) -> None:
-    sandbox.run(["true", "--token", "canary-4711"], profile=OPEN, flags=[f"--audit-otlp={sink.url}"])
+    config = sandbox.user.home / ".config/nono/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text(f'[audit]\notlp = "{sink.url}"\n')
+    for path in (config.parent.parent, config.parent, config):
+        sandbox.give(path)
+    sandbox.run(["true", "--token", "canary-4711"], profile=OPEN)
     assert sink.records
     assert "canary-4711" not in json.dumps(sink.records)
 

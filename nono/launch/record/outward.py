@@ -59,7 +59,8 @@ class Carried:
             else:
                 self._is_gone = True
                 if self._is_recording:
-                    self._warn("what carries the audit log outward has ended before the run")
+                    self._record(events.audit_carrier_ended())
+                    self._warn("the audit log is neither anchored nor sent any more: what does it was killed")
 
     def require(self) -> None:
         """Wait for the first anchors. Raises LaunchError if there is one that cannot be had."""

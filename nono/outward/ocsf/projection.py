@@ -68,6 +68,11 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
         lambda event: f"not sent to {event.get('endpoint')} for now: {event.get('why')}",
         Severity.LOW,
     ),
+    "audit_carrier_ended": session.finding(
+        "Audit log not carried",
+        lambda event: "the log is neither anchored nor sent any more",
+        Severity.MEDIUM,
+    ),
     "audit_altered": session.finding(
         "Audit log altered", lambda event: f"altered: {event.get('why')}", Severity.HIGH
     ),

@@ -77,6 +77,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "anchored": (events.audit_anchored("rfc3161:http://tsa", Head("s", 2, "0" * 64, "1" * 64), "f", "0" * 64), 6002, 99),
     "not anchored": (events.audit_not_anchored("rfc3161:http://tsa", 2, "timed out"), 2004, 1),
     "not sent": (events.audit_not_sent("http://otel", 2, "it cannot be reached"), 2004, 1),
+    "not carried": (events.audit_carrier_ended(), 2004, 1),
     "altered": (events.audit_altered("record 3 cannot be read"), 2004, 1),
     "of a later version": ({"type": "unheard_of", "at": "2026-01-02T03:04:05+01:00"}, 0, 99),
     "damaged": ({"type": "network", "event": 5}, 0, 99),

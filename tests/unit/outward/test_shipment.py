@@ -24,7 +24,7 @@ from support.ports import unused_port
 
 SESSION = "0123456789abcdef"
 TESTS = Path(__file__).parents[2]
-KILLS = 300 if os.environ.get("NONO_TEST_LONG") else 4
+KILLS = 500 if os.environ.get("NONO_TEST_LONG") else 4
 
 
 @pytest.fixture

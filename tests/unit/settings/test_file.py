@@ -11,7 +11,7 @@ import pytest
 
 from nono.errors import ConfigError, NonoError
 from nono.settings.file import config_path, user_config
-from nono.settings.user_config import RedactionNames, Rollback, Ui, Updates, UserConfig
+from nono.settings.user_config import Audit, RedactionNames, Rollback, Ui, Updates, UserConfig
 
 
 @pytest.fixture
@@ -40,6 +40,9 @@ check = false
 add_flags = ["--pin"]
 remove_flags = ["--auth"]
 unsafe_redaction_overrides = true
+[audit]
+anchors = ["rfc3161:https://tsa.example"]
+otlp = "https://otel.example"
 """
 
 
@@ -54,6 +57,7 @@ def test_a_file_is_laid_over_the_defaults(environ: dict[str, str], long_lived: b
         redaction=RedactionNames(
             add_flags=("--pin",), remove_flags=("--auth",), unsafe_redaction_overrides=True
         ),
+        audit=Audit(anchors=("rfc3161:https://tsa.example",), otlp="https://otel.example"),
     )
 
 

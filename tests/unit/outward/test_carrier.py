@@ -1,0 +1,130 @@
+"""The process beside a run, as its supervisor sees it: through its channel, the log and what leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.audit import event
+from nono.audit.ledger import AuditLog
+from nono.outward import carrier as module
+from nono.outward.carrier import Carrier
+from nono.outward.orders import Orders
+from support.outward.collector import Collector, collector
+from support.outward.timestamps import Authority, authority
+from support.ports import unused_port
+
+SESSION = "0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    with authority(tmp_path_factory.mktemp("tsa")) as served:
+        yield served
+
+
+@pytest.fixture
+def sink() -> Iterator[Collector]:
+    with collector() as served:
+        yield served
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AuditLog]:
+    with AuditLog(str(tmp_path), SESSION) as made:
+        made.record(event.session_started(["true"]))
+        yield made
+
+
+@contextmanager
+def carrying(log: AuditLog, orders: Orders) -> Iterator[socket.socket]:
+    """A carrier at work; leaving the block ends the run, and waits for it."""
+    root = os.open(Path(log.path).parent.parent, os.O_RDONLY)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(20)
+    thread = threading.Thread(target=Carrier(orders, root, SESSION, theirs).live)
+    thread.start()
+    try:
+        yield ours
+    finally:
+        ours.shutdown(socket.SHUT_WR)
+        thread.join(20)
+        assert not thread.is_alive()
+        theirs.close()
+        ours.close()
+        os.close(root)
+
+
+def said(channel: socket.socket) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(channel.recv(1 << 16))
+    return message
+
+
+def test_the_head_is_anchored_as_the_log_grows(log: AuditLog, clock: Authority) -> None:
+    orders = Orders((f"rfc3161:{clock.url}",), anchor_every_s=0.05)
+    with carrying(log, orders) as channel:
+        for records in (1, 2, 3):
+            assert said(channel)["head"]["records"] == records
+            log.record(event.limit_reached("memory", records))
+    kept = sorted(path.name for path in (Path(log.path).parent / "anchors").iterdir())
+    assert [name for name in kept if name.endswith(".tsr")] == [f"0000000{n}.1.tsr" for n in (1, 2, 3, 4)]
+
+
+def test_a_head_that_is_anchored_is_not_anchored_again(log: AuditLog, clock: Authority) -> None:
+    before = clock.asked
+    with carrying(log, Orders((f"rfc3161:{clock.url}",), anchor_every_s=0.02)) as channel:
+        assert said(channel)["head"]["records"] == 1
+        channel.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            channel.recv(1)
+    assert clock.asked - before == 1
+
+
+def test_records_are_sent_as_they_are_written(log: AuditLog, sink: Collector) -> None:
+    with carrying(log, Orders(otlp=sink.url)):
+        for count in (1, 2, 3):
+            sink.wait(lambda count=count: len(sink.records) == count)  # type: ignore[misc] # bound at once
+            log.record(event.limit_reached("memory", count))
+    assert sink.numbers() == [0, 1, 2, 3]
+
+
+def test_a_collector_that_comes_back_gets_what_it_missed(
+    log: AuditLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEND_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(module, "RETRY_S", 0.1)
+    port = unused_port()
+    with carrying(log, Orders(otlp=f"http://127.0.0.1:{port}")) as channel:
+        assert (missed := said(channel))["not_sent"] == f"http://127.0.0.1:{port}"
+        assert missed["records"] == 0
+        log.record(event.limit_reached("memory", 1))
+        with collector(port) as back:
+            back.wait(lambda: back.numbers() == [0, 1])
+
+
+def test_a_log_that_is_cut_meanwhile_is_reported(log: AuditLog, clock: Authority) -> None:
+    log.record(event.limit_reached("memory", 1))
+    with carrying(log, Orders((f"rfc3161:{clock.url}",), anchor_every_s=0.05)) as channel:
+        assert said(channel)["head"]["records"] == 2
+        os.truncate(log.path, 10)
+        assert said(channel) == {"damaged": "the log was cut within its first 2 records"}
+
+
+def test_the_rest_is_anchored_and_sent_when_the_run_is_over(
+    log: AuditLog, clock: Authority, sink: Collector
+) -> None:
+    with carrying(log, Orders((f"rfc3161:{clock.url}",), otlp=sink.url)) as channel:
+        assert said(channel)["head"]["records"] == 1
+        log.record(event.session_ended(0))
+        channel.shutdown(socket.SHUT_WR)
+        assert said(channel)["head"]["records"] == 2
+        assert said(channel) == {"over": True}
+    assert sink.numbers() == [0, 1]
