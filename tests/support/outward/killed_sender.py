@@ -1,6 +1,6 @@
-"""Sends a log to a collector in processes that are killed at random moments, and once to its end.
+"""Sends logs to a collector in processes that are killed at random moments, and then each to its end.
 
-python -m support.outward.killed_sender DIRECTORY URL KILLS
+python -m support.outward.killed_sender ROOT URL KILLS
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from nono.outward.otlp import Sender
 BATCH = 3
 
 
-def main(directory: str, url: str, kills: str) -> None:
+def main(root: str, url: str, kills: str) -> None:
     shipment.BATCH_MAX = BATCH
-    chance = random.Random(int(kills))
     Sender(url, 5).close()  # imports the SDK, which each process would do for itself
+    chance = random.Random(kills)
+    for name in sorted(os.listdir(root)):
+        for _ in range(int(kills)):
+            pid = fork_child(lambda name=name: send(root, name, url))  # type: ignore[misc] # bound at once
+            time.sleep(chance.random() * 0.1)  # the moment is what is tried, and any will do
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        assert os.waitpid(fork_child(lambda name=name: send(root, name, url)), 0)[1] == 0  # type: ignore[misc] # as above
 
-    def send() -> None:
-        session = os.open(directory, os.O_RDONLY)
-        with shipment.shipment(session, os.path.basename(directory), "host", url) as own:
-            assert own is not None
-            own.pump(Sender(url, 5), is_over=True)
 
-    for _ in range(int(kills)):
-        pid = fork_child(send)
-        time.sleep(chance.random() * 0.15)  # the moment is what is tried, and any will do
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    assert os.waitpid(fork_child(send), 0)[1] == 0
+def send(root: str, name: str, url: str) -> None:
+    session = os.open(os.path.join(root, name), os.O_RDONLY)
+    with shipment.shipment(session, name, "host", url) as own:
+        assert own is not None
+        own.pump(Sender(url, 5), is_over=True)
 
 
 if __name__ == "__main__":
