@@ -1,0 +1,72 @@
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nono.supervisor.opens.judged_files import COPIES_BYTES_MAX, LEASES_MAX, JudgedFiles
+from nono.supervisor.opens.path_arguments import link
+
+WRITING = os.O_WRONLY | os.O_NONBLOCK  # a lease is told by EAGAIN
+
+
+@pytest.fixture
+def files() -> Iterator[JudgedFiles]:
+    made = JudgedFiles()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "CLAUDE.md").write_text("be good")
+    descriptor = os.open(tmp_path / "CLAUDE.md", os.O_PATH)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_a_leased_file_is_opened_for_writing_only_once_released(
+    files: JudgedFiles, file: int, tmp_path: Path
+) -> None:
+    leased = files.lease(file)
+    assert leased is not None
+    with pytest.raises(BlockingIOError):
+        os.open(tmp_path / "CLAUDE.md", WRITING)  # no signal ends this process
+    os.close(os.open(tmp_path / "CLAUDE.md", os.O_RDONLY))
+    files.release(leased)
+    os.close(os.open(tmp_path / "CLAUDE.md", WRITING))
+
+
+def test_a_file_that_somebody_writes_has_no_lease(files: JudgedFiles, file: int, tmp_path: Path) -> None:
+    writer = os.open(tmp_path / "CLAUDE.md", WRITING)
+    assert files.lease(file) is None
+    os.close(writer)
+    assert files.lease(file) is not None
+
+
+def test_there_is_an_end_to_the_leases(files: JudgedFiles, file: int) -> None:
+    taken = [files.lease(file) for _ in range(LEASES_MAX + 1)]
+    assert [each is None for each in taken] == [False] * LEASES_MAX + [True]
+    files.release(taken[0] or 0)
+    assert files.lease(file) is not None
+
+
+def test_nobody_writes_to_a_copy(files: JudgedFiles, file: int) -> None:
+    copy = files.copy("digest", b"be good", os.fstat(file))
+    assert copy is not None
+    with open(link(copy), "rb") as reader:
+        assert reader.read() == b"be good"
+    with open(link(copy), "r+b", buffering=0) as writer:
+        with pytest.raises(PermissionError):
+            writer.write(b"be evil")
+        with pytest.raises(PermissionError):
+            writer.truncate()
+    with pytest.raises(PermissionError):
+        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, 0)
+
+
+def test_one_copy_serves_every_open_of_a_content(files: JudgedFiles, file: int) -> None:
+    state = os.fstat(file)
+    assert files.copy("digest", b"be good", state) == files.copy("digest", b"be good", state)
+    assert files.copy("large", bytes(COPIES_BYTES_MAX), state) is None
