@@ -14,6 +14,11 @@ def keyed(key_id: str) -> dict[str, object]:
     return {"version": 1, "signer": {"kind": "keyed", "key_id": key_id}}
 
 
+def keyless() -> dict[str, object]:
+    """Return the predicate of a statement whose signer is in the certificate."""
+    return {"version": 1, "signer": {"kind": "keyless"}}
+
+
 def key_id_of(predicate: Mapping[str, object]) -> str | None:
     """Return the key that a predicate names; None if it names none."""
     match predicate.get("signer"):

@@ -8,8 +8,9 @@ from enum import StrEnum
 from nono.named_tuple import NamedTuple
 from nono.trust import dsse, predicates, statement
 from nono.trust.bundle import Bundle
+from nono.trust.claims import Claims, is_blocked, is_publisher
 from nono.trust.dsse import PublicKey
-from nono.trust.policy import Enforcement, TrustPolicy
+from nono.trust.policy import Enforcement, Keyless, TrustPolicy
 
 
 class Status(StrEnum):
@@ -55,6 +56,7 @@ class Signed(NamedTuple):
     name: str  # under which it has to mention the file
     bundle: Bundle | str  # str: why it cannot be read
     is_manifest: bool = False
+    claims: Claims | str | None = None  # of a bundle without a key; str: why it does not verify
 
 
 class Evidence(NamedTuple):
@@ -152,19 +154,29 @@ def _judge_bundle(evidence: Evidence, signed: Signed, trust: Trust) -> Verdict:
         return verdict(Status.INVALID, f"its signature is about '{said.subjects[0].name}'")
     claimed = {*_names_claimed(signed.bundle, said), *(key.names if key is not None else ())}
     for blocked in trust.policy.blocked_publishers:
-        if blocked.identity in claimed and blocked.repository is None:
+        by_claims = isinstance(signed.claims, Claims) and is_blocked(signed.claims, blocked)
+        if by_claims or (blocked.identity in claimed and blocked.repository is None):
             why = blocked.reason or "no reason is given"
             return verdict(Status.BLOCKED, f"its signer '{blocked.identity}' is on the blocklist: {why}")
-    if key is None:
-        by = (
-            "without a key, which is not verified here"
-            if signed.bundle.hint is None
-            else "by no publisher of the policy"
-        )
-        return verdict(Status.UNTRUSTED, f"it is signed {by}")
+    if isinstance(signed.claims, str):
+        return verdict(Status.UNTRUSTED, signed.claims)
+    signer = _publisher(signed.claims, trust.policy) if key is None else key.publisher
+    if signer is None:
+        by = "without a key and " if signed.bundle.hint is None else ""
+        return verdict(Status.UNTRUSTED, f"it is signed {by}by no publisher of the policy")
     if mentioned[signed.name] != digest:
-        return verdict(Status.CHANGED, f"it has changed since {key.publisher} signed it", key.publisher)
-    return verdict(Status.VERIFIED, signer=key.publisher)
+        return verdict(Status.CHANGED, f"it has changed since {signer} signed it", signer)
+    return verdict(Status.VERIFIED, signer=signer)
+
+
+def _publisher(claims: Claims | None, policy: TrustPolicy) -> str | None:
+    """Return the name of the publisher whom the claims of a certificate fit."""
+    if claims is None:
+        return None
+    for publisher in policy.publishers:
+        if isinstance(publisher.identity, Keyless) and is_publisher(claims, publisher.identity):
+            return publisher.name
+    return None
 
 
 def _names_claimed(bundle: Bundle, said: statement.Statement) -> Iterator[str]:

@@ -69,9 +69,9 @@ class BeforeRun:
         for note in loaded.policies.notes:
             session.warn(note)
         self._judge_policy(session)
-        for name in loaded.keyless:
+        for name in loaded.unknown:
             session.warn(f"the trust policy's publisher '{name}' has no key here; give it a public_key")
-        checked = check(loaded.root, loaded.trust, self._skipped)
+        checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify)
         for sentence in checked.unsearched:
             session.warn(f"instruction files: {sentence}")
         checked = self._asked(checked)

@@ -9,6 +9,8 @@ from nono.credentials.signing.public import own_public_keys
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.trust.authority import Policies, Standing, effective, keys_of, standing_of
+from nono.trust.disk.evidence import Verify
+from nono.trust.disk.keyless import verifier
 from nono.trust.disk.memory_file import MemoryFile
 from nono.trust.disk.policy_files import find
 from nono.trust.dsse import PublicKey
@@ -28,7 +30,8 @@ class Loaded(NamedTuple):
     memory: Memory
     memory_file: MemoryFile
     trust: Trust
-    keyless: tuple[str, ...]  # publishers whose key is not at hand
+    unknown: tuple[str, ...]  # publishers whose key is not at hand
+    verify: Verify | None  # verifies bundles without a key; None: nobody trusts those
 
     @property
     def root(self) -> str:
@@ -54,7 +57,7 @@ def load(root: str, environ: Mapping[str, str], *, policy: str | None = None) ->
     counts = effective(policies, standing)
     keys, missing = keys_of(counts, lookup)
     trust = Trust(counts, keys, memory.approved, memory.signed)
-    return Loaded(policies, standing, problem, memory, memory_file, trust, missing)
+    return Loaded(policies, standing, problem, memory, memory_file, trust, missing, verifier(counts, environ))
 
 
 def remembered(file: MemoryFile) -> Memory:

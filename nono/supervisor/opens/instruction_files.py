@@ -95,6 +95,7 @@ class InstructionFiles:
         self._root = checked.root
         self._trust = checked.trust
         self._named = frozenset(named(checked.root, checked.trust.policy))
+        self._verify = checked.verify
         self._approvals = approvals
         self._recorder = recorder
         self._tasks = tasks
@@ -262,7 +263,7 @@ class InstructionFiles:
             content = read_regular_file(link(waiting.descriptor), FILE_BYTES_MAX)
         except OSError as error:
             return _Read(b"", unreadable(waiting.name, error.strerror or str(error)), leased)
-        evidence = evidence_of(self._root, waiting.name, content, self._read_inside)
+        evidence = evidence_of(self._root, waiting.name, content, self._read_inside, self._verify)
         verdict = judge(evidence, self._trust)
         if not verdict.is_trusted:
             # Somebody may have approved it since the run began.

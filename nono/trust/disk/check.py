@@ -7,6 +7,7 @@ from posixpath import expanduser, join, lexists, normpath
 
 from nono.named_tuple import NamedTuple
 from nono.trust.disk import evidence
+from nono.trust.disk.evidence import Verify
 from nono.trust.disk.scan import scan
 from nono.trust.policy import TrustPolicy
 from nono.trust.verdict import Trust, Verdict, judge, unreadable
@@ -20,6 +21,7 @@ class Checked(NamedTuple):
     verdicts: tuple[Verdict, ...]
     unsearched: tuple[str, ...] = ()  # sentences: what may hold instruction files and was not searched
     contents: Mapping[str, bytes] = {}  # of what is not trusted, by SHA-256
+    verify: Verify | None = None  # verifies bundles without a key; None: nobody trusts those
 
     @property
     def refused(self) -> tuple[Verdict, ...]:
@@ -30,22 +32,24 @@ class Checked(NamedTuple):
         return tuple(each for each in self.verdicts if not each.is_trusted)
 
 
-def check(root: str, trust: Trust, skipped: Collection[str] = ()) -> Checked:
+def check(root: str, trust: Trust, skipped: Collection[str] = (), verify: Verify | None = None) -> Checked:
     """Find and judge the files that the policy includes or names."""
     found = scan(root, trust.policy, skipped)
     # A file that is named and missing is nothing that could be read.
     present = (each for each in named(root, trust.policy) if lexists(join(root, each)))
     paths = dict.fromkeys((*found.paths, *present))
-    verdicts, contents = judge_all(root, paths, trust)
-    return Checked(root, trust, verdicts, found.unsearched, contents)
+    verdicts, contents = judge_all(root, paths, trust, verify)
+    return Checked(root, trust, verdicts, found.unsearched, contents, verify)
 
 
-def judge_all(root: str, paths: Iterable[str], trust: Trust) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
+def judge_all(
+    root: str, paths: Iterable[str], trust: Trust, verify: Verify | None = None
+) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
     """Judge files. Returns the contents of those that are not trusted as well, by SHA-256."""
     verdicts, contents = [], {}
     for path in paths:
         try:
-            read = evidence.read(root, path)
+            read = evidence.read(root, path, verify)
         except OSError as error:
             verdicts.append(unreadable(path, error.strerror or str(error)))
             continue

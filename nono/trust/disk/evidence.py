@@ -10,6 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.regular_file import read_regular_file
 from nono.trust import bundle
 from nono.trust.bundle import BUNDLE_BYTES_MAX, Bundle
+from nono.trust.claims import Claims
 from nono.trust.verdict import Evidence, Signed
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
@@ -18,6 +19,7 @@ MANIFEST = ".nono-trust.bundle"
 DEPTH_MAX = 64
 
 Reader = Callable[[str, int], bytes]  # reads a file of at most so many bytes; raises OSError
+Verify = Callable[[Bundle], Claims]  # verifies a bundle that was signed without a key; raises ValueError
 
 
 class Read(NamedTuple):
@@ -27,18 +29,37 @@ class Read(NamedTuple):
     evidence: Evidence
 
 
-def read(root: str, path: str) -> Read:
+def read(root: str, path: str, verify: Verify | None = None) -> Read:
     """Read a file by its path relative to the root, or an absolute one. OSError: it cannot be read.
 
     A symbolic link is followed: a signature is about a content and a name, wherever the content lies.
     """
     content = read_regular_file(join(root, path), FILE_BYTES_MAX)
-    return Read(content, evidence_of(root, path, content))
+    return Read(content, evidence_of(root, path, content, verify=verify))
 
 
-def evidence_of(root: str, path: str, content: bytes, reader: Reader = read_regular_file) -> Evidence:
-    """Return what speaks for a content under that path. reader: Reads a bundle."""
-    return Evidence(path, sha256(content).hexdigest(), tuple(_bundles(root, path, reader)))
+def evidence_of(
+    root: str,
+    path: str,
+    content: bytes,
+    reader: Reader = read_regular_file,
+    verify: Verify | None = None,
+) -> Evidence:
+    """Return what speaks for a content under that path.
+
+    reader: Reads a bundle. verify: Verifies one that was signed without a key; None: nobody trusts those.
+    """
+    bundles = tuple(_with_claims(each, verify) for each in _bundles(root, path, reader))
+    return Evidence(path, sha256(content).hexdigest(), bundles)
+
+
+def _with_claims(signed: Signed, verify: Verify | None) -> Signed:
+    if verify is None or isinstance(signed.bundle, str) or signed.bundle.hint is not None:
+        return signed
+    try:
+        return signed._replace(claims=verify(signed.bundle))
+    except ValueError as error:
+        return signed._replace(claims=str(error))
 
 
 def _bundles(root: str, path: str, reader: Reader) -> Iterator[Signed]:

@@ -23,9 +23,9 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
     names = [relative_here(loaded, each) for each in files]
     others = [each for each in names if each != FILE]
     if files:
-        verdicts, contents = judge_all(loaded.root, others, loaded.trust)
+        verdicts, contents = judge_all(loaded.root, others, loaded.trust, loaded.verify)
     else:
-        checked = check(loaded.root, loaded.trust)
+        checked = check(loaded.root, loaded.trust, verify=loaded.verify)
         verdicts, contents = checked.verdicts, dict(checked.contents)
     approved: dict[str, str] = {}
     for line in _policy(loaded, approved, contents) if FILE in names or not files else ():

@@ -39,9 +39,10 @@ def relative_here(loaded: Loaded, file: str) -> str:
 def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str]) -> int:
     loaded = loaded_here(environ, policy)
     if files:
-        verdicts, _ = judge_all(loaded.root, [relative_here(loaded, each) for each in files], loaded.trust)
+        names = [relative_here(loaded, each) for each in files]
+        verdicts, _ = judge_all(loaded.root, names, loaded.trust, loaded.verify)
     else:
-        verdicts = check(loaded.root, loaded.trust).verdicts
+        verdicts = check(loaded.root, loaded.trust, verify=loaded.verify).verdicts
     for verdict in verdicts:
         print(printable(wording.line(verdict, Enforcement.DENY)))
     failed = sum(not verdict.is_trusted for verdict in verdicts)
@@ -51,7 +52,7 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
 
 def show(policy: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:
     loaded = loaded_here(environ, policy)
-    checked = check(loaded.root, loaded.trust)
+    checked = check(loaded.root, loaded.trust, verify=loaded.verify)
     if as_json:
         print(json.dumps([*map(_row, checked.verdicts)], indent=2))
         return 0

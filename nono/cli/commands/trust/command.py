@@ -62,8 +62,7 @@ def parser() -> argparse.ArgumentParser:
     sign = argparse_parser.add_action(actions, "sign", "sign files, or each folder as a whole")
     sign.add_argument("files", nargs="*", metavar="FILE", help="a file, or the folder of a skill")
     sign.add_argument("--all", action="store_true", help="all files that the policy includes")
-    _add_key(sign)
-    sign.add_argument("--keyless", action="store_true", help=argparse.SUPPRESS)
+    _add_key(sign).add_argument("--keyless", action="store_true", help="as this CI job, by Sigstore")
     sign.add_argument(
         "--multi-subject", action="store_true", help="one signature over all, in .nono-trust.bundle"
     )
@@ -105,10 +104,11 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_key(action: argparse.ArgumentParser) -> None:
+def _add_key(action: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     which = action.add_mutually_exclusive_group()
     which.add_argument("--key", metavar="ID", help="name of the key in the keystore (default)")
     which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
+    return which
 
 
 def _add_policy(action: argparse.ArgumentParser) -> None:

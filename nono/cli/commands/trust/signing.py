@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from posixpath import basename, dirname, isdir, join, realpath, relpath
 
 from nono.cli import atomic_write
+from nono.cli.commands.trust import keyless_signing
 from nono.cli.commands.trust.checking import loaded_here
+from nono.cli.commands.trust.keyless_signing import Seal
 from nono.credentials.signing import keystore
-from nono.credentials.signing.key import SigningKey
 from nono.digests import sha256
 from nono.errors import NonoError, UsageError
 from nono.regular_file import read_regular_file
@@ -80,11 +81,6 @@ def init(
 
 
 def sign(files: Sequence[str], parsed: argparse.Namespace, key: str, environ: Mapping[str, str]) -> int:
-    if parsed.keyless:
-        raise NonoError(
-            "signing without a key (keyless) is not available: it needs an identity provider and a log.",
-            hint="sign with a key: nono trust keygen, then nono trust sign FILE",
-        )
     if bool(files) == parsed.all:
         raise UsageError("name the files to sign, or --all.", hint="nono trust sign CLAUDE.md")
     if parsed.all:
@@ -93,15 +89,15 @@ def sign(files: Sequence[str], parsed: argparse.Namespace, key: str, environ: Ma
         if not files:
             print("No file matches what the policy includes.", file=sys.stderr)
             return 0
-    signer = keystore.load(key, environ, lambda sentence: print(f"  [nono] {sentence}", file=sys.stderr))
+    seal = keyless_signing.sealer() if parsed.keyless else _with_key(key, environ)
     if parsed.multi_subject:
-        _sign_together(os.getcwd(), files, signer)
+        _sign_together(os.getcwd(), files, seal)
         return 0
     for file in files:
         if isdir(file):
-            _sign_together(file, _all_below(file), signer)
+            _sign_together(file, _all_below(file), seal)
         else:
-            _write(f"{file}{SIDECAR}", predicates.INSTRUCTION_FILE, [_subject(file, basename(file))], signer)
+            _write(f"{file}{SIDECAR}", predicates.INSTRUCTION_FILE, [_subject(file, basename(file))], seal)
     return 0
 
 
@@ -116,13 +112,13 @@ def sign_policy(file: str | None, key: str, environ: Mapping[str, str], *, is_us
         policy.parse(content)
     except ValueError as error:
         raise NonoError(f"{path}: {error}") from error
-    signer = keystore.load(key, environ, lambda sentence: print(f"  [nono] {sentence}", file=sys.stderr))
+    seal = _with_key(key, environ)
     subject = Subject(basename(path), sha256(content).hexdigest())
-    _write(f"{path}{SIDECAR}", predicates.TRUST_POLICY, [subject], signer)
+    _write(f"{path}{SIDECAR}", predicates.TRUST_POLICY, [subject], seal)
     return 0
 
 
-def _sign_together(directory: str, files: Iterable[str], signer: SigningKey) -> None:
+def _sign_together(directory: str, files: Iterable[str], seal: Seal) -> None:
     """Sign files below a directory in one manifest, which mentions each by its path from there."""
     subjects = []
     for file in files:
@@ -132,7 +128,7 @@ def _sign_together(directory: str, files: Iterable[str], signer: SigningKey) -> 
         subjects.append(_subject(file, name))
     if not 0 < len(subjects) <= SUBJECTS_MAX:
         raise NonoError(f"a manifest has 1 to {SUBJECTS_MAX} files, and {directory} has {len(subjects)}.")
-    _write(join(directory, MANIFEST), predicates.MULTI_FILE, subjects, signer)
+    _write(join(directory, MANIFEST), predicates.MULTI_FILE, subjects, seal)
 
 
 def _all_below(directory: str) -> Iterator[str]:
@@ -154,12 +150,23 @@ def _read(path: str) -> bytes:
         raise NonoError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _write(path: str, predicate_type: str, subjects: Sequence[Subject], signer: SigningKey) -> None:
+def _with_key(key: str, environ: Mapping[str, str]) -> Seal:
+    """Return what signs with a key. Raises NonoError if it cannot be had."""
+    signer = keystore.load(key, environ, lambda sentence: print(f"  [nono] {sentence}", file=sys.stderr))
     fingerprint = signer.public.fingerprint
-    said = Statement(tuple(subjects), predicate_type, predicates.keyed(fingerprint))
-    envelope = dsse.signed(dsse.IN_TOTO, statement.encoded(said), signer.sign)
+
+    def seal(predicate_type: str, subjects: Sequence[Subject]) -> bytes:
+        said = Statement(tuple(subjects), predicate_type, predicates.keyed(fingerprint))
+        envelope = dsse.signed(dsse.IN_TOTO, statement.encoded(said), signer.sign)
+        return bundle.encoded(envelope, fingerprint)
+
+    return seal
+
+
+def _write(path: str, predicate_type: str, subjects: Sequence[Subject], seal: Seal) -> None:
+    content = seal(predicate_type, subjects)
     try:
-        atomic_write.replace(path, bundle.encoded(envelope, fingerprint))
+        atomic_write.replace(path, content)
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {error.strerror}") from error
     print(f"Signed {_named(subjects)}: {path}")

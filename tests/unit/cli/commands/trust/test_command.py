@@ -140,6 +140,16 @@ def test_without_a_policy_there_is_nothing_to_verify(project: Path) -> None:
         command.run(["verify"])
 
 
+def test_signing_without_a_key_needs_the_identity_of_a_job(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(NonoError, match="needs the identity of a CI job"):
+        command.run(["sign", "--keyless", "CLAUDE.md"])
+    assert not (project / "CLAUDE.md.bundle").exists()
+
+
 @pytest.mark.skipif(shutil.which("cosign") is None, reason="cosign is not installed")
 @pytest.mark.parametrize("is_changed", [False, True], ids=["as signed", "changed"])
 def test_cosign_verifies_what_was_signed(trust: Trust, project: Path, is_changed: bool) -> None:
