@@ -43,10 +43,13 @@ class Subject(NamedTuple):
     stale: frozenset[str] = frozenset()  # paths that hold another file by now than the one granted
 
 
-def from_options(invocation: Invocation, environ: Mapping[str, str]) -> Subject:
-    """Return the run that options would start here. Raises NonoError if they would start none."""
-    resolved = resolve_given(invocation, environ)
-    Console(silent=False, verbosity=0).lines(resolved.deprecations)
+def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | None = None) -> Subject:
+    """Return the run that options would start. Raises NonoError if they would start none.
+
+    cwd: Where it would start; None: here.
+    """
+    resolved = resolve_given(invocation, environ, cwd=cwd)
+    Console(silent=invocation.silent, verbosity=0).lines(resolved.deprecations)
     facts = probe.host_facts(network=False)
     wanted = with_namespaces(Enforcement(rung=None), resolved.capabilities, facts.own_namespaces)
     resolved, _ = surroundings(

@@ -84,11 +84,15 @@ class Gathered:
                 self._file(event["entry"], event)
             case "model_usage":
                 counts = (event["input_tokens"], event["output_tokens"], event["cached_input_tokens"])
-                self._turns.used(str(event["service"]), Usage(str(event["model"]), *map(int, counts)))
+                turn = event.get("turn")
+                turn = turn if isinstance(turn, int) else None
+                self._turns.used(str(event["service"]), Usage(str(event["model"]), *map(int, counts)), turn)
             case "turn_began":
                 at_ms = event.get("timestamp_unix_ms")
                 self._turns.begin(int(event["turn"]), at_ms)
                 self._timeline.add(at_ms, "turn", f"turn {event['turn']}")
+            case "turn_unclear":
+                self._note(f"a request to {event['service']} may have begun a turn: {event['reason']}")
             case "policy_changed":
                 self._rule(event)
             case "credential_frozen":

@@ -1,9 +1,20 @@
-"""Says whether a log that was read is as it was written."""
+"""Says whether a log is as it was written."""
 
 from __future__ import annotations
 
+from nono.audit.proof.verdict import MISMATCH, UNFINISHED, Verdict
 from nono.audit.reading import Reading
 from nono.report.model import Integrity
+
+
+def proved(verdict: Verdict) -> Integrity:
+    """Return the verdict of `nono audit verify` in a sentence."""
+    count = verdict.log.holding
+    if verdict.state == MISMATCH:
+        return Integrity(False, "; ".join(verdict.problems), count)
+    if verdict.state == UNFINISHED:
+        return Integrity(True, "; ".join(verdict.notes), count)
+    return Integrity(True, f"{count:,} records, which agree with their summary and the ledger", count)
 
 
 def integrity_of(reading: Reading, *, is_ended: bool) -> Integrity:

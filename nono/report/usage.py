@@ -25,21 +25,24 @@ class Turns:
 
     def __init__(self, prices: ModelPrices) -> None:
         self._prices = prices
-        self._sums = [_Sum(0, None, prices)]
+        self._sums = {0: _Sum(0, None, prices)}
+        self._now = self._sums[0]
 
     def begin(self, number: int, at_ms: int | None) -> None:
-        if len(self._sums) < TURNS_MAX:
-            self._sums.append(_Sum(number, at_ms, self._prices))
+        if number not in self._sums and len(self._sums) < TURNS_MAX:
+            self._now = self._sums[number] = _Sum(number, at_ms, self._prices)
 
     def request(self) -> None:
-        self._sums[-1].requests += 1
+        self._now.requests += 1
 
-    def used(self, service: str, usage: Usage) -> None:
-        self._sums[-1].ledger.add(service, usage)
+    def used(self, service: str, usage: Usage, turn: int | None) -> None:
+        """Take the usage of a response. turn: The one of its request; None: before the first."""
+        self._sums.get(turn or 0, self._now).ledger.add(service, usage)
 
     def listed(self) -> tuple[Turn, ...]:
         """Return the turns, those in which nothing happened left out."""
         turns = (
-            Turn(each.number, each.at_ms, each.requests, tuple(each.ledger.totals())) for each in self._sums
+            Turn(each.number, each.at_ms, each.requests, tuple(each.ledger.totals()))
+            for each in self._sums.values()
         )
         return tuple(turn for turn in turns if turn.number or turn.requests or turn.usage)

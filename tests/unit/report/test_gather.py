@@ -37,15 +37,14 @@ def denied(host: str = "evil.test", **fields: object) -> Event:
     return event.network(mode="connect", decision="deny", target=host, port=443, **given)  # type: ignore[arg-type]  # any field
 
 
-def used(tokens: int, model: str = "gpt-4o") -> Event:
+def used(tokens: int, model: str = "gpt-4o", turn: int | None = None) -> Event:
     return event.model_usage(
-        "openai", model=model, input_tokens=tokens, cached_input_tokens=0, output_tokens=0
+        "openai", model=model, input_tokens=tokens, cached_input_tokens=0, output_tokens=0, turn=turn
     )
 
 
 def turn(number: int) -> Event:
-    at = {"timestamp_unix_ms": 1_000 * number, "turn": number, "service": "openai", "model": "gpt-4o"}
-    return {"type": "turn_began", **at, "request": 0}
+    return event.turn_began(number, "openai", "gpt-4o", 0)
 
 
 def report(events: Iterable[Event]) -> Report:
@@ -103,8 +102,9 @@ def test_refusals_that_were_only_counted_count_in_full() -> None:
     assert [(each.kind, each.times) for each in gathered.report().timeline] == [("refused", 42)]
 
 
-def test_tokens_belong_to_the_turn_that_began_before_them() -> None:
-    turns = report([used(500_000), turn(1), used(1_000_000), used(1_000_000), turn(2), used(1, "odd")]).turns
+def test_tokens_belong_to_the_turn_of_their_request() -> None:
+    first, late = [used(500_000), turn(1), used(1_000_000, turn=1), turn(2)], used(1_000_000, turn=1)
+    turns = report([*first, late, used(1, "odd", turn=2)]).turns
     assert [(each.number, each.usage[0].responses, each.usage[0].cost_usd) for each in turns] == [
         (0, 1, 1.0),
         (1, 2, 4.0),

@@ -41,7 +41,9 @@ def _read(every: list[Record], environ: Mapping[str, str], unread: list[Unread])
     for record in every:
         session = session_of(record)
         try:
-            found, _ = gathered(record, environ)
+            found, integrity = gathered(record, environ)
+            if not integrity.is_intact:
+                raise NonoError(f"its log is not intact: {integrity.what}")
         except NonoError as error:
             unread.append(Unread(record.session_id, error.message))
             continue

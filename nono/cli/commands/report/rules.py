@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 from nono.cli.args.options import Given
 from nono.cli.args.parse import Invocation
-from nono.cli.resolution import resolve_given
+from nono.cli.why_context import from_options
 from nono.errors import NonoError
-from nono.launch.around.surroundings import surroundings
-from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.report.replay.judge import Judging
 from nono.sessions.record import Record
@@ -28,8 +26,9 @@ def judging(record: Record, environ: Mapping[str, str]) -> Judging | None:
 
 
 def under(given: Given, workdir: str, environ: Mapping[str, str]) -> Judging:
-    """Return the rules that these options would give a run in `workdir`. Raises NonoError."""
-    resolved = resolve_given(Invocation(given, silent=True, command=()), environ, cwd=workdir)
-    resolved, _ = surroundings(resolved, environ, namespaces=False)
-    fs = HostFilesystem()
-    return Judging(effective_policy_of(resolved, fs), resolved.path_context, fs)
+    """Return the rules that `nono why` would ask about a run with these options in `workdir`.
+
+    Raises NonoError.
+    """
+    subject = from_options(Invocation(given, silent=True, command=()), environ, workdir)
+    return Judging(subject.rules, subject.path_context, HostFilesystem())

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from posixpath import join
 
 from nono import paths
+from nono.audit.proof.check import check
 from nono.audit.reading import Reading
 from nono.audit.stored import directory_of, read_log
 from nono.cli.commands.report.changed import changed
@@ -22,7 +23,7 @@ from nono.policy.path_expansion import PathContext
 from nono.printable import shell_word
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.gather import Gathered, Numbered
-from nono.report.integrity import integrity_of
+from nono.report.integrity import integrity_of, proved
 from nono.report.later import LOOKED_AT, runs_later
 from nono.report.model import Denial, Integrity, Page, Session
 from nono.report.replay.judge import Judging
@@ -34,7 +35,8 @@ LISTED_MAX = 200  # files of one directory that are looked at
 
 def read(record: Record, environ: Mapping[str, str]) -> Page:
     """Return the page of a session. Raises NonoError if its log cannot be read."""
-    found, integrity = gathered(record, environ)
+    found, _ = gathered(record, environ)
+    integrity = _verified(record, environ)
     files = changed(record, environ)
     judged = judging(record, environ)
     places = PathContext(paths.home(environ), record.workdir, record.workdir, environ, os.getuid())
@@ -78,6 +80,15 @@ def gathered(record: Record, environ: Mapping[str, str]) -> tuple[Gathered, Inte
     with log_of(record, environ) as reading:
         found.feed(numbered(reading))
         return found, integrity_of(reading, is_ended=record.is_ended)
+
+
+def _verified(record: Record, environ: Mapping[str, str]) -> Integrity:
+    """Verify a log with its summary and the ledger, as `nono audit verify` does. Raises NonoError."""
+    session_id = record.rollback_session or ""
+    try:
+        return proved(check(paths.state_root(environ), session_id, is_running=not record.is_ended))
+    except OSError as error:
+        raise NonoError(f"the log cannot be verified: {error.filename}: {error.strerror}") from error
 
 
 def session_of(record: Record) -> Session:
