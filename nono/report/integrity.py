@@ -7,13 +7,14 @@ from nono.audit.reading import Reading
 from nono.report.model import Integrity
 
 
-def proved(verdict: Verdict) -> Integrity:
+def proved(verdict: Verdict, *, is_running: bool) -> Integrity:
     """Return the verdict of `nono audit verify` in a sentence."""
     count = verdict.log.holding
     if verdict.state == MISMATCH:
         return Integrity(False, "; ".join(verdict.problems), count)
     if verdict.state == UNFINISHED:
-        return Integrity(True, "; ".join(verdict.notes), count)
+        why = "it is still written" if is_running else "nothing sums it up, as its supervisor was killed"
+        return Integrity(True, f"{count:,} records up to here; {why}, so there may have been more", count)
     return Integrity(True, f"{count:,} records, which agree with their summary and the ledger", count)
 
 

@@ -93,7 +93,7 @@ def test_the_changed_files_are_shown_with_their_lines(past: Past) -> None:
 
 def test_without_what_undo_keeps_files_that_run_later_are_found_by_their_times(past: Past) -> None:
     told = json.loads(past.nono("report", past.plain["session_id"], "--json").stdout)
-    assert told["files"] is None
+    assert told["files"] is None  # and nothing is claimed of them
     assert "Makefile" in {Path(each["path"]).name for each in told["later"]}
 
 

@@ -29,13 +29,16 @@ _TURN = re.compile(r"before turn ([0-9]{1,9})", re.ASCII)
 
 
 def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...] | None:
-    """Return what a run has changed, FILES_MAX of it; None if that was not kept.
+    """Return what a run has changed, FILES_MAX of it; None if that was not kept up to its end.
 
     Raises NonoError if what was kept is damaged.
     """
     try:
         with Kept(join(root_of(environ), record.session_id)) as kept:
-            return tuple(islice(_between(kept.snapshots(), kept), FILES_MAX))
+            snapshots = [each for each in kept.snapshots() if each.kind in (BASELINE, MARK, END)]
+            if not snapshots or snapshots[-1].kind != END:
+                return None
+            return tuple(islice(_between(snapshots, kept), FILES_MAX))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -47,9 +50,8 @@ def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...
 
 def _between(snapshots: list[Snapshot], kept: Kept) -> Iterator[FileChange]:
     """Yield the changes from the baseline to the end, those of each turn together."""
-    of_run = [each for each in snapshots if each.kind in (BASELINE, MARK, END)]
     until_s = time.monotonic() + DIFFS_S
-    for before, after in pairwise(of_run):
+    for before, after in pairwise(snapshots):
         turn = _TURN.fullmatch(before.label)
         for change in filterfalse(_is_directory, shown(changes(before, after))):
             diff = _diff(change, kept.store) if time.monotonic() < until_s else ()

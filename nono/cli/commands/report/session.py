@@ -86,7 +86,8 @@ def _verified(record: Record, environ: Mapping[str, str]) -> Integrity:
     """Verify a log with its summary and the ledger, as `nono audit verify` does. Raises NonoError."""
     session_id = record.rollback_session or ""
     try:
-        return proved(check(paths.state_root(environ), session_id, is_running=not record.is_ended))
+        verdict = check(paths.state_root(environ), session_id, is_running=not record.is_ended)
+        return proved(verdict, is_running=not record.is_ended)
     except OSError as error:
         raise NonoError(f"the log cannot be verified: {error.filename}: {error.strerror}") from error
 

@@ -37,7 +37,9 @@ def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_termina
     with TemporaryDirectory(prefix="nono-flows-") as directory:
         arguments = ["--no-server", "--set", f"confdir={directory}"]
         if not in_terminal:
-            arguments += ["--set", f"web_port={port}", "--set", "termlog_verbosity=error"]
+            # A browser that was started with the link would show its token to other users, in /proc.
+            settings = (f"web_port={port}", "web_open_browser=false", "termlog_verbosity=error")
+            arguments += [word for setting in settings for word in ("--set", setting)]
         parser = cmdline.mitmproxy if in_terminal else cmdline.mitmweb
         main.run(made, parser, arguments)  # type: ignore[arg-type]  # anything that makes a master
     return 0

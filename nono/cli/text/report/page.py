@@ -12,7 +12,8 @@ from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host
 ENDPOINTS_MAX = 4  # of a host
 MOMENTS_MAX = 30
 SWITCHED = 101  # to a WebSocket
-NO_FILES = "Not recorded. `nono run --rollback` keeps what a run changes."
+NO_FILES = "Not recorded up to the end. `nono run --rollback` keeps what a run changes."
+NO_FILES_YET = "Known once the run has ended, if `nono run --rollback` keeps what it changes."
 UNCHANGED = "The run changed none."
 NO_HOSTS = "Nothing went through the proxy."
 BY_TIME = "Found by their times, so others may have changed them as well."
@@ -63,6 +64,11 @@ def count_of(files: Sequence[FileChange]) -> int:
     return len({each.path for each in files})
 
 
+def no_files(page: Page) -> str:
+    """Say why it is not known which files have changed."""
+    return NO_FILES_YET if page.session.ended_ms is None else NO_FILES
+
+
 def more_files(page: Page) -> str:
     """Say that the list of files is not complete, if so."""
     if page.files is None or len(page.files) < FILES_MAX:
@@ -87,7 +93,7 @@ def sections(page: Page) -> Iterator[Section]:
     yield _hosts(report.hosts)
     yield from tables(page)
     if page.files is None:
-        yield Section("Files changed", (), (), NO_FILES)
+        yield Section("Files changed", (), (), no_files(page))
     else:
         files = [
             (
