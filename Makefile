@@ -87,6 +87,7 @@ freeze-policy: $(READY) ## write the shipped groups as a module anew
 golden: $(READY) ## write down anew what the shipped profiles and the help come to; look at the difference
 	@PYTHONPATH=tests $(BIN)/python -m support.profiles.golden
 	@PYTHONPATH=tests $(BIN)/python -m support.help.pages
+	@PYTHONPATH=tests $(BIN)/python -m support.help.mistakes
 
 clean: ## remove what the targets above have made
 	rm -rf .venv dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .guest

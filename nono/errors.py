@@ -21,9 +21,6 @@ class UsageError(NonoError):
 class ConfigError(NonoError):
     """A profile, a flag value or an environment variable asks for something impossible."""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(f"Configuration parse error: {message}", hint=hint)
-
 
 class ProfileError(NonoError):
     """A profile could not be found, read or understood."""

@@ -88,9 +88,7 @@ def _dispatch(arguments: list[str]) -> int:
             return _help(wanted)
     if name in LATER:
         raise UsageError(f"`nono {name}` is not available yet.")
-    raise UsageError(
-        f"no such command or option: '{name}'.{_nearest(name)}", hint="nono --help lists the commands"
-    )
+    raise _unknown(name)
 
 
 def _take_globals(arguments: list[str]) -> list[str]:
@@ -123,9 +121,16 @@ def _help(wanted: HelpWanted) -> int:
     return 0
 
 
-def _nearest(name: str) -> str:
+def _unknown(name: str) -> UsageError:
+    # Imported here: only a mistake needs them.
     from difflib import get_close_matches
 
+    from nono.cli.args.mistakes import COMMANDS as SYNONYMS
+
+    kind = "option" if name.startswith("-") else "command"
+    if name in SYNONYMS:
+        return UsageError(f"no such {kind}: '{name}'", hint=SYNONYMS[name])
     known = [*ALIASES, *(name for name, command in COMMANDS.items() if not command.is_hidden)]
     close = get_close_matches(name, known, n=1)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    hint = f"did you mean '{close[0]}'?" if close else "nono --help lists the commands"
+    return UsageError(f"no such {kind}: '{name}'", hint=hint)

@@ -115,13 +115,17 @@ def find_program(name: str, search_path: str, workdir: str) -> str:
     for candidate in candidates:
         if _is_executable(candidate):
             return os.path.normpath(candidate)
+    hint = None
     if "/" not in name:
         where = "not found on PATH"
+        if " " in name.strip():
+            hint = f"quotes make it one name: leave them out, or sh -c {shell_word(name)}"
     elif os.path.lexists(candidates[0]):
         where = "not an executable file"
+        hint = f"chmod +x {shell_word(name)}" if os.path.isfile(candidates[0]) else None
     else:
         where = "no such file"
-    raise NonoError(f"Command execution failed: {name}: {where}")
+    raise NonoError(f"Command execution failed: {name}: {where}", hint=hint)
 
 
 def _is_executable(path: str) -> bool:

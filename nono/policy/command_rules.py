@@ -27,8 +27,8 @@ class CommandRules(NamedTuple):
         name = basename(program)
         if name in self.blocked:
             raise NonoError(
-                f"Command '{name}' is blocked: {DEPRECATED} ({self.blocked[name]}).",
-                hint=f"--allow-command {shell_word(name)}",
+                f"'{name}' is blocked by name ({self.blocked[name]}): nono does not start it.",
+                hint=f"--allow-command {shell_word(name)} starts it; from a shell inside it runs as it is",
             )
 
 

@@ -77,10 +77,10 @@ def test_no_subcommand_is_an_error_with_the_help(somewhere: Place) -> None:
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("frobnicate", "no such command or option: 'frobnicate'.\n"),
-        ("rnu", "no such command or option: 'rnu'. Did you mean 'run'?\n"),
-        ("--nope", "no such command or option: '--nope'."),
-        ("", "no such command or option: ''."),
+        ("frobnicate", "no such command: 'frobnicate'"),
+        ("rnu", "no such command: 'rnu'"),
+        ("--nope", "no such option: '--nope'"),
+        ("", "no such command: ''"),
     ],
 )
 def test_an_unknown_command_is_a_usage_error(somewhere: Place, word: str, sentence: str) -> None:
@@ -160,13 +160,13 @@ def test_an_empty_value_is_not_the_working_directory_or_anything_else(
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "abc", "", "1.5", " 80", "١٢", "9" * 5000])
 def test_a_port_is_a_number_from_1_to_65535(somewhere: Place, flag: str, port: str) -> None:
     result = nono(somewhere, "run", "--deny-domain", "x.example", f"{flag}={port}", *ECHO)
-    usage_error(result, f"argument {flag}: {no_port(port, is_range=flag != '--proxy-port')}")
+    usage_error(result, f"{flag}: {no_port(port, is_range=flag != '--proxy-port')}")
 
 
 @pytest.mark.parametrize("ports", ["0-1", "2-1", "1-65536", "1-", "-1", "1-2-3", "a-b", "1 -2"])
 def test_a_range_of_ports_has_a_first_and_a_last(somewhere: Place, ports: str) -> None:
     result = nono(somewhere, "run", "--deny-domain", "x.example", f"--open-port={ports}", *ECHO)
-    usage_error(result, f"argument --open-port: {no_port(ports, is_range=True)}")
+    usage_error(result, f"--open-port: {no_port(ports, is_range=True)}")
 
 
 def no_port(text: str, *, is_range: bool) -> str:
@@ -174,7 +174,6 @@ def no_port(text: str, *, is_range: bool) -> str:
     return f"'{text}' is not a port: a number from 1 to 65535 {expected}"
 
 
-CONFIGURATION = "Configuration parse error: "
 CONTRADICTIONS = {
     "block-net and allow-domain": (
         ["--block-net", "--allow-domain", "x.example"],
@@ -195,7 +194,7 @@ CONTRADICTIONS = {
     ),
     "unknown service": (
         ["--credential", "opnai"],
-        "Unknown credential service 'opnai'. Available: [anthropic, ",
+        "no credential service is called 'opnai'; there are anthropic, ",
     ),
     "unknown network profile": (
         ["--network-profile", "develper"],
@@ -204,7 +203,7 @@ CONTRADICTIONS = {
     "not a directory": (["--workdir", "nope"], "--workdir 'nope' is not a directory."),
     "file for a directory": (
         ["--allow", "/etc/passwd"],
-        "CLI path '/etc/passwd' is not a directory. Use --allow-file for single files.",
+        "'/etc/passwd' is a file, and this option takes a directory.",
     ),
     "unknown sandbox policy": (
         ["--sandbox-policy", "vm"],
@@ -226,8 +225,8 @@ CONTRADICTIONS = {
 
 @pytest.mark.parametrize(("arguments", "message"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
 def test_what_does_not_fit_together_is_refused(somewhere: Place, arguments: list[str], message: str) -> None:
-    assert_refused(nono(somewhere, "run", *arguments, *ECHO), CONFIGURATION + message)
-    assert_refused(nono(somewhere, "run", "--dry-run", *arguments, *ECHO), CONFIGURATION + message)
+    assert_refused(nono(somewhere, "run", *arguments, *ECHO), message)
+    assert_refused(nono(somewhere, "run", "--dry-run", *arguments, *ECHO), message)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +260,7 @@ def test_what_fits_together_starts(somewhere: Place, arguments: list[str]) -> No
 )
 def test_what_is_no_host_is_refused(somewhere: Place, flag: str, host: str) -> None:
     result = nono(somewhere, "run", f"{flag}={host}", *ECHO)
-    assert_refused(result, f"{CONFIGURATION}{flag}: '{host}' is not a host: ")
+    assert_refused(result, f"{flag}: '{host}' is not a host: ")
 
 
 @pytest.mark.parametrize("host", ["x.example", "*.example", "x.example:8443", "127.0.0.1:9", "[::1]:9"])
@@ -271,7 +270,7 @@ def test_what_is_a_host_is_accepted(somewhere: Place, host: str) -> None:
 
 def test_a_yes_or_no_of_the_environment_is_one_of_the_known_words(somewhere: Place) -> None:
     maybe = nono(somewhere, "run", *ECHO, NONO_BLOCK_NET="maybe")
-    assert_refused(maybe, f"{CONFIGURATION}environment variable NONO_BLOCK_NET='maybe' is not a yes or a no.")
+    assert_refused(maybe, "environment variable NONO_BLOCK_NET='maybe' is not a yes or a no.")
     assert nono(somewhere, "run", *ECHO, NONO_BLOCK_NET="off").stdout == STARTED
 
 
@@ -280,14 +279,14 @@ def test_a_profile_that_needs_the_proxy_is_refused_by_wrap(here: Place) -> None:
     wrapped = nono(here, "wrap", "-p", profile, *ECHO)
     supervised = nono(here, "run", "-p", profile, *ECHO)
     Path(profile).unlink()
-    assert_refused(wrapped, f"{CONFIGURATION}this profile needs the credential proxy")
+    assert_refused(wrapped, "this profile needs the credential proxy")
     assert supervised.stdout == STARTED
 
 
 @pytest.mark.parametrize("limit", ["--memory=1G", "--max-processes=9"])
 def test_limits_are_refused_by_wrap(somewhere: Place, limit: str) -> None:
     wrapped = nono(somewhere, "wrap", limit, *ECHO)
-    assert_refused(wrapped, f"{CONFIGURATION}--memory and --max-processes need a supervisor")
+    assert_refused(wrapped, "--memory and --max-processes need a supervisor")
     assert "\nhint: nono run, " in wrapped.stderr
     assert limit.partition("=")[0] not in nono(somewhere, "wrap", "--help").stdout
     assert limit.partition("=")[0] in nono(somewhere, "run", "--help").stdout
@@ -345,7 +344,7 @@ PROFILES = {
     "field of later": Mistake({"packs": ["a/b"]}, "packs.0: not available yet"),
     "not JSON": Mistake('{\n  "network": {,}\n}', "network: expected a key in double quotes", "2:15"),
     "comment without end": Mistake("{\n/* no\n}", "a comment has no end: expected '*/'", "2:1"),
-    "empty": Mistake("", "expected a value", "1:1"),
+    "empty": Mistake("", "the file is empty", "1:1"),
     "cut off": Mistake('{"network": {', "network: expected '}' for what begins in line 1, column 13", "1:14"),
     "key twice": Mistake('{"network": {},\n"network": {}}', "network: duplicate field 'network'", "2:1"),
     "not an object": Mistake("[]", "expected an object"),
@@ -391,10 +390,10 @@ def test_every_mistake_of_a_profile_is_named_at_once(here: Place) -> None:
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
-        ("no-such-one", "Profile not found: no-such-one", None),
+        ("no-such-one", "Profile not found: no-such-one", "hint: nono profile list names those there are"),
         ("defualt", "Profile not found: defualt", "hint: did you mean 'default'?"),
         ("./no.json", "Profile read error at ./no.json: profile file not found", None),
-        ("two words", "Profile parse error: Invalid profile name 'two words'", None),
+        ("two words", "Profile not found: 'two words'", None),
         ("../up", "Profile read error at ../up: profile file not found", None),
         ("/dev/null", "Profile read error at /dev/null: not a regular file", None),
         ("/etc/", "Profile read error at /etc/: ", None),
@@ -586,8 +585,8 @@ def network_event(event: dict[str, object]) -> dict[str, object] | None:
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (["why"], f"{CONFIGURATION}--command, --path, --host, --scope, or --env is required", 1),
-        (["why", "--host", "x.example:0"], f"{CONFIGURATION}--host 'x.example:0': ", 1),
+        (["why"], "a question is missing: a path, a host or a variable", 1),
+        (["why", "--host", "x.example:0"], "--host 'x.example:0': ", 1),
         (["setup", "--profiles", "--check-only"], "--check-only changes nothing", 2),
         (["credential", "set", "a/b"], "a credential's name has 1 to 64 letters", 1),
         (["credential", "test", "absent"], "credential 'absent' is not in the embedded store", 1),
@@ -610,4 +609,4 @@ def test_the_other_commands_say_what_is_wrong(
 def test_the_other_commands_have_usage_errors(somewhere: Place, arguments: list[str]) -> None:
     result = nono(somewhere, *arguments)
     assert_refused(result, "", 2)
-    assert result.stderr.endswith(f"\nhint: nono {arguments[0]} --help\n")
+    assert "\nhint: " in result.stderr

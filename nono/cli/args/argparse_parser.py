@@ -6,10 +6,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from nono.cli.args.help_wanted import HelpWanted
-from nono.cli.args.near_options import near
+from nono.cli.args.mistakes import answer
 from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of, ports_of
-from nono.errors import UsageError
-from nono.policy.suggestions import did_you_mean
 
 _COLUMNS = 80
 
@@ -54,36 +52,15 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
-        hint = self._nearest(message) or f"{self.prog} --help"
-        _, found, words = message.partition("unrecognized arguments: ")
-        if found and words.strip():
-            raise UsageError(_not_expected(words), hint=hint)
-        raise UsageError(message, hint=hint)
+        raise answer(message, self.prog, self._shown_flags(), self._action_names())
 
-    def _nearest(self, message: str) -> str | None:
-        _, found, words = message.partition("unrecognized arguments: ")
-        if found:
-            first, *_ = words.split() or [""]  # an empty argument may be the unrecognized one
-            return near(first, self._shown_flags(), self.prog.split()[-1])
-        _, found, rest = message.partition("invalid choice: ")
-        if not found or self._subparsers is None:
-            return None
-        known = [name for action in self._subparsers._group_actions for name in action.choices or ()]
-        return did_you_mean(rest.split()[0].strip("'"), known)
+    def _action_names(self) -> list[str]:
+        groups = self._subparsers._group_actions if self._subparsers is not None else ()
+        return [name for action in groups for name in action.choices or ()]
 
     def _shown_flags(self) -> list[str]:
         shown = (action for action in self._actions if action.help != argparse.SUPPRESS)
         return [flag for action in shown for flag in action.option_strings]
-
-
-def _not_expected(words: str) -> str:
-    """Name the first word alone: the others may be its value, and a secret."""
-    first = words.split()[0].partition("=")[0]
-    return (
-        f"no such option: {first}"
-        if first.startswith("-")
-        else "unexpected words after the last one that is known"
-    )
 
 
 def _first_word(words: Sequence[str]) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from nono.cli.args.options import OPTIONS
+from nono.cli.args.options import OPTIONS, PROXY, SUPERVISED, WRAP
 
 # What other programs call it. An option is offered where the command has it; anything else is a sentence.
 SYNONYMS: Mapping[str, str] = {
@@ -51,6 +51,8 @@ SYNONYMS: Mapping[str, str] = {
     "--token": "--credential",
     "--unshare-net": "--block-net",
     "--work-dir": "--workdir",
+    "--file": "--path",
+    "--last": "latest is the name of the newest session",
     "-C": "--workdir",
     "-d": "--detached",
     "-e": "--env",
@@ -63,7 +65,7 @@ SYNONYMS: Mapping[str, str] = {
     "--deny-path": 'denials of files are written in a profile: "filesystem": {"deny": [...]}',
     "--deny-read": 'denials of files are written in a profile: "filesystem": {"deny": [...]}',
     "--deny-write": "what is not granted for writing is refused",
-    "--dangerously-skip-permissions": "options of the command stand behind it",
+    "--dangerously-skip-permissions": "options of the command go after it",
     "--image": "nono runs the programs of this machine, and needs no image",
     "--interactive": "the command has your terminal without an option",
     "--mount": "--allow DIR or --read DIR grants a directory where it is",
@@ -105,7 +107,7 @@ def near(word: str, known: Iterable[str], command: str) -> str | None:
     elsewhere = sorted(
         {each for option in OPTIONS if name in option.flags and option.help for each in option.commands}
     )
-    if elsewhere and command not in elsewhere:
+    if elsewhere and command not in elsewhere and command in (*SUPERVISED, WRAP, PROXY):
         return f"{name} is an option of nono {elsewhere[0] if 'run' not in elsewhere else 'run'}"
     return _by_spelling(name, shown)
 
@@ -115,8 +117,9 @@ def _by_spelling(name: str, shown: Iterable[str]) -> str | None:
 
     if not name.startswith("--"):
         return None
-    if name.startswith(_RESTRICTS):
-        candidates = [flag for flag in shown if not flag.startswith(_GRANTS)]
+    restricts = next((prefix for prefix in _RESTRICTS if name.startswith(prefix)), None)
+    if restricts is not None:
+        candidates = [flag for flag in shown if flag.startswith(restricts)]
     else:
         candidates = [flag for flag in shown if flag.startswith("--")]
     [*close] = get_close_matches(name, sorted(candidates), n=1, cutoff=_LIKE)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 AGENTS = ("claude-code", "codex", "gemini-cli")
-SHORT = {"gemini": "gemini-cli"}  # what people call an agent whose profile has another name
+SHORT = {
+    "claude": "claude-code",
+    "gemini": "gemini-cli",
+}  # what people say for a profile
 GH = "gh"
 DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
 INPUT_BYTES_MAX = 64 * 1024

@@ -41,6 +41,10 @@ def run(argv: Sequence[str]) -> int:
     # The words after `--` are the arguments of --command.
     own = list(argv[: argv.index("--")] if "--" in argv else argv)
     parsed = parser(own).parse_args(own)
+    if parsed.question is not None and not any(getattr(parsed, name) for name in QUESTIONS):
+        setattr(parsed, _kind_of(parsed.question), parsed.question)
+    elif parsed.question is not None:
+        raise UsageError(f"'{parsed.question}' is a second question; ask one", hint="nono why --help")
     _check_question(parsed)
     subject = _subject(parsed, own, environ)
     if subject is None:
@@ -165,15 +169,24 @@ def _path(text: str) -> str:
     return "/" + rest.partition("/")[2] if "/" in rest else ""
 
 
+def _kind_of(question: str) -> str:
+    """Guess whether a path, a host or a variable is meant."""
+    if "://" in question:
+        return "host"
+    if "/" in question or question.startswith(("~", ".")) or os.path.lexists(question):
+        return "path"
+    return "env" if question.isupper() and question.isidentifier() else "host"
+
+
 def _check_question(parsed: argparse.Namespace) -> None:
     asked = [f"--{name}" for name in QUESTIONS if getattr(parsed, name) is not None]
     if len(asked) != 1:
         which = (
             f"{' and '.join(asked)} are several questions; ask one"
             if asked
-            else "--command, --path, --host, --scope, or --env is required"
+            else "a question is missing: a path, a host or a variable"
         )
-        raise ConfigError(which, hint="nono why --path ~/.ssh --op read")
+        raise ConfigError(which, hint="nono why ~/.ssh")
     for name, question in (("method", "host"), ("caller", "command")):
         if getattr(parsed, name) is not None and getattr(parsed, question) is None:
             raise ConfigError(f"--{name} belongs to a question about --{question}")
@@ -186,6 +199,9 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion. argv: as for add_options."""
     parser = argparse_parser.new_parser("nono why", DESCRIPTION)
     argparse_parser.add_globals(parser)
+    parser.add_argument(
+        "question", metavar="PATH|HOST", nargs="?", help="a path, a host or a URL, or the name of a variable"
+    )
     parser.add_argument("--path", metavar="PATH", help="ask about this path")
     parser.add_argument(
         "--op",

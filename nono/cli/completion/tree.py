@@ -69,6 +69,7 @@ _KINDS = {
     "DIR": Kind.DIRECTORY,
     "FILE": Kind.FILE,
     "PATH": Kind.FILE,
+    "PATH|HOST": Kind.FILE,
     "SOCKET": Kind.FILE,
     "PROFILE": Kind.PROFILE,
 }

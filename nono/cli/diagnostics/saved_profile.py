@@ -39,7 +39,7 @@ class Target(NamedTuple):
     def problem_with(name: str, environ: Mapping[str, str]) -> str | None:
         """Return why a new profile cannot have that name; None if it can."""
         if not re.fullmatch(NAME, name):
-            return f"Invalid profile name '{name}': must be alphanumeric with hyphens only"
+            return f"'{name}' is no profile name: use letters, digits and hyphens"
         if name in shipped.profile_names():
             return f"'{name}' is a built-in profile; yours needs a name of its own"
         if file_of(name, environ) is not None:

@@ -96,7 +96,7 @@ class _Reader:
         root = self._value((), self.at)
         self._blank(())
         if self.at < len(self.text):
-            self._give_up((), "nothing more is expected behind the document")
+            self._give_up((), "unexpected text after the end of the document")
         return root
 
     def _value(self, path: Path, key: int) -> Node:
@@ -200,13 +200,13 @@ class _Reader:
             return None
         word = _WORD.match(self.text, start)
         if word is None:
-            self._give_up(path, "expected a value")
+            self._give_up(path, "expected a value" if self.text.strip() else "the file is empty")
         self.at = word.end()
         if word[0] not in _WORDS:
             known = {"True": "true", "False": "false", "None": "null"}
             hint = f" (did you mean {known[word[0]]}?)" if word[0] in known else ""
-            quoted = "" if hint else ", and text stands in double quotes"
-            self._note(start, path, f"{_short(word[0])} is no value{hint}{quoted}")
+            quoted = "" if hint else ": text stands in double quotes"
+            self._note(start, path, f"unexpected {_short(word[0])}{hint}{quoted}")
         return _WORDS.get(word[0])
 
     def _blank(self, path: Path) -> None:

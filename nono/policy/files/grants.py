@@ -70,12 +70,12 @@ def requested_grant(
         return None
     if wanted == "dir" and not grant.is_dir:
         raise ConfigError(
-            f"CLI path '{original}' is not a directory. Use --allow-file for single files.",
+            f"'{original}' is a file, and this option takes a directory.",
             hint=f"{file_flag(access)} {shell_word(original)}",
         )
     if wanted == "file" and grant.is_dir:
         raise NonoError(
-            f"Expected a file but got a directory: {original}",
+            f"'{original}' is a directory, and this option takes a file.",
             hint=f"{directory_flag(access)} {shell_word(original)}",
         )
     return grant

@@ -73,7 +73,7 @@ def check_name(name: str) -> None:
     """Raise ProfileError if `name` is not a valid profile name."""
     if not re.fullmatch(NAME, name):
         raise ProfileError(
-            f"Profile parse error: Invalid profile name '{name}': must be alphanumeric with hyphens only"
+            f"Profile not found: '{name}': a name has letters, digits and hyphens, a path has a slash"
         )
 
 
@@ -109,7 +109,10 @@ class _Finder:
     def asked_for(self, reference: str) -> Found:
         found = self.file(reference, reference, ()) if is_path(reference) else self.named(reference)
         if found is None:
-            raise ProfileError(f"Profile not found: {reference}", hint=self.nearest(reference))
+            raise ProfileError(
+                f"Profile not found: {reference}",
+                hint=self.nearest(reference) or "nono profile list names those there are",
+            )
         return found
 
     def named(self, name: str) -> Found | None:

@@ -110,8 +110,8 @@ def resolve_services(
         else:
             available = sorted({*custom, *built_in})
             raise ConfigError(
-                f"Unknown credential service '{name}'. Available: [{', '.join(available)}]",
-                hint=did_you_mean(name, available),
+                f"no credential service is called '{name}'; there are {', '.join(available)}.",
+                hint=_meant(name, available),
             )
     for name, rule in endpoints:
         if name not in services:
@@ -142,6 +142,16 @@ def _with_rule(service: CredentialService, rule: EndpointRule) -> CredentialServ
         return service
     origin = service.endpoints.origin or "--allow-endpoint"
     return service._replace(endpoints=allow_list((*service.endpoints.allow, rule), origin))
+
+
+def _meant(name: str, available: list[str]) -> str | None:
+    if name.lower() in available:
+        return f"did you mean '{name.lower()}'?"
+    if "," in name:
+        return "give the option once for each service"
+    if "://" in name:
+        return "a service of your own goes into network.custom_credentials of a profile: nono profile guide"
+    return did_you_mean(name, available)
 
 
 def _built_in(name: str, entry: Mapping[str, Any], origin: str) -> CredentialService:

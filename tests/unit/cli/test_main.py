@@ -61,7 +61,7 @@ def test_a_command_to_come_is_known(command: str, capsys: pytest.CaptureFixture[
 def test_a_mistyped_command_gets_its_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, "rum")
     assert status == 2
-    assert "Did you mean 'run'?" in err
+    assert "did you mean 'run'?" in err
 
 
 @pytest.mark.parametrize("argv", [["-s", "run"], ["--silent", "run"], ["run", "-s"], ["run", "--silent"]])
@@ -82,7 +82,7 @@ def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_empty_word_too_many_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, "proxy", "--no-auth", "")
-    assert (status, err) == (2, "nono: unrecognized arguments: \nhint: nono proxy --help\n")
+    assert (status, err) == (2, "nono: unexpected word: ''\nhint: nono proxy --help\n")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_every_command_takes_the_options_of_every_command(
     ("argv", "sentence"),
     [
         (["--path", "/etc", "--host", "a.example"], "--path and --host are several questions"),
-        ([], "--command, --path, --host, --scope, or --env is required"),
+        ([], "a question is missing: a path, a host or a variable"),
         (["--path", ""], "--path: its value is empty."),
         (["--scope", "signal", "--command", "git"], "--command and --scope are several questions"),
         (["--path", "/etc", "--caller", "git"], "--caller belongs to a question about --command"),
@@ -207,3 +207,26 @@ def test_nothing_of_its_own_goes_to_stdout_when_stderr_is_closed() -> None:
 
 def test_control_characters_of_a_name_are_spelled_out() -> None:
     assert printable("a\x1b[31m\x9b\r\u202eb\tü\n") == "a\\x1b[31m\\x9b\\r\\u202eb\tü\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "option"),
+    [
+        ("/etc/passwd", "--path"),
+        ("~/.ssh", "--path"),
+        ("./x", "--path"),
+        ("a.example", "--host"),
+        ("https://a.example/x", "--host"),
+        ("localhost", "--host"),
+        ("NPM_TOKEN", "--env"),
+    ],
+)
+def test_why_guesses_what_is_asked_about(
+    question: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outcome(capsys, "why", question) == outcome(capsys, "why", option, question)
+
+
+def test_why_takes_one_question_only(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = outcome(capsys, "why", "/etc", "--host", "a.example")
+    assert (status, out, err.splitlines()[0]) == (2, "", "nono: '/etc' is a second question; ask one")

@@ -150,10 +150,7 @@ def test_what_does_not_exist_is_reported_as_skipped(run: Resolve) -> None:
 def test_a_file_for_a_directory_flag_is_an_error(run: Resolve) -> None:
     with pytest.raises(ConfigError) as error:
         run(allow=("main.py",))
-    assert error.value.message == (
-        f"Configuration parse error: CLI path '{WORK}/main.py' is not a directory. "
-        "Use --allow-file for single files."
-    )
+    assert error.value.message == (f"'{WORK}/main.py' is a file, and this option takes a directory.")
 
 
 def test_a_file_for_a_directory_of_a_profile_is_a_file_grant(run: Resolve) -> None:
@@ -161,9 +158,9 @@ def test_a_file_for_a_directory_of_a_profile_is_a_file_grant(run: Resolve) -> No
 
 
 def test_a_directory_for_a_file_flag_is_an_error(run: Resolve) -> None:
-    with pytest.raises(NonoError, match=r"^Expected a file but got a directory: "):
+    with pytest.raises(NonoError, match=r"is a directory, and this option takes a file\.$"):
         run(read_file=(".",))
-    with pytest.raises(NonoError, match=r"^Expected a file but got a directory: "):
+    with pytest.raises(NonoError, match=r"is a directory, and this option takes a file\.$"):
         run(files(read_file=(".",)))
 
 

@@ -79,8 +79,8 @@ def test_a_value_knows_where_it_and_its_key_stand() -> None:
     [
         ('{"a": 1, "a": 2}', Flaw(9, ("a",), "duplicate field 'a', first given in line 1")),
         ("{'a': 1}", Flaw(1, ("a",), "expected the key in double quotes")),
-        ("[True]", Flaw(1, (0,), "True is no value (did you mean true?)")),
-        ("[01]", Flaw(1, (0,), "01 is no value, and text stands in double quotes")),
+        ("[True]", Flaw(1, (0,), "unexpected True (did you mean true?)")),
+        ("[01]", Flaw(1, (0,), "unexpected 01: text stands in double quotes")),
         ("[1 2]", Flaw(2, (), "expected ',' between two items")),
         ("[1e999]", Flaw(1, (0,), "the number is out of range")),
         ("[" + "9" * 5000 + "]", Flaw(1, (0,), "the number is out of range")),
@@ -91,7 +91,7 @@ def test_a_value_knows_where_it_and_its_key_stand() -> None:
 def test_reading_goes_on_behind_each_flaw(text: str, flaw: Flaw) -> None:
     _, flaws = parse(text[:-1] + (', "z": nul}' if text[0] == "{" else ", nul]"))
     assert flaws[0] == flaw
-    assert flaws[1].what.startswith("nul is no value")
+    assert flaws[1].what.startswith("unexpected nul")
     root, alone = parse(text)
     assert alone == [flaw]
     assert root is not None

@@ -79,7 +79,7 @@ def test_the_error_about_an_unknown_service_suggests_the_nearest() -> None:
     with pytest.raises(ConfigError) as error:
         services("opnai")
     assert (
-        "Unknown credential service 'opnai'. Available: [anthropic, claude-token, gemini"
+        "no credential service is called 'opnai'; there are anthropic, claude-token, gemini"
         in error.value.message
     )
     assert error.value.hint == "did you mean 'openai'?"

@@ -95,7 +95,7 @@ def test_a_broken_profile_is_listed_with_what_breaks_it(
     listed = {each["name"]: each for each in asked.json}
     assert "did you mean 'network'?" in listed["broken"].pop("error")
     assert listed["broken"] == {"name": "broken", "source": "user", "pack": None}
-    assert "Invalid profile name 'under_score'" in listed["under_score"]["error"]
+    assert "Profile not found: 'under_score'" in listed["under_score"]["error"]
     text = Asked(capsys, "list")
     assert (text.status, text.err) == (0, "")
     assert "[error: Profile parse error:" in text.out
@@ -204,11 +204,11 @@ def test_groups_are_listed_without_a_home_but_not_shown(
 @pytest.mark.parametrize(
     ("argv", "status", "said"),
     [
-        ([], 2, "the following arguments are required: ACTION"),
+        ([], 2, "ACTION is missing."),
         (["lst"], 2, "did you mean 'list'?"),
-        (["show"], 2, "the following arguments are required: PROFILE"),
+        (["show"], 2, "PROFILE is missing."),
         (["show", "go-deb"], 1, "Profile not found: go-deb\nhint: did you mean 'go-dev'?"),
-        (["show", "a_b"], 1, "Invalid profile name 'a_b': must be alphanumeric with hyphens only"),
+        (["show", "a_b"], 1, "Profile not found: 'a_b': a name has letters, digits and hyphens"),
         (["show", "./none.json"], 1, "Profile read error at ./none.json: profile file not found"),
         (["show", "default", "--jsn"], 2, "no such option: --jsn"),
         (["groups", "deny_credential"], 1, "Unknown policy group: 'deny_credential'\nhint: did you mean"),
@@ -313,7 +313,7 @@ def test_init_overwrites_only_by_force(
     [
         (["go-dev"], "Try: nono profile init go-dev-local --extends go-dev"),
         (["ns/pack@1"], "Try: nono profile init pack-local"),
-        (["a_b"], "Invalid profile name 'a_b'"),
+        (["a_b"], "Profile not found: 'a_b'"),
         (["x", "--extends", "go-de"], "Profile not found: go-de\nhint: did you mean 'go-dev'?"),
         (["x", "--groups", "git_confg"], "Unknown security group 'git_confg'. Use `nono profile groups`"),
         (["x", "-o", "/dev/null/d/x.json"], "Failed to write config to /dev/null/d/x.json: Not a directory"),

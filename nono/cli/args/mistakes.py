@@ -1,0 +1,104 @@
+"""Turns what argparse complains of into a sentence, and a hint that helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from nono.cli.args.near_options import near
+from nono.errors import UsageError
+from nono.policy.suggestions import did_you_mean
+
+# What people type for a command that nono has under another name, or not at all.
+COMMANDS: Mapping[str, str] = {
+    "exec": "nono run COMMAND",
+    "start": "nono run COMMAND; --detached starts it in the background",
+    "sandbox": "nono run COMMAND",
+    "build": "nono run COMMAND",
+    "list": "nono ps lists sessions, nono profile list profiles",
+    "sessions": "nono ps",
+    "status": "nono ps",
+    "kill": "nono stop SESSION",
+    "history": "nono ps --all",
+    "config": "settings are in ~/.config/nono/config.toml; nono profile is about profiles",
+    "init": "nono profile init NAME",
+    "login": "nono credential set NAME, or nono credential import AGENT",
+    "logout": "nono credential logout AGENT",
+    "auth": "nono credential",
+    "key": "nono credential",
+    "keys": "nono credential",
+    "creds": "nono credential",
+    "credentials": "nono credential",
+    "secret": "nono credential",
+    "uninstall": "nono purge removes what nono keeps for you",
+    "check": "nono doctor",
+    "update": "whatever installed nono updates it",
+    "-q": "-s prints less",
+    "--quiet": "-s prints less",
+    "-v": "put it after the command: nono run -v",
+    "--verbose": "put it after the command: nono run -v",
+    "--json": "put it after the command: nono ps --json",
+    "--no-color": "NO_COLOR=1 switches colours off",
+    "--no-colour": "NO_COLOR=1 switches colours off",
+}
+_ACTIONS: Mapping[str, Mapping[str, str]] = {
+    "nono credential": dict.fromkeys(
+        ("get", "show", "print", "cat"), "values are never printed; nono credential test NAME checks one"
+    )
+    | {"login": "nono credential import AGENT"},
+    "nono profile": {
+        "edit": "any editor will do: your profiles are in ~/.config/nono/profiles",
+        "path": "your profiles are in ~/.config/nono/profiles",
+        **dict.fromkeys(("delete", "rm", "remove"), "remove its file in ~/.config/nono/profiles"),
+    },
+}
+_MISSING: Mapping[str, str] = {
+    "SESSION": "nono ps --all lists them; latest is the newest",
+    "SHELL": "bash, zsh or fish",
+}
+_CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)$", re.DOTALL)
+_VALUE = re.compile(r"argument (\S+?)(?:/\S+)?: (.*)$", re.DOTALL)
+
+
+def answer(message: str, prog: str, flags: Sequence[str], actions: Iterable[str]) -> UsageError:
+    """Return the error to raise. flags: those that the help shows; actions: of the command, if it has any."""
+    hint = f"{prog} --help"
+    _, found, words = message.partition("unrecognized arguments: ")
+    if found:
+        return _of_words(words, prog, flags)
+    _, found, names = message.partition("the following arguments are required: ")
+    if found:
+        hint = f"one of {', '.join(actions)}" if names == "ACTION" else _MISSING.get(names, hint)
+        return UsageError(f"{names} is missing.", hint=hint)
+    if (choice := _CHOICE.match(message)) is not None:
+        return _of_choice(choice[1], choice[2], choice[3], prog)
+    if (value := _VALUE.match(message)) is not None:
+        says = "a value is expected." if value[2] == "expected one argument" else value[2]
+        return UsageError(f"{value[1]}: {says}", hint=hint)
+    return UsageError(message, hint=hint)
+
+
+def _of_words(words: str, prog: str, flags: Sequence[str]) -> UsageError:
+    """Name the first word alone: the others may be its value, and a secret."""
+    first = (words.split() or [""])[0].partition("=")[0]
+    if first.startswith("-"):
+        hint = near(first, flags, prog.split()[-1]) or f"{prog} --help"
+        return UsageError(f"no such option: {first}", hint=hint)
+    if prog == "nono credential":  # most likely the value of a key
+        return UsageError(
+            "unexpected word after the name.",
+            hint="a value is asked for, or read from standard input; in a command line others can read it",
+        )
+    return UsageError(f"unexpected word: '{first}'", hint=f"{prog} --help")
+
+
+def _of_choice(name: str, word: str, choices: str, prog: str) -> UsageError:
+    known = choices.replace("'", "").split(", ")
+    meant = _ACTIONS.get(prog, {}).get(word) or did_you_mean(word, known)
+    if name in ("ACTION", "action"):
+        return UsageError(f"{prog} has no action '{word}'.", hint=meant or f"one of {', '.join(known)}")
+    return UsageError(f"{name} '{word}': expected {_joined(known)}.", hint=meant or f"{prog} --help")
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
