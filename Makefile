@@ -3,13 +3,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 COMPILED := .venv/.compiled
 UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"/\1/p;}' uv.lock)
-CODE := nono tests benchmarks hatch_build.py
+CODE := nono tests benchmarks packaging docs/hooks hatch_build.py
 # How many workers is tests/conftest.py's to say; PYTEST_XDIST_AUTO_NUM_WORKERS overrides it.
 SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-unit test-kernel test-kernels test-long soak hunt check fmt bench freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-unit test-kernel test-kernels test-long soak hunt check fmt bench docs check-workflows packages freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -77,6 +77,25 @@ fmt: $(READY) ## format
 
 bench: $(READY) ## measure the budgets beside the peers; writes docs/benchmarks.md
 	@$(BIN)/python -m benchmarks
+
+# In environments of their own: help imports no dependency of nono, so the pages that are generated need none.
+ALONE := UV_SYSTEM_CERTS=1 $(BIN)/uv run --frozen --quiet --isolated --only-group
+
+docs: $(READY) ## build the site into site/; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(ALONE) docs python -m mkdocs build --strict --quiet
+
+check-workflows: $(READY) ## compare workflows, the action and dependabot.yml with their schemas
+	@$(ALONE) workflows check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(ALONE) workflows check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	@$(ALONE) workflows check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+
+packages: $(READY) ## build wheel, sdist and, on Debian, a Debian package into dist/
+	@rm -rf dist && mkdir dist
+	@$(BIN)/python -m hatchling build -d dist >/dev/null
+	@if command -v dpkg-deb >/dev/null && [ -x /usr/bin/python3 ]; then \
+		$(BIN)/python packaging/debian.py dist/*.whl dist; \
+	else echo "no Debian package: dpkg-deb and /usr/bin/python3 are needed"; fi
+	@ls -lh dist
 
 freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 	@$(BIN)/python -m nono.kernel.filters.freeze

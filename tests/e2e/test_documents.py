@@ -1,4 +1,4 @@
-"""What README.md and docs/agents.md show works as it stands there, for an ordinary user on a fresh home."""
+"""What README.md and the pages of docs show works as it stands there, for an ordinary user."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def _undented(text: str, columns: int) -> str:
     return "".join(line[columns:] for line in text.splitlines(keepends=True))
 
 
-PAGES = ("README.md", "docs/agents.md")
+PAGES = tuple(
+    page
+    for page in ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
+    if commands(page) and page not in ("docs/control.md", "docs/doctor.md")  # tests of their own run those
+)
 SHOWN = {page: commands(page) for page in PAGES}
 KEYS = {name: f"canary-of-{name}" for name in ("openai", "github", "anthropic")}  # in nono's store
 INFERENCE = "canary-of-inference"
@@ -97,9 +101,8 @@ COPIED = {
     ),
     "nono run --allow . -- make test": Shown(makes=("tested",)),
     "nono run --allow-cwd --block-net -- ./untrusted": Shown("a secret of the project\n"),
-    "nono run --allow . --network-profile developer --credential github -- agent": Shown(
-        "worked", ("api.github.com",), ("made",)
-    ),
+    "nono doctor": Shown("landlock"),
+    "nono purge --dry-run": Shown("settings and profiles"),
     "nono run --profile agent -- agent": Shown(
         "worked", ("api.openai.com", "inference.internal.example"), ("made",)
     ),
@@ -154,7 +157,10 @@ def scene() -> Iterator[Scene]:
     with agent_stage([*REAL], api, mounts={}, login=".codex/auth.json") as stage:
         programs = {"nono": f'#!/bin/sh\nexec {" ".join(NONO)} "$@"\n'}
         programs |= dict.fromkeys(("agent", "your-agent", "claude", "codex"), AGENT)
-        [profile, _hooks], [config] = blocks("README.md", "json"), blocks("README.md", "toml")
+        [profile, _hooks], [config] = (
+            blocks("docs/guides/profiles.md", "json"),
+            blocks("docs/concepts/audit.md", "toml"),
+        )
         project = {"Makefile": MAKEFILE, "untrusted": UNTRUSTED, "notes": "a secret of the project\n"}
         stage.furnish(
             {
@@ -234,7 +240,7 @@ def test_the_settings_for_codex_are_those_it_is_tried_with() -> None:
     assert tomllib.loads(shown) == tomllib.loads(CODEX_CONFIG)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/agents.md", "docs/doctor.md"])
+@pytest.mark.parametrize("page", [*PAGES, "docs/doctor.md", "docs/troubleshooting.md", "docs/comparison.md"])
 def test_a_command_or_option_that_a_page_names_exists(page: str) -> None:
     options = {flag for option in OPTIONS if option.available for flag in option.flags}
     options |= {flag for _, _, parser in offered_parsers() for flag in _flags(parser)}
