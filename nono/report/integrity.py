@@ -9,7 +9,7 @@ from nono.report.model import Integrity
 
 def proved(verdict: Verdict, *, is_running: bool) -> Integrity:
     """Return the verdict of `nono audit verify` in a sentence."""
-    count = verdict.log.holding
+    count = verdict.log.intact
     if verdict.state == MISMATCH:
         return Integrity(False, "; ".join(verdict.problems), count)
     if verdict.state == UNFINISHED:

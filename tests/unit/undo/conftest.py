@@ -54,7 +54,7 @@ class Stage:
         finally:
             taken.close()
 
-    def run(self, act: Callable[[], None], left_out: LeftOut = USUAL, limits: Limits = LIMITS) -> list[str]:
+    def run(self, act: Callable[[], object], left_out: LeftOut = USUAL, limits: Limits = LIMITS) -> list[str]:
         """Let a run do something. Returns its changes, each as its type and the path."""
         with self.recorded(left_out, limits) as taken:
             act()

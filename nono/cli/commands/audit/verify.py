@@ -60,7 +60,7 @@ def verify(query: str, environ: Mapping[str, str], trusted: Trusted, *, as_json:
     if as_json:
         print(json.dumps({**document_of(verdict), "anchors": anchor_document(anchors)}, indent=2))
     else:
-        for line in audit_text.verdict_lines(verdict, audit_text.anchors(anchors, verdict.log.holding)):
+        for line in audit_text.verdict_lines(verdict, audit_text.anchors(anchors, verdict.log.intact)):
             print(line)
     return 0 if verdict.is_verified else 1
 
