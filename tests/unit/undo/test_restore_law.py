@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from unit.undo.conftest import Stage
 
-EXAMPLES = 1000 if os.environ.get("NONO_TEST_LONG") else 40
+EXAMPLES = 1000 if os.environ.get("NONO_TEST_LONG") else 12
 NAMES = st.sampled_from([b"a", b"b", b"c-d", b"\xff\xfe", "ä".encode(), b"new\nline", b".hidden", b"-rf"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: os.fsdecode(b"/".join(parts)))
 LARGE = {
