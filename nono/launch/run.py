@@ -462,8 +462,7 @@ def _baseline(
     # Imported here, as below: few runs are kept for undo.
     from nono.launch.around import undo
 
-    grants = prepared.capabilities.grants
-    taken = undo.begin(request, session, child, grants, argv, entry.shown()["name"])
+    taken = undo.begin(request, session, child, prepared.capabilities, argv, entry.shown()["name"])
     if taken is not None:
         stack.callback(taken.close)
     return taken

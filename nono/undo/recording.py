@@ -20,7 +20,7 @@ from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
 from nono.undo.packs import write_durably
-from nono.undo.store import QuotaError, Store
+from nono.undo.store import Store
 from nono.undo.taking import TooMuchError, Walk, take, take_below
 
 ENTRIES_MAX = 300_000
@@ -80,20 +80,27 @@ class Recording:
         Raises OSError if it cannot be kept.
         """
         with self._turn:
-            last, among = self._last, None
-            if changed is None:
-                trees = self._taken(last)
-            else:
-                self._store.begin(f"{last.number + 1:03}")
-                looks = [
-                    take_below(tree, _relative(tree.path, changed), self._walk(tree, self._store))
-                    for tree in last.trees
-                ]
-                trees = tuple(tree for tree, _ in looks)
-                among = {tree.path: paths for tree, paths in looks}
-            snapshot = Snapshot(last.number + 1, MARK, label, unix_ms(), trees)
-            self._commit(snapshot, among)
-            return Mark(snapshot.number, tuple(changes(last, snapshot, among)))
+            try:
+                return self._mark(label, changed)
+            except BaseException:
+                self._store.abandon()
+                raise
+
+    def _mark(self, label: str, changed: Collection[str] | None) -> Mark:
+        last, among = self._last, None
+        if changed is None:
+            trees = self._taken(last)
+        else:
+            self._store.begin(f"{last.number + 1:03}")
+            looks = [
+                take_below(tree, _relative(tree.path, changed), self._walk(tree, self._store))
+                for tree in last.trees
+            ]
+            trees = tuple(tree for tree, _ in looks)
+            among = {tree.path: paths for tree, paths in looks}
+        snapshot = Snapshot(last.number + 1, MARK, label, unix_ms(), trees)
+        self._commit(snapshot, among)
+        return Mark(snapshot.number, tuple(changes(last, snapshot, among)))
 
     def finish(self, exit_code: int) -> list[Change]:
         """Take the last snapshot. Returns what the run has changed. Raises OSError or NonoError."""
@@ -169,10 +176,16 @@ def write_snapshot(
 
 
 def begin(
-    environ: Mapping[str, str], info: Info, limits: Limits, progress: Progress, elsewhere: str | None = None
+    environ: Mapping[str, str],
+    info: Info,
+    limits: Limits,
+    progress: Progress,
+    elsewhere: str | None = None,
+    optional: Collection[str] = (),
 ) -> Recording:
     """Take the baseline of a run. The caller closes the recording.
 
+    optional: Directories of these that are not covered if they hold too much, which a note says then.
     elsewhere: Directory in which its snapshots are to be, instead of the state directory.
     progress: Told now and then how many files were seen; what it raises ends the walk.
     Raises NonoError if the baseline cannot be kept; nothing is left of it then.
@@ -189,7 +202,7 @@ def begin(
             undone.callback(os.close, directory)
             store = Store(directory, max(0, _quota(directory, limits) - used))
             undone.callback(store.close)
-            baseline = _baseline(environ, info, limits, progress, store)
+            baseline, info = _baseline(environ, info, limits, progress, store, optional)
             write_snapshot(directory, baseline, None)
             _reserve(directory)
             info = info._replace(snapshot_count=1)
@@ -197,11 +210,7 @@ def begin(
             undone.pop_all()
             return Recording(directory, lock, info, baseline, store, limits)
     except TooMuchError as error:
-        raise _too_much(f"more than {limits.entries_max:,} files") from error
-    except QuotaError as error:
-        raise _too_much(
-            f"more than {limits.bytes_max / (1 << 30):.1f} GiB, or a twentieth of the disk"
-        ) from error
+        raise _too_much(error, limits) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NonoError(
@@ -210,10 +219,17 @@ def begin(
         ) from error
 
 
-def _too_much(what: str) -> NonoError:
+def _limit(error: TooMuchError, limits: Limits) -> str:
+    if error.is_size:
+        return f"more than {limits.bytes_max / (1 << 30):.1f} GiB, or a twentieth of the disk"
+    return f"more than {limits.entries_max:,} files"
+
+
+def _too_much(error: TooMuchError, limits: Limits) -> NonoError:
+    where = f", most of it in {', '.join(error.largest)}" if error.largest else ""
     return NonoError(
-        f"undo would have to keep {what}, so nothing was started.",
-        hint="--rollback-exclude DIR leaves a directory out; --no-rollback starts the command without undo",
+        f"undo would have to keep {_limit(error, limits)}{where}, so nothing was started.",
+        hint="--rollback-exclude DIR leaves a directory out; without --rollback there is no undo",
     )
 
 
@@ -254,17 +270,34 @@ def _reserve(directory: int) -> None:
 
 
 def _baseline(
-    environ: Mapping[str, str], info: Info, limits: Limits, progress: Progress, store: Store
-) -> Snapshot:
+    environ: Mapping[str, str],
+    info: Info,
+    limits: Limits,
+    progress: Progress,
+    store: Store,
+    optional: Collection[str],
+) -> tuple[Snapshot, Info]:
+    """Take the trees, those that must be covered first. The record returned lists those that are."""
+    trees: list[Tree] = []
     with kept.every(environ) as earlier:
-        store.begin("000")
-        try:
-            trees = tuple(_tree(path, info, limits, progress, store, earlier) for path in info.tracked_paths)
-            store.commit()
-        except BaseException:
-            store.abandon()
-            raise
-    return sealed(Snapshot(0, BASELINE, "", unix_ms(), trees))
+        for path in sorted(info.tracked_paths, key=lambda path: (path in optional, path)):
+            store.begin(f"000.{len(trees)}" if trees else "000")
+            try:
+                trees.append(_tree(path, info, limits, progress, store, earlier))
+                store.commit()
+            except TooMuchError as error:
+                store.abandon()
+                if path not in optional:
+                    raise
+                sentence = (
+                    f"undo does not cover {path}, which the profile grants: it holds {_limit(error, limits)}."
+                )
+                info = info._replace(notes=(*info.notes, sentence))
+            except BaseException:
+                store.abandon()
+                raise
+    info = info._replace(tracked_paths=tuple(tree.path for tree in trees))
+    return sealed(Snapshot(0, BASELINE, "", unix_ms(), tuple(trees))), info
 
 
 def _tree(
@@ -280,8 +313,7 @@ def _tree(
             for name, each in found[1].entries.items()
             if each.kind != FILE or (each.content is not None and has(each.content))
         }
-    walk = Walk(info.left_out.sieve(path), store, before, limits.entries_max, progress)
-    tree = take(path, walk)
+    tree = take(path, Walk(info.left_out.sieve(path), store, before, limits.entries_max, progress))
     if found is not None:
         reused = (
             each.content

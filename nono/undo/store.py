@@ -52,6 +52,7 @@ class Store:
         self._packs: dict[str, int] = {}
         self._indexes = set[str]()  # the packs that there are
         self._writer: PackWriter | None = None
+        self._at_begin = (budget_bytes, set[bytes]())
         self._can_clone = True
         for name in sorted(os.listdir(directory)):
             if name.endswith((INDEX, FILES)):
@@ -71,21 +72,31 @@ class Store:
 
     def begin(self, name: str) -> None:
         """Begin a pack. Raises OSError."""
+        self._at_begin = (self.left_bytes, set(self._places))
         with suppress(FileNotFoundError):  # of somebody who was killed before its index was there
             os.unlink(name + PACK, dir_fd=self.directory)
         self._writer = PackWriter(self.directory, name)
 
     def commit(self) -> None:
-        """Make durable what was added since begin(). Raises OSError."""
+        """Make durable what was added since begin(). Raises OSError; nothing of it is kept then."""
         writer, self._writer = self._writer, None
         assert writer is not None  # begin() was called
-        writer.finish()
+        try:
+            writer.finish()
+        except BaseException:
+            self._forget()
+            raise
 
     def abandon(self) -> None:
         """Drop what was added since begin(), if anything was begun."""
         if self._writer is not None:
             self._writer.discard()
             self._writer = None
+            self._forget()
+
+    def _forget(self) -> None:
+        self.left_bytes, known = self._at_begin
+        self._places = {digest: place for digest, place in self._places.items() if digest in known}
 
     def add(self, content: bytes) -> str:
         """Keep a small content. Returns its digest. Raises OSError, QuotaError among them."""

@@ -7,7 +7,7 @@ import os
 import stat
 import time
 from base64 import b64encode
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -32,8 +32,13 @@ _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_C
 CHANGING = "it kept changing while it was read"
 
 
-class TooMuchError(Exception):
-    """The walk has met more files than it may."""
+class TooMuchError(OSError):
+    """The walk has met more than may be kept."""
+
+    def __init__(self, is_size: bool, largest: Sequence[str]) -> None:
+        super().__init__(errno.EDQUOT if is_size else errno.EFBIG, "it holds more than undo may keep")
+        self.is_size = is_size  # or else a number of files
+        self.largest = largest  # the names at the top of the tree below which most was met
 
 
 class Walk(NamedTuple):
@@ -49,10 +54,14 @@ class Walk(NamedTuple):
 def take(root: str, walk: Walk) -> Tree:
     """Return the tree of a directory given by its canonical path.
 
-    Raises OSError if it cannot be opened or the store is full, TooMuchError.
+    Raises OSError if it cannot be opened, TooMuchError.
     """
     with opened_root(root) as directory, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return _Taking(walk, pool).tree(root, directory)
+        taking = _Taking(walk, pool)
+        try:
+            return taking.tree(root, directory)
+        except QuotaError as error:
+            raise TooMuchError(True, taking.largest(lambda entry: entry.size)) from error
 
 
 def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[str]]:
@@ -154,6 +163,7 @@ class _Taking:
         self._entries: dict[str, Entry] = {}
         self._gaps: dict[str, str] = {}
         self._seen = 0  # files that are being read
+        self.left_out: list[str] = []  # directories
         self._reading: deque[Future[list[tuple[str, Entry]]]] = deque()
 
     def tree(self, root: str, directory: int, start: str = "") -> Tree:
@@ -182,7 +192,14 @@ class _Taking:
                 future.exception()
             for frame in frames:
                 os.close(frame.directory)
-        return Tree(root, self._entries, self._gaps)
+        return Tree(root, self._entries, self._gaps, tuple(sorted(self.left_out)))
+
+    def largest(self, weight: Callable[[Entry], int]) -> list[str]:
+        """Return the names at the top of the tree below which most was met."""
+        counts = Counter[str]()
+        for path, entry in self._entries.items():
+            counts[path.partition("/")[0]] += weight(entry)
+        return [name for name, _ in counts.most_common(3) if name]
 
     def _opened(self, parent: int, name: str, path: str, device: int, depth: int) -> int | None:
         """Open a directory that is to be walked; None: it is not, which is noted as a gap."""
@@ -215,6 +232,8 @@ class _Taking:
                     below = f"{path}/{each.name}" if path else each.name
                     is_directory = each.is_dir(follow_symlinks=False)
                     if sieve(below, each.name, is_directory):
+                        if is_directory:
+                            self.left_out.append(below)
                         continue
                     with suppress(FileNotFoundError):  # it is gone
                         status = each.stat(follow_symlinks=False)
@@ -231,7 +250,7 @@ class _Taking:
             self._gaps[path] = error.strerror or str(error)
         self._seen += len(wanted)
         if len(entries) + self._seen > self._walk.entries_max:
-            raise TooMuchError
+            raise TooMuchError(False, self.largest(lambda entry: 1))
         self._walk.progress(len(entries))
         for start in range(0, len(wanted), BATCH):
             if len(self._reading) >= AHEAD:

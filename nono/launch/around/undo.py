@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from nono import paths
@@ -12,13 +12,16 @@ from nono.clock import rfc3339, unix_ms
 from nono.errors import ConfigError, NonoError
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Grant
+from nono.policy.capability import CapabilitySet, Grant
 from nono.supervisor.child import Child
 from nono.undo import recording
 from nono.undo.model.changes import Change
-from nono.undo.model.left_out import LeftOut
+from nono.undo.model.entry import FILE
+from nono.undo.model.left_out import VERSION_CONTROL, LeftOut
 from nono.undo.model.session import Info
 from nono.undo.recording import Limits, Progress, Recording
+
+NAMED_MAX = 6
 
 
 class UndoRequest(NamedTuple):
@@ -68,11 +71,12 @@ def begin(
     request: UndoRequest,
     session: Session,
     child: Child,
-    grants: Sequence[Grant],
+    capabilities: CapabilitySet,
     argv: Sequence[str],
     name: str,
 ) -> Recording | None:
     """Take the baseline; None if the run may write to no directory. Raises NonoError."""
+    grants, workdir = capabilities.grants, capabilities.workdir
     found, left_out = covered(request, session, grants)
     if not found:
         session.warn("--rollback: the command may write to no directory, so there is nothing to undo.")
@@ -89,20 +93,52 @@ def begin(
                 raise NonoError("interrupted before the command was started.")
             shown(count)
 
-        taken = recording.begin(session.environ, info, request.limits, progress, elsewhere)
+        optional = _of_profiles(grants, found, workdir)
+        taken = recording.begin(session.environ, info, request.limits, progress, elsewhere, optional)
     try:
         _record(session, taken)
-        for tree in taken.baseline.trees:
-            for path, reason in tree.gaps.items():
-                session.warn(f"undo does not cover {os.path.join(tree.path, path)}: {reason}")
+        for sentence in (*taken.info.notes, *_uncovered(taken)):
+            session.warn(sentence)
+        session.say(_left_out(taken))
     except BaseException:
         taken.close()
         raise
     return taken
 
 
+def _of_profiles(grants: Sequence[Grant], found: Sequence[str], workdir: str) -> list[str]:
+    """Return the directories that only a profile grants, and in which the command does not start.
+
+    Profiles grant whole caches: such a one is not worth refusing a run for.
+    """
+    sources = {grant.path: grant.source for grant in grants}
+    return [path for path in found if sources.get(path) == "profile" and not _is_in(workdir, path)]
+
+
+def _uncovered(taken: Recording) -> Iterator[str]:
+    for tree in taken.baseline.trees:
+        for path, reason in tree.gaps.items():
+            yield f"undo does not cover {os.path.join(tree.path, path)}: {reason}"
+        unread = [
+            path for path, entry in tree.entries.items() if entry.kind == FILE and entry.content is None
+        ]
+        if unread:
+            yield f"undo does not cover {len(unread)} file(s) that could not be read, such as {unread[0]}"
+
+
+def _left_out(taken: Recording) -> list[str]:
+    """Return a line that names directories which are left out as usual, but for those of version control."""
+    names = sorted({os.path.basename(path) for tree in taken.baseline.trees for path in tree.left_out})
+    names = [name for name in names if name not in VERSION_CONTROL]
+    if not names:
+        return []
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return [f"  undo leaves out {', '.join(names[:NAMED_MAX])}{more}; see --rollback-include"]
+
+
 def end(taken: Recording, session: Session, exit_code: int) -> list[Change]:
     """Take the last snapshot. Returns what the run has changed. Raises NonoError if that cannot be kept."""
+    told = taken.info.notes
     for other in _beside(session.environ, taken.info):
         taken.note(
             f"session {other} used the same directories at the same time: its changes are here as well."
@@ -116,7 +152,8 @@ def end(taken: Recording, session: Session, exit_code: int) -> list[Change]:
             hint=f"nono rollback restore {taken.info.session_id} --force goes back to before the run",
         ) from error
     for sentence in taken.info.notes:
-        session.warn(sentence)
+        if sentence not in told:
+            session.warn(sentence)
     return found
 
 

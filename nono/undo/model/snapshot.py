@@ -25,6 +25,7 @@ class Tree(NamedTuple):
     path: str
     entries: Mapping[str, Entry]
     gaps: Mapping[str, str] = {}  # directories whose content was not seen, and why
+    left_out: tuple[str, ...] = ()  # directories that were not to be walked; known to the walk alone
 
 
 class Snapshot(NamedTuple):

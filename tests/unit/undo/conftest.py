@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ class Stage:
         self.runs = 0
 
     @contextmanager
-    def recorded(self, left_out: LeftOut = USUAL, limits: Limits = LIMITS) -> Iterator[Recording]:
+    def recorded(
+        self, left_out: LeftOut = USUAL, limits: Limits = LIMITS, optional: Sequence[str] = ()
+    ) -> Iterator[Recording]:
         """A run that is kept; finish() is the test's."""
         self.runs += 1
         info = Info(
@@ -44,11 +46,11 @@ class Stage:
             "2026-01-01",
             self.runs,
             ("sh",),
-            (str(self.root),),
+            (str(self.root), *optional),
             left_out,
             name=f"run-{self.runs}",
         )
-        taken = recording.begin(self.environ, info, limits, lambda count: None)
+        taken = recording.begin(self.environ, info, limits, lambda count: None, optional=optional)
         try:
             yield taken
         finally:

@@ -165,6 +165,29 @@ def test_a_change_of_metadata_alone_is_undone(stage: Stage) -> None:
     assert stage.look() == before
 
 
+@pytest.mark.parametrize("line", ["rm a", "rm a b c", "echo x > a", "rm a; cp b a; echo y >> a"])
+def test_the_names_of_one_file_are_brought_back_as_such(stage: Stage, line: str) -> None:
+    write(stage.root / "a", "old")
+    os.link(stage.root / "a", stage.root / "b")
+    os.link(stage.root / "a", stage.root / "c")
+    write(stage.root / "other", "old")
+    before = stage.look()
+    stage.run(lambda: shell(stage, line))
+    assert stage.restore() == []
+    assert stage.look() == before
+    assert len({os.stat(stage.root / name).st_ino for name in "abc"}) == 1
+    assert (stage.root / "other").stat().st_nlink == 1
+
+
+def test_a_file_with_names_elsewhere_is_restored_without_changing_those(stage: Stage, tmp_path: Path) -> None:
+    write(stage.root / "a", "old")
+    stage.run(lambda: shell(stage, "echo run > a"))
+    os.link(stage.root / "a", tmp_path / "outside")
+    stage.restore(force=True)
+    assert (stage.root / "a").read_text() == "old"
+    assert (tmp_path / "outside").read_text() == "run\n"
+
+
 def test_sockets_are_left_and_said(stage: Stage) -> None:
     os.mkfifo(stage.root / "fifo")
     with socket.socket(socket.AF_UNIX) as listener:

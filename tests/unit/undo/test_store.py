@@ -71,7 +71,7 @@ def test_no_more_sessions_are_kept_than_configured(stage: Stage) -> None:
 
 
 def test_a_run_that_changed_nothing_is_dropped_before_one_that_did(stage: Stage) -> None:
-    stage.run(lambda: (stage.root / "file").write_bytes(b"x") and None)
+    stage.run(lambda: (stage.root / "file").write_bytes(b"x"))
     for _ in range(4):
         stage.run(lambda: None, limits=Limits(2, 1 << 30))
     with kept.every(stage.environ) as found:
@@ -94,7 +94,7 @@ def _is_caught(stage: Stage) -> bool:
 def test_a_byte_changed_anywhere_in_what_is_kept_is_caught(stage: Stage) -> None:
     (stage.root / "small").write_bytes(noise(500))
     (stage.root / "large").write_bytes(noise(2_000_000))
-    stage.run(lambda: (stage.root / "small").write_bytes(noise(501)) and None)
+    stage.run(lambda: (stage.root / "small").write_bytes(noise(501)))
     assert not _is_caught(stage)
     with stage.kept() as session:
         place = Path(session.path)
@@ -121,7 +121,7 @@ def test_a_snapshot_that_names_a_path_outside_is_refused(stage: Stage, tmp_path:
     from nono.undo.model import snapshot
 
     (tmp_path / "outside").write_text("not the run's")
-    stage.run(lambda: (stage.root / "file").write_text("x") and None)
+    stage.run(lambda: (stage.root / "file").write_text("x"))
     with stage.kept() as session:
         (first, last) = session.snapshots()
         tree = first.trees[0]
@@ -209,8 +209,36 @@ def test_a_run_that_fills_the_disk_can_be_undone(tmp_path: Path) -> None:
 
 
 def test_a_hole_in_the_list_of_snapshots_is_caught(stage: Stage) -> None:
-    stage.run(lambda: (stage.root / "file").write_text("x") and None)
+    stage.run(lambda: (stage.root / "file").write_text("x"))
     with stage.kept() as session:
         place = session.path
     subprocess.run(["rm", f"{place}/snapshots/001.json"], check=True)
     assert _is_caught(stage)
+
+
+def test_a_cache_that_a_profile_grants_does_not_hinder_a_run(stage: Stage, tmp_path: Path) -> None:
+    """nono#160: a profile that grants ~/.cache made every start fail."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "big").write_bytes(noise(200_000))
+    (stage.root / "file").write_bytes(noise(1000))
+    with stage.recorded(limits=Limits(10, 100_000), optional=[str(cache)]) as taken:
+        assert taken.info.tracked_paths == (str(stage.root),)
+        assert any(str(cache) in note for note in taken.info.notes)
+        (stage.root / "file").write_text("by the run")
+        taken.finish(0)
+    assert stage.restore() == []
+    assert (stage.root / "file").read_bytes() == noise(1000)
+
+
+def test_a_mark_without_room_leaves_the_next_one_whole(stage: Stage) -> None:
+    with stage.recorded(limits=Limits(10, 100_000)) as taken:
+        (stage.root / "file").write_bytes(noise(200_000))
+        with pytest.raises(OSError, match="more than undo may keep"):
+            taken.mark("before turn 2")
+        (stage.root / "file").write_bytes(noise(50_000))
+        taken.mark("before turn 2")
+        (stage.root / "file").unlink()
+        taken.finish(0)
+    assert stage.restore(1) == []
+    assert (stage.root / "file").read_bytes() == noise(50_000)
