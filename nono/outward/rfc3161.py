@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from datetime import datetime
+from http.client import HTTPException
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ _QUERY, _REPLY = "application/timestamp-query", "application/timestamp-reply"
 
 class NotStampedError(Exception):
     """No time stamp, with the reason in words."""
+
+
+class UnsortedError(NotStampedError):
+    """A response whose certificates are not in the order of DER."""
 
 
 class Stamp(NamedTuple):
@@ -49,32 +54,46 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def stamp(url: str, note: bytes, timeout_s: float) -> bytes:
     """Return the response of an authority, DER, that stamps this very note. Raises NotStampedError."""
+    try:
+        return _stamped(url, note, timeout_s, has_certificates=True)
+    except UnsortedError:
+        # So answers `openssl ts` with a chain. Without certificates there is nothing to be sorted; a verifier
+        # then has to have that of the authority.
+        return _stamped(url, note, timeout_s, has_certificates=False)
+
+
+def _stamped(url: str, note: bytes, timeout_s: float, *, has_certificates: bool) -> bytes:
     from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timestamp_response
 
-    request = TimestampRequestBuilder().data(note).hash_algorithm(HashAlgorithm.SHA256).build()
-    query = urllib.request.Request(
-        url, request.as_bytes(), {"Content-Type": _QUERY, "Accept": _REPLY}, method="POST"
-    )
+    builder = TimestampRequestBuilder().data(note).hash_algorithm(HashAlgorithm.SHA256)
+    request = builder.cert_request(cert_request=has_certificates).build()
+    response = _asked(url, request.as_bytes(), timeout_s)
     try:
-        with urllib.request.build_opener(_NoRedirect).open(query, timeout=timeout_s) as answer:
-            response: bytes = answer.read(RESPONSE_BYTES_MAX + 1)
+        nonce = decode_timestamp_response(response).tst_info.nonce
+    except ValueError as error:
+        kind = UnsortedError if "InvalidSetOrdering" in str(error) else NotStampedError
+        raise kind(f"the authority has not answered with a time stamp: {error}") from error
+    if nonce != request.nonce:
+        raise NotStampedError("the authority has answered another request")
+    verify(response, note, ())
+    return response
+
+
+def _asked(url: str, query: bytes, timeout_s: float) -> bytes:
+    headers = {"Content-Type": _QUERY, "Accept": _REPLY}
+    request = urllib.request.Request(url, query, headers, method="POST")
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_s) as answer:
+            content: bytes = answer.read(RESPONSE_BYTES_MAX + 1)
     except urllib.error.HTTPError as error:
         error.close()
         raise NotStampedError(f"the authority has answered {error.code} {error.reason}") from error
     except (OSError, ValueError) as error:
         cause = getattr(error, "reason", error)  # of an URLError
         raise NotStampedError(getattr(cause, "strerror", None) or str(cause)) from error
-    except Exception as error:  # http.client's own, of a server that does not speak HTTP
-        raise NotStampedError(f"no HTTP: {error!r}") from error
-    try:
-        parsed = decode_timestamp_response(response)
-        nonce = parsed.tst_info.nonce
-    except ValueError as error:
-        raise NotStampedError(f"the authority has not answered with a time stamp: {error}") from error
-    if nonce != request.nonce:
-        raise NotStampedError("the authority has answered another request")
-    verify(response, note, ())
-    return response
+    except HTTPException as error:
+        raise NotStampedError(f"the authority does not speak HTTP: {error!r}") from error
+    return content
 
 
 def verify(response: bytes, note: bytes, roots: Sequence[Certificate]) -> Stamp:
@@ -96,10 +115,17 @@ def verify(response: bytes, note: bytes, roots: Sequence[Certificate]) -> Stamp:
         raise NotStampedError("it is about something else")
     if roots:
         try:
-            VerifierBuilder(roots=list(roots), intermediates=own).build().verify_message(parsed, note)
+            builder = VerifierBuilder(roots=list(roots), intermediates=own)
+            if not own:
+                signer = _signer(parsed, roots)
+                if signer is None:
+                    raise NotStampedError("it needs the certificate of the authority itself to be checked")
+                builder = builder.tsa_certificate(signer)
+            builder.build().verify_message(parsed, note)
         except (VerificationError, ValueError) as error:
             raise NotStampedError(_readable(str(error))) from error
-    return Stamp(info.gen_time, _authority(parsed, own), bool(roots))
+    signer = _signer(parsed, (*own, *roots))
+    return Stamp(info.gen_time, "" if signer is None else signer.subject.rfc4514_string(), bool(roots))
 
 
 def _readable(reason: str) -> str:
@@ -114,9 +140,6 @@ def _certificates(parsed: TimeStampResponse) -> list[Certificate]:
     return [load_der_x509_certificate(each) for each in parsed.signed_data.certificates]
 
 
-def _authority(parsed: TimeStampResponse, certificates: Sequence[Certificate]) -> str:
+def _signer(parsed: TimeStampResponse, certificates: Sequence[Certificate]) -> Certificate | None:
     signers = {(each.issuer, each.serial_number) for each in parsed.signed_data.signer_infos}
-    for each in certificates:
-        if (each.issuer, each.serial_number) in signers:
-            return each.subject.rfc4514_string()
-    return ""
+    return next((each for each in certificates if (each.issuer, each.serial_number) in signers), None)

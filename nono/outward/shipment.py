@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
@@ -128,7 +128,8 @@ def shipment(session: int, session_id: str, host: str, endpoint: str) -> Iterato
     cursor = spool.read(session)
     if cursor is None or cursor.endpoint != endpoint:
         cursor = Cursor(endpoint)
-        spool.write(session, cursor)
+        with suppress(OSError):  # it is said when the first records have been sent
+            spool.write(session, cursor)
     with Tail(session) as tail:
         yield Shipment(session, tail, Projection(session_id, host), cursor, resource(host))
 

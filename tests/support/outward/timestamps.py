@@ -33,6 +33,17 @@ default_policy = 1.2.3.4.1
 digests = sha256, sha512
 ordering = yes
 ess_cert_id_chain = no
+[with_root]
+certs = {folder}/ca.pem
+serial = {folder}/serial
+crypto_device = builtin
+signer_cert = {folder}/tsa.pem
+signer_key = {folder}/tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256, sha512
+ordering = yes
+ess_cert_id_chain = no
 """
 
 
@@ -44,6 +55,7 @@ class Authority:
         self.ca = folder / "ca.pem"
         self.asked = 0
         self.is_down = False
+        self.is_unsorted = False  # it adds its root, as `openssl ts` does, in an order that is not DER's
         self.url = ""
         self._lock = threading.Lock()
 
@@ -51,6 +63,7 @@ class Authority:
         with self._lock:
             self.asked += 1
             (self.folder / "query.tsq").write_bytes(query)
+            section = "with_root" if self.is_unsorted else "ts"
             argv = [
                 "openssl",
                 "ts",
@@ -60,7 +73,7 @@ class Authority:
                 "-config",
                 "tsa.cnf",
                 "-section",
-                "ts",
+                section,
             ]
             run = subprocess.run(argv, cwd=self.folder, capture_output=True, check=True, timeout=20)
             return run.stdout

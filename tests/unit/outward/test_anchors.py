@@ -190,6 +190,19 @@ def test_an_answer_to_another_request_is_no_stamp(clock: Authority, monkeypatch:
         stamp(clock.url, b"a note", 10)
 
 
+def test_an_answer_with_an_unsorted_chain_is_asked_for_without(
+    clock: Authority, roots: list[Certificate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "is_unsorted", True)
+    token = stamp(clock.url, b"a note", 10)
+    own = load_pem_x509_certificates((clock.folder / "tsa.pem").read_bytes())
+    assert verify(token, b"a note", [*own, *roots]) == (verify(token, b"a note", ()).at, "CN=clock", True)
+    with pytest.raises(NotStampedError, match="the certificate of the authority itself"):
+        verify(token, b"a note", roots)
+    with pytest.raises(NotStampedError):
+        verify(token, b"a note", own)
+
+
 def test_an_authority_that_does_not_answer_is_said(clock: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "is_down", True)
     with pytest.raises(NotStampedError, match="503"):

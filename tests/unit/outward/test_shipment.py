@@ -191,6 +191,19 @@ def test_a_record_that_is_being_written_waits_until_it_is_whole(log: AuditLog, s
     assert sink.numbers() == [0, 1]
 
 
+def test_a_cursor_that_cannot_be_written_loses_no_record(log: AuditLog, sink: Collector) -> None:
+    in_the_way = Path(log.path).with_name(".otlp.json.tmp")
+    in_the_way.mkdir()
+    with shipped(log, sink.url) as own:
+        with pytest.raises(IsADirectoryError):
+            own.pump(Sender(sink.url, 5))
+        in_the_way.rmdir()
+        record(log, 1)
+        assert own.pump(Sender(sink.url, 5)).problem is None
+    assert sorted(set(sink.numbers())) == [0, 1]
+    assert cursor(log).sent == 2
+
+
 def test_two_processes_do_not_send_one_session_at_once(log: AuditLog, sink: Collector) -> None:
     session = os.open(Path(log.path).parent, os.O_RDONLY)
     with shipped(log, sink.url), shipment(session, SESSION, "host", sink.url) as other:
