@@ -152,5 +152,25 @@ def model_usage(event: Fields) -> Projected:
     return Projected(Class.API_ACTIVITY, OTHER, message, said, profiles=profiles, activity_name="Inference")
 
 
+def turn(event: Fields) -> Projected:
+    """Return that a turn of an agent began, or may have begun."""
+    service, model = str(event.get("service")), event.get("model")
+    number, reason = event.get("turn"), event.get("reason")
+    said: Document = {
+        "api": {"operation": "begin a turn", "service": {"name": service}},
+        "actor": {"app_name": COMMAND["name"]},
+        "src_endpoint": COMMAND,
+        "dst_endpoint": {"svc_name": service},
+    }
+    if reason:
+        said["status_detail"] = str(reason)
+    if model:
+        said["ai_model"] = {"name": str(model), "ai_provider": service}
+    what = "may have begun: a turn" if number is None else f"began: turn {number}"
+    profiles = (AI_OPERATION,) if model else ()
+    message = f"{what}, of {service}"
+    return Projected(Class.API_ACTIVITY, OTHER, message, said, profiles=profiles, activity_name="Turn")
+
+
 def _count(value: Any) -> int:
     return value if isinstance(value, int) else 0

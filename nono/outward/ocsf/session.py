@@ -55,6 +55,23 @@ def anchored(event: Fields) -> Projected:
     return _lifecycle(OTHER, message, name="Anchor")
 
 
+def instruction_files(event: Fields) -> Projected:
+    """Return what the check of a project's instruction files came to."""
+    files, is_refused = event.get("files"), bool(event.get("refused"))
+    count = len(files) if isinstance(files, list) else 0
+    words = f"{'refused' if is_refused else 'checked'}: {count} instruction files in {event.get('root')}"
+    if is_refused:
+        return finding("Instruction files refused", lambda _: words, Severity.MEDIUM)(event)
+    return Projected(Class.CONFIG_STATE, _LOG, words, {})
+
+
+def snapshot(event: Fields) -> Projected:
+    """Return that undo has kept what the run may change."""
+    number, turn = event.get("number", event.get("snapshot")), event.get("turn")
+    before = "" if turn is None else f" before turn {turn}"
+    return _lifecycle(OTHER, f"kept: snapshot {number}{before}", name="Snapshot")
+
+
 def _lifecycle(
     activity: int,
     message: str,
