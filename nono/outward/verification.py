@@ -75,10 +75,12 @@ def verify_anchors(
     wanted = {head.records for head in notes.values() if head is not None}
     session_id = os.path.basename(directory.rstrip("/"))
     state, heads, stated = ChainState(), dict[int, Head | None](), dict[str, str]()
+    is_ended = False
     for record in records:
         state = state.appended(bytes.fromhex(record.leaf_hash))
         if state.sequence in wanted:
             heads[state.sequence] = head_of(session_id, state)
+        is_ended = is_ended or record.event.get("type") == "session_ended"
         if record.event.get("type") == "audit_anchored":
             stated[str(record.event.get("file"))] = str(record.event.get("sha256"))
     problems = [*_unlike_the_log(tokens, stated)]
@@ -99,19 +101,23 @@ def verify_anchors(
                 anchored.append(_verified(token, head, roots, keys))
             except (NotStampedError, NotAttestedError) as error:
                 problems.append(f"the anchor {token.file} is not valid: {error}")
-    problems += () if problems else _not_there(anchored, roots, keys)
+    if roots and not problems:
+        problems += _not_covered(anchored, anchors.STAMP, state.sequence, is_ended=is_ended)
+    if keys and not problems:
+        problems += _not_covered(anchored, anchors.BUNDLE, state.sequence, is_ended=is_ended)
     return AnchorVerdict(tuple(anchored), tuple(problems))
 
 
-def _not_there(
-    anchored: Iterable[Anchored], roots: Sequence[Certificate], keys: Sequence[PublicKey]
-) -> Iterable[str]:
-    """Say what is expected and missing: who cuts a log may have removed its anchors."""
-    found = [each.file for each in anchored if each.is_trusted]
-    if roots and not any(file.endswith(anchors.STAMP) for file in found):
-        yield "no time stamp by an authority that is trusted vouches for any record"
-    if keys and not any(file.endswith(anchors.BUNDLE) for file in found):
-        yield "no head is signed by a key that is trusted"
+def _not_covered(anchored: Iterable[Anchored], kind: str, count: int, *, is_ended: bool) -> Iterable[str]:
+    """Say what nobody trusted vouches for: who cuts a log and ends it anew has removed its later anchors."""
+    who = "authority" if kind == anchors.STAMP else "key"
+    covered = max(
+        (each.records for each in anchored if each.is_trusted and each.file.endswith(kind)), default=0
+    )
+    if not covered:
+        yield f"no {who} that is trusted vouches for any record"
+    elif is_ended and covered < count:
+        yield f"no {who} that is trusted vouches for the last {count - covered} records"
 
 
 def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Iterable[str]:

@@ -14,6 +14,10 @@ from nono.audit.reading import Damage, Reading
 from nono.named_tuple import NamedTuple
 
 VERIFIED, MISMATCH, UNFINISHED = "verified", "mismatch", "unfinished"
+FILES_AGREE = (
+    "this shows that the files agree, not that nobody wrote all of them anew; "
+    "--public-key-file with the key of a signed session does"
+)
 
 
 class LogVerdict(NamedTuple):
@@ -211,10 +215,7 @@ def _notes(
     if ledger.found_in is not None:
         yield f"its entry is in {ledger.found_in}, which was set aside"
     if state == VERIFIED and not attestation.expected_public_key_matches:
-        yield (
-            "this shows that the files agree, not that nobody wrote all of them anew; "
-            "--public-key-file with the key of a signed session does"
-        )
+        yield FILES_AGREE
 
 
 def document_of(verdict: Verdict) -> dict[str, object]:

@@ -146,9 +146,20 @@ def test_an_anchor_that_is_taken_away_is_missed(session: Session, roots: list[Ce
 
 def test_an_anchor_that_is_expected_is_missed(session: Session, roots: list[Certificate]) -> None:
     assert session.verdict([]).is_verified
-    assert session.verdict(roots).problems == (
-        "no time stamp by an authority that is trusted vouches for any record",
-    )
+    assert session.verdict(roots).problems == ("no authority that is trusted vouches for any record",)
+
+
+def test_a_history_that_is_cut_and_ended_anew_is_caught(session: Session, roots: list[Certificate]) -> None:
+    session.anchor(is_recorded=False)
+    session.record(5)
+    session.log.record(event.session_ended(0))
+    last = session.anchor(is_recorded=False)
+    assert session.verdict(roots).is_verified
+    # Back to the first anchor, without a trace of the last one.
+    (session.directory / "anchors" / last).unlink()
+    session.rewrite(lambda found: found.__delitem__(slice(1, 6)))
+    assert session.verdict(roots).problems == ("no authority that is trusted vouches for the last 1 records",)
+    assert session.verdict([]).is_verified
 
 
 @pytest.mark.parametrize("part", ["token", "note"])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.audit.proof.check import check
-from nono.audit.proof.verdict import MISMATCH, document_of
+from nono.audit.proof.verdict import FILES_AGREE, MISMATCH, document_of
 from nono.audit.stored import read_log
 from nono.cli.commands.audit.found import RUNNING, the_one
 from nono.cli.text import audit_text
@@ -55,6 +55,8 @@ def verify(query: str, environ: Mapping[str, str], trusted: Trusted, *, as_json:
         raise NonoError(
             f"the session cannot be verified: {error.filename or found.directory}: {error.strerror}"
         ) from error
+    if anchors.records:
+        verdict = verdict._replace(notes=tuple(each for each in verdict.notes if each != FILES_AGREE))
     if anchors.problems:
         verdict = verdict._replace(state=MISMATCH, problems=(*verdict.problems, *anchors.problems))
     if as_json:
