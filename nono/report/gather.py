@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -69,9 +69,15 @@ class Gathered:
             rules=tuple(self._rules),
             timeline=self._timeline.listed(),
             left_out=self._timeline.left_out,
-            notes=tuple(self._notes),
+            notes=(*self._notes, *self._incomplete()),
             prices_of=self._prices.as_of,
         )
+
+    def _incomplete(self) -> Iterator[str]:
+        if not self.denials.is_complete:
+            yield "more kinds of accesses were denied than are listed; the log has all of them"
+        if self._damaged:
+            yield f"records of the log that could not be understood: {self._damaged:,}"
 
     def _take(self, number: int | None, event: Fields) -> None:
         match event["type"]:

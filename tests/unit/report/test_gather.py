@@ -160,6 +160,7 @@ def test_an_answer_is_an_approval_and_its_question_is_none() -> None:
 def test_a_damaged_event_is_only_counted(damaged: Event) -> None:
     found = report([damaged, allowed()])
     assert (found.events, found.damaged, found.hosts[0].requests) == (2, 1, 1)
+    assert found.notes == ("records of the log that could not be understood: 1",)
 
 
 def test_no_log_makes_a_report_without_bound() -> None:
@@ -171,4 +172,5 @@ def test_no_log_makes_a_report_without_bound() -> None:
     assert OTHERS in [host.name for host in found.hosts]
     assert max(len(host.endpoints) for host in found.hosts) == ENDPOINTS_MAX + 1
     assert len(found.timeline) <= MOMENTS_MAX
+    assert "than are listed" in found.notes[0]
     assert len(found.timeline) + found.left_out == len(events)

@@ -11,6 +11,7 @@ from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host
 
 ENDPOINTS_MAX = 4  # of a host
 MOMENTS_MAX = 30
+COMMAND_MAX = 800  # characters; an argument list may have 2 MiB
 SWITCHED = 101  # to a WebSocket
 NO_FILES = "Not recorded up to the end. `nono run --rollback` keeps what a run changes."
 NO_FILES_YET = "Known once the run has ended, if `nono run --rollback` keeps what it changes."
@@ -30,7 +31,8 @@ def _head(page: Page) -> Iterator[str]:
         "" if session.ended_ms is None else f", {spent((session.ended_ms - session.started_ms) / 1000)}"
     )
     yield f"Session {session.id} ({session.name}): {session.status}{duration}"
-    yield f"  $ {session.command}"
+    command = session.command
+    yield f"  $ {command if len(command) <= COMMAND_MAX else f'{command[:COMMAND_MAX]} ...'}"
     yield f"  in {session.workdir}, profile {session.profile}, network {session.network}"
     until = f" to {moment(session.ended_ms)}: {session.why}" if session.ended_ms is not None else ""
     yield f"  {moment(session.started_ms)}{until}"
@@ -56,7 +58,7 @@ def headline(page: Page) -> Iterator[str]:
         run = "runs" if len(page.later) == 1 else "run"
         yield f"{several(len(page.later), 'file')} that {run} outside the sandbox later"
     if not page.integrity.is_intact:
-        yield "the log has been changed"
+        yield "the log is not intact"
 
 
 def count_of(files: Sequence[FileChange]) -> int:
@@ -104,7 +106,8 @@ def sections(page: Page) -> Iterator[Section]:
             )
             for each in page.files
         ]
-        note = more_files(page) if files else UNCHANGED
+        lines = f"nono rollback show {page.session.id} --diff shows their lines."
+        note = more_files(page) or lines if files else UNCHANGED
         yield Section("Files changed", ("CHANGE", "TURN", "SIZE", "FILE"), files, note, (1, 2))
     yield Section("Timeline", ("TIME", "WHAT", "WHERE"), [*_moments(report)])
     if report.notes:
