@@ -240,6 +240,22 @@ def test_a_file_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in named if not [*ROOT.glob(name), *(ROOT / "tests").glob(name)]] == []
 
 
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+GENERATED = ("reference/", "security.md", "architecture.md", "contributing.md", "changelog.md")
+
+
+def test_a_link_of_a_page_leads_to_a_file() -> None:
+    """What docs/hooks generates aside; `make docs` looks at that, and at headings."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "docker").glob("*.md")]
+    dead = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in LINK.findall(re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+        if not (page.parent / link).exists() and not any(name in link for name in GENERATED)
+    ]
+    assert dead == []
+
+
 SUPPORT_ROOMS = sorted({path.parent.relative_to(ROOT) for path in (ROOT / "tests/support").rglob("*.py")})
 
 

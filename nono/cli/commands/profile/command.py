@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
             return write.promote(parsed.name, environ, only_diff=parsed.diff, yes=parsed.yes, silent=silent)
         case "validate":
             return profile_validate.validate(
-                parsed.file, environ, is_draft=parsed.draft, as_json=parsed.json, strict=parsed.strict
+                parsed.files, environ, is_draft=parsed.draft, as_json=parsed.json, strict=parsed.strict
             )
         case "schema":
             return look.print_schema(parsed.output, silent=_is_silent(parsed))
@@ -89,7 +89,9 @@ def parser() -> argparse.ArgumentParser:
     _json(diff)
 
     validate = argparse_parser.add_action(actions, "validate", "check a profile, and list every mistake")
-    validate.add_argument("file", metavar="PROFILE", help="a file, or the name of a profile")
+    validate.add_argument(
+        "files", metavar="PROFILE", nargs="+", help="a file, or the name of a profile; several one by one"
+    )
     validate.add_argument("--draft", action="store_true", help="check the draft of this name")
     validate.add_argument("--strict", action="store_true", help="exit with status 2 if a key has an old name")
     _json(validate)

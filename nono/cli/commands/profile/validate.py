@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from posixpath import isfile, join
 
 from nono import paths
 from nono.cli.commands.profile.look import print_json, print_lines, warn_of_old_names
 from nono.cli.text.profile_report import Report, deprecations_line, labelled
-from nono.errors import NonoError, ProfileError
+from nono.errors import NonoError, ProfileError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.export.no_effect import without_effect
 from nono.policy.host_filesystem import HostFilesystem
@@ -21,18 +21,26 @@ from nono.policy.resolve import RunRequest, resolve
 DEPRECATED_STATUS = 2  # with --strict
 
 
-def validate(name: str, environ: Mapping[str, str], *, is_draft: bool, as_json: bool, strict: bool) -> int:
-    report = _report(_reference(name, environ, is_draft=is_draft), environ)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        print_lines(report.lines())
-    sys.stdout.flush()
-    if report.deprecated_keys:
-        print(deprecations_line(report.deprecated_keys), file=sys.stderr)
-    if not report.is_valid:
+def validate(
+    names: Sequence[str], environ: Mapping[str, str], *, is_draft: bool, as_json: bool, strict: bool
+) -> int:
+    if as_json and len(names) > 1:
+        raise UsageError("--json takes one profile.", hint="nono profile validate --json PROFILE, for each")
+    reports = []
+    for name in names:
+        report = _report(_reference(name, environ, is_draft=is_draft), environ)
+        reports.append(report)
+        if as_json:
+            print_json(report.as_json())
+        else:
+            print_lines([*([f"{name}:"] if len(names) > 1 else ()), *report.lines()])
+        sys.stdout.flush()
+    deprecated = sum(report.deprecated_keys for report in reports)
+    if deprecated:
+        print(deprecations_line(deprecated), file=sys.stderr)
+    if not all(report.is_valid for report in reports):
         raise NonoError("validation failed")
-    return DEPRECATED_STATUS if strict and report.deprecated_keys else 0
+    return DEPRECATED_STATUS if strict and deprecated else 0
 
 
 def _reference(name: str, environ: Mapping[str, str], *, is_draft: bool) -> str:

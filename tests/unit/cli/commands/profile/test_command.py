@@ -413,3 +413,15 @@ def test_only_a_file_is_promoted(drafts: Drafts, capsys: pytest.CaptureFixture[s
     assert "there is no draft" in Asked(capsys, "promote", "mine", "--yes").err
     os.mkfifo(drafts.directory / "mine.json")
     assert "not a regular file" in Asked(capsys, "promote", "mine", "--yes").err
+
+
+def test_several_profiles_are_checked_one_by_one(profiles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a hook of pre-commit hands them over."""
+    (profiles / "good.json").write_text("{}")
+    (profiles / "bad.json").write_text('{"netwrok": {}}')
+    both = Asked(capsys, "validate", "good", "bad")
+    assert (both.status, both.err) == (1, "nono: validation failed\n")
+    assert both.out.startswith("good:\n")
+    assert "\nbad:\n" in both.out
+    assert Asked(capsys, "validate", "good", "go-dev").status == 0
+    assert Asked(capsys, "validate", "--json", "good", "bad").status == 2
