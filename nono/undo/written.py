@@ -171,8 +171,10 @@ class Written:
             # After the watch: what is made from now on has an event.
             with os.scandir(opened) as entries:
                 for entry in entries:
-                    path = join(directory.path, entry.name)
                     is_directory = entry.is_dir(follow_symlinks=False)
+                    if not is_directory and not is_new:
+                        continue
+                    path = join(directory.path, entry.name)
                     if root.sieve(path, entry.name, is_directory):
                         continue
                     if is_directory:

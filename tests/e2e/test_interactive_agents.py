@@ -417,6 +417,32 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
     assert (scene.stage.project / "program").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("agent", [CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE], ids=str)
+def test_each_prompt_of_an_agent_begins_a_turn(scene: Scene) -> None:
+    """Though titles, tools and a subagent, with prompts of their own, come between."""
+    argv = scene.inside()
+    # Codex gets itself again at its first start: seconds for undo, in the midst of the first turn.
+    kept = ["--rollback", "--no-rollback-prompt", "--rollback-exclude=~/.codex/packages"]
+    argv[argv.index("run") + 1 : argv.index("run") + 1] = kept
+    before = set(scene.stage.runner.logs())
+    with scene.stage.on_screen(argv, environment=scene.environment()) as screen:
+        scene.started(screen)
+        for prompt, done in ((PROMPT, scene.agent.done), ("What is new here", "What is new here")):
+            screen.type(prompt)
+            screen.settle()
+            screen.type(ENTER)
+            screen.answer_until(done, scene.agent.asks)
+            screen.settle(2.0)
+        scene.left(screen)
+    events = scene.stage.runner.events_since(before)
+    assert [event["turn"] for event in events if event["type"] == "turn_began"] == [1, 2]
+    assert [event["turn"] for event in events if event["type"] == "turn_marked"] == [1, 2]
+    for turn, is_there in ((2, True), (1, False)):
+        scene.stage.nono("rollback", "restore", "latest", "--before-turn", str(turn))
+        assert (scene.stage.project / "program").exists() is is_there
+
+
 def _rows(text: str, moving: str) -> list[str]:
     rows = (re.sub(r"\s+", " ", re.sub(moving, "", row)).strip() for row in text.split("\n"))
     return [row for row in rows if row]

@@ -9,17 +9,15 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from posixpath import join
 
-import anyio
 import anyio.to_thread
 
 from nono.audit import event
 from nono.launch.session import Session
+from nono.proxy.conversation.run_turns import MAX_HELD_S
 from nono.undo.model.left_out import LeftOut
 from nono.undo.model.turns import label_of
 from nono.undo.recording import Mark, Recording
 from nono.undo.written import Written
-
-PATIENCE_S = 10.0  # of the request; an agent gives a model minutes
 
 
 class TurnMarks:
@@ -39,20 +37,18 @@ class TurnMarks:
             return
         began_s = time.monotonic()
         try:
-            with anyio.move_on_after(PATIENCE_S) as patience:
-                mark = await anyio.to_thread.run_sync(self._take, turn, abandon_on_cancel=True)
+            mark = await anyio.to_thread.run_sync(self._take, turn, abandon_on_cancel=True)
         except (OSError, ValueError) as error:
             self._is_over = True
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             self._session.warn(f"undo takes no more marks between turns, from turn {turn} on: {reason}")
             return
-        if patience.cancelled_caught:
-            self._session.warn(
-                f"the mark before turn {turn} takes longer than {PATIENCE_S:.0f} s, so it may have some of "
-                "what the turn wrote (--rollback-exclude DIR leaves a directory out)"
-            )
-            return
         taken_ms = round((time.monotonic() - began_s) * 1000)
+        if taken_ms > MAX_HELD_S * 1000:
+            self._session.warn(
+                f"the mark before turn {turn} took {taken_ms / 1000:.0f} s, so it may have some of what the "
+                "turn wrote (--rollback-exclude DIR leaves a directory out)"
+            )
         changed = len(mark.changes)
         self._session.record(event.turn_marked(turn, mark.number, changed, taken_ms))
 

@@ -41,6 +41,7 @@ class Marked(NamedTuple):
 
     is_aside: bool = False  # a subagent's, or a question of the agent's own
     turn: str = ""  # the same for all requests of a turn; "" if it does not say
+    session: str = ""  # another one for each conversation with a person; "" if it does not say
     is_retry: bool = False
 
 
@@ -81,16 +82,19 @@ def marked_by(headers: Iterable[tuple[bytes, bytes]]) -> Marked:
     """Read the fields in which agents say what a request is for."""
     fields = {name.lower(): value.decode("latin-1") for name, value in headers}
     is_retry = fields.get(b"x-stainless-retry-count", "0") != "0"
-    kind = fields.get(b"x-claude-code-request-class")
-    if kind is not None:  # Claude Code
-        return Marked(kind != "main", _id(fields.get(b"x-claude-code-prompt-id")), is_retry)
+    if b"x-claude-code-session-id" in fields:
+        # To an address that is not its provider's it says no more than whether a subagent asks.
+        is_aside = fields.get(b"x-claude-code-request-class", "main") != "main"
+        is_aside = is_aside or b"x-claude-code-agent-id" in fields
+        prompt, session = fields.get(b"x-claude-code-prompt-id"), fields[b"x-claude-code-session-id"]
+        return Marked(is_aside, _id(prompt), _id(session), is_retry)
     if b"x-codex-turn-metadata" in fields:
         about = _object(fields[b"x-codex-turn-metadata"])
         is_main = about.get("thread_source") == "user" and about.get("request_kind") == "turn"
-        return Marked(not is_main, _id(about.get("turn_id")), is_retry)
+        return Marked(not is_main, _id(about.get("turn_id")), "", is_retry)
     # opencode, Copilot CLI
     is_aside = b"x-parent-session-id" in fields or fields.get(b"x-initiator") == "agent"
-    return Marked(is_aside, "", is_retry)
+    return Marked(is_aside, "", _id(fields.get(b"x-session-id")), is_retry)
 
 
 def _id(text: object) -> str:

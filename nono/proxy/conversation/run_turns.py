@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from nono.proxy.verdict.verdict import Forward
 
 MAX_TOLD = 64  # reasons why turns are unclear, of all services together
+
+MAX_HELD_S = 3.0  # a person waits for the answer
 
 OnTurn = Callable[[int], Awaitable[None]]  # awaited before the request that begins a turn is sent whole
 
@@ -99,9 +102,11 @@ class RunTurns:
         return False
 
     async def _wait(self, on_turn: OnTurn, turn: int, watch: TurnWatch) -> None:
+        patience = asyncio.get_running_loop().call_later(MAX_HELD_S, watch.go_on)
         try:
             await on_turn(turn)
         finally:
+            patience.cancel()
             watch.go_on()
 
     def _tell(self, service: str, reason: str, watch: TurnWatch) -> None:

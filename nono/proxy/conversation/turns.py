@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nono.named_tuple import NamedTuple
 from nono.proxy.conversation.asked import Asked, Marked
 
-MAX_IDS = 256  # of turns, as agents name them; they come again soon or never
+MAX_IDS = 256  # of turns and sessions, as agents name them; they come again soon or never
 
 NO_TOOLS = "it offers no tools, as the small questions of agents do not"
 FEWER_TOOLS = "it offers fewer tools than the conversation before"
@@ -35,7 +37,7 @@ class TurnTable:
     def __init__(self) -> None:
         self.turn = 0
         self._ids: dict[tuple[str, str], None] = {}
-        self._openings: dict[str, _Opening] = {}
+        self._openings: dict[tuple[str, str], _Opening] = {}  # by service and session
 
     def goes_on(self, service: str, marked: Marked) -> bool:
         """Return True if a request begins no turn, as its agent says: its body need not be read."""
@@ -48,13 +50,14 @@ class TurnTable:
             return Judged(self.turn)
         if marked.turn:
             return self._of_marked(service, asked)
+        key = (service, marked.session)
+        opening = self._openings.get(key)
         if asked.speaker != "person" or asked.wants_json:
-            if service in self._openings and asked.answers:
-                self._openings[service] = self._openings[service]._replace(has_gone_on=True)
+            if opening is not None and asked.answers:
+                self._openings[key] = opening._replace(has_gone_on=True)
             return Judged(self.turn)
         if not asked.tools:
             return Judged(self.turn, unclear=NO_TOOLS if asked.answers else "")
-        opening = self._openings.get(service)
         if opening is not None:
             is_same = not opening.has_gone_on and opening[:2] == (asked.items, asked.answers)
             if marked.is_retry or is_same:
@@ -67,11 +70,17 @@ class TurnTable:
 
     def _of_marked(self, service: str, asked: Asked) -> Judged:
         self._ids[service, asked.marked.turn] = None
-        if len(self._ids) > MAX_IDS:
-            del self._ids[next(iter(self._ids))]
+        _forget_oldest(self._ids)
         return Judged(self.turn) if asked.speaker == "notice" else self._begun(service, asked)
 
     def _begun(self, service: str, asked: Asked) -> Judged:
         self.turn += 1
-        self._openings[service] = _Opening(asked.items, asked.answers, asked.tools)
+        key = (service, asked.marked.session)
+        self._openings[key] = _Opening(asked.items, asked.answers, asked.tools)
+        _forget_oldest(self._openings)
         return Judged(self.turn, begins=True)
+
+
+def _forget_oldest[Key](kept: dict[Key, Any]) -> None:
+    if len(kept) > MAX_IDS:
+        del kept[next(iter(kept))]

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from nono.proxy.conversation import run_turns
 from support.proxy.http2_stage import KEY, h2_stage
 from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Recording, a_route, proxy, wait_until
 from support.proxy.transports import WITH_CREDENTIAL, FiveTransports, Transport, five_transports
@@ -192,6 +193,14 @@ def test_a_mark_that_fails_lets_the_request_go_on() -> None:
 
     with five_transports(answer, options={"on_turn": failing}) as stage:
         assert ask(stage, Transport.REVERSE, body(FIRST)) == 200
+
+
+def test_a_mark_that_takes_long_lets_the_request_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_turns, "MAX_HELD_S", 0.01)
+    mark = Mark()
+    with five_transports(answer, options={"on_turn": mark}) as stage:
+        assert ask(stage, Transport.REVERSE, body(FIRST)) == 200
+        mark.goes_on.set()
 
 
 def test_a_client_that_leaves_during_a_mark_is_not_answered_for() -> None:

@@ -47,7 +47,9 @@ class FakeAnthropic:
 
     def _message(self, request: Received, asked: dict[str, Any]) -> None:
         blocks = self._blocks(asked)
-        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"]}
+        # An agent takes messages with one id for parts of one message.
+        number = len(asked["messages"])
+        message = {"id": f"msg_{number}", "type": "message", "role": "assistant", "model": asked["model"]}
         message["stop_reason"] = "tool_use" if blocks[0]["type"] == "tool_use" else "end_turn"
         message |= {"stop_sequence": None, "usage": USAGE}
         if asked.get("stream"):

@@ -46,7 +46,7 @@ def turns(path: str, requests: Sequence[Request]) -> list[int | str]:
 
 
 def claude(kind: str, prompt: str, *messages: dict[str, Any], **more: Any) -> Request:
-    fields = {"x-claude-code-request-class": kind}
+    fields = {"x-claude-code-session-id": "s-1", "x-claude-code-request-class": kind}
     if prompt:
         fields["x-claude-code-prompt-id"] = prompt
     return fields, {"model": "claude", "tools": TOOLS, "messages": [*messages], **more}
@@ -69,6 +69,27 @@ CLAUDE_CODE = [
     (claude("main", "p-3", FIRST, USE, RESULT, SAID, {"role": "user", "content": [text("What is new?")]}), 0),
     # A person who has spoken while a tool ran.
     (claude("main", "p-4", FIRST, USE, {"role": "user", "content": [*RESULT["content"], text("Stop")]}), 3),
+]
+
+
+def local(session: str, *messages: dict[str, Any], agent: str = "", tools: int = 3) -> Request:
+    """A request of Claude Code to an address that is not its provider's, as to a route of the proxy's own."""
+    fields = {"x-claude-code-session-id": session}
+    if agent:
+        fields["x-claude-code-agent-id"] = agent
+    return fields, {"model": "claude", "tools": TOOLS[:tools], "messages": [*messages]}
+
+
+LOADED = {"role": "user", "content": [*RESULT["content"], text("Tool loaded.")]}
+CLAUDE_CODE_AT_A_ROUTE: list[tuple[Request, int | str]] = [
+    (local("s-1", FIRST, ENVIRONMENT), 1),
+    (local("s-1", FIRST, ENVIRONMENT, USE, LOADED), 0),
+    (local("s-1", {"role": "user", "content": [REMINDER, text("Count the sheep")]}, agent="a-1", tools=2), 0),
+    (local("s-1", FIRST, ENVIRONMENT, USE, LOADED, SAID, {"role": "user", "content": NOTIFICATION}), 0),
+    (local("s-1", FIRST, USE, LOADED, SAID, {"role": "user", "content": [text("What is new?")]}), 2),
+    (local("s-2", FIRST, ENVIRONMENT), 3),  # after /clear
+    (local("s-2", FIRST, ENVIRONMENT, USE, RESULT), 0),
+    (local("s-2", FIRST), ANEW),  # after /compact
 ]
 
 
@@ -157,6 +178,7 @@ QWEN_CODE: list[tuple[Request, int | str]] = [
 AIDER: list[tuple[Request, int | str]] = [(({}, chat(DO, ANSWER, MORE, SYSTEM, tools=0)), NO_TOOLS)]
 AGENTS: dict[str, tuple[str, Sequence[tuple[Request, int | str]]]] = {
     "Claude Code": ("/v1/messages", CLAUDE_CODE),
+    "Claude Code at a route": ("/v1/messages", CLAUDE_CODE_AT_A_ROUTE),
     "Codex": ("/v1/responses", CODEX),
     "Gemini CLI": ("/v1beta/models/gemini-2.5-pro:streamGenerateContent", GEMINI_CLI),
     "opencode": ("/v1/chat/completions", OPENCODE),
