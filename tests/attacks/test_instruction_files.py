@@ -113,6 +113,19 @@ def test_a_command_that_rewrites_the_policy_gains_nothing(sandbox: NonoRun, scri
     assert [refused for _, refused in _checks(ended)] == [True]
 
 
+def test_what_decides_whom_to_trust_cannot_be_written(sandbox: NonoRun) -> None:
+    _approve(sandbox)
+    config = sandbox.give(_made(sandbox.user.home / ".config"))
+    sandbox.give(_made(config / "nono"))
+    script = 'echo x > "$0/trust-policy.json"; mkdir "$0/trusted-keys"; echo ended'
+    ended = _run(sandbox, ["sh", "-c", script, str(config / "nono")], f"--allow={config}")
+    assert (ended.stdout, [*(config / "nono").iterdir()]) == ("ended\n", []), ended.stderr
+    lifted = (f"--allow={config}", f"--bypass-protection={config / 'nono'}")
+    refused = _run(sandbox, ["true"], *lifted)
+    assert refused.exit_code == 1
+    assert "and so nono's trust policy and keys" in refused.stderr
+
+
 def test_a_signed_file_is_read_until_its_signature_is_gone(sandbox: NonoRun) -> None:
     key = f"file://{sandbox.user.home}/trust.key"
     signing = [sys.executable, "-I", "-c", f"KEY = {key!r}\n{SIGN}"]

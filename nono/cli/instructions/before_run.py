@@ -12,6 +12,7 @@ from nono.errors import NonoError
 from nono.launch.session import Session
 from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import way_to
+from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.trust.authority import Standing
@@ -53,15 +54,18 @@ class BeforeRun:
 
         Raises NonoError if the command could write what decides about it.
         """
-        written = [grant for grant in resolved.capabilities.grants if grant.access.writes]
+        capabilities = resolved.capabilities
+        written = [grant for grant in capabilities.grants if grant.access.writes]
         for place in way_to(paths.config_dir(self._environ)):
+            if any(is_within(place, denial.path) for denial in capabilities.denials):
+                continue  # unless that was lifted
             for grant in covering(written, place):
                 raise NonoError(
                     f"the command may write {grant.path}, and so nono's trust policy and keys, in {place}.",
                     hint="grant less of it; --trust-override starts without checking instruction files",
                 )
         checks = self._enforcement is Enforcement.DENY and not self._is_without_policy
-        return resolved._replace(capabilities=resolved.capabilities._replace(checks_instructions=checks))
+        return resolved._replace(capabilities=capabilities._replace(checks_instructions=checks))
 
     def __call__(self, session: Session) -> Checked:
         """Check the files. Raises NonoError if the run may not start; the record says why."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import suppress
+from signal import SIGURG
 
 from nono.supervisor.opens.path_arguments import link
 
@@ -35,9 +36,9 @@ class JudgedFiles:
             return None
         leased = os.open(link(descriptor), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
+            # Who breaks it has a signal sent to us, and SIGIO would end us. It is released soon anyway.
+            fcntl.fcntl(leased, fcntl.F_SETSIG, SIGURG)  # ignored by default (signal(7))
             fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-            # Nobody is to be signalled when it is broken: SIGIO would end us. It is released soon anyway.
-            fcntl.fcntl(leased, fcntl.F_SETOWN, 0)
         except OSError:
             os.close(leased)
             return None

@@ -1,6 +1,8 @@
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from nono.supervisor.opens.judged_files import COPIES_BYTES_MAX, LEASES_MAX, JudgedFiles
 from nono.supervisor.opens.path_arguments import link
 
+TRIES = 20_000
 WRITING = os.O_WRONLY | os.O_NONBLOCK  # a lease is told by EAGAIN
 
 
@@ -70,3 +73,23 @@ def test_one_copy_serves_every_open_of_a_content(files: JudgedFiles, file: int) 
     state = os.fstat(file)
     assert files.copy("digest", b"be good", state) == files.copy("digest", b"be good", state)
     assert files.copy("large", bytes(COPIES_BYTES_MAX), state) is None
+
+
+def test_who_writes_while_a_lease_is_taken_ends_nobody(files: JudgedFiles, file: int, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            with suppress(BlockingIOError):
+                os.close(os.open(tmp_path / "CLAUDE.md", WRITING))
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for _ in range(TRIES):
+            leased = files.lease(file)  # SIGIO would end this process
+            if leased is not None:
+                files.release(leased)
+    finally:
+        done.set()
+        writing.join()
