@@ -63,10 +63,7 @@ def _end(run: RunContext, record: DedupRecorder) -> None:
         end = End(FAILED, by="nono", detail=abort.REASON)
         run.entry.ended(abort.EXIT_CODE, end)
         run.session.record(event.session_ended(abort.EXIT_CODE, end._asdict()))
-        # Imported here: nothing of it is needed before the command has ended.
-        from nono.launch.record.proof import concluded, usual_evidence
-
-        concluded(run.session, abort.EXIT_CODE, run.evidence or usual_evidence(run.prepared))
+        run.beside.abort(run.session, abort.EXIT_CODE)
     finally:
         try:
             run.session.warn(abort.REASON)

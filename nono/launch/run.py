@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,11 @@ from nono.audit import event
 from nono.audit.broadcast import Broadcast
 from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction, redact_argv
-from nono.errors import LaunchError, NonoError
+from nono.errors import LaunchError
 from nono.kernel import process
 from nono.launch.around import repository_watch
 from nono.launch.around.surroundings import surrounded
+from nono.launch.beside import NO_WISHES, Beside, Wishes
 from nono.launch.denials import Denials
 from nono.launch.prepare import (
     Prepared,
@@ -24,8 +25,8 @@ from nono.launch.prepare import (
     program_of,
     ready_state_directories,
 )
-from nono.launch.session import USUAL_PROVING, Proving, Say, Session, Warn, open_log, recorder_of
-from nono.launch.session_record import SessionEntry, session_record
+from nono.launch.session import Say, Session, Warn, open_log, recorder_of
+from nono.launch.session_record import session_record
 from nono.launch.start import RunContext
 from nono.launch.state_file import state_file
 from nono.launch.trusted import module_path
@@ -36,9 +37,8 @@ from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.sandbox.launcher import Launcher
-from nono.sessions.ends import NOT_STARTED
 from nono.sessions.record import End
-from nono.supervisor.child import Child, supervise, wait
+from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
@@ -46,21 +46,14 @@ if TYPE_CHECKING:
 
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
-    from nono.launch.around.undo import UndoRequest
     from nono.launch.proxy.ca_worker import CaWorker
-    from nono.launch.record.outward import Carried
-    from nono.launch.record.proof import Evidence
     from nono.launch.terminal.front import Front
     from nono.launch.terminal.own_terminal import OwnTerminal
-    from nono.outward.orders import Orders
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
     from nono.supervisor.cgroup.limit_report import LimitReport
-    from nono.trust.disk.check import Checked
     from nono.undo.model.changes import Change
-    from nono.undo.recording import Recording
-    from nono.undo.written import Written
 
 
 class Outcome(NamedTuple):
@@ -153,15 +146,12 @@ class Launch:
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
         audit_bytes: int = BUDGET_BYTES,
-        proving: Proving = USUAL_PROVING,
         key_prompt: KeyPrompt | None = None,
         name: str | None = None,
         profile: str | None = None,
         refusals: Refusals | None = None,
         front: Front | None = None,
-        undo: UndoRequest | None = None,
-        outward: Orders | None = None,
-        instructions: Callable[[Session], Checked] | None = None,
+        wishes: Wishes = NO_WISHES,
     ) -> Outcome:
         """Run the command to its end.
 
@@ -172,29 +162,20 @@ class Launch:
         observation: Records the command's file accesses and every event of the audit log.
         redaction: Rules for masking secrets in recorded arguments.
         audit_bytes: Size of the audit log at which actions are refused.
-        proving: How the log is to be proved afterwards.
         key_prompt: Asks a person for a missing key; None if nobody can be asked.
         name: Of the session; None makes one.
         profile: As it was named, for the record of the session.
         refusals: Collects the file accesses that the run does not grant.
         front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
-        undo: How its directories are kept for undo; None: not at all.
-        outward: Where the audit log is anchored and sent; None: nowhere.
-        instructions: Checks the instruction files; None if no trust policy concerns the run.
+        wishes: What goes beside the run.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
         # Before any secret is read: from here on no process of our uid can look into this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
-        evidence = _evidence(proving, prepared, self._environ, warn)
-        if evidence is not None and evidence.source_variable is not None:
-            prepared = _without_variables(prepared, {evidence.source_variable})
-        if outward is not None:
-            # Imported here: few runs have it.
-            from nono.launch.record.outward import variables_kept
-
-            prepared = _without_variables(prepared, variables_kept(outward, prepared))
+        beside = Beside(wishes, prepared, self._environ, warn)
+        prepared = beside.prepared
         denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
@@ -240,17 +221,13 @@ class Launch:
             record = recorder_of(log, denials.note, *counted, *watched, written=events)
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, cgroup)
-            with _end_recorded(session, prepared, evidence):
-                checked = None if instructions is None else instructions(session)
-                # This forks as well, as early.
-                beside = stack.enter_context(_carried(outward, session))
+            with beside.end_recorded(session):
+                beside.begin(stack, session)
                 added = _before_hook(prepared, session)
             # This forks, so it comes before any secret is in memory.
             ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
-            with _end_recorded(session, prepared, evidence):
-                # After the forks, so that no other process keeps the lock of the snapshots.
-                written = None if undo is None else _written(stack, undo, prepared, session)
-                taken = _baseline(stack, undo, prepared, session, child, argv, entry)
+            with beside.end_recorded(session):
+                beside.keep(stack, session, prepared, child, argv, entry.shown()["name"])
                 run = RunContext(
                     prepared,
                     session,
@@ -276,11 +253,7 @@ class Launch:
                     rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
                     live_paths=None,
                     refusals=refusals,
-                    undo=taken,
-                    carried=beside,
-                    instructions=checked,
-                    written=written,
-                    evidence=evidence,
+                    beside=beside,
                 )
                 repository = prepared.resolved.repository
                 before = None if repository is None else repository_watch.look(repository)
@@ -288,18 +261,14 @@ class Launch:
             if repository is not None and before is not None:
                 for sentence in repository_watch.changes(repository, before):
                     warn(sentence)
-            changed = None if taken is None else _undo_kept(taken, session, exit_code)
+            beside.left(session, exit_code)
             limit = _limit_reached(run, exit_code)
             end = entry.end_of(child, exit_code, limit)
             session.record(event.session_ended(exit_code, end._asdict()))
             entry.ended(exit_code, end)
             _after_hook(prepared, session, exit_code)
-            if taken is not None and changed is None:
-                exit_code = exit_code or 1
-            if beside is not None and not beside.finish(child.signal_descriptor):
-                exit_code = exit_code or 1  # what was required of the record is missing
-            exit_code = _concluded(session, prepared, evidence, exit_code)
-            return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, changed)
+            exit_code = beside.conclude(session, exit_code, child.signal_descriptor)
+            return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, beside.changed)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
         return open_log(self._environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
@@ -373,47 +342,6 @@ def _record_start(session: Session, prepared: Prepared, argv: list[str], cgroup:
         record(event.not_enforced(gap))
 
 
-@contextmanager
-def _end_recorded(session: Session, prepared: Prepared, evidence: Evidence | None) -> Iterator[None]:
-    """Record the end of the session if a NonoError ends it."""
-    try:
-        yield
-    except NonoError as error:
-        end = End(NOT_STARTED, detail=error.message)
-        session.record(event.session_ended(error.exit_code, end._asdict()))
-        _concluded(session, prepared, evidence, error.exit_code)
-        raise
-
-
-def _evidence(
-    proving: Proving, prepared: Prepared, environ: Mapping[str, str], warn: Warn
-) -> Evidence | None:
-    """Gather what is to prove the session beside its log; None: nothing was asked for."""
-    if proving == USUAL_PROVING:
-        return None
-    # Imported here: few runs are proved by more than their log.
-    from nono.launch.record.proof import gathered
-
-    return gathered(proving, prepared, environ, warn)
-
-
-def _without_variables(prepared: Prepared, names: Set[str]) -> Prepared:
-    """Return the same run, whose command does not inherit some variables."""
-    resolved = prepared.resolved
-    rules = resolved.environment._replace(withheld=resolved.environment.withheld | names)
-    return prepared._replace(resolved=resolved._replace(environment=rules))
-
-
-def _concluded(session: Session, prepared: Prepared, evidence: Evidence | None, exit_code: int) -> int:
-    """Write what proves the session. Returns the exit code of nono, which is not 0 if that cannot be done."""
-    if session.log is None:
-        return exit_code
-    # Imported here: nothing of it is needed before the command has ended.
-    from nono.launch.record.proof import concluded, usual_evidence
-
-    return concluded(session, exit_code, evidence or usual_evidence(prepared))
-
-
 def _ca_worker(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContextManager[CaWorker | None]:
     if prepared.enforcement.rung is None:
         return nullcontext()
@@ -423,21 +351,6 @@ def _ca_worker(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContex
     return ca_worker(prepared.resolved, environ)
 
 
-@contextmanager
-def _carried(orders: Orders | None, session: Session) -> Iterator[Carried | None]:
-    """Start what carries the log outward, if anything does, and wait for what is required of it."""
-    if orders is None or session.log is None:
-        yield None
-        return
-    # Imported here: few runs have it.
-    from nono.launch.record.outward import carried
-
-    with carried(orders, session) as beside:
-        if orders.is_anchor_required:
-            beside.require()
-        yield beside
-
-
 def _before_hook(prepared: Prepared, session: Session) -> Mapping[str, str]:
     """Run the hook before the command, if it has one. Returns the variables that it adds."""
     if prepared.resolved.session_hooks.before is None:
@@ -445,53 +358,6 @@ def _before_hook(prepared: Prepared, session: Session) -> Mapping[str, str]:
     from nono.launch.around.session_hooks import run_before
 
     return run_before(prepared, session)
-
-
-def _baseline(
-    stack: ExitStack,
-    request: UndoRequest | None,
-    prepared: Prepared,
-    session: Session,
-    child: Child,
-    argv: Sequence[str],
-    entry: SessionEntry,
-) -> Recording | None:
-    """Keep what the run may change, if it is to be kept."""
-    if request is None:
-        return None
-    # Imported here, as below: few runs are kept for undo.
-    from nono.launch.around import undo
-
-    taken = undo.begin(request, session, child, prepared.capabilities, argv, entry.shown()["name"])
-    if taken is not None:
-        stack.callback(taken.close)
-    return taken
-
-
-def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session: Session) -> Written | None:
-    """Note what the run writes, for the marks between its turns; None if no turns will be seen."""
-    if prepared.resolved.proxy is None:
-        return None
-    from nono.launch.around import undo
-    from nono.launch.around.turn_marks import watched
-
-    paths, left_out = undo.covered(request, session, prepared.capabilities.grants)
-    try:
-        return stack.enter_context(watched(dict.fromkeys(paths, left_out)))
-    except OSError as error:
-        session.warn(f"what is written is not noted, so marks between turns take longer: {error}")
-        return None
-
-
-def _undo_kept(taken: Recording, session: Session, exit_code: int) -> Sequence[Change] | None:
-    """Keep what the run has left. Returns what it changed; None if that cannot be kept, which is said."""
-    from nono.launch.around import undo
-
-    try:
-        return undo.end(taken, session, exit_code)
-    except NonoError as error:
-        session.warn(f"{error.message} {error.hint or ''}".rstrip())
-        return None
 
 
 def _after_hook(prepared: Prepared, session: Session, exit_code: int) -> None:
@@ -519,7 +385,7 @@ def _run(run: RunContext) -> int:
         from nono.launch.run_proxy import with_proxy
 
         return outset.supervise(run, with_proxy)
-    if enforcement.is_served or run.carried is not None:
+    if enforcement.is_served or run.beside.carried is not None:
         # Imported here: only runs that are served, or whose log is carried outward, need it.
         from nono.launch import outset
 

@@ -25,18 +25,14 @@ from nono.supervisor.child import Child
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
+    from nono.launch.beside import Beside
     from nono.launch.proxy.ca_worker import CaWorker
-    from nono.launch.record.outward import Carried
-    from nono.launch.record.proof import Evidence
     from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
     from nono.policy.learning.observation import Observation
     from nono.policy.live.paths import LivePaths
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
-    from nono.trust.disk.check import Checked
-    from nono.undo.recording import Recording
-    from nono.undo.written import Written
 
 
 class RunContext(NamedTuple):
@@ -63,11 +59,7 @@ class RunContext(NamedTuple):
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
     live_paths: LivePaths | None  # the rules for files that may change, if a person is asked about files
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
-    undo: Recording | None  # keeps what the run changes, if that is to be undone
-    written: Written | None  # notes what it writes, if marks are taken between its turns
-    carried: Carried | None  # what carries the audit log outward meanwhile
-    evidence: Evidence | None  # what is to prove the session; None: nothing but the usual
-    instructions: Checked | None = None  # the instruction files, if a trust policy concerns the run
+    beside: Beside  # what goes beside the run, such as undo
 
     @property
     def is_watched(self) -> bool:

@@ -54,13 +54,13 @@ async def _supervise(
 
 def _flush_of(run: RunContext, flush: Callable[[], None]) -> Callable[[], None]:
     """Return a flush that also records what carries the log outward has said, if anything does."""
-    beside = run.carried
-    if beside is None:
+    carried = run.beside.carried
+    if carried is None:
         return flush
 
     def both() -> None:
         flush()
-        beside.serve()
+        carried.serve()
 
     return both
 

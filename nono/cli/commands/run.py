@@ -134,6 +134,7 @@ def _run(
     from nono.cli.preferences import preferences, proving, redaction, session_name
     from nono.cli.resolution import asker, command_of, resolve_given
     from nono.cli.run_summary import show
+    from nono.launch.beside import Wishes
     from nono.launch.run import Launch
 
     with Launch(environ, launcher) as launch:
@@ -183,15 +184,17 @@ def _run(
             say=console.lines,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
-            proving=proving(given, console),
             key_prompt=_key_prompt(resolved, invocation, environ),
             name=session_name(given),
             profile=given.value("profile"),
             refusals=refusals,
             front=front,
-            undo=_undo_request(given, resolved, config),
-            outward=_outward(given, config.audit),
-            instructions=instructions,
+            wishes=Wishes(
+                proving(given, console),
+                _outward(given, config.audit),
+                instructions,
+                _undo_request(given, resolved, config),
+            ),
         )
     if outcome.changed is not None and not console.silent:
         _review(outcome, given, console, environ, front)

@@ -68,7 +68,8 @@ async def _checked(
     run: RunContext, listener: int, readable: Sequence[str], others: PathCalls | None
 ) -> AsyncIterator[PathCalls | None]:
     """Check the instruction files that the command opens; `others` serves what is left."""
-    if run.instructions is None or not run.prepared.enforcement.checks_instructions:
+    checked = run.beside.checked
+    if checked is None or not run.prepared.enforcement.checks_instructions:
         yield others
         return
     # Imported here: few projects have a trust policy.
@@ -79,7 +80,7 @@ async def _checked(
     from nono.trust.disk.memory_file import MemoryFile
 
     files = run.rules()._replace(handed_out=own_grants((*run.readable, *readable))).files
-    memory = MemoryFile(run.instructions.root, run.session.environ)
+    memory = MemoryFile(checked.root, run.session.environ)
 
     def approvals() -> Mapping[str, str]:
         remembered = memory.read()
@@ -88,7 +89,7 @@ async def _checked(
     with command_of(run.launcher.pid) as command:
         async with anyio.create_task_group() as tasks:
             yield InstructionFiles(
-                listener, command, files, run.instructions, approvals, run.session.record, tasks, others
+                listener, command, files, checked, approvals, run.session.record, tasks, others
             )
             tasks.cancel_scope.cancel()
 

@@ -88,12 +88,12 @@ async def with_proxy(
 
 def _marks(run: RunContext) -> OnTurn | None:
     """Return what takes a mark for undo when a turn begins; None for a run that is not kept."""
-    if run.undo is None:
+    if run.beside.undo is None:
         return None
     # Imported here: few runs are.
     from nono.launch.around.turn_marks import TurnMarks
 
-    return TurnMarks(run.undo, run.written, run.session)
+    return TurnMarks(run.beside.undo, run.beside.written, run.session)
 
 
 def _live(front: Front, changed: Callable[[], int], spent: Callable[[], Spent | None]) -> LiveNetwork | None:

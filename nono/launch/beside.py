@@ -1,0 +1,161 @@
+"""What goes beside a run where somebody asked for it: proof, anchors, checked instruction files, undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from nono.audit import event
+from nono.errors import NonoError
+from nono.launch.session import USUAL_PROVING, Proving, Session, Warn
+from nono.named_tuple import NamedTuple
+from nono.sessions.ends import NOT_STARTED
+from nono.sessions.record import End
+
+if TYPE_CHECKING:
+    from nono.launch.around.undo import UndoRequest
+    from nono.launch.prepare import Prepared
+    from nono.launch.record.outward import Carried
+    from nono.launch.record.proof import Evidence
+    from nono.outward.orders import Orders
+    from nono.supervisor.child import Child
+    from nono.trust.disk.check import Checked
+    from nono.undo.model.changes import Change
+    from nono.undo.recording import Recording
+    from nono.undo.written import Written
+
+
+class Wishes(NamedTuple):
+    """What a person wants beside the run itself."""
+
+    proving: Proving = USUAL_PROVING  # how the log is to be proved afterwards
+    outward: Orders | None = None  # where it is anchored and sent meanwhile; None: nowhere
+    instructions: Callable[[Session], Checked] | None = None  # None: no trust policy concerns the run
+    undo: UndoRequest | None = None  # how its directories are kept for undo; None: not at all
+
+
+NO_WISHES = Wishes()
+
+
+class Beside:
+    """The wishes of one run, while they are carried out. Each module is imported only if it is wished for."""
+
+    def __init__(self, wishes: Wishes, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> None:
+        """Read the keys that sign, before the command can be started. Raises NonoError."""
+        self._wishes = wishes
+        self.prepared = prepared  # without the variables that hold those keys
+        self._evidence: Evidence | None = None
+        self.checked: Checked | None = None  # the instruction files
+        self.carried: Carried | None = None  # what carries the audit log outward
+        self.written: Written | None = None  # notes what is written, if marks are taken between turns
+        self.undo: Recording | None = None  # keeps what the run changes
+        self.changed: Sequence[Change] | None = None  # once it has ended; None: nothing was kept
+        if wishes.proving != USUAL_PROVING:
+            from nono.launch.record.proof import gathered
+
+            self._evidence = gathered(wishes.proving, prepared, environ, warn)
+            if self._evidence.source_variable is not None:
+                self._withhold({self._evidence.source_variable})
+        if wishes.outward is not None:
+            from nono.launch.record.outward import variables_kept
+
+            self._withhold(variables_kept(wishes.outward, self.prepared))
+
+    def _withhold(self, names: Set[str]) -> None:
+        """Keep variables from the command."""
+        resolved = self.prepared.resolved
+        rules = resolved.environment._replace(withheld=resolved.environment.withheld | names)
+        self.prepared = self.prepared._replace(resolved=resolved._replace(environment=rules))
+
+    @contextmanager
+    def end_recorded(self, session: Session) -> Iterator[None]:
+        """Record the end of the session if a NonoError ends it."""
+        try:
+            yield
+        except NonoError as error:
+            end = End(NOT_STARTED, detail=error.message)
+            session.record(event.session_ended(error.exit_code, end._asdict()))
+            self._concluded(session, error.exit_code)
+            raise
+
+    def begin(self, stack: ExitStack, session: Session) -> None:
+        """Check the instruction files, and start what carries the log outward, which forks."""
+        wishes = self._wishes
+        if wishes.instructions is not None:
+            self.checked = wishes.instructions(session)
+        if wishes.outward is not None and session.log is not None:
+            from nono.launch.record.outward import carried
+
+            self.carried = stack.enter_context(carried(wishes.outward, session))
+            if wishes.outward.is_anchor_required:
+                self.carried.require()
+
+    def keep(
+        self,
+        stack: ExitStack,
+        session: Session,
+        prepared: Prepared,
+        child: Child,
+        argv: Sequence[str],
+        name: str,
+    ) -> None:
+        """Keep what the run may change. After the last fork: no other process may keep the lock."""
+        request = self._wishes.undo
+        if request is None:
+            return
+        from nono.launch.around import undo
+
+        if prepared.resolved.proxy is not None:
+            self.written = _written(stack, request, prepared, session)
+        self.undo = undo.begin(request, session, child, prepared.capabilities, argv, name)
+        if self.undo is not None:
+            stack.callback(self.undo.close)
+
+    def left(self, session: Session, exit_code: int) -> None:
+        """Keep what the run has left, in directories kept before; a failure is said."""
+        if self.undo is None:
+            return
+        from nono.launch.around import undo
+
+        try:
+            self.changed = undo.end(self.undo, session, exit_code)
+        except NonoError as error:
+            session.warn(f"{error.message} {error.hint or ''}".rstrip())
+
+    def conclude(self, session: Session, exit_code: int, signals: int) -> int:
+        """Wait for the last anchors, and write what proves the session, whose end is recorded.
+
+        signals: Readable when somebody wants to wait no longer.
+        Returns the exit code of nono, which is not 0 if something that was asked for is missing.
+        """
+        if self.undo is not None and self.changed is None:
+            exit_code = exit_code or 1
+        if self.carried is not None and not self.carried.finish(signals):
+            exit_code = exit_code or 1
+        return self._concluded(session, exit_code)
+
+    def abort(self, session: Session, exit_code: int) -> None:
+        """Write what proves a session that ends from within abort(3): nothing is waited for."""
+        self._concluded(session, exit_code)
+
+    def _concluded(self, session: Session, exit_code: int) -> int:
+        if session.log is None:
+            return exit_code
+        # Imported here: nothing of it is needed before the command has ended.
+        from nono.launch.record.proof import concluded, usual_evidence
+
+        return concluded(session, exit_code, self._evidence or usual_evidence(self.prepared))
+
+
+def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session: Session) -> Written | None:
+    """Note what the run writes, for the marks between its turns; None, which is said, if that cannot be."""
+    from nono.launch.around import undo
+    from nono.launch.around.turn_marks import watched
+
+    paths, left_out = undo.covered(request, session, prepared.capabilities.grants)
+    try:
+        return stack.enter_context(watched(dict.fromkeys(paths, left_out)))
+    except OSError as error:
+        session.warn(f"what is written is not noted, so marks between turns take longer: {error}")
+        return None
