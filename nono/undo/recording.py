@@ -21,10 +21,11 @@ from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
 from nono.undo.packs import write_durably
 from nono.undo.store import Store
-from nono.undo.taking import TooMuchError, Walk, take, take_below
+from nono.undo.taking import Allowance, TooMuchError, Walk, take, take_below
 
 ENTRIES_MAX = 300_000
 SHARE_OF_DISK = 20  # a twentieth
+READ_TIMES = 8  # as many bytes as may be kept are read at most: text is a fifth when compressed
 _RESERVE, RESERVE_BYTES = ".reserve", 4 << 20  # for the end of a run that fills the disk
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -146,7 +147,9 @@ class Recording:
 
     def _walk(self, before: Tree, store: Store | None) -> Walk:
         sieve = self.info.left_out.sieve(before.path)
-        return Walk(sieve, store, before.entries, 2 * self._limits.entries_max, lambda count: None)
+        allowance = Allowance(READ_TIMES * self._limits.bytes_max, is_strict=False)
+        entries_max = 2 * self._limits.entries_max
+        return Walk(sieve, store, before.entries, entries_max, allowance, lambda count: None)
 
     def _commit(self, snapshot: Snapshot, among: Among | None = None) -> None:
         try:
@@ -313,7 +316,8 @@ def _tree(
             for name, each in found[1].entries.items()
             if each.kind != FILE or (each.content is not None and has(each.content))
         }
-    tree = take(path, Walk(info.left_out.sieve(path), store, before, limits.entries_max, progress))
+    allowance = Allowance(READ_TIMES * limits.bytes_max, is_strict=True)
+    tree = take(path, Walk(info.left_out.sieve(path), store, before, limits.entries_max, allowance, progress))
     if found is not None:
         reused = (
             each.content

@@ -12,12 +12,12 @@ from nono.named_tuple import NamedTuple
 from nono.undo.acting import Acting
 from nono.undo.kept import Kept, write_info
 from nono.undo.model.changes import ChangeType, change_type, changes
-from nono.undo.model.entry import DIRECTORY, Entry
+from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
 from nono.undo.recording import write_snapshot
 from nono.undo.store import Store
-from nono.undo.taking import look, opened_parent, opened_root
+from nono.undo.taking import Allowance, look, opened_parent, opened_root
 
 
 class Restored(NamedTuple):
@@ -76,20 +76,24 @@ def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
 
 
 def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
+    """Return the last snapshot as if it were taken now."""
     # Imported here: most runs have an end.
     from nono.undo.recording import ENTRIES_MAX
-    from nono.undo.taking import Walk, take
+    from nono.undo.taking import TooMuchError, Walk, take
 
-    trees = tuple(
-        take(
-            tree.path,
-            Walk(
-                kept.info.left_out.sieve(tree.path), None, tree.entries, 2 * ENTRIES_MAX, lambda count: None
-            ),
-        )
-        for tree in last.trees
-    )
-    return last._replace(trees=trees)
+    trees = []
+    for tree in last.trees:
+        sieve, allowance = kept.info.left_out.sieve(tree.path), Allowance(1 << 40, is_strict=False)
+        walk = Walk(sieve, None, tree.entries, 2 * ENTRIES_MAX, allowance, lambda count: None)
+        try:
+            trees.append(take(tree.path, walk))
+        except TooMuchError:
+            # What was there can be brought back all the same; what was created stays.
+            with opened_root(tree.path) as root:
+                looks = ((path, _look(root, path, None, entry)) for path, entry in tree.entries.items())
+                entries = {path: found for path, found in looks if isinstance(found, Entry)}
+            trees.append(tree._replace(entries=entries))
+    return last._replace(trees=tuple(trees))
 
 
 def _present(target: Snapshot, last: Snapshot, store: Store | None = None) -> Present:
@@ -109,10 +113,12 @@ def _present(target: Snapshot, last: Snapshot, store: Store | None = None) -> Pr
     return found
 
 
-def _look(root: int, path: str, store: Store | None, known: Entry | None) -> Entry | str | None:
+def _look(
+    root: int, path: str, store: Store | None, known: Entry | None, allowance: Allowance | None = None
+) -> Entry | str | None:
     try:
         with opened_parent(root, path) as parent:
-            return look(parent, basename(path) or ".", store, known)
+            return look(parent, basename(path) or ".", store, known, allowance)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return None
@@ -179,10 +185,14 @@ def _updated(snapshot: Snapshot, steps: list[Step], store: Store | None) -> Snap
     trees = []
     for tree in snapshot.trees:
         entries = dict(tree.entries)
-        paths = {step.path for step in steps if step.root == tree.path}
+        concerned = [step for step in steps if step.root == tree.path]
         with opened_root(tree.path) as directory:
-            for path in paths:
-                now = _look(directory, path, store, None)
+            for step in concerned:
+                path, known = step.path, step.now
+                # What was too much to be read, or could not be, is moved to the trash as it is.
+                is_unread = known is not None and known.kind == FILE and known.content is None
+                allowance = Allowance(0, is_strict=False) if is_unread and store is not None else None
+                now = _look(directory, path, store, None, allowance)
                 entries.pop(path, None)
                 if isinstance(now, Entry):
                     entries[path] = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 import time
 from base64 import b64encode
 from collections import Counter, deque
@@ -29,8 +30,6 @@ RACY_NS = 50_000_000  # coarser than the tick of any clock a file system stamps 
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
-CHANGING = "it kept changing while it was read"
-
 
 class TooMuchError(OSError):
     """The walk has met more than may be kept."""
@@ -41,6 +40,24 @@ class TooMuchError(OSError):
         self.largest = largest  # the names at the top of the tree below which most was met
 
 
+class Allowance:
+    """How many bytes a walk may still read. A command can make a file of a terabyte that takes no room."""
+
+    def __init__(self, left_bytes: int, *, is_strict: bool) -> None:
+        """is_strict: Raise QuotaError at what exceeds it, rather than pass it over."""
+        self._left_bytes, self._is_strict = left_bytes, is_strict
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> bool:
+        with self._lock:
+            if size <= self._left_bytes:
+                self._left_bytes -= size
+                return True
+        if self._is_strict:
+            raise QuotaError
+        return False
+
+
 class Walk(NamedTuple):
     """How a walk goes."""
 
@@ -48,6 +65,7 @@ class Walk(NamedTuple):
     store: Store | None  # keeps what is read; None: only digests are wanted
     before: Mapping[str, Entry]  # an earlier look: what shows the same times is not read again
     entries_max: int
+    allowance: Allowance
     progress: Callable[[int], None]  # told now and then how many files were seen; may raise to end the walk
 
 
@@ -96,7 +114,7 @@ def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
         return Tree("", {})
     try:
         with opened_parent(root, path) as parent:
-            entry = look(parent, basename(path) or ".", walk.store)
+            entry = look(parent, basename(path) or ".", walk.store, None, walk.allowance)
             if entry is None:
                 return Tree("", {})
             if entry.kind != DIRECTORY:
@@ -252,11 +270,14 @@ class _Taking:
         if len(entries) + self._seen > self._walk.entries_max:
             raise TooMuchError(False, self.largest(lambda entry: 1))
         self._walk.progress(len(entries))
+        walk = self._walk
         for start in range(0, len(wanted), BATCH):
             if len(self._reading) >= AHEAD:
                 self._gather()
             part = wanted[start : start + BATCH]
-            self._reading.append(self._pool.submit(_read_all, os.dup(directory), part, self._walk.store))
+            self._reading.append(
+                self._pool.submit(_read_all, os.dup(directory), part, walk.store, walk.allowance)
+            )
 
     def _gather(self) -> None:
         found = self._reading.popleft().result()
@@ -276,13 +297,13 @@ def _is_unchanged(known: Entry, status: os.stat_result) -> bool:
 
 
 def _read_all(
-    directory: int, wanted: Sequence[tuple[str, str]], store: Store | None
+    directory: int, wanted: Sequence[tuple[str, str]], store: Store | None, allowance: Allowance
 ) -> list[tuple[str, Entry]]:
     """Read files and links of a directory, whose descriptor is closed then."""
     try:
         found = []
         for name, path in wanted:
-            entry = look(directory, name, store)
+            entry = look(directory, name, store, None, allowance)
             if entry is not None:
                 found.append((path, entry))
         return found
@@ -290,38 +311,61 @@ def _read_all(
         os.close(directory)
 
 
-def look(directory: int, name: str, store: Store | None, known: Entry | None = None) -> Entry | None:
+def look(
+    directory: int,
+    name: str,
+    store: Store | None,
+    known: Entry | None = None,
+    allowance: Allowance | None = None,
+) -> Entry | None:
     """Return what is at a name in an open directory, read; None if nothing is.
 
     store: Keeps the content; None: only its digest is wanted.
     known: An earlier look; a file that shows the same times is not read again.
+    allowance: How much may still be read; None: any number of bytes.
     Raises QuotaError, and OSError if the content cannot be written.
     """
-    try:
-        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if stat.S_ISLNK(status.st_mode):
-            return entry_of(status, os.readlink(name, dir_fd=directory))
-        if stat.S_ISREG(status.st_mode):
-            seen = entry_of(status, None)
-            if known is not None and known.same_times(seen):
-                return known
-            return _file(directory, name, store, seen)
-        if stat.S_ISDIR(status.st_mode):
-            try:
-                child = os.open(name, _DIRECTORY_FLAGS, dir_fd=directory)
-            except PermissionError:
-                return entry_of(status, None)
-            try:
-                return entry_of(os.fstat(child), None, _attributes(child))
-            finally:
-                os.close(child)
-        return entry_of(status, None)
-    except FileNotFoundError:
-        return None
+    for _ in range(TRIES):
+        try:
+            return _look(directory, name, store, known, allowance)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            # Something of another kind has just taken its place.
+            if error.errno not in (errno.EINVAL, errno.ENOTDIR, errno.ELOOP):
+                raise
+    return None
 
 
-def _file(directory: int, name: str, store: Store | None, seen: Entry) -> Entry | None:
-    """Read a file; without its content if it cannot be read, or keeps changing."""
+def _look(
+    directory: int, name: str, store: Store | None, known: Entry | None, allowance: Allowance | None
+) -> Entry | None:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if stat.S_ISLNK(status.st_mode):
+        return entry_of(status, os.readlink(name, dir_fd=directory))
+    if stat.S_ISREG(status.st_mode):
+        seen = entry_of(status, None)
+        if known is not None and known.same_times(seen):
+            return known
+        return _file(directory, name, store, seen, allowance)
+    if stat.S_ISDIR(status.st_mode):
+        try:
+            child = os.open(name, _DIRECTORY_FLAGS, dir_fd=directory)
+        except PermissionError:
+            return entry_of(status, None)
+        try:
+            return entry_of(os.fstat(child), None, _attributes(child))
+        finally:
+            os.close(child)
+    return entry_of(status, None)
+
+
+def _file(
+    directory: int, name: str, store: Store | None, seen: Entry, allowance: Allowance | None
+) -> Entry | None:
+    """Read a file; without its content if it cannot be read, keeps changing, or exceeds the allowance."""
+    if allowance is not None and not allowance.take(seen.size):
+        return seen
     for _ in range(TRIES):
         try:
             file = os.open(name, _FILE_FLAGS, dir_fd=directory)
