@@ -30,6 +30,7 @@ class _Watched(NamedTuple):
 
 class _Root(NamedTuple):
     directory: int  # open
+    device: int
     sieve: Sieve
 
 
@@ -60,7 +61,7 @@ class Written:
             for root, sieve in roots.items():
                 directory = open_path.open_at(0, os.fsencode(root), _FLAGS, RESOLVE_NO_SYMLINKS)
                 undo.callback(os.close, directory)
-                self._roots[root] = _Root(directory, sieve)
+                self._roots[root] = _Root(directory, os.fstat(directory).st_dev, sieve)
                 self._watch_below(_Watched(root, ""), is_new=False)
             self._resources = undo.pop_all()
         self._thread = threading.Thread(target=self._read, name="written", daemon=True)
@@ -149,6 +150,8 @@ class Written:
                 pass  # it is gone again, of which there is an event
             except OSError:  # no walk can read it either
                 self._closed.add(place)
+                if len(self._closed) > MAX_DIRECTORIES:
+                    self._go_blind()
 
     def _entered(self, root: _Root, directory: _Watched, *, is_new: bool) -> list[str]:
         """Watch one directory. Returns the directories in it."""
@@ -156,6 +159,8 @@ class Written:
         name = os.fsencode(directory.path or ".")
         opened = open_path.open_at(root.directory, name, _FLAGS, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
         try:
+            if os.fstat(opened).st_dev != root.device:  # undo does not cover it
+                return []
             if len(self._watched) >= MAX_DIRECTORIES:
                 self._go_blind()
                 return []
@@ -188,4 +193,5 @@ class Written:
     def _go_blind(self) -> None:
         self._is_blind = True
         self._watched.clear()
+        self._closed.clear()
         self._changed.clear()

@@ -14,10 +14,13 @@ import anyio.to_thread
 from nono.audit import event
 from nono.launch.session import Session
 from nono.proxy.conversation.run_turns import MAX_HELD_S
+from nono.undo.model.changes import shown
 from nono.undo.model.left_out import LeftOut
 from nono.undo.model.turns import label_of
 from nono.undo.recording import Mark, Recording
 from nono.undo.written import Written
+
+MAX_MARKS = 2000  # of a run; a command can claim any number of turns
 
 
 class TurnMarks:
@@ -35,13 +38,15 @@ class TurnMarks:
         """Take the mark before a turn. What fails is said, and the turn goes on without."""
         if self._is_over:
             return
+        if self._taken.last.number >= MAX_MARKS:
+            self._end(turn, f"there are {MAX_MARKS:,} already")
+            return
         began_s = time.monotonic()
         try:
             mark = await anyio.to_thread.run_sync(self._take, turn, abandon_on_cancel=True)
         except (OSError, ValueError) as error:
-            self._is_over = True
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._session.warn(f"undo takes no more marks between turns, from turn {turn} on: {reason}")
+            self._end(turn, reason)
             return
         taken_ms = round((time.monotonic() - began_s) * 1000)
         if taken_ms > MAX_HELD_S * 1000:
@@ -49,8 +54,12 @@ class TurnMarks:
                 f"the mark before turn {turn} took {taken_ms / 1000:.0f} s, so it may have some of what the "
                 "turn wrote (--rollback-exclude DIR leaves a directory out)"
             )
-        changed = len(mark.changes)
+        changed = len(shown([*mark.changes]))
         self._session.record(event.turn_marked(turn, mark.number, changed, taken_ms))
+
+    def _end(self, turn: int, reason: str) -> None:
+        self._is_over = True
+        self._session.warn(f"undo takes no more marks between turns, from turn {turn} on: {reason}")
 
     def _take(self, turn: int) -> Mark:
         changed = None if self._written is None else self._written.changed()
