@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -223,39 +221,12 @@ def test_a_flag_that_needs_the_log_contradicts_no_audit(sandbox: NonoRun) -> Non
     assert "--audit-otlp and --no-audit contradict each other" in ended.stderr
 
 
-def exported(sandbox: NonoRun, *argv: str) -> subprocess.CompletedProcess[str]:
-    return nono(sandbox, "audit", "export", *argv)
-
-
 def test_a_log_is_exported_record_by_record(sandbox: NonoRun) -> None:
     sandbox.run(["true"], profile=OPEN)
     (log,) = sandbox.logs()
-    whole = [line["chain_hash"] for line in lines(log)]
-    for which in ("latest", log.parent.name, "--all", "--last=1h"):
-        out = exported(sandbox, which, "--format=ocsf")
-        documents = [json.loads(line) for line in out.stdout.splitlines()]
-        assert [each["unmapped"]["nono"]["chain_hash"] for each in documents] == whole
-    file = sandbox.project / "out.jsonl"
-    assert exported(sandbox, "--all", "--format=otlp", f"--out={file}").stdout == ""
-    records = [
-        json.loads(line)["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]
-        for line in file.read_text().splitlines()
-    ]
-    assert records[0]["eventName"] == "nono.audit.session_started"
-    assert len(records) == len(whole)
-    assert file.stat().st_mode & 0o777 == 0o600
-    subjects = json.loads(exported(sandbox, "latest", "--format=intoto").stdout)["subject"]
-    assert subjects[1]["digest"]["sha256"] == sha256(log.read_bytes()).hexdigest()
-
-
-def test_a_log_that_was_changed_is_exported_up_to_the_change(sandbox: NonoRun) -> None:
-    sandbox.run(["true"], profile=OPEN)
-    (log,) = sandbox.logs()
-    count = len(lines(log))
-    log.write_text(log.read_text().replace('exit_code\\":0', 'exit_code\\":1'))
-    out = exported(sandbox, "--all", "--format=ocsf")
-    assert (out.returncode, len(out.stdout.splitlines())) == (1, count - 1)
-    assert f"record {count - 1} has another event than the one that was hashed" in out.stderr
+    out = nono(sandbox, "audit", "export", "latest", "--format=ocsf").stdout
+    exported = [json.loads(line)["unmapped"]["nono"]["chain_hash"] for line in out.splitlines()]
+    assert exported == [line["chain_hash"] for line in lines(log)]
 
 
 def test_verifying_a_session_checks_its_anchors(sandbox: NonoRun, clock: Authority) -> None:
