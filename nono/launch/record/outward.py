@@ -29,6 +29,7 @@ MESSAGE_BYTES_MAX = 1 << 16
 FIRST_S = 15.0  # for the first anchor of each, where it is required
 LOGINS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"}  # of a collector
 LAST_S = 20.0  # for the last anchors, and what a collector still has to get
+NICER_BY = 10
 QUIET_S = 1.0  # then a person is told what takes so long
 
 
@@ -172,6 +173,7 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
 def _carry(orders: Orders, channel: socket.socket, directory: str) -> None:
     """Run the forked process. It survives the supervisor, and the signals of its terminal."""
     os.setsid()
+    os.nice(NICER_BY)  # whoever answers the command goes first
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
