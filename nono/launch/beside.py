@@ -60,7 +60,7 @@ class Beside:
         if wishes.outward is not None:
             from nono.launch.record.outward import variables_kept
 
-            self._withhold(variables_kept(wishes.outward, self.prepared))
+            self._withhold(variables_kept(wishes.outward, self.prepared, environ))
 
     def _withhold(self, names: Set[str]) -> None:
         """Keep variables from the command."""

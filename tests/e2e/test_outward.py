@@ -207,6 +207,22 @@ def test_the_command_does_not_get_the_login_of_the_collector(sandbox: NonoRun, s
     assert "canary-4712" not in ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "it could choose whom nono trusts with its log"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "--audit-otlp: the key lies in a granted directory"),
+    ],
+)
+def test_the_command_cannot_choose_who_is_the_collector(sandbox: NonoRun, variable: str, words: str) -> None:
+    file = sandbox.project / "file.pem"
+    file.touch()
+    environment = {variable: str(sandbox.give(file))}
+    flags = ["--audit-otlp=https://otel.example"]
+    ended = sandbox.run(["true"], profile=OPEN, flags=flags, environment=environment)
+    assert (ended.exit_code, words in " ".join(ended.stderr.split())) == (1, True)
+
+
 def test_a_key_that_the_command_could_read_anchors_nothing(sandbox: NonoRun) -> None:
     key = sandbox.project / "audit.key"
     key.write_text(new_key().secret().reveal())

@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from posixpath import dirname
+from posixpath import abspath, dirname
 from time import monotonic
 from typing import Any
 
@@ -21,6 +21,7 @@ from nono.kernel import process, signals
 from nono.launch.prepare import Prepared
 from nono.launch.record.proof import source_variable
 from nono.launch.session import Session
+from nono.launch.trusted.trust_roots import refuse_writable_trust_of_log
 from nono.outward import events
 from nono.outward.head import Head
 from nono.outward.orders import KEY, Orders
@@ -30,6 +31,7 @@ FIRST_S = 15.0  # for the first anchor of each, where it is required
 LOGINS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"}  # of a collector
 LAST_S = 20.0  # for the last anchors, and what a collector still has to get
 NICER_BY = 10
+CLIENT_KEYS = ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY")
 QUIET_S = 1.0  # then a person is told what takes so long
 
 
@@ -145,11 +147,16 @@ def _asked_to_end(signal_descriptor: int) -> bool:
     return False
 
 
-def variables_kept(orders: Orders, prepared: Prepared) -> set[str]:
+def variables_kept(orders: Orders, prepared: Prepared, environ: Mapping[str, str]) -> set[str]:
     """Return the variables that the command must not inherit: with them it could sign heads, or send records.
 
-    Raises ConfigError if it could read a key.
+    Raises ConfigError if it could read a key, or choose who is taken for the collector.
     """
+    if orders.otlp is not None:
+        refuse_writable_trust_of_log(prepared.resolved, environ)
+        for name in CLIENT_KEYS:
+            if path := environ.get(name):
+                source_variable("--audit-otlp", f"file://{abspath(path)}", prepared)
     references = [each.removeprefix(KEY) for each in orders.anchors if each.startswith(KEY)]
     found = {source_variable("--audit-anchor", reference, prepared) for reference in references}
     return {each for each in found if each is not None} | (set() if orders.otlp is None else LOGINS)

@@ -12,20 +12,45 @@ from nono.policy.host_filesystem import way_to
 from nono.policy.resolve import Resolved
 from nono.policy.services.approval import Approval, WebhookBackend
 
+# Files that the exporter of the OpenTelemetry SDK reads.
+_OF_COLLECTOR = (
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
+
 
 def refuse_writable_trust(resolved: Resolved, environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the command could write the roots, or the AWS configuration, that nono uses.
 
     Both are read while the command runs: a CA that it adds would receive the real keys.
     """
+    _refuse_writable(resolved, environ, _trusted(resolved, environ), "with the keys")
+
+
+def refuse_writable_trust_of_log(resolved: Resolved, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError if the command could write what decides whom nono takes for a collector of its log.
+
+    A CA that it adds would confirm records that nobody keeps.
+    """
+    named = ((name, environ[name]) for name in _OF_COLLECTOR if environ.get(name))
+    _refuse_writable(resolved, environ, (*_of_openssl(environ), *named), "with its log")
+
+
+def _refuse_writable(
+    resolved: Resolved, environ: Mapping[str, str], trusted: Iterable[tuple[str, str]], what: str
+) -> None:
     written = [grant for grant in resolved.capabilities.grants if grant.access.writes]
-    for variable, text in _trusted(resolved, environ):
+    for variable, text in trusted:
         for place in way_to(text):
             for grant in covering(written, place):
                 named = f"{variable} names" if environ.get(variable) else f"without {variable}, nono reads"
                 raise ConfigError(
                     f"{named} '{text}', in {grant.path}, which the command may write (source: "
-                    f"{grant.source}): it could choose whom nono trusts with the keys.",
+                    f"{grant.source}): it could choose whom nono trusts {what}.",
                     hint=f"keep it outside the grants, or: env -u {variable} nono run ... "
                     f"-- env {variable}=... COMMAND",
                 )
@@ -34,15 +59,19 @@ def refuse_writable_trust(resolved: Resolved, environ: Mapping[str, str]) -> Non
 def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield each path that decides whom nono trusts, with the variable that names it or could."""
     if resolved.proxy is not None or _asks_webhook(resolved.approval):
-        # Imported here: other runs speak no TLS.
-        from nono import root_places
-
-        default = root_places.of_openssl()
-        yield default.file_variable, environ.get("SSL_CERT_FILE") or default.file
-        for directory in _entries(environ.get("SSL_CERT_DIR") or default.directories):
-            yield default.directories_variable, directory
+        yield from _of_openssl(environ)
     if any(service.aws is not None for service in resolved.services):
         yield from _of_botocore(environ)
+
+
+def _of_openssl(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    # Imported here: other runs speak no TLS.
+    from nono import root_places
+
+    default = root_places.of_openssl()
+    yield default.file_variable, environ.get("SSL_CERT_FILE") or default.file
+    for directory in _entries(environ.get("SSL_CERT_DIR") or default.directories):
+        yield default.directories_variable, directory
 
 
 def _of_botocore(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
