@@ -45,7 +45,7 @@ class Standing(StrEnum):
     APPROVED = "approved"  # by a person
     NEW = "new"  # seen for the first time
     SEEN = "seen"  # as in the last run
-    CHANGED = "changed"  # since the last run, and nobody has signed or approved that
+    CHANGED = "changed"  # since the last run, and nobody has signed or approved that, or it allows more
     GONE = "gone"
 
     @property
@@ -54,18 +54,24 @@ class Standing(StrEnum):
 
 
 def standing_of(
-    project: PolicyFile | None, memory: Memory, authorities: Iterable[TrustedKey]
+    project: PolicyFile | None,
+    memory: Memory,
+    authorities: Iterable[TrustedKey],
+    before: TrustPolicy | None = None,
 ) -> tuple[Standing, str]:
-    """Judge the policy of a project. Returns what is wrong with its signature as well, or "".
+    """Judge the policy of a project. Returns what is wrong with it as well, or "".
 
-    authorities: Keys whose word on a policy counts.
+    authorities: Keys whose word on a policy counts. before: The policy of the last run, if it is known.
     """
     if project is None:
         seen = memory.policy is not None
         return (Standing.GONE if seen else Standing.ABSENT), ""
     problem = _problem(project, authorities)
-    if problem is None:
+    is_known = memory.policy in (None, project.sha256)
+    if problem is None and (is_known or (before is not None and not _allows_more(project.policy, before))):
         return Standing.SIGNED, ""
+    # An old policy is signed as well as a new one: whoever brings one back must not gain by it.
+    problem = problem or "it is signed, but allows more than in the last run"
     if memory.approved.get(FILE) == project.sha256:
         return Standing.APPROVED, problem
     if memory.policy is None and FILE not in memory.approved:
@@ -106,6 +112,18 @@ def keys_of(
             else:
                 found.append(TrustedKey(publisher.name, publisher.identity.key_id, key))
     return tuple(found), tuple(missing)
+
+
+def _allows_more(now: TrustPolicy, before: TrustPolicy) -> bool:
+    """Check that a policy lets something pass that an earlier one did not."""
+    return (
+        not now.enforcement.is_as_strict_as(before.enforcement)
+        or not {*now.includes} >= {*before.includes}
+        or not {*now.files} >= {*before.files}
+        or not {*now.publishers} <= {*before.publishers}
+        or not now.blocked_digests.keys() >= before.blocked_digests.keys()
+        or not {*now.blocked_publishers} >= {*before.blocked_publishers}
+    )
 
 
 def _problem(project: PolicyFile, authorities: Iterable[TrustedKey]) -> str | None:

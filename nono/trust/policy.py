@@ -24,6 +24,9 @@ class Enforcement(StrEnum):
     WARN = "warn"
     DENY = "deny"
 
+    def is_as_strict_as(self, other: Enforcement) -> bool:
+        return _STRICTNESS.index(self) >= _STRICTNESS.index(other)
+
 
 _STRICTNESS = tuple(Enforcement)
 

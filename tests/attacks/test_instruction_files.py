@@ -21,6 +21,22 @@ from nono.cli.commands.trust import command
 for action in (["keygen"], ["init", "--include=CLAUDE.md"], ["sign", "CLAUDE.md"]):
     command.run([*action, "--keyref", KEY])
 """
+# The older of two signed policies only warns; both and the file are the person's.
+SIGN_POLICIES = f"""
+import os, pathlib
+from nono.cli.commands.trust import command
+policy = pathlib.Path("{FILE}")
+for action in (["keygen"], ["init", "--include=CLAUDE.md"]):
+    command.run([*action, "--keyref", KEY])
+text = policy.read_text()
+policy.write_text(text.replace("deny", "warn"))
+command.run(["sign-policy", "--keyref", KEY])
+for name in ("", ".bundle"):
+    os.rename("{FILE}" + name, "old" + name)
+policy.write_text(text)
+command.run(["sign-policy", "--keyref", KEY])
+command.run(["sign", "CLAUDE.md", "--keyref", KEY])
+"""
 
 
 @pytest.fixture
@@ -134,3 +150,14 @@ def test_a_signed_file_is_read_until_its_signature_is_gone(sandbox: NonoRun) -> 
     assert (ended.stdout, ended.exit_code) == (TRUSTED, 1)
     assert "it was signed, and its signature is gone" in _run(sandbox, ["true"]).stderr
     assert not os.path.exists(sandbox.project / "CLAUDE.md.bundle")
+
+
+def test_an_older_signed_policy_that_is_brought_back_gains_nothing(sandbox: NonoRun) -> None:
+    key = f"file://{sandbox.user.home}/trust.key"
+    signing = [sys.executable, "-I", "-c", f"KEY = {key!r}\n{SIGN_POLICIES}"]
+    assert sandbox.user.run(signing, cwd=sandbox.project).returncode == 0
+    script = f"cp old {FILE}; cp old.bundle {FILE}.bundle"
+    assert _run(sandbox, ["sh", "-c", script]).exit_code == 0
+    ended = _run(sandbox, ["true"])
+    assert ended.exit_code == 1
+    assert f"{FILE} has changed since the last run" in ended.stderr

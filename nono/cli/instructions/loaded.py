@@ -15,7 +15,7 @@ from nono.trust.disk.memory_file import MemoryFile
 from nono.trust.disk.policy_files import find
 from nono.trust.dsse import PublicKey
 from nono.trust.memory import Memory
-from nono.trust.policy import FILE
+from nono.trust.policy import FILE, TrustPolicy, parse
 from nono.trust.verdict import Trust, TrustedKey
 
 OWN = "you"  # the publisher of a policy signed with a key of the user's own
@@ -53,7 +53,7 @@ def load(root: str, environ: Mapping[str, str], *, policy: str | None = None) ->
     authorities = [TrustedKey(OWN, reference, key) for reference, key in own.items()]
     if policies.user is not None:
         authorities += keys_of(policies.user.policy, lookup)[0]
-    standing, problem = standing_of(policies.project, memory, authorities)
+    standing, problem = standing_of(policies.project, memory, authorities, _last(memory, memory_file))
     counts = effective(policies, standing)
     keys, missing = keys_of(counts, lookup)
     trust = Trust(counts, keys, memory.approved, memory.signed)
@@ -69,6 +69,15 @@ def remembered(file: MemoryFile) -> Memory:
             f"what was approved in this project cannot be read: {file.path}: {error}",
             hint="nono trust forget starts anew: every file has to be approved again",
         ) from error
+
+
+def _last(memory: Memory, file: MemoryFile) -> TrustPolicy | None:
+    """Return the project's policy of the last run; None if it is not known."""
+    content = None if memory.policy is None else file.content(memory.policy)
+    try:
+        return None if content is None else parse(content)
+    except ValueError:  # of another version of nono
+        return None
 
 
 def _lookup(own: Mapping[str, PublicKey]) -> Callable[[str], PublicKey | None]:

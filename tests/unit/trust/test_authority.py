@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from unit.trust.test_verdict import ME, STRANGER, Signer
 OWN = [TrustedKey("you", "default", ME.key)]
 
 
-def _file(signer: Signer | None = None, *, signs: bytes | None = None, **fields: object) -> PolicyFile:
+def _file(signer: Signer | None = None, *, signs: bytes | None = None, **fields: Any) -> PolicyFile:
     content = json.dumps({"predicate": policy.PREDICATE, "includes": ["A.md"], **fields}).encode()
     made = None
     if signer is not None:
@@ -39,7 +40,8 @@ NEW = _file()
         (NEW, Memory(policy="ab"), Standing.CHANGED),
         (NEW, Memory(approved={FILE: "ab"}), Standing.CHANGED),
         (NEW, Memory(policy="ab", approved={FILE: NEW.sha256}), Standing.APPROVED),
-        (_file(ME), Memory(policy="ab"), Standing.SIGNED),
+        (_file(ME), Memory(), Standing.SIGNED),
+        (_file(ME), Memory(policy="ab"), Standing.CHANGED),
         (_file(STRANGER), Memory(policy="ab"), Standing.CHANGED),
         (_file(ME, signs=b"another"), Memory(policy="ab"), Standing.CHANGED),
     ],
@@ -48,6 +50,32 @@ def test_a_policy_is_the_word_of_whoever_signed_or_approved_it(
     project: PolicyFile | None, memory: Memory, standing: Standing
 ) -> None:
     assert authority.standing_of(project, memory, OWN)[0] is standing
+
+
+@pytest.mark.parametrize(
+    ("change", "standing"),
+    [
+        ({}, Standing.SIGNED),
+        ({"enforcement": "warn"}, Standing.CHANGED),
+        ({"includes": ["B.md"]}, Standing.CHANGED),
+        ({"includes": ["A.md", "B.md"]}, Standing.SIGNED),
+        ({"files": []}, Standing.CHANGED),
+        ({"publishers": [{"name": "x", "key_id": "x"}]}, Standing.CHANGED),
+        ({"blocklist": {}}, Standing.CHANGED),
+    ],
+)
+def test_a_signed_policy_that_allows_more_than_the_last_waits_for_a_person(
+    change: dict[str, Any], standing: Standing
+) -> None:
+    blocklist = {"digests": [{"sha256": "ab" * 32}], "publishers": [{"identity": "x"}]}
+    fields: dict[str, Any] = {"files": ["f"], "blocklist": blocklist, "version": 1}
+    last, now = _file(ME, **fields), _file(ME, **{**fields, "version": 2, **change})
+    memory = Memory(policy=last.sha256)
+    assert authority.standing_of(now, memory, OWN, last.policy)[0] is standing
+    assert authority.standing_of(now, memory, OWN, None)[0] is Standing.CHANGED
+    approved = memory._replace(approved={FILE: now.sha256})
+    assert authority.standing_of(now, approved, OWN, last.policy)[0] is not Standing.CHANGED
+    assert authority.standing_of(now, Memory(), OWN, None)[0] is Standing.SIGNED
 
 
 def test_a_project_names_no_publishers_beside_a_user_policy() -> None:

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from posixpath import basename, dirname, join, realpath
 
 from nono.cli.instructions import wording
-from nono.cli.instructions.loaded import Loaded, load
+from nono.cli.instructions.loaded import OWN, Loaded, load
 from nono.errors import NonoError
 from nono.printable import printable
+from nono.trust.authority import Standing
 from nono.trust.disk.check import check, judge_all, relative
 from nono.trust.disk.concern import root_of
-from nono.trust.policy import Enforcement
-from nono.trust.verdict import Status, Verdict
+from nono.trust.policy import FILE, Enforcement
+from nono.trust.verdict import Status, Verdict, unreadable
 
 _STATUS = {Status.VERIFIED: "verified", Status.APPROVED: "approved", Status.UNSIGNED: "unsigned"}
 
@@ -40,7 +41,10 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
     loaded = loaded_here(environ, policy)
     if files:
         names = [relative_here(loaded, each) for each in files]
-        verdicts, _ = judge_all(loaded.root, names, loaded.trust, loaded.verify)
+        others = [each for each in names if each != FILE]
+        verdicts, _ = judge_all(loaded.root, others, loaded.trust, loaded.verify)
+        if FILE in names:
+            verdicts = (_policy(loaded), *verdicts)
     else:
         verdicts = check(loaded.root, loaded.trust, verify=loaded.verify).verdicts
     for verdict in verdicts:
@@ -48,6 +52,21 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
     failed = sum(not verdict.is_trusted for verdict in verdicts)
     print(f"{len(verdicts)} checked, {failed} not trusted.")
     return 1 if failed else 0
+
+
+def _policy(loaded: Loaded) -> Verdict:
+    """Return the project's policy as a verdict like that of a file."""
+    match loaded.standing:
+        case Standing.SIGNED:
+            return Verdict(FILE, Status.VERIFIED, "", signer=OWN)
+        case Standing.APPROVED:
+            return Verdict(FILE, Status.APPROVED, "")
+        case Standing.ABSENT | Standing.GONE:
+            return unreadable(FILE, "there is none")
+        case Standing.CHANGED:
+            return Verdict(FILE, Status.CHANGED, loaded.problem)
+        case Standing.NEW | Standing.SEEN:
+            return Verdict(FILE, Status.UNSIGNED, loaded.problem)
 
 
 def show(policy: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:

@@ -115,6 +115,8 @@ def sign_policy(file: str | None, key: str, environ: Mapping[str, str], *, is_us
     seal = _with_key(key, environ)
     subject = Subject(basename(path), sha256(content).hexdigest())
     _write(f"{path}{SIDECAR}", predicates.TRUST_POLICY, [subject], seal)
+    if basename(path) == FILE and not is_user:
+        _approve_policy(path, content, environ)
     return 0
 
 
@@ -177,10 +179,10 @@ def _named(subjects: Sequence[Subject]) -> str:
 
 
 def _approve_policy(path: str, content: bytes, environ: Mapping[str, str]) -> None:
-    """Approve a policy that the person has just written."""
+    """Approve a policy that the person has just written or signed."""
     digest = sha256(content).hexdigest()
     try:
-        MemoryFile(realpath(dirname(path)), environ).change(
+        MemoryFile(realpath(dirname(path) or "."), environ).change(
             lambda memory: memory._replace(approved={**memory.approved, FILE: digest}), {digest: content}
         )
     except (OSError, ValueError) as error:

@@ -129,6 +129,13 @@ def test_a_policy_that_was_rewritten_waits_for_approval(trust: Trust, project: P
     assert f"  {FILE}: it has changed since you signed it" in said
 
 
+def test_a_signed_policy_verifies_until_it_is_rewritten(trust: Trust, project: Path) -> None:
+    assert trust("verify", FILE)[1].startswith(f"  PASS   {FILE}: signed by you\n")
+    (project / FILE).write_text((project / FILE).read_text().replace("deny", "audit"))
+    status, said = trust("verify", FILE)
+    assert (status, said.splitlines()[0]) == (1, f"  FAIL   {FILE}: it has changed since you signed it")
+
+
 def test_an_existing_policy_is_replaced_only_if_asked(trust: Trust) -> None:
     with pytest.raises(NonoError, match="exists"):
         trust("init")
