@@ -20,7 +20,7 @@ from nono.launch.session import Session
 from nono.undo.model.entry import Entry
 from nono.undo.model.turns import number_before
 from nono.undo.recording import Limits, Recording
-from nono.undo.taking import Walk, take
+from nono.undo.taking import Allowance, Walk, take
 from nono.undo.written import Written
 from unit.undo.conftest import USUAL, Stage
 
@@ -139,9 +139,9 @@ def test_a_mark_is_what_a_walk_would_find(
                     continue
             run.turn(number)
             [marked] = run.taken.last.trees
-            walked = take(
-                str(stage.root), Walk(USUAL.sieve(str(stage.root)), None, {}, 1000, lambda count: None)
-            )
+            allowance = Allowance(1 << 30, is_strict=True)
+            walk = Walk(USUAL.sieve(str(stage.root)), None, {}, 1000, allowance, lambda count: None)
+            walked = take(str(stage.root), walk)
             assert {path: shape(each) for path, each in marked.entries.items()} == {
                 path: shape(each) for path, each in walked.entries.items()
             }
