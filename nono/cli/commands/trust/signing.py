@@ -58,7 +58,7 @@ def init(
         "files": [],
         "publishers": [
             {
-                "name": keystore.keystore_name(key) or "file",
+                "name": keystore.keystore_name(key) or basename(key),
                 "key_id": public.fingerprint,
                 "public_key": b64encode(public.der).decode(),
             }

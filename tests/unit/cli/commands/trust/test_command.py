@@ -55,14 +55,14 @@ def test_a_signed_file_verifies(trust: Trust) -> None:
     assert trust("verify")[0] == 1
     trust("sign", "CLAUDE.md")
     status, said = trust("verify", "CLAUDE.md")
-    assert (status, said) == (0, "  PASS   CLAUDE.md: signed by file\n1 checked, 0 not trusted.\n")
+    assert (status, said) == (0, "  PASS   CLAUDE.md: signed by trust.key\n1 checked, 0 not trusted.\n")
 
 
 def test_a_signed_file_that_changed_does_not(trust: Trust, project: Path) -> None:
     trust("sign", "--all")
     (project / "CLAUDE.md").write_text("be evil\n")
     status, said = trust("verify")
-    assert (status, said.splitlines()[0]) == (1, "  FAIL   CLAUDE.md: it has changed since file signed it")
+    assert (status, said.splitlines()[0]) == (1, "  FAIL   CLAUDE.md: it has changed since trust.key signed it")
 
 
 def test_the_list_says_what_each_file_is(trust: Trust, project: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_list_says_what_each_file_is(trust: Trust, project: Path) -> None:
     (project / "a/AGENTS.md").write_text("x")
     rows = json.loads(trust("list", "--json")[1])
     assert rows == [
-        {"file": "CLAUDE.md", "status": "verified", "state": "verified", "signer": "file"},
+        {"file": "CLAUDE.md", "status": "verified", "state": "verified", "signer": "trust.key"},
         {
             "file": "a/AGENTS.md",
             "status": "unsigned",
