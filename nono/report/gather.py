@@ -95,7 +95,7 @@ class Gathered:
                 self._turns.used(str(event["service"]), Usage(str(event["model"]), *map(int, counts)), turn)
             case "turn_began":
                 at_ms = event.get("timestamp_unix_ms")
-                self._turns.begin(int(event["turn"]), at_ms)
+                self._turns.begin(int(event["turn"]), at_ms, event.get("request"))
                 self._timeline.add(at_ms, "turn", f"turn {event['turn']}")
             case "turn_unclear":
                 self._note(f"a request to {event['service']} may have begun a turn: {event['reason']}")
@@ -137,7 +137,7 @@ class Gathered:
             self._timeline.add(at_ms, "socket", name)
             return
         self._hosts.allowed(number, fields)
-        self._turns.request()
+        self._turns.request(number)
         self._timeline.add(at_ms, "request", host_of(fields))
 
     def _refused(self, at_ms: int | None, fields: Fields, event: Fields, times: int) -> None:

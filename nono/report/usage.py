@@ -27,13 +27,21 @@ class Turns:
         self._prices = prices
         self._sums = {0: _Sum(0, None, prices)}
         self._now = self._sums[0]
+        self._last: int | None = None  # request, by the number of its record
 
-    def begin(self, number: int, at_ms: int | None) -> None:
-        if number not in self._sums and len(self._sums) < TURNS_MAX:
-            self._now = self._sums[number] = _Sum(number, at_ms, self._prices)
+    def begin(self, number: int, at_ms: int | None, request: int | None) -> None:
+        """Begin a turn. request: The one that began it, whose record comes before."""
+        if number in self._sums or len(self._sums) >= TURNS_MAX:
+            return
+        before, self._now = self._now, _Sum(number, at_ms, self._prices)
+        self._sums[number] = self._now
+        if request is not None and request == self._last:
+            before.requests -= 1
+            self._now.requests += 1
 
-    def request(self) -> None:
+    def request(self, number: int | None) -> None:
         self._now.requests += 1
+        self._last = number
 
     def used(self, service: str, usage: Usage, turn: int | None) -> None:
         """Take the usage of a response. turn: The one of its request; None: before the first."""

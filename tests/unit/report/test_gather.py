@@ -43,8 +43,8 @@ def used(tokens: int, model: str = "gpt-4o", turn: int | None = None) -> Event:
     )
 
 
-def turn(number: int) -> Event:
-    return event.turn_began(number, "openai", "gpt-4o", 0)
+def turn(number: int, request: int | None = None) -> Event:
+    return event.turn_began(number, "openai", "gpt-4o", request)
 
 
 def report(events: Iterable[Event]) -> Report:
@@ -110,6 +110,11 @@ def test_tokens_belong_to_the_turn_of_their_request() -> None:
         (1, 2, 4.0),
         (2, 1, None),
     ]
+
+
+def test_the_request_that_begins_a_turn_belongs_to_it() -> None:
+    turns = report([allowed(), turn(1, 0), allowed(), allowed(), turn(2, 3), allowed("other.test")]).turns
+    assert [(each.number, each.requests) for each in turns] == [(1, 2), (2, 2)]
 
 
 def test_tokens_are_shown_without_turns() -> None:
