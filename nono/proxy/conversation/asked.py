@@ -22,6 +22,7 @@ _MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a termin
 _IN_PATH = re.compile(r"/models/([^/:]+):")
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NOTICE = re.compile(r"<(?:system-reminder|environment_context|turn_aborted|subagent_notification)\b")
+_OPENING = re.compile(r"<session_context>")  # Gemini CLI's, which its subagents do not get
 _CONVERSATION: Mapping[Provider, tuple[str, ...]] = {
     "anthropic": ("messages",),
     "openai": ("messages", "input"),
@@ -54,6 +55,7 @@ class Asked(NamedTuple):
     answers: int = 0  # among them, the model's
     tools: int = 0  # on offer
     wants_json: bool = False
+    opens_session: bool = False  # the last thing said comes with what an agent tells a session at its start
     marked: Marked = Marked()
 
 
@@ -73,6 +75,7 @@ def asked(provider: Provider, path: str, marked: Marked, outline: Outline) -> As
         items=said.size,
         answers=said.answers,
         tools=tools.size if isinstance(tools, Listed) else 0,
+        opens_session=any(map(_OPENING.match, _texts(said.last))),
         wants_json=any(_wants_json(outline.get(name)) for name in _FORMAT),
         marked=marked,
     )
@@ -119,13 +122,22 @@ def _speaker(last: Any) -> Speaker:
         return "notice"
     if role in ("assistant", "model") or kind != "message":
         return "model"
-    content = last.get("content", last.get("parts"))
-    parts = content if isinstance(content, list) else [{"text": content}]
-    kinds = [_kind(part) for part in parts]
+    kinds = [_kind(part) for part in _parts(last)]
     # What an agent adds to the results of tools is not told from what a person has said meanwhile.
     if "tools" in kinds:
         return "notice" if kinds[-1] == "notice" else "tools"
     return "person" if "person" in kinds else "notice"
+
+
+def _parts(said: Mapping[str, Any]) -> list[Any]:
+    content = said.get("content", said.get("parts"))
+    return content if isinstance(content, list) else [{"text": content}]
+
+
+def _texts(said: Any) -> list[str]:
+    parts = _parts(said) if isinstance(said, dict) else ()
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return [text for text in texts if isinstance(text, str)]
 
 
 def _kind(part: object) -> Speaker:

@@ -11,7 +11,6 @@ from nono.named_tuple import NamedTuple
 MAX_TEXT_BYTES = 96  # of each text that is kept: its beginning, up to the first escape
 MAX_KEPT_BYTES = 64 * 1024  # of one member, or one item of a list, with its texts cut
 
-_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _OTHER = rb'[^"{}\[\]]++'
 # Texts, and objects and arrays that hold no others: passed over as one, as in usage.json_picker.
@@ -27,7 +26,7 @@ _ASIDE = re.compile(
     rb'"role"\s*:\s*"(?:system|developer)"|"type"\s*:\s*"(?:configuration_update|additional_tools)"'
 )
 _PLAIN = re.compile(rb'[^"{}\[\]:,]+')
-_QUOTE = ord('"')
+_QUOTE, _BACKSLASH = b'"\\'
 
 Outline = dict[str, Any]  # members by name, as json.loads() has them; a Listed for each list
 
@@ -101,23 +100,19 @@ class OutlineReader:
         return self._outline if self._where == "over" else None
 
     def _in_text(self, piece: bytes, start: int) -> int:
-        at = start + 1 if self._escaped else start
-        self._escaped = False
-        found = _STRING_REST.match(piece, at)
-        at = found.end() if found else at
+        end = _end_of_text(piece, start + 1 if self._escaped else start)
         if self._room:
-            text = piece[start : min(at, start + self._room)]
+            text = piece[start : min(end, start + self._room)]
             plain = text.partition(b"\\")[0]
             self._keep(plain)
             self._room = self._room - len(text) if plain == text else 0
-        if at < len(piece):
-            if piece[at] == _QUOTE:
-                self._quoted = False
-                self._keep(b'"')
-            else:  # the piece ends between a backslash and the escaped character
-                self._escaped = True
-                self._room = 0
-        return at + 1
+        if end < len(piece):
+            self._quoted = self._escaped = False
+            self._keep(b'"')
+            return end + 1
+        # The piece may end between a backslash and the escaped character.
+        self._escaped = _is_escaped(piece, end, start + 1 if self._escaped else start)
+        return end
 
     def _begin_text(self) -> None:
         self._quoted = True
@@ -224,6 +219,25 @@ class OutlineReader:
         raw = b"" if self._is_cut else bytes(self._kept)
         self._begin(keeps=False)
         return _parsed(raw)
+
+
+def _end_of_text(piece: bytes, start: int) -> int:
+    """Return where the quote is that ends a text; the length of the piece if it does not end there.
+
+    Looked for by the quotes: in code there are fewer than escapes.
+    """
+    at = piece.find(b'"', start)
+    while at >= 0 and _is_escaped(piece, at, start):
+        at = piece.find(b'"', at + 1)
+    return len(piece) if at < 0 else at
+
+
+def _is_escaped(piece: bytes, at: int, start: int) -> bool:
+    """Return True if an odd number of backslashes stands before `at`."""
+    before = at
+    while before > start and piece[before - 1] == _BACKSLASH:
+        before -= 1
+    return bool((at - before) % 2)
 
 
 def _parsed(raw: bytes) -> Any:

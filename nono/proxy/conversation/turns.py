@@ -62,7 +62,7 @@ class TurnTable:
             is_same = not opening.has_gone_on and opening[:2] == (asked.items, asked.answers)
             if marked.is_retry or is_same:
                 return Judged(self.turn)
-            if not asked.answers:
+            if not asked.answers and not asked.opens_session:
                 return Judged(self.turn, unclear=ANEW)
             if asked.tools < opening.tools:
                 return Judged(self.turn, unclear=FEWER_TOOLS)

@@ -133,6 +133,7 @@ GEMINI_CLI: list[tuple[Request, int | str]] = [
     (gemini({"role": "user", "parts": [{"text": "Count the sheep"}]}), ANEW),
     (gemini(PROMPT, CALL, RESPONSE, DONE, AGAIN), 2),
     (gemini(PROMPT, CALL, RESPONSE, DONE, AGAIN, DONE, AGAIN, generationConfig=FORM), 0),
+    (gemini(PROMPT), 3),  # after /clear
 ]
 
 
