@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from posixpath import join
 from typing import cast
 
@@ -52,23 +53,18 @@ def conclude(
         directory = os.open(summary.session_id, _DIRECTORY, dir_fd=root)
         stack.callback(os.close, directory)
         if bundle is not None:
-            with written_new(directory, BUNDLE_FILE, bundle):
-                pass
-        with written_new(directory, SUMMARY_FILE, to_json(document)):
-            if log is not None:
-                log.end()
-        damage = ledger.append(root, summary.session_id, digest_of(document), summary.ended)
-        # Once, for all their names.
-        os.fsync(directory)
-        os.fsync(root)
-    return damage
+            with written_new(directory, BUNDLE_FILE, bundle) as file:
+                os.fsync(file)
+        with written_new(directory, SUMMARY_FILE, to_json(document)) as file:
+            ledger.together(partial(os.fsync, file), *(() if log is None else (log.end,)))
+        return ledger.append(root, summary.session_id, digest_of(document), summary.ended, sync=(directory,))
 
 
 @contextmanager
-def written_new(directory: int, name: str, content: bytes) -> Iterator[None]:
-    """Write and sync a file that is not there yet; it gets its name when the block is left in order.
+def written_new(directory: int, name: str, content: bytes) -> Iterator[int]:
+    """Write a file that is not there yet; it gets its name when the block is left in order.
 
-    Raises OSError. The directory is left to the caller to sync.
+    Yields its descriptor, to be synced in the block. Raises OSError. The caller syncs the directory.
     """
     if name in os.listdir(directory):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
@@ -78,8 +74,7 @@ def written_new(directory: int, name: str, content: bytes) -> Iterator[None]:
         with open(os.open(_TEMPORARY, _NEW, 0o600, dir_fd=directory), "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        yield
+            yield file.fileno()
         os.rename(_TEMPORARY, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:
         with suppress(OSError):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from nono.audit.proof.entries import Entry, aside_name, epoch_after, following, last_of, line_of
 from nono.digests import sha256
@@ -20,31 +22,65 @@ _LOOK_EVERY_S = 0.005
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def append(directory: int, session_id: str, session_digest: str, completed_at: str) -> str | None:
-    """Append the entry of a session, on stable storage when this returns; the caller syncs the directory.
+def append(
+    directory: int, session_id: str, session_digest: str, completed_at: str, *, sync: Sequence[int] = ()
+) -> str | None:
+    """Append the entry of a session, on stable storage when this returns.
 
-    directory: Descriptor of the directory of the audit logs.
+    directory: Descriptor of the directory of the audit logs, which is synced as well.
+    sync: Further descriptors to sync at the same time.
 
     Returns None, or a sentence: the ledger was damaged, so it was set aside and a new one was begun, whose
-    first entry commits to the bytes of the old. Raises OSError; the ledger is then as it was.
+    first entry commits to the bytes of the old. Raises OSError: the ledger is as it was, or cannot be synced.
     """
-    with _locked(directory):
-        fd = _opened(directory, LEDGER_FILE, os.O_CREAT)
-        damage = None
-        try:
+    with ExitStack() as stack:
+        with _locked(directory):
+            fd = _opened(directory, LEDGER_FILE, os.O_CREAT)
+            stack.callback(os.close, fd)
+            damage = None
             try:
                 last = _last(fd)
             except ValueError as error:
-                damage, damaged = str(error), fd
-                fd, last = _new_epoch(directory, damaged, completed_at)
-                os.close(damaged)
+                damage = str(error)
+                fd, last = _new_epoch(directory, fd, completed_at)
+                stack.callback(os.close, fd)
             _write(fd, line_of(following(last, session_id, session_digest, completed_at)))
-        finally:
-            os.close(fd)
+        # Nobody waits for the lock meanwhile.
+        together(*(partial(os.fsync, each) for each in (fd, directory, *sync)))
     if damage is None or last is None:
         return None
     kept = aside_name(last.session_digest)
     return f"the ledger of sessions was damaged ({damage}): it is kept as {kept}, and a new one was begun"
+
+
+def together(*works: Callable[[], None]) -> None:
+    """Run works at once, and return when all have ended. Raises the first OSError of them.
+
+    A file system writes its journal once for all that is synced at the same time.
+    """
+    errors: list[OSError] = []
+    running = []
+
+    def run(work: Callable[[], None], done: _thread.LockType) -> None:
+        try:
+            work()
+        except OSError as error:
+            errors.append(error)
+        finally:
+            done.release()
+
+    for work in works:
+        done = _thread.allocate_lock()
+        done.acquire()
+        running.append(done)
+        try:
+            _thread.start_new_thread(run, (work, done))
+        except RuntimeError:  # no thread can be had: one after the other, then
+            run(work, done)
+    for done in running:
+        done.acquire()
+    if errors:
+        raise errors[0]
 
 
 def settled_size(directory: int, ledger: int) -> int:
@@ -97,7 +133,6 @@ def _write(fd: int, line: bytes) -> None:
         written = os.write(fd, line)
         if written != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), LEDGER_FILE)
-        os.fdatasync(fd)
     except OSError:
         with suppress(OSError):
             os.ftruncate(fd, size)
@@ -116,6 +151,7 @@ def _new_epoch(directory: int, damaged: int, at: str) -> tuple[int, Entry]:
     fd = os.open(temporary, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
     try:
         _write(fd, line_of(first))
+        os.fsync(fd)
         with suppress(FileExistsError):  # we were killed before, right here
             os.link(LEDGER_FILE, aside_name(digest), src_dir_fd=directory, dst_dir_fd=directory)
         os.rename(temporary, LEDGER_FILE, src_dir_fd=directory, dst_dir_fd=directory)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
+import errno
 import os
 import resource
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 from nono.audit.proof import ledger as ledger_module
 from nono.audit.proof.entries import following, line_of
 from nono.audit.proof.history import History
-from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append
+from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append, together
 from support.forked import child
 
 DIGEST, AT = "ab" * 32, "2026-01-02T03:04:06Z"
@@ -162,3 +165,27 @@ def test_a_ledger_of_epochs_continues_the_chain_of_its_first_entry() -> None:
     history = History([line_of(first), line_of(second)])
     assert [entry.sequence for entry in history] == [0, 1]
     assert [*History([line_of(second)])] == []
+
+
+@pytest.mark.parametrize("fails", [0, 2])
+def test_works_that_run_together_all_end_before_one_that_fails_is_told(fails: int) -> None:
+    ended: list[int] = []
+
+    def work(number: int) -> None:
+        ended.append(number)
+        if number == fails:
+            raise OSError(errno.EIO, "failed")
+
+    with pytest.raises(OSError, match="failed"):
+        together(*(partial(work, number) for number in range(4)))
+    assert sorted(ended) == [0, 1, 2, 3]
+
+
+def test_without_a_thread_to_be_had_works_run_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", no_thread)
+    ended: list[int] = []
+    together(*(partial(ended.append, number) for number in range(3)))
+    assert ended == [0, 1, 2]
