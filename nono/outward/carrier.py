@@ -149,7 +149,8 @@ class Carrier:
                 session = os.open(name, _DIRECTORY, dir_fd=self._root)
                 stack.callback(os.close, session)
                 other = stack.enter_context(shipment(session, name, self._host, self._orders.otlp))
-                if other is not None and not other.finish(sender):
+                # One whose log was damaged stops no other.
+                if other is not None and other.finish(sender) is not None and other.is_held_up:
                     return True
         return False
 

@@ -40,11 +40,16 @@ def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp
     if is_required and not anchors:
         raise ConfigError("--audit-anchor-required needs --audit-anchor.")
     if otlp is not None:
-        _check_url("--audit-otlp", otlp)
-        _check_installed("--audit-otlp", "opentelemetry.exporter.otlp.proto.http", "otlp")
+        check_collector("--audit-otlp", otlp)
     if not anchors and otlp is None:
         raise ConfigError("--audit-anchor-every needs --audit-anchor.")
     return Orders(tuple(anchors), _minutes(str(every_min)) * 60.0, is_required, otlp)
+
+
+def check_collector(option: str, url: str) -> None:
+    """Raise ConfigError if `url` is none, or the SDK is not installed."""
+    _check_url(option, url)
+    _check_installed(option, "opentelemetry.exporter.otlp.proto.http", "otlp")
 
 
 def _minutes(text: str) -> int:

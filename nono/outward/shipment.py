@@ -66,16 +66,21 @@ class Shipment:
             self._move(self.cursor._replace(is_complete=True))
         return Pumped(damage, is_whole=damage is None)
 
-    def finish(self, sender: Sender) -> bool:
-        """Send the rest of a session that nobody carries any more. Returns False if it has to be tried again.
+    def finish(self, sender: Sender) -> str | None:
+        """Send the rest of a session that nobody carries any more. Returns why it stopped before the end.
 
-        One that has not said that it ended may still be running, without its carrier.
+        One that has not said that it ended may still run, without its carrier. Raises OSError as pump().
         """
         pumped = self.pump(sender)
         is_over = self.seen_end or time.time() - os.fstat(self._tail.fileno()).st_mtime > SILENT_S
         if pumped.problem is None and is_over:
             self._move(self.cursor._replace(is_complete=True))
-        return pumped.problem is None or not pumped.is_whole
+        return pumped.problem
+
+    @property
+    def is_held_up(self) -> bool:
+        """True if the collector has not taken what it was sent."""
+        return bool(self._held)
 
     def _fill(self) -> bool:
         """Hold a batch, if none is held. Returns True if there may be more."""
@@ -125,8 +130,8 @@ def shipment(session: int, session_id: str, host: str, endpoint: str) -> Iterato
     if not spool.take(session):
         yield None
         return
-    cursor = spool.read(session)
-    if cursor is None or cursor.endpoint != endpoint:
+    cursor = spool.read(session, endpoint)
+    if cursor is None:
         cursor = Cursor(endpoint)
         with suppress(OSError):  # it is said when the first records have been sent
             spool.write(session, cursor)
@@ -142,8 +147,8 @@ def left_over(root: int, endpoint: str) -> Iterator[str]:
         except OSError:
             continue
         try:
-            cursor = spool.read(session)
+            cursor = spool.read(session, endpoint)
         finally:
             os.close(session)
-        if cursor is not None and cursor.endpoint == endpoint and not cursor.is_complete:
+        if cursor is not None and not cursor.is_complete:
             yield name

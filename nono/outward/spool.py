@@ -7,10 +7,9 @@ import json
 import os
 from contextlib import suppress
 
+from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 
-FILE = "otlp.json"
-_TEMPORARY = ".otlp.json.tmp"
 _BYTES_MAX = 16 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -25,16 +24,27 @@ class Cursor(NamedTuple):
     is_complete: bool = False  # the session has ended, and all of it was sent
 
 
-def read(session: int) -> Cursor | None:
-    """Return the cursor of a session; None if there is none. session: Descriptor of its directory."""
+def file_of(endpoint: str) -> str:
+    """Return the name of the cursor of a collector: there may be several."""
+    return f"otlp-{sha256(endpoint.encode()).hexdigest()[:16]}.json"
+
+
+def read(session: int, endpoint: str) -> Cursor | None:
+    """Return the cursor of a collector in a session; None if there is none.
+
+    session: Descriptor of the directory of the session.
+    """
     try:
-        with open(os.open(FILE, _READ, dir_fd=session), "rb") as file:
+        with open(os.open(file_of(endpoint), _READ, dir_fd=session), "rb") as file:
             document = json.loads(file.read(_BYTES_MAX))
         cursor = Cursor(*(document[field] for field in Cursor._fields))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     kinds = tuple(map(type, cursor))
-    return cursor if kinds == (str, int, int, bool) and min(cursor.sent, cursor.gaps) >= 0 else None
+    is_its = cursor.endpoint == endpoint
+    return (
+        cursor if is_its and kinds == (str, int, int, bool) and min(cursor.sent, cursor.gaps) >= 0 else None
+    )
 
 
 def write(session: int, cursor: Cursor) -> None:
@@ -42,9 +52,11 @@ def write(session: int, cursor: Cursor) -> None:
 
     It is not synced: after a power cut an older one is read, and some records are sent again with their id.
     """
-    with open(os.open(_TEMPORARY, _NEW, 0o600, dir_fd=session), "wb") as file:
+    name = file_of(cursor.endpoint)
+    temporary = f".{name}.tmp"
+    with open(os.open(temporary, _NEW, 0o600, dir_fd=session), "wb") as file:
         file.write(json.dumps(cursor._asdict()).encode("utf-8"))
-    os.rename(_TEMPORARY, FILE, src_dir_fd=session, dst_dir_fd=session)
+    os.rename(temporary, name, src_dir_fd=session, dst_dir_fd=session)
 
 
 def take(session: int) -> bool:

@@ -182,7 +182,7 @@ def test_killing_the_supervisor_shortens_no_history(
 
 
 def test_the_command_cannot_reach_what_carries_its_log(sandbox: NonoRun, sink: Collector) -> None:
-    script = "cat $HOME/.local/state/nono/audit/*/otlp.json; kill -9 -1; echo still here"
+    script = "cat $HOME/.local/state/nono/audit/*/otlp-*.json; kill -9 -1; echo still here"
     ended = sandbox.run(["sh", "-c", script], flags=[f"--audit-otlp={sink.url}", NO_NAMESPACES])
     assert '"sent"' not in ended.stdout
     (log,) = sandbox.logs()

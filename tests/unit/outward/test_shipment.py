@@ -57,10 +57,10 @@ def shipped(log: AuditLog, url: str) -> Iterator[Shipment]:
         os.close(session)
 
 
-def cursor(log: AuditLog) -> spool.Cursor:
+def cursor(log: AuditLog, url: str) -> spool.Cursor:
     session = os.open(Path(log.path).parent, os.O_RDONLY)
     try:
-        found = spool.read(session)
+        found = spool.read(session, url)
     finally:
         os.close(session)
     assert found is not None
@@ -95,7 +95,7 @@ def test_a_collector_that_is_away_holds_nothing_up(log: AuditLog) -> None:
         began = time.monotonic()
         assert own.pump(Sender(url, 0.5)).problem == "it cannot be reached"
         assert time.monotonic() - began < 3
-    assert cursor(log).sent == 0
+    assert cursor(log, url).sent == 0
 
 
 def test_a_log_longer_than_a_batch_is_sent_in_several(
@@ -135,7 +135,7 @@ def test_a_record_that_is_refused_for_good_is_counted_as_a_gap(log: AuditLog, si
         record(log, 1)
         own.pump(Sender(sink.url, 5))
     assert sink.numbers() == [0, 1, 2, 4, 5, 6, 7]
-    assert (cursor(log).gaps, sink.records[-1]["nono.audit.gaps"]) == (1, 1)
+    assert (cursor(log, sink.url).gaps, sink.records[-1]["nono.audit.gaps"]) == (1, 1)
 
 
 def test_records_that_a_collector_drops_are_counted_as_gaps(log: AuditLog, sink: Collector) -> None:
@@ -143,7 +143,7 @@ def test_records_that_a_collector_drops_are_counted_as_gaps(log: AuditLog, sink:
     sink.rejects = 2
     with shipped(log, sink.url) as own:
         own.pump(Sender(sink.url, 5))
-    assert (cursor(log).sent, cursor(log).gaps) == (4, 2)
+    assert (cursor(log, sink.url).sent, cursor(log, sink.url).gaps) == (4, 2)
 
 
 @pytest.mark.parametrize("status", [302, 401, 404, 500])
@@ -153,7 +153,7 @@ def test_a_wrong_address_or_login_loses_nothing(log: AuditLog, sink: Collector, 
         problem = own.pump(Sender(sink.url, 0.3)).problem
     assert problem is not None
     assert str(status) in problem
-    assert cursor(log)[1:] == (0, 0, False)
+    assert cursor(log, sink.url)[1:] == (0, 0, False)
 
 
 def test_a_log_that_was_changed_is_not_sent_beyond_the_change(log: AuditLog, sink: Collector) -> None:
@@ -166,7 +166,7 @@ def test_a_log_that_was_changed_is_not_sent_beyond_the_change(log: AuditLog, sin
         "record 3 has another event than the one that was hashed",
         False,
     )
-    assert (sink.numbers(), cursor(log).is_complete) == ([0, 1, 2], False)
+    assert (sink.numbers(), cursor(log, sink.url).is_complete) == ([0, 1, 2], False)
 
 
 def test_a_log_that_is_cut_while_it_is_read_is_caught(log: AuditLog, sink: Collector) -> None:
@@ -192,7 +192,7 @@ def test_a_record_that_is_being_written_waits_until_it_is_whole(log: AuditLog, s
 
 
 def test_a_cursor_that_cannot_be_written_loses_no_record(log: AuditLog, sink: Collector) -> None:
-    in_the_way = Path(log.path).with_name(".otlp.json.tmp")
+    in_the_way = Path(log.path).with_name(f".{spool.file_of(sink.url)}.tmp")
     in_the_way.mkdir()
     with shipped(log, sink.url) as own:
         with pytest.raises(IsADirectoryError):
@@ -201,7 +201,7 @@ def test_a_cursor_that_cannot_be_written_loses_no_record(log: AuditLog, sink: Co
         record(log, 1)
         assert own.pump(Sender(sink.url, 5)).problem is None
     assert sorted(set(sink.numbers())) == [0, 1]
-    assert cursor(log).sent == 2
+    assert cursor(log, sink.url).sent == 2
 
 
 def test_two_processes_do_not_send_one_session_at_once(log: AuditLog, sink: Collector) -> None:
@@ -209,6 +209,15 @@ def test_two_processes_do_not_send_one_session_at_once(log: AuditLog, sink: Coll
     with shipped(log, sink.url), shipment(session, SESSION, "host", sink.url) as other:
         assert other is None
     os.close(session)
+
+
+def test_two_collectors_each_get_all_of_it(log: AuditLog, sink: Collector) -> None:
+    with collector() as other:
+        for each in (sink, other, sink, other):
+            with shipped(log, each.url) as own:
+                own.pump(Sender(each.url, 5))
+            record(log, 1)
+        assert (sink.numbers(), other.numbers()) == ([0, 1, 2], [0, 1, 2, 3])
 
 
 def test_a_session_that_was_not_sent_whole_is_found_later(log: AuditLog, sink: Collector) -> None:
@@ -227,7 +236,7 @@ def test_a_session_that_was_not_sent_whole_is_found_later(log: AuditLog, sink: C
     "text", ["", "{", '{"endpoint":1}', '{"endpoint":"u","sent":-1,"gaps":0,"is_complete":false}']
 )
 def test_a_damaged_cursor_sends_all_again(log: AuditLog, sink: Collector, text: str) -> None:
-    (Path(log.path).parent / spool.FILE).write_text(text)
+    (Path(log.path).parent / spool.file_of(sink.url)).write_text(text)
     with shipped(log, sink.url) as own:
         own.pump(Sender(sink.url, 5))
     assert sink.numbers() == [0]

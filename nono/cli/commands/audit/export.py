@@ -48,7 +48,9 @@ def add_parser(actions: Any) -> None:
     parser.add_argument(
         "--sign-key", metavar="REF", help="key that signs the head: keystore://NAME, file:///PATH"
     )
-    parser.add_argument("--out", metavar="FILE", help="write it there, not to stdout")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--out", metavar="FILE", help="write it there, not to stdout")
+    where.add_argument("--to", metavar="URL", help="send a collector what it has not got yet; for otlp")
 
 
 def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -60,13 +62,20 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise NonoError("No session has an audit log.") from None
     except OSError as error:
         raise NonoError(f"the audit logs cannot be read: {root_path}: {error.strerror}") from error
-    if parsed.format in _OF_HEAD:
+    if parsed.format in _OF_HEAD and parsed.to is None:
         content = _head(parsed, environ, root)
         with _output(parsed.out) as file:
             file.write(content)
         return 0
     if parsed.sign_key is not None:
         raise ConfigError("--sign-key is for --format intoto and cose.")
+    if parsed.to is not None:
+        if parsed.format != OTLP:
+            raise ConfigError("--to is for --format otlp.")
+        # Imported here: it takes the OpenTelemetry SDK.
+        from nono.cli.commands.audit import sending
+
+        return sending.send(parsed.to, root, _chosen(parsed, environ))
     status = 0
     with _output(parsed.out) as file:
         for session_id in _chosen(parsed, environ):

@@ -13,9 +13,11 @@ import pytest
 
 from nono.audit import event
 from nono.audit.ledger import AuditLog
-from nono.cli.commands.audit import command
+from nono.cli.commands.audit import command, sending
 from nono.credentials.signing.key import SigningKey, new_key
 from nono.errors import NonoError
+from support.outward.collector import collector
+from support.ports import unused_port
 
 Export = Callable[..., tuple[int, bytes]]
 OCSF = "--format=ocsf"
@@ -97,6 +99,24 @@ def test_opentelemetry_gets_a_request_for_each_record(home: Path, export: Export
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_a_collector_is_sent_what_it_has_not_got(home: Path, export: Export) -> None:
+    log_of(home, "a", "2026-01-01T00:00:00+00:00")
+    with collector() as sink:
+        arguments = ("--all", "--format=otlp", f"--to={sink.url}")
+        assert export(*arguments)[0] == 0
+        log_of(home, "b", "2026-01-02T00:00:00+00:00")
+        assert export(*arguments)[0] == 0
+        assert (sink.numbers("a"), sink.numbers("b")) == ([0, 1], [0, 1])
+
+
+def test_a_collector_that_is_away_is_said(
+    home: Path, export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "TIMEOUT_S", 0.3)
+    log_of(home, "a", "2026-01-01T00:00:00+00:00")
+    assert export("a", "--format=otlp", f"--to=http://127.0.0.1:{unused_port()}")[0] == 1
+
+
 def test_a_statement_is_about_the_file_of_the_log(home: Path, export: Export) -> None:
     log = log_of(home, "a", "2026-01-01T00:00:00+00:00")
     subjects = json.loads(export("a", "--format=intoto")[1])["subject"]
@@ -124,6 +144,9 @@ def test_a_key_signs_the_head(home: Path, export: Export, key: SigningKey) -> No
         (("a", "--all", OCSF), "not allowed with"),
         (("--last=7", OCSF), "is not an age"),
         (("a", OCSF, "--out=/nowhere/x"), "cannot be written"),
+        (("a", OCSF, "--to=http://x"), "--to is for"),
+        (("a", "--format=otlp", "--to=x"), "expected a URL"),
+        (("a", "--format=otlp", "--to=http://x", "--out=y"), "not allowed with"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

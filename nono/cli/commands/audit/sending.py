@@ -1,0 +1,49 @@
+"""`nono audit export --to`: sends a collector what it has not got of some sessions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+from nono.errors import NonoError
+from nono.outward.orders import check_collector
+from nono.outward.otlp import Sender
+from nono.outward.shipment import shipment
+
+TIMEOUT_S = 10.0
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def send(url: str, root: int, session_ids: Iterable[str]) -> int:
+    """Send records, and say how many of each session. Returns 1 if some could not be sent. Raises NonoError.
+
+    root: Descriptor of the directory of all sessions.
+    """
+    check_collector("--to", url)
+    sender, status = Sender(url, TIMEOUT_S), 0
+    for session_id in session_ids:
+        if problem := _sent(url, root, session_id, sender):
+            print(f"nono: session {session_id}: {problem}", file=sys.stderr)
+            status = 1
+    return status
+
+
+def _sent(url: str, root: int, session_id: str, sender: Sender) -> str | None:
+    """Send the records of one session. Returns why that was not possible."""
+    try:
+        session = os.open(session_id, _DIRECTORY, dir_fd=root)
+        try:
+            with shipment(session, session_id, os.uname().nodename, url) as own:
+                if own is None:
+                    return "another process sends its records at the moment"
+                before = own.cursor
+                problem = own.finish(sender)
+                count, gaps = own.cursor.sent - before.sent, own.cursor.gaps - before.gaps
+                refused = f", {gaps} of them refused" if gaps else ""
+                print(f"{session_id}: {count} records{refused}", file=sys.stderr)
+                return problem
+        finally:
+            os.close(session)
+    except OSError as error:
+        raise NonoError(f"the log of session {session_id} cannot be sent: {error.strerror}") from error
