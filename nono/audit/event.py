@@ -120,6 +120,15 @@ def flows_recorded(path: str) -> Event:
     return {"type": "flows_recorded", "at": rfc3339(), "path": spelled(path)}
 
 
+def package_used(name: str, tree: str, sha256: str) -> Event:
+    """Report a package, fetched by npx or uvx, of which the command has read files.
+
+    sha256: Of the digests of all its files, when the command had ended.
+    """
+    used: Event = {"type": "package_used", "at": rfc3339()}
+    return {**used, "name": spelled(name), "path": spelled(tree), "sha256": sha256}
+
+
 def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Event:
     """State the limits shared by the command and everything it starts; None: no limit."""
     return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}

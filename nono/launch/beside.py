@@ -47,6 +47,7 @@ class Beside:
         self.prepared = prepared  # without the variables that hold those keys
         self._evidence: Evidence | None = None
         self.checked: Checked | None = None  # the instruction files
+        self.packages: set[str] | None = None  # collects those of npx and uvx, if the policy asks for it
         self.carried: Carried | None = None  # what carries the audit log outward
         self.written: Written | None = None  # notes what is written, if marks are taken between turns
         self.undo: Recording | None = None  # keeps what the run changes
@@ -84,6 +85,7 @@ class Beside:
         wishes = self._wishes
         if wishes.instructions is not None:
             self.checked = wishes.instructions(session)
+            self.packages = set() if self.checked.trust.policy.packages else None
         if wishes.outward is not None and session.log is not None:
             from nono.launch.record.outward import carried
 
@@ -113,7 +115,11 @@ class Beside:
             stack.callback(self.undo.close)
 
     def left(self, session: Session, exit_code: int) -> None:
-        """Keep what the run has left, in directories kept before; a failure is said."""
+        """Record the packages that the run has used, and keep what it has left; a failure is said."""
+        if self.checked is not None and self.packages:
+            from nono.launch.around import packages_run
+
+            packages_run.conclude(session, self.checked.root, self.packages)
         if self.undo is None:
             return
         from nono.launch.around import undo

@@ -123,6 +123,7 @@ def _allows_more(now: TrustPolicy, before: TrustPolicy) -> bool:
         or not {*now.publishers} <= {*before.publishers}
         or not now.blocked_digests.keys() >= before.blocked_digests.keys()
         or not {*now.blocked_publishers} >= {*before.blocked_publishers}
+        or (before.packages and not now.packages)
     )
 
 

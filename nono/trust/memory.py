@@ -18,6 +18,7 @@ class Memory(NamedTuple):
     enforcement: Enforcement | None = None  # of that run
     approved: Mapping[str, str] = {}  # SHA-256 by path
     signed: frozenset[str] = frozenset()  # paths that had a valid signature
+    packages: Mapping[str, str] = {}  # by name, where the package is that ran last
 
 
 def encoded(memory: Memory, root: str) -> bytes:
@@ -28,24 +29,29 @@ def encoded(memory: Memory, root: str) -> bytes:
         "enforcement": memory.enforcement,
         "approved": dict(sorted(memory.approved.items())),
         "signed": sorted(memory.signed),
+        "packages": dict(sorted(memory.packages.items())),
     }
     return json.dumps(fields, indent=1).encode("ascii") + b"\n"
 
 
 def parse(text: bytes) -> Memory:
     """Read it. Raises ValueError if it is damaged: nothing is then taken for approved."""
-    match parse_object(text, "it"):
+    match {"packages": {}, **parse_object(text, "it")}:
         case {
             "version": 1,
             "policy": str() | None as policy,
             "enforcement": str() | None as enforcement,
             "approved": dict(approved),
             "signed": list(signed),
-        } if all(map(is_sha256, approved.values())) and all(isinstance(each, str) for each in signed):
+            "packages": dict(packages),
+        } if all(map(is_sha256, approved.values())) and all(
+            isinstance(each, str) for each in (*signed, *packages.values())
+        ):
             return Memory(
                 policy,
                 None if enforcement is None else Enforcement(enforcement),
                 approved,
                 frozenset(signed),
+                packages,
             )
     raise ValueError("it is not a memory of this version of nono")

@@ -72,6 +72,7 @@ class TrustPolicy(NamedTuple):
     blocked_digests: Mapping[str, str] = {}  # description by SHA-256
     blocked_publishers: tuple[BlockedPublisher, ...] = ()
     enforcement: Enforcement = Enforcement.DENY
+    packages: bool = False  # what npx and uvx fetch is remembered by digest
 
     def includes_path(self, path: str) -> bool:
         """Check that a path relative to the root is an instruction file."""
@@ -100,6 +101,7 @@ def parse(text: bytes) -> TrustPolicy:
         "publishers",
         "blocklist",
         "enforcement",
+        "packages",
     }
     if unknown:
         raise ValueError(f"{FILE}, {min(unknown)}: no such field")
@@ -115,6 +117,7 @@ def parse(text: bytes) -> TrustPolicy:
         blocked,
         _listed(blocklist.get("publishers", []), "blocklist.publishers", _blocked_publisher, BLOCKED_MAX),
         _enforcement(fields.get("enforcement", "deny")),
+        _flag(fields.get("packages", False), "packages"),
     )
 
 
@@ -136,6 +139,7 @@ def merged(policies: Iterable[TrustPolicy]) -> TrustPolicy:
         # All of them: a block for one repository must not hide one for the whole issuer.
         tuple(dict.fromkeys(each for policy in policies for each in policy.blocked_publishers)),
         max((policy.enforcement for policy in policies), key=_STRICTNESS.index, default=Enforcement.DENY),
+        any(policy.packages for policy in policies),
     )
 
 
@@ -165,6 +169,12 @@ def _object(row: object, name: str, known: set[str]) -> dict[str, object]:
 def _text(row: object) -> str:
     if not isinstance(row, str) or not row or "\0" in row:
         raise ValueError("expected a text")
+    return row
+
+
+def _flag(row: object, name: str) -> bool:
+    if not isinstance(row, bool):
+        raise ValueError(f"{FILE}, {name}: expected true or false")
     return row
 
 

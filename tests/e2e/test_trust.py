@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,34 @@ def test_a_yes_before_the_run_approves_what_was_shown(sandbox: NonoRun) -> None:
     with typed(sandbox, ["cat", "CLAUDE.md"]) as person:
         assert person.end() == 0
         assert QUESTION not in person.shown
+
+
+def test_a_package_that_changed_since_it_ran_is_asked_about(sandbox: NonoRun) -> None:
+    user = sandbox.user
+    tree = user.home / ".npm/_npx/0123"
+    program = tree / "node_modules/mcp-x/run.js"
+    for directory in (*reversed(program.relative_to(user.home).parents[:-1]),):
+        user.give(_made(user.home / directory))
+    for file, text in ((tree / "package.json", '{"_npx": {"packages": ["mcp-x"]}}'), (program, "1\n")):
+        file.write_text(text)
+        user.give(file)
+    policy = {"predicate": PREDICATE, "packages": True}
+    (sandbox.project / FILE).write_text(json.dumps(policy))
+    user.run([*NONO, "trust", "approve", "--yes"], cwd=sandbox.project)
+    flags, uses = ("--block-net", f"--read={user.home}/.npm"), ["cat", str(program)]
+    first = sandbox.run(uses, profile={}, flags=flags)
+    used = [event for event in first.events if event["type"] == "package_used"]
+    assert [(event["name"], event["path"]) for event in used] == [("npx:mcp-x", str(tree))], first.stderr
+    assert sandbox.run(uses, profile={}, flags=flags).exit_code == 0
+    program.write_text("2\n")
+    refused = sandbox.run(uses, profile={}, flags=flags)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "nono trust approve npx:mcp-x" in refused.stderr
+    shown = user.run([*NONO, "trust", "approve", "--yes", "npx:mcp-x"], cwd=sandbox.project).stdout
+    assert shown.count("  mcp-x/run.js") == 2  # as it was, and as it is
+    assert sandbox.run(uses, profile={}, flags=flags).stdout == "2\n"
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(exist_ok=True)
+    return directory

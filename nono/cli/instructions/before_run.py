@@ -75,7 +75,7 @@ class BeforeRun:
         self._judge_policy(session)
         for name in loaded.unknown:
             session.warn(f"the trust policy's publisher '{name}' has no key here; give it a public_key")
-        checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify)
+        checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify, loaded.memory.packages)
         for sentence in checked.unsearched:
             session.warn(f"instruction files: {sentence}")
         checked = self._asked(checked)

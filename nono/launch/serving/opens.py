@@ -89,7 +89,15 @@ async def _checked(
     with command_of(run.launcher.pid) as command:
         async with anyio.create_task_group() as tasks:
             yield InstructionFiles(
-                listener, command, files, checked, approvals, run.session.record, tasks, others
+                listener,
+                command,
+                files,
+                checked,
+                approvals,
+                run.session.record,
+                tasks,
+                others,
+                run.beside.packages,
             )
             tasks.cancel_scope.cancel()
 

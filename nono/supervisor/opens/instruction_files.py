@@ -34,11 +34,13 @@ from nono.supervisor.verdict.open_verdict import Refuse
 from nono.supervisor.verdict.path_call import OPENS
 from nono.trust.disk.check import Checked, named, relative
 from nono.trust.disk.evidence import FILE_BYTES_MAX, evidence_of
+from nono.trust.package_path import tree_of
 from nono.trust.verdict import Status, Verdict, judge, unreadable
 
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
+TREES_MAX = 64  # packages that one run may have recorded
 WAITING_MAX = 64  # opens that wait for their file to be read; each holds a descriptor of ours
 
 Approvals = Callable[[], Mapping[str, str]]  # reads what is approved by now
@@ -87,8 +89,11 @@ class InstructionFiles:
         recorder: Recorder,
         tasks: TaskGroup,
         others: PathCalls | None,
+        trees: set[str] | None = None,
     ) -> None:
-        """`others` serves every other call, and is closed with this object; None: the kernel does."""
+        """`trees`: collects the packages of npx and uvx that are read; None: nobody asks.
+
+        `others` serves every other call, and is closed with this object; None: the kernel does."""
         self._listener = listener
         self._command = command
         self._files = files
@@ -100,6 +105,7 @@ class InstructionFiles:
         self._recorder = recorder
         self._tasks = tasks
         self._others = others
+        self._trees = trees
         self._arguments = PathArguments(command.root)
         self._waiting = 0
         self._is_closed = False
@@ -160,6 +166,7 @@ class InstructionFiles:
         keeps = False
         try:
             found = examine(descriptor)
+            self._note_package(found.path)
             judged = self._judged_name(notification.tid, found.path, call)
             if judged is None or found.kind == "directory":
                 return None
@@ -177,6 +184,12 @@ class InstructionFiles:
         finally:
             if not keeps:
                 os.close(descriptor)
+
+    def _note_package(self, path: str) -> None:
+        if self._trees is not None and len(self._trees) < TREES_MAX:
+            tree = tree_of(path)
+            if tree is not None:
+                self._trees.add(tree)
 
     def _find(self, tid: int, call: OpenCall) -> int:
         """Open what the path names. An instruction file that is missing is so for the caller as well.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from posixpath import expanduser, join, lexists, normpath
 
 from nono.named_tuple import NamedTuple
-from nono.trust.disk import evidence
+from nono.trust.disk import evidence, package_tree
 from nono.trust.disk.evidence import Verify
 from nono.trust.disk.scan import scan
 from nono.trust.policy import TrustPolicy
-from nono.trust.verdict import Trust, Verdict, judge, unreadable
+from nono.trust.verdict import Evidence, Trust, Verdict, judge, unreadable
 
 
 class Checked(NamedTuple):
@@ -32,13 +32,24 @@ class Checked(NamedTuple):
         return tuple(each for each in self.verdicts if not each.is_trusted)
 
 
-def check(root: str, trust: Trust, skipped: Collection[str] = (), verify: Verify | None = None) -> Checked:
-    """Find and judge the files that the policy includes or names."""
+def check(
+    root: str,
+    trust: Trust,
+    skipped: Collection[str] = (),
+    verify: Verify | None = None,
+    packages: Mapping[str, str] = {},
+) -> Checked:
+    """Find and judge the files that the policy includes or names.
+
+    packages: Where the packages are that ran before, by name; the policy says whether they are judged.
+    """
     found = scan(root, trust.policy, skipped)
     # A file that is named and missing is nothing that could be read.
     present = (each for each in named(root, trust.policy) if lexists(join(root, each)))
     paths = dict.fromkeys((*found.paths, *present))
     verdicts, contents = judge_all(root, paths, trust, verify)
+    if trust.policy.packages:
+        verdicts += tuple(judge_packages(packages, trust, contents))
     return Checked(root, trust, verdicts, found.unsearched, contents, verify)
 
 
@@ -58,6 +69,24 @@ def judge_all(
         if not verdict.is_trusted:
             contents[read.evidence.sha256] = read.content
     return tuple(verdicts), contents
+
+
+def judge_packages(
+    packages: Mapping[str, str], trust: Trust, contents: dict[str, bytes]
+) -> Iterator[Verdict]:
+    """Judge each package as a file whose content is its manifest. One that is gone is nothing to run."""
+    for name, tree in packages.items():
+        try:
+            package = package_tree.read(tree)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            yield unreadable(name, str(error))
+            continue
+        verdict = judge(Evidence(name, package.sha256), trust)
+        if not verdict.is_trusted:
+            contents[package.sha256] = package.manifest
+        yield verdict
 
 
 def named(root: str, policy: TrustPolicy) -> tuple[str, ...]:

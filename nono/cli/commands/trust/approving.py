@@ -11,7 +11,7 @@ from nono.cli.console import can_ask
 from nono.cli.instructions.loaded import Loaded
 from nono.errors import NonoError
 from nono.printable import printable
-from nono.trust.disk.check import check, judge_all
+from nono.trust.disk.check import check, judge_all, judge_packages
 from nono.trust.disk.memory_file import MemoryFile
 from nono.trust.policy import FILE
 from nono.trust.verdict import Status
@@ -20,12 +20,14 @@ from nono.trust.verdict import Status
 def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) -> int:
     """Show what changed, ask, and store the digests of the very contents that were shown."""
     loaded = loaded_here(environ)
-    names = [relative_here(loaded, each) for each in files]
+    packages = {each: loaded.memory.packages[each] for each in files if each in loaded.memory.packages}
+    names = [relative_here(loaded, each) for each in files if each not in packages]
     others = [each for each in names if each != FILE]
     if files:
         verdicts, contents = judge_all(loaded.root, others, loaded.trust, loaded.verify)
+        verdicts += tuple(judge_packages(packages, loaded.trust, contents))
     else:
-        checked = check(loaded.root, loaded.trust, verify=loaded.verify)
+        checked = check(loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages)
         verdicts, contents = checked.verdicts, dict(checked.contents)
     approved: dict[str, str] = {}
     for line in _policy(loaded, approved, contents) if FILE in names or not files else ():

@@ -46,7 +46,9 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
         if FILE in names:
             verdicts = (_policy(loaded), *verdicts)
     else:
-        verdicts = check(loaded.root, loaded.trust, verify=loaded.verify).verdicts
+        verdicts = check(
+            loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages
+        ).verdicts
     for verdict in verdicts:
         print(printable(wording.line(verdict, Enforcement.DENY)))
     failed = sum(not verdict.is_trusted for verdict in verdicts)
@@ -71,7 +73,7 @@ def _policy(loaded: Loaded) -> Verdict:
 
 def show(policy: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:
     loaded = loaded_here(environ, policy)
-    checked = check(loaded.root, loaded.trust, verify=loaded.verify)
+    checked = check(loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages)
     if as_json:
         print(json.dumps([*map(_row, checked.verdicts)], indent=2))
         return 0
