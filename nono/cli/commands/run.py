@@ -168,6 +168,7 @@ def _run(
         if is_shell and not is_dry:
             console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
         if is_dry:
+            console.lines([] if instructions is None else [instructions.announced])
             # Imported here: only dry runs need it.
             from nono.cli.dry_run import conclude
 

@@ -24,6 +24,7 @@ from nono.policy.why.paths import Answer, masked_path, why_path_since
 from nono.printable import printable
 from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
+from nono.trust.disk.concern import root_of
 
 if TYPE_CHECKING:
     from nono.policy.effective_policy import EffectivePolicy
@@ -102,6 +103,8 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     if rules.capabilities.elevation and not _elevates(subject.held()):
         rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
     answer = why_path_since(rules, subject.path_context, parsed.path, Access(parsed.op), fs, subject.stale)
+    if answer.status != "denied" and Access(parsed.op).reads and not parsed.self:
+        return _as_instructions(answer, subject, parsed.path)
     masked = masked_path(rules, subject.path_context, parsed.path, fs)
     if masked is None or answer.status != "denied":
         return answer
@@ -115,6 +118,26 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     else:
         held = f"nothing: {masked.path} does not exist, and what does not cannot be masked"
     return answer._replace(enforced_by=held)
+
+
+def _as_instructions(answer: Answer, subject: Subject, path: str) -> Answer:
+    """Return the answer, or a refusal if a trust policy refuses the file although it is granted."""
+    environ = dict(os.environ)
+    root = root_of(subject.path_context.workdir, environ)
+    if root is None:
+        return answer
+    # Imported here: few projects have a trust policy.
+    from nono.cli.instructions.opened import refused_at_open
+
+    verdict = refused_at_open(root, path, environ)
+    if verdict is None:
+        return answer
+    return Answer(
+        "denied",
+        "instruction_file_untrusted",
+        details=f"{verdict.path} is granted, but the trust policy refuses it: {verdict.reason}",
+        enforced_by="the trust policy, when it is opened",
+    )
 
 
 def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:

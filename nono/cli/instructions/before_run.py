@@ -49,6 +49,12 @@ class BeforeRun:
     def _enforcement(self) -> Enforcement:
         return self._loaded.trust.policy.enforcement
 
+    @property
+    def announced(self) -> str:
+        """Say in one line what a run would check."""
+        opened = ", and each time one is opened" if self._enforcement is Enforcement.DENY else ""
+        return f"  instruction files: checked by trust policy ({self._enforcement}) before the run{opened}"
+
     def applied(self, resolved: Resolved) -> Resolved:
         """Return the policy of the run, which has opens checked where the trust policy denies.
 

@@ -149,6 +149,13 @@ def test_the_policy_of_the_user_holds_in_a_project_without_one(stage: Stage) -> 
     _refused(stage, "1 of 1")
 
 
+@pytest.mark.parametrize(("enforcement", "is_opened"), [("deny", True), ("warn", False)])
+def test_a_dry_run_says_what_would_be_checked(stage: Stage, enforcement: str, is_opened: bool) -> None:
+    stage.policy(enforcement=enforcement)
+    said = BeforeRun(str(stage.project), stage.environ, (), None).announced
+    assert (f"({enforcement})" in said, "opened" in said) == (True, is_opened)
+
+
 def test_a_damaged_memory_keeps_the_run_from_starting(stage: Stage) -> None:
     stage.approve("CLAUDE.md")
     Path(MemoryFile(str(stage.project), stage.environ).path).write_text("{}")
