@@ -28,7 +28,7 @@ def answer(request: Received) -> None:
     request.connection.respond(body=b"hello")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service() -> Iterator[Intercepted]:
     with (
         stage_of("ordinary user") as stage,
@@ -104,8 +104,8 @@ def test_exchanges_are_shown_as_they_are_recorded(service: Intercepted) -> None:
 
 def test_a_recording_that_was_replaced_by_a_link_is_not_opened(service: Intercepted) -> None:
     project = service.stage.project
-    service.run(("sh", "-c", "true"), flags=(f"--record-flows={project}/flows",))
-    (project / "flows").unlink()
-    (project / "flows").symlink_to("/etc/passwd")
+    service.run(("sh", "-c", "true"), flags=(f"--record-flows={project}/other",))
+    (project / "other").unlink()
+    (project / "other").symlink_to("/etc/passwd")
     told = nono(service.stage.runner, "flows", "latest")
     assert (told.returncode, "the recording cannot be read" in told.stderr) == (1, True)

@@ -40,7 +40,7 @@ def lines_of(ended: Ended, traffic: Traffic | None) -> list[str]:
     if traffic is not None:
         lines += _requests(traffic)
     if ended.has_log:
-        lines += _row("log", [f"nono logs {ended.session_id}"])
+        lines += _row("log", [f"nono logs {ended.session_id}", f"nono report {ended.session_id}"])
     return lines
 
 

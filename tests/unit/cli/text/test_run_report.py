@@ -65,7 +65,7 @@ def test_a_report_says_what_a_person_wants_to_know() -> None:
         "  failed        1   inference.internal: certificate has expired",
         "  tokens    openai gpt-4o · 1.2 M in · 90 k out ·",
         "            about $3.87 at list prices of 2025-11",
-        "  log       nono logs 0123456789abcdef",
+        "  log       nono logs 0123456789abcdef · nono report 0123456789abcdef",
     ]
 
 
