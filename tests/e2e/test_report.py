@@ -84,6 +84,17 @@ def test_a_report_for_programs_has_the_same(past: Past) -> None:
     assert told["integrity"]["is_intact"] is True
 
 
+def test_a_profile_that_is_gone_leaves_the_options_that_were_told(past: Past) -> None:
+    profile = Path(past.profile)
+    content = profile.read_text()
+    profile.unlink()
+    try:
+        told = json.loads(past.nono("report", "latest", "--json").stdout)
+    finally:
+        profile.write_text(content)
+    assert [each["option"] for each in told["denials"]] == ["--allow-domain evil.test"]
+
+
 def test_the_changed_files_are_shown_with_their_lines(past: Past) -> None:
     told = json.loads(past.nono("report", "latest", "--json").stdout)
     found = {Path(each["path"]).name: (each["change"], each["diff"]) for each in told["files"]}

@@ -16,10 +16,12 @@ from nono.cli.commands.report.rules import judging
 from nono.cli.text import footer
 from nono.cli.text.session_text import reason, status
 from nono.errors import NonoError
-from nono.launch.denials import Denials
+from nono.launch.denials import Denials, Denied
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.steering import steering_paths
 from nono.policy.path_expansion import PathContext
+from nono.policy.why.extent import extent
+from nono.policy.why.remedy import in_hint
 from nono.printable import shell_word
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.gather import Gathered, Numbered
@@ -111,7 +113,7 @@ def session_of(record: Record) -> Session:
 def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
     """Return the denials with the option that would allow each, under the profile as it is now."""
     if judged is None:
-        plain = [footer.Finding(each, None) for each in denials.listed()]
+        plain = [_as_recorded(each) for each in denials.listed()]
     else:
         plain = footer.findings(denials, judged.rules, judged.places, judged.fs)
     return tuple(
@@ -124,6 +126,12 @@ def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
         )
         for each in plain
     )
+
+
+def _as_recorded(denied: Denied) -> footer.Finding:
+    """Return the finding with the option that the refusal itself named, if it did."""
+    flag = None if denied.hint is None or not denied.is_authentic else in_hint(denied.hint)
+    return footer.Finding(denied, flag, None if flag is None else extent(flag))
 
 
 def _newer(record: Record) -> Iterator[str]:
