@@ -33,8 +33,9 @@ from benchmarks.start_rows import start_rows
 from benchmarks.table import page
 from benchmarks.terminal_rows import terminal_rows
 from benchmarks.tree_rows import tree_rows
+from benchmarks.undo_rows import undo_rows
 
-USUAL = ("start", "listening", "inside", "crowd", "tree", "proxy", "intercept", "http2", "terminal")
+USUAL = ("start", "listening", "inside", "crowd", "tree", "undo", "proxy", "intercept", "http2", "terminal")
 GROUPS = (*USUAL, "agents")  # the last one takes minutes, and is measured where it is named
 LIMIT_S = 900  # without the installation of the peers, which happens once
 PAGE = machine.ROOT / "docs/benchmarks.md"
@@ -88,6 +89,7 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
         "start": lambda: start_rows(set_up, peers, settings),
         "listening": lambda: [listening_row(set_up, peers, settings)],
         "tree": lambda: tree_rows(set_up, settings),
+        "undo": lambda: undo_rows(set_up, settings),
         "terminal": lambda: terminal_rows(set_up, settings),
         "agents": lambda: agent_rows(set_up, peers, settings),
     }

@@ -224,7 +224,8 @@ def weighed(root: str) -> list[Weighed]:
                 found.append(Weighed(name, kept.info.started_unix_ms, size, has_changes, kept.is_running))
         except (OSError, ValueError) as error:
             # One whose record cannot be understood may still be of use, one without was never completed.
-            is_complete = not isinstance(error, FileNotFoundError)
+            is_away = os.path.islink(path) and not os.path.exists(path)  # its disk is not mounted
+            is_complete = is_away or not isinstance(error, FileNotFoundError)
             found.append(Weighed(name, 0, size, is_complete, _is_being_made(path), is_complete))
     return found
 

@@ -37,7 +37,11 @@ class Stage:
 
     @contextmanager
     def recorded(
-        self, left_out: LeftOut = USUAL, limits: Limits = LIMITS, optional: Sequence[str] = ()
+        self,
+        left_out: LeftOut = USUAL,
+        limits: Limits = LIMITS,
+        optional: Sequence[str] = (),
+        elsewhere: str | None = None,
     ) -> Iterator[Recording]:
         """A run that is kept; finish() is the test's."""
         self.runs += 1
@@ -50,7 +54,7 @@ class Stage:
             left_out,
             name=f"run-{self.runs}",
         )
-        taken = recording.begin(self.environ, info, limits, lambda count: None, optional=optional)
+        taken = recording.begin(self.environ, info, limits, lambda count: None, elsewhere, optional)
         try:
             yield taken
         finally:

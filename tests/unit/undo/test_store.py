@@ -242,3 +242,14 @@ def test_a_mark_without_room_leaves_the_next_one_whole(stage: Stage) -> None:
         taken.finish(0)
     assert stage.restore(1) == []
     assert (stage.root / "file").read_bytes() == noise(50_000)
+
+
+def test_snapshots_on_a_disk_that_is_not_mounted_are_not_forgotten(stage: Stage, tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    with stage.recorded(elsewhere=str(place)) as taken:
+        taken.finish(0)
+    place.rename(tmp_path / "away")
+    stage.run(lambda: None)
+    (tmp_path / "away").rename(place)
+    with kept.every(stage.environ) as found:
+        assert [each.info.name for each in found] == ["run-2", "run-1"]
