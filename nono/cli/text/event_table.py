@@ -122,6 +122,9 @@ def row(event: Fields, outcome: Fields | None = None) -> Row:
             where = f"turn {_text(event.get('turn'))} of {_text(event.get('service'))}"
             where += f" with {event['model']}" if event.get("model") else ""
             return _row(_clock(event.get(_TIME)), "turn began", "", "", None, where)
+        case "turn_marked":
+            where = f"before turn {_text(event.get('turn'))}: {_text(event.get('changed'))} changed"
+            return _row(_clock(event.get(_TIME)), "turn marked", "", "", event.get("ms"), where)
         case "turn_unclear":
             where = f"a request to {_text(event.get('service'))} may begin one: {_text(event.get('reason'))}"
             return _row(_clock(event.get(_TIME)), "turn unclear", "", "", None, where)

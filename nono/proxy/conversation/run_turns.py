@@ -18,6 +18,7 @@ from nono.proxy.usage.shape import provider_of
 if TYPE_CHECKING:
     from nono.proxy.conversation.asked import Marked
     from nono.proxy.conversation.outline import Outline
+    from nono.proxy.conversation.watch import Budget
     from nono.proxy.http.message import RequestHead
     from nono.proxy.transport.turns import Turns
     from nono.proxy.usage.shape import Provider
@@ -37,11 +38,13 @@ class RunTurns:
         self,
         record: Callable[[Event], bool],
         turns: Turns,
+        budget: Budget,
         spawn: Callable[[Callable[[], Awaitable[None]]], object],
         on_turn: OnTurn | None,
     ) -> None:
         self._record = record
         self._turns = turns  # of the loop
+        self._budget = budget
         self._spawn = spawn
         self._on_turn = on_turn
         self._table = TurnTable()
@@ -65,6 +68,7 @@ class RunTurns:
             OutlineReader(WANTED),
             coded,
             self._turns,
+            self._budget,
             partial(self._judge, service, provider, path, marked),
             may_hold=self._on_turn is not None,
             unread=unread,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nono.proxy.conversation.outline import OutlineReader
 from nono.proxy.http.content_coding import ContentCodingError, Decoder
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from nono.proxy.transport.turns import Turns
 
 SLICE_BYTES = 1024  # read at once: a body of nothing but brackets takes two microseconds for each
-MAX_WAITING_BYTES = 16 * 1024 * 1024  # of a body that comes faster than it is read
+
+
+class Budget(Protocol):
+    """The bytes of requests that the proxy holds in memory, all together."""
+
+    def take(self, count: int) -> bool: ...
+    def give_back(self, count: int) -> None: ...
 
 
 class TurnWatch:
@@ -28,8 +34,8 @@ class TurnWatch:
     """
 
     __slots__ = (
-        "_coded", "_decoder", "_has_ended", "_is_judged", "_is_open", "_judge", "_may_hold", "_reader",
-        "_slices", "_then", "_turns", "_unread", "_waiting_bytes", "_waits", "request", "turn",
+        "_budget", "_coded", "_decoder", "_has_ended", "_is_judged", "_is_open", "_judge", "_may_hold",
+        "_reader", "_slices", "_then", "_turns", "_unread", "_waits", "request", "turn",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +43,7 @@ class TurnWatch:
         reader: OutlineReader,
         decoder: Decoder | None,
         turns: Turns,
+        budget: Budget,
         judge: Callable[[TurnWatch, Outline | None, str], bool],
         *,
         may_hold: bool,
@@ -47,11 +54,11 @@ class TurnWatch:
         self._reader = reader
         self._decoder = decoder
         self._turns = turns
+        self._budget = budget
         self._judge = judge
         self._may_hold = may_hold
         self._unread = unread
         self._coded: deque[bytes] = deque()
-        self._waiting_bytes = 0
         self._slices: Iterator[bytes] = iter(())
         self._waits = False  # for its turn of the loop
         self._has_ended = False
@@ -75,12 +82,12 @@ class TurnWatch:
         return True
 
     def _take(self, piece: bytes) -> None:
-        if piece:
+        if piece and self._budget.take(len(piece)):
             self._coded.append(piece)
-            self._waiting_bytes += len(piece)
-        if self._waiting_bytes > MAX_WAITING_BYTES:
+        elif piece:
             self._decide(None, "its body comes faster than it can be read")
-        elif not self._waits and self._turns.start(self._work):
+            return
+        if not self._waits and self._turns.start(self._work):
             self._waits = True
             self._turns.add(self._turn)
 
@@ -127,7 +134,7 @@ class TurnWatch:
 
     def _next(self) -> bytes:
         piece = self._coded.popleft()
-        self._waiting_bytes -= len(piece)
+        self._budget.give_back(len(piece))
         return piece
 
     def _decide(self, outline: Outline | None, reason: str) -> None:
@@ -137,6 +144,7 @@ class TurnWatch:
             self.go_on()
 
     def _forget(self) -> None:
+        self._budget.give_back(sum(map(len, self._coded)))
         self._coded.clear()
         self._slices = iter(())
 

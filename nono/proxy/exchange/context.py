@@ -117,7 +117,7 @@ class ProxyContext:
             # Imported here: not every run asks one.
             from nono.proxy.conversation.run_turns import RunTurns
 
-            self.run_turns.append(RunTurns(self.record, self.turns, self.spawn, self.on_turn))
+            self.run_turns.append(RunTurns(self.record, self.turns, self.held, self.spawn, self.on_turn))
         return self.run_turns[0].watch(verdict.route.service, verdict, request)
 
     def inspect(self, verdict: Forward, watch: TurnWatch | None = None) -> Inspection:

@@ -214,3 +214,26 @@ def test_a_client_that_leaves_during_a_mark_is_not_answered_for() -> None:
         wait_until(lambda: bool(p.recording.outcomes))
         assert p.recording.outcomes[0]["failure"] == "client"
         assert not server.requests or not server.requests[0].body_complete
+
+
+def test_a_body_beyond_what_may_be_held_is_sent_unread() -> None:
+    with upstream(answer) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        context = p.on_loop(lambda: p.running.serving().context)
+        free = context.held.free
+        p.on_loop(lambda: context.held.take(free - 10))
+        sent = body(FIRST)
+        client.send(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent))
+        assert client.response().status == 200
+        assert context.held.free == 10
+    [unclear] = events(p.recording, "turn_unclear")
+    assert unclear["reason"] == "its body comes faster than it can be read"
+
+
+@pytest.mark.parametrize("sent", [body(FIRST), b"[" * 100_000, b"{"])
+def test_what_was_held_to_be_read_is_given_back(sent: bytes) -> None:
+    with upstream(answer) as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        context = p.on_loop(lambda: p.running.serving().context)
+        free = context.held.free
+        client.send(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(sent), sent))
+        assert client.response().status == 200
+        wait_until(lambda: context.held.free == free)

@@ -84,6 +84,8 @@ def test_the_end_of_a_session_says_why() -> None:
 def test_a_turn_is_a_row_with_its_model() -> None:
     [row] = rows(event.turn_began(12, "anthropic", "claude-opus", 7))
     assert " ".join(row) == "turn began turn 12 of anthropic with claude-opus"
+    [row] = rows(event.turn_marked(12, 13, 3, 31))
+    assert " ".join(row) == "turn marked 31 before turn 12: 3 changed"
     [row] = rows(event.turn_unclear("openai", "its body is not JSON", 8))
     assert " ".join(row) == "turn unclear a request to openai may begin one: its body is not JSON"
 
