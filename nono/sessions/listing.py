@@ -70,6 +70,21 @@ def look(registry: Registry, session_id: str) -> Record | None:
     return None if record is None else judged(record, process_stat(record.supervisor_pid), here)
 
 
+def is_supervised(record: Record) -> bool:
+    """Return True if the supervisor of a session lives here, whatever its record says.
+
+    Hooks run, and the audit log is summed up, after the command has ended.
+    """
+    here, supervisor = _here(), process_stat(record.supervisor_pid)
+    is_here = (record.host, record.boot, record.pid_namespace) == (here.host, here.boot, here.pid_namespace)
+    return (
+        is_here
+        and supervisor is not None
+        and supervisor.is_alive
+        and supervisor.started_ticks == record.started_epoch
+    )
+
+
 def _parsed(registry: Registry, name: str) -> Record | None:
     content = registry.read(name)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,18 @@ def test_a_session_that_runs_is_unfinished(sandbox: NonoRun) -> None:
         assert (audit_of(sandbox) / verdict["session_id"]).exists()
         run.communicate("\n", timeout=TIMEOUT_S)
     assert verified(sandbox, "goes-on")[0] == 0
+
+
+def test_a_session_whose_hook_still_runs_is_not_called_changed(sandbox: NonoRun) -> None:
+    hook, said = sandbox.user.home / "after", sandbox.user.home / "said"
+    verify = shlex.join([*NONO, "audit", "verify", "--json"])
+    hook.write_text(f'#!/usr/bin/env bash\n{verify} "$NONO_SESSION_ID" > {said}\n')
+    hook.chmod(0o755)
+    os.chown(hook, sandbox.user.uid, sandbox.user.gid)
+    sandbox.run(["true"], profile={"session_hooks": {"after": {"script": str(hook)}}})
+    verdict = json.loads(said.read_text())
+    assert (verdict["state"], verdict["problems"]) == ("unfinished", [])
+    assert verified(sandbox, verdict["session_id"])[0] == 0
 
 
 def test_a_session_whose_supervisor_was_killed_says_what_is_missing(sandbox: NonoRun) -> None:

@@ -15,8 +15,8 @@ from nono.named_tuple import NamedTuple
 
 VERIFIED, MISMATCH, UNFINISHED = "verified", "mismatch", "unfinished"
 FILES_AGREE = (
-    "this shows that the files agree, not that nobody wrote all of them anew; "
-    "--public-key-file with the key of a signed session does"
+    "this shows that the files agree, not that nobody wrote all of them anew; a signature does (nono run "
+    "--audit-sign-key)"
 )
 
 
@@ -214,8 +214,10 @@ def _notes(
         yield f"a damaged ledger was set aside at {entry.completed_at}"
     if ledger.found_in is not None:
         yield f"its entry is in {ledger.found_in}, which was set aside"
-    if state == VERIFIED and not attestation.expected_public_key_matches:
+    if state == VERIFIED and not attestation.present:
         yield FILES_AGREE
+    elif state == VERIFIED and not attestation.expected_public_key_matches:
+        yield "the signature is by the key that the session names; --public-key-file says which it has to be"
 
 
 def document_of(verdict: Verdict) -> dict[str, object]:

@@ -14,7 +14,7 @@ from nono.audit.ledger import EVENT_FILE
 from nono.audit.proof.check import read_summary
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
-from nono.sessions.listing import open_registry, records
+from nono.sessions.listing import is_supervised, open_registry, records
 from nono.sessions.names import LATEST
 from nono.sessions.record import Record
 
@@ -148,7 +148,7 @@ def _found(root: str, session_id: str, record: Record | None) -> Found:
         pass
     first = {} if summary else stored.first_event(directory)
     if record is not None:
-        runs = not record.is_ended
+        runs = not record.is_ended or (not summary and is_supervised(record))
     else:
         # A standalone proxy has no record; while it runs, nobody else gets a lease on its log.
         runs = not summary and not stored.is_closed(directory, EVENT_FILE)

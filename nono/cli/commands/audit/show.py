@@ -21,9 +21,10 @@ _OF_OUTCOMES = ("status", "bytes_out", "bytes_in", "ms", "failure", "reason")
 
 
 class _Read(NamedTuple):
-    """A log that was read to its end, or to its first damage."""
+    """What a log comes to, read to its end or to its first damage."""
 
-    events: list[tuple[int, Mapping[str, Any]]]
+    kinds: Mapping[str, int]  # how many events there are of each
+    network_events: list[dict[str, object]]  # each with how its request ended; empty unless asked for
     integrity: Mapping[str, object] | None
     damage: str | None
 
@@ -32,33 +33,55 @@ def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
     """Print one session. Returns an exit code: 1 if its log is damaged, and only shown in part."""
     found = the_one(query, environ)
     try:
-        read, summary = _read(found), _summary(found)
+        read, summary = _read(found, with_network=as_json), _summary(found)
+        if as_json:
+            print(json.dumps(_document(found, read, summary), indent=2))
+        else:
+            _print(found, read, summary)
+    except BrokenPipeError:
+        raise  # of the reader of what is printed
     except OSError as error:
         raise NonoError(f"the session cannot be read: {found.directory}: {error.strerror}") from error
-    if as_json:
-        print(json.dumps(_document(found, read, summary), indent=2))
-    else:
-        kinds = Counter(str(event.get("type")) for _, event in read.events)
-        for line in audit_text.details(found, summary, kinds, read.integrity):
-            print(line)
-        table = Table()
-        print("", HEADER_LINE, sep="\n")
-        for number, event in read.events:
-            for row in table.feed(number, event):
-                print(row)
-        for row in table.rest():
-            print(row)
-        if read.damage is not None:
-            print(f"The log is damaged: {read.damage}; what follows is not shown.")
     return 0 if read.damage is None else 1
 
 
-def _read(found: Found) -> _Read:
+def _print(found: Found, read: _Read, summary: Mapping[str, Any]) -> None:
+    for line in audit_text.details(found, summary, read.kinds, read.integrity):
+        print(line)
+    print("", HEADER_LINE, sep="\n")
+    table = Table()
+    # Read once more: a log may be larger than what fits into memory as events.
     with read_log(found.directory) as reading:
-        events = [(record.sequence, record.event) for record in reading]
+        for record in reading:
+            for row in table.feed(record.sequence, record.event):
+                print(row)
+    for row in table.rest():
+        print(row)
+    if read.damage is not None:
+        print(f"The log is damaged: {read.damage}; what follows is not shown.")
+
+
+def _read(found: Found, *, with_network: bool) -> _Read:
+    kinds, network = Counter[str](), dict[int, dict[str, object]]()
+    with read_log(found.directory) as reading:
+        for record in reading:
+            kinds[str(record.event.get("type"))] += 1
+            if with_network:
+                _note(record.sequence, record.event, network)
     integrity = reading.state.integrity()
     damage = None if reading.damage is None else str(reading.damage)
-    return _Read(events, None if integrity is None else integrity_of(integrity), damage)
+    return _Read(kinds, [*network.values()], None if integrity is None else integrity_of(integrity), damage)
+
+
+def _note(number: int, event: Mapping[str, Any], network: dict[int, dict[str, object]]) -> None:
+    """Keep a network event, or say of an earlier one how its request ended."""
+    if event.get("type") == "network" and isinstance(event.get("event"), dict):
+        network[number] = dict(event["event"])
+    elif event.get("type") == "requests_ended":
+        for outcome in outcome_rows(event):
+            request = outcome.get("request")
+            if isinstance(request, int) and request in network:
+                network[request] |= {name: outcome[name] for name in _OF_OUTCOMES if name in outcome}
 
 
 def _summary(found: Found) -> Mapping[str, Any]:
@@ -79,25 +102,11 @@ def _document(found: Found, read: _Read, summary: Mapping[str, Any]) -> Mapping[
         "tracked_paths": list(found.tracked_paths),
         "exit_code": found.exit_code,
         "merkle_roots": summary.get("merkle_roots", []),
-        "network_events": _network_events(read),
+        "network_events": read.network_events,
         "command_policy_events": [],
-        "audit_event_count": len(read.events),
+        "audit_event_count": sum(read.kinds.values()),
         "audit_integrity": read.integrity if not summary else summary["audit_integrity"],
         "audit_attestation": summary.get("audit_attestation"),
         "snapshots": [],
         "damage": read.damage,
     }
-
-
-def _network_events(read: _Read) -> list[Mapping[str, object]]:
-    """Return the network events, each with how its request ended, if it has."""
-    found: dict[int, dict[str, object]] = {}
-    for number, event in read.events:
-        if event.get("type") == "network" and isinstance(event.get("event"), dict):
-            found[number] = dict(event["event"])
-        elif event.get("type") == "requests_ended":
-            for outcome in outcome_rows(event):
-                request = outcome.get("request")
-                if isinstance(request, int) and request in found:
-                    found[request] |= {name: outcome[name] for name in _OF_OUTCOMES if name in outcome}
-    return [*found.values()]
