@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nono.audit.redact import USUAL, Redaction, redaction_of
 from nono.cli.args.options import Given
@@ -12,7 +13,10 @@ from nono.launch.session import Proving
 from nono.sessions.names import check_name
 from nono.settings.file import user_config
 from nono.settings.theme import theme_of
-from nono.settings.user_config import UserConfig
+from nono.settings.user_config import Audit, UserConfig
+
+if TYPE_CHECKING:
+    from nono.outward.orders import Orders
 
 
 def preferences(
@@ -53,3 +57,24 @@ def proving(given: Given, console: Console) -> Proving:
 def redaction(config: UserConfig) -> Redaction:
     """Return the rules for redacting command lines before they are recorded or shown."""
     return redaction_of(config.redaction) if any(config.redaction) else USUAL
+
+
+def outward(given: Given, settings: Audit) -> Orders | None:
+    """Return where the audit log goes meanwhile; None: nowhere. Raises ConfigError."""
+    wished = ("audit_anchor", "audit_anchor_every", "audit_anchor_required", "audit_otlp")
+    named = [name for name in wished if name in given.values]
+    if given.flag("no_audit"):
+        if named:
+            raise ConfigError(f"--{named[0].replace('_', '-')} and --no-audit contradict each other.")
+        return None
+    if not named and not settings.goes_outward:
+        return None
+    # Imported here: few runs have it.
+    from nono.outward.orders import orders
+
+    return orders(
+        given.list("audit_anchor") or settings.anchors,
+        given.value("audit_anchor_every") or settings.anchor_every_minutes,
+        given.flag("audit_anchor_required") or settings.anchor_required,
+        given.value("audit_otlp") or settings.otlp or None,
+    )

@@ -90,8 +90,6 @@ class Beside:
             from nono.launch.record.outward import carried
 
             self.carried = stack.enter_context(carried(wishes.outward, session))
-            if wishes.outward.is_anchor_required:
-                self.carried.require()
 
     def keep(
         self,

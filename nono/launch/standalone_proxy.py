@@ -35,6 +35,8 @@ from nono.supervisor import abort, loop
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
+    from nono.launch.record.outward import Carried
+    from nono.outward.orders import Orders
     from nono.proxy.config import IsOurs, ProxyConfig
     from nono.proxy.tls.session_ca import SessionCa
 
@@ -64,6 +66,7 @@ def serve_until_signal(
     warn: Warn,
     redaction: Redaction = USUAL,
     audit_bytes: int = BUDGET_BYTES,
+    outward: Orders | None = None,
 ) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP, then until running responses have ended or timed out.
 
@@ -76,6 +79,7 @@ def serve_until_signal(
     say: Takes the lines of a summary after the end.
     warn: Takes a sentence a person must hear meanwhile.
     audit_bytes: Size of the audit log at which requests are refused.
+    outward: Where the audit log is anchored and sent; None: nowhere.
     """
     # Before any secret is read: from here on no process of our uid can look into this one.
     process.set_dumpable(False)
@@ -84,17 +88,37 @@ def serve_until_signal(
         record = DedupRecorder(log.record)
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
-        assembly = assemble(resolved, session, own_authority=own_authority)
-        files: list[str] = []
-        process.raise_open_files()
-        with abort.ended_in_order(lambda: _end(session, record, files)), same_user(config.address) as is_ours:
-            try:
-                loop.run(_serve, assembly, config, token, record, is_ours, announce, files)
-            finally:
-                record.drain()
-                record(event.session_ended(0))
-                exit_code = concluded(session, 0, Evidence())
+        with _carried(outward, session) as beside:
+            assembly = assemble(resolved, session, own_authority=own_authority)
+            files: list[str] = []
+            process.raise_open_files()
+            flush = record.flush if beside is None else beside.after(record.flush)
+            with (
+                abort.ended_in_order(lambda: _end(session, record, files)),
+                same_user(config.address) as is_ours,
+            ):
+                try:
+                    loop.run(_serve, assembly, config, token, flush, is_ours, announce, files)
+                finally:
+                    record.drain()
+                    record(event.session_ended(0))
+                    exit_code = concluded(session, 0, Evidence())
+            if beside is not None and not beside.finish() and exit_code == 0:
+                exit_code = 1  # what was required of the record is missing
     return exit_code
+
+
+@contextmanager
+def _carried(orders: Orders | None, session: Session) -> Iterator[Carried | None]:
+    """Start what carries the log outward, if anything does."""
+    if orders is None:
+        yield None
+        return
+    # Imported here: few proxies have it.
+    from nono.launch.record.outward import carried
+
+    with carried(orders, session) as beside:
+        yield beside
 
 
 def _end(session: Session, record: DedupRecorder, files: Sequence[str]) -> None:
@@ -114,14 +138,14 @@ async def _serve(
     assembly: Assembly,
     config: ProxyConfig,
     token: SessionToken,
-    record: DedupRecorder,
+    flush: Callable[[], None],
     is_ours: IsOurs,
     announce: Announce,
     files: list[str],
 ) -> None:
     """Serve until a signal. Adds each file that the proxy leaves behind when it is not ended in order."""
     session = assembly.session
-    async with loop.housekeeping(session.log, record.flush):
+    async with loop.housekeeping(session.log, flush):
         with (
             lookups() as resolver,
             closing(listening(config, port_flag="--port")) as listener,

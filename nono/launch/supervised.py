@@ -44,25 +44,13 @@ def supervise(
 async def _supervise(
     run: RunContext, record: DedupRecorder, network: Network, trapped: TrappedCommand | None, is_started: bool
 ) -> int:
-    async with loop.housekeeping(run.session.log, _flush_of(run, record.flush)):
+    flush = record.flush if run.beside.carried is None else run.beside.carried.after(record.flush)
+    async with loop.housekeeping(run.session.log, flush):
         try:
             async with network.serve() as served:
                 return await _run_command(run, record, network, served, trapped, is_started)
         finally:
             record.drain()
-
-
-def _flush_of(run: RunContext, flush: Callable[[], None]) -> Callable[[], None]:
-    """Return a flush that also records what carries the log outward has said, if anything does."""
-    carried = run.beside.carried
-    if carried is None:
-        return flush
-
-    def both() -> None:
-        flush()
-        carried.serve()
-
-    return both
 
 
 async def _run_command(

@@ -24,6 +24,7 @@ from nono.supervisor import abort
 from support.clients.run import Stage, service, stage
 from support.nono_run import NONO, AuditEvent
 from support.ordinary_user import become
+from support.outward.collector import collector
 from support.proxy.thread import Client, wait_until
 from support.servers.connect_proxy import connect_proxy
 from support.servers.http1 import Received, upstream
@@ -257,6 +258,17 @@ def test_it_says_loudly_that_it_lets_everything_through(made: Stage) -> None:
 
 
 # -- credentials
+
+
+def test_its_audit_log_is_sent_to_a_collector_meanwhile(made: Stage) -> None:
+    before = set(made.runner.logs())
+    with collector() as sink, upstream() as server:
+        with running(made, "--no-auth", "--audit-otlp", sink.url, "--allow-domain", "localhost") as ours:
+            assert status_of(ours, connect(server.port)) == 200
+            sink.wait(lambda: any(each["event_name"] == "nono.audit.network" for each in sink.records))
+            ours.end()
+        (log,) = set(made.runner.logs()) - before
+        assert sink.numbers(log.parent.name) == [*range(len(log.read_text().splitlines()))]
 
 
 def alpha(made: Stage, port: int, **more: object) -> dict[str, object]:

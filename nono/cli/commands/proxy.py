@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nono.cli.args.options import Given
 from nono.cli.args.parse import parse_proxy, proxy_parser
 from nono.cli.console import Console, console_of
-from nono.cli.preferences import preferences, redaction
+from nono.cli.preferences import outward, preferences, redaction
 from nono.cli.resolution import resolve_given
 from nono.cli.text import summary
 from nono.credentials.phantom import SessionToken, make_session_token
@@ -95,6 +95,7 @@ def run(argv: Sequence[str]) -> int:
         warn=console.warn,
         redaction=redaction(settings),
         audit_bytes=settings.audit.session_max_bytes,
+        outward=outward(given, settings.audit),
     )
 
 

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from nono.launch.around.undo import UndoRequest
     from nono.launch.run import Outcome
     from nono.launch.terminal.front import Front
-    from nono.outward.orders import Orders
     from nono.policy.resolve import Resolved
     from nono.policy.why.refusals import Refusals
-    from nono.settings.user_config import Audit, UserConfig
+    from nono.settings.user_config import UserConfig
 
 DESCRIPTION = (
     "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d "
@@ -131,7 +130,7 @@ def _run(
         environ, probes_network=any(option.may_need_listener for option in given.options)
     )
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
-    from nono.cli.preferences import preferences, proving, redaction, session_name
+    from nono.cli.preferences import outward, preferences, proving, redaction, session_name
     from nono.cli.resolution import asker, command_of, resolve_given
     from nono.cli.run_summary import show
     from nono.launch.beside import Wishes
@@ -192,7 +191,7 @@ def _run(
             front=front,
             wishes=Wishes(
                 proving(given, console),
-                _outward(given, config.audit),
+                outward(given, config.audit),
                 instructions,
                 _undo_request(given, resolved, config),
             ),
@@ -278,27 +277,6 @@ def _review(
 
     asks = open_terminal if front is None else front.open_prompt
     review(outcome, console, environ, None if given.flag("no_rollback_prompt") else asks)
-
-
-def _outward(given: Given, settings: Audit) -> Orders | None:
-    """Return where the audit log goes meanwhile; None: nowhere. Raises ConfigError."""
-    wished = ("audit_anchor", "audit_anchor_every", "audit_anchor_required", "audit_otlp")
-    named = [name for name in wished if name in given.values]
-    if given.flag("no_audit"):
-        if named:
-            raise ConfigError(f"--{named[0].replace('_', '-')} and --no-audit contradict each other.")
-        return None
-    if not named and not settings.goes_outward:
-        return None
-    # Imported here: few runs have it.
-    from nono.outward.orders import orders
-
-    return orders(
-        given.list("audit_anchor") or settings.anchors,
-        given.value("audit_anchor_every") or settings.anchor_every_minutes,
-        given.flag("audit_anchor_required") or settings.anchor_required,
-        given.value("audit_otlp") or settings.otlp or None,
-    )
 
 
 def _key_prompt(resolved: Resolved, invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from posixpath import abspath, dirname
 from time import monotonic
@@ -65,6 +65,15 @@ class Carried:
                     self._record(events.audit_carrier_ended())
                     self._warn("the audit log is neither anchored nor sent any more: what does it was killed")
 
+    def after(self, flush: Callable[[], None]) -> Callable[[], None]:
+        """Return a function that calls `flush`, and then serve()."""
+
+        def both() -> None:
+            flush()
+            self.serve()
+
+        return both
+
     def require(self) -> None:
         """Wait for the first anchors. Raises LaunchError if there is one that cannot be had."""
         deadline = monotonic() + FIRST_S * len(self._orders.anchors)
@@ -79,10 +88,11 @@ class Carried:
                     hint="without --audit-anchor-required it is started all the same",
                 )
 
-    def finish(self, signal_descriptor: int) -> bool:
+    def finish(self, signal_descriptor: int | None = None) -> bool:
         """Say that no record follows, and wait for the last anchors. What is said now is not recorded.
 
-        signal_descriptor: Of the signals of a person who does not want to wait, such as Ctrl-C.
+        signal_descriptor: Of the signals of a person who does not want to wait, such as Ctrl-C. None: they
+            end this process.
 
         Returns False if an anchor that is required is missing.
         """
@@ -91,8 +101,9 @@ class Carried:
             self._channel.shutdown(socket.SHUT_WR)
         now = monotonic()
         is_said = False
-        while not (self._is_gone or self._is_over or _asked_to_end(signal_descriptor)):
-            if self._wait(now + (LAST_S if is_said else QUIET_S), signal_descriptor):
+        others = () if signal_descriptor is None else (signal_descriptor,)
+        while not (self._is_gone or self._is_over or any(map(_asked_to_end, others))):
+            if self._wait(now + (LAST_S if is_said else QUIET_S), *others):
                 self.serve()
             elif is_said:
                 break
@@ -166,7 +177,8 @@ def variables_kept(orders: Orders, prepared: Prepared, environ: Mapping[str, str
 def carried(orders: Orders, session: Session) -> Iterator[Carried]:
     """Start carrying. Call before a secret is read or a thread started, and once the log has a record.
 
-    A process that is still there when the block is left is ended by the enclosing supervise().
+    A process that is still there when the block is left is ended by the enclosing supervise(), if any.
+    Raises LaunchError if an anchor that is required cannot be had.
     """
     assert session.log is not None  # or there is nothing to carry
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -174,7 +186,10 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
     with ours:
         fork_child(lambda: _carry(orders, theirs, directory))
         theirs.close()
-        yield Carried(orders, session, ours)
+        beside = Carried(orders, session, ours)
+        if orders.is_anchor_required:
+            beside.require()
+        yield beside
 
 
 def _carry(orders: Orders, channel: socket.socket, directory: str) -> None:
