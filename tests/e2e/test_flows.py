@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -100,6 +101,17 @@ def test_exchanges_are_shown_as_they_are_recorded(service: Intercepted) -> None:
         (service.stage.project / "go").touch()
         wait_until(lambda: shown(authority, token) == {"/first", "/second"}, "the second is not shown")
     assert records(service.stage.runner.user)[0]["exit_code"] == 0
+
+
+def test_a_port_that_is_taken_is_named(service: Intercepted) -> None:
+    project = service.stage.project
+    service.run(("sh", "-c", "true"), flags=(f"--record-flows={project}/third",))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = nono(service.stage.runner, "flows", "latest", "--port", port)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert f"127.0.0.1:{port}: Address already in use" in told.stderr
+    assert "hint: --port names another one" in told.stderr
 
 
 def test_a_recording_that_was_replaced_by_a_link_is_not_opened(service: Intercepted) -> None:

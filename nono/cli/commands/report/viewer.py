@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import Callable, Iterator
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,6 +16,7 @@ from mitmproxy.tools import cmdline, main
 from mitmproxy.tools.console.master import ConsoleMaster
 from mitmproxy.tools.web.master import WebMaster
 
+from nono.errors import NonoError
 from nono.proxy.flows.netstrings import cut
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ READ_BYTES = 1 << 20
 
 
 def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_terminal: bool) -> int:
-    """Show the flows in `file` until the viewer is left. is_living: More may be appended."""
+    """Show the flows in `file` until the viewer is left. Raises NonoError.
+
+    is_living: More may be appended.
+    """
     feed = Feed(file, is_living)
 
     def made(options: Any) -> Master:
@@ -41,7 +46,15 @@ def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_termina
             settings = (f"web_port={port}", "web_open_browser=false", "termlog_verbosity=error")
             arguments += [word for setting in settings for word in ("--set", setting)]
         parser = cmdline.mitmproxy if in_terminal else cmdline.mitmweb
-        main.run(made, parser, arguments)  # type: ignore[arg-type]  # anything that makes a master
+        try:
+            main.run(made, parser, arguments)  # type: ignore[arg-type]  # anything that makes a master
+        except OSError as error:
+            # What mitmweb says goes on with an option of its own.
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise NonoError(
+                f"the exchanges cannot be shown on 127.0.0.1:{port}: {reason}",
+                hint="--port names another one",
+            ) from error
     return 0
 
 
