@@ -11,7 +11,7 @@ from nono.cli.help.examples import EXAMPLES, SEE_ALSO
 from nono.cli.help.page import Entry, Page, Section
 
 LIKE_SANDBOX = frozenset({*SANDBOX, WHY, PROXY})
-_LISTS = frozenset({Kind.LIST, Kind.PORTS, Kind.PORT_RANGES, Kind.PAIRS})
+_LISTS = frozenset({Kind.LIST, Kind.PORT_RANGES, Kind.PAIRS})
 
 # Known values by flag or metavar: those that only nono's data tell.
 Values = Mapping[str, tuple[str, ...]]
@@ -58,6 +58,8 @@ def subparsers_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argpar
 
 def _declared(words: tuple[str, ...]) -> Mapping[str, Option]:
     own = own_options_of(words[1]) if len(words) == 2 else ()
+    if words[1] == WHY:  # asks about options, and reads no variable for them
+        own = tuple(option._replace(env="") for option in own)
     return {flag: option for option in (*own, *GLOBALS) for flag in option.flags}
 
 

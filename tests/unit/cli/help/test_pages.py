@@ -228,3 +228,8 @@ def test_an_action_has_a_page_of_its_own() -> None:
     parsers = {name: parser for name, _, parser in offered_parsers()}
     found = [page_of(each, about, {}).words for about, each in subparsers_of(parsers["credential"])]
     assert ("nono", "credential", "set") in found
+
+
+def test_no_variable_is_named_where_none_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", "--help"]) == 0
+    assert "NONO_ALLOW" not in capsys.readouterr().out
