@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def events() -> dict[str, tuple[Event, str]]:
     timestamp = '"timestamp":{"secs_since_epoch":1767323045,"nanos_since_epoch":6000000}'
-    asked = '"request":{"capability_type":"capability","request_id":"r1","path":"/x","access":"Write","reason":"w"}'
+    asked = f'"request":{encode_event(ASKED).decode()}'
     return {
         "session_started": (
             event.session_started(["sh", "-c", "echo ä/\x7f\x01"]),
