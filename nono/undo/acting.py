@@ -25,11 +25,12 @@ _BLOCK_BYTES = 4096
 class Acting:
     """The acts of one restore. What each replaces is moved to the trash of the session."""
 
-    def __init__(self, kept: Kept, number: int, target: Snapshot) -> None:
+    def __init__(self, kept: Kept, number: int, target: Snapshot, progress: Callable[[int], None]) -> None:
         self._kept, self._store = kept, kept.store
         self._names = _names_of(target)
         self._trash_name = f"{TRASH}/{number:03}"
         self._temporary = f"{_TEMPORARY}{kept.info.session_id}-"
+        self._progress, self._tries = progress, 0
         self._trashed = 0
         self.failed: list[Refused] = []
 
@@ -61,6 +62,8 @@ class Acting:
         return done
 
     def _tried(self, step: Step, act: Callable[[int, Step], None]) -> bool:
+        self._tries += 1
+        self._progress(self._tries)
         try:
             with opened_root(step.root) as root:
                 act(root, step)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from posixpath import join
+from typing import overload
 
 from nono import paths
 from nono.errors import ConfigError, NonoError
@@ -73,16 +74,10 @@ class Kept:
                 hint=f"nono stop {self.info.session_id}",
             )
 
-    def snapshots(self) -> list[Snapshot]:
-        """Return all snapshots, the baseline first. Raises OSError or ValueError."""
-        found: list[Snapshot] = []
-        for number in range(self.count()):
-            content = read_file(self.directory, f"{SNAPSHOTS}/{number:03}.json")
-            try:
-                found.append(snapshot.parse(content, found[-1] if found else None))
-            except ValueError as error:
-                raise ValueError(f"snapshot {number:03}: {error}") from error
-        return found
+    def snapshots(self) -> Sequence[Snapshot]:
+        """Return all snapshots, the baseline first. Raises OSError; ValueError where one is damaged."""
+        names = (f"{SNAPSHOTS}/{number:03}.json" for number in range(self.count()))
+        return _Snapshots([read_file(self.directory, name) for name in names])
 
     def count(self) -> int:
         """Return how many snapshots there are; one after a gap does not count."""
@@ -90,6 +85,37 @@ class Kept:
         while f"{number:03}.json" in found:
             number += 1
         return number
+
+
+class _Snapshots(Sequence[Snapshot]):
+    """Snapshots that are made when they are looked at, and not kept: each holds an entry for every file."""
+
+    def __init__(self, contents: list[bytes]) -> None:
+        self._contents = contents
+        self._found: list[Snapshot] = []  # the baseline, and the one that was looked at last
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+    @overload
+    def __getitem__(self, index: int) -> Snapshot: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Snapshot]: ...
+    def __getitem__(self, index: int | slice) -> Snapshot | list[Snapshot]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        wanted = range(len(self))[index]
+        before = next((each for each in reversed(self._found) if each.number <= wanted), None)
+        for number in range(0 if before is None else before.number + 1, wanted + 1):
+            try:
+                before = snapshot.parse(self._contents[number], before)
+            except ValueError as error:
+                raise ValueError(f"snapshot {number:03}: {error}") from error
+            if before.number != number:
+                raise ValueError(f"snapshot {number:03}: it says it is {before.number}")
+            self._found = [*self._found[:1], before]
+        assert before is not None  # or there was no snapshot at that index
+        return before
 
 
 def names_in(directory: int, name: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from posixpath import basename, join
 
 from nono.clock import unix_ms
@@ -129,10 +129,17 @@ def _look(
         return error.strerror or str(error)
 
 
-def restore(kept: Kept, prepared: Prepared, *, force: bool = False) -> Restored:
+def restore(
+    kept: Kept,
+    prepared: Prepared,
+    *,
+    force: bool = False,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Restored:
     """Carry out a plan, after a snapshot of the present. The caller has locked the session.
 
     force: Restore what somebody else changed as well.
+    progress: Told how many acts were tried; there are up to three for each path.
     Raises OSError or ValueError before anything is changed; afterwards it says what was left.
     """
     steps = [*prepared.plan.steps, *(prepared.plan.forced if force else ())]
@@ -140,7 +147,7 @@ def restore(kept: Kept, prepared: Prepared, *, force: bool = False) -> Restored:
     if not steps:
         return Restored((), tuple(left), None)
     safety = _keep_present(kept, prepared, steps)
-    acting = Acting(kept, safety.number, prepared.target)
+    acting = Acting(kept, safety.number, prepared.target, progress)
     done = acting.carry_out(steps)
     left += acting.failed
     after = _updated(safety._replace(number=safety.number + 1, kind=RESTORED), steps, None)

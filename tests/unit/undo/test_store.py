@@ -253,3 +253,19 @@ def test_snapshots_on_a_disk_that_is_not_mounted_are_not_forgotten(stage: Stage,
     (tmp_path / "away").rename(place)
     with kept.every(stage.environ) as found:
         assert [each.info.name for each in found] == ["run-2", "run-1"]
+
+
+def test_a_snapshot_is_the_same_in_whatever_order_they_are_looked_at(stage: Stage) -> None:
+    with stage.recorded() as taken:
+        for turn in range(4):
+            (stage.root / f"file{turn % 2}").write_text(str(turn))
+            taken.mark(f"before turn {turn}")
+        taken.finish(0)
+    with stage.kept() as session:
+        whole = list(session.snapshots())
+        assert [each.number for each in whole] == [0, 1, 2, 3, 4, 5]
+        for order in ([5, 0, 3, 1], [-1, -6, 2, 2]):
+            found = session.snapshots()
+            assert [found[at] for at in order] == [whole[at] for at in order]
+        assert session.snapshots()[1:3] == whole[1:3]
+        assert [*reversed(session.snapshots())] == whole[::-1]

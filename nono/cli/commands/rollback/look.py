@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nono.cli.text import rollback_text
@@ -95,7 +95,7 @@ def _print_head(info: Info) -> None:
         print(f"  note: {note}")
 
 
-def _snapshot(snapshots: list[Snapshot], number: int) -> dict[str, Any]:
+def _snapshot(snapshots: Sequence[Snapshot], number: int) -> dict[str, Any]:
     snapshot = snapshots[number]
     found = shown(changes(snapshots[number - 1], snapshot)) if number else []
     return {

@@ -44,7 +44,7 @@ def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRe
             everything=given.flag("rollback_all"),
         ),
         Limits(config.rollback.max_sessions, int(config.rollback.max_storage_gb * (1 << 30))),
-        shown_progress(),
+        shown_progress("keeping files for undo"),
         None
         if elsewhere is None
         else refuse_writable_place(os.path.join(os.getcwd(), elsewhere), resolved.capabilities.grants),

@@ -1,4 +1,4 @@
-"""Shows that files are being read, once that takes longer than a second and somebody looks."""
+"""Shows that files are being read or written, once that takes longer than a second, at a terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ PATIENCE_S = 1.0
 
 
 @contextmanager
-def shown_progress() -> Iterator[Callable[[int], None]]:
-    """Yield what takes the number of files read so far."""
+def shown_progress(words: str) -> Iterator[Callable[[int], None]]:
+    """Yield what takes the number of files so far. words: What is being done."""
     began = time.monotonic()
     with ExitStack() as stack:
         update: Callable[[int], None] | None = None
@@ -20,21 +20,21 @@ def shown_progress() -> Iterator[Callable[[int], None]]:
         def progress(count: int) -> None:
             nonlocal update
             if update is None and time.monotonic() - began > PATIENCE_S:
-                update = _bar(stack) if os.isatty(2) else lambda count: None
+                update = _bar(stack, words) if os.isatty(2) else lambda count: None
             if update is not None:
                 update(count)
 
         yield progress
 
 
-def _bar(stack: ExitStack) -> Callable[[int], None]:
+def _bar(stack: ExitStack, words: str) -> Callable[[int], None]:
     # Imported here: most trees are read within a second.
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         SpinnerColumn(),
-        TextColumn("keeping files for undo: {task.completed:,.0f}"),
+        TextColumn(words + ": {task.completed:,.0f}"),
         TimeElapsedColumn(),
     )
     bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))

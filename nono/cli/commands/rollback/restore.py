@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from nono.cli.commands.rollback.progress import shown_progress
 from nono.cli.text import rollback_text
 from nono.errors import ConfigError
 from nono.printable import printable
@@ -75,7 +76,8 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
         _refused("Nothing was restored, because somebody else changed since:", plan.conflicts)
         _say("--skip-changed restores the rest; --force these too, once their present state is kept.")
         return 1
-    done = restore(session, prepared, force=force)
+    with shown_progress("restoring") as progress:
+        done = restore(session, prepared, force=force, progress=progress)
     lines = rollback_text.step_lines(done.done)
     _list(lines)
     _say(f"Restored {len(lines):,} path(s)." if done.done else "Nothing had to be restored.")
