@@ -18,6 +18,9 @@ from nono.named_tuple import NamedTuple
 Sieve = Callable[[str, str, bool], bool]  # of a relative path, a name and whether it is a directory: left out
 
 MAX_DIRECTORIES = 50_000  # watched; each holds about a kilobyte of the kernel's memory
+SHARE_OF_WATCHES = 4  # a quarter of what the user may have: editors want some
+_WATCHES_FILE = "/proc/sys/fs/inotify/max_user_watches"
+_READS_MAX = 128  # of the queue for one answer, twice what it can hold: a command may write on and on
 MAX_CHANGED = 100_000  # paths kept until they are asked for; more are as quick to find by a walk
 _NEW = uapi.IN_CREATE | uapi.IN_MOVED_TO
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -49,13 +52,13 @@ class Written:
         self._watched: dict[int, _Watched] = {}
         self._closed = set[_Watched]()  # directories that cannot be read, until their mode changes
         self._roots: dict[str, _Root] = {}
+        self._directories_max = min(MAX_DIRECTORIES, _watches_of_a_user() // SHARE_OF_WATCHES)
         with ExitStack() as undo:
             try:
                 self._queue = inotify.new_queue()
             except OSError:  # this user has no more of them
                 self._queue, self._is_blind = -1, True
-            else:
-                undo.callback(os.close, self._queue)
+            undo.callback(self._close_queue)
             self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             undo.callback(os.close, self._stop)
             for root, sieve in roots.items():
@@ -82,7 +85,7 @@ class Written:
         several names, each.
         """
         with self._lock:
-            self._drain()
+            self._drain(_READS_MAX)
             changed, self._changed = self._changed, set()
             is_lost, self._is_lost = self._is_lost, False
             return None if is_lost or self._is_blind else changed
@@ -95,16 +98,21 @@ class Written:
             waiting.register(self._queue, select.POLLIN)
         while not any(ready == self._stop for ready, _ in waiting.poll()):
             with self._lock:
-                self._drain()
-            if self._is_blind:
-                waiting.unregister(self._queue)
+                self._drain(1)
+                if self._is_blind:
+                    return
 
-    def _drain(self) -> None:
-        while not self._is_blind and (events := inotify.happened(self._queue)):
+    def _drain(self, reads: int) -> None:
+        for _ in range(reads):
+            events = [] if self._is_blind else inotify.happened(self._queue)
             for event in events:
                 self._take(event)
+            if not events:
+                return
 
     def _take(self, event: inotify.Happened) -> None:
+        if self._is_blind:
+            return
         if event.mask & uapi.IN_Q_OVERFLOW:
             self._is_lost = True
             self._changed.clear()
@@ -161,7 +169,7 @@ class Written:
         try:
             if os.fstat(opened).st_dev != root.device:  # undo does not cover it
                 return []
-            if len(self._watched) >= MAX_DIRECTORIES:
+            if len(self._watched) >= self._directories_max:
                 self._go_blind()
                 return []
             try:
@@ -191,7 +199,22 @@ class Written:
             os.close(opened)
 
     def _go_blind(self) -> None:
+        """Give up, and the watches with it."""
         self._is_blind = True
+        self._close_queue()
         self._watched.clear()
         self._closed.clear()
         self._changed.clear()
+
+    def _close_queue(self) -> None:
+        queue, self._queue = self._queue, -1
+        if queue >= 0:
+            os.close(queue)
+
+
+def _watches_of_a_user() -> int:
+    try:
+        with open(_WATCHES_FILE, "rb") as file:
+            return int(file.read())
+    except (OSError, ValueError):  # not known: the kernel says when there are none left
+        return MAX_DIRECTORIES * SHARE_OF_WATCHES

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nono.kernel import inotify
+from nono.kernel.uapi import inotify as uapi
 from nono.undo import written
 from nono.undo.written import Written
 
@@ -125,6 +126,40 @@ def test_too_many_directories_are_not_watched(tree: Path, monkeypatch: pytest.Mo
     with Written({str(tree): nothing}) as watch:
         assert watch.changed() is None
         assert watch.changed() is None
+
+
+def test_no_more_than_a_quarter_of_the_watches_of_a_user_is_taken(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path_factory.mktemp("proc") / "max_user_watches"
+    monkeypatch.setattr(written, "_WATCHES_FILE", str(limit))
+    for watches, is_known in ((4 * 5, True), (4 * 5 - 1, False)):  # the tree has five directories
+        limit.write_text(f"{watches}\n")
+        with Written({str(tree): nothing}) as watch:
+            assert (watch.changed() is not None) is is_known
+
+
+def test_what_is_given_up_holds_no_watch(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def queues() -> int:
+        links = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+        return sum(os.readlink(link) == "anon_inode:inotify" for link in links if link.is_symlink())
+
+    before = queues()
+    monkeypatch.setattr(written, "MAX_DIRECTORIES", 6)
+    with Written({str(tree): nothing}) as watch:
+        assert queues() == before + 1
+        (tree / "one/more").mkdir(parents=True)
+        assert watch.changed() is None
+        assert queues() == before
+
+
+def test_a_command_that_writes_on_and_on_holds_up_no_answer(
+    tree: Path, watch: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [number] = [number for number, place in watch._watched.items() if not place.path]
+    event = inotify.Happened(number, uapi.IN_MODIFY, "a")
+    monkeypatch.setattr(inotify, "happened", lambda queue: [event])
+    assert names(tree, watch.changed()) == {"a"}
 
 
 def test_a_user_without_watches_left_gets_a_walk(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
