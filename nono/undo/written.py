@@ -20,6 +20,7 @@ Sieve = Callable[[str, str, bool], bool]  # of a relative path, a name and wheth
 MAX_DIRECTORIES = 50_000  # watched; each holds about a kilobyte of the kernel's memory
 SHARE_OF_WATCHES = 4  # a quarter of what the user may have: editors want some
 _WATCHES_FILE = "/proc/sys/fs/inotify/max_user_watches"
+_PAUSE_MS = 20  # between reads: the loop needs the interpreter too, and what is lost is found by a walk
 _READS_MAX = 128  # of the queue for one answer, twice what it can hold: a command may write on and on
 MAX_CHANGED = 100_000  # paths kept until they are asked for; more are as quick to find by a walk
 _NEW = uapi.IN_CREATE | uapi.IN_MOVED_TO
@@ -92,8 +93,9 @@ class Written:
 
     def _read(self) -> None:
         """Empty the queue while the run goes on: the kernel keeps few events, and new directories wait."""
-        waiting = select.poll()
-        waiting.register(self._stop, select.POLLIN)
+        stopping, waiting = select.poll(), select.poll()
+        for each in (stopping, waiting):
+            each.register(self._stop, select.POLLIN)
         if self._queue >= 0:
             waiting.register(self._queue, select.POLLIN)
         while not any(ready == self._stop for ready, _ in waiting.poll()):
@@ -101,6 +103,8 @@ class Written:
                 self._drain(1)
                 if self._is_blind:
                     return
+            if stopping.poll(_PAUSE_MS):
+                return
 
     def _drain(self, reads: int) -> None:
         for _ in range(reads):
