@@ -7,6 +7,7 @@ of one run. Then `store` (contents by digest, in `packs`), `taking` (walk and re
 
 A run holds a `recording.Recording`. Its `mark(label, changed)` takes a numbered snapshot between the baseline
 and the end, of the absolute paths that may have changed since the last one (None: of whatever shows other
-times). `written` notes these paths with inotify. A mark may be taken from a worker thread, and raises OSError if the snapshot cannot be kept. `finish()`
-takes the last snapshot. `restoring.prepare(kept, number)` and `restore` go back to any of them.
+times); `written` notes these paths with inotify. A mark may be taken from a worker thread, and raises OSError
+if the snapshot cannot be kept. `finish()` takes the last snapshot. `restoring.prepare(kept, number)` and
+`restore` go back to any of them.
 """
