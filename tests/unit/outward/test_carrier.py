@@ -110,6 +110,16 @@ def test_a_collector_that_comes_back_gets_what_it_missed(
             back.wait(lambda: back.numbers() == [0, 1])
 
 
+def test_a_token_that_cannot_be_kept_is_no_anchor(log: AuditLog, clock: Authority) -> None:
+    in_the_way = Path(log.path).with_name("anchors")
+    in_the_way.touch()
+    with carrying(log, Orders((f"rfc3161:{clock.url}",), anchor_every_s=0.05)) as channel:
+        assert "Not a directory" in said(channel)["why"]
+        in_the_way.unlink()
+        while "anchored" not in (message := said(channel)):
+            assert "not_anchored" in message
+
+
 def test_a_log_that_is_cut_meanwhile_is_reported(log: AuditLog, clock: Authority) -> None:
     log.record(event.limit_reached("memory", 1))
     with carrying(log, Orders((f"rfc3161:{clock.url}",), anchor_every_s=0.05)) as channel:
