@@ -180,3 +180,21 @@ except CredentialError as error: print(error)
 """
     )
     assert result.stdout == "no system keyring answers here\n", result.stderr
+
+
+def test_a_signing_key_is_kept_in_the_keyring(in_session: InSession) -> None:
+    ended = in_session(
+        UNLOCKED
+        + "echo good > CLAUDE.md\n"
+        + '"$PYTHON" -I -m nono trust keygen\n'
+        + '"$PYTHON" -I -m nono trust init > /dev/null\n'
+        + '"$PYTHON" -I -m nono trust sign CLAUDE.md\n'
+        + '"$PYTHON" -I -m nono trust verify CLAUDE.md\n'
+        + "secret-tool lookup service nono-trust-pub username default\n"
+        + 'ls "$HOME/.local/state/nono"\n'
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("Made the key 'default' in the system keyring.\n")
+    assert "  PASS   CLAUDE.md: signed by default\n" in ended.stdout
+    assert "MFkwEwYHKoZIzj0CAQYI" in ended.stdout  # the head of a P-256 key
+    assert "credentials.json" not in ended.stdout
