@@ -44,6 +44,7 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     "turn_marked": session.snapshot,
     "snapshot_taken": session.snapshot,
     "instruction_files": session.instruction_files,
+    "package_used": session.package_used,
     "flows_recorded": session.state(lambda event: f"exchanges are recorded in: {event.get('path')}"),
     "enforced_by": session.state(lambda event: f"the network is enforced by: {event.get('rung')}"),
     "resource_limits": session.state(_limits),

@@ -22,7 +22,8 @@ from nono.outward.ocsf.parts import (
 
 _START, _STOP = 3, 4  # of APPLICATION_LIFECYCLE
 _LAUNCH = 1  # of PROCESS_ACTIVITY
-_OPEN = 14  # of FILE_ACTIVITY
+_READ, _OPEN = 2, 14  # of FILE_ACTIVITY
+_FOLDER = 2  # type_id of a file
 _LOG = 1  # of CONFIG_STATE
 _CREATE = 1  # of DETECTION_FINDING
 _ACTOR = {"app_name": "the command in nono's sandbox"}
@@ -63,6 +64,20 @@ def instruction_files(event: Fields) -> Projected:
     if is_refused:
         return finding("Instruction files refused", lambda _: words, Severity.MEDIUM)(event)
     return Projected(Class.CONFIG_STATE, _LOG, words, {})
+
+
+def package_used(event: Fields) -> Projected:
+    """Return a package that the command has fetched and read files of."""
+    name, path = str(event.get("name")), str(event.get("path"))
+    digest = {
+        "algorithm_id": OTHER,
+        "algorithm": "SHA-256 of the digests of all files",
+        "value": str(event.get("sha256")),
+    }
+    package = {"name": name, "path": path, "type_id": _FOLDER, "hashes": [digest]}
+    return Projected(
+        Class.FILE_ACTIVITY, _READ, f"used: package {name} in {path}", {"actor": _ACTOR, "file": package}
+    )
 
 
 def snapshot(event: Fields) -> Projected:
