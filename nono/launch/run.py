@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -255,20 +255,9 @@ class Launch:
                     refusals=refusals,
                     beside=beside,
                 )
-                repository = prepared.resolved.repository
-                before = None if repository is None else repository_watch.look(repository)
-                exit_code = _run(run)
-            if repository is not None and before is not None:
-                for sentence in repository_watch.changes(repository, before):
-                    warn(sentence)
-            beside.left(session, exit_code)
-            limit = _limit_reached(run, exit_code)
-            end = entry.end_of(child, exit_code, limit)
-            session.record(event.session_ended(exit_code, end._asdict()))
-            entry.ended(exit_code, end)
-            _after_hook(prepared, session, exit_code)
-            exit_code = beside.conclude(session, exit_code, child.signal_descriptor)
-            return Outcome(exit_code, session_id, denials, traffic, end, limit, run.rules, beside.changed)
+                with _repository_watched(session, prepared):
+                    exit_code = _run(run)
+            return _outcome(run, denials, exit_code)
 
     def _log(self, session_id: str, warn: Warn, budget_bytes: int) -> AuditLog:
         return open_log(self._environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=budget_bytes)
@@ -306,6 +295,30 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
     from nono.supervisor.cgroup.cgroup import limited
 
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
+
+
+@contextmanager
+def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
+    """Say what became of the git repository of the working directory meanwhile."""
+    repository = prepared.resolved.repository
+    before = None if repository is None else repository_watch.look(repository)
+    yield
+    if repository is not None and before is not None:
+        for sentence in repository_watch.changes(repository, before):
+            session.warn(sentence)
+
+
+def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:
+    """Record how a run has ended, and all that proves and undoes it."""
+    session, beside = run.session, run.beside
+    beside.left(session, exit_code)
+    limit = _limit_reached(run, exit_code)
+    end = run.entry.end_of(run.child, exit_code, limit)
+    session.record(event.session_ended(exit_code, end._asdict()))
+    run.entry.ended(exit_code, end)
+    _after_hook(run.prepared, session, exit_code)
+    exit_code = beside.conclude(session, exit_code, run.child.signal_descriptor)
+    return Outcome(exit_code, session.run_id, denials, run.traffic, end, limit, run.rules, beside.changed)
 
 
 def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
