@@ -158,8 +158,8 @@ class Acting:
         """Bring back what was at a path."""
         was, now = step.was, step.now
         assert was is not None
-        if now is not None and not _is_replaced(step) and (was.kind, was.content) == (now.kind, now.content):
-            return  # only its metadata differs
+        if now is not None and not _is_replaced(step) and _is_same_file(was, now):
+            return
         with opened_parent(root, step.path) as parent:
             name = basename(step.path)
             if was.kind == DIRECTORY:
@@ -271,6 +271,12 @@ def _placed(parent: int, temporary: str, name: str) -> None:
 
 def _is_directory(step: Step) -> bool:
     return all(each is not None and each.kind == DIRECTORY for each in (step.was, step.now))
+
+
+def _is_same_file(was: Entry, now: Entry) -> bool:
+    """Return True if nothing but metadata differs, and it changes no file that has a name elsewhere."""
+    is_alone = now.links <= 1 or now.inode == was.inode
+    return (was.kind, was.content) == (now.kind, now.content) and is_alone
 
 
 def _is_replaced(step: Step) -> bool:

@@ -141,9 +141,15 @@ class Recording:
 
     def _taken(self, before: Snapshot, *, keeps: bool = True) -> tuple[Tree, ...]:
         self._store.begin(f"{self._last.number + 1:03}")
-        return tuple(
-            take(tree.path, self._walk(tree, self._store if keeps else None)) for tree in before.trees
-        )
+        return tuple(self._tree(tree, self._store if keeps else None) for tree in before.trees)
+
+    def _tree(self, before: Tree, store: Store | None) -> Tree:
+        try:
+            return take(before.path, self._walk(before, store))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            return Tree(before.path, {})  # somebody outside has removed or replaced it
 
     def _walk(self, before: Tree, store: Store | None) -> Walk:
         sieve = self.info.left_out.sieve(before.path)

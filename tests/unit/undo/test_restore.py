@@ -317,3 +317,44 @@ def test_a_session_that_is_running_is_not_restored(stage: Stage) -> None:
 )
 def test_what_is_left_out(sieved: LeftOut, path: str, is_directory: bool, is_left_out: bool) -> None:
     assert sieved.sieve("/r")(path, path.rpartition("/")[2], is_directory) == is_left_out
+
+
+def test_a_granted_directory_that_is_removed_during_the_run_comes_back(stage: Stage) -> None:
+    write(stage.root / "a/b", "old")
+    before = stage.look()
+    stage.run(lambda: stage.root.rename(stage.root.with_name("moved")))
+    assert any("No such file" in each for each in stage.restore())
+    stage.root.mkdir(mode=0o700)
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_metadata_is_not_given_to_a_file_that_has_a_name_elsewhere(stage: Stage, tmp_path: Path) -> None:
+    outside = write(tmp_path / "outside", "the same")
+    outside.chmod(0o600)
+    write(stage.root / "file", "the same").chmod(0o666)
+
+    def act() -> None:
+        (stage.root / "file").unlink()
+        os.link(outside, stage.root / "file")
+
+    stage.run(act)
+    assert stage.restore() == []
+    assert outside.stat().st_mode & 0o777 == 0o600
+    assert (stage.root / "file").stat().st_mode & 0o777 == 0o666
+
+
+def test_a_clock_that_was_set_back_has_everything_read_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(stage.root / "file", "old")
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18)
+    with stage.recorded() as taken:
+        assert taken.baseline.trees[0].entries["file"].is_racy
+        taken.finish(0)
+    os.utime(file, ns=(10**18, 10**18))
+    with stage.recorded() as again:
+        write(file, "by the run")
+        again.finish(0)
+    assert stage.restore() == []
+    assert file.read_text() == "old"
