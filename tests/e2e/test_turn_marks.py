@@ -120,6 +120,7 @@ def test_each_turn_is_listed_with_its_files(scene: Scene) -> None:
     assert names["before turn 3"] == [("alias", "modified"), ("background", "created"), ("one", "modified")]
     assert {name for name, _ in names["end"]} == {"deep", "moved", "sub", "three"}
     text = scene.rollback("show", "latest").stdout
+    assert "with what changed since the one above it:\n  000  before the run" in text
     assert "before turn 3" in text
     assert "background" in text
 

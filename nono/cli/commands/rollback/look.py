@@ -72,16 +72,19 @@ def show(query: str, environ: Mapping[str, str], *, style: str, full: bool, as_j
             print(json.dumps(document, indent=2))
             return 0
         _print_head(session.info)
+        has_marks = any(each.kind == MARK for each in snapshots)
+        if has_marks:
+            print("\nEach snapshot, with what changed since the one above it:")
         for number, snapshot in enumerate(snapshots):
             found = shown(changes(snapshots[number - 1], snapshot)) if number else []
             print(rollback_text.snapshot_line(snapshot, found))
-            if any(each.kind == MARK for each in snapshots):
+            if has_marks:
                 for line in rollback_text.listed(found):
                     print(f"       {line}")
         if len(snapshots) > 1:
             end = next((each for each in reversed(snapshots) if each.kind == "end"), snapshots[-1])
             found = shown(changes(snapshots[0], end))
-            print(f"\n{rollback_text.counted(found)}")
+            print(f"\n{'In all: ' if has_marks else ''}{rollback_text.counted(found)}")
             for line in _worded(found, session.store, style, full=full):
                 print(line)
     return 0
