@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from posixpath import join
+from signal import SIGURG
 from typing import Any, BinaryIO
 
 from nono.audit.ledger import EVENT_FILE
@@ -90,6 +91,8 @@ def is_closed(directory: str, name: str) -> bool:
     """Return True if nobody has a file open: else a lease to write is refused (fcntl(2))."""
     try:
         with open_file(directory, name) as file:
+            # Who breaks it has a signal sent to us, and SIGIO would end us. It is released at once anyway.
+            fcntl.fcntl(file, fcntl.F_SETSIG, SIGURG)  # ignored by default (signal(7))
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
             return True
     except OSError:
