@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from nono.audit.chain import compact, shortened
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.proof.summary import BUNDLE_FILE, Summary, integrity_of
 from nono.audit.proof.verdict import Attestation
@@ -14,6 +15,7 @@ from nono.trust import bundle, dsse, statement
 from nono.trust.dsse import PublicKey
 
 PREDICATE_TYPE = "https://nono.sh/attestation/audit-session/alpha"
+COMMAND_CHARACTERS_MAX = 64 * 1024  # of one that is signed whole
 _VERSION = 1
 _NAMED = ("predicate_type", "key_id", "public_key", "bundle_filename")
 
@@ -83,7 +85,7 @@ def _predicate(
         "session_id": session_id,
         "started": started,
         "ended": ended,
-        "command": command,
+        "command": _bounded(command),
     }
     if redaction_policy:
         predicate["redaction_policy"] = dict(redaction_policy)
@@ -92,6 +94,15 @@ def _predicate(
         "audit_log": dict(audit_log),
         "signer": {"kind": "keyed", "key_id": key_id},
     }
+
+
+def _bounded(command: list[str]) -> list[str]:
+    """Return a command; of one that a bundle has no room for, its beginning and its digest in one text.
+
+    The log, whose root is signed, has it whole.
+    """
+    text = compact(command).decode()
+    return command if len(text) <= COMMAND_CHARACTERS_MAX else [shortened(text)]
 
 
 def verified(

@@ -121,6 +121,20 @@ def test_each_byte_of_a_signature_that_is_changed_is_noticed(root: Path) -> None
     assert unnoticed == []
 
 
+@pytest.mark.parametrize(
+    "argument", ["--pin=[REDACTED]", "ä", "\udcff", "x" * (1 << 20)], ids=lambda text: text[:6]
+)
+def test_a_signed_command_of_any_bytes_is_verified(root: Path, argument: str) -> None:
+    policy, key = {"added_flags": ["--pin"]}, new_key()
+    with AuditLog(str(root), "s1") as log:
+        log.record(session_started(["run", argument], policy))
+        log.record(session_ended(0))
+    signed = attested(summary_of(log), policy, sha256(Path(log.path).read_bytes()).hexdigest(), key)
+    conclude(str(root), signed.summary, bundle=signed.bundle)
+    verdict = check(str(root), "s1", expected=key.public)
+    assert (verdict.problems, verdict.attestation.signature_verified) == ((), True)
+
+
 def test_a_signature_that_goes_is_missed(root: Path) -> None:
     (ended(root, key=new_key()) / BUNDLE_FILE).unlink()
     assert "audit-attestation.bundle is missing" in problem_of(root)
