@@ -19,6 +19,7 @@ class RunRequest(NamedTuple):
     allow_unix_socket_dir_bind: tuple[str, ...] = ()
     allow_unix_socket_subtree: tuple[str, ...] = ()
     allow_unix_socket_subtree_bind: tuple[str, ...] = ()
+    refuses_missing: bool = False  # of these grants; else a path that is not there grants nothing
     bypass_protection: tuple[str, ...] = ()
     allow_cwd: bool = False
     workdir: str | None = None

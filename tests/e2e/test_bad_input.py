@@ -300,8 +300,32 @@ def test_a_grant_to_write_cgroups_is_refused_beside_limits(somewhere: Place, pat
     assert nono(somewhere, "run", *granted, *ECHO).stdout == STARTED
 
 
-def test_a_missing_path_is_no_mistake_but_it_is_said(somewhere: Place) -> None:
-    result = nono(somewhere, "run", "--read", "/nonexistent", *ECHO)
+@pytest.mark.parametrize("command", [RUN, WRAP])
+@pytest.mark.parametrize(
+    ("flag", "path", "hint"),
+    [
+        ("--read", "/nonexistent", "mkdir -p /nonexistent, or --allow-missing to go on without it"),
+        ("--allow-file", "/nonexistent", "a file that is not there cannot be granted; grant its directory"),
+        (
+            "--allow",
+            "/x/$HOME",
+            "the shell did not replace a variable: use double quotes, or none",
+        ),
+        (
+            "--allow-unix-socket",
+            "/nonexistent",
+            "start what listens there first, or --allow-missing to go on without it",
+        ),
+    ],
+)
+def test_a_missing_path_is_refused(somewhere: Place, command: str, flag: str, path: str, hint: str) -> None:
+    result = nono(somewhere, command, flag, path, *ECHO)
+    assert_refused(result, f"'{path}' does not exist, so it cannot be granted.")
+    assert result.stderr.endswith(f"\nhint: {hint}\n")
+
+
+def test_a_missing_path_is_skipped_where_that_is_allowed(somewhere: Place) -> None:
+    result = nono(somewhere, "run", "--allow-missing", "--read", "/nonexistent", *ECHO)
     assert result.stdout == STARTED
     assert "skipped because the path does not exist:\n    /nonexistent\n" in result.stderr
 

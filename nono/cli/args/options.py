@@ -80,6 +80,8 @@ OPTIONS: tuple[Option, ...] = (
            "grant one file for reading", (*SANDBOX, WHY), "FILE", in_manifest=True),
     Option(("--write-file",), Kind.LIST,
            "grant one file for writing", (*SANDBOX, WHY), "FILE", in_manifest=True),
+    Option(("--allow-missing",), Kind.FLAG, "skip grants of paths that do not exist", SANDBOX,
+           in_request=False),
     Option(("--allow-unix-socket",), Kind.LIST,
            "let the command connect to a Unix socket", (*SANDBOX, WHY), "SOCKET",
            in_manifest=True),

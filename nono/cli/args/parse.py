@@ -24,13 +24,16 @@ class Invocation(NamedTuple):
     silent: bool
     command: tuple[str, ...]  # the program and its arguments
     standalone_proxy: bool = False
+    refuses_missing: bool = False
 
     @property
     def request(self) -> RunRequest:
         asked: dict[str, Any] = {o.dest: self.given.of(o) for o in self.given.options if o.in_request}
         asked["sandbox_policy"] = _sandbox_policy(self.given.value("sandbox_policy"))
         asked["namespaces"] = _namespaces(self.given.value("namespaces"))
-        return RunRequest(**asked, standalone_proxy=self.standalone_proxy)
+        return RunRequest(
+            **asked, standalone_proxy=self.standalone_proxy, refuses_missing=self.refuses_missing
+        )
 
 
 def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
@@ -49,7 +52,7 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     if _sandbox_policy(given.value("sandbox_policy")) is not None and command != options.RUN:
         raise ConfigError("--sandbox-policy is only supported by `nono run`.")
     _namespaces(given.value("namespaces"))
-    return Invocation(given, scanned.silent, tuple(words))
+    return Invocation(given, scanned.silent, tuple(words), refuses_missing=not given.flag("allow_missing"))
 
 
 def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scanned:

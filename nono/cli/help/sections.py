@@ -9,7 +9,7 @@ from nono.cli.args.options import LEARN, PROXY, SHELL, WHY
 # In the order in which they are printed. An option that is in none stands under "Options".
 _SANDBOX: Mapping[str, str] = {
     "Files": "--allow --read --write --allow-cwd --allow-file --read-file --write-file --workdir "
-    "--capability-elevation --bypass-protection",
+    "--allow-missing --capability-elevation --bypass-protection",
     "Network": "--network-profile --allow-domain --deny-domain --block-net --ask --listen-port --open-port "
     "--allow-connect-port",
     "Credentials and environment": "--credential --allow-endpoint --env --env-credential "
@@ -51,6 +51,7 @@ HIDDEN = frozenset({"--theme"})  # changes nothing yet
 RARE = frozenset(
     [
         "--write-file",
+        "--allow-missing",
         "--record-flows",
         "--bypass-protection",
         "--allow-connect-port",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from posixpath import normpath
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
 from nono.policy.files.grants import Wanted, requested_grant
@@ -20,6 +20,7 @@ from nono.policy.path_expansion import (
 )
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
+from nono.printable import shell_word
 
 _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
     ("allow", Access.READWRITE, "dir"),
@@ -58,6 +59,19 @@ def requested_grants(
         path = canonical_as_far(wish.original, fs)
         missing = Grant(path, wish.access, wish.wanted != "file", wish.source, wish.original)
         refuse_state_roots(missing, roots, fs)
+        if request.refuses_missing and wish.source == "user":
+            raise missing_error(wish.original, wish.wanted)
+
+
+def missing_error(path: str, wanted: Wanted) -> NonoError:
+    """Return the error for a path on the command line that is not there."""
+    if "$" in path:
+        hint = "the shell did not replace a variable: use double quotes, or none"
+    elif wanted == "file":
+        hint = "a file that is not there cannot be granted; grant its directory"
+    else:
+        hint = f"mkdir -p {shell_word(path)}, or --allow-missing to go on without it"
+    return NonoError(f"'{path}' does not exist, so it cannot be granted.", hint=hint)
 
 
 def _wishes(

@@ -53,6 +53,11 @@ def socket_grants(
         refuse_state_roots(
             Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots, fs
         )
+        if path is None and request.refuses_missing and source == "user":
+            raise NonoError(
+                f"'{original}' does not exist, so it cannot be granted.",
+                hint="start what listens there first, or --allow-missing to go on without it",
+            )
         if path is None:
             skipped.append(original)
         else:

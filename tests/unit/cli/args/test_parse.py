@@ -84,7 +84,7 @@ TYPED = {
 
 
 def test_a_request_has_exactly_the_fields_of_its_options() -> None:
-    by_the_command = {"standalone_proxy", "learns"}
+    by_the_command = {"standalone_proxy", "learns", "refuses_missing"}
     assert {option.dest for option in IN_REQUEST} == set(RunRequest._fields) - by_the_command
 
 
@@ -92,9 +92,9 @@ def test_a_request_has_exactly_the_fields_of_its_options() -> None:
 def test_an_option_of_a_request_reaches_its_field(option: Option) -> None:
     words, value, annotation = TYPED[option.kind]
     request = parse(option.commands[0], "", [option.flags[0], *words, "x"], {}).request
-    assert request._asdict() == RunRequest()._asdict() | {option.dest: value}
+    assert request._asdict() == RunRequest(refuses_missing=True)._asdict() | {option.dest: value}
     assert RunRequest.__annotations__[option.dest] == annotation
 
 
 def test_what_is_left_out_is_not_in_the_request() -> None:
-    assert parse("run", "", ["x"], {}).request == RunRequest()
+    assert parse("run", "", ["x"], {}).request == RunRequest(refuses_missing=True)
