@@ -59,6 +59,8 @@ class Acting:
                 opened_directory(directory, path) as parent,
             ):
                 os.utime(parent, ns=(ns, ns))
+        # Once for all: to wait for the disk after each file takes five times as long as the rest.
+        os.sync()
         return done
 
     def _tried(self, step: Step, act: Callable[[int, Step], None]) -> bool:
@@ -202,7 +204,7 @@ class Acting:
         return False
 
     def _write(self, parent: int, name: str, was: Entry) -> None:
-        """Write a file with all that it had, durably. Raises OSError; ValueError: its content is damaged."""
+        """Write a file with all that it had. Raises OSError; ValueError: its content is damaged."""
         assert was.content is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(name, flags, 0o600, dir_fd=parent)
@@ -211,7 +213,6 @@ class Acting:
                 _write_sparse(file, chunk) if was.is_sparse else _write_all(file, chunk)
             os.ftruncate(file, was.size)
             _set_metadata(file, was)
-            os.fsync(file)
         except BaseException:
             os.unlink(name, dir_fd=parent)
             raise
