@@ -1,4 +1,4 @@
-"""Words what runs changed, and what a restore does."""
+"""Words what runs changed, and what a restore does. A name stays on its line: it may be the command's."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def counted(found: Iterable[Change]) -> str:
 def change_line(change: Change) -> str:
     delta = change.size_delta
     grown = "" if not delta else f"  {'+' if delta > 0 else '-'}{size(abs(delta))}"
-    return f"  {change.type.symbol} {printable(change.full_path)}{grown}"
+    return f"  {change.type.symbol} {one_line(change.full_path)}{grown}"
 
 
 def review_lines(found: Sequence[Change], session_id: str) -> list[str]:
@@ -85,7 +85,7 @@ def snapshot_line(snapshot: Snapshot, found: Sequence[Change]) -> str:
         "restored": "after it",
     }
     label = snapshot.label or words.get(snapshot.kind, snapshot.kind)
-    return f"  {snapshot.number:03}  {printable(label):<24}  {'' if snapshot.number == 0 else counted(found)}"
+    return f"  {snapshot.number:03}  {one_line(label):<24}  {'' if snapshot.number == 0 else counted(found)}"
 
 
 def step_lines(steps: Iterable[Step]) -> list[str]:
@@ -98,16 +98,16 @@ def step_lines(steps: Iterable[Step]) -> list[str]:
 
 def _step_line(step: Step) -> str:
     if step.was is None:
-        return f"  - {printable(step.full_path)}"
+        return f"  - {one_line(step.full_path)}"
     if step.now is None:
-        return f"  + {printable(step.full_path)}"
+        return f"  + {one_line(step.full_path)}"
     symbol = "p" if step.type is ChangeType.PERMISSIONS else "~"
-    return f"  {symbol} {printable(step.full_path)}"
+    return f"  {symbol} {one_line(step.full_path)}"
 
 
 def refused_lines(refused: Sequence[Refused]) -> Iterator[str]:
     for each in refused:
-        yield f"  {printable(each.full_path)}: {each.reason}"
+        yield f"  {one_line(each.full_path)}: {one_line(each.reason)}"
 
 
 def described(entry: Entry | None) -> list[str]:
@@ -115,7 +115,7 @@ def described(entry: Entry | None) -> list[str]:
     if entry is None:
         return []
     if entry.kind == LINK:
-        return [f"link to {entry.content}"]
+        return [f"link to {one_line(entry.content or '')}"]
     if entry.kind == FILE:
         return [f"file of {size(entry.size)}, {entry.content or 'not read'}"]
     return [f"kind {entry.kind}, mode {entry.mode:o}"]
@@ -134,8 +134,8 @@ def text_of(content: bytes | None) -> list[str] | None:
 def diff_lines(change: Change, before: Sequence[str], after: Sequence[str], *, full: bool) -> Iterator[str]:
     """Yield a unified diff, whose control characters are shown and not sent."""
     names = (
-        "/dev/null" if change.before is None else change.full_path,
-        "/dev/null" if change.after is None else change.full_path,
+        "/dev/null" if change.before is None else one_line(change.full_path),
+        "/dev/null" if change.after is None else one_line(change.full_path),
     )
     context = max(len(before), len(after)) if full else 3
     for line in unified_diff(before, after, *names, lineterm="", n=context):
@@ -146,7 +146,7 @@ def side_by_side(change: Change, before: Sequence[str], after: Sequence[str], *,
     """Yield old and new lines beside each other; without `full` only those that differ."""
     from difflib import SequenceMatcher
 
-    yield printable(change.full_path)
+    yield one_line(change.full_path)
     for tag, old_from, old_to, new_from, new_to in SequenceMatcher(
         None, before, after, autojunk=False
     ).get_opcodes():

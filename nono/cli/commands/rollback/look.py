@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nono.cli.text import rollback_text
+from nono.cli.text.session_text import one_line
 from nono.undo import kept
 from nono.undo.kept import Kept, chosen, size_of
 from nono.undo.model.changes import Change, changes, shown
@@ -93,9 +94,9 @@ def show(query: str, environ: Mapping[str, str], *, style: str, full: bool, as_j
 def _print_head(info: Info) -> None:
     print(rollback_text.HEADER.split("  ")[0].capitalize(), info.session_id)
     for path in info.tracked_paths:
-        print(f"  covers {path}")
+        print(f"  covers {one_line(path)}")
     for note in info.notes:
-        print(f"  note: {note}")
+        print(f"  note: {one_line(note)}")
 
 
 def _snapshot(snapshots: Sequence[Snapshot], number: int) -> dict[str, Any]:

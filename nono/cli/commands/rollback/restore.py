@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from nono.cli.commands.rollback.progress import shown_progress
 from nono.cli.text import rollback_text
+from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError
-from nono.printable import printable
 from nono.undo.kept import Kept, chosen
 from nono.undo.model.restore_plan import Refused
 from nono.undo.model.turns import number_before
@@ -40,7 +40,7 @@ def run(
             number = _before(turn, session)
         prepared = prepare(session, number, [each.rstrip("/") or "/" for each in only])
         for note in session.info.notes:
-            print(f"note: {printable(note)}", file=sys.stderr)
+            print(f"note: {one_line(note)}", file=sys.stderr)
         if is_dry:
             return preview(prepared, force=force)
         return carry_out(session, prepared, skips=skips, force=force)

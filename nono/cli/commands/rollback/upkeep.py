@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from nono.cli.console import can_ask
 from nono.cli.text import rollback_text
+from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.settings.file import user_config
@@ -28,7 +29,7 @@ def verify(query: str, environ: Mapping[str, str]) -> int:
             word = "DAMAGED" if any(is_damage for is_damage, _ in problems) else "OK"
             print(f"[{snapshot.number:03}] {word}  {snapshot.kind}")
             for _, sentence in problems:
-                print(f"      {sentence}")
+                print(f"      {one_line(sentence)}")
         if session.info.snapshot_count > len(snapshots):
             print(f"[{len(snapshots):03}] MISSING")
             failed = True
