@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -305,10 +306,13 @@ def _write_sparse(file: int, content: bytes) -> None:
 
 def _set_metadata(file: int, was: Entry) -> None:
     """Give an open file its owner, attributes, mode and times, in an order in which none undoes another."""
-    status = os.fstat(file)
+    status, mode = os.fstat(file), was.mode
     if (status.st_uid, status.st_gid) != (was.uid, was.gid):
-        with suppress(PermissionError):  # the look afterwards tells
+        try:
             os.fchown(file, was.uid, was.gid)
+        except PermissionError:  # the look afterwards tells
+            # What ran with the rights of its owner would run with those of whoever restores.
+            mode &= ~(stat.S_ISUID | stat.S_ISGID)
     present = {name for name in _names(file) if not name.startswith("security.")}
     for name in present - was.attributes.keys():
         os.removexattr(file, name)
@@ -316,7 +320,7 @@ def _set_metadata(file: int, was: Entry) -> None:
         content = b64decode(value)
         if name not in present or os.getxattr(file, name) != content:
             os.setxattr(file, name, content)
-    os.fchmod(file, was.mode)
+    os.fchmod(file, mode)
     os.utime(file, ns=(was.mtime_ns, was.mtime_ns))
 
 

@@ -7,9 +7,12 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nono.undo import taking
+from nono.undo.model.entry import Entry
 from nono.undo.model.left_out import LeftOut, left_out
 from nono.undo.taking import RACY_NS
 from unit.undo.conftest import Stage
@@ -147,6 +150,34 @@ def test_modes_attributes_times_holes_empty_directories_are_brought_back(stage: 
     assert stage.restore() == []
     assert stage.look() == before
     assert sparse.stat().st_blocks <= blocks
+
+
+def test_a_file_of_somebody_else_lends_nobody_the_rights_of_the_restorer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs, mine = write(stage.root / "theirs"), write(stage.root / "mine")
+    theirs.chmod(0o6755)
+    mine.chmod(0o6755)
+    number, actual = theirs.stat().st_ino, taking.entry_of
+
+    def foreign(status: os.stat_result, *read: Any) -> Entry:
+        entry = actual(status, *read)
+        return entry._replace(uid=entry.uid + 1) if entry.inode == number else entry
+
+    monkeypatch.setattr(taking, "entry_of", foreign)
+    with stage.recorded() as taken:
+        theirs.unlink()
+        mine.unlink()
+        taken.finish(0)
+    monkeypatch.setattr(taking, "entry_of", actual)
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "fchown", refused)
+    assert stage.restore() == ["theirs: it is not as it was, after all"]
+    assert theirs.stat().st_mode & 0o7777 == 0o755
+    assert mine.stat().st_mode & 0o7777 == 0o6755
 
 
 def test_a_change_of_metadata_alone_is_undone(stage: Stage) -> None:
