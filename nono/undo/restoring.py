@@ -9,6 +9,7 @@ from posixpath import basename, join
 from nono.clock import unix_ms
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
+from nono.printable import printable
 from nono.undo.acting import Acting
 from nono.undo.kept import Kept, write_info
 from nono.undo.model.changes import ChangeType, change_type, changes
@@ -40,7 +41,7 @@ class Prepared(NamedTuple):
 def prepare(kept: Kept, number: int, only: Collection[str] = ()) -> Prepared:
     """Compare a snapshot with the present. Raises NonoError, OSError or ValueError.
 
-    only: Absolute paths; nothing outside them is restored.
+    only: Absolute paths; nothing outside them is restored. NonoError names one that was never kept.
     """
     snapshots = kept.snapshots()
     if not snapshots:
@@ -55,9 +56,42 @@ def prepare(kept: Kept, number: int, only: Collection[str] = ()) -> Prepared:
     ended = last.kind in (END, SAFETY, RESTORED)
     if not ended:
         last = _present_whole(kept, last)
+    for path in only:
+        _refuse_unkept(path, target, last, kept)
     wanted = _only(target, last, only) if only else last
     found = plan(target, wanted, _present(target, wanted), kept.store.has, ended=ended)
     return Prepared(target, last, found, len(snapshots))
+
+
+def _refuse_unkept(path: str, target: Snapshot, last: Snapshot, kept: Kept) -> None:
+    """Raise NonoError if a path has nothing to restore, which is not the same as nothing to do."""
+    roots = [tree.path for tree in target.trees]
+    if any(root == path or _is_below(root, path) for root in roots):
+        return
+    root = next((each for each in roots if _is_below(path, each)), None)
+    session_id = kept.info.session_id
+    if root is None:
+        raise NonoError(
+            f"session {session_id} does not cover {printable(path)}.",
+            hint=f"it covers {', '.join(map(printable, roots))}",
+        )
+    known = target.tree(root).entries.keys() | last.tree(root).entries.keys()
+    relative = path.removeprefix(root.rstrip("/") + "/")
+    if relative in known:
+        return
+    if kept.info.left_out.leaves_out(root, relative):
+        raise NonoError(
+            f"session {session_id} left {printable(path)} out.",
+            hint="--rollback-include NAME covers it in the next run, unless --rollback-exclude leaves it out",
+        )
+    raise NonoError(
+        f"session {session_id} kept nothing at {printable(path)}.",
+        hint=f"nono rollback show {session_id} lists what it changed",
+    )
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path.startswith(directory.rstrip("/") + "/")
 
 
 def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
@@ -67,7 +101,7 @@ def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
         wanted = dict(target.tree(tree.path).entries)
         for path in wanted.keys() | tree.entries.keys():
             full = join(tree.path, path)
-            if any(full == each or full.startswith(each.rstrip("/") + "/") for each in only):
+            if any(full == each or _is_below(full, each) for each in only):
                 wanted.pop(path, None)
                 if path in tree.entries:
                     wanted[path] = tree.entries[path]

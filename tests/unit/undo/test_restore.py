@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from nono.undo import taking
+from nono.errors import NonoError
+from nono.undo import restoring, taking
 from nono.undo.model.entry import Entry
 from nono.undo.model.left_out import LeftOut, left_out
 from nono.undo.taking import RACY_NS
@@ -320,6 +321,31 @@ def test_two_runs_in_one_tree_are_said(stage: Stage) -> None:
     with stage.recorded() as one, stage.recorded() as other:
         assert beside(stage.environ, one.info) == [other.info.session_id]
         assert beside(stage.environ, other.info) == [one.info.session_id]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("gone", None),
+        ("same", None),
+        ("", None),
+        ("..", None),
+        ("../elsewhere", "does not cover"),
+        ("node_modules/x", "left .* out"),
+        ("gonee", "kept nothing at"),
+    ],
+)
+def test_a_path_that_undo_never_kept_is_named(stage: Stage, path: str, said: str | None) -> None:
+    for name in ("gone", "same", "node_modules/x"):
+        write(stage.root / name)
+    stage.run(lambda: shell(stage, "rm gone node_modules/x"))
+    with stage.kept() as session:
+        where = os.path.normpath(stage.root / path)
+        if said is None:
+            restoring.prepare(session, 0, [where])
+            return
+        with pytest.raises(NonoError, match=said):
+            restoring.prepare(session, 0, [where])
 
 
 def test_a_session_that_is_running_is_not_restored(stage: Stage) -> None:
