@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,26 @@ def test_a_mark_without_room_leaves_the_next_one_whole(stage: Stage) -> None:
         taken.finish(0)
     assert stage.restore(1) == []
     assert (stage.root / "file").read_bytes() == noise(50_000)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_kept"),
+    [
+        pytest.param(lambda file, turn: os.utime(file, ns=(turn, turn)), True, id="touched"),
+        pytest.param(lambda file, turn: file.write_bytes(noise(1_500_000 + turn)), False, id="written"),
+    ],
+)
+def test_a_large_file_takes_room_for_each_of_its_contents(
+    stage: Stage, change: Callable[[Path, int], object], is_kept: bool
+) -> None:
+    (stage.root / "large").write_bytes(noise(1_500_000))
+    with stage.recorded(limits=Limits(10, 4_000_000)) as taken:
+        change(stage.root / "large", 1)
+        taken.mark("before turn 2")
+        change(stage.root / "large", 2)
+        with nullcontext() if is_kept else pytest.raises(OSError, match="more than undo may keep"):
+            taken.mark("before turn 3")
+        taken.finish(0)
 
 
 def test_snapshots_on_a_disk_that_is_not_mounted_are_not_forgotten(stage: Stage, tmp_path: Path) -> None:
