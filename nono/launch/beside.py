@@ -42,7 +42,7 @@ class Beside:
     """The wishes of one run, while they are carried out. Each module is imported only if it is wished for."""
 
     def __init__(self, wishes: Wishes, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> None:
-        """Read the keys that sign, before the command can be started. Raises NonoError."""
+        """Look at what the command must not change or hold. Raises NonoError."""
         self._wishes = wishes
         self.prepared = prepared  # without the variables that hold those keys
         self._evidence: Evidence | None = None
@@ -55,7 +55,7 @@ class Beside:
         if wishes.proving != USUAL_PROVING:
             from nono.launch.record.proof import gathered
 
-            self._evidence = gathered(wishes.proving, prepared, environ, warn)
+            self._evidence = gathered(wishes.proving, prepared, warn)
             if self._evidence.source_variable is not None:
                 self._withhold({self._evidence.source_variable})
         if wishes.outward is not None:
@@ -100,7 +100,14 @@ class Beside:
         argv: Sequence[str],
         name: str,
     ) -> None:
-        """Keep what the run may change. After the last fork: no other process may keep the lock."""
+        """Read the key that signs, and keep what the run may change. Raises NonoError.
+
+        After the last fork: no other process may hold the key, or keep the lock.
+        """
+        if self._evidence is not None:
+            from nono.launch.record.proof import with_signer
+
+            self._evidence = with_signer(self._evidence, session.environ, session.warn)
         request = self._wishes.undo
         if request is None:
             return

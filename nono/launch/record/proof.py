@@ -39,16 +39,12 @@ def usual_evidence(prepared: Prepared) -> Evidence:
     return Evidence(tracked_paths=tuple(dict.fromkeys((*sorted(here, key=len, reverse=True), *granted))))
 
 
-def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> Evidence:
-    """Gather what a person asked for, before the command can change it. Raises NonoError."""
+def gathered(proving: Proving, prepared: Prepared, warn: Warn) -> Evidence:
+    """Gather what a person asked for, but for the key, before the command can change it. Raises NonoError."""
     evidence = usual_evidence(prepared)._replace(proving=proving)
     if proving.sign_key is not None:
-        # Imported here: few runs are signed.
-        from nono.credentials.signing import keystore
-
         variable = source_variable("--audit-sign-key", proving.sign_key, prepared)
-        signer = keystore.load(proving.sign_key, environ, warn)
-        evidence = evidence._replace(signer=signer, source_variable=variable)
+        evidence = evidence._replace(source_variable=variable)
     if proving.hashes_trees:
         writable = tuple(
             grant.path
@@ -59,6 +55,16 @@ def gathered(proving: Proving, prepared: Prepared, environ: Mapping[str, str], w
     if prepared.program is not None:
         evidence = evidence._replace(executable=_executable(prepared.program))
     return evidence
+
+
+def with_signer(evidence: Evidence, environ: Mapping[str, str], warn: Warn) -> Evidence:
+    """Return the evidence with the key that signs, if one is to. Raises NonoError if it cannot be had."""
+    if evidence.proving.sign_key is None:
+        return evidence
+    # Imported here: few runs are signed.
+    from nono.credentials.signing import keystore
+
+    return evidence._replace(signer=keystore.load(evidence.proving.sign_key, environ, warn))
 
 
 def source_variable(option: str, reference: str, prepared: Prepared) -> str | None:
