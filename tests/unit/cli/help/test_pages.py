@@ -189,19 +189,39 @@ def test_each_operand_has_a_help_text() -> None:
             assert [entry.title for entry in section.entries if not entry.text] == [], page.words
 
 
-def test_help_needs_no_package_but_nono() -> None:
-    """The wheel is built, with man pages and completions, where none of its dependencies is installed."""
+def test_the_manual_is_written_where_no_dependency_is_installed() -> None:
+    """As when the wheel is built. `anyio` stands for what a command may import at its head."""
     code = (
-        "import sys; sys.path.insert(0, '.'); from nono.cli.help.manual import man_pages; "
-        "from nono.cli.command_table import offered_parsers; "
-        "from nono.cli.completion.choices import choices; "
-        "pages = dict(man_pages(offered_parsers(), choices())); print('nono-run.1' in pages)"
+        "import sys, types; sys.path.insert(0, '.'); name = 'hatchling.builders.hooks.plugin.interface'; "
+        "sys.modules[name] = types.SimpleNamespace(BuildHookInterface=object); import hatch_build; "
+        "texts = dict(hatch_build._texts('.')); "
+        "print('share/man/man1/nono-run.1' in texts, len(texts) > 25); "
+        "sys.path.append('.'); import anyio"
     )
     root = Path(__file__).parents[4]
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], cwd=root, capture_output=True, text=True, timeout=30
     )
-    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert done.stdout == "True True\n"
+    assert done.stderr.endswith("No module named 'anyio'\n")  # nothing stands in for it afterwards
+
+
+def test_a_command_that_imports_a_dependency_has_its_page_all_the_same() -> None:
+    code = (
+        "import sys, types; sys.path.insert(0, '.'); name = 'hatchling.builders.hooks.plugin.interface'; "
+        "sys.modules[name] = types.SimpleNamespace(BuildHookInterface=object); import hatch_build\n"
+        "with hatch_build._importable('.'):\n"
+        "    from cryptography.hazmat.primitives.asymmetric import ec\n"
+        "    from backports import zstd\n"
+        "    import anyio.abc\n"
+        "    class Mine(zstd.ZstdError): pass\n"
+        "    print(ec.ECDSA.name, issubclass(Mine, Exception), anyio.abc)\n"
+    )
+    root = Path(__file__).parents[4]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], cwd=root, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_manual_has_a_page_for_each_command() -> None:
