@@ -77,9 +77,11 @@ class Acting:
             return False
 
     def _prepared_parents(self, steps: list[Step]) -> dict[tuple[str, str], int]:
-        """Make directories writable whose mode is restored anyway. Returns the times of the others."""
+        """Make directories writable that are restored or removed. Returns the times of the others."""
         times: dict[tuple[str, str], int] = {}
-        directories = {(step.root, step.path): step for step in steps if _is_directory(step)}
+        directories = {
+            (step.root, step.path) for step in steps if step.now is not None and step.now.kind == DIRECTORY
+        }
         for step in steps:
             at = (step.root, dirname(step.path))
             if at in times or not step.path:
@@ -269,10 +271,6 @@ def _placed(parent: int, temporary: str, name: str) -> None:
             raise
         os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
         os.unlink(temporary, dir_fd=parent)
-
-
-def _is_directory(step: Step) -> bool:
-    return all(each is not None and each.kind == DIRECTORY for each in (step.was, step.now))
 
 
 def _is_same_file(was: Entry, now: Entry) -> bool:

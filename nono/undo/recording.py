@@ -108,11 +108,11 @@ class Recording:
         with self._turn:
             with suppress(FileNotFoundError):
                 os.unlink(_RESERVE, dir_fd=self._directory)
-            notes = list(self.info.notes)
+            notes, opened = list(self.info.notes), list[str]()
             # Compared with the baseline, not with a mark: a file that was mapped into memory then can have
             # changed since without another time.
             try:
-                trees = self._taken(self._baseline)
+                trees = self._taken(self._baseline, opened=opened)
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             except OSError as error:
@@ -120,9 +120,10 @@ class Recording:
                     raise
                 self._store.abandon()
                 notes.append("There was no room for what the run wrote; of that, digests alone are kept.")
-                trees = self._taken(self._baseline, keeps=False)
+                trees = self._taken(self._baseline, keeps=False, opened=opened)
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
+            notes += _opened_note(opened)
             found = changes(self._baseline, snapshot)
             self.info = self.info._replace(
                 ended=rfc3339(),
@@ -139,17 +140,19 @@ class Recording:
         """Add what a person must know before a restore; finish() writes it."""
         self.info = self.info._replace(notes=(*self.info.notes, sentence))
 
-    def _taken(self, before: Snapshot, *, keeps: bool = True) -> tuple[Tree, ...]:
+    def _taken(
+        self, before: Snapshot, *, keeps: bool = True, opened: list[str] | None = None
+    ) -> tuple[Tree, ...]:
+        """Take all trees. opened: As of Walk, with absolute paths."""
         self._store.begin(f"{self._last.number + 1:03}")
-        return tuple(self._tree(tree, self._store if keeps else None) for tree in before.trees)
-
-    def _tree(self, before: Tree, store: Store | None) -> Tree:
-        try:
-            return take(before.path, self._walk(before, store))
-        except OSError as error:
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                raise
-            return Tree(before.path, {})  # somebody outside has removed or replaced it
+        trees = []
+        for tree in before.trees:
+            walk = self._walk(tree, self._store if keeps else None)
+            walk = walk if opened is None else walk._replace(opened=[])
+            trees.append(_taken_or_gone(tree.path, walk))
+            if opened is not None and walk.opened:
+                opened += (join(tree.path, path) for path in walk.opened)
+        return tuple(trees)
 
     def _walk(self, before: Tree, store: Store | None) -> Walk:
         sieve = self.info.left_out.sieve(before.path)
@@ -165,6 +168,24 @@ class Recording:
             self._store.abandon()
             raise
         self._last = snapshot
+
+
+def _taken_or_gone(path: str, walk: Walk) -> Tree:
+    try:
+        return take(path, walk)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return Tree(path, {})  # somebody outside has removed or replaced it
+
+
+def _opened_note(opened: Sequence[str]) -> list[str]:
+    if not opened:
+        return []
+    return [
+        f"The run has closed {len(opened)} directories to you, such as {opened[0]}: "
+        "they were opened, for undo to see what is in them."
+    ]
 
 
 def _relative(root: str, changed: Iterable[str]) -> Iterable[str]:

@@ -20,6 +20,7 @@ from nono.named_tuple import NamedTuple
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, Entry
 from nono.undo.model.left_out import Sieve
 from nono.undo.model.snapshot import Tree, encoded
+from nono.undo.opening import SEEN, let_owner_in
 from nono.undo.store import LARGE_BYTES, QuotaError, Store
 
 DEPTH_MAX = 200  # a descriptor is open for each level
@@ -67,6 +68,7 @@ class Walk(NamedTuple):
     entries_max: int
     allowance: Allowance
     progress: Callable[[int], None]  # told now and then how many files were seen; may raise to end the walk
+    opened: list[str] | None = None  # directories closed to their owner are opened, and listed here
 
 
 def take(root: str, walk: Walk) -> Tree:
@@ -74,6 +76,8 @@ def take(root: str, walk: Walk) -> Tree:
 
     Raises OSError if it cannot be opened, TooMuchError.
     """
+    if walk.opened is not None and let_owner_in(root):
+        walk.opened.append("")
     with opened_root(root) as directory, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         taking = _Taking(walk, pool)
         try:
@@ -221,7 +225,13 @@ class _Taking:
 
     def _opened(self, parent: int, name: str, path: str, device: int, depth: int) -> int | None:
         """Open a directory that is to be walked; None: it is not, which is noted as a gap."""
+        opened, known = self._walk.opened, self._walk.before.get(path)
         try:
+            # One that was closed before the run is no doing of the command.
+            was_closed = known is not None and known.kind == DIRECTORY and known.mode & SEEN != SEEN
+            is_closed = self._entries[path].mode & SEEN != SEEN and not was_closed
+            if opened is not None and is_closed and let_owner_in(name, parent):
+                opened.append(path)
             child = os.open(name, _DIRECTORY_FLAGS, dir_fd=parent)
         except FileNotFoundError:
             del self._entries[path]

@@ -132,6 +132,49 @@ def test_a_directory_deeper_than_can_be_walked_is_left(stage: Stage) -> None:
     assert (stage.root / "deep").exists()
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o400])
+def test_a_directory_closed_by_the_run_hides_nothing(stage: Stage, mode: int) -> None:
+    source, own = stage.root / "src", stage.root / "own"
+    source.mkdir()
+    own.mkdir()
+    (source / "changed").write_text("old")
+    (source / "removed").write_text("old")
+    own.chmod(0o000)  # before the run
+    before = stage.root.stat().st_mode, source.stat().st_mode
+
+    def act() -> None:
+        (source / "changed").write_text("by the run")
+        (source / "removed").unlink()
+        (stage.root / "made/below").mkdir(parents=True)
+        for each in (stage.root / "made/below", stage.root / "made", source, stage.root):
+            each.chmod(mode)
+
+    changed = stage.run(act)
+    assert {"modified src/changed", "deleted src/removed", "created made/below"} <= {*changed}
+    with stage.kept() as session:
+        (note,) = session.info.notes
+    assert note.startswith(f"The run has closed 4 directories to you, such as {stage.root}")
+    assert stage.restore() == []
+    assert (source / "changed").read_text() == (source / "removed").read_text() == "old"
+    assert (stage.root.stat().st_mode, source.stat().st_mode) == before
+    assert not (stage.root / "made").exists()
+    assert own.stat().st_mode & 0o777 == 0
+    own.chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_directory_made_unwritable_is_removed_with_what_is_in_it(stage: Stage) -> None:
+    def act() -> None:
+        (stage.root / "made").mkdir()
+        (stage.root / "made/file").write_text("by the run")
+        (stage.root / "made").chmod(0o500)
+
+    stage.run(act)
+    assert stage.restore() == []
+    assert not (stage.root / "made").exists()
+
+
 def test_a_link_put_in_place_of_a_file_during_the_restore_is_not_followed(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
