@@ -177,7 +177,7 @@ def restore(
     Raises OSError or ValueError before anything is changed; afterwards it says what was left.
     """
     steps = [*prepared.plan.steps, *(prepared.plan.forced if force else ())]
-    left = [*prepared.plan.impossible, *(() if force else prepared.plan.conflicts)]
+    left = [*prepared.plan.impossible, *prepared.plan.left_alone(force=force)]
     if not steps:
         return Restored((), tuple(left), None)
     safety = _keep_present(kept, prepared, steps)

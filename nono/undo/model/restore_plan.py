@@ -47,6 +47,11 @@ class Plan(NamedTuple):
     impossible: tuple[Refused, ...]  # nothing of it was kept
     forced: tuple[Step, ...]  # what would be done about the conflicts
 
+    def left_alone(self, *, force: bool) -> tuple[Refused, ...]:
+        """Return the conflicts about which nothing is done: of those behind a link, nothing can be."""
+        forced = {step.full_path for step in self.forced} if force else set[str]()
+        return tuple(each for each in self.conflicts if each.full_path not in forced)
+
 
 def plan(
     target: Snapshot, last: Snapshot, present: Present, has: Callable[[str], bool], *, ended: bool = True

@@ -122,6 +122,17 @@ def test_no_link_is_followed_out_of_the_tree(stage: Stage, tmp_path: Path) -> No
     assert outside.read_text() == "not the run's"
 
 
+def test_a_restore_by_force_says_what_lies_behind_a_link(stage: Stage, tmp_path: Path) -> None:
+    kept, file = write(tmp_path / "outside/file", "not the run's"), write(stage.root / "sub/file", "old")
+    other = write(stage.root / "other", "old")
+    stage.run(lambda: shell(stage, "echo run > sub/file; echo run > other"))
+    shell(stage, "rm -r sub; ln -s ../outside sub; echo since > other")
+    assert stage.restore(force=True) == ["sub/file: a directory above it is a link now"]
+    assert kept.read_text() == "not the run's"
+    assert other.read_text() == "old"
+    assert file.parent.is_symlink()
+
+
 def test_links_are_brought_back_and_not_followed(stage: Stage, tmp_path: Path) -> None:
     outside = write(tmp_path / "outside", "not the run's")
     (stage.root / "link").symlink_to(outside)

@@ -64,9 +64,10 @@ def preview(prepared: Prepared, *, force: bool = False) -> int:
     lines = rollback_text.step_lines(steps)
     _say(f"Would restore {len(lines):,} path(s):" if steps else "Nothing would be restored.")
     _list(lines)
-    _refused("Changed by somebody else since, so left alone:", () if force else plan.conflicts)
+    left = plan.left_alone(force=force)
+    _refused("Changed by somebody else since, so left alone:", left)
     _refused("Cannot be restored:", plan.impossible)
-    return 1 if plan.impossible or (plan.conflicts and not force) else 0
+    return 1 if plan.impossible or left else 0
 
 
 def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: bool = False) -> int:
