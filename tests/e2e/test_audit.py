@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -246,6 +247,14 @@ def test_the_trees_are_hashed_before_a_run_and_after(sandbox: NonoRun) -> None:
         assert (before != after) == differs
         assert len(shown["executable_identity"]["sha256"]) == 64
     (sandbox.project / "new").unlink()
+
+
+def test_files_too_large_to_hash_cost_the_log_no_proof(sandbox: NonoRun) -> None:
+    session_id, exit_code, said = ran(sandbox, "truncate -s 1T huge", "--audit-integrity")
+    (sandbox.project / "huge").unlink()
+    assert (exit_code, "the files after the run are not covered" in said) == (1, True)
+    assert verified(sandbox, session_id)[0] == 0
+    assert re.search("Tree after: +not hashed", nono(sandbox, "audit", "show", session_id).stdout)
 
 
 @pytest.mark.parametrize("other", ["--audit-integrity", "--no-audit-integrity", "--audit-sign-key=x"])

@@ -101,7 +101,10 @@ def details(
     if integrity is not None:
         yield from _field("Chain head", str(integrity["chain_head"]))
         yield from _field("Merkle root", str(integrity["merkle_root"]))
-    for name, root in zip(("Tree before", "Tree after"), summary.get("merkle_roots", ()), strict=False):
+    roots = summary.get("merkle_roots", ())
+    if len(roots) == 1:
+        roots = (*roots, "not hashed")
+    for name, root in zip(("Tree before", "Tree after"), roots, strict=False):
         yield from _field(name, one_line(root))
     if attestation is not None:
         yield from _field("Signed by", one_line(str(attestation.get("key_id"))))

@@ -106,10 +106,10 @@ def concluded(session: Session, exit_code: int, evidence: Evidence) -> int:
     except (NonoError, OSError, ValueError) as error:
         session.warn(f"the session cannot be verified later: {_reason(error)}")
         return exit_code or 1
-    if damage is None:
-        return exit_code
-    session.warn(damage)
-    return exit_code or 1
+    if damage is not None:
+        session.warn(damage)
+    is_whole = evidence.tree_before is None or len(summary.merkle_roots) == 2
+    return exit_code if damage is None and is_whole else exit_code or 1
 
 
 def _summary(session: Session, evidence: Evidence) -> Summary:
@@ -120,9 +120,18 @@ def _summary(session: Session, evidence: Evidence) -> Summary:
     if not evidence.proving.has_integrity:
         summary = summary._replace(audit_integrity=None)
     if evidence.tree_before is not None:
-        roots = (evidence.tree_before, _tree(evidence.hashed, session.warn))
+        roots = (evidence.tree_before, *_tree_after(evidence.hashed, session.warn))
         summary = summary._replace(merkle_roots=roots)
     return summary
+
+
+def _tree_after(directories: tuple[str, ...], warn: Warn) -> list[str]:
+    """Return the root over the files, or nothing: what a command writes must not cost the log its proof."""
+    try:
+        return [_tree(directories, warn)]
+    except (NonoError, OSError) as error:
+        warn(f"--audit-integrity: the files after the run are not covered: {_reason(error)}")
+        return []
 
 
 def _signed(summary: Summary, session: Session, evidence: Evidence) -> tuple[Summary, bytes | None]:
