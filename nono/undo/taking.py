@@ -92,8 +92,8 @@ def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[
     paths: Relative. The directories in which they lie are looked at as well, but not walked.
     Raises as take() does.
     """
-    entries, gaps, looked = dict(tree.entries), dict(tree.gaps), set[str]()
-    wanted = set(paths)
+    entries, looked, wanted = dict(tree.entries), set[str](), set(paths)
+    gaps = {path: reason for path, reason in tree.gaps.items() if path not in wanted}
     directories = tuple(f"{path}/" for path in wanted if path in entries and entries[path].kind == DIRECTORY)
     gone = wanted & entries.keys()
     if directories:
@@ -123,7 +123,10 @@ def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
                 return Tree("", {})
             if entry.kind != DIRECTORY:
                 return Tree("", {path: entry})
-            directory = os.open(basename(path) or ".", _DIRECTORY_FLAGS, dir_fd=parent)
+            try:
+                directory = os.open(basename(path) or ".", _DIRECTORY_FLAGS, dir_fd=parent)
+            except PermissionError:
+                return Tree("", {path: entry}, {path: os.strerror(errno.EACCES)})
             try:
                 return _Taking(walk, pool).tree("", directory, path)
             finally:
@@ -133,6 +136,8 @@ def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
             return Tree("", {})  # a part of the path is gone, or has become a link
+        if error.errno == errno.EACCES:  # as a walk would find it
+            return Tree("", {}, {dirname(path): os.strerror(error.errno)})
         raise
 
 

@@ -14,7 +14,7 @@ import pytest
 from nono.undo import taking
 from nono.undo.acting import Acting
 from nono.undo.model.restore_plan import Step
-from nono.undo.recording import Limits
+from nono.undo.recording import Limits, Recording
 from unit.undo.conftest import Stage
 
 
@@ -161,6 +161,32 @@ def test_a_directory_closed_by_the_run_hides_nothing(stage: Stage, mode: int) ->
     assert not (stage.root / "made").exists()
     assert own.stat().st_mode & 0o777 == 0
     own.chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+def test_a_directory_closed_by_the_run_does_not_end_the_marks(stage: Stage) -> None:
+    closed, file, beside = stage.root / "closed", stage.root / "closed/file", stage.root / "beside"
+    closed.mkdir()
+    file.write_text("old")
+    beside.write_text("old")
+    found = []
+
+    def marked(taken: Recording, *changed: Path) -> None:
+        mark = taken.mark("", {str(each) for each in changed})
+        found.append([f"{each.type.value} {each.path}" for each in mark.changes if each.path])
+
+    with stage.recorded() as taken:
+        file.write_text("by the run")
+        closed.chmod(0o000)
+        marked(taken, closed)
+        beside.write_text("by the run")
+        marked(taken, beside, file)
+        closed.chmod(0o755)
+        marked(taken, closed)
+        taken.finish(0)
+    assert found[:2] == [["permissions closed"], ["modified beside"]]
+    assert stage.restore() == []
+    assert file.read_text() == beside.read_text() == "old"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
