@@ -182,9 +182,10 @@ def _taken_or_gone(path: str, walk: Walk) -> Tree:
 def _opened_note(opened: Sequence[str]) -> list[str]:
     if not opened:
         return []
+    several = "directory" if len(opened) == 1 else "directories"
     return [
-        f"The run has closed {len(opened)} directories to you, such as {opened[0]}: "
-        "they were opened, for undo to see what is in them."
+        f"The run has closed {len(opened):,} {several} to you, such as {opened[0]}: "
+        "opened again, for undo to see what is inside."
     ]
 
 
