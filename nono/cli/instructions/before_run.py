@@ -8,6 +8,7 @@ from nono import paths
 from nono.audit import event
 from nono.cli.instructions import wording
 from nono.cli.instructions.loaded import Loaded, load
+from nono.cli.text.session_text import one_line
 from nono.errors import NonoError
 from nono.launch.session import Session
 from nono.policy.files.grants import covering
@@ -94,7 +95,7 @@ class BeforeRun:
         )  # fmt: skip
         if self._enforcement is Enforcement.WARN:
             for verdict in checked.untrusted:
-                session.warn(f"{verdict.path}: {verdict.reason}")
+                session.warn(one_line(f"{verdict.path}: {verdict.reason}"))
         if refused:
             session.say([wording.line(each, self._enforcement) for each in refused])
             raise NonoError(
@@ -181,7 +182,7 @@ class BeforeRun:
         lines = ["", "  Instruction files that nobody has signed or approved as they are:"]
         for each in approvable:
             content = checked.contents[each.sha256 or ""]
-            lines += [f"  {each.path}: {each.reason}", *self._loaded.difference(each.path, content)]
+            lines += [one_line(f"  {each.path}: {each.reason}"), *self._loaded.difference(each.path, content)]
         if not self._confirm(lines, f"  Approve {_count(len(approvable))}? [y/N] "):
             return checked
         approved = {each.path: each.sha256 or "" for each in approvable}

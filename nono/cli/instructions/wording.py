@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nono.cli.text.session_text import one_line
 from nono.trust.policy import Enforcement
 from nono.trust.verdict import Status, Verdict
 
@@ -12,7 +13,11 @@ _WORDS = {Enforcement.DENY: "FAIL", Enforcement.WARN: "WARN", Enforcement.AUDIT:
 
 
 def line(verdict: Verdict, enforcement: Enforcement) -> str:
-    """Return the line of one file."""
+    """Return the line of one file: its name, and what a bundle says, may be the command's."""
+    return one_line(_line(verdict, enforcement))
+
+
+def _line(verdict: Verdict, enforcement: Enforcement) -> str:
     if verdict.status is Status.BLOCKED:
         return f"  BLOCK  {verdict.path}: {verdict.reason}"
     if verdict.is_trusted:
@@ -27,6 +32,7 @@ def known(verdict: Verdict) -> str:
 
 def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
     """Yield the lines of a unified diff, at most DIFF_LINES_MAX. before: None if nothing is known of it."""
+    path = one_line(path)
     try:
         old = [] if before is None else before.decode().splitlines()
         new = after.decode().splitlines()

@@ -9,6 +9,7 @@ from posixpath import realpath
 from nono.cli.commands.trust.checking import loaded_here, relative_here
 from nono.cli.console import can_ask
 from nono.cli.instructions.loaded import Loaded
+from nono.cli.text.session_text import one_line
 from nono.errors import NonoError
 from nono.printable import printable
 from nono.trust.disk.check import check, judge_all, judge_packages
@@ -36,10 +37,10 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
         if verdict.is_trusted:
             continue
         if verdict.sha256 is None or verdict.status is Status.BLOCKED:
-            print(printable(f"  {verdict.path} cannot be approved: {verdict.reason}"))
+            print(one_line(f"  {verdict.path} cannot be approved: {verdict.reason}"))
             continue
         approved[verdict.path] = verdict.sha256
-        print(printable(f"  {verdict.path}: {verdict.reason}"))
+        print(one_line(f"  {verdict.path}: {verdict.reason}"))
         for line in loaded.difference(verdict.path, contents[verdict.sha256]):
             print(printable(line))
     if not approved:

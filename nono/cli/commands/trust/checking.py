@@ -9,8 +9,8 @@ from posixpath import basename, dirname, join, realpath
 
 from nono.cli.instructions import wording
 from nono.cli.instructions.loaded import OWN, Loaded, load
+from nono.cli.text.session_text import one_line
 from nono.errors import NonoError
-from nono.printable import printable
 from nono.trust.authority import Standing
 from nono.trust.disk.check import check, judge_all, relative
 from nono.trust.disk.concern import root_of
@@ -50,7 +50,7 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
             loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages
         ).verdicts
     for verdict in verdicts:
-        print(printable(wording.line(verdict, Enforcement.DENY)))
+        print(one_line(wording.line(verdict, Enforcement.DENY)))
     failed = sum(not verdict.is_trusted for verdict in verdicts)
     print(f"{len(verdicts)} checked, {failed} not trusted.")
     return 1 if failed else 0
@@ -79,9 +79,9 @@ def show(policy: str | None, environ: Mapping[str, str], *, as_json: bool) -> in
         return 0
     for verdict in checked.verdicts:
         said = wording.known(verdict) if verdict.is_trusted else verdict.reason
-        print(printable(f"{verdict.status.value:<10} {verdict.path}: {said}"))
+        print(one_line(f"{verdict.status.value:<10} {verdict.path}: {said}"))
     for sentence in checked.unsearched:
-        print(printable(f"           {sentence}"))
+        print(one_line(f"           {sentence}"))
     return 0
 
 

@@ -14,6 +14,7 @@ from nono.cli import atomic_write
 from nono.cli.commands.trust import keyless_signing
 from nono.cli.commands.trust.checking import loaded_here
 from nono.cli.commands.trust.keyless_signing import Seal
+from nono.cli.text.session_text import one_line
 from nono.credentials.signing import keystore
 from nono.digests import sha256
 from nono.errors import NonoError, UsageError
@@ -75,7 +76,7 @@ def init(
         raise NonoError(f"{path} cannot be written: {error.strerror}") from error
     if not is_user:
         _approve_policy(path, content, environ)
-    print(f"Wrote {path}.")
+    print(one_line(f"Wrote {path}."))
     print("Next: nono trust sign-policy" + (" --user" if is_user else "") + ", then nono trust sign --all")
     return 0
 
@@ -171,7 +172,7 @@ def _write(path: str, predicate_type: str, subjects: Sequence[Subject], seal: Se
         atomic_write.replace(path, content)
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {error.strerror}") from error
-    print(f"Signed {_named(subjects)}: {path}")
+    print(one_line(f"Signed {_named(subjects)}: {path}"))
 
 
 def _named(subjects: Sequence[Subject]) -> str:

@@ -175,3 +175,15 @@ def test_cosign_verifies_what_was_signed(trust: Trust, project: Path, is_changed
     argv += ["https://nono.sh/attestation/instruction-file/v1", "CLAUDE.md"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode == 0) is not is_changed, done.stderr
+
+
+def test_a_name_forges_no_line(project: Path, trust: Trust) -> None:
+    where = project / "a\n  CLAUDE.md: approved\x1b[2K"
+    where.mkdir()
+    shutil.copy("CLAUDE.md", where / "CLAUDE.md")
+    shown = r"a\n  CLAUDE.md: approved\x1b[2K/CLAUDE.md"
+    for action, *arguments in (["list"], ["verify", f"{where}/CLAUDE.md"], ["approve", "--yes"]):
+        said = trust(action, *arguments)[1]
+        assert shown in said
+        assert "\n  CLAUDE.md: approved" not in said
+    assert f"    +++ {shown}\n" in said
