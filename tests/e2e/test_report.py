@@ -22,7 +22,7 @@ SCRIPT = (
     'curl -sS "$URL/v1/chat/completions" -H "Authorization: Bearer $TOKEN" --data "{}" >/dev/null;'
     'curl -sS -m 5 -x "$HTTPS_PROXY" https://evil.test/ >/dev/null 2>&1;'
     'echo "use flake" > .envrc; mkdir -p .github/workflows; echo "on: push" > ".github/workflows/$0.yml";'
-    "exit 7"
+    "rm README; exit 7"
 )
 
 
@@ -36,7 +36,7 @@ class Past:
 
     def __init__(self, service: Intercepted) -> None:
         self.sandbox: NonoRun = service.stage.runner
-        self.sandbox.run(["sh", "-c", "echo all: > Makefile"])
+        self.sandbox.run(["sh", "-c", "echo all: > Makefile; echo mine > README"])
         self.plain = records(self.sandbox.user)[0]
         self.flows = service.stage.project / "flows"
         argv = ("env", f"URL={service.origin}", "sh", "-c", SCRIPT, MARKUP)
@@ -182,6 +182,12 @@ def test_a_narrower_profile_breaks_what_worked(past: Past) -> None:
         ("breaks", f"POST localhost:{past.port}/v1/chat/completions"),
         ("opens", "evil.test:443"),
     }
+
+
+def test_removing_a_file_needs_its_directory(past: Past) -> None:
+    told = past.nono("replay", "latest", "--profile", past.profile, "--json")
+    found = {each["what"] for each in json.loads(told.stdout)["differences"]}
+    assert f"{past.sandbox.project} (write)" in found
 
 
 def test_two_profiles_are_compared_over_the_last_sessions(past: Past) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from posixpath import dirname
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.options import Given
@@ -111,8 +112,8 @@ def _log(record: Record, environ: Mapping[str, str]) -> Log:
     if not integrity.is_intact:
         raise NonoError(f"the log of session {record.session_id} is not intact: {integrity.what}.")
     for change in changed(record, environ) or ():
-        if change.change != DELETED:
-            log.wrote(change.path)
+        # Removing a file is a change of the directory that it was in.
+        log.wrote(dirname(change.path) if change.change == DELETED else change.path)
     return log
 
 
