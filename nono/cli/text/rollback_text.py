@@ -16,7 +16,7 @@ from nono.undo.model.session import Info
 from nono.undo.model.snapshot import Snapshot
 
 LISTED_MAX = 20
-SIDE_COLUMNS = 58
+SIDE_COLUMNS_MAX = 58
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 WORDS = {
     ChangeType.CREATED: "created",
@@ -85,7 +85,8 @@ def snapshot_line(snapshot: Snapshot, found: Sequence[Change]) -> str:
         "restored": "after it",
     }
     label = snapshot.label or words.get(snapshot.kind, snapshot.kind)
-    return f"  {snapshot.number:03}  {one_line(label):<24}  {'' if snapshot.number == 0 else counted(found)}"
+    what = "" if snapshot.number == 0 else counted(found)
+    return f"  {snapshot.number:03}  {one_line(label):<24}  {what}".rstrip()
 
 
 def step_lines(steps: Iterable[Step]) -> list[str]:
@@ -142,10 +143,13 @@ def diff_lines(change: Change, before: Sequence[str], after: Sequence[str], *, f
         yield printable(line)
 
 
-def side_by_side(change: Change, before: Sequence[str], after: Sequence[str], *, full: bool) -> Iterator[str]:
-    """Yield old and new lines beside each other; without `full` only those that differ."""
+def side_by_side(
+    change: Change, before: Sequence[str], after: Sequence[str], *, full: bool, columns: int
+) -> Iterator[str]:
+    """Yield old and new lines beside each other in so many columns; without `full` only those that differ."""
     from difflib import SequenceMatcher
 
+    side = max(1, min(SIDE_COLUMNS_MAX, (columns - 3) // 2))
     yield one_line(change.full_path)
     for tag, old_from, old_to, new_from, new_to in SequenceMatcher(
         None, before, after, autojunk=False
@@ -154,5 +158,4 @@ def side_by_side(change: Change, before: Sequence[str], after: Sequence[str], *,
             continue
         mark = " " if tag == "equal" else "|"
         for old, new in zip_longest(before[old_from:old_to], after[new_from:new_to], fillvalue=""):
-            left = printable(old)[:SIDE_COLUMNS]
-            yield f"{left:<{SIDE_COLUMNS}} {mark} {printable(new)[:SIDE_COLUMNS]}".rstrip()
+            yield f"{printable(old)[:side]:<{side}} {mark} {printable(new)[:side]}".rstrip()

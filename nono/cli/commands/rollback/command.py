@@ -27,7 +27,13 @@ def run(argv: Sequence[str]) -> int:
                     environ, recent=parsed.recent, path=parsed.path, every=parsed.all, as_json=parsed.json
                 )
             case "show":
-                style = "diff" if parsed.diff else "side-by-side" if parsed.side_by_side else "list"
+                style = (
+                    "side-by-side"
+                    if parsed.side_by_side
+                    else "diff"
+                    if parsed.diff or parsed.full
+                    else "list"
+                )
                 return look.show(parsed.session, environ, style=style, full=parsed.full, as_json=parsed.json)
             case "restore":
                 return restore.run(
@@ -72,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     style.add_argument(
         "--side-by-side", action="store_true", help="print old and new lines beside each other"
     )
-    show.add_argument("--full", action="store_true", help="with each file whole")
+    show.add_argument("--full", action="store_true", help="print the lines of each file whole")
     style.add_argument("--json", action="store_true", help="print JSON")
 
     back = argparse_parser.add_action(

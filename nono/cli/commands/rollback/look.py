@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nono.cli.console import columns
 from nono.cli.text import rollback_text
 from nono.cli.text.session_text import one_line
 from nono.undo import kept
@@ -137,8 +139,11 @@ def _worded(found: list[Change], store: Store, style: str, *, full: bool) -> Ite
         if style == "list" or change.size_delta is None or not kinds & {FILE, LINK}:
             continue
         before, after = (_lines(entry, store) for entry in (change.before, change.after))
-        worded = rollback_text.diff_lines if style == "diff" else rollback_text.side_by_side
-        yield from worded(change, before, after, full=full)
+        if style == "diff":
+            yield from rollback_text.diff_lines(change, before, after, full=full)
+        else:
+            width = columns(sys.stdout, os.environ)
+            yield from rollback_text.side_by_side(change, before, after, full=full, columns=width)
 
 
 def _lines(entry: Any, store: Store) -> list[str]:

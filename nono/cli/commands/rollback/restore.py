@@ -62,7 +62,13 @@ def preview(prepared: Prepared, *, force: bool = False) -> int:
     plan = prepared.plan
     steps = [*plan.steps, *(plan.forced if force else ())]
     lines = rollback_text.step_lines(steps)
-    _say(f"Would restore {len(lines):,} path(s):" if steps else "Nothing would be restored.")
+    _say(
+        f"Would restore {len(lines):,} path(s):"
+        if lines
+        else "Would restore times alone."
+        if steps
+        else "Nothing would be restored."
+    )
     _list(lines)
     left = plan.left_alone(force=force)
     _refused("Changed by somebody else since, so left alone:", left)
@@ -81,7 +87,13 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
         done = restore(session, prepared, force=force, progress=progress)
     lines = rollback_text.step_lines(done.done)
     _list(lines)
-    _say(f"Restored {len(lines):,} path(s)." if done.done else "Nothing had to be restored.")
+    _say(
+        f"Restored {len(lines):,} path(s)."
+        if lines
+        else "Restored times alone."
+        if done.done
+        else "Nothing had to be restored."
+    )
     _refused("Left as it is:", done.left)
     if done.safety is not None:
         _say(f"To undo this: nono rollback restore {session_id} --snapshot {done.safety}")

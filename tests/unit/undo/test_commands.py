@@ -1,0 +1,41 @@
+"""What the commands of undo print fits what they did, and the terminal."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from nono.cli.commands.rollback import look, restore
+from unit.undo.conftest import Stage
+
+LINE = "word " * 30
+
+
+def show(stage: Stage, style: str) -> None:
+    look.show("latest", stage.environ, style=style, full=False, as_json=False)
+
+
+def test_lines_beside_each_other_fit_80_columns(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    (stage.root / "a").write_text(f"old {LINE}\n")
+    stage.run(lambda: (stage.root / "a").write_text(f"new {LINE}\n"))
+    show(stage, "side-by-side")
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if " | " in each]
+    assert line.startswith("old word")
+    assert "new word" in line
+    assert len(line) <= 80
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_a_restore_of_times_alone_does_not_count_paths(
+    stage: Stage, is_dry: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stage.root / "a").write_text("same")
+    stage.run(lambda: os.utime(stage.root / "a", (1, 1)))
+    restore.run("latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
+    said = capsys.readouterr().out
+    assert "times alone" in said
+    assert "path(s)" not in said
