@@ -14,6 +14,7 @@ from nono.undo.acting import Acting
 from nono.undo.kept import Kept, write_info
 from nono.undo.model.changes import ChangeType, change_type, changes
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
+from nono.undo.model.left_out import is_left_out
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
 from nono.undo.recording import write_snapshot
@@ -79,7 +80,8 @@ def _refuse_unkept(path: str, target: Snapshot, last: Snapshot, kept: Kept) -> N
     relative = path.removeprefix(root.rstrip("/") + "/")
     if relative in known:
         return
-    if kept.info.left_out.leaves_out(root, relative):
+    # What is gone may have been a directory.
+    if is_left_out(relative, kept.info.left_out.sieve(root), is_directory=True):
         raise NonoError(
             f"session {session_id} left {printable(path)} out.",
             hint="--rollback-include NAME covers it in the next run, unless --rollback-exclude leaves it out",

@@ -18,7 +18,7 @@ from nono.kernel import open_path
 from nono.kernel.uapi.open import AT_FDCWD, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from nono.named_tuple import NamedTuple
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, Entry
-from nono.undo.model.left_out import Sieve
+from nono.undo.model.left_out import Sieve, is_left_out
 from nono.undo.model.snapshot import Tree, encoded
 from nono.undo.opening import SEEN, let_owner_in
 from nono.undo.store import LARGE_BYTES, QuotaError, Store
@@ -114,7 +114,7 @@ def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[
 
 
 def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
-    if _is_left_out(path, walk.sieve):
+    if is_left_out(path, walk.sieve):
         return Tree("", {})
     try:
         with opened_parent(root, path) as parent:
@@ -139,15 +139,6 @@ def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
         if error.errno == errno.EACCES:  # as a walk would find it
             return Tree("", {}, {dirname(path): os.strerror(error.errno)})
         raise
-
-
-def _is_left_out(path: str, sieve: Sieve) -> bool:
-    """Return True if a path, or a directory that it is in, is left out."""
-    parts = path.split("/")
-    return any(
-        sieve("/".join(parts[:count]), parts[count - 1], count < len(parts))
-        for count in range(1, len(parts) + 1)
-    )
 
 
 @contextmanager

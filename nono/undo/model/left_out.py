@@ -56,14 +56,18 @@ class LeftOut(NamedTuple):
 
         return leaves_out
 
-    def leaves_out(self, root: str, path: str) -> bool:
-        """Return True if a relative path, or a directory above it, would be left out."""
-        sieve, parts = self.sieve(root), path.split("/")
-        return any(sieve("/".join(parts[: n + 1]), name, True) for n, name in enumerate(parts))
-
     def covers(self, root: str) -> bool:
         """Return True if a whole granted directory is left out."""
         return any(root == path or root.startswith(path.rstrip("/") + "/") for path in self.absolute)
+
+
+def is_left_out(path: str, sieve: Sieve, *, is_directory: bool = False) -> bool:
+    """Return True if a path, or a directory that it is in, is left out."""
+    parts = path.split("/")
+    return any(
+        sieve("/".join(parts[:count]), parts[count - 1], is_directory or count < len(parts))
+        for count in range(1, len(parts) + 1)
+    )
 
 
 def _pattern(globs: Any) -> Any:
