@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from nono.audit.chain import compact, shortened
 from nono.audit.ledger import EVENT_FILE
-from nono.audit.proof.summary import BUNDLE_FILE, Summary, integrity_of
+from nono.audit.proof.summary import BUNDLE_FILE, Summary, document_of
 from nono.audit.proof.verdict import Attestation
 from nono.named_tuple import NamedTuple
 from nono.trust import bundle, dsse, statement
@@ -17,6 +17,15 @@ from nono.trust.dsse import PublicKey
 PREDICATE_TYPE = "https://nono.sh/attestation/audit-session/alpha"
 COMMAND_CHARACTERS_MAX = 64 * 1024  # of one that is signed whole
 _VERSION = 1
+_SIGNED = (
+    "session_id",
+    "started",
+    "ended",
+    "command",
+    "executable_identity",
+    "tracked_paths",
+    "merkle_roots",
+)
 _NAMED = ("predicate_type", "key_id", "public_key", "bundle_filename")
 
 
@@ -47,15 +56,7 @@ def attested(
     integrity = summary.audit_integrity
     if integrity is None:
         raise ValueError("a session without records cannot be signed")
-    predicate = _predicate(
-        summary.session_id,
-        summary.started,
-        summary.ended,
-        list(summary.command),
-        redaction_policy,
-        integrity_of(integrity),
-        key_id,
-    )
+    predicate = _predicate(document_of(summary), redaction_policy, key_id)
     subjects = _subjects(summary.session_id, integrity.merkle_root, log_sha256)
     payload = statement.encoded(statement.Statement(subjects, PREDICATE_TYPE, predicate))
     envelope = dsse.signed(dsse.IN_TOTO, payload, signer.sign)
@@ -72,26 +73,16 @@ def _subjects(session_id: str, merkle_root: str, log_sha256: str) -> tuple[state
 
 
 def _predicate(
-    session_id: str,
-    started: str,
-    ended: str,
-    command: list[str],
-    redaction_policy: Mapping[str, object] | None,
-    audit_log: Mapping[str, object],
-    key_id: str,
+    document: Mapping[str, Any], redaction_policy: Mapping[str, object] | None, key_id: str
 ) -> dict[str, object]:
-    predicate: dict[str, object] = {
-        "version": _VERSION,
-        "session_id": session_id,
-        "started": started,
-        "ended": ended,
-        "command": _bounded(command),
-    }
+    """Return what is signed of session.json: all that the log does not say, too."""
+    said = {**{name: document[name] for name in _SIGNED}, "command": _bounded(document["command"])}
+    predicate: dict[str, object] = {"version": _VERSION, **said}
     if redaction_policy:
         predicate["redaction_policy"] = dict(redaction_policy)
     return {
         **predicate,
-        "audit_log": dict(audit_log),
+        "audit_log": dict(document["audit_integrity"]),
         "signer": {"kind": "keyed", "key_id": key_id},
     }
 
@@ -164,15 +155,8 @@ def _verify(
         raise ValueError("it is by another key than the expected one")
     said = _said(content, key)
     # What was signed is known to the last field.
-    predicate = _predicate(
-        document["session_id"],
-        document["started"],
-        document["ended"],
-        document["command"],
-        None if started is None else started.get("redaction_policy"),
-        integrity,
-        key.fingerprint,
-    )
+    redaction_policy = None if started is None else started.get("redaction_policy")
+    predicate = _predicate(document, redaction_policy, key.fingerprint)
     if said.predicate_type != PREDICATE_TYPE:
         raise ValueError(f"what was signed is a statement of the type '{said.predicate_type}'")
     if said.subjects != _subjects(document["session_id"], integrity["merkle_root"], log_sha256 or ""):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -13,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +25,7 @@ from nono.audit.proof.attestation import attested
 from nono.audit.proof.check import check
 from nono.audit.proof.conclusion import conclude, summary_of
 from nono.audit.proof.ledger import LEDGER_FILE
-from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, digest_of, document_of, to_json
+from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Executable, digest_of, document_of, to_json
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Verdict
 from nono.credentials.signing.key import SigningKey, new_key
 from nono.kernel import mounts, namespaces
@@ -39,11 +41,17 @@ def began(root: Path, session_id: str) -> AuditLog:
     return log
 
 
-def ended(root: Path, session_id: str = "s1", exit_code: int = 0, key: SigningKey | None = None) -> Path:
+def ended(
+    root: Path,
+    session_id: str = "s1",
+    exit_code: int = 0,
+    key: SigningKey | None = None,
+    **evidence: Any,
+) -> Path:
     """A session from its beginning to its end, signed if there is a key. Returns its directory."""
     with began(root, session_id) as log:
         log.record(session_ended(exit_code))
-    summary, bundle = summary_of(log), None
+    summary, bundle = summary_of(log)._replace(**evidence), None
     if key is not None:
         log_sha256 = sha256(Path(log.path).read_bytes()).hexdigest()
         summary, bundle = attested(summary, None, log_sha256, key)
@@ -162,6 +170,35 @@ def test_a_signature_of_another_session_does_not_count(root: Path) -> None:
     first, second = ended(root, key=key), ended(root, "s2", exit_code=3, key=key)
     shutil.copy(first / BUNDLE_FILE, second)
     assert "what was signed is about another log" in problem_of(root, "s2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("executable_identity", {"resolved_path": "/bin/other", "sha256": "a" * 64}),
+        ("executable_identity", None),
+        ("tracked_paths", ["/other"]),
+        ("merkle_roots", ["0" * 64, "0" * 64]),
+    ],
+)
+def test_a_signature_covers_what_the_summary_says_beside_the_log(
+    root: Path, name: str, value: object
+) -> None:
+    key = new_key()
+    evidence: dict[str, Any] = {
+        "executable_identity": Executable("/bin/true", "a" * 64),
+        "tracked_paths": ("/p\udcff",),
+        "merkle_roots": ("0" * 64, "1" * 64),
+    }
+    directory = ended(root, key=key, **evidence)
+    assert check(str(root), "s1", expected=key.public).is_verified
+    document = {**json.loads((directory / SUMMARY_FILE).read_bytes()), name: value}
+    (directory / SUMMARY_FILE).write_bytes(to_json(document))
+    (root / "audit" / LEDGER_FILE).unlink()  # and written anew
+    logs = os.open(root / "audit", os.O_RDONLY)
+    ledger.append(logs, "s1", digest_of(document), document["ended"])
+    os.close(logs)
+    assert problem_of(root) == f"the signature does not hold: what was signed has another '{name}'"
 
 
 def test_bytes_behind_the_end_of_a_file_are_noticed(root: Path) -> None:
