@@ -61,14 +61,16 @@ def test_a_policy_is_the_word_of_whoever_signed_or_approved_it(
         ({"includes": ["A.md", "B.md"]}, Standing.SIGNED),
         ({"files": []}, Standing.CHANGED),
         ({"publishers": [{"name": "x", "key_id": "x"}]}, Standing.CHANGED),
-        ({"blocklist": {}}, Standing.CHANGED),
+        ({"blocklist": {"publishers": [{"identity": "x"}]}}, Standing.CHANGED),
+        ({"blocklist": {"digests": [{"sha256": "ab" * 32}]}}, Standing.CHANGED),
+        ({"packages": False}, Standing.CHANGED),
     ],
 )
 def test_a_signed_policy_that_allows_more_than_the_last_waits_for_a_person(
     change: dict[str, Any], standing: Standing
 ) -> None:
     blocklist = {"digests": [{"sha256": "ab" * 32}], "publishers": [{"identity": "x"}]}
-    fields: dict[str, Any] = {"files": ["f"], "blocklist": blocklist, "version": 1}
+    fields: dict[str, Any] = {"files": ["f"], "blocklist": blocklist, "version": 1, "packages": True}
     last, now = _file(ME, **fields), _file(ME, **{**fields, "version": 2, **change})
     memory = Memory(policy=last.sha256)
     assert authority.standing_of(now, memory, OWN, last.policy)[0] is standing

@@ -91,6 +91,7 @@ def test_a_manifest_above_verifies_what_a_broken_sidecar_does_not() -> None:
         (TrustPolicy(blocked_publishers=(BlockedPublisher("mine", None, ""),)), True),
         (TrustPolicy(blocked_publishers=(BlockedPublisher(ME.key.fingerprint, None, ""),)), True),
         (TrustPolicy(blocked_publishers=(BlockedPublisher(STRANGER.key.fingerprint, None, ""),)), False),
+        (TrustPolicy(blocked_publishers=(BlockedPublisher("mine", "org/repository", ""),)), False),
     ],
 )
 @pytest.mark.parametrize("found", [ME.sidecar(), ME.manifest("a/CLAUDE.md")], ids=["sidecar", "manifest"])
@@ -99,6 +100,14 @@ def test_a_block_counts_for_more_than_a_signature(
 ) -> None:
     trust = TRUST._replace(policy=policy, approved={"a/CLAUDE.md": TEXT})
     assert (_status(found, trust=trust) is Status.BLOCKED) is is_blocked
+
+
+def test_a_blocked_signer_counts_for_more_than_another_who_is_trusted() -> None:
+    blocked = BlockedPublisher(STRANGER.key.fingerprint, None, "")
+    trust = TRUST._replace(policy=TrustPolicy(blocked_publishers=(blocked,)))
+    manifest = STRANGER.manifest("a/CLAUDE.md")
+    assert _status(ME.sidecar(), manifest) is Status.VERIFIED
+    assert _status(ME.sidecar(), manifest, trust=trust) is Status.BLOCKED
 
 
 def test_a_blocked_signer_is_refused_under_every_enforcement() -> None:
