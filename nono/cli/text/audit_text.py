@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Any, Protocol
 
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
+from nono.cli.text.report.amounts import size
 from nono.cli.text.session_text import one_line
 from nono.outward.verification import AnchorVerdict
 from nono.printable import shell_word
@@ -15,7 +16,6 @@ from nono.printable import shell_word
 WIDTH = 80
 _LABEL = 12
 _WORDS = {VERIFIED: "VERIFIED", MISMATCH: "MISMATCH", UNFINISHED: "UNFINISHED"}
-_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 
 class Listed(Protocol):
@@ -61,17 +61,9 @@ def _row(each: Listed) -> tuple[str, ...]:
         each.session_id,
         started,
         f"{state:<15}",
-        size(each.disk_size),
+        f"{size(each.disk_size):>9}",
         command,
     )
-
-
-def size(count: int) -> str:
-    """Word a number of bytes, in nine columns."""
-    for least, unit in _UNITS:
-        if count >= least:
-            return f"{count / least:5.1f} {unit}"
-    return f"{count:5d} B  "
 
 
 def details(

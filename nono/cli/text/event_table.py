@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nono.audit.event import outcome_rows
+from nono.cli.text.report.amounts import size
 from nono.cli.text.session_text import one_line, reason
 from nono.clock import local_time
 from nono.named_tuple import NamedTuple
@@ -15,7 +16,6 @@ from nono.sessions.record import End
 HEADER = ("TIME", "WHAT", "DECISION", "STATUS", "MS", "WHERE")
 WIDTHS = (8, 20, 8, 6, 7)
 WAITING_MAX = 1024  # rows held back for the end of a request that began before them
-_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 
 Fields = Mapping[str, Any]
 
@@ -187,12 +187,7 @@ def _end(outcome: Fields) -> str:
 
 
 def _size(count: object) -> str:
-    if not isinstance(count, int):
-        return "?"
-    for size, unit in _UNITS:
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count} B"
+    return size(count) if isinstance(count, int) else "?"
 
 
 def _clock(at_ms: object) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import unified_diff
 from itertools import zip_longest
 
+from nono.cli.text.report.amounts import size
 from nono.cli.text.session_text import one_line
 from nono.printable import printable, shell_word
 from nono.undo.model.changes import Change, ChangeType
@@ -17,7 +18,6 @@ from nono.undo.model.snapshot import Snapshot
 
 LISTED_MAX = 20
 SIDE_COLUMNS_MAX = 58
-_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 WORDS = {
     ChangeType.CREATED: "created",
     ChangeType.MODIFIED: "changed",
@@ -25,13 +25,6 @@ WORDS = {
     ChangeType.PERMISSIONS: "permissions",
     ChangeType.TOUCHED: "time",
 }
-
-
-def size(count: int) -> str:
-    for unit, word in _UNITS:
-        if abs(count) >= unit:
-            return f"{count / unit:.1f} {word}"
-    return f"{count} B"
 
 
 def counted(found: Iterable[Change]) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from nono.cli.console import can_ask
-from nono.cli.text import rollback_text
+from nono.cli.text.report.amounts import size
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
@@ -96,7 +96,7 @@ def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
             if not wish.is_dry:
                 kept.remove(root, each.session_id)
             word = "Would remove" if wish.is_dry else "Removed"
-            print(f"{word}: {each.session_id}  {rollback_text.size(each.size_bytes)}")
+            print(f"{word}: {each.session_id}  {size(each.size_bytes)}")
     if not removed:
         print("Nothing to remove.")
     return 0

@@ -24,7 +24,7 @@ CHANGE = Change("/tree", NAME, ChangeType.CREATED, None, MADE)
         lambda: rollback_text.step_lines([Step("/tree", NAME, None, MADE)]),
         lambda: rollback_text.refused_lines([Refused(f"/tree/{NAME}", "it is gone")]),
         lambda: list(rollback_text.diff_lines(CHANGE, [], ["x"], full=False))[1:2],
-        lambda: list(rollback_text.side_by_side(CHANGE, [], ["x"], full=False))[:1],
+        lambda: list(rollback_text.side_by_side(CHANGE, [], ["x"], full=False, columns=80))[:1],
     ],
 )
 def test_a_name_stays_on_its_line(worded: Callable[[], Iterable[str]]) -> None:
