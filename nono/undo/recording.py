@@ -12,6 +12,7 @@ from posixpath import join
 from nono.clock import rfc3339, unix_ms
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
+from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.undo import kept
 from nono.undo.kept import Kept
@@ -184,7 +185,7 @@ def _opened_note(opened: Sequence[str]) -> list[str]:
         return []
     several = "directory" if len(opened) == 1 else "directories"
     return [
-        f"The run has closed {len(opened):,} {several} to you, such as {opened[0]}: "
+        f"The run has closed {len(opened):,} {several} to you, such as {shell_word(opened[0])}: "
         "opened again, for undo to see what is inside."
     ]
 
@@ -257,7 +258,7 @@ def _limit(error: TooMuchError, limits: Limits) -> str:
 
 
 def _too_much(error: TooMuchError, limits: Limits) -> NonoError:
-    where = f", most of it in {', '.join(error.largest)}" if error.largest else ""
+    where = f", most of it in {', '.join(map(shell_word, error.largest))}" if error.largest else ""
     return NonoError(
         f"undo would have to keep {_limit(error, limits)}{where}, so nothing was started.",
         hint="--rollback-exclude DIR leaves a directory out; without --rollback there is no undo",

@@ -13,6 +13,7 @@ from nono.errors import ConfigError, NonoError
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
+from nono.printable import shell_word
 from nono.supervisor.child import Child
 from nono.undo import recording
 from nono.undo.model.changes import Change
@@ -97,7 +98,7 @@ def begin(
         taken = recording.begin(session.environ, info, request.limits, progress, elsewhere, optional)
     try:
         _record(session, taken)
-        for sentence in (*taken.info.notes, *_uncovered(taken)):
+        for sentence in (*taken.info.notes, *uncovered(taken)):
             session.warn(sentence)
         session.say(_left_out(taken))
     except BaseException:
@@ -115,15 +116,17 @@ def _of_profiles(grants: Sequence[Grant], found: Sequence[str], workdir: str) ->
     return [path for path in found if sources.get(path) == "profile" and not _is_in(workdir, path)]
 
 
-def _uncovered(taken: Recording) -> Iterator[str]:
+def uncovered(taken: Recording) -> Iterator[str]:
+    """Yield what undo does not cover, in a line each: the names may be those of an earlier command."""
     for tree in taken.baseline.trees:
         for path, reason in tree.gaps.items():
-            yield f"undo does not cover {os.path.join(tree.path, path)}: {reason}"
+            yield f"undo does not cover {shell_word(os.path.join(tree.path, path))}: {reason}"
         unread = [
             path for path, entry in tree.entries.items() if entry.kind == FILE and entry.content is None
         ]
         if unread:
-            yield f"undo does not cover {len(unread)} file(s) that could not be read, such as {unread[0]}"
+            some = shell_word(unread[0])
+            yield f"undo does not cover {len(unread)} file(s) that could not be read, such as {some}"
 
 
 def _left_out(taken: Recording) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nono.launch.around.undo import uncovered
 from nono.undo import taking
 from nono.undo.acting import Acting
 from nono.undo.model.restore_plan import Step
@@ -199,6 +200,15 @@ def test_a_directory_made_unwritable_is_removed_with_what_is_in_it(stage: Stage)
     stage.run(act)
     assert stage.restore() == []
     assert not (stage.root / "made").exists()
+
+
+def test_a_name_forges_no_line_of_a_warning(stage: Stage) -> None:
+    deep = b"a\n  [nono] all is well\x1b[2K" + b"/d" * taking.DEPTH_MAX
+    os.makedirs(os.path.join(os.fsencode(stage.root), deep))
+    with stage.recorded() as taken:
+        (sentence,) = uncovered(taken)
+    assert r"/a\n  [nono] all is well\x1b[2K/d" in sentence
+    assert sentence.isprintable()
 
 
 def test_a_link_put_in_place_of_a_file_during_the_restore_is_not_followed(
