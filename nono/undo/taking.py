@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import AbstractContextManager, contextmanager, suppress
 from posixpath import basename, dirname
 
@@ -27,6 +28,7 @@ DEPTH_MAX = 200  # a descriptor is open for each level
 TRIES = 4
 BATCH = 64  # files that a thread reads before it asks for more
 AHEAD = 32  # batches that wait for a thread, each with its directory open
+TOLD_EVERY_S = 0.25
 RACY_NS = 50_000_000  # coarser than the tick of any clock a file system stamps with
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -286,7 +288,10 @@ class _Taking:
             )
 
     def _gather(self) -> None:
-        found = self._reading.popleft().result()
+        reading = self._reading.popleft()
+        while wait_for((reading,), TOLD_EVERY_S).not_done:  # one file can be large
+            self._walk.progress(len(self._entries))
+        found = reading.result()
         self._seen -= len(found)
         self._entries.update(found)
 

@@ -1,12 +1,17 @@
-"""What the commands of undo print fits what they did, and the terminal."""
+"""What a person sees of undo fits what it does, and the terminal."""
 
 from __future__ import annotations
 
 import os
+import threading
+from typing import Any
 
 import pytest
 
 from nono.cli.commands.rollback import look, restore
+from nono.undo import taking
+from nono.undo.model.left_out import LeftOut
+from nono.undo.taking import Allowance, Walk
 from unit.undo.conftest import Stage
 
 LINE = "word " * 30
@@ -39,3 +44,23 @@ def test_a_restore_of_times_alone_does_not_count_paths(
     said = capsys.readouterr().out
     assert "times alone" in said
     assert "path(s)" not in said
+
+
+def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    (stage.root / "large").write_text("x")
+    told, again, waited = list[int](), threading.Event(), list[bool]()
+    actual = taking.look
+
+    def slow(*given: Any) -> Any:
+        waited.append(again.wait(3))
+        return actual(*given)
+
+    def progress(count: int) -> None:
+        told.append(count)
+        if len(told) == 2:
+            again.set()
+
+    monkeypatch.setattr(taking, "look", slow)
+    walk = Walk(LeftOut().sieve(str(stage.root)), None, {}, 100, Allowance(100, is_strict=True), progress)
+    assert set(taking.take(str(stage.root), walk).entries) == {"", "large"}
+    assert waited == [True]
