@@ -78,13 +78,15 @@ class BeforeRun:
         """Check the files. Raises NonoError if the run may not start; the record says why."""
         loaded = self._loaded
         for note in loaded.policies.notes:
-            session.warn(note)
+            session.warn(one_line(note))
         self._judge_policy(session)
         for name in loaded.unknown:
-            session.warn(f"the trust policy's publisher '{name}' has no key here; give it a public_key")
+            session.warn(
+                one_line(f"the trust policy's publisher '{name}' has no key here; give it a public_key")
+            )
         checked = check(loaded.root, loaded.trust, self._skipped, loaded.verify, loaded.memory.packages)
         for sentence in checked.unsearched:
-            session.warn(f"instruction files: {sentence}")
+            session.warn(one_line(f"instruction files: {sentence}"))
         checked = self._asked(checked)
         refused = checked.refused
         session.record(

@@ -161,3 +161,14 @@ def test_a_damaged_memory_keeps_the_run_from_starting(stage: Stage) -> None:
     Path(MemoryFile(str(stage.project), stage.environ).path).write_text("{}")
     with pytest.raises(NonoError, match="cannot be read"):
         stage.check()
+
+
+def test_a_name_forges_no_line_of_a_warning(stage: Stage) -> None:
+    name = "a\n  [nono] all is well\x1b[2K"
+    (stage.project / name).symlink_to("/usr")
+    (stage.project / "sub" / name).mkdir(parents=True)
+    stage.write(f"sub/{name}/CLAUDE.md", "be bad")
+    stage.policy(enforcement="warn")
+    stage.check()
+    assert sum(r"a\n  [nono] all is well\x1b[2K" in each for each in stage.warned) == 2
+    assert all(each.isprintable() for each in stage.warned)
