@@ -197,6 +197,11 @@ class Store:
         while left:
             left = left[os.write(copy, left) :]
 
+    def give_up(self) -> None:
+        """Let whoever still reads for this store meet QuotaError: nothing is kept any more."""
+        with self._lock:
+            self.left_bytes = -1
+
     def _spend(self, count: int) -> None:
         if self.left_bytes < count:
             raise QuotaError

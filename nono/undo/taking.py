@@ -86,6 +86,13 @@ def take(root: str, walk: Walk) -> Tree:
             return taking.tree(root, directory)
         except QuotaError as error:
             raise TooMuchError(True, taking.largest(lambda entry: entry.size)) from error
+        except OSError:
+            raise  # the next walk may do better
+        except BaseException:
+            # Somebody interrupts. The pool waits for its threads, and one file can be large.
+            if walk.store is not None:
+                walk.store.give_up()
+            raise
 
 
 def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[str]]:

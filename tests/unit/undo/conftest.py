@@ -34,6 +34,7 @@ class Stage:
         self.root.mkdir()
         self.environ = {"HOME": str(place), "XDG_STATE_HOME": str(place / "state")}
         self.runs = 0
+        self.progress: Callable[[int], None] = lambda count: None
 
     @contextmanager
     def recorded(
@@ -54,7 +55,7 @@ class Stage:
             left_out,
             name=f"run-{self.runs}",
         )
-        taken = recording.begin(self.environ, info, limits, lambda count: None, elsewhere, optional)
+        taken = recording.begin(self.environ, info, limits, self.progress, elsewhere, optional)
         try:
             yield taken
         finally:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from nono.cli.commands.rollback import look, restore
+from nono.errors import NonoError
 from nono.undo import taking
 from nono.undo.model.left_out import LeftOut
 from nono.undo.taking import Allowance, Walk
@@ -64,3 +65,28 @@ def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pyte
     walk = Walk(LeftOut().sieve(str(stage.root)), None, {}, 100, Allowance(100, is_strict=True), progress)
     assert set(taking.take(str(stage.root), walk).entries) == {"", "large"}
     assert waited == [True]
+
+
+def test_an_interrupted_walk_does_not_read_a_large_file_to_its_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (stage.root / "large").open("wb") as file:
+        file.truncate(512 << 20)
+    read = list[int]()
+    actual = os.read
+
+    def noted(descriptor: int, size: int) -> bytes:
+        content = actual(descriptor, size)
+        read.append(len(content))
+        return content
+
+    def progress(count: int) -> None:
+        if sum(read):
+            raise NonoError("interrupted.")
+
+    monkeypatch.setattr(os, "read", noted)
+    monkeypatch.setattr(taking, "TOLD_EVERY_S", 0.001)
+    stage.progress = progress
+    with pytest.raises(NonoError, match="interrupted"), stage.recorded():
+        pass
+    assert 0 < sum(read) < 512 << 20
