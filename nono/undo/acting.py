@@ -265,12 +265,15 @@ def _exchanged(parent: int, temporary: str, name: str) -> bool:
 def _placed(parent: int, temporary: str, name: str) -> None:
     """Give a file its name, which nobody may have taken meanwhile."""
     try:
-        rename_at(parent, temporary, parent, name, RENAME_NOREPLACE)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS):
-            raise
-        os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
-        os.unlink(temporary, dir_fd=parent)
+        try:
+            rename_at(parent, temporary, parent, name, RENAME_NOREPLACE)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                raise
+            os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+            os.unlink(temporary, dir_fd=parent)
+    except FileExistsError as error:
+        raise OSError(errno.EEXIST, "something was made there during the restore") from error
 
 
 def _is_same_file(was: Entry, now: Entry) -> bool:

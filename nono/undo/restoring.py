@@ -232,9 +232,11 @@ def _updated(snapshot: Snapshot, steps: list[Step], store: Store | None) -> Snap
         with opened_root(tree.path) as directory:
             for step in concerned:
                 path, known = step.path, step.now
-                # What was too much to be read, or could not be, is moved to the trash as it is.
+                # What was too much to be read, or could not be, is moved to the trash as it is. Afterwards
+                # there is what was brought back, or the same still, which is not read either.
                 is_unread = known is not None and known.kind == FILE and known.content is None
-                allowance = Allowance(0, is_strict=False) if is_unread and store is not None else None
+                size = step.was.size if store is None and step.was is not None else 0
+                allowance = Allowance(size, is_strict=False) if is_unread else None
                 now = _look(directory, path, store, None, allowance)
                 entries.pop(path, None)
                 if isinstance(now, Entry):

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from nono.launch.around.undo import uncovered
 from nono.undo import taking
 from nono.undo.acting import Acting
+from nono.undo.model.entry import Entry
 from nono.undo.model.restore_plan import Step
 from nono.undo.recording import Limits, Recording
 from unit.undo.conftest import Stage
@@ -232,3 +234,53 @@ def test_a_link_put_in_place_of_a_file_during_the_restore_is_not_followed(
     assert any("it changed during the restore" in each for each in left), left
     assert outside.read_text() == "not the run's"
     assert file.is_symlink()
+
+
+def test_a_file_made_at_a_name_during_the_restore_is_not_replaced(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("taken", "free"):
+        (stage.root / name).write_text(name)
+    write = Acting._write
+
+    def act() -> None:
+        (stage.root / "taken").unlink()
+        (stage.root / "free").unlink()
+
+    def written(self: Acting, parent: int, name: str, was: Entry) -> None:
+        write(self, parent, name, was)
+        if was.size == len("taken"):
+            (stage.root / "taken").write_text("somebody else's")
+
+    stage.run(act)
+    monkeypatch.setattr(Acting, "_write", written)
+    assert stage.restore() == ["taken: something was made there during the restore"]
+    assert (stage.root / "taken").read_text() == "somebody else's"
+    assert (stage.root / "free").read_text() == "free"
+
+
+def test_what_a_killed_restore_left_in_the_tree_is_moved_away(stage: Stage) -> None:
+    (stage.root / "file").write_text("old")
+    stage.run(lambda: (stage.root / "file").write_text("new"))
+    with stage.kept() as session:
+        half = stage.root / f".nono-restore-{session.info.session_id}-0"
+    half.write_text("half of it")
+    (stage.root / ".nono-restore-another-0").write_text("of another session")
+    assert stage.restore() == []
+    assert sorted(os.listdir(stage.root)) == [".nono-restore-another-0", "file"]
+
+
+def test_a_file_that_was_not_kept_is_not_removed_across_file_systems(stage: Stage) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        if os.stat(elsewhere).st_dev == os.stat(stage.root).st_dev:
+            pytest.skip("one file system holds both")
+        stage.environ["XDG_STATE_HOME"] = elsewhere
+
+        def act() -> None:
+            (stage.root / "kept").write_text("new")
+            with open(stage.root / "huge", "wb") as file:
+                file.truncate(1 << 40)
+
+        stage.run(act)
+        assert stage.restore() == ["huge: it cannot be kept, so it is not removed"]
+        assert os.listdir(stage.root) == ["huge"]
