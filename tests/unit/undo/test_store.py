@@ -16,6 +16,7 @@ import pytest
 from nono.cli.commands.rollback import upkeep
 from nono.errors import NonoError
 from nono.undo import kept
+from nono.undo.model.session import Weighed, outdated
 from nono.undo.recording import Limits
 from support.forked import in_child
 from unit.undo.conftest import Stage
@@ -77,6 +78,14 @@ def test_a_run_that_changed_nothing_is_dropped_before_one_that_did(stage: Stage)
         stage.run(lambda: None, limits=Limits(2, 1 << 30))
     with kept.every(stage.environ) as found:
         assert "run-1" in [each.info.name for each in found]
+
+
+def test_a_session_that_is_running_is_not_dropped() -> None:
+    old, running, new = (
+        Weighed(name, at, 1, True, False) for at, name in enumerate(("old", "running", "new"))
+    )
+    assert outdated([old, running, new], 1, 1 << 30) == [old, running]
+    assert outdated([old, running._replace(is_running=True), new], 1, 1 << 30) == [old]
 
 
 def _flipped(file: Path, at: int) -> None:
