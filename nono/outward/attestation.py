@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from nono.audit.ledger import EVENT_FILE
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 from nono.outward.head import Head
@@ -14,7 +15,6 @@ from nono.trust.predicates import key_id_of, keyed
 from nono.trust.statement import Statement, Subject
 
 PREDICATE_TYPE = "https://nono.sh/attestation/audit-head/v1"
-LOG = "audit-events.ndjson"
 
 Sign = Callable[[bytes], bytes]
 
@@ -35,7 +35,7 @@ def statement_of(head: Head, at: str, log_sha256: str | None = None, key_id: str
     """Return the statement: about the note of the head, and the log as a file if its digest is given."""
     subjects = [Subject(head_file(head), sha256(head.note()).hexdigest())]
     if log_sha256 is not None:
-        subjects.append(Subject(LOG, log_sha256))
+        subjects.append(Subject(EVENT_FILE, log_sha256))
     signer: Mapping[str, object] = {"version": 1} if key_id is None else keyed(key_id)
     predicate = {**signer, **head._asdict(), "at": at, "note": head.note().decode("ascii")}
     return statement.encoded(Statement(tuple(subjects), PREDICATE_TYPE, predicate))

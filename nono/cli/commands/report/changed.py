@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -19,13 +18,13 @@ from nono.undo.kept import Kept, root_of
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot
+from nono.undo.model.turns import turn_of
 from nono.undo.store import Store
 
 # A command can write files whose comparison takes long, in any number.
 DIFF_BYTES_MAX = 128 << 10
 DIFF_LINES_MAX = 1000
 DIFFS_S = 5.0
-_TURN = re.compile(r"before turn ([0-9]{1,9})", re.ASCII)
 
 
 def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...] | None:
@@ -52,14 +51,14 @@ def _between(snapshots: list[Snapshot], kept: Kept) -> Iterator[FileChange]:
     """Yield the changes from the baseline to the end, those of each turn together."""
     until_s = time.monotonic() + DIFFS_S
     for before, after in pairwise(snapshots):
-        turn = _TURN.fullmatch(before.label)
+        turn = turn_of(before.label)
         for change in filterfalse(_is_directory, shown(changes(before, after))):
             diff = _diff(change, kept.store) if time.monotonic() < until_s else ()
             yield FileChange(
                 spelled(change.full_path),
                 change.type.value,
                 change.size_delta,
-                None if turn is None else int(turn[1]),
+                turn,
                 diff,
             )
 
