@@ -17,8 +17,11 @@ from e2e.test_interactive_agents import CODEX_CONFIG
 from nono.cli.args.options import OPTIONS
 from nono.cli.command_table import COMMANDS, offered_parsers
 from support.agents.stage import AgentStage, agent_stage
+from support.documents.stories import MARK, STORIES
 from support.nono_run import NONO
-from support.servers.http1 import Received
+from support.outward.timestamps import authority
+from support.private_network import PRIVATE_ADDRESS
+from support.servers.http1 import Authority, Received, upstream
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -33,7 +36,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 def commands(page: str) -> list[str]:
     """What a person types who follows the page, without the remarks beside it."""
-    lines = [line for block in blocks(page, "console") for line in block.splitlines()]
+    lines = [line for block in blocks(page, "console") for line in _joined(block).splitlines()]
     typed = (line.removeprefix("$ ") for line in lines if line.startswith("$ "))
     return [re.sub(r"\s+# .*", "", line) for line in typed]
 
@@ -42,6 +45,11 @@ def spans(page: str) -> Iterator[str]:
     """Commands of nono within sentences."""
     text = (ROOT / page).read_text(encoding="utf-8")
     yield from (re.sub(r"\s+", " ", found[1]) for found in SPAN.finditer(BLOCK.sub("", text)))
+
+
+def _joined(block: str) -> str:
+    """With each command on one line."""
+    return re.sub(r" *\\\n *", " ", block)
 
 
 def _undented(text: str, columns: int) -> str:
@@ -63,6 +71,10 @@ ask() { curl -sS --fail-with-body -o answer -H "Authorization: Bearer $1" "$2" |
 [ -z "$OPENAI_API_KEY" ] || ask "$OPENAI_API_KEY" https://api.openai.com/v1/models
 [ -z "$GH_TOKEN" ] || ask "$GH_TOKEN" https://api.github.com/user
 [ -z "$ANTHROPIC_API_KEY" ] || ask "$ANTHROPIC_API_KEY" https://api.anthropic.com/v1/models
+for turn in turn-*; do
+    [ ! -e "$turn" ] || curl -sS -o answer -H "Authorization: Bearer $ANTHROPIC_API_KEY" --data @"$turn" \
+        https://api.anthropic.com/v1/messages && echo "made in $turn" > "made-in-$turn"
+done
 [ -z "$INFERENCE_KEY" ] || ask "$INFERENCE_KEY" https://inference.internal.example/v1/models
 echo made > made
 { cat ~/.ssh/id || echo > ~/outside; } 2>/dev/null
@@ -75,6 +87,7 @@ curl -s -o answer https://api.openai.com/ && echo escaped
 { cat ~/.ssh/id || ls ~/; } 2>/dev/null && echo escaped
 true
 """
+STRICT = '{"meta": {"name": "strict"}, "network": {"allow_domain": ["registry.example.com"]}}'
 MAKEFILE = "test:\n\techo tested > tested\n"
 
 
@@ -132,7 +145,18 @@ COPIED = {
 NOT_RUN = {
     "make demo": "tests/e2e/test_demo.py runs it",
     "make test": "it is the suite",
+    "cosign verify-blob-attestation --key key.pem --bundle anchors/00000017.1.bundle --new-bundle-format "
+    "--insecure-ignore-tlog --trusted-root empty-root.json --type https://nono.sh/attestation/audit-head/v1 "
+    "anchors/00000017.head": "tests/unit/outward/test_attestation.py runs it",
+    "cosign verify-blob-attestation --key key.pem --bundle CLAUDE.md.bundle --new-bundle-format "
+    "--insecure-ignore-tlog=true --trusted-root empty-root.json "
+    "--type https://nono.sh/attestation/instruction-file/v1 CLAUDE.md": (
+        "tests/unit/cli/commands/trust/test_command.py runs it"
+    ),
+    "nono flows latest": "tests/e2e/test_flows.py runs it, as it serves until it is stopped",
+    "nono flows latest --live": "tests/e2e/test_flows.py runs it",
 }
+IN_ORDER = {step.command for story in STORIES.values() for step in story}
 
 
 @dataclass(frozen=True)
@@ -142,19 +166,31 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene() -> Iterator[Scene]:
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     if os.geteuid() != 0:
         pytest.skip("only root can give a provider its own name")
     keys: dict[str, set[str]] = {}
 
     def api(request: Received) -> None:
-        request.read_body()
+        body = request.read_body()
+        if request.value(b"host") == b"tsa.example":
+            stamp = clock.answer(body)
+            request.connection.respond(body=stamp, fields=[("Content-Type", "application/timestamp-reply")])
+            return
         host = (request.value(b"host") or b"").decode()
         shown = request.value(b"authorization") or request.value(b"x-api-key") or b""
         keys.setdefault(host, set()).add(shown.decode().rpartition(" ")[2])
         request.connection.respond(body=b"{}")
 
-    with agent_stage([*REAL], api, mounts={}, login=".codex/auth.json") as stage:
+    def collector(request: Received) -> None:
+        (stage.home / "collected").write_bytes(request.read_body())
+        request.connection.respond(fields=[("Content-Type", "application/x-protobuf")])
+
+    hosts = [*REAL, "tsa.example", "otel.example"]
+    with (
+        authority(tmp_path_factory.mktemp("tsa")) as clock,
+        agent_stage(hosts, api, mounts={}, login=".codex/auth.json") as stage,
+    ):
         programs = {"nono": f'#!/bin/sh\nexec {" ".join(NONO)} "$@"\n'}
         programs |= dict.fromkeys(("agent", "your-agent", "claude", "codex"), AGENT)
         [profile, _hooks], [config] = (
@@ -169,6 +205,8 @@ def scene() -> Iterator[Scene]:
                 ".config/nono/profiles/agent.json": profile,
                 ".config/nono/config.toml": config,
                 "certs/internal-ca.pem": (stage.home / "ca.pem").read_text(),
+                "authority.pem": clock.ca.read_text(),
+                ".config/nono/profiles/strict.json": STRICT,
             }
         )
         for program in [*(stage.home / ".local/bin").iterdir(), stage.project / "untrusted"]:
@@ -176,17 +214,21 @@ def scene() -> Iterator[Scene]:
                 program.chmod(0o755)
         for name, key in KEYS.items():
             stage.nono("credential", "set", name, stdin=key)
-        yield Scene(stage, keys)
+        by = Authority(str(stage.home / "certs/collector.pem"))
+        stage.runner.give(stage.home / "certs/collector.pem")
+        with upstream(collector, by.server_context("otel.example"), (PRIVATE_ADDRESS, 4318)):
+            yield Scene(stage, keys)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_each_command_of_a_page_is_either_run_or_has_a_reason(page: str) -> None:
     assert SHOWN[page]
-    assert set(SHOWN[page]) <= COPIED.keys() | NOT_RUN.keys()
+    steps = {step.command for step in STORIES.get(page, ())}
+    assert set(SHOWN[page]) <= COPIED.keys() | NOT_RUN.keys() | steps
 
 
 def test_no_command_is_run_that_no_page_shows() -> None:
-    assert COPIED.keys() | NOT_RUN.keys() == {command for page in PAGES for command in SHOWN[page]}
+    assert COPIED.keys() | NOT_RUN.keys() | IN_ORDER == {command for page in PAGES for command in SHOWN[page]}
 
 
 @pytest.mark.parametrize("command", COPIED)
@@ -220,6 +262,33 @@ def test_a_command_of_the_documents_works_as_it_is_copied(command: str, scene: S
     assert not stage.outside.exists()
 
 
+@pytest.mark.parametrize("page", STORIES)
+def test_the_commands_of_a_page_work_one_after_the_other(page: str, scene: Scene) -> None:
+    stage, story = scene.stage, STORIES[page]
+    folder = stage.directory(Path(page).stem)
+    script = f"set -e; cd {folder}\n{''.join(step.script() for step in story)}echo {MARK}"
+    environment = {
+        "INFERENCE_KEY": INFERENCE if page == "docs/reports.md" else "",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(stage.home / "certs/collector.pem"),
+    }
+    answers = [answer for step in story for answer in step.answers.items()]
+    if answers:
+        with stage.on_screen(["bash", "-c", script], environment=environment) as screen:
+            for question, keys in answers:
+                screen.wait_for(question)
+                screen.settle()
+                screen.type(keys)
+            status, said = screen.end(), screen.shown
+    else:
+        ended = stage.person(["bash", "-c", f"exec 2>&1; {script}"], environment=environment)
+        status, said = ended.returncode, ended.stdout
+    printed = dict(zip((step.command for step in story), said.split(MARK)[1:], strict=False))
+    assert status == 0, printed
+    assert {step.command: step.says for step in story if step.says not in printed[step.command]} == {}, said
+    assert not any(key in said for key in REAL.values())
+    assert not stage.outside.exists()
+
+
 def test_what_is_denied_in_the_example_is_refused_where_it_is_not_named(scene: Scene) -> None:
     """The example's profile grants the project, and its settings of git, and no more."""
     argv = [*NONO, "run", "--profile", "agent", "--", "cat", str(scene.stage.home / ".ssh/id")]
@@ -247,7 +316,9 @@ def test_a_command_or_option_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     of_nono = [*spans(page), *commands(page)]
     assert {each.split()[1] for each in of_nono if each.startswith("nono ")} - COMMANDS.keys() == set()
-    named = {flag for each in of_nono for flag in re.findall(r"(?<!\S)--?[a-z][\w-]*", each.split(" -- ")[0])}
+    # Any other program has options of its own.
+    typed = [each.split(" -- ")[0] for each in of_nono if each.startswith("nono ")]
+    named = {flag for each in typed for flag in re.findall(r"(?<!\S)--?[a-z][\w-]*", each)}
     named |= set(re.findall(r"`(--[a-z][\w-]+)", text))
     assert named - options - {"--dangerously-bypass-approvals-and-sandbox"} == set()
 

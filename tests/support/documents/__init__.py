@@ -1,0 +1,1 @@
+"""What becomes of the commands that the pages of docs show."""
