@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from posixpath import basename, join
 
 from nono.clock import unix_ms
@@ -12,7 +12,7 @@ from nono.named_tuple import NamedTuple
 from nono.printable import printable
 from nono.undo.acting import Acting
 from nono.undo.kept import Kept, write_info
-from nono.undo.model.changes import ChangeType, change_type, changes
+from nono.undo.model.changes import Change, ChangeType, change_type, changes
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.left_out import is_left_out
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
@@ -39,10 +39,12 @@ class Prepared(NamedTuple):
     number: int  # of the next snapshot
 
 
-def prepare(kept: Kept, number: int, only: Collection[str] = ()) -> Prepared:
+def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool = False) -> Prepared:
     """Compare a snapshot with the present. Raises NonoError, OSError or ValueError.
 
-    only: Absolute paths; nothing outside them is restored. NonoError names one that was never kept.
+    only: Absolute paths; nothing outside them is restored. NonoError names one that was never kept. What the
+        run left as it was is compared there as well.
+    force: Compare everywhere what the run left as it was, to bring back what is gone.
     """
     snapshots = kept.snapshots()
     if not snapshots:
@@ -60,7 +62,17 @@ def prepare(kept: Kept, number: int, only: Collection[str] = ()) -> Prepared:
     for path in only:
         _refuse_unkept(path, target, last, kept)
     wanted = _only(target, last, only) if only else last
-    found = plan(target, wanted, _present(target, wanted), kept.store.has, ended=ended)
+    present = _present(changes(target, wanted))
+    untouched = _untouched(target, last, only) if only or force else []
+    since = _present(untouched)
+    # Without a path that a person has named, what they made of such a file since is theirs.
+    untouched = [
+        each
+        for each in untouched
+        if (since[each.root, each.path] is None or only)
+        and not _is_as_it_was(since[each.root, each.path], each.before)
+    ]
+    found = plan(target, wanted, {**present, **since}, kept.store.has, ended=ended, untouched=untouched)
     return Prepared(target, last, found, len(snapshots))
 
 
@@ -111,6 +123,27 @@ def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
     return last._replace(trees=tuple(trees))
 
 
+def _untouched(target: Snapshot, last: Snapshot, only: Collection[str]) -> list[Change]:
+    """Return what is the same in two snapshots, as changes that are none; with `only`, within those paths."""
+    found = list[Change]()
+    for tree in target.trees:
+        after = last.tree(tree.path).entries
+        for path, entry in tree.entries.items():
+            now = after.get(path)
+            if now is None or change_type(entry, now) is not None:
+                continue
+            change = Change(tree.path, path, ChangeType.TOUCHED, entry, now)
+            if not only or any(
+                change.full_path == each or _is_below(change.full_path, each) for each in only
+            ):
+                found.append(change)
+    return found
+
+
+def _is_as_it_was(now: Entry | str | None, was: Entry | None) -> bool:
+    return not isinstance(now, str) and change_type(now, was) in (None, ChangeType.TOUCHED)
+
+
 def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
     """Return the last snapshot as if it were taken now."""
     # Imported here: most runs have an end.
@@ -132,17 +165,17 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
     return last._replace(trees=tuple(trees))
 
 
-def _present(target: Snapshot, last: Snapshot, store: Store | None = None) -> Present:
-    """Look at every path that differs between two snapshots."""
+def _present(found_changes: Iterable[Change]) -> Present:
+    """Look at the path of each change."""
     found: dict[tuple[str, str], Entry | str | None] = {}
     by_root: dict[str, list[tuple[str, Entry | None]]] = {}
-    for change in changes(target, last):
+    for change in found_changes:
         by_root.setdefault(change.root, []).append((change.path, change.after))
     for root, paths in by_root.items():
         try:
             with opened_root(root) as directory:
                 for path, known in paths:
-                    found[root, path] = _look(directory, path, store, known if store is None else None)
+                    found[root, path] = _look(directory, path, None, known)
         except OSError as error:
             reason = f"{root}: {error.strerror or error}"
             found.update({(root, path): reason for path, _ in paths})

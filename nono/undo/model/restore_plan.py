@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from posixpath import join
 
 from nono.named_tuple import NamedTuple
@@ -54,16 +54,23 @@ class Plan(NamedTuple):
 
 
 def plan(
-    target: Snapshot, last: Snapshot, present: Present, has: Callable[[str], bool], *, ended: bool = True
+    target: Snapshot,
+    last: Snapshot,
+    present: Present,
+    has: Callable[[str], bool],
+    *,
+    ended: bool = True,
+    untouched: Collection[Change] = (),
 ) -> Plan:
     """Plan the way back to `target`.
 
     last: How the run, or the last restore, has left everything.
     has: Says if the content with a digest was kept.
+    untouched: Paths that are the same in both, and by now may not be: then somebody else changed them.
     ended: False if nono did not live to see the end of the run: then nobody knows who made the last changes.
     """
     steps, conflicts, impossible, forced = list[Step](), list[Refused](), list[Refused](), list[Step]()
-    for change in changes(target, last):
+    for change in (*changes(target, last), *untouched):
         if not is_relative(change.path):
             raise ValueError(f"a snapshot names what is in no tree: {change.path!r}")
         now = present[change.root, change.path]

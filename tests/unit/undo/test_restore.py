@@ -15,6 +15,7 @@ from nono.errors import NonoError
 from nono.undo import restoring, taking
 from nono.undo.model.entry import Entry
 from nono.undo.model.left_out import LeftOut, left_out
+from nono.undo.model.restore_plan import Plan
 from nono.undo.taking import RACY_NS
 from unit.undo.conftest import Stage
 
@@ -426,3 +427,45 @@ def test_a_clock_that_was_set_back_has_everything_read_again(
         again.finish(0)
     assert stage.restore() == []
     assert file.read_text() == "old"
+
+
+def prepared(stage: Stage, name: str | None, *, force: bool) -> Plan:
+    """What a restore would do about one path, or about all."""
+    with stage.kept() as session:
+        only = () if name is None else (str(stage.root / name),)
+        return restoring.prepare(session, 0, only, force=force).plan
+
+
+@pytest.mark.parametrize("name", ["a", None])
+def test_what_is_lost_after_a_restore_is_brought_back_by_force(stage: Stage, name: str | None) -> None:
+    write(stage.root / "a", "keep")
+    write(stage.root / "other", "old")
+    stage.run(lambda: shell(stage, "rm a"))
+    assert stage.restore() == []
+    (stage.root / "a").unlink()
+    write(stage.root / "other", "edited since")
+    found = prepared(stage, name, force=True)
+    assert [(each.reason, each.full_path) for each in found.conflicts] == [
+        ("deleted since the run ended", str(stage.root / "a"))
+    ]
+    with stage.kept() as session:
+        only = () if name is None else (str(stage.root / name),)
+        done = restoring.restore(session, restoring.prepare(session, 0, only, force=True), force=True)
+    assert done.left == ()
+    assert (stage.root / "a").read_text() == "keep"
+    assert (stage.root / "other").read_text() == "edited since"
+
+
+def test_a_named_path_that_was_changed_since_is_no_path_with_nothing_to_do(stage: Stage) -> None:
+    write(stage.root / "d/a", "old")
+    write(stage.root / "d/same", "old")
+    stage.run(lambda: None)
+    write(stage.root / "d/a", "edited since")
+    os.utime(stage.root / "d/same", (1, 1))
+    found = prepared(stage, "d", force=False)
+    assert [(each.reason, each.full_path) for each in found.conflicts] == [
+        ("changed since the run ended", str(stage.root / "d/a"))
+    ]
+    assert found.steps == ()
+    assert prepared(stage, None, force=False).conflicts == ()
+    assert prepared(stage, None, force=True).conflicts == ()

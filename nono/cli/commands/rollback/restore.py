@@ -38,7 +38,7 @@ def run(
             session.lock()
         if turn is not None:
             number = _before(turn, session)
-        prepared = prepare(session, number, [each.rstrip("/") or "/" for each in only])
+        prepared = prepare(session, number, [each.rstrip("/") or "/" for each in only], force=force)
         for note in session.info.notes:
             print(f"note: {one_line(note)}", file=sys.stderr)
         if is_dry:
