@@ -67,6 +67,12 @@ def session_line(info: Info, disk: int, *, is_running: bool) -> str:
     return f"{info.session_id}  {began}  {state:<7}  {changed:>7}  {size(disk):>9}  {command}"
 
 
+def meant_line(info: Info) -> str:
+    """Say which run `latest` is."""
+    command = one_line(" ".join(map(shell_word, info.command)))
+    return f"Session {info.session_id}, started {info.started[:19].replace('T', ' ')}: {command}"
+
+
 HEADER = f"{'SESSION':<16}  {'STARTED':<19}  {'STATE':<7}  {'CHANGED':>7}  {'SIZE':>9}  COMMAND"
 
 

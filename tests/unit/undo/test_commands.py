@@ -47,6 +47,18 @@ def test_a_restore_of_times_alone_does_not_count_paths(
     assert "path(s)" not in said
 
 
+@pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize(("query", "says"), [("latest", True), ("run-2", False)])
+def test_a_restore_of_the_latest_says_first_which_run_that_is(
+    stage: Stage, query: str, says: bool, is_dry: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.run(lambda: (stage.root / "a").write_text("older"))
+    stage.run(lambda: None)
+    restore.run(query, (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert (first == "Session 0000000000000002, started 2026-01-01: sh") == says
+
+
 def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     (stage.root / "large").write_text("x")
     told, again, waited = list[int](), threading.Event(), list[bool]()

@@ -10,7 +10,7 @@ from nono.cli.commands.rollback.progress import shown_progress
 from nono.cli.text import rollback_text
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError
-from nono.undo.kept import Kept, chosen
+from nono.undo.kept import LATEST, Kept, chosen
 from nono.undo.model.restore_plan import Refused
 from nono.undo.model.turns import number_before
 from nono.undo.restoring import Prepared, prepare, restore
@@ -34,6 +34,8 @@ def run(
         os.path.join(os.path.realpath(os.path.dirname(each) or "."), os.path.basename(each)) for each in paths
     ]
     with chosen(query, environ) as session:
+        if query == LATEST:  # of those that are kept, which need not be the run that was last
+            _say(rollback_text.meant_line(session.info))
         if not is_dry:
             session.lock()
         if turn is not None:
