@@ -122,16 +122,18 @@ def _add_day(days: dict[str, Day], past: Past, usage: tuple[UsageTotal, ...]) ->
 
 
 def _add_hosts(hosts: dict[str, HostTotal], report: Report) -> None:
+    counted = set[str]()
     for host in report.hosts:
         name = host.name if host.name in hosts or len(hosts) < HOSTS_MAX else OTHERS
         known = hosts.get(name, HostTotal(name, 0, 0, 0, 0))
         hosts[name] = HostTotal(
             name,
-            known.runs + 1,
+            known.runs + (name not in counted),
             known.requests + host.requests,
             known.refused + host.refused,
             known.failed + host.failed,
         )
+        counted.add(name)
 
 
 def _add_denials(rules: dict[str, RuleTotal], denials: Denials) -> None:
@@ -141,10 +143,13 @@ def _add_denials(rules: dict[str, RuleTotal], denials: Denials) -> None:
         rule = _rule(denied)
         counts[rule] += denials.times(denied)
         examples.setdefault(rule, denied.target)
+    counted = set[str]()
     for rule, times in counts.items():
         name = rule if rule in rules or len(rules) < RULES_MAX else OTHERS
         known = rules.get(name, RuleTotal(name, 0, 0, examples[rule]))
-        rules[name] = known._replace(times=known.times + times, runs=known.runs + 1)
+        runs = known.runs + (name not in counted)
+        rules[name] = known._replace(times=known.times + times, runs=runs)
+        counted.add(name)
 
 
 def _rule(denied: Denied) -> str:
