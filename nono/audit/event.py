@@ -156,6 +156,17 @@ def policy_changed(
     }
 
 
+def repository_changed(
+    path: str, what: Literal["settings", "hooks"], names: Sequence[str], count: int
+) -> Event:
+    """Report that git outside will run something else now, because of what the command wrote.
+
+    path: The file of the settings, or the directory of the hooks. names: Of these, the first of `count`.
+    """
+    changed: Event = {"type": "repository_changed", "at": rfc3339(), "path": spelled(path), "what": what}
+    return {**changed, "names": [*map(spelled, names)], "count": count}
+
+
 def snapshot_taken(number: int, kind: str, files: int, merkle_root: str) -> Event:
     """Report a snapshot that undo keeps. `merkle_root`: over path and content of each of the `files`."""
     taken: Event = {"type": "snapshot_taken", "number": number, "kind": kind}

@@ -299,13 +299,14 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
 
 @contextmanager
 def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
-    """Say what became of the git repository of the working directory meanwhile."""
+    """Say, and record, what became of the git repository of the working directory meanwhile."""
     repository = prepared.resolved.repository
     before = None if repository is None else repository_watch.look(repository)
     yield
     if repository is not None and before is not None:
-        for sentence in repository_watch.changes(repository, before):
-            session.warn(sentence)
+        for change in repository_watch.changes(repository, before):
+            session.record(change.event)
+            session.warn(change.sentence)
 
 
 def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:

@@ -12,14 +12,14 @@ from nono.launch.denials import Denials
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices
 from nono.report.hosts import Hosts, host_of
-from nono.report.model import Approval, Report, RuleChange
+from nono.report.model import Approval, Report, RuleChange, RunsLater
 from nono.report.timeline import Timeline
 from nono.report.usage import Turns
 
 Numbered = tuple[int | None, Mapping[str, Any]]  # the number of a record, and its event
 Fields = Mapping[str, Any]
 
-SOCKETS_MAX = 200
+SOCKETS_MAX = LATER_MAX = 200
 APPROVALS_MAX = RULES_MAX = NOTES_MAX = 500
 _ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
     "approve_granted": "granted",
@@ -46,6 +46,7 @@ class Gathered:
         self._approvals: list[Approval] = []
         self._rules: list[RuleChange] = []
         self._notes: dict[str, None] = {}
+        self._later: list[RunsLater] = []
         self._events = self._damaged = 0
         self.denials = Denials()
 
@@ -71,6 +72,7 @@ class Gathered:
             left_out=self._timeline.left_out,
             notes=(*self._notes, *self._incomplete()),
             prices_of=self._prices.as_of,
+            later=tuple(self._later),
         )
 
     def _incomplete(self) -> Iterator[str]:
@@ -191,6 +193,8 @@ class Gathered:
             case "terminal_shown":
                 what = "somebody attached" if event["attached"] else "nobody is attached"
                 self._timeline.add(_at(event), "terminal", what)
+            case "repository_changed":
+                self._runs_later(event)
             case "limit_reached":
                 self._note(f"the limit of {event['limit']} was reached ({event['times']} times)")
             case "not_enforced":
@@ -206,6 +210,14 @@ class Gathered:
                 self._note("the log reached its size: nothing more was allowed from then on")
             case "audit_unrecorded":
                 self._note(f"{event['refusals']} refusals were not recorded, because the log was full")
+
+    def _runs_later(self, event: Fields) -> None:
+        names = [str(each) for each in event["names"]]
+        shown, left = ", ".join(names), int(event["count"]) - len(names)
+        more = f" and {left:,} more" if left > 0 else ""
+        what = "these hooks" if event["what"] == "hooks" else "what these name"
+        if len(self._later) < LATER_MAX:
+            self._later.append(RunsLater(str(event["path"]), f"git outside runs {what}: {shown}{more}"))
 
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_MAX:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from posixpath import basename
 
 from nono.policy.learning.steering import SteeringPaths
@@ -48,13 +48,18 @@ LOOKED_AT = (
 )  # fmt: skip
 
 
-def runs_later(changed: Iterable[str], steering: SteeringPaths, project: str) -> tuple[RunsLater, ...]:
+def runs_later(
+    changed: Iterable[str], steering: SteeringPaths, project: str, told: Sequence[RunsLater] = ()
+) -> tuple[RunsLater, ...]:
     """Return those of the changed files, absolute paths, that something outside will run or obey.
 
     project: The working directory of the run. Its name says nothing about what lies in it.
+    told: What the run itself found, which says more than the path of a file.
     """
-    found = []
+    found, known = [*told], {each.path for each in told}
     for path in changed:
+        if path in known:
+            continue
         reason = steering.reason(path) or _of_project(path.removeprefix(project.rstrip("/") + "/"))
         if reason is not None:
             found.append(RunsLater(path, reason))

@@ -89,13 +89,6 @@ class FileChange(NamedTuple):
     diff: tuple[str, ...] = ()  # lines of a unified diff; empty: none can be shown
 
 
-class RunsLater(NamedTuple):
-    """A changed file that a program outside the sandbox will run or obey."""
-
-    path: str
-    reason: str
-
-
 class Integrity(NamedTuple):
     """Whether the log is as it was written."""
 
@@ -129,6 +122,13 @@ class Session(NamedTuple):
     ended_ms: int | None
 
 
+class RunsLater(NamedTuple):
+    """A changed file that a program outside the sandbox will run or obey."""
+
+    path: str
+    reason: str
+
+
 class Report(NamedTuple):
     """Everything that the log of one session comes to."""
 
@@ -144,6 +144,7 @@ class Report(NamedTuple):
     left_out: int  # moments beyond those of the timeline
     notes: tuple[str, ...]  # what was not as usual
     prices_of: str  # year and month
+    later: tuple[RunsLater, ...] = ()  # what the run itself found that git outside will run
 
     @property
     def usage(self) -> tuple[UsageTotal, ...]:

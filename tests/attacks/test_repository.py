@@ -75,6 +75,17 @@ def test_a_setting_that_has_git_run_a_program_is_told(runner: NonoRun, flag: str
     assert "this run set" not in inside(runner, "git config user.name m", "--allow=.", flag)
 
 
+def test_a_report_names_the_setting_that_has_git_run_a_program(runner: NonoRun) -> None:
+    def reported(script: str) -> str:
+        inside(runner, script, "--allow=.")
+        return runner.user.run([*NONO, "report", "latest"], cwd=runner.project).stdout.lower()
+
+    assert "git outside runs what these name: core.fsmonitor" in " ".join(
+        reported("git config core.fsmonitor ./x").split()
+    )
+    assert "fsmonitor" not in reported("git config user.name m")
+
+
 def test_a_gitfile_of_the_command_opens_no_other_repository(runner: NonoRun) -> None:
     other = runner.user.home / "other"
     outside(runner, f"git init -q {other} && echo private > {other}/.git/private && rm -r .git")

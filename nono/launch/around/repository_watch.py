@@ -7,6 +7,8 @@ import stat
 from collections.abc import Iterator
 from posixpath import join
 
+from nono.audit import event
+from nono.audit.event import Event
 from nono.named_tuple import NamedTuple
 from nono.policy.git.repository import Repository
 from nono.policy.host_filesystem import HostFilesystem
@@ -14,6 +16,7 @@ from nono.printable import shell_word
 
 _SETTINGS = ("config", "config.worktree")
 _SAMPLE = ".sample"
+NAMES_MAX = 50  # the command can make any number of hooks
 
 _Hook = tuple[int, int, int, int]  # mode, size, time of the last change, inode
 
@@ -25,6 +28,29 @@ class Seen(NamedTuple):
     hooks: dict[str, _Hook]
 
 
+class Change(NamedTuple):
+    """A file of a repository, or its directory of hooks, that makes git run something else now."""
+
+    path: str
+    names: tuple[str, ...]  # the settings, or the hooks
+    are_hooks: bool
+
+    @property
+    def sentence(self) -> str:
+        shown = ", ".join(map(shell_word, self.names[:NAMES_MAX]))
+        if len(self.names) > NAMES_MAX:
+            shown += f" and {len(self.names) - NAMES_MAX:,} more"
+        if self.are_hooks:
+            return f"this run changed hooks in {self.path}, which git runs outside as well: {shown}"
+        return f"this run set {shown} in {self.path}: git outside runs what it names"
+
+    @property
+    def event(self) -> Event:
+        return event.repository_changed(
+            self.path, "hooks" if self.are_hooks else "settings", self.names[:NAMES_MAX], len(self.names)
+        )
+
+
 def look(repository: Repository) -> Seen:
     """Read the settings and the hooks of a repository."""
     fs = HostFilesystem()
@@ -32,8 +58,8 @@ def look(repository: Repository) -> Seen:
     return Seen(texts, dict(_hooks(repository.hooks)))
 
 
-def changes(repository: Repository, before: Seen) -> Iterator[str]:
-    """Yield a sentence for each file that makes git run something else now."""
+def changes(repository: Repository, before: Seen) -> Iterator[Change]:
+    """Yield each file that makes git run something else now."""
     after = look(repository)
     for name, old, new in zip(_SETTINGS, before.settings, after.settings, strict=True):
         if old == new or new is None:
@@ -42,13 +68,10 @@ def changes(repository: Repository, before: Seen) -> Iterator[str]:
         from nono.policy.git.settings import newly_run
 
         if keys := newly_run(old or "", new):
-            shown = ", ".join(map(shell_word, keys))
-            path = join(repository.directory, name)
-            yield f"this run set {shown} in {path}: git outside runs what it names"
+            yield Change(join(repository.directory, name), tuple(keys), are_hooks=False)
     hooks = [name for name, hook in after.hooks.items() if before.hooks.get(name) != hook]
     if hooks:
-        shown = ", ".join(map(shell_word, sorted(hooks)))
-        yield f"this run changed hooks in {repository.hooks}, which git runs outside as well: {shown}"
+        yield Change(repository.hooks, tuple(sorted(hooks)), are_hooks=True)
 
 
 def _hooks(directory: str) -> Iterator[tuple[str, _Hook]]:

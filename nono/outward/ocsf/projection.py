@@ -54,6 +54,11 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     "not_enforced": session.finding(
         "Not enforced", lambda event: f"not enforced: {event.get('what')}", Severity.MEDIUM
     ),
+    "repository_changed": session.finding(
+        "Git runs something else",
+        lambda event: f"changed: {event.get('count')} {event.get('what')} in {event.get('path')}",
+        Severity.MEDIUM,
+    ),
     "credential_frozen": session.finding(
         "Credential frozen",
         lambda event: f"frozen: the credential of {event.get('service')}: {event.get('why')}",

@@ -90,6 +90,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "bad instructions": ({"type": "instruction_files", "at": AT, "root": "/p", "enforcement": "deny", "policy": "user", "refused": True, "files": [{}]}, 2004, 1),
     "package": ({"type": "package_used", "at": AT, "name": "x", "path": "/c/x", "sha256": "0" * 64}, 1001, 2),
     "flows": ({"type": "flows_recorded", "at": AT, "path": "/p/flows"}, 5019, 1),
+    "repository": (event.repository_changed("/p/.git/config", "settings", ["core.hooksPath"], 1), 2004, 1),
     "of a later version": ({"type": "unheard_of", "at": AT}, 0, 99),
     "damaged": ({"type": "network", "event": 5}, 0, 99),
 }  # fmt: skip

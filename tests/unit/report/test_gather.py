@@ -179,3 +179,10 @@ def test_no_log_makes_a_report_without_bound() -> None:
     assert len(found.timeline) <= MOMENTS_MAX
     assert "than are listed" in found.notes[0]
     assert len(found.timeline) + found.left_out == len(events)
+
+
+def test_what_git_outside_will_run_is_named_by_file_with_how_many_more() -> None:
+    changed = event.repository_changed("/p/.git/hooks", "hooks", ["post-merge", "pre-commit"], 5)
+    (only,) = report([changed]).later
+    assert only.path == "/p/.git/hooks"
+    assert only.reason == "git outside runs these hooks: post-merge, pre-commit and 3 more"

@@ -6,6 +6,7 @@ import pytest
 
 from nono.policy.learning.steering import SteeringPaths
 from nono.report.later import runs_later
+from nono.report.model import RunsLater
 
 PROJECT = "/home/ada/bin/work"  # its own name says nothing
 STEERING = SteeringPaths({"/home/ada/.bashrc": "a shell outside reads it when it starts"})
@@ -44,3 +45,11 @@ def test_a_file_that_runs_later_is_named_with_its_reason(path: str) -> None:
 )
 def test_an_ordinary_file_is_not_named(path: str) -> None:
     assert runs_later([f"{PROJECT}/{path}"], STEERING, PROJECT) == ()
+
+
+def test_what_the_run_found_stands_in_place_of_the_path_alone() -> None:
+    told = RunsLater(f"{PROJECT}/.git/config", "git outside runs what these name: core.hooksPath")
+    other = f"{PROJECT}/.envrc"
+    found = runs_later([told.path, other], STEERING, PROJECT, [told])
+    assert [each.path for each in found] == [other, told.path]
+    assert told in found

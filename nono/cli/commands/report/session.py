@@ -38,6 +38,7 @@ LISTED_MAX = 200  # files of one directory that are looked at
 def read(record: Record, environ: Mapping[str, str]) -> Page:
     """Return the page of a session. Raises NonoError if its log cannot be read."""
     found, _ = gathered(record, environ)
+    report = found.report()
     integrity = _verified(record, environ)
     files = changed(record, environ)
     judged = judging(record, environ)
@@ -49,10 +50,10 @@ def read(record: Record, environ: Mapping[str, str]) -> Page:
     steering = steering_paths(places, HostFilesystem())
     return Page(
         session_of(record),
-        found.report(),
+        report,
         _denials(found.denials, judged),
         files,
-        runs_later(candidates, steering, record.workdir),
+        runs_later(candidates, steering, record.workdir, report.later),
         integrity,
     )
 
