@@ -8,7 +8,7 @@ import stat
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from posixpath import basename, dirname
+from posixpath import basename, dirname, join
 
 from nono.undo.kept import Kept
 from nono.undo.model.changes import change_type
@@ -21,6 +21,8 @@ from nono.undo.taking import look, opened_directory, opened_parent, opened_root
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"
 _BLOCK_BYTES = 4096
+_CUT_OFF = "a restore that was cut off left it, perhaps as the only one of what it replaced; move it away"
+_UNKEPT = "it cannot be kept, so it stays; move it away, and restore with --force"
 
 
 class Acting:
@@ -103,8 +105,14 @@ class Acting:
                 opened_directory(root, path) as parent,
             ):
                 for name in os.listdir(parent):
-                    if name.startswith(self._temporary):
+                    if not name.startswith(self._temporary):
+                        continue
+                    try:
                         os.rename(name, name, src_dir_fd=parent, dst_dir_fd=trash)
+                    except OSError as error:
+                        if error.errno != errno.EXDEV:
+                            raise
+                        self.failed.append(Refused(join(root_path, path, name), _CUT_OFF))
 
     @contextmanager
     def _trash(self) -> Iterator[int]:
@@ -147,7 +155,7 @@ class Acting:
                 raise
             # Its content is in the snapshot that was taken first.
             if expected.kind != LINK and expected.content is None:
-                raise OSError(errno.EXDEV, "it cannot be kept, so it is not removed") from error
+                raise OSError(errno.EXDEV, _UNKEPT) from error
             os.unlink(name, dir_fd=parent)
 
     def _refuse_changed(self, parent: int, name: str, expected: Entry) -> None:
@@ -176,6 +184,7 @@ class Acting:
                 os.symlink(was.content, temporary, dir_fd=parent)
             elif not self._linked(root, step, parent, temporary):
                 self._write(parent, temporary, was)
+            made = _inode(parent, temporary)
             try:
                 if now is not None and not _is_replaced(step):
                     self._refuse_changed(parent, name, now)
@@ -188,7 +197,16 @@ class Acting:
             except BaseException:
                 os.unlink(temporary, dir_fd=parent)
                 raise
-            self._discard(parent, temporary, name, now, trash)
+            try:
+                self._discard(parent, temporary, name, now, trash)
+            except OSError:
+                # It is neither kept nor gone, so it gets its name back.
+                if _exchanged(parent, temporary, name):
+                    if _inode(parent, temporary) == made:
+                        os.unlink(temporary, dir_fd=parent)
+                    else:  # somebody has put something else in its place
+                        _exchanged(parent, temporary, name)
+                raise
 
     def _linked(self, root: int, step: Step, parent: int, temporary: str) -> bool:
         """Make the file another name of one that had the same inode, if that is as it was by now."""
@@ -249,6 +267,10 @@ def _names_of(target: Snapshot) -> dict[tuple[str, int], list[str]]:
             if entry.kind == FILE and entry.links > 1:
                 names.setdefault((tree.path, entry.inode), []).append(path)
     return names
+
+
+def _inode(parent: int, name: str) -> int:
+    return os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
 
 
 def _exchanged(parent: int, temporary: str, name: str) -> bool:

@@ -282,5 +282,7 @@ def test_a_file_that_was_not_kept_is_not_removed_across_file_systems(stage: Stag
                 file.truncate(1 << 40)
 
         stage.run(act)
-        assert stage.restore() == ["huge: it cannot be kept, so it is not removed"]
+        assert stage.restore() == [
+            "huge: it cannot be kept, so it stays; move it away, and restore with --force"
+        ]
         assert os.listdir(stage.root) == ["huge"]

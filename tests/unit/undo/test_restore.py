@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from nono.undo import restoring, taking
 from nono.undo.model.entry import Entry
 from nono.undo.model.left_out import LeftOut, left_out
 from nono.undo.model.restore_plan import Plan
+from nono.undo.recording import Limits
 from nono.undo.taking import RACY_NS
 from unit.undo.conftest import Stage
 
@@ -469,3 +471,46 @@ def test_a_named_path_that_was_changed_since_is_no_path_with_nothing_to_do(stage
     assert found.steps == ()
     assert prepared(stage, None, force=False).conflicts == ()
     assert prepared(stage, None, force=True).conflicts == ()
+
+
+@pytest.fixture
+def other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the state directory lie on another file system than the tree."""
+    actual = os.rename
+
+    def refused(source: str, target: str, **named: int) -> None:
+        if named.get("src_dir_fd") != named.get("dst_dir_fd"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        actual(source, target, **named)
+
+    monkeypatch.setattr(os, "rename", refused)
+
+
+@pytest.mark.usefixtures("other_disk")
+@pytest.mark.parametrize("size", [1 << 20, 1 << 40])
+def test_what_cannot_be_moved_to_another_disk_stays_under_its_name(stage: Stage, size: int) -> None:
+    file = write(stage.root / "f", "old")
+    stage.run(lambda: os.truncate(file, size), limits=Limits(10, 8 << 20))
+    left = stage.restore()
+    assert os.listdir(stage.root) == ["f"]
+    if size == 1 << 20:
+        assert (left, file.read_text()) == ([], "old")
+        return
+    assert (left, file.stat().st_size) == (
+        ["f: it cannot be kept, so it stays; move it away, and restore with --force"],
+        size,
+    )
+    file.unlink()
+    assert stage.restore(force=True) == []
+    assert file.read_text() == "old"
+
+
+@pytest.mark.usefixtures("other_disk")
+def test_what_a_killed_restore_left_is_named_where_it_cannot_be_moved(stage: Stage) -> None:
+    file = write(stage.root / "f", "old")
+    stage.run(lambda: shell(stage, "echo run > f"))
+    write(stage.root / f".nono-restore-{stage.runs:016x}-ab", "what was there")
+    write(stage.root / ".nono-restore-another-ab", "of another session")
+    (said,) = stage.restore()
+    assert said.startswith(f".nono-restore-{stage.runs:016x}-ab: a restore that was cut off left it")
+    assert file.read_text() == "old"
