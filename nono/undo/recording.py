@@ -18,6 +18,7 @@ from nono.undo import kept
 from nono.undo.kept import Kept
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import FILE, Entry
+from nono.undo.model.left_out import but_for
 from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
 from nono.undo.packs import write_durably
@@ -156,7 +157,7 @@ class Recording:
         return tuple(trees)
 
     def _walk(self, before: Tree, store: Store | None) -> Walk:
-        sieve = self.info.left_out.sieve(before.path)
+        sieve = but_for(self.info.left_out.sieve(before.path), before.entries)
         allowance = Allowance(READ_TIMES * self._limits.bytes_max, is_strict=False)
         entries_max = 2 * self._limits.entries_max
         return Walk(sieve, store, before.entries, entries_max, allowance, lambda count: None)

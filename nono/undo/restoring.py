@@ -14,7 +14,7 @@ from nono.undo.acting import Acting
 from nono.undo.kept import Kept, write_info
 from nono.undo.model.changes import Change, ChangeType, change_type, changes
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
-from nono.undo.model.left_out import is_left_out
+from nono.undo.model.left_out import but_for, is_left_out
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
 from nono.undo.recording import write_snapshot
@@ -152,7 +152,8 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
 
     trees = []
     for tree in last.trees:
-        sieve, allowance = kept.info.left_out.sieve(tree.path), Allowance(1 << 40, is_strict=False)
+        sieve = but_for(kept.info.left_out.sieve(tree.path), tree.entries)
+        allowance = Allowance(1 << 40, is_strict=False)
         walk = Walk(sieve, None, tree.entries, 2 * ENTRIES_MAX, allowance, lambda count: None)
         try:
             trees.append(take(tree.path, walk))

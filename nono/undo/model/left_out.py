@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from fnmatch import translate
 from typing import Any
 
@@ -59,6 +59,14 @@ class LeftOut(NamedTuple):
     def covers(self, root: str) -> bool:
         """Return True if a whole granted directory is left out."""
         return any(root == path or root.startswith(path.rstrip("/") + "/") for path in self.absolute)
+
+
+def but_for(sieve: Sieve, seen: Container[str]) -> Sieve:
+    """Return a sieve that keeps what an earlier look of the same run has seen.
+
+    A directory that would be left out may have taken the place of a file.
+    """
+    return lambda path, name, is_directory: sieve(path, name, is_directory) and path not in seen
 
 
 def is_left_out(path: str, sieve: Sieve, *, is_directory: bool = False) -> bool:

@@ -514,3 +514,23 @@ def test_what_a_killed_restore_left_is_named_where_it_cannot_be_moved(stage: Sta
     (said,) = stage.restore()
     assert said.startswith(f".nono-restore-{stage.runs:016x}-ab: a restore that was cut off left it")
     assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_a_directory_that_would_be_left_out_in_place_of_a_file_is_undone(stage: Stage, is_seen: bool) -> None:
+    write(stage.root / "target", "old")
+    write(stage.root / "sub/target/made", "left out")
+    before = stage.look()
+    line = "rm target; mkdir -p target/deep target/node_modules; echo run > target/deep/x"
+    with stage.recorded() as taken:
+        shell(stage, line)
+        (stage.root / "target/node_modules").rmdir()
+        taken.mark("before turn 2", [str(stage.root / "target")])
+        shell(stage, "echo more > target/y")
+        taken.mark("before turn 3", [str(stage.root / "target/y")])
+        assert "target/y" in taken.last.trees[0].entries
+        assert "sub/target" not in taken.last.trees[0].entries
+        if is_seen:
+            taken.finish(0)
+    assert stage.restore(force=not is_seen) == []
+    assert stage.look() == before
