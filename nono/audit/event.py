@@ -115,6 +115,11 @@ def instruction_files(
     }
 
 
+def instructions_unchecked(root: str) -> Event:
+    """Report that --trust-override has left out the check of the instruction files below `root`."""
+    return {"type": "instructions_unchecked", "at": rfc3339(), "root": spelled(root)}
+
+
 def flows_recorded(path: str) -> Event:
     """Name the file to which --record-flows writes the exchanges of a run, an absolute path."""
     return {"type": "flows_recorded", "at": rfc3339(), "path": spelled(path)}

@@ -31,7 +31,8 @@ class Wishes(NamedTuple):
 
     proving: Proving = USUAL_PROVING  # how the log is to be proved afterwards
     outward: Orders | None = None  # where it is anchored and sent meanwhile; None: nowhere
-    instructions: Callable[[Session], Checked] | None = None  # None: no trust policy concerns the run
+    # Checks the instruction files; returns None if that is left out. None: no trust policy concerns the run.
+    instructions: Callable[[Session], Checked | None] | None = None
     undo: UndoRequest | None = None  # how its directories are kept for undo; None: not at all
 
 
@@ -85,7 +86,8 @@ class Beside:
         wishes = self._wishes
         if wishes.instructions is not None:
             self.checked = wishes.instructions(session)
-            self.packages = set() if self.checked.trust.policy.packages else None
+            if self.checked is not None and self.checked.trust.policy.packages:
+                self.packages = set()
         if wishes.outward is not None and session.log is not None:
             from nono.launch.record.outward import carried
 

@@ -195,21 +195,8 @@ class Gathered:
                 self._timeline.add(_at(event), "terminal", what)
             case "repository_changed":
                 self._runs_later(event)
-            case "limit_reached":
-                self._note(f"the limit of {event['limit']} was reached ({event['times']} times)")
-            case "not_enforced":
-                self._note(f"this kernel did not enforce: {event['what']}")
-            case "masked":
-                self._note(f"masked: {event['path']} ({event['origin']})")
-            case "variables_withheld":
-                names = ", ".join(str(each["name"]) for each in event["variables"])
-                self._note(f"variables kept from the command: {names}")
-            case "enforced_by" if event["rung"] not in _EXACT:
-                self._note(f"what held the network knows ports and no addresses: {event['rung']}")
-            case "audit_budget_reached":
-                self._note("the log reached its size: nothing more was allowed from then on")
-            case "audit_unrecorded":
-                self._note(f"{event['refusals']} refusals were not recorded, because the log was full")
+            case _ if (note := _unusual(kind, event)) is not None:
+                self._note(note)
 
     def _runs_later(self, event: Fields) -> None:
         names = [str(each) for each in event["names"]]
@@ -222,6 +209,29 @@ class Gathered:
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_MAX:
             self._notes[text] = None
+
+
+def _unusual(kind: str, event: Fields) -> str | None:
+    """Word an event that is not as usual; None for any other."""
+    match kind:
+        case "instructions_unchecked":
+            return f"--trust-override: instruction files in {event['root']} were not checked"
+        case "limit_reached":
+            return f"the limit of {event['limit']} was reached ({event['times']} times)"
+        case "not_enforced":
+            return f"this kernel did not enforce: {event['what']}"
+        case "masked":
+            return f"masked: {event['path']} ({event['origin']})"
+        case "variables_withheld":
+            names = ", ".join(str(each["name"]) for each in event["variables"])
+            return f"variables kept from the command: {names}"
+        case "enforced_by" if event["rung"] not in _EXACT:
+            return f"what held the network knows ports and no addresses: {event['rung']}"
+        case "audit_budget_reached":
+            return "the log reached its size: nothing more was allowed from then on"
+        case "audit_unrecorded":
+            return f"{event['refusals']} refusals were not recorded, because the log was full"
+    return None
 
 
 def _granted(decision: object) -> str:

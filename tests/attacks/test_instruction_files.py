@@ -109,6 +109,18 @@ def test_a_file_that_changed_keeps_the_run_from_starting(sandbox: NonoRun) -> No
     assert _run(sandbox, ["true"], "--trust-override").exit_code == 0
 
 
+def test_an_override_is_told_by_log_as_by_report(sandbox: NonoRun) -> None:
+    _approve(sandbox)
+    root = str(sandbox.project)
+    for flags, recorded in ((("--trust-override",), [root]), ((), [])):
+        ended = _run(sandbox, ["true"], *flags)
+        assert [each["root"] for each in ended.events if each["type"] == "instructions_unchecked"] == recorded
+        page = json.loads(sandbox.bare([*NONO, "report", "latest", "--json"]).stdout)
+        assert [each for each in page["notes"] if "--trust-override" in each] == [
+            f"--trust-override: instruction files in {each} were not checked" for each in recorded
+        ]
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
     [

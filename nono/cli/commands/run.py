@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
     from nono.launch.run import Outcome
+    from nono.launch.session import Session
     from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
     from nono.policy.why.refusals import Refusals
@@ -151,7 +152,8 @@ def _run(
             )
         if given.flag("explain"):
             resolved = _explained(invocation, resolved)
-        instructions = None if is_shell else _instructions(invocation, resolved, environ, console)
+        root = None if is_shell else root_of(resolved.path_context.workdir, environ)
+        instructions = None if root is None else _instructions(root, invocation, environ, console)
         if instructions is not None:
             resolved = instructions.applied(resolved)
         command, warning = (invocation.command, None) if is_shell else command_of(invocation, resolved)
@@ -192,7 +194,7 @@ def _run(
             wishes=Wishes(
                 proving(given, console),
                 outward(given, config.audit),
-                instructions,
+                _unchecked(root) if instructions is None and root is not None else instructions,
                 _undo_request(given, resolved, config),
             ),
         )
@@ -220,13 +222,10 @@ def _run(
 
 
 def _instructions(
-    invocation: Invocation, resolved: Resolved, environ: Mapping[str, str], console: Console
+    root: str, invocation: Invocation, environ: Mapping[str, str], console: Console
 ) -> BeforeRun | None:
-    """Return the check of the instruction files; None if no trust policy concerns the run."""
+    """Return the check of the instruction files below `root`; None if they are not to be checked."""
     given = invocation.given
-    root = root_of(resolved.path_context.workdir, environ)
-    if root is None:
-        return None
     if given.flag("trust_override"):
         console.insist("--trust-override: instruction files are not checked.")
         return None
@@ -235,6 +234,14 @@ def _instructions(
 
     asks = not (invocation.silent or given.flag("dry_run")) and can_ask()
     return BeforeRun(root, environ, given.list("skip_dir"), confirm if asks else None)
+
+
+def _unchecked(root: str) -> Callable[[Session], None]:
+    """Return what records that the check of the instruction files was left out."""
+    # Imported here: few runs leave it out.
+    from nono.audit import event
+
+    return lambda session: session.record(event.instructions_unchecked(root))
 
 
 def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:

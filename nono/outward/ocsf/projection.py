@@ -44,6 +44,11 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     "turn_marked": session.snapshot,
     "snapshot_taken": session.snapshot,
     "instruction_files": session.instruction_files,
+    "instructions_unchecked": session.finding(
+        "Instruction files not checked",
+        lambda event: f"not checked, by --trust-override: instruction files in {event.get('root')}",
+        Severity.MEDIUM,
+    ),
     "package_used": session.package_used,
     "flows_recorded": session.state(lambda event: f"exchanges are recorded in: {event.get('path')}"),
     "enforced_by": session.state(lambda event: f"the network is enforced by: {event.get('rung')}"),

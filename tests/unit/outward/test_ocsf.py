@@ -88,6 +88,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "snapshot": ({"type": "snapshot_taken", "number": 0, "kind": "baseline", "files": 3, "merkle_root": "0" * 64}, 6002, 99),
     "instructions": ({"type": "instruction_files", "at": AT, "root": "/p", "enforcement": "deny", "policy": "user", "refused": False, "files": []}, 5019, 1),
     "bad instructions": ({"type": "instruction_files", "at": AT, "root": "/p", "enforcement": "deny", "policy": "user", "refused": True, "files": [{}]}, 2004, 1),
+    "unchecked": (event.instructions_unchecked("/p"), 2004, 1),
     "package": ({"type": "package_used", "at": AT, "name": "x", "path": "/c/x", "sha256": "0" * 64}, 1001, 2),
     "flows": ({"type": "flows_recorded", "at": AT, "path": "/p/flows"}, 5019, 1),
     "repository": (event.repository_changed("/p/.git/config", "settings", ["core.hooksPath"], 1), 2004, 1),
