@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from nono.cli.commands.rollback import look, restore
+from nono.cli.commands.rollback import command, look, restore
 from nono.errors import NonoError
 from nono.undo import taking
 from nono.undo.model.left_out import LeftOut
@@ -102,3 +104,20 @@ def test_an_interrupted_walk_does_not_read_a_large_file_to_its_end(
     with pytest.raises(NonoError, match="interrupted"), stage.recorded():
         pass
     assert 0 < sum(read) < 512 << 20
+
+
+def test_a_reader_that_has_gone_is_no_fault_of_what_is_kept(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(lambda: (stage.root / "a").write_text("new"))
+    monkeypatch.setattr(os, "environ", stage.environ)
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = open(writer, "w", buffering=1)  # noqa: SIM115 - to close it fails as well
+    monkeypatch.setattr(sys, "stdout", gone)
+    try:
+        with pytest.raises(BrokenPipeError):
+            command.run(["list"])
+    finally:
+        with suppress(BrokenPipeError):
+            gone.close()

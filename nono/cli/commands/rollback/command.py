@@ -51,6 +51,8 @@ def run(argv: Sequence[str]) -> int:
             case "cleanup":
                 wish = upkeep.Wish(parsed.keep, parsed.older_than, parsed.all, parsed.dry_run, parsed.yes)
                 return upkeep.cleanup(wish, environ)
+    except BrokenPipeError:
+        raise  # of the reader of what is printed
     except (OSError, ValueError) as error:
         reason = (
             f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error
