@@ -51,7 +51,7 @@ class OpenQuestions:
         waits: Somebody may answer here although nobody can be asked otherwise.
         """
         self.waits = waits
-        self._changed = changed
+        self._told = [changed]
         self._open: dict[str, Waiting] = {}
         self._closed: OrderedDict[str, Answer] = OrderedDict()
 
@@ -59,17 +59,25 @@ class OpenQuestions:
     def listed(self) -> tuple[Listed, ...]:
         return tuple(each.shown for each in self._open.values())
 
+    def tell(self, changed: Callable[[tuple[Listed, ...]], None]) -> None:
+        """Have somebody else told all of them too."""
+        self._told.append(changed)
+
+    def _changed(self) -> None:
+        for changed in self._told:
+            changed(self.listed)
+
     @contextmanager
     def asking(self, question: Question, timeout_s: float) -> Iterator[Waiting]:
         """Keep a question open until the block is left."""
         waiting = Waiting(listed(question, unix_ms(), timeout_s))
         self._open[question.id] = waiting
-        self._changed(self.listed)
+        self._changed()
         try:
             yield waiting
         finally:
             del self._open[question.id]
-            self._changed(self.listed)
+            self._changed()
 
     def close(self, question_id: str, answer: Answer) -> None:
         """Remember how a question ended."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from nono.approval.backends import Backends
 from nono.approval.broker import ApprovalBroker, approval_broker
+from nono.approval.notices import notices_of
 from nono.approval.open_questions import OpenQuestions
 from nono.approval.request import Backend
 from nono.approval.terminal import StopJob, Terminal
@@ -22,12 +23,14 @@ async def approvals(
     hold: StopJob,
     ask: AskViewer | None = None,
     questions: OpenQuestions | None = None,
+    notified: str | None = None,
 ) -> AsyncIterator[ApprovalBroker]:
     """Open an ApprovalBroker until the block is left.
 
     hold: Stops the job for a question on a terminal that it shares.
     ask: Has whoever shows the command's own terminal ask; None if it has none.
     questions: Keeps those that are open.
+    notified: The name of the session that a desktop is told, or ""; None: it is told nothing.
     """
     # One under all its names, so that its questions come one after another.
     terminal = Terminal(hold) if ask is None else ViewerTerminal(ask)
@@ -43,6 +46,10 @@ async def approvals(
                 reached[name] = Webhook(where)
             case ChainBackend():
                 pass
+    questions = questions or OpenQuestions(lambda _: None)
+    notices = None if notified is None else notices_of(notified, session.environ)
+    if notices is not None:
+        questions.tell(notices.changed)
     backends = Backends(approval, reached)
     async with approval_broker(backends, session.record, session.session_id, questions) as approver:
         yield approver

@@ -34,6 +34,7 @@ class Wishes(NamedTuple):
     # Checks the instruction files; returns None if that is left out. None: no trust policy concerns the run.
     instructions: Callable[[Session], Checked | None] | None = None
     undo: UndoRequest | None = None  # how its directories are kept for undo; None: not at all
+    notifies: bool = False  # the desktop tells of questions that wait
 
 
 NO_WISHES = Wishes()
@@ -45,6 +46,7 @@ class Beside:
     def __init__(self, wishes: Wishes, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> None:
         """Look at what the command must not change or hold. Raises NonoError."""
         self._wishes = wishes
+        self.notifies = wishes.notifies
         self.prepared = prepared  # without the variables that hold those keys
         self._evidence: Evidence | None = None
         self.checked: Checked | None = None  # the instruction files

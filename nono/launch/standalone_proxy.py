@@ -67,6 +67,7 @@ def serve_until_signal(
     redaction: Redaction = USUAL,
     audit_bytes: int = BUDGET_BYTES,
     outward: Orders | None = None,
+    notifies: bool = False,
 ) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP, then until running responses have ended or timed out.
 
@@ -80,6 +81,7 @@ def serve_until_signal(
     warn: Takes a sentence a person must hear meanwhile.
     audit_bytes: Size of the audit log at which requests are refused.
     outward: Where the audit log is anchored and sent; None: nowhere.
+    notifies: The desktop tells of questions that wait.
     """
     # Before any secret is read: from here on no process of our uid can look into this one.
     process.set_dumpable(False)
@@ -98,7 +100,7 @@ def serve_until_signal(
                 same_user(config.address) as is_ours,
             ):
                 try:
-                    loop.run(_serve, assembly, config, token, flush, is_ours, announce, files)
+                    loop.run(_serve, assembly, config, token, flush, is_ours, announce, files, notifies)
                 finally:
                     record.drain()
                     record(event.session_ended(0))
@@ -142,6 +144,7 @@ async def _serve(
     is_ours: IsOurs,
     announce: Announce,
     files: list[str],
+    notifies: bool,
 ) -> None:
     """Serve until a signal. Adds each file that the proxy leaves behind when it is not ended in order."""
     session = assembly.session
@@ -152,7 +155,7 @@ async def _serve(
             front_of(listener, assembly, config, token) as front,
         ):
             async with (
-                _approver(assembly) as approver,
+                _approver(assembly, notifies=notifies) as approver,
                 served(front, resolver=resolver, is_ours=is_ours, approver=approver) as proxy,
             ):
                 with (
@@ -169,7 +172,7 @@ async def _serve(
 
 
 @asynccontextmanager
-async def _approver(assembly: Assembly) -> AsyncIterator[ApprovalBroker | None]:
+async def _approver(assembly: Assembly, *, notifies: bool) -> AsyncIterator[ApprovalBroker | None]:
     """Open the approval broker; None if nothing may need approval."""
     approval = assembly.resolved.approval
     if approval is None:
@@ -179,7 +182,8 @@ async def _approver(assembly: Assembly) -> AsyncIterator[ApprovalBroker | None]:
     from nono.approval.terminal import nothing_to_hold
     from nono.launch.approvals import approvals
 
-    async with approvals(approval, assembly.session, nothing_to_hold) as approval_broker:
+    notified = "" if notifies else None
+    async with approvals(approval, assembly.session, nothing_to_hold, notified=notified) as approval_broker:
         yield approval_broker
 
 

@@ -14,10 +14,11 @@ DEFAULT_THEME = "mocha"
 
 
 class Ui(NamedTuple):
-    """The look of nono, and the keys that detach from a session."""
+    """The look of nono, the keys that detach from a session, and how a person hears of a question."""
 
     theme: str = DEFAULT_THEME
     detach_sequence: str = "ctrl-] d"  # parsed by nono.settings.keys
+    notify: bool = True  # on the desktop, of a question that waits
 
 
 class Rollback(NamedTuple):

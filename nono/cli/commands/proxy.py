@@ -96,6 +96,7 @@ def run(argv: Sequence[str]) -> int:
         redaction=redaction(settings),
         audit_bytes=settings.audit.session_max_bytes,
         outward=outward(given, settings.audit),
+        notifies=settings.ui.notify and not invocation.silent,
     )
 
 

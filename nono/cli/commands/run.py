@@ -196,6 +196,7 @@ def _run(
                 outward(given, config.audit),
                 _unchecked(root) if instructions is None and root is not None else instructions,
                 _undo_request(given, resolved, config),
+                notifies=config.ui.notify and not console.silent,
             ),
         )
     if outcome.changed is not None and not console.silent:

@@ -13,6 +13,7 @@ CONFIG: Mapping[str, Mapping[str, str]] = {
     "ui": {
         "theme": "colour theme; accepted, and nothing uses it yet",
         "detach_sequence": "keys that leave a session: ctrl-x, esc, tab, enter, space or single characters",
+        "notify": "show a desktop notification when a question waits",
     },
     "rollback": {
         "max_sessions": "sessions whose changes are kept",

@@ -30,5 +30,6 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     # Where nobody can be asked at a terminal, somebody else is waited for only where somebody knows of it.
     questions = OpenQuestions(run.entry.asks, waits=asks or run.front is not None)
     ask = None if run.front is None else run.front.ask
-    async with approvals(approval, run.session, job_stopped, ask, questions) as approver:
+    notified = run.entry.shown()["name"] if run.beside.notifies else None
+    async with approvals(approval, run.session, job_stopped, ask, questions, notified) as approver:
         yield approver
