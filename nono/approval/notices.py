@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,6 @@ EVERY_S = 5.0  # at most one in that time; it tells of all that came meanwhile
 WHAT_MAX = 200  # characters of what is asked for
 TITLE = "nono needs you"
 # The loop waits as long for the thread to let the interpreter go. The usual 5 ms are a pause that is felt.
-_SWITCH_S = 0.0005
 
 _log = logging.getLogger(__name__)
 
@@ -75,15 +73,11 @@ class Notices:
     def _work(self) -> None:
         """Show what is new, until nothing is."""
         time.sleep(self._settle_s)
-        usual_s = sys.getswitchinterval()
         while (questions := self._news()) is not None:
-            sys.setswitchinterval(_SWITCH_S)
             try:
                 self._show(TITLE, body(self._session, questions))
             except Exception as error:  # whatever it is, the question is also at its terminal
                 _log.debug("no desktop notification: %s", error)
-            finally:
-                sys.setswitchinterval(usual_s)
             time.sleep(self._every_s)
 
     def _news(self) -> tuple[Listed, ...] | None:
