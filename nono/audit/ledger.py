@@ -134,7 +134,11 @@ class AuditLog:
             self.record(audit_unrecorded(unrecorded))
 
     def _append(self, line: bytes, following: ChainState) -> None:
-        written = os.write(self._fd, line)
+        try:
+            written = os.write(self._fd, line)
+        except OSError as error:
+            error.filename = self.path
+            raise
         if written != len(line):
             self._take_back(written)
         self._size += written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -39,7 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         # Mostly our own output on a full disk; commands turn expected errors into NonoErrors themselves.
-        _complain(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
+        is_full = bool(error.filename) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _complain(
+            f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
+            "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
+            if is_full
+            else None,
+        )
         sys.stdout = None  # or Python would flush again at exit, and print its own error
         return 1
     except KeyboardInterrupt:

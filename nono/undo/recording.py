@@ -29,6 +29,7 @@ ENTRIES_MAX = 300_000
 SHARE_OF_DISK = 20  # a twentieth
 READ_TIMES = 8  # as many bytes as may be kept are read at most: text is a fifth when compressed
 _RESERVE, RESERVE_BYTES = ".reserve", 4 << 20  # for the end of a run that fills the disk
+_FREE = "free space there, or drop old runs by nono rollback cleanup; "
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Progress = Callable[[int], None]
@@ -233,35 +234,48 @@ def begin(
             undone.callback(kept.remove, root, info.session_id)
             undone.callback(os.close, lock)
             undone.callback(os.close, directory)
-            store = Store(directory, max(0, _quota(directory, limits) - used))
+            quota = _quota(directory, limits)
+            store = Store(directory, max(0, quota - used))
             undone.callback(store.close)
-            baseline, info = _baseline(environ, info, limits, progress, store, optional)
+            room = _room(quota, used, limits)
+            baseline, info = _baseline(environ, info, limits, room, progress, store, optional)
             write_snapshot(directory, baseline, None)
             _reserve(directory)
             info = info._replace(snapshot_count=1)
             kept.write_info(directory, info)
             undone.pop_all()
             return Recording(directory, lock, info, baseline, store, limits)
-    except TooMuchError as error:
-        raise _too_much(error, limits) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        is_full = isinstance(error, OSError) and error.errno in _FULL
         raise NonoError(
             f"what the run may change cannot be kept for undo: {path}: {reason}",
-            hint="--no-rollback starts the command all the same",
+            hint=f"{_FREE if is_full else ''}--no-rollback starts the command all the same",
         ) from error
 
 
-def _limit(error: TooMuchError, limits: Limits) -> str:
-    if error.is_size:
-        return f"more than {limits.bytes_max / (1 << 30):.1f} GiB, or a twentieth of the disk"
-    return f"more than {limits.entries_max:,} files"
+def _room(quota: int, used: int, limits: Limits) -> str:
+    """Word how much there is room for, and why not for more."""
+    source = "max_storage_gb of config.toml" if quota == limits.bytes_max else "a twentieth of the disk"
+    less = f", less {_amount(used)} that earlier runs take" if used else ""
+    return f"{_amount(max(0, quota - used))} ({source}{less})"
 
 
-def _too_much(error: TooMuchError, limits: Limits) -> NonoError:
+def _amount(count: int) -> str:
+    for shift, unit in ((30, "GiB"), (20, "MiB")):
+        if count >> shift:
+            return f"{count / (1 << shift):.1f} {unit}"
+    return f"{count / 1024:.1f} KiB"
+
+
+def _limit(error: TooMuchError, limits: Limits, room: str) -> str:
+    return f"more than {room}" if error.is_size else f"more than {limits.entries_max:,} files"
+
+
+def _too_much(error: TooMuchError, limits: Limits, room: str) -> NonoError:
     where = f", most of it in {', '.join(map(shell_word, error.largest))}" if error.largest else ""
     return NonoError(
-        f"undo would have to keep {_limit(error, limits)}{where}, so nothing was started.",
+        f"undo would have to keep {_limit(error, limits, room)}{where}, so nothing was started.",
         hint="--rollback-exclude DIR leaves a directory out; without --rollback there is no undo",
     )
 
@@ -306,6 +320,7 @@ def _baseline(
     environ: Mapping[str, str],
     info: Info,
     limits: Limits,
+    room: str,
     progress: Progress,
     store: Store,
     optional: Collection[str],
@@ -321,10 +336,9 @@ def _baseline(
             except TooMuchError as error:
                 store.abandon()
                 if path not in optional:
-                    raise
-                sentence = (
-                    f"undo does not cover {path}, which the profile grants: it holds {_limit(error, limits)}."
-                )
+                    raise _too_much(error, limits, room) from error
+                holds = _limit(error, limits, room)
+                sentence = f"undo does not cover {path}, which the profile grants: it holds {holds}."
                 info = info._replace(notes=(*info.notes, sentence))
             except BaseException:
                 store.abandon()

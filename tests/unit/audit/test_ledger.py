@@ -151,8 +151,12 @@ def test_a_record_that_cannot_be_written_at_all_does_not_advance_the_log(state_r
     with AuditLog(str(state_root), "s1") as log:
         log.record(EVENT)
         before = log.integrity()
-        with file_size_limit(Path(log.path).stat().st_size), pytest.raises(OSError, match="File too large"):
+        with (
+            file_size_limit(Path(log.path).stat().st_size),
+            pytest.raises(OSError, match="File too large") as caught,
+        ):
             log.record(EVENT)
+        assert caught.value.filename == log.path
         assert log.integrity() == before
         log.record(EVENT)
         assert [record["sequence"] for record in records(log.path)] == [0, 1]

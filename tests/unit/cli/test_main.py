@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -191,6 +193,22 @@ def test_output_that_cannot_be_written_is_one_sentence(words: str) -> None:
     full = f"exec {sys.executable} -m nono {words} >/dev/full"
     result = subprocess.run(["sh", "-c", full], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (1, "nono: No space left on device\n")
+
+
+def test_a_full_disk_is_named_by_path_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(arguments: list[str]) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/state/log")
+
+    monkeypatch.setattr("nono.cli.main._dispatch", full)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # which is taken away, and given back
+    status, _, said = outcome(capsys, "run")
+    assert (status, said) == (
+        1,
+        "nono: /state/log: No space left on device\n"
+        "hint: free space there; nono prune and nono rollback cleanup drop what is kept of old runs\n",
+    )
 
 
 def test_a_closed_standard_stream_is_replaced_by_dev_null() -> None:

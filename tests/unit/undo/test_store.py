@@ -31,7 +31,7 @@ def noise(size: int) -> bytes:
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        pytest.param(Limits(10, 100_000), "GiB", id="bytes"),
+        pytest.param(Limits(10, 100_000), r"more than 97\.7 KiB \(max_storage_gb", id="bytes"),
         pytest.param(Limits(10, 1 << 30, entries_max=3), "more than 3 files", id="files"),
     ],
 )
@@ -45,6 +45,15 @@ def test_a_baseline_over_its_quota_refuses_the_run(stage: Stage, limits: Limits,
     (stage.root / "file1").unlink()
     (stage.root / "file2").unlink()
     assert stage.run(lambda: None, limits=limits) == []
+
+
+def test_a_baseline_without_room_for_it_is_told_what_earlier_runs_take(stage: Stage) -> None:
+    (stage.root / "file").write_bytes(noise(1 << 20))
+    stage.run(lambda: (stage.root / "file").write_bytes(noise((1 << 20) + 1)))
+    (stage.root / "file").write_bytes(noise((1 << 20) + 2))
+    said = r"more than \d+\.\d KiB \(max_storage_gb of config.toml, less 2\.\d MiB that earlier runs take\)"
+    with pytest.raises(NonoError, match=said):
+        stage.run(lambda: None, limits=Limits(10, 3 << 20))
 
 
 def test_what_a_run_writes_beyond_the_quota_can_be_undone(stage: Stage) -> None:
