@@ -15,7 +15,6 @@ SETTLE_S = 0.3
 EVERY_S = 5.0  # at most one in that time; it tells of all that came meanwhile
 WHAT_MAX = 200  # characters of what is asked for
 TITLE = "nono needs you"
-# The loop waits as long for the thread to let the interpreter go. The usual 5 ms are a pause that is felt.
 
 _log = logging.getLogger(__name__)
 

@@ -56,6 +56,10 @@ _MISSING: Mapping[str, str] = {
     "SESSION": "nono ps --all lists them; latest is the newest",
     "SHELL": "bash, zsh or fish",
 }
+_SESSIONS: Mapping[str, str] = {
+    "rollback": "nono rollback list shows what can be undone; latest is the newest",
+    "audit": "nono audit list names those with an audit log; latest is the newest",
+}
 _CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)$", re.DOTALL)
 _VALUE = re.compile(r"argument (\S+?)(?:/\S+)?: (.*)$", re.DOTALL)
 
@@ -68,7 +72,10 @@ def answer(message: str, prog: str, flags: Sequence[str], actions: Iterable[str]
         return _of_words(words, prog, flags)
     _, found, names = message.partition("the following arguments are required: ")
     if found:
-        hint = f"one of {', '.join(actions)}" if names == "ACTION" else _MISSING.get(names, hint)
+        missing = _MISSING.get(names, hint)
+        if names == "SESSION":
+            missing = _SESSIONS.get(prog.split()[1], missing)
+        hint = f"one of {', '.join(actions)}" if names == "ACTION" else missing
         return UsageError(f"{names} is missing.", hint=hint)
     if (choice := _CHOICE.match(message)) is not None:
         return _of_choice(choice[1], choice[2], choice[3], prog)

@@ -14,13 +14,13 @@ from nono.undo.model.changes import Change, ChangeType
 from nono.undo.model.entry import FILE, LINK, Entry
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.session import Info
-from nono.undo.model.snapshot import Snapshot
+from nono.undo.model.snapshot import BASELINE, END, RESTORED, SAFETY, Snapshot
 
 LISTED_MAX = 20
 SIDE_COLUMNS_MAX = 58
 WORDS = {
     ChangeType.CREATED: "created",
-    ChangeType.MODIFIED: "changed",
+    ChangeType.MODIFIED: "modified",
     ChangeType.DELETED: "deleted",
     ChangeType.PERMISSIONS: "permissions",
     ChangeType.TOUCHED: "time",
@@ -76,16 +76,19 @@ def meant_line(info: Info) -> str:
 HEADER = f"{'SESSION':<16}  {'STARTED':<19}  {'STATE':<7}  {'CHANGED':>7}  {'SIZE':>9}  COMMAND"
 
 
-def snapshot_line(snapshot: Snapshot, found: Sequence[Change]) -> str:
+def snapshot_name(snapshot: Snapshot) -> str:
     words = {
-        "baseline": "before the run",
-        "end": "after the run",
-        "safety": "before a restore",
-        "restored": "after it",
+        BASELINE: "before the run",
+        END: "after the run",
+        SAFETY: "before a restore",
+        RESTORED: "after it",
     }
-    label = snapshot.label or words.get(snapshot.kind, snapshot.kind)
+    return one_line(snapshot.label or words.get(snapshot.kind, snapshot.kind))
+
+
+def snapshot_line(snapshot: Snapshot, found: Sequence[Change]) -> str:
     what = "" if snapshot.number == 0 else counted(found)
-    return f"  {snapshot.number:03}  {one_line(label):<24}  {what}".rstrip()
+    return f"  {snapshot.number:03}  {snapshot_name(snapshot):<24}  {what}".rstrip()
 
 
 def step_lines(steps: Iterable[Step]) -> list[str]:

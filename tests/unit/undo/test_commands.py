@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from nono.cli.commands.rollback import command, look, restore
+from nono.cli.commands.rollback import command, look, restore, upkeep
 from nono.errors import NonoError
-from nono.undo import taking
+from nono.undo import kept, taking
 from nono.undo.model.left_out import LeftOut
 from nono.undo.taking import Allowance, Walk
 from unit.undo.conftest import Stage
@@ -121,3 +121,34 @@ def test_a_reader_that_has_gone_is_no_fault_of_what_is_kept(
     finally:
         with suppress(BrokenPipeError):
             gone.close()
+
+
+def test_a_check_says_which_snapshot_is_whole_as_show_calls_it(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.run(lambda: (stage.root / "a").write_text("new"))
+    assert upkeep.verify("latest", stage.environ) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "[000] OK  before the run",
+        "[001] OK  after the run",
+        "VERIFIED",
+    ]
+
+
+def test_a_check_of_what_is_damaged_ends_with_that_verdict(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.run(lambda: (stage.root / "a").write_text("new"))
+    with stage.kept() as session:
+        os.unlink(f"{session.path}/{kept.SNAPSHOTS}/001.json")
+    assert upkeep.verify("latest", stage.environ) == 1
+    assert capsys.readouterr().out.splitlines() == ["[000] OK  before the run", "[001] MISSING", "DAMAGED"]
+
+
+def test_a_changed_file_is_called_what_the_report_calls_it(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (stage.root / "a").write_text("old")
+    stage.run(lambda: (stage.root / "a").write_text("new one"))
+    show(stage, "list")
+    assert "1 modified" in capsys.readouterr().out

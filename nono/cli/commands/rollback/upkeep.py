@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from nono.cli.console import can_ask
 from nono.cli.text.report.amounts import size
+from nono.cli.text.rollback_text import snapshot_name
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
@@ -27,12 +28,13 @@ def verify(query: str, environ: Mapping[str, str]) -> int:
             problems = list(_problems(session, snapshot))
             failed = failed or any(is_damage for is_damage, _ in problems)
             word = "DAMAGED" if any(is_damage for is_damage, _ in problems) else "OK"
-            print(f"[{snapshot.number:03}] {word}  {snapshot.kind}")
+            print(f"[{snapshot.number:03}] {word}  {snapshot_name(snapshot)}")
             for _, sentence in problems:
                 print(f"      {one_line(sentence)}")
         if session.info.snapshot_count > len(snapshots):
             print(f"[{len(snapshots):03}] MISSING")
             failed = True
+        print("DAMAGED" if failed else "VERIFIED")
     return 1 if failed else 0
 
 
