@@ -61,6 +61,25 @@ def test_a_restore_of_the_latest_says_first_which_run_that_is(
     assert (first == "Session 0000000000000002, started 2026-01-01: sh") == says
 
 
+@pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize(
+    ("name", "included", "says"), [(".git", (), True), (".git", (".git",), False), ("git", (), False)]
+)
+def test_a_restore_in_a_repository_says_that_commits_stay(
+    stage: Stage,
+    name: str,
+    included: tuple[str, ...],
+    says: bool,
+    is_dry: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (stage.root / name).mkdir()
+    stage.run(lambda: (stage.root / "a").write_text("run"), LeftOut(included=included))
+    restore.run("latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
+    said = ".git is left out: branch and commits stay as they are."
+    assert (said in capsys.readouterr().out.splitlines()) == says
+
+
 def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     (stage.root / "large").write_text("x")
     told, again, waited = list[int](), threading.Event(), list[bool]()

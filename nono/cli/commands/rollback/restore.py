@@ -11,6 +11,7 @@ from nono.cli.text import rollback_text
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError
 from nono.undo.kept import LATEST, Kept, chosen
+from nono.undo.model.left_out import VERSION_CONTROL
 from nono.undo.model.restore_plan import Refused
 from nono.undo.model.turns import number_before
 from nono.undo.restoring import Prepared, prepare, restore
@@ -73,6 +74,8 @@ def preview(prepared: Prepared, *, force: bool = False) -> int:
     )
     _list(lines)
     left = plan.left_alone(force=force)
+    if steps:
+        _say_repository(prepared)
     _refused("Changed by somebody else since, so left alone:", left)
     _refused("Cannot be restored:", plan.impossible)
     return 1 if plan.impossible or left else 0
@@ -96,10 +99,22 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
         if done.done
         else "Nothing had to be restored."
     )
+    if done.done:
+        _say_repository(prepared)
     _refused("Left as it is:", done.left)
     if done.safety is not None:
         _say(f"To undo this: nono rollback restore {session_id} --snapshot {done.safety}")
     return 1 if done.left else 0
+
+
+def _say_repository(prepared: Prepared) -> None:
+    """Say that the history of a repository is no part of what was restored."""
+    for tree in prepared.target.trees:
+        for name in VERSION_CONTROL:
+            is_covered = name in tree.entries
+            if not is_covered and os.path.lexists(os.path.join(tree.path, name)):
+                _say(f"{name} is left out: branch and commits stay as they are.")
+                return
 
 
 def _refused(title: str, refused: Sequence[Refused]) -> None:
