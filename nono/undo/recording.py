@@ -30,7 +30,7 @@ SHARE_OF_DISK = 20  # a twentieth
 READ_TIMES = 8  # as many bytes as may be kept are read at most: text is a fifth when compressed
 _RESERVE, RESERVE_BYTES = ".reserve", 4 << 20  # for the end of a run that fills the disk
 _FREE = "free space there, or drop old runs by nono rollback cleanup; "
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Progress = Callable[[int], None]
 
@@ -119,7 +119,7 @@ class Recording:
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             except OSError as error:
-                if error.errno not in _FULL:
+                if error.errno not in FULL:
                     raise
                 self._store.abandon()
                 notes.append("There was no room for what the run wrote; of that, digests alone are kept.")
@@ -247,7 +247,7 @@ def begin(
             return Recording(directory, lock, info, baseline, store, limits)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        is_full = isinstance(error, OSError) and error.errno in _FULL
+        is_full = isinstance(error, OSError) and error.errno in FULL
         raise NonoError(
             f"what the run may change cannot be kept for undo: {path}: {reason}",
             hint=f"{_FREE if is_full else ''}--no-rollback starts the command all the same",

@@ -17,7 +17,7 @@ from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.left_out import but_for, is_left_out
 from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, Step, plan
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
-from nono.undo.recording import write_snapshot
+from nono.undo.recording import FULL, write_snapshot
 from nono.undo.store import Store
 from nono.undo.taking import Allowance, look, opened_parent, opened_root
 
@@ -210,13 +210,22 @@ def restore(
 
     force: Restore what somebody else changed as well.
     progress: Told how many acts were tried; there are up to three for each path.
-    Raises OSError or ValueError before anything is changed; afterwards it says what was left.
+    Raises NonoError or ValueError before anything is changed; afterwards it says what was left.
     """
     steps = [*prepared.plan.steps, *(prepared.plan.forced if force else ())]
     left = [*prepared.plan.impossible, *prepared.plan.left_alone(force=force)]
     if not steps:
         return Restored((), tuple(left), None)
-    safety = _keep_present(kept, prepared, steps)
+    try:
+        safety = _keep_present(kept, prepared, steps)
+    except OSError as error:
+        raise NonoError(
+            "nothing was restored, as the present cannot be kept first: "
+            f"{kept.path}: {error.strerror or error}",
+            hint="free space there; nono rollback cleanup drops what is kept of old runs"
+            if error.errno in FULL
+            else None,
+        ) from error
     acting = Acting(kept, safety.number, prepared.target, progress)
     done = acting.carry_out(steps)
     left += acting.failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -78,6 +79,25 @@ def test_a_restore_in_a_repository_says_that_commits_stay(
     restore.run("latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
     said = ".git is left out: branch and commits stay as they are."
     assert (said in capsys.readouterr().out.splitlines()) == says
+
+
+def test_a_restore_on_a_full_disk_names_it_before_anything_is_changed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.run(lambda: (stage.root / "a").write_text("run"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fdatasync", full)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NonoError, match=r"nothing was restored, .*/rollbacks/0+1: No space left") as caught:
+        stage.restore()
+    assert caught.value.hint == "free space there; nono rollback cleanup drops what is kept of old runs"
+    assert (stage.root / "a").read_text() == "run"
+    monkeypatch.undo()
+    assert stage.restore() == []
+    assert not (stage.root / "a").exists()
 
 
 def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
