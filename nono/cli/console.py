@@ -114,3 +114,8 @@ def columns(stream: TextIO, environ: Mapping[str, str], usual: int = 80) -> int:
         return os.get_terminal_size(stream.fileno()).columns or usual
     except (OSError, ValueError):  # of a stream without a descriptor
         return usual
+
+
+def line_columns(stream: TextIO, environ: Mapping[str, str]) -> int | None:
+    """Return where a row of a table is cut: at the width of a terminal; None: what is piped stays whole."""
+    return columns(stream, environ) if stream.isatty() else None

@@ -67,6 +67,20 @@ def test_what_a_shell_did_is_undone_by_its_commands(sandbox: NonoRun, changed: E
     assert rollback(sandbox, "verify", "latest").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "typed", [("rollback", "list"), ("audit", "list"), ("audit", "show", "latest"), ("logs", "latest")]
+)
+@pytest.mark.usefixtures("changed")
+def test_a_row_is_cut_at_a_terminal_alone(sandbox: NonoRun, typed: tuple[str, ...]) -> None:
+    piped = sandbox.bare([*NONO, *typed]).stdout
+    argv = sandbox.user.command([*NONO, *typed])
+    with terminal(argv, sandbox.user.environment(), sandbox.project) as person:
+        assert person.end() == 0
+    shown = person.shown.decode().splitlines()
+    assert max(map(len, shown)) == 80
+    assert [line[:80].rstrip() for line in piped.splitlines()] == [line.rstrip() for line in shown]
+
+
 def test_snapshots_are_not_put_where_the_command_can_write(sandbox: NonoRun) -> None:
     place = sandbox.project / "snapshots"
     refused = sandbox.run(["true"], profile={}, flags=["--rollback", f"--rollback-dest={place}"])

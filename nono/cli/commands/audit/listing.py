@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import lines_of, open_file
 from nono.cli.commands.audit.found import ORPHANED, RUNNING, Found, Wanted, all_found, filtered
+from nono.cli.console import line_columns
 from nono.cli.text import audit_text
 
 _NETWORK = b'"event":{"type":"network"'  # cannot stand inside a text: its quotes would be escaped
@@ -20,8 +21,9 @@ def listed(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, silent:
     if as_json:
         print(json.dumps([_document(each) for each in found], indent=2))
     elif found:
+        width = line_columns(sys.stdout, environ)
         for line in audit_text.listing(found):
-            print(line)
+            print(line[:width])
     elif not silent:
         print("No session has an audit log like that.", file=sys.stderr)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from nono.audit.proof.check import read_summary
 from nono.audit.proof.summary import integrity_of
 from nono.audit.stored import read_log
 from nono.cli.commands.audit.found import Found, the_one
+from nono.cli.console import line_columns
 from nono.cli.text import audit_text
 from nono.cli.text.event_table import HEADER_LINE, Table
 from nono.errors import NonoError
@@ -37,7 +39,7 @@ def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
         if as_json:
             print(json.dumps(_document(found, read, summary), indent=2))
         else:
-            _print(found, read, summary)
+            _print(found, read, summary, line_columns(sys.stdout, environ))
     except BrokenPipeError:
         raise  # of the reader of what is printed
     except OSError as error:
@@ -45,18 +47,19 @@ def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
     return 0 if read.damage is None else 1
 
 
-def _print(found: Found, read: _Read, summary: Mapping[str, Any]) -> None:
+def _print(found: Found, read: _Read, summary: Mapping[str, Any], width: int | None) -> None:
+    """Print the details, and the table in so many columns."""
     for line in audit_text.details(found, summary, read.kinds, read.integrity):
         print(line)
-    print("", HEADER_LINE, sep="\n")
+    print("", HEADER_LINE[:width], sep="\n")
     table = Table()
     # Read once more: a log may be larger than what fits into memory as events.
     with read_log(found.directory) as reading:
         for record in reading:
             for row in table.feed(record.sequence, record.event):
-                print(row)
+                print(str(row)[:width])
     for row in table.rest():
-        print(row)
+        print(str(row)[:width])
     if read.damage is not None:
         print(f"The log is damaged: {read.damage}; what follows is not shown.")
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nono.cli.console import columns
+from nono.cli.console import columns, line_columns
 from nono.cli.text import rollback_text
 from nono.cli.text.session_text import one_line
 from nono.undo import kept
@@ -38,9 +38,11 @@ def list_sessions(
         if not listed:
             print("Nothing can be undone: no run with --rollback is kept.")
             return 0
-        print(rollback_text.HEADER)
+        width = line_columns(sys.stdout, environ)
+        print(rollback_text.HEADER[:width])
         for each in listed:
-            print(rollback_text.session_line(each.info, size_of(each.path), is_running=each.is_running))
+            line = rollback_text.session_line(each.info, size_of(each.path), is_running=each.is_running)
+            print(line[:width])
     return 0
 
 

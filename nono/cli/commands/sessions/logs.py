@@ -15,6 +15,7 @@ from nono import paths
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
 from nono.cli.commands.sessions.following import complete, following, open_log
+from nono.cli.console import line_columns
 from nono.cli.text import session_text
 from nono.cli.text.event_table import HEADER_LINE, Table
 from nono.errors import ConfigError, NonoError
@@ -84,10 +85,11 @@ def _print(directory: str, tail: int | None, *, as_json: bool) -> None:
         if as_json:
             print(json.dumps([*map(_document, deque(events, tail))], indent=2))
             return
-        print(HEADER_LINE)
+        width = line_columns(sys.stdout, caller_environ())
+        print(HEADER_LINE[:width])
         rows = _rows(Table(), events)
         for row in rows if tail is None else deque(rows, tail):
-            print(row)
+            print(row[:width])
 
 
 def _rows(table: Table, events: Iterable[Numbered]) -> Iterator[str]:
@@ -99,14 +101,16 @@ def _rows(table: Table, events: Iterable[Numbered]) -> Iterator[str]:
 def _follow(session: Chosen, directory: str, tail: int | None, *, as_json: bool) -> None:
     with following(session, directory) as follower, follower.opened() as file:
         if not as_json:
-            print(HEADER_LINE, flush=True)
+            print(HEADER_LINE[: line_columns(sys.stdout, caller_environ())], flush=True)
         table, rest = Table(), tail
         for batch in follower.batches(file):
             events = map(_numbered, batch)
             # The end of a request that began in an earlier batch has a row of its own.
             lines = [json.dumps(_document(each)) for each in events] if as_json else [*_rows(table, events)]
+            # Asked each time: the window may have another size by now.
+            width = None if as_json else line_columns(sys.stdout, caller_environ())
             for line in lines if rest is None else lines[len(lines) - min(rest, len(lines)) :]:
-                print(line)
+                print(line[:width])
             rest = None
             # At once: whoever reads it may be waiting for just this line.
             print(end="", flush=True)
