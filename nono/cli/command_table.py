@@ -240,7 +240,7 @@ COMMANDS = {
     "detach": Command("take a session off the terminal that shows it", _detach),
     "inspect": Command("say what is recorded of a session, and why it ended", _inspect),
     "logs": Command("print what was allowed and refused in a session", _logs),
-    "report": Command("say on one page what a session did, or many together", _report),
+    "report": Command("say what a session did, or what many did and cost", _report),
     "replay": Command("judge sessions of the past by another profile", _replay),
     "flows": Command("open the recorded exchanges of a session in mitmweb", _flows),
     "approvals": Command("list what waits for an answer, and answer it", _approvals),

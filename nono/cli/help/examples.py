@@ -92,6 +92,14 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "nono deny": (Example("nono deny '*.example.com' --all", "Cut off a host from all sessions"),),
     "nono top": (Example("nono top --web", "Show the sessions in a browser"),),
+    "nono rollback": (
+        Example("nono rollback show latest --diff", "What did the latest run with --rollback change?"),
+        Example("nono rollback restore latest", "Take it back"),
+    ),
+    "nono report": (
+        Example("nono report latest", "What did the latest session do?"),
+        Example("nono report --last 7d", "What did a week do and cost?"),
+    ),
     "nono credential": (
         Example("nono credential set openai", "Store a key; its value is asked for"),
         Example("nono credential test openai", "Check that it can be read"),

@@ -118,7 +118,7 @@ def wanted_files(
         grants += of_gpu.grants
         names_threads = of_gpu.names_threads
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
-        warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none.")
+        warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
     sockets = guard.kept([*socket_grants(request, profile, path_context, fs, own.roots, skipped)], insisted)
     for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
         own.refuse(grant, fs)
