@@ -47,6 +47,8 @@ _KEPT = {
     "nono.credentials.values.credential.Outgoing": MAX_KEPT,
     "nono.credentials.values.credential.RequestFacts": MAX_KEPT,
     "nono.credentials.values.escapes._Layer": 5,  # each is made when it is first needed
+    "nono.proxy.conversation.run_turns.RunTurns": 1,  # made for the first request to a model
+    "nono.proxy.conversation.turns.TurnTable": 1,
     "nono.proxy.http.message._Names": MAX_KEPT_NAMES,
     "nono.proxy.http.message._Passing": MAX_KEPT_PASSING,
     "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
