@@ -12,7 +12,8 @@ from nono.named_tuple import NamedTuple
 # Of version control, which has a history of its own, and which nono never writes to.
 VERSION_CONTROL = (".git", ".hg", ".svn")
 # Directories that are made anew by a command, at any depth.
-REMADE = ("target", "node_modules", "__pycache__", ".venv")
+CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
+REMADE = ("target", "node_modules", "__pycache__", ".venv", *CACHES)
 # The same, but only directly in a granted directory: deeper, the name may be that of sources.
 REMADE_AT_TOP = (".tox", "dist", "build", ".next", ".nuxt", ".gradle", ".cache")
 _GLOB = re.compile(r"[*?\[]")

@@ -376,6 +376,8 @@ def test_a_session_that_is_running_is_not_restored(stage: Stage) -> None:
         pytest.param(LeftOut(), "build", True, True, id="but not at the top"),
         pytest.param(LeftOut(), "target", False, False, id="a file may be called target"),
         pytest.param(LeftOut(), "sub/target", True, True, id="a directory may not"),
+        pytest.param(LeftOut(), "sub/.mypy_cache", True, True, id="the cache of a checker"),
+        pytest.param(LeftOut(), "sub/.mypy_cache", False, False, id="a file may be called like one"),
         pytest.param(left_out(("a/b",)), "a/b", True, True, id="relative"),
         pytest.param(left_out(("a/b",)), "c/a/b", True, False, id="relative to the granted directory"),
         pytest.param(left_out(("/r/a",)), "a", True, True, id="absolute"),
