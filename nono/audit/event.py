@@ -10,6 +10,7 @@ from nono.named_tuple import NamedTuple
 
 Event = dict[str, object]
 TIME = "timestamp_unix_ms"  # of a network event, its first field
+OF_INSTRUCTIONS = "instruction file: "  # before the reason of an open that no grant would let pass
 SEVERAL = "<several>"  # target of a record for more kinds of refusals than were kept apart
 
 NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from nono.audit.event import OF_INSTRUCTIONS
 from nono.cli.text import summary
 from nono.launch.denials import Denials, Denied, Kind
 from nono.named_tuple import NamedTuple
@@ -205,6 +206,8 @@ def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
 def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs: Filesystem) -> str | None:
     from nono.policy.why import remedy
 
+    if denied.reason.startswith(OF_INSTRUCTIONS):
+        return None  # a person or a publisher has to approve it
     if denied.kind is Kind.PATH:
         return remedy.of_path(rules, path_context, denied.target, ACCESS[str(denied.access)], fs)
     named = remedy.in_hint(denied.hint) if denied.hint is not None else None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from anyio.abc import TaskGroup
 
-from nono.audit.event import Recorder
+from nono.audit.event import OF_INSTRUCTIONS, Recorder
 from nono.kernel import capabilities, notify, open_path
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
@@ -317,7 +317,7 @@ class InstructionFiles:
 
     def _refuse(self, notification: notify.Notification, path: str, reason: str) -> None:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
-            self._recorder(refused_open(Refuse(path, Access.READ, f"instruction file: {reason}")))
+            self._recorder(refused_open(Refuse(path, Access.READ, f"{OF_INSTRUCTIONS}{reason}")))
         self._fail(notification, errno.EACCES)
 
     def _fail(self, notification: notify.Notification, errno_value: int) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
-from nono.cli.text.footer import headline
+from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision
+from nono.cli.text.footer import findings, headline
+from nono.launch.denials import Denials
+from nono.policy.path_expansion import PathContext
+from nono.policy.why import remedy
+
+PLACES = PathContext("/home/ada", "/work", "/work", {}, 1000)
+NOBODY: Any = cast(Any, None)  # the option is found by a stand-in
 
 
 @pytest.mark.parametrize(
@@ -25,3 +34,16 @@ def test_the_headline_names_the_signal_if_it_has_a_name(exit_code: int, sentence
 
 def test_no_exit_code_is_without_a_headline() -> None:
     assert all(headline(code).endswith(".") for code in range(256))
+
+
+@pytest.mark.parametrize(
+    ("reason", "flag"), [("not granted", "--read /data"), (f"{OF_INSTRUCTIONS}new", None)]
+)
+def test_no_option_lets_an_instruction_file_be_read(
+    reason: str, flag: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remedy, "of_path", lambda *_: "--read /data")
+    denials = Denials()
+    denials.note(UnaskedDecision(Unasked("/data/CLAUDE.md", "Read", reason)))
+    [found] = findings(denials, NOBODY, PLACES, NOBODY)
+    assert found.flag == flag
