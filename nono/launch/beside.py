@@ -47,7 +47,7 @@ class Beside:
         """Look at what the command must not change or hold. Raises NonoError."""
         self._wishes = wishes
         self.notifies = wishes.notifies
-        self.prepared = prepared  # without the variables that hold those keys
+        self.prepared = prepared  # without the variables that hold keys and logins of these wishes
         self._evidence: Evidence | None = None
         self.checked: Checked | None = None  # the instruction files
         self.packages: set[str] | None = None  # collects those of npx and uvx, if the policy asks for it
