@@ -7,6 +7,7 @@ from typing import Any
 from nono.audit.event import outcome_rows
 from nono.outward.ocsf.parts import (
     AI_OPERATION,
+    COMMAND_NAME,
     OTHER,
     SECURITY_CONTROL,
     Action,
@@ -34,7 +35,7 @@ _DECIDED = {
     "approve_timeout": (Action.DENIED, Disposition.BLOCKED),
     "approve_error": (Action.DENIED, Disposition.ERROR),
 }
-COMMAND = {"name": "the command in nono's sandbox"}  # as an endpoint
+COMMAND = {"name": COMMAND_NAME}  # as an endpoint
 
 
 def network(event: Fields) -> Projected:

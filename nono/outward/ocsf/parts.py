@@ -12,6 +12,7 @@ from nono.named_tuple import NamedTuple
 
 VERSION = "1.8.0"
 SECURITY_CONTROL, AI_OPERATION = "security_control", "ai_operation"  # profiles
+COMMAND_NAME = "the command in nono's sandbox"
 
 Fields = Mapping[str, Any]
 Document = dict[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nono.outward.ocsf.parts import (
+    COMMAND_NAME,
     OTHER,
     SECURITY_CONTROL,
     Action,
@@ -26,7 +27,7 @@ _READ, _OPEN = 2, 14  # of FILE_ACTIVITY
 _FOLDER = 2  # type_id of a file
 _LOG = 1  # of CONFIG_STATE
 _CREATE = 1  # of DETECTION_FINDING
-_ACTOR = {"app_name": "the command in nono's sandbox"}
+_ACTOR = {"app_name": COMMAND_NAME}
 
 
 def started(event: Fields) -> Projected:
