@@ -158,20 +158,31 @@ def test_what_serves_is_not_imported_for_a_command_that_ends_at_once(sandbox: No
     pytest.fail(f"imported in each of {ATTEMPTS} attempts")
 
 
+def test_a_command_begins_before_what_serves_it_is_imported(sandbox: NonoRun, mark: Path) -> None:
+    """On a busy machine the command may take longer to begin than the import."""
+    for _ in range(ATTEMPTS):
+        argv = hooked(sandbox, LEAVE_A_MARK.format(str(mark)), ["test", "-e", str(mark)])
+        code, _, err, _ = ended(sandbox, argv)
+        if code == 1:
+            return
+        assert code == 0, err
+        mark.unlink()
+    pytest.fail(f"imported first in each of {ATTEMPTS} attempts")
+
+
 @pytest.mark.parametrize(
-    ("flags", "is_first"),
+    "flags",
     [
-        pytest.param([], False, id="plain"),
-        pytest.param(["--explain"], True, id="watched"),
-        pytest.param([f"--listen-port={unused_port()}", "--sandbox-policy=netns"], True, id="relayed"),
+        pytest.param(["--explain"], id="watched"),
+        pytest.param([f"--listen-port={unused_port()}", "--sandbox-policy=netns"], id="relayed"),
     ],
 )
 def test_what_a_command_must_not_outrun_is_imported_first(
-    flags: list[str], is_first: bool, sandbox: NonoRun, mark: Path
+    flags: list[str], sandbox: NonoRun, mark: Path
 ) -> None:
     hook = LEAVE_A_MARK.format(str(mark))
     code, _, err, _ = ended(sandbox, hooked(sandbox, hook, ["test", "-e", str(mark)], flags=flags))
-    assert code == (0 if is_first else 1), err
+    assert code == 0, err
 
 
 def test_a_run_ends_in_order_if_what_serves_it_cannot_be_imported(sandbox: NonoRun) -> None:
