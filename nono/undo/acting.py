@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from posixpath import basename, dirname, join
 
+from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.kept import Kept
+from nono.undo.looking import look
 from nono.undo.model.changes import change_type
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, Entry
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.snapshot import Snapshot
 from nono.undo.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, rename_at
-from nono.undo.taking import look, opened_directory, opened_parent, opened_root
 
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"

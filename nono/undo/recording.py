@@ -16,6 +16,7 @@ from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.undo import kept
 from nono.undo.kept import Kept
+from nono.undo.looking import Allowance
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.left_out import but_for
@@ -23,7 +24,8 @@ from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
 from nono.undo.packs import write_durably
 from nono.undo.store import Store
-from nono.undo.taking import Allowance, TooMuchError, Walk, take, take_below
+from nono.undo.taking import take, take_below
+from nono.undo.walking import TooMuchError, Walk
 
 ENTRIES_MAX = 300_000
 SHARE_OF_DISK = 20  # a twentieth

@@ -11,7 +11,9 @@ from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.printable import printable
 from nono.undo.acting import Acting
+from nono.undo.beneath import opened_parent, opened_root
 from nono.undo.kept import Kept, write_info
+from nono.undo.looking import Allowance, look
 from nono.undo.model.changes import Change, ChangeType, change_type, changes
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
 from nono.undo.model.left_out import but_for, is_left_out
@@ -19,7 +21,6 @@ from nono.undo.model.restore_plan import BEHIND_LINK, Plan, Present, Refused, St
 from nono.undo.model.snapshot import END, RESTORED, SAFETY, Snapshot, sealed
 from nono.undo.recording import FULL, write_snapshot
 from nono.undo.store import Store
-from nono.undo.taking import Allowance, look, opened_parent, opened_root
 
 
 class Restored(NamedTuple):
@@ -148,7 +149,8 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
     """Return the last snapshot as if it were taken now."""
     # Imported here: most runs have an end.
     from nono.undo.recording import ENTRIES_MAX
-    from nono.undo.taking import TooMuchError, Walk, take
+    from nono.undo.taking import take
+    from nono.undo.walking import TooMuchError, Walk
 
     trees = []
     for tree in last.trees:

@@ -13,9 +13,10 @@ import pytest
 
 from nono.cli.commands.rollback import command, look, restore, upkeep
 from nono.errors import NonoError
-from nono.undo import kept, taking
+from nono.undo import kept, looking, taking, walking
+from nono.undo.looking import Allowance
 from nono.undo.model.left_out import LeftOut
-from nono.undo.taking import Allowance, Walk
+from nono.undo.walking import Walk
 from unit.undo.conftest import Stage
 
 LINE = "word " * 30
@@ -103,7 +104,7 @@ def test_a_restore_on_a_full_disk_names_it_before_anything_is_changed(
 def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     (stage.root / "large").write_text("x")
     told, again, waited = list[int](), threading.Event(), list[bool]()
-    actual = taking.look
+    actual = looking.look
 
     def slow(*given: Any) -> Any:
         waited.append(again.wait(3))
@@ -114,7 +115,7 @@ def test_progress_is_told_while_one_file_is_read(stage: Stage, monkeypatch: pyte
         if len(told) == 2:
             again.set()
 
-    monkeypatch.setattr(taking, "look", slow)
+    monkeypatch.setattr(walking, "look", slow)
     walk = Walk(LeftOut().sieve(str(stage.root)), None, {}, 100, Allowance(100, is_strict=True), progress)
     assert set(taking.take(str(stage.root), walk).entries) == {"", "large"}
     assert waited == [True]
@@ -138,7 +139,7 @@ def test_an_interrupted_walk_does_not_read_a_large_file_to_its_end(
             raise NonoError("interrupted.")
 
     monkeypatch.setattr(os, "read", noted)
-    monkeypatch.setattr(taking, "TOLD_EVERY_S", 0.001)
+    monkeypatch.setattr(walking, "TOLD_EVERY_S", 0.001)
     stage.progress = progress
     with pytest.raises(NonoError, match="interrupted"), stage.recorded():
         pass

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from nono.launch.around.undo import uncovered
-from nono.undo import taking
+from nono.undo import walking
 from nono.undo.acting import Acting
 from nono.undo.model.entry import Entry
 from nono.undo.model.restore_plan import Step
@@ -114,7 +114,7 @@ def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
 
     with stage.recorded(limits=Limits(10, 1 << 30, entries_max=10)) as taken:
         act()
-        with pytest.raises(taking.TooMuchError):
+        with pytest.raises(walking.TooMuchError):
             taken.finish(0)
     monkeypatch.setattr("nono.undo.recording.ENTRIES_MAX", 10)
     assert stage.restore(force=True) == []
@@ -124,11 +124,11 @@ def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
 
 def test_a_directory_deeper_than_can_be_walked_is_left(stage: Stage) -> None:
     def act() -> None:
-        path = b"deep" + b"/d" * (taking.DEPTH_MAX + 50)
+        path = b"deep" + b"/d" * (walking.DEPTH_MAX + 50)
         os.makedirs(os.path.join(os.fsencode(stage.root), path))
 
     changed = stage.run(act)
-    assert len(changed) >= taking.DEPTH_MAX - 1
+    assert len(changed) >= walking.DEPTH_MAX - 1
     left = stage.restore()
     assert left
     assert all("not of the run" in each for each in left)
@@ -205,7 +205,7 @@ def test_a_directory_made_unwritable_is_removed_with_what_is_in_it(stage: Stage)
 
 
 def test_a_name_forges_no_line_of_a_warning(stage: Stage) -> None:
-    deep = b"a\n  [nono] all is well\x1b[2K" + b"/d" * taking.DEPTH_MAX
+    deep = b"a\n  [nono] all is well\x1b[2K" + b"/d" * walking.DEPTH_MAX
     os.makedirs(os.path.join(os.fsencode(stage.root), deep))
     with stage.recorded() as taken:
         (sentence,) = uncovered(taken)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from nono.errors import NonoError
-from nono.undo import restoring, taking
+from nono.undo import looking, restoring
+from nono.undo.looking import RACY_NS
 from nono.undo.model.entry import Entry
 from nono.undo.model.left_out import LeftOut, left_out
 from nono.undo.model.restore_plan import Plan
 from nono.undo.recording import Limits
-from nono.undo.taking import RACY_NS
 from unit.undo.conftest import Stage
 
 
@@ -173,18 +173,18 @@ def test_a_file_of_somebody_else_lends_nobody_the_rights_of_the_restorer(
     theirs, mine = write(stage.root / "theirs"), write(stage.root / "mine")
     theirs.chmod(0o6755)
     mine.chmod(0o6755)
-    number, actual = theirs.stat().st_ino, taking.entry_of
+    number, actual = theirs.stat().st_ino, looking.entry_of
 
     def foreign(status: os.stat_result, *read: Any) -> Entry:
         entry = actual(status, *read)
         return entry._replace(uid=entry.uid + 1) if entry.inode == number else entry
 
-    monkeypatch.setattr(taking, "entry_of", foreign)
+    monkeypatch.setattr(looking, "entry_of", foreign)
     with stage.recorded() as taken:
         theirs.unlink()
         mine.unlink()
         taken.finish(0)
-    monkeypatch.setattr(taking, "entry_of", actual)
+    monkeypatch.setattr(looking, "entry_of", actual)
 
     def refused(*_: object) -> None:
         raise PermissionError

@@ -17,10 +17,12 @@ from nono.audit.event import Event
 from nono.launch.around import turn_marks
 from nono.launch.around.turn_marks import TurnMarks
 from nono.launch.session import Session
+from nono.undo.looking import Allowance
 from nono.undo.model.entry import Entry
 from nono.undo.model.turns import number_before
 from nono.undo.recording import Limits, Recording
-from nono.undo.taking import Allowance, Walk, take
+from nono.undo.taking import take
+from nono.undo.walking import Walk
 from nono.undo.written import Written
 from unit.undo.conftest import USUAL, Stage
 

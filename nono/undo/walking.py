@@ -1,0 +1,197 @@
+"""Walks one directory by open descriptors, following no link, and has its files read by several threads."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
+
+from nono.named_tuple import NamedTuple
+from nono.undo.beneath import DIRECTORY_FLAGS
+from nono.undo.looking import Allowance, attributes_of, entry_of, look
+from nono.undo.model.entry import DIRECTORY, Entry
+from nono.undo.model.left_out import Sieve
+from nono.undo.model.snapshot import Tree
+from nono.undo.opening import SEEN, let_owner_in
+from nono.undo.store import Store
+
+DEPTH_MAX = 200  # a descriptor is open for each level
+BATCH = 64  # files that a thread reads before it asks for more
+AHEAD = 32  # batches that wait for a thread, each with its directory open
+TOLD_EVERY_S = 0.25
+
+
+class TooMuchError(OSError):
+    """The walk has met more than may be kept."""
+
+    def __init__(self, is_size: bool, largest: Sequence[str]) -> None:
+        super().__init__(errno.EDQUOT if is_size else errno.EFBIG, "it holds more than undo may keep")
+        self.is_size = is_size  # or else a number of files
+        self.largest = largest  # the names at the top of the tree below which most was met
+
+
+class Walk(NamedTuple):
+    """How a walk goes."""
+
+    sieve: Sieve
+    store: Store | None  # keeps what is read; None: only digests are wanted
+    before: Mapping[str, Entry]  # an earlier look: what shows the same times is not read again
+    entries_max: int
+    allowance: Allowance
+    progress: Callable[[int], None]  # told now and then how many files were seen; may raise to end the walk
+    opened: list[str] | None = None  # directories closed to their owner are opened, and listed here
+
+
+class _Frame(NamedTuple):
+    directory: int
+    path: str
+    names: list[str]  # of directories that are still to be walked
+
+
+class Walking:
+    def __init__(self, walk: Walk, pool: ThreadPoolExecutor) -> None:
+        self._walk, self._pool = walk, pool
+        self._entries: dict[str, Entry] = {}
+        self._gaps: dict[str, str] = {}
+        self._seen = 0  # files that are being read
+        self.left_out: list[str] = []  # directories
+        self._reading: deque[Future[list[tuple[str, Entry]]]] = deque()
+
+    def tree(self, root: str, directory: int, start: str = "") -> Tree:
+        """Walk all below an open directory, whose path in the tree is `start`."""
+        device = os.fstat(directory).st_dev
+        frames: list[_Frame] = []
+        try:
+            frames.append(_Frame(os.dup(directory), start, []))
+            self._list(frames[-1])
+            while frames:
+                frame = frames[-1]
+                if not frame.names:
+                    os.close(frames.pop().directory)
+                    continue
+                name = frame.names.pop()
+                path = f"{frame.path}/{name}" if frame.path else name
+                child = self._opened(frame.directory, name, path, device, len(frames))
+                if child is not None:
+                    frames.append(_Frame(child, path, []))
+                    self._list(frames[-1])
+            while self._reading:
+                self._gather()
+        finally:
+            # Each reader closes the directory that it was given, so none may be cancelled.
+            for future in self._reading:
+                future.exception()
+            for frame in frames:
+                os.close(frame.directory)
+        return Tree(root, self._entries, self._gaps, tuple(sorted(self.left_out)))
+
+    def largest(self, weight: Callable[[Entry], int]) -> list[str]:
+        """Return the names at the top of the tree below which most was met."""
+        counts = Counter[str]()
+        for path, entry in self._entries.items():
+            counts[path.partition("/")[0]] += weight(entry)
+        return [name for name, _ in counts.most_common(3) if name]
+
+    def _opened(self, parent: int, name: str, path: str, device: int, depth: int) -> int | None:
+        """Open a directory that is to be walked; None: it is not, which is noted as a gap."""
+        opened, known = self._walk.opened, self._walk.before.get(path)
+        try:
+            # One that was closed before the run is no doing of the command.
+            was_closed = known is not None and known.kind == DIRECTORY and known.mode & SEEN != SEEN
+            is_closed = self._entries[path].mode & SEEN != SEEN and not was_closed
+            if opened is not None and is_closed and let_owner_in(name, parent):
+                opened.append(path)
+            child = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+        except FileNotFoundError:
+            del self._entries[path]
+            return None
+        except OSError as error:
+            self._gaps[path] = error.strerror or str(error)
+            return None
+        if os.fstat(child).st_dev != device:
+            self._gaps[path] = "on another file system"
+        elif depth >= DEPTH_MAX:
+            self._gaps[path] = f"more than {DEPTH_MAX} directories deep"
+        else:
+            return child
+        os.close(child)
+        return None
+
+    def _list(self, frame: _Frame) -> None:
+        """Note what is in a directory, and have its files read."""
+        directory, path = frame.directory, frame.path
+        self._entries[path] = entry_of(os.fstat(directory), None, attributes_of(directory))
+        wanted: list[tuple[str, str]] = []
+        before, sieve, entries = self._walk.before, self._walk.sieve, self._entries
+        try:
+            with os.scandir(directory) as listed:
+                for each in listed:
+                    below = f"{path}/{each.name}" if path else each.name
+                    is_directory = each.is_dir(follow_symlinks=False)
+                    if sieve(below, each.name, is_directory):
+                        if is_directory:
+                            self.left_out.append(below)
+                        continue
+                    with suppress(FileNotFoundError):  # it is gone
+                        status = each.stat(follow_symlinks=False)
+                        if is_directory:
+                            frame.names.append(each.name)
+                            entries[below] = entry_of(status, None)
+                            continue
+                        known = before.get(below)
+                        if known is not None and _is_unchanged(known, status):
+                            entries[below] = known
+                        else:
+                            wanted.append((each.name, below))
+        except OSError as error:
+            self._gaps[path] = error.strerror or str(error)
+        self._seen += len(wanted)
+        if len(entries) + self._seen > self._walk.entries_max:
+            raise TooMuchError(False, self.largest(lambda entry: 1))
+        self._walk.progress(len(entries))
+        walk = self._walk
+        for start in range(0, len(wanted), BATCH):
+            if len(self._reading) >= AHEAD:
+                self._gather()
+            part = wanted[start : start + BATCH]
+            self._reading.append(
+                self._pool.submit(_read_all, os.dup(directory), part, walk.store, walk.allowance)
+            )
+
+    def _gather(self) -> None:
+        reading = self._reading.popleft()
+        while wait_for((reading,), TOLD_EVERY_S).not_done:  # one file can be large
+            self._walk.progress(len(self._entries))
+        found = reading.result()
+        self._seen -= len(found)
+        self._entries.update(found)
+
+
+def _is_unchanged(known: Entry, status: os.stat_result) -> bool:
+    """Do what Entry.same_times() does, without making an entry: whatever changes the others changes ctime."""
+    return (
+        known.ctime_ns == status.st_ctime_ns
+        and known.mtime_ns == status.st_mtime_ns
+        and known.inode == status.st_ino
+        and known.size == status.st_size
+        and not known.is_racy
+    )
+
+
+def _read_all(
+    directory: int, wanted: Sequence[tuple[str, str]], store: Store | None, allowance: Allowance
+) -> list[tuple[str, Entry]]:
+    """Read files and links of a directory, whose descriptor is closed then."""
+    try:
+        found = []
+        for name, path in wanted:
+            entry = look(directory, name, store, None, allowance)
+            if entry is not None:
+                found.append((path, entry))
+        return found
+    finally:
+        os.close(directory)
