@@ -168,9 +168,9 @@ def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session
     from nono.launch.around import undo
     from nono.launch.around.turn_marks import watched
 
-    paths, left_out = undo.covered(request, session, prepared.capabilities.grants)
+    covered = undo.covered(request, session, prepared.capabilities.grants)
     try:
-        return stack.enter_context(watched(dict.fromkeys(paths, left_out)))
+        return stack.enter_context(watched(covered))
     except OSError as error:
         session.warn(f"what is written is not noted, so marks between turns take longer: {error}")
         return None

@@ -22,6 +22,7 @@ from nono.undo.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, rename_at
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"
 _BLOCK_BYTES = 4096
+_NO_NEIGHBOUR = (errno.EACCES, errno.EPERM, errno.EROFS)  # when a file is made in a directory
 _CUT_OFF = "a restore that was cut off left it, perhaps as the only one of what it replaced; move it away"
 _UNKEPT = "it cannot be kept, so it stays; move it away, and restore with --force"
 
@@ -147,7 +148,7 @@ class Acting:
 
     def _discard(self, parent: int, name: str, label: str, expected: Entry, trash: int) -> None:
         """Move a file to the trash. Raises OSError if it has changed since it was kept."""
-        self._refuse_changed(parent, name, expected)
+        _refuse_other(os.stat(name, dir_fd=parent, follow_symlinks=False), expected)
         self._trashed += 1
         try:
             os.rename(name, f"{self._trashed}-{label[:100]}", src_dir_fd=parent, dst_dir_fd=trash)
@@ -158,15 +159,6 @@ class Acting:
             if expected.kind != LINK and expected.content is None:
                 raise OSError(errno.EXDEV, _UNKEPT) from error
             os.unlink(name, dir_fd=parent)
-
-    def _refuse_changed(self, parent: int, name: str, expected: Entry) -> None:
-        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if (status.st_ino, status.st_size, status.st_mtime_ns) != (
-            expected.inode,
-            expected.size,
-            expected.mtime_ns,
-        ):
-            raise OSError(errno.EBUSY, "it changed during the restore")
 
     def _back(self, root: int, step: Step, trash: int) -> None:
         """Bring back what was at a path."""
@@ -179,16 +171,17 @@ class Acting:
             if was.kind == DIRECTORY:
                 os.mkdir(name, 0o700, dir_fd=parent)
                 return
-            temporary = self._temporary + os.urandom(8).hex()
-            if was.kind == LINK:
-                assert was.content is not None
-                os.symlink(was.content, temporary, dir_fd=parent)
-            elif not self._linked(root, step, parent, temporary):
-                self._write(parent, temporary, was)
+            try:
+                temporary = self._made(root, step, was, parent)
+            except OSError as error:
+                if now is None or not _fits_in_place(error, was, now):
+                    raise
+                self._overwrite(parent, name, was, now)
+                return
             made = _inode(parent, temporary)
             try:
                 if now is not None and not _is_replaced(step):
-                    self._refuse_changed(parent, name, now)
+                    _refuse_other(os.stat(name, dir_fd=parent, follow_symlinks=False), now)
                     if not _exchanged(parent, temporary, name):
                         self._discard(parent, name, name, now, trash)
                         now = None
@@ -208,6 +201,16 @@ class Acting:
                     else:  # somebody has put something else in its place
                         _exchanged(parent, temporary, name)
                 raise
+
+    def _made(self, root: int, step: Step, was: Entry, parent: int) -> str:
+        """Make what was there, beside its place. Returns its name, which is temporary."""
+        temporary = self._temporary + os.urandom(8).hex()
+        if was.kind == LINK:
+            assert was.content is not None
+            os.symlink(was.content, temporary, dir_fd=parent)
+        elif not self._linked(root, step, parent, temporary):
+            self._write(parent, temporary, was)
+        return temporary
 
     def _linked(self, root: int, step: Step, parent: int, temporary: str) -> bool:
         """Make the file another name of one that had the same inode, if that is as it was by now."""
@@ -241,6 +244,25 @@ class Acting:
         finally:
             os.close(file)
 
+    def _overwrite(self, parent: int, name: str, was: Entry, now: Entry) -> None:
+        """Write a file again where it lies. Raises as _write() does, and if that would cost anything."""
+        assert was.content is not None
+        if now.content is None:
+            raise OSError(errno.EACCES, _UNKEPT)
+        if now.links > 1:
+            raise OSError(errno.EMLINK, "it has a name elsewhere, and its directory is not yours to write")
+        for _ in self._store.chunks(was.content):
+            pass  # raises if it is damaged, before anything is gone
+        file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            _refuse_other(os.fstat(file), now)
+            os.ftruncate(file, 0)
+            for chunk in self._store.chunks(was.content):
+                _write_sparse(file, chunk) if was.is_sparse else _write_all(file, chunk)
+            os.ftruncate(file, was.size)
+        finally:
+            os.close(file)
+
     def _finish(self, root: int, step: Step) -> None:
         """Set the metadata of what was brought back, or of what had lost nothing else."""
         was = step.was
@@ -268,6 +290,21 @@ def _names_of(target: Snapshot) -> dict[tuple[str, int], list[str]]:
             if entry.kind == FILE and entry.links > 1:
                 names.setdefault((tree.path, entry.inode), []).append(path)
     return names
+
+
+def _fits_in_place(error: OSError, was: Entry, now: Entry) -> bool:
+    """Return True if nothing can be made beside a file: it was granted in a directory of somebody else."""
+    return error.errno in _NO_NEIGHBOUR and (was.kind, now.kind) == (FILE, FILE)
+
+
+def _refuse_other(status: os.stat_result, expected: Entry) -> None:
+    """Raise OSError if a file has changed since it was looked at."""
+    if (status.st_ino, status.st_size, status.st_mtime_ns) != (
+        expected.inode,
+        expected.size,
+        expected.mtime_ns,
+    ):
+        raise OSError(errno.EBUSY, "it changed during the restore")
 
 
 def _inode(parent: int, name: str) -> int:

@@ -15,11 +15,13 @@ DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def opened_root(root: str) -> Iterator[int]:
-    """Open a granted directory. Raises OSError, ELOOP if a link has taken the place of a part of its path."""
-    directory = open_path.open_at(
-        AT_FDCWD, encoded(root), DIRECTORY_FLAGS & ~os.O_NOFOLLOW, RESOLVE_NO_SYMLINKS
-    )
+def opened_root(root: str, *, lists: bool = True) -> Iterator[int]:
+    """Open a granted directory. Raises OSError, ELOOP if a link has taken the place of a part of its path.
+
+    lists: False if only names in it are wanted, which need no permission to read the directory.
+    """
+    flags = (DIRECTORY_FLAGS if lists else DIRECTORY_FLAGS | os.O_PATH) & ~os.O_NOFOLLOW
+    directory = open_path.open_at(AT_FDCWD, encoded(root), flags, RESOLVE_NO_SYMLINKS)
     try:
         yield directory
     finally:

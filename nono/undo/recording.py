@@ -20,6 +20,7 @@ from nono.undo.looking import Allowance
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.left_out import but_for
+from nono.undo.model.scope import Scope, scopes
 from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
 from nono.undo.packs import write_durably
@@ -154,13 +155,13 @@ class Recording:
         for tree in before.trees:
             walk = self._walk(tree, self._store if keeps else None)
             walk = walk if opened is None else walk._replace(opened=[])
-            trees.append(_taken_or_gone(tree.path, walk))
+            trees.append(_taken_or_gone(tree, walk))
             if opened is not None and walk.opened:
                 opened += (join(tree.path, path) for path in walk.opened)
         return tuple(trees)
 
     def _walk(self, before: Tree, store: Store | None) -> Walk:
-        sieve = but_for(self.info.left_out.sieve(before.path), before.entries)
+        sieve = but_for(before.scope.sieve(self.info.left_out), before.entries)
         allowance = Allowance(READ_TIMES * self._limits.bytes_max, is_strict=False)
         entries_max = 2 * self._limits.entries_max
         return Walk(sieve, store, before.entries, entries_max, allowance, lambda count: None)
@@ -175,13 +176,14 @@ class Recording:
         self._last = snapshot
 
 
-def _taken_or_gone(path: str, walk: Walk) -> Tree:
+def _taken_or_gone(before: Tree, walk: Walk) -> Tree:
     try:
-        return take(path, walk)
+        return take(before.path, walk, before.only)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise
-        return Tree(path, {})  # somebody outside has removed or replaced it
+        # Somebody outside has removed or replaced it.
+        return Tree(before.path, {}, only=before.only)
 
 
 def _opened_note(opened: Sequence[str]) -> list[str]:
@@ -218,10 +220,12 @@ def begin(
     progress: Progress,
     elsewhere: str | None = None,
     optional: Collection[str] = (),
+    files: Collection[str] = (),
 ) -> Recording:
     """Take the baseline of a run. The caller closes the recording.
 
-    optional: Directories of these that are not covered if they hold too much, which a note says then.
+    optional: Tracked paths of it that are not covered if they hold too much, which a note says then.
+    files: Tracked paths of it that are files.
     elsewhere: Directory in which its snapshots are to be, instead of the state directory.
     progress: Told now and then how many files were seen; what it raises ends the walk.
     Raises NonoError if the baseline cannot be kept; nothing is left of it then.
@@ -240,7 +244,8 @@ def begin(
             store = Store(directory, max(0, quota - used))
             undone.callback(store.close)
             room = _room(quota, used, limits)
-            baseline, info = _baseline(environ, info, limits, room, progress, store, optional)
+            wanted = scopes(info.tracked_paths, files)
+            baseline, info = _baseline(environ, info, wanted, limits, room, progress, store, optional)
             write_snapshot(directory, baseline, None)
             _reserve(directory)
             info = info._replace(snapshot_count=1)
@@ -321,6 +326,7 @@ def _reserve(directory: int) -> None:
 def _baseline(
     environ: Mapping[str, str],
     info: Info,
+    wanted: Iterable[Scope],
     limits: Limits,
     room: str,
     progress: Progress,
@@ -330,30 +336,32 @@ def _baseline(
     """Take the trees, those that must be covered first. The record returned lists those that are."""
     trees: list[Tree] = []
     with kept.every(environ) as earlier:
-        for path in sorted(info.tracked_paths, key=lambda path: (path in optional, path)):
+        for is_optional, scope in sorted(
+            (all(path in optional for path in each.covered), each) for each in wanted
+        ):
             store.begin(f"000.{len(trees)}" if trees else "000")
             try:
-                trees.append(_tree(path, info, limits, progress, store, earlier))
+                trees.append(_tree(scope, info, limits, progress, store, earlier))
                 store.commit()
             except TooMuchError as error:
                 store.abandon()
-                if path not in optional:
+                if not is_optional:
                     raise _too_much(error, limits, room) from error
-                holds = _limit(error, limits, room)
+                holds, path = _limit(error, limits, room), ", ".join(scope.covered)
                 sentence = f"undo does not cover {path}, which the profile grants: it holds {holds}."
                 info = info._replace(notes=(*info.notes, sentence))
             except BaseException:
                 store.abandon()
                 raise
-    info = info._replace(tracked_paths=tuple(tree.path for tree in trees))
+    info = info._replace(tracked_paths=tuple(path for tree in trees for path in tree.scope.covered))
     return sealed(Snapshot(0, BASELINE, "", unix_ms(), tuple(trees))), info
 
 
 def _tree(
-    path: str, info: Info, limits: Limits, progress: Progress, store: Store, earlier: Sequence[Kept]
+    scope: Scope, info: Info, limits: Limits, progress: Progress, store: Store, earlier: Sequence[Kept]
 ) -> Tree:
     """Take the tree of one directory; what an earlier session has seen of it is taken over."""
-    found = _last_look(path, earlier)
+    found = _last_look(scope, earlier)
     before: Mapping[str, Entry] = {}
     if found is not None:
         has = found[0].store.has
@@ -363,7 +371,8 @@ def _tree(
             if each.kind != FILE or (each.content is not None and has(each.content))
         }
     allowance = Allowance(READ_TIMES * limits.bytes_max, is_strict=True)
-    tree = take(path, Walk(info.left_out.sieve(path), store, before, limits.entries_max, allowance, progress))
+    walk = Walk(scope.sieve(info.left_out), store, before, limits.entries_max, allowance, progress)
+    tree = take(scope.path, walk, scope.only)
     if found is not None:
         reused = (
             each.content
@@ -375,14 +384,14 @@ def _tree(
     return tree
 
 
-def _last_look(path: str, earlier: Sequence[Kept]) -> tuple[Kept, Tree] | None:
+def _last_look(scope: Scope, earlier: Sequence[Kept]) -> tuple[Kept, Tree] | None:
     """Return the last tree of a directory that an earlier session has kept."""
     for each in earlier:
-        if path in each.info.tracked_paths:
+        if set(scope.covered) <= set(each.info.tracked_paths):
             with suppress(OSError, ValueError):
                 snapshots = each.snapshots()
                 if snapshots:
-                    return each, snapshots[-1].tree(path)
+                    return each, snapshots[-1].tree(scope.path)
     return None
 
 

@@ -79,15 +79,16 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
 
 def _refuse_unkept(path: str, target: Snapshot, last: Snapshot, kept: Kept) -> None:
     """Raise NonoError if a path has nothing to restore, which is not the same as nothing to do."""
-    roots = [tree.path for tree in target.trees]
-    if any(root == path or _is_below(root, path) for root in roots):
+    covered = [each for tree in target.trees for each in tree.scope.covered]
+    if any(each == path or _is_below(each, path) for each in covered):
         return
-    root = next((each for each in roots if _is_below(path, each)), None)
+    whole = (tree.path for tree in target.trees if tree.only is None)
+    root = next((each for each in whole if _is_below(path, each)), None)
     session_id = kept.info.session_id
     if root is None:
         raise NonoError(
             f"session {session_id} does not cover {printable(path)}.",
-            hint=f"it covers {', '.join(map(printable, roots))}",
+            hint=f"it covers {', '.join(map(printable, covered))}",
         )
     known = target.tree(root).entries.keys() | last.tree(root).entries.keys()
     relative = path.removeprefix(root.rstrip("/") + "/")
@@ -154,11 +155,11 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
 
     trees = []
     for tree in last.trees:
-        sieve = but_for(kept.info.left_out.sieve(tree.path), tree.entries)
+        sieve = but_for(tree.scope.sieve(kept.info.left_out), tree.entries)
         allowance = Allowance(1 << 40, is_strict=False)
         walk = Walk(sieve, None, tree.entries, 2 * ENTRIES_MAX, allowance, lambda count: None)
         try:
-            trees.append(take(tree.path, walk))
+            trees.append(take(tree.path, walk, tree.only))
         except TooMuchError:
             # What was there can be brought back all the same; what was created stays.
             with opened_root(tree.path) as root:

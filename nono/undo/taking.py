@@ -1,10 +1,10 @@
-"""Takes a snapshot of one granted directory: all of it, or another look at some of its paths."""
+"""Takes a snapshot of what is granted in one directory: all of that, or another look at some paths."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from posixpath import basename, dirname
@@ -19,17 +19,22 @@ from nono.undo.store import QuotaError
 from nono.undo.walking import TooMuchError, Walk, Walking
 
 
-def take(root: str, walk: Walk) -> Tree:
+def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
     """Return the tree of a directory given by its canonical path.
 
+    only: The names in it at which to look; None: all.
     Raises OSError if it cannot be opened, TooMuchError.
     """
-    if walk.opened is not None and let_owner_in(root):
+    # A command to which only files are granted cannot have closed the directory that they are in.
+    if only is None and walk.opened is not None and let_owner_in(root):
         walk.opened.append("")
-    with opened_root(root) as directory, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with (
+        opened_root(root, lists=only is None) as directory,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+    ):
         taking = Walking(walk, pool)
         try:
-            return taking.tree(root, directory)
+            return taking.tree(root, directory) if only is None else taking.named(root, directory, only)
         except QuotaError as error:
             raise TooMuchError(True, taking.largest(lambda entry: entry.size)) from error
         except OSError:
@@ -48,6 +53,11 @@ def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[
     Raises as take() does.
     """
     entries, looked, wanted = dict(tree.entries), set[str](), set(paths)
+    if tree.only is not None:
+        names = [name for name in tree.only if name in wanted]
+        found = take(tree.path, walk._replace(before={}), names)
+        entries = {name: entry for name, entry in entries.items() if name not in names} | dict(found.entries)
+        return tree._replace(entries=entries), set(names)
     gaps = {path: reason for path, reason in tree.gaps.items() if path not in wanted}
     directories = tuple(f"{path}/" for path in wanted if path in entries and entries[path].kind == DIRECTORY)
     gone = wanted & entries.keys()

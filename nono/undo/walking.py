@@ -89,6 +89,27 @@ class Walking:
                 os.close(frame.directory)
         return Tree(root, self._entries, self._gaps, tuple(sorted(self.left_out)))
 
+    def named(self, root: str, directory: int, names: Sequence[str]) -> Tree:
+        """Look at some names in an open directory, and at nothing else in it."""
+        wanted: list[tuple[str, str]] = []
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                known = self._walk.before.get(name)
+                if known is not None and _is_unchanged(known, status):
+                    self._entries[name] = known
+                else:
+                    wanted.append((name, name))
+        self._seen += len(wanted)
+        try:
+            self._read(directory, wanted)
+            while self._reading:
+                self._gather()
+        finally:
+            for future in self._reading:
+                future.exception()
+        return Tree(root, self._entries, only=tuple(names))
+
     def largest(self, weight: Callable[[Entry], int]) -> list[str]:
         """Return the names at the top of the tree below which most was met."""
         counts = Counter[str]()
@@ -153,6 +174,10 @@ class Walking:
         if len(entries) + self._seen > self._walk.entries_max:
             raise TooMuchError(False, self.largest(lambda entry: 1))
         self._walk.progress(len(entries))
+        self._read(directory, wanted)
+
+    def _read(self, directory: int, wanted: Sequence[tuple[str, str]]) -> None:
+        """Have files read, each given by its name in an open directory and its path."""
         walk = self._walk
         for start in range(0, len(wanted), BATCH):
             if len(self._reading) >= AHEAD:

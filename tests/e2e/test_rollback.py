@@ -145,3 +145,20 @@ def test_a_command_reaches_no_snapshot(sandbox: NonoRun) -> None:
     ended = sandbox.run(["sh", "-c", f"ls {place}; rm -rf {place}"], profile={}, flags=["--rollback"])
     assert ended.exit_code != 0
     assert rollback(sandbox, "verify", "latest").exit_code == 0
+
+
+def test_a_granted_file_is_undone_by_its_commands(sandbox: NonoRun) -> None:
+    file, beside = sandbox.user.home / "settings", sandbox.user.home / "beside"
+    for path in (file, beside):
+        path.write_text("old\n")
+        sandbox.give(path)
+    script = 'echo by the run > "$1"; echo by the run > "$2"'
+    ran = sandbox.run(
+        ["sh", "-c", script, "sh", str(file), str(beside)],
+        profile={},
+        flags=["--rollback", f"--allow-file={file}"],
+    )
+    assert (file.read_text(), beside.read_text()) == ("by the run\n", "old\n"), ran.stderr
+    assert str(file) in ran.stderr
+    restored = rollback(sandbox, "restore", "latest", str(file))
+    assert (restored.exit_code, file.read_text()) == (0, "old\n"), restored.stdout + restored.stderr

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, suppress
 from posixpath import join
 
 import anyio.to_thread
 
 from nono.audit import event
+from nono.launch.around.undo import Covered
 from nono.launch.session import Session
 from nono.proxy.conversation.run_turns import MAX_HELD_S
 from nono.undo.model.changes import shown
-from nono.undo.model.left_out import LeftOut
+from nono.undo.model.scope import scopes
 from nono.undo.model.turns import label_of
 from nono.undo.recording import Mark, Recording
 from nono.undo.written import Written
@@ -83,6 +84,7 @@ def _aliases(changed: Collection[str], taken: Recording) -> Iterator[str]:
             yield from (join(tree.path, path) for path, each in tree.entries.items() if each.inode in inodes)
 
 
-def watched(paths: Mapping[str, LeftOut]) -> AbstractContextManager[Written]:
-    """Note what is written in these directories from now on. Raises OSError."""
-    return Written({path: left_out.sieve(path) for path, left_out in paths.items()})
+def watched(covered: Covered) -> AbstractContextManager[Written]:
+    """Note from now on what is written of what undo covers. Raises OSError."""
+    wanted = scopes(covered.paths, covered.files)
+    return Written({scope.path: scope.sieve(covered.left_out) for scope in wanted})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
@@ -34,14 +35,33 @@ class UndoRequest(NamedTuple):
     elsewhere: str | None = None  # the directory for its snapshots; None: the state directory
 
 
-def tracked(grants: Sequence[Grant], left_out: LeftOut) -> list[str]:
-    """Return the directories that a person has granted for writing, none of them in another."""
-    found = sorted({each.path for each in grants if each.is_users and each.is_dir and each.access.writes})
+class Covered(NamedTuple):
+    """What undo covers in a run."""
+
+    directories: tuple[str, ...]  # none of them in another
+    files: tuple[str, ...]  # that are granted by themselves
+    left_out: LeftOut
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (*self.directories, *self.files)
+
+
+def tracked(grants: Sequence[Grant], left_out: LeftOut) -> Covered:
+    """Return what a person has granted for writing. A file in such a directory counts as a part of it."""
+    written = [each for each in grants if each.is_users and each.access.writes]
+    directories = sorted({each.path for each in written if each.is_dir})
     outer: list[str] = []
-    for path in found:
+    for path in directories:
         if not left_out.covers(path) and not any(_is_in(path, each) for each in outer):
             outer.append(path)
-    return outer
+    files = sorted({each.path for each in written if not each.is_dir})
+    alone = (
+        path
+        for path in files
+        if not left_out.covers_file(path) and not any(_is_in(path, each) for each in directories)
+    )
+    return Covered(tuple(outer), tuple(alone), left_out)
 
 
 def refuse_writable_place(elsewhere: str, grants: Iterable[Grant]) -> str:
@@ -61,11 +81,20 @@ def _is_in(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def covered(request: UndoRequest, session: Session, grants: Sequence[Grant]) -> tuple[list[str], LeftOut]:
-    """Return the directories that undo covers in a run, and what it leaves out in them."""
+def covered(request: UndoRequest, session: Session, grants: Sequence[Grant]) -> Covered:
+    """Return what undo covers in a run."""
     own = tuple(os.path.realpath(each) for each in paths.protected_roots(session.environ))
     left_out = request.left_out._replace(absolute=(*request.left_out.absolute, *own))
-    return tracked(grants, left_out), left_out
+    found = tracked(grants, left_out)
+    return found._replace(files=tuple(filter(_is_kept, found.files)))
+
+
+def _is_kept(path: str) -> bool:
+    """Return True for a file with a content of its own: no device, and nothing that the kernel makes up."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode) and not path.startswith(("/proc/", "/sys/"))
+    except OSError:
+        return False
 
 
 def begin(
@@ -78,14 +107,16 @@ def begin(
 ) -> Recording | None:
     """Take the baseline; None if the run may write to no directory. Raises NonoError."""
     grants, workdir = capabilities.grants, capabilities.workdir
-    found, left_out = covered(request, session, grants)
-    if not found:
-        session.warn("--rollback: the command may write to no directory, so there is nothing to undo.")
+    found = covered(request, session, grants)
+    if not found.paths:
+        session.warn("--rollback: the command may write to no file or directory: there is nothing to undo.")
         return None
     elsewhere = request.elsewhere
     if elsewhere is not None:
         elsewhere = refuse_writable_place(elsewhere, grants)
-    info = Info(session.run_id, rfc3339(), unix_ms(), tuple(argv), tuple(found), left_out, name=name or None)
+    info = Info(
+        session.run_id, rfc3339(), unix_ms(), tuple(argv), found.paths, found.left_out, name=name or None
+    )
     with request.progress as shown:
 
         def progress(count: int) -> None:
@@ -94,8 +125,10 @@ def begin(
                 raise NonoError("interrupted before the command was started.")
             shown(count)
 
-        optional = _of_profiles(grants, found, workdir)
-        taken = recording.begin(session.environ, info, request.limits, progress, elsewhere, optional)
+        optional = _of_profiles(grants, found.paths, workdir)
+        taken = recording.begin(
+            session.environ, info, request.limits, progress, elsewhere, optional, found.files
+        )
     try:
         _record(session, taken)
         for sentence in (*taken.info.notes, *uncovered(taken)):
@@ -108,7 +141,7 @@ def begin(
 
 
 def _of_profiles(grants: Sequence[Grant], found: Sequence[str], workdir: str) -> list[str]:
-    """Return the directories that only a profile grants, and in which the command does not start.
+    """Return the paths that only a profile grants, and in which the command does not start.
 
     Profiles grant whole caches: such a one is not worth refusing a run for.
     """

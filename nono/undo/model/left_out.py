@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Mapping
 from fnmatch import translate
+from posixpath import basename, dirname
 from typing import Any
 
 from nono.named_tuple import NamedTuple
@@ -56,6 +57,11 @@ class LeftOut(NamedTuple):
             return of_paths is not None and of_paths(path) is not None
 
         return leaves_out
+
+    def covers_file(self, path: str) -> bool:
+        """Return True if a file that is granted by itself is left out: by its name, or as what it is in."""
+        name = basename(path)
+        return self.covers(path) or self.sieve(dirname(path))(name, name, False)
 
     def covers(self, root: str) -> bool:
         """Return True if a whole granted directory is left out."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from nono.named_tuple import NamedTuple
 from nono.undo.model.entry import FILE, Entry, from_json
+from nono.undo.model.scope import Scope
 
 # What a snapshot is of: before the run, between two of its turns, after it; before and after a restore.
 BASELINE, MARK, END, SAFETY, RESTORED = "baseline", "mark", "end", "safety", "restored"
@@ -26,6 +27,11 @@ class Tree(NamedTuple):
     entries: Mapping[str, Entry]
     gaps: Mapping[str, str] = {}  # directories whose content was not seen, and why
     left_out: tuple[str, ...] = ()  # directories that were not to be walked; known to the walk alone
+    only: tuple[str, ...] | None = None  # as of a Scope: then the directory itself has no entry
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.path, self.only)
 
 
 class Snapshot(NamedTuple):
@@ -79,7 +85,8 @@ def _to_document(tree: Tree, before: Tree | None, among: Among | None) -> dict[s
                 gone.append(path)
             else:
                 changed[path] = entry
-    return {"path": tree.path, "entries": changed, "gone": gone, "gaps": dict(tree.gaps)}
+    document = {"path": tree.path, "entries": changed, "gone": gone, "gaps": dict(tree.gaps)}
+    return document if tree.only is None else {**document, "only": tree.only}
 
 
 def differing(before: Tree, after: Tree, among: Among | None = None) -> Iterator[str]:
@@ -122,7 +129,8 @@ def _tree(document: Mapping[str, Any], before: Snapshot | None) -> Tree:
     for gone in document["gone"]:
         del entries[gone]
     entries.update(from_json(document["entries"]))
-    return Tree(path, entries, document["gaps"])
+    only = document.get("only")
+    return Tree(path, entries, document["gaps"], only=None if only is None else tuple(only))
 
 
 def is_relative(path: str) -> bool:

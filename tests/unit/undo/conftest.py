@@ -43,19 +43,24 @@ class Stage:
         limits: Limits = LIMITS,
         optional: Sequence[str] = (),
         elsewhere: str | None = None,
+        files: Sequence[Path] = (),
     ) -> Iterator[Recording]:
-        """A run that is kept; finish() is the test's."""
+        """A run that is kept; finish() is the test's.
+
+        files: Those that the run may write, in place of the directory.
+        """
         self.runs += 1
         info = Info(
             f"{self.runs:016x}",
             "2026-01-01",
             self.runs,
             ("sh",),
-            (str(self.root), *optional),
+            (*map(str, files), *optional) if files else (str(self.root), *optional),
             left_out,
             name=f"run-{self.runs}",
         )
-        taken = recording.begin(self.environ, info, limits, self.progress, elsewhere, optional)
+        named = [str(each) for each in files]
+        taken = recording.begin(self.environ, info, limits, self.progress, elsewhere, optional, named)
         try:
             yield taken
         finally:

@@ -111,7 +111,7 @@ def _say_repository(prepared: Prepared) -> None:
     """Say that the history of a repository is no part of what was restored."""
     for tree in prepared.target.trees:
         for name in VERSION_CONTROL:
-            is_covered = name in tree.entries
+            is_covered = name in tree.entries or tree.only is not None
             if not is_covered and os.path.lexists(os.path.join(tree.path, name)):
                 _say(f"{name} is left out: branch and commits stay as they are.")
                 return
