@@ -160,7 +160,8 @@ class Beside:
         # Imported here: nothing of it is needed before the command has ended.
         from nono.launch.record.proof import concluded, usual_evidence
 
-        return concluded(session, exit_code, self._evidence or usual_evidence(self.prepared))
+        snapshots = 0 if self.undo is None else self.undo.last.number + 1
+        return concluded(session, exit_code, self._evidence or usual_evidence(self.prepared), snapshots)
 
 
 def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session: Session) -> Written | None:

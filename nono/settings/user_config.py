@@ -26,8 +26,10 @@ class Rollback(NamedTuple):
 
     max_sessions: int = 10
     max_storage_gb: float = 5.0
-    max_snapshots: int = 100  # per session
-    stale_grace_hours: int = 24
+    max_snapshots: int = 2000  # of one run: before it, between its turns, after it
+    stale_grace_hours: int = (
+        24  # after its start `nono rollback cleanup` drops a run whose supervisor was killed
+    )
 
 
 class Audit(NamedTuple):

@@ -250,7 +250,9 @@ def weighed(root: str) -> list[Weighed]:
         try:
             with Kept(path) as kept:
                 has_changes = kept.info.changed is None or kept.info.changed > 0
-                found.append(Weighed(name, kept.info.started_unix_ms, size, has_changes, kept.is_running))
+                info, runs = kept.info, kept.is_running
+                has_end = info.ended is not None
+                found.append(Weighed(name, info.started_unix_ms, size, has_changes, runs, has_end=has_end))
         except (OSError, ValueError) as error:
             # One whose record cannot be understood may still be of use, one without was never completed.
             is_away = os.path.islink(path) and not os.path.exists(path)  # its disk is not mounted

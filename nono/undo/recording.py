@@ -29,6 +29,7 @@ from nono.undo.taking import take, take_below
 from nono.undo.walking import TooMuchError, Walk
 
 ENTRIES_MAX = 300_000
+SNAPSHOTS_MAX = 2000  # a command can claim any number of turns
 SHARE_OF_DISK = 20  # a twentieth
 READ_TIMES = 8  # as many bytes as may be kept are read at most: text is a fifth when compressed
 _RESERVE, RESERVE_BYTES = ".reserve", 4 << 20  # for the end of a run that fills the disk
@@ -44,6 +45,7 @@ class Limits(NamedTuple):
     sessions_max: int
     bytes_max: int
     entries_max: int = ENTRIES_MAX
+    snapshots_max: int = SNAPSHOTS_MAX
 
 
 class Mark(NamedTuple):
@@ -72,6 +74,15 @@ class Recording:
     @property
     def last(self) -> Snapshot:
         return self._last
+
+    @property
+    def marks_left(self) -> int:
+        """How many marks may still be taken: the end of the run is always kept."""
+        return max(0, self._limits.snapshots_max - self._last.number - 2)
+
+    @property
+    def snapshots_max(self) -> int:
+        return self._limits.snapshots_max
 
     def close(self) -> None:
         self._store.close()

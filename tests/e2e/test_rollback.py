@@ -49,6 +49,17 @@ def test_each_snapshot_is_in_the_audit_log(changed: Ended) -> None:
     assert taken[0]["merkle_root"] != taken[1]["merkle_root"]
 
 
+def test_the_audit_log_counts_its_snapshots(sandbox: NonoRun, changed: Ended) -> None:
+    session_id = json.loads(rollback(sandbox, "list", "--json").stdout)[0]["session_id"]
+    listed = json.loads(sandbox.bare([*NONO, "audit", "list", "--json"]).stdout)
+    assert [each["snapshot_count"] for each in listed if each["session_id"] == session_id] == [2]
+    shown = json.loads(sandbox.bare([*NONO, "audit", "show", session_id, "--json"]).stdout)
+    assert [each["kind"] for each in shown["snapshots"]] == ["baseline", "end"]
+    (summary,) = sandbox.user.home.glob(f".local/state/nono/audit/{session_id}/session.json")
+    assert json.loads(summary.read_text())["snapshot_count"] == 2
+    assert sandbox.bare([*NONO, "audit", "verify", session_id]).exit_code == 0
+
+
 def test_what_a_shell_did_is_undone_by_its_commands(sandbox: NonoRun, changed: Ended) -> None:
     (listed,) = json.loads(rollback(sandbox, "list", "--json").stdout)
     assert (listed["changed"], listed["snapshot_count"], listed["is_stale"]) == (6, 2, False)

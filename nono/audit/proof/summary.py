@@ -35,6 +35,7 @@ class Summary(NamedTuple):
     executable_identity: Executable | None = None
     tracked_paths: tuple[str, ...] = ()
     merkle_roots: tuple[str, ...] = ()  # of the writable directories, before and after; or none
+    snapshot_count: int = 0  # that undo has taken during the run
     audit_attestation: Mapping[str, str] | None = None
 
 
@@ -49,7 +50,7 @@ def document_of(summary: Summary) -> dict[str, Any]:
         "command": list(summary.command),
         "executable_identity": None if executable is None else executable._asdict(),
         "tracked_paths": list(summary.tracked_paths),
-        "snapshot_count": 0,
+        "snapshot_count": summary.snapshot_count,
         "exit_code": summary.exit_code,
         "merkle_roots": list(summary.merkle_roots),
         "network_events": [],  # they are in the log, and not a second time here

@@ -18,8 +18,8 @@ CONFIG: Mapping[str, Mapping[str, str]] = {
     "rollback": {
         "max_sessions": "sessions whose changes are kept",
         "max_storage_gb": "GB that they may take",
-        "max_snapshots": "snapshots of one session",
-        "stale_grace_hours": "hours before what a killed run left is removed",
+        "max_snapshots": "snapshots of one run, the first and the last included",
+        "stale_grace_hours": "hours before nono rollback cleanup drops a run whose supervisor was killed",
     },
     "updates": {"check": "look for newer versions"},
     "redaction": {

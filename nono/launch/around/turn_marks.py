@@ -21,8 +21,6 @@ from nono.undo.model.turns import label_of
 from nono.undo.recording import Mark, Recording
 from nono.undo.written import Written
 
-MAX_MARKS = 2000  # of a run; a command can claim any number of turns
-
 
 class TurnMarks:
     """The marks of one run; called with the number of each turn."""
@@ -39,8 +37,8 @@ class TurnMarks:
         """Take the mark before a turn. What fails is said, and the turn goes on without."""
         if self._is_over:
             return
-        if self._taken.last.number >= MAX_MARKS:
-            self._end(turn, f"there are {MAX_MARKS:,} already")
+        if not self._taken.marks_left:
+            self._end(turn, f"max_snapshots of config.toml allows {self._taken.snapshots_max:,} in a run")
             return
         began_s = time.monotonic()
         try:

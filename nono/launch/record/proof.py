@@ -92,16 +92,18 @@ def source_variable(option: str, reference: str, prepared: Prepared) -> str | No
     return parsed.name if isinstance(parsed, EnvironmentReference) else None
 
 
-def concluded(session: Session, exit_code: int, evidence: Evidence) -> int:
+def concluded(session: Session, exit_code: int, evidence: Evidence, snapshots: int = 0) -> int:
     """Close the log and write what proves it. Returns the exit code of nono: not 0 if that cannot be done.
 
+    snapshots: How many undo has taken.
     Call it behind the last record. Of a session whose end could not be recorded there is nothing to conclude.
     """
     log = session.log
     if log is None or "session_ended" not in log.bounds:
         return exit_code
     try:
-        summary, bundle = _signed(_summary(session, evidence), session, evidence)
+        summary = _summary(session, evidence)._replace(snapshot_count=snapshots)
+        summary, bundle = _signed(summary, session, evidence)
         damage = conclude(paths.state_root(session.environ), summary, log=log, bundle=bundle)
     except (NonoError, OSError, ValueError) as error:
         session.warn(f"the session cannot be verified later: {_reason(error)}")

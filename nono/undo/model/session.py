@@ -83,6 +83,7 @@ class Weighed(NamedTuple):
     has_changes: bool  # or may have: its end was not seen
     is_running: bool
     is_complete: bool = True  # its baseline is
+    has_end: bool = True  # or else its supervisor was killed, unless it runs
 
 
 def outdated(kept: Iterable[Weighed], sessions_max: int, bytes_max: int) -> list[Weighed]:
@@ -100,6 +101,12 @@ def outdated(kept: Iterable[Weighed], sessions_max: int, bytes_max: int) -> list
         dropped.append(each)
         count, total = count - 1, total - each.size_bytes
     return dropped
+
+
+def stale(kept: Sequence[Weighed], hours: int, now_unix_ms: int) -> list[Weighed]:
+    """Return those whose supervisor was killed, and that were started longer ago."""
+    limit = now_unix_ms - hours * 3_600_000
+    return [each for each in kept if not (each.has_end or each.is_running) and each.started_unix_ms < limit]
 
 
 def older_than(kept: Sequence[Weighed], days: int, now_unix_ms: int) -> list[Weighed]:

@@ -33,6 +33,7 @@ detach_sequence = "ctrl-a esc"
 [undo]
 max_sessions = 3
 max_storage_gb = 1
+max_snapshots = 7
 stale_grace_hours = 0
 [updates]
 check = false
@@ -52,7 +53,7 @@ def test_a_file_is_laid_over_the_defaults(environ: dict[str, str], long_lived: b
     write(environ, WHOLE)
     assert user_config(environ, long_lived=long_lived) == UserConfig(
         ui=Ui("latte", "ctrl-a esc"),
-        rollback=Rollback(max_sessions=3, max_storage_gb=1.0, max_snapshots=100, stale_grace_hours=0),
+        rollback=Rollback(max_sessions=3, max_storage_gb=1.0, max_snapshots=7, stale_grace_hours=0),
         updates=Updates(check=False),
         redaction=RedactionNames(
             add_flags=("--pin",), remove_flags=("--auth",), unsafe_redaction_overrides=True

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from nono.cli.commands.rollback import upkeep
+from nono.cli.commands.rollback.upkeep import Wish, cleanup
 from nono.errors import NonoError
 from nono.undo import kept
-from nono.undo.model.session import Weighed, outdated
+from nono.undo.model.session import Weighed, outdated, stale
 from nono.undo.recording import Limits
 from support.forked import in_child
 from unit.undo.conftest import Stage
@@ -87,6 +88,34 @@ def test_a_run_that_changed_nothing_is_dropped_before_one_that_did(stage: Stage)
         stage.run(lambda: None, limits=Limits(2, 1 << 30))
     with kept.every(stage.environ) as found:
         assert "run-1" in [each.info.name for each in found]
+
+
+@pytest.mark.parametrize(
+    ("hours", "differs", "is_dropped"),
+    [
+        (24, {}, True),
+        (26, {}, False),
+        (24, {"has_end": True}, False),
+        (24, {"is_running": True}, False),
+    ],
+)
+def test_a_run_whose_supervisor_was_killed_is_dropped_after_the_configured_hours(
+    hours: int, differs: dict[str, Any], is_dropped: bool
+) -> None:
+    killed = Weighed("a", 1_000, 1, has_changes=True, is_running=False, has_end=False)._replace(**differs)
+    assert stale([killed], hours, 1_000 + 25 * 3_600_000) == [killed] * is_dropped
+
+
+def test_a_cleanup_drops_what_a_killed_supervisor_left(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.run(lambda: (stage.root / "file").write_text("by a run that ended"))
+    with stage.recorded() as killed:
+        (stage.root / "file").write_text("by a run whose supervisor was killed")
+    assert cleanup(Wish(None, None, all=False, is_dry=False, yes=False), stage.environ) == 0
+    assert capsys.readouterr().out.split()[:2] == ["Removed:", killed.info.session_id]
+    with kept.every(stage.environ) as left:
+        assert [each.info.name for each in left] == ["run-1"]
 
 
 def test_a_session_that_is_running_is_not_dropped() -> None:

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nono.audit.event import Event
-from nono.launch.around import turn_marks
 from nono.launch.around.turn_marks import TurnMarks
 from nono.launch.session import Session
 from nono.undo.looking import Allowance
@@ -77,13 +76,16 @@ def test_a_full_store_ends_the_marks_with_one_sentence(stage: Stage) -> None:
     assert sentence == "undo takes no more marks between turns, from turn 1 on: the store of undo is full"
 
 
-def test_no_more_marks_are_taken_than_may_be(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn_marks, "MAX_MARKS", 2)
-    with kept(stage) as run:
+def test_no_more_snapshots_are_taken_than_configured(stage: Stage) -> None:
+    with kept(stage, Limits(10, 1 << 30, snapshots_max=4)) as run:
         for number in range(1, 5):
             run.turn(number)
+        run.taken.finish(0)
     assert len(run.events) == 2
-    assert len(run.said) == 1
+    (sentence,) = run.said
+    assert "from turn 3 on: max_snapshots of config.toml allows 4 in a run" in sentence
+    with stage.kept() as session:
+        assert (session.count(), session.info.snapshot_count) == (4, 4)
 
 
 def test_every_name_of_a_file_is_looked_at(stage: Stage) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import lines_of, open_file
@@ -12,7 +13,9 @@ from nono.cli.commands.audit.found import ORPHANED, RUNNING, Found, Wanted, all_
 from nono.cli.console import line_columns
 from nono.cli.text import audit_text
 
-_NETWORK = b'"event":{"type":"network"'  # cannot stand inside a text: its quotes would be escaped
+# These cannot stand inside a text: its quotes would be escaped.
+_NETWORK = b'"event":{"type":"network"'
+_SNAPSHOTS = (b'"event":{"type":"snapshot_taken"', b'"event":{"type":"turn_marked"')
 
 
 def listed(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, silent: bool) -> int:
@@ -30,15 +33,16 @@ def listed(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, silent:
 
 
 def _document(each: Found) -> Mapping[str, object]:
+    network_events, snapshots = _counted(each.directory)
     return {
         "session_id": each.session_id,
         "started": each.started,
         "ended": each.ended,
         "command": list(each.command),
         "tracked_paths": list(each.tracked_paths),
-        "snapshot_count": 0,
+        "snapshot_count": snapshots,
         "exit_code": each.exit_code,
-        "network_event_count": _network_events(each.directory),
+        "network_event_count": network_events,
         "disk_size": each.disk_size,
         "is_alive": each.state == RUNNING,
         "is_stale": each.state == ORPHANED,
@@ -48,9 +52,11 @@ def _document(each: Found) -> Mapping[str, object]:
     }
 
 
-def _network_events(directory: str) -> int:
-    try:
-        with open_file(directory, EVENT_FILE) as file:
-            return sum(_NETWORK in line for line in lines_of(file))
-    except OSError:
-        return 0
+def _counted(directory: str) -> tuple[int, int]:
+    """Return how many events of a log are of the network, and how many snapshots undo took."""
+    network = snapshots = 0
+    with suppress(OSError), open_file(directory, EVENT_FILE) as file:
+        for line in lines_of(file):
+            network += _NETWORK in line
+            snapshots += any(each in line for each in _SNAPSHOTS)
+    return network, snapshots

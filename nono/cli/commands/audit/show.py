@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nono.audit.event import outcome_rows
@@ -27,6 +27,7 @@ class _Read(NamedTuple):
 
     kinds: Mapping[str, int]  # how many events there are of each
     network_events: list[dict[str, object]]  # each with how its request ended; empty unless asked for
+    snapshots: list[Mapping[str, object]]  # that undo took
     integrity: Mapping[str, object] | None
     damage: str | None
 
@@ -66,14 +67,28 @@ def _print(found: Found, read: _Read, summary: Mapping[str, Any], width: int | N
 
 def _read(found: Found, *, with_network: bool) -> _Read:
     kinds, network = Counter[str](), dict[int, dict[str, object]]()
+    snapshots = list[Mapping[str, object]]()
     with read_log(found.directory) as reading:
         for record in reading:
             kinds[str(record.event.get("type"))] += 1
+            snapshots += _snapshot(record.event)
             if with_network:
                 _note(record.sequence, record.event, network)
     integrity = reading.state.integrity()
     damage = None if reading.damage is None else str(reading.damage)
-    return _Read(kinds, [*network.values()], None if integrity is None else integrity_of(integrity), damage)
+    summed_up = None if integrity is None else integrity_of(integrity)
+    return _Read(kinds, [*network.values()], snapshots, summed_up, damage)
+
+
+def _snapshot(event: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
+    """Yield the snapshot that an event reports, if it does; `turn`: the one that it was taken before."""
+    match event.get("type"):
+        case "snapshot_taken":
+            about = {name: event.get(name) for name in ("number", "kind", "merkle_root")}
+            yield {**about, "turn": None}
+        case "turn_marked":
+            number, turn = event.get("snapshot"), event.get("turn")
+            yield {"number": number, "kind": "mark", "merkle_root": None, "turn": turn}
 
 
 def _note(number: int, event: Mapping[str, Any], network: dict[int, dict[str, object]]) -> None:
@@ -110,6 +125,6 @@ def _document(found: Found, read: _Read, summary: Mapping[str, Any]) -> Mapping[
         "audit_event_count": sum(read.kinds.values()),
         "audit_integrity": read.integrity if not summary else summary["audit_integrity"],
         "audit_attestation": summary.get("audit_attestation"),
-        "snapshots": [],
+        "snapshots": read.snapshots,
         "damage": read.damage,
     }

@@ -43,7 +43,11 @@ def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRe
             directories=given.list("skip_dir"),
             everything=given.flag("rollback_all"),
         ),
-        Limits(config.rollback.max_sessions, int(config.rollback.max_storage_gb * (1 << 30))),
+        Limits(
+            config.rollback.max_sessions,
+            int(config.rollback.max_storage_gb * (1 << 30)),
+            snapshots_max=config.rollback.max_snapshots,
+        ),
         shown_progress("keeping files for undo"),
         None
         if elsewhere is None

@@ -16,7 +16,7 @@ from nono.settings.file import user_config
 from nono.undo import kept
 from nono.undo.kept import Kept, chosen
 from nono.undo.model.entry import FILE
-from nono.undo.model.session import Weighed, older_than, outdated
+from nono.undo.model.session import Weighed, older_than, outdated, stale
 from nono.undo.model.snapshot import BASELINE, RESTORED, Snapshot, merkle_root
 
 
@@ -84,13 +84,16 @@ def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
         found = kept.weighed(root)
         broken = [each for each in found if not each.is_complete and not each.is_running]
         sound = [each for each in found if each not in broken]
+        now_unix_ms = time.time_ns() // 1_000_000
         if wish.all:
             chosen_ones = [each for each in sound if not each.is_running]
         elif wish.older_than is not None:
-            chosen_ones = older_than(sound, wish.older_than, time.time_ns() // 1_000_000)
+            chosen_ones = older_than(sound, wish.older_than, now_unix_ms)
         else:
             most = limits.max_sessions if wish.keep is None else wish.keep
-            chosen_ones = outdated(sound, most, int(limits.max_storage_gb * (1 << 30)))
+            chosen_ones = stale(sound, limits.stale_grace_hours, now_unix_ms)
+            rest = [each for each in sound if each not in chosen_ones]
+            chosen_ones += outdated(rest, most, int(limits.max_storage_gb * (1 << 30)))
         removed = [*broken, *chosen_ones]
         if removed and wish.all and not wish.is_dry and not wish.yes and not _agreed(removed):
             return 1
