@@ -82,6 +82,14 @@ def session_started(command: list[str], redaction_policy: Mapping[str, list[str]
     return {**started, "redaction_policy": dict(redaction_policy)} if redaction_policy else started
 
 
+def run_options(options: Mapping[str, object], left_out: Sequence[str]) -> Event:
+    """State the options that say what the command may do, by name, for who judges the run again.
+
+    left_out: Flags of which a value may be secret.
+    """
+    return {"type": "run_options", "options": dict(options), "left_out": list(left_out)}
+
+
 def session_ended(exit_code: int, end: Mapping[str, str | None] | None = None) -> Event:
     """End a session. `end` says why, and who ended it, as its record does; None: a standalone proxy."""
     ended: Event = {"type": "session_ended", "ended": rfc3339(), "exit_code": exit_code}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from nono.audit.event import Event, run_options
 from nono.audit.redact import USUAL, Redaction, redaction_of
 from nono.cli.args.options import Given
+from nono.cli.args.recorded import recordable
 from nono.cli.console import Console
 from nono.errors import ConfigError
 from nono.launch.session import Proving
@@ -17,6 +19,7 @@ from nono.settings.user_config import Audit, UserConfig
 
 if TYPE_CHECKING:
     from nono.outward.orders import Orders
+    from nono.policy.resolve import Resolved
 
 
 def preferences(
@@ -57,6 +60,16 @@ def proving(given: Given, console: Console) -> Proving:
 def redaction(config: UserConfig) -> Redaction:
     """Return the rules for redacting command lines before they are recorded or shown."""
     return redaction_of(config.redaction) if any(config.redaction) else USUAL
+
+
+def options_of(given: Given, resolved: Resolved, config: UserConfig) -> Event:
+    """Return the event that states the options of a run, those that a person agreed to among them."""
+    values = dict(given.values)
+    if resolved.added_profiles:
+        values["profile"] = ",".join((given.value("profile") or "", *resolved.added_profiles))
+    if resolved.is_workdir_agreed:
+        values["allow_cwd"] = True
+    return run_options(*recordable(given._replace(values=values), redaction(config)))
 
 
 def outward(given: Given, settings: Audit) -> Orders | None:

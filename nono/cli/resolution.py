@@ -172,4 +172,6 @@ def _shared(
     except NonoError as error:
         warning = f"the working directory cannot be shared: {error.message}"
         return resolved._replace(warnings=(*resolved.warnings, warning))
-    return with_it if ask(resolved.path_context.workdir, resolved.workdir_offer) else resolved
+    if not ask(resolved.path_context.workdir, resolved.workdir_offer):
+        return resolved
+    return with_it._replace(is_workdir_agreed=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.audit.broadcast import Broadcast
+from nono.audit.event import Event
 from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError
@@ -149,6 +150,7 @@ class Launch:
         key_prompt: KeyPrompt | None = None,
         name: str | None = None,
         profile: str | None = None,
+        options: Event | None = None,
         refusals: Refusals | None = None,
         front: Front | None = None,
         wishes: Wishes = NO_WISHES,
@@ -165,6 +167,7 @@ class Launch:
         key_prompt: Asks a person for a missing key; None if nobody can be asked.
         name: Of the session; None makes one.
         profile: As it was named, for the record of the session.
+        options: The event that states those of the run; None: they are not recorded.
         refusals: Collects the file accesses that the run does not grant.
         front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
         wishes: What goes beside the run.
@@ -220,7 +223,7 @@ class Launch:
             events = Broadcast()
             record = recorder_of(log, denials.note, *counted, *watched, written=events)
             session = Session(self._environ, log, record, warn, say, redaction, session_id)
-            _record_start(session, prepared, argv, cgroup)
+            _record_start(session, prepared, argv, options, cgroup)
             with beside.end_recorded(session):
                 beside.begin(stack, session)
                 added = _before_hook(prepared, session)
@@ -335,10 +338,14 @@ def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
     return limit_report(limits, figures, exit_code)
 
 
-def _record_start(session: Session, prepared: Prepared, argv: list[str], cgroup: Cgroup | None) -> None:
+def _record_start(
+    session: Session, prepared: Prepared, argv: list[str], options: Event | None, cgroup: Cgroup | None
+) -> None:
     """Record the command, how it is enforced, and every gap in the enforcement."""
     record = session.record
     record(event.session_started(argv, session.redaction.difference()))
+    if options is not None:
+        record(options)
     if prepared.enforcement.rung is not None:
         record(event.enforced_by(prepared.enforcement.rung.value))
     limits = prepared.capabilities.limits

@@ -66,6 +66,7 @@ class Resolved(NamedTuple):
     session_hooks: SessionHooks = SessionHooks()
     rollback: Rollback = Rollback()  # what undo leaves out
     added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
+    is_workdir_agreed: bool = False  # a person agreed to share it, rather than to type --allow-cwd
 
 
 class Asked(NamedTuple):

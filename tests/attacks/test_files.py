@@ -96,7 +96,7 @@ def test_nonos_own_state_is_out_of_the_commands_reach(flags: tuple[str, ...], sa
     else:
         assert run.stdout == "ended\n"
         types = [event["type"] for event in run.events if event["type"] != "not_enforced"]
-        assert types == ["session_started", "enforced_by", "session_ended"]
+        assert types == ["session_started", "run_options", "enforced_by", "session_ended"]
     # The ledger gets the entry of this very run.
     assert {path: path.read_bytes()[: len(content)] for path, content in kept.items()} == kept
 

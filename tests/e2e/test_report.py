@@ -168,13 +168,19 @@ def test_the_sessions_of_a_week_are_added_up(past: Past) -> None:
     assert (wrong.returncode, "such as 7d" in wrong.stderr) == (1, True)
 
 
-def test_the_profile_of_the_run_breaks_nothing_of_it(past: Past) -> None:
-    told = past.nono("replay", "latest", "--profile", past.profile, "--allow", str(past.sandbox.project))
+def test_the_options_of_the_run_break_nothing_of_it(past: Past) -> None:
+    told = past.nono("replay", "latest")
     assert (told.returncode, "Nothing would be decided otherwise." in told.stdout) == (0, True), told.stdout
 
 
+def test_a_profile_in_place_of_the_runs_keeps_its_other_options(past: Past) -> None:
+    told = past.nono("replay", "latest", "--profile", "default", "--json")
+    found = {each["what"] for each in json.loads(told.stdout)["differences"] if each["effect"] == "breaks"}
+    assert found == {f"POST localhost:{past.port}/v1/chat/completions"}
+
+
 def test_a_narrower_profile_breaks_what_worked(past: Past) -> None:
-    told = past.nono("replay", "latest", "--allow-domain", "evil.test", "--json")
+    told = past.nono("replay", "latest", "--alone", "--allow-domain", "evil.test", "--json")
     found = {(each["effect"], each["what"]) for each in json.loads(told.stdout)["differences"]}
     assert told.returncode == 1
     assert ("breaks", f"{past.sandbox.project}/.envrc (write)") in found
@@ -185,7 +191,7 @@ def test_a_narrower_profile_breaks_what_worked(past: Past) -> None:
 
 
 def test_removing_a_file_needs_its_directory(past: Past) -> None:
-    told = past.nono("replay", "latest", "--profile", past.profile, "--json")
+    told = past.nono("replay", "latest", "--alone", "--profile", past.profile, "--json")
     found = {each["what"] for each in json.loads(told.stdout)["differences"]}
     assert f"{past.sandbox.project} (write)" in found
 

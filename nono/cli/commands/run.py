@@ -131,7 +131,7 @@ def _run(
         environ, probes_network=any(option.may_need_listener for option in given.options)
     )
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
-    from nono.cli.preferences import outward, preferences, proving, redaction, session_name
+    from nono.cli.preferences import options_of, outward, preferences, proving, redaction, session_name
     from nono.cli.resolution import asker, command_of, resolve_given
     from nono.cli.run_summary import show
     from nono.launch.beside import Wishes
@@ -189,6 +189,7 @@ def _run(
             key_prompt=_key_prompt(resolved, invocation, environ),
             name=session_name(given),
             profile=given.value("profile"),
+            options=options_of(given, resolved, config),
             refusals=refusals,
             front=front,
             wishes=Wishes(

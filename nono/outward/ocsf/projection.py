@@ -30,6 +30,11 @@ def _withheld(event: Fields) -> str:
     return f"kept from the command: {len(variables) if isinstance(variables, list) else 0} variables"
 
 
+def _options(event: Fields) -> str:
+    options = event.get("options")
+    return f"options of the run: {', '.join(map(str, options)) if isinstance(options, Mapping) else '?'}"
+
+
 _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     "session_started": session.started,
     "session_ended": session.ended,
@@ -53,6 +58,7 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     "flows_recorded": session.state(lambda event: f"exchanges are recorded in: {event.get('path')}"),
     "enforced_by": session.state(lambda event: f"the network is enforced by: {event.get('rung')}"),
     "resource_limits": session.state(_limits),
+    "run_options": session.state(_options),
     "masked": session.state(lambda event: f"masked: {event.get('path')}"),
     "variables_withheld": session.state(_withheld),
     "policy_changed": session.state(_rule),

@@ -73,6 +73,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "file asked": (event.capability_decision(ASKED, "Requested", "terminal", 0), 1001, 14),
     "file granted": (event.capability_decision(ASKED, "Granted", "terminal", 9), 1001, 14),
     "file refused": (event.UnaskedDecision(event.Unasked("/root/\udcff", "Write", "no"), 7), 1001, 14),
+    "options": (event.run_options({"allow": ["/p"]}, []), 5019, 1),
     "full": (event.audit_budget_reached(1 << 20), 2004, 1),
     "unrecorded": (event.audit_unrecorded(4), 2004, 1),
     "frozen": (event.credential_frozen("openai", "the key came back"), 2004, 1),

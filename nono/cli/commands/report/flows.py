@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 from nono.cli.args import argparse_parser
-from nono.cli.commands.report.session import log_of
+from nono.cli.commands.report.log import log_of
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
 from nono.cli.text import session_text
 from nono.errors import NonoError

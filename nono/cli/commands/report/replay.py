@@ -10,10 +10,12 @@ from posixpath import dirname
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.options import Given
+from nono.cli.args.recorded import laid_over
 from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.command import WIDTH, plain
+from nono.cli.commands.report.log import log_of, options_of
 from nono.cli.commands.report.rules import under
-from nono.cli.commands.report.session import DELETED, log_of
+from nono.cli.commands.report.session import DELETED
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.text import session_text
 from nono.cli.text.report.replay import text_of_result
@@ -30,9 +32,9 @@ SESSIONS_MAX = 10_000
 
 DESCRIPTION = (
     "Judges what sessions did by another profile: what that would have refused, and what it would have "
-    "allowed. Options beside --profile add to it as in `nono run`; paths among them are read in the "
-    "directory of each session. Exits 1 if something that was allowed would be refused (with --against, if "
-    "the other profile would allow it)."
+    "allowed. Each option takes the place of the run's, whose others stay; without any the run is judged by "
+    "its own, as its profile is now. Paths are read in the directory of each session. Exits 1 if something "
+    "that was allowed would be refused (with --against, if the other profile would allow it)."
 )
 
 
@@ -44,6 +46,9 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--last", type=_count, metavar="N", help="judge the last N sessions instead")
     parser.add_argument(
         "--against", metavar="PROFILE", help="show where --profile and this one differ, not the record"
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="judge by the options named here, without those of the run"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     argparse_parser.add_options(parser, options.WHY, argv)
@@ -58,26 +63,28 @@ def run(argv: Sequence[str]) -> int:
             "name one session, or how many with --last.", hint="nono replay latest --profile NAME"
         )
     given = options.collect(options.WHY, vars(parsed), argv, environ)
-    if not given.values:
-        raise UsageError("--profile names what to judge the session by.", hint="nono profile list")
-    against = None
-    if parsed.against is not None:
-        against = Given({**given.values, "profile": parsed.against}, ())
+    if parsed.alone and not given.values:
+        raise UsageError("--alone needs options to judge by.", hint="--profile names a profile")
     comparison, skipped = Comparison(), list[tuple[str, str]]()
-    rules = dict[str, tuple[Judging, Judging | None]]()  # by working directory, as they are read in one
+    rules = dict[str, tuple[Judging, Judging | None]]()  # by options and the directory in which they are read
     for record in _records(parsed, environ):
         try:
             log = _log(record, environ)
-            if record.workdir not in rules:
-                rules[record.workdir] = _rules(record, given, against, environ)
+            judged = given if parsed.alone else _options(record, given, environ)
+            key = repr((record.workdir, sorted(judged.values.items())))
+            if key not in rules:
+                rules[key] = _rules(record, judged, parsed.against, environ)
         except ProfileError:
-            raise  # it is the same for all
+            if parsed.session is not None or "profile" in given.values:
+                raise  # it is the same for all
+            skipped.append((record.session_id, "its profile cannot be read any more"))
+            continue
         except NonoError as error:
             if parsed.session is not None:
                 raise
             skipped.append((record.session_id, error.message))
             continue
-        comparison.add(log, *rules[record.workdir])
+        comparison.add(log, *rules[key])
     result = comparison.result()
     if parsed.json:
         about = {"version": 1, "profile": given.value("profile"), "against": parsed.against}
@@ -87,7 +94,8 @@ def run(argv: Sequence[str]) -> int:
             )
         )
     else:
-        names = (given.value("profile") or "these options", parsed.against)
+        usual = "these options" if given.values else "own options"
+        names = (given.value("profile") or usual, parsed.against)
         sys.stdout.write(text_of_result(result, names, skipped, WIDTH))
     return BROKEN if result.breaks else 0
 
@@ -117,11 +125,31 @@ def _log(record: Record, environ: Mapping[str, str]) -> Log:
     return log
 
 
+def _options(record: Record, given: Given, environ: Mapping[str, str]) -> Given:
+    """Return the options of a session, and the given ones in their place. Raises UsageError if none."""
+    ran_with = options_of(record, environ)
+    if ran_with is None:
+        if not given.values:
+            raise UsageError(
+                f"the log of session {record.session_id} does not hold its options.",
+                hint="--profile names what to judge it by",
+            )
+        return given
+    for flag in ran_with.left_out:
+        if flag.removeprefix("--").replace("-", "_") not in given.values:
+            print(f"note: {record.session_id} had {flag}, whose value its log does not hold", file=sys.stderr)
+    return laid_over(ran_with.given, given)
+
+
 def _rules(
-    record: Record, given: Given, against: Given | None, environ: Mapping[str, str]
+    record: Record, given: Given, against: str | None, environ: Mapping[str, str]
 ) -> tuple[Judging, Judging | None]:
     judging = under(given, record.workdir, environ)
-    return judging, None if against is None else under(against, record.workdir, environ)
+    if against is None:
+        return judging, None
+    values = {name: value for name, value in given.values.items() if name != "config"}
+    other = given._replace(values={**values, "profile": against})
+    return judging, under(other, record.workdir, environ)
 
 
 def _count(text: str) -> int:

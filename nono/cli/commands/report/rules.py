@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from posixpath import join
 
 from nono.cli.args.options import Given
 from nono.cli.args.parse import Invocation
+from nono.cli.commands.report.log import options_of, seen_from
 from nono.cli.why_context import from_options
 from nono.errors import NonoError
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.profile.files import is_path
 from nono.report.replay.judge import Judging
 from nono.sessions.record import Record
 
 
 def judging(record: Record, environ: Mapping[str, str]) -> Judging | None:
-    """Return the rules of a session's profile as it is now; None if it cannot be had any more.
-
-    The options of the run are not among them: nothing records those.
-    """
-    values = {} if record.profile is None else {"profile": seen_from(record.workdir, record.profile)}
+    """Return the rules of a session, of its profile as it is now; None if that cannot be had any more."""
     try:
-        return under(Given(values, ()), record.workdir, environ)
+        ran_with = options_of(record, environ)
+        profile = {} if record.profile is None else {"profile": seen_from(record.workdir, record.profile)}
+        given = Given(profile, ()) if ran_with is None else ran_with.given
+        return under(given, record.workdir, environ)
     except NonoError:
         return None
-
-
-def seen_from(workdir: str, profile: str) -> str:
-    """Return profiles as typed in `workdir`, so that they name the same files from anywhere."""
-    return ",".join(join(workdir, each) if _is_relative(each) else each for each in profile.split(","))
-
-
-def _is_relative(profile: str) -> bool:
-    return is_path(profile) and not profile.startswith(("/", "~"))
 
 
 def under(given: Given, workdir: str, environ: Mapping[str, str]) -> Judging:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from posixpath import join
 
 from nono import paths
 from nono.audit.proof.check import check
 from nono.audit.reading import Reading
-from nono.audit.stored import directory_of, read_log
 from nono.cli.commands.report.changed import changed
+from nono.cli.commands.report.log import log_of
 from nono.cli.commands.report.rules import judging
 from nono.cli.text import footer
 from nono.cli.text.session_text import reason, status
@@ -58,20 +58,6 @@ def read(record: Record, environ: Mapping[str, str]) -> Page:
     )
 
 
-@contextmanager
-def log_of(record: Record, environ: Mapping[str, str]) -> Iterator[Reading]:
-    """Open the log of a session. Raises NonoError if there is none that can be read."""
-    if record.rollback_session is None:
-        raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
-    directory = directory_of(paths.state_root(environ), record.rollback_session)
-    try:
-        with read_log(directory) as reading:
-            yield reading
-    except OSError as error:
-        where = error.filename or directory
-        raise NonoError(f"the events cannot be read: {where}: {error.strerror}") from error
-
-
 def numbered(reading: Reading) -> Iterator[Numbered]:
     """Yield the events of a log up to its end, or its first damage."""
     return ((each.sequence, each.event) for each in reading)
@@ -112,7 +98,7 @@ def session_of(record: Record) -> Session:
 
 
 def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
-    """Return the denials with the option that would allow each, under the profile as it is now."""
+    """Return the denials with the option that would allow each, under options and profile as they are now."""
     if judged is None:
         plain = [_as_recorded(each) for each in denials.listed()]
     else:

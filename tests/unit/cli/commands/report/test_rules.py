@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.cli.commands.report.rules import seen_from
+from nono.cli.commands.report.log import seen_from
 
 
 @pytest.mark.parametrize(
