@@ -6,13 +6,15 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 from posixpath import join
 
 from nono import paths
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside, sessions
+from nono.cli.text.wrap_text import wrapped
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING
 from nono.errors import NonoError
@@ -21,16 +23,35 @@ from nono.printable import printable
 
 DESCRIPTION = (
     "Removes everything that nono keeps for you: settings, profiles, sessions, logs, stored keys and logins, "
-    "caches. It lists them and asks first. The program itself is removed by what installed it."
+    "caches. It lists them with their sizes and asks first. Files that nono did not make stay. The program "
+    "itself is removed by what installed it."
 )
 
 
-class Kept(NamedTuple):
-    """A directory of nono's."""
+class Place(NamedTuple):
+    """A directory of nono's, and the names in it that are nono's; `doctor-*` stands for all that begin so."""
 
     path: str
     what: str
-    size: int  # bytes
+    names: tuple[str, ...]
+
+
+class Kept(NamedTuple):
+    """What was found in a place."""
+
+    place: Place
+    removed: tuple[str, ...]  # names
+    left: tuple[str, ...]  # names that nono does not know
+    size: int  # bytes that are removed
+    target: str | None = None  # of a place that is a link: what it leads to stays
+
+
+_CONFIG = ("config.toml", "packages", "profile-drafts", "profiles", "sigstore-trusted-root.json",
+           "trust-policy.json", "trust-policy.json.bundle", "trusted-keys")  # fmt: skip
+_STATE = ("audit", "credentials.*", "oauth-capture", "phantoms.*", "profiles", "projects.json*", "rollbacks",
+          "sessions", "trust")  # fmt: skip
+_OLDER = ("audit", "rollbacks", "sessions")
+_CACHE = ("bin", "caches", "doctor-*")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,15 +72,14 @@ def run(argv: Sequence[str]) -> int:
         raise NonoError(
             f"sessions are running: {', '.join(running)}", hint="nono stop SESSION, for each of them"
         )
-    kept = [
-        each for each in _kept(environ) if not (parsed.keep_config and each.path == paths.config_dir(environ))
-    ]
+    config = paths.config_dir(environ)
+    kept = [*_kept(each for each in _places(environ) if not (parsed.keep_config and each.path == config))]
     keys = [each.name for each in resolver.names(environ) if each.where == SYSTEM_KEYRING]
-    if not kept and not keys:
-        print("Nothing to remove.", file=sys.stderr)
-        return 0
     for line in _lines(kept, keys):
         print(printable(line))
+    if not keys and not any(each.removed or each.target for each in kept):
+        print("Nothing to remove.", file=sys.stderr)
+        return 0
     if parsed.dry_run:
         return 0
     if not parsed.yes and not _agreed():
@@ -67,24 +87,33 @@ def run(argv: Sequence[str]) -> int:
     for name in keys:
         resolver.remove(name, environ)
     for each in kept:
-        _remove(each.path)
+        _remove(each)
     print("Removed. The program itself is removed by what installed it.", file=sys.stderr)
     return 0
 
 
-def _kept(environ: Mapping[str, str]) -> list[Kept]:
+def _places(environ: Mapping[str, str]) -> Iterator[Place]:
     state, *older = paths.protected_roots(environ)
-    found = [
-        (paths.config_dir(environ), "settings and profiles"),
-        (state, "sessions, logs, stored keys and logins"),
-        *((path, "files of earlier versions") for path in older),
-        (join(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), "nono"), "caches of projects"),
-    ]
-    return [Kept(path, what, _size(path)) for path, what in found if os.path.lexists(path)]
+    yield Place(paths.config_dir(environ), "settings and profiles", _CONFIG)
+    yield Place(state, "sessions, logs, stored keys and logins", _STATE)
+    for path in older:
+        yield Place(path, "files of earlier versions", _OLDER)
+    yield Place(join(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), "nono"), "caches of projects", _CACHE)
+
+
+def _kept(places: Iterable[Place]) -> Iterator[Kept]:
+    for place in places:
+        if os.path.islink(place.path):
+            yield Kept(place, (), (), 0, os.readlink(place.path))
+        elif os.path.isdir(place.path):
+            names = sorted(os.listdir(place.path))
+            known = tuple(name for name in names if any(fnmatchcase(name, each) for each in place.names))
+            size = sum(_size(join(place.path, name)) for name in known)
+            yield Kept(place, known, tuple(name for name in names if name not in known), size)
 
 
 def _size(path: str) -> int:
-    total = 0
+    total = os.lstat(path).st_size
     for directory, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):
@@ -92,9 +121,15 @@ def _size(path: str) -> int:
     return total
 
 
-def _lines(kept: Sequence[Kept], keys: Sequence[str]) -> list[str]:
-    lines = [f"{each.path}  {each.what} ({each.size / (1 << 20):,.1f} MiB)" for each in kept]
-    return [*lines, *(f"system keyring  the key '{name}'" for name in keys)]
+def _lines(kept: Sequence[Kept], keys: Sequence[str]) -> Iterator[str]:
+    for place, removed, left, size, target in kept:
+        if target is not None:
+            yield f"{place.path}  the link; {target}, where it leads, stays"
+        elif removed or not left:
+            yield f"{place.path}  {place.what} ({size / (1 << 20):,.1f} MiB)"
+            yield from wrapped(", ".join(removed), "    ", "    ") if removed else ()
+        yield from (f"{join(place.path, name)}  stays: nono did not make it" for name in left)
+    yield from (f"system keyring  the key '{name}'" for name in keys)
 
 
 def _agreed() -> bool:
@@ -106,16 +141,26 @@ def _agreed() -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _remove(path: str) -> None:
-    """Remove a directory; of a link, the link alone: what it leads to may be anybody's."""
+def _remove(kept: Kept) -> None:
+    """Remove what is known in a place, and the place once it is empty.
+
+    Of a link, the link alone: what it leads to may be anybody's.
+    """
+    root = kept.place.path
     try:
-        if os.path.islink(path):
-            os.unlink(path)
-        else:
-            _make_writable(path)
-            shutil.rmtree(path)
+        if kept.target is not None:
+            os.unlink(root)
+            return
+        for path in (join(root, name) for name in kept.removed):
+            if os.path.isdir(path) and not os.path.islink(path):
+                _make_writable(path)
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        if not kept.left:
+            os.rmdir(root)
     except OSError as error:
-        raise NonoError(f"{error.filename or path} cannot be removed: {error.strerror}") from error
+        raise NonoError(f"{error.filename or root} cannot be removed: {error.strerror}") from error
 
 
 def _make_writable(path: str) -> None:

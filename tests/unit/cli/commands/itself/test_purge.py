@@ -19,6 +19,8 @@ KEPT = (
     ".cache/nono/caches/p/go/mod",
 )
 OTHERS = (".config/other", ".cache/other", "project/nono/file")
+# Where nono's files lie, but not made by it: a program that was installed into ~/.nono, and notes.
+NOT_ITS_OWN = (".nono/bin/nono", ".config/nono/notes.md", ".local/state/nono/backup/x")
 
 
 @pytest.fixture
@@ -46,6 +48,38 @@ def test_everything_of_nono_is_removed_after_a_yes(home: Path, capsys: pytest.Ca
     assert [
         place for place in (".config/nono", ".local/state/nono", ".cache/nono") if place not in said
     ] == []
+
+
+def test_what_nono_did_not_make_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in (*NOT_ITS_OWN, ".nono/sessions/old.json"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("x")
+    assert main(["purge", "--yes"]) == 0
+    assert [name for name in NOT_ITS_OWN if not (home / name).exists()] == []
+    assert left(home) == {*OTHERS}
+    assert not (home / ".nono/sessions").exists()
+    said = capsys.readouterr().out
+    for stays in (".nono/bin", ".config/nono/notes.md", ".local/state/nono/backup"):
+        assert f"{home / stays}  stays: nono did not make it\n" in said
+
+
+def test_a_place_with_nothing_of_nono_is_no_reason_to_ask(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["purge", "--yes"]) == 0
+    (home / ".nono/bin").mkdir(parents=True)
+    assert main(["purge"]) == 0
+    assert "Nothing to remove." in capsys.readouterr().err
+    assert (home / ".nono/bin").exists()
+
+
+def test_what_is_removed_is_listed_with_its_size(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / KEPT[1]).write_bytes(bytes(3 << 20))
+    assert main(["purge", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        f"{home / '.local/state/nono'}  sessions, logs, stored keys and logins (3.0 MiB)\n    audit\n" in said
+    )
 
 
 def test_a_dry_run_removes_nothing(home: Path) -> None:
