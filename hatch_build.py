@@ -1,4 +1,4 @@
-"""Puts man pages and completions into the wheel, written by the code that is packed.
+"""Puts man pages, completions and JSON Schemas into the wheel, written by the code that is packed.
 
 It runs where no dependency of nono is installed. What a command imports of them has a stand-in meanwhile: a
 parser calls none of it.
@@ -6,6 +6,7 @@ parser calls none of it.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -92,10 +93,17 @@ def _texts(root: str) -> list[tuple[str, str]]:
         from nono.cli.commands.completion import SCRIPTS, tree
         from nono.cli.completion.choices import choices
         from nono.cli.help.manual import completion_names, man_pages
+        from nono.cli.shapes.table import SHAPES
         from nono.policy.builtin import shipped
+        from nono.policy.export.json_schema import schema
 
         parsers = [*offered_parsers()]
         pages = [(f"share/man/man{name[-1]}/{name}", text) for name, text in man_pages(parsers, choices())]
         commands, profiles = tree(parsers), shipped.profile_names()
         scripts = [(place, SCRIPTS[shell](commands, profiles)) for shell, place in completion_names().items()]
-        return [*pages, *scripts]
+        schemas = [("nono-profile.schema.json", schema()), *((each.file, each.document) for each in SHAPES)]
+        return [
+            *pages,
+            *scripts,
+            *((f"share/nono/schemas/{name}", f"{json.dumps(each, indent=2)}\n") for name, each in schemas),
+        ]

@@ -70,10 +70,10 @@ def _environment(tree: Path, minor: str) -> None:
 
 
 def _shared(tree: Path) -> None:
-    """Move man pages, completions and the licence to where Debian has them."""
+    """Move man pages, completions, schemas and the licence to where Debian has them."""
     [packages] = (tree / PLACE).glob("lib/python3.*/site-packages")
     share = tree / "usr/share"
-    for name in ("man", "bash-completion", "zsh", "fish"):
+    for name in ("man", "bash-completion", "zsh", "fish", "nono"):
         shutil.copytree(packages / "share" / name, share / name)
     shutil.rmtree(packages / "share")
     shutil.rmtree(packages / "bin", ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -18,13 +19,16 @@ sys.path.insert(0, str(ROOT))
 from nono.audit import event  # noqa: E402 - it lies where the line above says
 from nono.cli.command_table import COMMANDS, offered_parsers  # noqa: E402
 from nono.cli.completion.choices import choices  # noqa: E402
+from nono.cli.help.json_page import json_page  # noqa: E402
 from nono.cli.help.markdown import markdown, table  # noqa: E402
 from nono.cli.help.overview import overview  # noqa: E402
 from nono.cli.help.page import Entry, Section  # noqa: E402
 from nono.cli.help.page_of import page_of, subparsers_of  # noqa: E402
 from nono.cli.help.settings import config_sections, profile_sections  # noqa: E402
 from nono.cli.help.topics import TOPICS  # noqa: E402
+from nono.cli.shapes.table import SHAPES  # noqa: E402
 from nono.policy.builtin import shipped  # noqa: E402
+from nono.policy.export.json_schema import schema as profile_schema  # noqa: E402
 
 BESIDE = {
     "SECURITY.md": "security.md",
@@ -53,7 +57,8 @@ def generated() -> dict[str, str]:
     pages = {f"reference/{name}.md": text for name, text in references()}
     pages |= {new: _moved((ROOT / old).read_text(encoding="utf-8")) for old, new in BESIDE.items()}
     pages["adr/index.md"] = decisions()
-    return pages
+    schemas = {each.file: each.document for each in SHAPES} | {"nono-profile.schema.json": profile_schema()}
+    return pages | {f"schemas/{name}": f"{json.dumps(each, indent=2)}\n" for name, each in schemas.items()}
 
 
 def references() -> Iterator[tuple[str, str]]:
@@ -75,6 +80,7 @@ def references() -> Iterator[tuple[str, str]]:
     yield "config", f"# Settings\n\n`~/.config/nono/config.toml`\n\n{_sections(config_sections())}"
     yield "hosts", hosts()
     yield "events", events()
+    yield "json", json_page("../schemas")
 
 
 def hosts() -> str:

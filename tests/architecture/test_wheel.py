@@ -75,9 +75,11 @@ def test_the_wheel_carries_what_the_code_reads(wheel: Path) -> None:
         "share/bash-completion/completions/nono",
         "share/zsh/site-functions/_nono",
         "share/fish/vendor_completions.d/nono.fish",
+        "share/nono/schemas/nono-profile.schema.json",
+        "share/nono/schemas/nono-audit-list.schema.json",
     ],
 )
-def test_the_wheel_carries_manual_and_completions(wheel: Path, name: str) -> None:
+def test_the_wheel_carries_manual_completions_and_schemas(wheel: Path, name: str) -> None:
     assert f"nono-{nono.__version__}.data/data/{name}" in names_in(wheel)
 
 

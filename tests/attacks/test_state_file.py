@@ -175,7 +175,8 @@ def test_the_file_is_found_where_opens_are_trapped(sandbox: NonoRun) -> None:
 def test_outside_of_any_run_the_state_is_empty_without_an_error(sandbox: NonoRun) -> None:
     asked = sandbox.bare([*NONO, "why", "--self", "--json", "--exit-code", "--path", "/etc"])
     assert asked.exit_code == 0
-    assert asked.outcomes() == {"status": "not_sandboxed", "message": "Not running inside a nono sandbox"}
+    message = "Not running inside a nono sandbox"
+    assert asked.outcomes() == {"format": 1, "status": "not_sandboxed", "message": message}
 
 
 def test_a_file_that_a_caller_names_does_not_reach_the_command(sandbox: NonoRun) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from support.clients.browser import CHROMIUM, Browser, browser
 from support.clients.intercepted import Intercepted, stage_of
+from support.documents.json_shapes import check_shape
 from support.nono_run import Ended, NonoRun
 from support.servers.http1 import Received, upstream
 from support.sessions.records import nono, records
@@ -71,7 +72,8 @@ def test_a_report_says_what_the_run_did(past: Past) -> None:
 
 def test_a_report_for_programs_has_the_same(past: Past) -> None:
     told = json.loads(past.nono("report", past.record["session_id"][:8], "--json").stdout)
-    assert told["version"] == 1
+    assert told["format"] == 1
+    check_shape("report SESSION --json", told)
     assert told["session"]["id"] == past.record["session_id"]
     assert told["credentials"] == [
         {"service": "demo", "hosts": [f"localhost:{past.port}"], "requests": 1, "frozen": None}

@@ -92,7 +92,7 @@ def test_ps_prints_the_records_as_json(sandbox: NonoRun) -> None:
     assert nono(sandbox, "ps", "--json").stdout == "[]\n"
     sandbox.run(["true"], profile=OPEN)
     (shown,) = json.loads(nono(sandbox, "ps", "--all", "--json").stdout)
-    assert shown == {**records(sandbox.user)[0], "state": "ended", "questions": []}
+    assert shown == {"format": 1, **records(sandbox.user)[0], "state": "ended", "questions": []}
 
 
 @contextmanager
@@ -280,7 +280,8 @@ def test_logs_print_a_line_for_each_event(sandbox: NonoRun) -> None:
 def test_logs_print_the_events_as_json(sandbox: NonoRun) -> None:
     before = {*sandbox.logs()}
     sandbox.run(["true"], profile=OPEN)
-    numbered = [{"sequence": number, **each} for number, each in enumerate(sandbox.events_since(before))]
+    events = sandbox.events_since(before)
+    numbered = [{"format": 1, "sequence": number, **each} for number, each in enumerate(events)]
     assert json.loads(nono(sandbox, "logs", "latest", "--json").stdout) == numbered
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser
 from nono.cli.key_prompt import how_kept, new_passphrase
+from nono.cli.shapes.printed import printed_list
 from nono.credentials import resolver
 from nono.credentials.logins.token_store import LoginStore, StoredToken
 from nono.credentials.resolver import Place
@@ -41,11 +42,11 @@ def run(argv: Sequence[str]) -> int:
         case "set":
             return _set(parsed.name, environ)
         case "list":
-            return _list(environ)
+            return _list(environ, as_json=parsed.json)
         case "remove":
             return _remove(parsed.name, environ)
         case "logins":
-            return _logins(parsed.purge, environ)
+            return _logins(parsed.purge, environ, as_json=parsed.json)
         case "import" if parsed.agent == GH:
             return _import_gh(environ)
         case "import":
@@ -88,9 +89,12 @@ def parser() -> argparse.ArgumentParser:
         argparse_parser.add_action(actions, action, help_text).add_argument(
             "agent", metavar="AGENT", choices=(*agents, *SHORT), help=f"one of {', '.join(agents)}"
         )
-    argparse_parser.add_action(actions, "list", "list the names of stored keys, and where each is")
+    names = argparse_parser.add_action(actions, "list", "list the names of stored keys, and where each is")
+    names.add_argument("--json", action="store_true", help="print JSON")
     logins = argparse_parser.add_action(actions, "logins", "count the stored tokens of logins, by provider")
-    logins.add_argument(
+    which = logins.add_mutually_exclusive_group()
+    which.add_argument("--json", action="store_true", help="print JSON")
+    which.add_argument(
         "--purge",
         nargs="?",
         const="",
@@ -122,8 +126,11 @@ def _ask(name: str) -> Secret:
     return Secret(text)
 
 
-def _list(environ: Mapping[str, str]) -> int:
+def _list(environ: Mapping[str, str], *, as_json: bool) -> int:
     stored = resolver.names(environ)
+    if as_json:
+        print(printed_list({"name": entry.name, "where": entry.where} for entry in stored))
+        return 0
     if not stored:
         print("No credentials are stored. `nono credential set NAME` stores one.", file=sys.stderr)
     for entry in stored:
@@ -137,7 +144,7 @@ def _remove(name: str, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _logins(purge: str | None, environ: Mapping[str, str]) -> int:
+def _logins(purge: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:
     """List or purge captured logins. purge: None to list, "" for all providers."""
     store = LoginStore(environ)
     if purge is not None:
@@ -145,6 +152,14 @@ def _logins(purge: str | None, environ: Mapping[str, str]) -> int:
         print(f"Removed {count} tokens of captured logins from {store.path}.")
         return 0
     count_by_provider = Counter(_provider_of(token) for token in store.read().values())
+    if as_json:
+        print(
+            printed_list(
+                {"provider": provider, "tokens": count, "where": store.path}
+                for provider, count in sorted(count_by_provider.items())
+            )
+        )
+        return 0
     kept = how_kept(Place(store.path, store.lock))
     if not count_by_provider:
         print("No logins are captured. They are made inside a sandbox whose profile names a provider.",

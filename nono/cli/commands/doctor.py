@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -15,6 +14,7 @@ from nono.cli.doctor.look import look
 from nono.cli.doctor.machine import machine
 from nono.cli.doctor.project import command_of, project_findings
 from nono.cli.doctor.project_files import read_project
+from nono.cli.shapes.printed import printed
 from nono.cli.text.wrap_text import wrapped
 from nono.cli.why_context import from_options
 from nono.errors import NonoError
@@ -30,7 +30,6 @@ NOT_TRIED = Finding(
     "clients", Mark.MISSING, "not tried: this machine lacks what a run needs", "see what is missing above"
 )
 HTTPS = 443
-FORMAT = 1  # of the JSON document
 
 
 class _Section(NamedTuple):
@@ -55,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
         if section.command is not None:
             document["project_command"] = section.command
     if parsed.json:
-        print(json.dumps({"format": FORMAT, "nono": __version__, "ok": is_good, **document}, indent=2))
+        print(printed({"nono": __version__, "ok": is_good, **document}))
     else:
         print("Nothing needed is missing." if is_good else "Something needed is missing: see 'fix' above.")
     return 0 if is_good else 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.parse import Invocation
+from nono.cli.shapes.printed import printed
 from nono.cli.text import summary
 from nono.cli.why_context import Held, Subject, from_options, from_running_session
 from nono.errors import ConfigError, UsageError
@@ -59,7 +59,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequence[str]) -> None:
     if parsed.json:
-        print(json.dumps(document, indent=2))
+        print(printed(document))
     else:
         for line in lines:
             print(printable(line).replace("\n", "\\n"))  # a path may contain what looks like a line of nono

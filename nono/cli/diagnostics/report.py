@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -78,9 +77,10 @@ def report(
         console.lines(told)
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
+        from nono.cli.shapes.printed import printed
         from nono.cli.text.json_report import document
 
-        print(json.dumps(document(exit_code, found, limit, absent), indent=2), file=sys.stderr, flush=True)
+        print(printed(document(exit_code, found, limit, absent)), file=sys.stderr, flush=True)
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import lines_of, open_file
 from nono.cli.commands.audit.found import ORPHANED, RUNNING, Found, Wanted, all_found, filtered
 from nono.cli.console import line_columns
+from nono.cli.shapes.printed import printed_list
 from nono.cli.text import audit_text
 
 # These cannot stand inside a text: its quotes would be escaped.
@@ -22,7 +22,7 @@ def listed(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, silent:
     """Print the sessions that are wanted. Returns an exit code."""
     found = filtered(all_found(environ), wanted)
     if as_json:
-        print(json.dumps([_document(each) for each in found], indent=2))
+        print(printed_list(map(_document, found)))
     elif found:
         width = line_columns(sys.stdout, environ)
         for line in audit_text.listing(found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from nono.audit.proof.summary import integrity_of
 from nono.audit.stored import read_log
 from nono.cli.commands.audit.found import Found, the_one
 from nono.cli.console import line_columns
+from nono.cli.shapes.printed import printed
 from nono.cli.text import audit_text
 from nono.cli.text.event_table import HEADER_LINE, Table
 from nono.errors import NonoError
@@ -38,7 +38,7 @@ def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
     try:
         read, summary = _read(found, with_network=as_json), _summary(found)
         if as_json:
-            print(json.dumps(_document(found, read, summary), indent=2))
+            print(printed(_document(found, read, summary)))
         else:
             _print(found, read, summary, line_columns(sys.stdout, environ))
     except BrokenPipeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from nono.audit.proof.check import check
 from nono.audit.proof.verdict import FILES_AGREE, MISMATCH, document_of
 from nono.audit.stored import read_log
 from nono.cli.commands.audit.found import RUNNING, the_one
+from nono.cli.shapes.printed import printed
 from nono.cli.text import audit_text
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
@@ -60,7 +60,7 @@ def verify(query: str, environ: Mapping[str, str], trusted: Trusted, *, as_json:
     if anchors.problems:
         verdict = verdict._replace(state=MISMATCH, problems=(*verdict.problems, *anchors.problems))
     if as_json:
-        print(json.dumps({**document_of(verdict), "anchors": anchor_document(anchors)}, indent=2))
+        print(printed({**document_of(verdict), "anchors": anchor_document(anchors)}))
     else:
         for line in audit_text.verdict_lines(verdict, audit_text.anchors(anchors, verdict.log.intact)):
             print(line)

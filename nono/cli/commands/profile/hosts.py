@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nono.cli.commands.profile.look import print_json, print_lines
+from nono.cli.commands.profile.look import print_lines
+from nono.cli.shapes.printed import printed, printed_list
 from nono.cli.text.wrap_text import described
 from nono.errors import ConfigError, NonoError
 from nono.policy.builtin import shipped
@@ -19,14 +20,14 @@ def hosts(name: str | None, environ: Mapping[str, str], *, as_json: bool) -> int
     if name is None:
         counts = {each: _count(policy, each) for each in policy.profiles}
         if as_json:
-            print_json(counts)
+            print(printed_list({"network_profile": each, "hosts": counts[each]} for each in counts))
         else:
             print_lines(described((each, f"{count} hosts") for each, count in counts.items()))
         return 0
     chosen, groups = _groups(name, policy, environ)
     by_group = {group: list(policy.groups[group]) for group in groups}
     if as_json:
-        print_json({"network_profile": chosen, "groups": by_group})
+        print(printed({"network_profile": chosen, "groups": by_group}))
         return 0
     count = len({host for found in by_group.values() for host in found})
     print(f"{chosen or name}: {count} hosts")

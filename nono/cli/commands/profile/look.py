@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from nono import paths
 from nono.cli import atomic_write
+from nono.cli.shapes.printed import printed, printed_list
 from nono.cli.text import profile_text
 from nono.errors import ConfigError, NonoError
 from nono.policy.builtin import shipped
@@ -27,7 +28,7 @@ from nono.printable import printable
 def list_profiles(environ: Mapping[str, str], *, as_json: bool) -> int:
     listed = catalog(environ)
     if as_json:
-        print_json([profile_text.listed_json(each) for each in listed])
+        print(printed_list(map(profile_text.listed_json, listed)))
     else:
         print_lines(profile_text.catalog_lines(listed, user_directory(environ)))
     return 0
@@ -40,7 +41,7 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
     profile = _loaded(reference, environ)
     document = as_document(profile, extends_of(reference, environ), group_names(profile))
     if as_json:
-        print_json(document)
+        print(printed(document))
     else:
         print_lines(profile_text.profile_lines(document))
     return 0
@@ -64,7 +65,7 @@ def diff(old: str, new: str, environ: Mapping[str, str], *, as_json: bool) -> in
     before, after = _loaded(old, environ), _loaded(new, environ)
     compared = difference(before, after, group_names(before), group_names(after))
     if as_json:
-        print_json(compared)
+        print(printed(compared))
     else:
         print_lines(profile_text.difference_lines(compared))
     return 0
@@ -75,7 +76,7 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
     if name is None:
         shown = [group for group in known.values() if all_platforms or group.applies]
         if as_json:
-            print_json([profile_text.group_json(group) for group in shown])
+            print(printed_list(map(profile_text.group_json, shown)))
         else:
             print_lines(profile_text.group_list_lines(shown))
         return 0
@@ -87,7 +88,7 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
     path_context = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
     detail = profile_text.group_detail(known[name], path_context)
     if as_json:
-        print_json(detail)
+        print(printed(detail))
     else:
         print_lines(profile_text.group_lines(known[name], detail))
     return 0

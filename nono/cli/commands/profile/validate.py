@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from posixpath import isfile, join
 
 from nono import paths
-from nono.cli.commands.profile.look import print_json, print_lines, warn_of_old_names
+from nono.cli.commands.profile.look import print_lines, warn_of_old_names
+from nono.cli.shapes.printed import printed
 from nono.cli.text.profile_report import Report, deprecations_line, labelled
 from nono.errors import NonoError, ProfileError, UsageError
 from nono.policy.builtin import shipped
@@ -31,7 +32,7 @@ def validate(
         report = _report(_reference(name, environ, is_draft=is_draft), environ)
         reports.append(report)
         if as_json:
-            print_json(report.as_json())
+            print(printed(report.as_json()))
         else:
             print_lines([*([f"{name}:"] if len(names) > 1 else ()), *report.lines()])
         sys.stdout.flush()

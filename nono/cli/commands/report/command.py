@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from nono.cli import atomic_write
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
+from nono.cli.shapes.printed import printed
 from nono.cli.text import session_text
 from nono.cli.text.report.page import text_of
 from nono.errors import NonoError, UsageError
@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
         _write(parsed.html, page)
     elif parsed.json:
         document = plain(page)
-        print(json.dumps({"version": 1, **document.pop("report"), **document}, indent=2))
+        print(printed({**document.pop("report"), **document}))
     else:
         sys.stdout.write(text_of(page, WIDTH))
     return 0
@@ -68,7 +68,7 @@ def _of_period(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
         raise UsageError("--html is for the report about one session.", hint="--json prints the totals")
     found = totals(started_within(parsed.last, environ), environ)
     if parsed.json:
-        print(json.dumps({"version": 1, **plain(found), "cost_usd": found.cost_usd}, indent=2))
+        print(printed({**plain(found), "cost_usd": found.cost_usd}))
     else:
         sys.stdout.write(text_of_totals(found, parsed.last, WIDTH))
     return 0

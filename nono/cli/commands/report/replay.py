@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from posixpath import dirname
@@ -17,6 +16,7 @@ from nono.cli.commands.report.log import log_of, options_of
 from nono.cli.commands.report.rules import under
 from nono.cli.commands.report.session import DELETED
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
+from nono.cli.shapes.printed import printed
 from nono.cli.text import session_text
 from nono.cli.text.report.replay import text_of_result
 from nono.errors import NonoError, ProfileError, UsageError
@@ -87,12 +87,8 @@ def run(argv: Sequence[str]) -> int:
         comparison.add(log, *rules[key])
     result = comparison.result()
     if parsed.json:
-        about = {"version": 1, "profile": given.value("profile"), "against": parsed.against}
-        print(
-            json.dumps(
-                {**about, **plain(result), "skipped": plain(skipped), "breaks": result.breaks}, indent=2
-            )
-        )
+        about = {"profile": given.value("profile"), "against": parsed.against}
+        print(printed({**about, **plain(result), "skipped": plain(skipped), "breaks": result.breaks}))
     else:
         usual = "these options" if given.values else "own options"
         names = (given.value("profile") or usual, parsed.against)

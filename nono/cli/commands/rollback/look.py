@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nono.cli.console import columns, line_columns
+from nono.cli.shapes.printed import printed, printed_list
 from nono.cli.text import rollback_text
 from nono.cli.text.session_text import one_line
 from nono.undo import kept
@@ -33,7 +33,7 @@ def list_sessions(
             listed = [each for each in listed if overlap([wanted], each.info.tracked_paths)]
         listed = listed if recent is None else listed[:recent]
         if as_json:
-            print(json.dumps([_document(each) for each in listed], indent=2))
+            print(printed_list(map(_document, listed)))
             return 0
         if not listed:
             print("Nothing can be undone: no run with --rollback is kept.")
@@ -74,7 +74,7 @@ def show(query: str, environ: Mapping[str, str], *, style: str, full: bool, as_j
             document["notes"] = list(session.info.notes)
             document["left_out"] = session.info.left_out._asdict()
             document["snapshots"] = [_snapshot(snapshots, number) for number in range(len(snapshots))]
-            print(json.dumps(document, indent=2))
+            print(printed(document))
             return 0
         _print_head(session.info)
         has_marks = any(each.kind == MARK for each in snapshots)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, questions, refuse_inside
 from nono.cli.commands.sessions.rules import seconds
 from nono.cli.commands.sessions.talk import Told, call
+from nono.cli.shapes.printed import printed_list
 from nono.cli.text import approvals_text, rules_text
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
@@ -106,7 +106,7 @@ def _meant(query: str, found: Sequence[Open]) -> Open:
 
 def _show(found: Sequence[Open], parsed: argparse.Namespace) -> int:
     if parsed.json:
-        print(json.dumps([_document(each) for each in found], indent=2))
+        print(printed_list(map(_document, found)))
     elif parsed.action == "show":
         for each in found:
             for line in approvals_text.details(each.question, each.session.record, _now_ms()):

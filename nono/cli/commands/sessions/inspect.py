@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from typing import Any
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, questions
 from nono.cli.commands.sessions.talk import call
+from nono.cli.shapes.printed import printed
 from nono.cli.text import session_text
 from nono.errors import NonoError
 
@@ -36,7 +36,7 @@ def run(argv: Sequence[str]) -> int:
         live = None if record.is_ended else _live(session)
     if parsed.json:
         document = session_text.document(record, waiting)
-        print(json.dumps(document if live is None else {**document, "live": live}, indent=2))
+        print(printed(document if live is None else {**document, "live": live}))
     else:
         for line in session_text.details(record, waiting, live, time.time_ns() // 1_000_000):
             print(line)

@@ -16,6 +16,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen
 from nono.cli.commands.sessions.following import complete, following, open_log
 from nono.cli.console import line_columns
+from nono.cli.shapes.printed import printed_line, printed_list
 from nono.cli.text import session_text
 from nono.cli.text.event_table import HEADER_LINE, Table
 from nono.errors import ConfigError, NonoError
@@ -83,7 +84,7 @@ def _print(directory: str, tail: int | None, *, as_json: bool) -> None:
     with open_log(directory) as file:
         events = map(_numbered, complete(file))
         if as_json:
-            print(json.dumps([*map(_document, deque(events, tail))], indent=2))
+            print(printed_list(map(_document, deque(events, tail))))
             return
         width = line_columns(sys.stdout, caller_environ())
         print(HEADER_LINE[:width])
@@ -106,11 +107,11 @@ def _follow(session: Chosen, directory: str, tail: int | None, *, as_json: bool)
         for batch in follower.batches(file):
             events = map(_numbered, batch)
             # The end of a request that began in an earlier batch has a row of its own.
-            lines = [json.dumps(_document(each)) for each in events] if as_json else [*_rows(table, events)]
+            lines = [printed_line(_document(each)) for each in events] if as_json else [*_rows(table, events)]
             # Asked each time: the window may have another size by now.
             width = None if as_json else line_columns(sys.stdout, caller_environ())
-            for line in lines if rest is None else lines[len(lines) - min(rest, len(lines)) :]:
-                print(line[:width])
+            for each in lines if rest is None else lines[len(lines) - min(rest, len(lines)) :]:
+                print(each[:width])
             rest = None
             # At once: whoever reads it may be waiting for just this line.
             print(end="", flush=True)

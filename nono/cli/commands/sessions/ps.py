@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -16,6 +15,7 @@ from nono.audit.ledger import EVENT_FILE
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Seen, sessions
 from nono.cli.console import columns, is_coloured
+from nono.cli.shapes.printed import printed_list
 from nono.cli.text import session_text
 from nono.sessions.record import Record
 from nono.sessions.retention import DAYS
@@ -51,7 +51,7 @@ def run(argv: Sequence[str]) -> int:
     every = sessions(environ)
     shown = _shown(every, has_all=parsed.all)
     if parsed.json:
-        print(json.dumps([session_text.document(each.record, each.questions) for each in shown], indent=2))
+        print(printed_list(session_text.document(each.record, each.questions) for each in shown))
         return 0
     is_silent = getattr(parsed, "silent", False)
     if shown:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 
 from nono.cli.commands.sessions.chosen import Seen, sessions
+from nono.cli.shapes.printed import list_line
 from nono.cli.text import session_text
 from nono.clock import local_time
 from nono.kernel import inotify
@@ -57,7 +57,7 @@ def _print_json(rounds: Iterator[list[Seen]]) -> None:
     """Print the array of `ps --json` on one line, whenever it is another one."""
     said = None
     for every in rounds:
-        line = json.dumps([session_text.document(each.record, each.questions) for each in every])
+        line = list_line(session_text.document(each.record, each.questions) for each in every)
         if line != said:
             print(line, flush=True)
             said = line

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from posixpath import basename, dirname, join, realpath
 
 from nono.cli.instructions import wording
 from nono.cli.instructions.loaded import OWN, Loaded, load
+from nono.cli.shapes.printed import printed_list
 from nono.cli.text.session_text import one_line
 from nono.errors import NonoError
 from nono.trust.authority import Standing
@@ -75,7 +75,7 @@ def show(policy: str | None, environ: Mapping[str, str], *, as_json: bool) -> in
     loaded = loaded_here(environ, policy)
     checked = check(loaded.root, loaded.trust, verify=loaded.verify, packages=loaded.memory.packages)
     if as_json:
-        print(json.dumps([*map(_row, checked.verdicts)], indent=2))
+        print(printed_list(map(_row, checked.verdicts)))
         return 0
     for verdict in checked.verdicts:
         said = wording.known(verdict) if verdict.is_trusted else verdict.reason

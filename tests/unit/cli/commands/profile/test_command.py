@@ -74,6 +74,7 @@ def test_every_profile_is_listed_with_where_it_is_from(
     listed = {each["name"]: each for each in Asked(capsys, "list", "--json").json}
     assert set(shipped.profile_names()) | {"wide"} == set(listed)
     assert listed["default"] == {
+        "format": 1,
         "name": "default",
         "source": "built-in",
         "pack": None,
@@ -94,7 +95,7 @@ def test_a_broken_profile_is_listed_with_what_breaks_it(
     asked = Asked(capsys, "list", "--json")
     listed = {each["name"]: each for each in asked.json}
     assert "did you mean 'network'?" in listed["broken"].pop("error")
-    assert listed["broken"] == {"name": "broken", "source": "user", "pack": None}
+    assert listed["broken"] == {"format": 1, "name": "broken", "source": "user", "pack": None}
     assert "Profile not found: 'under_score'" in listed["under_score"]["error"]
     text = Asked(capsys, "list")
     assert (text.status, text.err) == (0, "")
@@ -173,6 +174,7 @@ def test_groups_are_those_of_this_platform_unless_all_are_asked_for(
     assert "codex_macos" not in here
     assert everywhere == set(shipped.groups())
     assert here["deny_credentials"] == {
+        "format": 1,
         "name": "deny_credentials",
         "description": "Keys, tokens and cloud credentials",
         "platform": "cross-platform",

@@ -74,8 +74,9 @@ def test_the_list_says_what_each_file_is(trust: Trust, project: Path) -> None:
     (project / "a/AGENTS.md").write_text("x")
     rows = json.loads(trust("list", "--json")[1])
     assert rows == [
-        {"file": "CLAUDE.md", "status": "verified", "state": "verified", "signer": "trust.key"},
+        {"format": 1, "file": "CLAUDE.md", "status": "verified", "state": "verified", "signer": "trust.key"},
         {
+            "format": 1,
             "file": "a/AGENTS.md",
             "status": "unsigned",
             "state": "unsigned",

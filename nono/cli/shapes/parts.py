@@ -1,0 +1,94 @@
+"""Builds JSON Schema: by hand, or from the named tuples that are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from nono.policy.schema.annotations import annotation_of, branches
+
+Schema = dict[str, Any]
+
+_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", NoneType: "null"}
+
+NULL: Schema = {"type": "null"}
+ANY: Schema = {}
+
+
+def text(words: str = "", *values: str) -> Schema:
+    """Return a string; values: the only ones possible, if given."""
+    return _said({"enum": [*values]} if values else {"type": "string"}, words)
+
+
+def number(words: str = "") -> Schema:
+    return _said({"type": "integer"}, words)
+
+
+def flag(words: str = "") -> Schema:
+    return _said({"type": "boolean"}, words)
+
+
+def listed(item: Schema, words: str = "") -> Schema:
+    return _said({"type": "array", "items": item}, words)
+
+
+def mapping(value: Schema, words: str = "") -> Schema:
+    return _said({"type": "object", "additionalProperties": value}, words)
+
+
+def maybe(schema: Schema) -> Schema:
+    """Return what may also be null."""
+    words = schema.get("description")
+    inner = {key: value for key, value in schema.items() if key != "description"}
+    return _said({"anyOf": [inner, NULL]}, words or "")
+
+
+def an_object(fields: Mapping[str, Schema], words: str = "", optional: Mapping[str, Schema] = {}) -> Schema:
+    """Return an object, open for fields that a later version adds; tests alone close it.
+
+    optional: Fields that are left out where they do not apply.
+    """
+    found = {"type": "object", "properties": {**fields, **optional}, "required": [*fields]}
+    return _said(found, words)
+
+
+def from_tuple(
+    shape: Any, words: Mapping[str, str] = {}, *, without: tuple[str, ...] = ()
+) -> dict[str, Schema]:
+    """Return the fields of a named tuple. words: what they mean, where the name alone does not say it."""
+    return {
+        field: _said(_of(annotation_of(shape, field), words), words.get(field, ""))
+        for field in shape._fields
+        if field not in without
+    }
+
+
+def _of(annotation: Any, words: Mapping[str, str]) -> Schema:
+    members = [_member(each, words) for each in branches(annotation)]
+    return members[0] if len(members) == 1 else {"anyOf": members}
+
+
+def _member(member: Any, words: Mapping[str, str]) -> Schema:
+    if hasattr(member, "_fields"):
+        return an_object(from_tuple(member, words))
+    origin, arguments = get_origin(member), get_args(member)
+    if origin is Literal:
+        return {"enum": [*arguments]}
+    if origin is Mapping:
+        return mapping(_of(arguments[1], words))
+    if origin is tuple and arguments[-1] is ...:
+        return listed(_of(arguments[0], words))
+    if origin is tuple:
+        items = [_of(argument, words) for argument in arguments]
+        return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
+    if member is Any:
+        return ANY
+    if issubclass(member, Enum):
+        return {"enum": [each.value for each in member]}
+    return {"type": _TYPES[member]}
+
+
+def _said(schema: Schema, words: str) -> Schema:
+    return {"description": words, **schema} if words else schema
