@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from nono.errors import NonoError, SandboxError
@@ -115,17 +115,40 @@ def find_program(name: str, search_path: str, workdir: str) -> str:
     for candidate in candidates:
         if _is_executable(candidate):
             return os.path.normpath(candidate)
-    hint = None
+    reason, hint = _why_none(name, candidates, workdir)
+    raise NonoError(f"Command execution failed: {name}: {reason}", hint=hint)
+
+
+def _why_none(name: str, candidates: Sequence[str], workdir: str) -> tuple[str, str | None]:
+    """Return why none of the candidates is a program, and what would help."""
     if "/" not in name:
-        where = "not found on PATH"
-        if " " in name.strip():
-            hint = f"quotes make it one name: leave them out, or sh -c {shell_word(name)}"
-    elif os.path.lexists(candidates[0]):
-        where = "not an executable file"
-        hint = f"chmod +x {shell_word(name)}" if os.path.isfile(candidates[0]) else None
-    else:
-        where = "no such file"
-    raise NonoError(f"Command execution failed: {name}: {where}", hint=hint)
+        there = next(filter(os.path.isfile, candidates), None)
+        if there is not None:
+            flaw, hint = _flaw(there, there)
+            return f"not found on PATH; {there} {flaw}", hint
+        quoted = f"quotes make it one name: leave them out, or sh -c {shell_word(name)}"
+        is_here = bool(name) and os.path.isfile(os.path.join(workdir, name))
+        here = f"./{shell_word(name)} is the one in this directory" if is_here else None
+        return "not found on PATH", quoted if " " in name.strip() else here
+    try:
+        os.stat(candidates[0])
+    except FileNotFoundError:
+        return ("a link that leads nowhere" if os.path.islink(candidates[0]) else "no such file"), None
+    except OSError as error:
+        return f"{error.strerror}, outside the sandbox too", None
+    flaw, hint = _flaw(candidates[0], name)
+    return f"it {flaw}", hint
+
+
+def _flaw(path: str, name: str) -> tuple[str, str | None]:
+    """Return what keeps a file that is there from being a program, and what would help."""
+    if os.path.isdir(path):
+        return "is a directory", None
+    if not os.path.isfile(path):
+        return "is not a regular file", None
+    if os.statvfs(path).f_flag & os.ST_NOEXEC:
+        return "is on a file system that is mounted noexec", "copy it to another"
+    return "is not executable", f"chmod +x {shell_word(name)}"
 
 
 def _is_executable(path: str) -> bool:

@@ -56,6 +56,9 @@ def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     try:
         os.execve(command.program, command.argv, command.environment)
     except OSError as error:
+        # What it lacks cannot be looked up any more: the sandbox holds this process too.
         raise LaunchError(
-            f"Command execution failed: {command.program}: {error.strerror}", exit_code=STATUS_NOT_EXECUTED
+            f"Command execution failed: {command.program}: {error.strerror}",
+            exit_code=STATUS_NOT_EXECUTED,
+            hint="nono run, with the same options, says why",
         ) from error

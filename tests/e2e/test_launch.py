@@ -55,6 +55,13 @@ def test_the_exit_code_is_the_commands(here: Place, mode: str, code: int) -> Non
     assert here.run(mode, "sh", "-c", f"exit {code}").returncode == code
 
 
+def not_started(mode: str, program: Path, reason: str, why: str) -> str:
+    """What is said of a program that was not started. After `nono wrap` nobody is left to look at it."""
+    if mode == WRAPPED:
+        why = f"{reason}\nhint: nono run, with the same options, says why"
+    return f"nono: Command execution failed: {program}: {why.format(program)}\n"
+
+
 @pytest.mark.slow
 @ALL
 def test_every_exit_code_is_the_commands(here: Place, mode: str) -> None:
@@ -77,11 +84,22 @@ def test_a_wrapped_command_that_a_signal_killed_is_killed_by_it(here: Place) -> 
 
 @ALL
 @pytest.mark.parametrize(
-    ("content", "reason"),
-    [(b"\x7fnot a program", "Exec format error"), (b"#!/nonexistent/sh\n", "No such file or directory")],
+    ("content", "reason", "why"),
+    [
+        (
+            b"\x7fnot a program",
+            "Exec format error",
+            "it is neither a program nor a script with a #! line.\nhint: nono run -- sh {}",
+        ),
+        (
+            b"#!/nonexistent/sh\n",
+            "No such file or directory",
+            "its interpreter /nonexistent/sh does not exist.",
+        ),
+    ],
     ids=["not-a-format", "no-interpreter"],
 )
-def test_what_execve_refuses_gives_127(here: Place, mode: str, content: bytes, reason: str) -> None:
+def test_what_execve_refuses_gives_127(here: Place, mode: str, content: bytes, reason: str, why: str) -> None:
     program = here.project / "program"
     program.write_bytes(content)
     program.chmod(0o755)
@@ -90,7 +108,7 @@ def test_what_execve_refuses_gives_127(here: Place, mode: str, content: bytes, r
     started = here.run(mode, "./program")
     program.unlink()
     assert failed.returncode == 127
-    assert failed.stderr.decode() == f"nono: Command execution failed: {program}: {reason}\n"
+    assert failed.stderr.decode() == not_started(mode, program, reason, why)
     assert (started.returncode, started.stderr) == (3, b"")
 
 
@@ -103,7 +121,8 @@ def test_a_program_outside_every_grant_gives_127(here: Place, mode: str) -> None
     granted = here.run(mode, str(outside), options=["--read-file", str(outside)])
     outside.unlink()
     assert denied.returncode == 127
-    assert denied.stderr.decode() == f"nono: Command execution failed: {outside}: Permission denied\n"
+    why = "it is not granted.\nhint: --read-file {}"
+    assert denied.stderr.decode() == not_started(mode, outside, "Permission denied", why)
     assert granted.returncode == 3
 
 
@@ -114,7 +133,7 @@ def test_a_program_outside_every_grant_gives_127(here: Place, mode: str) -> None
         ("no-such-program", "not found on PATH"),
         ("./no-such-program", "no such file"),
         (".", "not found on PATH"),
-        ("/", "not an executable file"),
+        ("/", "it is a directory"),
         ("", "not found on PATH"),
     ],
     ids=["name", "path", "dot", "directory", "empty"],
@@ -133,7 +152,7 @@ def test_a_file_without_the_x_bit_gives_1(here: Place, mode: str) -> None:
     missing = here.run(mode, "./script")
     script.unlink()
     assert (missing.returncode, missing.stdout) == (1, b"")
-    assert b"not an executable file" in missing.stderr
+    assert b"it is not executable\nhint: chmod +x ./script" in missing.stderr
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -43,6 +44,41 @@ def test_a_file_named_in_the_command_is_offered(sandbox: NonoRun, letter: str) -
     assert fixes(run.stderr) == [f"--read-file {letter}"]
     again = sandbox.run(["cat", letter], profile=BLOCKED, flags=fixes(run.stderr)[0].split())
     assert (again.exit_code, again.stdout, TITLE in again.stderr) == (0, "dear", False)
+
+
+def test_a_library_that_a_program_is_not_granted_is_offered(sandbox: NonoRun) -> None:
+    """The program finds it by its own search path, as one that a build has linked does."""
+    library, program = sandbox.user.home / "lib/liba.so", sandbox.project / "program"
+    library.parent.mkdir()
+    for source, *flags in (
+        ("int a(void) { return 0; }", "-shared", "-o", library),
+        (
+            "int a(void); int main(void) { return a(); }",
+            *("-o", program, "-L", library.parent, "-la", f"-Wl,-rpath,{library.parent}"),
+        ),
+    ):
+        argv = ["gcc", "-x", "c", "-", "-x", "none", *map(str, flags)]
+        subprocess.run(argv, input=source, text=True, check=True, timeout=60)
+    sandbox.give(library.parent)
+    run = sandbox.run(["./program"], profile=BLOCKED)
+    assert (run.exit_code, fixes(run.stderr)) == (127, [f"--read-file {library}"])
+    again = sandbox.run(["./program"], profile=BLOCKED, flags=fixes(run.stderr)[0].split())
+    assert (again.exit_code, TITLE in again.stderr) == (0, False)
+
+
+def test_a_program_that_a_shell_may_not_start_is_offered_alone(sandbox: NonoRun) -> None:
+    tool, beside = sandbox.user.home / "bin/tool", sandbox.user.home / "bin/other"
+    tool.parent.mkdir()
+    for each in (tool, beside):
+        each.write_text("#!/bin/sh\necho ran\n")
+        each.chmod(0o755)
+    path = {"PATH": f"{tool.parent}:/usr/bin:/bin"}
+    run = sandbox.run(["sh", "-c", "tool"], profile=BLOCKED, environment=path)
+    assert (run.exit_code, fixes(run.stderr)) == (126, [f"--read-file {tool}"])
+    again = sandbox.run(
+        ["sh", "-c", "tool; other"], profile=BLOCKED, environment=path, flags=[f"--read-file={tool}"]
+    )
+    assert (again.exit_code, again.stdout) == (126, "ran\n")
 
 
 def test_a_file_that_is_closed_outside_too_is_not_offered(sandbox: NonoRun, letter: str) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
 from nono.errors import ConfigError, LaunchError, NonoError
 from nono.policy.capability import NetworkMode
+from nono.sandbox.command import STATUS_NOT_EXECUTED
 from nono.sandbox.launcher import fork_launcher
 from nono.trust.disk.concern import root_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nono.cli.instructions.before_run import BeforeRun
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
+    from nono.launch.prepare import Prepared
     from nono.launch.run import Outcome
     from nono.launch.session import Session
     from nono.launch.terminal.front import Front
@@ -137,7 +139,7 @@ def _run(
     from nono.launch.beside import Wishes
     from nono.launch.run import Launch
 
-    with Launch(environ, launcher) as launch:
+    with _told_why() as begun, Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
         if front is not None:
@@ -158,6 +160,7 @@ def _run(
             resolved = instructions.applied(resolved)
         command, warning = (invocation.command, None) if is_shell else command_of(invocation, resolved)
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
+        begun.append(prepared)
         show(prepared, invocation, console)
         if any(resolved.session_hooks):
             # Imported here: few runs have hooks.
@@ -221,6 +224,21 @@ def _run(
         console.lines(lines_of(ended, traffic))
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
+
+
+@contextmanager
+def _told_why() -> Iterator[list[Prepared]]:
+    """Say what the program lacks if the kernel does not start it. The block adds the run to the list."""
+    begun: list[Prepared] = []
+    try:
+        yield begun
+    except LaunchError as error:
+        if not begun or error.exit_code != STATUS_NOT_EXECUTED:
+            raise
+        # Imported here: most commands start.
+        from nono.cli.diagnostics.not_started import with_reason
+
+        raise with_reason(error, begun[0]) from error
 
 
 def _instructions(

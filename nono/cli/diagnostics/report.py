@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation
@@ -105,10 +106,12 @@ def _absentees(
     exit_code: int, prepared: Prepared, rules: EffectivePolicy, fs: HostFilesystem
 ) -> list[Absentee]:
     # Imported here: most runs end well.
+    from nono.cli.diagnostics.program_parts import needs_of
     from nono.policy.why.usual import usually_needed
 
     places = prepared.resolved.path_context
-    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable)
+    needs = partial(needs_of, environ=places.environ)
+    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable, needs)
 
 
 def _is_usable(path: str, access: Access) -> bool:

@@ -25,6 +25,7 @@ class Started(NamedTuple):
 
     program: str  # without its directory
     operands: tuple[str, ...]
+    word: str  # as it was typed
 
 
 def started(argv: Sequence[str]) -> list[Started]:
@@ -39,7 +40,7 @@ def _started(words: list[str], depth: int) -> Iterator[Started]:
         return
     program, rest = basename(words[0]), words[1:]
     operands = tuple(word for word in rest if word and not word.startswith("-"))
-    yield Started(program, operands)
+    yield Started(program, operands, words[0])
     if depth > 3:
         return
     if program in SHELLS:

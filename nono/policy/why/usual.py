@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from posixpath import dirname
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -29,6 +29,8 @@ _NAMED = "named in the command"
 _WRITTEN = "where the command writes"
 _ON_PATH = "a directory of your PATH"
 _WORKDIR = "the working directory"
+_PROGRAM = "the program itself"
+_TO_START = "it does not start without"
 NOT_FOUND = (126, 127)  # of a shell: not executable, not found
 
 
@@ -44,6 +46,12 @@ class Absentee(NamedTuple):
 
 # Tells whether this user may access the path outside.
 IsUsable = Callable[[str, Access], bool]
+# Returns the interpreters and shared libraries without which a program does not start.
+NeedsOf = Callable[[str], Iterable[str]]
+
+
+def nothing_needed(program: str) -> Iterable[str]:
+    return ()
 
 
 def usually_needed(
@@ -53,13 +61,17 @@ def usually_needed(
     places: PathContext,
     fs: Filesystem,
     is_usable: IsUsable,
+    needs_of: NeedsOf = nothing_needed,
 ) -> list[Absentee]:
-    """Return what the command named or usually needs and was not granted; empty after a plain answer."""
+    """Return what the command named or usually needs and was not granted; empty after a plain answer.
+
+    needs_of: Looks into a program that is there.
+    """
     places = places._replace(cwd=places.workdir)  # where the command starts
     programs = [each for each in started(argv) if each.program not in STARTERS] or started(argv)
     if exit_code == 1 and all(each.program in ANSWERS for each in programs):
         return []
-    found = _candidates(programs, exit_code, places, fs)
+    found = _candidates(programs, exit_code, places, fs, needs_of)
     judged = (_judged(each, by, rules, places, fs, is_usable) for each, by in found)
     by_path: dict[str, Absentee] = {}
     for each in judged:
@@ -82,25 +94,42 @@ def usual_place(path: str, access: Access, places: PathContext, fs: Filesystem) 
 
 
 def _candidates(
-    programs: Sequence[Started], exit_code: int, places: PathContext, fs: Filesystem
+    programs: Sequence[Started], exit_code: int, places: PathContext, fs: Filesystem, needs_of: NeedsOf
 ) -> Iterator[tuple[Row, str]]:
     """Yield every row that fits, most telling first, with the program that it fits."""
+    if exit_code in NOT_FOUND:
+        yield from _to_start(programs, places, fs, needs_of)
     here = Row(places.workdir, Access.READ, _WORKDIR)
-    for program, operands in programs:
+    for program, operands, _ in programs:
         if program in BUILD_HERE:
             yield here._replace(access=Access.READWRITE), program
         elif program in READ_HERE and not operands:
             yield here, program
         for row in _named(program, operands, places, fs):
             yield row, program
-    for program, _ in programs:
+    for program, _, _ in programs:
         for row in TABLE:
             if program in row.programs:
                 yield row, program
-    if exit_code in NOT_FOUND and programs:
-        for entry in dict.fromkeys(places.environ.get("PATH", "").split(":")):
-            if entry.startswith("/"):
-                yield Row(entry, Access.READ, _ON_PATH), programs[-1].program
+
+
+def _to_start(
+    programs: Sequence[Started], places: PathContext, fs: Filesystem, needs_of: NeedsOf
+) -> Iterator[tuple[Row, str]]:
+    """Yield what the programs need to start; for one that is nowhere, where it may lie."""
+    entries = [
+        each for each in dict.fromkeys(places.environ.get("PATH", "").split(":")) if each.startswith("/")
+    ]
+    for at, (program, _, word) in enumerate(programs, 1):
+        paths = [places.of_flag(word)] if "/" in word else [join(entry, word) for entry in entries]
+        path = next((each for each in paths if fs.kind(each) == "file"), None)
+        if path is not None:
+            yield Row(path, Access.READ, _PROGRAM), program
+            for needed in needs_of(path):
+                yield Row(needed, Access.READ, _TO_START), program
+        elif at == len(programs) and "/" not in word:
+            for entry in entries:
+                yield Row(entry, Access.READ, _ON_PATH), program
 
 
 def _named(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[Row]:
@@ -143,7 +172,7 @@ def _judged(
     if kind in (None, "socket"):
         return None
     match rules.files.judge((path,), row.access):
-        case Denied(denial) if row.purpose in (_NAMED, _WRITTEN):
+        case Denied(denial) if row.purpose in (_NAMED, _WRITTEN, _PROGRAM):
             return Absentee(path, row.access, f"{row.purpose}, denied by {denial.origin}", program, None)
         case TooWeak(held):
             access = row.access

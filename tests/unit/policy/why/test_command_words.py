@@ -27,7 +27,7 @@ from nono.policy.why.command_words import started
 def test_a_command_line_names_its_programs(line: str, programs: list[str | tuple[str, object]]) -> None:
     found = started(shlex.split(line))
     for each, known in zip(found, programs, strict=True):
-        assert (each.program if isinstance(known, str) else tuple(each)) == known
+        assert (each.program if isinstance(known, str) else (each.program, each.operands)) == known
 
 
 @pytest.mark.parametrize("script", ['cat "a b', "cat 'a", "cat a\\"])

@@ -1,0 +1,31 @@
+"""Words the error of a run whose command the kernel did not start."""
+
+from __future__ import annotations
+
+import os
+
+from nono.cli.diagnostics.program_parts import parts_of
+from nono.errors import LaunchError
+from nono.launch.prepare import Prepared
+from nono.policy.effective_policy import effective_policy_of
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.why.starting import OwnPlaces, why_not_started
+from nono.sandbox.plan.private_view import private_view
+
+
+def with_reason(error: LaunchError, prepared: Prepared) -> LaunchError:
+    """Return the error with what the program lacks, and what would help; as it is if nothing is found."""
+    assert prepared.program is not None  # or nothing would have been started
+    rules = effective_policy_of(prepared.resolved, HostFilesystem())
+    own = OwnPlaces()
+    if prepared.enforcement.namespaces:
+        view = private_view(prepared.capabilities, (), None)
+        own = OwnPlaces(view.directories, tuple(each.path for each in view.shown))
+    why = why_not_started(parts_of(prepared.program), rules, own, os.uname().machine)
+    if why is None:
+        return error
+    return LaunchError(
+        f"Command execution failed: {prepared.program}: {why.reason}.",
+        exit_code=error.exit_code,
+        hint=why.hint,
+    )

@@ -1,0 +1,69 @@
+"""Looks at a program from outside the sandbox: its file, its interpreters, and the libraries it names."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from posixpath import join
+
+from nono.policy.why.program_file import ProgramFile, parse
+from nono.policy.why.starting import Part
+
+_DEPTH = 4  # interpreters of interpreters that the kernel follows (exec_binprm)
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def parts_of(program: str) -> list[Part]:
+    """Return the program and its interpreters."""
+    parts = [_part(program)]
+    while (interpreter := parts[-1].file.interpreter) is not None and len(parts) <= _DEPTH:
+        parts.append(_part(interpreter))
+    return parts
+
+
+def needs_of(program: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield the interpreters of a program, and its libraries that lie elsewhere than the system's.
+
+    Nothing but what can be executed, or is a library: a program that somebody else wrote may name any file.
+    """
+    parts = parts_of(program)
+    yield from (str(each.path) for each in parts[1:] if each.is_executable)
+    for part in parts:
+        places = (*environ.get("LD_LIBRARY_PATH", "").split(":"), *part.file.searched)
+        for name in part.file.needed:
+            found = (join(place, name) for place in places if place.startswith("/"))
+            path = next((each for each in found if _file(each).machine is not None), None)
+            if path is not None:
+                yield path
+
+
+def _part(name: str) -> Part:
+    try:
+        path = os.path.realpath(name, strict=True)
+        is_regular = stat.S_ISREG(os.stat(path).st_mode)
+        is_noexec = bool(os.statvfs(path).f_flag & os.ST_NOEXEC)
+    except (OSError, ValueError):
+        return Part(name, None, False, False, ProgramFile())
+    return Part(name, path, is_regular and os.access(path, os.X_OK), is_noexec, _file(path))
+
+
+def _file(path: str) -> ProgramFile:
+    """Parse a file. One that cannot be read says nothing."""
+    try:
+        fd = os.open(path, _READ)
+    except (OSError, ValueError):
+        return ProgramFile()
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ProgramFile()
+        return parse(lambda offset, size: _read_at(fd, offset, size), path)
+    finally:
+        os.close(fd)
+
+
+def _read_at(fd: int, offset: int, size: int) -> bytes:
+    try:
+        return os.pread(fd, size, offset)
+    except (OSError, OverflowError):
+        return b""

@@ -1,0 +1,109 @@
+"""Says why a program was not started: the kernel gives an errno, and not which of its files it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.effective_policy import EffectivePolicy
+from nono.policy.files.grants import file_flag
+from nono.policy.files.path_verdict import Denied, Granted, Protected
+from nono.policy.path_expansion import is_within
+from nono.policy.why.program_file import ProgramFile
+from nono.printable import shell_word
+
+
+class Part(NamedTuple):
+    """A file without which the program does not start: itself, or an interpreter of the one before it."""
+
+    name: str  # as it was named
+    path: str | None  # canonical; None: it does not exist, or cannot be reached
+    is_executable: bool
+    is_noexec: bool  # its file system is mounted so
+    file: ProgramFile
+
+
+class Why(NamedTuple):
+    """Why the program was not started, and what would help."""
+
+    reason: str
+    hint: str | None = None
+
+
+class OwnPlaces(NamedTuple):
+    """Directories that the command has of its own, such as /tmp, and what shows through in them."""
+
+    directories: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+
+    def hides(self, path: str) -> str | None:
+        """Return the directory of its own in which the command does not see `path`; None: it sees it."""
+        if any(is_within(path, each) for each in self.shown):
+            return None
+        return next((each for each in self.directories if is_within(path, each)), None)
+
+
+def why_not_started(
+    parts: Sequence[Part], rules: EffectivePolicy, own: OwnPlaces, machine: str
+) -> Why | None:
+    """Return the first reason that is found; None if none is: something else is wrong.
+
+    parts: The program, then its interpreters, each that of the one before it.
+    machine: This one's, as uname(2) says it.
+    """
+    return next((why for at in range(len(parts)) for why in _of_part(parts, at, rules, own, machine)), None)
+
+
+def _of_part(
+    parts: Sequence[Part], at: int, rules: EffectivePolicy, own: OwnPlaces, machine: str
+) -> Iterator[Why]:
+    part, above = parts[at], parts[at - 1] if at else None
+    what = "it" if above is None else f"its interpreter {part.name.removesuffix('\r')}"
+    if above is not None and above.file.ends_in_cr:
+        yield Why(
+            "its first line ends with a carriage return, as in files from Windows",
+            f"sed -i 's/\\r$//' {shell_word(above.path or above.name)}",
+        )
+    if part.path is None:
+        yield Why(f"{what} does not exist", _of_missing(above))
+        return
+    # First: a script may name any file as its interpreter, and none is offered that is no program.
+    if not part.is_executable:
+        where = " on its file system, which is mounted noexec" if part.is_noexec else ""
+        yield Why(f"{what} cannot be executed{where}")
+        return
+    yield from _of_rules(part, what, rules, own)
+    if part.file.machine not in (None, machine) and not _runs_too(part.file.machine, machine):
+        yield Why(f"{what} is a program for {part.file.machine}, and this machine is {machine}")
+    elif part.file.is_neither:
+        hint = None if at else f"nono run -- sh {shell_word(part.path)}"
+        yield Why(f"{what} is neither a program nor a script with a #! line", hint)
+
+
+def _of_rules(part: Part, what: str, rules: EffectivePolicy, own: OwnPlaces) -> Iterator[Why]:
+    path = str(part.path)
+    flag = f"{file_flag(Access.READ)} {shell_word(path)}" if path.isprintable() else None
+    named = what if path == part.name else f"{what} is {path}, which"
+    match rules.files.judge((path,), Access.READ):
+        case Denied(denial):
+            yield Why(f"{named} is denied by {denial.origin}", f"nono why {shell_word(path)}")
+        case Protected(root):
+            yield Why(f"{named} is in {root}, which nono keeps from every command")
+        case Granted() if (hidden := own.hides(path)) is not None:
+            yield Why(f"the command has a {hidden} of its own, where {what} is not", flag)
+        case Granted():
+            return
+        case _:
+            yield Why(f"{named} is not granted", flag)
+
+
+def _of_missing(above: Part | None) -> str | None:
+    if above is None or above.file.is_script:
+        return None
+    return "it was built for another system, such as one with musl instead of glibc"
+
+
+def _runs_too(machine: str | None, here: str) -> bool:
+    """Return True for programs of 32 bits on a machine of 64."""
+    return (machine, here) in {("i386", "x86_64"), ("arm", "aarch64")}
