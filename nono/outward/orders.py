@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
+from nono.policy.suggestions import install_command
 
 ANCHOR_EVERY_MIN = 10
 ANCHOR_EVERY_MIN_MAX = 24 * 60
@@ -65,9 +66,7 @@ def _check_installed(option: str, module: str, extra: str) -> None:
     except ModuleNotFoundError:  # not even its parent
         is_there = False
     if not is_there:
-        raise ConfigError(
-            f"{option} needs packages that are not installed.", hint=f"pip install 'nono[{extra}]'"
-        )
+        raise ConfigError(f"{option} needs packages that are not installed.", hint=install_command(extra))
 
 
 def _check_url(option: str, url: str) -> None:

@@ -15,6 +15,7 @@ from nono.outward.anchors import Token
 from nono.outward.attestation import NotAttestedError
 from nono.outward.head import Head, head_of, parse_note
 from nono.outward.rfc3161 import NotStampedError
+from nono.policy.suggestions import install_command
 from nono.trust.dsse import PublicKey
 
 if TYPE_CHECKING:
@@ -136,6 +137,6 @@ def _verified(token: Token, head: Head, roots: Sequence[Certificate], keys: Sequ
         said = attestation.verify(token.content, head, keys)
         return Anchored(token.file, head.records, said.at, f"key {said.key_id}", said.is_trusted)
     if not rfc3161.is_installed():
-        return Anchored(token.file, head.records, "", "an authority (pip install 'nono[anchor]')", False)
+        return Anchored(token.file, head.records, "", f"an authority ({install_command('anchor')})", False)
     stamp = rfc3161.verify(token.content, head.note(), roots)
     return Anchored(token.file, head.records, stamp.at.isoformat(), stamp.authority, stamp.is_trusted)

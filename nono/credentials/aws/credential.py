@@ -20,6 +20,7 @@ from nono.credentials.values.credential import Injection, LeakDetector, RequestF
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import AwsAuth
+from nono.policy.suggestions import install_command
 from nono.printable import shell_word
 from nono.secret import Secret
 
@@ -131,7 +132,7 @@ class AwsCredential:
             import botocore.session  # type: ignore[import-untyped]  # lazy: an optional extra; ships no types
         except ImportError:
             raise CredentialUnavailable(
-                "signing for AWS needs the package botocore", hint="pip install 'nono[aws]'"
+                "signing for AWS needs the package botocore", hint=install_command("aws")
             ) from None
         # At lower levels botocore logs canonical requests, session token included, and tracebacks that quote
         # the output of a credential process.

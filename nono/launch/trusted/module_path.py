@@ -67,7 +67,7 @@ def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) ->
         raise ConfigError(
             f"nono's own code in '{directory}' may be written by the command: what it changes there "
             "would run outside the sandbox.",
-            hint="install nono where no grant leads (uv tool install nono, pipx install nono), or grant less",
+            hint="install nono where no grant leads (as uv tool and pipx do), or grant less",
         )
 
 

@@ -12,6 +12,7 @@ from posixpath import exists, join
 from typing import TYPE_CHECKING
 
 from nono import paths
+from nono.policy.suggestions import install_command
 from nono.trust.bundle import Bundle
 from nono.trust.claims import Claims
 from nono.trust.disk.evidence import Verify
@@ -47,7 +48,7 @@ def _verified(bundle: Bundle, own_root: str | None) -> Claims:
         from sigstore.verify import Verifier
         from sigstore.verify.policy import UnsafeNoOp
     except ImportError:
-        raise ValueError("it is signed without a key, which needs: pip install 'nono[keyless]'") from None
+        raise ValueError(f"it is signed without a key, which needs: {install_command('keyless')}") from None
     root = own_root or str(resources.files("sigstore").joinpath(*_EMBEDDED))
     try:
         read = SigstoreBundle.from_json(bundle.text)

@@ -9,6 +9,7 @@ import pytest
 from nono.errors import ConfigError
 from nono.outward import orders as module
 from nono.outward.orders import Orders, orders
+from nono.policy.suggestions import install_command
 
 
 def test_an_authority_and_a_collector_are_taken() -> None:
@@ -51,4 +52,4 @@ def test_an_extra_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(module, "find_spec", nothing)
     with pytest.raises(ConfigError) as refused:
         orders([], 10, False, "https://otel.example")
-    assert refused.value.hint == "pip install 'nono[otlp]'"
+    assert refused.value.hint == install_command("otlp")

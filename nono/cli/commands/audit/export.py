@@ -23,6 +23,7 @@ from nono.errors import ConfigError, NonoError
 from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection
 from nono.outward.tail import BrokenChainError, Tail
+from nono.policy.suggestions import install_command
 from nono.private_dir import open_private_dir
 
 OCSF, OTLP, IN_TOTO, COSE = "ocsf", "otlp", "intoto", "cose"
@@ -117,7 +118,7 @@ def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> 
         return attestation.signed(head, rfc3339(), key.public, key.sign, digest)
     if find_spec("cbor2") is None:
         raise ConfigError(
-            "--format cose needs packages that are not installed.", hint="pip install 'nono[cose]'"
+            "--format cose needs packages that are not installed.", hint=install_command("cose")
         )
     from nono.outward import cose
 

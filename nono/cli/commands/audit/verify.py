@@ -18,6 +18,7 @@ from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.outward.rfc3161 import is_installed
 from nono.outward.verification import anchor_document, verify_anchors
+from nono.policy.suggestions import install_command
 from nono.regular_file import read_regular_file
 from nono.trust.dsse import PublicKey, public_key
 
@@ -74,7 +75,7 @@ def _certificates(path: str) -> Sequence[Certificate]:
 
     if not is_installed():
         raise ConfigError(
-            "--anchor-ca needs packages that are not installed.", hint="pip install 'nono[anchor]'"
+            "--anchor-ca needs packages that are not installed.", hint=install_command("anchor")
         )
     try:
         return load_pem_x509_certificates(read_regular_file(path, CA_BYTES_MAX))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nono.errors import NonoError
+from nono.policy.suggestions import install_command
 from nono.trust import predicates, statement
 from nono.trust.statement import Statement, Subject
 
@@ -20,7 +21,7 @@ def sealer() -> Seal:
         from sigstore.oidc import detect_credential
     except ImportError as error:
         raise NonoError(
-            "signing without a key needs the package sigstore.", hint="pip install 'nono[keyless]'"
+            "signing without a key needs the package sigstore.", hint=install_command("keyless")
         ) from error
     try:
         token = detect_credential()

@@ -21,6 +21,7 @@ from nono.credentials.aws.signature import SigV4Injection
 from nono.credentials.values.credential import detectors
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.policy.schema.route_rules import AwsAuth
+from nono.policy.suggestions import install_command
 from support.credentials.sigv4 import (
     ACCESS_KEY,
     FACTS,
@@ -269,7 +270,7 @@ def test_without_botocore_the_package_to_install_is_named(
     async def main() -> None:
         with pytest.raises(CredentialUnavailable, match="botocore") as caught:
             await AwsCredential(AwsAuth()).acquire(FACTS)
-        assert caught.value.hint == "pip install 'nono[aws]'"
+        assert caught.value.hint == install_command("aws")
 
     run(main)
 
