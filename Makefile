@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-unit test-kernel test-kernels test-long soak hunt check fmt bench docs check-workflows packages freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-unit test-kernel test-kernels test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -96,6 +96,27 @@ packages: $(READY) ## build wheel, sdist and, on Debian, a Debian package into d
 		$(BIN)/python packaging/debian.py dist/*.whl dist; \
 	else echo "no Debian package: dpkg-deb and /usr/bin/python3 are needed"; fi
 	@ls -lh dist
+
+# What builds the image; TARGET names a stage of docker/Dockerfile, and IMAGE_FLAGS are the engine's own.
+ENGINE ?= $(firstword $(foreach engine,podman docker,$(shell command -v $(engine))))
+IMAGE ?= nono
+
+image: $(READY) ## build the container image with podman or docker (TARGET=agent, IMAGE, BASE, IMAGE_FLAGS)
+	@[ -n "$(ENGINE)" ] || { echo "make image needs podman or docker (Debian: apt install podman)" >&2; exit 1; }
+	@rm -rf dist/image && mkdir -p dist/image
+	@$(BIN)/python -m hatchling build -t wheel -d dist/image >/dev/null
+	@$(BIN)/uv export --frozen --quiet --no-dev --no-emit-project --output-file dist/image/requirements.txt
+	@$(ENGINE) build --file docker/Dockerfile --tag $(IMAGE) $(if $(TARGET),--target $(TARGET)) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) $(IMAGE_FLAGS) dist/image
+
+test-image: $(COMPILED) ## build both images, and run nono and an agent in them
+	@$(MAKE) --no-print-directory image
+	@$(MAKE) --no-print-directory image TARGET=agent IMAGE=$(IMAGE)-agent
+	@base=$(BASE); base=$${base:-$$(sed -n 's/^ARG BASE=//p' docker/Dockerfile)}; \
+	NONO_TEST_IMAGE=$(IMAGE) NONO_TEST_BASE=$$base ENGINE=$(ENGINE) $(BIN)/python -m pytest -m slow tests/e2e/test_container.py
+
+pin-image: ## pin the base of the image by the digest that its registry has today (skopeo)
+	@sh docker/pin
 
 freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 	@$(BIN)/python -m nono.kernel.filters.freeze
