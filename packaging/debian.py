@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -90,12 +91,16 @@ def _shared(tree: Path) -> None:
 def _control(tree: Path, version: str, minor: str, architecture: str) -> None:
     size = sum(path.lstat().st_size for path in tree.rglob("*") if path.is_file()) // 1024
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    repository = project["urls"]["Repository"]
+    owner = repository.split("/")[-2]
     about = re.sub(r"\s+", " ", re.sub(r"[*`]", "", readme.split("\n\n")[1]))
     fields = {
         "Package": "nono",
         "Version": version,
         "Architecture": architecture,
-        "Maintainer": "The nono authors <nono@localhost>",
+        "Maintainer": f"The nono authors <{owner}@users.noreply.github.com>",
+        "Homepage": repository,
         "Depends": f"python3 (>= 3.{minor}), python3 (<< 3.{int(minor) + 1}), libc6, libseccomp2, "
         "ca-certificates",
         "Recommends": "libsecret-tools, man-db",
