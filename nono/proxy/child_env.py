@@ -12,8 +12,7 @@ from nono.policy.hosts.no_proxy import NoProxyEntry
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1", "::1")
 
-# One variable for each way of finding roots. Some add to the client's own roots (Node, Deno) and the others
-# replace them; both work, because the bundle holds the system's roots too.
+# One variable for each way of finding roots. These replace a client's own: the bundle holds the system's too.
 _BUNDLE_VARIABLES = (
     "SSL_CERT_FILE",  # OpenSSL, so Python and Ruby; Go, so gh; uv, rustls-native-certs
     "NIX_SSL_CERT_FILE",  # OpenSSL from nixpkgs reads it before SSL_CERT_FILE
@@ -26,10 +25,10 @@ _BUNDLE_VARIABLES = (
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "CARGO_HTTP_CAINFO",
-    "NODE_EXTRA_CA_CERTS",
     "npm_config_cafile",  # a cafile in some npmrc would replace everything Node trusts; yarn, pnpm
-    "DENO_CERT",
 )
+# These add to the roots that the client brings.
+_ADDING_VARIABLES = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
 
 
 class ServiceVariables(NamedTuple):
@@ -123,16 +122,17 @@ def java_options(authority: str, no_proxy: str, inherited: str) -> str:
 
 
 def trust_env(
-    bundle: str, truststore: str | None, extra: Sequence[str], inherited: Mapping[str, str]
+    bundle: str, added: str, truststore: str | None, extra: Sequence[str], inherited: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the variables that make clients inside trust the session's CA; they override inherited ones.
 
     bundle: absolute path of the PEM file.
+    added: absolute path of the PEM file for clients that add it to roots of their own.
     truststore: absolute path of the truststore for Java (JKS, password "changeit"); None without one.
     extra: further variable names for the bundle.
     inherited: the environment whose JAVA_TOOL_OPTIONS are kept; the options for Java are appended to them.
     """
-    variables = dict.fromkeys((*_BUNDLE_VARIABLES, *extra), bundle)
+    variables = dict.fromkeys(_ADDING_VARIABLES, added) | dict.fromkeys((*_BUNDLE_VARIABLES, *extra), bundle)
     if truststore is not None:
         options = (
             inherited.get("JAVA_TOOL_OPTIONS", ""),

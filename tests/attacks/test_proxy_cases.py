@@ -69,8 +69,9 @@ def test_inherited_variables_lead_nobody_past_the_proxy(sandbox: NonoRun) -> Non
         assert re.fullmatch(r"http://nono:[^@]+@127\.0\.0\.1:\d+", inside[name])
     for name in ("NO_PROXY", "no_proxy"):
         assert "*" not in inside[name].split(",")
-    for name in ("REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"):
         assert inside[name] == inside["SSL_CERT_FILE"]
+    assert Path(inside["NODE_EXTRA_CA_CERTS"]).parent == Path(inside["SSL_CERT_FILE"]).parent
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,7 @@ class PregeneratedCa(NamedTuple):
     certificate_pem: bytes
     certificate: bytes
     private_value: bytes
-    roots: tuple[bytes, ...]
-    warnings: tuple[str, ...]
+    roots: tuple[tuple[bytes, ...], tuple[bytes, ...], tuple[str, ...]]  # the fields of trust_bundle.Roots
     truststore: bytes | None
 
     def __repr__(self) -> str:
@@ -96,10 +95,10 @@ def _made(validity_s: float, environ: Mapping[str, str]) -> bytes:
 
     made = ca_certificate.make(validity_s, time.time())
     pem = made.certificate_pem
-    roots, warnings = trusted_roots(environ.get("SSL_CERT_FILE"))
+    roots = trusted_roots(environ.get("SSL_CERT_FILE"), environ.get("NODE_EXTRA_CA_CERTS"))
     truststore = None
     if wants_truststore(environ):
         from nono.proxy.tls.truststore import truststore_of
 
-        truststore = truststore_of([*roots, pem])
-    return marshal.dumps((pem, *made, roots, warnings, truststore))
+        truststore = truststore_of([*roots.blocks, pem])
+    return marshal.dumps((pem, *made, tuple(roots), truststore))

@@ -92,8 +92,9 @@ def trusted_authority(
                     directory,
                     authority.certificate_pem,
                     inherited=environ.get("SSL_CERT_FILE"),
+                    extra=environ.get("NODE_EXTRA_CA_CERTS"),
                     java=wants_truststore(environ),
-                    roots=Roots(pregenerated.roots, pregenerated.warnings) if pregenerated else None,
+                    roots=Roots(*pregenerated.roots) if pregenerated else None,
                     truststore=pregenerated.truststore if pregenerated else None,
                 )
             )
@@ -106,7 +107,7 @@ def trusted_authority(
             return
         for sentence in bundle.warnings:
             warn(sentence)
-        written = tuple(os.path.realpath(path) for path in (bundle.pem, bundle.truststore) if path)
+        written = tuple(os.path.realpath(path) for path in bundle.files)
         # A client that speaks only HTTP/2 gets it in any case; others are served faster without.
         usual = HTTP2 if settings.allow_http2 else HTTP2_AT_NEED
         yield TrustedAuthority(
@@ -114,7 +115,7 @@ def trusted_authority(
                 host, HTTP1 if http1_only(host) else usual, x25519=x25519
             ),
             written,
-            trust_env(bundle.pem, bundle.truststore, settings.ca_env_vars, environ),
+            trust_env(bundle.pem, bundle.added, bundle.truststore, settings.ca_env_vars, environ),
         )
 
 

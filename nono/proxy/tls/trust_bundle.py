@@ -16,6 +16,7 @@ from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
 
 BUNDLE = "intercept-ca.pem"
+ADDED = "intercept-ca-added.pem"
 TRUSTSTORE = "intercept-ca.jks"
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # distributions ship a quarter of a megabyte
@@ -27,6 +28,13 @@ _ROOT_FILES = (
     "/etc/ssl/cert.pem",  # Alpine without ca-certificates
 )
 _ROOT_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")
+# Where an administrator puts roots of their own: Debian, Fedora, openSUSE, Arch.
+_ADMINS_DIRECTORIES = (
+    "/usr/local/share/ca-certificates",
+    "/etc/pki/ca-trust/source/anchors",
+    "/etc/pki/trust/anchors",
+    "/etc/ca-certificates/trust-source/anchors",
+)
 _HASHED_NAME = r"[0-9a-f]{8}\.[0-9]+"  # openssl-rehash(1)
 # RFC 7468 section 5.1 and openssl-x509(1); a key in the same file must not reach the child.
 _CERTIFICATE = rb"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----\s[A-Za-z0-9+/=\s]+-----END \1-----"
@@ -36,14 +44,20 @@ class TrustBundle(NamedTuple):
     """The absolute paths of the files, and warnings for the person."""
 
     pem: str
+    added: str  # for clients that bring roots of their own and add these
     truststore: str | None  # for Java
     warnings: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.pem, self.added, self.truststore)))
 
 
 class Roots(NamedTuple):
     """Root certificates as PEM blocks, and warnings for the person."""
 
     blocks: tuple[bytes, ...]
+    added: tuple[bytes, ...]  # what no client can bring: the person's and the administrator's
     warnings: tuple[str, ...]
 
 
@@ -52,12 +66,17 @@ class RootPlaces(NamedTuple):
 
     files: Sequence[str]
     directories: Sequence[str]
+    admins: Sequence[str] = ()  # directories with the roots among them that an administrator added
 
 
 def system_places() -> RootPlaces:
     """Return OpenSSL's compiled-in places, then those of distributions. SSL_CERT_FILE is not consulted."""
     compiled_in = root_places.of_openssl()
-    return RootPlaces((compiled_in.file, *_ROOT_FILES), (compiled_in.directories, *_ROOT_DIRECTORIES))
+    return RootPlaces(
+        (compiled_in.file, *_ROOT_FILES),
+        (compiled_in.directories, *_ROOT_DIRECTORIES),
+        _ADMINS_DIRECTORIES,
+    )
 
 
 def wants_truststore(environment: Mapping[str, str]) -> bool:
@@ -78,6 +97,7 @@ def trust_bundle(
     session_ca_pem: bytes,
     *,
     inherited: str | None,
+    extra: str | None = None,
     java: bool = False,
     places: RootPlaces | None = None,
     roots: Roots | None = None,
@@ -88,28 +108,32 @@ def trust_bundle(
     directory: absolute, used by this session only; created with mode 0700 if missing.
     session_ca_pem: the session's CA.
     inherited: SSL_CERT_FILE of the person's environment.
+    extra: NODE_EXTRA_CA_CERTS of the person's environment.
     java: write a truststore too.
     places: where to look for the system's roots; None for the usual places.
     roots: those that trusted_roots() found already.
     truststore: the truststore's content, if it exists already.
 
-    The file holds, in this order, the certificates of `inherited`, the system's roots and the session's CA.
+    The PEM file holds the certificates of `inherited`, the system's roots, and the session's CA last.
+    The added one holds only what a client that brings its own roots lacks: Node parses every certificate in
+    its file each time it starts, and 140 take 20 ms.
     Raises OSError if it cannot be written, if the directory is not private (see open_private_dir), or if no
     root was found: a bundle with only the session's CA would remove all other trust.
     """
     directory_fd = open_private_dir(directory, create=True)
     try:
-        blocks, warnings = trusted_roots(inherited, places) if roots is None else roots
+        blocks, added, warnings = trusted_roots(inherited, extra, places) if roots is None else roots
         if not blocks:
             raise FileNotFoundError("no file with the system's root certificates was found (ca-certificates)")
         certificates = [*blocks, session_ca_pem.strip()]
         _write(directory_fd, BUNDLE, b"\n".join([*certificates, b""]))
+        _write(directory_fd, ADDED, b"\n".join([*added, session_ca_pem.strip(), b""]))
         if java:
             _write(directory_fd, TRUSTSTORE, truststore or _truststore_of(certificates))
         java_file = join(directory, TRUSTSTORE) if java else None
-        yield TrustBundle(join(directory, BUNDLE), java_file, warnings)
+        yield TrustBundle(join(directory, BUNDLE), join(directory, ADDED), java_file, warnings)
     finally:
-        for name in (BUNDLE, TRUSTSTORE):
+        for name in (BUNDLE, ADDED, TRUSTSTORE):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=directory_fd)
         os.close(directory_fd)
@@ -117,12 +141,34 @@ def trust_bundle(
             os.rmdir(directory)
 
 
-def trusted_roots(inherited: str | None, places: RootPlaces | None = None) -> Roots:
+def trusted_roots(inherited: str | None, extra: str | None = None, places: RootPlaces | None = None) -> Roots:
     """Return the roots for trust_bundle() without the session's CA."""
+    places = places or system_places()
     warnings: list[str] = []
     own = _inherited_roots(inherited, warnings) if inherited else []
-    blocks = dict.fromkeys([*own, *_system_roots(places or system_places())])
-    return Roots(tuple(blocks), tuple(warnings))
+    system = _system_roots(places)
+    shared = {*map(_normal, system)}
+    added = [block for block in own if _normal(block) not in shared]
+    added += [block for block in _admins_roots(places.admins) if _normal(block) in shared]
+    if extra:
+        with suppress(OSError):  # Node goes on without it too
+            added += _certificates_of(extra)
+    return Roots(tuple(dict.fromkeys([*own, *system])), tuple(dict.fromkeys(added)), tuple(warnings))
+
+
+def _admins_roots(directories: Sequence[str]) -> list[bytes]:
+    roots: list[bytes] = []
+    for directory in directories:
+        for folder, _, names in os.walk(directory):
+            for name in sorted(names):
+                with suppress(OSError):
+                    roots += _certificates_of(join(folder, name))
+    return roots
+
+
+def _normal(block: bytes) -> bytes:
+    """Return a PEM block without its line breaks, which differ between a file and a store made of it."""
+    return b"".join(block.split())
 
 
 def _inherited_roots(path: str, warnings: list[str]) -> list[bytes]:

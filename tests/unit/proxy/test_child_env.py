@@ -85,20 +85,26 @@ def test_a_service_without_a_name_is_refused(service: str) -> None:
 @pytest.mark.parametrize(
     "variable",
     [
-        *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
-        *("DENO_CERT", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
+        *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+        *("AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "PIP_CERT", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"),
         *("NIX_SSL_CERT_FILE", "npm_config_cafile", "OWN_CA"),
     ],
 )
 def test_every_way_of_finding_roots_leads_to_the_bundle(variable: str) -> None:
-    variables = trust_env("/run/ca.pem", None, ["OWN_CA", "SSL_CERT_FILE"], {variable: "/elsewhere"})
+    variables = trust_env("/run/ca.pem", "/a", None, ["OWN_CA", "SSL_CERT_FILE"], {variable: "/elsewhere"})
     assert variables[variable] == "/run/ca.pem"
+
+
+@pytest.mark.parametrize("variable", ["NODE_EXTRA_CA_CERTS", "DENO_CERT"])
+def test_a_client_that_adds_to_its_own_roots_gets_the_added_ones(variable: str) -> None:
+    variables = trust_env("/run/ca.pem", "/run/added.pem", None, [], {variable: "/elsewhere"})
+    assert variables[variable] == "/run/added.pem"
 
 
 def test_the_truststore_is_added_to_the_options_of_java() -> None:
     inherited = {"JAVA_TOOL_OPTIONS": "-Xmx1g"}
-    assert "JAVA_TOOL_OPTIONS" not in trust_env("/run/ca.pem", None, [], inherited)
-    variables = trust_env("/run/ca.pem", "/run/ca.jks", [], inherited)
+    assert "JAVA_TOOL_OPTIONS" not in trust_env("/run/ca.pem", "/a", None, [], inherited)
+    variables = trust_env("/run/ca.pem", "/a", "/run/ca.jks", [], inherited)
     assert variables["JAVA_TOOL_OPTIONS"].split(" ") == [
         "-Xmx1g",
         "-Djavax.net.ssl.trustStore=/run/ca.jks",
@@ -106,11 +112,11 @@ def test_the_truststore_is_added_to_the_options_of_java() -> None:
         "-Djavax.net.ssl.trustStorePassword=changeit",
         "-Djdk.http.auth.tunneling.disabledSchemes=",
     ]
-    assert trust_env("/run/ca.pem", "/run/ca.jks", [], {})["JAVA_TOOL_OPTIONS"].startswith("-Djavax")
+    assert trust_env("/run/ca.pem", "/a", "/run/ca.jks", [], {})["JAVA_TOOL_OPTIONS"].startswith("-Djavax")
 
 
 def test_a_truststore_whose_path_has_a_blank_is_one_option() -> None:
-    options = trust_env("/b", "/a dir/t.jks", [], {})["JAVA_TOOL_OPTIONS"]
+    options = trust_env("/b", "/a", "/a dir/t.jks", [], {})["JAVA_TOOL_OPTIONS"]
     assert options.startswith("'-Djavax.net.ssl.trustStore=/a dir/t.jks' -D")
 
 

@@ -18,6 +18,7 @@ import trustme
 from nono.proxy.child_env import trust_env
 from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.tls.trust_bundle import (
+    ADDED,
     BUNDLE,
     TRUSTSTORE,
     RootPlaces,
@@ -66,6 +67,48 @@ def test_the_bundle_is_user_file_then_system_roots_then_session(tmp_path: Path, 
     certificates, warnings = contents(tmp_path, places, inherited=str(tmp_path / "own.pem"))
     assert certificates == [*OWN, *SYSTEM, SESSION.certificate_pem.strip()]
     assert warnings == ()
+
+
+def added_to(
+    tmp_path: Path, places: RootPlaces, inherited: str | None = None, extra: str | None = None
+) -> list[bytes]:
+    """The certificates for clients that bring roots of their own."""
+    directory, pem = str(tmp_path / "d"), SESSION.certificate_pem
+    with trust_bundle(directory, pem, inherited=inherited, extra=extra, places=places) as bundle:
+        return blocks_of(bundle.added)
+
+
+def test_a_client_with_roots_of_its_own_parses_none_of_the_systems(
+    tmp_path: Path, places: RootPlaces
+) -> None:
+    assert added_to(tmp_path, places) == [SESSION.certificate_pem.strip()]
+
+
+@pytest.mark.parametrize("variable", ["inherited", "extra"])
+def test_a_client_with_roots_of_its_own_gets_what_the_person_added(
+    tmp_path: Path, places: RootPlaces, variable: str
+) -> None:
+    (tmp_path / "own.pem").write_bytes(b"\n".join(OWN))
+    added = added_to(tmp_path, places, **{variable: str(tmp_path / "own.pem")})
+    assert added == [*OWN, SESSION.certificate_pem.strip()]
+
+
+def test_the_systems_own_file_adds_nothing(tmp_path: Path, places: RootPlaces) -> None:
+    assert added_to(tmp_path, places, inherited=places.files[1]) == [SESSION.certificate_pem.strip()]
+
+
+def test_a_client_with_roots_of_its_own_gets_what_the_administrator_added(
+    tmp_path: Path, places: RootPlaces
+) -> None:
+    (tmp_path / "admin/corp").mkdir(parents=True)
+    (tmp_path / "admin/corp/ca.crt").write_bytes(SYSTEM[1].replace(b"\n", b"\r\n"))
+    (tmp_path / "admin/not-yet.crt").write_bytes(OWN[0])  # update-ca-certificates(8) has not run since
+    added = added_to(tmp_path, places._replace(admins=(str(tmp_path / "admin"), "/nonexistent")))
+    assert [block.replace(b"\r", b"") for block in added] == [SYSTEM[1], SESSION.certificate_pem.strip()]
+
+
+def test_a_missing_file_of_extra_roots_is_as_if_there_were_none(tmp_path: Path, places: RootPlaces) -> None:
+    assert added_to(tmp_path, places, extra="/nonexistent") == [SESSION.certificate_pem.strip()]
 
 
 def test_openssl_takes_every_certificate_of_the_bundle(tmp_path: Path, places: RootPlaces) -> None:
@@ -194,8 +237,8 @@ def test_the_environment_does_not_move_the_system_roots(
 
 
 def modes(bundle: TrustBundle) -> list[int]:
-    paths = [os.path.dirname(bundle.pem), bundle.pem, bundle.truststore]
-    return [stat.S_IMODE(os.stat(path).st_mode) for path in paths if path]
+    paths = [os.path.dirname(bundle.pem), *bundle.files]
+    return [stat.S_IMODE(os.stat(path).st_mode) for path in paths]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o777])
@@ -207,7 +250,7 @@ def test_the_files_are_read_only_in_a_directory_of_this_user_alone(
         with trust_bundle(
             str(tmp_path / "d"), SESSION.certificate_pem, inherited=None, java=True, places=places
         ) as bundle:
-            assert modes(bundle) == [0o700, 0o400, 0o400]
+            assert modes(bundle) == [0o700, 0o400, 0o400, 0o400]
     finally:
         os.umask(before)
 
@@ -218,7 +261,8 @@ def test_nothing_is_left_when_the_block_is_left(tmp_path: Path, places: RootPlac
         with trust_bundle(
             str(tmp_path / "d"), SESSION.certificate_pem, inherited=None, java=java, places=places
         ) as bundle:
-            assert sorted(os.listdir(tmp_path / "d")) == ([TRUSTSTORE, BUNDLE] if java else [BUNDLE])
+            made = {BUNDLE, ADDED, TRUSTSTORE} if java else {BUNDLE, ADDED}
+            assert {*os.listdir(tmp_path / "d")} == made
             assert (bundle.truststore is not None) is java
             raise KeyboardInterrupt
 
@@ -372,5 +416,5 @@ def test_a_client_trusts_the_session_only_with_these_variables(
     ):
         assert not succeeds(server, plain)
         assert server.requests == []
-        assert succeeds(server, plain | trust_env(bundle.pem, bundle.truststore, [], plain))
+        assert succeeds(server, plain | trust_env(bundle.pem, bundle.added, bundle.truststore, [], plain))
         assert len(server.requests) == 1
