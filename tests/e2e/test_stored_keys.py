@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from nono.credentials.store import locks
+from nono.credentials.store.box import Lock
 from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun, nono_run
 from support.terminal import Terminal, terminal
@@ -34,6 +37,13 @@ def sandbox() -> Iterator[NonoRun]:
 
 def store(sandbox: NonoRun) -> Path:
     return sandbox.user.home / ".local/state/nono/credentials.json"
+
+
+def forget(lock: Lock) -> None:
+    """Remove the key of one store from the keyring of the user in the kernel."""
+    kind, name = b"user", locks._kept_name(lock).encode()
+    libc = ctypes.CDLL(None)
+    libc.syscall(250, 21, libc.syscall(250, 10, -4, kind, name, 0))
 
 
 @contextmanager
@@ -136,17 +146,24 @@ def test_systemd_creds_holds_the_key_of_a_login(tmp_path: Path) -> None:
     file = tmp_path / ".local/state/nono/oauth-capture/providers.json"
     assert KEY not in file.read_text()
     assert "2 tokens" in run("logins")
+    forget(Lock(**json.loads(file.read_text())["lock"]))
 
 
-@ONLY_ROOT
-def test_systemd_creds_holds_the_key(tmp_path: Path) -> None:
-    assert shutil.which("systemd-creds"), "Debian's systemd has it"
-    environment = {**NOBODY, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+class Root:
+    """Runs `nono credential` as root, whose systemd-creds holds the key of a store."""
 
-    def run(*arguments: str, environ: Mapping[str, str] = environment) -> Sequence[str | int]:
+    def __init__(self, home: Path) -> None:
+        self.file = home / ".local/state/nono/credentials.json"
+        self._environ = {**NOBODY, "HOME": str(home), "PATH": "/usr/bin:/bin"}
+
+    @property
+    def lock(self) -> Lock:
+        return Lock(**json.loads(self.file.read_text())["lock"])
+
+    def run(self, *arguments: str, search_path: str = "/usr/bin:/bin") -> tuple[int, str]:
         done = subprocess.run(
             [*NONO, "credential", *arguments],
-            env=environ,
+            env={**self._environ, "PATH": search_path},
             input=KEY,
             capture_output=True,
             text=True,
@@ -154,12 +171,34 @@ def test_systemd_creds_holds_the_key(tmp_path: Path) -> None:
         )
         return done.returncode, done.stdout + done.stderr
 
-    assert "encrypted by systemd-creds" in str(run("set", "openai")[1])
-    file = tmp_path / ".local/state/nono/credentials.json"
-    assert KEY not in file.read_text()
-    assert run("test", "openai")[0] == 0
-    document = json.loads(file.read_text())
-    document["lock"]["value"] = document["lock"]["value"][:-8] + "AAAAAAA="
-    file.write_text(json.dumps(document))
-    code, said = run("test", "openai")
-    assert (code, "systemd-creds does not give out its key" in str(said)) == (1, True)
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Root]:
+    """Root with a stored key. The kernel keeps nothing of the store afterwards."""
+    assert shutil.which("systemd-creds"), "Debian's systemd has it"
+    root = Root(tmp_path)
+    assert "encrypted by systemd-creds" in root.run("set", "openai")[1]
+    yield root
+    forget(root.lock)
+
+
+@ONLY_ROOT
+def test_systemd_creds_holds_the_key(root: Root) -> None:
+    assert KEY not in root.file.read_text()
+    assert root.run("test", "openai")[0] == 0
+    document, lock = json.loads(root.file.read_text()), root.lock
+    document["lock"]["value"] = lock.value[:-8] + "AAAAAAA="
+    root.file.write_text(json.dumps(document))
+    code, said = root.run("test", "openai")
+    forget(lock)
+    assert (code, "systemd-creds does not give out its key" in said) == (1, True)
+
+
+@ONLY_ROOT
+def test_systemd_creds_is_asked_for_the_key_once(root: Root, tmp_path: Path) -> None:
+    without_it = str(tmp_path)
+    assert root.run("test", "openai", search_path=without_it)[0] == 1
+    assert root.run("test", "openai")[0] == 0
+    assert root.run("test", "openai", search_path=without_it)[0] == 0
+    forget(root.lock)
+    assert root.run("test", "openai", search_path=without_it)[0] == 1

@@ -9,12 +9,13 @@ from contextlib import suppress
 from nono.credentials.store import kernel_keyring
 from nono.credentials.store.box import Lock, key_from, new_key, new_salt
 from nono.credentials.values.errors import CredentialUnavailable
+from nono.digests import sha256
 from nono.secret import Secret
 from nono.typed_line import in_front, read_hidden
 
 SYSTEMD_CREDS, PASSPHRASE = "systemd-creds", "passphrase"
 TIMEOUT_S = 10.0  # for systemd-creds, which may ask a TPM
-KEPT_S = 8 * 3600  # a key from a passphrase, in the kernel's keyring of the user
+KEPT_S = 8 * 3600  # a key, in the kernel's keyring of the user
 _NAME = "--name=nono-credentials"
 
 AskNew = Callable[[], Secret | None]  # asks for the passphrase of a new store; None: there is to be none
@@ -49,23 +50,25 @@ def key_of(
     terminal.
     CredentialUnavailable: nothing gives the key out, or nobody can be asked.
     """
-    if lock.kind == SYSTEMD_CREDS:
-        key = _systemd_creds(environ, "decrypt", lock.value)
-        if key is None or not opens(key):
-            raise CredentialUnavailable(
-                f"{path}: systemd-creds does not give out its key",
-                hint="it was encrypted for another user or machine; store the credentials again after moving "
-                "it away",
-            )
-        return key
-    if lock.kind != PASSPHRASE:
+    if lock.kind not in (SYSTEMD_CREDS, PASSPHRASE):
         raise CredentialUnavailable(f"{path}: not a credential store of this version of nono")
     kept = kernel_keyring.kept(_kept_name(lock))
     if kept is not None:
         key = Secret(kept.decode("ascii", "replace"))
         if opens(key):
             return key
-    return _asked_for(lock, path, opens, may_ask=may_ask)
+    if lock.kind == PASSPHRASE:
+        return _asked_for(lock, path, opens, may_ask=may_ask)
+    key_given = _systemd_creds(environ, "decrypt", lock.value)
+    if key_given is None or not opens(key_given):
+        raise CredentialUnavailable(
+            f"{path}: systemd-creds does not give out its key",
+            hint="it was encrypted for another user or machine; store the credentials again after moving "
+            "it away",
+        )
+    # It gives the key to every program of the user, as the keyring does, and takes two processes each time.
+    _keep(lock, key_given)
+    return key_given
 
 
 def _asked_for(lock: Lock, path: str, opens: Callable[[Secret], bool], *, may_ask: bool) -> Secret:
@@ -95,7 +98,9 @@ def _keep(lock: Lock, key: Secret) -> None:
 
 
 def _kept_name(lock: Lock) -> str:
-    return f"nono:credentials:{lock.value}"
+    # What systemd-creds sealed is long, and /proc/keys shows names to everybody who may search for the key.
+    value = lock.value if lock.kind == PASSPHRASE else sha256(lock.value.encode()).hexdigest()
+    return f"nono:credentials:{value}"
 
 
 def _systemd_creds(environ: Mapping[str, str], action: str, text: str) -> Secret | None:
