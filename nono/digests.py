@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False  # a type checker's own constant, without importing typing
 if TYPE_CHECKING:
-    from hashlib import sha1, sha256
+    from collections.abc import Callable
+    from hashlib import _Hash, sha1, sha256
     from hmac import compare_digest
+
+    Digest = Callable[[bytes], _Hash]
 else:
     try:
         from _operator import _compare_digest as compare_digest
@@ -15,9 +20,15 @@ else:
         from hashlib import sha1, sha256
         from hmac import compare_digest
 
-__all__ = ["compare_digest", "hmac_sha256", "sha1", "sha256"]
+__all__ = ["compare_digest", "hmac_sha256", "quick_sha256", "sha1", "sha256"]
 
 _BLOCK_BYTES = 64
+
+
+def quick_sha256() -> Digest:
+    """Return the SHA-256 of OpenSSL once something has loaded that: it takes a third of the time."""
+    hashlib = sys.modules.get("hashlib")
+    return sha256 if hashlib is None else hashlib.sha256
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

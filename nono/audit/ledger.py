@@ -20,6 +20,7 @@ from nono.audit.event import (
     is_repeatable,
     repeats_of,
 )
+from nono.digests import quick_sha256
 from nono.private_dir import make_private_subdir, open_private_dir
 
 EVENT_FILE = "audit-events.ndjson"
@@ -98,7 +99,7 @@ class AuditLog:
             return
         if event["type"] == "session_ended":
             self.record_unrecorded()
-        line, following = record_line(self._state, self._encoder.encoded(event))
+        line, following = record_line(self._state, self._encoder.encoded(event), quick_sha256())
         self._check_usable()
         if self._unrecorded is None and self._size + len(line) > self._budget_bytes and is_repeatable(event):
             self._close_budget()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import resource
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import pytest
 
@@ -57,6 +61,32 @@ def test_an_action_that_is_in_the_log_knows_its_number(state_root: Path) -> None
         log.record(session_started(["true"]))
         log.record(action)
     assert action.sequence == 1
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_openssl_hashes_where_something_has_loaded_it(
+    state_root: Path, monkeypatch: pytest.MonkeyPatch, is_loaded: bool
+) -> None:
+    hashed = list[bytes]()
+
+    class Counted:
+        @staticmethod
+        def sha256(octets: bytes) -> hashlib._Hash:
+            hashed.append(octets)
+            return hashlib.sha256(octets)
+
+    if is_loaded:
+        monkeypatch.setitem(sys.modules, "hashlib", cast(ModuleType, Counted))
+    else:
+        monkeypatch.delitem(sys.modules, "hashlib")
+    with AuditLog(str(state_root), "s1") as log:
+        for code in range(4):
+            log.record(session_ended(code))
+    assert len(hashed) == (4 + 4 + 3 if is_loaded else 0)  # leaves, links and nodes
+    state = ChainState()
+    for record in records(log.path):
+        state = state.appended(leaf_hash(str(record["event_json"]).encode()))
+    assert log.integrity() == state.integrity()
 
 
 def test_the_log_on_disk_verifies_against_the_summary(state_root: Path) -> None:
