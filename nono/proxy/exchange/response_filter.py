@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from typing import Protocol
 
 from nono.credentials.values.credential import LeakDetector, LeakStream
@@ -104,7 +103,7 @@ def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> R
     Raises MessageError if a mask would tell which of many candidates is the secret.
     """
     # One search for the whole head, since nearly every head is clean; a head with a match is rebuilt.
-    if tripwire.mask_text(b"\n".join([head.reason, *chain.from_iterable(head.headers)])) is None:
+    if tripwire.mask_text(b"\n".join([head.reason, *map(b"\n".join, head.headers)])) is None:
         return head
     if tripwire.guessable:
         on_leak("the head of a response")
@@ -119,7 +118,7 @@ def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> R
 
 def masked(headers: Sequence[Header], tripwire: LeakDetector, on_leak: OnLeak) -> Sequence[Header]:
     """Return the fields without the secret; the same object if they are clean."""
-    if tripwire.mask_text(b"\n".join(chain.from_iterable(headers))) is None:
+    if tripwire.mask_text(b"\n".join(map(b"\n".join, headers))) is None:
         return headers
     if tripwire.guessable:
         on_leak("the fields of a response")
