@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sized
 
 import pytest
 
 from nono.audit import event
 from nono.audit.event import Event, RequestsEnded
 from nono.proxy.usage.prices import ModelPrices, Price
-from nono.report.gather import Gathered
+from nono.report.gather import APPROVALS_MAX, LATER_MAX, NOTES_MAX, RULES_MAX, SOCKETS_MAX, Gathered
 from nono.report.hosts import ENDPOINTS_MAX, HOSTS_MAX, OTHERS
 from nono.report.model import Endpoint, Report
 from nono.report.timeline import MOMENTS_MAX
+from nono.report.usage import TURNS_MAX
 
 PRICES = ModelPrices("2026-11", {"gpt-4o": Price(2.0, 1.0, 10.0)})
 
@@ -179,6 +180,47 @@ def test_no_log_makes_a_report_without_bound() -> None:
     assert len(found.timeline) <= MOMENTS_MAX
     assert "than are listed" in found.notes[0]
     assert len(found.timeline) + found.left_out == len(events)
+
+
+def test_no_log_makes_more_turns_than_are_listed() -> None:
+    events = [each for number in range(1, TURNS_MAX + 50) for each in (turn(number), used(1, turn=number))]
+    found = report([*events[:4], turn(1), used(5, turn=1), *events[4:]])
+    assert [each.number for each in found.turns] == list(range(1, TURNS_MAX))
+    spent = [sum(usage.input_tokens for usage in each.usage) for each in found.turns]
+    assert spent == [6, *[1] * (TURNS_MAX - 3), 51]
+
+
+def answered(number: int) -> Event:
+    return event.network(mode="connect", decision="approve_denied", target=f"h{number}.test", port=443)
+
+
+BOUNDS: dict[str, tuple[int, Callable[[int], Event], Callable[[Report], Sized]]] = {
+    "sockets": (
+        SOCKETS_MAX,
+        lambda n: event.network(mode="connect", decision="allow", target=f"unix:/s{n}"),
+        lambda found: found.sockets,
+    ),
+    "answers": (APPROVALS_MAX, answered, lambda found: found.approvals),
+    "rules": (
+        RULES_MAX,
+        lambda n: event.policy_changed("added", "allow", "host", f"h{n}.test", "nono allow", None),
+        lambda found: found.rules,
+    ),
+    "notes": (NOTES_MAX, lambda n: event.not_enforced(f"gap {n}"), lambda found: found.notes),
+    "what runs later": (
+        LATER_MAX,
+        lambda n: event.repository_changed(f"/p{n}", "hooks", ["x"], 1),
+        lambda found: found.later,
+    ),
+}
+
+
+@pytest.mark.parametrize(("most", "nth", "listed"), BOUNDS.values(), ids=BOUNDS)
+def test_no_log_makes_a_list_without_bound(
+    most: int, nth: Callable[[int], Event], listed: Callable[[Report], Sized]
+) -> None:
+    assert len(listed(report(map(nth, range(most))))) == most
+    assert len(listed(report(map(nth, range(most + 5))))) == most
 
 
 def test_what_git_outside_will_run_is_named_by_file_with_how_many_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -9,15 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
+from nono.kernel import namespaces
 from nono.launch.around.undo import uncovered
 from nono.undo import walking
 from nono.undo.acting import Acting
 from nono.undo.model.entry import Entry
 from nono.undo.model.restore_plan import Step
 from nono.undo.recording import Limits, Recording
+from support.forked import in_child
 from unit.undo.conftest import Stage
 
 
@@ -120,6 +124,30 @@ def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
     assert stage.restore(force=True) == []
     assert (stage.root / "file").read_text() == "old"
     assert (stage.root / "many1").exists()
+
+
+@pytest.mark.root
+def test_what_is_mounted_inside_a_tree_is_not_walked(tmp_path: Path) -> None:
+    def work() -> Any:
+        namespaces.leave_mounts()
+        stage = Stage(tmp_path)
+        for name in ("mounted", "plain"):
+            (stage.root / name).mkdir()
+        libc = ctypes.CDLL(None, use_errno=True)
+        place = os.fsencode(stage.root / "mounted")
+        assert libc.mount(b"none", place, b"tmpfs", ctypes.c_ulong(0), None) == 0
+        for name in ("mounted", "plain"):
+            (stage.root / name / "file").write_text("old")
+        with stage.recorded() as taken:
+            tree = taken.baseline.trees[0]
+            (stage.root / "mounted/file").write_text("by the run")
+            return sorted(tree.entries), tree.gaps, [each.path for each in taken.finish(0)]
+
+    assert in_child(work) == [
+        ["", "mounted", "plain", "plain/file"],
+        {"mounted": "on another file system"},
+        [],
+    ]
 
 
 def test_a_directory_deeper_than_can_be_walked_is_left(stage: Stage) -> None:

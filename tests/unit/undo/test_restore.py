@@ -433,6 +433,25 @@ def test_a_clock_that_was_set_back_has_everything_read_again(
     assert file.read_text() == "old"
 
 
+@pytest.mark.parametrize(("age_ns", "is_read_again"), [(RACY_NS // 2, True), (2 * RACY_NS, False)])
+def test_a_file_that_changed_just_before_it_was_read_is_read_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, age_ns: int, is_read_again: bool
+) -> None:
+    file = write(stage.root / "file", "old")
+    changed_ns = file.stat().st_ctime_ns
+    monkeypatch.setattr(time, "time_ns", lambda: changed_ns + age_ns)
+    read, actual = list[int](), os.read
+
+    def noted(descriptor: int, size: int) -> bytes:
+        read.append(descriptor)
+        return actual(descriptor, size)
+
+    with stage.recorded() as taken:
+        monkeypatch.setattr(os, "read", noted)
+        taken.finish(0)
+    assert bool(read) is is_read_again
+
+
 def prepared(stage: Stage, name: str | None, *, force: bool) -> Plan:
     """What a restore would do about one path, or about all."""
     with stage.kept() as session:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import random
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -303,6 +305,30 @@ def test_a_session_in_a_ledger_that_was_set_aside_is_verified(root: Path) -> Non
     aside.write_bytes(aside.read_bytes() + b"more")
     assert "is not the ledger that was set aside" in problem_of(root)
     assert check(str(root), "s2").is_verified
+
+
+def test_a_ledger_to_which_somebody_appends_is_read_once_they_are_done(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(root)
+    path = root / "audit" / LEDGER_FILE
+    content = path.read_bytes()
+    ended(root, "s2")
+    whole = path.read_bytes()
+    path.write_bytes(content + whole[len(content) : -20])
+    lock = os.open(path.with_name(ledger.LOCK_FILE), os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    waits = list[float]()
+
+    def append(seconds: float) -> None:
+        waits.append(seconds)
+        path.write_bytes(whole)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+    monkeypatch.setattr(time, "sleep", append)
+    assert check(str(root), "s2").problems == ()
+    assert len(waits) == 1
+    os.close(lock)
 
 
 def test_a_session_that_is_not_there_is_an_error(root: Path) -> None:
