@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from posixpath import dirname, exists, isfile, realpath
-from secrets import token_hex
+
+from nono.disk.durable import unfinished
 
 
 def create(path: str, content: bytes) -> None:
     """Create a file and its missing directories. Raises FileExistsError if the name is taken."""
     _make_directory(path)
-    temporary = _temporary(path, content)
-    try:
-        os.link(temporary, path)
-    finally:
-        os.unlink(temporary)
+    with unfinished(None, path, mode=None, is_new=True) as file:
+        file.write(content)
 
 
 def replace(path: str, content: bytes) -> None:
@@ -29,12 +26,8 @@ def replace(path: str, content: bytes) -> None:
         return
     target = realpath(path)
     _make_directory(target)
-    temporary = _temporary(target, content)
-    try:
-        os.replace(temporary, target)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    with unfinished(None, target, mode=None) as file:
+        file.write(content)
 
 
 def replace_name(path: str, content: bytes) -> None:
@@ -42,30 +35,11 @@ def replace_name(path: str, content: bytes) -> None:
 
     For content that somebody else may have chosen: who may turn a link here must not choose the file too.
     """
-    temporary = _temporary(path, content, 0o600)
-    try:
-        os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    with unfinished(None, path) as file:
+        file.write(content)
 
 
 def _make_directory(path: str) -> None:
     directory = dirname(path)
     if directory and not exists(directory):
         os.makedirs(directory, exist_ok=True)
-
-
-def _temporary(path: str, content: bytes, mode: int = 0o666) -> str:
-    """Write content to a new file beside path, with fsync. The umask takes its bits from `mode`."""
-    temporary = f"{path}.{token_hex(8)}.new"
-    try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    return temporary

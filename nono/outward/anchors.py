@@ -12,6 +12,7 @@ import re
 from contextlib import suppress
 from posixpath import join
 
+from nono.disk.durable import unfinished
 from nono.named_tuple import NamedTuple
 from nono.outward.head import NOTE_BYTES_MAX, Head
 from nono.private_dir import make_private_subdir
@@ -21,7 +22,6 @@ HEAD, STAMP, BUNDLE = ".head", ".tsr", ".bundle"
 TOKEN_BYTES_MAX = 256 * 1024
 _TOKEN = re.compile(r"([0-9]{8,12})\.[0-9]{1,3}(\.tsr|\.bundle)", re.ASCII)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -47,23 +47,13 @@ def keep(session: int, head: Head, number: int, kind: str, content: bytes) -> st
     try:
         stem = f"{head.records:08d}"
         file = f"{stem}.{number}{kind}"
-        _write(directory, stem + HEAD, head.note())
-        _write(directory, file, content)
+        for name, written in ((stem + HEAD, head.note()), (file, content)):
+            with unfinished(directory, name, is_shared=False) as token:
+                token.write(written)
         os.fsync(directory)
         return file
     finally:
         os.close(directory)
-
-
-def _write(directory: int, name: str, content: bytes) -> None:
-    temporary = f".{name}.tmp"
-    with suppress(FileNotFoundError):
-        os.unlink(temporary, dir_fd=directory)
-    with open(os.open(temporary, _NEW, 0o600, dir_fd=directory), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def tokens(directory: str) -> list[Token]:

@@ -8,10 +8,10 @@ import os
 from contextlib import suppress
 
 from nono.digests import sha256
+from nono.disk.durable import unfinished
 from nono.named_tuple import NamedTuple
 
 _BYTES_MAX = 16 * 1024
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -53,10 +53,8 @@ def write(session: int, cursor: Cursor) -> None:
     It is not synced: after a power cut an older one is read, and some records are sent again with their id.
     """
     name = file_of(cursor.endpoint)
-    temporary = f".{name}.tmp"
-    with open(os.open(temporary, _NEW, 0o600, dir_fd=session), "wb") as file:
+    with unfinished(session, name, syncs=False, is_shared=False) as file:
         file.write(json.dumps(cursor._asdict()).encode("utf-8"))
-    os.rename(temporary, name, src_dir_fd=session, dst_dir_fd=session)
 
 
 def take(session: int) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from nono import paths
 from nono.clock import rfc3339, unix_ms
+from nono.disk.durable import unfinished
 from nono.errors import NonoError
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
@@ -23,7 +24,6 @@ CAST, OLDER_CAST = ".cast", ".cast.1"  # what its terminal showed, if that is re
 SOCKET, KEY, STOP, ASKS = ".sock", ".key", ".stop", ".asks"  # beside the record, while a session runs
 RECORD_BYTES_MAX = 4 * 1024 * 1024  # an argument list may have 2 MiB
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def directory_of(environ: Mapping[str, str]) -> str:
@@ -52,17 +52,9 @@ class Registry:
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file of this user alone, like write()."""
-        temporary = f".{name}.{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=self.fd)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-            # Not synced: after a power cut no session is left that the record could be wrong about (ADR 40).
-            os.rename(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
-        except OSError:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=self.fd)
-            raise
+        # Not synced: after a power cut no session is left that the record could be wrong about (ADR 40).
+        with unfinished(self.fd, name, syncs=False) as file:
+            file.write(content)
 
     def open(self, name: str) -> int | None:
         """Open a file of this user for reading; None if there is none that can be trusted."""

@@ -11,12 +11,13 @@ from posixpath import join
 from typing import overload
 
 from nono import paths
+from nono.disk import durable
 from nono.errors import ConfigError, NonoError
 from nono.private_dir import open_private_dir
 from nono.undo.model import session, snapshot
 from nono.undo.model.session import Info, Weighed, outdated
 from nono.undo.model.snapshot import Snapshot
-from nono.undo.packs import read_file, write_durably
+from nono.undo.packs import read_file
 from nono.undo.store import Store
 
 SESSION_FILE, LOCK, SNAPSHOTS = "session.json", "lock", "snapshots"
@@ -166,7 +167,7 @@ def all_locked(root: str) -> Iterator[int]:
 
 
 def write_info(directory: int, info: Info) -> None:
-    write_durably(directory, SESSION_FILE, session.to_json(info))
+    durable.write(directory, SESSION_FILE, session.to_json(info))
 
 
 def names(root: str) -> list[str]:

@@ -11,6 +11,7 @@ from enum import IntEnum
 from functools import partial
 from hashlib import sha256
 
+from nono.disk import durable
 from nono.named_tuple import NamedTuple
 
 MAGIC = b"nono pack 1\n"
@@ -112,8 +113,8 @@ class PackWriter:
         finally:
             os.close(self._file)
         if self._files:
-            write_durably(self._directory, self.name + FILES, _with_digest(self._files))
-        write_durably(self._directory, self.name + INDEX, _with_digest(self._records))
+            durable.write(self._directory, self.name + FILES, _with_digest(self._files))
+        durable.write(self._directory, self.name + INDEX, _with_digest(self._records))
 
     def discard(self) -> None:
         os.close(self._file)
@@ -140,19 +141,3 @@ def read_index(directory: int, file_name: str) -> dict[bytes, Place]:
 def read_file(directory: int, name: str) -> bytes:
     with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory), "rb") as file:
         return file.read()
-
-
-def write_durably(directory: int, name: str, content: bytes) -> None:
-    """Write a file so that after a power failure it is there whole or not at all. Raises OSError."""
-    temporary = f".{name}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    file = os.open(temporary, flags, 0o600, dir_fd=directory)
-    try:
-        left = memoryview(content)
-        while left:
-            left = left[os.write(file, left) :]
-        os.fdatasync(file)
-    finally:
-        os.close(file)
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-    os.fsync(directory)

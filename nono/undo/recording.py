@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from posixpath import join
 
 from nono.clock import rfc3339, unix_ms
+from nono.disk import durable
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.printable import shell_word
@@ -23,7 +24,6 @@ from nono.undo.model.left_out import but_for
 from nono.undo.model.scope import Scope, scopes
 from nono.undo.model.session import Info, overlap
 from nono.undo.model.snapshot import BASELINE, END, MARK, Among, Snapshot, Tree, sealed, to_json
-from nono.undo.packs import write_durably
 from nono.undo.store import Store
 from nono.undo.taking import take, take_below
 from nono.undo.walking import TooMuchError, Walk
@@ -219,7 +219,7 @@ def write_snapshot(
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     snapshots = os.open(kept.SNAPSHOTS, flags, dir_fd=directory)
     try:
-        write_durably(snapshots, f"{snapshot.number:03}.json", to_json(snapshot, before, among))
+        durable.write(snapshots, f"{snapshot.number:03}.json", to_json(snapshot, before, among))
     finally:
         os.close(snapshots)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from posixpath import join
 from typing import cast
@@ -13,11 +13,10 @@ from typing import cast
 from nono.audit.ledger import AuditLog
 from nono.audit.proof import ledger
 from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Summary, digest_of, document_of, to_json
+from nono.disk.durable import unfinished
 from nono.private_dir import open_private_dir
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_TEMPORARY = ".unfinished.tmp"
 
 
 def summary_of(log: AuditLog) -> Summary:
@@ -68,15 +67,7 @@ def written_new(directory: int, name: str, content: bytes) -> Iterator[int]:
     """
     if name in os.listdir(directory):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-    with suppress(FileNotFoundError):
-        os.unlink(_TEMPORARY, dir_fd=directory)
-    try:
-        with open(os.open(_TEMPORARY, _NEW, 0o600, dir_fd=directory), "wb") as file:
-            file.write(content)
-            file.flush()
-            yield file.fileno()
-        os.rename(_TEMPORARY, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(_TEMPORARY, dir_fd=directory)
-        raise
+    with unfinished(directory, name, syncs=False, is_shared=False) as file:
+        file.write(content)
+        file.flush()
+        yield file.fileno()

@@ -7,10 +7,11 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from posixpath import join
 
 from nono.credentials.values.errors import CredentialUnavailable
+from nono.disk import durable
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most
@@ -32,7 +33,6 @@ class PrivateFile:
         self._directory = directory
         self._name = f"{stem}.json"
         self._lock = f"{stem}.lock"
-        self._new = f"{stem}.json.new"
         self._max_bytes = max_bytes
         self.path = join(directory, self._name)
 
@@ -125,21 +125,7 @@ class PrivateFile:
             )
 
     def _replace_at(self, directory_fd: int, content: bytes) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._new, dir_fd=directory_fd)  # left by a killed nono; the lock makes it ours
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with open(os.open(self._new, flags, 0o600, dir_fd=directory_fd), "wb") as file:
-                os.fchmod(file.fileno(), 0o600)  # a umask may have taken the owner's bits away
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(self._new, self._name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(self._new, dir_fd=directory_fd)
-            raise
-        os.fsync(directory_fd)
+        durable.write(directory_fd, self._name, content)
 
     def _untrusted(self, error: OSError) -> CredentialUnavailable:
         return CredentialUnavailable(

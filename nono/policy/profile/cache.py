@@ -16,6 +16,7 @@ from posixpath import dirname, join
 from typing import Any
 
 from nono import __version__, paths
+from nono.disk.durable import unfinished
 from nono.policy.document.found import Found
 from nono.policy.document.when import Host
 from nono.private_dir import open_private_dir
@@ -107,16 +108,8 @@ def _read(directory: int, key: str) -> bytes:
 
 
 def _write(directory: int, key: str, raw: bytes) -> None:
-    new = f"{key}.{os.getpid()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        with open(os.open(new, flags, 0o600, dir_fd=directory), "wb") as file:
-            file.write(raw)
-        os.rename(new, key, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(new, dir_fd=directory)
-        raise
+    with unfinished(directory, key, syncs=False) as file:
+        file.write(raw)
 
 
 def _prune(directory: int) -> None:

@@ -10,6 +10,7 @@ from posixpath import join, split
 from zlib import compress, decompressobj
 
 from nono.digests import sha256
+from nono.disk.durable import unfinished
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_regular_file
 from nono.trust import memory
@@ -80,15 +81,5 @@ class MemoryFile:
             os.close(directory)
 
     def _write(self, directory: int, name: str, content: bytes) -> None:
-        temporary = f"{name}.{os.urandom(8).hex()}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            with open(os.open(temporary, flags, 0o600, dir_fd=directory), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-        except OSError:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=directory)
-            raise
+        with unfinished(directory, name) as file:
+            file.write(content)

@@ -9,7 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from posixpath import join
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.commands.audit.found import all_found, the_one
 from nono.cli.text import session_text
 from nono.clock import rfc3339
+from nono.disk.durable import unfinished
 from nono.errors import ConfigError, NonoError
 from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection
@@ -173,19 +174,11 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    temporary = f"{path}.{os.urandom(8).hex()}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with open(os.open(temporary, flags, 0o600), "wb") as file:
+        with unfinished(None, path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            os.unlink(temporary)
 
 
 def _age(text: str) -> int:

@@ -154,7 +154,7 @@ def test_a_failed_write_leaves_only_the_old_content(vault: Vault, monkeypatch: p
 
 def test_the_leftover_of_a_killed_writer_does_not_stand_in_the_way(vault: Vault) -> None:
     vault.set("openai", Secret("one"))
-    leftover = Path(vault.path).parent / "credentials.json.new"
+    leftover = Path(vault.path).parent / ".credentials.json.tmp"
     leftover.write_text("half")
     vault.set("openai", Secret("two"))
     assert vault.get("openai") == Secret("two")

@@ -1,0 +1,1 @@
+"""What every room does with files on a disk: `durable` writes them whole or not at all."""

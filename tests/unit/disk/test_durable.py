@@ -1,0 +1,139 @@
+"""A file is written whole or not at all, wherever its writer is killed."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from nono.disk.durable import unfinished, write
+from support.forked import child, in_child
+
+OLD, NEW = b"old" * 1000, b"new" * 5000
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[int]:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def killed_at(call: int, work: Callable[[], object]) -> None:
+    """Do work, and be killed before a call of a C function, counted from its beginning."""
+
+    def count(_: object, event: str, function: object) -> None:
+        nonlocal call
+        if event == "c_call":
+            call -= 1
+            if call == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    work()
+    sys.setprofile(None)
+
+
+def test_a_writer_killed_at_any_call_leaves_the_old_or_the_new(directory: int, tmp_path: Path) -> None:
+    found, call = list[bytes](), 0
+    is_whole = False
+    while not is_whole:
+        call += 1
+        (tmp_path / "file").write_bytes(OLD)
+        with child(partial(killed_at, call, partial(write, directory, "file", NEW))) as writer:
+            is_whole = writer.wait() == 0
+        found.append((tmp_path / "file").read_bytes())
+        assert found[-1] in (OLD, NEW)
+    assert (found[0], found[-1]) == (OLD, NEW)
+    assert found == sorted(found, reverse=True)  # never the old one again, once the new one was there
+    assert call > 10
+    write(directory, "file", NEW)
+    assert os.listdir(directory) == ["file"]
+
+
+def test_the_content_is_on_the_disk_before_the_name_is_changed(
+    directory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, actual = list[str](), {name: getattr(os, name) for name in ("fsync", "rename")}
+
+    def noted(name: str, *given: object, **rest: object) -> None:
+        done.append("sync the directory" if given[0] == directory else name)
+        actual[name](*given, **rest)
+
+    for name in actual:
+        monkeypatch.setattr(os, name, partial(noted, name))
+    write(directory, "file", NEW)
+    assert done == ["fsync", "rename", "sync the directory"]
+    with unfinished(directory, "file", syncs=False) as file:
+        file.write(OLD)
+    assert done[3:] == ["rename"]
+
+
+def interrupted(directory: int, *, is_shared: bool) -> None:
+    with unfinished(directory, "file", is_shared=is_shared) as file:
+        file.write(NEW)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_a_block_that_raises_leaves_the_old_one(directory: int, tmp_path: Path, is_shared: bool) -> None:
+    (tmp_path / "file").write_bytes(OLD)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(directory, is_shared=is_shared)
+    assert (os.listdir(directory), (tmp_path / "file").read_bytes()) == (["file"], OLD)
+
+
+def test_a_disk_that_is_full_leaves_the_old_one(directory: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(OLD)
+
+    def work() -> str:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(NEW) - 1, len(NEW) - 1))
+        try:
+            write(directory, "file", NEW)
+        except OSError as error:
+            return str(error.strerror)
+        return "it was written"
+
+    assert in_child(work) == "File too large"
+    assert (os.listdir(directory), (tmp_path / "file").read_bytes()) == (["file"], OLD)
+
+
+def test_no_link_is_followed(directory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "outside").mkdir()
+    for name in ("file", ".file.tmp"):
+        (tmp_path / name).symlink_to(tmp_path / "outside/target")
+    write(directory, "file", NEW)
+    (tmp_path / ".file.tmp").symlink_to(tmp_path / "outside/target")
+    monkeypatch.setattr(os, "unlink", lambda *given, **rest: None)  # it comes just behind the removal
+    with pytest.raises(FileExistsError):
+        write(directory, "file", OLD)
+    assert not (tmp_path / "file").is_symlink()
+    assert os.listdir(tmp_path / "outside") == []
+
+
+@pytest.mark.parametrize(("mode", "umask", "expected"), [(0o600, 0o777, 0o600), (None, 0o027, 0o640)])
+def test_the_mode_is_exact_or_the_umasks(
+    directory: int, tmp_path: Path, mode: int | None, umask: int, expected: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        with unfinished(directory, "file", mode=mode):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == expected
+
+
+def test_a_name_that_is_taken_stays_with_who_has_it(directory: int, tmp_path: Path) -> None:
+    with unfinished(None, str(tmp_path / "file"), is_new=True) as file:
+        file.write(OLD)
+    with pytest.raises(FileExistsError), unfinished(None, str(tmp_path / "file"), is_new=True) as file:
+        file.write(NEW)
+    assert (os.listdir(directory), (tmp_path / "file").read_bytes()) == (["file"], OLD)
