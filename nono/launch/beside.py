@@ -129,12 +129,13 @@ class Beside:
             from nono.launch.around import packages_run
 
             packages_run.conclude(session, self.checked.root, self.packages)
-        if self.undo is None:
+        request = self._wishes.undo
+        if self.undo is None or request is None:
             return
         from nono.launch.around import undo
 
         try:
-            self.changed = undo.end(self.undo, session, exit_code)
+            self.changed = undo.end(request, self.undo, session, exit_code)
         except NonoError as error:
             session.warn(f"{error.message} {error.hint or ''}".rstrip())
 

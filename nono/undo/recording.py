@@ -120,8 +120,11 @@ class Recording:
         self._commit(snapshot, among)
         return Mark(snapshot.number, tuple(changes(last, snapshot, among)))
 
-    def finish(self, exit_code: int) -> list[Change]:
-        """Take the last snapshot. Returns what the run has changed. Raises OSError or NonoError."""
+    def finish(self, exit_code: int, progress: Progress = lambda count: None) -> list[Change]:
+        """Take the last snapshot. Returns what the run has changed. Raises OSError or NonoError.
+
+        progress: Told now and then how many files of a directory were seen.
+        """
         with self._turn:
             with suppress(FileNotFoundError):
                 os.unlink(_RESERVE, dir_fd=self._directory)
@@ -129,7 +132,7 @@ class Recording:
             # Compared with the baseline, not with a mark: a file that was mapped into memory then can have
             # changed since without another time.
             try:
-                trees = self._taken(self._baseline, opened=opened)
+                trees = self._taken(self._baseline, opened=opened, progress=progress)
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             except OSError as error:
@@ -137,7 +140,7 @@ class Recording:
                     raise
                 self._store.abandon()
                 notes.append("There was no room for what the run wrote; of that, digests alone are kept.")
-                trees = self._taken(self._baseline, keeps=False, opened=opened)
+                trees = self._taken(self._baseline, keeps=False, opened=opened, progress=progress)
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
                 self._commit(snapshot)
             notes += _opened_note(opened)
@@ -158,13 +161,18 @@ class Recording:
         self.info = self.info._replace(notes=(*self.info.notes, sentence))
 
     def _taken(
-        self, before: Snapshot, *, keeps: bool = True, opened: list[str] | None = None
+        self,
+        before: Snapshot,
+        *,
+        keeps: bool = True,
+        opened: list[str] | None = None,
+        progress: Progress = lambda count: None,
     ) -> tuple[Tree, ...]:
         """Take all trees. opened: As of Walk, with absolute paths."""
         self._store.begin(f"{self._last.number + 1:03}")
         trees = []
         for tree in before.trees:
-            walk = self._walk(tree, self._store if keeps else None)
+            walk = self._walk(tree, self._store if keeps else None)._replace(progress=progress)
             walk = walk if opened is None else walk._replace(opened=[])
             trees.append(_taken_or_gone(tree, walk))
             if opened is not None and walk.opened:

@@ -120,6 +120,23 @@ def test_a_person_undoes_a_run_at_its_end(sandbox: NonoRun) -> None:
     assert file.read_text() == before
 
 
+IMPATIENT = (
+    "import runpy, sys; from nono.cli.commands.rollback import progress; progress.PATIENCE_S = {};"
+    "runpy.run_module('nono', run_name='__main__', alter_sys=True)"
+)
+
+
+@pytest.mark.parametrize(("patience_s", "is_shown"), [(-1, True), (60, False)], ids=["long", "short"])
+def test_an_end_that_takes_long_is_shown(sandbox: NonoRun, patience_s: int, is_shown: bool) -> None:
+    argv = sandbox.argv(["echo", "ended"], profile={}, flags=["--rollback", "--no-rollback-prompt"])
+    at = argv.index("-m")
+    argv[at : at + 2] = ["-c", IMPATIENT.format(patience_s)]
+    with terminal(argv, sandbox.user.environment({"TERM": "xterm"}), sandbox.project) as person:
+        assert person.end() == 0
+    _, _, after = person.shown.partition(b"ended")
+    assert (b"looking at what the run changed: " in after) is is_shown
+
+
 def test_a_profile_says_what_undo_leaves_out(sandbox: NonoRun) -> None:
     profile = {"rollback": {"exclude_patterns": ["left"], "exclude_globs": ["*.log"]}}
     touch = ["sh", "-c", "echo x > left; echo x > a.log; echo x > covered"]

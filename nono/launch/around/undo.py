@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from nono import paths
@@ -31,7 +31,7 @@ class UndoRequest(NamedTuple):
 
     left_out: LeftOut
     limits: Limits
-    progress: AbstractContextManager[Progress]
+    shows: Callable[[str], AbstractContextManager[Progress]]  # says what is being done, once it takes long
     elsewhere: str | None = None  # the directory for its snapshots; None: the state directory
 
 
@@ -117,7 +117,7 @@ def begin(
     info = Info(
         session.run_id, rfc3339(), unix_ms(), tuple(argv), found.paths, found.left_out, name=name or None
     )
-    with request.progress as shown:
+    with request.shows("keeping files for undo") as shown:
 
         def progress(count: int) -> None:
             child.serve_signals()
@@ -172,7 +172,7 @@ def _left_out(taken: Recording) -> list[str]:
     return [f"  undo leaves out {', '.join(names[:NAMED_MAX])}{more}; see --rollback-include"]
 
 
-def end(taken: Recording, session: Session, exit_code: int) -> list[Change]:
+def end(request: UndoRequest, taken: Recording, session: Session, exit_code: int) -> list[Change]:
     """Take the last snapshot. Returns what the run has changed. Raises NonoError if that cannot be kept."""
     told = taken.info.notes
     for other in _beside(session.environ, taken.info):
@@ -180,7 +180,8 @@ def end(taken: Recording, session: Session, exit_code: int) -> list[Change]:
             f"session {other} used the same directories at the same time: its changes are here as well."
         )
     try:
-        found = taken.finish(exit_code)
+        with request.shows("looking at what the run changed") as shown:
+            found = taken.finish(exit_code, shown)
         _record(session, taken)
     except OSError as error:
         raise NonoError(

@@ -82,6 +82,11 @@ class Front:
         if kept is not None:
             kept.setblocking(True)
 
+    @property
+    def is_alone(self) -> bool:
+        """True if somebody is there, and the command is not."""
+        return self._relay is None and self._connection is not None
+
     def notice(self, text: str) -> None:
         """Say something to the person, if anybody is there."""
         if self._relay is not None:
@@ -173,6 +178,11 @@ class _Notices(io.TextIOBase):
 
     def __init__(self, front: Front) -> None:
         self._front = front
+
+    @property
+    def is_shown(self) -> bool:
+        """True once the command has ended, while a viewer has its terminal to itself."""
+        return self._front.is_alone
 
     def write(self, text: str, /) -> int:
         self._front.notice(text)

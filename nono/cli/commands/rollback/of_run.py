@@ -48,7 +48,7 @@ def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRe
             int(config.rollback.max_storage_gb * (1 << 30)),
             snapshots_max=config.rollback.max_snapshots,
         ),
-        shown_progress("keeping files for undo"),
+        shown_progress,
         None
         if elsewhere is None
         else refuse_writable_place(os.path.join(os.getcwd(), elsewhere), resolved.capabilities.grants),

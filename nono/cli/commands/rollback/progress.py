@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,11 +21,16 @@ def shown_progress(words: str) -> Iterator[Callable[[int], None]]:
         def progress(count: int) -> None:
             nonlocal update
             if update is None and time.monotonic() - began > PATIENCE_S:
-                update = _bar(stack, words) if os.isatty(2) else lambda count: None
+                update = _bar(stack, words) if _is_seen() else lambda count: None
             if update is not None:
                 update(count)
 
         yield progress
+
+
+def _is_seen() -> bool:
+    """Return True if what is written to stderr is shown at a terminal: this process's, or a viewer's."""
+    return os.isatty(2) or getattr(sys.stderr, "is_shown", False)
 
 
 def _bar(stack: ExitStack, words: str) -> Callable[[int], None]:
@@ -37,6 +43,7 @@ def _bar(stack: ExitStack, words: str) -> Callable[[int], None]:
         TextColumn(words + ": {task.completed:,.0f}"),
         TimeElapsedColumn(),
     )
-    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    console = Console(stderr=True, force_terminal=True)
+    bar = stack.enter_context(Progress(*columns, console=console, transient=True))
     task = bar.add_task("", total=None)
     return lambda count: bar.update(task, completed=count)
