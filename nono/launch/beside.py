@@ -104,7 +104,7 @@ class Beside:
         argv: Sequence[str],
         name: str,
     ) -> None:
-        """Read the key that signs, and keep what the run may change. Raises NonoError.
+        """Read the key that signs, keep what the run may change, and hash it. Raises NonoError.
 
         After the last fork: no other process may hold the key, or keep the lock.
         """
@@ -113,15 +113,19 @@ class Beside:
 
             self._evidence = with_signer(self._evidence, session.environ, session.warn)
         request = self._wishes.undo
-        if request is None:
-            return
-        from nono.launch.around import undo
+        if request is not None:
+            from nono.launch.around import undo
 
-        if prepared.resolved.proxy is not None:
-            self.written = _written(stack, request, prepared, session)
-        self.undo = undo.begin(request, session, child, prepared.capabilities, argv, name)
-        if self.undo is not None:
-            stack.callback(self.undo.close)
+            if prepared.resolved.proxy is not None:
+                self.written = _written(stack, request, prepared, session)
+            self.undo = undo.begin(request, session, child, prepared.capabilities, argv, name)
+            if self.undo is not None:
+                stack.callback(self.undo.close)
+        if self._evidence is not None:
+            from nono.launch.record.proof import with_files
+
+            seen = () if self.undo is None else self.undo.baseline.trees
+            self._evidence = with_files(self._evidence, seen, session.warn)
 
     def left(self, session: Session, exit_code: int) -> None:
         """Record the packages that the run has used, and keep what it has left; a failure is said."""
@@ -130,14 +134,19 @@ class Beside:
 
             packages_run.conclude(session, self.checked.root, self.packages)
         request = self._wishes.undo
-        if self.undo is None or request is None:
-            return
-        from nono.launch.around import undo
+        if self.undo is not None and request is not None:
+            from nono.launch.around import undo
 
-        try:
-            self.changed = undo.end(request, self.undo, session, exit_code)
-        except NonoError as error:
-            session.warn(f"{error.message} {error.hint or ''}".rstrip())
+            try:
+                self.changed = undo.end(request, self.undo, session, exit_code)
+            except NonoError as error:
+                session.warn(f"{error.message} {error.hint or ''}".rstrip())
+        if self._evidence is not None:
+            from nono.launch.record.proof import with_files_after
+
+            # Without an end, what undo has seen last is older.
+            seen = () if self.undo is None or self.changed is None else self.undo.last.trees
+            self._evidence = with_files_after(self._evidence, seen, session.warn)
 
     def conclude(self, session: Session, exit_code: int, signals: int) -> int:
         """Wait for the last anchors, and write what proves the session, whose end is recorded.

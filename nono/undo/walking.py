@@ -23,6 +23,7 @@ DEPTH_MAX = 200  # a descriptor is open for each level
 BATCH = 64  # files that a thread reads before it asks for more
 AHEAD = 32  # batches that wait for a thread, each with its directory open
 TOLD_EVERY_S = 0.25
+ELSEWHERE = "on another file system"  # the reason of a gap
 
 
 class TooMuchError(OSError):
@@ -59,6 +60,8 @@ class Walking:
         self._gaps: dict[str, str] = {}
         self._seen = 0  # files that are being read
         self.left_out: list[str] = []  # directories
+        self._partly: list[str] = []  # directories in which other things are left out
+        self._taken_over: set[str] = set()  # what is not read
         self._reading: deque[Future[list[tuple[str, Entry]]]] = deque()
 
     def tree(self, root: str, directory: int, start: str = "") -> Tree:
@@ -87,7 +90,14 @@ class Walking:
                 future.exception()
             for frame in frames:
                 os.close(frame.directory)
-        return Tree(root, self._entries, self._gaps, tuple(sorted(self.left_out)))
+        return Tree(
+            root,
+            self._entries,
+            self._gaps,
+            tuple(sorted(self.left_out)),
+            tuple(self._partly),
+            self._taken_over,
+        )
 
     def named(self, root: str, directory: int, names: Sequence[str]) -> Tree:
         """Look at some names in an open directory, and at nothing else in it."""
@@ -134,7 +144,7 @@ class Walking:
             self._gaps[path] = error.strerror or str(error)
             return None
         if os.fstat(child).st_dev != device:
-            self._gaps[path] = "on another file system"
+            self._gaps[path] = ELSEWHERE
         elif depth >= DEPTH_MAX:
             self._gaps[path] = f"more than {DEPTH_MAX} directories deep"
         else:
@@ -148,6 +158,7 @@ class Walking:
         self._entries[path] = entry_of(os.fstat(directory), None, attributes_of(directory))
         wanted: list[tuple[str, str]] = []
         before, sieve, entries = self._walk.before, self._walk.sieve, self._entries
+        is_whole = True
         try:
             with os.scandir(directory) as listed:
                 for each in listed:
@@ -156,6 +167,8 @@ class Walking:
                     if sieve(below, each.name, is_directory):
                         if is_directory:
                             self.left_out.append(below)
+                        else:
+                            is_whole = False
                         continue
                     with suppress(FileNotFoundError):  # it is gone
                         status = each.stat(follow_symlinks=False)
@@ -166,10 +179,13 @@ class Walking:
                         known = before.get(below)
                         if known is not None and _is_unchanged(known, status):
                             entries[below] = known
+                            self._taken_over.add(below)
                         else:
                             wanted.append((each.name, below))
         except OSError as error:
             self._gaps[path] = error.strerror or str(error)
+        if not is_whole:
+            self._partly.append(path)
         self._seen += len(wanted)
         if len(entries) + self._seen > self._walk.entries_max:
             raise TooMuchError(False, self.largest(lambda entry: 1))

@@ -246,7 +246,9 @@ def test_the_trees_are_hashed_before_a_run_and_after(sandbox: NonoRun) -> None:
         before, after = shown["merkle_roots"]
         assert (before != after) == differs
         assert len(shown["executable_identity"]["sha256"]) == 64
-    (sandbox.project / "new").unlink()
+    ran(sandbox, "rm new", "--audit-integrity", "--rollback", "--no-rollback-prompt")
+    shown = json.loads(nono(sandbox, "audit", "show", "latest", "--json").stdout)
+    assert shown["merkle_roots"] == [after, before]
 
 
 def test_files_too_large_to_hash_cost_the_log_no_proof(sandbox: NonoRun) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from posixpath import basename, dirname
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +16,7 @@ from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.audit.proof.attestation import Signer
+    from nono.undo.model.snapshot import Tree
 
 
 class Evidence(NamedTuple):
@@ -25,6 +26,7 @@ class Evidence(NamedTuple):
     tracked_paths: tuple[str, ...] = ()
     hashed: tuple[str, ...] = ()  # the writable ones among them, if their files are hashed
     tree_before: str | None = None
+    tree_after: str | None = None
     executable: Executable | None = None
     signer: Signer | None = None
     source_variable: str | None = None  # the key was read from it, so the command does not inherit it
@@ -40,7 +42,10 @@ def usual_evidence(prepared: Prepared) -> Evidence:
 
 
 def gathered(proving: Proving, prepared: Prepared, warn: Warn) -> Evidence:
-    """Gather what a person asked for, but for the key, before the command can change it. Raises NonoError."""
+    """Gather what a person asked for, but for key and files, before the command can change it.
+
+    Raises NonoError.
+    """
     evidence = usual_evidence(prepared)._replace(proving=proving)
     if proving.sign_key is not None:
         variable = source_variable("--audit-sign-key", proving.sign_key, prepared)
@@ -51,10 +56,32 @@ def gathered(proving: Proving, prepared: Prepared, warn: Warn) -> Evidence:
             for grant in prepared.capabilities.grants
             if grant.is_dir and grant.is_users and grant.access.writes
         )
-        evidence = evidence._replace(hashed=writable, tree_before=_tree(writable, warn))
+        evidence = evidence._replace(hashed=writable)
     if prepared.program is not None:
         evidence = evidence._replace(executable=_executable(prepared.program))
     return evidence
+
+
+def with_files(evidence: Evidence, seen: Sequence[Tree], warn: Warn) -> Evidence:
+    """Return the evidence with the files of the writable directories, if they are to be hashed.
+
+    seen: What undo has just seen of them. Raises NonoError if there is too much.
+    """
+    if not evidence.proving.hashes_trees:
+        return evidence
+    return evidence._replace(tree_before=_tree(evidence.hashed, seen, warn))
+
+
+def with_files_after(evidence: Evidence, seen: Sequence[Tree], warn: Warn) -> Evidence:
+    """Return the evidence with the files as the run has left them."""
+    if evidence.tree_before is None:
+        return evidence
+    # What a command writes must not cost the log its proof.
+    try:
+        return evidence._replace(tree_after=_tree(evidence.hashed, seen, warn))
+    except (NonoError, OSError) as error:
+        warn(f"--audit-integrity: the files after the run are not covered: {_reason(error)}")
+        return evidence
 
 
 def with_signer(evidence: Evidence, environ: Mapping[str, str], warn: Warn) -> Evidence:
@@ -121,19 +148,8 @@ def _summary(session: Session, evidence: Evidence) -> Summary:
     )
     if not evidence.proving.has_integrity:
         summary = summary._replace(audit_integrity=None)
-    if evidence.tree_before is not None:
-        roots = (evidence.tree_before, *_tree_after(evidence.hashed, session.warn))
-        summary = summary._replace(merkle_roots=roots)
-    return summary
-
-
-def _tree_after(directories: tuple[str, ...], warn: Warn) -> list[str]:
-    """Return the root over the files, or nothing: what a command writes must not cost the log its proof."""
-    try:
-        return [_tree(directories, warn)]
-    except (NonoError, OSError) as error:
-        warn(f"--audit-integrity: the files after the run are not covered: {_reason(error)}")
-        return []
+    roots = (evidence.tree_before, evidence.tree_after)
+    return summary._replace(merkle_roots=tuple(root for root in roots if root is not None))
 
 
 def _signed(summary: Summary, session: Session, evidence: Evidence) -> tuple[Summary, bytes | None]:
@@ -150,12 +166,12 @@ def _signed(summary: Summary, session: Session, evidence: Evidence) -> tuple[Sum
     return attested(summary, policy, log_sha256 or "", evidence.signer)
 
 
-def _tree(directories: tuple[str, ...], warn: Warn) -> str:
+def _tree(directories: tuple[str, ...], seen: Sequence[Tree], warn: Warn) -> str:
     # Imported here: few runs hash a tree.
-    from nono.audit.proof.trees import TooLargeError, tree_root
+    from nono.launch.record.hashed import TooLargeError, tree_root
 
     try:
-        found = tree_root(directories)
+        found = tree_root(directories, seen)
     except TooLargeError as error:
         raise NonoError(
             f"the writable directories hold {error}, which is too much to hash for --audit-integrity",

@@ -27,6 +27,8 @@ class Tree(NamedTuple):
     entries: Mapping[str, Entry]
     gaps: Mapping[str, str] = {}  # directories whose content was not seen, and why
     left_out: tuple[str, ...] = ()  # directories that were not to be walked; known to the walk alone
+    left_out_files_in: tuple[str, ...] = ()  # directories in which other things were left out; likewise
+    taken_over: Collection[str] = ()  # what shows the times of an earlier look, and was not read; likewise
     only: tuple[str, ...] | None = None  # as of a Scope: then the directory itself has no entry
 
     @property
@@ -149,16 +151,20 @@ def sealed(snapshot: Snapshot) -> Snapshot:
 
 
 def merkle_root(snapshot: Snapshot) -> str:
-    """Return the root over path and content of every file, in the order of the components of the paths."""
-    found = []
+    """Return the root over path and content of every file."""
+    files: list[tuple[bytes, str]] = []
     for tree in snapshot.trees:
         top = encoded(tree.path.rstrip("/")) + b"/"
         for path, entry in tree.entries.items():
             if entry.kind == FILE and entry.content is not None:
-                full = top + encoded(path)
-                # No name has a NUL, and none is less: so a directory comes before its neighbours.
-                found.append((full.replace(b"/", b"\0"), full, entry.content))
-    found.sort()
+                files.append((top + encoded(path), entry.content))
+    return root_over(files)
+
+
+def root_over(files: Iterable[tuple[bytes, str]]) -> str:
+    """Return the root over paths and digests of contents, in the order of the components of the paths."""
+    # No name has a NUL, and none is less: so a directory comes before its neighbours.
+    found = sorted((full.replace(b"/", b"\0"), full, content) for full, content in files)
     return folded(sha256(b"\0" + full + bytes.fromhex(content)).digest() for _, full, content in found).hex()
 
 
