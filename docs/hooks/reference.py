@@ -14,9 +14,11 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
-from nono.audit import event  # noqa: E402 - it lies where the line above says
+import messages  # noqa: E402 - they lie where the line above says
+
+from nono.audit import event  # noqa: E402
 from nono.cli.command_table import COMMANDS, offered_parsers  # noqa: E402
 from nono.cli.completion.choices import choices  # noqa: E402
 from nono.cli.help.json_page import json_page  # noqa: E402
@@ -81,6 +83,7 @@ def references() -> Iterator[tuple[str, str]]:
     yield "hosts", hosts()
     yield "events", events()
     yield "json", json_page("../schemas")
+    yield "messages", messages.page()
 
 
 def hosts() -> str:
