@@ -133,6 +133,20 @@ def test_a_watch_draws_over_itself_in_a_terminal(sandbox: NonoRun) -> None:
     assert watch.shown.endswith(b"\x1b[?25h")
 
 
+def test_a_watch_prints_lines_in_a_terminal_that_cannot_be_drawn_over(sandbox: NonoRun) -> None:
+    argv, environment = (
+        sandbox.user.command([*NONO, "ps", "--watch"]),
+        sandbox.user.environment({"TERM": "dumb"}),
+    )
+    with terminal(["/usr/bin/env", *argv], environment, sandbox.project, (24, 80)) as watch:
+        with session(sandbox, "echo up; read line", "web"):
+            watch.wait_for(b"web  running attached")
+        watch.wait_for(b"no longer listed")
+        watch.type(b"\x03")
+        assert watch.end() == 0
+    assert b"\x1b" not in watch.shown
+
+
 def test_a_stopped_job_is_paused(sandbox: NonoRun) -> None:
     with session(sandbox, "echo up; read line", "paused") as run:
         run.send_signal(signal.SIGSTOP)

@@ -29,7 +29,7 @@ def watch(environ: Mapping[str, str], shown: Shown, columns: Callable[[], int], 
     with suppress(KeyboardInterrupt):
         if as_json:
             _print_json(rounds)
-        elif sys.stdout.isatty():
+        elif sys.stdout.isatty() and environ.get("TERM") != "dumb":  # which cannot draw over what is there
             _redraw(rounds, columns, is_coloured=not environ.get("NO_COLOR"))
         else:
             _print_changes(rounds)

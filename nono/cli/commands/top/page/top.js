@@ -33,7 +33,9 @@ async function key() {
 
 function question(session, each, shownKey) {
   const card = made("article", undefined, "question");
-  card.append(made("h2", session.name + " asks: " + each.what));
+  const heading = made("h2", session.name + " asks: " + each.what);
+  heading.id = "asks-" + each.id;
+  card.append(heading);
   const list = made("dl");
   for (const [name, value] of each.fields) list.append(made("dt", name), made("dd", value));
   list.append(made("dt", "Expires"), made("dd", undefined, "left"));
@@ -41,6 +43,7 @@ function question(session, each, shownKey) {
   for (const [word, label] of [["allow", "Allow once"], ["deny", "Deny"]]) {
     const button = made("button", label, word);
     button.type = "button";
+    button.setAttribute("aria-describedby", heading.id); // "Allow once" alone does not say what
     button.disabled = true;
     button.addEventListener("click", async () => {
       for (const other of answers.children) other.disabled = true;

@@ -84,6 +84,15 @@ def parsed(text: str) -> Tags:
     return tags
 
 
+def test_every_table_has_a_name_and_heads_of_columns() -> None:
+    found = parsed("plain").found
+    tables = [attributes for tag, attributes in found if tag == "table"]
+    heads = [attributes for tag, attributes in found if tag == "th"]
+    assert len(tables) > 3
+    assert all(attributes.get("aria-label") for attributes in tables)
+    assert all(attributes.get("scope") == "col" for attributes in heads)
+
+
 def test_markup_in_a_log_makes_no_element_on_the_page() -> None:
     evil, plain = parsed(EVIL), parsed("plain")
     assert [tag for tag, _ in evil.found] == [tag for tag, _ in plain.found]
