@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from itertools import pairwise
 
 import brotli
 import pytest
-from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.proxy.http.content_coding import MAX_OUTPUT_BYTES, ContentCodingError, accept_encoding, decoder
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 def _bare_deflate(body: bytes) -> bytes:
