@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,7 @@ from support.ordinary_user import ordinary_user
 
 CHECKOUT = Path(demo.__file__).parents[1]
 DEMO = (sys.executable, "-m", "tests.demo")
+PICTURE = CHECKOUT / "docs/demo.svg"
 
 
 Shown = subprocess.CompletedProcess[str]
@@ -54,6 +57,17 @@ def test_every_claim_holds(shown: Shown) -> None:
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "claims held, 0 did not" in shown.stdout
     assert "FALSE" not in shown.stdout
+
+
+def test_the_picture_in_the_readme_shows_what_it_prints(shown: Shown) -> None:
+    """`make picture` renews it. Phantoms and ports are others each time."""
+    drawn: dict[str, str] = {}
+    for height, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>', PICTURE.read_text()):
+        drawn[height] = drawn.get(height, "") + html.unescape(text).replace("\xa0", " ").rstrip("\n")
+    lines = {line.strip() for line in drawn.values()}
+    lasting = {line for line in lines if re.match(r"\d\. |ok:|you run|nono why", line)}
+    assert len(lasting) > 10
+    assert lasting <= {line.strip() for line in shown.stdout.splitlines()}
 
 
 def test_what_it_prints_is_narrow_and_plain(shown: Shown) -> None:
