@@ -22,7 +22,7 @@ from nono.launch.proxy.front import front_of, listening
 from nono.launch.proxy.git_ssh import git_ssh
 from nono.launch.serving.network import Network
 from nono.launch.start import RunContext
-from nono.policy.schema.route_rules import NO_IDENTITY
+from nono.launch.trusted.trust_roots import is_out_of_reach
 from nono.proxy.upstream.lookups import lookups
 from nono.sandbox.plan.enforcement import Rung
 
@@ -77,13 +77,15 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
 def _may_start_first(assembly: Assembly) -> bool:
     """Return True if nothing can go wrong with the proxy that the command must not outrun.
 
-    Approvals, recordings and relayed ports may be refused when they are opened. A TLS identity is read from
-    files which the command might write.
+    Approvals, recordings and relayed ports may be refused when they are opened. The files of a TLS identity,
+    which were tried, are read again later.
     """
     resolved = assembly.resolved
     is_recorded = resolved.proxy is not None and resolved.proxy.record_flows is not None
-    has_identity = any(each.service.tls != NO_IDENTITY for each in assembly.services)
-    return resolved.approval is None and not is_recorded and not has_identity
+    grants = resolved.capabilities.grants
+    files = {file for each in assembly.services for file in each.service.tls if file is not None}
+    are_kept = all(is_out_of_reach(file, grants) for file in files)
+    return resolved.approval is None and not is_recorded and are_kept
 
 
 def _left_logins(run: RunContext, assembly: Assembly) -> AbstractContextManager[None]:

@@ -130,6 +130,10 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
     assert modules_after("import nono.launch.run_proxy") & NOT_TO_LISTEN == set()
 
 
+def test_trying_a_tls_identity_imports_no_event_loop() -> None:
+    assert modules_after("import nono.proxy.upstream.contexts") & (SLOW_TO_IMPORT - {"ssl"}) == set()
+
+
 def test_the_process_that_makes_a_ca_imports_no_more_than_signs_it() -> None:
     statement = "from nono.launch.proxy import ca_worker; ca_worker._made(60, {'JAVA_HOME': '/opt/jdk'})"
     assert modules_after(statement) & NOT_TO_CERTIFY == set()

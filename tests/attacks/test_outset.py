@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from support.nono_run import NONO, SANDBOX_POLICIES, TIMEOUT_S, AuditEvent, NonoRun
 from support.ports import unused_port
@@ -35,6 +36,7 @@ sys.meta_path.insert(0, Hook)
 from nono.__main__ import main
 main()
 """
+NOTHING: Mapping[str, str] = {}
 LEAVE_A_MARK = "import os; os.close(os.open({!r}, os.O_CREAT))"
 WAIT = "import os; os.read(os.open({!r}, os.O_RDONLY), 1)"
 FAIL = "raise ImportError('the file is gone')"
@@ -61,10 +63,12 @@ def hooked(sandbox: NonoRun, hook: str, command: Sequence[str], **options: objec
 
 
 @contextmanager
-def begun(sandbox: NonoRun, argv: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+def begun(
+    sandbox: NonoRun, argv: Sequence[str], environment: Mapping[str, str] = NOTHING
+) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         argv,
-        env=sandbox.user.environment(),
+        env=sandbox.user.environment(environment),
         cwd=sandbox.project,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -78,9 +82,11 @@ def begun(sandbox: NonoRun, argv: Sequence[str]) -> Iterator[subprocess.Popen[st
             process.kill()
 
 
-def ended(sandbox: NonoRun, argv: Sequence[str]) -> tuple[int, str, str, tuple[AuditEvent, ...]]:
+def ended(
+    sandbox: NonoRun, argv: Sequence[str], environment: Mapping[str, str] = NOTHING
+) -> tuple[int, str, str, tuple[AuditEvent, ...]]:
     before = set(sandbox.logs())
-    with begun(sandbox, argv) as process:
+    with begun(sandbox, argv, environment) as process:
         out, err = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, out, err, sandbox.events_since(before)
 
@@ -182,6 +188,42 @@ def test_what_a_command_must_not_outrun_is_imported_first(
 ) -> None:
     hook = LEAVE_A_MARK.format(str(mark))
     code, _, err, _ = ended(sandbox, hooked(sandbox, hook, ["test", "-e", str(mark)], flags=flags))
+    assert code == 0, err
+
+
+def with_a_ca(sandbox: NonoRun, ca: Path) -> dict[str, object]:
+    """A profile with a service whose upstream is known by the CA at this path."""
+    (sandbox.user.home / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    sandbox.give(sandbox.user.home / "ca.pem")
+    service = {
+        "upstream": "https://a.test",
+        "credential_key": "env://REAL_KEY",
+        "env_var": "A_KEY",
+        "tls_ca": str(ca),
+    }
+    return {"network": {"credentials": ["a"], "custom_credentials": {"a": service}}}
+
+
+def test_a_command_starts_before_a_service_with_a_ca_of_its_own_is_served(
+    sandbox: NonoRun, mark: Path
+) -> None:
+    profile = with_a_ca(sandbox, sandbox.user.home / "ca.pem")
+    for _ in range(ATTEMPTS):
+        argv = hooked(sandbox, LEAVE_A_MARK.format(str(mark)), ["test", "-e", str(mark)], profile=profile)
+        code, _, err, _ = ended(sandbox, argv, {"REAL_KEY": "of-this-test"})
+        if code == 1:
+            return
+        assert code == 0, err
+        mark.unlink()
+    pytest.fail(f"imported first in each of {ATTEMPTS} attempts")
+
+
+def test_a_ca_that_the_command_could_replace_is_read_before_it_starts(sandbox: NonoRun, mark: Path) -> None:
+    """It may turn the link, through which the supervisor finds the file."""
+    (sandbox.project / "link").symlink_to(sandbox.user.home)
+    profile = with_a_ca(sandbox, sandbox.project / "link/ca.pem")
+    argv = hooked(sandbox, LEAVE_A_MARK.format(str(mark)), ["test", "-e", str(mark)], profile=profile)
+    code, _, err, _ = ended(sandbox, argv, {"REAL_KEY": "of-this-test"})
     assert code == 0, err
 
 

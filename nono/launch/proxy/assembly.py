@@ -134,11 +134,11 @@ _NO_KEY = "it holds no key in PEM, or one with a passphrase"
 
 def _check_tls(named: str, path: str, identity: TlsIdentity, unusable: str) -> None:
     # Imported here, with ssl: few services have a TLS identity.
-    from nono.proxy.upstream.dial import tls_context
+    from nono.proxy.upstream.contexts import check_identity
 
     try:
         open(path, "rb").close()
-        tls_context(identity)
+        check_identity(identity)
     except OSError as error:
         # ssl.SSLError is an OSError too, and has a `reason`.
         reason = unusable if hasattr(error, "reason") else error.strerror

@@ -7,6 +7,7 @@ from posixpath import join
 
 from nono import paths
 from nono.errors import ConfigError
+from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import way_to
 from nono.policy.resolve import Resolved
@@ -38,6 +39,12 @@ def refuse_writable_trust_of_log(resolved: Resolved, environ: Mapping[str, str])
     """
     named = ((name, environ[name]) for name in _OF_COLLECTOR if environ.get(name))
     _refuse_writable(resolved, environ, (*_of_openssl(environ), *named), "with its log")
+
+
+def is_out_of_reach(path: str, grants: Iterable[Grant]) -> bool:
+    """Return True if the command can change neither the file at `path` nor a link on the way there."""
+    written = [grant for grant in grants if grant.access.writes]
+    return not any(covering(written, place) for place in way_to(path))
 
 
 def _refuse_writable(

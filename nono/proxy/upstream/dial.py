@@ -19,6 +19,7 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
+from nono.proxy.upstream.contexts import tls_context
 from nono.watch import watch
 
 if TYPE_CHECKING:
@@ -112,24 +113,6 @@ async def connect_first(addresses: Sequence[str], port: int, *, stagger_s: float
     if winners:
         return winners[0]
     raise failures[-1] if failures else OSError("no address to connect to")
-
-
-def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
-    """Build a client context that trusts the system's roots and the identity's CA, with its certificate.
-
-    Not built by ssl.create_default_context(), because that obeys SSLKEYLOGFILE. Raises OSError if a file of
-    the identity cannot be read or holds nothing of its kind.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(alpn)
-    context.load_default_certs()
-    if identity.ca is not None:
-        context.load_verify_locations(cafile=identity.ca)
-    if identity.cert is not None:
-        # With password="" OpenSSL does not ask for a passphrase on the terminal, even in the middle of a run.
-        context.load_cert_chain(identity.cert, identity.key, password="")
-    return context
 
 
 def _reason(failure: OSError) -> str:

@@ -12,7 +12,8 @@ import anyio
 import pytest
 
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
-from nono.proxy.upstream.dial import Dialer, DialError, connect_first, interleaved, tls_context
+from nono.proxy.upstream.contexts import tls_context
+from nono.proxy.upstream.dial import Dialer, DialError, connect_first, interleaved
 
 
 @pytest.mark.parametrize(
