@@ -11,7 +11,6 @@ import socket
 import sys
 from base64 import b64encode
 from collections.abc import Sequence
-from threading import Thread
 
 _PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _MAX_HEAD_BYTES = 64 * 1024
@@ -113,6 +112,9 @@ def _join(connected: socket.socket, first: bytes) -> None:
     """Relay both ways until the other end closes. The end of stdin is passed on as a half-close."""
     # A thread for each direction, so that a full pipe in one does not block the other; a daemon thread, as
     # ssh may keep our stdin open for as long as we live.
+    # Imported here: the supervisor imports this file to learn its place.
+    from threading import Thread
+
     Thread(target=_send_stdin, args=(connected,), daemon=True).start()
     try:
         while first or (first := connected.recv(_PIECE_BYTES)):

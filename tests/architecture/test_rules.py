@@ -34,6 +34,7 @@ SLOW_TO_IMPORT = {
 NOT_TO_WRAP = {"json", "nono.policy.profile.store", "re", "socket"}
 # What serves is imported once a command is starting; the rest by the runs that use it.
 NOT_TO_LISTEN = {
+    "_hashlib",
     "ahocorasick_rs",
     "cryptography",
     "h2",
@@ -55,7 +56,9 @@ NOT_TO_LISTEN = {
     "pickle",
     "pydantic",
     "shutil",
+    "string",
     "sysconfig",
+    "threading",
     "urllib.request",
 }
 # What the process that makes a CA does without, as the supervisor waits for it.
@@ -132,6 +135,11 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
 
 def test_trying_a_tls_identity_imports_no_event_loop() -> None:
     assert modules_after("import nono.proxy.upstream.contexts") & (SLOW_TO_IMPORT - {"ssl"}) == set()
+
+
+def test_what_serves_a_proxy_makes_no_enum_of_every_status() -> None:
+    served = modules_after("import nono.launch.supervised, nono.launch.serving.proxied, nono.proxy.service")
+    assert served & {"_hashlib", "http"} == set()
 
 
 def test_the_process_that_makes_a_ca_imports_no_more_than_signs_it() -> None:

@@ -7,13 +7,13 @@ secret, and the secret could be asked for one character at a time (docs/adr/0030
 from __future__ import annotations
 
 from collections.abc import Sequence
-from string import ascii_letters, digits
 
+from nono.credentials.values.shapes import BASE62
 from nono.named_tuple import NamedTuple
 
 # Of keys in every spelling, NULs of UTF-16 included. Not those that end a document or an event: brackets,
 # quotes, blanks and line ends.
-TOKEN_OCTETS = (ascii_letters + digits + "+/=_.~:@!$*^?|`%&#;\\-\0").encode()
+TOKEN_OCTETS = (BASE62 + "+/=_.~:@!$*^?|`%&#;\\-\0").encode()
 # Of anything else, such as a password of many words. An event still ends with a line.
 TEXT_OCTETS = bytes(octet for octet in range(256) if octet not in b"\r\n")
 

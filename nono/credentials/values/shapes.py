@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from string import ascii_letters, digits
-
 from nono.named_tuple import NamedTuple
 
-_BASE62 = ascii_letters + digits
-_URL_SAFE = _BASE62 + "_-"
+BASE62 = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_URL_SAFE = BASE62 + "_-"
 
 
 class TokenShape(NamedTuple):
@@ -28,13 +26,13 @@ SHAPES: dict[str, TokenShape] = {
     "openai": TokenShape("sk-proj-", 156),
     "anthropic": TokenShape("sk-ant-api03-", 93, suffix="AA"),
     "claude-token": TokenShape("sk-ant-oat01-", 93, suffix="AA"),
-    "github": TokenShape("ghp_", 36, _BASE62),
+    "github": TokenShape("ghp_", 36, BASE62),
     "gitlab": TokenShape("glpat-", 20),
     "gemini": _GOOGLE,
     "google-ai": _GOOGLE,
 }
 
-GENERIC = TokenShape("nono_", 43, _BASE62)
+GENERIC = TokenShape("nono_", 43, BASE62)
 
 _KEY_PREFIXES = (
     "sk-", "sk_", "ghp_", "gho_", "ghs_", "ghu_", "github_pat_", "glpat-", "AIza", "AKIA", "xox", "hf_",

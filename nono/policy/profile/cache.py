@@ -11,11 +11,11 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import sha256
 from posixpath import dirname, join
 from typing import Any
 
 from nono import __version__, paths
+from nono.digests import sha256
 from nono.disk.durable import unfinished
 from nono.policy.document.found import Found
 from nono.policy.document.when import Host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from nono.policy.endpoints.path_glob import readings
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointRule, EndpointVerdict
@@ -39,10 +40,6 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "generativelanguage.googleapis.com": ("/*/auth_tokens",),
     "gitlab.com": _GITLAB,
 }
-_RULES = {
-    host: tuple(EndpointRule(method, path) for path in paths for method in ("POST", "PUT"))
-    for host, paths in _PATHS.items()
-}
 # The services of AWS that hand out keys or sessions, by a label of their hosts. What they are asked for is in
 # the query or the body.
 _AWS_SERVICES = frozenset(("cognito-identity", "iam", "oidc", "rolesanywhere", "signin", "sso", "sts"))
@@ -61,11 +58,17 @@ def is_refused(host: str, method: str, path: str, verdict: EndpointVerdict) -> b
 
 def hands_out_keys(host: str, method: str, path: str) -> bool:
     """Return True if the request is known to hand out a key. `path` is canonical, and read leniently."""
-    rules = _RULES.get(host, ())
+    rules = _rules_of(host)
     if not rules:
         return False
     read = [*readings(path), *readings(path.replace("%2F", "/"))]
     return any(rule.may_cover(method, read) for rule in rules)
+
+
+@cache
+def _rules_of(host: str) -> tuple[EndpointRule, ...]:
+    """Return the rules of a host, for which its paths are compiled: 4 ms for all hosts together."""
+    return tuple(EndpointRule(method, path) for path in _PATHS.get(host, ()) for method in ("POST", "PUT"))
 
 
 def sentence(method: str, path: str) -> str:

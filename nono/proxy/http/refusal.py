@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
@@ -86,6 +85,9 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
 
 def _phrase(refusal: Refusal) -> str:
     """Return the reason phrase; clients that show no body (git, curl for CONNECT) show it."""
+    # Imported here, as most runs refuse nothing: it makes an enum of all of them.
+    from http import HTTPStatus
+
     phrase = HTTPStatus(refusal.status).phrase
     if refusal.status in (403, 502, 504) and not refusal.plain:
         return f"{phrase}: {one_line(refusal.error)}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Protocol
 
 from nono.named_tuple import NamedTuple
@@ -111,6 +110,9 @@ _HINTS = {
 
 def rejected(host: str, via: ProxyAddress, reply: Reply) -> Refusal:
     """Refuse a tunnel that the upstream proxy did not open."""
+    # Imported here: few tunnels are refused.
+    from http import HTTPStatus
+
     # Use the standard phrase: the upstream proxy's own could repeat our password to the child.
     known = reply.status in HTTPStatus
     said = f"{reply.status} {HTTPStatus(reply.status).phrase}" if known else str(reply.status)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from hashlib import sha1
-from hmac import compare_digest
 
+from nono.digests import compare_digest, sha1
 from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
