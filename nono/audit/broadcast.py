@@ -25,7 +25,11 @@ class Broadcast:
         self.events += 1
         fields = event.get("event") or event.get("entry")
         if isinstance(fields, dict):
-            self._count(fields.get("decision"), event)
+            decision = fields.get("decision")
+            if decision == "allow" and "repeats" not in fields:  # as nearly all are
+                self.allowed += 1
+            else:
+                self._count(decision, event)
         for listener in self._listeners:
             listener(event)
 

@@ -43,12 +43,13 @@ class RouteState:
         self.turns = anyio.Semaphore(1)  # of requests whose tokens are limited
         self.frozen: str | None = None  # why its credential is no longer used
         self.near_answers = 0  # that held a long beginning of the secret
+        self._asks = route.limits.asks
         self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
     @property
     def waits_at_limit(self) -> bool:
         """True if somebody has to be asked before the next request."""
-        return self.route.limits.asks and self.limiter.reason() is not None
+        return self._asks and self.limiter.reason() is not None
 
 
 class Admission:

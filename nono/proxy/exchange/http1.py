@@ -115,7 +115,8 @@ class Exchange(Delivery[UpstreamConnection]):
         reached.begin(self, self._request.method, may_switch=may_switch)
         reached.pause_reading(self._relay.is_behind)
         self._write([self._head])
-        self._client.update_reading()
+        if not self._incoming.complete:
+            self._client.update_reading()
 
     def _answer(self, answer: Refusal) -> None:
         # The bytes after an upgrade request may be the new protocol, so they are not parsed as a request.

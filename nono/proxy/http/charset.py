@@ -16,7 +16,10 @@ _ASCII = bytes(range(0x20, 0x7F)).decode()
 
 def unsearchable_charset(content_types: Iterable[bytes]) -> str | None:
     """Return a charset named there that is no superset of ASCII, or that nobody knows; None if all are."""
-    return next(filter(None, map(_unsearchable, content_types)), None)
+    for each in content_types:
+        if (charset := _unsearchable(each)) is not None:
+            return charset
+    return None
 
 
 @lru_cache(256)  # upstreams send the same few again and again

@@ -24,7 +24,8 @@ _TOKENS = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [!#$%&'*+\-.^_`|~0-9A-Za
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
 _TARGET = re.compile(rb"[\x21-\x7e]+")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LENGTH_DIGITS = 18
+_VERSIONS = {"1.1": b"1.1", "1.0": b"1.0"}
 
 # RTSP, SIP and ICE methods that llhttp accepts too, and the first word of the HTTP/2 preface.
 _FOREIGN_METHODS = frozenset(
@@ -235,19 +236,20 @@ def _framing(seen: _Steering, version: bytes, absent: Body) -> Body:
         return _CHUNKED_BODY
     if not seen.lengths:
         return absent
-    if len(seen.lengths) != 1 or _LENGTH.fullmatch(seen.lengths[0]) is None:
+    length = seen.lengths[0]
+    if len(seen.lengths) != 1 or not length.isdigit() or len(length) > _LENGTH_DIGITS:
         raise MessageError("Content-Length is not one decimal number")
-    return Body(BodyKind.LENGTH, int(seen.lengths[0]))
+    return Body(BodyKind.LENGTH, int(length))
 
 
 def _persists(seen: _Steering, version: bytes) -> bool:
     if version != b"1.1":
         return False
-    # Nearly every head has one of these two.
-    return seen.connection in _NOTHING_CLOSES or b"close" not in _list_members(seen.connection)
+    named = seen.connection  # nearly always nothing, or keep-alive
+    return not named or named == _KEEP_ALIVE or b"close" not in _list_members(named)
 
 
-_NOTHING_CLOSES: tuple[list[bytes], ...] = ([], [b"keep-alive"])
+_KEEP_ALIVE = [b"keep-alive"]
 
 
 def request_head(method: bytes, target: bytes, version: str, headers: Sequence[Header]) -> RequestHead:
@@ -257,8 +259,8 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
     version: "1.1" or "1.0".
     headers: as the parser delivered them, framing and connection fields included.
     """
-    raw_version = version.encode("ascii")
-    if raw_version not in (b"1.1", b"1.0"):
+    raw_version = _VERSIONS.get(version)
+    if raw_version is None:
         raise MessageError("not an HTTP/1.0 or HTTP/1.1 request", 505)
     # Methods are case-sensitive (RFC 9110 section 9.1), but many servers ignore case: a lower-case TRACE or
     # HEAD would not be treated as one here. Only HTTP/2 lets lower case through to this point.
@@ -301,8 +303,8 @@ def response_head(
     status: int, reason: bytes, version: str, headers: Sequence[Header], *, to_method: bytes
 ) -> ResponseHead:
     """Check the head of a response to a `to_method` request. Raises MessageError: do not relay it."""
-    raw_version = version.encode("ascii")
-    if raw_version not in (b"1.1", b"1.0") or not 100 <= status <= 599:
+    raw_version = _VERSIONS.get(version)
+    if raw_version is None or not 100 <= status <= 599:
         raise MessageError("not an HTTP/1.x response")
     if _VALUE.fullmatch(reason) is None or len(reason) > MAX_LINE_BYTES:
         raise MessageError("the reason phrase holds a control character")
@@ -391,12 +393,12 @@ def trailers(fields: Sequence[Header]) -> list[Header]:
 
 def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:
     """Serialise a head. Every part must have passed request_head, response_head or checked_value."""
-    return b"%b\r\n%b\r\n" % (start_line, lines(headers))
+    return b"\r\n".join([start_line, *map(b": ".join, headers), b"", b""])
 
 
 def lines(headers: Iterable[Header]) -> bytes:
     """Serialise header fields, as in `serialise`."""
-    return b"".join([b"%b: %b\r\n" % field for field in headers])
+    return b"\r\n".join([*map(b": ".join, headers), b""])
 
 
 def checked_value(value: bytes) -> bytes:

@@ -127,6 +127,7 @@ class UsageLimiter:
 
     def __init__(self, limits: UsageLimits) -> None:
         self._limits = limits
+        self._is_set = limits.is_set
         self._requests = 0
         self._input_tokens = 0
         self._output_tokens = 0
@@ -135,7 +136,7 @@ class UsageLimiter:
 
     def reason(self) -> str | None:
         """Return why no further request may be sent; None: one may."""
-        return next(self._exceeded(), None) if self._limits.is_set else None
+        return next(self._exceeded(), None) if self._is_set else None
 
     def extend(self) -> None:
         """Allow as much again as the limits do."""

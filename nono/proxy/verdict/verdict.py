@@ -59,6 +59,10 @@ class Forward:
     presented: tuple[Header, ...] = field(default=(), repr=False)  # the fields that hold a login's phantom
     writer: RequestWriter = field(init=False, repr=False, compare=False)
     facts: RequestFacts = field(init=False, repr=False, compare=False)  # the facts a credential may depend on
+    # Whose connection it may use: only requests of an equal identity share one.
+    identity: Identity = field(init=False, repr=False, compare=False)
+    tls: TlsIdentity = field(init=False, repr=False, compare=False)
+    credentialed: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "writer", RequestWriter(self.request))
@@ -71,19 +75,10 @@ class Forward:
             self.presented,
         )
         object.__setattr__(self, "facts", facts)
-
-    @property
-    def credentialed(self) -> bool:
-        return self.route is not None
-
-    @property
-    def identity(self) -> Identity:
-        """The owner of the connection: only requests of an equal identity share one."""
-        return None if self.route is None else (self.route.service, self.presented)
-
-    @property
-    def tls(self) -> TlsIdentity:
-        return self.trusted if self.route is None else self.route.tls
+        route = self.route
+        object.__setattr__(self, "credentialed", route is not None)
+        object.__setattr__(self, "identity", None if route is None else (route.service, self.presented))
+        object.__setattr__(self, "tls", self.trusted if route is None else route.tls)
 
 
 class Capture(NamedTuple):
@@ -110,16 +105,16 @@ class Intercept(NamedTuple):
     inside: ConnectTarget
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectTarget:
+class ConnectTarget(NamedTuple):
     """The host and port of the CONNECT a request came through."""
 
     host: str  # canonical
     port: int
-    authority: bytes = field(init=False)  # the Host value of a request inside
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "authority", Origin("https", self.host, self.port).authority)
+    @property
+    def authority(self) -> bytes:
+        """The Host value of a request inside."""
+        return Origin("https", self.host, self.port).authority
 
 
 Verdict = Forward | Capture | Tunnel | Intercept | Refused
