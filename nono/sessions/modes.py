@@ -28,6 +28,8 @@ _SEQUENCE = re.compile(
     rb"|\](?:(?P<colour>4;[0-9]{1,3}|1[0-2]);[^?\x07\x1b]|(?P<uncolour>104|11[0-2])[\x07\x1b]))"
 )
 _CARRIED_MAX = 80  # longer than any of these sequences
+# What such a sequence may have between its escape and what tells it from one for colours, and all else.
+_PASSED_OVER = bytes({*range(256)} - {*b"\x1b[?<=>()]chlmqru"})
 # What undoes a state that the screen has rather than the terminal.
 _UNDO = {
     b"region": b"\x1b[?6l\x1b7\x1b[r\x1b8",
@@ -60,7 +62,9 @@ class Modes:
             return False
         found = False
         end = 0
-        for match in _SEQUENCE.finditer(text):
+        # Most of what programs write is colours, and counting is quicker than looking at each.
+        start = last if _only_colours_before_last(text) else 0
+        for match in _SEQUENCE.finditer(text, start):
             self._apply(match)
             found, end = True, match.end()
         tail = text[max(last, end) :]
@@ -154,6 +158,13 @@ class Modes:
         ordered = sorted(self._changed, key=lambda mode: mode in ALTERNATE)
         parts += [_mode(mode, _DEFAULTS[mode]) for mode in ordered]
         return b"".join(parts)
+
+
+def _only_colours_before_last(output: bytes) -> bool:
+    """Check that all sequences, but perhaps the last, set colours (SGR) or are none that is looked for."""
+    bare = output.translate(None, _PASSED_OVER)
+    last = bare.rfind(b"\x1b")
+    return bare.count(b"\x1b") - 1 == bare.count(b"\x1b[m", 0, last)
 
 
 # Control sequences and strings, whole ones; what else is not blank is seen.

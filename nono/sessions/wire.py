@@ -1,8 +1,8 @@
 """The language of a session's socket: an HTTP request, and frames on a connection that it upgrades.
 
-A frame is a type (one byte), a length (four, big-endian) and so many bytes. The supervisor sends DATA, END,
-NOTICE, START, STOPPED, ASK, WITHDRAWN and BARE; a viewer sends DATA, SIZE, CONTINUE and ANSWER. Each passes
-over what it does not know.
+A frame is a type (one byte), a length (four, big-endian) and so many bytes. The supervisor sends DATA, MODES,
+END, NOTICE, START, STOPPED, ASK, WITHDRAWN and BARE; a viewer sends DATA, SIZE, CONTINUE and ANSWER. Each
+passes over what it does not know.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ NOTICE = 3  # words of nono itself, as text with \n
 START = 4  # the command runs, and has the terminal from now on (JSON)
 STOPPED, CONTINUE = 5, 6  # the command was stopped, as by Ctrl-Z; it is to go on
 ASK, WITHDRAWN, ANSWER = 7, 8, 9  # a question for the person (JSON); it is not asked any more; what was said
+MODES = 11  # what undoes the modes that the DATA behind it leaves set, and what sets them
 BARE = 10  # the command has ended: the terminal is the person's again, for what nono still says
 FRAME = struct.Struct(">BI")
+_LENGTH = struct.Struct(">I")
 SCREEN = struct.Struct(">HH")
 FRAME_BYTES_MAX = 1 << 16
 SIDE_MAX = 1000  # of a screen: programs allocate rows times columns
@@ -141,22 +143,53 @@ def parse_json(content: bytes) -> Mapping[str, object]:
     return document if isinstance(document, dict) else {}
 
 
+def modes_frame(disarm: bytes, arm: bytes) -> bytes:
+    """Return what a viewer is told of the modes: what undoes them, and what sets them."""
+    return frame(MODES, _LENGTH.pack(len(disarm)) + disarm + arm)
+
+
+def parse_modes(content: bytes) -> tuple[bytes, bytes]:
+    """Return what undoes the modes, and what sets them. Raises ValueError if the frame is damaged."""
+    if len(content) < _LENGTH.size:
+        raise ValueError("a damaged frame")
+    end = _LENGTH.size + _LENGTH.unpack_from(content)[0]
+    return content[_LENGTH.size : end], content[end:]
+
+
 class Frames:
     """Cuts a stream into frames."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()
+        self._received, self._at = b"", 0
+        self._data_left = 0  # bytes that are still to come of a frame of DATA
 
     def feed(self, received: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the frames that are whole by now. Raises ValueError for one that is too long."""
-        self._rest += received
-        while len(self._rest) >= FRAME.size:
-            kind, length = FRAME.unpack_from(self._rest)
+        """Yield the frames that are whole by now, and of a frame of DATA what is there.
+
+        May be called while an earlier call still yields. Raises ValueError for a frame that is too long.
+        """
+        rest = self._received[self._at :]
+        self._received, self._at = rest + received if rest else received, 0
+        while (found := self._next()) is not None:
+            yield found
+
+    def _next(self) -> tuple[int, bytes] | None:
+        while True:
+            if self._data_left:
+                content = self._received[self._at : self._at + self._data_left]
+                self._at += len(content)
+                self._data_left -= len(content)
+                return (DATA, content) if content else None
+            begin = self._at + FRAME.size
+            if len(self._received) < begin:
+                return None
+            kind, length = FRAME.unpack_from(self._received, self._at)
             if length > FRAME_BYTES_MAX:
                 raise ValueError(f"a frame of {length} bytes")
-            end = FRAME.size + length
-            if len(self._rest) < end:
-                return
-            content = bytes(self._rest[FRAME.size : end])
-            del self._rest[:end]
-            yield kind, content
+            if kind == DATA:
+                self._at, self._data_left = begin, length
+            elif len(self._received) < begin + length:
+                return None
+            else:
+                self._at = begin + length
+                return kind, self._received[begin : self._at]

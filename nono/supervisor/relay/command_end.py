@@ -52,6 +52,10 @@ class CommandEnd:
         self._writes = False
         self._redrawn: tuple[Timer, Size] | None = None  # gives the terminal its size back
         self._first: bytearray | None = None  # of the output, if it is kept
+        self.is_alternate = False  # the screen that is shown
+        self.modes: tuple[bytes, bytes] | None = (
+            None  # what undoes and sets them; None: no sequence was written
+        )
         self.is_ended = False  # nobody holds the other end any more
         self.spoke = 0.0  # when the last output came
 
@@ -116,6 +120,7 @@ class CommandEnd:
         return output
 
     def _follow(self, output: bytes) -> None:
+        """Keep up with what was written, before anybody is shown it."""
         if self._recording is not None:
             self._recording.feed(output)
         self.backlog.add(output, is_alternate=self.is_alternate)
@@ -128,11 +133,12 @@ class CommandEnd:
             from nono.sessions.modes import Modes
 
             self._modes = Modes()
-        self._modes.feed(output)
+        if self._modes.feed(output) or self.modes is None:
+            self._note(self._modes)
 
-    @property
-    def is_alternate(self) -> bool:
-        return self._modes is not None and self._modes.is_alternate
+    def _note(self, modes: Modes) -> None:
+        self.is_alternate = modes.is_alternate
+        self.modes = (modes.disarm(), modes.arm())
 
     def arm(self) -> tuple[bytes, bytes]:
         """Return what sets the command's modes in a terminal that has none: its screen, the others."""

@@ -60,6 +60,7 @@ class Relay:
         self._question: Question | None = None
         self._questions = 0
         self._missed: list[bytes] = []
+        self._told_modes: tuple[bytes, bytes] | None = None  # as the viewers were
         self._screen: Screen | None = None  # without it, programs draw it for who attaches
         self.command = CommandEnd(loop, master, self._on_output, self._listen_to_all, recording)
         self._read_on()
@@ -122,6 +123,9 @@ class Relay:
         self._viewers.insert(0 if is_writer else len(self._viewers), viewer)
         viewer.unsent += head
         self._listen_to(viewer)
+        is_shown = bool(head) and self._screen is not None
+        if is_shown or self.command.modes is not None:
+            viewer.unsent += wire.modes_frame(*(self.command.modes or (b"", b"")))
         if head and self._screen is not None:
             self._show_screen(viewer, self._screen, is_writer=is_writer)
         else:
@@ -294,17 +298,21 @@ class Relay:
             return
         if self._screen is not None:
             self._screen.follow()
-        frame = wire.frame(wire.DATA, output)
+        parts = [wire.FRAME.pack(wire.DATA, len(output)), output]
+        if self.command.modes != self._told_modes:
+            # Before the output that sets them: who is killed in between must not leave them armed.
+            self._told_modes = self.command.modes
+            parts.insert(0, wire.modes_frame(*(self.command.modes or (b"", b""))))
         for viewer in (*self._viewers,):
-            self._say(viewer, frame)
+            self._say(viewer, *parts)
             if viewer.is_far_behind:
                 self._let_go(viewer, wire.end_frame("slow"))
         if self._is_held_up:
             self.command.stop_reading()
 
-    def _say(self, viewer: Viewer, content: bytes) -> None:
-        viewer.unsent += content
-        self._flush(viewer)
+    def _say(self, viewer: Viewer, *parts: bytes) -> None:
+        if not viewer.say(*parts):
+            self._flush(viewer)
 
     def _flush(self, viewer: Viewer) -> None:
         """Send to a viewer what it takes."""

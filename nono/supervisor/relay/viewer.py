@@ -41,8 +41,20 @@ class Viewer:
     def is_far_behind(self) -> bool:
         return len(self.unsent) >= BEHIND_BYTES_MAX + self.picture_bytes
 
+    def say(self, *parts: bytes) -> bool:
+        """Send parts behind what waits, or have them wait as well. Returns False if something waits then."""
+        sent = 0
+        if not self.unsent and not self.is_held:
+            with suppress(OSError):  # that it is gone is found out by send()
+                sent = self.connection.sendmsg(parts)
+        for part in parts:
+            if sent < len(part):
+                self.unsent += memoryview(part)[sent:]
+            sent = max(sent - len(part), 0)
+        return not self.unsent
+
     def send(self, now: float) -> None:
-        """Send what it takes. Raises OSError if it is gone."""
+        """Send what it takes of what waits. Raises OSError if it is gone."""
         try:
             sent = self.connection.send(self.unsent) if self.unsent else 0
         except BlockingIOError:

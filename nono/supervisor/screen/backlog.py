@@ -16,7 +16,7 @@ class Backlog:
     """The output of a terminal, its sizes, and gaps where it was lost, in their order."""
 
     def __init__(self, size: Size) -> None:
-        self._pieces: deque[tuple[bytearray, bool]] = deque()  # each with the screen it begins on
+        self._pieces: deque[tuple[bytearray | bytes, bool]] = deque()  # each with the screen it begins on
         self._sizes: dict[int, Size] = {}  # by the piece they stand before
         self._first = 0  # the number of the first piece
         self._is_closed = False
@@ -29,18 +29,22 @@ class Backlog:
         if self._is_closed:
             return
         self.held_bytes += len(output)
-        if self._joins(output, is_alternate):
-            self._pieces[-1][0].extend(output)
+        joined = self._joined(output, is_alternate)
+        if joined is not None:
+            joined += output
         else:
-            self._pieces.append((bytearray(output), is_alternate))
+            is_short = len(output) < PIECE_BYTES
+            self._pieces.append((bytearray(output) if is_short else output, is_alternate))
         while self.held_bytes > BYTES_MAX:
             self._drop()
 
-    def _joins(self, output: bytes, is_alternate: bool) -> bool:
+    def _joined(self, output: bytes, is_alternate: bool) -> bytearray | None:
+        """Return the piece that the output belongs to; None if it begins one."""
         if not self._pieces or self._first + len(self._pieces) in self._sizes:
-            return False
+            return None
         piece, was_alternate = self._pieces[-1]
-        return len(piece) + len(output) <= PIECE_BYTES and is_alternate == was_alternate
+        is_room = len(piece) + len(output) <= PIECE_BYTES and is_alternate == was_alternate
+        return piece if is_room and isinstance(piece, bytearray) else None
 
     def resize(self, size: Size) -> None:
         self.now = size

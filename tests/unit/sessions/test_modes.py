@@ -57,6 +57,24 @@ def test_modes_are_set_elsewhere_as_they_are_here(output: bytes, armed: bytes, d
     assert (modes.arm(), modes.disarm()) == (armed, disarmed)
 
 
+COLOURS = b"\x1b[31mred\x1b[0m \x1b[1;38;5;9m" * 20
+
+
+@pytest.mark.parametrize("mode", [b"\x1b[4h", b"\x1b[>4;2m", b"\x1b[?1000h", b"\x1b=", b"\x1b[6 q"])
+@pytest.mark.parametrize("cut", range(9))
+def test_a_mode_is_found_among_colours(mode: bytes, cut: int) -> None:
+    assert after(COLOURS + mode[:cut], mode[cut:] + COLOURS).arm() == mode
+
+
+FRAGMENTS = [b"\x1b", b"[", b"1;3", b"m", b"\x1b[31m", b"\x1b[m", b"4h", b"4l", b"?25l", b"\x1b=", b"x"]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30))
+def test_output_sets_at_once_what_it_sets_byte_by_byte(fragments: list[bytes]) -> None:
+    output = b"".join(fragments)
+    assert after(output).arm() == after(*(bytes([byte]) for byte in output)).arm()
+
+
 WHOLE = b"a\x1b[?1049hb\x1b[?1002;1006hc\x1b[>7ud\x1b[?25le\x1b=f\x1b[>4;1mg\x1b[?2004hh\x1b[4hi\x1b[3 q"
 
 

@@ -55,7 +55,40 @@ def test_frames_come_whole_however_they_are_cut(frames: list[tuple[int, bytes]],
     machine, found = Frames(), list[tuple[int, bytes]]()
     for start in range(0, len(stream), size):
         found += machine.feed(stream[start : start + size])
-    assert found == frames
+    assert joined(found) == joined(frames)
+
+
+def joined(frames: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Join what stands side by side of DATA, which may come in parts."""
+    found: list[tuple[int, bytes]] = []
+    for kind, content in frames:
+        if kind == wire.DATA and found and found[-1][0] == wire.DATA:
+            found[-1] = (kind, found[-1][1] + content)
+        elif content or kind != wire.DATA:
+            found.append((kind, content))
+    return found
+
+
+def test_data_is_not_waited_for() -> None:
+    machine = Frames()
+    assert [*machine.feed(frame(wire.DATA, b"said")[:-1])] == [(wire.DATA, b"sai")]
+    assert [*machine.feed(b"d" + frame(wire.NOTICE, b"told")[:-1])] == [(wire.DATA, b"d")]
+    assert [*machine.feed(b"d")] == [(wire.NOTICE, b"told")]
+
+
+def test_a_call_within_another_goes_on_where_that_is() -> None:
+    machine = Frames()
+    frames = machine.feed(frame(wire.ASK, b"1") + frame(wire.WITHDRAWN, b"2") + frame(wire.DATA, b"3"))
+    assert next(frames) == (wire.ASK, b"1")
+    assert next(machine.feed(b"")) == (wire.WITHDRAWN, b"2")
+    assert [*frames] == [(wire.DATA, b"3")]
+
+
+@given(st.binary(), st.binary())
+def test_modes_are_read_as_they_were_written(disarm: bytes, arm: bytes) -> None:
+    assert [wire.parse_modes(content) for _, content in Frames().feed(wire.modes_frame(disarm, arm))] == [
+        (disarm, arm)
+    ]
 
 
 def test_a_frame_that_is_too_long_is_refused_at_its_head() -> None:

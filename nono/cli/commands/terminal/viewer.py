@@ -20,7 +20,6 @@ from nono.settings.keys import parse_keys
 
 if TYPE_CHECKING:
     from nono.cli.commands.terminal.questions import Questions
-    from nono.sessions.modes import Modes
 
 READ_BYTES = 1 << 16
 TYPED_BYTES_MAX = 1 << 16
@@ -28,7 +27,7 @@ LAST_WORDS_S = 1.0
 LOOK_EVERY_S = 0.25  # whether a shell has put this process into the foreground, which no signal tells
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _WATCHED = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, *_ENDING)
-_ESCAPE, _CTRL_C = b"\x1b", b"\x03"
+_CTRL_C = b"\x03"
 # The person's title is kept by their terminal meanwhile (xterm's window operations 22 and 23).
 _KEEP_TITLE, _TITLE_BACK = b"\x1b[22;2t", b"\x1b[23;2t"
 _PLAIN = b"\x1b[0m"
@@ -59,7 +58,8 @@ class Viewer:
         self._keys = None if keys is None else DetachKeys(keys)
         self._received = received
         self._is_read_only = is_read_only
-        self._modes: Modes | None = None  # until something might set one
+        self._disarm = b""  # undoes the modes of the command
+        self._arm: bytes | None = None  # sets the modes of the command; None: it may have none
         self._frames = Frames()
         self._unsent = bytearray()
         self._size: wire.Size | None = None  # as the supervisor was told
@@ -168,8 +168,9 @@ class Viewer:
     def _show_frame(self, kind: int, content: bytes) -> Mapping[str, object] | None:
         match kind:
             case wire.DATA:
-                self._follow(content)
                 _write(content)
+            case wire.MODES:
+                self._follow(*wire.parse_modes(content))
             case wire.NOTICE:
                 _write(content.replace(b"\n", b"\r\n") if self._lent.is_lent else content)
             case wire.START:
@@ -189,22 +190,14 @@ class Viewer:
                 return wire.parse_json(content)
         return None
 
-    def _follow(self, output: bytes) -> None:
-        if self._modes is None:
-            if _ESCAPE not in output:
-                return
-            # Imported here: many commands set no mode.
-            from nono.sessions.modes import Modes
-
-            self._modes = Modes()
-            self._note(self._modes)
+    def _follow(self, disarm: bytes, arm: bytes) -> None:
+        self._note(disarm)
+        if self._arm is None:
             _write(_KEEP_TITLE)
-        if self._modes.feed(output):
-            # Noted before it is written: a kill in between must not leave them armed.
-            self._note(self._modes)
+        self._disarm, self._arm = disarm, arm
 
-    def _note(self, modes: Modes) -> None:
-        self._lent.note(modes.disarm() + _PLAIN + _TITLE_BACK)
+    def _note(self, disarm: bytes) -> None:
+        self._lent.note(disarm + _PLAIN + _TITLE_BACK)
 
     def _suspend(self) -> None:
         """Give the terminal back to the shell until it continues this job."""
@@ -216,9 +209,9 @@ class Viewer:
     def _show_again(self) -> None:
         """Set raw mode and the session's modes, if this process is in front, and let the command go on."""
         self._lent.lend()
-        if self._lent.is_lent and self._modes is not None:
-            self._note(self._modes)
-            _write(_KEEP_TITLE + self._modes.arm())
+        if self._lent.is_lent and self._arm is not None:
+            self._note(self._disarm)
+            _write(_KEEP_TITLE + self._arm)
         self._unsent += wire.frame(wire.CONTINUE, b"")
 
     def _ask(self, document: Mapping[str, object]) -> None:

@@ -121,6 +121,31 @@ def test_all_see_what_the_command_says(stage: Stage) -> None:
     assert [person.shown() for person in people] == [b"said"] * 3
 
 
+def test_a_viewer_is_told_of_modes_before_what_sets_them(stage: Stage) -> None:
+    person = stage.attach()
+    os.write(stage.command, b"plain")
+    assert [kind for kind, _ in person.got()] == [wire.DATA]
+    os.write(stage.command, b"\x1b[31m")
+    assert person.got() == [
+        (wire.MODES, wire.modes_frame(b"", b"")[wire.FRAME.size :]),
+        (wire.DATA, b"\x1b[31m"),
+    ]
+    os.write(stage.command, b"\x1b[?1000h")
+    told, shown = person.got()
+    assert (told[0], wire.parse_modes(told[1])) == (wire.MODES, (b"\x1b[?1000l", b"\x1b[?1000h"))
+    assert shown == (wire.DATA, b"\x1b[?1000h")
+    os.write(stage.command, b"\x1b[32m\x1b[?1000h")
+    assert [kind for kind, _ in person.got()] == [wire.DATA]  # nothing new
+
+
+def test_whoever_attaches_later_is_told_of_modes_first(stage: Stage) -> None:
+    stage.attach()
+    os.write(stage.command, b"\x1b[?1000h")
+    stage.run()
+    told = stage.attach().got()[0]
+    assert (told[0], wire.parse_modes(told[1])) == (wire.MODES, (b"\x1b[?1000l", b"\x1b[?1000h"))
+
+
 def test_a_reader_is_not_heard(stage: Stage) -> None:
     writer, reader = stage.attach(), stage.attach(READER, Size(9, 9))
     reader.send(wire.DATA, b"x")
