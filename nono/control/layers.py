@@ -13,6 +13,7 @@ from nono.policy.hosts.host_filter import Refuse, parse_rule
 from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.live.paths import LivePaths
+from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule, Wanted
 from nono.policy.path_expansion import is_within
 from nono.printable import shell_word
@@ -24,10 +25,15 @@ PATTERN = "*?[{\\"
 class Hosts:
     """The hosts that the proxy of a run reaches."""
 
-    def __init__(self, live: LiveHosts, changed: Callable[[], int]) -> None:
-        """changed: Has the proxy judge anew; returns how many connections it cut."""
+    def __init__(self, live: LiveHosts, changed: Callable[[], int], ports: LivePorts | None) -> None:
+        """Take the rules that may change.
+
+        changed: Has the proxy judge anew; returns how many connections it cut.
+        ports: Those that the command reaches past the proxy; None if they are fixed.
+        """
         self._live = live
         self._changed = changed
+        self._ports = ports
 
     def refusal(self, wanted: Wanted) -> Refused | None:
         rule = parse_rule(wanted.target, "")
@@ -47,6 +53,8 @@ class Hosts:
             for decision in ("allow", "deny")
         }
         self._live.put(by_decision["allow"], by_decision["deny"])
+        if self._ports is not None:
+            self._ports.put_denied_hosts(by_decision["deny"])
         return self._changed()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nono.audit.dedup import DedupRecorder
 from nono.kernel import process
 from nono.launch.control.interface import controlled, take_over
+from nono.launch.control.live import Live
 from nono.launch.serving.network import Network, ServedNetwork
 from nono.launch.serving.opens import trapped_opens
 from nono.launch.start import RunContext
@@ -106,7 +107,7 @@ def go_on(run: RunContext, terminal: OwnTerminal, visitor: socket.socket) -> int
         # Imported here, as above.
         from nono.launch.terminal.looped import moved
 
-        others = partial(take_over, run, None, None)
+        others = partial(take_over, run, None, Live())
         async with loop.housekeeping(run.session.log, lambda: None), moved(terminal, visitor, others):
             loop.enable_gc()
             return await loop.wait(run.child)
@@ -133,6 +134,8 @@ async def _served(
         notify_loop = NotifyLoop(
             listener, network.grants, record, network.connected, paths, opens, network.bound
         )
+        if network.live.ports is not None:
+            network.live.ports.changed = notify_loop.forget_verdicts
         notify_loop.start()
         try:
             yield

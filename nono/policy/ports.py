@@ -43,6 +43,8 @@ def united(ports: Iterable[int], ranges: Iterable[Sequence[int]] = ()) -> tuple[
 class PortPolicy(Protocol):
     """Names the rule that allows a connect or bind; None if no rule does."""
 
+    def denied(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
+
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
 
     def to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
@@ -54,6 +56,10 @@ class PortGrants(NamedTuple):
     listen: tuple[PortRange, ...] = ()  # bind at any address of this host
     open: tuple[PortRange, ...] = ()  # connect and bind on loopback
     connect: tuple[PortRange, ...] = ()  # connect at any host
+
+    def denied(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
+        """Return who denies the port, whatever else allows it: nobody, in the rules of the start."""
+        return None
 
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
         """Return the rule that allows connecting to `host` on `port`, or None."""

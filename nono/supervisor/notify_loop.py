@@ -111,6 +111,10 @@ class NotifyLoop:
         notify.set_sync_wake_up(self._listener)
         self._loop.add_reader(self._poll.fileno(), self._on_readable)
 
+    def forget_verdicts(self) -> None:
+        """Judge every address anew: the rules have changed."""
+        self._inet.forget_verdicts()
+
     def close(self) -> None:
         """Stop serving: trapped calls of remaining processes fail with ENOSYS, which refuses them too."""
         if self._listener < 0:

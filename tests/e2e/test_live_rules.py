@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +36,18 @@ OPENING = (
     "for line in sys.stdin:\n"
     "    try: print(open(line.strip()).read(), flush=True)\n"
     "    except OSError as error: print(error.strerror, flush=True)\n"
+)
+# Prints what connecting past the proxy comes to: to a port of loopback, or to a Unix socket.
+DIALLING = (
+    "import socket, sys\n"
+    "print('up', flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    where = line.strip()\n"
+    "    family = socket.AF_INET if where.isdigit() else socket.AF_UNIX\n"
+    "    s = socket.socket(family); s.settimeout(3)\n"
+    "    try: s.connect(('127.0.0.1', int(where)) if where.isdigit() else where)\n"
+    "    except OSError as error: print(error.strerror, flush=True)\n"
+    "    else: print('connected', flush=True)\n"
 )
 FAR = "198.51.100.1"
 
@@ -141,6 +155,12 @@ def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> N
         (("--deny-domain=a.test",), ("allow", "/etc/shadow"), "Landlock has fixed", "--read /etc/shadow"),
         (("--deny-domain=a.test",), ("deny", "/usr/bin"), "Landlock takes nothing back", "filesystem.deny"),
         (("--deny-domain=a.test",), ("allow", "169.254.169.254"), "", ""),
+        (
+            ("--block-net", "--capability-elevation"),
+            ("allow", "5432"),
+            "without a network",
+            "--open-port 5432",
+        ),
     ],
     ids=[
         "no network",
@@ -151,6 +171,7 @@ def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> N
         "a file",
         "a granted file",
         "metadata",
+        "a port without a network",
     ],
 )
 def test_what_cannot_be_changed_is_said_at_once(
@@ -180,6 +201,48 @@ def test_a_file_is_opened_by_a_rule_in_place_of_a_person(sandbox: NonoRun) -> No
     assert changes(sandbox)[0] == ("added", "allow", str(secret.parent))
 
 
+def refusals(sandbox: NonoRun, target: str) -> list[tuple[str, str]]:
+    events: list[dict[str, Any]] = json.loads(nono(sandbox, "logs", "web", "--json").stdout)
+    found = [each["event"] for each in events if each["type"] == "network"]
+    denied = [each for each in found if each["decision"] == "deny" and each["target"] == target]
+    return [(str(each["rule"]), str(each["reason"])) for each in denied]
+
+
+def test_a_port_of_this_machine_is_opened_and_closed_again(sandbox: NonoRun) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service, session(sandbox, DIALLING) as run:
+        port = str(service.getsockname()[1])
+        assert tries(run, port) == "Permission denied"
+        allowed = nono(sandbox, "allow", port)
+        assert allowed.stderr == f"Allowed {port} in session web, until it ends.\n"
+        assert tries(run, port) == "connected"
+        denied = nono(sandbox, "deny", port)
+        assert denied.stderr.endswith("; what is connected by now stays so.\n")
+        assert tries(run, port) == "Permission denied"
+        assert ("nono deny", f"port {port} at 127.0.0.1 is denied by nono deny") in [
+            (rule, reason.partition(", by")[0]) for rule, reason in refusals(sandbox, "127.0.0.1")
+        ]
+        assert nono(sandbox, "deny", port, "--undo").returncode == 0
+        assert tries(run, port) == "connected"
+        assert nono(sandbox, "allow", port, "--undo").returncode == 0
+        assert tries(run, port) == "Permission denied"
+    assert changes(sandbox)[:2] == [("added", "allow", port), ("added", "deny", port)]
+
+
+def test_a_unix_socket_is_allowed_by_its_path(sandbox: NonoRun) -> None:
+    path = str(sandbox.user.home / "service.sock")
+    with socket.socket(socket.AF_UNIX) as service, session(sandbox, DIALLING) as run:
+        service.bind(path)
+        service.listen()
+        sandbox.give(Path(path))
+        assert tries(run, path) == "Permission denied"
+        assert nono(sandbox, "allow", path).stderr == f"Allowed {path} in session web, until it ends.\n"
+        assert tries(run, path) == "connected"
+        assert nono(sandbox, "allow", path, "--undo").returncode == 0
+        assert tries(run, path) == "Permission denied"
+        assert refusals(sandbox, f"unix:{path}")[-1][1] == "no matching unix_socket capability"
+    assert changes(sandbox)[0] == ("added", "allow", path)
+
+
 def test_a_rule_is_saved_after_its_diff_was_shown(sandbox: NonoRun) -> None:
     with session(sandbox, CONNECTING):
         file = sandbox.user.home / "profile.json"
@@ -192,6 +255,32 @@ def test_a_rule_is_saved_after_its_diff_was_shown(sandbox: NonoRun) -> None:
         assert '+      "198.51.100.2"' in saved.stderr
         assert saved.stderr.endswith(f"Saved: {file}\n")
         assert json.loads(file.read_text())["network"]["allow_domain"] == ["198.51.100.2"]
+
+
+def test_a_rule_for_an_endpoint_is_saved_with_its_service(sandbox: NonoRun) -> None:
+    key = sandbox.user.home / "key"
+    key.touch(0o600)
+    key.write_text("canary-of-a-key-0123456789")
+    sandbox.give(key)
+    demo: dict[str, Any] = {
+        "upstream": "https://demo.example",
+        "credential_key": f"file://{key}",
+        "env_var": "DEMO_KEY",
+        "endpoint_rules": [{"method": "GET", "path": "/user"}],
+    }
+    profile = {"network": {"credentials": ["demo"], "custom_credentials": {"demo": demo}}}
+    with session(sandbox, CONNECTING, profile=profile):
+        file = sandbox.user.home / "profile.json"
+        unasked = nono(sandbox, "allow", "demo:post:/issues", "--save")
+        assert unasked.returncode == 1
+        assert json.loads(file.read_text()) == profile
+        saved = nono(sandbox, "allow", "demo:POST:/issues/*", "--save", "--yes")
+        assert '"path": "/issues/*"\n' in saved.stderr
+        assert saved.stderr.endswith(f"Saved: {file}\n"), saved.stderr
+        demo["endpoint_rules"].append({"method": "POST", "path": "/issues/*"})
+        assert json.loads(file.read_text()) == profile
+        other = nono(sandbox, "allow", "other:GET:/", "--save", "--yes")
+        assert (other.returncode, "no service 'other' of its own" in other.stderr) == (1, True)
 
 
 def test_what_a_profile_cannot_hold_is_not_saved(sandbox: NonoRun) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from posixpath import basename, join
 from typing import Any
 
@@ -56,7 +56,12 @@ def target_of(reference: str | None, environ: Mapping[str, str]) -> Target:
 
 
 def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
-    """Return the profile's document with the chosen additions.
+    """Return the profile's document with the chosen additions. Raises ProfileError as changed does."""
+    return changed(target, lambda document: added(document, chosen))
+
+
+def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Return the profile's document as `change` returns it.
 
     Raises ProfileError if it cannot be parsed, or not rewritten without loss.
     """
@@ -65,7 +70,7 @@ def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
         head["meta"] = {"name": target.label}
         if not target.extends:
             head["workdir"] = {"access": "read"}  # the default without a profile
-        return added(head, chosen)
+        return change(head)
     assert target.file is not None  # an existing profile has one
     with open(target.file, encoding="utf-8") as file:
         text = file.read()
@@ -73,8 +78,8 @@ def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
         document = json.loads(text)
         if not isinstance(document, dict):
             raise TypeError("it is no object")
-        return added(document, chosen)
-    except (ValueError, TypeError, RecursionError) as error:
+        return change(document)
+    except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ProfileError(
             f"{target.file} cannot be rewritten without loss ({error}): it may have comments.",
             hint="add the lines above to it by hand",

@@ -89,6 +89,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "nono allow api.example.com --for 30m", "Let the running session reach a host for half an hour"
         ),
         Example("nono allow 'github:POST:/repos/*/*/issues' --session web", "Allow one kind of request"),
+        Example("nono allow 5432", "Let it connect to a service of this machine"),
     ),
     "nono deny": (Example("nono deny '*.example.com' --all", "Cut off a host from all sessions"),),
     "nono top": (Example("nono top --web", "Show the sessions in a browser"),),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from nono.cli.text.session_text import duration, one_line
 from nono.printable import shell_word
 from nono.sessions.record import Record
 
+_STAYS = ("port", "socket")  # these connections are the command's own
+_LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\]):([0-9]+)")
 _DONE = {"allow": "Allowed", "deny": "Denied"}
 
 
@@ -41,4 +44,9 @@ def outcome(
         return
     for_s = wanted["for_s"]
     until = f"for {duration(for_s)}" if isinstance(for_s, int) else "until it ends"
+    if wanted["decision"] == "deny" and wanted["kind"] in _STAYS:
+        ended = "; what is connected by now stays so"
     yield f"{_DONE[str(wanted['decision'])]} {target} in session {name}, {until}{ended}."
+    own = _LOOPBACK.fullmatch(target) if wanted["kind"] == "host" else None
+    if own is not None:
+        yield f"hint: nono {wanted['decision']} {own[1]} is for programs that leave the proxy out there"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -10,37 +10,21 @@ import anyio
 
 from nono.errors import NonoError
 from nono.launch.start import RunContext
-from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.approval.broker import ApprovalBroker
-    from nono.audit.traffic import Spent
     from nono.control.rules import Layer
     from nono.control.session import ControlledSession
     from nono.control.take_over import TakeOver
-    from nono.policy.endpoints.policy import EndpointPolicy
-    from nono.policy.hosts.live_hosts import LiveHosts
-    from nono.policy.live.endpoints import LiveEndpoints
+    from nono.launch.control.live import Live
     from nono.policy.live.rule import Kind
     from nono.sessions.meeting import Meeting
 
 OPENS_AFTER_S = 0.05  # a command that ends sooner does without, and none waits for it to start
 
 
-class LiveNetwork(NamedTuple):
-    """The rules of a proxy, which may change while it runs."""
-
-    hosts: LiveHosts
-    endpoints: LiveEndpoints
-    services: Mapping[str, EndpointPolicy]  # the rules of the start
-    changed: Callable[[], int]  # has it judge anew; returns how many connections it cut
-    spent: Callable[[], Spent | None]  # what models have used so far; None: nothing yet
-
-
 @asynccontextmanager
-async def controlled(
-    run: RunContext, approver: ApprovalBroker | None, live: LiveNetwork | None
-) -> AsyncIterator[None]:
+async def controlled(run: RunContext, approver: ApprovalBroker | None, live: Live) -> AsyncIterator[None]:
     """Serve the interface until the block is left, where no terminal of the command is met at its socket."""
     if run.front is not None:
         yield
@@ -51,7 +35,7 @@ async def controlled(
         tasks.cancel_scope.cancel()
 
 
-async def _open_later(run: RunContext, approver: ApprovalBroker | None, live: LiveNetwork | None) -> None:
+async def _open_later(run: RunContext, approver: ApprovalBroker | None, live: Live) -> None:
     await anyio.sleep(OPENS_AFTER_S)
     # The user has no watch of epoll left, or the socket cannot be made: the run goes on without.
     with suppress(OSError, NonoError):
@@ -70,9 +54,7 @@ async def _open_later(run: RunContext, approver: ApprovalBroker | None, live: Li
                 await control.close()
 
 
-def take_over(
-    run: RunContext, approver: ApprovalBroker | None, live: LiveNetwork | None, meeting: Meeting
-) -> TakeOver:
+def take_over(run: RunContext, approver: ApprovalBroker | None, live: Live, meeting: Meeting) -> TakeOver:
     """Return what answers at the socket of the session; the caller closes it."""
     # Imported here, as above.
     from nono.control.take_over import TakeOver
@@ -80,33 +62,39 @@ def take_over(
     return TakeOver(lambda: _session(run, meeting.key, approver, live))
 
 
-def _session(
-    run: RunContext, key: str, approver: ApprovalBroker | None, live: LiveNetwork | None
-) -> ControlledSession:
+def _session(run: RunContext, key: str, approver: ApprovalBroker | None, live: Live) -> ControlledSession:
     from nono.control.rules import LiveRules
     from nono.control.session import ControlledSession
 
     questions = None if approver is None else approver.questions
     rules = LiveRules(_layers(run, live), run.session.record)
-    return ControlledSession(
-        key, run.entry.now, run.events, questions, rules, run.traffic, None if live is None else live.spent
-    )
+    spent = None if live.network is None else live.network.spent
+    return ControlledSession(key, run.entry.now, run.events, questions, rules, run.traffic, spent)
 
 
-def _layers(run: RunContext, live: LiveNetwork | None) -> Mapping[Kind, Layer]:
+def _layers(run: RunContext, live: Live) -> Mapping[Kind, Layer]:
     """Return the parts of the run that rules are for."""
     from nono.control.layers import Endpoints, Files, Hosts, NoFiles, NoHosts
+    from nono.control.socket_layers import NoPorts, NoSockets, Ports, Sockets
     from nono.policy.live.endpoints import LiveEndpoints
+    from nono.sandbox.plan.enforcement import Rung
 
-    capabilities, live_paths = run.prepared.capabilities, run.live_paths
-    if live is None:
+    prepared, live_paths, network = run.prepared, run.live_paths, live.network
+    capabilities = prepared.capabilities
+    if network is None:
         hosts: Layer = NoHosts(capabilities.network)
         endpoints = Endpoints(LiveEndpoints(), {}, lambda: 0)
     else:
-        hosts = Hosts(live.hosts, live.changed)
-        endpoints = Endpoints(live.endpoints, live.services, live.changed)
+        hosts = Hosts(network.hosts, network.changed, live.ports)
+        endpoints = Endpoints(network.endpoints, network.services, network.changed)
     if live_paths is None:
         files: Layer = NoFiles(capabilities)
     else:
         files = Files(live_paths, capabilities, lambda: run.rules().files)
-    return {"host": hosts, "endpoint": endpoints, "path": files}
+    sockets: Layer = NoSockets() if live.sockets is None else Sockets(live.sockets)
+    if live.ports is None:
+        is_alone = prepared.enforcement.rung is Rung.NETNS
+        ports: Layer = NoPorts(capabilities, is_alone=is_alone, is_learning=run.observation is not None)
+    else:
+        ports = Ports(live.ports, live.proxy_port)
+    return {"host": hosts, "endpoint": endpoints, "path": files, "port": ports, "socket": sockets}

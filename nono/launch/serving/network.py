@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nono.approval.broker import ApprovalBroker
     from nono.credentials.values.credential import LeakDetector
-    from nono.launch.control.interface import LiveNetwork
+    from nono.launch.control.live import Live
     from nono.policy.environment.inheritance import Withheld
     from nono.supervisor.calls.inet import Bound, Connected
     from nono.supervisor.verdict.adjudicator import NetworkGrants
@@ -41,7 +41,7 @@ class ServedNetwork(NamedTuple):
 
     grants: NetworkGrants  # judge trapped calls
     approver: ApprovalBroker | None  # None: nothing may need approval
+    live: Live
     relayed: AbstractAsyncContextManager[None] = nullcontext()  # ports into and out of a private network
     connected: Connected = _not_kept  # takes each connection made to the proxy
     bound: Bound | None = None  # told of listening sockets in a watched run
-    live: LiveNetwork | None = None  # the rules of the proxy, which may change

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 from nono.audit import event
 from nono.audit.event import Recorder
 from nono.kernel.sock_diag import SocketOwners
-from nono.launch.control.interface import LiveNetwork
+from nono.launch.control.live import Live, LiveNetwork
 from nono.launch.proxy.engine import served
 from nono.launch.proxy.same_user import same_user
 from nono.launch.serving.approver import approver_of
 from nono.launch.serving.network import ServedNetwork
 from nono.launch.start import RunContext
+from nono.policy.live.ports import LivePorts
+from nono.policy.live.sockets import LiveSockets
 from nono.policy.ports import OPEN_PORT, PortGrants, PortRange
 from nono.sandbox.plan.enforcement import Rung
 from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
@@ -69,18 +71,24 @@ async def with_proxy(
             ) as proxy,
         ):
             watched = None if run.observation is None else run.observation.ports
+            unix = resolved.unix_sockets._replace(written=capabilities.grants)
+            live = Live(_live(front, proxy.rules_changed, proxy.spent), proxy_port=proxy.port)
+            if rung is Rung.NOTIFY:
+                live = live._replace(sockets=LiveSockets(unix))
+            if rung is Rung.NOTIFY and watched is None:
+                live = live._replace(ports=LivePorts(capabilities.ports))
             yield ServedNetwork(
                 NetworkGrants(
                     loopback(proxy.port),
-                    capabilities.ports if watched is None else watched,
-                    resolved.unix_sockets._replace(written=capabilities.grants),
+                    watched or live.ports or capabilities.ports,
+                    live.sockets or unix,
                     own_servers=rung is Rung.NOTIFY and watched is None,
                 ),
                 approver,
+                live,
                 _relayed(maker, capabilities.ports, run.session.record),
                 peers.register,
                 None if watched is None else watched.bound,
-                _live(front, proxy.rules_changed, proxy.spent),
             )
     if run.traffic is not None:
         run.traffic.usage = proxy.usage_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from posixpath import dirname
+from typing import Protocol
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
@@ -25,6 +26,23 @@ class SocketVerdict(NamedTuple):
     reason: str
     hint: str | None = None
     grant: SocketGrant | None = None  # the grant that allows it, if any
+
+
+class UnixSocketPolicy(Protocol):
+    """Judges paths of Unix sockets, as UnixSocketRules does."""
+
+    @property
+    def files(self) -> tuple[Grant, ...] | None: ...
+
+    def judge(
+        self,
+        path: str,
+        *,
+        binds: bool,
+        is_resolved: bool = True,
+        is_own: bool = False,
+        is_dead: bool = False,
+    ) -> SocketVerdict: ...
 
 
 class UnixSocketRules(NamedTuple):

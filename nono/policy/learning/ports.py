@@ -31,6 +31,10 @@ class LearningPorts:
         if not is_shared:
             self._own.add((_plain(host), port))
 
+    def denied(self, host: Address, port: int) -> str | None:
+        """Judge as PortGrants does."""
+        return self._granted.denied(host, port)
+
     def to_connect(self, host: Address, port: int) -> str | None:
         """Judge as PortGrants does, and allow local ports the command listens on, at exactly that address."""
         rule = self._granted.to_connect(host, port)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
@@ -11,9 +11,11 @@ from nono.policy.capability import Access
 from nono.policy.endpoints.entry import parse_allow_endpoint
 from nono.policy.endpoints.policy import EndpointRule
 from nono.policy.hosts.host_filter import HostError, HostRule, parse_rule
+from nono.policy.live.port_target import PortTarget, parse_port_target
 
 Decision = Literal["allow", "deny"]
-Kind = Literal["host", "endpoint", "path"]
+Kind = Literal["host", "endpoint", "path", "port", "socket"]
+_KINDS = get_args(Kind)
 TARGET_MAX = 4096
 FOR_MAX_S = 366 * 86_400
 
@@ -23,8 +25,10 @@ class Wanted(NamedTuple):
 
     decision: Decision
     kind: Kind
-    target: str  # a host as in --allow-domain, an endpoint as in --allow-endpoint, or an absolute path
-    access: Access  # to a path: for reading, or for both
+    target: (
+        str  # a host as in --allow-domain, an endpoint as in --allow-endpoint, a port, or an absolute path
+    )
+    access: Access  # to a path: for reading, or for both; to a socket: connect, or bind as well
     for_s: int | None  # None: until the session ends
 
 
@@ -55,6 +59,10 @@ class LiveRule(NamedTuple):
         return parse_rule(self.target, self.origin)
 
     @property
+    def port_target(self) -> PortTarget:
+        return parse_port_target(self.target)
+
+    @property
     def endpoint(self) -> tuple[str, EndpointRule]:
         """The service, and the rule for it."""
         return parse_allow_endpoint(self.target)
@@ -66,8 +74,9 @@ def parse_wanted(document: Mapping[str, object]) -> Wanted:
     for_s, writes = document.get("for_s"), document.get("writes", False)
     if decision != "allow" and decision != "deny":
         raise ValueError('"decision" is allow or deny')
-    if kind != "host" and kind != "endpoint" and kind != "path":
-        raise ValueError('"kind" is host, endpoint or path')
+    if kind not in _KINDS:
+        raise ValueError('"kind" is host, endpoint, path, port or socket')
+    kind = cast(Kind, kind)
     if not isinstance(target, str) or not 0 < len(target) <= TARGET_MAX:
         raise ValueError(f'"target" is a text of at most {TARGET_MAX} characters')
     if for_s is not None and (
@@ -90,6 +99,8 @@ def _canonical(kind: Kind, target: str) -> str:
         except ConfigError as error:
             raise ValueError(error.message) from error
         return f"{service}:{rule.method.upper()}:{rule.path}"
+    if kind == "port":
+        return str(parse_port_target(target))
     if not target.startswith("/") or "\0" in target:
         raise ValueError(f"{target!a} is not an absolute path")
     return target

@@ -18,7 +18,7 @@ from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator, own_servers
-from nono.supervisor.verdict.adjudicator import NetworkGrants, Perform, Refuse
+from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import performed
 from nono.supervisor.verdict.syscall_args import InetAddress, parse_sockaddr
 
@@ -97,6 +97,10 @@ class InetCalls:
         for pending in list(self._pending.values()):
             self._forget(pending)
 
+    def forget_verdicts(self) -> None:
+        """Judge every address anew: the rules have changed."""
+        self._judged.cache_clear()
+
     def connect(self, call: Notification, sockaddr: bytes) -> Answer:
         """Connect for the caller.
 
@@ -107,7 +111,7 @@ class InetCalls:
         judged = self._judged(sockaddr)
         if isinstance(judged, Refuse):
             address = None if self._own is None else parse_sockaddr(sockaddr)
-            if self._own is None or not isinstance(address, InetAddress):
+            if self._own is None or not isinstance(address, InetAddress) or judged.rule == DENIED_PORT:
                 return judged
             return self._own.connect(call, address, judged)
         duplicate = self._calls.tcp_socket(call)
@@ -141,7 +145,7 @@ class InetCalls:
             if self._bound is not None:
                 is_shared = bool(duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT))
                 self._bound(verdict.address.host, verdict.address.port, is_shared=is_shared)
-                self._judged.cache_clear()  # connecting to it is allowed from now on
+                self.forget_verdicts()  # connecting to it is allowed from now on
         finally:
             release(duplicate)
         return 0

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
-from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketRules
+from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketPolicy
 from nono.policy.path_expansion import is_within
 from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
 from nono.supervisor.calls.held_connects import Held, HeldConnects
@@ -50,7 +50,7 @@ class UnixCalls:
     def __init__(
         self,
         paths: CallerPaths,
-        rules: UnixSocketRules,
+        rules: UnixSocketPolicy,
         calls: TrappedCalls,
         recorder: DedupRecorder,
         answer: Callable[[Notification, int | Refuse], None],

@@ -7,7 +7,14 @@ from ipaddress import IPv4Address
 from sys import byteorder
 
 from nono.named_tuple import NamedTuple
-from nono.policy.files.unix_sockets import OWN_SOCKET, UNIX_SOCKET, UNIX_SOCKET_BIND, UnixSocketRules, shown
+from nono.policy.files.unix_sockets import (
+    OWN_SOCKET,
+    UNIX_SOCKET,
+    UNIX_SOCKET_BIND,
+    UnixSocketPolicy,
+    UnixSocketRules,
+    shown,
+)
 from nono.policy.ports import LISTEN_PORT, PortGrants, PortPolicy
 from nono.supervisor.verdict.own_servers import may_serve, narrowed
 from nono.supervisor.verdict.syscall_args import (
@@ -30,6 +37,7 @@ REFUSED_CALL = errno.EPERM
 # The names of the rules in the audit log.
 PROXY_ONLY, BLOCKED, STATIC_FILTER = "network.proxy_only", "network.block", "network.static_filter"
 OWN_SERVER = "network.own_server"
+DENIED_PORT = "nono deny"
 
 
 class NetworkGrants(NamedTuple):
@@ -37,7 +45,7 @@ class NetworkGrants(NamedTuple):
 
     proxy: InetAddress | None = None
     ports: PortPolicy = PortGrants()
-    unix: UnixSocketRules = UnixSocketRules()
+    unix: UnixSocketPolicy = UnixSocketRules()
     is_open: bool = False  # the network is not restricted, and only Unix sockets are judged
     own_servers: bool = False  # the command may serve loopback and connect to its own servers there
     reaches_abstract: bool = False  # abstract Unix sockets may be reached, whoever listens on them
@@ -89,6 +97,8 @@ def judge_connect(address: Address, grants: NetworkGrants) -> Verdict:
         case InetAddress() if address == grants.proxy:
             return Perform(address, PROXY_ONLY)
         case InetAddress():
+            if (denier := grants.ports.denied(address.host, address.port)) is not None:
+                return _denied_port(address, denier)
             rule = grants.ports.to_connect(address.host, address.port)
             return _refuse_connect(address, grants) if rule is None else Perform(address, rule)
         case UnixAddress():
@@ -119,6 +129,8 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
     """
     match address:
         case InetAddress():
+            if (denier := grants.ports.denied(address.host, address.port)) is not None:
+                return _denied_port(address, denier)
             rule = grants.ports.to_bind(address.host, address.port)
             if rule is None and grants.own_servers and may_serve(narrowed(address)):
                 rule = OWN_SERVER
@@ -130,6 +142,11 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
         case OtherAddress():
             reason = f"address family {address.family} is not one that a proxy-only run binds"
     return Refuse(REFUSED_ADDRESS, str(address), None, reason, LISTEN_PORT)
+
+
+def _denied_port(address: InetAddress, denier: str) -> Refuse:
+    reason = f"port {address.port} at {address.host} is denied by {denier}"
+    return Refuse(REFUSED_ADDRESS, str(address.host), address.port, reason, DENIED_PORT)
 
 
 def _refuse_bind(address: InetAddress) -> Refuse:
@@ -162,6 +179,8 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
                 "bind the socket to a port given with --listen-port first",
             )
         case InetAddress():
+            if (denier := grants.ports.denied(local.host, local.port)) is not None:
+                return _denied_port(local, denier)
             rule = grants.ports.to_bind(local.host, local.port)
             if rule is None and grants.own_servers and may_serve(local):
                 rule = OWN_SERVER
@@ -180,7 +199,7 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
 
 def judge_unix(
     path: str,
-    rules: UnixSocketRules,
+    rules: UnixSocketPolicy,
     *,
     binds: bool,
     is_resolved: bool = True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from nono.cli.commands.sessions.talk import Told, call
 from nono.cli.text import rules_text, session_text
 from nono.errors import ConfigError, NonoError
 from nono.policy.hosts.proxy_settings import parse_duration
+from nono.policy.live.port_target import parse_port_target
 from nono.policy.live.rule import Decision
 from nono.sessions.listing import open_registry, records
 from nono.sessions.query import find
@@ -22,21 +24,25 @@ from nono.sessions.record import Record
 from nono.sessions.registry import Registry
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-]+:[^:/\[\]]+:/")
+_PORTS = re.compile(r":?[0-9]+(-[0-9]+)?")
 ALLOW = (
-    "Lets a running session reach a host (`example.com`, `*.example.com`, with a port `:8443`), ask a "
-    "service something without a person's approval, or, where it runs with --capability-elevation, open a "
-    "file. A denial beats it."
+    "Lets a running session reach a host (`example.com`, `*.example.com`, with a port `:8443`), a port of "
+    "this machine (`5432`) or a Unix socket, ask a service something without a person's approval, or, where "
+    "it runs with --capability-elevation, open a file. A denial beats it."
 )
 DENY = (
-    "Keeps a running session from a host, whose connections are cut, from requests to a service, or from "
-    "files that a person would be asked about. What the kernel has granted at the start it cannot take back."
+    "Keeps a running session from a host, whose connections are cut, from a port or a Unix socket, from "
+    "requests to a service, or from files that a person would be asked about. What the kernel has granted at "
+    "the start it cannot take back."
 )
 
 
 def allow_parser() -> argparse.ArgumentParser:
     """Return the parser of `nono allow`, for its arguments, help and completion."""
     parser = _parser("allow", ALLOW)
-    parser.add_argument("--write", action="store_true", help="let it write the file as well")
+    parser.add_argument(
+        "--write", action="store_true", help="let it write the file, or make the socket, as well"
+    )
     return parser
 
 
@@ -49,7 +55,15 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser(f"nono {name}", description)
     argparse_parser.add_globals(parser)
     parser.add_argument(
-        "target", metavar="HOST|ENDPOINT|PATH", help="host, SERVICE:METHOD:/path, or file (with a slash)"
+        "target",
+        metavar="HOST|PORT|ENDPOINT|PATH",
+        help="host, port of this machine, SERVICE:METHOD:/path, or file or socket (with a slash)",
+    )
+    parser.add_argument(
+        "--direct", action="store_true", help="past the proxy: an address with a port, or '*:5432' for all"
+    )
+    parser.add_argument(
+        "--socket", action="store_true", help="the path is a Unix socket, also before it exists"
     )
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="30s, 15m, 8h, 1d")
     which = parser.add_mutually_exclusive_group()
@@ -84,7 +98,7 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
         "decision": decision,
         "for_s": parsed.for_s,
         "writes": getattr(parsed, "write", False),
-        **_target(parsed.target),
+        **_target(parsed.target, is_direct=parsed.direct, is_socket=parsed.socket),
     }
     registry = open_registry(environ)
     if registry is None:
@@ -97,13 +111,21 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
     # Imported here: most rules are for the moment.
     from nono.cli.commands.sessions.save_rule import save_rule
 
-    return save_rule(meant[0], parsed.save, wanted, environ, agreed=parsed.yes)
+    return save_rule(meant[0], parsed.save, decision, wanted, environ, agreed=parsed.yes)
 
 
-def _target(text: str) -> Mapping[str, str]:
+def _target(text: str, *, is_direct: bool, is_socket: bool) -> Mapping[str, str]:
     """Return kind and target. Raises ConfigError for what is neither a host nor a path."""
-    if text.startswith(("/", "~", ".")):
-        return {"kind": "path", "target": os.path.realpath(os.path.expanduser(text))}
+    if text.startswith(("/", "~", ".")) or is_socket:
+        path = os.path.realpath(os.path.expanduser(text))
+        return {"kind": "socket" if is_socket or _is_socket(path) else "path", "target": path}
+    if is_direct or _PORTS.fullmatch(text):
+        try:
+            return {"kind": "port", "target": str(parse_port_target(text))}
+        except ValueError as error:
+            raise ConfigError(
+                f"{error}.", hint="--direct 192.0.2.1:5432, --direct '*:5432', or 5432 on this machine"
+            ) from error
     if _ENDPOINT.match(text):
         return {"kind": "endpoint", "target": text}
     host = text.removeprefix("https://").removeprefix("http://").removesuffix("/")
@@ -113,6 +135,13 @@ def _target(text: str) -> Mapping[str, str]:
             hint="a file is written ./NAME, and next time: nono run --allow-domain URL",
         )
     return {"kind": "host", "target": host}
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _sessions(registry: Registry, query: str | None, *, every: bool) -> Sequence[Record]:

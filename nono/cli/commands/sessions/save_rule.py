@@ -10,21 +10,32 @@ from collections.abc import Iterator, Mapping
 from posixpath import basename, join
 
 from nono.approval.ask import confirm
-from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
+from nono.cli.diagnostics.saved_profile import Target, changed, rewritten, save, target_of
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError, NonoError
+from nono.policy.live.port_target import ANY, OWN, PortTarget, parse_port_target
+from nono.policy.live.rule import Decision
+from nono.policy.live.saved_endpoint import with_endpoint
 from nono.policy.why.saving import Addition, Entry, shortened
 from nono.sessions.record import Record
 
+PORTS_MAX = 32  # a longer list is one that nobody reads
 _FIELDS = {
     ("allow", "host"): ("network", "allow_domain"),
     ("deny", "host"): ("network", "deny_domain"),
     ("deny", "path"): ("filesystem", "deny"),
+    ("deny", "socket"): ("filesystem", "deny"),
 }
 
 
 def save_rule(
-    record: Record, name: str, wanted: Mapping[str, object], environ: Mapping[str, str], *, agreed: bool
+    record: Record,
+    name: str,
+    decision: Decision,
+    wanted: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    agreed: bool,
 ) -> int:
     """Write the rule to a profile. Returns the exit code. Raises NonoError if it cannot be written.
 
@@ -33,7 +44,10 @@ def save_rule(
     """
     target = _target(record, name, environ)
     assert target.file is not None  # it has a name
-    document = rewritten(target, [_addition(wanted, environ.get("HOME", "/"))])
+    if wanted["kind"] == "endpoint":
+        document = changed(target, lambda found: with_endpoint(found, decision, str(wanted["target"])))
+    else:
+        document = rewritten(target, [_addition(decision, wanted, environ.get("HOME", "/"))])
     after = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     shown = [one_line(line) for line in _diff(target, after)]
     if not shown:
@@ -71,19 +85,36 @@ def _target(record: Record, name: str, environ: Mapping[str, str]) -> Target:
     return target_of(record.profile, environ).named(name, environ)
 
 
-def _addition(wanted: Mapping[str, object], home: str) -> Addition:
-    decision, kind, target = str(wanted["decision"]), str(wanted["kind"]), str(wanted["target"])
-    if kind == "endpoint":
-        raise ConfigError(
-            "The rules for a service stand in its endpoint_policy, where nothing is added by itself.",
-            hint=f"next time: --allow-endpoint {target}",
-        )
+def _addition(decision: Decision, wanted: Mapping[str, object], home: str) -> Addition:
+    kind, target = str(wanted["kind"]), str(wanted["target"])
+    if kind == "port":
+        return _of_ports(decision, parse_port_target(target))
     if (decision, kind) == ("allow", "path"):
         access = "allow" if wanted["writes"] else "read"
         field = ("filesystem", access if os.path.isdir(target) else f"{access}_file")
+    elif (decision, kind) == ("allow", "socket"):
+        field = ("filesystem", "unix_socket_bind" if wanted["writes"] else "unix_socket")
     else:
         field = _FIELDS[decision, kind]
-    return Addition((Entry(*field, shortened(target, home) if kind == "path" else target),))
+    return Addition((Entry(*field, target if kind == "host" else shortened(target, home)),))
+
+
+def _of_ports(decision: Decision, target: PortTarget) -> Addition:
+    if decision == "deny":
+        raise ConfigError("A profile denies no ports: those that it does not grant are refused.")
+    if target.host not in (OWN, ANY):
+        raise ConfigError(
+            f"A profile grants a port of every host, not of {target.host} alone.",
+            hint=f"nono allow --direct '*:{target.ports}' --save",
+        )
+    field = "open_port" if target.host == OWN else "connect_port"
+    ports = range(target.ports.first, target.ports.last + 1)
+    if len(ports) > PORTS_MAX:
+        raise ConfigError(
+            f"{len(ports)} ports are too many to write one by one.",
+            hint="network.open_port_range in a profile",
+        )
+    return Addition(tuple(Entry("network", field, port) for port in ports))
 
 
 def _diff(target: Target, after: str) -> Iterator[str]:

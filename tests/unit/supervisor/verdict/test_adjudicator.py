@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nono.policy.capability import Access
+from nono.policy.live.ports import LivePorts
+from nono.policy.live.rule import LiveRule
 from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, PortGrants, united
 from nono.supervisor.verdict.adjudicator import (
+    DENIED_PORT,
     PROXY_ONLY,
     NetworkGrants,
     Perform,
@@ -162,3 +166,22 @@ def test_a_send_that_names_its_destination_is_refused_wherever_it_goes(address: 
 
 def test_a_listener_refuses_registers_as_the_static_filter_does() -> None:
     assert refuse_call("socket(family=16)", "why").errno_value == errno.EPERM
+
+
+def test_a_denied_port_is_refused_whatever_grants_it() -> None:
+    live = LivePorts(PortGrants(listen=united([5000]), open=united([5000, 5001]), connect=united([5000])))
+    live.put([LiveRule("0", "deny", "port", "5000", Access.READ, "a person", 0, None)])
+    grants = NetworkGrants(PROXY, live, own_servers=True)
+    for judge in (judge_connect, judge_bind, judge_listen):
+        assert isinstance(judge(inet("127.0.0.1", 5001), grants), Perform)
+        for host in ("127.0.0.1", "::1", "0.0.0.0", "::"):
+            verdict = judge(inet(host, 5000), grants)
+            assert isinstance(verdict, Refuse)
+            assert (verdict.rule, verdict.errno_value) == (DENIED_PORT, errno.EACCES)
+            assert verdict.reason == f"port 5000 at {host} is denied by nono deny, by a person"
+
+
+def test_no_denial_keeps_the_command_from_its_proxy() -> None:
+    live = LivePorts(PortGrants())
+    live.put([LiveRule("0", "deny", "port", "*:4000", Access.READ, "a person", 0, None)])
+    assert judge_connect(PROXY, NetworkGrants(PROXY, live)) == Perform(PROXY, PROXY_ONLY)

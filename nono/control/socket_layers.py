@@ -1,0 +1,111 @@
+"""The ports and Unix sockets of a run: where the supervisor makes its connections, their rules may change."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from nono.control.rules import Refused
+from nono.policy.capability import CapabilitySet, NetworkMode
+from nono.policy.live.port_target import ANY, OWN, PortTarget, parse_port_target
+from nono.policy.live.ports import LivePorts
+from nono.policy.live.rule import LiveRule, Wanted
+from nono.policy.live.sockets import LiveSockets
+from nono.printable import shell_word
+
+_A_HOST = ip_address("192.0.2.1")  # of no grant by address (RFC 5737)
+
+
+class Ports:
+    """The TCP ports that the command connects to and listens on by itself."""
+
+    def __init__(self, live: LivePorts, proxy_port: int) -> None:
+        """proxy_port: Where the proxy of the run listens; 0: there is none."""
+        self._live = live
+        self._proxy_port = proxy_port
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        target = parse_port_target(wanted.target)
+        if wanted.decision == "deny":
+            is_proxy = target.host != ANY and target.ports.first == target.ports.last == self._proxy_port
+            return Refused("the proxy of the run listens there, and is not denied") if is_proxy else None
+        host = {OWN: ip_address("127.0.0.1"), ANY: _A_HOST}.get(target.host) or ip_address(target.host)
+        denier = self._live.denied(host, target.ports.first)
+        if denier is not None:
+            return Refused(f"{target} is denied by {denier}, and a denial beats every grant")
+        grants = self._live.granted
+        granted = grants.open if target.host == OWN else grants.connect
+        if any(each.first <= target.ports.first and target.ports.last <= each.last for each in granted):
+            return Refused(f"{target} was granted already when the run started")
+        return None
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        self._live.put(rules)
+        return 0
+
+
+class Sockets:
+    """The Unix sockets that the command connects to and binds."""
+
+    def __init__(self, live: LiveSockets) -> None:
+        self._live = live
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        if wanted.decision == "deny":
+            return None
+        verdict = self._live.judge(wanted.target, binds=wanted.access.writes)
+        if verdict.is_allowed:
+            return Refused(f"{wanted.target} is allowed already: {verdict.reason}")
+        if verdict.hint is None:
+            return Refused(f"{verdict.reason}, and a denial beats every grant")
+        return None
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        self._live.put(rules)
+        return 0
+
+
+class NoPorts:
+    """A run whose ports were fixed when it started."""
+
+    def __init__(self, capabilities: CapabilitySet, *, is_alone: bool, is_learning: bool) -> None:
+        """is_alone: It has a network of its own."""
+        self._capabilities = capabilities
+        self._is_alone = is_alone
+        self._is_learning = is_learning
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        if self._is_learning:
+            return Refused("the run learns which ports it needs, and refuses none")
+        hint = f"next time: nono run {_flag(parse_port_target(wanted.target))}"
+        hint = hint if wanted.decision == "allow" else "next time: grant fewer ports"
+        if not self._capabilities.restricts_network:
+            hint = "next time: nono run --block-net, or hosts by --allow-domain"
+            return Refused("the run was started with an open network, where nothing looks at ports", hint)
+        if self._is_alone:
+            return Refused("the run has a network of its own, whose ports are fixed when it starts", hint)
+        if self._capabilities.network is NetworkMode.BLOCKED and not any(self._capabilities.ports):
+            return Refused("the run was started without a network, which the kernel holds for good", hint)
+        return Refused("Landlock has fixed the ports of this run for good, when it started", hint)
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        return 0
+
+
+class NoSockets:
+    """A run whose Unix sockets nobody looks at."""
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        if wanted.decision == "allow":
+            return Refused("nothing looks at the Unix sockets of this run: it connects to each one already")
+        return Refused(
+            "nothing looks at the Unix sockets of this run",
+            'next time: linux.af_unix_mediation "pathname" in a profile, or a run with the proxy',
+        )
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        return 0
+
+
+def _flag(target: PortTarget) -> str:
+    flag = "--open-port" if target.host == OWN else "--allow-connect-port"
+    return f"{flag} {shell_word(str(target.ports))}"

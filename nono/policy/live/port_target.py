@@ -1,0 +1,57 @@
+"""What a rule for TCP ports is about: `5432` of loopback, `*:5432` of any host, `192.0.2.1:5432` of one."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from nono.named_tuple import NamedTuple
+from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
+from nono.policy.ports import PORT_MAX, PortRange
+
+OWN, ANY = "", "*"  # loopback; every address
+
+
+class PortTarget(NamedTuple):
+    """TCP ports at one place."""
+
+    host: str  # OWN, ANY or an IP address
+    ports: PortRange
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.ports}" if host else str(self.ports)
+
+    def covers(self, host: IPv4Address | IPv6Address, port: int) -> bool:
+        if port not in self.ports:
+            return False
+        if self.host == OWN:
+            return host.is_loopback or host.is_unspecified  # which the kernel takes for loopback
+        return self.host == ANY or self.host == str(host)
+
+
+def parse_port_target(text: str) -> PortTarget:
+    """Parse a target. Raises ValueError that names the misfit."""
+    host, separator, ports = text.rpartition(":")
+    if host == ANY or not separator or not host:
+        return PortTarget(host, _range(ports, text))
+    try:
+        if ":" in host and not host.startswith("["):
+            raise HostError("an IPv6 address must stand in brackets")
+        address = ip_literal(canonical_host(host))
+    except HostError as error:
+        raise ValueError(f"{text!a} is no address with a port: {error}") from error
+    if address is None:
+        raise ValueError(f"{text!a} is a name, and the command is given addresses")
+    is_own = address.is_loopback or address.is_unspecified
+    return PortTarget(OWN if is_own else str(address), _range(ports, text))
+
+
+def _range(ports: str, text: str) -> PortRange:
+    first, separator, last = ports.partition("-")
+    last = last if separator else first
+    if not all(each.isascii() and each.isdecimal() and len(each) <= 5 for each in (first, last)):
+        raise ValueError(f"{text!a} names no port")
+    found = PortRange(int(first), int(last))
+    if not 0 < found.first <= found.last <= PORT_MAX:
+        raise ValueError(f"{text!a} names no port from 1 to {PORT_MAX}")
+    return found

@@ -1,0 +1,66 @@
+"""Lays rules for TCP ports beside the proxy over those of the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from nono.policy.live.port_target import OWN, PortTarget
+from nono.policy.ports import PortGrants
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
+    from nono.policy.hosts.host_filter import HostRule
+    from nono.policy.live.rule import LiveRule
+
+
+class LivePorts:
+    """Replaces PortGrants. Every verdict asks the rules of that moment."""
+
+    def __init__(self, granted: PortGrants) -> None:
+        self.granted = granted
+        self.changed: Callable[[], None] = lambda: None  # has whoever remembers verdicts forget them
+        self._allow: tuple[PortTarget, ...] = ()
+        self._deny: tuple[tuple[PortTarget, str], ...] = ()
+        self._denied_hosts: tuple[HostRule, ...] = ()
+
+    def put(self, rules: Iterable[LiveRule]) -> None:
+        """Lay these rules, and no others, over those of the start. A denial beats every grant."""
+        rules = tuple(rules)
+        self._allow = tuple(rule.port_target for rule in rules if rule.decision == "allow")
+        self._deny = tuple((rule.port_target, rule.origin) for rule in rules if rule.decision == "deny")
+        self.changed()
+
+    def put_denied_hosts(self, rules: Iterable[HostRule]) -> None:
+        """Let no grant reach these hosts past the proxy, as far as they are named by their addresses."""
+        self._denied_hosts = tuple(rules)
+        self.changed()
+
+    def denied(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
+        """Return who denies this port of `host`; None if nobody does."""
+        return next((origin for target, origin in self._deny if target.covers(host, port)), None)
+
+    def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
+        """Judge as PortGrants does."""
+        rule = self.granted.to_connect(host, port)
+        if rule is None and not host.is_unspecified:
+            rule = next((_label(target) for target in self._allow if target.covers(host, port)), None)
+        return None if rule is None or self._is_denied_host(host, port) else rule
+
+    def to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
+        """Judge as PortGrants does."""
+        rule = self.granted.to_bind(host, port)
+        if rule is not None or not host.is_loopback:
+            return rule
+        own = (target for target in self._allow if target.host == OWN)
+        return next((_label(target) for target in own if target.covers(host, port)), None)
+
+    def _is_denied_host(self, host: IPv4Address | IPv6Address, port: int) -> bool:
+        is_own = host.is_loopback or host.is_unspecified
+        names = (str(host), "localhost", "127.0.0.1") if is_own else (str(host),)
+        return any(rule.matches(name, port) for rule in self._denied_hosts for name in names)
+
+
+def _label(target: PortTarget) -> str:
+    return f"nono allow[{target}]"

@@ -1,0 +1,53 @@
+"""Lays rules for Unix sockets over those of the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from nono.policy.capability import Grant
+from nono.policy.files.unix_sockets import SocketVerdict, UnixSocketRules
+from nono.policy.path_expansion import is_within
+from nono.policy.socket_grant import SocketGrant, SocketScope
+
+if TYPE_CHECKING:
+    from nono.policy.live.rule import LiveRule
+
+
+class LiveSockets:
+    """Replaces UnixSocketRules. Every verdict asks the rules of that moment."""
+
+    def __init__(self, granted: UnixSocketRules) -> None:
+        self.granted = granted
+        self._current = granted
+        self._deny: tuple[LiveRule, ...] = ()
+
+    @property
+    def files(self) -> tuple[Grant, ...] | None:
+        return self.granted.files
+
+    def put(self, rules: Iterable[LiveRule]) -> None:
+        """Lay these rules, and no others, over those of the start. A denial beats every grant."""
+        rules = tuple(rules)
+        allow = (rule for rule in rules if rule.decision == "allow")
+        grants = tuple(
+            SocketGrant(rule.target, SocketScope.FILE, rule.access.writes, rule.origin, rule.target)
+            for rule in allow
+        )
+        self._current = self.granted._replace(grants=(*grants, *self.granted.grants))
+        self._deny = tuple(rule for rule in rules if rule.decision == "deny")
+
+    def judge(
+        self,
+        path: str,
+        *,
+        binds: bool,
+        is_resolved: bool = True,
+        is_own: bool = False,
+        is_dead: bool = False,
+    ) -> SocketVerdict:
+        """Judge as UnixSocketRules does."""
+        for rule in self._deny:
+            if is_within(path, rule.target):
+                return SocketVerdict(False, f"'{rule.target}' is denied by {rule.origin}")
+        return self._current.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own, is_dead=is_dead)

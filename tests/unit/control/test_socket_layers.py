@@ -1,0 +1,92 @@
+"""nono.control.socket_layers: which rules for ports and sockets a run takes, and why not the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.control.rules import Layer
+from nono.control.socket_layers import NoPorts, NoSockets, Ports, Sockets
+from nono.policy.capability import Access, NetworkMode
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.live.ports import LivePorts
+from nono.policy.live.rule import Decision, Kind, LiveRule, Wanted
+from nono.policy.live.sockets import LiveSockets
+from nono.policy.ports import PortGrants, united
+from support.host_facts import PROXIED
+
+
+def reason(layer: Layer, decision: Decision, kind: Kind, target: str) -> str:
+    refused = layer.refusal(Wanted(decision, kind, target, Access.READ, None))
+    return "" if refused is None else f"{refused.reason}; {refused.hint}"
+
+
+def live_ports() -> Ports:
+    live = LivePorts(PortGrants(open=united([], [(5000, 5009)]), connect=united([22])))
+    live.put([LiveRule("0", "deny", "port", "6000", Access.READ, "a person", 0, None)])
+    return Ports(live, 4000)
+
+
+@pytest.mark.parametrize(
+    ("decision", "target", "said"),
+    [
+        ("allow", "5432", ""),
+        ("allow", "5000-5009", "was granted already"),
+        ("allow", "5000-5010", ""),
+        ("allow", "*:22", "was granted already"),
+        ("allow", "22", ""),
+        ("allow", "192.0.2.1:22", "was granted already"),
+        ("allow", "192.0.2.1:23", ""),
+        ("allow", "6000", "a denial beats every grant"),
+        ("deny", "5000", ""),
+        ("deny", "4000", "the proxy of the run listens there"),
+    ],
+)
+def test_a_rule_for_ports_that_would_change_nothing_is_refused(
+    decision: Decision, target: str, said: str
+) -> None:
+    refused = reason(live_ports(), decision, "port", target)
+    assert said in refused
+    assert bool(said) == bool(refused)
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (NoPorts(PROXIED, is_alone=False, is_learning=False), "Landlock has fixed"),
+        (NoPorts(PROXIED, is_alone=True, is_learning=False), "a network of its own"),
+        (NoPorts(PROXIED, is_alone=False, is_learning=True), "learns which ports"),
+        (
+            NoPorts(PROXIED._replace(network=NetworkMode.BLOCKED), is_alone=False, is_learning=False),
+            "without a network",
+        ),
+        (
+            NoPorts(PROXIED._replace(network=NetworkMode.ALLOWED), is_alone=False, is_learning=False),
+            "an open network",
+        ),
+    ],
+    ids=["landlock", "netns", "learning", "blocked", "open"],
+)
+def test_ports_that_were_fixed_at_the_start_are_said_to_be(layer: NoPorts, said: str) -> None:
+    assert said in reason(layer, "allow", "port", "5432")
+    assert said in reason(layer, "deny", "port", "*:5432")
+
+
+def test_the_option_for_the_next_run_is_named() -> None:
+    fixed = NoPorts(PROXIED, is_alone=False, is_learning=False)
+    assert "--open-port 5000-5009" in reason(fixed, "allow", "port", "5000-5009")
+    assert "--allow-connect-port 22" in reason(fixed, "allow", "port", "192.0.2.1:22")
+
+
+def test_a_socket_is_allowed_once() -> None:
+    live = LiveSockets(UnixSocketRules())
+    assert reason(Sockets(live), "allow", "socket", "/run/a") == ""
+    live.put([LiveRule("0", "allow", "socket", "/run/a", Access.READ, "a person", 0, None)])
+    assert "is allowed already" in reason(Sockets(live), "allow", "socket", "/run/a")
+    live.put([LiveRule("0", "deny", "socket", "/run/a", Access.READ, "a person", 0, None)])
+    assert "a denial beats every grant" in reason(Sockets(live), "allow", "socket", "/run/a")
+    assert reason(Sockets(live), "deny", "socket", "/run/b") == ""
+
+
+def test_sockets_that_nobody_looks_at_are_said_to_be_open() -> None:
+    assert "connects to each one already" in reason(NoSockets(), "allow", "socket", "/run/a")
+    assert "linux.af_unix_mediation" in reason(NoSockets(), "deny", "socket", "/run/a")
