@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support.nono_run import NONO, PROGRAM_GRANTS, TIMEOUT_S, Ended, NonoRun
+from support.running import fork_server
 
 NAME = "learned"
 
@@ -73,14 +73,11 @@ class Learner:
         stdin: str,
     ) -> Ended:
         before = set(self.runner.logs())
-        ended = subprocess.run(
+        ended = fork_server.run(
             self.runner.user.command([*wrapper, *NONO, *arguments]),
             env=self.runner.user.environment(environment),
             cwd=self.runner.project,
             input=stdin,
-            capture_output=True,
-            text=True,
             timeout=TIMEOUT_S,
-            check=False,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr, self.runner.events_since(before))

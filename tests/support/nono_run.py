@@ -13,12 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from nono.kernel import landlock
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
+from support.running import fork_server
+from support.running.fork_server import NONO as NONO
 
-NONO = (sys.executable, "-I", "-m", "nono")
 SUPPORT = Path(__file__).parent
 TIMEOUT_S = 90.0
 # Programs import their neighbours as the tests do, whatever directory and environment they run in.
@@ -119,8 +121,9 @@ class NonoRun:
     def write_profile(self, profile: Mapping[str, object]) -> Path:
         """The file of a profile; the next one takes its place."""
         file = self.user.home / "profile.json"
-        file.write_text(json.dumps(profile))
-        return file
+        written = file.with_suffix(f".{get_ident()}")
+        written.write_text(json.dumps(profile))
+        return written.rename(file)  # at once: runs of other threads read it
 
     def run(
         self,
@@ -191,15 +194,12 @@ class NonoRun:
         timeout_s: float,
     ) -> subprocess.CompletedProcess[str]:
         source: dict[str, Any] = {"input": stdin} if isinstance(stdin, str) else {"stdin": stdin}
-        return subprocess.run(
+        return fork_server.run(
             argv,
             env=self.user.environment(environment),
             cwd=self.project,
-            capture_output=True,
-            text=True,
-            pass_fds=tuple(pass_fds),
+            pass_fds=pass_fds,
             timeout=timeout_s,
-            check=False,
             **source,
         )
 

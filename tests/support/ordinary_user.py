@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from support.running import fork_server
+
 UNPRIVILEGED_ID = 62000  # unused by distributions; 65534 is what foreign ids look like in a user namespace
 
 # Python ignores two signals from its start, which execve(2) would pass on.
@@ -109,15 +111,12 @@ class OrdinaryUser:
         timeout_s: float = 60.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run to the end, output captured. `environment` is laid over the user's; `cwd` is home if None."""
-        return subprocess.run(
+        return fork_server.run(
             self.command(argv),
             env=self.environment(environment),
             cwd=cwd or self.home,
             input=stdin,
-            capture_output=True,
-            text=True,
             timeout=timeout_s,
-            check=False,
         )
 
 

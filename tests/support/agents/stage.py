@@ -19,6 +19,7 @@ from support import private_mounts
 from support.agents.screen import Screen, screen
 from support.nono_run import NONO, Ended, NonoRun, nono_run
 from support.private_network import PRIVATE_ADDRESS, private_network
+from support.running import fork_server
 from support.servers.http1 import Authority, Handler, HttpUpstream, upstream
 
 TIMEOUT_S = 300.0
@@ -96,15 +97,12 @@ class AgentStage:
         self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """What the person runs, with nothing of the suite's environment."""
-        return subprocess.run(
+        return fork_server.run(
             [*self.prefix, *self.runner.user.command(argv)],
             env={**self._environment(), **(environment or {})},
             cwd=self.project,
             input=stdin,
-            capture_output=True,
-            text=True,
             timeout=TIMEOUT_S,
-            check=False,
         )
 
     @contextmanager

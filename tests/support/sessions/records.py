@@ -10,6 +10,7 @@ from typing import Any
 
 from support.nono_run import NONO, TIMEOUT_S, NonoRun
 from support.ordinary_user import OrdinaryUser
+from support.running import fork_server
 
 
 def directory(user: OrdinaryUser) -> Path:
@@ -41,13 +42,10 @@ def record_of(user: OrdinaryUser, name: str) -> dict[str, Any]:
 
 def nono(sandbox: NonoRun, *argv: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """`nono ARGV` as the user of the sandbox."""
-    return subprocess.run(
+    return fork_server.run(
         sandbox.user.command([*NONO, *argv]),
         env=sandbox.user.environment(variables),
         cwd=sandbox.project,
         input=stdin,
-        capture_output=True,
-        text=True,
         timeout=TIMEOUT_S,
-        check=False,
     )

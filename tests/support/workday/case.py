@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.nono_run import NONO, NonoRun, nono_run
+from support.running import fork_server
 
 TIMEOUT_S = 100.0
 GIT_SETTINGS = "[user]\n\tname = A Person\n\temail = person@host.example\n[init]\n\tdefaultBranch = main\n"
@@ -113,17 +115,15 @@ class Workplace:
 
     def _finish(self, argv: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
         user = self.runner.user
-        return subprocess.run(
-            user.command(argv),
-            env=user.environment({"PATH": f"{user.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"}),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        with open(os.devnull, "rb") as empty:
+            return fork_server.run(
+                user.command(argv),
+                env=user.environment({"PATH": f"{user.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"}),
+                cwd=cwd,
+                stdin=empty.fileno(),
+                timeout=TIMEOUT_S,
+                errors="replace",
+            )
 
 
 @contextmanager

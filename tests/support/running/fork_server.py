@@ -1,0 +1,211 @@
+"""Starts `python -I -m nono` as subprocess.run does, by a fork of a process that has imported it already.
+
+Such a start costs half as much, and most tests are about something else. With NONO_TEST_COLD=1 in the
+environment each start executes the interpreter; so does one that a fork cannot give: as another user than
+setpriv(1) makes, with another interpreter or language, in other namespaces than the server's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+NONO = (sys.executable, "-I", "-m", "nono")
+MAIN = Path(__file__).with_name("fork_server_main.py")
+LANGUAGE = "C.UTF-8"
+REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket takes twice as much
+READ_SIZE = 1 << 16
+# Read by the loader, by libc or by a library before main() is called.
+READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_")
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    timeout: float,
+    input: str | None = None,  # as subprocess.run has it
+    stdin: int | None = None,
+    pass_fds: Sequence[int] = (),
+    errors: str = "strict",
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end; output captured as text. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+    server = _server() if _is_alike(env) else None
+    request = _request(argv, env, cwd, pass_fds)
+    if server is None or request is None or not server.is_here():
+        source: dict[str, Any] = {"input": input} if stdin is None else {"stdin": stdin}
+        how: dict[str, Any] = {
+            "capture_output": True,
+            "text": True,
+            "errors": errors,
+            "check": False,
+        } | source
+        return subprocess.run(argv, env=env, cwd=cwd, pass_fds=tuple(pass_fds), timeout=timeout, **how)
+    data = (input or "").encode()
+    with server.forked(request, data if stdin is None else stdin, pass_fds) as process:
+        return process.finish(argv, timeout, errors)
+
+
+def _is_alike(environ: Mapping[str, str]) -> bool:
+    return (
+        not os.environ.get("NONO_TEST_COLD")
+        and environ.get("LANG") == LANGUAGE
+        and not any(name.startswith(READ_AT_START) for name in environ)
+    )
+
+
+def _request(argv: Sequence[str], env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int]) -> bytes | None:
+    """None: this argv, or one as long, is not for the server."""
+    for first in range(len(argv)):
+        if tuple(argv[first : first + len(NONO)]) != NONO:
+            continue
+        prefix, rest = list(argv[:first]), argv[first + len(NONO) :]
+        number = _identity(prefix)
+        if prefix and number is None:
+            return None
+        values = {"arguments": rest, "env": env, "cwd": str(cwd), "id": number, "pass_fds": pass_fds}
+        request = json.dumps(values).encode()
+        return request if len(request) <= REQUEST_MAX else None
+    return None
+
+
+def _identity(prefix: Sequence[str]) -> int | None:
+    """The user that support.ordinary_user has setpriv(1) make. None: this is another prefix."""
+    match prefix:
+        case [program, user, group, "--clear-groups", "--"] if program.endswith("/setpriv"):
+            name, _, number = user.partition("=")
+            if name == "--reuid" and group == f"--regid={number}":
+                return int(number)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    requests: socket.socket
+    owner: int
+    namespaces: tuple[str, ...]
+
+    def is_here(self) -> bool:
+        """Return True if a child of this thread would be where a child of the server is."""
+        return os.getpid() == self.owner and _namespaces() == self.namespaces
+
+    @contextmanager
+    def forked(self, request: bytes, stdin: bytes | int, pass_fds: Sequence[int]) -> Iterator[_Forked]:
+        with ExitStack() as ours, ExitStack() as theirs:
+            outputs = [_pipe(reader=ours, writer=theirs) for _ in range(3)]
+            left = b""
+            writer = None
+            if isinstance(stdin, bytes):
+                left = stdin
+                stdin, number = os.pipe()
+                theirs.callback(os.close, stdin)
+                writer = ours.enter_context(open(number, "wb", buffering=0))
+            out, err, answer = (written for _, written in outputs)
+            socket.send_fds(self.requests, [request], [stdin, out, err, answer, *pass_fds])
+            theirs.close()
+            (stdout, _), (stderr, _), (answer, _) = outputs
+            yield _Forked(stdout, stderr, answer, writer, left)
+
+
+def _pipe(*, reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    reader.callback(os.close, ends[0])
+    writer.callback(os.close, ends[1])
+    return ends
+
+
+@dataclass(slots=True)
+class _Forked:
+    """A process that the server has been asked for. The descriptors are those of the ends that stay here."""
+
+    stdout: int
+    stderr: int
+    answer: int
+    stdin: io.FileIO | None
+    left: bytes
+    read: dict[int, bytearray] = field(default_factory=lambda: defaultdict(bytearray), init=False)
+
+    def finish(self, argv: Sequence[str], timeout: float, errors: str) -> subprocess.CompletedProcess[str]:
+        deadline = monotonic() + timeout
+        with selectors.PollSelector() as ready:
+            for descriptor in (self.stdout, self.stderr, self.answer):
+                ready.register(descriptor, selectors.EVENT_READ)
+            if self.stdin is not None:
+                os.set_blocking(self.stdin.fileno(), False)
+                ready.register(self.stdin, selectors.EVENT_WRITE)
+            while ready.get_map():
+                if (left_s := deadline - monotonic()) <= 0:
+                    self._kill()
+                    raise subprocess.TimeoutExpired(argv, timeout, *map(bytes, self._outputs()))
+                for key, _ in ready.select(left_s):
+                    if not (self._write() if key.fileobj is self.stdin else self._read(key.fd)):
+                        ready.unregister(key.fileobj)
+        lines = self.read[self.answer].split()
+        if len(lines) != 2:
+            raise RuntimeError("the fork server has ended")
+        return subprocess.CompletedProcess(
+            argv, int(lines[1]), *(_text(output, errors) for output in self._outputs())
+        )
+
+    def _outputs(self) -> tuple[bytearray, bytearray]:
+        return self.read[self.stdout], self.read[self.stderr]
+
+    def _read(self, descriptor: int) -> bool:
+        """Return False at the end."""
+        data = os.read(descriptor, READ_SIZE)
+        self.read[descriptor] += data
+        return bool(data)
+
+    def _write(self) -> bool:
+        """Return False when all is written, or nobody reads it."""
+        assert self.stdin is not None
+        with suppress(BrokenPipeError):
+            self.left = self.left[self.stdin.write(self.left[:READ_SIZE]) if self.left else 0 :]
+            if self.left:
+                return True
+        self.stdin.close()
+        return False
+
+    def _kill(self) -> None:
+        """The server reaps it later than we have read that it has ended: the number is nobody else's."""
+        lines = self.read[self.answer].split()
+        if len(lines) == 1:
+            os.kill(int(lines[0]), signal.SIGKILL)
+
+
+def _text(data: bytearray, errors: str) -> str:
+    """As text=True of subprocess has it."""
+    return data.decode(errors=errors).replace("\r\n", "\n").replace("\r", "\n")
+
+
+@cache
+def _server() -> _Server:
+    """One in a process; it ends with it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        theirs.set_inheritable(True)
+        environ = {"PATH": os.environ.get("PATH", os.defpath), "LANG": LANGUAGE}
+        argv = [sys.executable, "-I", str(MAIN), str(theirs.fileno())]
+        os.posix_spawn(sys.executable, argv, environ)
+    return _Server(ours, os.getpid(), _namespaces())
+
+
+def _namespaces() -> tuple[str, ...]:
+    links = (Path("/proc/thread-self/ns", name) for name in NAMESPACES)
+    return tuple(os.readlink(link) for link in links if link.is_symlink())

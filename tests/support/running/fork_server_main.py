@@ -1,0 +1,131 @@
+"""The fork server: a nono that has imported what a run needs, and forks itself for each start.
+
+Started by path with `-I`, its only argument the number of a SOCK_SEQPACKET socket; ends when the other end
+is closed. A request is a JSON object (arguments, env, cwd, id, pass_fds) with descriptors: stdin, stdout,
+stderr, one for the answer, and those that the process inherits. The answer is the process ID, a line; at its
+end the exit code as subprocess has it, a line.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import selectors
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from nono.kernel import process
+
+ROOMS = (
+    *(
+        "nono.__main__",
+        "nono.launch",
+        "nono.supervisor",
+        "nono.proxy",
+        "nono.policy",
+        "nono.audit",
+        "nono.credentials",
+    ),
+    *("nono.approval", "nono.cli.args", "nono.cli.diagnostics", "nono.cli.commands.run"),
+)
+LEFT_OUT = "nono.proxy.flows"  # mitmproxy, which few runs need
+REQUEST_MAX = 1 << 18
+DESCRIPTORS_MAX = 32
+
+
+def main() -> None:
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        preload()
+        if request := serve(requests):
+            become(request)
+            from nono import __main__ as program
+
+            program.main()
+
+
+def preload() -> None:
+    for room in ROOMS:
+        package = importlib.import_module(room)
+        for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{room}."):
+            if not module.name.startswith(LEFT_OUT):
+                importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # the collector writes to what it walks, and each process would have a copy of that
+
+
+def serve(requests: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request. Returns the request in the child, None in the parent when there are no more."""
+    ready = selectors.PollSelector()  # epoll(7) takes watches, of which some tests leave nobody any
+    ready.register(requests, selectors.EVENT_READ)
+    while True:
+        for key, _ in ready.select():
+            if key.fileobj is not requests:
+                ready.unregister(key.fd)
+                _tell_end(key.fd, *key.data)
+                continue
+            data, descriptors, _, _ = socket.recv_fds(requests, REQUEST_MAX, DESCRIPTORS_MAX)
+            if not data:
+                return None
+            pid = os.fork()
+            if pid == 0:
+                request: dict[str, Any] = json.loads(data)
+                ready.close()
+                requests.detach()
+                _arrange(descriptors, request["pass_fds"])
+                return request
+            answer = descriptors.pop(3)
+            _tell(answer, pid)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            ready.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, answer))
+
+
+def _tell_end(pidfd: int, pid: int, answer: int) -> None:
+    os.close(pidfd)
+    _, status = os.waitpid(pid, 0)
+    _tell(answer, os.waitstatus_to_exitcode(status))
+    os.close(answer)
+
+
+def _tell(answer: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # who asked has not waited for the end
+        os.write(answer, b"%d\n" % number)
+
+
+def _arrange(descriptors: list[int], numbers: list[int]) -> None:
+    """Give what was received the numbers that it had, and close everything else, as execve(2) does."""
+    wanted = dict(zip((0, 1, 2, *numbers), (*descriptors[:3], *descriptors[4:]), strict=True))
+    above = max(*wanted, *descriptors) + 1
+    moved = {number: fcntl.fcntl(received, fcntl.F_DUPFD, above) for number, received in wanted.items()}
+    for number, copy in moved.items():
+        os.dup2(copy, number)
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor not in wanted:
+            with suppress(OSError):  # that of the directory itself
+                os.close(descriptor)
+
+
+def become(request: dict[str, Any]) -> None:
+    """Become what a process would be after execve(2): user, environment, directory, arguments."""
+    if request["id"] is not None:
+        os.setgroups([])
+        os.setresgid(*[request["id"]] * 3)
+        os.setresuid(*[request["id"]] * 3)
+        process.set_dumpable(True)  # a change of user takes it away, execve(2) gives it back
+    os.environb.clear()
+    os.environb.update({os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()})
+    time.tzset()
+    os.chdir(request["cwd"])
+    sys.argv = [str(importlib.import_module("nono.__main__").__file__), *request["arguments"]]
+    sys.orig_argv = [sys.executable, "-I", "-m", "nono", *request["arguments"]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""A start by the fork server is like one that executes the interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from support.nono_run import NONO, PROXY_ONLY, NonoRun, nono_run
+from support.running import fork_server
+
+LOOK = (
+    "id; pwd; umask; ulimit -a; env | sort; ls /proc/self/fd; grep -E '^(Sig|Cap|NoNew|Seccomp|Groups)'"
+    " /proc/self/status; cat; echo end >&2; exit 3"
+)
+DIFFERS = (
+    "NONO_CAP_FILE=",
+    "NONO_PROXY_TOKEN=",
+    "_PROXY=",
+    "_proxy=",
+    "TMPDIR=",
+    "JAVA_TOOL_OPTIONS=",
+    "CERT",
+)
+
+
+@pytest.fixture(params=["user", pytest.param("root", marks=pytest.mark.root)])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[NonoRun]:
+    with nono_run(as_root=request.param == "root") as made:
+        yield made
+
+
+def seen(sandbox: NonoRun, profile: dict[str, object]) -> tuple[int, list[str], str]:
+    run = sandbox.run(["sh", "-c", LOOK], profile=profile, environment={"A": "é\n"}, stdin="given")
+    lines = [line for line in run.stdout.splitlines() if not any(name in line for name in DIFFERS)]
+    return run.exit_code, lines, run.stderr
+
+
+@pytest.mark.parametrize("profile", [{}, dict(PROXY_ONLY)], ids=["plain", "proxied"])
+def test_a_command_sees_the_same(
+    profile: dict[str, object], sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked = seen(sandbox, profile)
+    monkeypatch.setenv("NONO_TEST_COLD", "1")
+    assert forked == seen(sandbox, profile)
+    assert forked[0] == 3
+    assert "given" in forked[1]
+
+
+def test_what_takes_too_long_is_killed(sandbox: NonoRun) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        sandbox.run(["sleep", "60"], profile={}, timeout_s=1)
+    assert sandbox.run(["true"], profile={}).exit_code == 0
+
+
+def test_a_status_is_that_of_the_process(sandbox: NonoRun) -> None:
+    env = sandbox.user.environment()
+    for words, status in ((["--version"], 0), (["nothing"], 2)):
+        argv = sandbox.user.command([*NONO, *words])
+        done = fork_server.run(argv, env=env, cwd=sandbox.project, timeout=20)
+        assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "LC_ALL", "OPENSSL_CONF"])
+def test_what_is_read_before_main_has_a_start_made_anew(name: str) -> None:
+    assert fork_server._is_alike({"LANG": "C.UTF-8"})
+    assert not fork_server._is_alike({"LANG": "C.UTF-8", name: ""})
+
+
+def test_what_is_no_start_of_nono_is_executed(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([sys.executable, "-I", "-c", "import sys; print(len(sys.modules) < 200)"])
+    done = fork_server.run(argv, env=sandbox.user.environment(), cwd=sandbox.project, timeout=20)
+    assert done.stdout == "True\n"
