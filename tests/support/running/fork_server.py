@@ -1,4 +1,4 @@
-"""Starts `python -I -m nono` as subprocess.run does, by a fork of a process that has imported it already.
+"""Starts nono as subprocess.run does, by a fork of a process that has imported it already.
 
 Such a start costs half as much, and most tests are about something else. With NONO_TEST_COLD=1 in the
 environment each start executes the interpreter; so does one that a fork cannot give: as another user than
@@ -7,6 +7,7 @@ setpriv(1) makes, with another interpreter or language, in other namespaces than
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import os
@@ -25,12 +26,13 @@ from time import monotonic
 from typing import Any
 
 NONO = (sys.executable, "-I", "-m", "nono")
+SCRIPT = str(Path(sys.executable).with_name("nono"))
 MAIN = Path(__file__).with_name("fork_server_main.py")
 LANGUAGE = "C.UTF-8"
 REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket takes twice as much
 READ_SIZE = 1 << 16
 # Read by the loader, by libc or by a library before main() is called.
-READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_")
+READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_", "PYTHON")
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
 
 
@@ -72,14 +74,23 @@ def _is_alike(environ: Mapping[str, str]) -> bool:
 
 def _request(argv: Sequence[str], env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int]) -> bytes | None:
     """None: this argv, or one as long, is not for the server."""
-    for first in range(len(argv)):
-        if tuple(argv[first : first + len(NONO)]) != NONO:
+    for first, program in enumerate(argv):
+        start = (SCRIPT,) if program == SCRIPT else NONO
+        if tuple(argv[first : first + len(start)]) != start:
             continue
-        prefix, rest = list(argv[:first]), argv[first + len(NONO) :]
+        prefix, rest = list(argv[:first]), argv[first + len(start) :]
         number = _identity(prefix)
         if prefix and number is None:
             return None
-        values = {"arguments": rest, "env": env, "cwd": str(cwd), "id": number, "pass_fds": pass_fds}
+        is_script = start != NONO
+        values = {
+            "arguments": rest,
+            "env": env,
+            "cwd": str(cwd),
+            "id": number,
+            "pass_fds": pass_fds,
+            "is_script": is_script,
+        }
         request = json.dumps(values).encode()
         return request if len(request) <= REQUEST_MAX else None
     return None
@@ -203,6 +214,7 @@ def _server() -> _Server:
         environ = {"PATH": os.environ.get("PATH", os.defpath), "LANG": LANGUAGE}
         argv = [sys.executable, "-I", str(MAIN), str(theirs.fileno())]
         os.posix_spawn(sys.executable, argv, environ)
+    atexit.register(ours.close)
     return _Server(ours, os.getpid(), _namespaces())
 
 

@@ -1,9 +1,9 @@
 """The fork server: a nono that has imported what a run needs, and forks itself for each start.
 
 Started by path with `-I`, its only argument the number of a SOCK_SEQPACKET socket; ends when the other end
-is closed. A request is a JSON object (arguments, env, cwd, id, pass_fds) with descriptors: stdin, stdout,
-stderr, one for the answer, and those that the process inherits. The answer is the process ID, a line; at its
-end the exit code as subprocess has it, a line.
+is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds) with descriptors: stdin,
+stdout, stderr, one for the answer, and those that the process inherits. The answer is the process ID, a line;
+at its end the exit code as subprocess has it, a line.
 """
 
 from __future__ import annotations
@@ -123,8 +123,14 @@ def become(request: dict[str, Any]) -> None:
     os.environb.update({os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()})
     time.tzset()
     os.chdir(request["cwd"])
-    sys.argv = [str(importlib.import_module("nono.__main__").__file__), *request["arguments"]]
-    sys.orig_argv = [sys.executable, "-I", "-m", "nono", *request["arguments"]]
+    program, start = str(importlib.import_module("nono.__main__").__file__), ["-I", "-m", "nono"]
+    if request["is_script"]:
+        directory = os.path.dirname(sys.executable)
+        program = os.path.join(directory, "nono")
+        start = [program]
+        sys.path.insert(0, directory)
+    sys.argv = [program, *request["arguments"]]
+    sys.orig_argv = [sys.executable, *start, *request["arguments"]]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from support.nono_run import NONO, PROXY_ONLY, NonoRun, nono_run
 from support.running import fork_server
 
 LOOK = (
-    "id; pwd; umask; ulimit -a; env | sort; ls /proc/self/fd; grep -E '^(Sig|Cap|NoNew|Seccomp|Groups)'"
+    "id; pwd; umask; ulimit -a; env | sort; ls /proc/self/fd; grep -E '^(Sig[BIC]|Cap|NoNew|Seccomp|Groups)'"
     " /proc/self/status; cat; echo end >&2; exit 3"
 )
 DIFFERS = (
@@ -57,13 +57,18 @@ def test_what_takes_too_long_is_killed(sandbox: NonoRun) -> None:
 
 def test_a_status_is_that_of_the_process(sandbox: NonoRun) -> None:
     env = sandbox.user.environment()
-    for words, status in ((["--version"], 0), (["nothing"], 2)):
-        argv = sandbox.user.command([*NONO, *words])
+    for words, status in (
+        ([*NONO, "--version"], 0),
+        ([*NONO, "nothing"], 2),
+        ([fork_server.SCRIPT, "--version"], 0),
+        ([fork_server.SCRIPT, "nothing"], 2),
+    ):
+        argv = sandbox.user.command(words)
         done = fork_server.run(argv, env=env, cwd=sandbox.project, timeout=20)
         assert done.returncode == status, done.stderr
 
 
-@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "LC_ALL", "OPENSSL_CONF"])
+@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "LC_ALL", "OPENSSL_CONF", "PYTHONPATH"])
 def test_what_is_read_before_main_has_a_start_made_anew(name: str) -> None:
     assert fork_server._is_alike({"LANG": "C.UTF-8"})
     assert not fork_server._is_alike({"LANG": "C.UTF-8", name: ""})
