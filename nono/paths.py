@@ -7,6 +7,8 @@ from posixpath import isabs, join
 
 from nono.errors import NonoError
 
+STATE_VARIABLE = "NONO_CAP_FILE"  # inside a sandbox: the file about its rules
+
 
 def home(environ: Mapping[str, str]) -> str:
     """Return the home directory. Raises NonoError if HOME is unset or relative: grants depend on it."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from nono.approval import wording
-from nono.approval.request import Question
 from nono.named_tuple import NamedTuple
+
+if TYPE_CHECKING:
+    from nono.approval.request import Question
 
 NEEDS_YOU = "needs you"  # the state of a session with open questions
 VALUE_MAX = 1024  # characters; the rest is not shown
@@ -31,6 +33,9 @@ class Listed(NamedTuple):
 
 
 def listed(question: Question, now_ms: int, timeout_s: float) -> Listed:
+    # Imported here: whoever reads the file finds the words in it.
+    from nono.approval import wording
+
     kind, what = wording.kind(question.request), wording.in_short(question.request)
     fields = tuple((name or "...", value[:VALUE_MAX]) for name, value in wording.fields(question.request))
     target, expires_ms = wording.target(question.request), now_ms + int(timeout_s * 1000)

@@ -11,9 +11,10 @@ from nono.audit.event import Recorder
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
 from nono.launch.session_record import SessionEntry
-from nono.launch.state import VARIABLE, Identity, State, state_of
+from nono.launch.state import Identity, State, state_of
 from nono.launch.state_file import StateFile, identity
 from nono.named_tuple import NamedTuple
+from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import Withheld, started_in
 from nono.sandbox.command import Command
@@ -103,7 +104,7 @@ class RunContext(NamedTuple):
             environment.pop(each.name, None)
         state = self.state if self.state is not None and self.state.create() else None
         if state is not None:
-            environment[VARIABLE] = state.path
+            environment[STATE_VARIABLE] = state.path
         assert prepared.program is not None  # or it was a dry run
         self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
         if state is not None:

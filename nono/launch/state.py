@@ -10,8 +10,6 @@ from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.why.strict_json import document_of, value_of
 from nono.sandbox.plan.enforcement import Enforcement
 
-VARIABLE = "NONO_CAP_FILE"
-
 Identity = tuple[int, int]  # device and inode
 Identify = Callable[[str], Identity | None]  # None: no file at the path, or one that differs per process
 

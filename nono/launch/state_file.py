@@ -12,7 +12,7 @@ from posixpath import basename, join
 
 from nono import paths
 from nono.errors import NonoError
-from nono.launch.state import VARIABLE, Identity, State, parse_state, state_document
+from nono.launch.state import Identity, State, parse_state, state_document
 from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
 from nono.private_dir import open_private_dir
 
@@ -113,7 +113,7 @@ def _sweep(directory_fd: int) -> None:
 
 def read_own_state(environ: Mapping[str, str]) -> State | None:
     """Return the state of the run this process is in; None outside. Raises NonoError for an invalid file."""
-    path = environ.get(VARIABLE)
+    path = environ.get(paths.STATE_VARIABLE)
     if not path:
         return None
     try:
@@ -159,5 +159,5 @@ def _without(directory: str, error: OSError) -> str:
 def _invalid(path: str, problem: str) -> NonoError:
     return NonoError(
         f"Capability state file validation failed: {path}: {problem}",
-        hint=f"{VARIABLE} names the file of another run, or of another version of nono",
+        hint=f"{paths.STATE_VARIABLE} names the file of another run, or of another version of nono",
     )

@@ -168,6 +168,12 @@ def test_a_terminal_of_its_own_needs_no_event_loop(statement: str) -> None:
     )
 
 
+def test_a_person_who_attaches_waits_for_no_import_that_is_not_needed() -> None:
+    slow = {"argparse", "email", "http.client", "ssl", "asyncio", "pydantic"}
+    after = modules_after("from nono.cli.main import main; main(['attach', 'nobody'])")
+    assert after & {*slow, "nono.approval.request", "nono.policy.effective_policy"} == set()
+
+
 def test_the_launcher_is_forked_before_a_policy_is_imported() -> None:
     """Else its probe of the kernel and the supervisor's imports would wait for each other."""
     before = modules_after("import nono.cli.commands.run")

@@ -14,8 +14,8 @@ from nono.cli.shapes.printed import printed
 from nono.cli.text import summary
 from nono.cli.why_context import Held, Subject, from_options, from_running_session
 from nono.errors import ConfigError, UsageError
-from nono.launch.state import VARIABLE
 from nono.launch.state_file import read_own_state
+from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
@@ -34,7 +34,7 @@ SOCKET_OPERATIONS = ("connect", "bind")
 DENIED_STATUS = 1  # with --exit-code
 QUESTIONS = ("command", "path", "host", "scope", "env")
 NOT_SANDBOXED = "Not running inside a nono sandbox"
-NO_STATE = f"  {NOT_SANDBOXED}: {VARIABLE} is not set (nono wrap does not set it)"
+NO_STATE = f"  {NOT_SANDBOXED}: {STATE_VARIABLE} is not set (nono wrap does not set it)"
 
 
 def run(argv: Sequence[str]) -> int:
@@ -69,7 +69,7 @@ def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[s
     """Return the run in question; None if --self finds none."""
     given = options.collect(options.WHY, vars(parsed), argv, environ)
     if not parsed.self:
-        if environ.get(VARIABLE) and not given.values:
+        if environ.get(STATE_VARIABLE) and not given.values:
             print("hint: --self asks about the sandbox around this shell", file=sys.stderr)
         return from_options(Invocation(given, silent=False, command=()), environ)
     if given.values:

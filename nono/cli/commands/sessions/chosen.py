@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from nono.approval.listing import Listed, parse
 from nono.errors import ConfigError, NonoError
-from nono.launch.state import VARIABLE
 from nono.named_tuple import NamedTuple
+from nono.paths import STATE_VARIABLE
 from nono.sessions.listing import open_registry, records
 from nono.sessions.query import find
 from nono.sessions.record import Record
@@ -57,7 +57,7 @@ def questions(registry: Registry, record: Record) -> tuple[Listed, ...]:
 
 def refuse_inside(command: str, environ: Mapping[str, str]) -> None:
     """Raise ConfigError inside a sandbox. A courtesy: the command reaches no session at all."""
-    if environ.get(VARIABLE):
+    if environ.get(STATE_VARIABLE):
         raise ConfigError(f"`nono {command}` cannot be used inside a sandbox.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import select
@@ -10,20 +9,24 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
-from nono.cli.commands.sessions.talk import ask, unreachable
 from nono.cli.commands.terminal.guard import fork_viewer, pass_on, wait_for_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.cli.commands.terminal.viewer import Viewer, report_end, terminal_size
+from nono.cli.commands.terminal.visit import ask, unreachable
 from nono.cli.text import session_text
 from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
 from nono.sessions import wire
 from nono.sessions.listing import records
 from nono.sessions.record import PAUSED, Record
 from nono.settings.file import user_config
 from nono.settings.keys import parse_keys
+
+if TYPE_CHECKING:
+    import argparse
 
 DESCRIPTION = (
     "Shows the terminal of a session: of a run at a terminal that was left, or of one started with "
@@ -34,8 +37,18 @@ DESCRIPTION = (
 ENDING_S = 1.0
 
 
+class Asked(NamedTuple):
+    """The arguments of this command."""
+
+    session: str
+    read_only: bool
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of this command, for its arguments, help and completion."""
+    # Imported here: it takes a tenth of the time that a person waits for the screen.
+    from nono.cli.args import argparse_parser
+
     parser = argparse_parser.new_parser("nono attach", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
@@ -44,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> int:
-    parsed, environ = parser().parse_args(list(argv)), caller_environ()
+    parsed, environ = _parsed(argv), caller_environ()
     refuse_inside("attach", environ)
     keys = parse_keys(user_config(environ).ui.detach_sequence)
     with chosen(parsed.session, environ) as session:
@@ -69,6 +82,15 @@ def run(argv: Sequence[str]) -> int:
             end = _view(connection, received, keys, is_read_only=parsed.read_only)
         _say_end(session, end)
     return 0
+
+
+def _parsed(argv: Sequence[str]) -> Asked:
+    """Parse the arguments; unusual ones, and wrong ones, by the parser."""
+    words = [word for word in argv if word != "--read-only"]
+    if len(words) == 1 and words[0] and not words[0].startswith("-"):
+        return Asked(words[0], read_only=len(words) < len(argv))
+    parsed = parser().parse_args(list(argv))
+    return Asked(parsed.session, parsed.read_only)
 
 
 def _view(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, chosen, ended_error, refuse_inside
-from nono.cli.commands.sessions.talk import ask, unreachable
+from nono.cli.commands.terminal.visit import ask, unreachable
 from nono.cli.text import session_text
 from nono.sessions import wire
 

@@ -11,7 +11,7 @@ import pytest
 from nono.cli.main import main
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING, StoredName
-from nono.launch.state import VARIABLE
+from nono.paths import STATE_VARIABLE
 
 KEPT = (
     ".config/nono/config.toml",
@@ -25,7 +25,7 @@ NOT_ITS_OWN = (".nono/bin/nono", ".config/nono/notes.md", ".local/state/nono/bac
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", VARIABLE):
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", STATE_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.stdin", io.StringIO())
@@ -130,6 +130,6 @@ def test_keys_in_the_system_keyring_are_removed(home: Path, monkeypatch: pytest.
 
 
 def test_nothing_is_purged_inside_a_sandbox(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "/x")
+    monkeypatch.setenv(STATE_VARIABLE, "/x")
     assert main(["purge", "--yes"]) == 1
     assert left(home) == {*KEPT, *OTHERS}

@@ -1,0 +1,55 @@
+"""Asks the supervisor of a session for its terminal, at its socket: a few lines, without http.client."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+
+from nono.cli.commands.sessions.chosen import Chosen
+from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
+from nono.sessions import wire
+from nono.sessions.meeting import connect
+from nono.sessions.record import Record
+
+PATIENCE_S = 5.0
+
+
+class Answer(NamedTuple):
+    """The connection, which the caller closes, the status, and what came behind the head."""
+
+    connection: socket.socket
+    status: int | None
+    received: bytes
+
+
+def ask(
+    session: Chosen, target: tuple[str, str], size: wire.Size | None = None, words: Sequence[str] = ()
+) -> Answer:
+    """Send a request and read the head of the response. Raises NonoError if nobody answers."""
+    record = session.record
+    try:
+        connection, key = connect(session.registry, record.session_id)
+    except OSError as error:
+        raise unreachable(record) from error
+    try:
+        connection.settimeout(PATIENCE_S)
+        connection.sendall(wire.request(target, key, size, words))
+        received = b""
+        while wire.HEAD_END not in received and len(received) <= wire.HEAD_BYTES_MAX:
+            piece = connection.recv(wire.HEAD_BYTES_MAX)
+            if not piece:
+                break
+            received += piece
+    except OSError as error:
+        connection.close()
+        raise unreachable(record) from error
+    head, _, rest = received.partition(wire.HEAD_END)
+    return Answer(connection, wire.status_of(head), rest)
+
+
+def unreachable(record: Record) -> NonoError:
+    return NonoError(
+        f"Session {record.session_id} has no terminal to attach to.",
+        hint="only a run at a terminal, or `nono run --detached`, has one of its own",
+    )
