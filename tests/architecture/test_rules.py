@@ -133,6 +133,12 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
     assert modules_after("import nono.launch.run_proxy") & NOT_TO_LISTEN == set()
 
 
+def test_the_way_of_a_run_with_logins_imports_no_event_loop() -> None:
+    profile = "import nono.launch.run_proxy, nono.cli.project_profiles, nono.policy.profile.cache"
+    loaded = modules_after(f"{profile}; import nono.credentials.logins.tokens")
+    assert loaded & {*NOT_TO_LISTEN, *SLOW_TO_IMPORT, "concurrent.futures", "random"} == set()
+
+
 def test_trying_a_tls_identity_imports_no_event_loop() -> None:
     assert modules_after("import nono.proxy.upstream.contexts") & (SLOW_TO_IMPORT - {"ssl"}) == set()
 

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
-import anyio
-
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.private_dir import open_private_dir
 
@@ -23,6 +21,9 @@ async def renewal_lock(directory: str, provider: str) -> AsyncIterator[None]:
 
     Raises CredentialUnavailable if it cannot be had within WAIT_S, or if `directory` is not private.
     """
+    # Imported here, as below: a command waits for this module, and has started by then.
+    import anyio
+
     try:
         lock_fd = _open(directory, f"{quote(provider, safe='')}.renewal")
     except OSError as error:
@@ -41,6 +42,8 @@ async def renewal_lock(directory: str, provider: str) -> AsyncIterator[None]:
 
 
 async def _take(lock_fd: int) -> None:
+    import anyio
+
     # Polled: a thread that blocks in flock(2) could not be cancelled, and would take the lock later.
     while True:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from posixpath import join
@@ -129,7 +129,7 @@ class LoginStore:
             login = ""
             if granted is not None:
                 known = [each for token in real if (each := _login_with(tokens, token, admitted, where))]
-                login = granted.login or next(iter(known), secrets.token_hex(8))
+                login = granted.login or next(iter(known), os.urandom(8).hex())
             for nonce in [nonce for nonce, token in tokens.items() if login and token.login == login]:
                 # A refresh token that did not come again is as good as a new one. Moved to the end, as the
                 # order breaks the tie of tokens of one second.
@@ -138,7 +138,7 @@ class LoginStore:
             for position, secret in enumerate(real):
                 field = granted.fields[position] if granted is not None else ""
                 token = StoredToken(secret, admitted, where, now_s, login, field)
-                nonce = _nonce_of(tokens, token) or f"nono_{secrets.token_hex(32)}"
+                nonce = _nonce_of(tokens, token) or f"nono_{os.urandom(32).hex()}"
                 tokens.pop(nonce, None)
                 tokens[nonce] = token
                 nonces.append(nonce)

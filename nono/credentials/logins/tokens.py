@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-
-import anyio
 
 from nono.credentials.logins.answer import Answer
 from nono.credentials.logins.phantom import field_with_tokens, nonce_of, nonces_in_field
@@ -108,6 +105,9 @@ class LoginTokens:
     def _read_again(self) -> Stored:
         # In a thread, for which the loop waits: it costs 0.1 ms, and once in the life of the store, when
         # another program has encrypted it meanwhile, as long as systemd-creds takes.
+        # Imported here, as anyio below: a command waits for this module, and has started by then.
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(self._store.read_all, may_ask=False).result()
 
@@ -127,6 +127,8 @@ class LoginTokens:
         """
         # Not kept: by now another run may have changed the store once more. It is read again by its stamp.
         add = partial(self._store.add, tokens, consumers, origins, granted, may_ask=False)
+        import anyio
+
         nonces, _ = await anyio.to_thread.run_sync(add)
         return nonces
 

@@ -53,7 +53,7 @@ async def served(
         flows = stack.enter_context(_recorder(assembly, front.token))
         proxy = serve(
             front.config._replace(
-                routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes),
+                routes=(*(_route(service) for service in assembly.services), *assembly.logins.routes()),
                 scopes=tuple(map(_scope, assembly.resolved.scopes)),
                 logins=assembly.logins.table,
                 server_context=authority.server_context if authority is not None else None,

@@ -25,7 +25,8 @@ class Logins(NamedTuple):
     """The captured logins, as the proxy and its clients need them."""
 
     table: LoginTable = NO_LOGINS
-    routes: tuple[Route, ...] = ()
+    captured: tuple[OAuthRoute, ...] = ()
+    tokens: LoginTokens | None = None  # what these routes redeem; None: there are none
     variables: tuple[ServiceVariables, ...] = ()  # tell clients where the API hosts are
     is_local: bool = False  # one of their hosts is this machine
     hosts: frozenset[str] = frozenset()  # API hosts for which there is a login
@@ -49,12 +50,17 @@ class Logins(NamedTuple):
             if any(host.host in aside for host in login.provider.api_hosts)
         }
         left = tuple(login for login in self.table.logins if login.provider.name not in providers)
-        routes = tuple(route for route in self.routes if route.origin.host not in aside)
-        names = {route.service for route in routes}
+        captured = tuple(route for route in self.captured if route.upstream.host not in aside)
+        names = {route.name for route in captured}
         variables = tuple(each for each in self.variables if each.service in names)
         return self._replace(
-            table=LoginTable(left), routes=routes, variables=variables, hosts=self.hosts - aside
+            table=LoginTable(left), captured=captured, variables=variables, hosts=self.hosts - aside
         )
+
+    def routes(self) -> list[Route]:
+        """Build the routes of the proxy. Imports what judges requests, for which no command should wait."""
+        tokens = self.tokens
+        return [] if tokens is None else [_route(route, tokens) for route in self.captured]
 
     def replaces(self, host: str, *, is_missing: bool) -> bool:
         """Return True if a login does for the service at `host`. `is_missing`: there is no key for it."""
@@ -90,7 +96,8 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     hosts += [endpoint.upstream.host for login in logins for endpoint in login.provider.token_endpoints]
     return Logins(
         LoginTable(logins),
-        tuple(_route(route, tokens) for route in routes),
+        tuple(routes),
+        tokens,
         tuple(ServiceVariables(route.name, base_urls=route.base_url_env_vars) for route in routes),
         is_local=any(map(is_loopback, hosts)),
         hosts=frozenset(route.upstream.host for route in routes if tokens.has_any_for(route.consumer)),

@@ -110,7 +110,7 @@ def _live(front: Front, changed: Callable[[], int], spent: Callable[[], Spent | 
     if config.live_hosts is None or config.live_endpoints is None:
         return None
     services = {each.service.name: each.service.endpoints for each in assembly.services}
-    services |= {route.service: route.endpoints for route in assembly.logins.routes}
+    services |= {route.name: route.endpoints for route in assembly.logins.captured}
     return LiveNetwork(config.live_hosts, config.live_endpoints, services, changed, spent)
 
 
