@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -78,6 +77,9 @@ def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:
 
 
 def _raise_loopback() -> None:
+    # Imported here: hardly any run has a network of its own.
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
         request = bytearray(uapi.IFREQ_FLAGS.pack(b"lo", 0))
         with _trying("ioctl(SIOCGIFFLAGS)"):

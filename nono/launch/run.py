@@ -37,7 +37,7 @@ from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
-from nono.sandbox.launcher import Launcher
+from nono.sandbox.launcher import Launcher, Probe
 from nono.sessions.record import End
 from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
@@ -110,7 +110,8 @@ class Launch:
             or capabilities.checks_instructions
         )
         is_served = traps_opens or capabilities.wants_sockets_served
-        facts = launcher.facts(network=chooses_rung or is_served)
+        has_own_network = capabilities.sandbox_policy is SandboxPolicy.NETNS
+        facts = launcher.facts(Probe(chooses_rung or is_served, has_own_network))
         if capabilities.masking.masks:
             # Imported here: most runs mask nothing.
             from nono.sandbox import probe

@@ -14,16 +14,14 @@ from nono.sandbox.command import STATUS_NOT_EXECUTED, STATUS_NOT_RESTRICTED, Com
 from nono.sandbox.enter import default_signals, enter
 from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.plan.private_view import PrivateView
-from nono.sandbox.private_network import enter_private_network
-from nono.sandbox.socket_maker import fork_socket_maker
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
 OUTSIDE = 0  # how getppid(2) calls a parent outside this PID namespace
 
 
-def become_command(connection: socket.socket, lifeline_end: int, supervisor_pid: int) -> NoReturn:
+def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid: int) -> NoReturn:
     """Run the launcher's whole life; never return into the code that forked it."""
     status = STATUS_NOT_RESTRICTED
     try:
@@ -60,10 +58,12 @@ def become_command(connection: socket.socket, lifeline_end: int, supervisor_pid:
         os._exit(status)
 
 
-def _probe(connection: socket.socket, request: channel.Message) -> channel.Message | None:
+def _probe(connection: _socket.socket, request: channel.Message) -> channel.Message | None:
     """Send the facts and return the next message."""
     asked = request["probe"]
-    facts = probe.host_facts(network=isinstance(asked, dict) and bool(asked["network"]))
+    if not isinstance(asked, dict):
+        raise ValueError("a probe of nothing")
+    facts = probe.host_facts(network=bool(asked["network"]), private_network=bool(asked["private_network"]))
     channel.send(connection.fileno(), {"facts": facts.to_message()})
     # For what most likely comes next, while the supervisor is busy.
     from nono.kernel import clone  # noqa: F401 - imported for later
@@ -72,7 +72,7 @@ def _probe(connection: socket.socket, request: channel.Message) -> channel.Messa
     return channel.receive(connection.fileno())
 
 
-def _take_namespaces(connection: socket.socket, lifeline_end: int, request: channel.Message) -> bool:
+def _take_namespaces(connection: _socket.socket, lifeline_end: int, request: channel.Message) -> bool:
     """Go on as a process in namespaces of its own; the process that calls this does not return.
 
     Returns True, in the new one, if it has every capability over a user namespace of its own.
@@ -114,11 +114,15 @@ def _take_terminal(request: channel.Message) -> None:
     os.close(number)
 
 
-def _leave_network(connection: socket.socket, request: channel.Message) -> channel.Message | None:
+def _leave_network(connection: _socket.socket, request: channel.Message) -> channel.Message | None:
     """Move to a private network and return the message after the announcement.
 
     By then the supervisor has taken the announced descriptors.
     """
+    # Imported here, with socket: few runs have one.
+    from nono.sandbox.private_network import enter_private_network
+    from nono.sandbox.socket_maker import fork_socket_maker
+
     proxy_port = request["private_network"]
     if not isinstance(proxy_port, int):
         raise ValueError("a private network without a port")
@@ -157,6 +161,6 @@ def _sentence(error: OSError, status: int) -> str:
     return f"the command was not started: {error}"
 
 
-def _report(connection: socket.socket, text: str, status: int) -> None:
+def _report(connection: _socket.socket, text: str, status: int) -> None:
     with suppress(OSError):  # the supervisor is gone, and so is everybody who could read it
         channel.send(connection.fileno(), {"failed": text, "status": status})

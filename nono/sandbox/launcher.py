@@ -2,7 +2,8 @@
 
 Protocol, each line one message of nono.sandbox.channel:
 
-    supervisor → launcher   {"probe": {"network": true|false}}  optional, more than once
+    supervisor → launcher   {"probe": {"network": true|false, "private_network": true|false}}
+                                                                optional, more than once
     launcher → supervisor   {"facts": ...}
     supervisor → launcher   {"namespaces": VIEW}                optional: take namespaces of its own
     launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
@@ -24,11 +25,13 @@ os.fork() is sound here because the process that calls it has one thread and no 
 from __future__ import annotations
 
 import os
-import socket
+from _socket import socketpair  # socket makes enums of its constants: 2 ms of a start without a proxy
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nono.errors import LaunchError
 from nono.kernel import process
+from nono.named_tuple import NamedTuple
 from nono.sandbox import channel
 from nono.sandbox.command import STATUS_NOT_RESTRICTED, Command
 
@@ -37,32 +40,42 @@ from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.plan.private_view import PrivateView
 
+if TYPE_CHECKING:
+    import _socket
+
 ENDED_EARLY = "the process that was to become the command ended before it started; a signal may have come"
+
+
+class Probe(NamedTuple):
+    """What the launcher is to find out, beside whether the command can have namespaces of its own."""
+
+    network: bool  # what holds a network
+    private_network: bool  # a network namespace, even if there is a listener
+
+    def covers(self, other: Probe) -> bool:
+        return self.network >= other.network and self.private_network >= other.private_network
 
 
 class Launcher:
     """The supervisor's end. Whoever waits for `pid` reaps the process; close() closes the socket."""
 
-    def __init__(self, pid: int, connection: socket.socket, lifeline: int) -> None:
+    def __init__(self, pid: int, connection: _socket.socket, lifeline: int) -> None:
         self.pid = pid
         self._connection = connection
         self._lifeline = lifeline  # the writing end of a pipe on which nothing is written
-        self._probes_network: bool | None = None  # what the pending probe covers; None: there is none
+        self._pending: Probe | None = None
 
-    def request_facts(self, *, network: bool) -> None:
-        """Start the launcher's kernel probe, which runs while the supervisor does something else.
+    def request_facts(self, wanted: Probe) -> None:
+        """Start the launcher's kernel probe, which runs while the supervisor does something else."""
+        self._send({"probe": wanted._asdict()})
+        self._pending = wanted
 
-        network: Probe for what holds a network too, and not only for namespaces of the command's own.
-        """
-        self._send({"probe": {"network": network}})
-        self._probes_network = network
-
-    def facts(self, *, network: bool) -> HostFacts:
+    def facts(self, wanted: Probe) -> HostFacts:
         """Return the result of the probe that request_facts started, or of one made now if that said less."""
-        if self._probes_network is None or network > self._probes_network:
+        if self._pending is None or not self._pending.covers(wanted):
             self.settle()
-            self.request_facts(network=network)
-        self._probes_network = None
+            self.request_facts(wanted)
+        self._pending = None
         found = self._receive()["facts"]
         if not isinstance(found, dict):
             raise LaunchError("the launcher sent no host facts")
@@ -70,8 +83,8 @@ class Launcher:
 
     def settle(self) -> None:
         """Wait for a pending probe to end and discard its result."""
-        if self._probes_network is not None:
-            self.facts(network=self._probes_network)
+        if self._pending is not None:
+            self.facts(self._pending)
 
     def enter_namespaces(self, view: PrivateView) -> None:
         """Move the launcher to namespaces of its own, in which it will see `view`.
@@ -185,16 +198,16 @@ def _launch_error(message: channel.Message) -> LaunchError:
     )
 
 
-def fork_launcher(environ: Mapping[str, str], *, probes_network: bool) -> Launcher:
+def fork_launcher(environ: Mapping[str, str], likely: Probe) -> Launcher:
     """Fork the launcher and have it probe the kernel. Call before asyncio, ssl or any secret is in memory.
 
     environ: The copy of the environment in this process, of which the launcher is to hold none.
-    probes_network: Probe for what holds a network too; a run is likely to need it.
+    likely: What the run is likely to ask for.
     """
     process.open_missing_standard_streams()
     if process.thread_count() != 1:
         raise LaunchError("nono must not have threads when it forks its launcher")
-    ours, theirs = socket.socketpair()
+    ours, theirs = socketpair()
     lifeline_end, lifeline = os.pipe()
     supervisor_pid = os.getpid()
     pid = os.fork()
@@ -212,5 +225,5 @@ def fork_launcher(environ: Mapping[str, str], *, probes_network: bool) -> Launch
     theirs.close()
     os.close(lifeline_end)
     launcher = Launcher(pid, ours, lifeline)
-    launcher.request_facts(network=probes_network)
+    launcher.request_facts(likely)
     return launcher

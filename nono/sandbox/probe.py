@@ -15,23 +15,23 @@ from nono.sandbox import host
 from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
 from nono.sandbox.plan.plan import MaskRule
 from nono.sandbox.plan.private_view import PrivateView
-from nono.sandbox.private_network import enter_private_network
 
 PROBE_BYTES_MAX = 4096
 MADE = "made"  # followed by a descriptor's number; a failure has the errno's name and what failed instead
 
 
-def host_facts(*, network: bool) -> HostFacts:
+def host_facts(*, network: bool, private_network: bool = True) -> HostFacts:
     """Probe this host in short-lived children. Takes a few milliseconds; the caller is unchanged.
 
-    network: Probe for a listener and a private network too.
+    network: Probe for a listener too, and for a private network.
+    private_network: Probe for the latter even if there is a listener, which a run prefers.
     SandboxError: no seccomp program is shipped for this machine, and none can be built.
     """
     facts = host.file_system_facts()
     failed = _probe_namespaces()
     if failed:
         facts = facts._replace(own_namespaces=host.namespace_facts(failed))
-    return _with_network(facts) if network else facts
+    return _with_network(facts, private_network=private_network) if network else facts
 
 
 def _probe_namespaces() -> str:
@@ -61,12 +61,13 @@ def _probe_namespaces() -> str:
     return "the probe died" if said is None else said.decode("utf-8", "surrogateescape")
 
 
-def _with_network(facts: HostFacts) -> HostFacts:
+def _with_network(facts: HostFacts, *, private_network: bool) -> HostFacts:
     listener, detail = _probe_listener()
+    facts = facts._replace(listener=listener, listener_detail=detail)
+    if listener is Listener.AVAILABLE and not private_network:
+        return facts
     refused = _attempt_in_child(_open_in_private_network)
     return facts._replace(
-        listener=listener,
-        listener_detail=detail,
         network_namespace=refused is None,
         namespaces=NamespaceFacts() if refused is None else host.namespace_facts(refused.failed),
     )
@@ -120,6 +121,9 @@ def _probe_listener() -> tuple[Listener, str]:
 
 
 def _open_in_private_network() -> int:
+    # Imported here, with socket: few runs need one.
+    from nono.sandbox.private_network import enter_private_network
+
     return enter_private_network(0).detach()
 
 

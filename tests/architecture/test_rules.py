@@ -126,7 +126,7 @@ def test_the_screen_of_top_alone_imports_textual() -> None:
 
 def test_what_masks_paths_and_probes_the_kernel_parses_no_json() -> None:
     forking = modules_after("import nono.sandbox.probe, nono.sandbox.mask_keeper")
-    assert forking & {"json", "pickle", "subprocess"} == set()
+    assert forking & {"json", "pickle", "socket", "subprocess"} == set()
 
 
 def test_a_proxy_listens_before_what_serves_is_imported() -> None:
@@ -184,7 +184,8 @@ def test_the_launcher_is_forked_before_a_policy_is_imported() -> None:
     """Else its probe of the kernel and the supervisor's imports would wait for each other."""
     before = modules_after("import nono.cli.commands.run")
     assert (
-        before & {"nono.launch.run", "nono.policy.resolve", "nono.sandbox.probe", "nono.sandbox.enter"}
+        before
+        & {"nono.launch.run", "nono.policy.resolve", "nono.sandbox.probe", "nono.sandbox.enter", "socket"}
         == set()
     )
 

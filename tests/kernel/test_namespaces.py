@@ -19,9 +19,11 @@ from nono.kernel import capabilities, landlock, namespaces, process
 from nono.kernel.landlock_rights import HANDLED_FS
 from nono.kernel.libc import prctl
 from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from nono.sandbox import probe
 from nono.sandbox.command import Command
-from nono.sandbox.launcher import fork_launcher
+from nono.sandbox.launcher import Probe, fork_launcher
 from nono.sandbox.plan.enforcement import StaticFilter
+from nono.sandbox.plan.facts import Listener
 from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.plan.private_view import PrivateView, Shown
 from support.forked import errno_of, in_child
@@ -155,6 +157,15 @@ def test_where_user_namespaces_are_refused_the_error_says_the_step() -> None:
     assert "unshare(CLONE_NEWUSER | CLONE_NEWNET): " in as_ordinary_user(nested)
 
 
+@pytest.mark.parametrize("is_asked_for", [True, False])
+def test_a_private_network_is_made_beside_a_listener_only_where_it_is_asked_for(is_asked_for: bool) -> None:
+    both = in_child(lambda: probe.host_facts(network=True).to_message())
+    if both["listener"] != Listener.AVAILABLE or not both["network_namespace"]:
+        pytest.skip("this host has not both")
+    facts = in_child(lambda: probe.host_facts(network=True, private_network=is_asked_for).to_message())
+    assert facts["network_namespace"] is is_asked_for
+
+
 @pytest.mark.skipif(landlock.abi_version() == 0, reason="this kernel has no Landlock")
 def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path) -> None:
     """Nor does the command start without it. Links on the way to what shows through are refused."""
@@ -164,9 +175,10 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
     plan = SandboxPlan(abi, HANDLED_FS[abi], 0, 0, (), (), (), StaticFilter.OPEN_NET, None)
 
     def launch() -> str | None:
-        launcher = fork_launcher({}, probes_network=False)
+        namespaces = Probe(network=False, private_network=False)
+        launcher = fork_launcher({}, namespaces)
         try:
-            if launcher.facts(network=False).own_namespaces is not None:
+            if launcher.facts(namespaces).own_namespaces is not None:
                 return None
             launcher.enter_namespaces(view)
             launcher.begin_restrict(plan, Command("/bin/true", ("true",), {}, "/"))

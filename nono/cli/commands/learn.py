@@ -22,7 +22,7 @@ from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.profile import Profile, Workdir
 from nono.printable import shell_word
-from nono.sandbox.launcher import fork_launcher
+from nono.sandbox.launcher import Probe, fork_launcher
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -50,7 +50,7 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("--extends is not for `nono learn`: -o writes a profile that extends --profile.")
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
-    with Launch(environ, fork_launcher(environ, probes_network=True)) as launch:
+    with Launch(environ, fork_launcher(environ, Probe(network=True, private_network=False))) as launch:
         # Imported here, after the fork: a user's profile brings pydantic.
         from nono.cli.commands.profile.target import target_of
         from nono.cli.dry_run import conclude

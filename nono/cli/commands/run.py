@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
 from nono.errors import ConfigError, LaunchError, NonoError
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.sandbox.command import STATUS_NOT_EXECUTED
-from nono.sandbox.launcher import fork_launcher
+from nono.sandbox.launcher import Probe, fork_launcher
 from nono.trust.disk.concern import root_of
 
 if TYPE_CHECKING:
@@ -129,9 +129,11 @@ def _run(
 ) -> int:
     given = invocation.given
     # Before a profile brings pydantic and a credential brings a secret.
-    launcher = fork_launcher(
-        environ, probes_network=any(option.may_need_listener for option in given.options)
+    likely = Probe(
+        any(option.may_need_listener for option in given.options),
+        given.value("sandbox_policy") == SandboxPolicy.NETNS,
     )
+    launcher = fork_launcher(environ, likely)
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
     from nono.cli.preferences import options_of, outward, preferences, proving, redaction, session_name
     from nono.cli.resolution import asker, command_of, resolve_given

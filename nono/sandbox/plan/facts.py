@@ -41,7 +41,8 @@ class HostFacts(NamedTuple):
     landlock_abi: int  # 0: none; clamped to the newest ABI this code knows
     listener: Listener
     listener_detail: str  # the failed call and its errno, or "" when available
-    network_namespace: bool  # one can be made, its loopback raised, and a listener in it taken by us
+    # One can be made, its loopback raised, and a listener in it taken by us. False too if nobody asked.
+    network_namespace: bool
     is_wsl2: bool  # affects the wording of messages only
     namespaces: NamespaceFacts = NamespaceFacts()  # affects the wording of messages only
     own_namespaces: NamespaceFacts | None = None  # None: they can be had, or were not probed

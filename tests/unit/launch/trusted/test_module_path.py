@@ -85,11 +85,11 @@ def test_no_module_is_looked_for_in_a_granted_working_directory(project: Path) -
         "from nono.policy.host_filesystem import HostFilesystem\n"
         "from nono.policy.request import RunRequest\n"
         "from nono.policy.resolve import resolve\n"
-        "from nono.sandbox.launcher import fork_launcher\n"
+        "from nono.sandbox.launcher import Probe, fork_launcher\n"
         "environ, fs = dict(os.environ), HostFilesystem()\n"
         "resolved = resolve(RunRequest(allow=('.',)), None, environ=environ, cwd=os.getcwd(), fs=fs)\n"
         "assert '' in sys.path\n"
-        "with Launch(environ, fork_launcher(environ, probes_network=False)) as launch:\n"
+        "with Launch(environ, fork_launcher(environ, Probe(False, False))) as launch:\n"
         "    launch.prepare(resolved, ['true'])\n"
         "print('' in sys.path)\n"
     )
