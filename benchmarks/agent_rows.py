@@ -19,6 +19,7 @@ from benchmarks.peers import Peers, node_package
 from benchmarks.samples import Absent, CannotRunError
 from benchmarks.settings import Settings
 from benchmarks.stage import NONO, Stage, base_environ
+from nono.proxy.tls.trust_bundle import trusted_roots
 
 COMMAND = "echo $((6 * 7))"
 PROMPT = "Do it."
@@ -80,7 +81,7 @@ class Agent:
             self.key: "sk-a-key-of-the-benchmark",
             self.base_url: f"https://{host}:{self.port}{self.path}",
             "NODE_EXTRA_CA_CERTS": authority,
-            "SSL_CERT_FILE": authority,
+            "SSL_CERT_FILE": _roots(stage),
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
         }
@@ -249,6 +250,15 @@ def _toolchains() -> dict[str, str]:
 
 def _authority(stage: Stage) -> str:
     return str(stage.folder / "models/ca.pem")
+
+
+def _roots(stage: Stage) -> str:
+    """The system's roots and the authority, as a person has them: an agent takes 40 ms to parse them."""
+    file = stage.folder / "models/roots.pem"
+    if not file.exists():
+        authority = Path(_authority(stage)).read_bytes().strip()
+        file.write_bytes(b"\n".join([*trusted_roots(None).blocks, authority, b""]))
+    return str(file)
 
 
 @contextmanager
