@@ -1,0 +1,42 @@
+"""A session takes in frames as they are, and does nothing else with them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived
+from hyperframe import frame
+
+from nono.proxy.http2.session import Session
+
+
+class _Transport(asyncio.Transport):
+    def is_closing(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, data: object) -> None: ...
+
+
+def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = list[bytes]()
+    monkeypatch.setattr(frame, "_raw_data_repr", described.append)
+    client = H2Connection(H2Configuration())
+    client.initiate_connection()
+    fields = [(":method", "POST"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")]
+    client.send_headers(1, fields)
+    client.send_data(1, bytes(16 * 1024), end_stream=True)
+
+    async def run() -> list[int]:
+        session = Session(client_side=False, stream_window=1 << 20, max_streams=8)
+        session.start(_Transport())
+        events = [*session.receive(client.data_to_send())]
+        return [len(event.data or b"") for event in events if isinstance(event, DataReceived)]
+
+    assert asyncio.run(run()) == [16 * 1024]
+    assert described == []
