@@ -80,7 +80,10 @@ class Http2Exchange(Delivery[Reached]):
 
     def _write_head(self) -> None:
         searched = self._inspection.reads_bodies
-        self._written = rewrite.completed(self._outgoing, self._injection, searched=searched)
+        if self._outgoing is self._verdict.request:
+            self._written = self._verdict.writer.completed(self._injection, searched=searched)
+        else:
+            self._written = rewrite.completed(self._outgoing, self._injection, searched=searched)
 
     def _at_hand(self, key: PoolKey) -> Reached | None:
         return self._client.upstreams.at_hand(key)

@@ -111,17 +111,18 @@ def _framed(head: _Unframed, framing: Iterable[Header]) -> bytes:
 
 
 class RequestWriter:
-    """Serialises the head of one request, and keeps the last result for clients that repeat themselves.
+    """Completes and serialises one request, and keeps the last result for clients that repeat themselves.
 
     The result holds the credential, and keeps it no longer than the credential itself is kept.
     """
 
-    __slots__ = ("_injection", "_request", "_searched", "_written")
+    __slots__ = ("_completed", "_injection", "_request", "_searched", "_written")
 
     def __init__(self, request: Outgoing) -> None:
         self._request = request
         self._injection: Injection | None = None
         self._searched = False
+        self._completed: Completed | None = None
         self._written: _Unframed | None = None
 
     def __repr__(self) -> str:
@@ -131,10 +132,21 @@ class RequestWriter:
         """Return request_head(completed(...), framing). Raises as `completed`."""
         if self._written is not None and injection is self._injection and searched is self._searched:
             return _framed(self._written, framing)
-        written = _unframed(completed(self._request, injection, searched=searched))
-        if injection is None or not injection.needs_body:  # a signature is valid for one request
-            self._injection, self._searched, self._written = injection, searched, written
+        whole = self.completed(injection, searched=searched)
+        written = _unframed(whole)
+        if whole is self._completed:
+            self._written = written
         return _framed(written, framing)
+
+    def completed(self, injection: Injection | None, *, searched: bool) -> Completed:
+        """Return completed(...). Raises as that does."""
+        if self._completed is not None and injection is self._injection and searched is self._searched:
+            return self._completed
+        whole = completed(self._request, injection, searched=searched)
+        if injection is None or not injection.needs_body:  # a signature is valid for one request
+            self._injection, self._searched, self._completed = injection, searched, whole
+            self._written = None
+        return whole
 
 
 def _codings_to_ask_for(request: Outgoing) -> bytes:

@@ -127,7 +127,15 @@ def test_a_writer_remembers_no_head_of_another_credential_or_framing() -> None:
             whole = completed(request, credential, searched=searched)
             assert whole.codings == (b"gzip" if searched else None)
             expected = written_head(whole, framing)
+            assert writer.completed(credential, searched=searched) == whole
             assert writer.head(framing, credential, searched=searched) == expected
+
+
+def test_a_writer_completes_a_repeated_request_once() -> None:
+    writer, credential = RequestWriter(Outgoing(b"GET", b"/", b"a", [])), FakeCredential()
+    first = writer.completed(credential, searched=True)
+    writer.head([], credential, searched=True)
+    assert writer.completed(credential, searched=True) is first
 
 
 def test_a_writer_signs_each_request_without_keeping_the_signature() -> None:
@@ -140,6 +148,8 @@ def test_a_writer_signs_each_request_without_keeping_the_signature() -> None:
     signature = Signature(needs_body=True)
     written = [writer.head([], signature, searched=False) for _ in range(2)]
     assert [b"signature %d" % index in head for index, head in enumerate(written)] == [True, True]
+    signed = [writer.completed(signature, searched=False).added[0][1] for _ in range(2)]
+    assert signed == [b"signature 2", b"signature 3"]
     assert "signature" not in repr(writer)
 
 
