@@ -141,7 +141,7 @@ def has_forms(text: bytes) -> bool:
 
 def is_dense(text: bytes) -> bool:
     """Return True if escapes may make up much of `text`, so that undoing them takes long."""
-    if not any(lead in text for lead in _LEADS):
+    if not (_PERCENT in text or _BACKSLASH in text or _AND in text or _EQUALS in text):
         return False
     # bytes.count takes a nanosecond for each octet and lead. The low half of an Adler-32 (RFC 1950) is one
     # more than the sum of the octets, as long as that is below 65521.

@@ -16,7 +16,7 @@ class EventData:
 
     def feed(self, piece: bytes) -> list[bytes | None]:
         """Return the parts of data in order; None marks the end of an event that had data."""
-        parts = list[bytes | None]()
+        parts: list[bytes | None] = []
         for number, part in enumerate(piece.split(b"\n")):
             if number and self._end_of_line() and self._in_event:
                 self._in_event = False
