@@ -27,8 +27,8 @@ _BLOCK_BYTES = 64
 
 def quick_sha256() -> Digest:
     """Return the SHA-256 of OpenSSL once something has loaded that: it takes a third of the time."""
-    hashlib = sys.modules.get("hashlib")
-    return sha256 if hashlib is None else hashlib.sha256
+    # Not there yet while a thread is importing it.
+    return getattr(sys.modules.get("hashlib"), "sha256", sha256)
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

@@ -89,6 +89,15 @@ def test_openssl_hashes_where_something_has_loaded_it(
     assert log.integrity() == state.integrity()
 
 
+def test_a_record_is_hashed_while_openssl_is_being_loaded(
+    state_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hashlib", ModuleType("hashlib"))
+    with AuditLog(str(state_root), "s1") as log:
+        log.record(EVENT)
+    assert [record["sequence"] for record in records(log.path)] == [0]
+
+
 def test_the_log_on_disk_verifies_against_the_summary(state_root: Path) -> None:
     with AuditLog(str(state_root), "s1") as log:
         for code in range(5):
