@@ -304,5 +304,6 @@ class Exchange(Delivery[UpstreamConnection]):
             self._break_off(reason, failure)
         elif self._replay("idempotent" if unheard else "none"):
             self._writable = True
+            self._client.update_reading()
         else:
             self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason, failure))
