@@ -422,8 +422,7 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
 def test_each_prompt_of_an_agent_begins_a_turn(scene: Scene) -> None:
     """Though titles, tools and a subagent, with prompts of their own, come between."""
     argv = scene.inside()
-    # Codex gets itself again at its first start: seconds for undo, in the midst of the first turn.
-    kept = ["--rollback", "--no-rollback-prompt", "--rollback-exclude=~/.codex/packages"]
+    kept = ["--rollback", "--no-rollback-prompt"]
     argv[argv.index("run") + 1 : argv.index("run") + 1] = kept
     before = set(scene.stage.runner.logs())
     with scene.stage.on_screen(argv, environment=scene.environment()) as screen:
