@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from contextlib import suppress
 
 from nono.digests import sha256
@@ -12,6 +13,7 @@ from nono.disk.durable import unfinished
 from nono.named_tuple import NamedTuple
 
 _BYTES_MAX = 16 * 1024
+_NAME = re.compile(r"otlp-[0-9a-f]{16}\.json", re.ASCII)
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -34,17 +36,26 @@ def read(session: int, endpoint: str) -> Cursor | None:
 
     session: Descriptor of the directory of the session.
     """
+    cursor = _read(session, file_of(endpoint))
+    return cursor if cursor is not None and cursor.endpoint == endpoint else None
+
+
+def every(session: int) -> list[Cursor]:
+    """Return the cursors of all collectors in a session. Raises OSError."""
+    names = [name for name in os.listdir(session) if _NAME.fullmatch(name)]
+    found = [(name, _read(session, name)) for name in sorted(names)]
+    return [cursor for name, cursor in found if cursor is not None and file_of(cursor.endpoint) == name]
+
+
+def _read(session: int, name: str) -> Cursor | None:
     try:
-        with open(os.open(file_of(endpoint), _READ, dir_fd=session), "rb") as file:
+        with open(os.open(name, _READ, dir_fd=session), "rb") as file:
             document = json.loads(file.read(_BYTES_MAX))
         cursor = Cursor(*(document[field] for field in Cursor._fields))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     kinds = tuple(map(type, cursor))
-    is_its = cursor.endpoint == endpoint
-    return (
-        cursor if is_its and kinds == (str, int, int, bool) and min(cursor.sent, cursor.gaps) >= 0 else None
-    )
+    return cursor if kinds == (str, int, int, bool) and min(cursor.sent, cursor.gaps) >= 0 else None
 
 
 def write(session: int, cursor: Cursor) -> None:

@@ -25,7 +25,7 @@ def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
     environ = dict(os.environ)
     # Imported here: the help needs only the parser, also where no package of others is installed.
-    from nono.cli.commands.audit import cleanup, listing, show, verify
+    from nono.cli.commands.audit import cleanup, delivery, listing, show, verify
 
     match parsed.action:
         case "list":
@@ -41,6 +41,10 @@ def run(argv: Sequence[str]) -> int:
             )
         case "export":
             return export.export(parsed, environ)
+        case "status":
+            return delivery.status(environ, as_json=parsed.json)
+        case "sync":
+            return delivery.sync(environ, as_json=parsed.json)
         case "cleanup":
             wish = cleanup.Wish(parsed.older_than, parsed.keep, is_all=parsed.all, is_dry=parsed.dry_run)
             return cleanup.cleanup(wish, environ, silent=_is_silent(parsed))
@@ -82,6 +86,13 @@ def parser() -> argparse.ArgumentParser:
     _json(verified)
 
     export.add_parser(actions)
+
+    owed = argparse_parser.add_action(actions, "status", "say what collectors have not got yet")
+    _json(owed)
+    sent = argparse_parser.add_action(
+        actions, "sync", "send collectors what they have not got; exit 1 if they still have not all of it"
+    )
+    _json(sent)
 
     removed = argparse_parser.add_action(actions, "cleanup", "remove the audit logs of ended sessions")
     which = removed.add_mutually_exclusive_group()
