@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nono.audit.event import Event, repeats_of
+from nono.audit.event import Event
+from nono.audit.repeats import repeats_of
 
 Listener = Callable[[Event], None]
 

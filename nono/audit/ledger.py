@@ -16,10 +16,8 @@ from nono.audit.event import (
     Event,
     audit_budget_reached,
     audit_unrecorded,
-    is_action,
-    is_repeatable,
-    repeats_of,
 )
+from nono.audit.repeats import is_action, is_repeatable, repeats_of
 from nono.digests import quick_sha256
 from nono.private_dir import make_private_subdir, open_private_dir
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from nono.audit.event import SEVERAL, Event, Outcome, RequestsEnded, repeats_of
+from nono.audit.event import SEVERAL, Event
+from nono.audit.outcomes import Outcome, RequestsEnded
+from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
 
 HOSTS_MAX = 64  # kept apart; a command can ask for any number

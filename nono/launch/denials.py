@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import cast
 
-from nono.audit.event import SEVERAL, Event, repeats_of
+from nono.audit.event import SEVERAL, Event
+from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
 
 KEPT_MAX = 100  # distinct denials; a command can make up any number

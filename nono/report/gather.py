@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from nono.audit.event import SEVERAL, outcome_rows
+from nono.audit.event import SEVERAL
+from nono.audit.outcomes import outcome_rows
 from nono.launch.denials import Denials
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices

@@ -12,7 +12,8 @@ from functools import partial
 
 import anyio
 
-from nono.audit import event
+from nono.audit.credential_events import CaptureAction, CaptureRun, credential_capture
+from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction, redact_argv, redact_text
 from nono.credentials.capture.output import Captured, Unusable, check, read_output
 from nono.credentials.helpers.command import helper_environment, run_helper
@@ -72,7 +73,7 @@ class CommandCapture:
         capture: Capture,
         inject: Inject,
         environ: Mapping[str, str],
-        report: Callable[[event.Event], None],
+        report: Callable[[Event], None],
         *,
         session_id: str = "",
         clock: Callable[[], float] = time.monotonic,
@@ -234,11 +235,11 @@ class CommandCapture:
         self,
         request: RequestFacts,
         key: _Key,
-        action: event.CaptureAction,
-        run: event.CaptureRun | None = None,
-    ) -> event.Event:
+        action: CaptureAction,
+        run: CaptureRun | None = None,
+    ) -> Event:
         is_provider = self._capture.provider_config is not None
-        return event.credential_capture(
+        return credential_capture(
             action=action,
             name=self._capture.name,
             command=self._argv[0],
@@ -267,7 +268,7 @@ class CommandCapture:
         self._forgotten = {kept: when for kept, when in self._forgotten.items() if when > recent}
 
 
-def _run_record(outcome: Outcome, verdict: Captured | Unusable, took_s: float) -> event.CaptureRun:
+def _run_record(outcome: Outcome, verdict: Captured | Unusable, took_s: float) -> CaptureRun:
     match outcome:
         case Succeeded():
             status: int | None = 0
@@ -275,7 +276,7 @@ def _run_record(outcome: Outcome, verdict: Captured | Unusable, took_s: float) -
             status = outcome.exit_status
         case _:
             status = None
-    return event.CaptureRun(
+    return CaptureRun(
         duration_ms=round(took_s * 1000),
         exit_status=status,
         stdout_bytes=outcome.stdout_bytes if isinstance(outcome, Succeeded | Failed | TimedOut) else None,

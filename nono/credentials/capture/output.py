@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from operator import itemgetter
 
-from nono.audit.event import CaptureAction
+from nono.audit.credential_events import CaptureAction
 from nono.credentials.values.content import text_problem
 from nono.credentials.values.credential import Injection
 from nono.credentials.values.injection import HeadersInjection, injection_of

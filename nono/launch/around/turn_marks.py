@@ -11,7 +11,7 @@ from posixpath import join
 
 import anyio.to_thread
 
-from nono.audit import event
+from nono.audit import model_events
 from nono.launch.around.undo import Covered
 from nono.launch.session import Session
 from nono.proxy.conversation.run_turns import MAX_HELD_S
@@ -54,7 +54,7 @@ class TurnMarks:
                 "turn wrote (--rollback-exclude DIR leaves a directory out)"
             )
         changed = len(shown([*mark.changes]))
-        self._session.record(event.turn_marked(turn, mark.number, changed, taken_ms))
+        self._session.record(model_events.turn_marked(turn, mark.number, changed, taken_ms))
 
     def _end(self, turn: int, reason: str) -> None:
         self._is_over = True

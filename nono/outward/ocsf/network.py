@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nono.audit.event import outcome_rows
+from nono.audit.outcomes import outcome_rows
 from nono.outward.ocsf.parts import (
     AI_OPERATION,
     COMMAND_NAME,

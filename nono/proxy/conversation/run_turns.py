@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nono.audit.event import Event, turn_began, turn_unclear
+from nono.audit.event import Event
+from nono.audit.model_events import turn_began, turn_unclear
 from nono.proxy.conversation.asked import WANTED, asked, marked_by
 from nono.proxy.conversation.outline import OutlineReader
 from nono.proxy.conversation.turns import TurnTable

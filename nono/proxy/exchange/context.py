@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from nono.audit.event import Event, Recorder, credential_frozen, model_usage
+from nono.audit.credential_events import credential_frozen
+from nono.audit.event import Event, Recorder
+from nono.audit.model_events import model_usage
 from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.course import Course, Outcomes
 from nono.proxy.exchange.held import HeldBytes

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from nono.audit.event import Recorder, RequestsEnded
+from nono.audit.event import Recorder
+from nono.audit.outcomes import RequestsEnded
 from nono.proxy.http.refusal import Refusal, one_line
 
 if TYPE_CHECKING:

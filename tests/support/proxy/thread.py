@@ -13,7 +13,8 @@ from typing import cast
 import anyio
 
 from nono.approval.request import Approver
-from nono.audit.event import Event, outcome_rows
+from nono.audit.event import Event
+from nono.audit.outcomes import outcome_rows
 from nono.credentials.values.credential import (
     Credential,
     Injected,

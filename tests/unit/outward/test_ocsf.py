@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from nono.audit import event
+from nono.audit import credential_events, event, model_events, outcomes
 from nono.audit.chain import ChainState, Encoder, record_line
 from nono.audit.event import Event
 from nono.audit.reading import Reading, Record
@@ -67,17 +67,17 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "odd method": (network("deny", mode="connect_intercept", method="PURGE", path="/"), 4002, 99),
     "asked": (network("approve_requested", method="GET", path="/", approval_backend="terminal"), 4002, 3),
     "denied": (network("approve_denied", method="GET", path="/", status=403), 4002, 3),
-    "captured": (event.credential_capture(action="captured", run=event.CaptureRun(5, 0, 40), **CAPTURE), 6003, 99),  # type: ignore[arg-type] # a table
-    "no credential": (event.credential_capture(action="timeout", **CAPTURE), 6003, 99),  # type: ignore[arg-type] # as above
-    "ends": (event.RequestsEnded([Ended(), Ended()]), 4001, 6),
+    "captured": (credential_events.credential_capture(action="captured", run=credential_events.CaptureRun(5, 0, 40), **CAPTURE), 6003, 99),  # type: ignore[arg-type] # a table
+    "no credential": (credential_events.credential_capture(action="timeout", **CAPTURE), 6003, 99),  # type: ignore[arg-type] # as above
+    "ends": (outcomes.RequestsEnded([Ended(), Ended()]), 4001, 6),
     "file asked": (event.capability_decision(ASKED, "Requested", "terminal", 0), 1001, 14),
     "file granted": (event.capability_decision(ASKED, "Granted", "terminal", 9), 1001, 14),
     "file refused": (event.UnaskedDecision(event.Unasked("/root/\udcff", "Write", "no"), 7), 1001, 14),
     "options": (event.run_options({"allow": ["/p"]}, []), 5019, 1),
     "full": (event.audit_budget_reached(1 << 20), 2004, 1),
     "unrecorded": (event.audit_unrecorded(4), 2004, 1),
-    "frozen": (event.credential_frozen("openai", "the key came back"), 2004, 1),
-    "model": (event.model_usage("openai", model="gpt", input_tokens=5, cached_input_tokens=0, output_tokens=2), 6003, 99),
+    "frozen": (credential_events.credential_frozen("openai", "the key came back"), 2004, 1),
+    "model": (model_events.model_usage("openai", model="gpt", input_tokens=5, cached_input_tokens=0, output_tokens=2), 6003, 99),
     "anchored": (events.audit_anchored("rfc3161:http://tsa", Head("s", 2, "0" * 64, "1" * 64), "f", "0" * 64), 6002, 99),
     "not anchored": (events.audit_not_anchored("rfc3161:http://tsa", 2, "timed out"), 2004, 1),
     "not sent": (events.audit_not_sent("http://otel", 2, "it cannot be reached"), 2004, 1),

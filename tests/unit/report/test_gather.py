@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Sized
 
 import pytest
 
-from nono.audit import event
-from nono.audit.event import Event, RequestsEnded
+from nono.audit import credential_events, event, model_events
+from nono.audit.event import Event
+from nono.audit.model_events import model_usage
+from nono.audit.outcomes import RequestsEnded
 from nono.proxy.usage.prices import ModelPrices, Price
 from nono.report.gather import APPROVALS_MAX, LATER_MAX, NOTES_MAX, RULES_MAX, SOCKETS_MAX, Gathered
 from nono.report.hosts import ENDPOINTS_MAX, HOSTS_MAX, OTHERS
@@ -39,13 +41,13 @@ def denied(host: str = "evil.test", **fields: object) -> Event:
 
 
 def used(tokens: int, model: str = "gpt-4o", turn: int | None = None) -> Event:
-    return event.model_usage(
+    return model_usage(
         "openai", model=model, input_tokens=tokens, cached_input_tokens=0, output_tokens=0, turn=turn
     )
 
 
 def turn(number: int, request: int | None = None) -> Event:
-    return event.turn_began(number, "openai", "gpt-4o", request)
+    return model_events.turn_began(number, "openai", "gpt-4o", request)
 
 
 def report(events: Iterable[Event]) -> Report:
@@ -128,7 +130,7 @@ def test_credentials_name_their_hosts_and_why_they_were_frozen() -> None:
     events = [
         allowed(route_id="openai", managed_credential_active=True),
         allowed("other.test", route_id="openai", managed_credential_active=False),
-        event.credential_frozen("openai", "it came back"),
+        credential_events.credential_frozen("openai", "it came back"),
     ]
     (only,) = report(events).credentials
     assert only == ("openai", ("api.test:443",), 1, "it came back")

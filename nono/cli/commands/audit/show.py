@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nono.audit.event import outcome_rows
+from nono.audit.outcomes import outcome_rows
 from nono.audit.proof.check import read_summary
 from nono.audit.proof.summary import integrity_of
 from nono.audit.stored import read_log

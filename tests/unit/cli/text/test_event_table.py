@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nono.audit import event
+from nono.audit import event, model_events, outcomes
 from nono.cli.text.event_table import WAITING_MAX, Table
 
 
@@ -25,7 +25,7 @@ def began(path: str = "/x", decision: event.NetworkDecision = "allow", **fields:
 
 
 def ended(*found: list[object]) -> dict[str, Any]:
-    columns = event.OUTCOME_COLUMNS
+    columns = outcomes.OUTCOME_COLUMNS
     return {"type": "requests_ended", "timestamp_unix_ms": 0, "columns": columns, "requests": [*found]}
 
 
@@ -82,11 +82,11 @@ def test_the_end_of_a_session_says_why() -> None:
 
 
 def test_a_turn_is_a_row_with_its_model() -> None:
-    [row] = rows(event.turn_began(12, "anthropic", "claude-opus", 7))
+    [row] = rows(model_events.turn_began(12, "anthropic", "claude-opus", 7))
     assert " ".join(row) == "turn began turn 12 of anthropic with claude-opus"
-    [row] = rows(event.turn_marked(12, 13, 3, 31))
+    [row] = rows(model_events.turn_marked(12, 13, 3, 31))
     assert " ".join(row) == "turn marked 31 before turn 12: 3 changed"
-    [row] = rows(event.turn_unclear("openai", "its body is not JSON", 8))
+    [row] = rows(model_events.turn_unclear("openai", "its body is not JSON", 8))
     assert " ".join(row) == "turn unclear a request to openai may begin one: its body is not JSON"
 
 

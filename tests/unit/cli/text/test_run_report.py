@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 
-from nono.audit import event
+from nono.audit import event, outcomes
 from nono.audit.event import Event
 from nono.audit.traffic import HOSTS_MAX, OTHERS, Traffic
 from nono.cli.text.run_report import WIDTH, Ended, lines_of, spent
@@ -49,11 +49,11 @@ def traffic_of(*events: Event) -> Traffic:
 
 def test_a_report_says_what_a_person_wants_to_know() -> None:
     traffic = traffic_of(
-        event.RequestsEnded([Outcome("api.openai.com")] * 380 + [Outcome("api.openai.com", 429)] * 8),
-        event.RequestsEnded([Outcome("github.com")] * 24),
+        outcomes.RequestsEnded([Outcome("api.openai.com")] * 380 + [Outcome("api.openai.com", 429)] * 8),
+        outcomes.RequestsEnded([Outcome("github.com")] * 24),
         refused("evil.example.com"),
         refused("evil.example.com", repeats=2),
-        event.RequestsEnded([Outcome("inference.internal", failure="tls")]),
+        outcomes.RequestsEnded([Outcome("inference.internal", failure="tls")]),
     )
     traffic.usage = [["openai gpt-4o", "1.2 M in", "90 k out", "about $3.87 at list prices of 2025-11"]]
     assert lines_of(ENDED, traffic) == [
@@ -81,7 +81,7 @@ def test_a_run_that_did_not_end_by_itself_says_why() -> None:
 def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
     hosts = [f"host-{number}.{'long.' * 30}example" for number in range(1000)]
     events: list[Event] = [
-        event.RequestsEnded([Outcome(host), Outcome(host, failure="reset")]) for host in hosts
+        outcomes.RequestsEnded([Outcome(host), Outcome(host, failure="reset")]) for host in hosts
     ]
     events += [refused(f"no\x1b[31m{host}") for host in hosts]
     traffic = traffic_of(*events)
@@ -102,7 +102,7 @@ def test_a_name_that_is_not_found_failed_rather_than_was_blocked(category: event
 def test_a_refusal_by_the_proxy_counts_once_beside_its_outcome() -> None:
     outcome = Outcome("api.test", 502, failure="refused", by_proxy=True)
     traffic = traffic_of(
-        event.RequestsEnded([outcome]), refused("api.test", category="upstream_connect_failed")
+        outcomes.RequestsEnded([outcome]), refused("api.test", category="upstream_connect_failed")
     )
     assert sum(traffic.failed.values()) == 1
 

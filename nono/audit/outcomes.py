@@ -1,0 +1,88 @@
+"""How requests and tunnels ended that were recorded when they began: one event for several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from nono.audit.event import TIME, Event, Failure
+from nono.clock import unix_ms
+
+
+class Outcome(Protocol):
+    """How a request or tunnel ended that was recorded when it began, as RequestsEnded reports it."""
+
+    @property
+    def number(self) -> int | None:
+        """That of the record of its beginning; None without a log."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The one that was reached."""
+        ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def status(self) -> int | None:
+        """What the client was answered; None if nothing."""
+        ...
+
+    @property
+    def by_proxy(self) -> bool:
+        """True if the proxy answered in place of the upstream, which has a record of its own."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the body as they went to the upstream; of a tunnel, all bytes."""
+        ...
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def duration_ms(self) -> int: ...
+
+    @property
+    def failure(self) -> Failure | None:
+        """What has ended it, if not its response."""
+        ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+
+OUTCOME_COLUMNS = ("request", "status", "bytes_out", "bytes_in", "ms", "failure", "reason", "by_proxy")
+
+
+class RequestsEnded(Event):
+    """Several outcomes in one record, a row for each: to hash and write a record of its own takes longer.
+
+    All else about a request is in the record of its beginning. A row ends behind `ms` if nothing failed.
+    """
+
+    __slots__ = ("outcomes",)
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        self.outcomes = outcomes
+        rows = [*map(_row, outcomes)]
+        fields = {"type": "requests_ended", TIME: unix_ms(), "columns": OUTCOME_COLUMNS, "requests": rows}
+        super().__init__(fields)
+
+
+def _row(outcome: Outcome) -> list[object]:
+    row: list[object] = [
+        outcome.number, outcome.status, outcome.sent, outcome.received, outcome.duration_ms
+    ]  # fmt: skip
+    return row if outcome.failure is None else [*row, outcome.failure, outcome.reason, outcome.by_proxy]
+
+
+def outcome_rows(event: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return the outcomes in a record of requests_ended, which may be damaged, by their columns."""
+    columns, rows = event.get("columns"), event.get("requests")
+    if not isinstance(columns, list | tuple) or not isinstance(rows, list):
+        return []
+    return [dict(zip(map(str, columns), row, strict=False)) for row in rows if isinstance(row, list)]

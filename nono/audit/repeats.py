@@ -1,0 +1,39 @@
+"""Says of an event if it must be in the log, and how many decisions it stands for."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from nono.audit.event import Event
+
+
+def is_action(event: Event) -> bool:
+    """Return True for an event that must be in the log, or what it describes may not happen."""
+    match event["type"]:
+        case "network":
+            fields = cast(Event, event["event"])
+            return "repeats" not in fields and fields["decision"] in _ACTIONS
+        case "capability_decision":
+            entry = cast(Event, event["entry"])
+            return "repeats" not in entry and entry["decision"] in ("Requested", "Granted")
+        case _:
+            return False
+
+
+_ACTIONS = ("allow", "approve_requested", "approve_granted")
+_REPEATABLE = (
+    "network", "capability_decision", "model_usage", "credential_frozen", "turn_began", "turn_unclear",
+    "turn_marked",
+)  # fmt: skip
+
+
+def repeats_of(event: Event) -> int:
+    """Return how many decisions one event stands for."""
+    fields = event.get("event") or event.get("entry")
+    repeats = cast(Event, fields).get("repeats") if fields is not None else None
+    return repeats if isinstance(repeats, int) else 1
+
+
+def is_repeatable(event: Event) -> bool:
+    """Return True for an event of which the command can cause any number."""
+    return event["type"] in _REPEATABLE
