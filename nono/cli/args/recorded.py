@@ -9,6 +9,8 @@ from nono.audit.redact import Redaction, redact_text
 from nono.cli.args.options import OPTIONS, WHY, Given, Kind, Option, ports_of
 
 _BETWEEN_WORDS = str.maketrans(dict.fromkeys("/:=?&#@,;", " "))
+_WITH_PATHS = ("allow_domain", "deny_domain", "allow_endpoint")
+RANDOM_CHARACTERS = 20
 CHARACTERS_MAX = 64 * 1024  # of all values together
 # None of these can stand beside one of the others, whichever of them is given.
 _ALL_OR_NOTHING = ("block_net", "allow_net")
@@ -31,7 +33,8 @@ def recordable(given: Given, redaction: Redaction) -> tuple[dict[str, object], l
         value = _plain(option, given)
         texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
         left -= sum(map(len, texts))
-        if left < 0 or not all(_is_open(text, redaction) for text in texts):
+        is_open = all(_is_open(text, redaction) for text in texts)
+        if left < 0 or not is_open or (option.dest in _WITH_PATHS and any(map(_has_random_part, texts))):
             left_out.append(option.flags[0])
         else:
             found[option.dest] = value
@@ -70,6 +73,18 @@ def _is_open(text: str, redaction: Redaction) -> bool:
     is_text = text.isascii() or not any(0xD800 <= ord(each) <= 0xDFFF for each in text)
     words = text.translate(_BETWEEN_WORDS).split()
     return is_text and redact_text(text, redaction) == text and not any(map(looks_like_key, words))
+
+
+def _has_random_part(text: str) -> bool:
+    """Return True if a part of a URL's path looks drawn by lot: that of a webhook is a secret by itself."""
+    return any(
+        len(part) >= RANDOM_CHARACTERS
+        and part.isascii()
+        and part.replace("-", "").replace("_", "").isalnum()
+        and any(map(str.isdigit, part))
+        and any(map(str.isalpha, part))
+        for part in text.split("/")
+    )
 
 
 def from_record(options: object) -> Given:

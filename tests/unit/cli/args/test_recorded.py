@@ -29,6 +29,10 @@ def read_back(*argv: str) -> dict[str, object]:
         ("--profile=a,./b.json", "--extends=c", "--allow-cwd", "--allow=/p", "--read-file=ü"),
         ("--listen-port=3000-3010", "--open-port=80", "--allow-domain=a.example", "--credential=openai"),
         ("--block-net", "--workdir=sub"),
+        (
+            "--allow-domain=https://a.example/repos/an-ordinary-long-name/**",
+            "--read=/nix/0123456789abcdefghij",
+        ),
         ("--ask", "--allow-endpoint=github:GET:/repos/**", "--upstream-proxy=proxy.example:3128"),
         (),
     ],
@@ -46,6 +50,7 @@ def test_options_are_read_back_as_they_were_given(argv: tuple[str, ...]) -> None
         (f"--credential={KEY}", "--credential"),
         (f"--allow-endpoint=x:GET:/{KEY}", "--allow-endpoint"),
         (f"--allow=/p\udcff{KEY}", "--allow"),
+        ("--allow-domain=https://hooks.example/services/T0/B0/0123456789abcdefXYZ_-", "--allow-domain"),
     ],
 )
 def test_an_option_whose_value_may_be_secret_is_named_without_it(argv: str, flag: str) -> None:
