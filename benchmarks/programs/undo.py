@@ -9,10 +9,10 @@ import os
 import sys
 import time
 
-from nono.undo import kept, recording
+from nono.undo import baseline, kept
 from nono.undo.model.left_out import LeftOut
 from nono.undo.model.session import Info
-from nono.undo.recording import Limits
+from nono.undo.recording import Limits, Recording
 
 CHANGED = 3  # files in each turn
 STARTED, LIMITS = "2026-01-01T00:00:00+00:00", Limits(10, 5 << 30)
@@ -22,10 +22,10 @@ def main(tree: str, state: str, turns: int) -> dict[str, float]:
     environ = {"HOME": state, "XDG_STATE_HOME": state}
     files = [os.path.join(tree, f"d{number}/f0") for number in range(CHANGED)]
 
-    def begun(number: int) -> tuple[float, recording.Recording]:
+    def begun(number: int) -> tuple[float, Recording]:
         info = Info(f"{number:016x}", STARTED, number, ("true",), (tree,), LeftOut())
         began = time.perf_counter()
-        taken = recording.begin(environ, info, LIMITS, lambda count: None)
+        taken = baseline.begin(environ, info, LIMITS, lambda count: None)
         return time.perf_counter() - began, taken
 
     first_s, taken = begun(1)

@@ -16,7 +16,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
 from nono.printable import shell_word
 from nono.supervisor.child import Child
-from nono.undo import recording
+from nono.undo import baseline, recording
 from nono.undo.model.changes import Change
 from nono.undo.model.entry import FILE
 from nono.undo.model.left_out import VERSION_CONTROL, LeftOut
@@ -126,7 +126,7 @@ def begin(
             shown(count)
 
         optional = _of_profiles(grants, found.paths, workdir)
-        taken = recording.begin(
+        taken = baseline.begin(
             session.environ, info, request.limits, progress, elsewhere, optional, found.files
         )
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nono.undo import kept, recording, restoring
+from nono.undo import baseline, kept, restoring
 from nono.undo.kept import Kept
 from nono.undo.model.left_out import LeftOut
 from nono.undo.model.session import Info
@@ -60,7 +60,7 @@ class Stage:
             name=f"run-{self.runs}",
         )
         named = [str(each) for each in files]
-        taken = recording.begin(self.environ, info, limits, self.progress, elsewhere, optional, named)
+        taken = baseline.begin(self.environ, info, limits, self.progress, elsewhere, optional, named)
         try:
             yield taken
         finally:
