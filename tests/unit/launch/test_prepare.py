@@ -43,6 +43,39 @@ def test_an_empty_or_relative_part_of_the_path_is_not_searched(
         find_program("tool", ":.", str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("nosuch", "nosuch: not found on PATH", None),
+        (
+            "tool -v",
+            "tool -v: not found on PATH",
+            "quotes make it one name: leave them out, or sh -c 'tool -v'",
+        ),
+        ("here", "here: not found on PATH", "./here is the one in this directory"),
+        ("plain", "plain: not found on PATH; {}/bin/plain is not executable", "chmod +x {}/bin/plain"),
+        ("./nosuch", "./nosuch: no such file", None),
+        ("./bin", "./bin: it is a directory", None),
+        ("./bin/plain", "./bin/plain: it is not executable", "chmod +x ./bin/plain"),
+        ("./pipe", "./pipe: it is not a regular file", None),
+        ("./gone", "./gone: a link that leads nowhere", None),
+        ("./loop", "./loop: Too many levels of symbolic links, outside the sandbox too", None),
+        ("./bin/plain/x", "./bin/plain/x: Not a directory, outside the sandbox too", None),
+    ],
+)
+def test_why_no_program_is_found_is_told(tmp_path: Path, name: str, message: str, hint: str | None) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/plain").write_text("not executable")
+    executable(tmp_path / "here")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NonoError) as caught:
+        find_program(name, f"{tmp_path}/bin", str(tmp_path))
+    assert caught.value.message == f"Command execution failed: {message.format(tmp_path)}"
+    assert caught.value.hint == (hint and hint.format(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["nosuch", "./nosuch", "/nosuch", "/etc", "/etc/passwd", ""])
 def test_what_cannot_be_executed_is_not_found(name: str) -> None:
     with pytest.raises(NonoError, match="Command execution failed"):
