@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from nono.cli.command_table import offered_parsers
+from nono.cli.help.json_page import json_page
 from nono.cli.help.page_of import subparsers_of
 from nono.cli.shapes.table import SHAPES
 from nono.trust.policy import PREDICATE
@@ -177,3 +178,12 @@ def commands() -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.file)
 def test_each_shape_is_a_json_schema(shape: Any) -> None:
     jsonschema.Draft202012Validator.check_schema(shape.document)
+
+
+def test_the_page_names_every_field_and_leads_to_every_schema() -> None:
+    page = json_page("../schemas")
+    for shape in SHAPES:
+        part = page.partition(f"## nono {shape.command}\n")[2].partition("\n## ")[0]
+        fields = shape.schema.get("items", shape.schema)
+        assert f"](../schemas/{shape.file})" in part
+        assert [name for name in fields.get("properties", ()) if f"| `{name}` |" not in part] == []

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nono.cli.help.markdown import table
-from nono.cli.help.page import Entry, Section
+from nono.cli.help.markdown import escaped
 from nono.cli.help.settings import kind_of
 from nono.cli.shapes.table import SHAPES, Shape
 
@@ -29,17 +28,12 @@ def json_page(folder: str) -> str:
 
 def _part(shape: Shape, folder: str) -> Iterator[str]:
     kind = "An array" if shape.schema.get("type") == "array" else "An object"
-    yield from (
-        f"## nono {shape.command}",
-        "",
-        f"{shape.title}. {kind}: [JSON Schema]({folder}/{shape.file}).",
-        "",
-    )
+    about = f"{shape.title}. {kind}: [JSON Schema]({folder}/{shape.file})."
+    yield from (f"## nono {shape.command}", "", about, "")
     for fields in _objects(shape.schema):
         if (words := fields.get("description")) is not None:
             yield from (f"{words[0].upper()}{words[1:]}:", "")
-        yield from table(Section("", tuple(_entries(fields))))
-        yield ""
+        yield from ("| field | type | meaning |", "|---|---|---|", *_rows(fields), "")
 
 
 def _objects(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -51,16 +45,25 @@ def _objects(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield schema.get("items", schema)
 
 
-def _entries(found: Mapping[str, Any], above: str = "") -> Iterator[Entry]:
+def _rows(found: Mapping[str, Any], above: str = "") -> Iterator[str]:
     for name, rules in found["properties"].items():
-        words = [str(rules.get("description", ""))]
-        if name not in found.get("required", ()):
-            words.append("left out where it does not apply")
         inner = _inner(rules)
-        kind = "integer" if "const" in rules else kind_of(rules)
-        yield Entry((f"{above}{name}",), "; ".join(filter(None, words)), kind, values=_possible(rules))
+        words = rules.get("description") or ("" if inner is None else inner.get("description", ""))
+        told = [escaped(words) if words else ""]
+        told += [f"one of {', '.join(_possible(rules))}"] if _possible(rules) else []
+        told += [] if name in found.get("required", ()) else ["may be missing"]
+        yield f"| `{above}{name}` | {_kind(rules)} | {'; '.join(filter(None, told))} |"
         if inner is not None:
-            yield from _entries(inner, f"{above}{name}{'[]' if kind.startswith('list') else ''}.")
+            yield from _rows(inner, f"{above}{name}{'[]' if _kind(rules).startswith('list') else ''}.")
+
+
+def _kind(rules: Mapping[str, Any]) -> str:
+    if "const" in rules:
+        return "integer"
+    kinds = (rules.get("type", ()), *(each.get("type") for each in rules.get("anyOf", ())))
+    is_null = any(each == "null" or (isinstance(each, list) and "null" in each) for each in kinds)
+    kind = kind_of(rules)
+    return f"{kind} or null" if is_null and kind not in ("", "null") else kind
 
 
 def _inner(rules: Mapping[str, Any]) -> Mapping[str, Any] | None:

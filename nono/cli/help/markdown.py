@@ -41,15 +41,15 @@ def _name(entry: Entry) -> str:
 
 
 def _about(entry: Entry) -> str:
-    details = "".join(f"<br>{_cell(_escaped(detail))}" for detail in entry.details)
-    return f"{_cell(_escaped(entry.text))}{details}"
+    details = "".join(f"<br>{_cell(escaped(detail))}" for detail in entry.details)
+    return f"{_cell(escaped(entry.text))}{details}"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Escape what Markdown or HTML would take for its own."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{c}" if c in "*_[]`" else c for c in escaped)

@@ -27,7 +27,7 @@ from nono.undo.model.snapshot import KINDS
 
 _ANYTHING = mapping(ANY)
 _HEAD: dict[str, Schema] = {
-    "session_id": text("id of the log, which `nono ps --json` calls rollback_session"),
+    "session_id": text("id of the log, which nono ps --json calls rollback_session"),
     "started": text("RFC 3339, local time"),
     "ended": maybe(text("RFC 3339, local time; null: it runs, or nono did not live to see its end")),
     "command": listed(text(), "words of the command line, secrets left out"),
@@ -38,7 +38,7 @@ _STATUS = text("orphaned: nono did not live to see its end", "running", "orphane
 
 AUDIT_LISTED: dict[str, Schema] = {
     **_HEAD,
-    "snapshot_count": number("0: what undo keeps is in `nono rollback list`"),
+    "snapshot_count": number("0: what undo keeps is in nono rollback list"),
     "network_event_count": number("events about the network in the log"),
     "disk_size": number("bytes"),
     "is_alive": flag("the session runs"),
@@ -64,7 +64,7 @@ AUDIT_SHOWN: dict[str, Schema] = {
     "audit_event_count": number("records that could be read"),
     "audit_integrity": maybe(_INTEGRITY),
     "audit_attestation": maybe(mapping(text(), "the signature over the session; null: it is not signed")),
-    "snapshots": listed(_ANYTHING, "empty: they are in `nono rollback show`"),
+    "snapshots": listed(_ANYTHING, "empty: they are in nono rollback show"),
     "damage": maybe(text("why the rest of the log is not shown; null: it is whole")),
 }
 _WORDS_OF_PROOF = {

@@ -25,7 +25,7 @@ DOCTOR_MORE: dict[str, Schema] = {
 }
 
 CREDENTIAL: dict[str, Schema] = {
-    "name": text("as `nono credential remove` takes it; the value is never printed"),
+    "name": text("as nono credential remove takes it; the value is never printed"),
     "where": text("system keyring, or the path of a file"),
 }
 LOGIN: dict[str, Schema] = {

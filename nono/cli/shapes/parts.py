@@ -45,6 +45,14 @@ def maybe(schema: Schema) -> Schema:
     return _said({"anyOf": [inner, NULL]}, words or "")
 
 
+def never_null(schema: Schema) -> Schema:
+    """Return what is left out rather than null."""
+    if "anyOf" not in schema:
+        return schema
+    (kept,) = (each for each in schema["anyOf"] if each != NULL)
+    return {**{key: value for key, value in schema.items() if key != "anyOf"}, **kept}
+
+
 def an_object(fields: Mapping[str, Schema], words: str = "", optional: Mapping[str, Schema] = {}) -> Schema:
     """Return an object, open for fields that a later version adds; tests alone close it.
 
@@ -72,7 +80,8 @@ def _of(annotation: Any, words: Mapping[str, str]) -> Schema:
 
 def _member(member: Any, words: Mapping[str, str]) -> Schema:
     if hasattr(member, "_fields"):
-        return an_object(from_tuple(member, words))
+        about = str(member.__doc__).strip().partition("\n")[0].removesuffix(".").replace("`", "")
+        return an_object(from_tuple(member, words), f"{about[0].lower()}{about[1:]}")
     origin, arguments = get_origin(member), get_args(member)
     if origin is Literal:
         return {"enum": [*arguments]}

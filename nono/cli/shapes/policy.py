@@ -11,6 +11,7 @@ from nono.cli.shapes.parts import (
     listed,
     mapping,
     maybe,
+    never_null,
     number,
     text,
 )
@@ -43,7 +44,7 @@ PROFILE_SHOWN: dict[str, Schema] = {
 }
 PROFILE_SHOWN_MORE: dict[str, Schema] = {"version": text("of the profile"), "author": text("of the profile")}
 
-_LISTS = mapping(ANY, "`added`, `removed` and `changed` for lists and maps, else `from`, `to` and `changed`")
+_LISTS = mapping(ANY, "added, removed and changed for lists and maps, else from, to and changed")
 PROFILE_COMPARED: dict[str, Schema] = {
     "groups": _LISTS,
     "capability_elevation": _LISTS,
@@ -98,14 +99,13 @@ _WHY = {
     "enforced_by": "what would enforce it here, or why nothing does",
 }
 _ANSWER = from_tuple(Answer, _WHY, without=("endpoint_rules", "matching_capability"))
+_ALWAYS = {name: _ANSWER[name] for name in ("status", "reason")}
 _OPTIONAL = {
-    **{name: _answered for name, _answered in _ANSWER.items() if name not in ("status", "reason")},
+    **{name: never_null(each) for name, each in _ANSWER.items() if name not in _ALWAYS},
     "matching_capability": an_object(from_tuple(MatchingCapability), _WHY["matching_capability"]),
     "endpoint_rules": listed(an_object({"method": text(), "path": text()}), "the rules that allow requests"),
 }
-ANSWER = an_object(
-    {name: _ANSWER[name] for name in ("status", "reason")}, "about a path, host or variable", _OPTIONAL
-)
+ANSWER = an_object(_ALWAYS, "about a path, host or variable", _OPTIONAL)
 _SCOPE = from_tuple(
     ScopeAnswer, {"kernel_abi": "of Landlock, such as V6", "requested": "the run asks for it"}
 )
@@ -113,7 +113,7 @@ _LEFT_OUT = ("kernel_abi", "details")
 SCOPE = an_object(
     {"status": text("", "scope"), **{name: each for name, each in _SCOPE.items() if name not in _LEFT_OUT}},
     "about --scope",
-    {name: _SCOPE[name] for name in _LEFT_OUT},
+    {name: never_null(_SCOPE[name]) for name in _LEFT_OUT},
 )
 NOT_SANDBOXED = an_object(
     {"status": text("", "not_sandboxed"), "message": text()}, "of --self outside a run that keeps its rules"

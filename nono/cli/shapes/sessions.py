@@ -7,7 +7,7 @@ from nono.cli.shapes.parts import ANY, Schema, an_object, from_tuple, listed, ma
 from nono.sessions.record import Record
 
 _QUESTION = {
-    "id": "as `nono approvals allow` takes it, or its first 4 characters and more",
+    "id": "nono approvals allow takes it, or at least its first 4 characters",
     "kind": "file, endpoint, host or limit",
     "what": "the question in one line; what comes from the command is escaped",
     "target": "what a rule for it would name; empty if no rule can be made",
@@ -43,14 +43,10 @@ _RECORD = {
 QUESTION = {**from_tuple(Listed, _QUESTION, without=("fields",)), **_FIELDS}
 SESSION: dict[str, Schema] = {
     **from_tuple(Record, _RECORD),
-    "state": text(
-        "running, paused, ended, or whether it waits for you", "running", "paused", "ended", NEEDS_YOU
-    ),
+    "state": text("needs you: it waits for an answer", "running", "paused", "ended", NEEDS_YOU),
     "questions": listed(an_object(QUESTION), "the open ones, the oldest first"),
 }
-LIVE = mapping(
-    ANY, "what the session answers to GET /v1/session; left out if it has ended or does not answer"
-)
+LIVE = mapping(ANY, "what the session answers to GET /v1/session, while it runs")
 
 LISTED_QUESTION: dict[str, Schema] = {
     "session_id": text("of the session that waits"),
@@ -58,5 +54,5 @@ LISTED_QUESTION: dict[str, Schema] = {
     **QUESTION,
 }
 
-EVENT: dict[str, Schema] = {"type": text("kind of event; damaged: a line that could not be read, in `line`")}
+EVENT: dict[str, Schema] = {"type": text("kind of event; damaged: a line that could not be read")}
 NUMBERED: dict[str, Schema] = {"sequence": number("number of the record in the log")}
