@@ -69,6 +69,15 @@ def test_a_command_runs_again_with_only_what_was_learned(learner: Learner) -> No
     assert "Permission denied" in refused.stderr
 
 
+def test_a_program_that_cannot_start_is_told_why_and_learns_nothing(learner: Learner) -> None:
+    script = write(learner, "project/tool", "#!/bin/sh\r\necho x\n")
+    script.chmod(0o755)
+    learned = learner.learn(["./tool"])
+    assert learned.exit_code == 127
+    assert "tool: its first line ends with a carriage return" in learned.stderr
+    assert not learner.file.exists()
+
+
 @needs_git
 def test_a_clone_is_learned_as_the_requests_it_makes(made: Stage, tmp_path: Path) -> None:
     learner = Learner(made.runner)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nono.approval import ask
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
+from nono.cli.commands.run import told_why
 from nono.cli.console import Console, console_of
 from nono.cli.preferences import preferences, redaction, session_name
 from nono.cli.resolution import command_of
@@ -50,7 +51,8 @@ def run(argv: Sequence[str]) -> int:
         raise ConfigError("--extends is not for `nono learn`: -o writes a profile that extends --profile.")
     if given.flag("allow_net"):
         raise ConfigError("--allow-net opens the network, and then nobody sees which hosts are reached.")
-    with Launch(environ, fork_launcher(environ, Probe(network=True, private_network=False))) as launch:
+    likely = Probe(network=True, private_network=False)
+    with told_why() as begun, Launch(environ, fork_launcher(environ, likely)) as launch:
         # Imported here, after the fork: a user's profile brings pydantic.
         from nono.cli.commands.profile.target import target_of
         from nono.cli.dry_run import conclude
@@ -68,6 +70,7 @@ def run(argv: Sequence[str]) -> int:
         plan = plan_learning(base, asked, fs)
         is_dry = given.flag("dry_run")
         prepared = launch.prepare(plan.resolved, command, needs_program=not is_dry)
+        begun.append(prepared)
         show(prepared, invocation, console)
         scope = learned_lines.scope(plan)
         if is_dry:

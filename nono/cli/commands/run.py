@@ -141,7 +141,7 @@ def _run(
     from nono.launch.beside import Wishes
     from nono.launch.run import Launch
 
-    with _told_why() as begun, Launch(environ, launcher) as launch:
+    with told_why() as begun, Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
         if front is not None:
@@ -229,7 +229,7 @@ def _run(
 
 
 @contextmanager
-def _told_why() -> Iterator[list[Prepared]]:
+def told_why() -> Iterator[list[Prepared]]:
     """Say what the program lacks if the kernel does not start it. The block adds the run to the list."""
     begun: list[Prepared] = []
     try:
