@@ -32,7 +32,8 @@ def main() -> None:
     starts = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines]
     first = next(number for number, line in enumerate(starts) if line.startswith(BEGINS))
     last = next(number for number, line in enumerate(starts) if line.startswith(ENDS))
-    TARGET.write_text(drawn("\n".join(["$ make demo", "", *lines[first:last]]).rstrip()), encoding="utf-8")
+    shown = "\n".join(["$ make demo", "", *lines[first:last]]).rstrip()
+    TARGET.write_text(drawn(f"{shown}\n"), encoding="utf-8")
     print(f"{TARGET.relative_to(ROOT)}: {TARGET.stat().st_size // 1024} kB")
 
 
