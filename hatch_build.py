@@ -26,6 +26,8 @@ class ManualHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name != "wheel" or version == "editable":
             return
+        if sys.version_info < (3, 12):  # noqa: UP036 - pip reads requires-python once this has run
+            raise RuntimeError("nono needs Python 3.12 or newer.")
         self.folder = tempfile.TemporaryDirectory()
         shared: dict[str, str] = {}
         for place, text in _texts(self.root):
