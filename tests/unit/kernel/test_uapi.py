@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -162,6 +163,27 @@ def test_system_call_numbers_are_those_of_this_machines_headers(compiler: str, t
     values = run_probe(compiler, tmp_path, ("sys/syscall.h",), body)
     assert len(values) > len(numbers) // 2
     assert {name: numbers[name] for name in values} == values
+
+
+@pytest.mark.parametrize(("machine", "headers"), [("x86_64", "x86"), ("aarch64", "arm64")])
+def test_system_call_numbers_are_those_of_a_machines_headers(
+    machine: str, headers: str, compiler: str
+) -> None:
+    """Debian's linux-libc-dev has those of every machine; nothing of it is run."""
+    directory = Path("/usr/lib/linux/uapi", headers)
+    if not directory.is_dir():
+        pytest.skip(f"no headers of {machine}")
+    macros = subprocess.run(
+        [compiler, "-nostdinc", "-isystem", directory, "-isystem", "/usr/include", "-E", "-dM", "-"],
+        input="#include <asm/unistd.h>\n",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    # Calls that differ between 32 and 64 bits have their number under another name.
+    found = dict(re.findall(r"^#define __NR(?:3264)?_(\w+) (\d+)$", macros, re.MULTILINE))
+    assert {name: int(found[name]) for name in SYSCALL_NUMBERS[machine]} == SYSCALL_NUMBERS[machine]
 
 
 @pytest.mark.parametrize("machine", SYSCALL_NUMBERS)
