@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from nono.errors import NonoError
 from nono.launch.around.turn_marks import watched
 from nono.launch.around.undo import Covered, tracked
 from nono.policy.capability import Access, Grant
-from nono.undo import restoring
+from nono.undo import acting, restoring
 from nono.undo.model.left_out import LeftOut, left_out
 from nono.undo.recording import Limits
 from support.forked import in_child
@@ -158,3 +159,31 @@ def test_a_granted_file_in_a_directory_of_others_is_written_where_it_lies(others
     else:
         said = "it has a name elsewhere, and its directory is not yours to write"
         assert (left, file.read_text()) == ([said], "by the run, and longer")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_a_restore_that_was_cut_off_where_a_file_lies_is_done_again_by_force(others: Path) -> None:
+    file = others / "theirs/file"
+    file.write_text("old, and longer")
+    os.chown(file, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+
+    def undone() -> list[object]:
+        os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        stage = Stage(others / "own")
+        with stage.recorded(files=[file]) as taken:
+            file.write_text("by the run")
+            taken.finish(0)
+        with pytest.MonkeyPatch.context() as patched:
+
+            def killed(descriptor: int, content: bytes) -> None:
+                os.write(descriptor, content[:3])
+                raise KeyboardInterrupt
+
+            patched.setattr(acting, "_write_all", killed)
+            with suppress(KeyboardInterrupt):
+                stage.restore()
+        half, left = file.read_text(), stage.restore()
+        return [half, [each.rpartition(": ")[2] for each in left], stage.restore(force=True)]
+
+    assert in_child(undone) == ["old", ["changed since the run ended"], []]
+    assert file.read_text() == "old, and longer"
