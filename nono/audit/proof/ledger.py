@@ -14,6 +14,7 @@ from functools import partial
 
 from nono.audit.proof.entries import Entry, aside_name, epoch_after, following, last_of, line_of
 from nono.digests import sha256
+from nono.disk.durable import unfinished
 
 LEDGER_FILE, LOCK_FILE = "ledger.ndjson", "ledger.lock"
 TAIL_BYTES = 4096  # of a ledger are verified before it is appended to: some ten entries
@@ -147,20 +148,11 @@ def _new_epoch(directory: int, damaged: int, at: str) -> tuple[int, Entry]:
     """
     digest = _digest(damaged)
     first = epoch_after(digest, at)
-    temporary = f".{LEDGER_FILE}.{os.urandom(8).hex()}.tmp"
-    fd = os.open(temporary, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
-    try:
-        _write(fd, line_of(first))
-        os.fsync(fd)
+    with unfinished(directory, LEDGER_FILE, is_shared=False) as file:
+        file.write(line_of(first))
         with suppress(FileExistsError):  # we were killed before, right here
             os.link(LEDGER_FILE, aside_name(digest), src_dir_fd=directory, dst_dir_fd=directory)
-        os.rename(temporary, LEDGER_FILE, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        os.close(fd)
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=directory)
-        raise
-    return fd, first
+    return _opened(directory, LEDGER_FILE, 0), first
 
 
 def _digest(fd: int) -> str:

@@ -20,6 +20,7 @@ from nono.audit.proof.entries import following, line_of
 from nono.audit.proof.history import History
 from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append, together
 from support.forked import child
+from unit.disk.test_durable import killed_at
 
 DIGEST, AT = "ab" * 32, "2026-01-02T03:04:06Z"
 
@@ -97,6 +98,33 @@ def test_a_damaged_ledger_is_kept_and_committed_to(directory: int, tmp_path: Pat
     (first, _) = History(path.read_bytes().splitlines(keepends=True))
     assert first.session_digest == sha256(damaged).hexdigest()
     assert append(directory, "s4", DIGEST, AT) is None
+
+
+def test_a_damaged_ledger_is_kept_wherever_the_one_that_finds_it_is_killed(
+    directory: int, tmp_path: Path
+) -> None:
+    append(directory, "s1", DIGEST, AT)
+    path = tmp_path / LEDGER_FILE
+    damaged = path.read_bytes()[:-10]
+    aside = tmp_path / f"ledger-{sha256(damaged).hexdigest()[:16]}.ndjson"
+    is_whole, call, found = False, 0, set[bool]()
+    while not is_whole:
+        call += 2
+        aside.unlink(missing_ok=True)
+        path.unlink()  # or its second name would be written to
+        path.write_bytes(damaged)
+        with child(partial(killed_at, call, partial(append, directory, "s2", DIGEST, AT))) as run:
+            is_whole = run.wait() == 0
+        content = path.read_bytes()
+        found.add(content == damaged)
+        if content != damaged:
+            assert aside.read_bytes() == damaged
+            assert ids(path)[0] == f"epoch:{aside.name}"
+        append(directory, "s3", DIGEST, AT)
+        assert ids(path)[-1] == "s3"
+        assert aside.read_bytes() == damaged
+    assert found == {True, False}
+    assert {each.name for each in tmp_path.iterdir()} == {LEDGER_FILE, LOCK_FILE, aside.name}
 
 
 def test_a_ledger_that_is_not_damaged_stays_where_it_is(directory: int, tmp_path: Path) -> None:
