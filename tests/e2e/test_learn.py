@@ -69,7 +69,7 @@ def test_a_command_runs_again_with_only_what_was_learned(learner: Learner) -> No
     assert "Permission denied" in refused.stderr
 
 
-def test_a_program_that_cannot_start_is_told_why_and_learns_nothing(learner: Learner) -> None:
+def test_a_program_that_cannot_start_is_told_why(learner: Learner) -> None:
     script = write(learner, "project/tool", "#!/bin/sh\r\necho x\n")
     script.chmod(0o755)
     learned = learner.learn(["./tool"])

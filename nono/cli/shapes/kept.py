@@ -38,7 +38,7 @@ _STATUS = text("orphaned: nono did not live to see its end", "running", "orphane
 
 AUDIT_LISTED: dict[str, Schema] = {
     **_HEAD,
-    "snapshot_count": number("0: what undo keeps is in nono rollback list"),
+    "snapshot_count": number("that undo took (--rollback)"),
     "network_event_count": number("events about the network in the log"),
     "disk_size": number("bytes"),
     "is_alive": flag("the session runs"),
@@ -54,6 +54,14 @@ _INTEGRITY = an_object(
     },
     "what proves the log; null: it has no intact record",
 )
+_TAKEN = an_object(
+    {
+        "number": number(),
+        "kind": text("", *KINDS),
+        "merkle_root": maybe(text("one digest over all that was seen; null: of a mark")),
+        "turn": maybe(number("of the agent, before which it was taken; null: before or after the run")),
+    }
+)
 AUDIT_SHOWN: dict[str, Schema] = {
     **_HEAD,
     "status": _STATUS,
@@ -64,7 +72,7 @@ AUDIT_SHOWN: dict[str, Schema] = {
     "audit_event_count": number("records that could be read"),
     "audit_integrity": maybe(_INTEGRITY),
     "audit_attestation": maybe(mapping(text(), "the signature over the session; null: it is not signed")),
-    "snapshots": listed(_ANYTHING, "empty: they are in nono rollback show"),
+    "snapshots": listed(_TAKEN, "that undo took (--rollback); what they changed is in nono rollback show"),
     "damage": maybe(text("why the rest of the log is not shown; null: it is whole")),
 }
 _WORDS_OF_PROOF = {

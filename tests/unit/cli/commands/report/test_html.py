@@ -84,7 +84,7 @@ def parsed(text: str) -> Tags:
     return tags
 
 
-def test_every_table_has_a_name_and_heads_of_columns() -> None:
+def test_every_table_can_be_read_aloud() -> None:
     found = parsed("plain").found
     tables = [attributes for tag, attributes in found if tag == "table"]
     heads = [attributes for tag, attributes in found if tag == "th"]
