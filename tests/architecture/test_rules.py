@@ -302,3 +302,13 @@ def test_every_decision_has_a_number_of_its_own() -> None:
     assert len({*numbers}) == len(numbers)
     for number, path in zip(numbers, records, strict=True):
         assert path.read_text(encoding="utf-8").startswith(f"# {number}. "), path.name
+
+
+def test_the_changelog_has_the_sections_of_keep_a_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    known = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for version in text.split("\n## ")[1:]:
+        before, *sections = version.split("\n### ")
+        titles = [section.partition("\n")[0] for section in sections]
+        assert titles == [title for title in known if title in titles]
+        assert "\n- " not in before, "an entry stands in no section"
