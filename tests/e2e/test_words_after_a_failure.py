@@ -64,6 +64,19 @@ def test_a_library_that_a_program_is_not_granted_is_offered(sandbox: NonoRun) ->
     assert (run.exit_code, fixes(run.stderr)) == (127, [f"--read-file {library}"])
     again = sandbox.run(["./program"], profile=BLOCKED, flags=fixes(run.stderr)[0].split())
     assert (again.exit_code, TITLE in again.stderr) == (0, False)
+    library.write_text("dear")
+    assert fixes(sandbox.run(["./program"], profile=BLOCKED).stderr) == []  # it is a letter by now
+
+
+@pytest.mark.parametrize("command", [["./tool"], ["sh", "-c", "./tool"]], ids=["itself", "by a shell"])
+def test_no_private_file_is_offered_because_a_script_names_it(
+    sandbox: NonoRun, letter: str, command: list[str]
+) -> None:
+    tool = sandbox.project / "tool"
+    tool.write_text(f"#!{letter}\n")
+    tool.chmod(0o755)
+    told = sandbox.run(command, profile=BLOCKED).stderr
+    assert "--read-file" not in told
 
 
 def test_a_program_that_a_shell_may_not_start_is_offered_alone(sandbox: NonoRun) -> None:
