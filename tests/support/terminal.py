@@ -26,7 +26,7 @@ TAKE_TERMINAL = (
     "signal.signal(signal.SIGPIPE, signal.SIG_DFL);"
     "signal.signal(signal.SIGXFSZ, signal.SIG_DFL);"
     "signal.signal(signal.SIGINT, signal.SIG_DFL);"
-    "os.execv(sys.argv[1], sys.argv[1:])"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
 )
 
 

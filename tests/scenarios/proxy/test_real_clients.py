@@ -65,7 +65,7 @@ def test_curl_either_reaches_a_site_or_shows_why_it_cannot(tmp_path: Path, optio
         assert done.stdout == "ok"
         refused = [*command, "--proxy", url_of(p), f"https://127.0.0.1:{p.port}/"]
         done = subprocess.run(refused, env={}, capture_output=True, text=True, check=False)
-        assert done.returncode == 56
+        assert done.returncode in (56, 7)  # 7 of curl 8.23
         assert "403" in done.stderr
     assert len(server.requests) == 1
 
