@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
@@ -75,7 +76,9 @@ class RunningProxy:
     async def get_ready(self) -> None:
         """Create the ProxyService while the command starts, so that its first connection need not wait."""
         await anyio.sleep(_READY_AFTER_S)
-        self.serving()
+        serving = self.serving()
+        await anyio.lowlevel.checkpoint()  # whoever connected meanwhile comes first
+        serving.load_roots()
 
     async def close(self, grace_s: float) -> None:
         if self._serving is not None:

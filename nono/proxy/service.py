@@ -43,7 +43,7 @@ class ProxyService:
     """
 
     def __init__(self, config: ProxyConfig, routes: RouteTable, port: int, parts: Dependencies) -> None:
-        dialer = Dialer(parts.resolver, config.connect_timeout_s)
+        dialer = self._dialer = Dialer(parts.resolver, config.connect_timeout_s)
         for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
             dialer.context(identity)
         self._start = dispatcher = Dispatcher(
@@ -100,6 +100,12 @@ class ProxyService:
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""
         return ClientConnection(self.context, self._entrance)
+
+    def load_roots(self) -> None:
+        """Parse the system's roots, for 6 ms, if the first request with a credential would have to."""
+        usual = (each for each in self._start.routes.routes if each.tls == NO_IDENTITY)
+        if any(each.credential is not None and each.origin.scheme == "https" for each in usual):
+            self._dialer.context(NO_IDENTITY)
 
     def rules_changed(self) -> int:
         """Judge by the rules of now, and cut what they refuse. Returns how many connections that were."""
