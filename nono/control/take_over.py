@@ -7,6 +7,7 @@ import importlib
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from nono.watch import watch
@@ -31,6 +32,23 @@ class TakeOver:
         self._loop = asyncio.get_running_loop()
         self._starting: asyncio.Task[web.AppRunner] | None = None
         self._is_closed = False
+        self._taken: set[asyncio.Task[None]] = set()
+
+    def take(self, connection: socket.socket, received: bytes) -> None:
+        """Take over a connection that was let in, or close it. received: what came on it already."""
+        task = self._loop.create_task(self._take(connection, received))
+        self._taken.add(task)
+        task.add_done_callback(self._taken.discard)
+
+    async def _take(self, connection: socket.socket, received: bytes) -> None:
+        is_kept = False
+        try:
+            with suppress(OSError):  # it went away, or there are too many
+                await self(connection, received)
+                is_kept = True
+        finally:
+            if not is_kept:
+                connection.close()
 
     async def __call__(self, connection: socket.socket, received: bytes) -> None:
         """Take over a connection that was let in. received: what came on it already.
@@ -65,6 +83,9 @@ class TakeOver:
     async def close(self) -> None:
         """Answer what was asked, and close every connection."""
         self._is_closed = True
+        for task in self._taken:
+            task.cancel()
+        await asyncio.gather(*self._taken, return_exceptions=True)
         if self._session is not None:
             self._session.close()
         if self._starting is not None:

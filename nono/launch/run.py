@@ -43,13 +43,11 @@ from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
 if TYPE_CHECKING:
-    import socket
-
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
-    from nono.launch.terminal.own_terminal import OwnTerminal
+    from nono.launch.terminal.own_terminal import OwnTerminal, Visitor
     from nono.policy.learning.observation import Observation
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
@@ -424,10 +422,10 @@ def _run(run: RunContext) -> int:
     return wait_on_poll(shown, partial(_go_on, run))
 
 
-def _go_on(run: RunContext, terminal: OwnTerminal, visitor: socket.socket) -> int:
-    # Imported here: most sessions have no visitors.
+def _go_on(run: RunContext, terminal: OwnTerminal, visitors: Sequence[Visitor]) -> int:
+    # Imported here: most sessions are asked nothing.
     from nono.audit.dedup import DedupRecorder
     from nono.launch import outset, supervised
 
     with outset.ended_in_order(run, DedupRecorder(run.session.record)):
-        return supervised.go_on(run, terminal, visitor)
+        return supervised.go_on(run, terminal, visitors)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nono.sessions.stopping import StopRequest
     from nono.sessions.wire import Size
     from nono.supervisor.cgroup.limit_report import LimitReport
-    from nono.supervisor.relay.poll_loop import Loop
+    from nono.supervisor.poll_loop import Loop
     from nono.supervisor.relay.recording import Recording
 
 _OUT_OF_LIMIT, _SHORT_OF_PROCESSES = "memory_limit_exceeded", "process_limit_hit"

@@ -20,10 +20,8 @@ from nono.supervisor.calls.trapped_command import TrappedCommand
 from nono.supervisor.notify_loop import NotifyLoop
 
 if TYPE_CHECKING:
-    import socket
-
     from nono.launch.terminal.looped import Others
-    from nono.launch.terminal.own_terminal import OwnTerminal
+    from nono.launch.terminal.own_terminal import OwnTerminal, Visitor
 
 
 def supervise(
@@ -100,15 +98,15 @@ async def _terminal_relayed(
         yield started
 
 
-def go_on(run: RunContext, terminal: OwnTerminal, visitor: socket.socket) -> int:
-    """Go on with a command that runs, whose terminal has a first visitor. Returns its exit code."""
+def go_on(run: RunContext, terminal: OwnTerminal, visitors: Sequence[Visitor]) -> int:
+    """Go on with a command that runs, whose session is asked for more than its terminal."""
 
     async def wait() -> int:
         # Imported here, as above.
         from nono.launch.terminal.looped import moved
 
         others = partial(take_over, run, None, Live())
-        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal, visitor, others):
+        async with loop.housekeeping(run.session.log, lambda: None), moved(terminal, visitors, others):
             loop.enable_gc()
             return await loop.wait(run.child)
 

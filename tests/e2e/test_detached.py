@@ -56,6 +56,18 @@ def test_the_command_has_a_terminal_of_its_own(flags: tuple[str, ...], sandbox: 
         assert b"job control" not in viewer.shown
 
 
+def test_a_session_that_is_asked_for_more_than_its_terminal_is_shown_on(sandbox: NonoRun) -> None:
+    with detached(sandbox, SHELL) as record, attached(sandbox) as viewer:
+        viewer.type(b"echo before=$((1+1))\r")
+        viewer.wait_for(b"before=2")
+        if os.geteuid() == 0:  # its own user does not look into a supervisor
+            loaded = Path(f"/proc/{record['supervisor_pid']}/maps").read_text()
+            assert "/uvloop/" not in loaded  # nobody waits for an event loop to attach
+        assert "running" in nono(sandbox, "inspect", "one").stdout
+        viewer.type(b"echo after=$((1+1))\r")
+        viewer.wait_for(b"after=2")
+
+
 def test_the_shell_of_the_person_has_its_prompt_back(sandbox: NonoRun) -> None:
     with detached(sandbox, ["sleep", "987"]) as record:
         assert (record["status"], record["attachment"]) == ("running", "detached")

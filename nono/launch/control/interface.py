@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -43,15 +44,17 @@ async def _open_later(run: RunContext, approver: ApprovalBroker | None, live: Li
         if meeting is None:
             return
         # Imported here: most runs end before they need it.
-        from nono.supervisor.relay.server import met
+        from nono.supervisor.relay.server import Server
 
         control = take_over(run, approver, live, meeting)
+        server = Server(asyncio.get_running_loop(), meeting, None, control.take)
         try:
-            async with met(meeting, control):
-                await anyio.sleep_forever()
+            await anyio.sleep_forever()
         finally:
+            server.close()
             with anyio.CancelScope(shield=True):
                 await control.close()
+            meeting.listener.close()
 
 
 def take_over(run: RunContext, approver: ApprovalBroker | None, live: Live, meeting: Meeting) -> TakeOver:

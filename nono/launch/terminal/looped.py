@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from nono.control.take_over import TakeOver
-from nono.launch.terminal.own_terminal import LOOK_S, OwnTerminal, Shown
+from nono.launch.terminal.own_terminal import LOOK_S, OwnTerminal, Shown, Visitor
 from nono.sessions.meeting import Meeting
 from nono.supervisor.relay.server import Server
 
@@ -33,24 +32,27 @@ async def relayed(shown: Shown, others: Others) -> AsyncIterator[Callable[[], No
                 terminal.relay.follow_screen()
                 control = others(meeting)
                 stack.push_async_callback(control.close)
-                stack.push_async_callback(Server(meeting, terminal.relay, control).close)
+                server = Server(asyncio.get_running_loop(), meeting, terminal.relay, control.take)
+                stack.callback(server.close)
 
         yield started
 
 
 @asynccontextmanager
-async def moved(terminal: OwnTerminal, visitor: socket.socket, others: Others) -> AsyncIterator[None]:
-    """Relay a terminal on the running loop that was relayed on another one, and let a first visitor in."""
+async def moved(terminal: OwnTerminal, visitors: Sequence[Visitor], others: Others) -> AsyncIterator[None]:
+    """Relay a terminal on the running loop that was relayed on another one, and hand its visitors on."""
     assert terminal.meeting is not None  # or nobody could have come
-    terminal.move_to(asyncio.get_running_loop())
-    terminal.relay.follow_screen()
+    loop = asyncio.get_running_loop()
+    terminal.move_to(loop)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_last_words, terminal)
         control = others(terminal.meeting)
         stack.push_async_callback(control.close)
-        server = Server(terminal.meeting, terminal.relay, control)
-        stack.push_async_callback(server.close)
-        server.admit(visitor)
+        server = visitors[0].server
+        server.move_to(loop, control.take)
+        stack.callback(server.close)
+        for visitor in visitors:
+            control.take(visitor.connection, visitor.received)
         yield
 
 

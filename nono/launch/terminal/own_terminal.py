@@ -16,15 +16,16 @@ from nono.launch.session_record import SessionEntry
 from nono.launch.terminal.front import Front, ignore_job_control
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import Sender
-from nono.sessions.meeting import Meeting, is_own
+from nono.sessions.meeting import Meeting
 from nono.supervisor.child import Child
+from nono.supervisor.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay import pty
-from nono.supervisor.relay.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay.relay import Relay
 
 if TYPE_CHECKING:
     from nono.credentials.values.credential import LeakDetector
     from nono.supervisor.relay.recording import Recording
+    from nono.supervisor.relay.server import Server
 
 LOOK_S = 0.005
 
@@ -131,42 +132,48 @@ def _recording(shown: Shown, loop: Loop) -> Recording | None:
     return shown.entry.recorded(loop, size, front.recorded_bytes_max, leaks, shown.session.warn)
 
 
-def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal, socket.socket], int]) -> int:
+class Visitor(NamedTuple):
+    """Somebody who asks for more than the terminal, and what served who asked for that."""
+
+    server: Server
+    connection: socket.socket
+    received: bytes
+
+
+def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal, Sequence[Visitor]], int]) -> int:
     """Relay the terminal of a command that runs, and return its exit code.
 
-    go_on: Goes on with an event loop, once somebody comes to the socket of the session. Raises NonoError if
-        there can be none; then nobody is let in.
+    go_on: Goes on with an event loop, once somebody asks for more than the terminal. Raises NonoError if
+        there can be none; then nobody is answered.
     """
     loop, child = PollLoop(), shown.child
     terminal = OwnTerminal(shown, loop)
-    came: list[socket.socket] = []
+    came: list[Visitor] = []
     try:
         loop.add_reader(child.signal_descriptor, child.serve_signals)
         meeting = terminal.started()
 
-        def on_visitor() -> None:
+        def on_first_visitor() -> None:
+            # Imported here: most runs have none.
+            from nono.supervisor.relay.server import Server
+
             assert meeting is not None  # or it would not be called
-            with suppress(OSError):
-                connection, _ = meeting.listener.accept()
-                if is_own(connection):
-                    came.append(connection)
-                else:
-                    connection.close()
+            server = Server(
+                loop, meeting, terminal.relay, lambda *visitor: came.append(Visitor(server, *visitor))
+            )
 
         if meeting is not None:
-            loop.add_reader(meeting.listener.fileno(), on_visitor)
+            loop.add_reader(meeting.listener.fileno(), on_first_visitor)
         child.serve_signals()  # it may have ended before anybody watched
-        loop.run_until(lambda: child.exit_code is not None or bool(came))
-        if child.exit_code is None:
-            try:
-                return go_on(terminal, came[0])
-            except NonoError as error:
-                shown.session.warn(error.message)
-            came[0].close()
-            assert meeting is not None  # as above
-            loop.remove_reader(meeting.listener.fileno())
-            loop.run_until(lambda: child.exit_code is not None)
-        assert child.exit_code is not None  # or it would run on
+        while child.exit_code is None:
+            loop.run_until(lambda: child.exit_code is not None or bool(came))
+            if child.exit_code is None:
+                try:
+                    return go_on(terminal, came)
+                except NonoError as error:
+                    shown.session.warn(error.message)
+            while came:
+                came.pop().connection.close()
         began = loop.time()
         loop.remove_reader(child.signal_descriptor)
         loop.run_until(lambda: terminal.relay.has_said_all(began), LOOK_S)

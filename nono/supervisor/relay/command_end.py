@@ -13,7 +13,7 @@ from nono.supervisor.screen.backlog import Backlog
 
 if TYPE_CHECKING:
     from nono.sessions.modes import Modes
-    from nono.supervisor.relay.poll_loop import Loop, Timer
+    from nono.supervisor.poll_loop import Loop, Timer
     from nono.supervisor.relay.recording import Recording
 
 READ_BYTES = 4096

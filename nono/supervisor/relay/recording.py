@@ -16,7 +16,7 @@ from nono.supervisor.relay import cast
 
 if TYPE_CHECKING:
     from nono.credentials.values.credential import LeakStream
-    from nono.supervisor.relay.poll_loop import Loop, Timer
+    from nono.supervisor.poll_loop import Loop, Timer
 
 WRITE_S = 0.25  # between two writes
 PENDING_BYTES_MAX = 1 << 20  # within that time; what a flood writes beyond that is left out

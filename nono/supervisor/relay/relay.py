@@ -17,7 +17,7 @@ from nono.supervisor.relay.command_end import CommandEnd
 from nono.supervisor.relay.viewer import Viewer
 
 if TYPE_CHECKING:
-    from nono.supervisor.relay.poll_loop import Loop, Timer
+    from nono.supervisor.poll_loop import Loop, Timer
     from nono.supervisor.relay.recording import Recording
     from nono.supervisor.screen.screen import Screen
 
@@ -91,16 +91,19 @@ class Relay:
             self._watch = None
         self._loop = loop
         self.command.move_to(loop)
+        if self._screen is not None:
+            self._screen.move_to(loop)
         self._listen_to_all()
         for viewer in (*self._viewers,):
             self._flush(viewer)
 
     def follow_screen(self) -> None:
-        """Have the screen followed, and drawn for who attaches. Call on the running loop of asyncio."""
-        # Imported here: most runs at a terminal end without a visitor, and need no such loop.
+        """Have the screen followed, and drawn for who attaches; once."""
+        # Imported here: most runs at a terminal end without a visitor.
         from nono.supervisor.screen.screen import Screen
 
-        self._screen = Screen(self.command.backlog)
+        if self._screen is None:
+            self._screen = Screen(self._loop, self.command.backlog)
 
     def attach(
         self,

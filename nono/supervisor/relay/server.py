@@ -2,98 +2,135 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
-
-import anyio
 
 from nono.sessions import wire
 from nono.sessions.meeting import Meeting, is_own
 
 if TYPE_CHECKING:
+    from nono.supervisor.poll_loop import Loop, Timer
     from nono.supervisor.relay.relay import Relay
 
 HEAD_S = 2.0  # for a request
 WAITING_MAX = 8  # connections that have sent none yet
 
 
-# Takes over a connection and what came on it; OSError: it does not, and the connection is closed.
-TakeOver = Callable[[socket.socket, bytes], Awaitable[None]]
+# Takes over a connection and what came on it.
+Others = Callable[[socket.socket, bytes], object]
+
+
+class _Visitor:
+    """A connection that was accepted, and what it has sent so far."""
+
+    def __init__(self, connection: socket.socket, timer: Timer) -> None:
+        self.connection, self.timer = connection, timer
+        self.received = b""
 
 
 class Server:
-    """The listener, and who waits at it. Everything runs on the loop that made it."""
+    """The listener, and who waits at it. Everything runs on its loop."""
 
-    def __init__(self, meeting: Meeting, relay: Relay | None, others: TakeOver) -> None:
+    def __init__(self, loop: Loop, meeting: Meeting, relay: Relay | None, others: Others) -> None:
         """Listen at a socket until close(); the caller closes that. Raises OSError if it cannot be watched.
 
         relay: None if nono has no terminal of the session.
         others: Takes requests that neither attach nor detach.
         """
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._listener, self._key = meeting
         self._relay = relay
         self._others = others
-        self._waiting: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(self._listener, self._on_connection)
+        self._waiting: list[_Visitor] = []
+        self._loop.add_reader(self._listener.fileno(), self._on_connection)
 
-    async def close(self) -> None:
-        self._loop.remove_reader(self._listener)
-        for task in self._waiting:
-            task.cancel()
-        await asyncio.gather(*self._waiting, return_exceptions=True)
+    def move_to(self, loop: Loop, others: Others) -> None:
+        """Go on on another loop, where others are taken by this."""
+        self._loop.remove_reader(self._listener.fileno())
+        for visitor in self._waiting:
+            self._unwatch(visitor)
+        self._loop, self._others = loop, others
+        loop.add_reader(self._listener.fileno(), self._on_connection)
+        for visitor in self._waiting:
+            visitor.timer = loop.call_later(HEAD_S, self._drop, visitor)
+            self._watch(visitor)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._listener.fileno())
+        for visitor in (*self._waiting,):
+            self._drop(visitor)
 
     def _on_connection(self) -> None:
         with suppress(OSError):
             connection, _ = self._listener.accept()
-            self.admit(connection)
+            self._admit(connection)
 
-    def admit(self, connection: socket.socket) -> None:
+    def _admit(self, connection: socket.socket) -> None:
         """Serve a connection that was accepted, if it is of this user."""
         connection.setblocking(False)
         if len(self._waiting) >= WAITING_MAX or not is_own(connection):
             connection.close()
             return
-        task = self._loop.create_task(self._serve(connection))
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        visitor = _Visitor(connection, self._loop.call_later(HEAD_S, lambda: self._drop(visitor)))
+        self._waiting.append(visitor)
+        self._watch(visitor)
 
-    async def _serve(self, connection: socket.socket) -> None:
-        is_kept = False
+    def _watch(self, visitor: _Visitor) -> None:
+        self._loop.add_reader(visitor.connection.fileno(), lambda: self._on_readable(visitor))
+
+    def _unwatch(self, visitor: _Visitor) -> None:
+        visitor.timer.cancel()
+        self._loop.remove_reader(visitor.connection.fileno())
+
+    def _drop(self, visitor: _Visitor) -> None:
+        """Let go of one that went away, or never said what it wanted."""
+        self._leave(visitor)
+        visitor.connection.close()
+
+    def _leave(self, visitor: _Visitor) -> None:
+        self._unwatch(visitor)
+        self._waiting.remove(visitor)
+
+    def _on_readable(self, visitor: _Visitor) -> None:
         try:
-            async with asyncio.timeout(HEAD_S):
-                head, rest = await self._head(connection)
-                request = wire.parse_request(head)
-                refused = self._refused(request)
-                if request is None or refused is not None:
-                    await self._loop.sock_sendall(connection, wire.response(refused or wire.BAD))
-                elif request.target not in (wire.ATTACH, wire.DETACH):
-                    is_kept = True
-                else:
-                    is_kept = await self._about_terminal(connection, request, rest)
-                    return
-            if is_kept:  # not within the time for a head: what takes it over may have to be loaded
-                is_kept = False
-                await self._others(connection, head + rest)
-                is_kept = True
-        except (OSError, TimeoutError):
-            pass  # it went away, or never said what it wanted
-        finally:
-            if not is_kept:
-                connection.close()
+            piece = visitor.connection.recv(wire.HEAD_BYTES_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        visitor.received += piece
+        if wire.HEAD_END in visitor.received:
+            self._leave(visitor)
+            self._serve(visitor.connection, visitor.received)
+        elif not piece or len(visitor.received) > wire.HEAD_BYTES_MAX:
+            self._drop(visitor)
 
-    async def _head(self, connection: socket.socket) -> tuple[bytes, bytes]:
-        received = b""
-        while wire.HEAD_END not in received:
-            piece = await self._loop.sock_recv(connection, wire.HEAD_BYTES_MAX)
-            received += piece
-            if not piece or len(received) > 2 * wire.HEAD_BYTES_MAX:
-                raise OSError("no request")
+    def _serve(self, connection: socket.socket, received: bytes) -> None:
         head, end, rest = received.partition(wire.HEAD_END)
-        return head + end, rest
+        request = wire.parse_request(head + end)
+        refused = self._refused(request)
+        if request is None or refused is not None:
+            _answer(connection, refused or wire.BAD)
+        elif request.target not in (wire.ATTACH, wire.DETACH):
+            self._others(connection, received)
+        elif self._relay is None:
+            _answer(connection, wire.NOT_FOUND)
+        elif request.target == wire.ATTACH and not self._relay.is_full:
+            self._attach(self._relay, connection, request, rest)
+        elif request.target == wire.DETACH and self._relay.is_attached:
+            self._relay.detach_all()
+            _answer(connection, wire.OK)
+        else:
+            _answer(connection, wire.BUSY)
+
+    def _attach(self, relay: Relay, connection: socket.socket, request: wire.Request, rest: bytes) -> None:
+        relay.follow_screen()
+        try:
+            relay.attach(connection, request.size, rest, request.words, wire.response(wire.SWITCHED))
+        except OSError:  # it cannot be recorded
+            connection.close()
 
     def _refused(self, request: wire.Request | None) -> int | None:
         """Return the status for whoever is not let in."""
@@ -105,31 +142,8 @@ class Server:
         is_known = compare_digest(request.key.encode("ascii"), self._key.encode("ascii"))
         return None if is_known else wire.DENIED
 
-    async def _about_terminal(self, connection: socket.socket, request: wire.Request, rest: bytes) -> bool:
-        """Attach or detach. Return True if the relay has the connection from now on."""
-        relay, status = self._relay, wire.OK
-        if relay is None:
-            status = wire.NOT_FOUND
-        elif request.target == wire.ATTACH:
-            if not relay.is_full:
-                relay.attach(connection, request.size, rest, request.words, wire.response(wire.SWITCHED))
-                return True
-            status = wire.BUSY
-        elif relay.is_attached:
-            relay.detach_all()
-        else:
-            status = wire.BUSY
-        await self._loop.sock_sendall(connection, wire.response(status))
-        return False
 
-
-@asynccontextmanager
-async def met(meeting: Meeting, others: TakeOver) -> AsyncIterator[None]:
-    """Let in at the socket of a session without a terminal of nono's until the block is left; closes it."""
-    server = Server(meeting, None, others)
-    try:
-        yield
-    finally:
-        with anyio.CancelScope(shield=True):
-            await server.close()
-        meeting.listener.close()
+def _answer(connection: socket.socket, status: int) -> None:
+    """Send a status and close. It fits in what the kernel keeps for a connection that was sent nothing."""
+    with connection, suppress(OSError):
+        connection.send(wire.response(status))

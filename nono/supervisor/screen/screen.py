@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from nono.supervisor.screen import messages
 from nono.supervisor.screen.backlog import BYTES_MAX, Backlog
@@ -18,28 +18,47 @@ BEHIND_S = 5.0  # a process that has not read so long is given up
 PATIENCE_S = 1.0  # with a picture: whoever attaches waits for it
 RECEIVE_BYTES = 1 << 16
 
+if TYPE_CHECKING:
+    from nono.supervisor.poll_loop import Loop, Timer
+
 Done = Callable[[Picture | None], None]
 _MAKE_ROOM = b"\r%b\x1b[H\x1b[J"  # with a line feed for each row: what a person had moves into the history
 
 
 class Screen:
-    """The screen of one session. Everything runs on the loop that made it."""
+    """The screen of one session. Everything runs on its loop."""
 
-    def __init__(self, backlog: Backlog) -> None:
+    def __init__(self, loop: Loop, backlog: Backlog) -> None:
         """backlog: Holds what the session has written so far, and gets what it writes from now on."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._library = library_path()
         self._backlog = backlog
         self._process: Started | None = None
         self._unsent = bytearray()
         self._sent_at = 0.0
         self._received = bytearray()
-        self._asked: deque[tuple[Done, asyncio.TimerHandle]] = deque()
-        self._turn: asyncio.TimerHandle | None = None
+        self._asked: deque[tuple[Done, Timer]] = deque()
+        self._turn: Timer | None = None
         self._is_lost = False  # it has crashed or hung since somebody last attached
         self.is_whole = self._library is not None  # nothing of the output was lost
         if self._library is None:
             backlog.close()
+
+    def move_to(self, loop: Loop) -> None:
+        """Go on on another loop."""
+        old, self._loop = self._loop, loop
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = loop.call_later(FOLLOW_S, self._follow)
+        for _, patience in self._asked:
+            patience.cancel()
+        self._asked = deque((done, loop.call_later(PATIENCE_S, self._lose)) for done, _ in self._asked)
+        if self._process is not None:
+            connection = self._process.connection.fileno()
+            old.remove_reader(connection)
+            old.remove_writer(connection)
+            loop.add_reader(connection, self._on_answer)
+            self._flush()
 
     def follow(self) -> None:
         """Hear that there is more in the backlog."""
@@ -94,7 +113,7 @@ class Screen:
                 self._process = start(self._library, self._backlog.began)
             except OSError:
                 return False
-            self._loop.add_reader(self._process.connection, self._on_answer)
+            self._loop.add_reader(self._process.connection.fileno(), self._on_answer)
         return True
 
     def _send(self, message: bytes) -> None:
@@ -117,9 +136,9 @@ class Screen:
             return
         del self._unsent[:sent]
         if self._unsent:
-            self._loop.add_writer(process.connection, self._flush)
+            self._loop.add_writer(process.connection.fileno(), self._flush)
         else:
-            self._loop.remove_writer(process.connection)
+            self._loop.remove_writer(process.connection.fileno())
 
     def _on_answer(self) -> None:
         assert self._process is not None
@@ -155,8 +174,8 @@ class Screen:
         """End the process, which has crashed or hangs, and go on without what it had followed."""
         process, self._process = self._process, None
         if process is not None:
-            self._loop.remove_reader(process.connection)
-            self._loop.remove_writer(process.connection)
+            self._loop.remove_reader(process.connection.fileno())
+            self._loop.remove_writer(process.connection.fileno())
             process.end()
             self.is_whole, self._is_lost = False, True
         self._unsent.clear()

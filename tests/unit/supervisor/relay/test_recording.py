@@ -17,8 +17,8 @@ from nono.credentials.values.tripwire import tripwire_for
 from nono.secret import Secret
 from nono.sessions.registry import CAST, OLDER_CAST
 from nono.sessions.wire import Size
+from nono.supervisor.poll_loop import PollLoop
 from nono.supervisor.relay import cast
-from nono.supervisor.relay.poll_loop import PollLoop
 from nono.supervisor.relay.recording import PENDING_BYTES_MAX, Place, Recording
 
 KEY = "sk-canary-0123456789abcdefABCDEF"

@@ -12,8 +12,8 @@ import pytest
 
 from nono.sessions import wire
 from nono.sessions.wire import Size
+from nono.supervisor.poll_loop import PollLoop
 from nono.supervisor.relay import pty, viewer
-from nono.supervisor.relay.poll_loop import PollLoop
 from nono.supervisor.relay.relay import VIEWERS_MAX, Relay
 from nono.supervisor.relay.viewer import BEHIND_BYTES_MAX
 

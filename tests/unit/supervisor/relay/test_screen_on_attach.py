@@ -15,7 +15,7 @@ import pytest
 
 from nono.sessions import wire
 from nono.sessions.wire import Frames, Size
-from nono.supervisor.relay.poll_loop import PollLoop
+from nono.supervisor.poll_loop import PollLoop
 from nono.supervisor.relay.relay import Relay
 from nono.supervisor.screen import screen as screen_module
 from nono.supervisor.screen.library import library_path

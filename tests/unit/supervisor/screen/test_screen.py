@@ -27,7 +27,7 @@ class Session:
 
     def __init__(self) -> None:
         self.backlog = Backlog(SIZE)
-        self.screen = Screen(self.backlog)
+        self.screen = Screen(asyncio.get_running_loop(), self.backlog)
         self.modes = Modes()
 
     def write(self, output: bytes) -> None:
