@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -73,12 +73,16 @@ class RunningProxy:
         """Judge by the rules of now, and cut what they refuse. Returns how many connections that were."""
         return 0 if self._serving is None else self._serving.rules_changed()
 
-    async def get_ready(self) -> None:
+    async def get_ready(self, prepare: Callable[[], object] | None) -> None:
         """Create the ProxyService while the command starts, so that its first connection need not wait."""
         await anyio.sleep(_READY_AFTER_S)
         serving = self.serving()
         await anyio.lowlevel.checkpoint()  # whoever connected meanwhile comes first
-        serving.load_roots()
+        for load in (serving.load_roots, prepare):
+            with suppress(OSError, ValueError):  # the first request that needs it is refused with the reason
+                if load is not None:
+                    load()
+            await anyio.lowlevel.checkpoint()
 
     async def close(self, grace_s: float) -> None:
         if self._serving is not None:
@@ -132,7 +136,7 @@ async def serve(
             server = await asyncio.get_running_loop().create_server(
                 lambda: running.serving().connection(), sock=bound, backlog=BACKLOG
             )
-            tasks.start_soon(running.get_ready)
+            tasks.start_soon(running.get_ready, config.prepare)
             try:
                 yield running
             finally:

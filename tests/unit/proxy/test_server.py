@@ -29,3 +29,20 @@ def test_no_roots_are_parsed_for_a_route_that_needs_none(loaded: threading.Event
     with proxy(a_route(443, host="127.0.0.1", scheme=scheme, loaded=without != "key")) as running:
         running.on_loop(lambda: running.running.serving().load_roots())
     assert not loaded.is_set()
+
+
+def test_what_makes_certificates_is_prepared_before_the_first_client() -> None:
+    prepared = threading.Event()
+    with proxy(prepare=prepared.set) as running:
+        assert prepared.wait(TIMEOUT_S)
+        assert running.running.client_connections == 0
+
+
+def test_a_proxy_serves_although_nothing_could_be_prepared(loaded: threading.Event) -> None:
+    def fail() -> None:
+        loaded.set()
+        raise OSError("no memory file")
+
+    with proxy(prepare=fail) as running:
+        assert loaded.wait(TIMEOUT_S)
+        assert running.on_loop(lambda: running.running.client_connections) == 0
