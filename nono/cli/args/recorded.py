@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
@@ -11,6 +12,8 @@ from nono.cli.args.options import OPTIONS, WHY, Given, Kind, Option, ports_of
 _BETWEEN_WORDS = str.maketrans(dict.fromkeys("/:=?&#@,;", " "))
 _WITH_PATHS = ("allow_domain", "deny_domain", "allow_endpoint")
 RANDOM_CHARACTERS = 20
+# Cut by all else: the token of a Telegram bot follows a colon, that of other hooks an at sign or a full stop.
+_LONG_PARTS = rf"[A-Za-z0-9_-]{{{RANDOM_CHARACTERS},}}"
 CHARACTERS_MAX = 64 * 1024  # of all values together
 # None of these can stand beside one of the others, whichever of them is given.
 _ALL_OR_NOTHING = ("block_net", "allow_net")
@@ -77,14 +80,14 @@ def _is_open(text: str, redaction: Redaction) -> bool:
 
 def _has_random_part(text: str) -> bool:
     """Return True if a part of a URL's path looks drawn by lot: that of a webhook is a secret by itself."""
-    return any(
-        len(part) >= RANDOM_CHARACTERS
-        and part.isascii()
-        and part.replace("-", "").replace("_", "").isalnum()
-        and any(map(str.isdigit, part))
-        and any(map(str.isalpha, part))
-        for part in text.split("/")
-    )
+    _, _, path = (text.partition("://")[2] or text).partition("/")
+    return any(map(_is_mixed, re.findall(_LONG_PARTS, path)))
+
+
+def _is_mixed(part: str) -> bool:
+    """Return True for letters with digits, or of both cases, as words of a path seldom are."""
+    has_letters = part.upper() != part.lower()
+    return has_letters and (not (part.isupper() or part.islower()) or any(map(str.isdigit, part)))
 
 
 def from_record(options: object) -> Given:

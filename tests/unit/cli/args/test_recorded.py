@@ -31,6 +31,7 @@ def read_back(*argv: str) -> dict[str, object]:
         ("--block-net", "--workdir=sub"),
         (
             "--allow-domain=https://a.example/repos/an-ordinary-long-name/**",
+            "--allow-domain=0123456789abcdefghij.a.example",
             "--read=/nix/0123456789abcdefghij",
         ),
         ("--ask", "--allow-endpoint=github:GET:/repos/**", "--upstream-proxy=proxy.example:3128"),
@@ -51,6 +52,10 @@ def test_options_are_read_back_as_they_were_given(argv: tuple[str, ...]) -> None
         (f"--allow-endpoint=x:GET:/{KEY}", "--allow-endpoint"),
         (f"--allow=/p\udcff{KEY}", "--allow"),
         ("--allow-domain=https://hooks.example/services/T0/B0/0123456789abcdefXYZ_-", "--allow-domain"),
+        ("--allow-domain=https://a.example/bot123:0123456789abcdefXYZ_-/send", "--allow-domain"),
+        ("--allow-domain=https://a.example/hook.0123456789abcdefXYZ_-", "--allow-domain"),
+        ("--allow-endpoint=x:POST:/u/0123abcd-0123-0123-0123@t/send", "--allow-endpoint"),
+        ("--allow-domain=https://hooks.example/T0/abcdefGHIJKLmnopqrstUVWX", "--allow-domain"),
     ],
 )
 def test_an_option_whose_value_may_be_secret_is_named_without_it(argv: str, flag: str) -> None:
