@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -107,9 +108,16 @@ def _kept(places: Iterable[Place]) -> Iterator[Kept]:
             yield Kept(place, (), (), 0, os.readlink(place.path))
         elif os.path.isdir(place.path):
             names = sorted(os.listdir(place.path))
-            known = tuple(name for name in names if any(fnmatchcase(name, each) for each in place.names))
+            known = tuple(name for name in names if _is_known(name, place))
             size = sum(_size(join(place.path, name)) for name in known)
             yield Kept(place, known, tuple(name for name in names if name not in known), size)
+
+
+def _is_known(name: str, place: Place) -> bool:
+    if name.startswith(".") and name.endswith(".tmp"):
+        # What a killed nono was writing (nono.disk.durable), a stored key perhaps.
+        name = re.sub(r"(\.[0-9a-f]{16})?\.tmp$", "", name[1:])
+    return any(fnmatchcase(name, each) for each in place.names)
 
 
 def _size(path: str) -> int:

@@ -63,6 +63,19 @@ def test_what_nono_did_not_make_stays(home: Path, capsys: pytest.CaptureFixture[
         assert f"{home / stays}  stays: nono did not make it\n" in said
 
 
+def test_what_a_killed_nono_was_writing_is_removed(home: Path) -> None:
+    written = (
+        ".config/nono/.config.toml.0123456789abcdef.tmp",
+        ".local/state/nono/.credentials.json.tmp",
+        ".local/state/nono/.projects.json.0123456789abcdef.tmp",
+    )
+    others = (".config/nono/.notes.tmp", ".local/state/nono/.credentials.json.swp")
+    for name in (*written, *others):
+        (home / name).write_text("x")
+    assert main(["purge", "--yes"]) == 0
+    assert [name for name in (*written, *others) if (home / name).exists()] == [*others]
+
+
 def test_a_place_with_nothing_of_nono_is_no_reason_to_ask(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
