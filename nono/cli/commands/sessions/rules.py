@@ -9,15 +9,18 @@ import stat
 import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from posixpath import dirname
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, refuse_inside
 from nono.cli.commands.sessions.talk import Told, call
 from nono.cli.text import rules_text, session_text
 from nono.errors import ConfigError, NonoError
+from nono.policy.host_filesystem import way_to
 from nono.policy.hosts.proxy_settings import parse_duration
 from nono.policy.live.port_target import parse_port_target
 from nono.policy.live.rule import Decision
+from nono.printable import shell_word
 from nono.sessions.listing import open_registry, records
 from nono.sessions.query import find
 from nono.sessions.record import Record
@@ -98,7 +101,12 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
         "decision": decision,
         "for_s": parsed.for_s,
         "writes": getattr(parsed, "write", False),
-        **_target(parsed.target, is_direct=parsed.direct, is_socket=parsed.socket),
+        **_target(
+            parsed.target,
+            is_direct=parsed.direct,
+            is_socket=parsed.socket,
+            opens=decision == "allow" and not parsed.undo,
+        ),
     }
     registry = open_registry(environ)
     if registry is None:
@@ -114,10 +122,13 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
     return save_rule(meant[0], parsed.save, decision, wanted, environ, agreed=parsed.yes)
 
 
-def _target(text: str, *, is_direct: bool, is_socket: bool) -> Mapping[str, str]:
-    """Return kind and target. Raises ConfigError for what is neither a host nor a path."""
+def _target(text: str, *, is_direct: bool, is_socket: bool, opens: bool) -> Mapping[str, str]:
+    """Return kind and target. Raises ConfigError for what is neither a host nor a path.
+
+    opens: The command gets what it did not have.
+    """
     if text.startswith(("/", "~", ".")) or is_socket:
-        path = os.path.realpath(os.path.expanduser(text))
+        path = _path(text, opens=opens)
         return {"kind": "socket" if is_socket or _is_socket(path) else "path", "target": path}
     if is_direct or _PORTS.fullmatch(text):
         try:
@@ -135,6 +146,21 @@ def _target(text: str, *, is_direct: bool, is_socket: bool) -> Mapping[str, str]
             hint="a file is written ./NAME, and next time: nono run --allow-domain URL",
         )
     return {"kind": "host", "target": host}
+
+
+def _path(text: str, *, opens: bool) -> str:
+    """Return a path as the kernel will name it.
+
+    Raises ConfigError if `opens` and a link leads there that whoever runs this may replace: so may a command
+    to which its directory is granted, at the very moment when a person types the path.
+    """
+    *links, path = way_to(os.path.expanduser(text))
+    if opens and any(os.access(dirname(link), os.W_OK) for link in links):
+        raise ConfigError(
+            f"'{text}' leads to {path}, by a link that the command may have made.",
+            hint=f"nono allow {shell_word(path)}, if that is meant",
+        )
+    return path
 
 
 def _is_socket(path: str) -> bool:
