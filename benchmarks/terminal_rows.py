@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.budget import Row
+from benchmarks.budget import Budget, Figure, Row, at_least, at_most
 from benchmarks.commands import in_turn, rounds_in_turn
 from benchmarks.samples import Absent, CannotRunError, Measured, Samples, percentile
 from benchmarks.settings import Settings
@@ -21,6 +21,9 @@ HISTORIES_MIB = (1, 10, 100)
 REST_S = 1.0
 LINE = "".join(f"\x1b[3{colour}m{colour} words in a colour \x1b[0m" for colour in range(1, 6)) + "\n"
 PEERS = ("dtach", "tmux")
+ECHO_ADDED_US = {"p50": 1000.0, "p99": 3000.0}
+RELAYED: dict[str, Budget] = {"dtach": at_least(0.9), "tmux": at_least(1.0)}
+ATTACHED_MS = at_most(150.0, Figure.VALUE)
 
 
 def terminal_rows(stage: Stage, settings: Settings) -> list[Row]:
@@ -74,7 +77,9 @@ def _echo_rows(stage: Stage, kept: dict[str, Keeper], settings: Settings) -> lis
             for name, each in found.items()
         }
         path = f"key to echo in a detached session, {title}"
-        rows += [Row(path, "µs", values["nono"], name, values[name]) for name in ("bare", *PEERS)]
+        added = at_most(ECHO_ADDED_US[title], Figure.ADDED)
+        rows.append(Row(path, "µs", values["nono"], "bare", values["bare"], added))
+        rows += [Row(path, "µs", values["nono"], name, values[name]) for name in PEERS]
     return rows
 
 
@@ -118,7 +123,10 @@ def _output_rows(stage: Stage, kept: dict[str, Keeper], settings: Settings, text
     note = "tmux draws what is on the screen now and then, and relays nothing"
     path = "output of a detached session, relayed"
     return [
-        Row(path, "MB/s", values["nono"], name, values[name], note=note if name == "tmux" else "")
+        Row(
+            *(path, "MB/s", values["nono"], name, values[name], RELAYED.get(name)),
+            note=note if name == "tmux" else "",
+        )
         for name in ("bare", *PEERS)
     ]
 
@@ -138,7 +146,7 @@ def _attach_rows(kept: dict[str, Keeper], settings: Settings, text: Path, mib: i
 
     values = in_turn(settings.rounds, {name: kept_by(kept[name]) for name in ("nono", "tmux")})
     path = f"attach after {mib} MiB of output"
-    return [Row(path, "ms", values["nono"], "tmux", values["tmux"])]
+    return [Row(path, "ms", values["nono"], "tmux", values["tmux"], ATTACHED_MS)]
 
 
 def _memory_rows(kept: dict[str, Keeper], settings: Settings, text: Path) -> list[Row]:
