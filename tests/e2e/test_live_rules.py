@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -223,6 +224,10 @@ def test_a_port_of_this_machine_is_opened_and_closed_again(sandbox: NonoRun) -> 
         ]
         assert nono(sandbox, "deny", port, "--undo").returncode == 0
         assert tries(run, port) == "connected"
+        assert nono(sandbox, "deny", "127.0.0.1").returncode == 0
+        assert tries(run, port) == "Permission denied"
+        assert nono(sandbox, "deny", "127.0.0.1", "--undo").returncode == 0
+        assert tries(run, port) == "connected"
         assert nono(sandbox, "allow", port, "--undo").returncode == 0
         assert tries(run, port) == "Permission denied"
     assert changes(sandbox)[:2] == [("added", "allow", port), ("added", "deny", port)]
@@ -237,7 +242,9 @@ def test_a_unix_socket_is_allowed_by_its_path(sandbox: NonoRun) -> None:
         assert tries(run, path) == "Permission denied"
         assert nono(sandbox, "allow", path).stderr == f"Allowed {path} in session web, until it ends.\n"
         assert tries(run, path) == "connected"
+        os.rename(path, f"{path}.gone")
         assert nono(sandbox, "allow", path, "--undo").returncode == 0
+        os.rename(f"{path}.gone", path)
         assert tries(run, path) == "Permission denied"
         assert refusals(sandbox, f"unix:{path}")[-1][1] == "no matching unix_socket capability"
     assert changes(sandbox)[0] == ("added", "allow", path)

@@ -27,6 +27,7 @@ from nono.sessions.record import Record
 from nono.sessions.registry import Registry
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-]+:[^:/\[\]]+:/")
+_OF_PATHS = ("path", "socket")  # a socket may be gone when its rule is taken back
 _PORTS = re.compile(r":?[0-9]+(-[0-9]+)?")
 ALLOW = (
     "Lets a running session reach a host (`example.com`, `*.example.com`, with a port `:8443`), a port of "
@@ -203,8 +204,10 @@ def _change(session: Chosen, wanted: Mapping[str, object], parsed: argparse.Name
 
 def _taken_back(session: Chosen, wanted: Mapping[str, object]) -> Told:
     told = call(session, "GET", "/v1/session")
+    kinds = _OF_PATHS if wanted["kind"] in _OF_PATHS else (wanted["kind"],)
     for rule in told.document.get("rules", ()):
-        if all(rule.get(name) == wanted[name] for name in ("decision", "kind", "target")):
+        is_same = all(rule.get(name) == wanted[name] for name in ("decision", "target"))
+        if is_same and rule.get("kind") in kinds:
             return call(session, "DELETE", f"/v1/rules/{rule.get('id')}")
     return Told(HTTPStatus.NOT_FOUND, {"error": "no such rule was laid over its policy"})
 
