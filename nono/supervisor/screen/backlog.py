@@ -23,6 +23,7 @@ class Backlog:
         self.began = self.now = size  # of the terminal: where the first piece begins, and now
         self.has_gap = False  # output was lost before the first piece
         self.held_bytes = 0
+        self.drops = 0  # how often output was lost so far
 
     def add(self, output: bytes, *, is_alternate: bool) -> None:
         """Add output. is_alternate: The screen was the alternate one before it."""
@@ -95,3 +96,4 @@ class Backlog:
         if size is not None:
             self._sizes.setdefault(self._first, size)
         self.has_gap = True
+        self.drops += 1

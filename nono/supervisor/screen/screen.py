@@ -13,7 +13,7 @@ from nono.supervisor.screen.messages import Picture
 from nono.supervisor.screen.started import Started, start
 
 FOLLOW_BYTES = BYTES_MAX // 4  # no process is started for less, unless somebody attaches
-FOLLOW_S = 0.25  # at most BYTES_MAX in this time are followed; what a flood writes beyond that is lost
+FOLLOW_S = 0.25  # who writes more than BYTES_MAX in this time is followed no further, until that is over
 BEHIND_S = 5.0  # a process that has not read so long is given up
 PATIENCE_S = 1.0  # with a picture: whoever attaches waits for it
 RECEIVE_BYTES = 1 << 16
@@ -39,6 +39,7 @@ class Screen:
         self._received = bytearray()
         self._asked: deque[tuple[Done, Timer]] = deque()
         self._turn: Timer | None = None
+        self._drops = 0  # of the backlog, when it was last looked at
         self._is_lost = False  # it has crashed or hung since somebody last attached
         self.is_whole = self._library is not None  # nothing of the output was lost
         if self._library is None:
@@ -98,7 +99,10 @@ class Screen:
 
     def _follow(self) -> None:
         self._turn = None
-        if self._unsent:
+        if self._backlog.drops != self._drops:  # most of a flood is lost anyway: what is left of it is enough
+            self._drops = self._backlog.drops
+            self._turn = self._loop.call_later(FOLLOW_S, self._follow)
+        elif self._unsent:
             if self._loop.time() - self._sent_at > BEHIND_S:
                 self._lose()
         elif self._has_process():

@@ -147,6 +147,20 @@ def test_much_output_is_followed_behind_the_relay() -> None:
 
 
 @needs_library
+def test_a_flood_is_followed_once_it_is_over() -> None:
+    async def use(session: Session) -> None:
+        for _ in range(BYTES_MAX // FOLLOW_BYTES + 1):
+            session.write(b"x" * FOLLOW_BYTES)
+        for is_followed in (False, True):
+            assert session.screen._turn is not None
+            session.screen._turn.cancel()
+            session.screen._follow()
+            assert (session.screen._process is not None, not session.backlog.held_bytes) == (is_followed,) * 2
+
+    with_session(use)
+
+
+@needs_library
 def test_a_flood_shows_its_end_and_is_known_to_be_incomplete() -> None:
     async def use(session: Session) -> None:
         for number in range(BYTES_MAX // 2000):
