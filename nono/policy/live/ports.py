@@ -58,7 +58,7 @@ class LivePorts:
 
     def _is_denied_host(self, host: IPv4Address | IPv6Address, port: int) -> bool:
         is_own = host.is_loopback or host.is_unspecified
-        names = (str(host), "localhost", "127.0.0.1") if is_own else (str(host),)
+        names = (str(host), "localhost", "127.0.0.1", "::1") if is_own else (str(host),)
         return any(rule.matches(name, port) for rule in self._denied_hosts for name in names)
 
 

@@ -90,6 +90,14 @@ def test_a_denied_host_is_not_reached_past_the_proxy(denied: str) -> None:
     assert live.to_connect(host, 5432) is None
 
 
+@pytest.mark.parametrize("denied", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_this_machine_is_denied_by_whatever_address(denied: str, host: str) -> None:
+    live = ports(granted=PortGrants(connect=united([5432])))
+    live.put_denied_hosts([parse_rule(denied, "")])
+    assert live.to_connect(ip_address(host), 5432) is None
+
+
 def test_another_host_is_reached_past_the_proxy_still() -> None:
     live = ports(granted=PortGrants(connect=united([5432])))
     live.put_denied_hosts([parse_rule("192.0.2.1:5433", ""), parse_rule("a.test", "")])
