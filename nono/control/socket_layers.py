@@ -10,6 +10,7 @@ from nono.policy.live.port_target import ANY, OWN, PortTarget, parse_port_target
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule, Wanted
 from nono.policy.live.sockets import LiveSockets
+from nono.policy.socket_grant import SocketGrant
 from nono.printable import shell_word
 
 _A_HOST = ip_address("192.0.2.1")  # of no grant by address (RFC 5737)
@@ -51,7 +52,8 @@ class Sockets:
 
     def refusal(self, wanted: Wanted) -> Refused | None:
         if wanted.decision == "deny":
-            return None
+            other = self._live.by_another_name(wanted.target)
+            return None if other is None else _evaded(wanted.target, other)
         verdict = self._live.judge(wanted.target, binds=wanted.access.writes)
         if verdict.is_allowed:
             return Refused(f"{wanted.target} is allowed already: {verdict.reason}")
@@ -62,6 +64,13 @@ class Sockets:
     def put(self, rules: tuple[LiveRule, ...]) -> int:
         self._live.put(rules)
         return 0
+
+
+def _evaded(path: str, other: SocketGrant) -> Refused:
+    return Refused(
+        f"the command may rename {path}, and {other.flag} {shell_word(other.path)} would let it in then",
+        "next time: --allow-unix-socket for each, or sockets where the command may not write",
+    )
 
 
 class NoPorts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from posixpath import dirname
 from typing import TYPE_CHECKING
 
 from nono.policy.capability import Grant
@@ -37,6 +38,19 @@ class LiveSockets:
         self._current = self.granted._replace(grants=(*grants, *self.granted.grants))
         self._deny = tuple(rule for rule in rules if rule.decision == "deny")
 
+    def by_another_name(self, path: str) -> SocketGrant | None:
+        """Return a grant of another name that the command can give to what is at `path`; None: there is none.
+
+        Where it may write it renames: a denial goes by the name alone.
+        """
+        rules = self._current
+        held = [each.path for each in rules.written if each.is_dir and each.access.writes]
+        held += [_directory(each) for each in rules.grants if each.binds]
+        if not any(is_within(dirname(path), each) or is_within(each, path) for each in held):
+            return None
+        others = (each for each in rules.grants if not is_within(each.path, path))
+        return next((each for each in others if any(_takes(each, directory) for directory in held)), None)
+
     def judge(
         self,
         path: str,
@@ -51,3 +65,13 @@ class LiveSockets:
             if is_within(path, rule.target):
                 return SocketVerdict(False, f"'{rule.target}' is denied by {rule.origin}")
         return self._current.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own, is_dead=is_dead)
+
+
+def _directory(grant: SocketGrant) -> str:
+    return dirname(grant.path) if grant.scope is SocketScope.FILE else grant.path
+
+
+def _takes(grant: SocketGrant, directory: str) -> bool:
+    """Return True if a name of the grant lies in `directory` or below."""
+    is_above = grant.scope is SocketScope.DIR_SUBTREE and is_within(directory, grant.path)
+    return is_above or is_within(_directory(grant), directory)

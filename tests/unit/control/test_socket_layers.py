@@ -12,6 +12,7 @@ from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import Decision, Kind, LiveRule, Wanted
 from nono.policy.live.sockets import LiveSockets
 from nono.policy.ports import PortGrants, united
+from nono.policy.socket_grant import SocketGrant, SocketScope
 from support.host_facts import PROXIED
 
 
@@ -85,6 +86,15 @@ def test_a_socket_is_allowed_once() -> None:
     live.put([LiveRule("0", "deny", "socket", "/run/a", Access.READ, "a person", 0, None)])
     assert "a denial beats every grant" in reason(Sockets(live), "allow", "socket", "/run/a")
     assert reason(Sockets(live), "deny", "socket", "/run/b") == ""
+
+
+def test_a_denial_that_a_rename_would_evade_is_refused() -> None:
+    grants = (SocketGrant("/p", SocketScope.DIR_CHILDREN, True, "user", "/p"),)
+    layer = Sockets(LiveSockets(UnixSocketRules(grants)))
+    assert "the command may rename /p/a.sock, and --allow-unix-socket-dir-bind /p" in reason(
+        layer, "deny", "socket", "/p/a.sock"
+    )
+    assert reason(layer, "deny", "socket", "/q/a.sock") == ""
 
 
 def test_sockets_that_nobody_looks_at_are_said_to_be_open() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from nono.policy.capability import Access
+import pytest
+
+from nono.policy.capability import Access, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.live.rule import Decision, LiveRule
@@ -56,3 +58,30 @@ def test_no_rule_reaches_the_state_of_nono() -> None:
     live = LiveSockets(GRANTED)
     live.put([rule("allow", path)])
     assert not allows(live, path)
+
+
+WRITTEN = (Grant("/p", Access.READWRITE, True, "user", "/p"), Grant("/r", Access.READ, True, "user", "/r"))
+
+
+def granted(path: str, scope: SocketScope, *, binds: bool = False) -> SocketGrant:
+    return SocketGrant(path, scope, binds, "user", path)
+
+
+@pytest.mark.parametrize(
+    ("denied", "other", "is_evaded"),
+    [
+        ("/p/a.sock", granted("/p", SocketScope.DIR_CHILDREN), True),
+        ("/p/a.sock", granted("/p/b.sock", SocketScope.FILE), True),
+        ("/p/sub", granted("/p", SocketScope.DIR_SUBTREE), True),
+        ("/p/a.sock", granted("/", SocketScope.DIR_SUBTREE), True),
+        ("/q/a.sock", granted("/q", SocketScope.DIR_CHILDREN, binds=True), True),
+        ("/p/a.sock", granted("/p/a.sock", SocketScope.FILE), False),
+        ("/p/sub", granted("/p/sub", SocketScope.DIR_CHILDREN), False),
+        ("/p/a.sock", granted("/q/b.sock", SocketScope.FILE), False),
+        ("/q/a.sock", granted("/q", SocketScope.DIR_CHILDREN), False),
+        ("/r/a.sock", granted("/r", SocketScope.DIR_CHILDREN), False),
+    ],
+)
+def test_a_denial_is_known_to_be_evaded_by_a_rename(denied: str, other: SocketGrant, is_evaded: bool) -> None:
+    live = LiveSockets(UnixSocketRules(grants=(other,), written=WRITTEN))
+    assert live.by_another_name(denied) == (other if is_evaded else None)
