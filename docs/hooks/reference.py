@@ -1,4 +1,4 @@
-"""Adds to the site what is generated from the code, and the pages that lie beside docs/."""
+"""Add to the site the pages generated from the code, and the pages outside docs/."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ BESIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
-_ADR = re.compile(r"^# (?:\d+\. )?(.+)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -114,20 +113,6 @@ def events() -> str:
     ]
     intro = "# Events\n\nWhat the audit log holds, by the function that makes it.\n\n"
     return f"{intro}{_sections([Section('Kinds', tuple(found))])}"
-
-
-def decisions() -> str:
-    """Return the list of decisions."""
-    lines = ["# Decisions", "", "| number | decision | status | date |", "|---|---|---|---|"]
-    for path in sorted((ROOT / "docs/adr").glob("[0-9]*.md")):
-        text = path.read_text(encoding="utf-8")
-        title = _ADR.search(text)
-        status, date = (re.search(rf"^- {key}: (.+)$", text, re.MULTILINE) for key in ("Status", "Date"))
-        lines.append(
-            f"| {int(path.name[:4])} | [{title[1] if title else path.stem}]({path.name}) "
-            f"| {status[1] if status else ''} | {date[1] if date else ''} |"
-        )
-    return "\n".join([*lines, ""])
 
 
 def _sections(sections: Any) -> str:

@@ -296,9 +296,21 @@ def test_a_room_of_the_tests_says_what_it_gives(room: Path) -> None:
     assert f"`{room.name}`" in page or f"tests/{room.name}`" in page
 
 
+DECISIONS = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+HEAD = re.compile(r"# (\d+)\. (.+)\n\n- Status: (.+)\n- Date: (\d{4}-\d\d-\d\d)\n\n")
+STATUS = re.compile(r"accepted|superseded (?:in part )?by \[ADR \d+\]\([^)]+\), because .+")
+
+
+def head_of_decision(path: Path) -> tuple[str, str, str, str]:
+    """Return number, title, status and date."""
+    match = HEAD.match(path.read_text(encoding="utf-8"))
+    assert match, f"{path.name} must begin with its title, '- Status: ...' and '- Date: YYYY-MM-DD'"
+    number, title, status, date = match.groups()
+    return number, title, status, date
+
+
 def test_every_decision_has_a_number_of_its_own() -> None:
-    records = sorted((ROOT / "docs/adr").glob("*.md"))
-    numbers = [int(path.name[:4]) for path in records]
+    numbers = [path.name[:4] for path in DECISIONS]
     assert len({*numbers}) == len(numbers)
     for number, path in zip(numbers, records, strict=True):
         assert path.read_text(encoding="utf-8").startswith(f"# {number}. "), path.name
