@@ -1,3 +1,3 @@
-"""nono runs a coding agent so that the kernel holds it to what a person granted."""
+"""nono runs a coding agent in a sandbox that the kernel enforces."""
 
 __version__ = "0.1.0"

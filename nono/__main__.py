@@ -1,4 +1,4 @@
-"""`python -m nono` and the console script."""
+"""Start nono: `python -m nono` and the console script."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):  # None, a reader that is gone, closed
             stream.flush()
-    # Nothing is left to finalise: every descriptor, task and child had a block, which has been left.
+    # Nothing is left to finalise: the blocks that owned descriptors, tasks and children have been left.
     # Finalising the interpreter would keep the caller waiting another 6 ms, or 19 with an event loop.
     os._exit(status)
 

@@ -1,4 +1,4 @@
-"""The clock, in the two formats of the audit record."""
+"""Tell the time in the two formats of the audit log."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def rfc3339() -> str:
 
 
 def local_time(at_ms: int) -> str:
-    """Return milliseconds since the epoch as rfc3339() does."""
+    """Return a time in milliseconds since the epoch in the format of rfc3339()."""
     text = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at_ms // 1000))
     return f"{text[:-2]}:{text[-2:]}"

@@ -1,7 +1,7 @@
-"""`nono connect-helper HOST PORT`: ssh's ProxyCommand, a tunnel through HTTPS_PROXY on stdin and stdout.
+"""Open a tunnel through HTTPS_PROXY for ssh: `nono connect-helper HOST PORT` is its ProxyCommand.
 
-One file that needs only the standard library, because nothing else of nono is readable inside the sandbox;
-ssh starts it with `python -I -S`.
+The tunnel uses stdin and stdout. This file needs only the standard library, because nothing else of nono is
+readable inside the sandbox; ssh starts it with `python -I -S`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ USAGE = "usage: nono connect-helper HOST PORT"
 
 
 class NoTunnelError(Exception):
-    """The tunnel could not be opened; the text is for a person."""
+    """The tunnel could not be opened. The text is a message to a person."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the helper. Returns 0 when the tunnel has ended, 1 if there was none, 2 for wrong arguments."""
+    """Run the helper.
+
+    Returns 0 when the tunnel has ended, 1 if it could not be opened, 2 for wrong arguments.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["-h"], ["--help"]):
         print(USAGE)
@@ -123,7 +126,7 @@ def _join(connected: socket.socket, first: bytes) -> None:
                 left = left[os.write(1, left) :]
             first = b""
     except OSError:
-        pass  # reset by the other end, or ssh stopped reading: either way this is the end
+        pass  # reset by the peer, or ssh stopped reading: the tunnel has ended
 
 
 def _send_stdin(connected: socket.socket) -> None:
@@ -132,7 +135,7 @@ def _send_stdin(connected: socket.socket) -> None:
             connected.sendall(piece)
         connected.shutdown(socket.SHUT_WR)
     except OSError:
-        pass  # the other direction ends as well, and with it the program
+        pass  # the other direction fails too and ends the program
 
 
 if __name__ == "__main__":

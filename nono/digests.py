@@ -1,4 +1,4 @@
-"""SHA-1, SHA-256 and HMAC without OpenSSL, which hashlib and hmac load first: 3 ms of a start."""
+"""Compute SHA-1, SHA-256 and HMAC without OpenSSL, which takes hashlib 3 ms to load."""
 
 from __future__ import annotations
 

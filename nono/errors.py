@@ -1,4 +1,4 @@
-"""The errors a person sees: one sentence about what happened, one about what to do next."""
+"""Define the errors that a person sees: what happened, and what to do next."""
 
 
 class NonoError(Exception):
@@ -19,15 +19,15 @@ class UsageError(NonoError):
 
 
 class ConfigError(NonoError):
-    """A profile, a flag value or an environment variable asks for something impossible."""
+    """A profile, an option's value or an environment variable is invalid."""
 
 
 class ProfileError(NonoError):
-    """A profile could not be found, read or understood."""
+    """A profile was not found, could not be read, or is invalid."""
 
 
 class SandboxError(NonoError):
-    """The kernel cannot enforce the policy, or refused to; nothing was started."""
+    """The kernel cannot enforce the policy, or refused it. Nothing was started."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(f"Sandbox initialization failed: {message}", hint=hint)
@@ -38,7 +38,7 @@ class CredentialError(NonoError):
 
 
 class LaunchError(NonoError):
-    """The command could not be started after the sandbox was drawn up (126) or executed (127)."""
+    """The command could not be started in the sandbox (126), or executed (127)."""
 
     def __init__(self, message: str, *, exit_code: int = 126, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -1,8 +1,8 @@
-"""Runs a function in a forked process and reads its answer.
+"""Run a function in a forked process and read its answer.
 
 An answer is one length-prefixed byte string over a pipe, so a process that dies while writing has answered
-nothing. The process inherits every descriptor and closes those it must not have itself; it ends with
-os._exit(), so that neither an exception nor a return leads it into the code that forked it. Fork before
+nothing. The process inherits every descriptor and must close those it should not have. It ends with
+os._exit(), so that neither an exception nor a return continues the code that forked it. Fork before
 starting a thread: the copy would inherit locks that other threads hold.
 """
 
@@ -20,7 +20,7 @@ PICKLED_BYTES_MAX = 64 * 1024 * 1024
 
 
 class _End:
-    """One end of an answer's pipe."""
+    """One end of the pipe for an answer."""
 
     __slots__ = ("_descriptor",)
 
@@ -31,7 +31,7 @@ class _End:
         return self._descriptor
 
     def close(self) -> None:
-        """Close this end; a second time does nothing."""
+        """Close this end. Closing twice is harmless."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -98,7 +98,7 @@ def fork_child(life: Callable[[], object], *, set_death_signal: Callable[[], obj
     parent = os.getpid()
     is_child = False
     status = 1
-    # The fork stands inside: a signal may raise in the child before anything else is executed there.
+    # Fork inside the try: a signal handler may raise in the child before it executes anything else.
     try:
         pid = os.fork()
         is_child = pid == 0

@@ -1,4 +1,4 @@
-"""`typing.NamedTuple` at a tenth of its cost: a constructor is compiled where it is called often (ADR 4)."""
+"""Replace `typing.NamedTuple` at a tenth of its cost by compiling few constructors (ADR 4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 else:
     from collections import _tuplegetter  # how namedtuple's fields are read, in C
 
-    # To compile one takes as long as this many calls without. Most classes of a start are made once or twice.
+    # Compiling a constructor takes as long as this many calls without one. Most classes of a start are
+    # instantiated once or twice.
     _CALLS_WITHOUT = 16
 
     class _Values(tuple):
@@ -56,7 +57,10 @@ else:
             return tuple(self)
 
     def _filled(cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...] | None:
-        """Return a value for each field; None if they do not fit, which a compiled constructor explains."""
+        """Return a value for each field, or None if they do not fit.
+
+        A compiled constructor then raises the error.
+        """
         fields = cls._fields
         if len(values) == len(fields):
             return None if named else values
@@ -69,7 +73,7 @@ else:
         return (*values, *map(given.__getitem__, rest))
 
     class _Maker(type):
-        """Makes a plain tuple subclass from a class body, as `typing.NamedTuple` does."""
+        """Create a plain tuple subclass from a class body, as `typing.NamedTuple` does."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> Any:
             others = (base for base in bases if type(base) is not _Maker)  # Generic, at most

@@ -1,4 +1,4 @@
-"""The directories of nono's own files: the XDG base directories, computed from an environment."""
+"""Compute the directories of nono's own files from an environment (XDG base directories)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def config_dir(environ: Mapping[str, str]) -> str:
 
 
 def state_root(environ: Mapping[str, str]) -> str:
-    """Return the root of audit logs, sessions and the credential store; no sandbox is granted any of it."""
+    """Return the root of audit logs, sessions and the credential store. No sandbox grants access to it."""
     return join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "nono")
 
 

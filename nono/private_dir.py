@@ -1,4 +1,4 @@
-"""Opens directories private to this user, created or verified, as descriptors."""
+"""Open directories private to this user, creating or verifying them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a file whole, up to a limit."""
+"""Read a whole file, up to a limit."""
 
 from __future__ import annotations
 

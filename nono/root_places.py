@@ -1,4 +1,4 @@
-"""Says where OpenSSL looks for the root certificates it trusts."""
+"""Find the places where OpenSSL looks for trusted root certificates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nono.named_tuple import NamedTuple
 
 
 class OpensslPlaces(NamedTuple):
-    """A file and a search path of directories, each with the variable that replaces it."""
+    """A file and a search path of directories, each with the variable that overrides it."""
 
     file_variable: str
     file: str

@@ -1,4 +1,4 @@
-"""A type that keeps a secret value out of every repr, log and traceback."""
+"""Keep a secret value out of every repr, log and traceback."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Tells whether a person can be asked at the terminal on standard input, and reads what they type unseen.
+"""Tell whether a person can answer on the terminal of standard input, and read a line without echo.
 
-A supervisor leads a session of its own, whose terminal is the command's. Until the command runs it asks at
-the terminal of the process that has forked it.
+A supervisor leads a session of its own, and the terminal of that session belongs to the command. Until the
+command runs, the supervisor asks at the terminal of the process that forked it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import termios
 
-_PGRP, _TTY, _FOREGROUND = 2, 4, 5  # of proc_pid_stat(5), counted behind the name
+_PGRP, _TTY, _FOREGROUND = 2, 4, 5  # field indexes of proc_pid_stat(5), counted after the name
 LINE_BYTES_MAX = 4096
 
 
@@ -23,7 +23,7 @@ def is_own() -> bool:
 
 
 def in_front() -> bool:
-    """Check that this process, or the one it supervises for, is in the foreground of the terminal on 0."""
+    """Check that this process, or the one it asks for, is in the foreground of the terminal on fd 0."""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
     except OSError:
@@ -37,14 +37,14 @@ def _parent_is_in_front() -> bool:
         found = os.fstat(0).st_rdev
     except (OSError, ValueError):
         return False
-    numbers = [0, *fields]  # the state comes first, which is no number
+    numbers = [0, *fields]  # the first field is the state, a letter
     device = numbers[_TTY]
     terminal = os.makedev((device >> 8) & 0xFFF, (device & 0xFF) | ((device >> 12) & 0xFFF00))
     return found == terminal and numbers[_PGRP] == numbers[_FOREGROUND]
 
 
 def read_hidden(question: str) -> str:
-    """Ask for a line that is not shown. Raises EOFError, or OSError if there is no terminal."""
+    """Ask for a line without echo. Raises EOFError, or OSError if there is no terminal."""
     if is_own() or not os.isatty(0):
         # Imported here: few ask for a secret.
         from getpass import getpass

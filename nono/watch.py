@@ -1,4 +1,4 @@
-"""Watches a socket before libuv does, because libuv aborts where epoll_ctl(2) fails."""
+"""Add a socket to epoll before libuv does, because libuv aborts when epoll_ctl(2) fails."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _epolls: WeakKeyDictionary[asyncio.AbstractEventLoop, select.epoll] = WeakKeyDic
 
 
 def watch(descriptor: int) -> None:
-    """Add `descriptor` to the epoll of the running loop, which then only changes what it waits for.
+    """Add `descriptor` to the epoll of the running loop; libuv then only modifies the entry.
 
-    The watch ends with the descriptor, or when an event comes while the transport neither reads nor writes:
-    libuv gives the watch up then. Raises OSError ENOSPC if the user has no other
-    (fs.epoll.max_user_watches).
+    The watch ends when the descriptor is closed, or when an event arrives while the transport neither reads
+    nor
+    writes: libuv then removes it. Raises OSError ENOSPC if the user has reached fs.epoll.max_user_watches.
     """
     loop = asyncio.get_running_loop()
     epoll = _epolls.get(loop)
     if epoll is None:
-        if not hasattr(loop, "_get_backend_id"):  # asyncio's own, which raises the error itself
+        if not hasattr(loop, "_get_backend_id"):  # asyncio's own loop raises the error itself
             return
         # A duplicate, because an epoll object closes its descriptor.
         epoll = _epolls[loop] = select.epoll.fromfd(os.dup(cast(Any, loop)._get_backend_id()))
