@@ -1,4 +1,4 @@
-"""Finds and reads config.toml."""
+"""Find and read config.toml."""
 
 from __future__ import annotations
 

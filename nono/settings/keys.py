@@ -1,4 +1,4 @@
-"""Parses the keys that detach from a session, from their spelling in config.toml to terminal bytes."""
+"""Parse the keys that detach from a session into the bytes that a terminal sends for them."""
 
 from __future__ import annotations
 

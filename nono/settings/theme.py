@@ -1,4 +1,4 @@
-"""Resolves the names of themes."""
+"""Look up themes by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The shape of config.toml, and the one home of its defaults.
+"""Define the fields of config.toml and their defaults.
 
-Named tuples, as in nono.policy.schema.profile: without a file, nothing imports pydantic.
+They are named tuples, as in nono.policy.schema.profile, so that a run without a file never imports pydantic.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ DEFAULT_THEME = "mocha"
 
 
 class Ui(NamedTuple):
-    """The look of nono, the keys that detach from a session, and how a person hears of a question."""
+    """How nono looks, which keys detach from a session, and whether questions show on the desktop."""
 
     theme: str = DEFAULT_THEME
     detach_sequence: str = "ctrl-] d"  # parsed by nono.settings.keys
-    notify: bool = True  # on the desktop, of a question that waits
+    notify: bool = True  # show a waiting question on the desktop
 
 
 class Rollback(NamedTuple):
-    """Limits on the kept history of changes made by runs."""
+    """Limits on the history of changes that runs made."""
 
     max_sessions: int = 10
     max_storage_gb: float = 5.0
@@ -33,12 +33,12 @@ class Rollback(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """Limits on the audit log, and where it goes."""
+    """Limits on the audit log, and where it is sent."""
 
-    session_max_mb: int = 1024  # MiB in one session; then whatever needs a record is refused
-    anchors: tuple[str, ...] = ()  # who vouches for it during a run: rfc3161:URL or key:REF
+    session_max_mb: int = 1024  # MiB for each session; above it, whatever needs a record is refused
+    anchors: tuple[str, ...] = ()  # services that anchor the log during a run: rfc3161:URL or key:REF
     anchor_every_minutes: int = 10
-    anchor_required: bool = False  # start nothing before the first anchors are there
+    anchor_required: bool = False  # start nothing before the first anchor is there
     otlp: str = ""  # the URL of an OpenTelemetry collector; empty: none
 
     @property
@@ -51,14 +51,14 @@ class Audit(NamedTuple):
 
 
 class Sessions(NamedTuple):
-    """What is kept of a session beside its record."""
+    """What is kept of a session besides its record."""
 
-    screen_recording: bool = False  # what its terminal shows, for `nono logs --screen`
-    screen_recording_mb: int = 16  # MiB in one session; the oldest is dropped
+    screen_recording: bool = False  # record the terminal's output, for `nono logs --screen`
+    screen_recording_mb: int = 16  # MiB for each session; the oldest output is dropped
 
     @property
     def recorded_bytes_max(self) -> int:
-        """Bytes of a recording; 0 if there is none."""
+        """Maximum size of a recording in bytes. 0: nothing is recorded."""
         return self.screen_recording_mb << 20 if self.screen_recording else 0
 
 
@@ -83,7 +83,7 @@ class RedactionNames(NamedTuple):
 
     @property
     def removals(self) -> tuple[str, ...]:
-        """The fields that remove names."""
+        """The names of fields that remove names."""
         return tuple(name for name, value in self._asdict().items() if name.startswith("remove_") and value)
 
 
@@ -102,7 +102,10 @@ ALIASES: Mapping[str, str] = {"undo": "rollback"}
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return the settings in variables, as a document of that shape; they override the file's."""
+    """Return the settings from variables as a document with the fields of UserConfig.
+
+    They override the file.
+    """
     said: dict[str, dict[str, Any]] = {}
     if theme := environ.get("NONO_THEME"):
         said["ui"] = {"theme": theme}
@@ -112,12 +115,12 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def as_document(config: UserConfig) -> dict[str, Any]:
-    """Return `config` as JSON types."""
+    """Return `config` as JSON values."""
     return {section: value._asdict() for section, value in config._asdict().items()}
 
 
 def from_document(document: Mapping[str, Any]) -> UserConfig:
-    """Invert as_document()."""
+    """Build the settings from a document of as_document()."""
 
     def section(shape: Any, fields: Mapping[str, Any]) -> Any:
         listed = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -1,6 +1,6 @@
-"""Turns a parsed config.toml into a UserConfig, or into one line per mistake.
+"""Turn a parsed config.toml into a UserConfig, or into one line for each mistake.
 
-The only module of the settings that imports pydantic. Flags override variables, which override the file.
+Only this module of the settings imports pydantic. Flags override variables, which override the file.
 """
 
 from __future__ import annotations
