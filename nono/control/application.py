@@ -1,4 +1,4 @@
-"""Answers the requests of the control interface, with aiohttp; see docs/control.md."""
+"""Answer the requests of the control interface with aiohttp; see docs/control.md."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from nono.control.session import ControlledSession
 from nono.policy.live.rule import parse_wanted
 
 BODY_BYTES_MAX = 1 << 16
-READERS_MAX = 8  # of the events
+READERS_MAX = 8  # clients of the event stream
 IDLE_S = 15.0  # between two requests
 
 
 async def runner_of(session: ControlledSession) -> web.AppRunner:
-    """Return the runner of a session's interface, set up; the caller cleans it up."""
+    """Return the runner for a session's interface, already set up. The caller cleans it up."""
     requests = _Requests(session)
     application = web.Application(
         middlewares=[_authorised(session.key), _in_json], client_max_size=BODY_BYTES_MAX
@@ -43,7 +43,7 @@ async def runner_of(session: ControlledSession) -> web.AppRunner:
     runner = web.AppRunner(
         application,
         handle_signals=False,
-        handler_cancellation=True,  # a reader of the events that is gone makes room at once
+        handler_cancellation=True,  # free the slot of a disconnected client at once
         access_log=None,
         logger=_silent(),
         keepalive_timeout=IDLE_S,
@@ -122,7 +122,7 @@ class _Requests:
 
 
 def _silent() -> logging.Logger:
-    """Return a logger that says nothing: standard error may be the terminal of the command."""
+    """Return a logger without output: standard error may be the command's terminal."""
     logger = logging.Logger("nono.control")
     logger.addHandler(logging.NullHandler())
     return logger
@@ -133,7 +133,7 @@ def _refused(refused: Refused) -> web.Response:
 
 
 async def _document(request: web.Request) -> Mapping[str, object]:
-    """Return the object that the body holds."""
+    """Return the JSON object in the body of a request."""
     try:
         document = await request.json()
     except (ValueError, RecursionError):
@@ -144,7 +144,7 @@ async def _document(request: web.Request) -> Mapping[str, object]:
 
 
 def _peer(request: web.Request) -> str:
-    """Name the process at the other end, as the kernel tells it."""
+    """Name the process at the other end, as the kernel reports it."""
     connection = None if request.transport is None else request.transport.get_extra_info("socket")
     if connection is None:
         raise web.HTTPBadRequest(text="the connection is gone")
@@ -153,7 +153,10 @@ def _peer(request: web.Request) -> str:
 
 
 def _authorised(key: str) -> Middleware:
-    """Ask every request for the key: the first of a connection was, before it came here."""
+    """Require the key on every request.
+
+    Only the first one of a connection was checked before it came here.
+    """
     expected = f"Bearer {key}".encode("ascii")
 
     @web.middleware
@@ -168,7 +171,7 @@ def _authorised(key: str) -> Middleware:
 
 @web.middleware
 async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer errors in JSON as well."""
+    """Send errors as JSON too."""
     try:
         return await handler(request)
     except web.HTTPException as error:

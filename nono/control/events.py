@@ -1,4 +1,4 @@
-"""Holds what one reader of the events has not taken yet, in bounded memory."""
+"""Buffer the events that one client has not read yet, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNREAD_BYTES_MAX = 1 << 20
 
 
 class EventStream:
-    """The events for one reader, a line of JSON each. What it is too slow for is counted and left out."""
+    """The events for one client, one JSON line each. Events that do not fit are dropped and counted."""
 
     def __init__(self) -> None:
         self._lines: deque[bytes] = deque()
@@ -24,7 +24,7 @@ class EventStream:
 
     def put(self, event: Event) -> None:
         line = json.dumps(event).encode("ascii") + b"\n"
-        # None may overtake those that were missed.
+        # Once an event was dropped, the count must precede every later event.
         if self._missed or self.unread_bytes + len(line) > UNREAD_BYTES_MAX:
             self._missed += 1
             return
@@ -33,12 +33,12 @@ class EventStream:
         self._changed.set()
 
     def close(self) -> None:
-        """Let the reader have the rest, and no more."""
+        """Accept no more events. The client can still read the buffered ones."""
         self._is_over = True
         self._changed.set()
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield whole lines as they come, until close()."""
+        """Yield whole lines as they arrive, until close()."""
         while True:
             piece = b"".join(self._lines)
             self._lines.clear()

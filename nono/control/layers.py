@@ -1,4 +1,4 @@
-"""The parts of a run whose rules may change: hosts in its proxy, files in elevation, and what has neither."""
+"""Apply rules of a running session to its hosts, its endpoints, or the files a person is asked about."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATTERN = "*?[{\\"
 
 
 class Hosts:
-    """The hosts that the proxy of a run reaches."""
+    """The hosts that a run's proxy may reach."""
 
     def __init__(self, live: LiveHosts, changed: Callable[[], int], ports: LivePorts | None) -> None:
         """Take the rules that may change.
@@ -59,12 +59,12 @@ class Hosts:
 
 
 class Endpoints:
-    """The requests that services may be asked."""
+    """The endpoints that may be requested of services."""
 
     def __init__(
         self, live: LiveEndpoints, services: Mapping[str, EndpointPolicy], changed: Callable[[], int]
     ) -> None:
-        """services: The rules of the start. changed: As for Hosts."""
+        """services: The rules the run started with. changed: As for Hosts."""
         self._live = live
         self._services = services
         self._changed = changed
@@ -90,7 +90,7 @@ class Endpoints:
 
 
 class Files:
-    """The files that a person may be asked about."""
+    """The files that a person may be asked to allow."""
 
     def __init__(
         self, live: LivePaths, capabilities: CapabilitySet, policy: Callable[[], FilePolicy]
@@ -118,7 +118,7 @@ class Files:
 
 
 class NoHosts:
-    """A run without a proxy that could look at hosts."""
+    """Refuse rules about hosts: this run has no proxy that checks them."""
 
     def __init__(self, mode: NetworkMode) -> None:
         self._mode = mode
@@ -137,7 +137,7 @@ class NoHosts:
 
 
 class NoFiles:
-    """A run whose files Landlock has fixed."""
+    """Refuse rules about files: Landlock has fixed the files of this run."""
 
     def __init__(self, capabilities: CapabilitySet) -> None:
         self._capabilities = capabilities
@@ -159,7 +159,7 @@ class NoFiles:
 
 
 def _granted_for_good(path: str, capabilities: CapabilitySet) -> Refused | None:
-    """Return the refusal of a denial that Landlock would not keep; None if nothing there is granted."""
+    """Return why Landlock could not enforce a denial of `path`; None if it grants nothing there."""
     for grant in capabilities.grants:
         if is_within(path, grant.path) or is_within(grant.path, path):
             return Refused(

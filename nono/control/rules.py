@@ -1,4 +1,4 @@
-"""Keeps the rules that a person lays over the policy of a run: puts them in force, and takes them back."""
+"""Add rules to the policy of a running session, and remove them."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ RULES_MAX = 256
 
 
 class Layer(Protocol):
-    """A part of the run that judges by rules which may change."""
+    """A part of the run whose rules may change."""
 
     def refusal(self, wanted: Wanted) -> Refused | None:
-        """Return why a rule would change nothing, or cannot be kept; None: it can."""
+        """Return the reason if a rule would change nothing or cannot be enforced; None if it can."""
         ...
 
     def put(self, rules: tuple[LiveRule, ...]) -> int:
-        """Judge by these rules, and no others, from now on. Returns how many connections were cut."""
+        """Apply exactly these rules from now on. Returns how many connections were closed."""
         ...
 
 
 class Refused(NamedTuple):
-    """Why there is no rule, and what would help."""
+    """The reason why a rule was not added, and what would help."""
 
     reason: str
     hint: str | None = None
 
 
 class Made(NamedTuple):
-    """A rule that is in force now."""
+    """A rule that is now in force."""
 
     rule: LiveRule
-    cut: int  # connections that it ended
+    cut: int  # connections that it closed
 
 
 class LiveRules:
-    """The rules of one session. Everything runs on the loop that made it."""
+    """The rules of one session. All methods run on the event loop that created it."""
 
     def __init__(self, layers: Mapping[Kind, Layer], record: Recorder) -> None:
-        """Start without any.
+        """Start without rules.
 
-        layers: For each kind of rule.
-        record: Takes an event before a rule is in force.
+        layers: The part of the run for each kind of rule.
+        record: Records an event before a rule takes effect.
         """
         self._layers = layers
         self._record = record
@@ -62,7 +62,7 @@ class LiveRules:
         return tuple(self._rules.values())
 
     def add(self, wanted: Wanted, by: str) -> Made | Refused:
-        """Put a rule in force. It takes the place of the same one, with another end."""
+        """Put a rule in force. It replaces an equal rule that ends at another time."""
         same = self.found(wanted.decision, wanted.kind, wanted.target)
         refused = self._layers[wanted.kind].refusal(wanted)
         if refused is None and same is None and len(self._rules) >= RULES_MAX:
@@ -94,12 +94,12 @@ class LiveRules:
         return Made(rule, self._put(rule.kind))
 
     def found(self, decision: Decision, kind: Kind, target: str) -> LiveRule | None:
-        """Return the rule in force for exactly that; None if there is none."""
+        """Return the rule in force for exactly this target, or None."""
         rules = self._rules.values()
         return next((each for each in rules if each[1:4] == (decision, kind, target)), None)
 
     def take_back(self, rule: LiveRule, by: str) -> int | Refused:
-        """Take a rule back. Returns how many connections were cut."""
+        """Remove a rule. Returns how many connections were closed."""
         return self._end(rule, "taken_back", by)
 
     def _expired(self, rule: LiveRule) -> None:
@@ -109,7 +109,7 @@ class LiveRules:
         try:
             self._record(event.policy_changed(change, rule.decision, rule.kind, rule.target, by, None))
         except OSError:
-            if rule.decision == "deny":  # without it more is allowed
+            if rule.decision == "deny":  # removing a denial allows more
                 return Refused("the audit log could not be written")
         self._drop(rule)
         return self._put(rule.kind)

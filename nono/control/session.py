@@ -1,4 +1,4 @@
-"""What the control interface knows of its session and may do to it."""
+"""Hold the parts of a session that the control interface may read and change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ControlledSession:
-    """One session, as its supervisor hands it to the interface. Everything runs on the supervisor's loop."""
+    """One session, as its supervisor passes it to the interface. All methods run on the supervisor's loop."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class ControlledSession:
     ) -> None:
         """Take the parts of a session.
 
-        key: What every request shows.
-        record: The session's, as it is now.
-        questions: The open ones; None if nothing is ever asked.
-        rules: What is laid over the policy.
-        traffic: Its requests; None if it has no proxy.
-        spent: Tells what models have used; None if nothing counts that.
+        key: The key that every request must present.
+        record: Returns the current record of the session.
+        questions: The open questions; None if nothing is ever asked.
+        rules: The rules added to the policy.
+        traffic: The requests of the session; None if it has no proxy.
+        spent: Returns the tokens that models have used; None if nothing counts them.
         """
         self.key = key
         self._questions = questions
@@ -54,7 +54,7 @@ class ControlledSession:
         return summary(self._record(), self._events, self.questions(), self.rules.rules, self._traffic, spent)
 
     def questions(self) -> tuple[Listed, ...]:
-        """Return the open questions, the oldest first."""
+        """Return the open questions, oldest first."""
         return () if self._questions is None else self._questions.listed
 
     def answer(self, question_id: str, *, is_yes: bool, by: str) -> Answer | Closed | None:
@@ -70,7 +70,7 @@ class ControlledSession:
         self._events.leave(stream.put)
 
     def close(self) -> None:
-        """End every stream of events once its reader has the rest."""
+        """End every event stream after its client has read the rest."""
         self.rules.close()
         for stream in self._streams:
             stream.close()

@@ -1,4 +1,4 @@
-"""Sums a living session up for whoever asks at its socket."""
+"""Summarise a running session for clients of its socket."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def summary(
     traffic: Traffic | None,
     spent: Spent | None,
 ) -> Mapping[str, Any]:
-    """Return the document of GET /v1/session, as JSON types.
+    """Return the document of GET /v1/session, as JSON values.
 
-    questions: The open ones, the oldest first.
-    rules: What is laid over the policy.
+    questions: The open questions, oldest first.
+    rules: The rules added to the policy.
     traffic: None for a run without a proxy.
-    spent: None where nothing counts what models use.
+    spent: None if nothing counts tokens.
     """
     return {
         "state": NEEDS_YOU if questions else RUNNING,

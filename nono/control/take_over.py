@@ -1,4 +1,4 @@
-"""Hands connections to aiohttp, which is imported for the first one."""
+"""Pass connections to aiohttp, which is imported for the first one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 32
 _NEEDED = ("nono.control.layers", "nono.control.application")
-_SWITCH_S = 0.0005  # how long the import may keep the loop waiting at a time
+_SWITCH_S = 0.0005  # the longest time the import may hold the interpreter lock at once
 
 
 class TakeOver:
-    """The interface of one session. Everything runs on the loop that made it."""
+    """The interface of one session. All methods run on the loop that created it."""
 
     def __init__(self, make_session: Callable[[], ControlledSession]) -> None:
         """make_session: Called once, for the first connection."""
@@ -51,10 +51,11 @@ class TakeOver:
                 connection.close()
 
     async def __call__(self, connection: socket.socket, received: bytes) -> None:
-        """Take over a connection that was let in. received: what came on it already.
+        """Take over an accepted connection. received: bytes already read from it.
 
-        Raises OSError if there are too many, or the user has no watch of epoll left, which libuv would abort
-        for; the connection is then left to the caller.
+        Raises OSError if there are too many connections, or if the user has no epoll watch left, on which
+        libuv
+        would abort. The caller then keeps the connection.
         """
         if self._starting is None:
             self._starting = self._loop.create_task(self._start())
@@ -66,12 +67,13 @@ class TakeOver:
 
     async def _start(self) -> web.AppRunner:
         if _NEEDED[-1] not in sys.modules:
-            # A thread that imports gives the interpreter up only when it is asked to, after this interval.
+            # The importing thread releases the interpreter lock at most this long after another thread asks
+            # for it.
             interval_s = sys.getswitchinterval()
             sys.setswitchinterval(_SWITCH_S)
             try:
                 await self._loop.run_in_executor(None, _import)
-            except RuntimeError:  # the command has taken every process that its user may have
+            except RuntimeError:  # the command has used up its user's limit of processes
                 _import()
             finally:
                 sys.setswitchinterval(interval_s)
@@ -81,7 +83,7 @@ class TakeOver:
         return await runner_of(self._session)
 
     async def close(self) -> None:
-        """Answer what was asked, and close every connection."""
+        """Finish the requests under way, and close every connection."""
         self._is_closed = True
         for task in self._taken:
             task.cancel()
@@ -100,7 +102,7 @@ def _import() -> None:
 
 
 class _Begun(asyncio.Protocol):
-    """A connection of which the beginning was read: its protocol gets that before anything that follows."""
+    """A connection whose first bytes were already read: the protocol receives them first."""
 
     def __init__(self, server: Callable[[], asyncio.Protocol], received: bytes) -> None:
         self._server = server
