@@ -1,7 +1,6 @@
-"""Typed mirrors of the Linux interfaces that nono enforces with, one module per man page or header.
+"""Mirror the Linux interfaces that nono enforces with, typed, one module for each man page or header.
 
-`uapi` has constants and layouts, `libc` calls by number. `landlock` and `landlock_rights` are landlock(7),
-`seccomp`, `notify` and `filters` are seccomp(2) and seccomp_unotify(2); `namespaces`, `clone`, `mounts`,
-`capabilities`, `process`, `signals`, `inotify`, `open_path` and `socket_names` are named for what they
-wrap.
+`uapi` has constants and layouts, `libc` calls by number. `landlock` and `landlock_rights` wrap landlock(7);
+`seccomp`, `notify` and `filters` wrap seccomp(2) and seccomp_unotify(2). The names of the other modules say
+what they wrap.
 """

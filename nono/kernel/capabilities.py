@@ -1,4 +1,4 @@
-"""Drops capabilities from the command: those that defeat a sandbox, or all of them (capabilities(7))."""
+"""Drop capabilities of the command: those that defeat a sandbox, or all of them (capabilities(7))."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.kernel.libc import prctl, syscall, syscall_number
 PR_CAPBSET_DROP = 24  # <linux/prctl.h>
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 _CAPABILITY_SETS = struct.Struct("=6I")  # effective, permitted, inheritable: low halves, then high halves
-_CAPABILITIES_MAX = 64  # the bits of a set
+_CAPABILITIES_MAX = 64  # bits in a set
 
 # <linux/capability.h>. Root's package managers and compilers keep the rest, which they use on their own
 # files and processes: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE ...
@@ -44,7 +44,7 @@ def drop_dangerous() -> None:
     engines before CVE-2022-24769 leave the inheritable set full; a unit's AmbientCapabilities= gives an
     ordinary user ambient ones.
     """
-    with suppress(PermissionError):  # a user without CAP_SETPCAP, to whom execve gives nothing of that set
+    with suppress(PermissionError):  # without CAP_SETPCAP; execve then gives nothing from the bounding set
         _drop_from_bounding_set(DANGEROUS)
     _keep(~sum(1 << number for number in DANGEROUS))
 

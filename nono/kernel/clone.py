@@ -1,4 +1,4 @@
-"""Forks a process that is a sibling of this one (clone(2) with CLONE_PARENT)."""
+"""Fork a process that is a sibling of this one (clone(2) with CLONE_PARENT)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from nono.kernel.uapi import process as uapi
 
 
 def fork_sibling() -> int:
-    """Fork like os.fork(), but the new process is a child of this one's parent, which reaps it.
+    """Fork like os.fork(), but make the new process a child of this process's parent, which reaps it.
 
-    Returns 0 in the new process, its pid in this one. Its exit signal is this process's. OSError EINVAL: this
-    process is the init of a PID namespace. Call it in a process with one thread.
+    Returns 0 in the new process and its pid in this one. The new process has the exit signal of this one.
+    Call
+    this in a single-threaded process. OSError EINVAL: this process is the init of a PID namespace.
     """
     # PyDLL keeps the interpreter lock: the new process must come back holding it.
     python = ctypes.PyDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""Reports which names appear in and disappear from directories, and what is written to files (inotify(7))."""
+"""Report names that appear in and disappear from directories, and writes to files (inotify(7))."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from nono.named_tuple import NamedTuple
 
 READ_BYTES = 65536
 _NAMES_CHANGE = uapi.IN_CREATE | uapi.IN_DELETE | uapi.IN_MOVED_FROM | uapi.IN_MOVED_TO
-# Of a shared mapping no write is reported, but that its file is closed.
+# inotify does not report writes to a shared mapping, only that the file was closed.
 _WRITES = _NAMES_CHANGE | uapi.IN_MODIFY | uapi.IN_CLOSE_WRITE | uapi.IN_ATTRIB
 
 
 class Happened(NamedTuple):
-    """One event. `mask` has IN_Q_OVERFLOW if some were lost, of any watch."""
+    """One event. `mask` contains IN_Q_OVERFLOW if events were lost, of any watch."""
 
     watch: int
     mask: int
@@ -46,9 +46,9 @@ def watch_file(queue: int, descriptor: int) -> None:
 
 
 def watch_writes(queue: int, directory: int) -> int:
-    """Report whatever is written, made or removed directly in an open directory. Returns the watch's number.
+    """Report each write, creation and removal directly in an open directory. Returns the watch's number.
 
-    It is the same number for the same directory. OSError as for watch_names().
+    Watching a directory again returns the same number. OSError as for watch_names().
     """
     return _watch(queue, f"/proc/self/fd/{directory}", _WRITES | uapi.IN_ONLYDIR)
 

@@ -1,4 +1,4 @@
-"""Builds a Landlock ruleset and restricts the calling thread with it (landlock(7))."""
+"""Build a Landlock ruleset and restrict the calling thread with it (landlock(7))."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ def restrict_self(ruleset_fd: int, flags: int = 0) -> None:
     `flags` are those of landlock_rights. Other threads of the process stay unrestricted, so the caller must
     have none. OSError E2BIG: 16 rulesets are stacked already. EINVAL: the kernel does not know a flag.
     """
-    # Here rather than in each caller: root may skip it without an error, and would keep set-uid programs.
+    # Called here rather than by each caller: as root, forgetting it raises no error but keeps set-uid
+    # programs.
     no_new_privs()
     syscall(uapi.NR_LANDLOCK_RESTRICT_SELF, ruleset_fd, flags, tried=f"landlock_restrict_self({flags:#x})")
 

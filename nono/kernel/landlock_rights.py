@@ -1,4 +1,4 @@
-"""Maps a grant to Landlock rights, by access, kind of inode and ABI."""
+"""Map a grant to Landlock rights, by access, kind of inode and ABI."""
 
 from __future__ import annotations
 
@@ -69,8 +69,9 @@ def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_devi
 def socket_directory_rights(makes: bool) -> int:
     """Return `allowed_access` for a directory of Unix sockets, at every ABI.
 
-    The rights are to list it and, if `makes`, to create sockets in it. A server removes the socket that an
-    earlier one left behind, and Landlock has no removal right for sockets only.
+    It allows listing the directory and, if `makes`, creating sockets in it. A server removes the socket file
+    of
+    an earlier server, but Landlock has no right that allows removing sockets only.
     """
     made = uapi.LANDLOCK_ACCESS_FS_MAKE_SOCK | uapi.LANDLOCK_ACCESS_FS_REMOVE_FILE
     return uapi.LANDLOCK_ACCESS_FS_READ_DIR | (made if makes else 0)

@@ -1,7 +1,6 @@
-"""Makes system calls by number and raises OSErrors that name the failed call.
+"""Make system calls by number, and raise OSErrors that name the failed call.
 
-Raw numbers rather than libc wrappers: most of the calls nono needs are younger than the C libraries it runs
-on.
+Numbers rather than libc wrappers: most of the calls nono needs are newer than the C libraries it runs on.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ def syscall(number: int, *args: int, tried: str) -> int:
     <reason> [<NAME>]".
     """
     result = int(_SYSCALL(number, *(*args, 0, 0, 0, 0, 0, 0)[:6]))
-    if result < 0:  # the result is what failed; errno may be left over from any earlier call
+    if result < 0:  # the result shows the failure; errno may be left over from an earlier call
         raise os_error(ctypes.get_errno(), tried)
     return result
 

@@ -1,6 +1,6 @@
-"""Creates, copies and attaches mounts by descriptor (mount_setattr(2), open_tree(2), move_mount(2)).
+"""Create, copy and attach mounts by descriptor (mount_setattr(2), open_tree(2), move_mount(2)).
 
-Everything here needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace (mount_namespaces(7)).
+Every function needs CAP_SYS_ADMIN in the user namespace that owns the mount namespace (mount_namespaces(7)).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Moves this process, or the children it forks from then on, into namespaces of their own."""
+"""Move this process, or the children it forks from then on, into new namespaces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def leave_mounts() -> bool:
     Same return value and requirements as leave_network. Open descriptors, and the working directory until it
     is changed, still refer to the mounts outside.
     """
-    # Imported here, since hardly any run has one.
+    # Imported here because few runs need it.
     from nono.kernel import mounts
 
     return _leave(uapi.CLONE_NEWNS, "CLONE_NEWNS", mounts.make_all_private)
@@ -68,7 +68,7 @@ def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:
             with _trying(f"unshare(CLONE_NEWUSER | {name})"):
                 os.unshare(uapi.CLONE_NEWUSER | flag)
         except OSError as error:
-            # A PID namespace can be left once. The cause is then what was refused after that.
+            # unshare(CLONE_NEWPID) works once for each process. The earlier refusal is then the cause.
             raise (refused if error.errno == errno.EINVAL else error) from None
         settle()
         _map_onto_themselves(uid, gid)

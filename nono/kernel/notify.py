@@ -1,4 +1,4 @@
-"""Receives and answers the notifications of a seccomp listener (seccomp_unotify(2))."""
+"""Receive and answer the notifications of a seccomp listener (seccomp_unotify(2))."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def receive(listener_fd: int) -> Notification:
 
 
 def is_valid(listener_fd: int, notification_id: int) -> bool:
-    """Check that the caller still waits, and so that its tid has referred to that very thread until now.
+    """Check that the caller still waits, which means that its tid has referred to the same thread until now.
 
     Call this after the last look-up by tid and before acting on the result: the tid may have been reused.
     """
@@ -65,7 +65,7 @@ def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value:
 
     The kernel does not carry out the call. OSError ENOENT: the caller is gone. EINPROGRESS: already answered.
     """
-    # A mutable buffer: the request is read-write by its number, and 24 bytes come back untouched.
+    # A mutable buffer: the ioctl number says read-write, so the kernel copies the 24 bytes back unchanged.
     response = bytearray(uapi.SECCOMP_NOTIF_RESP.pack(notification_id, value, -errno_value, 0))
     fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, response, True)
 

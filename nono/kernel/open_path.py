@@ -1,4 +1,4 @@
-"""Opens a path so that the inode can be examined before it is used (openat2(2))."""
+"""Open a path so that its inode can be examined before it is used (openat2(2))."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.uapi import open as uapi
 
 _STATFS_BYTES = 120  # struct statfs of 64-bit machines; f_type is its first word
-_RACES_MAX = 16  # look-ups that a rename disturbs (EAGAIN) before giving up
+_RACES_MAX = 16  # retries of a look-up that a rename disturbs (EAGAIN)
 
 
 def open_canonical(path: str, *, flags: int = 0) -> int:

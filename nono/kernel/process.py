@@ -1,7 +1,7 @@
-"""Sets attributes of this process (prctl(2)), and reads descriptors and memory of a trapped thread.
+"""Set attributes of this process (prctl(2)), and read descriptors and memory of a trapped thread.
 
 A tid refers to a known thread only while that thread waits for our answer. After each look-up by tid, callers
-check ``notify.is_valid`` and discard the result if it returns False.
+must check ``notify.is_valid`` and discard the result if it returns False.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIRST_PRIVATE_DESCRIPTOR = 3  # those below it are stdin, stdout and stderr
-_ARG_START = 48 - 3  # proc_pid_stat(5) numbers fields from 1; behind the name comes the third
+_ARG_START = 48 - 3  # proc_pid_stat(5) numbers fields from 1; the third follows the name
 PIDFDS_MAX = 64  # threads whose pidfd is kept open
-OPEN_FILES = 8192  # many more than a proxy's connections take
-_raised: list[int] = []  # the soft RLIMIT_NOFILE that this process was started with, once it is raised
+OPEN_FILES = 8192  # far more than the connections of a proxy need
+_raised: list[int] = []  # the soft RLIMIT_NOFILE this process was started with, once raised
 
 
 def no_new_privs() -> None:
@@ -47,9 +47,9 @@ def forbid_core_dumps() -> None:
 
 
 def raise_open_files() -> None:
-    """Raise RLIMIT_NOFILE's soft limit for this process: each connection of a proxy takes two descriptors.
+    """Raise the soft RLIMIT_NOFILE of this process, because each connection of a proxy takes two descriptors.
 
-    What was forked before keeps its own; helpers get the old one back from restore_open_files.
+    Processes forked earlier keep their limit; restore_open_files() restores it in helpers.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
@@ -59,7 +59,7 @@ def raise_open_files() -> None:
 
 
 def restore_open_files(pid: int) -> None:
-    """Give a new child the soft limit that raise_open_files has raised: select(2) fails above 1024."""
+    """Restore in a new child the soft limit that raise_open_files() raised: select(2) fails above 1024."""
     if _raised:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         try:  # not contextlib's suppress, as below
@@ -75,7 +75,7 @@ def forget_arguments() -> None:
     getenv(3) finds nothing.
     """
     with open("/proc/self/stat", "rb") as stat:
-        fields = stat.read().rpartition(b")")[2].split()  # the program's name may hold anything
+        fields = stat.read().rpartition(b")")[2].split()  # the program's name may contain any character
     for first in (_ARG_START, _ARG_START + 2):
         start, end = int(fields[first]), int(fields[first + 1])
         if start < end:
@@ -85,9 +85,10 @@ def forget_arguments() -> None:
 def forget_environment(copy: Mapping[str, str]) -> None:
     """Overwrite the values of the environment in Python's memory: os.environ's and those of a copy.
 
-    For a forked process that uses neither; its parent keeps what it has. The layout is CPython's: the text
-    of an object is its end, but for a closing NUL. A single character is shared and stays, as does a str
-    that is not ASCII.
+    For a forked process that uses neither; the parent keeps its values. This relies on CPython's layout: the
+    text of a str is at its end, before a NUL. A single character is a shared object and is left alone, as is
+    a
+    str that is not ASCII.
     """
     encoded: Mapping[bytes, bytes] = vars(os.environ)["_data"]
     values: tuple[bytes | str, ...] = (*encoded.values(), *copy.values())
@@ -162,7 +163,7 @@ def numbers_inside(tid: int) -> tuple[int, int]:
     numbers: dict[bytes, int] = {}
     with open(f"/proc/{tid}/status", "rb") as status:
         for line in status:
-            if line.startswith((b"NStgid:", b"NSpid:")):  # one number for each level, the innermost last
+            if line.startswith((b"NStgid:", b"NSpid:")):  # one number for each level, innermost last
                 name, *levels = line.split()
                 numbers[name] = int(levels[-1])
     if len(numbers) != 2:
@@ -276,7 +277,7 @@ def _open_thread(tid: int) -> int:
     try:
         return os.pidfd_open(tid, uapi.PIDFD_THREAD)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: before 6.9, which has descriptors of processes only
+        if error.errno != errno.EINVAL:  # EINVAL: before 6.9, which knows pidfds of processes only
             raise
     return os.pidfd_open(thread_group_id(tid))
 

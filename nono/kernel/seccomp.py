@@ -1,7 +1,7 @@
-"""Installs a finished BPF program on the calling thread, with or without a listener (seccomp(2)).
+"""Install a compiled BPF program on the calling thread, with or without a listener (seccomp(2)).
 
-The system call is made directly because libseccomp's own load hides EBUSY, "a listener is already there", and
-that errno decides how a run is enforced.
+The system call is made directly because libseccomp hides EBUSY, "a listener is already installed", and that
+errno decides how a run is enforced.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def _set_mode_filter(program: bytes, flags: int) -> int:
     count, rest = divmod(len(program), uapi.SOCK_FILTER.size)
     if rest or not 0 < count <= uapi.BPF_MAXINSNS:
         raise ValueError(f"a BPF program of {len(program)} bytes")
-    # Here rather than in each caller: root may skip it without an error, and would keep set-uid programs.
+    # Called here rather than by each caller: as root, forgetting it raises no error but keeps set-uid
+    # programs.
     no_new_privs()
     instructions = ctypes.create_string_buffer(program, len(program))
     fprog = ctypes.create_string_buffer(uapi.SOCK_FPROG.pack(count, ctypes.addressof(instructions)))

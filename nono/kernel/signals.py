@@ -1,4 +1,4 @@
-"""Reads signals through signalfd(2), tells whether the kernel sent them, and handles one in C (signal(3))."""
+"""Read signals from signalfd(2), tell whether the kernel sent them, and handle one in C (signal(3))."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.kernel.libc import syscall, syscall_number
 from nono.named_tuple import NamedTuple
 
 SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
-# struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes): signo, errno, code, pid, uid lead it.
+# struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes) begins with signo, errno, code, pid, uid.
 SIGINFO = struct.Struct("=IiiII108x")
 SI_KERNEL = 0x80  # sent by the kernel: for the job-control signals, by the terminal
 
@@ -56,9 +56,9 @@ def read_signal(descriptor: int) -> ReceivedSignal | None:
 
 @contextmanager
 def handled(number: int, handler: Callable[[int], None]) -> Iterator[None]:
-    """Call `handler` within signal(3)'s own handler until the block is left.
+    """Call `handler` directly from the C signal handler (signal(3)) until the block is left.
 
-    A handler of Python's signal module runs only once the C code that raised the signal has returned.
+    A handler of Python's signal module would run only after the C code that raised the signal has returned.
     """
     callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
     install = ctypes.CDLL(None)["signal"]  # by index: a function object of its own

@@ -1,4 +1,4 @@
-"""Asks the kernel about sockets: the user of a TCP connection, listeners, files bound to (sock_diag(7))."""
+"""Ask the kernel about sockets: users of TCP connections, listeners, bound files (sock_diag(7))."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Listener(NamedTuple):
     """A listening TCP socket of this network namespace."""
 
     host: str  # the local address, as inet_ntop writes it
-    cookie: int  # SO_COOKIE: no two sockets of a network namespace ever have the same
-    inode: int  # st_ino of its descriptors: no two sockets of the machine have the same at a time
+    cookie: int  # SO_COOKIE: unique among all sockets of a network namespace, never reused
+    inode: int  # st_ino of its descriptors: unique among the open sockets of the machine
 
 
 def _open() -> socket.socket:
@@ -33,7 +33,7 @@ def _message(flags: int, sequence: int, request: bytes) -> bytes:
 class Listeners:
     """Lists the TCP sockets of this network namespace that listen on a port.
 
-    OSError: there is no sock_diag, as in some containers. A look-up takes about 20 µs.
+    Raises OSError where sock_diag is missing, as in some containers. A look-up takes about 20 µs.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Listeners:
         self._netlink.close()
 
     def on(self, port: int) -> list[Listener]:
-        """Return the sockets that listen on `port`, at whatever address. OSError: the kernel does not say."""
+        """Return the sockets that listen on `port`, at any address. OSError: the kernel does not answer."""
         return [
             listener for family in (socket.AF_INET, socket.AF_INET6) for listener in self._dump(family, port)
         ]
@@ -81,9 +81,9 @@ class Listeners:
 
 
 class SocketOwners:
-    """Looks up the users of connections that programs of this network namespace make to this one.
+    """Looks up the users of connections that programs of this network namespace make to this process.
 
-    OSError: there is no sock_diag, as in some containers. A look-up takes about 5 µs.
+    Raises OSError where sock_diag is missing, as in some containers. A look-up takes about 5 µs.
     """
 
     def __init__(self) -> None:
@@ -96,8 +96,9 @@ class SocketOwners:
     def uid(self, peer: Address, local: Address) -> int | None:
         """Return the user of the socket that is bound to `peer` and connected to `local`.
 
-        The user is the one who made the socket, seen from our user namespace. None: the kernel does not say,
-        or that socket is closed by now.
+        This is the user who created the socket, as seen from our user namespace. None: the kernel does not
+        know,
+        or the socket is closed by now.
         """
         found = self._look_up(peer, local)
         return None if found is None else found[0]
@@ -122,7 +123,7 @@ class SocketOwners:
             return None
 
     def _answer(self, sockid: bytes) -> tuple[int, int] | None:
-        """Read the answer, which is there when sendto returns. OSError EAGAIN: there is none."""
+        """Read the answer, which is available when sendto returns. OSError EAGAIN: there is no answer."""
         while True:
             message = self._netlink.recv(8192)
             _, kind, _, sequence, _ = uapi.NLMSGHDR.unpack_from(message)
@@ -132,8 +133,8 @@ class SocketOwners:
         if kind != uapi.SOCK_DIAG_BY_FAMILY or len(message) < start + uapi.INET_DIAG_MSG.size:
             return None
         _, state, _, _, found, _, _, _, uid, _ = uapi.INET_DIAG_MSG.unpack_from(message, start)
-        # Without such a connection the kernel answers with a listener on that port, and for one that was
-        # closed with uid 0.
+        # Without such a connection the kernel reports a listener on that port; for a closed one it reports
+        # uid 0.
         is_open = state in (uapi.TCP_ESTABLISHED, uapi.TCP_CLOSE_WAIT)
         if not is_open or found[:4] != sockid[:4]:
             return None
@@ -146,9 +147,9 @@ def _packed(family: socket.AddressFamily, *addresses: str) -> list[bytes]:
 
 
 def bound_inode(socket_inode: int) -> int | None:
-    """Return the number of the file that a Unix socket is bound to, its low 32 bits.
+    """Return the inode number of the file that a Unix socket is bound to, its low 32 bits.
 
-    `socket_inode`: st_ino of the socket's descriptor. None: it is bound to none, or the kernel does not say.
+    `socket_inode`: st_ino of the socket's descriptor. None: it is not bound, or the kernel does not answer.
     """
     states, show = 0xFFFFFFFF, unix_uapi.UDIAG_SHOW_VFS
     request = unix_uapi.UNIX_DIAG_REQ.pack(

@@ -1,4 +1,4 @@
-"""Calls connect(2) and bind(2) with a raw sockaddr of any family."""
+"""Call connect(2) and bind(2) with a raw sockaddr of any family."""
 
 from __future__ import annotations
 

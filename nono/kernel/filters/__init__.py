@@ -1,8 +1,8 @@
-"""Reads the frozen seccomp programs, ``<machine>/<name>.bpf``: a sequence of struct sock_filter.
+"""Read the frozen seccomp programs, ``<machine>/<name>.bpf``: sequences of struct sock_filter.
 
 ``python -m nono.kernel.filters.freeze`` makes them from the rules in nono/kernel/filters/bpf.py. They are
-read rather than built at start because loading libseccomp costs more than everything else a short run does. A
-missing one is built in memory: no file that a command could have written stands in for it.
+frozen because loading libseccomp costs more than everything else a short run does. A missing program is
+built in memory and never read from a file that a command could have written.
 """
 
 from __future__ import annotations

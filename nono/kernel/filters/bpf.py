@@ -1,9 +1,8 @@
-"""Defines the seccomp programs: each is a list of rules over registers that say which calls it refuses.
+"""Define the seccomp programs as lists of rules over registers.
 
-A call that matches any rule is refused; the program allows every other call unchanged (COMPUTE the other way
-round). Calls of a foreign
-architecture and of x32 are refused before any rule, unless a program leaves them to another. libseccomp turns
-the rules into BPF (nono.kernel.filters.build), and the results ship frozen.
+A program refuses each call that matches a rule and allows every other call unchanged; COMPUTE does the
+opposite. Calls of a foreign architecture and of x32 are refused before any rule, unless a program leaves
+them to another. libseccomp turns the rules into BPF (nono.kernel.filters.build), and the results ship frozen.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from nono.kernel.uapi.seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
 _INT_BITS = 32
 _INT_MASK = (1 << _INT_BITS) - 1
 _TYPE_BITS = uapi.SOCK_TYPE_MASK.bit_length()
-# The families of allowed sockets: both IP families have this bit, AF_UNIX does not.
+# Selects the families of allowed sockets: both IP families have this bit, AF_UNIX does not.
 _IP_FAMILY_BIT = uapi.AF_INET & uapi.AF_INET6
 
 
@@ -28,7 +27,7 @@ def _only_families(syscall: str, families: Collection[int]) -> tuple[Rule, ...]:
     return tuple(Rule(syscall, (other,)) for other in other_values(0, families, _INT_BITS))
 
 
-# A ring carries out connects and sends that no filter sees. All three calls: a ring may be inherited.
+# io_uring performs connects and sends that no filter sees. All three calls: a ring may be inherited.
 _IO_URING = (Rule("io_uring_setup"), Rule("io_uring_enter"), Rule("io_uring_register"))
 
 # A send with this flag connects, past Landlock's connect right and past a trap on connect(2).
@@ -38,13 +37,13 @@ _FAST_OPEN = (
     Rule("sendmmsg", (Masked(3, uapi.MSG_FASTOPEN, uapi.MSG_FASTOPEN),)),
 )
 
-# Setting a limit of another process asks for the same uid and nothing else: RLIMIT_CPU kills what the signal
+# Setting another process's limit needs only the same uid: RLIMIT_CPU kills a process that Landlock's signal
 # scope protects, RLIMIT_FSIZE silences the supervisor's audit log. setrlimit(3) names no process (pid 0).
 _LIMITS_OF_OTHERS = tuple(
     Rule("prlimit64", (another, NotNull(2))) for another in other_values(0, (0,), _INT_BITS)
 )
 
-# nono itself is in the command's process group, and a PID namespace does not take a process out of its group.
+# nono itself is in the command's process group, and a PID namespace does not change a process's group.
 _PRIORITY_OF_GROUPS = (
     *(Rule("setpriority", (Masked(0, _INT_MASK, which),)) for which in (uapi.PRIO_PGRP, uapi.PRIO_USER)),
     *(
@@ -53,20 +52,20 @@ _PRIORITY_OF_GROUPS = (
     ),
 )
 
-# The keyrings are those of everything the user runs, and request_key(2) starts a helper of root's outside,
-# which looks up names in the DNS for one. Container engines answer EPERM as well, and programs do without.
+# All programs of a user share the keyrings, and request_key(2) starts a helper as root outside, one of which
+# resolves DNS names. Container engines answer EPERM too, and programs work without keyrings.
 _KEYS = (Rule("add_key"), Rule("request_key"), Rule("keyctl"))
 
-# What is typed into a terminal waits for its next reader: the shell, once nono has ended (CVE-2017-5226).
-# The kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
+# Input pushed into a terminal waits for its next reader: the shell, once nono has ended (CVE-2017-5226). The
+# kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
 _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (uapi.TIOCSTI, uapi.TIOCLINUX))
 
-# Memory whose faults the command answers holds up whoever reads it for as long as it likes: the supervisor.
+# With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes.
 _STALLING = (Rule("userfaultfd"),)
 
 _WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_STALLING)
 
-# BLOCK_ALL has them for sockets that a service hands in; on an open network no address is judged.
+# BLOCK_ALL includes them for sockets that a service passes in. An open network checks no address.
 _STEERING = tuple(
     Rule("setsockopt", (Masked(1, _INT_MASK, level), Masked(2, _INT_MASK, option)))
     for level, option in STEERING
@@ -82,8 +81,8 @@ _ALWAYS = (
 
 _ONLY_UNIX = _only_families("socket", (uapi.AF_UNIX,))
 
-# AF_UNIX of any type, and TCP. All else of IP sends without connecting (UDP, raw) or speaks a protocol that
-# Landlock does not judge (MPTCP, SCTP). Other families cannot be judged at all.
+# Allows AF_UNIX of any type, and TCP. Every other IP socket sends without connecting (UDP, raw) or speaks a
+# protocol that Landlock does not check (MPTCP, SCTP). Other families cannot be checked at all.
 _ONLY_UNIX_AND_TCP = (
     *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6)),
     *(
@@ -95,9 +94,9 @@ _ONLY_UNIX_AND_TCP = (
     ),
 )
 
-# Datagram sockets are the only ones of AF_UNIX that a send can address (SOCK_RAW becomes one), and the
-# address of a sendmsg lies in memory that another thread may change after it was read. So creating the
-# sockets is trapped, by register, and sendmsg is not. A pair of them can send elsewhere like any other.
+# Of the AF_UNIX sockets, only datagram sockets can send to an address (SOCK_RAW becomes one), and another
+# thread may change the address of a sendmsg in memory after it was read. So creating these sockets is
+# trapped, by register, and sendmsg is not. A socket pair of this type can send elsewhere too.
 _DATAGRAM_OR_RAW = Masked(1, uapi.SOCK_TYPE_MASK & ~1, uapi.SOCK_DGRAM)
 _UNIX_DATAGRAMS = tuple(
     Rule(call, (Masked(0, _INT_MASK, uapi.AF_UNIX), _DATAGRAM_OR_RAW)) for call in ("socket", "socketpair")
@@ -105,14 +104,14 @@ _UNIX_DATAGRAMS = tuple(
 _ADDRESSES = (
     Rule("connect"),
     Rule("bind"),
-    Rule("listen"),  # without a bind it takes a port by itself
+    Rule("listen"),  # without a bind, listen takes a port by itself
     Rule("sendto", (NotNull(4),)),
     *_UNIX_DATAGRAMS,
 )
 
-# The calls that open a file by its path to read or write it. O_PATH does neither, and Landlock does not
-# judge it; where the flags lie in a register such a call passes at once. openat2 has its flags in memory.
-# The two oldest calls are missing on aarch64 (build.py leaves them out there).
+# The calls that open a file by path to read or write it. Landlock does not check O_PATH, which does neither;
+# where the flags are in a register, such a call passes at once. openat2 has its flags in memory. aarch64
+# lacks the two oldest calls (build.py omits them there).
 _READS_OR_WRITES = 0
 _OPENS = (
     Rule("open", (Masked(1, O_PATH, _READS_OR_WRITES),)),
@@ -126,23 +125,22 @@ BLOCK_ALL = Program("block_all", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX, *_ALWA
 TCP_ONLY = Program("tcp_only", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_AND_TCP, *_ALWAYS))
 NOTIFY = Program("notify", SECCOMP_RET_USER_NOTIF, (*_ONLY_UNIX_AND_TCP, *_ALWAYS, *_ADDRESSES))
 
-# With --capability-elevation. OPENS stands beside one of the static programs, whose refusals win;
-# NOTIFY_OPENS replaces NOTIFY, because the kernel allows one listener. An io_uring would open files
-# that neither sees.
+# For --capability-elevation. OPENS is installed beside a static program, whose refusals win; NOTIFY_OPENS
+# replaces NOTIFY, because the kernel allows one listener. io_uring would open files that neither sees.
 OPENS = Program("opens", SECCOMP_RET_USER_NOTIF, (*_OPENS, *_IO_URING))
 NOTIFY_OPENS = Program("notify_opens", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_OPENS))
 
-# Without a proxy, beside a static program whose refusals win. PORTS has the addresses of TCP checked, and so
-# every connect passes through the supervisor, whatever its family; TCP_ONLY beside it refuses socket options.
-# UNIX_PATHS has Unix sockets checked; on an open network nothing else is.
+# For a run without a proxy, beside a static program whose refusals win. PORTS traps TCP addresses, and with
+# them every connect of any family, for the supervisor; TCP_ONLY beside it refuses socket options. UNIX_PATHS
+# traps only Unix sockets, on an open network.
 _NAMES = (Rule("connect"), Rule("bind"))
 PORTS = Program("ports", SECCOMP_RET_USER_NOTIF, (*_NAMES, Rule("listen"), *_IO_URING))
 UNIX_PATHS = Program("unix_paths", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_UNIX_DATAGRAMS, *_IO_URING))
 PORTS_OPENS = Program("ports_opens", SECCOMP_RET_USER_NOTIF, (*PORTS.rules, *_OPENS))
 UNIX_PATHS_OPENS = Program("unix_paths_opens", SECCOMP_RET_USER_NOTIF, (*UNIX_PATHS.rules, *_OPENS))
 
-# With `nono learn`: every call that Landlock judges by a path is observed, and left to Landlock. For
-# execve(2) the kernel opens files itself, so that is trapped too. Unix sockets are made by bind(2).
+# For `nono learn`: every call that Landlock checks by a path is observed and then left to Landlock. The
+# kernel itself opens the files of execve(2), so that is trapped too. bind(2) creates Unix sockets.
 _PATHS = (
     *_OPENS,
     *map(
@@ -156,14 +154,15 @@ _PATHS = (
 PATHS = Program("paths", SECCOMP_RET_USER_NOTIF, (*_PATHS, *_IO_URING))
 NOTIFY_PATHS = Program("notify_paths", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *_PATHS))
 
-# With limits, beside any other. CLONE_INTO_CGROUP lies in memory, and takes a cgroup directory, which O_PATH
-# opens without asking Landlock. The C library falls back to clone(2), which has no such flag.
+# For runs with limits, beside any other program. CLONE_INTO_CGROUP is passed in memory and takes a cgroup
+# directory, which O_PATH opens without a Landlock check. The C library falls back to clone(2), which lacks
+# the flag.
 NO_CLONE3 = Program("no_clone3", SECCOMP_RET_ERRNO | ENOSYS, (Rule("clone3"),), passes_foreign=True)
 
-# Where the command has no IPC namespace of its own, beside any other. Ids and names are those of the machine,
-# so using what there is is refused as well as making more; shmdt(2) lets go of own memory only. Landlock
-# keeps POSIX queues from being opened, but not from being made or removed. A kernel without CONFIG_SYSVIPC
-# answers the same.
+# For a command without its own IPC namespace, beside any other program. Ids and names belong to the whole
+# machine, so using existing objects is refused as well as creating new ones; shmdt(2) only detaches memory of
+# the caller. Landlock prevents POSIX queues from being opened, but not from being created or removed. A
+# kernel without CONFIG_SYSVIPC gives the same errno.
 NO_SYSV_IPC = Program(
     "no_sysv_ipc",
     SECCOMP_RET_ERRNO | ENOSYS,
@@ -179,9 +178,9 @@ NO_SYSV_IPC = Program(
     passes_foreign=True,
 )
 
-# Where the command has no PID namespace of its own, beside any other. The kernel asks for the same uid and
-# nothing else: SCHED_IDLE or one busy CPU keeps the supervisor and who keeps the masks from acting in time. A
-# thread that names itself by its number, as pthread_setaffinity_np(3) does, looks like any other to a filter.
+# For a command without its own PID namespace, beside any other program. The kernel requires only the same
+# uid: with SCHED_IDLE or one busy CPU the command could slow the supervisor and the mask keeper. A filter
+# cannot tell a thread's own number, as pthread_setaffinity_np(3) passes it, from another thread's.
 _ANOTHER = other_values(0, (0,), _INT_BITS)
 NO_FOREIGN_SCHEDULING = Program(
     "no_foreign_scheduling",
@@ -204,9 +203,9 @@ NO_FOREIGN_SCHEDULING = Program(
     passes_foreign=True,
 )
 
-# Where calls are served without a user namespace of the command, beside any other: the supervisor could not
-# read the arguments of a process that hides itself, and every agent of keys does. The call is answered with 0
-# and not made (ADR 42).
+# For served calls without a user namespace, beside any other program: the supervisor could not read the
+# arguments of a process that makes itself undumpable, as ssh-agent and gpg-agent do. The call returns 0
+# without effect (ADR 42).
 _ULONG_MASK = (1 << 64) - 1
 STAYS_DUMPABLE = Program(
     "stays_dumpable",
@@ -215,9 +214,9 @@ STAYS_DUMPABLE = Program(
     passes_foreign=True,
 )
 
-# For a process that parses what the command wrote (the model of its terminal): it has the descriptors that
-# it was given, and memory, of which none becomes code. What the C library needs to allocate, to wait for a
-# lock and to end is here too.
+# For a process that parses the command's output (the terminal model): it keeps the descriptors it was given,
+# and its memory cannot become code. Also allowed is what the C library needs to allocate, to wait for a lock
+# and to exit.
 COMPUTE = Program(
     "compute",
     SECCOMP_RET_ERRNO | EPERM,
@@ -235,5 +234,5 @@ PROGRAMS = (
     *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE, COMPUTE),
 )
 
-# Calls that newer machines never had.
+# Calls that newer architectures never had.
 LEGACY = frozenset({"open", "creat", "mkdir", "mknod", "rmdir", "unlink", "rename", "link", "symlink"})

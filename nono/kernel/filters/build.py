@@ -1,6 +1,6 @@
-"""Builds seccomp programs from their rules with libseccomp.
+"""Build seccomp programs from their rules with libseccomp.
 
-A run imports this only if no frozen program is shipped for its machine (nono.kernel.filters).
+A run imports this only if no frozen program ships for its machine (nono.kernel.filters).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nono.kernel.uapi.seccomp import AUDIT_ARCH, SECCOMP_RET_ALLOW, SYSCALL_NUMB
 
 LIBRARY = "libseccomp.so.2"
 NOT_INSTALLED = "libseccomp is not installed (Debian, Ubuntu: apt install libseccomp2)"
-_BINARY_TREE = 2  # SCMP_FLTATR_CTL_OPTIMIZE: search the system calls instead of trying one after another
+_BINARY_TREE = 2  # SCMP_FLTATR_CTL_OPTIMIZE: find system calls by a binary search, not one by one
 _API_LEVEL = 7  # the kernel features libseccomp may assume; otherwise it asks the kernel we build on
 
 

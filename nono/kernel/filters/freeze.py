@@ -1,6 +1,6 @@
-"""Freezes the seccomp programs, and compares the frozen ones with a fresh build.
+"""Freeze the seccomp programs, and compare the frozen ones with a fresh build.
 
-Run it with ``python -m`` to freeze them again. The version of libseccomp is frozen beside them: another
+Run it with ``python -m`` to freeze them again. libseccomp's version is stored beside them, because another
 version may order the same decisions differently.
 """
 
@@ -17,11 +17,11 @@ VERSION_FILE = os.path.join(DIRECTORY, "libseccomp.version")
 
 
 class Comparison(NamedTuple):
-    """The frozen programs of one machine, compared with what libseccomp builds here."""
+    """The frozen programs of one machine, compared with a fresh build."""
 
     total: int
     different: tuple[str, ...]  # names
-    missing: tuple[str, ...]  # names; none is shipped
+    missing: tuple[str, ...]  # names of programs that are not shipped
     frozen_with: str  # version of libseccomp, "" if that is not shipped
     built_with: str
 

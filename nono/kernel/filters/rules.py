@@ -1,7 +1,7 @@
-"""Provides the words in which seccomp programs are written: rules that compare registers with masks.
+"""Define the rules that seccomp programs are made of: comparisons of registers with masks.
 
-Arguments that the kernel reads as int are compared in their low 32 bits, whatever a caller leaves above them.
-libseccomp orders 64-bit values only, so "none of these" is spelled as masks that cover all the others.
+Arguments that the kernel reads as int are compared in their low 32 bits, whatever the high bits contain.
+libseccomp only orders 64-bit values, so "none of these" is expressed as masks that cover all other values.
 """
 
 from __future__ import annotations

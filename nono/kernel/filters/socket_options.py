@@ -1,19 +1,19 @@
-"""Lists the socket options that a restricted network refuses, with the reason for each group.
+"""List the socket options that a restricted network refuses, with the reason for each group.
 
-The supervisor connects and binds the command's own socket with every option that the command has set on it,
-and the command may set more once it is connected. So no option may send a packet to anybody but the address
-that was judged, or send one before an address was. To read the options back before a connect would be a race:
-the command shares the socket. Options that only shape a connection (SO_REUSEADDR, TCP_NODELAY, IP_TOS,
-SO_PRIORITY, TCP_FASTOPEN of a listener) are left alone, and so are those that ask for CAP_NET_ADMIN to no
-such effect. The tests list every option of the headers with its verdict.
+The supervisor connects and binds the command's own socket, with every option that the command has set on it,
+and the command may set more after the connect. So no option may send a packet to another address than the
+one that was checked, or send one before the check. Reading the options back before a connect would be a
+race, because the command shares the socket. Options that only shape a connection (SO_REUSEADDR, TCP_NODELAY,
+IP_TOS, SO_PRIORITY, TCP_FASTOPEN of a listener) are allowed, and so are those that need CAP_NET_ADMIN for
+something else. The tests list every option of the headers with its verdict.
 """
 
 from __future__ import annotations
 
 from nono.kernel.uapi import sockopt
 
-# An interface, a route by the packet's mark, a policy of IPsec: the packet leaves by them for another host,
-# even one for 127.0.0.1. Where the kernel asks for a capability, it answers EPERM as well.
+# An interface, a route by the packet's mark, or an IPsec policy sends the packet to another host, even one
+# for 127.0.0.1. EPERM is also what the kernel answers where the option needs a capability.
 _OTHER_INTERFACE = (
     (sockopt.SOL_SOCKET, sockopt.SO_BINDTODEVICE),
     (sockopt.SOL_SOCKET, sockopt.SO_BINDTOIFINDEX),
@@ -27,8 +27,8 @@ _OTHER_INTERFACE = (
     (sockopt.SOL_IPV6, sockopt.IPV6_XFRM_POLICY),
 )
 
-# Headers of the command's own making, source routes among them. Linux 6.12.90 still takes an IP_OPTIONS with
-# a source route from anybody. A flow label carries headers too. RFC 2292 spells the same options differently.
+# Headers that the command composes, source routes among them. Linux 6.12.90 still accepts IP_OPTIONS with a
+# source route from anybody. A flow label carries headers too. RFC 2292 names the same options differently.
 _OWN_HEADERS = (
     (sockopt.SOL_IP, sockopt.IP_OPTIONS),
     (sockopt.SOL_IP, sockopt.IP_PKTOPTIONS),
@@ -42,8 +42,8 @@ _OWN_HEADERS = (
     (sockopt.SOL_IPV6, sockopt.IPV6_DSTOPTS),
 )
 
-# A source address that is another host's: whoever is connected to answers there, and the address itself, with
-# 64 bits of the command's choice, is the message.
+# A source address of another host: the peer's reply goes there, and the address itself carries 64 bits of the
+# command's choice.
 _OTHER_SOURCE = (
     (sockopt.SOL_IP, sockopt.IP_FREEBIND),
     (sockopt.SOL_IP, sockopt.IP_TRANSPARENT),
@@ -51,8 +51,8 @@ _OTHER_SOURCE = (
     (sockopt.SOL_IPV6, sockopt.IPV6_TRANSPARENT),
 )
 
-# The kernel tells every neighbour which groups and sources a socket listens to: up to 112 bits for each,
-# without a connect. IP_ADD_MEMBERSHIP refuses TCP sockets, the others do not.
+# The kernel announces a socket's groups and sources to every neighbour, up to 112 bits each, without a
+# connect. IP_ADD_MEMBERSHIP refuses TCP sockets, the others do not.
 _MEMBERSHIPS = (
     (sockopt.SOL_IP, sockopt.IP_ADD_MEMBERSHIP),
     (sockopt.SOL_IP, sockopt.IP_ADD_SOURCE_MEMBERSHIP),
@@ -72,15 +72,16 @@ _MEMBERSHIPS = (
     ),
 )
 
-# Data in the SYN: one packet that gets out is enough. A listener's TCP_FASTOPEN is another option.
+# Data in the SYN: a single packet is a leak. TCP_FASTOPEN of a listener is a different option.
 _DATA_IN_THE_SYN = (
     (sockopt.SOL_TCP, sockopt.TCP_FASTOPEN_CONNECT),
     (sockopt.SOL_TCP, sockopt.TCP_FASTOPEN_KEY),
     (sockopt.SOL_TCP, sockopt.TCP_FASTOPEN_NO_COOKIE),
 )
 
-# What was judged as a TCP socket of its family is another afterwards: AF_INET; SMC, whose connect Landlock
-# does not judge; one that is connected without a packet. kTLS is an upper layer too: libraries do without it.
+# Options that change the kind of a socket after it was checked: its family (to AF_INET); SMC, whose connect
+# Landlock does not check; TCP_REPAIR, which connects without a packet. kTLS is an upper layer too; libraries
+# work without it.
 _OTHER_SOCKET = (
     (sockopt.SOL_IPV6, sockopt.IPV6_ADDRFORM),
     (sockopt.SOL_TCP, sockopt.TCP_ULP),

@@ -1,1 +1,1 @@
-"""Constants and struct layouts of the kernel's headers, one module per header. Pure."""
+"""Mirror constants and struct layouts of the kernel's headers, one module for each header. Pure."""

@@ -1,6 +1,6 @@
-"""Mirror of <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>: whose a TCP socket is.
+"""Mirror of <linux/netlink.h>, <linux/sock_diag.h> and <linux/inet_diag.h>: look up a TCP socket.
 
-Layouts and values as Linux 6.12 has them; a look-up of one socket by family is there since 3.3.
+Layouts and values as in Linux 6.12; the look-up of one socket by family exists since 3.3.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INET_DIAG_SOCKID = struct.Struct("=2s2s16s16sI2I")
 # struct inet_diag_msg: family, state, timer, retrans, the socket's id, expires, rqueue, wqueue, uid, inode.
 INET_DIAG_MSG = struct.Struct("=BBBB48sIIIII")
 
-# <asm-generic/socket.h>: what sock_diag calls a socket's cookie, by its descriptor; since 4.6, read only
+# <asm-generic/socket.h>: the cookie by which sock_diag identifies a socket; since 4.6, read only
 SO_COOKIE = 57
 
 # include/net/tcp_states.h

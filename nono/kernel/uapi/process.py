@@ -31,7 +31,7 @@ CLONE_NEWNET = 0x40000000  # 2.6.24
 # <linux/uio.h>
 IOVEC = struct.Struct("@PN")  # iov_base, iov_len
 
-# <linux/socket.h>: the parts of a socket's life that a filter judges
+# <linux/socket.h>: the values that filters compare
 AF_UNIX = 1
 AF_INET = 2
 AF_INET6 = 10
@@ -46,17 +46,17 @@ MSG_FASTOPEN = 0x20000000  # 3.6: connects and sends in one call
 # <asm-generic/mman-common.h>
 PROT_EXEC = 4
 
-# <linux/resource.h>: which processes setpriority(2) means
+# <linux/resource.h>: the "which" argument of setpriority(2)
 PRIO_PROCESS = 0
 PRIO_PGRP = 1
 PRIO_USER = 2
 
-# <linux/ioprio.h>, enumerators: the same of ioprio_set(2)
+# <linux/ioprio.h>, enumerators: the "which" argument of ioprio_set(2)
 IOPRIO_WHO_PROCESS = 1
 IOPRIO_WHO_PGRP = 2
 IOPRIO_WHO_USER = 3
 
-# <asm-generic/ioctls.h>: both can type into a terminal for its next reader
+# <asm-generic/ioctls.h>: both push input into a terminal
 TIOCSTI = 0x5412
 TIOCLINUX = 0x541C
 
