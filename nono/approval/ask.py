@@ -1,4 +1,4 @@
-"""Asks a person at the terminal: shows a question, drops what was typed before it, reads one line."""
+"""Ask a person at the terminal: show a question, drop earlier input, read one line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Dialog:
     def __init__(self, terminal: int, question: bytes) -> None:
         self._terminal = terminal
         self._question = question
-        self.answer: str | None = None  # unless a whole line earns a better one
+        self.answer: str | None = None  # stays None unless a whole line was typed
 
     def __iter__(self) -> Iterator[Wait]:
         yield from write(self._terminal, self._question)
@@ -99,9 +99,9 @@ def is_yes(answer: str | None) -> bool:
 
 
 def conclusion(answer: Answer, here: Answer) -> str:
-    """Return the line below a question that says what came of it.
+    """Return the line printed below a question that says how it was answered.
 
-    here: What was answered at this terminal.
+    here: The answer given at this terminal.
     """
     line = wording.outcome(answer.is_granted)
     if answer is not here:
@@ -114,12 +114,12 @@ def conclusion(answer: Answer, here: Answer) -> str:
 
 
 def last_line(text: str) -> bytes:
-    """Return what ends a question on a terminal: a line, and the terminal's own colours."""
+    """Return the bytes that end a question on a terminal: a line, and a reset of the colours."""
     return text.encode() + PLAIN + b"\n"
 
 
 class Prompt(Protocol):
-    """Somebody at a terminal, to tell and to ask."""
+    """A person at a terminal who can be told and asked things."""
 
     def say(self, lines: Iterable[str]) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Builds the audit events of questions and answers."""
+"""Build the audit events of questions and answers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _decision(answer: Answer) -> event.CapabilityDecision:
 
 
 def capability(question: Question, request: FileOpen) -> Event:
-    """Return the request part of a capability decision; webhooks receive it too."""
+    """Return the request part of a capability decision, which webhooks receive too."""
     what = "truncates and opens" if request.truncates else "opens"
     return {
         "capability_type": "capability",

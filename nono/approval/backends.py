@@ -1,4 +1,4 @@
-"""Asks the approval backends that a profile names, chains included; any failure is a no."""
+"""Ask the approval backends that a profile names, chains included. Any failure is a no."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.policy.services.approval import Approval, ChainBackend
 
 
 class Backends:
-    """The backends of a profile by name. reached: all that are not chains."""
+    """The backends of a profile by name. reached: All backends that are not chains."""
 
     def __init__(self, approval: Approval, reached: Mapping[str, Backend]) -> None:
         self._approval = approval
@@ -40,7 +40,7 @@ class Backends:
             return Answer("timeout", f"nobody has answered within {timeout_s:g} s", name)
         except KeyError:
             return Answer("error", f"there is no approval backend '{name}'", name)
-        except Exception as error:  # whatever it is, it is not a yes
+        except Exception as error:  # any error counts as a no
             return Answer("error", f"asking failed ({type(error).__name__})", name)
 
     async def _ask_chain(self, chain: ChainBackend, question: Question, timeout_s: float) -> Answer:

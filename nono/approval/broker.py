@@ -1,4 +1,4 @@
-"""Takes every question of a run: records it, asks identical ones once, and in doubt says no."""
+"""Take every question of a run: record it, ask identical ones once, and answer no in doubt."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.rate_limit import TokenBucket
 
-# Limits questions, not opens: what a grant or a rule decides is never delayed.
+# Limits the questions only: opens that a grant or a rule decides are never delayed.
 QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)
 WAITING_MAX = 16  # questions open at a time
-CALLERS_MAX = 64  # of one question
+CALLERS_MAX = 64  # waiting for the same question
 REFUSED_MAX = 4096  # remembered refusals
 WITHDRAWN = Answer("error", "the question was withdrawn")
 
@@ -54,7 +54,7 @@ class ApprovalBroker:
         tasks: TaskGroup,
         questions: OpenQuestions | None = None,
     ) -> None:
-        """Ask the backends, and whoever answers `questions` first."""
+        """Ask the backends. An answer given to `questions` counts too if it comes first."""
         self._backends = backends
         self.questions = questions or OpenQuestions(lambda _: None)
         self._record = record
@@ -129,7 +129,7 @@ class ApprovalBroker:
         return answer
 
     async def _first(self, question: Question, timeout_s: float, waiting: Waiting) -> Answer:
-        """Return the answer that comes first: of the backend, or of whoever answers the open question."""
+        """Return the first answer: from the backend, or from a person who answers the open question."""
         answers: list[Answer] = []
 
         async def at_backend() -> None:
@@ -153,7 +153,10 @@ class ApprovalBroker:
         return answers[0]
 
     def _whom(self, request: Request) -> tuple[str, float]:
-        """Return the backend's name and time limit in seconds. A rule overrides the profile's defaults."""
+        """Return the name of the backend to ask, and its time limit.
+
+        A rule overrides the profile's defaults.
+        """
         if not isinstance(request, EndpointRequest):
             return self._backends.default, self._backends.timeout_s(self._backends.default)
         name = request.rule.backend or self._backends.default

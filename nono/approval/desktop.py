@@ -1,4 +1,4 @@
-"""Shows one notification on a desktop: org.freedesktop.Notifications on the session bus of a person."""
+"""Show a notification on a person's desktop (org.freedesktop.Notifications on the session bus)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from jeepney.auth import BEGIN, Authenticator
 from jeepney.bus import get_connectable_addresses
 from jeepney.low_level import calc_msg_size
 
-LIMIT_S = 5.0  # for all of it; the service may have to be started
-RECEIVED_MAX = 65536  # bytes; a bus says a few hundred
+LIMIT_S = 5.0  # for the whole exchange; the bus may have to start the service
+RECEIVED_MAX = 65536  # bytes; a bus sends a few hundred
 _HEAD_BYTES = 16
 _PEER = struct.Struct("iII")  # struct ucred of SO_PEERCRED: pid, uid, gid
 _SERVICE = DBusAddress(
@@ -25,14 +25,14 @@ _SERVICE = DBusAddress(
 
 
 def show(address: str, title: str, body: str) -> None:
-    """Show a notification, and wait until the desktop has taken it.
+    """Show a notification, and wait until the desktop has accepted it.
 
-    Raises OSError or ValueError if it cannot be shown; whatever jeepney raises for a mistaken address.
+    Raises OSError or ValueError if it cannot be shown, or jeepney's own error for an invalid address.
 
-    address: As DBUS_SESSION_BUS_ADDRESS has it. Transports other than Unix sockets are left alone.
-    body: Markup, as many desktops read it.
+    address: The value of DBUS_SESSION_BUS_ADDRESS. Only Unix sockets in it are used.
+    body: Read as markup by many desktops.
     """
-    # No action: an answer is given at a terminal, where the whole question is read.
+    # No action button: a person answers at a terminal, where the whole question is shown.
     values: tuple[object, ...] = ("nono", 0, "dialog-question", title, body, [], {"urgency": ("y", 1)}, -1)
     notify = new_method_call(_SERVICE, "Notify", "susssasa{sv}i", values)
     with _bus(get_connectable_addresses(address), time.monotonic() + LIMIT_S) as bus:
@@ -42,7 +42,7 @@ def show(address: str, title: str, body: str) -> None:
 
 
 class _Bus:
-    """A connection to a message bus. Its replies are counted and not parsed, whoever sends them."""
+    """A connection to a message bus. Replies are counted and never parsed, whoever sends them."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
@@ -94,7 +94,7 @@ class _Bus:
 
 @contextmanager
 def _bus(paths: Iterable[str], deadline: float) -> Iterator[_Bus]:
-    """Connect to the first bus that there is. Raises OSError, and ValueError if it does not know the user."""
+    """Connect to the first available bus. Raises OSError, or ValueError if the bus rejects the user."""
     connect = partial(socket.socket, socket.AF_UNIX, socket.SOCK_STREAM)
     for path in paths:
         with connect() as connection:
@@ -103,7 +103,8 @@ def _bus(paths: Iterable[str], deadline: float) -> Iterator[_Bus]:
                 connection.connect(path)
             except OSError:
                 continue
-            # Anybody may take the abstract name of a bus that has ended, and would read the questions.
+            # Any process may take over the abstract name of a bus that has ended, and would read the
+            # questions.
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
             if _PEER.unpack(credentials)[1] not in (0, os.geteuid()):
                 raise PermissionError("the bus is another user's")

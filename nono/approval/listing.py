@@ -1,4 +1,4 @@
-"""Puts open questions into the words and the file in which other processes read them."""
+"""Describe open questions in the text and the file that other processes read."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ VALUE_MAX = 1024  # characters; the rest is not shown
 
 
 class Listed(NamedTuple):
-    """One open question, in text that no terminal obeys."""
+    """One open question, in text without control characters."""
 
     id: str
     kind: str  # file, endpoint, host or limit
     what: str  # on one line
     fields: tuple[tuple[str, str], ...]  # name and value
-    target: str  # of a rule for it (nono.policy.live.rule); "" if there can be none
+    target: str  # of the rule that would answer it (nono.policy.live.rule); "" if there is none
     asked_unix_ms: int
     expires_unix_ms: int
 
     @property
     def document(self) -> Mapping[str, object]:
-        """Return it as JSON types."""
+        """Return it as JSON values."""
         return {**self._asdict(), "fields": dict(self.fields)}
 
 
@@ -47,7 +47,7 @@ def to_json(questions: Iterable[Listed]) -> bytes:
 
 
 def parse(content: bytes | None) -> tuple[Listed, ...]:
-    """Invert to_json(); none for a file that is missing or damaged."""
+    """Parse the output of to_json(). Returns nothing for a missing or damaged file."""
     try:
         document = json.loads(content or b"[]")
         return tuple(_parsed(each) for each in document)

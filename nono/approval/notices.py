@@ -1,4 +1,4 @@
-"""Tells a desktop that questions wait, seldom, in a thread for which nothing waits."""
+"""Show waiting questions on the desktop, rarely, in a thread that nothing waits for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from html import escape
 
 from nono.approval.listing import Listed
 
-# A question that is answered sooner (nobody can be asked) is not worth a notification.
+# A question that is answered sooner (for instance because nobody can be asked) needs no notification.
 SETTLE_S = 0.3
-EVERY_S = 5.0  # at most one in that time; it tells of all that came meanwhile
-WHAT_MAX = 200  # characters of what is asked for
+EVERY_S = 5.0  # at most one notification in that time; it covers all questions since the last
+WHAT_MAX = 200  # characters of the question
 TITLE = "nono needs you"
 
 _log = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ Show = Callable[[str, str], None]  # title and body; blocks, and may raise anyth
 
 
 def body(session: str, questions: Sequence[Listed]) -> str:
-    """Return the text about open questions, of which there is at least one: markup without any tag.
+    """Return the text about open questions, of which there is at least one, as markup without tags.
 
-    session: The name by which `nono approvals` knows whose they are; "" if it does not.
+    session: The name of their session in `nono approvals`; "" if it has none.
     """
     what = questions[0].what
     shown = what if len(what) <= WHAT_MAX else f"{what[:WHAT_MAX]}..."
@@ -52,7 +52,7 @@ class Notices:
         self._works = False
 
     def changed(self, questions: tuple[Listed, ...]) -> None:
-        """Take the questions that are open now. Never blocks."""
+        """Take the current open questions. Never blocks."""
         with self._lock:
             self._open = questions
             starts = not self._works and self._is_news()
@@ -60,9 +60,9 @@ class Notices:
                 self._works = True
         if starts:
             try:
-                # A daemon: it holds up no end.
+                # A daemon thread does not delay the end of the process.
                 threading.Thread(target=self._work, name="desktop notices", daemon=True).start()
-            except RuntimeError as error:  # no thread can be had
+            except RuntimeError as error:  # no thread can be started
                 _log.debug("no desktop notification: %s", error)
                 self._works = False
 
@@ -70,17 +70,17 @@ class Notices:
         return any(question.id not in self._told for question in self._open)
 
     def _work(self) -> None:
-        """Show what is new, until nothing is."""
+        """Show notifications until there is no new question."""
         time.sleep(self._settle_s)
         while (questions := self._news()) is not None:
             try:
                 self._show(TITLE, body(self._session, questions))
-            except Exception as error:  # whatever it is, the question is also at its terminal
+            except Exception as error:  # any error: the question is at its terminal too
                 _log.debug("no desktop notification: %s", error)
             time.sleep(self._every_s)
 
     def _news(self) -> tuple[Listed, ...] | None:
-        """Return the open questions if one of them is new; None ends the work."""
+        """Return the open questions if one of them is new, else None, which ends the thread."""
         with self._lock:
             self._works = self._is_news()
             self._told = frozenset(question.id for question in self._open)
@@ -88,16 +88,16 @@ class Notices:
 
 
 def notices_of(session: str, environ: Mapping[str, str]) -> Notices | None:
-    """Return what tells the desktop of nono's own environment; None if that names no session bus.
+    """Return the Notices for the desktop of nono's own environment; None without a session bus there.
 
-    session: See body.
+    session: See body().
     """
     address = environ.get("DBUS_SESSION_BUS_ADDRESS")
     if not address:
         return None
 
     def show(title: str, text: str) -> None:
-        # Imported here: in the thread, and only once there is a question.
+        # Imported here: in the thread, and only for a question.
         from nono.approval import desktop
 
         desktop.show(address, title, text)

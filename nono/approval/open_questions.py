@@ -1,4 +1,4 @@
-"""Holds the open questions of a session, which whoever may control it answers: the first answer counts."""
+"""Hold the open questions of a session. Whoever controls the session may answer; the first answer counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.approval.request import Answer, Question
 from nono.clock import unix_ms
 from nono.named_tuple import NamedTuple
 
-CLOSED_MAX = 256  # remembered, to tell whoever answers too late
+CLOSED_MAX = 256  # remembered, to inform those who answer too late
 
 
 class Closed(NamedTuple):
@@ -35,20 +35,20 @@ class Waiting:
         self._answered.set()
 
     async def answered(self) -> Answer:
-        """Wait for somebody to answer here."""
+        """Wait until the question is answered here."""
         await self._answered.wait()
         assert self._answer is not None
         return self._answer
 
 
 class OpenQuestions:
-    """The open questions, the oldest first. Everything runs on one loop."""
+    """The open questions, oldest first. All methods run on one event loop."""
 
     def __init__(self, changed: Callable[[tuple[Listed, ...]], None], *, waits: bool = False) -> None:
-        """Start without any.
+        """Start without questions.
 
-        changed: Told all of them whenever one comes or goes.
-        waits: Somebody may answer here although nobody can be asked otherwise.
+        changed: Called with all open questions whenever one is added or removed.
+        waits: Questions wait for an answer here even if no backend can ask anybody.
         """
         self.waits = waits
         self._told = [changed]
@@ -60,7 +60,7 @@ class OpenQuestions:
         return tuple(each.shown for each in self._open.values())
 
     def tell(self, changed: Callable[[tuple[Listed, ...]], None]) -> None:
-        """Have somebody else told all of them too."""
+        """Call another function with all open questions whenever they change."""
         self._told.append(changed)
 
     def _changed(self) -> None:
@@ -90,9 +90,9 @@ class OpenQuestions:
         return self._closed.get(question_id)
 
     def answer(self, question_id: str, *, is_yes: bool, by: str) -> Answer | Closed | None:
-        """Answer a question. None: there was none with that id, or so long ago that nobody remembers.
+        """Answer a question. Returns None for an id that is unknown or no longer remembered.
 
-        by: Who answers, for the record.
+        by: Who answers, for the audit log.
         """
         if (first := self.closed(question_id)) is not None:
             return Closed(first)
@@ -104,6 +104,6 @@ class OpenQuestions:
             if is_yes
             else Answer("denied", "a person said no", by, is_remembered=True)
         )
-        self.close(question_id, answer)  # first: whoever answers next is told
+        self.close(question_id, answer)  # first, so that a second answer learns that it is late
         waiting.answer(answer)
         return answer

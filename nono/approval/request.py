@@ -1,4 +1,4 @@
-"""The values of an approval: requests, questions, answers, and the protocols of those who answer."""
+"""Define the values of an approval: requests, questions, answers, and protocols of approvers and backends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FileKind = Literal["file", "directory", "device", "FIFO"]
 Outcome = Literal["granted", "denied", "timeout", "error"]
 
 
-# The key that requests share if they are the same question; None: a request is never the same as another one.
+# Requests with the same key are the same question. None: never the same as another request.
 Identity = tuple[str, ...] | None
 
 
@@ -35,12 +35,12 @@ SHOWN_BYTES = 1024  # of a body
 
 
 class HeldBody(NamedTuple):
-    """The body of a request that waits for its answer: what identifies it, and what is shown of it."""
+    """The body of a request that waits for an answer: its length and digest, and the part that is shown."""
 
     length: int  # bytes
     sha256: str  # hexadecimal
     begins: bytes  # at most SHOWN_BYTES, without phantoms and keys
-    media_type: str = ""  # as the request names it, with its coding
+    media_type: str = ""  # Content-Type of the request, with its content coding
 
     @property
     def is_whole(self) -> bool:
@@ -53,20 +53,20 @@ class EndpointRequest(NamedTuple):
 
     host: str
     method: str
-    path: str  # for the record: without the values of its query
+    path: str  # for the audit log: without the values of the query
     route: str | None
     rule: EndpointVerdict
-    target: str = ""  # for whoever answers: what is sent, without phantoms and keys
+    target: str = ""  # shown to the person who answers: as sent, without phantoms and keys
     body: HeldBody | None = None  # None: it has none
     is_websocket: bool = False
 
     @property
     def identity(self) -> Identity:
-        return None  # two of them may differ in their bodies
+        return None  # two of them may have different bodies
 
 
 class HostRequest(NamedTuple):
-    """A request to connect to a host that no rule allows; a yes is for those who wait for it."""
+    """A request to connect to a host that no rule allows. A yes covers the connections that wait for it."""
 
     host: str  # canonical
     port: int
@@ -77,11 +77,11 @@ class HostRequest(NamedTuple):
 
 
 class LimitRequest(NamedTuple):
-    """A request to let a service use as much again as the limits of its route allow."""
+    """A request to raise the limits of a service's route by their original amount."""
 
     service: str
     host: str
-    reason: str  # which limit is reached
+    reason: str  # which limit was reached
 
     @property
     def identity(self) -> Identity:
@@ -98,17 +98,17 @@ class Question(NamedTuple):
     request: Request
     session_id: str  # "" if nothing is recorded
     backend: str
-    elsewhere: Callable[[], Answer | None] = lambda: None  # what somebody else has answered meanwhile
+    elsewhere: Callable[[], Answer | None] = lambda: None  # an answer given elsewhere
 
 
 class Answer(NamedTuple):
     """The answer to a question. Every outcome except "granted" is a no."""
 
     outcome: Outcome
-    reason: str = ""  # why not, as a sentence without its full stop
+    reason: str = ""  # why not, without the full stop
     backend: str = ""  # the backend asked; "" if none was
-    is_remembered: bool = False  # somebody refused this very question, which is not asked again
-    is_unasked: bool = False  # nobody could be asked there
+    is_remembered: bool = False  # somebody refused this same question, so it is not asked again
+    is_unasked: bool = False  # nobody could be asked
 
     @property
     def is_granted(self) -> bool:

@@ -1,4 +1,4 @@
-"""Asks on the controlling terminal, if nono is in its foreground."""
+"""Ask on the controlling terminal, if nono is in its foreground."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ TOO_LONG = "what is asked for is too long to be shown to a person"
 NAME = TERMINAL
 
 
-# Stops the command and everything it started while the block lasts. Takes whether a system call waits for the
-# answer. Yields a function that tells, at the end, whether all stood still; None: they could not be stopped.
+# Stops the command and everything it started while the block lasts. The argument tells whether a system call
+# waits for the answer. Yields a function that reports at the end whether everything stayed stopped, or None
+# if the command could not be stopped.
 StopJob = Callable[[bool], AbstractAsyncContextManager[Callable[[], bool] | None]]
 
 
@@ -78,7 +79,7 @@ class Terminal:
                         else:
                             answer = Answer("denied", SAID_NO, NAME, is_remembered=True)
                     finally:
-                        # Does not wait: it also runs after a timeout, when cancelled.
+                        # Does not wait, because it also runs when cancelled after a timeout.
                         with suppress(OSError):
                             os.write(terminal, last_line(conclusion(question.elsewhere() or answer, answer)))
                 return answer

@@ -1,4 +1,4 @@
-"""Takes over a terminal that a command has used, for a question, and gives it back."""
+"""Take over a terminal that a command has used, ask a question, and give it back."""
 
 from __future__ import annotations
 
@@ -14,38 +14,39 @@ NOTIFIED_MAX = 120  # characters
 SHOWN_S = 0.4  # delay before a key counts as an answer to the new text
 CTRL_C = b"\x03"
 
-# Undoes states a command may leave the terminal in. What a terminal does not know, it ignores; what DECSTR
-# resets is named once more, because not every terminal knows that.
+# Undoes the states that a command may leave a terminal in. Terminals ignore sequences they do not know. What
+# DECSTR resets is also reset one by one, because not every terminal supports DECSTR.
 _RECOVER = (
-    b"\x18\x1b\\"  # inside an escape sequence or a string (CAN, ST)
+    b"\x18\x1b\\"  # inside an unfinished escape sequence or string (CAN, ST)
     b"\x1b<\x1b%G"  # VT52 mode, an encoding other than UTF-8
-    b"\x0f\x1b(B"  # another character set (SI, G0)
+    b"\x0f\x1b(B"  # an alternate character set (SI, G0)
     b"\x1b[!p"  # attributes, margins, modes (DECSTR)
-    b"\x1b[?5l"  # reversed screen
-    b"\x1b[?6l\x1b[?7h\x1b[?69l\x1b[r\x1b[4l"  # text moved: origin, wrapping, margins, insertion
+    b"\x1b[?5l"  # reverse video
+    b"\x1b[?6l\x1b[?7h\x1b[?69l\x1b[r\x1b[4l"  # displaced text: origin, wrapping, margins, insertion
     b"\x1b[?2004l\x1b[?2026l"  # bracketed paste, held-back output
     b"\x1b]8;;\x1b\\"  # a link
     b"\x1b]104\x1b\\\x1b]105\x1b\\"  # colours of the palette, and of attributes
     b"\x1b]110\x1b\\\x1b]111\x1b\\\x1b]112\x1b\\"  # default colours, the cursor's
 )
-_NO_IMAGES = b"\x1b_Ga=d\x1b\\"  # of kitty's protocol: they may lie over text
-# To the last line, which scrolls: nothing of the command's stands below the question. Then white on black,
-# since default colours may be alike where OSC 110 is not known; as palette entries, then exactly.
+_NO_IMAGES = b"\x1b_Ga=d\x1b\\"  # kitty's graphics protocol: images may cover the text
+# Moves to the last line, which scrolls, so that no output of the command stands below the question. Then sets
+# white on black, because default colours may be equal where OSC 110 is not supported: first as palette
+# entries, then as exact colours.
 _AT_THE_END = b"\x1b[999;1H\x1b[0;97;40m\x1b[38:2::255:255:255m\x1b[48:2::0:0:0m\n"
 PLAIN = b"\x1b[0m"  # the terminal's own colours
 
 
 def recover_sequence() -> bytes:
-    """Return what makes text readable and puts it in colours of its own, until PLAIN."""
-    # tmux and screen take an application command for a title, and pass no images on unless told to.
+    """Return the bytes that make text readable, in fixed colours until PLAIN."""
+    # tmux and screen take an application command as a title, and only pass on images when configured to.
     is_multiplexer = os.environ.get("TERM", "").startswith(("tmux", "screen"))
     return _RECOVER + (b"" if is_multiplexer else _NO_IMAGES) + _AT_THE_END
 
 
 def needs_you(in_short: str) -> bytes:
-    """Return what makes a terminal that is not looked at tell its person (OSC 9). in_short: No controls."""
+    """Return the bytes that notify a person who is looking elsewhere (OSC 9). in_short: Without controls."""
     text = f"nono needs you: {in_short}"[:NOTIFIED_MAX]
-    # The console of Linux before 5.8 prints it; every other terminal that does not know it ignores it.
+    # The Linux console prints OSC 9 before 5.8; other terminals that do not know it ignore it.
     is_console = os.environ.get("TERM", "").startswith("linux")
     return b"" if is_console else b"\x1b]9;" + text.encode("utf-8", "replace") + b"\x1b\\"
 
@@ -60,8 +61,8 @@ _OPEN = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
 def controlling_terminal(*, is_pristine: bool = False) -> Iterator[int | None]:
     """Open the controlling terminal, non-blocking; closed with the block. None if the process has none.
 
-    is_pristine: No command runs yet. Then a supervisor, whose controlling terminal is the command's, opens
-        that of the person, which is on standard input.
+    is_pristine: No command runs yet. A supervisor's own controlling terminal belongs to the command, so this
+      opens the person's terminal, which is on standard input.
     """
     try:
         if not is_pristine or typed_line.is_own() or not os.isatty(0):
@@ -69,7 +70,7 @@ def controlling_terminal(*, is_pristine: bool = False) -> Iterator[int | None]:
         else:
             try:
                 terminal = os.open("/proc/self/fd/0", _OPEN)
-            except OSError:  # it was opened by another user, as before su(1); then reads wait, as for a line
+            except OSError:  # another user opened it, as before su(1); reads then wait for a line
                 terminal = os.dup(0)
     except OSError:
         yield None
@@ -89,7 +90,7 @@ def foreground(terminal: int) -> Iterator[bool]:
     """
     try:
         ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
-    except OSError:  # a supervisor that asks at the terminal of the process in front of it
+    except OSError:  # a supervisor that asks at the terminal of the process that forked it
         yield typed_line.in_front()
         return
     if front == ours:
@@ -104,7 +105,7 @@ def foreground(terminal: int) -> Iterator[bool]:
         os.tcsetpgrp(terminal, ours)
         yield True
     finally:
-        with suppress(OSError):  # nobody is left in that group
+        with suppress(OSError):  # the group is empty
             os.tcsetpgrp(terminal, front)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -127,9 +128,9 @@ def _is_below_us(group: int) -> bool:
 def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
     """Set the terminal to echoed lines within the block.
 
-    has_signals: The terminal is as the user set it, and ^C interrupts. TOSTOP stays on then: it keeps a
-        background job from writing over the question. Otherwise a command may have left it on, which would
-        stop nono itself, and ^C ends the line, as a no.
+    has_signals: The terminal is as the user set it, and ^C interrupts. TOSTOP then stays on: it keeps a
+      background job from writing over the question. Otherwise TOSTOP is cleared, because a command may have
+      left it on and it would stop nono itself, and ^C ends the line, as a no.
     """
     before = termios.tcgetattr(terminal)
     attributes = termios.tcgetattr(terminal)
@@ -152,5 +153,5 @@ def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError, termios.error):
-            termios.tcflush(terminal, termios.TCIFLUSH)  # keys typed for the question are not for the command
+            termios.tcflush(terminal, termios.TCIFLUSH)  # keys typed for the question are not the command's
             termios.tcsetattr(terminal, termios.TCSANOW, before)

@@ -1,4 +1,4 @@
-"""Asks on the terminal of whoever shows the command's own terminal."""
+"""Ask on the terminal of the viewer that shows the command's own terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from nono.approval.ask import conclusion
 from nono.approval.request import Answer, Question
 from nono.approval.terminal import IN_BACKGROUND, NAME, NO_TERMINAL, SAID_NO, TOO_LONG, WITHDRAWN
 
-# Sends a question to the viewer, and if it is withdrawn, the line that says why. Returns the viewer's word
-# for what the person has said; None: nobody can be asked.
+# Sends a question to the viewer and, if it is withdrawn, a line with the reason. Returns the viewer's report
+# of the answer, or None if nobody can be asked.
 AskViewer = Callable[[Mapping[str, object], Callable[[], str]], Awaitable[object]]
 
 ANSWERS = {
@@ -27,7 +27,8 @@ ANSWERS = {
 class ViewerTerminal:
     """A Backend that shows one question at a time; others wait their turn.
 
-    The command cannot write over it, nor answer it: its terminal is another one, and is not shown meanwhile.
+    The command can neither write over the question nor answer it: it has another terminal, which is not shown
+    while the question is open.
     """
 
     def __init__(self, ask: AskViewer) -> None:

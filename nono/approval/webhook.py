@@ -1,4 +1,4 @@
-"""Asks an HTTP endpoint: one POST on one connection, following no redirects."""
+"""Ask an HTTP endpoint: one POST on one connection, following no redirects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Webhook:
     def __init__(self, where: WebhookBackend) -> None:
         self._upstream = where.upstream
         self._target = where.target
-        # Made once, before the command starts: it reads the host's roots.
+        # Made once, before the command starts, because it reads the host's root certificates.
         self._tls = _context() if where.upstream.scheme == "https" else None
 
     async def ask(self, question: Question, expires_s: float) -> Answer:
@@ -75,7 +75,7 @@ def _context() -> ssl.SSLContext:
 
 
 class _Reply:
-    """A response as far as it has been read."""
+    """A response, as far as it has been received."""
 
     def __init__(self) -> None:
         self.status = 0

@@ -1,4 +1,4 @@
-"""Builds the JSON sent to a webhook, and parses its reply."""
+"""Build the JSON sent to a webhook, and parse the reply."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _body(held: HeldBody | None) -> dict[str, Any] | None:
 
 
 def answer(question: Question, status: int, reply: bytes) -> Answer:
-    """Parse the reply. An unknown decision is an error, not a denial; neither is a yes."""
+    """Parse the reply. An unknown decision is an error, and an error never allows anything."""
     if not 200 <= status < 300:
         return Answer("denied", f"the webhook answered with status {status}")
     try:

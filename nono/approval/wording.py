@@ -1,4 +1,4 @@
-"""Words a question as lines for a person, so that no value in it can pass for another line from nono."""
+"""Render a question as lines for a person, so that no value in it can imitate a line of nono's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.policy.capability import Access
 PREFIX = "[nono]"
 COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
 LINES_MAX = 12  # of one value; a longer one would push the question out of sight
-BODY_LINES_MAX = 8  # of the beginning of a body
+BODY_LINES_MAX = 8  # of a body's beginning
 
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol by category, yet invisible
 
@@ -53,7 +53,7 @@ def kind(request: Request) -> str:
 
 
 def in_short(request: Request) -> str:
-    """Return what is asked for on one line; harmless."""
+    """Return what is requested on one line, safe to print."""
     match request:
         case FileOpen(path, access):
             return harmless(f"{access.value} {path}")
@@ -69,10 +69,10 @@ def in_short(request: Request) -> str:
 def target(request: Request) -> str:
     """Return the target of a rule that would answer the request.
 
-    "": none would, or a person could misread it.
+    Returns "" if there is no such rule, or if a person could misread the target.
     """
     match request:
-        case FileOpen(path, _, "file"):  # one for a directory would be for all below it
+        case FileOpen(path, _, "file"):  # a rule for a directory would cover everything below it
             found = path
         case HostRequest(host, port):
             found = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -84,7 +84,7 @@ def target(request: Request) -> str:
 
 
 def fields(request: Request) -> list[tuple[str, str]]:
-    """Return name and value of each line of a question; both harmless. A name may be empty."""
+    """Return name and value of each line of a question, both safe to print. A name may be empty."""
     match request:
         case FileOpen():
             access = _ACCESS[request.access] + (", emptied first" if request.truncates else "")
@@ -123,7 +123,7 @@ def fields(request: Request) -> list[tuple[str, str]]:
 
 
 def _body(request: EndpointRequest) -> list[tuple[str, str]]:
-    """Return the fields that tell the body of a request, and its first lines behind bars."""
+    """Return the fields that describe a request's body, and its first lines behind bars."""
     body = request.body
     if body is None:
         return [("Body", "messages of a WebSocket, which are not shown" if request.is_websocket else "none")]
