@@ -1,4 +1,4 @@
-"""Applies a plan to the calling thread permanently: Landlock, then the static filter."""
+"""Apply a plan to the calling thread permanently: Landlock, then the static filter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def restrict(plan: SandboxPlan) -> None:
 
     Raises SandboxError if any part does not hold.
     """
-    # Read first: behind Landlock nono's own files are out of reach.
+    # Read first, because nono's own files cannot be opened after Landlock is applied.
     beside = {
         "no_clone3": plan.stays_in_cgroup,
         "no_sysv_ipc": plan.refuses_sysv_ipc,
@@ -30,7 +30,7 @@ def restrict(plan: SandboxPlan) -> None:
         "stays_dumpable": plan.stays_dumpable,
     }
     names = [name for name, is_wanted in beside.items() if is_wanted]
-    # If two filters refuse with an errno each, the kernel takes that of the one installed last.
+    # If two filters refuse with an errno, the kernel uses that of the one installed last.
     names += [] if plan.static_filter is None else [plan.static_filter.value]
     programs = [filters.load(name) for name in names]
     process.no_new_privs()
@@ -95,7 +95,7 @@ def _open(path: str) -> int:
     access to the project could have placed it, to be granted the target.
     """
     if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
-        return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which lead to this process
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which resolve for this process
     return open_path.open_canonical(path)
 
 

@@ -1,4 +1,4 @@
-"""Runs the launcher, from its fork to the execve that makes it the command."""
+"""Run the launcher, from its fork to the execve that makes it the command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nono.sandbox.plan.private_view import PrivateView
 if TYPE_CHECKING:
     import _socket
 
-OUTSIDE = 0  # how getppid(2) calls a parent outside this PID namespace
+OUTSIDE = 0  # getppid(2) returns this for a parent outside the PID namespace
 
 
 def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid: int) -> NoReturn:
@@ -65,7 +65,7 @@ def _probe(connection: _socket.socket, request: channel.Message) -> channel.Mess
         raise ValueError("a probe of nothing")
     facts = probe.host_facts(network=bool(asked["network"]), private_network=bool(asked["private_network"]))
     channel.send(connection.fileno(), {"facts": facts.to_message()})
-    # For what most likely comes next, while the supervisor is busy.
+    # Imports the modules that are most likely needed next, while the supervisor is busy.
     from nono.kernel import clone  # noqa: F401 - imported for later
     from nono.sandbox import init  # noqa: F401 - imported for later
 
@@ -75,12 +75,12 @@ def _probe(connection: _socket.socket, request: channel.Message) -> channel.Mess
 def _take_namespaces(connection: _socket.socket, lifeline_end: int, request: channel.Message) -> bool:
     """Go on as a process in namespaces of its own; the process that calls this does not return.
 
-    Returns True, in the new one, if it has every capability over a user namespace of its own.
+    Returns True, in the new process, if it has every capability over a user namespace of its own.
     """
     view = request["namespaces"]
     if not isinstance(view, dict):
         raise ValueError("namespaces without a view")
-    # Imported here: not every run has them.
+    # Imported here: not every run has namespaces.
     from nono.kernel import clone, namespaces
     from nono.sandbox.init import fork_init, wait_for_view
 
@@ -98,7 +98,7 @@ def _take_namespaces(connection: _socket.socket, lifeline_end: int, request: cha
 
 
 def _take_terminal(request: channel.Message) -> None:
-    """Become the foreground job of a terminal, which the session has, with it for standard streams.
+    """Become the foreground job of the session's terminal, and use it for the standard streams.
 
     The supervisor leads the session, as a shell does, so that the kernel lets keys stop the job.
     """

@@ -1,4 +1,4 @@
-"""Exchanges length-prefixed JSON messages between the supervisor and its launcher, over a socketpair."""
+"""Exchange length-prefixed JSON messages between the supervisor and its launcher, over a socketpair."""
 
 from __future__ import annotations
 

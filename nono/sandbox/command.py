@@ -1,4 +1,4 @@
-"""Describes the command to execute, and the exit statuses of nono where it is not executed."""
+"""Describe the command to execute, and nono's exit statuses when it is not executed."""
 
 from __future__ import annotations
 

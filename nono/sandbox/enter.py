@@ -1,4 +1,4 @@
-"""Prepares this process to become the command: signals, descriptors, masks, capabilities, restrictions."""
+"""Prepare this process to become the command: signals, descriptors, masks, capabilities, restrictions."""
 
 import fcntl
 import os
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def default_signals() -> None:
     """Reset the signal dispositions that Python set: ignored signals stay ignored across execve (signal(7)).
 
-    A signal that the caller ignores stays ignored, as nohup(1) and a shell's background commands need it. For
-    SIGPIPE and SIGXFSZ Python does not keep what the caller had set.
+    A signal that the caller ignores stays ignored, as nohup(1) and background commands of a shell need. For
+    SIGPIPE and SIGXFSZ Python does not keep the caller's setting.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -51,11 +51,11 @@ def enter(
         _check_standard_streams(may_be_network=True, only_unix=True)
     holds_all |= _mask(plan)
     if holds_all:
-        # They came with the user namespace, and with them the command could take the masks away.
+        # The user namespace granted them, and the command could unmount the masks with them.
         capabilities.drop_all()
     else:
         capabilities.drop_dangerous()
-    os.chdir(command.workdir)  # with no more rights than the command has
+    os.chdir(command.workdir)  # after the restriction, with no more rights than the command has
     restrict(plan)
     return None if listener_program is None else seccomp.install_listener(listener_program)
 
@@ -92,7 +92,7 @@ def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) ->
     for descriptor in range(process.FIRST_PRIVATE_DESCRIPTOR):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             continue
-        import socket  # here, since hardly any run has a socket for a standard stream
+        import socket  # imported here: few runs have a socket as a standard stream
 
         copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, process.FIRST_PRIVATE_DESCRIPTOR)
         with socket.socket(fileno=copy) as stream:

@@ -1,4 +1,4 @@
-"""Reads host facts that need no probe: the Landlock ABI, signs of WSL2, limits on namespaces."""
+"""Read host facts that need no probe: the Landlock ABI, signs of WSL2, limits on namespaces."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ CONTAINER_MARKERS = ("/.dockerenv", "/run/.containerenv")  # Docker, Podman
 
 
 def file_system_facts() -> HostFacts:
-    """Return the facts for a run that is not proxy-only.
-
-    The network half stays unprobed, which costs nothing.
-    """
+    """Return the facts for a run that is not proxy-only, without probing the network."""
     return HostFacts(
         kernel_release=os.uname().release,
         landlock_abi=landlock.abi_version(),

@@ -1,8 +1,8 @@
-"""Runs process 1 of a command's PID namespace: it makes the command's view of the system, then waits.
+"""Run process 1 of a command's PID namespace: mount the command's view of the system, then wait.
 
-The kernel gives it every orphan and, when it ends, kills all that is left in the namespace
+The kernel reparents orphans to this process and, when it ends, kills everything left in the namespace
 (pid_namespaces(7)). It ends soon after the command, and at once if the supervisor is gone. No signal from
-inside reaches it, and it is not dumpable, so the command cannot stop it or look into it.
+inside reaches it, and it is not dumpable, so the command can neither stop it nor inspect it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nono.kernel import capabilities, process
 from nono.sandbox import private_mounts
 from nono.sandbox.plan.private_view import PrivateView
 
-COMMAND = 2  # its pid in the namespace: it is the first that is forked after this process
+COMMAND = 2  # the command's pid in the namespace, as the first process forked after this one
 READY = b"ready"
 DIED = b"the init of the command's namespaces died"
 SAID_BYTES_MAX = 4096
@@ -27,12 +27,12 @@ LOOK_EVERY_S = 0.01
 
 
 def fork_init(view: PrivateView, lifeline: int) -> Answer:
-    """Fork the init of the PID namespace that this process has left for; it mounts the view of its command.
+    """Fork the init of the PID namespace that this process has unshared; it mounts the command's view.
 
-    The next process to be forked is the command. It calls wait_for_view() on what this returns; whoever else
-    has a copy closes it.
+    The next process to be forked is the command. It passes the returned value to wait_for_view(); every other
+    process that holds a copy closes it.
 
-    lifeline: The reading end of a pipe whose other end only the supervisor has.
+    lifeline: The read end of a pipe whose write end only the supervisor has.
     """
     answer, reply = answer_pipe()
     try:
@@ -45,7 +45,7 @@ def fork_init(view: PrivateView, lifeline: int) -> Answer:
 def wait_for_view(answer: Answer) -> None:
     """Return once the view is mounted, and close the answer.
 
-    LaunchError: it cannot be mounted; the process ends when the answer is closed, by the end of this one.
+    Raises LaunchError if it cannot be mounted. Init then ends when this process closes the answer by exiting.
     """
     said = answer.read(SAID_BYTES_MAX)
     if said != READY:
@@ -54,7 +54,7 @@ def wait_for_view(answer: Answer) -> None:
 
 
 def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
-    os.setsid()  # outside the command's job: signals of the terminal are not for this process
+    os.setsid()  # leave the command's job, whose terminal signals must not reach this process
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps what this process adopts
     process.close_range_from(0, keep={lifeline, reply.fileno()})
     try:
@@ -62,15 +62,15 @@ def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
     except OSError as error:
         said = f"the command's own view of this system cannot be mounted: {error.strerror or error}"
         reply.send(said.encode("utf-8", "replace")[:SAID_BYTES_MAX])
-        reply.wait_until_closed()  # its end would kill the command before that has passed this on
+        reply.wait_until_closed()  # init's end would kill the command before it has reported this failure
         return
     os.chdir("/")
-    process.forget_arguments()  # options may hold a password, and the command sees this process
+    process.forget_arguments()  # the arguments may hold a password, and the command can see this process
     process.set_dumpable(False)
     process.no_new_privs()
     capabilities.drop_all()
     reply.send(READY)
-    reply.wait_until_closed()  # the command has read it
+    reply.wait_until_closed()  # until the command has read it
     reply.close()
     _wait(lifeline)
     if terminal is not None:
@@ -83,7 +83,7 @@ def _wait(lifeline: int) -> None:
     poll.register(lifeline, 0)  # poll(2) always reports POLLHUP
     try:
         command = os.pidfd_open(COMMAND)
-    except ProcessLookupError:  # it has ended already
+    except ProcessLookupError:  # the command has already ended
         return
     poll.register(command, select.POLLIN)
     if command in {descriptor for descriptor, _ in poll.poll()}:
@@ -95,6 +95,6 @@ def _let_orphans_end() -> None:
     while time.monotonic() < patience_ends:
         try:
             os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:  # there are none
+        except ChildProcessError:  # no children
             return
         time.sleep(LOOK_EVERY_S)

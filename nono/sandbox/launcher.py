@@ -1,4 +1,4 @@
-"""Forks a small process before anything secret or threaded exists; that process becomes the command.
+"""Fork a small process before anything secret or threaded exists; that process becomes the command.
 
 Protocol, each line one message of nono.sandbox.channel:
 
@@ -87,12 +87,12 @@ class Launcher:
             self.facts(self._pending)
 
     def enter_namespaces(self, view: PrivateView) -> None:
-        """Move the launcher to namespaces of its own, in which it will see `view`.
+        """Move the launcher to new namespaces, in which it sees `view`.
 
-        It goes on as another child of this process; `pid` changes.
+        It continues as another child of this process; `pid` changes.
         """
         self.settle()
-        # The init of the namespaces loses its parent, the process that `pid` is now. It is ours then.
+        # The init of the namespaces will lose its parent, the current `pid`, and becomes our child.
         process.become_subreaper()
         self._send({"namespaces": view.to_message()})
         moved_to = self._receive()["moved_to"]
@@ -102,9 +102,9 @@ class Launcher:
         self.pid = moved_to
 
     def take_terminal(self, number: int) -> None:
-        """Put the launcher into the foreground of the session's terminal, which it has under that number.
+        """Put the launcher into the foreground of the session's terminal, open there as descriptor `number`.
 
-        Call after enter_namespaces.
+        Call after enter_namespaces().
         """
         self.settle()
         self._send({"terminal": number})
@@ -214,9 +214,9 @@ def fork_launcher(environ: Mapping[str, str], likely: Probe) -> Launcher:
     if pid == 0:
         ours.close()
         os.close(lifeline)
-        process.forget_environment(environ)  # it may hold keys; the command's comes with the plan
+        process.forget_environment(environ)  # it may hold keys; the command's environment comes with the plan
         try:
-            # Imported here: the supervisor does without, and imports what it needs itself meanwhile.
+            # Imported here: the supervisor does not need it, and imports its own modules meanwhile.
             from nono.sandbox.become_command import become_command
 
             become_command(theirs, lifeline_end, supervisor_pid)

@@ -1,8 +1,8 @@
-"""Masks denied paths again when they are replaced while the command runs.
+"""Mask denied paths again when they are replaced while the command runs.
 
-A mount belongs to one inode. An editor outside that saves by renaming a new file into place, or git checking
-one out, removes the mask with the old file (Linux detaches it) and leaves the new one exposed. So a process
-stays in the command's mount namespace, watches for changed names, and masks what it finds.
+A mount belongs to one inode. When an editor outside saves by renaming a new file into place, or git checks
+one out, Linux detaches the mask with the old file, and the new file is exposed. So a process stays in the
+command's mount namespace, watches for changed names, and masks them again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nono.sandbox.plan.plan import MaskRule, SandboxPlan
 READY = b"!"
 SAID_BYTES_MAX = 4096
 TRIES_MAX = 100  # if a path is replaced while it is being masked; the next change tries again
-# For mounts, and for paths that root reaches whatever the modes on the way.
+# Needed to mount, and to reach paths that root can reach whatever their directories' modes.
 NEEDED = (1, 2, 21)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN
 # Errors for a directory that does not exist (yet), or that this user may not read.
 UNWATCHABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP})
@@ -56,12 +56,12 @@ def cannot_watch(error: OSError) -> MaskError:
 
 
 def _keep(plan: SandboxPlan, command: int, reply: Reply) -> None:
-    """Run the keeper's whole life. Signals of the terminal are ignored; they are for the command."""
+    """Run the keeper's whole life. It ignores signals of the terminal, which are meant for the command."""
     try:
         os.setsid()
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        # It has the command's uid and is outside its sandbox: the command must not take anything from it.
+        # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it.
         process.set_dumpable(False)
         process.no_new_privs()
         capabilities.drop_all_but(NEEDED)
@@ -88,7 +88,7 @@ def _serve(plan: SandboxPlan, queue: int, command: int) -> None:
         if command in ready:
             return
         if any(name is None or name in names for name in [*inotify.changed_names(queue)]):
-            with suppress(OSError):  # no watch for a new directory: existing masks are kept all the same
+            with suppress(OSError):  # a new directory cannot be watched: keep the existing masks all the same
                 _watch_and_mask(plan, queue)
 
 

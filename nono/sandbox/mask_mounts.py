@@ -1,4 +1,4 @@
-"""Hides denied paths from this process permanently, with mounts that nobody outside sees."""
+"""Hide denied paths from this process permanently, with mounts that are invisible outside."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nono.kernel import mounts, namespaces, open_path
 from nono.sandbox.plan.plan import MaskRule
 
 UNUSABLE = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
-TMPFS = {"mode": "0700", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes that masks show
+TMPFS = {"mode": "0700", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes used as masks
 DIRECTORY, FILE = "dir", "file"
 FILE_MODE = 0o444
 
 
 class MaskError(Exception):
-    """A denied path cannot be hidden; the message is a sentence."""
+    """A denied path cannot be hidden. The message is a sentence."""
 
 
 def enter_private_mounts() -> bool:
@@ -64,7 +64,7 @@ def is_masked(path: str, shown: str | None = None) -> bool:
         if shown is not None:
             return seen.is_mount_root and os.path.samestat(os.lstat(path), os.lstat(shown))
         is_ours = seen.mode in (stat.S_IFDIR, stat.S_IFREG | FILE_MODE)
-        # Anything else could hold what was there: a file that somebody mounted here has a mode like this.
+        # Check the mount flags too: a file that somebody mounted here may have the same mode.
         if not seen.is_mount_root or not is_ours or os.statvfs(path).f_flag & UNUSABLE != UNUSABLE:
             return False
         return stat.S_ISDIR(seen.mode) or os.stat(path).st_size == 0
@@ -79,13 +79,13 @@ def _empty_inodes() -> Iterator[int]:
         raise MaskError(f"no file system can be made for masks: {error}") from error
     try:
         os.mkdir(DIRECTORY, 0, dir_fd=tmpfs)
-        # Empty and readable: programs that walk a tree, as `git add -A`, stop at what they cannot open, and
-        # at what is no regular file.
+        # Empty and readable: programs that walk a tree, such as `git add -A`, stop at files that they cannot
+        # open and at files that are not regular.
         os.close(os.open(FILE, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE, dir_fd=tmpfs))
         os.chmod(FILE, FILE_MODE, dir_fd=tmpfs)  # a umask may have taken bits away
         mounts.make_unusable(tmpfs)
-        # Before Linux 6.15 only an attached mount can be copied. Attached over the root it is above the
-        # place where every path begins, so that no path leads there.
+        # Before Linux 6.15 only an attached mount can be copied. Attached over the root it is above the place
+        # where every path starts, so no path leads to it.
         with _opened("/") as root:
             mounts.attach(tmpfs, root)
         yield tmpfs

@@ -1,4 +1,4 @@
-"""Mounts a command's own view of the system: its /proc, terminals, and temporary directories."""
+"""Mount a command's own view of the system: its /proc, terminals, and temporary directories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nono.kernel.uapi import mount as uapi
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 
 NO_DEVICES = uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV
-TERMINAL_NUMBER_MAX = 256  # each below it is taken for a moment
+TERMINAL_NUMBER_MAX = 256  # each lower number is allocated for a moment
 TIOCGPTN = 0x80045430  # <asm-generic/ioctls.h>
 SSH_SETTINGS = "/etc/ssh/ssh_config.d"
 SSH_BYTES_MAX = 64 * 1024
@@ -23,8 +23,9 @@ SSH_BYTES_MAX = 64 * 1024
 def mount_view(view: PrivateView) -> int | None:
     """Mount the view over this process's mount namespace, which must be private to it.
 
-    Return a descriptor that keeps the caller's terminal in its place and is to stay open as long as the
-    command lives, or None. OSError names the step that failed.
+    Returns a descriptor that keeps the caller's terminal in place, or None; keep it open as long as the
+    command
+    lives. OSError names the step that failed.
     """
     shown = _copied(view)
     try:
@@ -47,13 +48,13 @@ def mount_view(view: PrivateView) -> int | None:
 
 
 def _mount_proc() -> None:
-    """Mount a procfs, and over it what covers files of the one outside, as a container's engine does.
+    """Mount a procfs, and copy onto it the mounts that cover files of the outer one, as container engines do.
 
-    In a user namespace the kernel refuses to mount one that would show more (mount_too_revealing in
+    In a user namespace the kernel refuses a procfs that would reveal more (mount_too_revealing in
     fs/namespace.c).
     """
     attributes = NO_DEVICES | uapi.MOUNT_ATTR_NOEXEC
-    if os.stat("/").st_uid != 0:  # as it looks from a user namespace
+    if os.stat("/").st_uid != 0:  # root of the host appears as another uid in a user namespace
         _mount("proc", {}, attributes, "/proc")
         return
     with open("/proc/self/mountinfo", "rb") as file:
@@ -62,12 +63,12 @@ def _mount_proc() -> None:
     try:
         for path in points:
             if path.startswith("/proc/") and path not in covers:
-                # What another one hides is not there.
+                # A path hidden by another mount does not exist here.
                 with suppress(FileNotFoundError), _opened(path) as descriptor:
                     covers[path] = mounts.copy(descriptor, with_submounts=True)
         _mount("proc", {}, attributes, "/proc")
         for path, mount in covers.items():
-            with suppress(FileNotFoundError), _opened(path) as onto:  # as those of a process outside
+            with suppress(FileNotFoundError), _opened(path) as onto:  # such as entries of processes outside
                 mounts.attach(mount, onto)
     finally:
         for mount in covers.values():
@@ -75,7 +76,7 @@ def _mount_proc() -> None:
 
 
 def _copied(view: PrivateView) -> dict[str, int]:
-    """Copy the mounts that show through, while they can be reached. A path that is not there is left out."""
+    """Copy the mounts that show through, while they are reachable. Missing paths are left out."""
     copies: dict[str, int] = {}
     for each in view.shown:
         with suppress(FileNotFoundError), _opened(each.path) as descriptor:
@@ -86,9 +87,9 @@ def _copied(view: PrivateView) -> dict[str, int]:
 
 
 def _show(path: str, mount: int) -> None:
-    """Attach a copied mount where it was, in a directory that is empty so far."""
+    """Attach a copied mount at its original path, in a directory that is empty so far."""
     is_dir = stat.S_ISDIR(os.fstat(mount).st_mode)
-    if not os.path.lexists(path):  # or it is in another that shows through
+    if not os.path.lexists(path):  # or it is inside another mount that shows through
         os.makedirs(path if is_dir else os.path.dirname(path), exist_ok=True)
         if not is_dir:
             os.close(os.open(path, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o600))
@@ -97,13 +98,13 @@ def _show(path: str, mount: int) -> None:
 
 
 def _protect(path: str) -> None:
-    """Mount a directory over itself, read-only but for what is mounted in it; a missing one is left."""
+    """Mount a directory over itself, read-only except for the mounts in it; ignore a missing one."""
     with suppress(FileNotFoundError), _opened(path) as directory:
         _attach_copy(directory, is_read_only=True)
 
 
 def _attach_copy(directory: int, *, is_read_only: bool = False) -> None:
-    """Mount an open directory over itself, which fixes its name."""
+    """Mount an open directory over itself, so that it cannot be renamed."""
     mount = mounts.copy(directory, with_submounts=True)
     try:
         if is_read_only:
@@ -135,7 +136,7 @@ def _mount_terminals(terminal: str | None) -> int | None:
 
 
 def _take_number(number: int) -> int | None:
-    """Make a terminal with that number, which the file system gives out in order; return its other end."""
+    """Allocate the terminal with that number; numbers are given out in order. Returns its other end."""
     if number >= TERMINAL_NUMBER_MAX:
         return None
     passed: list[int] = []
@@ -152,9 +153,11 @@ def _take_number(number: int) -> int | None:
 
 
 def _copy_ssh_settings() -> None:
-    """Replace ssh's included settings by copies that belong to this user.
+    """Replace the files that ssh's configuration includes by copies that belong to this user.
 
-    ssh(1) refuses those of any other user but root, who in a user namespace is not root (readconf.c).
+    ssh(1) refuses such files unless they belong to root or the user, and in a user namespace root's files
+    belong
+    to neither (readconf.c).
     """
     if not os.path.isdir(SSH_SETTINGS) or os.stat("/").st_uid == 0:
         return

@@ -1,4 +1,4 @@
-"""Moves the future command to its own network namespace, with a listener for the proxy."""
+"""Move the future command to its own network namespace, with a listener for the proxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def enter_private_network(proxy_port: int) -> socket.socket:
     refused step; LaunchError: the port cannot be bound. The process must then end.
     """
     if namespaces.leave_network():
-        # They came with the user namespace, and with them the command could reconfigure its network.
+        # The user namespace granted them, and the command could reconfigure its network with them.
         capabilities.drop_all()
     try:
         return socket.create_server((ADDRESS, proxy_port), backlog=BACKLOG)

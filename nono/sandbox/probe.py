@@ -1,4 +1,4 @@
-"""Probes what the kernel can do by doing it in a discarded child."""
+"""Test what the kernel can do by doing it in a child that is then discarded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nono.sandbox.plan.plan import MaskRule
 from nono.sandbox.plan.private_view import PrivateView
 
 PROBE_BYTES_MAX = 4096
-MADE = "made"  # followed by a descriptor's number; a failure has the errno's name and what failed instead
+MADE = "made"  # followed by a descriptor's number; a failure sends the errno's name and the step instead
 
 
 def host_facts(*, network: bool, private_network: bool = True) -> HostFacts:
@@ -35,8 +35,8 @@ def host_facts(*, network: bool, private_network: bool = True) -> HostFacts:
 
 
 def _probe_namespaces() -> str:
-    """Mount a command's own view in namespaces of its own. Returns what failed, or "" if it worked."""
-    # Imported here: only a probe and a launcher with such namespaces need it.
+    """Mount a command's view in new namespaces. Returns the step that failed, or "" for success."""
+    # Imported here: only a probe and a launcher with namespaces need it.
     from nono.kernel import namespaces
     from nono.sandbox import private_mounts
 
@@ -53,7 +53,7 @@ def _probe_namespaces() -> str:
             namespaces.leave_processes()
         except OSError as error:
             return _encoded(error.strerror or str(error))
-        # In the new PID namespace, whose /proc it mounts.
+        # In a child, because that is in the new PID namespace, whose /proc is mounted.
         said = bytes_from_fork(view, PROBE_BYTES_MAX)
         return b"the probe died" if said is None else said
 
@@ -74,7 +74,7 @@ def _with_network(facts: HostFacts, *, private_network: bool) -> HostFacts:
 
 
 def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
-    """Return `facts` with the result of masking in a short-lived child, if there is something to mask."""
+    """Return `facts` with the result of masking in a short-lived child, if anything is to be masked."""
     if not masking.masks:
         return facts
     # Imported here: most runs mask nothing.
@@ -131,7 +131,7 @@ class _Refused(NamedTuple):
     """A failed attempt in a child."""
 
     failed: str
-    errno_name: str = ""  # of the attempt itself; "" when it succeeded and its descriptor could not be taken
+    errno_name: str = ""  # of the attempt itself; "" if it succeeded but its descriptor could not be taken
 
 
 def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:

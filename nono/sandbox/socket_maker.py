@@ -1,4 +1,4 @@
-"""Keeps a process in the private network that makes sockets there for the supervisor to connect."""
+"""Keep a process in the private network that creates sockets there for the supervisor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.kernel import capabilities, process
 
 IPV4, IPV6 = b"4", b"6"  # the requests
 FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
-REFUSED = b"-"  # the answer without a socket; an answer with one repeats the request
+REFUSED = b"-"  # the answer if no socket could be made; other answers repeat the request
 
 
 def fork_socket_maker() -> socket.socket:
@@ -25,7 +25,7 @@ def fork_socket_maker() -> socket.socket:
 
 
 def _make_sockets(descriptor: int) -> None:
-    # It has the command's uid and is outside its sandbox: the command must not take anything from it.
+    # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it.
     process.set_dumpable(False)
     capabilities.drop_dangerous()
     process.close_range_from(0, keep={descriptor})
@@ -39,7 +39,7 @@ def _make_sockets(descriptor: int) -> None:
 
 def _answer(channel: socket.socket, asked: bytes, family: socket.AddressFamily) -> None:
     made = None
-    with suppress(OSError):  # too many of them, or no IPv6 here
+    with suppress(OSError):  # too many sockets, or no IPv6 here
         made = socket.socket(family, socket.SOCK_STREAM)
     if made is None:
         channel.send(REFUSED)

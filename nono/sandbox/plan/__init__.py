@@ -1,7 +1,7 @@
-"""Decides the kernel state of a run. Pure: kernel `facts` and capabilities in, a plan or a refusal out.
+"""Decide the kernel state of a run. Pure: kernel `facts` and capabilities in, a plan or a refusal out.
 
 `ladder` chooses the rung, with the values of `enforcement`; `plan` draws what the launcher installs.
-`namespaces_verdict` judges namespaces of the command's own, `private_view` draws what it sees there.
+`namespaces_verdict` judges whether the command gets namespaces, `private_view` draws what it sees there.
 `mask_verdict` judges masks, `namespace_advice` says why namespaces are refused, `scope_query` answers `nono
 why`.
 """

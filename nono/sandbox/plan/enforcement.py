@@ -1,4 +1,4 @@
-"""Describes how one run is enforced: its rung, its seccomp programs, or why it does not start."""
+"""Describe how one run is enforced: its rung, its seccomp programs, or why it does not start."""
 
 from enum import StrEnum
 
@@ -6,12 +6,12 @@ from nono.named_tuple import NamedTuple
 
 
 class Rung(StrEnum):
-    """How a proxy-only run is held to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
+    """How a proxy-only run is confined to the proxy, strongest first (ARCHITECTURE.md, the ladder)."""
 
     NOTIFY = "notify"  # the supervisor performs connect and bind; the address is exact
     NETNS = "netns"  # a network namespace in which nothing but the proxy listens; the address is exact
     LANDLOCK = "landlock"  # Landlock TCP rules; the port is checked, the address is not
-    NONE = "none"  # nothing; insecure_proxy or the sandbox policy external asked for that
+    NONE = "none"  # nothing; insecure_proxy or the sandbox policy external requested that
 
 
 class StaticFilter(StrEnum):
@@ -28,7 +28,7 @@ class NotifyProgram(StrEnum):
     NOTIFY = "notify"  # sockets; it includes tcp_only
     NOTIFY_OPENS = "notify_opens"  # sockets and opens
     OPENS = "opens"  # opens; beside a static filter, like those below
-    PORTS = "ports"  # addresses of connections, where only some ports are granted
+    PORTS = "ports"  # destinations of connects, where only some ports are granted
     PORTS_OPENS = "ports_opens"
     UNIX_PATHS = "unix_paths"  # Unix sockets
     UNIX_PATHS_OPENS = "unix_paths_opens"
@@ -40,17 +40,17 @@ class Enforcement(NamedTuple):
     """How the network of this run is enforced, and what a person must be told about it."""
 
     rung: Rung | None  # None: the run is not proxy-only
-    warnings: tuple[str, ...] = ()  # said even without -v: the run is weaker than it looks
-    gaps: tuple[str, ...] = ()  # counted in the summary, said with -v and in the audit: what is not enforced
-    notes: tuple[str, ...] = ()  # said even with --silent: something that was asked for is switched off
-    is_open: bool = False  # nothing restricts the network: warnings too are said even with --silent
-    elevation: bool = False  # somebody is asked about files beyond the grants
+    warnings: tuple[str, ...] = ()  # printed even without -v: the run is weaker than it looks
+    gaps: tuple[str, ...] = ()  # not enforced: counted in the summary, listed with -v and in the audit log
+    notes: tuple[str, ...] = ()  # printed even with --silent: something that was requested is switched off
+    is_open: bool = False  # nothing restricts the network: warnings are printed even with --silent
+    elevation: bool = False  # a person is asked about files beyond the grants
     sockets: NotifyProgram | None = None  # the supervisor's program for sockets in a run without proxy
     learns: bool = False  # the command's file accesses are recorded
-    shares: str = ""  # said even without -v: what the command shares with this host without namespaces
-    shares_by: str = ""  # the choice that left namespaces out; empty if this host refused them
-    namespaces: bool = False  # the command has processes, temporary files and IPC of its own
-    names_threads: bool = False  # the supervisor opens the names of the command's threads for it
+    shares: str = ""  # printed even without -v: what a command without namespaces shares with this host
+    shares_by: str = ""  # the choice that disabled namespaces; empty if this host refused them
+    namespaces: bool = False  # the command has its own process, temporary-file and IPC namespaces
+    names_threads: bool = False  # the supervisor opens the command's thread names for it
     checks_instructions: bool = False  # instruction files are checked when the command opens them
 
     @property

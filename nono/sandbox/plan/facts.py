@@ -1,4 +1,4 @@
-"""Describes what this kernel can do, as found by probing."""
+"""Describe what this kernel can do, as found by probing."""
 
 from enum import StrEnum
 
@@ -9,8 +9,8 @@ class Listener(StrEnum):
     """The result of installing a seccomp notify listener in a discarded probe."""
 
     AVAILABLE = "available"
-    BUSY = "busy"  # EBUSY: a filter of an ancestor has one already, and the kernel allows one per chain
-    NOT_PROBED = "not_probed"  # the run has no use for one
+    BUSY = "busy"  # EBUSY: an ancestor's filter already has one, and the kernel allows one per chain
+    NOT_PROBED = "not_probed"  # the run does not need one
     UNAVAILABLE = "unavailable"  # older kernel, or pidfd_getfd refused (Yama scope 2, a container's filter)
 
 
@@ -23,7 +23,7 @@ class NamespaceFacts(NamedTuple):
     max_user_namespaces: int | None = None  # user.max_user_namespaces; None: not readable
     max_net_namespaces: int | None = None  # user.max_net_namespaces
     max_mnt_namespaces: int | None = None  # user.max_mnt_namespaces
-    is_container: bool = False  # an engine's marker file is there
+    is_container: bool = False  # an engine's marker file exists
     is_filtered: bool = False  # an ancestor installed a seccomp filter
 
 
@@ -35,7 +35,7 @@ class MaskFacts(NamedTuple):
 
 
 class HostFacts(NamedTuple):
-    """The abilities of one kernel, seen from an unprivileged process about to be restricted."""
+    """What one kernel allows an unprivileged process that is about to be restricted."""
 
     kernel_release: str
     landlock_abi: int  # 0: none; clamped to the newest ABI this code knows
@@ -45,8 +45,8 @@ class HostFacts(NamedTuple):
     network_namespace: bool
     is_wsl2: bool  # affects the wording of messages only
     namespaces: NamespaceFacts = NamespaceFacts()  # affects the wording of messages only
-    own_namespaces: NamespaceFacts | None = None  # None: they can be had, or were not probed
-    masks: MaskFacts | None = None  # None: the run masks nothing; probed separately, after all else
+    own_namespaces: NamespaceFacts | None = None  # None: available, or not probed
+    masks: MaskFacts | None = None  # None: the run masks nothing; probed separately, last
 
     def to_message(self) -> dict[str, object]:
         own = self.own_namespaces

@@ -1,4 +1,4 @@
-"""Chooses the rung of the ladder for a run from its capabilities and the host's facts."""
+"""Choose the rung of the ladder for a run from its capabilities and the host's facts."""
 
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
@@ -13,7 +13,7 @@ UNIX_SOCKET_GAP = (
     "connections to Unix sockets with a path are not checked: the command reaches every service of this "
     "user that listens on one (D-Bus, ssh-agent, containers)."
 )
-# listen(2) without bind(2) takes a port by itself. A filter cannot tell such a socket from one of Unix.
+# listen(2) without bind(2) takes a port by itself. A filter cannot tell such a TCP socket from a Unix socket.
 UNBOUND_GAP = (
     "a socket that was not bound listens all the same, on a port that the kernel chooses: whoever reaches "
     "this host reaches the command there."
@@ -22,8 +22,8 @@ PROCESS_INFO_GAP = (
     "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
     "granted of /proc."
 )
-# The first kernels with SECCOMP_ADDFD_FLAG_SEND, and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. Without
-# the latter the signal that stops the command for a question ends the call that the question is about.
+# The first kernels with SECCOMP_ADDFD_FLAG_SEND and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. Without the
+# latter, the signal that stops the command during a question interrupts the very call in question.
 HANDS_OVER, WAITS_KILLABLE = (5, 14), (5, 19)
 ABSTRACT_SOCKETS_NOTE = (
     'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
@@ -76,7 +76,7 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
 
 
 def _refuse_naming_threads(facts: HostFacts) -> Refusal:
-    """Refuse the run: a driver that may not name its threads fails with an unrelated error."""
+    """Refuse the run: a driver that cannot name its threads fails with an unrelated error."""
     where = "WSL2: " if facts.is_wsl2 else ""
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     because = facts.listener_detail or "there is no supervisor that could open them"
@@ -292,10 +292,10 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
             f"with netns {_listed(ports.open)} is a port of this host, and none that the command can serve.",
             hint="--open-port for what the command connects to, --listen-port for what it serves",
         )
-    # The namespace holds abstract sockets apart, whatever Landlock knows of them.
+    # The network namespace isolates abstract sockets, whatever Landlock supports.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
     gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
-    # ipc_mode "full" asked for abstract sockets, which are out of reach all the same.
+    # ipc_mode "full" requests abstract sockets, which stay unreachable in a network namespace.
     notes = [] if capabilities.scopes.abstract_unix_socket else [ABSTRACT_SOCKETS_NOTE]
     if ports.open:
         notes.append(f"{_listed(ports.open)} leads to loopback of this host; the command cannot serve it")

@@ -1,4 +1,4 @@
-"""Judges the masking of denied paths: refuses the run, or lists what stays open."""
+"""Judge the masking of denied paths: refuse the run, or list what stays open."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
     gaps = [*warnings]
     if masking.masks:
         gaps.append(REPLACED_GAP)
-    # Agents keep a login in their own directory. Until there is one, nothing is there to protect.
+    # Agents keep a login in their own directory. While that is missing, there is nothing to protect.
     gaps += _creatable(masking, is_own=True)
     out_of_reach = [absent.path for absent in masking.absent if not absent.is_creatable]
     if out_of_reach:
@@ -81,7 +81,7 @@ def _not_to_be_had(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
     )
     if facts.namespaces is None:
         return Refusal(f"{message}\nThey cannot be masked by mounts: {facts.failed}.", narrower[3:])
-    # Imported here: it is for this refusal.
+    # Imported here: only this refusal needs it.
     from nono.sandbox.plan.namespace_advice import advice
 
     cause, remedy = advice(facts.namespaces, "mnt")
@@ -113,7 +113,7 @@ def _creatable(masking: Masking, *, is_own: bool) -> list[str]:
 
 
 def _then(masking: Masking) -> str:
-    """Describe the fate of a path that appears later: a run that masks others masks it too."""
+    """Describe what happens to a path that appears later: a run with masks masks it too."""
     return "masked once it is there" if masking.masks else "not masked"
 
 

@@ -1,4 +1,4 @@
-"""Explains why a private namespace was refused, and what would change that."""
+"""Explain why a namespace was refused, and what would change that."""
 
 from typing import Literal
 
@@ -14,9 +14,9 @@ class Advice(NamedTuple):
 
 
 def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice:
-    """Return the most likely obstacle; of several, the one that is checked first.
+    """Return the most likely obstacle: of several, the one that the kernel checks first.
 
-    `kind`: the namespace that was wanted beside a user namespace.
+    `kind`: The namespace that was requested beside a user namespace.
     """
     flag, option = (
         ("CLONE_NEWNET", "CONFIG_NET_NS") if kind == "net" else ("CLONE_NEWNS", "CONFIG_NAMESPACES")
@@ -39,7 +39,7 @@ def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice
         if limit == 0:
             return Advice(f"{name} is 0", f"sudo sysctl -w {name}=1000")
     if facts.failed.startswith("fsmount(proc)"):
-        # mount_too_revealing() in fs/namespace.c: a new procfs would show what is covered in this one.
+        # mount_too_revealing() in fs/namespace.c: a new procfs would reveal what is covered in this one.
         return Advice(
             "files of /proc are covered here, as a container's are, so that no other can be mounted",
             "start the container with --security-opt systempaths=unconfined (Docker) or "

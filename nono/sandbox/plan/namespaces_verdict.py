@@ -1,4 +1,4 @@
-"""Judges whether a command runs in namespaces of its own, and says what it shares without them."""
+"""Decide whether a command runs in its own namespaces, and say what it shares without them."""
 
 from nono.policy.capability import CapabilitySet, Namespaces
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
@@ -13,9 +13,9 @@ SHARED = (
 def with_namespaces(
     chosen: Enforcement, capabilities: CapabilitySet, refused: NamespaceFacts | None
 ) -> Enforcement | Refusal:
-    """Add to `chosen` that the command has namespaces of its own, or what it shares; or refuse.
+    """Add to `chosen` the command's namespaces, or what it shares without them; or refuse.
 
-    refused: Why this host does not allow them; None if it does, or if nobody probed.
+    refused: Why this host does not allow namespaces; None if it does, or if nothing was probed.
     """
     wanted = capabilities.namespaces
     if wanted is Namespaces.OFF:
@@ -30,7 +30,7 @@ def with_namespaces(
         return _sharing(chosen, 'signal_mode "allow_all"')
     if refused is None:
         return chosen._replace(namespaces=True)
-    # Imported here: it is for hosts that refuse.
+    # Imported here: only hosts that refuse need it.
     from nono.sandbox.plan.namespace_advice import advice
 
     cause, remedy = advice(refused, "mnt")

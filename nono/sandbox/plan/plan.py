@@ -1,4 +1,4 @@
-"""Draws the kernel state of a run from its capabilities and the enforcement chosen for it."""
+"""Draw the kernel state of a run from its capabilities and the enforcement chosen for it."""
 
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
@@ -16,8 +16,8 @@ class PathRule(NamedTuple):
     reads: bool
     writes: bool
     is_dir: bool
-    required: bool  # a rule that a person asked for must hold; one of a group may find nothing
-    lists: bool = False  # may read the names in it, but no file
+    required: bool  # a person's rule must apply; a path of a shipped group may be missing
+    lists: bool = False  # may list the directory, but read no file
     makes_sockets: bool = False  # may create and remove sockets in it
 
 
@@ -26,7 +26,7 @@ class MaskRule(NamedTuple):
 
     path: str
     kind: str | None  # "dir", "link" or "file", as it was when the plan was drawn; None: whatever it is
-    shown: str | None = None  # the file that is mounted over it; None: one that nobody can open
+    shown: str | None = None  # the file mounted over it; None: an empty placeholder
 
 
 class SandboxPlan(NamedTuple):
@@ -41,15 +41,15 @@ class SandboxPlan(NamedTuple):
     bind_ports: tuple[PortRange, ...]
     static_filter: StaticFilter | None
     listener: NotifyProgram | None
-    private_network: bool = False  # the launcher has left this network before the plan was drawn
+    private_network: bool = False  # the launcher left this network before the plan was drawn
     masks: tuple[MaskRule, ...] = ()
-    pinned: tuple[str, ...] = ()  # directories on the way to them that may not be moved, outermost first
-    unmasked: tuple[str, ...] = ()  # paths to mask once something is there
-    watched: tuple[str, ...] = ()  # directories where a masked path may be replaced by another file
+    pinned: tuple[str, ...] = ()  # directories above the masks that must not be renamed, outermost first
+    unmasked: tuple[str, ...] = ()  # paths to mask once they exist
+    watched: tuple[str, ...] = ()  # directories in which a masked path may be replaced
     stays_in_cgroup: bool = False  # no descendant may be created in another cgroup
-    refuses_sysv_ipc: bool = False  # System V IPC and POSIX queues, where they are shared with the machine
-    refuses_foreign_scheduling: bool = False  # of any process but the caller, where others have a number here
-    stays_dumpable: bool = False  # its processes cannot hide from who serves their calls
+    refuses_sysv_ipc: bool = False  # System V IPC and POSIX queues, because they are shared with the machine
+    refuses_foreign_scheduling: bool = False  # scheduling of any other process, as others are visible
+    stays_dumpable: bool = False  # processes cannot make themselves undumpable, hiding from the supervisor
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -82,7 +82,7 @@ def draw(
     abi = facts.landlock_abi
     masking = capabilities.masking
     restricts_network = capabilities.restricts_network and not capabilities.is_network_left_open
-    # In a network of its own nobody but the command listens, and nobody visits it but through the relay.
+    # In a private network only the command listens, and connections from outside come through the relay only.
     is_alone = enforcement.rung is Rung.NETNS
     handles_ports = restricts_network and not is_alone
     ports = capabilities.ports if handles_ports else PortGrants()
@@ -111,10 +111,10 @@ def draw(
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
         stays_in_cgroup=capabilities.limits.is_set,
-        # Without namespaces both reach what is outside. The keeper of the masks is inside.
+        # Without namespaces both reach processes outside. The mask keeper is inside.
         refuses_sysv_ipc=not enforcement.namespaces,
         refuses_foreign_scheduling=not enforcement.namespaces or bool(masking.masks),
-        # With a user namespace its owner looks into every process in it.
+        # The owner of a user namespace may inspect every process in it.
         stays_dumpable=listener is not None and not enforcement.namespaces,
     )
 

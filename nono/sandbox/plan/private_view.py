@@ -1,8 +1,9 @@
-"""Decides what a command with namespaces of its own sees in place of directories that everybody shares.
+"""Decide what a command in its own namespaces sees instead of the shared directories.
 
-There it has directories of its own, empty at the start, to which it has every access. What it was granted
-below them shows through; as Landlock rules reach into mounts, only the mount itself can hold a grant to
-reading. Where that cannot be told apart from the grant, the directory stays shared.
+Each of these directories is replaced by a private one, empty at the start, with full access. Paths below them
+that were granted show through; because Landlock rules also cover mounts below a directory, only a read-only
+mount can limit such a grant to reading. Where a grant cannot be expressed this way, the directory stays
+shared.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -19,20 +20,20 @@ DEVICES = "/dev"
 
 
 class Shown(NamedTuple):
-    """A path of this host that shows through, with what is below it."""
+    """A path of this host that shows through, with everything below it."""
 
     path: str
     writes: bool
 
 
 class PrivateView(NamedTuple):
-    """What replaces the shared directories of this host, for one command."""
+    """The replacements for the shared directories of this host, for one command."""
 
-    directories: tuple[str, ...] = DIRECTORIES  # its own, in memory
-    shown: tuple[Shown, ...] = ()  # those in others after them
-    terminal: str | None = None  # the caller's, below /dev/pts
-    unchanged: tuple[str, ...] = ()  # read-only, for what Landlock leaves free: modes, times, attributes
-    pinned: tuple[str, ...] = ()  # directories above those that cannot be moved away, outermost first
+    directories: tuple[str, ...] = DIRECTORIES  # private directories in memory
+    shown: tuple[Shown, ...] = ()  # a path within another follows it
+    terminal: str | None = None  # the caller's terminal, below /dev/pts
+    unchanged: tuple[str, ...] = ()  # read-only mounts: Landlock does not restrict modes, times, attributes
+    pinned: tuple[str, ...] = ()  # directories above those that must not be renamed, outermost first
 
     def to_message(self) -> dict[str, object]:
         return self._asdict()
@@ -59,11 +60,11 @@ class PrivateView(NamedTuple):
 def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: str | None) -> PrivateView:
     """Draw the view of a command.
 
-    `roots`: nono's own directories, where files for the command appear while it runs; canonical.
+    `roots`: nono's own directories, in which files for the command appear while it runs; canonical.
     """
     shared = {*_shared(capabilities, roots)}
     directories = tuple(directory for directory in DIRECTORIES if directory not in shared)
-    # A shipped group's directory that can only be written, as $TMPDIR, is one to do without.
+    # A shipped group's write-only directory, such as $TMPDIR, is replaced by a private one.
     wanted = [Shown(grant.path, grant.access.writes) for grant in capabilities.grants if grant.access.reads]
     wanted += [Shown(grant.path, False) for grant in capabilities.sockets]
     below = {
@@ -91,7 +92,7 @@ def _movable(path: str, written: Collection[str]) -> tuple[str, ...]:
 
 
 def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:
-    """Yield the directories that stay shared: asked for themselves, or around what a mount cannot hold."""
+    """Yield the directories that stay shared: granted whole, or with a grant that no mount can express."""
     for directory in DIRECTORIES:
         held_otherwise = (
             *(grant.path for grant in capabilities.grants if grant.access is Access.WRITE and grant.is_users),
@@ -104,7 +105,7 @@ def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str
 
 
 def _without_covered(wanted: Iterable[Shown]) -> Iterator[Shown]:
-    """Yield what is not shown by a path above it already, a directory before what is in it."""
+    """Yield the paths that no path above them already shows, a directory before its contents."""
     kept: list[Shown] = []
     for each in sorted(wanted):
         if not any(is_within(each.path, above.path) and above.writes >= each.writes for above in kept):
@@ -115,10 +116,12 @@ def _without_covered(wanted: Iterable[Shown]) -> Iterator[Shown]:
 def own_grants(
     view: PrivateView | None, terminals: Collection[str], ptmx: str | None, denied: Collection[str]
 ) -> tuple[Grant, ...]:
-    """Return what the command may use of its surroundings beside its policy's grants.
+    """Return what the command may use of its surroundings in addition to its policy's grants.
 
-    `view`: None without namespaces of its own. `terminals`: those of the caller on its standard streams.
-    `ptmx`: The canonical path of /dev/ptmx; None if there is none. `denied`: Paths that the policy denies.
+    `view`: None without namespaces.
+    `terminals`: The caller's terminals on the standard streams.
+    `ptmx`: The canonical path of /dev/ptmx; None if there is none.
+    `denied`: Paths that the policy denies.
     """
     paths = [("/proc", Access.READ, True)]
     if view is None:
@@ -132,6 +135,6 @@ def own_grants(
         Grant(path, access, is_dir, "system", path)
         for path, access, is_dir in paths
         if not any(is_within(path, denial) for denial in denied)
-        # What is denied in a directory of its own is not there, or masked.
+        # A denied path in a private directory does not exist there, or is masked.
         and (path in private or not any(is_within(denial, path) for denial in denied))
     )

@@ -1,4 +1,4 @@
-"""Answers `nono why --scope`: are signals and abstract Unix sockets confined to the sandbox?"""
+"""Answer `nono why --scope`: are signals and abstract Unix sockets confined to the sandbox?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIFTED_BY = {
     SIGNAL: 'security.signal_mode "allow_all"',
     ABSTRACT_UNIX_SOCKET: 'security.ipc_mode "full"',
 }
-# The programs under which the supervisor sees every Unix socket, and refuses those without a path.
+# With these programs the supervisor sees every Unix socket and refuses those without a path.
 _SEES_ABSTRACT = (NotifyProgram.NOTIFY, NotifyProgram.UNIX_PATHS)
 
 
@@ -73,7 +73,7 @@ def scope_answer(
 
 
 def _holds_abstract(chosen: Enforcement) -> str | None:
-    """Name what keeps abstract sockets apart independently of Landlock, or return None."""
+    """Name what isolates abstract sockets independently of Landlock, or return None."""
     if chosen.rung is Rung.NETNS:
         return "the private network"
     if chosen.rung is Rung.NOTIFY or chosen.sockets in _SEES_ABSTRACT:
