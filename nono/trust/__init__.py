@@ -1,6 +1,8 @@
-"""Signed and approved instruction files, as values.
+"""Represent signed and approved instruction files as values.
 
-Read `dsse` first: what a signature covers. `statement` says which files it is about, `bundle` how both are
-kept in one file that other tools read. `policy` is what a person writes down, `authority` whose word that is,
-`verdict` what becomes of one file. `memory` is what earlier runs have left. `disk` reads and writes all this.
+Read `dsse` first: it says what a signature covers. `statement` lists the files that a signature is about,
+`bundle` stores both in one file that other tools read. `policy` is what a person writes, `authority` decides
+whose policy counts, `verdict` judges one file. `memory` is what earlier runs recorded. `disk` reads and
+writes
+all of this.
 """

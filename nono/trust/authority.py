@@ -1,4 +1,4 @@
-"""Judges the policies of a project: whose word they are, and what of them counts."""
+"""Judge the policies of a project: who stands behind them, and which of their rules count."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PolicyFile(NamedTuple):
     path: str
     content: bytes
     policy: TrustPolicy
-    bundle: Bundle | str | None  # the signature beside it; str: why it cannot be read
+    bundle: Bundle | str | None  # the signature beside it; str: why it is unreadable
 
     @property
     def sha256(self) -> str:
@@ -29,7 +29,7 @@ class PolicyFile(NamedTuple):
 
 
 class Policies(NamedTuple):
-    """What is written about a project."""
+    """The policies that concern one project."""
 
     root: str  # canonical
     project: PolicyFile | None
@@ -38,14 +38,14 @@ class Policies(NamedTuple):
 
 
 class Standing(StrEnum):
-    """Whose word the policy of a project is."""
+    """Who stands behind a project's policy."""
 
-    ABSENT = "absent"  # and none was ever seen
+    ABSENT = "absent"  # missing, and never seen before
     SIGNED = "signed"  # by a key of the user's own, or by a publisher of the user's policy
     APPROVED = "approved"  # by a person
     NEW = "new"  # seen for the first time
     SEEN = "seen"  # as in the last run
-    CHANGED = "changed"  # since the last run, and nobody has signed or approved that, or it allows more
+    CHANGED = "changed"  # since the last run: neither signed nor approved, or it allows more
     GONE = "gone"
 
     @property
@@ -59,9 +59,10 @@ def standing_of(
     authorities: Iterable[TrustedKey],
     before: TrustPolicy | None = None,
 ) -> tuple[Standing, str]:
-    """Judge the policy of a project. Returns what is wrong with it as well, or "".
+    """Judge the policy of a project. Returns its problem too, "" for none.
 
-    authorities: Keys whose word on a policy counts. before: The policy of the last run, if it is known.
+    authorities: Keys that may sign a policy.
+    before: The policy of the last run, if known.
     """
     if project is None:
         seen = memory.policy is not None
@@ -70,7 +71,7 @@ def standing_of(
     is_known = memory.policy in (None, project.sha256)
     if problem is None and (is_known or (before is not None and not _allows_more(project.policy, before))):
         return Standing.SIGNED, ""
-    # An old policy is signed as well as a new one: whoever brings one back must not gain by it.
+    # An old policy is signed as validly as a new one: replaying it must gain nothing.
     problem = problem or "it is signed, but allows more than in the last run"
     if memory.approved.get(FILE) == project.sha256:
         return Standing.APPROVED, problem
@@ -80,10 +81,11 @@ def standing_of(
 
 
 def effective(policies: Policies, standing: Standing) -> TrustPolicy:
-    """Return what counts of the policies.
+    """Return the combined policy that applies.
 
-    Whatever a project forbids counts. Whom it trusts counts if that is the user's word too, or the user has
-    said nothing of whom to trust.
+    Everything a project forbids applies. The publishers it trusts apply if the user stands behind its policy,
+    or
+    if the user has no policy about publishers.
     """
     written = []
     if policies.user is not None:
@@ -99,9 +101,9 @@ def effective(policies: Policies, standing: Standing) -> TrustPolicy:
 def keys_of(
     trust_policy: TrustPolicy, find: Callable[[str], PublicKey | None]
 ) -> tuple[tuple[TrustedKey, ...], tuple[str, ...]]:
-    """Return the keys of the publishers, and the names of those whose key is not at hand.
+    """Return the publishers' keys, and the names of publishers whose key was not found.
 
-    find: Looks up a public key of the user's own, by its name.
+    find: Looks up one of the user's own public keys by name.
     """
     found, missing = [], []
     for publisher in trust_policy.publishers:
@@ -115,7 +117,7 @@ def keys_of(
 
 
 def _allows_more(now: TrustPolicy, before: TrustPolicy) -> bool:
-    """Check that a policy lets something pass that an earlier one did not."""
+    """Check that a policy accepts something that an earlier one did not."""
     return (
         not now.enforcement.is_as_strict_as(before.enforcement)
         or not {*now.includes} >= {*before.includes}
@@ -128,7 +130,7 @@ def _allows_more(now: TrustPolicy, before: TrustPolicy) -> bool:
 
 
 def _problem(project: PolicyFile, authorities: Iterable[TrustedKey]) -> str | None:
-    """Return why the signature of a policy does not count; None if it does."""
+    """Return why a policy's signature does not count; None if it does."""
     if project.bundle is None:
         return "nobody has signed it"
     if isinstance(project.bundle, str):

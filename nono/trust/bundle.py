@@ -1,4 +1,4 @@
-"""Sigstore bundles: an envelope, and what says by whom it is, in one file (sigstore bundle v0.3)."""
+"""Read and write sigstore bundles (v0.3): an envelope and its signer's identity in one file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Bundle(NamedTuple):
     """A bundle, read but not verified."""
 
     envelope: dsse.Envelope
-    hint: str | None  # names a public key; None: it carries a certificate, so it was signed without a key
-    text: bytes  # as it was read: what verifies a certificate reads it all
+    hint: str | None  # names a public key; None: the bundle carries a certificate instead of naming a key
+    text: bytes  # as it was read, for the verification of a certificate
 
 
 def encoded(envelope: dsse.Envelope, hint: str) -> bytes:
-    """Return the text of a bundle that was signed with a key."""
+    """Return the text of a bundle signed with a key."""
     fields = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": hint}},
@@ -31,7 +31,7 @@ def encoded(envelope: dsse.Envelope, hint: str) -> bytes:
 
 
 def parse(text: bytes) -> Bundle:
-    """Read a bundle. Raises ValueError saying what is wrong with it."""
+    """Parse a bundle. Raises ValueError with the reason."""
     if len(text) > BUNDLE_BYTES_MAX:
         raise ValueError(f"the bundle is larger than {BUNDLE_BYTES_MAX} bytes")
     fields = parse_object(text, "the bundle")
@@ -48,7 +48,7 @@ def parse(text: bytes) -> Bundle:
         raise ValueError(f"the bundle is of type '{media_type}', not '{MEDIA_TYPE}'")
     envelope = dsse.from_json(row)
     if len(envelope.signatures) != 1:
-        # The format says exactly one. With more, readers differ on which of them counts.
+        # The format requires exactly one. With more, readers differ on which one counts.
         raise ValueError(f"the envelope of a bundle has one signature, not {len(envelope.signatures)}")
     match material:
         case {"publicKey": {"hint": str(hint)}}:

@@ -1,4 +1,4 @@
-"""Says by whom a bundle without a key is, and which publishers that fits."""
+"""Read who signed a bundle without a key, and match that with publishers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nono.trust.policy import BlockedPublisher, Keyless
 
 
 class Claims(NamedTuple):
-    """What a verified certificate of Fulcio says of the signer; "" where it says nothing."""
+    """The signer's identity in a verified Fulcio certificate; "" for a missing claim."""
 
     issuer: str
     repository: str
@@ -18,7 +18,7 @@ class Claims(NamedTuple):
 
 
 def is_publisher(claims: Claims, publisher: Keyless) -> bool:
-    """Match a publisher. A claim that is missing matches nothing, a wildcard neither."""
+    """Match a publisher. A missing claim matches nothing, not even a wildcard."""
     pairs = [(publisher.repository, claims.repository), (publisher.ref_pattern, claims.ref)]
     if publisher.build_signer_uri is None:
         pairs.append((publisher.workflow, claims.workflow))
@@ -30,7 +30,7 @@ def is_publisher(claims: Claims, publisher: Keyless) -> bool:
 
 
 def is_blocked(claims: Claims, blocked: BlockedPublisher) -> bool:
-    """Match an entry of the blocklist: an issuer, or one repository of it."""
+    """Match an entry of the blocklist: an issuer, or one repository of an issuer."""
     return claims.issuer == blocked.identity and (
         blocked.repository is None or is_wildcard_matched(blocked.repository, claims.repository)
     )

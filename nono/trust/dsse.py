@@ -1,8 +1,8 @@
-"""DSSE envelopes: what a signature covers, and which keys have signed.
+"""Encode DSSE envelopes: what a signature covers, and which keys have signed.
 
-DSSE 1.0 (github.com/secure-systems-lab/dsse, protocol.md). Keys are ECDSA P-256 with SHA-256, whose
-signatures are DER, and Ed25519. A key is known by its fingerprint: what an envelope says of its own signer
-counts for nothing.
+DSSE 1.0 (github.com/secure-systems-lab/dsse, protocol.md). Keys are ECDSA P-256 with SHA-256, with
+signatures in DER, and Ed25519. A key is identified by its fingerprint; what an envelope says about its own
+signer is ignored.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 IN_TOTO = "application/vnd.in-toto+json"
 SIGNATURES_MAX = 16
-# SubjectPublicKeyInfo of RFC 5480 and RFC 8410, up to the key itself. The library that parses it, and SSH
-# keys as well, takes 60 ms to import.
+# SubjectPublicKeyInfo of RFC 5480 and RFC 8410, up to the key itself. A library that parses it, and SSH keys
+# too, takes 60 ms to import.
 _P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 _P256_COMPRESSED = bytes.fromhex("3039301306072a8648ce3d020106082a8648ce3d030107032200")
 _ED25519 = bytes.fromhex("302a300506032b6570032100")
@@ -49,12 +49,12 @@ class PublicKey(NamedTuple):
 class Signature(NamedTuple):
     """One signature of an envelope."""
 
-    key_id: str  # a hint, and the signer's own word
+    key_id: str  # a hint, chosen by the signer
     signature: bytes
 
 
 class Envelope(NamedTuple):
-    """A message and its signatures. Nothing in it is true before signers() has named a key."""
+    """A message and its signatures. Trust nothing in it before signers() has named a key."""
 
     payload_type: str
     payload: bytes
@@ -69,7 +69,7 @@ def public_key(encoded: bytes) -> PublicKey:
             raise ValueError("not a public key in PEM")
         encoded = decoded("".join(lines[3:-3]), "the public key")
     if encoded.startswith(_P256_COMPRESSED):
-        # Encoded anew: one key has one fingerprint, however its point was written.
+        # Encode again, so that each key has one fingerprint, whichever form its point was written in.
         numbers = _p256(encoded[len(_P256_COMPRESSED) :]).public_numbers()
         encoded = _P256 + b"\4" + numbers.x.to_bytes(32) + numbers.y.to_bytes(32)
     _key(encoded)
@@ -77,7 +77,10 @@ def public_key(encoded: bytes) -> PublicKey:
 
 
 def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
-    """Return what is signed: both lengths are in it, so that no type can be read as part of a payload."""
+    """Return the bytes to sign.
+
+    They include both lengths, so that a type cannot pass for part of a payload.
+    """
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
@@ -89,7 +92,7 @@ def signed(payload_type: str, payload: bytes, sign: Sign, key_id: str = "") -> E
 
 
 def signers(envelope: Envelope, payload_type: str, keys: Iterable[PublicKey]) -> frozenset[PublicKey]:
-    """Return those of `keys` that have signed the envelope, each once; empty for another payload type."""
+    """Return those of `keys` that signed the envelope, each once; none for another payload type."""
     if envelope.payload_type != payload_type:
         return frozenset()
     message = pre_authentication_encoding(payload_type, envelope.payload)
@@ -109,7 +112,7 @@ def to_json(envelope: Envelope) -> dict[str, object]:
 
 
 def from_json(fields: object) -> Envelope:
-    """Read an envelope. Raises ValueError saying what is wrong with it."""
+    """Parse an envelope. Raises ValueError with the reason."""
     match fields:
         case {"payload": str(payload), "payloadType": str(payload_type), "signatures": list(rows)}:
             pass
@@ -142,7 +145,7 @@ def _key(der: bytes) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
         return _p256(der[len(_P256) :])
     if not der.startswith(_ED25519):
         raise ValueError("not a public key of ECDSA P-256 or Ed25519")
-    # Imported here, as below: most policies and bundles are read without verifying a signature.
+    # Imported here and below: most policies and bundles are read without verifying a signature.
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
     return ed25519.Ed25519PublicKey.from_public_bytes(der[len(_ED25519) :])

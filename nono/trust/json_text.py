@@ -1,4 +1,4 @@
-"""Reads JSON that a signature covers or a stranger wrote: one meaning, or none."""
+"""Parse JSON that is signed or untrusted, refusing ambiguous text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 def parse_object(text: bytes, what: str) -> dict[str, object]:
     """Return a JSON object. Raises ValueError, which begins with `what`, for anything else.
 
-    A name that stands twice is refused: readers differ on which one counts.
+    Duplicate names are refused, because readers differ on which one counts.
     """
     try:
         found = json.loads(text.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)

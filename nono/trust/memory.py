@@ -1,4 +1,4 @@
-"""What is remembered of one project: its policy, what a person approved there, what was signed."""
+"""Define what is remembered about a project: its policy, what a person approved, what was signed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nono.trust.statement import is_sha256
 
 
 class Memory(NamedTuple):
-    """What earlier runs and `nono trust approve` have left."""
+    """What earlier runs and `nono trust approve` recorded."""
 
     policy: str | None = None  # SHA-256 of the project's policy in the last run
     enforcement: Enforcement | None = None  # of that run
     approved: Mapping[str, str] = {}  # SHA-256 by path
     signed: frozenset[str] = frozenset()  # paths that had a valid signature
-    packages: Mapping[str, str] = {}  # by name, where the package is that ran last
+    packages: Mapping[str, str] = {}  # directory of each package in the last run, by name
 
 
 def encoded(memory: Memory, root: str) -> bytes:
@@ -35,7 +35,7 @@ def encoded(memory: Memory, root: str) -> bytes:
 
 
 def parse(text: bytes) -> Memory:
-    """Read it. Raises ValueError if it is damaged: nothing is then taken for approved."""
+    """Parse the memory. Raises ValueError if it is damaged, so that nothing counts as approved."""
     match {"packages": {}, **parse_object(text, "it")}:
         case {
             "version": 1,

@@ -1,12 +1,12 @@
-"""Tells which package that npx or uvx fetched a file belongs to, by its path."""
+"""Find the npx or uvx package that a file belongs to, by its path."""
 
 from __future__ import annotations
 
-_NPX, _UV = "_npx", "archive-v0"  # of npm's cache (libnpmexec), and of uv's
+_NPX, _UV = "_npx", "archive-v0"  # directories in npm's cache (libnpmexec) and in uv's
 
 
 def tree_of(path: str) -> str | None:
-    """Return the directory of the package, with all that was installed for it; None for any other file."""
+    """Return the package's directory, with everything installed for it; None for any other file."""
     names = path.split("/")
     for at, name in enumerate(names[:-2]):
         inside = names[at + 2 :]

@@ -1,4 +1,4 @@
-"""Matches paths with the patterns of a trust policy, in time that a hostile pattern cannot stretch."""
+"""Match paths with a trust policy's patterns, in bounded time even for a hostile pattern."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _ANY_DEPTH = "**"
 def is_matched(pattern: str, path: str) -> bool:
     """Match a path relative to the root of a project.
 
-    `*`, `?` and `[a-z]` stop at a slash; `**` between slashes is any number of directories. A pattern without
-    a slash matches a file of that name at any depth: agents read their instructions from any directory.
+    `*`, `?` and `[a-z]` do not match a slash; `**` between slashes matches any number of directories. A
+    pattern
+    without a slash matches a file name at any depth, because agents read instructions from any directory.
     """
     if "/" not in pattern:
         return fnmatchcase(path.rpartition("/")[2], pattern)
@@ -22,7 +23,7 @@ def is_matched(pattern: str, path: str) -> bool:
 
 
 def check(pattern: str) -> str:
-    """Return the pattern. Raises ValueError for one that can match nothing below the root."""
+    """Return the pattern. Raises ValueError if it cannot match anything below the root."""
     if not pattern or len(pattern) > PATTERN_CHARACTERS_MAX or "\0" in pattern:
         raise ValueError(f"a pattern has 1 to {PATTERN_CHARACTERS_MAX} characters")
     if not {"", ".", ".."}.isdisjoint(pattern.split("/")):
@@ -33,7 +34,7 @@ def check(pattern: str) -> str:
 
 
 def is_wildcard_matched(pattern: str, text: str) -> bool:
-    """Match a claim of a certificate: `*` is any run of characters, slashes too."""
+    """Match a claim of a certificate: `*` matches any run of characters, slashes included."""
     first, *others = pattern.split("*")
     if not others:
         return pattern == text
@@ -49,7 +50,7 @@ def is_wildcard_matched(pattern: str, text: str) -> bool:
 
 
 def _match(patterns: Sequence[str], names: Sequence[str]) -> bool:
-    """Match name by name; after a failure the last `**` takes one name more."""
+    """Match name by name; after a mismatch the last `**` takes one more name."""
     at = pattern_at = 0
     retry: tuple[int, int] | None = None
     while at < len(names):

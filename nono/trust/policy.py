@@ -1,4 +1,4 @@
-"""The trust policy: which files are instructions, who may sign them, what is done about the others."""
+"""Define the trust policy: which files are instructions, who may sign them, and how others are treated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILES_MAX, PUBLISHERS_MAX, BLOCKED_MAX = 1000, 1000, 10_000
 
 
 class Enforcement(StrEnum):
-    """What is done about a file that is not trusted, weakest first."""
+    """How an untrusted file is treated, weakest first."""
 
     AUDIT = "audit"
     WARN = "warn"
@@ -32,14 +32,14 @@ _STRICTNESS = tuple(Enforcement)
 
 
 class Keyed(NamedTuple):
-    """A publisher by key. `public_key` None: the key of that name in the person's own keystore."""
+    """A publisher identified by key. `public_key` None: the key of that name in the user's keystore."""
 
     key_id: str
     public_key: PublicKey | None
 
 
 class Keyless(NamedTuple):
-    """A publisher by the claims of a Fulcio certificate; all but the issuer may hold `*`."""
+    """A publisher identified by claims of a Fulcio certificate; all but the issuer may contain `*`."""
 
     issuer: str
     repository: str
@@ -56,7 +56,7 @@ class Publisher(NamedTuple):
 
 
 class BlockedPublisher(NamedTuple):
-    """A signer whose files are never read, whoever else vouches for them."""
+    """A signer whose files are never accepted, whoever else signs or approves them."""
 
     identity: str  # key id, fingerprint, or issuer
     repository: str | None
@@ -67,12 +67,12 @@ class TrustPolicy(NamedTuple):
     """A policy file, or several merged."""
 
     includes: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()  # as written; `~` is not expanded yet
+    files: tuple[str, ...] = ()  # as written, with `~` not yet expanded
     publishers: tuple[Publisher, ...] = ()
     blocked_digests: Mapping[str, str] = {}  # description by SHA-256
     blocked_publishers: tuple[BlockedPublisher, ...] = ()
     enforcement: Enforcement = Enforcement.DENY
-    packages: bool = False  # what npx and uvx fetch is remembered by digest
+    packages: bool = False  # remember what npx and uvx fetch, by digest
 
     def includes_path(self, path: str) -> bool:
         """Check that a path relative to the root is an instruction file."""
@@ -80,21 +80,21 @@ class TrustPolicy(NamedTuple):
 
 
 def is_trust_policy(text: bytes) -> bool:
-    """Check that a file says it is one: AWS has policies of that name as well. ValueError: it is not JSON."""
+    """Check that a file claims to be a trust policy: AWS uses the same file name. ValueError: not JSON."""
     return parse_object(text, FILE).get("predicate") == PREDICATE
 
 
 def parse(text: bytes) -> TrustPolicy:
-    """Read a policy file. Raises ValueError that names the field. Unknown fields are refused.
+    """Parse a policy file. Raises ValueError that names the field; unknown fields are refused.
 
-    A field that is misspelt would otherwise weaken the policy without a word.
+    Otherwise a misspelt field would silently weaken the policy.
     """
     fields = parse_object(text, FILE)
     if fields.get("predicate") != PREDICATE:
         raise ValueError(f"{FILE}: predicate is not '{PREDICATE}'")
     unknown = fields.keys() - {
         "predicate",
-        "version",  # of earlier releases; it says nothing
+        "version",  # of earlier releases, ignored
         "includes",
         "instruction_patterns",
         "files",
@@ -122,7 +122,7 @@ def parse(text: bytes) -> TrustPolicy:
 
 
 def merged(policies: Iterable[TrustPolicy]) -> TrustPolicy:
-    """Unite policies: every file and every block counts, the strictest enforcement, the first of one name."""
+    """Merge policies: all files and blocks, the strictest enforcement, the first publisher of each name."""
     policies = tuple(policies)
     publishers: dict[str, Publisher] = {}
     digests: dict[str, str] = {}
@@ -136,7 +136,7 @@ def merged(policies: Iterable[TrustPolicy]) -> TrustPolicy:
         tuple(dict.fromkeys(each for policy in policies for each in policy.files)),
         tuple(publishers.values()),
         digests,
-        # All of them: a block for one repository must not hide one for the whole issuer.
+        # Keep all of them: a block for one repository must not hide one for the whole issuer.
         tuple(dict.fromkeys(each for policy in policies for each in policy.blocked_publishers)),
         max((policy.enforcement for policy in policies), key=_STRICTNESS.index, default=Enforcement.DENY),
         any(policy.packages for policy in policies),

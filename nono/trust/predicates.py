@@ -1,4 +1,4 @@
-"""What nono signs: the predicates of its in-toto statements."""
+"""Define the predicates of the in-toto statements that nono signs."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ TRUST_POLICY = "https://nono.sh/attestation/trust-policy/v1"
 
 
 def keyed(key_id: str) -> dict[str, object]:
-    """Return the predicate of a statement that is signed with a key, by its fingerprint."""
+    """Return the predicate of a statement signed with a key, named by its fingerprint."""
     return {"version": 1, "signer": {"kind": "keyed", "key_id": key_id}}
 
 
 def keyless() -> dict[str, object]:
-    """Return the predicate of a statement whose signer is in the certificate."""
+    """Return the predicate of a statement whose certificate names the signer."""
     return {"version": 1, "signer": {"kind": "keyless"}}
 
 
 def key_id_of(predicate: Mapping[str, object]) -> str | None:
-    """Return the key that a predicate names; None if it names none."""
+    """Return the key that a predicate names, or None."""
     match predicate.get("signer"):
         case {"kind": "keyed", "key_id": str(key_id)}:
             return key_id

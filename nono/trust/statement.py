@@ -1,4 +1,4 @@
-"""Statements of in-toto: which files, by digest, a signer says something about (attestation v1)."""
+"""Encode in-toto statements: what a signer says about files, identified by digest (attestation v1)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Subject(NamedTuple):
-    """A thing that a statement is about."""
+    """A file or artefact that a statement is about."""
 
     name: str
-    sha256: str  # in lower-case hex
+    sha256: str  # lower-case hex
 
 
 class Statement(NamedTuple):
-    """A statement. Worth only as much as the signature over it."""
+    """A statement. Trust it only as far as its signature."""
 
     subjects: tuple[Subject, ...]
     predicate_type: str
@@ -44,7 +44,7 @@ def encoded(statement: Statement) -> bytes:
 
 
 def parse(payload: bytes) -> Statement:
-    """Read a payload. Raises ValueError saying what is wrong with it."""
+    """Parse a payload. Raises ValueError with the reason."""
     fields = parse_object(payload, "the statement")
     match fields:
         case {

@@ -1,4 +1,4 @@
-"""Judges one instruction file: its content, its signatures, and what a person has approved."""
+"""Judge one instruction file by its content, its signatures, and a person's approvals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nono.trust.policy import Enforcement, Keyless, TrustPolicy
 
 
 class Status(StrEnum):
-    """What is known of a file."""
+    """What is known about a file."""
 
-    VERIFIED = "verified"  # a publisher has signed this content
-    APPROVED = "approved"  # a person has seen this content and said yes
+    VERIFIED = "verified"  # a publisher signed this content
+    APPROVED = "approved"  # a person approved this content
     UNSIGNED = "unsigned"
-    CHANGED = "changed"  # since a person approved it, or since a publisher signed it
-    INVALID = "invalid"  # the signature is malformed or about something else
-    UNTRUSTED = "untrusted"  # by nobody whom the policy names
+    CHANGED = "changed"  # since a person approved or a publisher signed it
+    INVALID = "invalid"  # the signature is malformed or covers something else
+    UNTRUSTED = "untrusted"  # signed by nobody whom the policy names, or not signed
     UNREADABLE = "unreadable"
     BLOCKED = "blocked"  # by the blocklist
 
@@ -30,10 +30,10 @@ _TRUSTED = (Status.VERIFIED, Status.APPROVED)
 
 
 class TrustedKey(NamedTuple):
-    """The key of a publisher, and the names by which bundles may call it."""
+    """A publisher's key, and the names by which bundles may refer to it."""
 
     publisher: str
-    key_id: str  # as the policy writes it
+    key_id: str  # as written in the policy
     key: PublicKey
 
     @property
@@ -42,29 +42,29 @@ class TrustedKey(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """What a run trusts, with nothing left to look up."""
+    """Everything a run trusts, already looked up."""
 
     policy: TrustPolicy
     keys: tuple[TrustedKey, ...]
     approved: Mapping[str, str] = {}  # SHA-256 by path
-    signed: frozenset[str] = frozenset()  # paths that had a valid signature before
+    signed: frozenset[str] = frozenset()  # paths that had a valid signature earlier
 
 
 class Signed(NamedTuple):
     """A bundle found beside a file, or in a directory above it."""
 
-    name: str  # under which it has to mention the file
+    name: str  # the name under which it must list the file
     bundle: Bundle | str  # str: why it cannot be read
     is_manifest: bool = False
-    claims: Claims | str | None = None  # of a bundle without a key; str: why it does not verify
+    claims: Claims | str | None = None  # of a bundle without a key; str: why verification failed
 
 
 class Evidence(NamedTuple):
-    """What was found of one file, read once."""
+    """What was found about one file, read once."""
 
     path: str  # relative to the root, or absolute if it is elsewhere
     sha256: str
-    bundles: tuple[Signed, ...] = ()  # its own first, then those of directories, nearest first
+    bundles: tuple[Signed, ...] = ()  # the file's own first, then those of parent directories, nearest first
 
 
 class Verdict(NamedTuple):
@@ -81,17 +81,17 @@ class Verdict(NamedTuple):
         return self.status in _TRUSTED
 
     def is_refused(self, enforcement: Enforcement) -> bool:
-        """Check that the file may not be read."""
+        """Check that the file must not be read."""
         return self.status is Status.BLOCKED or (enforcement is Enforcement.DENY and not self.is_trusted)
 
 
 def unreadable(path: str, why: str) -> Verdict:
-    """Return the verdict of a file that cannot be read whole."""
+    """Return the verdict on a file that cannot be read completely."""
     return Verdict(path, Status.UNREADABLE, f"it cannot be checked: {why}")
 
 
 def judge(evidence: Evidence, trust: Trust) -> Verdict:
-    """Judge one file. A block counts for more than a signature, a signature for more than an approval."""
+    """Judge one file. A block outranks a signature, and a signature outranks an approval."""
     path, digest = evidence.path, evidence.sha256
     if digest in trust.policy.blocked_digests:
         why = trust.policy.blocked_digests[digest] or "no reason is given"
@@ -106,7 +106,7 @@ def judge(evidence: Evidence, trust: Trust) -> Verdict:
         return Verdict(path, Status.APPROVED, "", digest)
     if path in trust.approved:
         return Verdict(path, Status.CHANGED, "it has changed since it was approved", digest)
-    # The first that is about this file at all; a manifest above that does not list it says nothing of it.
+    # Use the first bundle about this file; a manifest above that does not list the file says nothing.
     for found in findings:
         if found.status is not Status.UNSIGNED:
             return found
@@ -118,9 +118,10 @@ def judge(evidence: Evidence, trust: Trust) -> Verdict:
 def signer_of(
     bundle: Bundle, predicate_type: str, keys: Iterable[TrustedKey]
 ) -> tuple[statement.Statement, TrustedKey | None]:
-    """Return what a bundle says and which key has signed it; None: none of them.
+    """Return the statement of a bundle and the key that signed it; None if none of the keys did.
 
-    Raises ValueError if what it says is malformed, of another type, or names another key than signed it.
+    Raises ValueError if the statement is malformed, has another type, or names another key than the signing
+    one.
     """
     said = statement.parse(bundle.envelope.payload)
     if said.predicate_type != predicate_type:
@@ -170,7 +171,7 @@ def _judge_bundle(evidence: Evidence, signed: Signed, trust: Trust) -> Verdict:
 
 
 def _publisher(claims: Claims | None, policy: TrustPolicy) -> str | None:
-    """Return the name of the publisher whom the claims of a certificate fit."""
+    """Return the name of the publisher that matches the claims of a certificate."""
     if claims is None:
         return None
     for publisher in policy.publishers:
@@ -180,7 +181,7 @@ def _publisher(claims: Claims | None, policy: TrustPolicy) -> str | None:
 
 
 def _names_claimed(bundle: Bundle, said: statement.Statement) -> Iterator[str]:
-    """Yield what a bundle calls its signer. Good enough to block by, and for nothing else."""
+    """Yield the names by which a bundle calls its signer. Use them for blocking only, never for trust."""
     if bundle.hint:
         yield bundle.hint
     named = predicates.key_id_of(said.predicate)

@@ -1,6 +1,6 @@
-"""Reads and writes what `nono.trust` judges.
+"""Read and write what `nono.trust` judges.
 
-`concern` finds out whether there is anything to do. `policy_files` reads the policies of a project, `scan`
+`concern` finds out whether a run is concerned at all. `policy_files` reads the policies of a project, `scan`
 finds its instruction files, `evidence` reads one of them, `keyless` verifies certificates, `package_tree`
-reads what npx and uvx fetched, `check` judges all, `memory_file` keeps what was approved.
+reads packages that npx and uvx fetched, `check` judges everything, `memory_file` keeps approvals.
 """

@@ -1,4 +1,4 @@
-"""Checks all instruction files of a project, as before a run."""
+"""Check all instruction files of a project, as before a run."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from nono.trust.verdict import Evidence, Trust, Verdict, judge, unreadable
 
 
 class Checked(NamedTuple):
-    """The verdicts on the files of a project."""
+    """The verdicts on a project's files."""
 
     root: str
     trust: Trust
     verdicts: tuple[Verdict, ...]
-    unsearched: tuple[str, ...] = ()  # sentences: what may hold instruction files and was not searched
-    contents: Mapping[str, bytes] = {}  # of what is not trusted, by SHA-256
-    verify: Verify | None = None  # verifies bundles without a key; None: nobody trusts those
+    unsearched: tuple[str, ...] = ()  # sentences: places that were not searched for instruction files
+    contents: Mapping[str, bytes] = {}  # of untrusted files, by SHA-256
+    verify: Verify | None = None  # verifies bundles without a key; None: the policy trusts none
 
     @property
     def refused(self) -> tuple[Verdict, ...]:
@@ -41,10 +41,10 @@ def check(
 ) -> Checked:
     """Find and judge the files that the policy includes or names.
 
-    packages: Where the packages are that ran before, by name; the policy says whether they are judged.
+    packages: The directories of packages from earlier runs, by name. The policy says whether they are judged.
     """
     found = scan(root, trust.policy, skipped)
-    # A file that is named and missing is nothing that could be read.
+    # A named file that is missing cannot be read by the command either.
     present = (each for each in named(root, trust.policy) if lexists(join(root, each)))
     paths = dict.fromkeys((*found.paths, *present))
     verdicts, contents = judge_all(root, paths, trust, verify)
@@ -56,7 +56,7 @@ def check(
 def judge_all(
     root: str, paths: Iterable[str], trust: Trust, verify: Verify | None = None
 ) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
-    """Judge files. Returns the contents of those that are not trusted as well, by SHA-256."""
+    """Judge files. Also returns the contents of untrusted files, by SHA-256."""
     verdicts, contents = [], {}
     for path in paths:
         try:
@@ -74,7 +74,7 @@ def judge_all(
 def judge_packages(
     packages: Mapping[str, str], trust: Trust, contents: dict[str, bytes]
 ) -> Iterator[Verdict]:
-    """Judge each package as a file whose content is its manifest. One that is gone is nothing to run."""
+    """Judge each package as a file whose content is its manifest. A removed package is skipped."""
     for name, tree in packages.items():
         try:
             package = package_tree.read(tree)
@@ -90,11 +90,11 @@ def judge_packages(
 
 
 def named(root: str, policy: TrustPolicy) -> tuple[str, ...]:
-    """Return the files that a policy names, as they are called in verdicts."""
+    """Return the files that a policy names, under their names in verdicts."""
     return tuple(relative(root, join(root, expanduser(each))) for each in policy.files)
 
 
 def relative(root: str, path: str) -> str:
-    """Return a path as it is called in verdicts: relative below the root, else absolute."""
+    """Return a path as verdicts name it: relative if below the root, else absolute."""
     path, above = normpath(path), root.rstrip("/") + "/"
     return path.removeprefix(above) if path.startswith(above) else path

@@ -1,4 +1,4 @@
-"""Finds out, in a few system calls, whether a trust policy concerns a run. Imports nothing of its size."""
+"""Find out, in a few system calls and with few imports, whether a trust policy concerns a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = "trust-policy.json"
 def root_of(directory: str, environ: Mapping[str, str]) -> str | None:
     """Return the root of the project around `directory` if a trust policy concerns it, else None.
 
-    A project whose policy was seen before counts although the policy is gone.
+    A project whose policy was seen earlier counts even if the policy is gone.
     """
     remembers = lexists(memory_directory(environ))
     candidates = [*_upwards(directory, environ)]
@@ -30,19 +30,19 @@ def user_policy(environ: Mapping[str, str]) -> str:
 
 
 def memory_directory(environ: Mapping[str, str]) -> str:
-    """Return where approvals are kept: below the state root, which no sandbox reaches."""
+    """Return the directory of approvals, below the state root, which no sandbox can access."""
     return join(paths.state_root(environ), "trust")
 
 
 def memory_path(root: str, environ: Mapping[str, str]) -> str:
-    """Return the file of what is remembered of a project, whose root is canonical."""
+    """Return the file that records a project, whose root must be canonical."""
     return join(memory_directory(environ), f"{sha256(os.fsencode(root)).hexdigest()}.json")
 
 
 def _upwards(directory: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the directory and those above it that only this user fills, as far as below the home directory.
+    """Yield `directory` and the parents that only this user can write to, up to below the home directory.
 
-    Others could otherwise lay a policy over this user's work.
+    Otherwise other users could place a policy above this user's work.
     """
     home = os.path.realpath(paths.home(environ))
     current = os.path.realpath(directory)

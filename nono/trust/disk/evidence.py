@@ -1,4 +1,4 @@
-"""Reads one instruction file, with the bundles that may be about it."""
+"""Read one instruction file, with the bundles that may be about it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ SIDECAR = ".bundle"
 MANIFEST = ".nono-trust.bundle"
 DEPTH_MAX = 64
 
-Reader = Callable[[str, int], bytes]  # reads a file of at most so many bytes; raises OSError
-Verify = Callable[[Bundle], Claims]  # verifies a bundle that was signed without a key; raises ValueError
+Reader = Callable[[str, int], bytes]  # reads a file up to this many bytes; raises OSError
+Verify = Callable[[Bundle], Claims]  # verifies a bundle signed without a key; raises ValueError
 
 
 class Read(NamedTuple):
-    """A file, read once: what is judged is what is used."""
+    """A file that was read once, so that what is judged is what is used."""
 
     content: bytes
     evidence: Evidence
 
 
 def read(root: str, path: str, verify: Verify | None = None) -> Read:
-    """Read a file by its path relative to the root, or an absolute one. OSError: it cannot be read.
+    """Read a file by its absolute path, or its path relative to the root. OSError: it cannot be read.
 
-    A symbolic link is followed: a signature is about a content and a name, wherever the content lies.
+    Symbolic links are followed: a signature covers a content and a name, wherever the content is stored.
     """
     content = read_regular_file(join(root, path), FILE_BYTES_MAX)
     return Read(content, evidence_of(root, path, content, verify=verify))
@@ -45,9 +45,10 @@ def evidence_of(
     reader: Reader = read_regular_file,
     verify: Verify | None = None,
 ) -> Evidence:
-    """Return what speaks for a content under that path.
+    """Return the evidence for a content under that path.
 
-    reader: Reads a bundle. verify: Verifies one that was signed without a key; None: nobody trusts those.
+    reader: Reads a bundle.
+    verify: Verifies a bundle that was signed without a key; None: the policy trusts none.
     """
     bundles = tuple(_with_claims(each, verify) for each in _bundles(root, path, reader))
     return Evidence(path, sha256(content).hexdigest(), bundles)
@@ -78,7 +79,7 @@ def _bundles(root: str, path: str, reader: Reader) -> Iterator[Signed]:
 
 
 def read_bundle(path: str, reader: Reader = read_regular_file) -> Bundle | str | None:
-    """Read a bundle. Returns None if there is none, and a text saying why it cannot be read."""
+    """Read a bundle. Returns None if there is none, or the reason why it cannot be read."""
     try:
         return bundle.parse(reader(path, BUNDLE_BYTES_MAX))
     except (FileNotFoundError, NotADirectoryError):

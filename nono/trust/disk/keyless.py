@@ -1,7 +1,7 @@
-"""Verifies bundles that were signed without a key, by sigstore: the certificate, and the logs that have it.
+"""Verify bundles that were signed without a key through sigstore: the certificate, and its log entries.
 
-Nothing is asked of the network. The roots are those in the package sigstore, or a trusted root of one's own:
-the library's cache, which it would use, lies where a command may write.
+Nothing is fetched from the network. The roots come from the sigstore package, or from a trusted root of the
+user's. The library's own cache is not used, because a command might write to it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _GITHUB = "https://github.com/"
 
 
 def verifier(policy: TrustPolicy, environ: Mapping[str, str]) -> Verify | None:
-    """Return what verifies bundles; None if the policy trusts nobody without a key.
+    """Return a function that verifies bundles; None if the policy trusts nobody without a key.
 
-    The library is imported with the first of them.
+    The library is imported for the first bundle.
     """
     if not any(isinstance(each.identity, Keyless) for each in policy.publishers):
         return None
@@ -41,7 +41,7 @@ def verifier(policy: TrustPolicy, environ: Mapping[str, str]) -> Verify | None:
 
 def _verified(bundle: Bundle, own_root: str | None) -> Claims:
     try:
-        # Imported here: it takes 300 ms, and is an extra.
+        # Imported here: it takes 300 ms, and is an optional extra.
         from sigstore.errors import Error
         from sigstore.models import Bundle as SigstoreBundle
         from sigstore.models import TrustedRoot
@@ -52,7 +52,7 @@ def _verified(bundle: Bundle, own_root: str | None) -> Claims:
     root = own_root or str(resources.files("sigstore").joinpath(*_EMBEDDED))
     try:
         read = SigstoreBundle.from_json(bundle.text)
-        # Any identity passes here: which one counts is the trust policy's to say, by the claims.
+        # Accept any identity here: the trust policy decides by the claims.
         kind, payload = Verifier(trusted_root=TrustedRoot.from_file(root)).verify_dsse(read, UnsafeNoOp())
     except (Error, ValueError, OSError) as error:
         raise ValueError(f"its certificate does not verify: {error}") from None
@@ -83,7 +83,7 @@ def _workflow(uri: str, repository: str) -> str:
 
 
 def _utf8(value: bytes | None) -> str:
-    """Decode a UTF8String (DER) of less than 64 KiB; "" if it is none."""
+    """Decode a DER UTF8String shorter than 64 KiB; "" for anything else."""
     if not value or value[0] != 0x0C or len(value) < 2:
         return ""
     if value[1] < 0x80:

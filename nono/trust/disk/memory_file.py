@@ -1,4 +1,4 @@
-"""Keeps what was approved in a project: digests, and contents to show a difference to."""
+"""Store what was approved in a project: digests, and the contents needed to show a difference later."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from nono.trust.disk.evidence import FILE_BYTES_MAX
 from nono.trust.memory import Memory
 
 _BYTES_MAX = 16 * 1024 * 1024
-_CONTENT_BYTES_MAX = 1024 * 1024  # larger ones are approved without a difference to show later
+_CONTENT_BYTES_MAX = 1024 * 1024  # of larger ones only the digest is kept
 
 
 class MemoryFile:
-    """The memory of the project at `root`, which is canonical. Nothing stays open between calls."""
+    """The stored memory of the project at `root`, which is canonical. Nothing stays open between calls."""
 
     def __init__(self, root: str, environ: Mapping[str, str]) -> None:
         self._root = root
@@ -31,16 +31,16 @@ class MemoryFile:
         self._directory, self._name = split(self.path)
 
     def read(self) -> Memory | None:
-        """Return what is remembered; None if nothing is. OSError, ValueError: it cannot be read."""
+        """Return the memory; None if there is none. OSError, ValueError: it cannot be read."""
         try:
             return memory.parse(read_regular_file(self.path, _BYTES_MAX))
         except FileNotFoundError:
             return None
 
     def change(self, change: Callable[[Memory], Memory], contents: Mapping[str, bytes] = {}) -> None:
-        """Replace what is remembered, under a lock. Raises OSError; ValueError if it is damaged.
+        """Change the memory under a lock. Raises OSError, or ValueError if it is damaged.
 
-        contents: What was approved, by SHA-256.
+        contents: Approved contents to keep, by SHA-256.
         """
         with self._locked() as directory:
             before = self.read() or Memory()
@@ -52,16 +52,16 @@ class MemoryFile:
                 self._write(directory, self._name, memory.encoded(after, self._root))
 
     def forget(self) -> None:
-        """Forget the project. Contents stay, as other projects may have approved the same."""
+        """Forget the project. Contents stay, because other projects may have approved the same ones."""
         with self._locked() as directory, suppress(FileNotFoundError):
             os.unlink(self._name, dir_fd=directory)
 
     def content(self, digest: str) -> bytes | None:
-        """Return an approved content; None if it is not kept, or was changed."""
+        """Return an approved content; None if it is missing or was altered."""
         try:
             packed = read_regular_file(join(self._directory, f"{digest}.z"), FILE_BYTES_MAX)
             content = decompressobj().decompress(packed, _CONTENT_BYTES_MAX + 1)
-        except Exception:  # OSError, and zlib's own
+        except Exception:  # OSError, or an error of zlib
             return None
         return content if sha256(content).hexdigest() == digest else None
 

@@ -1,4 +1,4 @@
-"""Reads the tree of a package that npx or uvx fetched: its name, and the digests of its files as one text."""
+"""Read the tree of a package that npx or uvx fetched: its name, and its files' digests as one text."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BYTES_MAX = 512 * 1024 * 1024
 _FILE_BYTES_MAX = 256 * 1024 * 1024
 _NPX_BYTES_MAX = 1024 * 1024
 _SKIPPED = frozenset({"__pycache__"})
-_OF_INSTALLATION = frozenset({"uv_cache.json", ".package-lock.json"})  # differ for equal packages
+_OF_INSTALLATION = frozenset({"uv_cache.json", ".package-lock.json"})  # differ between equal packages
 
 
 class Package(NamedTuple):
-    """A package as it lies on the disk."""
+    """A package as it is on the disk."""
 
-    name: str  # npx:NAME or uvx:NAME, as it was asked for
-    manifest: bytes  # a line for each file: its SHA-256 and path
+    name: str  # npx:NAME or uvx:NAME, as it was requested
+    manifest: bytes  # one line for each file: SHA-256 and path
 
     @property
     def sha256(self) -> str:
@@ -31,7 +31,7 @@ class Package(NamedTuple):
 
 
 def read(tree: str) -> Package:
-    """Read the tree. Raises OSError or ValueError if it cannot be read whole."""
+    """Read the whole tree. Raises OSError or ValueError."""
     is_npx = basename(dirname(tree)) == "_npx"
     start = join(tree, "node_modules" if is_npx else "lib")
     lines = sorted(_lines(start))
@@ -71,7 +71,7 @@ def _of_npx(tree: str) -> str:
 
 
 def _of_uvx(lines: list[str]) -> str:
-    """Return the name of what was asked for: pip's record says so of each distribution (PEP 376)."""
+    """Return the name that was requested: pip's RECORD of each distribution marks it (PEP 376)."""
     ends = ".dist-info/REQUESTED\n"
     asked = [each.removesuffix(ends).rpartition("/")[2] for each in lines if each.endswith(ends)]
     if not asked:

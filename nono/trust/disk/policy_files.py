@@ -1,4 +1,4 @@
-"""Reads the trust policies that concern a project: its own and the user's."""
+"""Read the trust policies that concern a project: its own and the user's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from nono.trust.policy import FILE
 
 
 def find(root: str, environ: Mapping[str, str], *, project: str | None = None) -> Policies:
-    """Read the policies of a project. Raises NonoError for one that cannot be read or understood.
+    """Read the policies of a project. Raises NonoError for one that cannot be read or is invalid.
 
-    project: A file in the place of the one in the root.
+    project: A file to use instead of the one in the root.
     """
     notes: list[str] = []
     own = load(project or join(root, FILE), notes)
@@ -25,7 +25,7 @@ def find(root: str, environ: Mapping[str, str], *, project: str | None = None) -
 
 
 def load(path: str, notes: list[str]) -> PolicyFile | None:
-    """Read a policy file; None if there is none. One of another program is noted and left alone."""
+    """Read a policy file; None if it is missing. Another program's file of that name is noted and ignored."""
     try:
         content = read_regular_file(path, policy.POLICY_BYTES_MAX)
         if not policy.is_trust_policy(content):

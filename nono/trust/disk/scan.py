@@ -1,4 +1,4 @@
-"""Finds the instruction files of a project before a run."""
+"""Find the instruction files of a project before a run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SKIPPED = frozenset(
 
 
 class Scan(NamedTuple):
-    """The instruction files of a project, and the directories that were not searched for them."""
+    """The instruction files of a project, and the directories that were not searched."""
 
     paths: tuple[str, ...]  # relative to the root, sorted
     unsearched: tuple[str, ...]  # sentences
 
 
 def scan(root: str, policy: TrustPolicy, skipped: Collection[str] = ()) -> Scan:
-    """Search the root, not what leads out of it. Files may be links, whose content is then what counts.
+    """Search the root without leaving it. A file may be a link; then its target's content counts.
 
-    skipped: Names of directories to leave out, besides SKIPPED.
+    skipped: Names of directories to skip, besides SKIPPED.
     """
     search = _Search(root, policy, SKIPPED.union(skipped))
     found = sorted(search.below("", (_identity(root),))) if policy.includes else []
@@ -46,7 +46,10 @@ class _Search:
         self.unsearched: list[str] = []
 
     def below(self, directory: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-        """Yield what matches. `above`: the directories on the way; a link to one of them ends there."""
+        """Yield matching paths.
+
+        `above`: The directories above this one, which links must not lead back to.
+        """
         try:
             with os.scandir(join(self._root, directory)) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
@@ -83,7 +86,7 @@ class _Search:
 def _is_directory(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads in a circle
+    except OSError:  # a circular link
         return False
 
 
@@ -91,5 +94,5 @@ def _identity(path: str) -> tuple[int, int]:
     try:
         found = os.stat(path)
     except OSError:
-        return (0, 0)  # it is gone, and searching it says so
+        return (0, 0)  # removed; searching it reports that
     return found.st_dev, found.st_ino
