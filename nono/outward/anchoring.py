@@ -1,4 +1,4 @@
-"""Asks the anchors of a run to vouch for the head of its log, and keeps what they answer."""
+"""Ask the anchors of a run to vouch for the head of its log, and store their answers."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ Say = Callable[[dict[str, Any]], None]
 class Anchor(NamedTuple):
     """One of the anchors of a run."""
 
-    name: str  # as it was asked for
+    name: str  # as the person named it
     number: int  # from 1
     kind: str
     ask: Callable[[Head, float], bytes]  # returns the token; raises NotStampedError or CredentialError
 
 
 class Anchoring:
-    """The anchors of one run, asked for the same head at the same times."""
+    """The anchors of one run; each is asked about the same head at the same time."""
 
     def __init__(self, session: int, session_id: str, tail: Tail, asked: Sequence[Anchor], say: Say) -> None:
-        """session: Descriptor of the directory of the session."""
+        """session: Descriptor of the session's directory."""
         self._session = session
         self._session_id = session_id
         self._tail = tail
         self._asked = asked
         self._say = say
-        self._done: dict[int, int] = {}  # records at the last token, by the number of the anchor
+        self._done: dict[int, int] = {}  # number of records at an anchor's last token, by the anchor's number
 
     def anchor(self, timeout_s: float) -> None:
-        """Anchor the head as it is now, where that is not done yet. Raises BrokenChainError."""
+        """Anchor the current head, unless that is done already. Raises BrokenChainError."""
         self._tail.read_on()
         head = head_of(self._session_id, self._tail.state)
         for each in self._asked if head is not None else ():
-            assert head is not None  # or nothing is asked
+            assert head is not None  # without a record nothing is asked
             if self._done.get(each.number) == head.records:
                 continue
             try:
@@ -61,7 +61,7 @@ class Anchoring:
 
 
 def asked_anchors(names: Sequence[str]) -> list[Anchor]:
-    """Return the anchors of these names, which were checked."""
+    """Return the anchors with these names, which must be valid."""
     return [_anchor(name, number) for number, name in enumerate(names, 1)]
 
 
@@ -75,8 +75,8 @@ def _anchor(name: str, number: int) -> Anchor:
 
 
 def _signing(reference: str) -> Callable[[Head, float], bytes]:
-    """Return what signs with a key, which is read when it is first needed."""
-    # Imported here: few runs have a key.
+    """Return a function that signs with a key, which is read on first use."""
+    # Imported here: few runs use a key.
     from nono.credentials.signing import keystore
     from nono.credentials.signing.key import SigningKey
 

@@ -1,8 +1,8 @@
-"""The anchors of a session, as files beside its log that other tools can check.
+"""Store the anchors of a session as files beside its log that other tools can check.
 
-`00000017.head` is the note on the first 17 records, `00000017.1.tsr` what the first authority answered:
-`openssl ts -verify -data 00000017.head -in 00000017.1.tsr` asks nothing of nono. A key of one's own leaves
-`00000017.1.bundle`, which `cosign verify-blob-attestation` verifies.
+`00000017.head` is the note about the first 17 records, `00000017.1.tsr` the first authority's response:
+`openssl ts -verify -data 00000017.head -in 00000017.1.tsr` checks them without nono. A key of the user's
+produces `00000017.1.bundle`, which `cosign verify-blob-attestation` verifies.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Token(NamedTuple):
-    """One token and the note it is about, as they were found."""
+    """One token and the note it covers, as found on disk."""
 
     file: str
     kind: str  # STAMP or BUNDLE
-    note: bytes | None  # None: the file is missing, or too long to be one
+    note: bytes | None  # None: the file is missing or too long
     content: bytes | None
 
 
 def keep(session: int, head: Head, number: int, kind: str, content: bytes) -> str:
-    """Write a token, whole or not at all and on stable storage. Returns the name of its file.
+    """Write a token, atomically and synced. Returns the name of its file. Raises OSError.
 
-    session: Descriptor of the directory of the session. number: Of the anchor among those of the run, from 1.
-    Raises OSError.
+    session: Descriptor of the session's directory.
+    number: The anchor's number in the run, from 1.
     """
     with suppress(FileExistsError):
         os.close(make_private_subdir(session, DIRECTORY))
@@ -57,7 +57,7 @@ def keep(session: int, head: Head, number: int, kind: str, content: bytes) -> st
 
 
 def tokens(directory: str) -> list[Token]:
-    """Return what is kept for the session in `directory`, the oldest first. Raises OSError."""
+    """Return the stored tokens of the session in `directory`, oldest first. Raises OSError."""
     try:
         descriptor = os.open(join(directory, DIRECTORY), _DIRECTORY)
     except FileNotFoundError:

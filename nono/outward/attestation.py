@@ -1,4 +1,4 @@
-"""A head of a log as an in-toto statement, signed in a sigstore bundle that `cosign` verifies."""
+"""Sign the head of a log as an in-toto statement, in a sigstore bundle that `cosign` verifies."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Sign = Callable[[bytes], bytes]
 
 
 class NotAttestedError(ValueError):
-    """No statement about this head, with the reason in words."""
+    """The bundle is no valid statement about this head. The message is the reason."""
 
 
 class Attested(NamedTuple):
-    """A statement about a head."""
+    """A verified statement about a head."""
 
-    at: str  # RFC 3339, by the clock of who signed
-    key_id: str  # as it says
-    is_trusted: bool  # one of the keys that were given has signed it
+    at: str  # RFC 3339, by the signer's clock
+    key_id: str  # as the statement names it
+    is_trusted: bool  # True: one of the given keys signed it
 
 
 def statement_of(head: Head, at: str, log_sha256: str | None = None, key_id: str | None = None) -> bytes:
-    """Return the statement: about the note of the head, and the log as a file if its digest is given."""
+    """Return a statement about the note of the head, and about the log file if its digest is given."""
     subjects = [Subject(head_file(head), sha256(head.note()).hexdigest())]
     if log_sha256 is not None:
         subjects.append(Subject(EVENT_FILE, log_sha256))
@@ -50,7 +50,7 @@ def signed(head: Head, at: str, key: PublicKey, sign: Sign, log_sha256: str | No
 def verify(text: bytes, head: Head, keys: Sequence[PublicKey]) -> Attested:
     """Verify a bundle about a head. Raises NotAttestedError.
 
-    keys: Those that are trusted. Without any, what was signed is compared, and not the signature.
+    keys: The trusted keys. Without any, the content is compared but the signature is not verified.
     """
     try:
         envelope = bundle.parse(text).envelope
@@ -68,5 +68,5 @@ def verify(text: bytes, head: Head, keys: Sequence[PublicKey]) -> Attested:
 
 
 def head_file(head: Head) -> str:
-    """Return the name of the file that holds the note of a head."""
+    """Return the name of the file with the note of a head."""
     return f"{head.records:08d}.head"

@@ -1,8 +1,8 @@
-"""The process beside a run that carries its log outward: it asks anchors, and sends to a collector.
+"""Run the process beside a run that asks anchors and sends the log to a collector.
 
-It reads the log like anybody else who may, so nothing that it waits for holds up the run. The end of its
-channel tells it that no record will follow, and comes when the supervisor is killed, too: what is in the log
-by then is anchored and sent.
+It reads the log as any other reader would, so its waiting never delays the run. The end of its channel means
+that no record will follow, and also arrives when the supervisor is killed: then the rest of the log is
+anchored and sent.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from nono.outward.tail import BrokenChainError, Tail
 
 ANCHOR_TIMEOUT_S = 10.0
 SEND_TIMEOUT_S = 5.0
-LAST_TIMEOUT_S = 3.0  # for each, once the run is over and somebody waits for it
-LAST_HOPE_S = 1.0  # for a collector that was away just before
+LAST_TIMEOUT_S = 3.0  # for each destination, once the run is over and somebody waits
+LAST_HOPE_S = 1.0  # for a collector that was unreachable just before
 RETRY_S, RETRY_MAX_S = 2.0, 60.0
-GATHER_S = 0.2  # records that come within it are sent together
-LOOK_EVERY_S = 1.0  # where the kernel does not tell of writes
+GATHER_S = 0.2  # records that arrive within this time are sent together
+LOOK_EVERY_S = 1.0  # where the kernel does not report writes
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Carrier:
-    """The life of the process."""
+    """The main loop of the process."""
 
     def __init__(self, orders: Orders, root: int, session_id: str, channel: socket.socket) -> None:
-        """root: Descriptor of the directory of all sessions."""
+        """root: Descriptor of the directory that holds all sessions."""
         self._orders = orders
         self._root = root
         self._session_id = session_id
@@ -51,10 +51,10 @@ class Carrier:
         self._send_at = float("inf")
         self._retry_s = RETRY_S
         self._owes_others = True
-        self._is_failing = False  # the collector took nothing the last time
+        self._is_failing = False  # the collector took nothing last time
 
     def live(self) -> None:
-        """Carry outward until the run is over."""
+        """Send and anchor until the run is over."""
         with ExitStack() as stack:
             session = os.open(self._session_id, _DIRECTORY, dir_fd=self._root)
             tail = stack.enter_context(Tail(session))
@@ -87,7 +87,7 @@ class Carrier:
             self._poll.register(self._queue, select.POLLIN)
 
     def _wait(self) -> None:
-        """Wait until the run is over, or something is due."""
+        """Wait until the run is over or something is due."""
         due = min(self._anchor_at, self._send_at)
         if self._queue is None and self._orders.otlp is not None:
             due = min(due, time.monotonic() + LOOK_EVERY_S)
@@ -120,7 +120,7 @@ class Carrier:
             self._retry_s = min(self._retry_s * 2, RETRY_MAX_S)
 
     def _pump(self, sender: Sender, own: Shipment, *, is_over: bool = False) -> bool:
-        """Send what there is. Returns False, and says why, if the collector has to be tried again."""
+        """Send what is there. Returns False, after reporting why, if the collector must be tried again."""
         try:
             pumped = own.pump(sender, is_over=is_over)
         except OSError as error:
@@ -135,11 +135,11 @@ class Carrier:
         return not self._is_failing
 
     def _send_others(self, sender: Sender, until: float | None = None) -> bool:
-        """Send what earlier sessions have left. Returns True if some of it is still owed.
+        """Send what earlier sessions left unsent. Returns True if some of it is still left.
 
         until: When to give up; None: when this run is over.
         """
-        assert self._orders.otlp is not None  # or there was no sender
+        assert self._orders.otlp is not None  # without it there is no sender
         for name in left_over(self._root, self._orders.otlp):
             if name == self._session_id:
                 continue
@@ -149,7 +149,7 @@ class Carrier:
                 session = os.open(name, _DIRECTORY, dir_fd=self._root)
                 stack.callback(os.close, session)
                 other = stack.enter_context(shipment(session, name, self._host, self._orders.otlp))
-                # One whose log was damaged stops no other.
+                # A session with a damaged log does not stop the others.
                 if other is not None and other.finish(sender) is not None and other.is_held_up:
                     return True
         return False

@@ -1,4 +1,4 @@
-"""A head of a log as a COSE_Sign1 message (RFC 9052), whose payload is the note of the head."""
+"""Encode the head of a log as a COSE_Sign1 message (RFC 9052) whose payload is the head's note."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _P256_BYTES = 32
 
 
 def sign1(head: Head, key: PublicKey, sign: Callable[[bytes], bytes]) -> bytes:
-    """Return the tagged message. sign: Signs with the private half of `key`, ECDSA in DER."""
+    """Return the tagged message. sign: Signs with the private half of `key`; ECDSA signatures in DER."""
     is_edwards = isinstance(load_der_public_key(key.der), Ed25519PublicKey)
     header = {_ALGORITHM: _EDDSA if is_edwards else _ES256, _CONTENT_TYPE: "text/plain"}
     protected, payload = cbor2.dumps(header, canonical=True), head.note()
     signature = sign(cbor2.dumps(["Signature1", protected, b"", payload]))
     if not is_edwards:
-        # COSE has both integers side by side (RFC 9053 section 2.1).
+        # COSE concatenates both integers (RFC 9053 section 2.1).
         signature = b"".join(each.to_bytes(_P256_BYTES, "big") for each in decode_dss_signature(signature))
     unprotected = {_KEY_ID: bytes.fromhex(key.fingerprint)}
     message: bytes = cbor2.dumps(cbor2.CBORTag(_SIGN1_TAG, [protected, unprotected, payload, signature]))

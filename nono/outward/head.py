@@ -1,4 +1,4 @@
-"""The head of an audit log, as the few lines that an anchor vouches for."""
+"""Represent the head of an audit log as the few lines that an anchor vouches for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NOTE = re.compile(
 
 
 class Head(NamedTuple):
-    """How far a log had come: nothing before it can change without changing this."""
+    """A position in a log that commits to every record before it."""
 
     session_id: str
     records: int
-    chain: str  # 64 lower-case hex digits, as is the root
+    chain: str  # 64 lower-case hex digits, like the root
     root: str
 
     def note(self) -> bytes:
@@ -30,7 +30,7 @@ class Head(NamedTuple):
 
 
 def head_of(session_id: str, state: ChainState) -> Head | None:
-    """Return the head of a log in that state; None while it has no record."""
+    """Return the head of a log in that state; None if it has no record."""
     integrity = state.integrity()
     if integrity is None:
         return None
@@ -38,7 +38,7 @@ def head_of(session_id: str, state: ChainState) -> Head | None:
 
 
 def parse_note(note: bytes) -> Head | None:
-    """Return the head of a note; None if it is not exactly what note() gives."""
+    """Parse a note; None unless it is exactly the output of note()."""
     try:
         found = _NOTE.fullmatch(note.decode("ascii"))
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What a person wants carried outward during a run."""
+"""Define what a person wants sent to others during a run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ RFC3161, KEY = "rfc3161:", "key:"
 
 
 class Orders(NamedTuple):
-    """Where the head of the log is anchored, and where its records are sent."""
+    """Which anchors are asked, and where records are sent."""
 
     anchors: tuple[str, ...] = ()  # rfc3161:URL or key:REF
     anchor_every_s: float = ANCHOR_EVERY_MIN * 60.0
-    is_anchor_required: bool = False  # nothing is started without the first
+    is_anchor_required: bool = False  # start nothing before the first anchor
     otlp: str | None = None  # the URL of a collector
 
     @property
@@ -29,7 +29,7 @@ class Orders(NamedTuple):
 
 
 def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp: str | None) -> Orders:
-    """Check what a person asks for. Raises ConfigError."""
+    """Validate the settings. Raises ConfigError."""
     for anchor in anchors:
         if anchor.startswith(RFC3161):
             _check_url("--audit-anchor", anchor.removeprefix(RFC3161))
@@ -48,7 +48,7 @@ def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp
 
 
 def check_collector(option: str, url: str) -> None:
-    """Raise ConfigError if `url` is none, or the SDK is not installed."""
+    """Raise ConfigError if `url` is not a collector's URL, or the SDK is not installed."""
     _check_url(option, url)
     _check_installed(option, "opentelemetry.exporter.otlp.proto.http", "otlp")
 
@@ -63,7 +63,7 @@ def _check_installed(option: str, module: str, extra: str) -> None:
     """Raise ConfigError if an extra is not installed."""
     try:
         is_there = find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its parent
+    except ModuleNotFoundError:  # its parent package is missing too
         is_there = False
     if not is_there:
         raise ConfigError(f"{option} needs packages that are not installed.", hint=install_command(extra))
@@ -78,7 +78,7 @@ def _check_url(option: str, url: str) -> None:
     if not is_fit or not url.isprintable() or " " in url:
         raise ConfigError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
     if parts.username is not None or parts.password is not None:
-        # It would stand in the log and in the list of processes.
+        # The password would be visible in the log and in process listings.
         raise ConfigError(
             f"{option}: the URL holds a password.",
             hint="OTEL_EXPORTER_OTLP_HEADERS may hold a collector's",

@@ -1,7 +1,7 @@
-"""Sends records to a collector as OpenTelemetry logs, by the exporter of the official SDK.
+"""Send records to a collector as OpenTelemetry logs, with the exporter of the official SDK.
 
-The SDK is imported when it is needed: it is an extra. Its own variables, as OTEL_EXPORTER_OTLP_HEADERS, say
-how to log in.
+The SDK is imported when it is needed, because it is an optional extra. Its own variables, such as
+OTEL_EXPORTER_OTLP_HEADERS, provide the login.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ if TYPE_CHECKING:
 
 _PATH = "/v1/logs"
 _SCOPE = "nono.audit"
-_UNFIT = frozenset((400, 413, 422))  # the records are at fault; anything else may pass, as a wrong login does
+_UNFIT = frozenset((400, 413, 422))  # the records are at fault; other errors may pass, even a failed login
 _SEVERITIES = {1: 9, 2: 10, 3: 13, 4: 17}  # INFO, INFO2, WARN, ERROR
 
 
 class Answer(Enum):
     TAKEN = "taken"
     LATER = "later"
-    REFUSED = "refused"  # these records, for good
+    REFUSED = "refused"  # these records, permanently
 
 
 class Sent(NamedTuple):
-    """What a collector answered."""
+    """The result of sending records to a collector."""
 
     answer: Answer
     why: str = ""
-    rejected: int = 0  # of those that were taken: dropped by the collector
+    rejected: int = 0  # accepted, then dropped by the collector
 
 
 def endpoint_of(url: str) -> str:
-    """Return the URL that logs go to: that of a collector alone means its usual path."""
+    """Return the URL for logs: a collector's bare URL gets the usual path."""
     return url.rstrip("/") + _PATH if urlsplit(url).path in ("", "/") else url
 
 
 def resource(host: str) -> Resource:
     from opentelemetry.sdk.resources import Resource
 
-    # Not Resource.create(): that would add what variables of the person's say of other programs.
+    # Not Resource.create(): that would add the user's variables, which describe other programs.
     return Resource({"service.name": "nono", "service.version": __version__, "host.name": host})
 
 
 def log_record(document: Document, of: Resource, gaps: int) -> ReadableLogRecord:
-    """Return one record of a log: the document whole, and its place in the chain as attributes.
+    """Return one record of a log: the whole document, and its place in the chain as attributes.
 
-    gaps: How many records before it the collector has refused for good.
+    gaps: How many earlier records the collector has refused permanently.
     """
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.sdk._logs import ReadableLogRecord
@@ -98,10 +98,10 @@ class Sender:
         import requests
         from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
-        logging.getLogger("opentelemetry").disabled = True  # what it would print, the caller says
+        logging.getLogger("opentelemetry").disabled = True  # the caller reports what this would print
         logging.getLogger("opentelemetry.exporter.otlp.proto.http._log_exporter").disabled = True
         self._session = requests.Session()
-        # The exporter itself says only whether it succeeded.
+        # The exporter itself only tells whether it succeeded.
         self._session.hooks["response"] = [self._answered]
         self._answers: list[Response] = []
         self._exporter = OTLPLogExporter(endpoint_of(url), timeout=timeout_s, session=self._session)
@@ -110,7 +110,7 @@ class Sender:
         self._answers.append(response)
 
     def send(self, records: Sequence[ReadableLogRecord]) -> Sent:
-        """Send some records at once. Raises nothing for what a collector does."""
+        """Send some records in one request. A collector's failure raises nothing."""
         from opentelemetry.sdk._logs.export import LogRecordExportResult
 
         self._answers.clear()
@@ -140,12 +140,12 @@ def _rejected(content: bytes) -> int:
 
 
 def json_line(document: Document, of: Resource) -> str:
-    """Return one record as a line of OTLP's JSON files."""
+    """Return one record as a line of an OTLP JSON file."""
     from google.protobuf.json_format import MessageToDict
     from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 
     request = encode_logs([log_record(document, of, 0)])
-    # OTLP's JSON has numbers for enumerations (OTLP 1.x, "JSON Protobuf Encoding").
+    # OTLP's JSON encodes enumerations as numbers (OTLP 1.x, "JSON Protobuf Encoding").
     return json.dumps(
         MessageToDict(request, use_integers_for_enums=True), separators=(",", ":"), ensure_ascii=False
     )

@@ -1,6 +1,6 @@
-"""Asks a time-stamping authority to vouch for a note, and verifies what it answered (RFC 3161).
+"""Ask a time-stamping authority to vouch for a note, and verify its response (RFC 3161).
 
-rfc3161-client is imported when it is needed: it is an extra.
+rfc3161-client is imported when it is needed, because it is an optional extra.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _QUERY, _REPLY = "application/timestamp-query", "application/timestamp-reply"
 
 
 class NotStampedError(Exception):
-    """No time stamp, with the reason in words."""
+    """There is no valid time stamp. The message is the reason."""
 
 
 class UnsortedError(NotStampedError):
-    """A response whose certificates are not in the order of DER."""
+    """The certificates of a response are not in DER order."""
 
 
 class Stamp(NamedTuple):
-    """A token that is signed over a note."""
+    """A token that signs a note."""
 
     at: datetime
-    authority: str  # the subject of its certificate, as in the token; "" if it has none
-    is_trusted: bool  # its signature is valid, and a root that was given vouches for that certificate
+    authority: str  # the subject of its certificate, according to the token; "" if it has none
+    is_trusted: bool  # the signature is valid, and a given root vouches for the certificate
 
 
 def is_installed() -> bool:
@@ -46,7 +46,7 @@ def is_installed() -> bool:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: the authority that was named is the one that is asked."""
+    """Refuses redirects, so that only the named authority is asked."""
 
     def redirect_request(self, *_: object) -> None:
         return None
@@ -57,8 +57,8 @@ def stamp(url: str, note: bytes, timeout_s: float) -> bytes:
     try:
         return _stamped(url, note, timeout_s, has_certificates=True)
     except UnsortedError:
-        # So answers `openssl ts` with a chain. Without certificates there is nothing to be sorted; a verifier
-        # then has to have that of the authority.
+        # `openssl ts` responds like this with a chain. Ask again without certificates, which need no order; a
+        # verifier must then have the authority's certificate.
         return _stamped(url, note, timeout_s, has_certificates=False)
 
 
@@ -89,7 +89,7 @@ def _asked(url: str, query: bytes, timeout_s: float) -> bytes:
         error.close()
         raise NotStampedError(f"the authority has answered {error.code} {error.reason}") from error
     except (OSError, ValueError) as error:
-        cause = getattr(error, "reason", error)  # of an URLError
+        cause = getattr(error, "reason", error)  # of a URLError
         raise NotStampedError(getattr(cause, "strerror", None) or str(cause)) from error
     except HTTPException as error:
         raise NotStampedError(f"the authority does not speak HTTP: {error!r}") from error
@@ -99,7 +99,7 @@ def _asked(url: str, query: bytes, timeout_s: float) -> bytes:
 def verify(response: bytes, note: bytes, roots: Sequence[Certificate]) -> Stamp:
     """Verify a response over a note. Raises NotStampedError.
 
-    roots: Certificates that are trusted. Without any, what was signed is compared, and not the signature.
+    roots: Trusted certificates. Without any, the content is compared but the signature is not verified.
     """
     from rfc3161_client import PKIStatus, VerificationError, VerifierBuilder, decode_timestamp_response
 
@@ -129,7 +129,7 @@ def verify(response: bytes, note: bytes, roots: Sequence[Certificate]) -> Stamp:
 
 
 def _readable(reason: str) -> str:
-    """Shorten an error of OpenSSL to what it says itself."""
+    """Shorten an OpenSSL error to its own message."""
     _, found, said = reason.partition("Verify error: ")
     return said.partition('"')[0] if found else reason.partition(": ErrorStack")[0]
 

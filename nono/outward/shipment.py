@@ -1,4 +1,4 @@
-"""Sends the records of one session to a collector, from where that was left."""
+"""Send the records of one session to a collector, continuing where an earlier attempt stopped."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 BATCH_MAX = 256
 BATCH_BYTES_MAX = 1 << 20
-SILENT_S = 24 * 3600.0  # a session that was killed says nothing of its end
+SILENT_S = 24 * 3600.0  # a killed session does not record its end
 
 
 class Pumped(NamedTuple):
-    """How far a shipment came."""
+    """The progress of a shipment."""
 
     problem: str | None = None  # why it stopped before the end of the log
-    is_whole: bool = True  # it may go on later; False: the log is damaged
+    is_whole: bool = True  # False: the log is damaged and sending cannot go on
 
 
 class Shipment:
-    """The records of one session on their way. The cursor moves behind what the collector has confirmed."""
+    """The records of one session being sent. The cursor advances after the collector has confirmed them."""
 
     def __init__(
         self, session: int, tail: Tail, projection: Projection, cursor: Cursor, of: Resource
@@ -41,12 +41,12 @@ class Shipment:
         self._tail = tail
         self._projection = projection
         self._of = of
-        self._held: list[tuple[int, ReadableLogRecord]] = []  # read and not confirmed
+        self._held: list[tuple[int, ReadableLogRecord]] = []  # read but not confirmed
         self.cursor = cursor
-        self.seen_end = False  # the session has said that it ended
+        self.seen_end = False  # the session recorded its end
 
     def pump(self, sender: Sender, *, is_over: bool = False) -> Pumped:
-        """Send what the log holds by now. is_over: Nothing will be added to it.
+        """Send what the log holds so far. is_over: Nothing will be added to it.
 
         Raises OSError if the cursor cannot be written.
         """
@@ -67,9 +67,9 @@ class Shipment:
         return Pumped(damage, is_whole=damage is None)
 
     def finish(self, sender: Sender) -> str | None:
-        """Send the rest of a session that nobody carries any more. Returns why it stopped before the end.
+        """Send the rest of a session that has no carrier any more. Returns why it stopped before the end.
 
-        One that has not said that it ended may still run, without its carrier. Raises OSError as pump().
+        A session that has not recorded its end may still run. Raises OSError like pump().
         """
         pumped = self.pump(sender)
         is_over = self.seen_end or time.time() - os.fstat(self._tail.fileno()).st_mtime > SILENT_S
@@ -79,11 +79,11 @@ class Shipment:
 
     @property
     def is_held_up(self) -> bool:
-        """True if the collector has not taken what it was sent."""
+        """True if the collector has not accepted what it was sent."""
         return bool(self._held)
 
     def _fill(self) -> bool:
-        """Hold a batch, if none is held. Returns True if there may be more."""
+        """Read a batch unless one is pending. Returns True if there may be more."""
         if self._held:
             return True
         size = 0
@@ -93,20 +93,20 @@ class Shipment:
             if link.sequence < self.cursor.sent:
                 continue
             self._held.append((link.sequence, log_record(document, self._of, self.cursor.gaps)))
-            size += 3 * len(link.event_json)  # twice in the document, and what goes around it
+            size += 3 * len(link.event_json)  # the document has it twice, plus other fields
             if len(self._held) >= BATCH_MAX or size >= BATCH_BYTES_MAX:
                 return True
         return False
 
     def _send(self, sender: Sender) -> str | None:
-        """Send what is held. Returns why it is still held."""
+        """Send the pending batch. Returns why it is still pending."""
         while self._held:
             batch = self._held
             while True:
                 sent = sender.send([record for _, record in batch])
                 if sent.answer is not Answer.REFUSED or len(batch) == 1:
                     break
-                batch = batch[: len(batch) // 2]  # to find the one that it refuses
+                batch = batch[: len(batch) // 2]  # halve it to find the refused record
             if sent.answer is Answer.LATER:
                 return sent.why
             lost = len(batch) if sent.answer is Answer.REFUSED else min(sent.rejected, len(batch))
@@ -121,9 +121,9 @@ class Shipment:
 
 @contextmanager
 def shipment(session: int, session_id: str, host: str, endpoint: str) -> Iterator[Shipment | None]:
-    """Take up the shipment of a session; None if another process has. Raises OSError.
+    """Open the shipment of a session; None if another process has it. Raises OSError.
 
-    session: Descriptor of the directory of the session, which is locked until it is closed.
+    session: Descriptor of the session's directory, which stays locked until it is closed.
     """
     from nono.outward.otlp import resource
 
@@ -133,14 +133,17 @@ def shipment(session: int, session_id: str, host: str, endpoint: str) -> Iterato
     cursor = spool.read(session, endpoint)
     if cursor is None:
         cursor = Cursor(endpoint)
-        with suppress(OSError):  # it is said when the first records have been sent
+        with suppress(OSError):  # the first confirmed records report it
             spool.write(session, cursor)
     with Tail(session) as tail:
         yield Shipment(session, tail, Projection(session_id, host), cursor, resource(host))
 
 
 def left_over(root: int, endpoint: str) -> Iterator[str]:
-    """Yield the ids of sessions that this collector has not got all of. root: Directory of all sessions."""
+    """Yield the ids of sessions not yet completely sent to this collector.
+
+    root: Directory of all sessions.
+    """
     for name in sorted(os.listdir(root)):
         try:
             session = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)

@@ -1,4 +1,4 @@
-"""How much of a session a collector has: the log itself is the spool, and this is where it goes on."""
+"""Record how much of a session a collector has. The log itself is the spool."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Cursor(NamedTuple):
-    """What the collector at `endpoint` has of one session."""
+    """How much of one session the collector at `endpoint` has."""
 
     endpoint: str
-    sent: int = 0  # records that it has taken, or that are gaps: the next one to send has this number
-    gaps: int = 0  # records that it refuses for good
-    is_complete: bool = False  # the session has ended, and all of it was sent
+    sent: int = 0  # records accepted or skipped, so also the number of the next one
+    gaps: int = 0  # records that it refuses permanently
+    is_complete: bool = False  # the session has ended and everything was sent
 
 
 def file_of(endpoint: str) -> str:
-    """Return the name of the cursor of a collector: there may be several."""
+    """Return the name of a collector's cursor file: there may be several collectors."""
     return f"otlp-{sha256(endpoint.encode()).hexdigest()[:16]}.json"
 
 
 def read(session: int, endpoint: str) -> Cursor | None:
-    """Return the cursor of a collector in a session; None if there is none.
+    """Return a collector's cursor in a session, or None.
 
-    session: Descriptor of the directory of the session.
+    session: Descriptor of the session's directory.
     """
     cursor = _read(session, file_of(endpoint))
     return cursor if cursor is not None and cursor.endpoint == endpoint else None
@@ -61,7 +61,8 @@ def _read(session: int, name: str) -> Cursor | None:
 def write(session: int, cursor: Cursor) -> None:
     """Replace the cursor of a session. Raises OSError.
 
-    It is not synced: after a power cut an older one is read, and some records are sent again with their id.
+    It is not synced: after a power failure an older one is read, and some records are sent again with their
+    ids.
     """
     name = file_of(cursor.endpoint)
     with unfinished(session, name, syncs=False, is_shared=False) as file:
@@ -69,7 +70,10 @@ def write(session: int, cursor: Cursor) -> None:
 
 
 def take(session: int) -> bool:
-    """Lock a session until its descriptor is closed. Returns False if another process sends its records."""
+    """Lock a session until its descriptor is closed.
+
+    Returns False if another process is sending its records.
+    """
     with suppress(BlockingIOError):
         fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

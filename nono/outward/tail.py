@@ -1,4 +1,4 @@
-"""Reads the log of a session while it grows."""
+"""Read the log of a session while it grows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _BUFFER_BYTES = 1 << 16
 
 
 class BrokenChainError(ValueError):
-    """A log that is not what nono wrote, with the reason in words."""
+    """The log is not what nono wrote. The message is the reason."""
 
 
 class Tail:
-    """The records of one log, each read once; a context manager that closes the file."""
+    """The records of one log, each read once. A context manager that closes the file."""
 
     def __init__(self, session: int) -> None:
-        """session: Descriptor of the directory of the session. Raises OSError."""
+        """session: Descriptor of the session's directory. Raises OSError."""
         self._file = os.fdopen(os.open(EVENT_FILE, _READ, dir_fd=session), "rb", _BUFFER_BYTES)
         self._reading = Reading(_WholeLines(self._file))
 
@@ -38,11 +38,11 @@ class Tail:
 
     @property
     def state(self) -> ChainState:
-        """The chain behind the last record that was read."""
+        """The state of the chain after the last record read."""
         return self._reading.state
 
     def records(self) -> Iterator[Record]:
-        """Yield the records that are whole by now; the next call goes on behind them.
+        """Yield the records completed so far; the next call continues after them.
 
         Raises BrokenChainError if the log was changed, or is shorter than what was read of it.
         """
@@ -54,12 +54,12 @@ class Tail:
             raise BrokenChainError(f"record {self.state.sequence} {self._reading.damage.reason}")
 
     def read_on(self) -> None:
-        """Read all that is there. Raises BrokenChainError as records()."""
+        """Read everything available. Raises BrokenChainError like records()."""
         for _ in self.records():
             pass
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the file as far as it was read. Raises OSError."""
+        """Return the SHA-256 of the part of the file read so far. Raises OSError."""
         digest, at = sha256(), 0
         while piece := os.pread(self._file.fileno(), min(_BUFFER_BYTES, self._file.tell() - at), at):
             digest.update(piece)
@@ -68,7 +68,7 @@ class Tail:
 
 
 class _WholeLines:
-    """The lines of a file that are whole; it goes on after it has ended, when there are more."""
+    """The complete lines of a growing file. Iteration can resume after it has ended."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

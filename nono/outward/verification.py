@@ -1,4 +1,4 @@
-"""Verifies the anchors of a session against its log."""
+"""Verify the anchors of a session against its log."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 
 class Anchored(NamedTuple):
-    """One token that fits the log."""
+    """One token that matches the log."""
 
     file: str
-    records: int  # that it vouches for
-    at: str  # RFC 3339, by the clock of who signed
+    records: int  # how many it vouches for
+    at: str  # RFC 3339, by the signer's clock
     by: str
-    is_trusted: bool  # its signature is valid by what was given; otherwise anybody may have made it
+    is_trusted: bool  # verified with a given root or key; otherwise anybody may have made it
 
 
 class AnchorVerdict(NamedTuple):
     """What the anchors of a session prove."""
 
-    anchored: tuple[Anchored, ...]  # the oldest first
-    problems: tuple[str, ...]  # any of them: the log, or what is beside it, was changed
+    anchored: tuple[Anchored, ...]  # oldest first
+    problems: tuple[str, ...]  # each means that the log, or a file beside it, was changed
 
     @property
     def is_verified(self) -> bool:
@@ -44,12 +44,12 @@ class AnchorVerdict(NamedTuple):
 
     @property
     def records(self) -> int:
-        """How many records somebody trusted vouches for."""
+        """The number of records that a trusted anchor vouches for."""
         return max((each.records for each in self.anchored if each.is_trusted), default=0)
 
 
 def anchor_document(verdict: AnchorVerdict) -> dict[str, object]:
-    """Return a verdict as JSON types."""
+    """Return a verdict as JSON values."""
     return {
         "verified": verdict.is_verified,
         "trusted_records": verdict.records,
@@ -64,12 +64,11 @@ def verify_anchors(
     roots: Sequence[Certificate] = (),
     keys: Sequence[PublicKey] = (),
 ) -> AnchorVerdict:
-    """Verify what is kept beside the log in `directory`. Raises OSError if that cannot be read.
+    """Verify the anchors stored beside the log in `directory`. Raises OSError if they cannot be read.
 
-    records: All of the log, in their order.
-    roots: Certificates that are trusted to vouch for authorities. Without any, no time stamp's signature is
-        checked.
-    keys: Those that are trusted to sign. Without any, no signature of a key is checked.
+    records: All records of the log, in order.
+    roots: Trusted roots of time-stamping authorities. Without any, no time stamp's signature is verified.
+    keys: Trusted signing keys. Without any, no key's signature is verified.
     """
     tokens = anchors.tokens(directory)
     notes = {token.file: parse_note(token.note or b"") for token in tokens}
@@ -110,7 +109,7 @@ def verify_anchors(
 
 
 def _not_covered(anchored: Iterable[Anchored], kind: str, count: int, *, is_ended: bool) -> Iterable[str]:
-    """Say what nobody trusted vouches for: who cuts a log and ends it anew has removed its later anchors."""
+    """Report records that no trusted anchor covers: cutting and re-ending a log removes its later anchors."""
     who = "authority" if kind == anchors.STAMP else "key"
     covered = max(
         (each.records for each in anchored if each.is_trusted and each.file.endswith(kind)), default=0
@@ -132,7 +131,7 @@ def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Itera
 
 
 def _verified(token: Token, head: Head, roots: Sequence[Certificate], keys: Sequence[PublicKey]) -> Anchored:
-    assert token.content is not None  # damaged ones were sorted out
+    assert token.content is not None  # damaged tokens were removed before
     if token.kind == anchors.BUNDLE:
         said = attestation.verify(token.content, head, keys)
         return Anchored(token.file, head.records, said.at, f"key {said.key_id}", said.is_trusted)

@@ -1,4 +1,4 @@
-"""Network decisions, ended requests and usage of models as OCSF network, HTTP and API activity."""
+"""Map network decisions, ended requests and model usage to OCSF network, HTTP and API activity."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _DECIDED = {
     "approve_timeout": (Action.DENIED, Disposition.BLOCKED),
     "approve_error": (Action.DENIED, Disposition.ERROR),
 }
-COMMAND = {"name": COMMAND_NAME}  # as an endpoint
+COMMAND = {"name": COMMAND_NAME}  # as an OCSF endpoint
 
 
 def network(event: Fields) -> Projected:
-    """Return a decision on a connection or a request."""
+    """Map a decision on a connection or a request."""
     fields: Fields = event["event"]
     if "credential_capture_action" in fields:
         return _capture(fields)
@@ -67,7 +67,7 @@ def network(event: Fields) -> Projected:
         profiles = (SECURITY_CONTROL,)
         return Projected(Class.NETWORK_ACTIVITY, activity, message, said, severity, status, profiles)
     said["http_request"] = {"url": _url(said["dst_endpoint"], port, str(path))}
-    if str(method) in _METHODS:  # the schema knows no other
+    if str(method) in _METHODS:  # the schema allows only these
         said["http_request"]["http_method"] = str(method)
     if isinstance(code := fields.get("status"), int):
         said["http_response"] = {"code": code}
@@ -95,7 +95,7 @@ def _url(host: Document, port: object, path: str) -> Document:
 
 
 def _capture(fields: Fields) -> Projected:
-    """Return a command that was asked for a credential."""
+    """Map a command's request for a credential."""
     captured = fields["decision"] == "allow"
     name, action = str(fields.get("credential_capture_name")), str(fields["credential_capture_action"])
     said: Document = {
@@ -113,7 +113,7 @@ def _capture(fields: Fields) -> Projected:
 
 
 def requests_ended(event: Fields) -> Projected:
-    """Return several outcomes as one report of traffic; each of them is in the event."""
+    """Map several outcomes to one traffic report; the event has each of them."""
     rows = outcome_rows(event)
     received, sent = _sum(rows, "bytes_in"), _sum(rows, "bytes_out")
     said: Document = {
@@ -132,7 +132,7 @@ def _sum(rows: list[dict[str, object]], column: str) -> int:
 
 
 def model_usage(event: Fields) -> Projected:
-    """Return the usage of a language model."""
+    """Map the usage of a language model."""
     service, model = str(event["service"]), str(event.get("model") or "unknown")
     prompt, completion = _count(event.get("input_tokens")), _count(event.get("output_tokens"))
     said: Document = {
@@ -154,7 +154,7 @@ def model_usage(event: Fields) -> Projected:
 
 
 def turn(event: Fields) -> Projected:
-    """Return that a turn of an agent began, or may have begun."""
+    """Map the beginning, or possible beginning, of an agent's turn."""
     service, model = str(event.get("service")), event.get("model")
     number, reason = event.get("turn"), event.get("reason")
     said: Document = {

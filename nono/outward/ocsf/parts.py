@@ -1,4 +1,4 @@
-"""The classes, numbers and objects of OCSF 1.8 that nono's events use."""
+"""Define the classes, numbers and objects of OCSF 1.8 that nono's events use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Document = dict[str, Any]
 
 
 class Class(IntEnum):
-    """A class; its category is the thousands."""
+    """A class; the thousands of its number are its category."""
 
     BASE = 0
     FILE_ACTIVITY = 1001
@@ -32,7 +32,7 @@ class Class(IntEnum):
     API_ACTIVITY = 6003
 
 
-OTHER = 99  # of every enumeration
+OTHER = 99  # in every enumeration
 
 
 class Severity(IntEnum):
@@ -48,7 +48,7 @@ class Status(IntEnum):
 
 
 class Action(IntEnum):
-    """Of the profile security_control."""
+    """action_id of the profile security_control."""
 
     ALLOWED = 1
     DENIED = 2
@@ -56,7 +56,7 @@ class Action(IntEnum):
 
 
 class Disposition(IntEnum):
-    """Of the profile security_control."""
+    """disposition_id of the profile security_control."""
 
     ALLOWED = 1
     BLOCKED = 2
@@ -67,7 +67,7 @@ class Disposition(IntEnum):
 
 
 class Projected(NamedTuple):
-    """What an event becomes, without what every document has."""
+    """The part of a document that depends on the event."""
 
     class_: Class
     activity: int
@@ -76,11 +76,11 @@ class Projected(NamedTuple):
     severity: Severity = Severity.INFORMATIONAL
     status: Status = Status.SUCCESS
     profiles: tuple[str, ...] = ()
-    activity_name: str | None = None  # for OTHER
+    activity_name: str | None = None  # if the activity is OTHER
 
 
 def endpoint(target: str, port: object = None) -> Document:
-    """Return the endpoint of a host, an address, or what a supervisor calls another kind of socket."""
+    """Return the endpoint for a host, an address, or the supervisor's name for another kind of socket."""
     found: Document = {"port": port} if isinstance(port, int) and port else {}
     host = target.strip("[]")
     try:
@@ -92,7 +92,7 @@ def endpoint(target: str, port: object = None) -> Document:
 
 
 def controlled(action: Action, disposition: Disposition, fields: Fields) -> Document:
-    """Return what the profile security_control says of a decision: what it was, and the rule behind it."""
+    """Return the fields of the profile security_control: the decision and the rule behind it."""
     said: Document = {"action_id": int(action), "disposition_id": int(disposition)}
     if rule := fields.get("rule"):
         origin = fields.get("origin")

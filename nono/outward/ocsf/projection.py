@@ -1,4 +1,4 @@
-"""Makes the OCSF document of each record of a log, with the event whole and its place in the chain."""
+"""Build the OCSF document of each record of a log, with the whole event and its place in the chain."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
 
 
 class Projection:
-    """The documents of one log, in the order of its records: one that has no time bears the time before."""
+    """The documents of one log, in order. An event without a time gets the time of the one before."""
 
     def __init__(self, session_id: str, host: str) -> None:
         self._session_id = session_id
@@ -118,7 +118,7 @@ class Projection:
         self._previous: str | None = None  # chain hash
 
     def document(self, record: Record) -> Document:
-        """Return the document of the next record: of class 0 for an event that is unknown or damaged."""
+        """Return the next record's document; class 0 for an unknown or damaged event."""
         self._at_ms = time_of(record.event) or self._at_ms
         kind = str(record.event.get("type"))
         try:
@@ -175,7 +175,7 @@ class Projection:
 
 
 def time_of(event: Fields) -> int | None:
-    """Return when an event happened, in milliseconds since the epoch; None if it does not say."""
+    """Return the time of an event in milliseconds since the epoch, or None."""
     fields = event.get("event")
     at = (fields if isinstance(fields, dict) else event).get("timestamp_unix_ms")
     if isinstance(at, int):
@@ -197,7 +197,7 @@ def _unknown(event: Fields) -> Projected:
 
 
 def _printable(value: Any) -> Any:
-    """Replace lone surrogates, which UTF-8 has no form for, by their escapes."""
+    """Escape lone surrogates, which cannot be encoded as UTF-8."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, dict):

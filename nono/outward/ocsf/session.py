@@ -1,4 +1,4 @@
-"""What happens to a session, beside its network, as OCSF activity, findings and states."""
+"""Map what happens in a session, apart from its network, to OCSF activity, findings and states."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from nono.outward.ocsf.parts import (
     file,
 )
 
-_START, _STOP = 3, 4  # of APPLICATION_LIFECYCLE
-_LAUNCH = 1  # of PROCESS_ACTIVITY
-_READ, _OPEN = 2, 14  # of FILE_ACTIVITY
+_START, _STOP = 3, 4  # activity_id of APPLICATION_LIFECYCLE
+_LAUNCH = 1  # activity_id of PROCESS_ACTIVITY
+_READ, _OPEN = 2, 14  # activity_id of FILE_ACTIVITY
 _FOLDER = 2  # type_id of a file
-_LOG = 1  # of CONFIG_STATE
-_CREATE = 1  # of DETECTION_FINDING
+_LOG = 1  # activity_id of CONFIG_STATE
+_CREATE = 1  # activity_id of DETECTION_FINDING
 _ACTOR = {"app_name": COMMAND_NAME}
 
 
@@ -58,7 +58,7 @@ def anchored(event: Fields) -> Projected:
 
 
 def instruction_files(event: Fields) -> Projected:
-    """Return what the check of a project's instruction files came to."""
+    """Map the result of checking a project's instruction files."""
     files, is_refused = event.get("files"), bool(event.get("refused"))
     count = len(files) if isinstance(files, list) else 0
     words = f"{'refused' if is_refused else 'checked'}: {count} instruction files in {event.get('root')}"
@@ -68,7 +68,7 @@ def instruction_files(event: Fields) -> Projected:
 
 
 def package_used(event: Fields) -> Projected:
-    """Return a package that the command has fetched and read files of."""
+    """Map a package that the command fetched and read files of."""
     name, path = str(event.get("name")), str(event.get("path"))
     digest = {
         "algorithm_id": OTHER,
@@ -82,7 +82,7 @@ def package_used(event: Fields) -> Projected:
 
 
 def snapshot(event: Fields) -> Projected:
-    """Return that undo has kept what the run may change."""
+    """Map a snapshot that undo has taken."""
     number, turn = event.get("number", event.get("snapshot")), event.get("turn")
     before = "" if turn is None else f" before turn {turn}"
     return _lifecycle(OTHER, f"kept: snapshot {number}{before}", name="Snapshot")
@@ -102,7 +102,7 @@ def _lifecycle(
 
 
 def session_hook(event: Fields) -> Projected:
-    """Return a program of the person's that ran outside the sandbox."""
+    """Map a hook of the user's that ran outside the sandbox."""
     script, status = str(event.get("script")), event.get("exit_status")
     said: Document = {
         "actor": {"app_name": "nono"},
@@ -118,7 +118,7 @@ def session_hook(event: Fields) -> Projected:
 
 
 def capability_decision(event: Fields) -> Projected:
-    """Return a decision on a file beyond the grants."""
+    """Map a decision on a file beyond the grants."""
     entry: Fields = event["entry"]
     request, decision = entry["request"], entry["decision"]
     action, disposition = Action.DENIED, Disposition.BLOCKED
@@ -145,12 +145,12 @@ def capability_decision(event: Fields) -> Projected:
 
 
 def state(words: Callable[[Fields], str]) -> Callable[[Fields], Projected]:
-    """Return a projection of what the run is held to."""
+    """Return a function that maps an event to a state of the run's configuration."""
     return lambda event: Projected(Class.CONFIG_STATE, _LOG, words(event), {})
 
 
 def finding(title: str, words: Callable[[Fields], str], severity: Severity) -> Callable[[Fields], Projected]:
-    """Return a projection of what somebody should look into."""
+    """Return a function that maps an event to a finding that somebody should investigate."""
 
     def project(event: Fields) -> Projected:
         said = {"finding_info": {"title": title, "types": [str(event.get("type"))]}, "is_alert": True}
