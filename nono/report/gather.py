@@ -1,4 +1,4 @@
-"""Sums up the events of one session, in one pass over its log."""
+"""Sum up the events of one session, in one pass over its log."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
     "approve_timeout": "timeout",
     "approve_error": "error",
 }
-# Denials that are failures of an upstream or of a client's handshake, which no rule has refused.
+# Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
 _FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
-_QUESTION = "authentication_required"  # the first request of clients that send the token once asked
+_QUESTION = "authentication_required"  # the first request of a client that sends the token only when asked
 _UNIX = "unix:"
-_EXACT = ("notify", "netns")  # rungs of the ladder in ARCHITECTURE.md
+_EXACT = ("notify", "netns")  # rungs that check the exact address (ARCHITECTURE.md)
 
 
 class Gathered:
-    """Takes the events of a log in the order of their numbers. What is damaged is only counted."""
+    """Takes the events of a log in order. Damaged ones are only counted."""
 
     def __init__(self, prices: ModelPrices) -> None:
         self._prices = prices
@@ -124,7 +124,7 @@ class Gathered:
                 at_ms, "credential", f"{fields['route_id']}: {fields['credential_capture_action']}"
             )
         elif decision == "allow":
-            # The end of an intercepted CONNECT is that of the requests inside it.
+            # The requests inside an intercepted CONNECT have ends of their own.
             if fields.get("method") == "CONNECT" and fields.get("mode") == "connect_intercept":
                 return
             self._allowed(number, at_ms, fields)
@@ -150,7 +150,7 @@ class Gathered:
         if not is_failure and not target.startswith(_UNIX):
             self._hosts.refused(fields, times)
         if fields["decision"] in _ANSWERS:
-            return  # the timeline has the answer
+            return  # the timeline shows the answer
         what = "requests of several kinds" if target == SEVERAL else host_of(fields)
         self._timeline.add(at_ms, "failed" if is_failure else "refused", what, times)
 
@@ -213,7 +213,7 @@ class Gathered:
 
 
 def _unusual(kind: str, event: Fields) -> str | None:
-    """Word an event that is not as usual; None for any other."""
+    """Describe an event that is out of the ordinary; None for any other."""
     match kind:
         case "instructions_unchecked":
             return f"--trust-override: instruction files in {event['root']} were not checked"
@@ -251,7 +251,7 @@ def _where(fields: Fields) -> str:
 
 
 def _at(event: Fields) -> int | None:
-    """Return the time of an event that has it as text."""
+    """Return the time of an event whose time is text."""
     text = next((event[name] for name in ("started", "ended", "at") if name in event), None)
     if not isinstance(text, str):
         return None

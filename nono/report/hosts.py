@@ -1,4 +1,4 @@
-"""Adds up the requests of a log by host, endpoint and credential."""
+"""Add up the requests of a log by host, endpoint and credential."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nono.policy.learning.endpoint_template import is_variable
 from nono.report.model import CredentialUse, Endpoint, Host
 
 HOSTS_MAX = 200
-ENDPOINTS_MAX = 40  # of a host
-OPEN_MAX = 1 << 16  # requests that wait for their end
+ENDPOINTS_MAX = 40  # for each host
+OPEN_MAX = 1 << 16  # requests without an end so far
 OTHERS = "others"
-# Failures of a request that the proxy or the client caused.
+# Outcomes that are not the upstream's failure: the client or the proxy caused them.
 _NOT_FAILED = frozenset((None, "client", "blocked"))
 
 Fields = Mapping[str, Any]
@@ -25,7 +25,7 @@ class _Sums:
 
     def __init__(self) -> None:
         self.failed = self.bytes_out = self.bytes_in = 0
-        self.requests = Counter[tuple[str, str]]()  # by method and path, like the others
+        self.requests = Counter[tuple[str, str]]()  # by method and path, like the counters below
         self.refused = Counter[tuple[str, str]]()
         self.statuses: dict[tuple[str, str], Counter[int]] = {}
 
@@ -36,7 +36,7 @@ class _Sums:
 
 
 class Hosts:
-    """Takes the network events of a log and how requests ended."""
+    """Takes network events and the ends of requests."""
 
     def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
@@ -78,7 +78,7 @@ class Hosts:
         self._frozen[service] = why
 
     def listed(self) -> tuple[Host, ...]:
-        """Return the hosts, the most used first."""
+        """Return the hosts, most used first."""
         found = [_host(name, sums) for name, sums in self._sums.items()]
         return tuple(sorted(found, key=lambda host: (-host.requests, -host.refused, host.name)))
 

@@ -1,4 +1,4 @@
-"""Says whether a log is as it was written."""
+"""Say whether a log is unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def proved(verdict: Verdict, *, is_running: bool) -> Integrity:
 
 
 def integrity_of(reading: Reading, *, is_ended: bool) -> Integrity:
-    """Return the verdict on a log, once it was read to its end or its first damage."""
+    """Return the verdict on a log that was read to its end or to its first damage."""
     count = reading.state.sequence
     if reading.damage is not None:
         what = f"{reading.damage}; the {count:,} records before it hold, and nothing behind them is counted"

@@ -1,4 +1,4 @@
-"""Names the changed files that a program outside the sandbox will run or obey, and why."""
+"""Name the changed files that programs outside the sandbox will run or obey, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BUILD = "a build, an install or a test outside runs what it holds"
 _AGENT = "an agent outside takes it for instructions"
 _CONTAINER = "a container outside is built and started from it"
 
-# Below any directory: a name stands for what is below it too.
+# Names of files and directories at any depth; a directory stands for everything in it.
 _BELOW = {
     _CI: (
         ".github/workflows", ".github/actions", ".gitlab-ci.yml", ".gitlab/ci", ".circleci", ".travis.yml",
@@ -37,7 +37,7 @@ _BELOW = {
         "Dockerfile", "Containerfile", "compose.yml", "compose.yaml", "docker-compose.yml", ".devcontainer",
     ),
 }  # fmt: skip
-# Where a look without a record of the changes begins: directories of the project that hold such files.
+# For projects without a record of changes: the search starts at these names.
 _BY_NAME = {name: reason for reason, names in _BELOW.items() for name in names if "/" not in name}
 _BY_TAIL = {name: reason for reason, names in _BELOW.items() for name in names if "/" in name}
 LOOKED_AT = (
@@ -51,10 +51,10 @@ LOOKED_AT = (
 def runs_later(
     changed: Iterable[str], steering: SteeringPaths, project: str, told: Sequence[RunsLater] = ()
 ) -> tuple[RunsLater, ...]:
-    """Return those of the changed files, absolute paths, that something outside will run or obey.
+    """Return those of the changed files, absolute paths, that programs outside will run or obey.
 
-    project: The working directory of the run. Its name says nothing about what lies in it.
-    told: What the run itself found, which says more than the path of a file.
+    project: The working directory of the run. Its own name tells nothing about its contents.
+    told: What the run itself reported, which is more precise than the path of a file.
     """
     found, known = [*told], {each.path for each in told}
     for path in changed:

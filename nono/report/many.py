@@ -1,4 +1,4 @@
-"""Adds up the reports of several sessions."""
+"""Add up the reports of several sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHERS = "others"
 
 
 class Past(NamedTuple):
-    """One session, and what its log comes to."""
+    """One session and its report."""
 
     session: Session
     report: Report
@@ -26,7 +26,7 @@ class Past(NamedTuple):
 
 
 class Day(NamedTuple):
-    """What the sessions that started on one day came to."""
+    """The sum of the sessions that started on one day."""
 
     day: str
     runs: int
@@ -36,7 +36,7 @@ class Day(NamedTuple):
 
 
 class HostTotal(NamedTuple):
-    """What went to one host, from all sessions."""
+    """The traffic of all sessions to one host."""
 
     name: str
     runs: int
@@ -46,7 +46,7 @@ class HostTotal(NamedTuple):
 
 
 class RuleTotal(NamedTuple):
-    """What one rule has denied, in all sessions."""
+    """The denials of one rule in all sessions."""
 
     rule: str
     times: int
@@ -55,21 +55,21 @@ class RuleTotal(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A session without a log that could be read."""
+    """A session whose log could not be read."""
 
     session: str
     why: str
 
 
 class Totals(NamedTuple):
-    """Many sessions together."""
+    """The sum of many sessions."""
 
     runs: int
-    ends: tuple[tuple[str, int], ...]  # the most frequent first
-    days: tuple[Day, ...]  # the oldest first
-    hosts: tuple[HostTotal, ...]  # the most used first
+    ends: tuple[tuple[str, int], ...]  # most frequent first
+    days: tuple[Day, ...]  # oldest first
+    hosts: tuple[HostTotal, ...]  # most used first
     models: tuple[UsageTotal, ...]
-    denials: tuple[RuleTotal, ...]  # the most frequent first
+    denials: tuple[RuleTotal, ...]  # most frequent first
     unread: tuple[Unread, ...]
     prices_of: str
 
@@ -82,7 +82,7 @@ def total(past: Iterable[Past], unread: Sequence[Unread], prices_of: str) -> Tot
     """Add up the sessions.
 
     past: Read one by one, so that many fit into memory.
-    unread: May grow meanwhile.
+    unread: May grow while `past` is read.
     """
     ends = Counter[str]()
     days: dict[str, Day] = {}
@@ -153,7 +153,7 @@ def _add_denials(rules: dict[str, RuleTotal], denials: Denials) -> None:
 
 
 def _rule(denied: Denied) -> str:
-    """Return the rule that denied; the reason, where none is named."""
+    """Return the rule that denied, or the reason if no rule is named."""
     if denied.rule is None:
         return f"{denied.kind}: {denied.reason.replace(denied.target, '...')}"
     return denied.rule if denied.origin is None else f"{denied.rule} ({denied.origin})"

@@ -1,4 +1,4 @@
-"""The values of a report about one session."""
+"""Define the values of a report about one session."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from typing import Literal
 from nono.named_tuple import NamedTuple
 from nono.proxy.usage.ledger import UsageTotal
 
-FILES_MAX = 2000  # changes of files that a page lists
+FILES_MAX = 2000  # changed files listed on a page
 
 
 class Endpoint(NamedTuple):
-    """Requests to one host that are alike: variable parts of the path are `*`."""
+    """Requests to one host whose paths differ only in variable parts, shown as `*`."""
 
     method: str
     path: str
-    requests: int  # that were let through
+    requests: int  # allowed ones
     refused: int
-    statuses: Mapping[int, int]  # how they were answered; 0: not at all
+    statuses: Mapping[int, int]  # count by status; 0: no response
 
 
 class Host(NamedTuple):
-    """What went to one host and port."""
+    """The traffic to one host and port."""
 
     name: str
-    requests: int  # requests and tunnels that were let through
+    requests: int  # allowed requests and tunnels
     refused: int
     failed: int
     bytes_out: int
     bytes_in: int
-    endpoints: tuple[Endpoint, ...]  # the most frequent first
+    endpoints: tuple[Endpoint, ...]  # most frequent first
 
 
 class CredentialUse(NamedTuple):
-    """The requests that a credential was put into."""
+    """The requests that a credential was injected into."""
 
     service: str
     hosts: tuple[str, ...]
     requests: int
-    frozen: str | None  # why no later request got it
+    frozen: str | None  # why later requests did not get it
 
 
 class Turn(NamedTuple):
-    """What one turn of an agent has used. Number 0: before the first one, or no turns are known."""
+    """The usage of one agent turn. Number 0: before the first turn, or turns are unknown."""
 
     number: int
     at_ms: int | None
@@ -62,16 +62,16 @@ class Approval(NamedTuple):
 
 
 class RuleChange(NamedTuple):
-    """A rule that a person has laid over the policy of a run, or the end of one."""
+    """A rule that a person added to a run's policy, or the end of one."""
 
     at_ms: int | None
     change: str  # added, taken_back, expired
-    rule: str  # such as "allow host example.com"
+    rule: str  # for example "allow host example.com"
     by: str
 
 
 class Moment(NamedTuple):
-    """An entry of the timeline: an event, or several alike that follow each other."""
+    """An entry of the timeline: one event, or consecutive similar ones."""
 
     at_ms: int | None
     kind: str  # request, refused, failed, asked, answered, rule, turn, session, ...
@@ -80,7 +80,7 @@ class Moment(NamedTuple):
 
 
 class FileChange(NamedTuple):
-    """A file that the run has changed."""
+    """A file that the run changed."""
 
     path: str
     change: str  # created, modified, deleted, permissions
@@ -90,7 +90,7 @@ class FileChange(NamedTuple):
 
 
 class Integrity(NamedTuple):
-    """Whether the log is as it was written."""
+    """Whether the log is unchanged."""
 
     is_intact: bool
     what: str
@@ -103,12 +103,12 @@ class Denial(NamedTuple):
     what: str
     why: str
     times: int
-    option: str | None = None  # None: none would, or none is offered
-    grants: str | None = None  # what the option grants beyond that access, or why none is offered
+    option: str | None = None  # None: no option would, or none is suggested
+    grants: str | None = None  # what the option grants beyond that access, or why none is suggested
 
 
 class Session(NamedTuple):
-    """What the record of a session says, in words."""
+    """A session's record, in words."""
 
     id: str
     name: str
@@ -130,25 +130,25 @@ class RunsLater(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Everything that the log of one session comes to."""
+    """The report about the log of one session."""
 
     events: int
-    damaged: int  # lines that could not be understood
-    hosts: tuple[Host, ...]  # the most used first
-    sockets: tuple[tuple[str, int], ...]  # Unix sockets that were connected to, the most used first
+    damaged: int  # unreadable lines
+    hosts: tuple[Host, ...]  # most used first
+    sockets: tuple[tuple[str, int], ...]  # connected Unix sockets, most used first
     credentials: tuple[CredentialUse, ...]
     turns: tuple[Turn, ...]
     approvals: tuple[Approval, ...]
     rules: tuple[RuleChange, ...]
     timeline: tuple[Moment, ...]
-    left_out: int  # moments beyond those of the timeline
-    notes: tuple[str, ...]  # what was not as usual
+    left_out: int  # events that did not fit into the timeline
+    notes: tuple[str, ...]  # unusual events
     prices_of: str  # year and month
-    later: tuple[RunsLater, ...] = ()  # what the run itself found that git outside will run
+    later: tuple[RunsLater, ...] = ()  # files that git outside will run, as the run itself found
 
     @property
     def usage(self) -> tuple[UsageTotal, ...]:
-        """Return what all turns have used together, by service and model."""
+        """Return the usage of all turns, by service and model."""
         found: dict[tuple[str, str], UsageTotal] = {}
         for turn in self.turns:
             for each in turn.usage:
@@ -170,17 +170,17 @@ def united(first: UsageTotal, second: UsageTotal) -> UsageTotal:
 
 
 def cost_of(usage: tuple[UsageTotal, ...]) -> float | None:
-    """Return what the models cost that have a price; None if none has."""
+    """Return the cost of the models with a known price; None if there are none."""
     costs = [each.cost_usd for each in usage if each.cost_usd is not None]
     return sum(costs) if costs else None
 
 
 class Page(NamedTuple):
-    """All that is shown of one session."""
+    """Everything shown about one session."""
 
     session: Session
     report: Report
     denials: tuple[Denial, ...]
-    files: tuple[FileChange, ...] | None  # None: what the run has changed was not kept
+    files: tuple[FileChange, ...] | None  # None: changes were not kept
     later: tuple[RunsLater, ...]
     integrity: Integrity

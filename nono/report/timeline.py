@@ -1,17 +1,17 @@
-"""Condenses the events of a log to a timeline that a person can read."""
+"""Condense the events of a log to a timeline that a person can read."""
 
 from __future__ import annotations
 
 from nono.report.model import Moment
 
 MOMENTS_MAX = 500
-# What stays when a log is too long for a timeline: everything but what went as usual.
+# Dropped when a log is too long: only unusual events are then kept.
 _USUAL = frozenset(("request", "refused", "socket"))
 _USUAL_MAX = 300
 
 
 class Timeline:
-    """Takes moments in the order of the log. Those alike that follow each other become one."""
+    """Takes events in the order of the log, merging consecutive similar ones."""
 
     def __init__(self) -> None:
         self._moments: list[Moment] = []

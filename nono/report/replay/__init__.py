@@ -1,4 +1,5 @@
-"""Judges what a log holds by another policy, with the functions that `nono why` asks and that enforce.
+"""Judge the accesses in a log by another policy, with the functions behind `nono why` and enforcement.
 
-`tried` takes the accesses out of the events, `judge` asks the policy about each, `compare` says what differs.
+`tried` extracts the accesses from the events, `judge` asks the policy about each, `compare` lists
+differences.
 """

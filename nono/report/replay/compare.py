@@ -1,4 +1,4 @@
-"""Says what a policy would have decided otherwise, over the logs of one or several sessions."""
+"""List what another policy would decide differently, over the logs of one or several sessions."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nono.report.replay.tried import Log, Tried
 
 
 class Effect(StrEnum):
-    """What would become of an access."""
+    """What would happen to an access."""
 
     BREAKS = "breaks"  # it was allowed, and would be refused
-    ASKS = "asks"  # it was allowed, and somebody would have to allow it
+    ASKS = "asks"  # it was allowed, and a person would be asked
     OPENS = "opens"  # it was refused, and would be allowed
     SAME = "same"
 
 
 class Difference(NamedTuple):
-    """An access that would be decided otherwise than it was, or otherwise by the two policies."""
+    """An access that would be decided differently than recorded, or differently by the two policies."""
 
     effect: Effect
     what: str
@@ -29,17 +29,17 @@ class Difference(NamedTuple):
     sessions: int
     why: str
     option: str | None  # that would allow it
-    against: str | None  # what the other policy says; None: there is none
+    against: str | None  # the decision of the other policy; None: there is no other policy
 
 
 class Result(NamedTuple):
-    """What a replay comes to."""
+    """The result of a replay."""
 
     sessions: int
-    judged: int  # accesses, each once
-    differences: tuple[Difference, ...]  # what breaks first
-    unjudged: tuple[tuple[str, int], ...]  # why, and how often
-    has_files: bool  # the logs held some; else the kernel decided about all of them, and recorded none
+    judged: int  # distinct accesses
+    differences: tuple[Difference, ...]  # breaking ones first
+    unjudged: tuple[tuple[str, int], ...]  # reason and count
+    has_files: bool  # the logs held some; otherwise the kernel decided them without a record
 
     @property
     def breaks(self) -> bool:
@@ -47,7 +47,7 @@ class Result(NamedTuple):
 
 
 class Comparison:
-    """Takes the log of one session after the other, with the policies as they would be for each."""
+    """Takes the logs of sessions one by one, with the policies as they would apply to each."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, Effect], Difference] = {}

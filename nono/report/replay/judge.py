@@ -1,4 +1,4 @@
-"""Asks a policy about one access of the past."""
+"""Ask a policy about one recorded access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nono.report.replay.tried import Kind, Tried
 
 
 class Judging(NamedTuple):
-    """Rules, where their paths and those of a question begin, and the files as they are now."""
+    """Rules, the directories to which paths are relative, and the files as they are now."""
 
     rules: EffectivePolicy
     places: PathContext
@@ -24,7 +24,7 @@ class Judging(NamedTuple):
 
 
 def answer(tried: Tried, judging: Judging) -> Answer:
-    """Return the answer of `nono why` about an access, and whether its credential would still be there."""
+    """Return the answer of `nono why` to an access, after checking that its credential still exists."""
     rules, places, fs = judging
     match tried.kind:
         case Kind.FILE:
@@ -57,7 +57,7 @@ def _network(tried: Tried, rules: EffectivePolicy) -> Answer:
 
 
 def _route(tried: Tried, rules: EffectivePolicy) -> Route | None:
-    """Return the route by which the request would get its credential; its name may be another one."""
+    """Return the route that would supply the request's credential. It may have another name."""
     host = canonical_host(tried.target)
     routes = [each for each in rules.routes if each.upstream.covers(host, tried.port)]
     if tried.is_reverse:

@@ -1,4 +1,4 @@
-"""Takes out of the events of a log what the command tried and how that was decided."""
+"""Extract what the command tried, and how that was decided, from the events of a log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 
 Fields = Mapping[str, Any]
-TRIED_MAX = 20_000  # kept apart
-_CUT = "... ["  # of a long text in a record (nono.audit.chain.shortened)
+TRIED_MAX = 20_000  # accesses counted separately
+_CUT = "... ["  # marks a shortened text in a record (nono.audit.chain.shortened)
 _UNIX = "unix:"
 _ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
-# Refusals that no profile decides: of authentication, of silent hosts, of what a client did wrong.
+# Refusals that no profile decides: failed authentication, silent hosts, clients' mistakes.
 _NOT_POLICY = frozenset(
     (
         "authentication_failed",
@@ -45,15 +45,15 @@ class Kind(StrEnum):
 
 
 class Tried(NamedTuple):
-    """One access, with all that its verdict depends on."""
+    """One access, with everything its verdict depends on."""
 
     kind: Kind
     target: str  # a host, or a path
     port: int = 0
     method: str = ""
     path: str = ""
-    service: str = ""  # whose credential the request got, or whose route it took
-    is_reverse: bool = False  # through the route of the service, which the path begins with
+    service: str = ""  # the service whose credential or route the request used
+    is_reverse: bool = False  # through the service's route, whose prefix the path has
     access: Access | None = None
 
     def __str__(self) -> str:
@@ -65,13 +65,13 @@ class Tried(NamedTuple):
             case Kind.HOST:
                 return f"{self.target}:{self.port}"
             case Kind.REQUEST:
-                # The service of a reverse route stands at the head of the path.
+                # The path of a reverse route begins with the service's name.
                 path = self.path.removeprefix(f"/{self.service}") if self.is_reverse else self.path
                 return f"{self.method} {self.target}:{self.port}{path}"
 
 
 class Log:
-    """What one log holds: each access once, with how often it was allowed and how often refused."""
+    """The accesses of one log, each once, with counts of allowed and refused attempts."""
 
     def __init__(self) -> None:
         self.allowed: dict[Tried, int] = {}
@@ -97,7 +97,7 @@ class Log:
         if "credential_capture_action" in fields or fields.get("denial_category") in _NOT_POLICY:
             return
         if decision not in _DENIED and decision != "allow":
-            return  # a question; what followed it has an event of its own
+            return  # a question; its outcome has an event of its own
         times = _times(fields)
         target = str(fields["target"])
         if target == SEVERAL:
@@ -108,7 +108,7 @@ class Log:
             and fields.get("mode") == "connect_intercept"
             and decision == "allow"
         ):
-            return  # the requests inside have events of their own
+            return  # the requests inside have their own events
         tried = _of_network(fields, target)
         if isinstance(tried, str):
             self._unjudged(tried, times)
@@ -144,7 +144,7 @@ class Log:
 
 
 def _of_network(fields: Fields, target: str) -> Tried | str | None:
-    """Return the access of a network event; the reason why none can be judged; None if it is about none."""
+    """Return the access in a network event; a reason if it cannot be judged; None if there is none."""
     method, path, upstream = fields.get("method"), fields.get("path"), fields.get("upstream")
     port = fields.get("port") or 0
     if target.startswith(_UNIX):
@@ -156,7 +156,7 @@ def _of_network(fields: Fields, target: str) -> Tried | str | None:
         return None  # the request was malformed
     if any(isinstance(text, str) and _CUT in text for text in (target, path, upstream)):
         return TOO_LONG
-    # A plain http request has that mode as well.
+    # Plain http requests have this mode too.
     is_reverse = fields.get("mode") == "reverse" and fields.get("route_id") is not None
     if upstream is not None:
         host, _, number = str(upstream).rpartition(":")
