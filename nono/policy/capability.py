@@ -1,4 +1,4 @@
-"""The permissions of a run, as values that later steps read and never change."""
+"""Define the permissions of a run, as values that later steps read and never change."""
 
 from enum import StrEnum
 from typing import Literal
@@ -39,7 +39,7 @@ class NetworkMode(StrEnum):
 
 
 class Wsl2ProxyPolicy(StrEnum):
-    """The fallback of a proxy-only run if nothing can hold the child to the proxy, as on WSL2."""
+    """The fallback of a proxy-only run if the kernel cannot confine the child to the proxy, as on WSL2."""
 
     ERROR = "error"
     INSECURE_PROXY = "insecure_proxy"
@@ -88,7 +88,7 @@ class Denial(NamedTuple):
 
     @property
     def is_of_group(self) -> bool:
-        """True if the shipped policy, which knows nothing of this host, denies it rather than a person."""
+        """True if a group of the shipped policy denies it, rather than a person who knows this host."""
         return self.origin.startswith("group:")
 
 
@@ -99,7 +99,7 @@ class Mask(NamedTuple):
     kind: Literal["dir", "link", "file"]  # type of the denied path itself; "file": anything else
     names: int  # number of hard links; the other names are not masked
     grant: Grant  # a grant that reaches it
-    shown: str | None = None  # a file outside all grants that the command has in its place
+    shown: str | None = None  # a file outside all grants, which the command sees instead
 
     @property
     def path(self) -> str:
@@ -112,7 +112,7 @@ class Absent(NamedTuple):
     denial: Denial
     grant: Grant
     is_creatable: bool  # the command may write its parent directory
-    is_own: bool = False  # it lies in a state directory of the program: what is made there is its own
+    is_own: bool = False  # it lies in a state directory of the program, so the program may create it
 
     @property
     def path(self) -> str:
@@ -125,7 +125,7 @@ class Masking(NamedTuple):
     masks: tuple[Mask, ...] = ()
     pinned: tuple[str, ...] = ()  # renameable directories above a mask, outermost first
     absent: tuple[Absent, ...] = ()
-    watched: tuple[str, ...] = ()  # directories where a denied name may be given to another file
+    watched: tuple[str, ...] = ()  # directories in which a denied path may be replaced by another file
 
 
 class Scopes(NamedTuple):
@@ -172,10 +172,10 @@ class CapabilitySet(NamedTuple):
     masking: Masking = Masking()  # denials below granted directories
     limits: Limits = Limits()
     names_threads: bool = False  # the command may write its thread names in /proc
-    checks_instructions: bool = False  # a trust policy denies instruction files that nobody trusts
+    checks_instructions: bool = False  # a trust policy refuses untrusted instruction files
     learns: bool = False  # record file accesses to make a profile of them
     namespaces: Namespaces = Namespaces.AUTO
-    hooks: str | None = None  # of the working directory's git repository, if they are not granted by name
+    hooks: str | None = None  # the git repository's hooks directory, unless granted by name
 
     @property
     def mediates_unix_sockets(self) -> bool:

@@ -1,7 +1,7 @@
-"""Refuses to start a run with a program that is blocked by name.
+"""Refuse to start a run with a program that is blocked by name.
 
-Deprecated and not a security boundary: the started program may execute any other it has access to. It
-protects a person from a slip.
+Deprecated and not a security boundary: the started program may execute any other program it has access to.
+The rules only protect a person from a slip.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The part of a run's policy that decides access, and from which questions about the run are answered."""
+"""Hold the rules of a run that decide access, and that answer questions about the run."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class EffectivePolicy(NamedTuple):
     hosts: HostFilter | None = None  # in proxy mode only
     routes: tuple[Route, ...] = ()
     scopes: tuple[EndpointScope, ...] = ()
-    asked: str | None = None  # how approval is asked for
-    withheld: tuple[Withheld, ...] = ()  # variables of the caller, but none from which a key is read
-    handed_out: tuple[Grant, ...] = ()  # on files the run itself creates, possibly inside a root
+    asked: str | None = None  # how a person is asked for approval
+    withheld: tuple[Withheld, ...] = ()  # variables that were not passed on, except sources of keys
+    handed_out: tuple[Grant, ...] = ()  # grants on files that the run creates, possibly inside a root
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -94,7 +94,7 @@ def effective_policy_of(
         routes=(*services, *logins),
         scopes=resolved.scopes,
         asked=None if resolved.approval is None else str(resolved.approval),
-        # The command reads this in its state file, and is told no reference to a key.
+        # The command can read this in its state file, so it must not contain references to keys.
         withheld=tuple(each for each in resolved.withheld if each.rule != PHANTOM),
         handed_out=tuple(handed_out),
     )

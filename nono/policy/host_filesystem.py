@@ -1,4 +1,4 @@
-"""Answers the policy's questions about paths from the disk of this host."""
+"""Answer the policy's questions about paths from this host's disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class HostFilesystem:
     """Implements nono.policy.path_expansion.Filesystem with the calling process's view and permissions.
 
-    Canonical paths are cached: a policy asks for the same directories again and again.
+    Canonical paths are cached, because a policy asks about the same directories repeatedly.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ def _canonical(path: str) -> str | None:
     except (OSError, ValueError):  # ValueError: a NUL byte in the path
         return None
     try:
-        # The kernel's answer takes two calls rather than one for each component.
+        # Asking the kernel takes two calls instead of one for each component.
         name = os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:  # no /proc here
         name = ""
@@ -126,9 +126,9 @@ def _realpath(path: str) -> str | None:
 
 
 def way_to(path: str) -> Iterator[str]:
-    """Yield the place of every link on the way to `path`, then the place it leads to, existing or not.
+    """Yield the place of every link in `path`, then the place that it leads to, existing or not.
 
-    Whoever may write one of these places decides what is found at `path`.
+    A process that can write one of these places decides what is found at `path`.
     """
     place, links = "/", 0
     waiting = join(os.getcwd(), path).split("/")[::-1]

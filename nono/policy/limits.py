@@ -1,4 +1,4 @@
-"""Memory and process limits shared by a command and everything it starts."""
+"""Parse memory and process limits, which a command shares with everything it starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merges flags and a profile's network section, and decides the network mode."""
+"""Merge flags and a profile's network section, and decide the network mode."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""Expands the paths of a policy: variables, the home directory, canonical forms.
+"""Expand the paths of a policy: variables, the home directory, canonical forms.
 
-Nothing here touches the disk; the caller supplies a Filesystem that does.
+This module never touches the disk; the caller supplies a Filesystem that does.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,12 +47,12 @@ class Filesystem(Protocol):
         """Describe the entry at `path` itself; None if there is none or it is unreachable."""
 
     def text(self, path: str) -> str | None:
-        """Read a small text file; None if it is none, is a link or is unreadable."""
+        """Return the content of a small text file; None if it is a link, another kind or unreadable."""
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         """Return the other paths at which mounts show the inode at a canonical `path`.
 
-        `of_tree` adds those that show a part of what lies below it, and layers of an overlay.
+        of_tree: Also return those that show a part of the tree below it, and layers of an overlay.
         """
 
 
@@ -142,18 +142,18 @@ class PathContext(NamedTuple):
         return path
 
     def of_denial(self, text: str) -> str | None:
-        """Return the absolute path of what a group denies; None if its variable is unset."""
+        """Return the absolute path that a group denies; None if its variable is unset."""
         try:
             return join(self.cwd, self._at_home(self.expand(text)))
         except UnsetVariableError:
             return None
 
     def of_profile(self, text: str) -> str:
-        """Return the absolute path of a profile's entry. Raises UnsetVariableError as expand() does."""
+        """Return the absolute path of a profile's entry. Raises UnsetVariableError like expand()."""
         return join(self.workdir, self._at_home(self.expand(text)))
 
     def begins_in_workdir(self, text: str) -> bool:
-        """Return True if a profile's entry is below $WORKDIR by its own words. Raises as of_profile()."""
+        """Return True if a profile's entry, as written, is below $WORKDIR. Raises like of_profile()."""
         return text.split("/", 1)[0] == "$WORKDIR" or not isabs(self._at_home(self.expand(text)))
 
     def of_flag(self, text: str) -> str:
@@ -165,7 +165,7 @@ class PathContext(NamedTuple):
 
 
 def _replaced(text: str, value: Callable[[str], str]) -> str:
-    """Replace every $NAME by value(NAME). Written by hand, since nothing else on this path imports re."""
+    """Replace every $NAME by value(NAME). Written by hand, because nothing else on this path imports re."""
     head, *pieces = text.split("$")
     parts = [head]
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""TCP ports the command may connect to or listen on without the proxy, and at which addresses."""
+"""Define the TCP ports the command may use without the proxy, and at which addresses."""
 
 from __future__ import annotations
 

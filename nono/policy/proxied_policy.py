@@ -1,4 +1,4 @@
-"""Decides the policy of a run in proxy mode: hosts, routes, scopes and settings."""
+"""Decide the policy of a run in proxy mode: hosts, routes, scopes and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox options of a command line, before they meet a profile."""
+"""Hold the sandbox options of a command line, before they are merged with a profile."""
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Namespaces, SandboxPolicy
@@ -19,7 +19,7 @@ class RunRequest(NamedTuple):
     allow_unix_socket_dir_bind: tuple[str, ...] = ()
     allow_unix_socket_subtree: tuple[str, ...] = ()
     allow_unix_socket_subtree_bind: tuple[str, ...] = ()
-    refuses_missing: bool = False  # of these grants; else a path that is not there grants nothing
+    refuses_missing: bool = False  # refuse grants of missing paths, which otherwise grant nothing
     bypass_protection: tuple[str, ...] = ()
     allow_cwd: bool = False
     workdir: str | None = None
@@ -42,14 +42,14 @@ class RunRequest(NamedTuple):
     allow_http2: bool = False
     proxy_ca_validity: str | None = None  # days
     record_flows: str | None = None
-    standalone_proxy: bool = False  # a proxy without a command: it starts even if nothing asks for it
+    standalone_proxy: bool = False  # a proxy without a command, which starts even if nothing needs it
     allow_gpu: bool = False
-    learns: bool = False  # observed, with a proxy that also reaches hosts not granted yet
+    learns: bool = False  # observe the command, and let the proxy reach hosts that are not granted yet
     tunnel: tuple[str, ...] = ()  # hosts whose TLS is not intercepted in learn mode
     memory: str | None = None  # a size, such as 512M
     max_processes: str | None = None
     allow_command: tuple[str, ...] = ()
     block_command: tuple[str, ...] = ()
     env_credential: str | None = None  # comma-separated
-    env: tuple[str, ...] = ()  # NAME, passed on, or NAME=VALUE, set
+    env: tuple[str, ...] = ()  # NAME, to pass it on, or NAME=VALUE, to set it
     env_credential_map: tuple[tuple[str, str], ...] = ()  # reference, variable

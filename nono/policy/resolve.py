@@ -1,4 +1,4 @@
-"""Derives the policy of one run from a command line and a profile."""
+"""Derive the policy of one run from a command line and a profile."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Resolved(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """Everything a request and a profile ask for, before it is known if the working directory is shared."""
+    """Everything a request and a profile ask for, before the decision to share the working directory."""
 
     request: RunRequest
     settings: Profile
@@ -85,7 +85,7 @@ class Asked(NamedTuple):
     def policy(self, *, shares_workdir: bool) -> Resolved:
         """Decide the policy. `shares_workdir` includes the working directory if it is offered.
 
-        Raises as resolve() does.
+        Raises like resolve().
         """
         request, settings, path_context, fs = self.request, self.settings, self.path_context, self.fs
         files = file_rules(self.files, path_context, fs, shares_workdir=shares_workdir)
@@ -189,7 +189,7 @@ class Asked(NamedTuple):
             af_unix_mediation=linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,
-            # No questions in learn mode: the accesses to be asked about are those to be learned.
+            # No questions in learn mode: it should learn exactly the accesses that would be asked about.
             elevation=not request.learns and asks_about_files,
             learns=request.learns,
             limits=limits,
@@ -209,8 +209,8 @@ def resolve(
 ) -> Resolved:
     """Decide the policy that `request` and `profile` make together.
 
-    Takes environ, cwd, fs and uid as asked_for() does. Raises as it does, and SandboxError if the kernel
-    could not enforce the policy.
+    Takes environ, cwd, fs and uid like asked_for(). Raises like it, and SandboxError if the kernel could not
+    enforce the policy.
     """
     asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=uid)
     return asked.policy(shares_workdir=request.allow_cwd)
@@ -244,13 +244,13 @@ def asked_for(
     _refuse_options_of_a_proxy(request, mode, asked)
     proxied: ProxiedPolicy | None = None
     if mode is NetworkMode.PROXY:
-        # Imported here: most of a start's time is imports, and other runs need neither hosts nor services.
+        # Imported here: imports are most of a start's time, and other runs need neither hosts nor services.
         from nono.policy.proxied_policy import proxied_policy
 
         proxied = proxied_policy(asked, request, settings, path_context)
     handed_out: EnvCredentials = ()
     if settings.env_credentials or request.env_credential is not None or request.env_credential_map:
-        # Imported here, as above: few runs hand one out.
+        # Imported here: few runs pass a credential to the command.
         from nono.policy.services.env_credential import env_credentials
 
         handed_out = env_credentials(
@@ -302,7 +302,7 @@ def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | N
 
 
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
-    """Raise ConfigError for a proxy option without effect, because the run lacks the thing it configures."""
+    """Raise ConfigError for a proxy option that has no effect because the run lacks what it configures."""
     if request.allow_endpoint and not (asked.credentials or asked.optional_credentials):
         raise ConfigError(
             "--allow-endpoint needs a credential service, and none is asked for.",
@@ -356,7 +356,10 @@ def _network_wish(request: RunRequest, settings: Profile) -> NetworkRequest:
 
 
 def _ports(request: RunRequest, network: Network) -> PortGrants:
-    """Unite the ports of profile and flags. --allow-net drops the profile's, as all its network settings."""
+    """Unite the ports of profile and flags.
+
+    --allow-net drops the profile's, like all its network settings.
+    """
     settings = Network() if request.allow_net else network
     return PortGrants(
         listen=united((*settings.listen_port, *request.listen_port), settings.listen_port_range),

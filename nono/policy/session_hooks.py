@@ -1,4 +1,4 @@
-"""Judges the programs that run outside the sandbox before and after a command, and what they add to it."""
+"""Judge the hooks that run outside the sandbox before and after a command, and the variables they add."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nono.policy.capability import Grant
 from nono.policy.environment.inheritance import EnvironmentRules, Withheld, refused_by_name
 from nono.policy.files.grants import covering
 
-TIMEOUT_S = 60  # of a hook that says none
+TIMEOUT_S = 60  # for a hook that sets no limit
 VARIABLES_MAX = 1000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 class Script(NamedTuple):
-    """What is found at the path of a hook."""
+    """The file at the path of a hook."""
 
     path: str  # canonical
-    way: tuple[str, ...]  # every link on the way to it, and the path: whoever may write one decides
+    way: tuple[str, ...]  # every link in its path, then the path: each can redirect the hook
     mode: int
     uid: int
     parent_mode: int
     parent_uid: int
-    above: tuple[int, ...] = ()  # the modes of the directories above that
+    above: tuple[int, ...] = ()  # modes of the directories above it
 
 
 class HookVariables(NamedTuple):
@@ -37,7 +37,7 @@ class HookVariables(NamedTuple):
 
 
 def unfit(script: Script, grants: Iterable[Grant], euid: int) -> str | None:
-    """Return why a hook must not run, as the rest of a sentence about its path; None if it may."""
+    """Return why a hook must not run, to follow its path in a sentence; None if it may."""
     written = [grant for grant in grants if grant.access.writes]
     for place in script.way:
         for grant in covering(written, place):
@@ -62,9 +62,9 @@ def unfit(script: Script, grants: Iterable[Grant], euid: int) -> str | None:
 
 
 def hook_variables(content: bytes, rules: EnvironmentRules) -> HookVariables:
-    """Parse what a hook has written: KEY=VALUE on a line of its own, `#` begins a comment, nothing is quoted.
+    """Parse the output of a hook: one KEY=VALUE a line, `#` begins a comment, quotes have no meaning.
 
-    Names that change what programs load or run are refused, as are those that the profile denies.
+    Refuses names that change what programs load or run, and names that the profile denies.
     """
     kept: dict[str, str] = {}
     refused: list[Withheld] = []

@@ -1,4 +1,4 @@
-"""Grants of Unix sockets that have a path."""
+"""Define grants of Unix sockets that have a path."""
 
 from __future__ import annotations
 

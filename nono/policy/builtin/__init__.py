@@ -1,1 +1,1 @@
-"""The policy data nono ships, read from nono/policy/data and the profiles folder."""
+"""Provide the policy data that nono ships, from nono/policy/data and the profiles folder."""

@@ -1,4 +1,4 @@
-"""Freezes the shipped groups and the variables of the shipped services as a module.
+"""Freeze the shipped groups and the variables of the shipped services as a module.
 
 Run ``make freeze-policy`` when policy.json or network-policy.json has changed.
 """

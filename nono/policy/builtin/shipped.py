@@ -1,6 +1,6 @@
-"""The policy data nono ships: groups of paths, groups of hosts, credential services and profiles.
+"""Read the policy data that nono ships: groups of paths and hosts, credential services and profiles.
 
-Read with the json module alone, so that a run without a user's file never imports pydantic. The groups, which
+This needs only the json module, so that a run without a user's file never imports pydantic. The groups, which
 every run needs, are frozen as a module: importing json and parsing them takes 4 ms.
 """
 
@@ -68,7 +68,7 @@ def default_group_names() -> tuple[str, ...]:
 
 
 def readers_of_variables() -> dict[str, str]:
-    """Return the service whose clients read their key from a variable, by variable."""
+    """Return the name of each shipped service by the variable from which its clients read the key."""
     return dict(frozen_groups.READERS)
 
 
@@ -112,7 +112,7 @@ def profile_bytes(name: str) -> bytes:
 
 def profile_document(name: str) -> dict[str, Any]:
     """Return profile_bytes() parsed."""
-    import json  # here, as every other run does without
+    import json  # imported here: other runs do not need it
 
     document: dict[str, Any] = json.loads(profile_bytes(name))
     return document
@@ -165,7 +165,7 @@ def _shipped(file_name: str) -> dict[str, Any]:
 
 
 def _read(path: str) -> dict[str, Any]:
-    import json  # here, as every other run does without
+    import json  # imported here: other runs do not need it
 
     with open(path, encoding="utf-8") as file:
         document: dict[str, Any] = json.load(file)

@@ -1,6 +1,6 @@
-"""Turns the text of a profile file into a valid document, or lists every mistake with its position. Pure.
+"""Turn the text of a profile file into a valid document, or list every mistake with its position. Pure.
 
-In order: `jsonc` parses, `source` keeps positions, `legacy` renames, `when` and `normalise` decide
-conditions, `validate` and `semantics` find mistakes, `error_messages` words them, `fold` and `merge` lay a
-profile over its bases. `check` runs all of it.
+In order: `jsonc` parses, `source` keeps positions, `legacy` renames, `when` and `normalise` evaluate
+conditions, `validate` and `semantics` find mistakes, `error_messages` words them, `fold` and `merge` merge a
+profile over its bases. `check` runs all of these.
 """

@@ -1,4 +1,4 @@
-"""Validates the files of a profile and its bases, and folds them."""
+"""Validate the files of a profile and its bases, and fold them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def validated(found: Found, host: Host) -> dict[str, Any]:
 
 
 def own_document(found: Found, host: Host) -> dict[str, Any]:
-    """Return the document of a user's file as written. Raises ProfileError as validated() does."""
+    """Return the document of a user's file as written. Raises ProfileError like validated()."""
     file = found.file or found.name
     document: dict[str, Any] = read_source(found.raw, file).root.plain()
     _checked(found, file, host)

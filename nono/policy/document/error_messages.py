@@ -1,4 +1,4 @@
-"""Turns pydantic's errors about a profile into key paths and sentences for a person."""
+"""Turn pydantic's errors about a profile into key paths and sentences for a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folds a profile and its bases into one document, from left to right with the profile itself last."""
+"""Fold a profile and its bases into one document, from left to right with the profile itself last."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Doc
 
 
 def shipped(found: Found) -> Document:
-    """Return the document of a shipped file, which was validated when it was built."""
+    """Return the document of a shipped file, which was validated at build time."""
     document: Document = json.loads(found.raw)
     return document
 
@@ -52,7 +52,7 @@ class _Fold:
 
 
 def _as_block(document: Mapping[str, Any], found: Found) -> Document:
-    """Keep one file's arguments together: they count once, however many ways lead to that file."""
+    """Keep one file's arguments together, so that they count once even if several paths lead to the file."""
     own = {**document}
     if own.get("command_args"):
         own["command_args"] = [[found.file or found.name, *own["command_args"]]]

@@ -1,4 +1,4 @@
-"""The files of one profile as found on disk: its own and those of its bases."""
+"""Represent the files of one profile as found on disk: its own and those of its bases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nono.named_tuple import NamedTuple
 
 
 class BadBase(NamedTuple):
-    """An entry of `extends` that leads nowhere."""
+    """An entry of `extends` that cannot be found."""
 
     position: int
     what: str

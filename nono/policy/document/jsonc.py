@@ -1,4 +1,4 @@
-"""Parses JSON with comments and trailing commas into values that know their position.
+"""Parse JSON with comments and trailing commas into values that know their position.
 
 RFC 8259, with `//` and `/* */` comments wherever white space is allowed, and a comma after the last member.
 Existing libraries report neither the position of a value nor duplicate keys, and a person looking for a

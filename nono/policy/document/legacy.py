@@ -1,6 +1,6 @@
-"""Renames old names in a profile file: some are moved with a warning, others stay as aliases.
+"""Rename old names in a profile file: some are moved with a warning, others stay as aliases.
 
-Nodes keep their path in the file, so that mistakes are shown where they were made.
+Nodes keep their path in the file, so that mistakes are reported at their original position.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Merges a child profile over its base.
+"""Merge a child profile over its base.
 
-Works on parsed documents rather than on Profile values, because only there an absent field (inherit) differs
-from a null one (clear).
+This works on parsed documents rather than on Profile values, because only in a document an absent field
+(inherit) differs from a null one (clear).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reshapes the tree of a profile file like Profile: decides conditions, sets unbuilt fields aside."""
+"""Reshape the tree of a profile file like Profile: evaluate conditions, set unbuilt fields aside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds mistakes in a profile that field types cannot express: patterns, names, hosts, rules."""
+"""Find mistakes in a profile that field types cannot express: patterns, names, hosts, rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A profile file as written, and the mistakes in it with their positions."""
+"""Represent a profile file as written, and the mistakes in it with their positions."""
 
 from __future__ import annotations
 

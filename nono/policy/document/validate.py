@@ -1,6 +1,6 @@
-"""Turns a profile file into a valid document and a Profile, or lists every mistake in it.
+"""Turn a profile file into a valid document and a Profile, or list every mistake in it.
 
-The only module of the policy that imports pydantic.
+This is the only module of the policy that imports pydantic.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Evaluates `when`, the systems on which an entry of a profile counts.
+"""Evaluate `when`, the systems to which an entry of a profile applies.
 
     [!]os[:...]    linux[:id[:version[:variant]]]    macos[:version]    windows[:version[:build]]
 

@@ -1,1 +1,1 @@
-"""Rules for the methods and paths that may be requested from a host. Pure."""
+"""Judge the methods and paths that may be requested from a host. Pure."""

@@ -1,4 +1,4 @@
-"""Turns the endpoint rules of a profile or a flag into an EndpointPolicy."""
+"""Turn the endpoint rules of a profile or a flag into an EndpointPolicy."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Finds the parameters of a query that some servers take for the method, in place of the request line's."""
+"""Find query parameters that some servers use as the method, instead of the request line's."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import unquote_plus
 
-# As `_name` spells them: Laravel, Symfony, Express' method-override; Salesforce; ASP.NET; OData; Google.
+# Spelled as `_name` returns them: Laravel, Symfony, Express' method-override; Salesforce; ASP.NET; OData;
+# Google.
 _PARAMETERS = frozenset(
     (
         "_method",
@@ -14,7 +15,7 @@ _PARAMETERS = frozenset(
         "_method_override",
         "_methodoverride",
         "$httpmethod",
-        "$httpheaders",  # holds fields, of which the method's is one
+        "$httpheaders",  # contains header fields, possibly the method's
         "$method",
         "http_method_override",
         "method_override",
@@ -23,7 +24,7 @@ _PARAMETERS = frozenset(
         "x_method_override",
     )
 )
-# Restlet takes the method from a parameter with an ordinary name, which means other things elsewhere.
+# Restlet takes the method from a parameter whose name is common elsewhere.
 _WITH_METHODS = frozenset(("method", "httpmethod", "http_method"))
 _METHODS = frozenset(("delete", "get", "head", "options", "patch", "post", "put"))
 _SHOWN_CHARACTERS = 40  # of a name, which the child chooses

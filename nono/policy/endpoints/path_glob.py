@@ -1,9 +1,9 @@
-"""Matches globs against the segments of a canonical path without backtracking.
+"""Match globs against the segments of a canonical path without backtracking.
 
 ``*`` is any text within one segment; ``**``, as a whole segment, is any number of segments, including none;
 ``?`` is one character or one percent-encoded octet, ``[a-c]`` and ``[!a]`` one of a set, ``{x,y}`` one of two
-texts, and a backslash takes the next character literally. The texts between two stars have a fixed length, so
-the first place where one fits is as good as any other, and time grows with the path.
+texts, and a backslash takes the next character literally. The text between two stars has a fixed length, so
+its first match is as good as any other, and the time is linear in the length of the path.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _QUERY_MARK = re.compile(r"[?#]")  # decoded; some gateways decode a path before
 _FORMAT = re.compile(
     r"(?<=.)\.(?:atom|csv|html?|ics|js|jsonp?|pdf|rss|txt|xml|ya?ml)\Z", re.ASCII | re.IGNORECASE
 )
-# What `readings` does not take as it stands: an escape, a parameter, a dot that ends a segment or a format, a
-# number that has another spelling.
+# Matches what some server might read differently from `exact`: an escape, a parameter, a dot that ends a
+# segment or begins a format, a number with another spelling.
 _READ_OTHERWISE = re.compile(r"[%;]|\.(?:/|\Z)|\.[A-Za-z]+/?\Z|/[+0]|\d_|\.0", re.ASCII)
 _OCTET = 0x100  # an escaped octet in a path becomes the single character chr(_OCTET + octet)
 
@@ -85,7 +85,7 @@ def compile_glob(pattern: str, *, ignores_case: bool = False) -> PathGlob:
     texts = list(islice(_expanded(pattern), MAX_BRANCHES + 1))
     if len(texts) > MAX_BRANCHES:
         raise ValueError(f"its braces stand for more than {MAX_BRANCHES} patterns")
-    # With re.ASCII no two octets above 0x7F, which are letters beyond ASCII here, count as one.
+    # With re.ASCII, octets above 0x7F, which are non-ASCII letters here, are not folded.
     flags = re.DOTALL | (re.IGNORECASE | re.ASCII if ignores_case else 0)
     return PathGlob(tuple(_runs(text, flags) for text in texts))
 
@@ -133,23 +133,23 @@ def _before_query(name: str) -> tuple[str, bool]:
 
 
 def _trimmed(segments: Sequence[str]) -> list[str]:
-    """Drop what servers on Windows drop at the end of a name: dots and blanks."""
+    """Drop trailing dots and blanks of a name, as servers on Windows do."""
     names = [segment.rstrip(". \t") for segment in segments]
     return [name for name in names if name]
 
 
 def _without_format(segments: Sequence[str]) -> list[str]:
-    """Drop the suffix by which frameworks (Rails, Spring) let a client ask for a format."""
+    """Drop the suffix with which clients of some frameworks (Rails, Spring) request a format."""
     if not segments:
         return []
     return [*segments[:-1], _FORMAT.sub("", segments[-1])]
 
 
 def _as_number(name: str) -> str:
-    """Return a number as its digits alone.
+    """Return a number as plain digits.
 
-    Servers that convert identifiers (Werkzeug, pydantic, JavaScript) take 07, +7, 7.0, 0_7 and the digits of
-    other scripts for 7.
+    Servers that convert identifiers (Werkzeug, pydantic, JavaScript) treat 07, +7, 7.0, 0_7 and the digits of
+    other scripts as 7.
     """
     whole, _, fraction = name.strip().partition(".")
     octets = bytes(ord(each) & 0xFF for each in whole.removeprefix("+").replace("_", ""))

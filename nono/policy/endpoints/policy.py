@@ -1,4 +1,4 @@
-"""Decides whether a method and a path may be requested from an upstream: deny, approve or allow."""
+"""Decide whether a method and a path may be requested from an upstream: deny, approve or allow."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class EndpointRule(_RuleFields):
         return self._is_for(method) and self._glob.matches(segments)
 
     def may_cover(self, method: str, read: Sequence[list[str]]) -> bool:
-        """Return True if some server may take `method` and a path for what the rule covers.
+        """Return True if some server may interpret `method` and a path as something the rule covers.
 
-        read: the readings of the path.
+        read: The readings of the path.
         """
         if not self._is_for(method):
             return False
         caseless = self._caseless
         if caseless is None:
             caseless = self._caseless = compile_glob(self.path, ignores_case=True)
-        # A set like [!a] excludes more without regard to case.
+        # Without regard to case a set like [!a] excludes more, so try both.
         globs = (caseless, self._glob) if "[" in self.path else (caseless,)
         return any(glob.matches(segments) for segments in read for glob in globs)
 
@@ -98,7 +98,7 @@ class EndpointPolicy(NamedTuple):
     default_timeout_s: float | None = None
     origin: str = ""  # the flag or profile field it comes from
     is_explicit: bool = False  # an endpoint_policy: no sibling route may allow requests it denies
-    ahead: tuple[EndpointRule, ...] = ()  # allowed by `nono allow`, without asking anybody
+    ahead: tuple[EndpointRule, ...] = ()  # allowed during the run by `nono allow`, before anybody is asked
 
     @property
     def allows_all(self) -> bool:

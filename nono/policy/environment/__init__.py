@@ -1,5 +1,5 @@
-"""The environment of the command: decides for each inherited variable whether it is passed on. Pure.
+"""Decide for each inherited variable whether the command gets it. Pure.
 
-Start with `inheritance`, which answers both enforcement and `nono why`. `secret_names` and `secret_values`
-recognise secrets, `authority` the variables that point to one.
+Start with `inheritance`, which serves both enforcement and `nono why`. `secret_names` and `secret_values`
+recognise secrets, `authority` recognises variables that point to one.
 """

@@ -1,4 +1,4 @@
-"""Reads the variables that point to authority: sockets of agents and engines, files that hold credentials."""
+"""Recognise variables that point to authority: sockets of agents and engines, files that hold credentials."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ POINTERS: Mapping[str, str] = {
 
 
 def targets(name: str, value: str) -> tuple[str, ...] | None:
-    """Return the paths the pointer leads to, as it spells them; None if it leads anywhere else."""
+    """Return the paths that the pointer names, as written; None if it points to anything else."""
     if name in _BUSES:
         paths = [_bus_path(address) for address in value.split(";") if address]
     elif name in _ENGINES:
@@ -34,7 +34,7 @@ def targets(name: str, value: str) -> tuple[str, ...] | None:
 
 
 def flag_for(name: str) -> str:
-    """Return the flag that grants what the pointer leads to, in words for a shell, which knows its value."""
+    """Return the flag that grants what the pointer names, for a shell, which expands its value."""
     if name in _SOCKETS:
         return f'--allow-unix-socket "${name}"'
     if name in _BUSES or name in _ENGINES:

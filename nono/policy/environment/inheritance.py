@@ -1,4 +1,4 @@
-"""Decides which of the caller's variables the command inherits."""
+"""Decide which of the caller's variables the command inherits."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from nono.policy.environment.authority import POINTERS, flag_for
 from nono.policy.environment.secret_names import is_switch, says_secret
 from nono.policy.environment.secret_values import secret_in
 
-# Compared in upper case: some programs fold case, and nobody needs a lower-case twin of these.
+# Compared in upper case, because some programs ignore case and nobody needs a lower-case variant.
 _NEVER_PREFIXES = ("LD_", "DYLD_", "BASH_FUNC_", "OP_SESSION_", "GIT_CONFIG_", "MALLOC_")
 _NEVER_INHERITED = frozenset(
     """BASH_ENV ENV CDPATH GLOBIGNORE PROMPT_COMMAND IFS SHELLOPTS BASHOPTS PS4 ZDOTDIR
@@ -20,7 +20,7 @@ _NEVER_INHERITED = frozenset(
     NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID NONO_DETACHED_CWD_PROMPT_RESPONSE
     NONO_PROXY_TOKEN NONO_PROXY_PASS""".split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
-# Programs and certificates of the host, which need not exist inside; an exact name lets each through.
+# Programs and certificates of the host, which may be missing inside; an exact name passes each of them.
 _OF_THE_HOST = frozenset("EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER NODE_EXTRA_CA_CERTS".split())  # noqa: SIM905 - as above
 
 _PATTERN = r"[^*=\0]+\*?|\*"
@@ -28,7 +28,7 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 PHANTOM = "phantom"  # the rule for a variable that would hold a key of a service in use
-# The rules that keep a secret outside; the others keep the command's programs as they were installed.
+# The rules that keep a secret outside. The others protect the command's programs from being changed.
 SECRET_RULES = frozenset({"service_key", "secret_name", "secret_value", "points_to_authority", "loaded_key"})
 
 
@@ -38,10 +38,10 @@ class EnvironmentRules(NamedTuple):
     allow: tuple[str, ...] | None = None  # None: all; (): none
     deny: tuple[str, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
-    withheld: frozenset[str] = frozenset()  # would hold the real key that a phantom replaces
-    granted: frozenset[str] = frozenset()  # pointers to authority; what they point to is granted
-    left_directory: str | None = None  # the directory --workdir leaves, as the caller's shell spells it
-    passed: frozenset[str] = frozenset()  # passed on by --env, whatever they hold
+    withheld: frozenset[str] = frozenset()  # would hold the real key behind a phantom
+    granted: frozenset[str] = frozenset()  # pointers to authority whose target is granted
+    left_directory: str | None = None  # the shell's directory (PWD) if --workdir changes it
+    passed: frozenset[str] = frozenset()  # passed on by --env, whatever their values
     services: Mapping[str, str] = {}  # the service that reads its key from a variable
 
 
@@ -53,7 +53,7 @@ class Inherited(NamedTuple):
 
 
 class Withheld(NamedTuple):
-    """A variable that is not passed on. Nothing here quotes its value."""
+    """A variable that is not passed on. No field quotes its value."""
 
     name: str
     rule: str  # a fixed word
@@ -89,7 +89,7 @@ def started_in(directory: str, environment: Mapping[str, str], rules: Environmen
 
 
 def not_inherited(inherited: Mapping[str, str], rules: EnvironmentRules) -> tuple[Withheld, ...]:
-    """Return the variables child_environment() leaves out, by name. A fixed value takes the place of one."""
+    """Return the variables that child_environment() leaves out, by name, except those with a fixed value."""
     fixed = dict(rules.fixed)
     verdicts = (judge(name, inherited[name], rules) for name in sorted(inherited) if name not in fixed)
     return tuple(verdict for verdict in verdicts if isinstance(verdict, Withheld))
@@ -122,7 +122,7 @@ def _passes(name: str, value: str, rules: EnvironmentRules) -> bool:
 
 
 def refused_by_name(name: str, value: str, rules: EnvironmentRules) -> Withheld | None:
-    """Return the refusal that no option lifts."""
+    """Return the refusal of a name that no option can pass on, or None."""
     if is_dangerous(name):
         return Withheld(name, "steers_programs", "it changes what programs load or run, or is nono's own")
     if not (_is_utf8(name) and _is_utf8(value)):
@@ -135,7 +135,7 @@ def refused_by_name(name: str, value: str, rules: EnvironmentRules) -> Withheld 
 
 
 def _as_secret(name: str, value: str, rules: EnvironmentRules) -> Withheld | None:
-    """Return the refusal of a variable that is a secret, or leads to one."""
+    """Return the refusal of a variable that holds a secret or points to one, or None."""
     if is_switch(value) or name in rules.granted:
         return None
     if name in POINTERS:
@@ -151,7 +151,7 @@ def _as_secret(name: str, value: str, rules: EnvironmentRules) -> Withheld | Non
 
 
 def _by_name(name: str) -> str | None:
-    """Return the flag that passes `name` on, as a shell takes it; None for a name that nobody types."""
+    """Return the flag that passes `name` on, quoted for a shell; None for a name that nobody would type."""
     if name.isidentifier():
         return f"--env {name}"
     return f"--env '{name}'" if name.isprintable() and "'" not in name else None

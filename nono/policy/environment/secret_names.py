@@ -1,6 +1,6 @@
-"""Recognises the variables whose name says that they hold a secret."""
+"""Recognise variables whose name suggests that they hold a secret."""
 
-# Compared in upper case. Words of the name, which stand anywhere in it, at its end, or are its last word.
+# Words of a name in upper case: found anywhere, at the end, or as the last word.
 _ANYWHERE = ("PASSWORD", "PASSWD", "PASSPHRASE", "SECRET")
 _AT_END = (
     "TOKEN", "CREDENTIALS", "CREDENTIAL", "ASKPASS", "APIKEY", "AUTHKEY",
@@ -14,7 +14,7 @@ _ABOUT_A_FILE = ("_FILE", "_PATH", "_DIR")
 _SWITCHES = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off", "none"})
 _PUBLISHED = frozenset({"PUBLIC", "PUBLISHABLE"})
 _FINGERPRINTS = frozenset({"GPG_KEY"})
-_RANDOM_MIN = 20  # characters of a value that is taken for a key because its name ends in KEY
+_RANDOM_MIN = 20  # minimum length for a value to count as a key if the name ends in KEY
 
 
 def is_switch(value: str) -> bool:
@@ -23,9 +23,9 @@ def is_switch(value: str) -> bool:
 
 
 def says_secret(name: str, value: str) -> bool:
-    """Return True if a variable of this name holds a secret, as far as people name them.
+    """Return True if the name of a variable suggests that it holds a secret.
 
-    The value tells a number of tokens from tokens, and a path, which the grants decide about, from a
+    The value tells a count of tokens from a token, and a path, about which the grants decide, from a
     password.
     """
     upper = name.upper()
@@ -41,13 +41,13 @@ def says_secret(name: str, value: str) -> bool:
         return False
     if upper.endswith(_AT_END) or words[-1] in _LAST_WORD:
         return True
-    if words[-1] == "PWD" and len(words) > 1:  # MYSQL_PWD, but neither PWD nor OLD_PWD
+    if words[-1] == "PWD" and len(words) > 1:  # MYSQL_PWD, but not PWD or OLD_PWD
         return not is_path
     return words[-1] == "KEY" and upper not in _FINGERPRINTS and _looks_random(value)
 
 
 def _looks_random(value: str) -> bool:
-    """Return True for a long word of letters and digits, unlike the KEY of a cache, a file or a keyboard."""
+    """Return True for a long word of letters and digits, unlike a cache key, a file or a keyboard setting."""
     letters = value.replace("-", "").replace("_", "").replace("+", "").rstrip("=")
     has_both = any(map(str.isdecimal, letters)) and any(map(str.isalpha, letters))
     return len(letters) >= _RANDOM_MIN and letters.isascii() and letters.isalnum() and has_both

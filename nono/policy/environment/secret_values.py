@@ -1,6 +1,6 @@
-"""Recognises values that are secrets by their shape: tokens of known providers, connection strings, keys.
+"""Recognise secret values by their shape: tokens of known providers, connection strings, keys.
 
-Without re and string, which a run without a profile does not import.
+This avoids re and string, which a run without a profile does not import.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ _SHAPES = (
 )  # fmt: skip
 _SHORTEST = min(len(shape.prefix) + shape.least for shape in _SHAPES)
 
-# Whoever knows the path may post.
+# The path of a webhook is its secret.
 _WEBHOOKS = ("hooks.slack.com/services/", "discord.com/api/webhooks/")
 # ODBC, libpq, JDBC and query strings; Azure's connection strings.
 _ASSIGNMENTS = ("password=", "passwd=", "pwd=", "accountkey=", "sharedaccesskey=", "sharedaccesssignature=")
@@ -94,14 +94,14 @@ def _has_password(after: str, before: str) -> bool:
         user, colon, password = authority.rpartition("@")[0].partition(":")
         host = authority.rpartition("@")[2]
         return bool(colon and password) and not _is_own_proxy(before, user, host)
-    # A password with an unescaped slash, which some clients accept. What follows a colon otherwise is a port.
+    # A password with an unescaped slash, which some clients accept. Otherwise a port follows the colon.
     _, colon, rest = authority.partition(":")
     is_port = not rest or rest.isdecimal() or authority.startswith("[")
     return bool(colon) and not is_port and "@" in word
 
 
 def _is_own_proxy(before: str, user: str, host: str) -> bool:
-    """Recognise the proxy of a nono around this one, whose token is worth nothing anywhere else."""
+    """Recognise the proxy of an outer nono, whose token is worthless anywhere else."""
     return before.endswith("http") and user == "nono" and host.startswith(("127.0.0.1:", "[::1]:"))
 
 

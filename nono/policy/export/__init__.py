@@ -1,1 +1,1 @@
-"""Writes a profile out again: dump, difference, skeleton, JSON Schema, manifest. Pure."""
+"""Write a profile out: dump, difference, skeleton, JSON Schema, manifest. Pure."""

@@ -1,4 +1,4 @@
-"""Compares two profiles, field by field."""
+"""Compare two profiles, field by field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a resolved profile as a JSON document without missing fields."""
+"""Write a resolved profile as a JSON document without missing fields."""
 
 from __future__ import annotations
 

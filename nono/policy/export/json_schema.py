@@ -1,7 +1,7 @@
-"""Describes a profile file as JSON Schema (draft 2020-12), from the annotations that also validate it.
+"""Describe a profile file as JSON Schema (draft 2020-12), from the annotations that also validate it.
 
-For editors, and as strict as JSON Schema can be; `nono profile validate` finds the mistakes it cannot express
-(a host, a path pattern).
+The schema is for editors and as strict as JSON Schema allows; `nono profile validate` finds the mistakes it
+cannot express (a host, a path pattern).
 """
 
 from collections.abc import Mapping

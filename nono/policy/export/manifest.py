@@ -1,4 +1,4 @@
-"""Capability manifests: the paths of a policy spelled out, and the rest as in a profile.
+"""Read and write capability manifests: resolved paths, and otherwise the fields of a profile.
 
 Reading turns a manifest into a profile, so default groups, denials and protected roots apply as always.
 """

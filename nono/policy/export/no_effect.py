@@ -1,4 +1,4 @@
-"""Warns of profile fields without effect, or not built yet, so that nobody relies on them."""
+"""Warn of profile fields without effect, or not built yet, so that nobody relies on them."""
 
 from nono.policy.schema.profile import Profile
 

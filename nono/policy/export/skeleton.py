@@ -1,4 +1,4 @@
-"""Writes a profile to start from: valid as it is, and granting nothing its bases do not grant."""
+"""Write a profile to start from: valid, and granting nothing that its bases do not grant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and Unix sockets: turns paths in flags, profiles and groups into grants, denials and masks. Pure.
+"""Turn paths in flags, profiles and groups into grants, denials and masks of files and Unix sockets. Pure.
 
-`resolve_files` is the top; `path_verdict` and `unix_sockets` answer both enforcement and `nono why`.
+`resolve_files` is the entry point; `path_verdict` and `unix_sockets` serve both enforcement and `nono why`.
 """

@@ -1,4 +1,4 @@
-"""Determines the groups of paths in force for a profile."""
+"""Determine the groups of paths in force for a profile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def groups_in_force(profile: Profile) -> list[Group]:
     known = shipped.groups()
     for name in profile.groups.include:
         if name not in known:
-            # Imported here: a start needs it only to complain.
+            # Imported here: only an error message needs it.
             from nono.policy.suggestions import did_you_mean
 
             raise ConfigError(f"Unknown policy group: '{name}'", hint=did_you_mean(name, known))

@@ -1,7 +1,7 @@
-"""Gives a run caches of its own for compilers and package managers, apart from those of the person.
+"""Give a run its own caches for compilers and package managers, separate from the user's.
 
-What lies in a cache is what later builds are made of. So caches belong to one working directory and to the
-access to it: who may write them may write the project as well, and nobody else's.
+Later builds are made from what is in a cache. So a cache belongs to one working directory and one access to
+it: a command that may write the cache may also write that project, and no other project uses the cache.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _DIGEST_LENGTH = 16
 
 
 class _Tool(NamedTuple):
-    """A cache that a tool finds by a variable."""
+    """A cache that a tool locates by a variable."""
 
     variable: str
     directory: str
-    usual: str  # where the tool keeps it otherwise
+    usual: str  # the tool's default location
     prefix: str = ""  # of the variable's value
     reading_is_enough: bool = False
 
@@ -38,7 +38,7 @@ _TOOLS = (
     _Tool("CARGO_HOME", "cargo", "~/.cargo"),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
-    # Not a cache: gh does not start where it may not read its settings, and its login lies beside them.
+    # Not a cache: gh refuses to start if it cannot read its settings, which are beside its login.
     _Tool("GH_CONFIG_DIR", "gh", "$XDG_CONFIG_HOME/gh", reading_is_enough=True),
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
     _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod"),
@@ -59,7 +59,7 @@ _TOOLS = (
 class Caches(NamedTuple):
     """The caches of one run."""
 
-    grant: Grant  # on a directory that may have to be made
+    grant: Grant  # on a directory that may not exist yet
     variables: tuple[tuple[str, str], ...]
 
 
@@ -70,15 +70,15 @@ def own_caches(
     path_context: PathContext,
     fs: Filesystem,
 ) -> Caches | None:
-    """Return the caches of a run with these grants.
+    """Return the caches for a run with these grants.
 
-    None if none are needed, or if their directory is denied or lies behind a link that a command could have
-    laid.
+    None if no cache is needed, or if their directory is denied or behind a link that a command could have
+    planted.
     """
     tools = [tool for tool in _TOOLS if _is_wanted(tool, grants, environment, path_context, fs)]
     spelled = path_context.of_group(ROOT)
     root = canonical_as_far(spelled, fs)
-    # Under a grant of its own another run could lay a link here, or fill the caches of another project.
+    # If another run has a grant here, it could plant a link or fill another project's caches.
     if not tools or accesses(grants, root) is not None:
         return None
     guard = LinkGuard([(grant, Way(grant.path)) for grant in grants], path_context, fs)
@@ -86,7 +86,7 @@ def own_caches(
         return None
     workdir = canonical_as_far(path_context.workdir, fs)
     path = join(root, _name(workdir, accesses(grants, workdir)))
-    # A denial below could only be held by a mask, and those are settled by now.
+    # A denial below the caches would need a mask, and masks are already settled.
     if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
         return None
     variables = tuple((tool.variable, f"{tool.prefix}{join(path, tool.directory)}") for tool in tools)
@@ -118,7 +118,7 @@ def _is_wanted(
 
 
 def _name(workdir: str, held: Access | None) -> str:
-    """Return a name that only this directory with this access has, and that a person recognises."""
+    """Return a name unique to this directory and access, and recognisable for a person."""
     key = f"{held}\0{workdir}".encode("utf-8", "surrogateescape")
     label = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in basename(workdir))
     return f"{label[:_NAME_MAX]}-{sha256(key).hexdigest()[:_DIGEST_LENGTH]}"

@@ -1,4 +1,4 @@
-"""Denials beat grants: collects the denied paths, and refuses the grants they rule out."""
+"""Let denials beat grants: collect the denied paths, and refuse the grants they rule out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import normpath
@@ -52,17 +52,18 @@ def denials_of(original: str, origin: str, fs: Filesystem) -> Iterator[Denial]:
     """Yield a denial of the name and, if the name is a symlink, one of its target; at every mount."""
     name = parent_resolved(original, fs)
     leads_to = canonical_as_far(original, fs)
-    # The Nix store is world-readable and granted as a whole; a link into it would conflict for nothing.
+    # The Nix store is world-readable and granted as a whole; denying a link's target there would only
+    # conflict.
     for path in (name,) if leads_to == name or is_within(leads_to, "/nix/store") else (name, leads_to):
         yield Denial(path, original, origin)
         for alias in fs.aliases(path, of_tree=True):
-            # Container engines mount /dev/null over files that nobody is to see; it stays as it is.
+            # Container engines mount /dev/null over files to hide them; /dev/null itself must stay usable.
             if alias != "/dev/null":
                 yield Denial(alias, original, origin, alias_of=path)
 
 
 def refuse_child_relative(path: str, origin: str) -> None:
-    """Raise SandboxError for a path that is a different file for each process that opens it."""
+    """Raise SandboxError for a path that means a different file in each process."""
     spelled = "/" + normpath(path).lstrip("/")
     for directory in CHILD_RELATIVE_DIRECTORIES:
         if spelled != directory and is_within(spelled, directory):

@@ -1,4 +1,4 @@
-"""Grants for --allow-gpu: device nodes of the GPUs present, and the files their libraries read."""
+"""Grant what --allow-gpu needs: device nodes of the GPUs present, and the files their libraries read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from nono.policy.capability import Access, Grant
 from nono.policy.path_expansion import Filesystem
 from nono.policy.schema.profile import Profile
 
-# Neither /dev/dri/card* nor nvidia-modeset: computing does not need them, and both set display modes.
+# Not /dev/dri/card* or nvidia-modeset: computing does not need them, and both can set display modes.
 DEVICES = (
     "/dev/nvidiactl",
     "/dev/nvidia-uvm",
     "/dev/nvidia-uvm-tools",
     "/dev/kfd",  # AMD's compute interface
-    "/dev/dxg",  # WSL2's way to the GPU of Windows
+    "/dev/dxg",  # WSL2's device for the GPU of Windows
 )
 NUMBERED = (("/dev/dri", "renderD"), ("/dev", "nvidia"))  # directory, prefix before the number
 NVIDIA_CAPABILITIES = "/dev/nvidia-caps"  # one node per capability and MIG partition
@@ -77,5 +77,5 @@ def _is_device_itself(path: str, fs: Filesystem) -> bool:
 
 
 def _named(path: str, fs: Filesystem) -> str:
-    """Name a directory as requested grants do: /proc/self refers to the opening process and stays."""
+    """Return the path as grants name it: /proc/self stays, because it refers to the opening process."""
     return path if path == "/proc/self" else fs.canonical(path) or path

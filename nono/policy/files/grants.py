@@ -1,4 +1,4 @@
-"""Turns the paths of groups, a profile and the command line into the grants of a run."""
+"""Turn the paths of groups, a profile and the command line into the grants of a run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def without_unsafe_temporary(
             warnings.append(f"{grant.path} is not granted: {why}.")
         else:
             kept.append(grant)
-    return kept, [*dict.fromkeys(warnings)]  # several groups grant it, and by two names
+    return kept, [*dict.fromkeys(warnings)]  # several groups grant it, under two names
 
 
 def requested_grant(
@@ -99,9 +99,9 @@ def united(grants: Iterable[Grant]) -> tuple[Grant, ...]:
 
 
 def at_every_mount(grants: Iterable[Grant], fs: Filesystem) -> Iterator[Grant]:
-    """Yield the grants, and each again for every other path at which a mount shows the same.
+    """Yield the grants, and each grant again for every other path at which a mount shows the same inode.
 
-    A rule of Landlock belongs to an inode, whatever path leads there.
+    A Landlock rule belongs to an inode, whatever path leads to it.
     """
     for grant in grants:
         yield grant
@@ -110,7 +110,7 @@ def at_every_mount(grants: Iterable[Grant], fs: Filesystem) -> Iterator[Grant]:
 
 
 def accesses(grants: Iterable[Grant], path: str) -> Access | None:
-    """Return the total access grants give on `path`, as Landlock adds it up; None for nothing."""
+    """Return the total access that the grants give on `path`, which Landlock adds up; None for none."""
     total: Access | None = None
     for grant in covering(grants, path):
         total = grant.access if total is None else total.united(grant.access)

@@ -1,8 +1,8 @@
-"""Keeps a link that a command laid, or that a repository brought, from choosing what a run is granted.
+"""Keep links that a command planted, or that a repository contains, from redirecting grants.
 
-A link counts as laid by a command where this run or a shipped group may write, and as brought by a repository
-where an entry that begins in $WORKDIR leaves it. Links elsewhere are the person's own: ~/.cache on another
-disk, dotfiles kept in one place, /bin.
+A link counts as planted by a command if it is where this run or a shipped group may write, and as part of a
+repository if an entry that begins in $WORKDIR leaves $WORKDIR through it. Other links belong to the user:
+~/.cache on another disk, dotfiles kept in one place, /bin.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ AnyGrant = TypeVar("AnyGrant", Grant, SocketGrant)
 
 
 class Way(NamedTuple):
-    """The path of an entry as it was asked for, whose links are looked at one by one."""
+    """The requested path of an entry, whose links are examined one by one."""
 
-    path: str  # absolute, links not followed, except that it begins with the canonical $WORKDIR
+    path: str  # absolute, with links not followed, except that it begins with the canonical $WORKDIR
     stays_in: str | None = None  # the canonical $WORKDIR, for an entry of a profile that begins there
 
 
 class Planted(NamedTuple):
-    """A link that is not followed."""
+    """A link that must not be followed."""
 
     link: str
-    leads_to: str  # with the rest of the way
+    leads_to: str  # including the rest of the path
     reason: str
 
     def __str__(self) -> str:
@@ -59,10 +59,10 @@ def way_of_profile(text: str, path: str, path_context: PathContext, workdir: str
 
 
 class LinkGuard:
-    """Judges the links on the way to what one run is granted."""
+    """Judges the links in the paths that one run asks for."""
 
     def __init__(self, asked: Iterable[Asked[Grant]], path_context: PathContext, fs: Filesystem) -> None:
-        """asked: everything that this run may be granted."""
+        """asked: Everything that this run may be granted."""
         self._context = path_context
         self._fs = fs
         self._known: dict[str, tuple[str, ...]] = {}
@@ -73,7 +73,7 @@ class LinkGuard:
         self._add([grant for grant, way in grants if self._links(way) and self.planted(way) is None])
 
     def planted(self, way: Way) -> Planted | None:
-        """Return the first link on the way that is not to be followed."""
+        """Return the first link in the path that must not be followed."""
         for link in self._links(way):
             if self._may_be_laid(link):
                 reason = "a command could have laid it"
@@ -85,9 +85,10 @@ class LinkGuard:
         return None
 
     def kept(self, asked: Sequence[Asked[AnyGrant]], warnings: list[str]) -> list[AnyGrant]:
-        """Return the grants without those through a planted link, each of which adds a warning.
+        """Return the grants except those through a planted link, adding a warning for each of these.
 
-        Raises NonoError for a flag: what is typed is meant, and the hint says how to type it.
+        Raises NonoError if a flag named the path: the user meant it, and the hint gives the path to type
+        instead.
         """
         judged = [(grant, self.planted(way)) for grant, way in asked]
         kept = [grant for grant, planted in judged if planted is None]
@@ -103,7 +104,7 @@ class LinkGuard:
         return kept
 
     def refuse(self, what: str, way: Way, flag: str) -> None:
-        """Raise SandboxError if there is a planted link. what: what is refused; flag: what would do."""
+        """Raise SandboxError if the path has a planted link. what: What is refused. flag: What would help."""
         planted = self.planted(way)
         if planted is not None:
             raise _refusal(what, planted, flag)
@@ -125,7 +126,7 @@ class LinkGuard:
 
     def _may_be_laid(self, link: str) -> bool:
         directory = dirname(link)
-        if is_within(directory, "/proc"):  # only the kernel lays links there
+        if is_within(directory, "/proc"):  # only the kernel creates links there
             return False
         if any(is_within(directory, root) for root in self._written):
             return True
@@ -163,15 +164,15 @@ def links_on_the_way(path: str, fs: Filesystem) -> Iterator[str]:
 
 
 def _written_by_groups(path_context: PathContext, fs: Filesystem) -> Iterator[str]:
-    """Yield the directories that some run may write, whatever its profile: a link may be left from there."""
+    """Yield the directories that some run can write, whatever its profile: it may have left a link."""
     home = canonical_as_far(path_context.home, fs)
     for group in shipped.groups().values():
         for text in (*group.write, *group.readwrite) if group.applies else ():
             try:
                 path = fs.canonical(path_context.of_group(text))
-            except NonoError:  # a variable that is not set: no run has that grant
+            except NonoError:  # an unset variable: no run has that grant
                 continue
-            if path is not None and not is_within(home, path):  # nobody is granted all of a home
+            if path is not None and not is_within(home, path):  # no run is granted a whole home
                 yield path
                 yield from fs.aliases(path)
 
@@ -182,7 +183,7 @@ def _refusal(what: str, planted: Planted, flag: str) -> SandboxError:
 
 
 def _typed(flag: str, path: str) -> str:
-    # Imported here: it brings re, which a start needs only to complain.
+    # Imported here: it imports re, and only an error message needs it.
     from shlex import quote
 
     return f"{flag} {quote(path)}"

@@ -1,4 +1,4 @@
-"""Finds the denied paths below granted directories, and the masks that keep them out of reach."""
+"""Find the denied paths below granted directories, and the masks that hide them."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def masking_of(
 
 
 def _pinned(masks: Iterable[Mask], writable: Iterable[Grant]) -> tuple[str, ...]:
-    """Return the directories above masks that the command could move away and replace.
+    """Return the directories above masks that the command could rename and replace.
 
-    A mount moves with its directory, and a name is fixed only while something is mounted on it.
+    A mount moves with its directory; only a mount on the directory itself prevents renaming it.
     """
     roots = {grant.path for grant in writable}
     above = {directory for mask in masks for directory in ancestry(dirname(mask.path))}

@@ -1,7 +1,8 @@
-"""Finds the other paths of a file: a file system that is mounted twice shows each of its files twice.
+"""Find the other paths of a file: a file system mounted twice shows each of its files twice.
 
-Landlock's rules belong to inodes and hold at each of them, while masks and denials are paths. Formats:
-proc_pid_mountinfo(5); the options of overlay in Documentation/filesystems/overlayfs.rst.
+Landlock's rules belong to inodes and apply to each of these paths, while masks and denials are paths.
+Formats:
+proc_pid_mountinfo(5); overlay options in Documentation/filesystems/overlayfs.rst.
 """
 
 from __future__ import annotations
@@ -16,22 +17,25 @@ _FIELDS_MIN = 5  # id, parent, device, root, mount point; options and optional f
 
 
 class Mount(NamedTuple):
-    """One mount. Equal devices are one file system, also where subvolumes have an st_dev each (btrfs)."""
+    """One mount.
+
+    Mounts with the same device show one file system, even if subvolumes (btrfs) differ in st_dev.
+    """
 
     id: str
     parent: str
     device: str  # major:minor of the superblock
-    root: str  # the directory of the file system that is seen at the mount point
+    root: str  # the directory of the file system that appears at the mount point
     point: str
-    layers: str  # the options of an overlay; empty for anything else
+    layers: str  # mount options of an overlay; empty for any other file system
 
 
 class _Index(NamedTuple):
-    """The mounts that a path leads to."""
+    """The mount points by what they show."""
 
-    covering: dict[tuple[str, str], list[Mount]]  # by file system, and the directory of it that is seen
-    parts: dict[tuple[str, str], list[str]]  # mount points of what lies below a directory of a file system
-    mounted_below: dict[str, list[str]]  # mount points below a path
+    covering: dict[tuple[str, str], list[Mount]]  # by file system and mounted directory
+    parts: dict[tuple[str, str], list[str]]  # mount points of subdirectories, by file system and directory
+    mounted_below: dict[str, list[str]]  # mount points below each path
 
     def add(self, mount: Mount) -> None:
         self.covering.setdefault((mount.device, mount.root), []).append(mount)
@@ -42,10 +46,10 @@ class _Index(NamedTuple):
 
 
 class MountTable:
-    """The mounts of this process, and what is seen through them."""
+    """The mounts of this process, and which files each shows."""
 
     def __init__(self, text: str, is_dir: Callable[[str], bool] = lambda path: False) -> None:
-        """text: /proc/self/mountinfo. is_dir: says which layers of an overlay are in reach.
+        """text: The content of /proc/self/mountinfo. is_dir: Tells which layers of an overlay are reachable.
 
         Raises ValueError if `text` is malformed.
         """
@@ -54,27 +58,27 @@ class MountTable:
         self._holders: dict[str, Mount] = {}
         self._sights: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._index = _Index({}, {}, {})
-        self._overlays: list[tuple[str, list[str]]] = []  # file system, layers in reach
-        self._regions: set[str] = set()  # whatever has an alias is within one of these paths
+        self._overlays: list[tuple[str, list[str]]] = []  # file system and reachable layers
+        self._regions: set[str] = set()  # every path with an alias is within one of these
         ids = {mount.id for mount in mounts}
         for mount in mounts:
             if mount.point == "/" and (mount.parent not in ids or mount.parent == mount.id):
                 self._holders["/"] = self._top(mount, "/")
-        if self._holders:  # not a chroot(2) to what is no mount: nothing says where its files lie
+        if self._holders:  # the table says nothing in a chroot(2) whose root is no mount
             self._find_twins(mounts, is_dir)
         self._prefixes = tuple(f"{region.rstrip('/')}/" for region in self._regions)
         self._above_regions = {above for region in self._regions for above in ancestry(region)}
 
     def aliases(self, path: str) -> tuple[str, ...]:
-        """Return the other paths of the inode at a canonical `path`, or that would be there."""
+        """Return the other paths of the inode that is, or would be, at a canonical `path`."""
         if path.startswith(self._prefixes) or path in self._regions:
             return self._sight(path)[1]
-        return ()  # most paths, so this is quick
+        return ()  # the usual case, so it is decided quickly
 
     def aliases_of_tree(self, path: str) -> tuple[str, ...]:
-        """Return the other paths of what is at or below `path`: aliases, and mounts of parts of it.
+        """Return the other paths of the tree at `path`: aliases, and mounts of parts of it.
 
-        Layers of an overlay count as well. Their inodes are others, but what is in them is the same.
+        Includes layers of an overlay: their inodes differ, but their contents are the same.
         """
         if not (path.startswith(self._prefixes) or path in self._above_regions):
             return ()
@@ -92,7 +96,7 @@ class MountTable:
             if layers:
                 self._overlays.append((mount.device, layers))
         for seen in by_device.values():
-            # A file system that is mounted once shows nothing twice, unless it is a layer of another.
+            # A file system mounted once shows nothing twice, unless it is a layer of an overlay.
             for mount in seen if len(seen) > 1 or self._overlays else ():
                 if self._holder(mount.point) is mount:
                     self._index.add(mount)
@@ -114,14 +118,14 @@ class MountTable:
             for alias in aliases:
                 if alias not in found:
                     found[alias] = None
-                    if self._overlays:  # otherwise one step finds all that the file system is mounted at
+                    if self._overlays:  # otherwise one step finds all mounts of the file system
                         waiting.append(alias)
         return tuple(found)[len(places) :]
 
     def _sight(self, path: str) -> tuple[str, tuple[str, ...]]:
-        """Return the path of `path` in its file system, and the other paths at which the same is seen.
+        """Return the path within the file system of `path`, and the other paths that show the same inode.
 
-        Derived from the directory above, since denied paths lie side by side.
+        Derived from the parent directory, because many denied paths share one.
         """
         known = self._sights.get(path)
         if known is None:
@@ -140,17 +144,17 @@ class MountTable:
         return known
 
     def _is_hidden(self, directory: str, name: str) -> bool:
-        """Return True if something is mounted over an entry of a directory."""
+        """Return True if something is mounted over this entry of a directory."""
         return (self._holder(directory).id, _below(directory, name)) in self._on
 
     def _shown(self, device: str, inside: str) -> tuple[str, ...]:
-        """Return the paths at which a file of a file system is seen."""
+        """Return the paths at which a file of a file system is visible."""
         covering, found = self._index.covering, list[str]()
         root = inside
         while True:
             for mount in covering.get((device, root), ()):
                 place = _moved(inside, root, mount.point)
-                if self._holder(place) is mount:  # nothing is mounted over it
+                if self._holder(place) is mount:  # no other mount covers it
                     found.append(place)
             if root == "/":
                 return tuple(found)
@@ -168,7 +172,7 @@ class MountTable:
         return found
 
     def _holder(self, path: str) -> Mount:
-        """Return the mount in which `path` lies, following the mount points on the way as the kernel does."""
+        """Return the mount that `path` is in, following the mount points in the path as the kernel does."""
         known = self._holders.get(path)
         if known is None:
             above = path.rpartition("/")[0] or "/"
@@ -182,7 +186,7 @@ class MountTable:
 
 
 def _parsed(text: str) -> Iterator[Mount]:
-    # Neither splitlines() nor split(): the kernel escapes only blanks of ASCII, and names hold others.
+    # Not splitlines() or split(): the kernel escapes only ASCII blanks, and names may contain others.
     for line in text.split("\n"):
         if not line:
             continue
@@ -199,7 +203,7 @@ def _parsed(text: str) -> Iterator[Mount]:
 
 
 def _unescaped(text: str) -> str:
-    r"""Replace each \ooo, an octal number, by its character; the kernel writes all its escapes so."""
+    r"""Replace each \ooo, an octal number, by its character; the kernel uses no other escape."""
     head, *pieces = text.split("\\")
     done = [head]
     for piece in pieces:
@@ -212,12 +216,12 @@ def _unescaped(text: str) -> str:
 
 
 def _layers(options: str) -> list[str]:
-    """Return the absolute paths of an overlay's layers. Where relative ones lie cannot be known."""
+    """Return the absolute paths of an overlay's layers. Relative ones cannot be located."""
     found: list[str] = []
     for option in options.split(","):
         name, _, value = option.partition("=")
         if name in ("lowerdir", "lowerdir+", "upperdir"):
-            # In a list a colon of a name has a backslash.
+            # In a list a colon in a name is escaped by a backslash.
             parts = _unescaped(value).replace("\\:", "\0").split(":")
             found += (part.replace("\0", ":").rstrip("/") for part in parts)
     return [path for path in dict.fromkeys(found) if isabs(path)]

@@ -1,4 +1,4 @@
-"""Keeps nono's own state and profiles out of a command's reach, by every path that leads there."""
+"""Keep nono's own state and profiles unreachable for a command, by every path that leads to them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ OWN_PROFILES = "nono's own profiles"
 
 
 class StateRoot(NamedTuple):
-    """A path of a directory that no sandbox may reach."""
+    """A path of a directory that no sandbox may access."""
 
     spelled: str
     canonical: str
-    path: str  # the canonical path, or another one: that of a link to it, or where a second mount shows it
+    path: str  # the canonical path or an alias: a link to it, or another mount of it
 
 
 class OwnState(NamedTuple):
@@ -54,7 +54,7 @@ class OwnState(NamedTuple):
 
 
 def own_state(environ: Mapping[str, str], fs: Filesystem) -> OwnState:
-    """Return where nono's state is, and everywhere it is seen."""
+    """Return where nono's state is, with every alias."""
     protected = paths.protected_roots(environ)
     return OwnState(tuple(_roots(protected, fs)), tuple(_links_on_the_way(protected, fs)))
 
@@ -88,7 +88,7 @@ def own_denials(grants: Sequence[Grant], environ: Mapping[str, str], fs: Filesys
 
 
 def _configuration(environ: Mapping[str, str], fs: Filesystem) -> Iterator[str]:
-    """Yield the directory of the configuration, and the links in it: what those lead to counts as well."""
+    """Yield the configuration directory and its links, because their targets count too."""
     config = paths.config_dir(environ)
     yield config
     for directory in (config, join(config, "profiles")):

@@ -1,6 +1,6 @@
-"""Finds the paths that match a pattern on this disk: `*` within a name, `**` for any number of directories.
+"""Find the paths that match a pattern on this disk: `*` within a name, `**` for any number of directories.
 
-Searched once, at the start: later files are not covered.
+The search happens once, at the start: later files are not covered.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Judges one access to one path, with the same answer for enforcement and for `nono why`."""
+"""Judge one access to one path, with the same answer for enforcement and for `nono why`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Protected(NamedTuple):
     root: str
 
 
-# The C library reads these in any program and works without them: nobody is asked or told about them.
+# The C library reads these in any program and works without them, so no question or notice mentions them.
 PROBED = frozenset({"/etc/locale.alias", "/proc/sys/vm/overcommit_memory"})
 
 PathVerdict = Granted | TooWeak | NotGranted | Denied | Protected
@@ -55,7 +55,7 @@ class GrantTable:
             table[grant.path] = grant.access if held is None else held.united(grant.access)
 
     def accesses(self, path: str) -> Access | None:
-        """Return the total access the grants give on `path`, as Landlock adds it up; None for nothing."""
+        """Return the total access that the grants give on `path`, which Landlock adds up; None for none."""
         total = self._files.get(path)
         while True:
             held = self._directories.get(path)
@@ -72,11 +72,11 @@ class FilePolicy(NamedTuple):
     grants: GrantTable
     deny_rules: DenyRules
     roots: tuple[tuple[str, str], ...]  # protected roots: spelling and canonical path
-    handed_out: GrantTable  # files the run created for the command, possibly inside a root
+    handed_out: GrantTable  # files that the run created for the command, possibly inside a root
     limits: tuple[str, ...] = ()  # directories in which a write could lift the limits of this run
 
     def judge(self, names: Iterable[str], access: Access) -> PathVerdict:
-        """Judge `names`: the canonical path, then any other spelling under which a deny rule may know it."""
+        """Judge `names`: the canonical path, and then other spellings that a deny rule may use."""
         path, *others = names
         own = self.handed_out.accesses(path)
         if own is not None and own.covers(access):

@@ -1,4 +1,4 @@
-"""Collects the grants that a profile and the command line ask for, each with the way to its path."""
+"""Collect the grants that a profile and the command line ask for, each with the path as requested."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def requested_grants(
             yield grant, wish.way
             continue
         skipped.append(wish.original)
-        # A later run may find the missing path: refuse now if it may never be granted.
+        # A later run may find the path: refuse now if it may never be granted.
         path = canonical_as_far(wish.original, fs)
         missing = Grant(path, wish.access, wish.wanted != "file", wish.source, wish.original)
         refuse_state_roots(missing, roots, fs)
@@ -64,7 +64,7 @@ def requested_grants(
 
 
 def missing_error(path: str, wanted: Wanted) -> NonoError:
-    """Return the error for a path on the command line that is not there."""
+    """Return the error for a missing path on the command line."""
     if "$" in path:
         hint = "the shell did not replace a variable: use double quotes, or none"
     elif wanted == "file":
@@ -85,7 +85,7 @@ def _wishes(
     for name, access, wanted in _LISTS:
         for text in getattr(profile.filesystem, name) if profile else ():
             try:
-                # A directory field of a profile takes a file too: one profile serves many machines.
+                # A directory field of a profile accepts a file too, because one profile serves many machines.
                 kind: Wanted = "any" if wanted == "dir" else wanted
                 found = paths_of_profile(text, path_context, fs, stays_inside=True)
                 if not found:

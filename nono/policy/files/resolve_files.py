@@ -1,4 +1,4 @@
-"""Resolves the paths of flags, profile and groups into the grants and denials of a run."""
+"""Resolve the paths of flags, profile and groups into the grants and denials of a run."""
 
 from collections.abc import Iterator, Sequence
 from posixpath import dirname
@@ -57,9 +57,9 @@ class WantedFiles(NamedTuple):
     own_state: OwnState
     skipped: tuple[str, ...]  # requested by a person, but missing
     warnings: tuple[str, ...]
-    insisted: tuple[str, ...]  # warnings to show in any case
+    insisted: tuple[str, ...]  # warnings to show even with --silent
     names_threads: bool  # with an NVIDIA GPU
-    repository: Repository | None  # that the working directory is part of
+    repository: Repository | None  # the working directory's git repository
 
 
 class FileRules(NamedTuple):
@@ -70,8 +70,8 @@ class FileRules(NamedTuple):
     socket_directories: tuple[SocketDirectory, ...]
     deny_rules: DenyRules
     masking: Masking
-    repository: Repository | None  # if its settings can be changed
-    hooks: str | None  # of the repository, which stay as they are where a mount can hold that
+    repository: Repository | None  # the repository if its settings can be changed
+    hooks: str | None  # the repository's hooks, kept unchanged where a mount can do that
     start_directory: str  # the working directory if a grant covers it, else "/"
     warnings: tuple[str, ...]  # includes those of WantedFiles
     insisted: tuple[str, ...]
@@ -201,9 +201,9 @@ def _changeable(repository: Repository | None, grants: Sequence[Grant]) -> Repos
 def _kept_hooks(
     repository: Repository | None, grants: Sequence[Grant], rules: DenyRules, fs: Filesystem
 ) -> str | None:
-    """Return the directory of hooks that a grant reaches by the way; None if one names it, or what is in it.
+    """Return the hooks directory that a grant covers incidentally; None if a grant names it or its contents.
 
-    git runs hooks outside as well. What is denied there is held by a mask.
+    git runs hooks outside the sandbox too. Denied hooks have a mask.
     """
     if repository is None:
         return None
@@ -227,13 +227,14 @@ def _profile_denials(
         origin = f"{profile.label}, filesystem.{'deny' if is_certain else 'deny_if_present'}"
         try:
             found = paths_of_profile(text, path_context, fs, stays_inside=False)
-        except UnsetVariableError as unset:  # skipping it would leave accessible a path meant to be denied
+        except UnsetVariableError as unset:  # skipping it would expose a path that should be denied
             raise ConfigError(f"{origin}: '{text}': {unset}.") from unset
         for each in found:
             if not is_certain and fs.entry(each) is None:
                 continue
             refuse_child_relative(each, origin)
-            # A link at the end is denied itself. One on the way could be turned, to deny something else.
+            # The last link is denied itself. A link before it could be redirected, so that something else is
+            # denied.
             guard.refuse(f"{origin}: '{text}' cannot be denied", Way(dirname(each)), "deny what is below")
             yield from denials_of(each, origin, fs)
 

@@ -1,4 +1,4 @@
-"""Turns the Unix sockets in flags and a profile into grants, and into the file access those imply."""
+"""Turn the Unix sockets in flags and a profile into grants, and into the file access those imply."""
 
 from __future__ import annotations
 
@@ -133,9 +133,11 @@ def socket_directories(
 ) -> tuple[SocketDirectory, ...]:
     """Return the directories where the command may list granted sockets, or create and remove them.
 
-    Landlock's right to remove applies to every file, and below the directory too. So it is withheld where it
-    would reach far beyond the socket: in /, in the home directory and its bases, and around denied paths or
-    nono's own state. A server started there a second time finds its old socket in the way.
+    Landlock's right to remove applies to every file in the directory and below. So it is withheld where it
+    would
+    reach far beyond the socket: in /, in the home directory and its parents, and around denied paths or
+    nono's
+    own state. A server that is started there again fails because its old socket still exists.
     """
     if not sockets:
         return ()

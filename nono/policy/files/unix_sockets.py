@@ -1,4 +1,4 @@
-"""Judges a Unix socket path that the command would connect to or bind."""
+"""Judge a Unix socket path that the command would connect to or bind."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class UnixSocketPolicy(Protocol):
 
 
 class UnixSocketRules(NamedTuple):
-    """Everything the verdict on a path depends on. Denials and nono's own state beat every grant."""
+    """Everything that the verdict on a path depends on. Denials and nono's own state beat every grant."""
 
     grants: tuple[SocketGrant, ...] = ()
     deny_rules: DenyRules = DenyRules()

@@ -1,1 +1,1 @@
-"""Git repositories: which one a working directory is part of, and which settings make git run programs."""
+"""Find the git repository of a working directory, and the settings by which git runs programs."""

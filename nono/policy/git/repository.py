@@ -1,7 +1,7 @@
-"""Finds the git repository of a working directory whose data lie outside of it, to be granted with it.
+"""Find the git repository of a working directory if its data is outside, so that both are granted.
 
-A command may write the ``.git`` file of its working directory, so what that names is believed only if git's
-own record there points back. Formats: gitrepository-layout(5), gitglossary(7) ("gitfile").
+A command may write the ``.git`` file of its working directory, so its target is trusted only if git's own
+record there points back. Formats: gitrepository-layout(5), gitglossary(7) ("gitfile").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Repository(NamedTuple):
     """The repository that git finds from a working directory. Paths are canonical."""
 
     directory: str  # with objects, references, settings and hooks
-    top: str  # of the working tree that the working directory is in
+    top: str  # root of the working tree that contains the working directory
 
     @property
     def hooks(self) -> str:
@@ -33,8 +33,8 @@ class Repository(NamedTuple):
 def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
     """Return the repository of a canonical `workdir`, found as git finds it.
 
-    None if there is none of this user's, if it is that of the whole home directory, or if it is not certain
-    that the working directory is part of it.
+    None if there is none, if it belongs to another user or covers the whole home directory, or if it is not
+    certain that the working directory is part of it.
     """
     top = workdir
     for _ in range(_LEVELS_MAX):
@@ -46,7 +46,7 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
         top = dirname(top)
     else:
         return None
-    # Who keeps a home directory in git did not think of it when they granted a project.
+    # A user with the whole home directory in git does not mean to share it by granting a project.
     if top != workdir and (is_within(home, top) or not entry.is_own):
         return None
     if entry.kind == "dir":
@@ -59,7 +59,7 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
 
 
 def _linked(top: str, fs: Filesystem) -> str | None:
-    """Return the repository that a gitfile leads to, if it points back."""
+    """Return the repository that a gitfile names, if it points back."""
     text = fs.text(join(top, ".git")) or ""
     if not text.startswith(_GITFILE):
         return None
@@ -78,13 +78,13 @@ def _linked(top: str, fs: Filesystem) -> str | None:
 
 
 def _is_repository(path: str, fs: Filesystem) -> bool:
-    """Ask what git asks (is_git_directory in setup.c): nobody has these in a directory by chance."""
+    """Apply git's own test (is_git_directory in setup.c)."""
     kinds = [fs.entry(join(path, name)) for name in ("HEAD", "objects", "refs")]
     return [entry and entry.kind for entry in kinds] == ["file", "dir", "dir"]
 
 
 def _value(text: str, section: str, name: str) -> str | None:
-    """Return the last value of a plain key, as git itself writes it."""
+    """Return the last value of a plain key, in the form that git writes."""
     here, found = "", None
     for line in text.splitlines():
         line = line.strip()

@@ -1,11 +1,11 @@
-"""Reads which settings of a git repository make git run a program (git-config(1))."""
+"""Find the settings of a git repository that make git run a program (git-config(1))."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
-# By section, and by the last part of the name; "*" for all of a section.
+# By section and last part of the name; "*" stands for the whole section.
 _RUN_PROGRAMS = {
     "alias": ("*",),
     "browser": ("cmd", "path"),
@@ -21,7 +21,7 @@ _RUN_PROGRAMS = {
     "guitool": ("cmd",),
     "hook": ("command",),
     "imap": ("tunnel",),
-    "include": ("path",),  # leads to more settings
+    "include": ("path",),  # includes more settings
     "includeif": ("path",),
     "init": ("templatedir",),
     "interactive": ("difffilter",),
@@ -46,13 +46,13 @@ Setting = tuple[str, str]
 
 
 def newly_run(before: str, after: str) -> tuple[str, ...]:
-    """Return the names of the settings that run programs and that `after` has beyond `before`, each once."""
+    """Return the names of settings that run programs and are new or changed in `after`, each once."""
     new = Counter(programs_of(after)) - Counter(programs_of(before))
     return tuple(dict.fromkeys(name for name, _ in new))
 
 
 def programs_of(text: str) -> Iterator[Setting]:
-    """Yield the settings of a configuration file that run a program, name and value."""
+    """Yield name and value of each setting in a configuration file that runs a program."""
     for name, value in _settings(text):
         section, _, rest = name.partition(".")
         last = rest.rpartition(".")[2].lower()
@@ -62,7 +62,7 @@ def programs_of(text: str) -> Iterator[Setting]:
 
 
 def _settings(text: str) -> Iterator[Setting]:
-    """Yield every setting. Where git would complain of the file, whatever looks like one."""
+    """Yield every setting. In a file that git would reject, yield everything that looks like one."""
     section = ""
     joined = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\\\n", "")
     for line in joined.split("\n"):

@@ -1,4 +1,4 @@
-"""Classifies addresses a host name may not resolve to, whatever the allow list says about the name."""
+"""Classify addresses that a host name must not resolve to, whatever the allow list says about the name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _RANGES_V6: tuple[tuple[Class, tuple[IPv6Network, ...]], ...] = (
     ("loopback", (IPv6Network("::1/128"),)),
     ("unusable", (IPv6Network("::/128"), IPv6Network("ff00::/8"))),
     (
-        # An IPv4 address in disguise: mapped, compatible, translated, NAT64, 6to4, Teredo.
+        # Contains an IPv4 address: mapped, compatible, translated, NAT64, 6to4, Teredo.
         "embedding",
         (
             IPv6Network("::ffff:0:0/96"),
@@ -67,7 +67,7 @@ def classify(address: IpAddress) -> Class | None:
         return next((kind for kind, ranges in _RANGES_V4 if any(address in r for r in ranges)), None)
     mapped = address.ipv4_mapped
     if mapped is not None and classify(mapped) in ("metadata", "link-local"):
-        return classify(mapped)  # refused either way; this names the graver reason
+        return classify(mapped)  # refused either way; this names the more serious reason
     return next((kind for kind, ranges in _RANGES_V6 if any(address in r for r in ranges)), None)
 
 

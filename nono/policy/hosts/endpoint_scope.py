@@ -1,4 +1,4 @@
-"""Allow-list hosts of which only some paths may be requested."""
+"""Parse allow-list hosts of which only some paths may be requested."""
 
 from __future__ import annotations
 

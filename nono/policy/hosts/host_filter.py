@@ -1,4 +1,4 @@
-"""Decides which hosts a run reaches: once for the name, before DNS, and once for every resolved address."""
+"""Decide which hosts a run may reach: once for the name, before DNS, and once for every resolved address."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class HostFilter(NamedTuple):
     raw_tunnels: tuple[HostRule, ...] = ()
     deny_private: bool = False
     deny_private_origin: str | None = None
-    network_profile: str | None = None  # the one among the sources of `allow`
+    network_profile: str | None = None  # the network profile among the sources of `allow`
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
         """Judge the requested host, before any name is resolved."""

@@ -1,4 +1,4 @@
-"""Builds the host filter of a run from its network request."""
+"""Build the host filter of a run from its network request."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _rules(
         url = split_url(text)
         if url is not None and url.path:
             if has_scopes:
-                continue  # it has become a scope
+                continue  # it is covered by a scope
             raise ConfigError(
                 f"{origin}: '{printable(text)}': a path can be allowed, and not refused here.",
                 hint="endpoint_policy.deny of a credential service refuses paths",

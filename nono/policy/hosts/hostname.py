@@ -1,7 +1,7 @@
-"""Normalises every host name and address to one spelling before anything is decided.
+"""Normalise every host name and address to one spelling before anything is decided.
 
 DNS, TLS libraries and URL parsers disagree about odd spellings, and each disagreement is a way around a
-filter. So anything that is not plainly a host name (RFC 1123 section 2.1) or an address is refused here.
+filter. So this refuses anything that is not plainly a host name (RFC 1123 section 2.1) or an address.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _ipv6(text: str) -> IpAddress:
 
 
 def _a_label(text: str) -> str:
-    import idna  # tens of kilobytes of tables that an ASCII name never needs
+    import idna  # imported here: an ASCII name never needs its tables
 
     try:
         return idna.encode(text, uts46=True, std3_rules=True).decode("ascii")

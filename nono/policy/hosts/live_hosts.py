@@ -1,4 +1,4 @@
-"""Lets the host rules of a run change while it goes on: every verdict asks the rules of that moment."""
+"""Let the host rules of a run change while it goes on: every verdict uses the current rules."""
 
 from __future__ import annotations
 
@@ -9,58 +9,58 @@ from nono.policy.hosts.host_filter import Allow, HostFilter, HostRule, Refuse
 
 
 class LiveHosts:
-    """Replaces a HostFilter. What was derived from it follows its changes too."""
+    """Replaces a HostFilter. Filters derived from it follow its changes too."""
 
     def __init__(self, granted: HostFilter) -> None:
         self._granted = granted
         self.current = granted
 
     def put(self, allow: Iterable[HostRule], deny: Iterable[HostRule]) -> None:
-        """Lay these rules, and no others, over those of the start. A denial beats every grant."""
+        """Add exactly these rules to those the run started with. A denial beats every grant."""
         current = self._granted._replace(deny=(*deny, *self._granted.deny))
         for rule in allow:
             current = current.allowing(rule)
         self.current = current
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
-        """Judge as HostFilter.judge_name does."""
+        """Judge like HostFilter.judge_name."""
         return self.current.judge_name(host, port)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
-        """Judge as HostFilter.judge_addresses does."""
+        """Judge like HostFilter.judge_addresses."""
         return self.current.judge_addresses(host, port, addresses)
 
     def allows_raw(self, host: str, port: int) -> bool:
-        """Answer as HostFilter.allows_raw does."""
+        """Answer like HostFilter.allows_raw."""
         return self.current.allows_raw(host, port)
 
     def for_route(self, host: str, port: int, origin: str) -> DerivedHosts:
-        """Return the filter HostFilter.for_route does, which follows the changes."""
+        """Return a filter like that of HostFilter.for_route, which follows the changes."""
         return DerivedHosts(self, lambda hosts: hosts.for_route(host, port, origin))
 
     def allowing(self, host: str, port: int, origin: str) -> DerivedHosts:
-        """Return a filter that allows one more host, canonical, and follows the changes."""
+        """Return a filter that also allows `host`, which is canonical, and follows the changes."""
         return DerivedHosts(self, lambda hosts: hosts.allowing(HostRule(host, port, origin)))
 
 
 class DerivedHosts(NamedTuple):
-    """A filter made from the rules of the moment."""
+    """A filter derived from the current rules."""
 
     live: LiveHosts
     derive: Callable[[HostFilter], HostFilter]
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
-        """Judge as HostFilter.judge_name does."""
+        """Judge like HostFilter.judge_name."""
         return self.derive(self.live.current).judge_name(host, port)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
-        """Judge as HostFilter.judge_addresses does."""
+        """Judge like HostFilter.judge_addresses."""
         return self.derive(self.live.current).judge_addresses(host, port, addresses)
 
     def allows_raw(self, host: str, port: int) -> bool:
-        """Answer as HostFilter.allows_raw does."""
+        """Answer like HostFilter.allows_raw."""
         return self.derive(self.live.current).allows_raw(host, port)
 
     def for_route(self, host: str, port: int, origin: str) -> DerivedHosts:
-        """Return the filter HostFilter.for_route does, which follows the changes."""
+        """Return a filter like that of HostFilter.for_route, which follows the changes."""
         return DerivedHosts(self.live, lambda hosts: self.derive(hosts).for_route(host, port, origin))

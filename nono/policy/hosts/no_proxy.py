@@ -1,4 +1,4 @@
-"""Parses the hosts that clients are told to reach without the proxy, and compares them as clients do.
+"""Parse the hosts that clients are told to reach without the proxy, and compare them as clients do.
 
 Such an entry grants nothing: the kernel still refuses the connection unless something else grants it.
 """
@@ -84,7 +84,7 @@ def parse_all(texts: Iterable[str], origin: str) -> tuple[NoProxyEntry, ...]:
 
 
 def refuse_overlap(entries: Iterable[NoProxyEntry], patterns: Iterable[tuple[str, str]]) -> None:
-    """Raise ConfigError if an entry takes a host past the proxy that a (pattern, origin) leads through it."""
+    """Raise ConfigError if an entry would bypass the proxy for a (pattern, origin) that needs the proxy."""
     listed = list(patterns)
     for entry in entries:
         for pattern, origin in listed:

@@ -1,4 +1,4 @@
-"""Settings of a run's proxy: its way to upstreams, and the certificates it presents."""
+"""Parse the settings of a run's proxy: its upstream proxy, and the certificates it presents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd]?)", re.ASCII)
 
 
 class UpstreamProxySettings(NamedTuple):
-    """The proxy behind ours, reached with CONNECT over plain HTTP."""
+    """The upstream proxy, reached with CONNECT over plain HTTP."""
 
     host: str  # canonical
     port: int
@@ -49,7 +49,7 @@ class ProxySettings(NamedTuple):
     leaf_validity_s: int  # a leaf never outlives its CA, whatever the value
     ca_env_vars: tuple[str, ...]  # further variables that name the bundle of trusted certificates
     upstream_proxy: UpstreamProxySettings | None
-    upstream_bypass: tuple[HostRule, ...]  # hosts reached without it
+    upstream_bypass: tuple[HostRule, ...]  # hosts reached without the upstream proxy
     no_proxy: tuple[NoProxyEntry, ...]  # the profile's; the proxy adds localhost where appropriate
     record_flows: str | None  # the file to write, as typed
     asks: bool = False  # a person is asked about hosts that nothing allows

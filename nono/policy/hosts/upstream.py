@@ -1,4 +1,4 @@
-"""The destination of a route's requests: an origin and a base path."""
+"""Define the destination of a route's requests: an origin and a base path."""
 
 from __future__ import annotations
 

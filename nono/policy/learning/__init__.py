@@ -1,6 +1,7 @@
-"""Decides what `nono learn` may observe, and turns the observations into a profile. Pure.
+"""Decide what `nono learn` may observe, and turn the observations into a profile. Pure.
 
 `scope`, `hosts`, `ports` and `keys` bound the run; `observation` collects; `generalise` and
-`endpoint_template` make few rules of many paths and requests; `learned_profile` lays them over the profile
-the run began with.
+`endpoint_template` reduce many paths and requests to few rules; `steering` names paths that are never
+granted;
+`learned_profile` adds the rules to the profile the run began with.
 """

@@ -1,4 +1,4 @@
-"""Reduces the observed requests to few rules: variable parts of a path become `*`."""
+"""Reduce the observed requests to few rules: variable parts of a path become `*`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def templates(requests: Iterable[Request]) -> tuple[Request, ...]:
         found = {(method, "/**") for method, _ in found}
     if len(found) > RULES_MAX:
         found = {("*", "/**")}
-    # A path too long for a pattern opens the whole host.
+    # A path too long for a pattern becomes a rule for the whole host.
     found = {rule if _is_rule(rule) else (rule[0], "/**") for rule in found}
     return tuple(sorted(found, key=lambda rule: (rule[1], rule[0])))
 

@@ -1,4 +1,4 @@
-"""Reduces the observed paths to few grants, none wider than the directories the command was watched with."""
+"""Reduce the observed paths to few grants, none wider than the directories allowed during learning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides the hosts a command reaches in learn mode: the granted ones, and every public one besides."""
+"""Decide the hosts a command may reach in learn mode: the granted ones and every public one."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class LearningHosts(NamedTuple):
     beyond: HostFilter
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
-        """Judge as HostFilter.judge_name does."""
+        """Judge like HostFilter.judge_name."""
         return self._filter(host, port).judge_name(host, port)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
-        """Judge as HostFilter.judge_addresses does; only a granted name may resolve to a private address."""
+        """Judge like HostFilter.judge_addresses; only a granted name may resolve to a private address."""
         return self._filter(host, port).judge_addresses(host, port, addresses)
 
     def allows_raw(self, host: str, port: int) -> bool:
-        """Answer as HostFilter.allows_raw does."""
+        """Answer like HostFilter.allows_raw."""
         return self.granted.allows_raw(host, port)
 
     def for_route(self, host: str, port: int, origin: str) -> HostFilter:
-        """Return the filter HostFilter.for_route does."""
+        """Return the same filter as HostFilter.for_route."""
         return self.granted.for_route(host, port, origin)
 
     def _filter(self, host: str, port: int) -> HostFilter:

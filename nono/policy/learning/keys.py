@@ -1,4 +1,4 @@
-"""Decides which keys in the environment a command sees as phantoms in learn mode, and which not at all."""
+"""Decide which keys in the environment become phantoms in learn mode, and which are withheld."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the observations as a profile, laid over the one the run started with."""
+"""Write the observations as a profile, added to the one the run started with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collects what a command does beyond the grants of its initial profile; bounded in size."""
+"""Collect what a command does beyond the grants of its initial profile, in bounded memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REFUSED_MAX = 500
 PORTS_MAX = 50
 SOCKETS_MAX = 50
 PATH_MAX = 1000  # characters of a request's path
-TUNNELLED = ("*", "/**")  # not inspected, or a path rule would refuse the observed request
+TUNNELLED = ("*", "/**")  # traffic that was not inspected, or a request that any path rule would refuse
 REQUESTS_MAX = 5_000  # methods and paths, over all hosts
 
 

@@ -1,4 +1,4 @@
-"""Decides the ports a command listens on and reaches in learn mode: the granted ones, and its own."""
+"""Decide the ports a command may listen on and connect to in learn mode: granted ones and its own."""
 
 from __future__ import annotations
 

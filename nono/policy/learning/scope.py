@@ -1,4 +1,4 @@
-"""Chooses the directories a command may use in learn mode: as large as possible without anything sensitive.
+"""Choose the directories a command may use in learn mode: as large as possible without anything sensitive.
 
 Excludes directories too wide to be granted in a profile (the home directory, ~/.config, /usr), so that every
 access that works can be granted by a path at or below one of them.
@@ -13,7 +13,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.path_expansion import Filesystem, PathContext, ancestry, canonical_as_far, is_within
 
 SOURCE = "nono learn"
-# Files of programs that everybody may read. The files in /etc that not everybody may read become holes.
+# World-readable files of programs. Files in /etc that are not world-readable become holes.
 SYSTEM = ("/usr", "/opt", "/etc", "/nix", "/snap", "/sys", "/proc/sys")
 # Shared by many programs, each with its own directory inside.
 _SHARED = ("/usr/local", "/usr/lib", "/usr/share", "/usr/local/lib", "/usr/local/share", "/usr/libexec")

@@ -1,8 +1,7 @@
-"""Names the files by which a command would run or steer programs outside its sandbox.
+"""Name the files by which a command could run or steer programs outside its sandbox.
 
-Whoever may write one of them decides what other programs of the user do: the shell at the next login, git in
-any repository, an editor, the desktop. `nono learn` lists such a path with its reason and offers no grant for
-it.
+A command that can write one of them controls other programs of the user: the shell at the next login, git in
+any repository, an editor, the desktop. `nono learn` lists such a path with its reason and offers no grant.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _TERMINAL = "a terminal outside runs what it names"
 _AGENT = "an agent outside runs what it names"
 _SYSTEM = "the system outside is set up by it"
 
-# Below the home directory. A name stands for itself and for what is below it.
+# Relative to the home directory. A name covers itself and everything below it.
 _AT_HOME = {
     _SHELL: (
         ".profile", ".login", ".logout", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout",
@@ -81,7 +80,7 @@ _AT_HOME = {
         ".gemini/settings.json", ".mcp.json", ".aider.conf.yml",
     ),
 }  # fmt: skip
-# Below the directory for settings, ~/.config or $XDG_CONFIG_HOME.
+# Relative to the configuration directory, ~/.config or $XDG_CONFIG_HOME.
 _SETTINGS = {
     _SHELL: (
         "fish", "direnv", "starship.toml", "mise", "asdf", "zsh", "nushell", "powershell",
@@ -112,7 +111,7 @@ _SETTINGS = {
     ),
     _AGENT: ("opencode", "claude", "Claude", "codex", "goose", "crush"),
 }  # fmt: skip
-# In any directory: a program that works there outside reads it.
+# In any directory: a program that works there outside the sandbox reads it.
 _ANYWHERE = {
     _GIT: (
         ".git/config", ".git/hooks", ".git/info/attributes", ".git/modules", ".gitmodules", ".githooks",
@@ -149,12 +148,12 @@ _LANGUAGE_SUFFIXES = (".pth",)  # in any site-packages
 
 
 class SteeringPaths(NamedTuple):
-    """The canonical paths of one user, each with its reason."""
+    """One user's canonical paths, each with its reason."""
 
     reasons: dict[str, str]
 
     def reason(self, path: str) -> str | None:
-        """Return why a grant to write `path`, canonical, would reach programs outside, or None."""
+        """Return why granting write access to `path`, canonical, would affect programs outside, or None."""
         for above in ancestry(path):
             if (found := self.reasons.get(above)) is not None:
                 return found
@@ -207,5 +206,5 @@ def _occurs(name: Sequence[str], parts: Sequence[str]) -> bool:
 
 
 def _ends_above(name: Sequence[str], parts: Sequence[str]) -> bool:
-    """Return True if the path is a directory that such a file lies in: ``.git`` of ``.git/hooks``."""
+    """Return True for a directory that contains such a file, as ``.git`` contains ``.git/hooks``."""
     return any(list(parts[-count:]) == list(name[:count]) for count in range(1, len(name)))

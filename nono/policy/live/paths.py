@@ -1,4 +1,4 @@
-"""Answers questions about files by the rules of the moment, before a person is asked."""
+"""Answer questions about files from added rules, before a person is asked."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from nono.policy.path_expansion import is_within
 
 
 class LivePaths:
-    """The rules for paths of one run; without any, a person decides."""
+    """The rules for paths added to one run. Without a matching rule a person decides."""
 
     def __init__(self) -> None:
         self._rules: tuple[LiveRule, ...] = ()
 
     def put(self, rules: Iterable[LiveRule]) -> None:
-        """Judge by these rules, and no others, from now on. Denials come first."""
+        """Use exactly these rules from now on. Denials come first."""
         self._rules = tuple(sorted(rules, key=lambda rule: rule.decision != "deny"))
 
     def judge(self, path: str, access: Access) -> LiveRule | None:
-        """Return the rule that decides about access to a canonical path; None: there is none."""
+        """Return the rule that decides about access to a canonical path, or None."""
         return next(
             (
                 rule

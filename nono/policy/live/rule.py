@@ -1,4 +1,4 @@
-"""One rule that a person lays over the policy of a run while it goes on."""
+"""Define one rule that a person adds to a run's policy while it goes on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOR_MAX_S = 366 * 86_400
 
 
 class Wanted(NamedTuple):
-    """A rule as it is asked for."""
+    """A rule as requested."""
 
     decision: Decision
     kind: Kind
@@ -40,18 +40,18 @@ class LiveRule(NamedTuple):
     kind: Kind
     target: str  # canonical
     access: Access
-    by: str  # who made it
+    by: str  # the person who added it
     made_unix_ms: int
     expires_unix_ms: int | None
 
     @property
     def origin(self) -> str:
-        """The name of the rule where others have their flag or profile."""
+        """The name that messages show where other rules name their flag or profile."""
         return f"nono {self.decision}, by {self.by}"
 
     @property
     def document(self) -> Mapping[str, object]:
-        """Return it as JSON types."""
+        """Return it as JSON values."""
         return {**self._asdict(), "access": self.access.value}
 
     @property
@@ -64,12 +64,12 @@ class LiveRule(NamedTuple):
 
     @property
     def endpoint(self) -> tuple[str, EndpointRule]:
-        """The service, and the rule for it."""
+        """The service and its endpoint rule."""
         return parse_allow_endpoint(self.target)
 
 
 def parse_wanted(document: Mapping[str, object]) -> Wanted:
-    """Parse the body of POST /v1/rules. Raises ValueError that names the misfit."""
+    """Parse the body of POST /v1/rules. Raises ValueError that names the mistake."""
     decision, kind, target = document.get("decision"), document.get("kind"), document.get("target")
     for_s, writes = document.get("for_s"), document.get("writes", False)
     if decision != "allow" and decision != "deny":

@@ -1,4 +1,4 @@
-"""Profile files on disk: found, validated in a fork, cached, loaded.
+"""Find, validate (in a fork), cache and load profile files.
 
 `store` loads a profile; `catalog` lists the available ones.
 """

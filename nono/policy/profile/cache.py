@@ -1,4 +1,4 @@
-"""Caches validated profiles in a directory no sandboxed process can read or write.
+"""Cache validated profiles in a directory that no sandboxed process can read or write.
 
 An entry is named by the digest of everything its content depends on: the files, this release with its code,
 the host. A second start with the same profile imports no pydantic.

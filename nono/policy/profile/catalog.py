@@ -1,4 +1,4 @@
-"""Lists the available profiles, the user's and the shipped ones, with the error of each broken one."""
+"""List the available profiles, the user's and the shipped ones, with the error of each broken one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def source_of(reference: str, environ: Mapping[str, str]) -> str:
 
 
 def extends_of(reference: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the base names in the profile's own file. Raises ProfileError as load_profile() does."""
+    """Return the base names in the profile's own file. Raises ProfileError like load_profile()."""
     extends = own_document(reference, environ).get("extends") or ()
     return (extends,) if isinstance(extends, str) else tuple(extends)
 

@@ -1,11 +1,11 @@
-"""Tells from the files of a project which profile its tools come with."""
+"""Detect from the files of a project which profiles its tools need."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-# A file at the top of a project, and the profile that it asks for. Bun's first: its projects have a
-# package.json as well.
+# File names at the top of a project, and the profile that each suggests. Bun's come first, because its
+# projects have a package.json too.
 _MARKERS = {
     "bun.lock": "bun-dev",
     "bun.lockb": "bun-dev",
@@ -21,7 +21,7 @@ _MARKERS = {
     "mise.toml": "mise-dev",
     ".mise.toml": "mise-dev",
     ".tool-versions": "mise-dev",
-    # Where there is none of the above: what package managers and workspaces leave.
+    # For projects without any of these: files of package managers and workspaces.
     "package-lock.json": "node-dev",
     "pnpm-lock.yaml": "node-dev",
     "yarn.lock": "node-dev",
@@ -34,7 +34,7 @@ _MARKERS = {
     "settings.gradle.kts": "java-dev",
 }
 
-# A file, and the program that works on it.
+# File names, and the program that works on each.
 _PROGRAMS = {
     "bun.lock": "bun",
     "bun.lockb": "bun",
@@ -55,10 +55,10 @@ _PROGRAMS = {
     ".pre-commit-config.yaml": "pre-commit",
     "lefthook.yml": "lefthook",
 }
-# Scripts of a project that bring the program.
+# Scripts in a project that replace the program.
 _WRAPPERS = {"mvn": "mvnw", "gradle": "gradlew"}
 
-# Files of toolchains that no shipped profile has.
+# Files of toolchains without a shipped profile.
 _WITHOUT_PROFILE = {
     "Gemfile": "Ruby",
     "composer.json": "PHP",
@@ -73,7 +73,7 @@ _WITHOUT_PROFILE = {
 
 
 def detected(files: Collection[str]) -> Mapping[str, str]:
-    """Return the profiles that names at the top of a project ask for, each with one of the names."""
+    """Return the profiles that file names at the top of a project suggest, each with one of the names."""
     found: dict[str, str] = {}
     for marker, profile in _MARKERS.items():
         if marker in files and not (profile == "node-dev" and "bun-dev" in found):
@@ -82,7 +82,7 @@ def detected(files: Collection[str]) -> Mapping[str, str]:
 
 
 def programs(files: Collection[str]) -> Mapping[str, str]:
-    """Return the programs that names at the top of a project ask for, each with one of the names."""
+    """Return the programs that file names at the top of a project suggest, each with one of the names."""
     found: dict[str, str] = {}
     for marker, program in _PROGRAMS.items():
         if marker in files and _WRAPPERS.get(program) not in files:
@@ -91,7 +91,7 @@ def programs(files: Collection[str]) -> Mapping[str, str]:
 
 
 def without_profile(files: Collection[str]) -> Mapping[str, str]:
-    """Return the toolchains that no shipped profile has, each with a name that asks for it."""
+    """Return the toolchains without a shipped profile, each with a file name that suggests it."""
     found: dict[str, str] = {}
     for marker, toolchain in _WITHOUT_PROFILE.items():
         if marker in files:

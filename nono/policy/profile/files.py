@@ -1,4 +1,4 @@
-"""Finds the files of a profile and its bases, among the user's and the shipped ones."""
+"""Find the files of a profile and its bases, among the user's and the shipped ones."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ _PATH_STARTS = ("./", "../", "/", "~/")
 def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()) -> Found:
     """Find the profile for a path (it contains ``/`` or ends in .json or .jsonc) or a name.
 
-    A name is looked up in the user's profile directory, then among the shipped ones. Of several, with commas
-    between them, each is a base of the one before it, which decides where they disagree. `extends` holds
-    further bases, placed before those the file itself names.
+    A name is looked up in the user's profile directory, then among the shipped profiles. In a list separated
+    by
+    commas, each profile is a base of the one before it, which overrides it. `extends` holds further bases,
+    placed
+    before those that the file itself names.
 
-    Raises ProfileError if the profile is missing or unreadable, or an entry of `extends` leads nowhere. Bad
+    Raises ProfileError if the profile is missing or unreadable, or an entry of `extends` cannot be found. Bad
     bases in a file's own list are returned as `bad_bases` for its reader to report.
     """
     finder = _Finder(environ)
@@ -42,7 +44,7 @@ def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()
 
 
 def references(text: str) -> list[str]:
-    """Return the profiles that `text` names, with commas between them. Raises ProfileError."""
+    """Return the profiles that `text` names, separated by commas. Raises ProfileError."""
     names = text.split(",") if "," in text and not exists(text) else [text]
     if len(names) > 1 and not all(names):
         raise ProfileError(f"Profile parse error: '{text}' names no profile beside a comma")
@@ -50,7 +52,7 @@ def references(text: str) -> list[str]:
 
 
 def find_as(raw: bytes, file: str, environ: Mapping[str, str]) -> Found:
-    """Return what find() would return for `file` if it held `raw`."""
+    """Return what find() would return for `file` if it contained `raw`."""
     return _Finder(environ).of_raw(file, file, raw)
 
 
@@ -83,12 +85,12 @@ def is_path(reference: str) -> bool:
 
 
 def as_base(reference: str) -> str:
-    """Return `reference` as an entry of `extends` that holds from any directory: a path becomes absolute."""
+    """Return `reference` as an entry of `extends` for any directory: a path becomes absolute."""
     return os.path.abspath(reference) if is_path(reference) else reference
 
 
 def one_or_list(bases: Sequence[str]) -> str | list[str]:
-    """Return the value of `extends`, in the short way if there is one base."""
+    """Return the value of `extends`: a string for one base, else a list."""
     return bases[0] if len(bases) == 1 else [*bases]
 
 
@@ -198,7 +200,7 @@ class _Finder:
         if not re.fullmatch(NAME, name):
             hint = f"a file is named with its directory: ./{name}" if is_path(name) else None
             raise _NowhereError(f"invalid base profile name '{name}'", hint)
-        # Shipped profiles extend only shipped ones: a user's file of the same name must not get in between.
+        # Shipped profiles extend only shipped ones: a user's file of the same name must not replace a base.
         beside = [] if file is None else [dirname(realpath(file)), user_directory(self.environ)]
         for directory in beside:
             if (own := _file_of(directory, name, file)) is not None:
@@ -241,11 +243,11 @@ def _distinct(bases: Iterable[Found]) -> list[Found]:
 
 
 def _extends(raw: bytes) -> list[str]:
-    """Return the names in `extends` as far as readable; whoever validates the file reports mistakes."""
+    """Return the names in `extends` as far as readable; validation of the file reports mistakes."""
     try:
         document: Any = json.loads(raw)
     except (ValueError, RecursionError):
-        from nono.policy.document.jsonc import parse  # few files have comments
+        from nono.policy.document.jsonc import parse  # imported here: few files have comments
 
         root, _ = parse(raw.decode("utf-8", "replace"))
         document = root.plain() if root is not None else None
@@ -263,7 +265,7 @@ def read_file(path: str) -> bytes:
     try:
         return read_regular_file(path, MAX_PROFILE_BYTES)
     except FileNotFoundError as error:
-        # namespace/name is the name of a pack; ./x/y can only be a file.
+        # namespace/name is a pack's name; ./x/y can only be a file.
         is_pack = re.fullmatch(r"[^/.~][^/]*/[^/]+", path) and not path.endswith(SUFFIXES)
         hint = f"a file: ./{path}; packs are not available yet" if is_pack else None
         raise ProfileError(f"Profile read error at {path}: profile file not found", hint=hint) from error

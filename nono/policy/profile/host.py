@@ -1,4 +1,4 @@
-"""Identifies this distribution from os-release(5), for `when` conditions."""
+"""Identify this distribution from os-release(5), for `when` conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a capability manifest from a file."""
+"""Read a capability manifest from a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_manifest(path: str, *, long_lived: bool = False) -> Manifest:
     Raises ProfileError that names every mistake with its position.
     """
     found = call_in_fork(lambda: _load(path)) if long_lived else None
-    return found or _load(path)  # on a mistake, loading it again here reports it
+    return found or _load(path)  # after a mistake, loading it again here reports it
 
 
 def _load(path: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""Loads a profile: finds it, validates it unless that is cached, folds it with its bases."""
+"""Load a profile: find it, validate it unless cached, fold it with its bases."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def load_profile(reference: str, environ: Mapping[str, str], extends: Sequence[s
 
 
 def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str]) -> Profile:
-    """Return the profile `file` would be if it held `document`. Raises ProfileError as load() does."""
-    # Imported here: json and pydantic are for those who write profiles.
+    """Return the profile that `file` would be if it contained `document`. Raises ProfileError like load()."""
+    # Imported here: only commands that write profiles need json and pydantic.
     import json
 
     from nono.policy.document.check import validated
@@ -40,7 +40,7 @@ def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str
 
 
 def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the document in the profile's own file, without bases. Raises ProfileError as load() does."""
+    """Return the document in the profile's own file, without bases. Raises ProfileError like load()."""
     found = find(reference, environ)
     if found.file is None:
         return shipped(found)
@@ -65,7 +65,7 @@ def load(
     if found.is_shipped:
         document = fold(found, shipped)
         return Loaded(build(Profile, document), (), (), document)
-    # Imported here: a shipped profile needs neither digest nor host, and hashlib brings OpenSSL.
+    # Imported here: a shipped profile needs neither digest nor host, and hashlib imports OpenSSL.
     from nono.policy.profile import cache
     from nono.policy.profile.host import this_host
 

@@ -1,4 +1,4 @@
-"""Walks the annotations of nono.policy.schema.profile and builds its values from a document."""
+"""Walk the annotations of nono.policy.schema.profile and build its values from a document."""
 
 import sys
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The shape of command_policies: rules for the programs a command starts."""
+"""Define the fields of command_policies: rules for the programs a command starts."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal

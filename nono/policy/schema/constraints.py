@@ -1,4 +1,4 @@
-"""Constraints on profile fields beyond their types, in the words of JSON Schema.
+"""Express constraints on profile fields beyond their types, in the terms of JSON Schema.
 
 nono.policy.export.json_schema passes them to editors. The sentences a person reads about a mistake come from
 nono.policy.document.semantics; a test keeps the two consistent, mutant by mutant.

@@ -1,4 +1,4 @@
-"""Descriptions of profile fields for editors, one sentence each, by object and field."""
+"""Describe profile fields for editors, one sentence each, by object and field."""
 
 from collections.abc import Mapping
 

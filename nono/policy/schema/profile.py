@@ -1,4 +1,4 @@
-"""The shape of a profile, and the one home of every default.
+"""Define the fields of a profile and their defaults.
 
 Named tuples on purpose: a run without a profile file builds them without importing pydantic (or dataclasses,
 see docs/adr/0004), and leaves their annotations as text. nono.policy.document.validate checks files against
@@ -112,7 +112,7 @@ class Filesystem(NamedTuple):
     unix_socket_subtree: tuple[Path, ...] = ()  # sockets anywhere below it
     unix_socket_subtree_bind: tuple[Path, ...] = ()
     deny: tuple[Path, ...] = ()
-    deny_if_present: tuple[Path, ...] = ()  # as deny, unless nothing is there when the run starts
+    deny_if_present: tuple[Path, ...] = ()  # as deny, unless the path is missing when the run starts
     bypass_protection: tuple[Path, ...] = ()
     suppress_save_prompt: tuple[Path, ...] = ()
 

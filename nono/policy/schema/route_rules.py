@@ -1,4 +1,4 @@
-"""Settings of a route besides its upstream: injection, limits, TLS identity and the source of its secret.
+"""Define settings of a route besides its upstream: injection, limits, TLS identity and source of its secret.
 
 Named tuples, because the fast paths through nono build policies without importing dataclasses.
 """

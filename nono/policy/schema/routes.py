@@ -1,4 +1,4 @@
-"""The shape of a profile's routes: upstreams, rules for their paths, sources of their secrets.
+"""Define the fields of a profile's routes: upstreams, rules for their paths, sources of their secrets.
 
 Fields are spelled as in the file; nono.policy.services.credential_service and its neighbours turn them into
 values.

@@ -1,6 +1,6 @@
-"""The shape of profile fields that nono refuses for now because they are not built yet.
+"""Define profile fields that nono refuses for now because they are not built yet.
 
-They are checked like every other field, so a file is valid on the day they are built.
+They are checked like every other field, so that a file is already valid when they are built.
 """
 
 from collections.abc import Mapping

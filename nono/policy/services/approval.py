@@ -1,4 +1,4 @@
-"""The approval backends of a profile as values, and the mistakes in them."""
+"""Resolve the approval backends of a profile, and find the mistakes in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.policy.suggestions import did_you_mean
 
 TERMINAL = "terminal"
 TIMEOUT_S = 60.0  # to answer, unless a rule or the profile says otherwise
-ASKING_TIMEOUT_S = 300.0  # the same with --ask, where somebody may answer from elsewhere
+ASKING_TIMEOUT_S = 300.0  # the same with --ask, where a person may answer from another terminal
 
 Mistake = tuple[str, str]  # key path, problem
 

@@ -1,4 +1,4 @@
-"""Turns a profile's entry of credential_capture into the Capture that runs."""
+"""Turn a profile's entry of credential_capture into the Capture that runs."""
 
 from __future__ import annotations
 

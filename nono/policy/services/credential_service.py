@@ -1,4 +1,4 @@
-"""The credential services of a run: source and destination of each key, and the variables of its phantom."""
+"""Resolve the credential services of a run: source and destination of keys, variables of phantoms."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _custom(
 
 
 def _variables(custom: CustomCredential, key: str) -> tuple[str, ...]:
-    """Return the variables for the phantom. The AWS SDKs need a pair of keys; one may be anything."""
+    """Return the variables for the phantom. The AWS SDKs need a pair of keys; the second may be anything."""
     variable = custom.env_var or (derived_variable(key) if key else None)
     if variable is not None:
         return (variable,)

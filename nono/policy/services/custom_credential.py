@@ -1,4 +1,4 @@
-"""Finds the mistakes in a profile's entry of custom_credentials, field by field."""
+"""Find the mistakes in a profile's entry of custom_credentials, field by field."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def upgrade_problems(where: str, upgrades: Iterable[UpgradeRule]) -> Iterator[Pr
 
 
 def _header_problem(header: str) -> str | None:
-    """Explain why a name cannot be that of a header that carries a key; None if it can."""
+    """Return why a header of this name cannot carry a key; None if it can."""
     return None if _HEADER.fullmatch(header) else "not a header name"
 
 

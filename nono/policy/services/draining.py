@@ -1,10 +1,10 @@
-"""Names the upstreams whose servers are known to read each request to its end before the next (ADR 32)."""
+"""Name the upstreams whose servers are known to read each request to its end before the next (ADR 32)."""
 
 from __future__ import annotations
 
 from nono.policy.hosts.upstream import Upstream
 
-# All of the shipped services: large front ends, which parse a request themselves and read or drop all of its
+# All hosts of shipped services: large front ends that parse a request themselves and read or drop its whole
 # body, whatever the program behind them does. A small server may leave a body to be read as the next request.
 _HOSTS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""Credentials that a run hands to the command itself, in a variable and without the proxy."""
+"""Resolve credentials that a run passes to the command itself, in a variable and without the proxy."""
 
 import re
 from collections.abc import Iterable, Mapping

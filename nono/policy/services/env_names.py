@@ -1,10 +1,10 @@
-"""Checks which variables of the command may hold a credential or its phantom."""
+"""Check which variables of the command may hold a credential or its phantom."""
 
 import re
 
 from nono.policy.environment.inheritance import is_dangerous
 
-# Inherited because programs need them, but unfit for a credential.
+# Programs need these, so they are inherited but cannot hold a credential.
 _FORBIDDEN_DESTINATIONS = frozenset({"PATH", "HOME", "SHELL"})
 
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"

@@ -1,4 +1,4 @@
-"""Draws up the rules for the variables that the command inherits."""
+"""Build the rules for the variables that the command inherits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def environment_rules(
     behind: UpstreamProxySettings | None,
     path_context: PathContext,
 ) -> EnvironmentRules:
-    """Return the rules, but for the pointers that are granted.
+    """Return the rules, except for the granted pointers.
 
     flags: NAME or NAME=VALUE of each --env.
 
@@ -60,7 +60,7 @@ def environment_rules(
 
 
 def unset(rules: EnvironmentRules, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield a warning for each variable that --env would pass on and that does not exist."""
+    """Yield a warning for each variable that --env should pass on but that is not set."""
     return (f"--env {name}: {name} is not set here" for name in sorted(rules.passed - environ.keys()))
 
 
@@ -109,11 +109,11 @@ def _check_flag(name: str, rules: EnvironmentRules, *, sets: bool) -> None:
 
 
 def _custom_readers(settings: Profile) -> Iterator[tuple[str, str]]:
-    """Yield the variables from which the services of the profile read their keys, each with its service."""
+    """Yield each variable from which one of the profile's services reads its key, with the service."""
     custom = settings.network.custom_credentials
     if not custom:
         return
-    # Imported here: it imports re, and few profiles have services of their own.
+    # Imported here: it imports re, and few profiles define services.
     from nono.policy.services.env_names import derived_variable
 
     for name, service in custom.items():

@@ -1,4 +1,4 @@
-"""Refuses grants that would give the command a key, or control of the program that fetches one."""
+"""Refuse grants that would give the command a key, or control of the program that fetches one."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def refuse_writable_program(name: str, path: str, grants: tuple[Grant, ...], fs:
 def _refuse_writable_certificate(
     name: str, field: str, path: str, grants: tuple[Grant, ...], fs: Filesystem
 ) -> None:
-    """Raise ConfigError if the command could change whom the key goes to, or whom it comes from."""
+    """Raise ConfigError if the command could change which server gets the key, or who presents it."""
     for grant in _grants_on(path, grants, fs):
         if grant.access.writes:
             raise ConfigError(

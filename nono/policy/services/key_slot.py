@@ -1,4 +1,4 @@
-"""Finds and replaces a key in a request target: in a path segment, or as a query parameter."""
+"""Find and replace a key in a request target: in a path segment, or as a query parameter."""
 
 from urllib.parse import unquote_plus
 
@@ -90,7 +90,7 @@ def _is_named(pair: bytes, name: str) -> bool:
 def query_values(name: str, target: bytes) -> list[str]:
     """Return the decoded values of every parameter called `name`.
 
-    Raises AmbiguousQueryError as without_query() does.
+    Raises AmbiguousQueryError like without_query().
     """
     pairs = _pairs(name, target)
     values = [pair.partition(b"=")[2].decode("ascii", "replace") for pair in pairs if _is_named(pair, name)]

@@ -1,4 +1,4 @@
-"""Names the requests by which an API hands out a key that works without nono, or takes one from a client."""
+"""Recognise requests by which an API hands out a key that works without nono, or accepts a client's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from nono.policy.endpoints.path_glob import readings
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointRule, EndpointVerdict
 
-# Below a project or group in the places of these calls only: a file or a package may have any name.
+# Only where these calls are, below a project or group: a file or a package may have the same name.
 _GITLAB = tuple(
     f"/api/v4/{call}"
     for call in (
@@ -47,10 +47,10 @@ _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservic
 
 
 def is_refused(host: str, method: str, path: str, verdict: EndpointVerdict) -> bool:
-    """Return True if the request hands out a key and is allowed by no rule for just this call.
+    """Return True if the request hands out a key and no rule allows this very call.
 
-    verdict: of the endpoint rules. A rule for everything (/**) is none for this call; where somebody is
-    asked, they decide.
+    verdict: The verdict of the endpoint rules. A rule for everything (/**) does not allow this call; where a
+    person is asked, the person decides.
     """
     names_its_call = verdict.label != DEFAULT_LABEL and "*" not in verdict.label.rpartition("/")[2]
     return verdict.decision == "allow" and not names_its_call and hands_out_keys(host, method, path)
@@ -77,11 +77,11 @@ def sentence(method: str, path: str) -> str:
 
 
 def is_aws_key_service(host: str) -> bool:
-    """Return True if the host is that of a service of AWS that hands out keys."""
+    """Return True for the host of an AWS service that hands out keys."""
     suffix = next((suffix for suffix in _AWS if host.endswith(suffix)), None)
     if suffix is None:
         return False
     labels = host.removesuffix(suffix).split(".")
     if any(label.startswith(("s3", "execute-api")) for label in labels):
-        return False  # what stands before these is a bucket's or an API's name
+        return False  # the label before these is the name of a bucket or an API
     return any(label.removesuffix("-fips") in _AWS_SERVICES for label in labels)

@@ -1,4 +1,4 @@
-"""Logins whose tokens stay with the supervisor: their providers, and the routes to their API hosts."""
+"""Resolve logins whose tokens stay with the supervisor: providers, and routes to their API hosts."""
 
 from __future__ import annotations
 

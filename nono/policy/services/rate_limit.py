@@ -1,4 +1,4 @@
-"""Decides how long a request waits under a rate limit, or that it is refused."""
+"""Decide how long a request waits under a rate limit, or that it is refused."""
 
 from nono.policy.schema.route_rules import RateLimit
 

@@ -1,7 +1,8 @@
 """Refuse regular expressions that could take long for a path that the command chooses (ADR 31).
 
-Python's engine goes back over its choices, and nothing can stop it meanwhile. The bound is on the steps for a
-path of MAX_PATH characters; it is an estimate from above, so some harmless expressions are refused too.
+Python's engine backtracks, and nothing can stop it meanwhile. The bound is on the steps for a path of
+MAX_PATH
+characters; it is an upper estimate, so some harmless expressions are refused too.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from nono.named_tuple import NamedTuple
 
 MAX_PATH = 1024  # characters; a longer path is not searched
 _MAX_STEPS = 2 * MAX_PATH**2  # 10 ms
-_MAX_COPIES = 8  # of a group that is repeated
+_MAX_COPIES = 8  # copies of a repeated group
 _MAX_WAYS = 64  # through alternatives and optional groups
 _MAX_ITEMS = 512  # of one way
 _MANY = 16  # a repeat with more choices counts as unbounded
 
-_ALPHABET = frozenset(map(chr, range(0x21, 0x7F)))  # what a request target may hold
+_ALPHABET = frozenset(map(chr, range(0x21, 0x7F)))  # characters of a request target
 _CATEGORIES = {
     "CATEGORY_DIGIT": re.compile(r"\d"),
     "CATEGORY_NOT_DIGIT": re.compile(r"\D"),
@@ -60,7 +61,7 @@ def slow(pattern: str) -> str | None:
 
 
 class _SlowError(ValueError):
-    """The expression is of a kind whose time cannot be bounded."""
+    """The expression is of a kind whose running time cannot be bounded."""
 
 
 def _parsed(pattern: str) -> Sequence[tuple[Any, Any]]:

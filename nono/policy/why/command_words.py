@@ -1,4 +1,4 @@
-"""Reads a command line, scripts after `-c` included: the programs that it starts, and their words."""
+"""Split a command line, scripts after `-c` included, into the programs it starts and their words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.named_tuple import NamedTuple
 WORDS_MAX = 200
 SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "ash"})
 _PYTHONS = ("python", "pypy")
-# Start the program that their first plain word names.
+# Programs that start the program named by their first operand.
 _WRAPPERS = frozenset(
     {"env", "nohup", "nice", "ionice", "time", "timeout", "setsid", "stdbuf", "exec", "command", "npx", "uvx"}
 )
@@ -21,7 +21,7 @@ _SEPARATORS = frozenset(";&|()\n")
 
 
 class Started(NamedTuple):
-    """A program, and the words after it that are no options."""
+    """A program and its operands."""
 
     program: str  # without its directory
     operands: tuple[str, ...]
@@ -29,7 +29,10 @@ class Started(NamedTuple):
 
 
 def started(argv: Sequence[str]) -> list[Started]:
-    """Return the programs that argv names, outermost first. Guesses: nothing is expanded or looked up."""
+    """Return the programs that argv names, outermost first.
+
+    This is a guess: nothing is expanded or looked up.
+    """
     return list(_started([*argv[:WORDS_MAX]], depth=0))
 
 
@@ -57,7 +60,7 @@ def _started(words: list[str], depth: int) -> Iterator[Started]:
 
 
 def _after(words: Sequence[str], letter: str) -> str | None:
-    """Return the word after a bundle of short options with this letter: `-c`, `-lc`."""
+    """Return the word after a group of short options that contains this letter: `-c`, `-lc`."""
     for at, word in enumerate(words[:-1]):
         if not word.startswith("-"):
             return None
@@ -78,7 +81,7 @@ def _commands(script: str) -> Iterator[list[str]]:
                 words = []
             else:
                 words.append(word)
-    except ValueError:  # a quotation that does not end
+    except ValueError:  # an unterminated quotation
         pass
     yield words
 

@@ -1,4 +1,4 @@
-"""Says what an option grants beyond the one access that it was suggested for."""
+"""Say what an option grants beyond the access for which it was suggested."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _OF_FLAG = {
 
 
 def extent(flag: str) -> str | None:
-    """Return what a suggested option grants, if that is more than the one access it was suggested for."""
+    """Return what a suggested option grants if that is more than the access it was suggested for, or None."""
     try:
         words = shlex.split(flag)
     except ValueError:
         return None
     pairs = list(zip(words[::2], words[1::2], strict=False))
-    # Of several options the last one lifts a protection, which is what a person must know.
+    # Of several options the last lifts a protection, which a person must know.
     for name, value in reversed(pairs):
         if name == "--allow-domain" and "://" in value:
             return None

@@ -1,4 +1,4 @@
-"""Turns the options that a run was given into entries of a profile, as far as one can say them."""
+"""Turn the options of a run into profile entries, where a profile can express them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _PORTS: Mapping[str, str] = {
     "listen_port": "listen_port",
     "allow_connect_port": "connect_port",
 }
-PORTS_MAX = 20  # beyond that they stay an option
+PORTS_MAX = 20  # more ports are left as an option
 
 
 def entry_of(option: str, value: str, places: PathContext, bypassed: Sequence[str]) -> Addition | None:
-    """Return the entry for one value of an option; None if it has to be given again.
+    """Return the entry for one value of an option; None if the option must be given again.
 
-    option: By its field in a request, such as `read_file`.
-    bypassed: Absolute paths whose protection the run lifted. That is for this run alone, as are grants there.
+    option: The name of its field in a request, such as `read_file`.
+    bypassed: Absolute paths whose protection the run lifted. Grants there are for that run only.
     """
     if len(value) > LONGEST or not value.isprintable() or "$" in value:
         return None
@@ -58,14 +58,14 @@ def entry_of(option: str, value: str, places: PathContext, bypassed: Sequence[st
 
 
 def ports_of(option: str, ports: Sequence[int]) -> list[Addition]:
-    """Return the entries for the ports of an option; none if they have to be given again."""
+    """Return the entries for an option's ports; none if the option must be given again."""
     if option not in _PORTS or len(ports) > PORTS_MAX:
         return []
     return [Addition((Entry(_NETWORK, _PORTS[option], port),)) for port in ports]
 
 
 def _spelled(path: str, places: PathContext, is_relative: bool) -> str:
-    """Spell a path for a profile. What was relative is so in the working directory of each run."""
+    """Spell a path for a profile. A relative path stays relative to the working directory of each run."""
     if is_relative and is_within(path, places.workdir):
         return f"$WORKDIR{path[len(places.workdir) :]}"
     return shortened(path, places.home)

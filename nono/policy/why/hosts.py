@@ -1,4 +1,4 @@
-"""Answers `nono why` about hosts and requests, with the functions that also decide access."""
+"""Answer `nono why` about hosts and requests, with the functions that also decide access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nono.policy.services import minting
 from nono.policy.why.paths import Answer
 from nono.printable import shell_word
 
-_ANY_HOST = IPv4Address("203.0.113.1")  # reserved for documentation (RFC 5737): nobody is there
+_ANY_HOST = IPv4Address("203.0.113.1")  # reserved for documentation (RFC 5737), so no host has it
 
 
 def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
@@ -151,7 +151,7 @@ def _past_the_proxy(ports: PortGrants, host: str, port: int) -> str | None:
         name = "127.0.0.1" if host == "localhost" else canonical_host(host)
     except HostError:
         return None
-    # A name resolves to some address, and the ports to connect to apply to any address.
+    # A name resolves to some address, and connect ports apply to any address.
     return ports.to_connect(ip_literal(name) or _ANY_HOST, port)
 
 

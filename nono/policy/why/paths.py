@@ -1,4 +1,4 @@
-"""Answers `nono why` about paths, with the functions that also decide enforcement."""
+"""Answer `nono why` about paths, with the functions that also decide enforcement."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
     matching_capability: MatchingCapability | None = None
     suggested_flag: str | None = None
     endpoint_rules: tuple[tuple[str, str], ...] = ()  # method and path of each rule that allows requests
-    enforced_by: str | None = None  # the rung that would enforce it here, or why none does
+    enforced_by: str | None = None  # the rung that would enforce it here, or why nothing would
     warning: str | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -123,10 +123,11 @@ def why_path_since(
     fs: Filesystem,
     stale: frozenset[str],
 ) -> Answer:
-    """Answer as why_path() does, for a command that is already running.
+    """Answer like why_path(), for a command that is already running.
 
-    `stale` holds paths of grants where another file stands now, or none: the kernel applies a grant to a
-    file, not to a name.
+    stale: Paths of grants where the file has been replaced or removed since: the kernel applies a grant to a
+      file,
+      not to a name.
     """
     answer = why_path(rules, path_context, path, access, fs)
     original = path_context.of_flag(path)

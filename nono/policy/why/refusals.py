@@ -1,7 +1,7 @@
-"""Collects what a watched command tried with files and its run does not grant; bounded in size.
+"""Collect the file accesses of a watched command that its run does not grant, in bounded memory.
 
-The kernel refuses these accesses, whatever stands here: a command that changes its arguments between the look
-and the call can only have itself reported for another access than it made.
+The kernel refuses these accesses whatever is recorded here: a command that changes its arguments between the
+look and the call only falsifies its own report.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Refused(NamedTuple):
     path: str  # canonical, or a name in a canonical directory
     access: Access
     reason: str
-    place: str  # what a grant has to name: the path, or the directory that would be changed
+    place: str  # what a grant must name: the path, or the directory that would be changed
 
 
 class Refusals:
@@ -43,7 +43,7 @@ class Refusals:
         self.is_complete = True  # False: more than REFUSED_MAX, or some could not be followed
 
     def starts(self, policy: FilePolicy) -> None:
-        """Take the policy of the run, files that it made for the command included."""
+        """Take the policy of the run, including files that the run created for the command."""
         self._policy = policy
 
     def used(self, path: str, access: Access, *, is_dir: bool) -> None:

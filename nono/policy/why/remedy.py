@@ -1,4 +1,4 @@
-"""Finds the flag that would have allowed an access denied in a run."""
+"""Find the flag that would have allowed an access denied in a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def of_host(
 
 def in_hint(hint: str) -> str | None:
     """Return the flag named in a hint: the hint itself, or its first text in backticks."""
-    # A flag may hold a path with backticks, which the command has chosen.
+    # A flag may contain a path with backticks, which the command chose.
     is_sentence = hint.count(_TICK) > 1 and not hint.startswith("--")
     named = hint.split(_TICK)[1] if is_sentence else hint
     return named if named.startswith("--") and _PLACEHOLDER not in named else None

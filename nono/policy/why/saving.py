@@ -1,4 +1,4 @@
-"""Turns the flags that would have allowed a denied access into entries of a profile."""
+"""Turn the flags that would have allowed a denied access into entries of a profile."""
 
 from __future__ import annotations
 
@@ -64,10 +64,11 @@ class Addition(NamedTuple):
 
     @property
     def names_process(self) -> bool:
-        """True if it names a process of this run, and would allow nothing in the next one.
+        """True if it names a process of this run, and so would allow nothing in the next one.
 
-        A socket to bind whose name has a number by itself (`1234.sock`), or a path below /proc/PID. A socket
-        to connect to may have such a name for good: `.s.PGSQL.5432` ends in a port.
+        That is a socket to bind whose name contains a separate number (`1234.sock`), or a path below
+        /proc/PID. A
+        socket to connect to may have such a name permanently: `.s.PGSQL.5432` ends in a port.
         """
         return any(
             (entry.field == "unix_socket_bind" and _NUMBER.search(basename(str(entry.value))) is not None)

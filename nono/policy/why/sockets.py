@@ -1,4 +1,4 @@
-"""Answers `nono why` about Unix sockets, from the rules that also decide access."""
+"""Answer `nono why` about Unix sockets, from the rules that also decide access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converts the records of nono.policy to JSON and back, accepting exactly the shape it writes."""
+"""Convert the records of nono.policy to JSON and back, accepting exactly the format it writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds what a failed command usually needs and was not granted: the kernel does not say what it refused."""
+"""Guess what a failed command needed and was not granted, because the kernel does not report refusals."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ NOT_FOUND = (126, 127)  # of a shell: not executable, not found
 
 
 class Absentee(NamedTuple):
-    """A path that the run did not grant, and that its command may have needed."""
+    """A path that the run did not grant and that its command may have needed."""
 
     path: str
     access: Access
     purpose: str
     needed_by: str  # the program
-    flag: str | None  # the option that would grant it; None: a rule denies it, or it would open too much
+    flag: str | None  # the option that would grant it; None: denied, or it would grant too much
 
 
-# Tells whether this user may access the path outside.
+# Tells whether this user has the access outside the sandbox.
 IsUsable = Callable[[str, Access], bool]
 # Returns the interpreters and shared libraries without which a program does not start.
 NeedsOf = Callable[[str], Iterable[str]]
@@ -81,9 +81,9 @@ def usually_needed(
 
 
 def usual_place(path: str, access: Access, places: PathContext, fs: Filesystem) -> tuple[str, str] | None:
-    """Return the directory that is usually granted as a whole where `path` lies, and its purpose, or None.
+    """Return the directory around `path` that is usually granted whole, and its purpose, or None.
 
-    `path` is canonical. A directory is named only if `access` is among what is usually needed there.
+    `path` is canonical. A directory is returned only if `access` is usually needed there.
     """
     for row in (*TABLE, Row(places.workdir, Access.READWRITE, _WORKDIR)):
         place = canonical_as_far(places.of_flag(row.path), fs)
@@ -133,7 +133,7 @@ def _to_start(
 
 
 def _named(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[Row]:
-    """Yield what the operands name. A relative name needs the directory where the command starts."""
+    """Yield the paths that the operands name. A relative one is in the command's initial directory."""
     for path in _written(program, operands, places, fs):
         yield Row(path, Access.WRITE, _WRITTEN)
     for word in operands:
@@ -145,7 +145,7 @@ def _named(program: str, operands: Sequence[str], places: PathContext, fs: Files
 
 
 def _written(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[str]:
-    """Yield what a program that changes files has to write: those that are there, or their directories."""
+    """Yield what a program that changes files must write: existing files, or their directories."""
     if program in WRITE_LAST:
         operands = operands[-1:]
     elif program not in WRITE_ALL:
@@ -164,7 +164,7 @@ def _judged(
     fs: Filesystem,
     is_usable: IsUsable,
 ) -> Absentee | None:
-    """Return the path if it is there, and closed to the command but not to this user."""
+    """Return the path if it exists, is closed to the command, and is open to this user."""
     path = fs.canonical(places.of_flag(row.path))
     if path is None or not path.isprintable() or not is_usable(path, row.access):
         return None
@@ -187,7 +187,7 @@ def _judged(
 
 
 def opens_too_much(path: str, places: PathContext) -> bool:
-    """Return True for a directory that no suggestion grants: the root, a home directory, what is above."""
+    """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
     bases = (
         places.built_in(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")

@@ -1,4 +1,4 @@
-"""The table of what programs usually need beyond their own files, and of what their exit codes say."""
+"""List what programs usually need beyond their own files, and which exit codes are answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chrom
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
 _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
 _AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
-# What works on the directory where it is started: by reading it, and by writing it too.
+# Programs that work on the directory where they start: some only read it, others write it too.
 READ_HERE = _NODE | _PYTHON | _JAVA | _names("ls find rg tree du wc sort")
 BUILD_HERE = (
     _C
@@ -42,17 +42,17 @@ BUILD_HERE = (
 
 
 class Row(NamedTuple):
-    """One path that programs usually need, if it is there."""
+    """One path that programs usually need, if it exists."""
 
     path: str  # with ~
     access: Access
     purpose: str
     programs: frozenset[str] = frozenset()
-    is_whole: bool = True  # the place to grant for any file below it
+    is_whole: bool = True  # True: grant all of it for any file below
 
 
-# What the shipped groups grant to most runs stands here as well: a profile may leave a group out, and a
-# manifest grants nothing of itself.
+# Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
+# grants nothing by itself.
 TABLE = (
     Row("/usr/include", Access.READ, "headers of C and C++", _C),
     Row("/usr/local/include", Access.READ, "headers of C and C++", _C),
@@ -75,9 +75,9 @@ TABLE = (
     Row("/usr/local/go", Access.READ, "the toolchain of Go", _GO),
     Row("~/.sdkman", Access.READ, "your versions of Java", _JAVA),
 )
-# Programs that change files, and which of their operands.
+# Programs that change files, by the operands they change.
 WRITE_LAST = _names("cp mv ln install")
-CHANGE_NAMES = _names("mkdir rm rmdir unlink")  # they write the directory above
+CHANGE_NAMES = _names("mkdir rm rmdir unlink")  # they write the parent directory
 WRITE_ALL = CHANGE_NAMES | _names("touch tee truncate")
-# Exit codes that are answers: the program was not hindered.
+# Programs whose exit codes are answers, not failures.
 ANSWERS = _names("test [ grep egrep fgrep zgrep rg ag diff cmp expr false pgrep pidof which type comm")

@@ -1,4 +1,4 @@
-"""Answers `nono why` about environment variables, with the function that also decides what is inherited."""
+"""Answer `nono why` about environment variables, with the function that also decides inheritance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from nono.policy.environment.inheritance import EnvironmentRules, Inherited, Withheld, judge
 from nono.policy.why.paths import Answer
 
-_ANY_VALUE = "x"  # in place of that of a variable that is not set: only its name can be judged
+_ANY_VALUE = "x"  # stands for the value of an unset variable, so that only its name is judged
 _NOT_THERE = "the caller has no such variable, or a key of this run is read from it"
 _NOT_SET = "it is not set here, and would be judged by its value too"
 
@@ -17,7 +17,7 @@ def why_variable(
 ) -> Answer:
     """Explain whether the command gets variable `name` of `environ`.
 
-    loads_keys: The run reads keys, and then drops every variable that holds one.
+    loads_keys: The run reads keys, and so drops every variable that holds one.
     """
     if name in dict(rules.fixed):
         return _allowed("set", "--env or environment.set_vars sets it", loads_keys)
@@ -31,7 +31,7 @@ def why_variable(
 
 
 def why_variable_inside(name: str, environ: Collection[str], withheld: Iterable[Withheld]) -> Answer:
-    """Explain the same to a command that runs: `environ` is its own, `withheld` what its run kept from it."""
+    """Explain the same to a running command: `environ` is its own, `withheld` what the run kept from it."""
     found = next((each for each in withheld if each.name == name), None)
     if found is not None:
         return _withheld(found)
