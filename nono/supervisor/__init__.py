@@ -1,4 +1,4 @@
-"""Supervises the command and its system calls from outside.
+"""Supervise the command and its system calls from outside.
 
 `notify_loop` takes a trapped call off the seccomp listener and answers it; `calls` and `opens` ask
 `verdict`, and carry out what it allows. `child` waits for the command and forwards signals, `loop` runs the

@@ -1,4 +1,4 @@
-"""Handles the running command: its exit, its signals, and the orphans it leaves."""
+"""Handle the running command: its exit, its signals, and the orphans it leaves."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from nono.sessions.processes import process_name
 if TYPE_CHECKING:
     from nono.sessions.stopping import StopRequest
 
-# SIGTSTP and SIGCONT are absent: the terminal stops and continues both of us together.
+# SIGTSTP and SIGCONT are absent: the terminal stops and continues supervisor and command together.
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 NICER_BY = 15  # added to our own niceness for the command, which waits for us (docs/adr/0017)
 NICE_MAX = 19
 
 ORPHAN_GRACE_S = 1.0  # for processes that end by themselves soon after the command
-KILLING_S = 5.0  # for processes that fork faster than they can be killed; then they are left alone
+KILLING_S = 5.0  # for processes that fork faster than they can be killed; after that they are left alone
 
 
 class Child:
-    """The command's process group, and as subreaper every process it orphans.
+    """The command's process group and, because nono is a subreaper, every process orphaned by it.
 
-    Neither descriptor is owned by an event loop: a run that has nothing else to do uses poll(2), every other
-    one a loop's add_reader. Both call serve_signals() when signal_descriptor is readable.
+    No event loop owns the descriptors: a run with nothing else to do uses poll(2), other runs use
+    add_reader().
+    Either way, call serve_signals() when signal_descriptor is readable.
     """
 
     def __init__(
@@ -44,13 +45,13 @@ class Child:
         signal_descriptor: int,
         stop_request: Callable[[], StopRequest | None] = lambda: None,
     ) -> None:
-        """stop_request: Returns what `nono stop` asks for, if that has sent a SIGTERM."""
+        """stop_request: Returns the request of `nono stop` if that has sent SIGTERM."""
         self.pid = pid
         self.exit_code: int | None = None  # 128+N when signal N ended it
         self.ended_by: int | None = None  # that signal
         self.received: dict[int, Sender] = {}  # the last sender of each signal
-        self.stopped_by: str | None = None  # who has asked for the end with `nono stop`
-        self.on_stop: Callable[[], None] | None = None  # told when the command is stopped, as by Ctrl-Z
+        self.stopped_by: str | None = None  # who requested the end with `nono stop`
+        self.on_stop: Callable[[], None] | None = None  # called when the command stops, as by Ctrl-Z
         self._stop_request = stop_request
         self.signal_descriptor = signal_descriptor
         self._pidfd = pidfd
@@ -61,10 +62,10 @@ class Child:
             if received.number == signal.SIGCHLD:
                 self._reap()
             elif received.from_kernel:
-                # It came from the terminal, which sent it to the command as well.
+                # The terminal sent it to the command too.
                 self.received[received.number] = Sender(0)
                 if received.number == signal.SIGHUP and os.getsid(0) == os.getpid():
-                    # A closed terminal tells only the leader of its session, such as us in `xterm -e`.
+                    # When a terminal closes, only its session leader is told, such as nono in `xterm -e`.
                     self.send(signal.SIGHUP)
             else:
                 self._pass_on(received)
@@ -82,7 +83,7 @@ class Child:
             return
         self.stopped_by = asked.by
         self.send(signal.SIGKILL if asked.force else signal.SIGTERM)
-        self.send(signal.SIGCONT)  # a stopped job would not end before it is continued
+        self.send(signal.SIGCONT)  # a stopped job would otherwise end only when continued
 
     def send(self, number: int) -> None:
         """Signal the command through its pidfd, which never refers to another process."""
@@ -93,7 +94,7 @@ class Child:
     def lower_priority(self) -> None:
         """Lower the command's priority (nice +15) so that the supervisor stays responsive. Call before exec.
 
-        Otherwise the code that answers its calls and requests would wait behind as many processes as it
+        Otherwise the code that answers its calls and requests would compete with every process the command
         starts.
         """
         nice = os.getpriority(os.PRIO_PROCESS, 0) + NICER_BY
@@ -126,8 +127,9 @@ def supervise(
     """Take charge of a child that has not been reaped.
 
     Leaving the block kills the child if it still runs, and ends everything it left running.
-    `kill_at_once`: kills most of that in one step, however fast it forks.
-    `stop_request`: as for Child.
+
+    `kill_at_once`: Kills most of that in one step, however fast it forks.
+    `stop_request`: As for Child.
     """
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)
@@ -145,7 +147,7 @@ def supervise(
 
 
 def _terminal_is_closed() -> bool:
-    """Check whether a standard stream was a terminal that has hung up since; others answer ENOTTY."""
+    """Check whether a standard stream is a terminal that has hung up; other files answer ENOTTY."""
     for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
         try:
             termios.tcgetattr(stream)
@@ -156,10 +158,10 @@ def _terminal_is_closed() -> bool:
 
 
 def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:
-    """Wait a moment for the command's remaining processes, then kill them: nobody would answer their calls.
+    """Give the command's remaining processes a moment, then kill them: nobody would answer their calls.
 
-    The moment is for `tee` behind a shell's >(...), which ends by itself once its input does. A subreaper
-    inherits every descendant whose parent has died, so each round of killing reaches one more generation.
+    The moment is for `tee` in a shell's >(...), which ends once its input ends. A subreaper inherits every
+    descendant whose parent has died, so each round of killing reaches one more generation.
     """
     patience_ends = time.monotonic() + ORPHAN_GRACE_S
     gives_up = patience_ends + KILLING_S
@@ -172,7 +174,7 @@ def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:
             kill_at_once()
         for descendant in process.child_pids():
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(descendant, signal.SIGKILL)  # a child that was not reaped keeps its number
+                os.kill(descendant, signal.SIGKILL)  # the number of an unreaped child is not reused
         signal.sigtimedwait({signal.SIGCHLD}, KILLING_S / 10)
 
 

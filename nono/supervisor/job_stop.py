@@ -1,9 +1,10 @@
-"""Stops every process of the command while a person answers a question on the terminal they share.
+"""Stop every process of the command while a person answers a question on the terminal they share.
 
 A process that can write to the terminal can overwrite a question, and one that can read it can take the
-answer. There is no relay between the command and the terminal, so the command is stopped (SIGSTOP). It may
-have arranged to be continued, for example by a timer whose signal is SIGCONT; so the scheduler's own counters
-show whether anything ran meanwhile, and if so the answer does not count.
+answer. No relay separates the command from the terminal here, so the command is stopped (SIGSTOP). It may
+have
+arranged to be continued, for example by a timer whose signal is SIGCONT; so the scheduler's counters show
+whether anything ran in the meantime, and if so the answer does not count.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class _Process(NamedTuple):
 class _Held(NamedTuple):
     pid: int
     pidfd: int
-    was_stopped: bool  # stopped before by somebody else, who will continue it
+    was_stopped: bool  # already stopped by another process, which will continue it
 
 
 Switches = dict[tuple[int, int], tuple[int, int]]  # (pid, tid) -> (state, context switches)
@@ -84,7 +85,7 @@ def _hold(held: list[_Held]) -> Switches | None:
         for process in found:
             if len(held) >= PROCESSES_MAX:
                 return None
-            # Processes that nono itself runs, such as a credential helper, have no filters beyond ours.
+            # nono's own processes, such as a credential helper, have no filters beyond ours.
             if _filters(process.pid) <= ours or _stop(process, held):
                 known.add(process.pid)
         if found:
@@ -92,12 +93,12 @@ def _hold(held: list[_Held]) -> Switches | None:
         switches = _switches(held)
         running = [thread for thread, (state, _) in switches.items() if state not in SETTLED]
         for pid, tid in running:
-            # The process-wide signal may have gone to a thread that waits for our answer, which takes it
-            # only after that. Any other thread that takes the signal stops them all.
+            # The process-wide signal may be pending for a thread that waits for our answer, which handles it
+            # only afterwards. Any other thread that handles it stops the whole process.
             with suppress(ProcessLookupError):
                 signal_thread(pid, tid, signal.SIGSTOP)
         if not running:
-            time.sleep(ROUND_S)  # state D in SETTLED may be a disk wait, which ends
+            time.sleep(ROUND_S)  # state D in SETTLED may be a short disk wait
             if not [process for process in _descendants() if process.pid not in known]:
                 again = _switches(held)
                 if again == switches:
@@ -143,7 +144,7 @@ def _descendants() -> list[_Process]:
 
 def _read(pid: int) -> _Process | None:
     with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as stat:
-        # Its name, which may hold anything, stands in parentheses.
+        # The process name, in parentheses, may contain anything.
         state, parent = stat.read().rpartition(b")")[2].split()[:2]
         return _Process(pid, int(parent), state[0])
     return None

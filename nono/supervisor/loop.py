@@ -1,4 +1,4 @@
-"""Runs the supervisor's event loop: waits for the child, syncs the audit log, frees memory."""
+"""Run the supervisor's event loop: wait for the child, sync the audit log, free memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from nono.supervisor.watches import LIMITS, try_watches
 
 SYNC_INTERVAL_S = 0.2  # a killed machine loses at most this much of the audit log
 GIVE_BACK_INTERVAL_S = 1.0
-# What is left of uvloop's error if it gets no watch although try_watches() did, because somebody was quicker.
+# The error uvloop ends with if it gets no watch although try_watches() found some, because another program
+# was faster.
 _STILLBORN = "Cannot close a running event loop"
 
 
@@ -60,10 +61,11 @@ def enable_gc() -> None:
 
 
 async def start_lookups() -> None:
-    """Start the loop's threads for look-ups, before a command can take every process that its user may have.
+    """Start the loop's look-up threads before a command can use up its user's limit of processes.
 
-    libuv starts all of them for the first one, and aborts if it cannot. This one asks nobody. The proxy has
-    threads of its own for names; webhooks and relayed ports use these.
+    libuv starts all of them for the first look-up, and aborts if it cannot. This look-up sends no query. The
+    proxy
+    uses threads of its own for names; webhooks and relayed ports use these.
     """
     with suppress(OSError):
         await asyncio.get_running_loop().getaddrinfo(b"nono.invalid", 0, flags=socket.AI_NUMERICHOST)
@@ -92,7 +94,7 @@ async def wait(child: Child) -> int:
 
     loop.add_reader(child.signal_descriptor, on_signal)
     try:
-        on_signal()  # it may have ended before there was a loop to tell
+        on_signal()  # it may have ended before the loop watched it
         await ended.wait()
     finally:
         loop.remove_reader(child.signal_descriptor)
@@ -103,7 +105,7 @@ async def wait(child: Child) -> int:
 
 @asynccontextmanager
 async def housekeeping(log: SyncedLog | None, flush: Callable[[], None]) -> AsyncIterator[None]:
-    """Keep memory small, and the log synced to disk if there is one, until the block is left."""
+    """Keep memory small, and sync the log if there is one, until the block is left."""
     async with anyio.create_task_group() as tasks:
         if log is not None:
             tasks.start_soon(_keep_written, log, flush)
@@ -120,16 +122,16 @@ async def _keep_small() -> None:
 
 
 async def _keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:
-    """Flush held-back events and sync the log to disk until cancelled.
+    """Flush pending events and sync the log to disk until cancelled.
 
-    An OSError of either ends the run: an action that cannot be recorded must not go on.
+    An OSError of either ends the run: actions that cannot be recorded must not continue.
     """
     while True:
         await anyio.sleep(SYNC_INTERVAL_S)
         flush()
         if log.needs_sync:
-            # In a thread: on a slow disk fdatasync takes longer than the child should wait for a connect.
+            # In a thread: on a slow disk fdatasync takes longer than a child should wait for a connect.
             try:
                 await anyio.to_thread.run_sync(log.sync)
-            except RuntimeError:  # the command has taken every process that its user may have
+            except RuntimeError:  # the command has used up its user's limit of processes
                 log.sync()

@@ -1,7 +1,7 @@
-"""Runs a few callbacks on poll(2), for runs that have no other use for an event loop.
+"""Run a few callbacks on poll(2), for runs that have no other use for an event loop.
 
-Its methods are asyncio's, so what is written for one runs on the other. Importing asyncio takes longer than
-most commands.
+The methods are asyncio's, so that code written for one loop runs on the other. Importing asyncio takes longer
+than most commands.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Timer(Protocol):
 
 
 class Loop(Protocol):
-    """What a relay needs of its loop."""
+    """The methods of a loop that a relay uses."""
 
     def add_reader(self, fd: int, callback: Callback, /) -> object: ...
 
@@ -77,10 +77,10 @@ class PollLoop:
         return time.monotonic()
 
     def run_until(self, holds: Callable[[], bool], look_every_s: float | None = None) -> None:
-        """Run until `holds`, which is asked after each event, and every so often if that is given."""
+        """Run until `holds` returns True, which is checked after each event, and at the given interval."""
         while not holds():
             for fd, events in self._poll.poll(self._patience_ms(look_every_s)):
-                # Asked for again: a callback may have removed the next one.
+                # Look again: a callback may have removed the next one.
                 if events & ~select.POLLOUT and (reader := self._readers.get(fd)) is not None:
                     reader()
                 if events & ~select.POLLIN and (writer := self._writers.get(fd)) is not None:
@@ -95,7 +95,7 @@ class PollLoop:
         else:
             try:
                 self._poll.unregister(fd)
-            except KeyError:  # nothing was waited for
+            except KeyError:  # nothing was watched
                 return
 
     def _patience_ms(self, look_every_s: float | None) -> float | None:
@@ -103,7 +103,7 @@ class PollLoop:
         left_s = [max(timer.when - self.time(), 0) for timer in self._timers]
         if look_every_s is not None:
             left_s.append(look_every_s)
-        return min(left_s) * 1000 + 1 if left_s else None  # poll rounds down, and would come too soon
+        return min(left_s) * 1000 + 1 if left_s else None  # poll rounds down, and would wake too soon
 
     def _call_due(self) -> None:
         now = self.time()

@@ -1,4 +1,4 @@
-"""Relays loopback ports between this host and the private network of the command."""
+"""Relay loopback ports between this host and the private network of the command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from nono.sandbox.socket_maker import IPV4, IPV6
 
 ADDRESS = "127.0.0.1"
 BACKLOG = 512
-CONNECTIONS_MAX = 256  # for all ports together; further connections are reset
+CONNECTIONS_MAX = 256  # on all ports together; further connections are reset
 BUFFER_BYTES = 64 * 1024
-MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the process that makes it
+MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the socket maker
 CONNECT_PATIENCE_S = 10.0  # for a server inside whose backlog is full
 ACCEPT_PAUSE_S = 0.1  # after a failed accept; without free descriptors it would fail again at once
 
-_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # where a server may listen, in the order tried
+_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # addresses of a server, in the order tried
 _FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -33,10 +33,11 @@ async def relayed(
 ) -> AsyncIterator[None]:
     """Relay ports until the block is left.
 
-    `inward`: ports on which this host reaches the command.
-    `outward`: ports of this host that the command reaches on the same ports of its own network.
-    `maker`: the channel of a socket maker; the caller closes it.
-    `reached`: called before each outward connection, which is not made if this raises OSError.
+    `inward`: Ports on which this host reaches the command.
+    `outward`: Ports of this host that the command reaches on the same ports of its own network.
+    `maker`: The channel of a socket maker; the caller closes it.
+    `reached`: Called before each outward connection, which is not made if this raises OSError.
+
     Raises LaunchError if a port cannot be listened on.
     """
     inside = _PrivateNetwork(maker)
@@ -139,7 +140,7 @@ async def _make_here(asked: bytes) -> socket.socket | None:
 
 
 class _PrivateNetwork:
-    """Sockets of the command's network, as its socket maker sends them."""
+    """Sockets of the command's network, as the socket maker sends them."""
 
     def __init__(self, maker: socket.socket) -> None:
         self._maker = maker
@@ -196,7 +197,7 @@ async def _splice(left: socket.socket, right: socket.socket) -> None:
                 while received := await loop.sock_recv(source, BUFFER_BYTES):
                     await loop.sock_sendall(target, received)
                 target.shutdown(socket.SHUT_WR)
-            except OSError:  # one end is gone, and so is the connection
+            except OSError:  # one end is gone, so the connection is over
                 tasks.cancel_scope.cancel()
 
         tasks.start_soon(pump, left, right)

@@ -1,4 +1,4 @@
-"""Keeps the terminal that the command shares usable: for nono during the run, for everybody afterwards."""
+"""Keep the terminal shared with the command usable: for nono during the run, for everybody afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_PATIENCE_S, _TRIES = 0.1, 10  # for an output that the command suspends again and again
+_PATIENCE_S, _TRIES = 0.1, 10  # for output that the command suspends repeatedly
 
 
 class SharedTerminal:
@@ -45,7 +45,7 @@ class SharedTerminal:
         return False
 
     def resume(self) -> None:
-        """Undo tcflow(TCOOFF). A person's ^S stays."""
+        """Undo tcflow(TCOOFF). A ^S typed by a person stays."""
         if self._descriptor is not None:
             with suppress(OSError, termios.error):
                 termios.tcflow(self._descriptor, termios.TCOON)
@@ -53,12 +53,12 @@ class SharedTerminal:
 
 @contextmanager
 def shared_terminal() -> Iterator[SharedTerminal]:
-    """Share the controlling terminal with a command; afterwards it is as it was.
+    """Share the controlling terminal with a command, and restore it afterwards.
 
-    Meanwhile nothing that nono writes can stop it (TOSTOP), whoever is in the foreground.
+    In the block nono's own output cannot stop it (TOSTOP), whichever job is in the foreground.
     """
     try:
-        # Opened now: the command may make it exclusive.
+        # Open it now, because the command may make it exclusive.
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         yield SharedTerminal(None)
@@ -75,7 +75,7 @@ def shared_terminal() -> Iterator[SharedTerminal]:
             shared.resume()
             with suppress(OSError, termios.error):
                 if before is not None and _take_back(terminal):
-                    # Does not wait for the output, which a person may have stopped.
+                    # Does not wait for output, which a person may have stopped.
                     termios.tcsetattr(terminal, termios.TCSANOW, before)
     finally:
         signal.signal(signal.SIGTTOU, handler)
@@ -85,8 +85,8 @@ def shared_terminal() -> Iterator[SharedTerminal]:
 def _attributes(terminal: int) -> list[Any] | None:
     """Return the terminal's attributes if they are this job's to restore.
 
-    Not in the background, where a shell uses the terminal. Nor if our output goes to somebody else: in
-    `nono run ... | less` it is less that sets them, and it may outlive us.
+    Not in the background, where a shell uses the terminal. Nor if our output goes to another program: in
+    `nono run ... | less`, less sets them, and it may outlive us.
     """
     with suppress(OSError, termios.error):
         if os.isatty(1) and os.tcgetpgrp(terminal) == os.getpgrp():

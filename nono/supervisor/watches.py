@@ -1,4 +1,4 @@
-"""Finds out in time that an event loop could watch nothing."""
+"""Find out in time whether an event loop can watch anything."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import select
 
 from nono.errors import NonoError
 
-# What a program of the same user, the command itself for one, can use up.
+# Limits that any program of the user, such as the command, can exhaust.
 LIMITS = (
     "all programs of your user share /proc/sys/fs/epoll/max_user_watches; end one that uses many, or raise it"
 )
 
 
-NEEDED = 16  # more than an event loop has from its start
+NEEDED = 16  # more than an event loop needs at its start
 
 
 def try_watches() -> None:
-    """Raise NonoError if this user has no epoll watches left, of which uvloop would say nothing of use."""
+    """Raise NonoError if this user has no epoll watches left, which uvloop would report uselessly."""
     descriptors: list[int] = []
     try:
         with select.epoll() as epoll:

@@ -1,4 +1,4 @@
-"""Reads the identity of a trapped thread: its ids, capabilities, root and namespaces."""
+"""Read the identity of a trapped thread: its ids, capabilities, root and namespaces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _STATUS_LINES = (b"Uid:", b"Gid:", b"Groups:", b"CapEff:")
 
 
 class CallerContext(NamedTuple):
-    """The identity of a process, as far as it determines access to files.
+    """Everything about a process that determines its access to files.
 
     Two processes with equal contexts see the same files at the same paths, with the same rights.
     """

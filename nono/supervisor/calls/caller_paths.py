@@ -1,4 +1,4 @@
-"""Resolves a path given by a trapped caller, once, to a descriptor of the inode."""
+"""Resolve a path given by a trapped caller, once, to a descriptor of the inode."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Named(NamedTuple):
     """The inode at a path. Everything is done through the O_PATH descriptor, which its owner closes."""
 
     descriptor: int
-    path: str  # canonical, as the kernel calls it
+    path: str  # canonical, as the kernel reports it
     is_socket: bool
     is_deleted: bool  # path then ends in " (deleted)" and leads nowhere
 
     @property
     def address(self) -> str:
-        """Return a short path that the kernel resolves to this very inode."""
+        """Return a short path that the kernel resolves to the same inode."""
         return f"{_DESCRIPTORS}/{self.descriptor}"
 
 
@@ -43,7 +43,10 @@ class CallerPaths:
     """
 
     def __init__(self, standing: CallerContext, root: int) -> None:
-        """Both of the command, restricted and not yet executed. close() closes `root`, of open_root()."""
+        """Both belong to the command, restricted but not yet executed.
+
+        close() closes `root`, from open_root().
+        """
         self._standing = standing
         self._root = root
 
@@ -54,8 +57,9 @@ class CallerPaths:
     def resolved(self, tid: int, path: bytes) -> Iterator[Named]:
         """Resolve `path`, following links, and yield the result, which is open until the block is left.
 
-        Raises CallerContextMismatchError, HiddenCallerError, or OSError as the kernel itself would answer. A
-        magic link of /proc is ELOOP: for us it would lead elsewhere than for the caller.
+        Raises CallerContextMismatchError, HiddenCallerError, or OSError with the errno the kernel would give.
+        A magic
+        link of /proc is ELOOP: it would resolve differently for this process than for the caller.
         """
         descriptor = open_path.open_in_root(self._root, self._absolute(tid, path))
         try:
@@ -65,9 +69,9 @@ class CallerPaths:
 
     @contextmanager
     def parent(self, tid: int, path: bytes) -> Iterator[tuple[Named, bytes]]:
-        """Yield the directory that holds `path`, existing or not, and the last component.
+        """Yield the directory that contains `path`, existing or not, and the last component.
 
-        Otherwise as resolved().
+        Otherwise like resolved().
         """
         head, _, name = self._absolute(tid, path).rpartition(b"/")
         if name in (b"", b".", b".."):

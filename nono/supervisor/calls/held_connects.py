@@ -1,4 +1,4 @@
-"""Holds connects to listeners whose backlog is full, and tries them again until their callers give up."""
+"""Hold connects to listeners whose backlog is full, and retry them until their callers give up."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
     from nono.supervisor.calls.trapped_call import TrappedCalls
     from nono.supervisor.verdict.adjudicator import Refuse
 
-# A full backlog cannot be waited for: poll(2) calls a socket writable that connects to no one.
-RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # then the last one again and again
-HELD_MAX = 256  # of one kind: each holds descriptors of ours
+# Nothing reports that a full backlog has room: poll(2) calls an unconnected socket writable.
+RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # the last one repeats
+HELD_MAX = 256  # of one kind; each keeps descriptors open
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A connect that waits. `deadline_s` is on the loop's clock; None: the caller waits for ever."""
+    """A waiting connect. `deadline_s` is on the loop's clock; None: the caller waits indefinitely."""
 
     call: Notification
     attempt: Callable[[], int | Refuse | None]  # None: the backlog is still full
-    release: Callable[[], None]  # what the attempt needs; called once
+    release: Callable[[], None]  # frees what the attempt needs; called once
     deadline_s: float | None
     too_late: int  # errno when the deadline has passed
 
 
 class HeldConnects:
-    """The connects of one kind that wait. close() abandons their callers."""
+    """The waiting connects of one kind. close() abandons their callers."""
 
     def __init__(self, calls: TrappedCalls, answer: Callable[[Notification, int | Refuse], None]) -> None:
-        """`answer`: sends the errno of a delayed answer, and records a refusal."""
+        """`answer`: Sends the errno of a delayed answer, and records a refusal."""
         self._calls = calls
         self._answer = answer
         self._timers: dict[int, tuple[Held, asyncio.TimerHandle]] = {}

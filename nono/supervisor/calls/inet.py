@@ -1,4 +1,4 @@
-"""Performs connect(2) and bind(2) on IP sockets, to the address that was judged and without blocking."""
+"""Perform connect(2) and bind(2) on IP sockets, to the address that was judged and without blocking."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
 
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often to check that callers of pending connects still live
-PENDING_MAX = 256  # pending connects: each holds a descriptor of ours for as long as a silent host likes
+PENDING_MAX = 256  # pending connects: each keeps a descriptor open for as long as a silent host likes
 CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
-Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
 class Connected(Protocol):
-    """Callback: a connection to the proxy was made from this local address, by the socket of this cookie."""
+    """Callback: the socket with this cookie was connected to the proxy from this local address."""
 
     def __call__(self, peer: PeerAddress, cookie: int, /) -> None: ...
 
 
 class Bound(Protocol):
-    """Callback: a socket listens, or will. `is_shared`: other sockets may listen on the same port."""
+    """Callback: a socket was bound, to listen. `is_shared`: Other sockets may listen on the same port."""
 
     def __call__(self, host: IPv4Address | IPv6Address, port: int, *, is_shared: bool) -> None: ...
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A blocking connect without an answer yet; the duplicate is non-blocking meanwhile."""
+    """A blocking connect without an answer yet; its duplicate is non-blocking in the meantime."""
 
     call: Notification
     duplicate: Socket
@@ -75,10 +75,10 @@ class InetCalls:
     ) -> None:
         """Set up the calls of one listener.
 
-        `connected`: called for each connection to the proxy.
-        `answer`: sends the errno of a delayed answer.
-        `bound`: called with each address that a socket was bound to.
-        `own`: connects to servers of the command's own, if it may reach them; the caller closes it.
+        `connected`: Called for each connection to the proxy.
+        `answer`: Sends the errno of a delayed answer.
+        `bound`: Called with each address that a socket was bound to.
+        `own`: Connects to the command's own servers, if it may reach them; the caller closes it.
         """
         self._grants = grants
         self._calls = calls
@@ -90,7 +90,7 @@ class InetCalls:
         self._own = own
         self._pending: dict[int, _Pending] = {}
         self._sweeper: asyncio.TimerHandle | None = None
-        # A child connects to the same few addresses again and again. The key is the copy that was read.
+        # A child connects to the same few addresses repeatedly. The key is the copied sockaddr.
         self._judged = lru_cache(JUDGED_MAX)(partial(_judged, grants))
 
     def close(self) -> None:
@@ -121,14 +121,14 @@ class InetCalls:
         if not to_proxy:
             try:
                 self._recorder.dedup(performed(judged.verdict))
-            except OSError:  # what cannot be recorded is not carried out
+            except OSError:  # a connection that cannot be recorded is not made
                 release(duplicate)
                 return errno.EACCES
         connect = partial(duplicate.connect_ex, judged.sockaddr[duplicate.family])
         return self._start_connect(call, duplicate, connect, to_proxy=to_proxy)
 
     def bind(self, call: Notification, sockaddr: bytes) -> Answer:
-        """Bind for the caller. Raises as connect does."""
+        """Bind for the caller. Raises like connect()."""
         if self._grants.is_open:
             return self._bind_anywhere(call, sockaddr)
         verdict = adjudicator.judge_bind(parse_sockaddr(sockaddr), self._grants)
@@ -179,15 +179,16 @@ class InetCalls:
         blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
         keep = False
         try:
-            # The flag belongs to the open file that the child shares, and is put back before it is answered.
+            # The flag belongs to the open file description that the child shares; it is restored before the
+            # answer.
             duplicate.setblocking(False)
             self._watchdog.arm()
             result = connect()
             if to_proxy:
                 self._register(duplicate)
             if blocking and result in CONNECT_IN_PROGRESS:
-                # On loopback the handshake is over by now and the second call says so; only a full accept
-                # queue really makes it wait.
+                # On loopback the handshake is complete by now, and a second call reports that; only a full
+                # accept queue really delays it.
                 result = connect()
                 if result in CONNECT_IN_PROGRESS:
                     if len(self._pending) >= PENDING_MAX:
@@ -214,7 +215,7 @@ class InetCalls:
     def _wait_for(self, pending: _Pending) -> None:
         loop = asyncio.get_running_loop()
         loop.add_writer(pending.duplicate.fileno(), self._on_connected, pending)
-        self._pending[pending.call.id] = pending  # only now: without a watch left that was an OSError
+        self._pending[pending.call.id] = pending  # only now: without a free watch that raised OSError
         patience_s = send_timeout_s(pending.duplicate)
         if patience_s is not None:
             pending.timer = loop.call_later(patience_s, self._on_timeout, pending)
@@ -250,7 +251,7 @@ class InetCalls:
 
 
 class _Dialled(NamedTuple):
-    """An address that may be connected to, in the form that sockets of each family take."""
+    """An address to connect to, in the form for sockets of each family."""
 
     verdict: Perform
     sockaddr: dict[int, tuple[str, int]]
@@ -265,9 +266,9 @@ def _judged(grants: NetworkGrants, sockaddr: bytes) -> Refuse | _Dialled:
 
 
 def _refused(duplicate: Socket, sockaddr: bytes, *, binds: bool) -> Refuse | int | None:
-    """Return the answer for a socket that is not acted on, on an open network; None for all others."""
+    """Return the answer for a socket that is not served on an open network; None for all others."""
     if duplicate.family == socket.AF_UNIX:
-        return errno.EINVAL  # its address is of another family, as in AF_UNSPEC
+        return errno.EINVAL  # an address of another family, such as AF_UNSPEC
     is_root = os.geteuid() == 0
     refusal = adjudicator.judge_family(duplicate.family)
     return refusal or adjudicator.judge_netlink(sockaddr, binds=binds, is_root=is_root)

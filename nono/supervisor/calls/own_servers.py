@@ -1,4 +1,4 @@
-"""Performs connect(2) to servers of the command's own on loopback, and to nobody who took their port."""
+"""Perform connect(2) to the command's own servers on loopback, and never to a server that took their port."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from nono.audit.dedup import DedupRecorder
     from nono.kernel.notify import Notification
 
-LISTENERS_MAX = 1024  # sockets remembered; when there are more, those that listen no longer are forgotten
+LISTENERS_MAX = 1024  # sockets remembered; beyond that, sockets that no longer listen are forgotten
 PATIENCE_S = 130.0  # about what the kernel's own retries take (tcp_syn_retries, tcp(7))
-UNBLOCKED_PATIENCE_S = 0.1  # of a caller that does not mean to wait
+UNBLOCKED_PATIENCE_S = 0.1  # for a caller that does not want to wait
 _UNSPECIFIED = struct.pack("=H14x", socket.AF_UNSPEC)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 
-Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
 @dataclass(frozen=True, slots=True)
 class _Connect:
-    """A connect to a server of the command's own."""
+    """A connect to one of the command's own servers."""
 
     duplicate: Socket
     address: InetAddress
-    refusal: Refuse  # the answer if another server takes it
+    refusal: Refuse  # the answer if another program's server answers
     is_blocking: bool
 
 
@@ -57,7 +57,7 @@ class OwnServers:
         answer: Callable[[Notification, int | Refuse], None],
         watchdog: BlockingCallWatchdog,
     ) -> None:
-        """`answer`: sends the errno of a delayed answer, and records a refusal."""
+        """`answer`: Sends the errno of a delayed answer, and records a refusal."""
         self._calls = calls
         self._recorder = recorder
         self._watchdog = watchdog
@@ -72,14 +72,14 @@ class OwnServers:
             self._listeners.close()
 
     def add(self, duplicate: Socket) -> None:
-        """Remember a socket of the command that listens."""
+        """Remember a listening socket of the command."""
         self._own.add((cookie_of(duplicate), os.fstat(duplicate.fileno()).st_ino))
         if len(self._own) > self._prune_at:
             self._own &= {(each.cookie, each.inode) for each in self._listening(0)}
             self._prune_at = max(LISTENERS_MAX, 2 * len(self._own))
 
     def may_listen(self, duplicate: Socket, local: Address) -> bool:
-        """Return False if somebody else listens there: with SO_REUSEPORT both would get connections."""
+        """Return False if another program listens there: with SO_REUSEPORT both would get connections."""
         if not isinstance(local, InetAddress):
             return False
         try:
@@ -88,16 +88,16 @@ class OwnServers:
             return not duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
 
     def connect(self, call: Notification, asked: InetAddress, refusal: Refuse) -> Answer:
-        """Connect for the caller if a server of the command's own answers; `refusal`: if another does.
+        """Connect for the caller if a server of the command's own answers; return `refusal` if another does.
 
-        Where nobody listens the answer is the kernel's. Raises as every trapped call.
+        If nobody listens, the answer is the kernel's. Raises like every trapped call.
         """
         address = reached(asked)
         if address is None:
             return refusal
         found = self._standing(address)
         if found is Standing.NOBODY and address.host.version == 6:
-            # A server of both families was bound to IPv4's loopback alone.
+            # A server of both families was bound to the IPv4 loopback address only.
             mapped = loopback(address.port)
             if self._standing(mapped) is Standing.OWN:
                 address, found = mapped, Standing.OWN
@@ -133,9 +133,9 @@ class OwnServers:
         )
 
     def _try(self, connect: _Connect) -> int | Refuse | None:
-        """Connect, and make sure that it was to the command's own server. None: its backlog is full.
+        """Connect, and verify that the command's own server accepted. None: its backlog is full.
 
-        No attempt is left pending: the kernel would send it again a second later, to whoever listens then.
+        No attempt stays pending: the kernel would retry it a second later, with whoever listens by then.
         """
         if self._standing(connect.address) is not Standing.OWN:
             return errno.ECONNREFUSED
@@ -144,13 +144,13 @@ class OwnServers:
         try:
             self._watchdog.arm()
             result = duplicate.connect_ex(target)
-            if result in _IN_PROGRESS:  # the handshake is over by now, and a second call says so
+            if result in _IN_PROGRESS:  # the handshake is complete by now, and a second call reports that
                 result = duplicate.connect_ex(target)
                 result = 0 if result == errno.EISCONN else result
             if result in _IN_PROGRESS:
                 _dissolve(duplicate)
                 return None
-            # Whoever listened before and listens still has listened all the time: listen(2) comes to us.
+            # A socket that listened before and still listens has listened all along: listen(2) is trapped.
             if result == 0 and self._standing(connect.address) is not Standing.OWN:
                 _dissolve(duplicate)
                 return connect.refusal
@@ -162,7 +162,7 @@ class OwnServers:
     def _standing(self, address: InetAddress) -> Standing:
         try:
             return standing(address, self._listening(address.port), self._is_own)
-        except OSError:  # no sock_diag: whose a listener is cannot be known
+        except OSError:  # without sock_diag the owner of a listener is unknown
             return Standing.FOREIGN
 
     def _listening(self, port: int) -> list[Listener]:
@@ -175,7 +175,7 @@ class OwnServers:
 
 
 def _dissolve(duplicate: Socket) -> None:
-    """Take back a connect (connect(2), AF_UNSPEC), and the error that this leaves on the socket."""
+    """Undo a connect (connect(2), AF_UNSPEC), and clear the error that this leaves on the socket."""
     socket_names.connect(duplicate.fileno(), _UNSPECIFIED)
     with suppress(OSError):
         duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

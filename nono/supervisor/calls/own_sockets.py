@@ -1,4 +1,4 @@
-"""Remembers the files of the Unix sockets on which the command listens, by inode."""
+"""Remember the files of the Unix sockets on which the command listens, by inode."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import os
 from nono.kernel.sock_diag import bound_inode
 from nono.supervisor.calls.trapped_call import Socket
 
-KEPT_MAX = 512  # each holds a descriptor of ours
-_INODE_MASK = 0xFFFFFFFF  # what sock_diag says of an inode number
+KEPT_MAX = 512  # each keeps a descriptor open
+_INODE_MASK = 0xFFFFFFFF  # the bits of an inode number that sock_diag reports
 
 
 class OwnSockets:
-    """Holds each file open, so that no other file gets its inode number; close() lets go of them."""
+    """Keeps each file open, so that its inode number is not reused; close() closes them."""
 
     def __init__(self) -> None:
         self._files: dict[tuple[int, int], int] = {}  # device and inode to an O_PATH descriptor
@@ -25,8 +25,9 @@ class OwnSockets:
     def add(self, duplicate: Socket, descriptor: int) -> None:
         """Remember the file that a listening socket of the command is bound to.
 
-        `descriptor`: what is found at the socket's name. The command may have put another socket's file there
-        by now, so the kernel is asked which one was bound. Where it does not say, the file is not ours.
+        `descriptor`: The file now found at the socket's path. The command may have replaced it by another
+        socket's,
+          so the kernel is asked which file was bound. If it does not answer, the file does not count.
         """
         found = os.fstat(descriptor)
         key = found.st_dev, found.st_ino
@@ -35,7 +36,7 @@ class OwnSockets:
             self._files[key] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
 
     def holds(self, descriptor: int) -> bool:
-        """Return True if a descriptor is that of such a file."""
+        """Return True if a descriptor refers to such a file."""
         if not self._files:
             return False
         found = os.fstat(descriptor)
@@ -45,6 +46,6 @@ class OwnSockets:
         if len(self._files) < KEPT_MAX:
             return True
         for key, file in list(self._files.items()):
-            if not os.fstat(file).st_nlink:  # removed: no path leads there
+            if not os.fstat(file).st_nlink:  # removed: no path leads to it
                 os.close(self._files.pop(key))
         return len(self._files) < KEPT_MAX

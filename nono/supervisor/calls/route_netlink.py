@@ -1,7 +1,8 @@
-"""Makes rtnetlink sockets for the command, and performs what the C library does with them by address.
+"""Create rtnetlink sockets for the command, and perform the C library's addressed calls on them.
 
-They are made here: one that the command made in a network of its own could configure that network, with much
-more of the kernel behind it than lists. What else is sent on ours takes CAP_NET_ADMIN of its sender.
+The supervisor creates them: a socket that the command created in its own network namespace could configure
+that network, and would expose much more kernel code than listing does. On these sockets, everything but
+listing requires CAP_NET_ADMIN of the sender.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from nono.supervisor.verdict.adjudicator import Refuse
 
 
 def make(listener: int, call: notify.Notification) -> None:
-    """Answer socket(2) with a socket of ours. OSError: the kernel does not hand it over (before 5.14)."""
+    """Answer socket(2) with a socket created here. OSError: the kernel cannot pass it on (before 5.14)."""
     kind = call.args[1] & 0xFFFFFFFF
     made = socket.socket(socket.AF_NETLINK, kind | socket.SOCK_CLOEXEC, route_netlink.NETLINK_ROUTE)
     with made:
@@ -25,7 +26,7 @@ def make(listener: int, call: notify.Notification) -> None:
 
 
 def bind(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int | Refuse:
-    """Bind for the caller. Raises as every trapped call."""
+    """Bind for the caller. Raises like every trapped call."""
     refusal = route_netlink.judge_name(sockaddr)
     if refusal is not None:
         return refusal
@@ -39,7 +40,7 @@ def bind(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int
 
 
 def send(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int | Refuse:
-    """Send for the caller; the number of bytes, negated. Raises as every trapped call."""
+    """Send for the caller. Returns the number of bytes, negated. Raises like every trapped call."""
     message = calls.sockaddr(call, call.args[1], call.args[2])
     refusal = route_netlink.judge_send(sockaddr, message)
     if refusal is not None:

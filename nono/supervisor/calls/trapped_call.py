@@ -1,6 +1,6 @@
-"""Fetches what the arguments of a trapped call refer to: the caller's memory and its sockets.
+"""Fetch what the arguments of a trapped call refer to: the caller's memory and its sockets.
 
-Each is fetched once and is ours from then on; later changes by the caller have no effect.
+Each is fetched once; later changes by the caller have no effect.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from nono.kernel import notify, process
 from nono.kernel.uapi.inet_diag import SO_COOKIE
 from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES
 
-# The socket without the enums of socket.socket, which turn each look at its family into a dictionary lookup:
-# this is on the way of every connection.
+# The base class of socket.socket: socket.socket turns each look at the family into an enum look-up, and every
+# connection passes through here.
 Socket = socket.SocketType
 
 
@@ -35,7 +35,7 @@ def send_timeout_s(duplicate: Socket) -> float | None:
 
 
 def cookie_of(duplicate: Socket) -> int:
-    """Return what tells the socket from all others of its network namespace (SO_COOKIE), 0 before 4.6."""
+    """Return the socket's cookie, unique in its network namespace (SO_COOKIE); 0 before Linux 4.6."""
     try:
         raw = duplicate.getsockopt(socket.SOL_SOCKET, SO_COOKIE, _COOKIE.size)
     except OSError:
@@ -46,10 +46,11 @@ def cookie_of(duplicate: Socket) -> int:
 def release(duplicate: Socket) -> None:
     """Close a duplicate without waiting for the peer.
 
-    If the caller was killed, ours is the last descriptor. With SO_LINGER set, closing it would then wait, for
-    as long as the caller chose, until the proxy reads the unsent bytes: and the proxy runs on the very loop
-    that waits. A caller that lives on finds that its own close no longer waits; a setting that resets the
-    connection (0 seconds) stays.
+    If the caller was killed, the duplicate is the last descriptor. With SO_LINGER set, close(2) would then
+    wait, as
+    long as the caller chose, until the proxy reads the unsent bytes, and the proxy runs on the same loop. So
+    SO_LINGER is cleared, which a living caller may notice; a setting that resets the connection (0 seconds)
+    stays.
     """
     with suppress(OSError):
         found = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)
@@ -63,7 +64,7 @@ class HiddenCallerError(Exception):
 
 
 class TrappedCalls:
-    """Look-ups for one listener, which the caller keeps owning; close() ends them."""
+    """Look-ups for one listener, which the caller continues to own; close() ends them."""
 
     def __init__(self, listener: int) -> None:
         self._listener = listener

@@ -1,4 +1,4 @@
-"""Holds what must be taken of a command before it starts, for whoever serves its trapped calls later."""
+"""Take what later serves a command's trapped calls before the command starts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nono.supervisor.calls.caller import CallerContext, caller_context, open_roo
 
 
 class TrappedCommand:
-    """The listener of a restricted launcher and who that is, taken while it cannot change either."""
+    """The listener of a restricted launcher and its identity, taken while it can change neither."""
 
     def __init__(self, pid: int, number: int) -> None:
-        # By pidfd_getfd: the listener would trap the sendmsg that sends it.
+        # With pidfd_getfd, because the listener would trap a sendmsg that passes it.
         self._listener = process.duplicate_descriptor(pid, number)
         try:
             self.standing: CallerContext = caller_context(pid)

@@ -1,4 +1,4 @@
-"""Performs connect(2) and bind(2) on Unix sockets with a path: on the file that was judged, by descriptor."""
+"""Perform connect(2) and bind(2) on Unix sockets with a path, on the judged file by its descriptor."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)  # as stat(2) would tell the caller
 _UNRESOLVED = (*_ABSENT, errno.ELOOP, errno.EAGAIN)
 
-Answer = int | Refuse | None  # the errno, 0 for success; None when it comes later
+Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
 class UnixCalls:
@@ -59,9 +59,9 @@ class UnixCalls:
     ) -> None:
         """Set up the calls of one listener.
 
-        `answer`: sends the errno of a delayed answer.
-        `resume`: has the kernel carry out a call.
-        `paths`: becomes ours to close.
+        `answer`: Sends the errno of a delayed answer.
+        `resume`: Lets the kernel carry out a call.
+        `paths`: Closed by this object.
         """
         self._paths = paths
         self._rules = rules
@@ -104,9 +104,9 @@ class UnixCalls:
             return self._unresolved(call, address, error.errno)
 
     def bind(self, call: Notification, address: UnixAddress) -> Answer:
-        """Bind for the caller. The file gets the mode and owner that the caller would have given it.
+        """Bind for the caller. The file gets the mode and owner that it would have had from the caller.
 
-        Raises as connect does.
+        Raises like connect().
         """
         try:
             with self._paths.parent(call.tid, address.path) as (directory, name):
@@ -142,7 +142,7 @@ class UnixCalls:
         return result
 
     def _unresolved(self, call: Notification, address: UnixAddress, errno_value: int) -> Answer:
-        """Answer as the kernel does, as clients look for their server, except where a path is denied."""
+        """Give the kernel's answer, because clients look for their server, unless the path is denied."""
         try:
             with self._paths.parent(call.tid, address.path) as (directory, name):
                 resolved = UnixAddress(os.fsencode(_below(directory.path, name)))
@@ -153,7 +153,7 @@ class UnixCalls:
     def _as_spelled(self, address: UnixAddress, errno_value: int, *, binds: bool) -> Answer:
         """Return the kernel's errno or a refusal for a path that leads nowhere. Acts on nothing."""
         path = os.fsdecode(address.path)
-        is_dead = errno_value in _ABSENT and not is_within(path, "/proc")  # whose "self" is another for us
+        is_dead = errno_value in _ABSENT and not is_within(path, "/proc")  # "self" is another process for us
         verdict = adjudicator.judge_unix(path, self._rules, binds=binds, is_resolved=False, is_dead=is_dead)
         return verdict if isinstance(verdict, Refuse) else errno_value
 
@@ -178,7 +178,7 @@ class UnixCalls:
         return result
 
     def _waiting(self, call: Notification, duplicate: Socket, file: int) -> Held:
-        """Return a blocking connect to `file`, an O_PATH descriptor that becomes its own."""
+        """Return a blocking connect to `file`, an O_PATH descriptor that it takes over."""
 
         def attempt() -> int | None:
             self._watchdog.arm()
@@ -214,10 +214,11 @@ class UnixCalls:
         return 0
 
     def _bind_itself(self, call: Notification, verdict: PerformUnix) -> int | None:
-        """Have the kernel carry the bind out, so that the socket's name is spelled as the command spelled it.
+        """Let the kernel carry out the bind, so that the socket's name is the one the command used.
 
-        Whatever the arguments are by then: Landlock lets the command make sockets in these directories only,
-        and listen(2) on anything else than a file is judged again.
+        The arguments may have changed by then, but Landlock lets the command create sockets in these
+        directories
+        only, and listen(2) on a socket with another kind of address is judged again.
         """
         if not self._record(verdict):
             return errno.EACCES
@@ -225,13 +226,16 @@ class UnixCalls:
         return None
 
     def listens(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
-        """Remember the file of a socket that listens: the command may connect to it."""
+        """Remember the file of a listening socket: the command may connect to it."""
         unknown = suppress(OSError, CallerContextMismatchError, HiddenCallerError)
         with unknown, self._paths.resolved(call.tid, address.path) as named:
             self._own.add(duplicate, named.descriptor)
 
     def _record(self, verdict: PerformUnix) -> bool:
-        """Record the verdict if required. Returns False if that failed: the call is then not carried out."""
+        """Record the verdict if required.
+
+        Returns False if that failed; the call must not be carried out then.
+        """
         if self._rules.files is not None:
             return True
         with suppress(OSError):
@@ -257,10 +261,11 @@ def _below(directory: str, name: bytes) -> str:
 
 
 def _is_dead(named: Named) -> bool:
-    """Return whether no socket is bound to the file, which then stays so: bind(2) makes a file of its own.
+    """Return whether no socket is bound to the file. That cannot change: bind(2) creates a new file.
 
-    Nobody notices: connect(2) looks for the socket first, and refuses one of another type (unix(7)). The
-    datagram sockets that are found by it are told nothing either.
+    No socket notices the test: connect(2) looks for the socket first, and refuses one of another type
+    (unix(7)).
+    A datagram socket that it finds is told nothing either.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         return probe.connect_ex(named.address) == errno.ECONNREFUSED
@@ -273,7 +278,7 @@ def _is_blocking(duplicate: Socket) -> bool:
 def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
     """Connect without blocking and return the errno; EAGAIN if the listener's backlog is full."""
     blocking = _is_blocking(duplicate)
-    # The flag belongs to the open file that the child shares: it is put back at once.
+    # The flag belongs to the open file description that the child shares; it is restored at once.
     duplicate.setblocking(False)
     try:
         result = connect()
@@ -296,7 +301,7 @@ def _own_directory_and_umask() -> None:
 def _bind_in(duplicate: Socket, directory: int, name: bytes, umask: int) -> None:
     """Bind `name` in `directory`. Runs in a thread with its own working directory.
 
-    bind(2) takes no directory descriptor, and a path through /proc/self/fd would stay the socket's name.
+    bind(2) accepts no directory descriptor, and a path through /proc/self/fd would become the socket's name.
     """
     home = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     previous = os.umask(umask)

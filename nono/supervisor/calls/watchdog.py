@@ -1,4 +1,4 @@
-"""Interrupts one of our system calls if it blocks although it should not."""
+"""Interrupt a system call of the supervisor that blocks although it should not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import signal
 
 STUCK_S = 0.05  # a call that does not block takes less
-IDLE_S = 1.0  # the timer runs on for this long after the last such call, or twice as long
+IDLE_S = 1.0  # the timer keeps running for one to two times this long after the last such call
 
 
 class BlockingCallWatchdog:

@@ -1,1 +1,1 @@
-"""Enforces memory and process limits: places a cgroup, runs it, and reports which limit ended a run."""
+"""Enforce memory and process limits: place a cgroup, run it, and report which limit ended a run."""

@@ -1,7 +1,7 @@
-"""Creates a cgroup for the command, with limits that the command cannot lift.
+"""Create a cgroup for the command, with limits that the command cannot lift.
 
 Source: Documentation/admin-guide/cgroup-v2.rst. Its files are opened before the command starts and kept open,
-    because the command has our uid and could change their modes.
+because the command has our uid and could change their modes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Figures(NamedTuple):
     """The kernel's counters of one cgroup; None: the kernel does not count that."""
 
     times_full: int = 0  # memory was at its limit, and nothing could be reclaimed
-    killed: int = 0  # processes killed for lack of memory
+    killed: int = 0  # processes killed because memory ran out
     peak_bytes: int | None = None
     not_started: int = 0  # processes and threads refused by pids.max
     peak_processes: int | None = None
@@ -119,7 +119,7 @@ class Cgroup:
     def kill(self) -> None:
         """Kill every process here at once, however fast it forks; does nothing before Linux 5.14."""
         if self._kill is not None:
-            with suppress(OSError):  # there is nothing else that could be done
+            with suppress(OSError):  # there is nothing else to try
                 os.write(self._kill, b"1")
 
     def figures(self) -> Figures:
@@ -178,7 +178,7 @@ def limited(
 
 
 def _sweep(parent: str) -> None:
-    """Remove cgroups left behind by killed supervisors, unless something still runs in them."""
+    """Remove cgroups left by killed supervisors, unless something still runs in them."""
     for name in os.listdir(parent):
         pid = name.removeprefix(NAME).partition(".")[0]
         if not name.startswith(NAME) or not pid.isdecimal():
@@ -189,7 +189,7 @@ def _sweep(parent: str) -> None:
 
 
 def _vacate(parent: str, ours: Collection[int], stack: ExitStack) -> None:
-    """Move us down into a cgroup beside the command's, until `stack` is left."""
+    """Move this process and `ours` down into a sibling of the command's cgroup until `stack` is left."""
     beside = f"{parent}/{NAME}{os.getpid()}.supervisor"
     os.mkdir(beside, 0o755)
     stack.callback(_remove, beside, lambda _: None)
@@ -202,7 +202,7 @@ def _enable(place: Place, stack: ExitStack) -> None:
     file = f"{place.parent}/cgroup.subtree_control"
     names = sorted(place.to_enable)
     _write(file, " ".join(f"+{name}" for name in names))
-    if place.is_left:  # or nobody could come back
+    if place.is_left:  # otherwise nothing could move back
         stack.callback(_try_write, file, " ".join(f"-{name}" for name in names))
 
 

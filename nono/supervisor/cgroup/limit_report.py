@@ -1,4 +1,4 @@
-"""Reports which limit a command hit, judging by its exit code and the kernel's counters."""
+"""Report which limit a command hit, judging by its exit code and the kernel's counters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nono.supervisor.cgroup.cgroup import Figures
 
 KILLED = 137  # by SIGKILL
-FAILED = range(1, 129)  # exit codes that are the command's own word, not a signal's
+FAILED = range(1, 129)  # exit codes that the command chose itself, not a signal
 SCOPE = "the command and all it started, together"
 
 

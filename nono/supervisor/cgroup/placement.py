@@ -1,4 +1,4 @@
-"""Chooses where a cgroup with limits can be created, or explains why not and what would change that."""
+"""Choose where a cgroup with limits can be created, or explain why that is impossible and what would help."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Level(NamedTuple):
     available: frozenset[str]  # controllers that it may delegate to children (cgroup.controllers)
     enabled: frozenset[str]  # controllers that it does delegate (cgroup.subtree_control)
     is_writable: bool  # cgroups can be created in it, and processes moved into and out of it
-    is_root: bool  # of the whole machine: it may have processes and delegate controllers
+    is_root: bool  # of the whole machine: it may have processes and still delegate controllers
     is_vacated: bool  # it would be empty if we left
 
 
@@ -35,8 +35,8 @@ class CgroupFacts(NamedTuple):
     """The cgroup setup of this host."""
 
     levels: tuple[Level, ...] = ()  # our own, then those above it; none: there is no cgroup v2
-    mounted: tuple[str, ...] = ()  # every directory that shows cgroups
-    on_v1: frozenset[str] = frozenset()  # controllers that an older hierarchy holds
+    mounted: tuple[str, ...] = ()  # every directory where cgroups are mounted
+    on_v1: frozenset[str] = frozenset()  # controllers that a cgroup v1 hierarchy holds
     is_container: bool = False
     is_wsl2: bool = False
     is_root: bool = False  # our effective uid is 0
@@ -46,9 +46,9 @@ class Place(NamedTuple):
     """The place for the new cgroup."""
 
     parent: str
-    mounted: tuple[str, ...]  # every directory that shows cgroups
+    mounted: tuple[str, ...]  # every directory where cgroups are mounted
     to_enable: frozenset[str]  # controllers
-    is_left: bool  # we are in it: leave it first, as a cgroup with processes cannot delegate
+    is_left: bool  # we are in it and must leave first, because a cgroup with processes cannot delegate
 
 
 class Unavailable(NamedTuple):

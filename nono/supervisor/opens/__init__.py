@@ -1,5 +1,6 @@
-"""Performs or observes opens.
+"""Perform or observe opens.
 
-`handler` serves elevation, `thread_names` GPU drivers, `instruction_files` a trust policy, `judged_files` its
-files; `path_observer` serves `nono learn`; `path_arguments` reads and resolves the paths.
+`handler` serves elevation, `thread_names` GPU drivers, `instruction_files` a trust policy, with
+`judged_files`
+for the files it passes on; `path_observer` serves `nono learn`; `path_arguments` reads and resolves paths.
 """

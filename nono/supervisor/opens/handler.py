@@ -1,8 +1,8 @@
-"""Serves trapped opens: leaves granted ones to the kernel, and opens a file itself once that was approved.
+"""Serve trapped opens: leave granted ones to the kernel, and open a file for the command once approved.
 
-CONTINUE is answered only to calls that name files: Landlock judges the open again when the kernel carries it
-out, whatever the path has become by then. So CONTINUE gives the command nothing beyond what it has without
-elevation, and answers every call that cannot be judged.
+CONTINUE answers only calls that name files: Landlock checks the open again when the kernel carries it out,
+whatever the path has become by then. So CONTINUE gives the command nothing that it would lack without
+elevation, and it is the answer to every call that cannot be judged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nono.supervisor.verdict.audit_events import opened_by_rule, refused_open
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 
-WAITING_MAX = 64  # opens waiting for an answer; each holds a descriptor of ours
+WAITING_MAX = 64  # opens waiting for an answer; each keeps a descriptor open
 SWEEP_INTERVAL_S = 0.5  # how often to check that waiting callers still live
 
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
@@ -87,8 +87,8 @@ class FileOpens:
         self._waiting = 0
         self._is_closed = False
         self._arguments = PathArguments(command.root)
-        # A separate thread: an open may take long, and must not use capabilities that the command lacks.
-        # Capabilities belong to a thread, and this one never gets them back.
+        # A separate thread, because an open may take long and must not use capabilities that the command
+        # lacks. Capabilities belong to a thread, and this one drops them for good.
         self._opener = ThreadPoolExecutor(1, "opener", capabilities.drop_dangerous)
 
     def close(self) -> None:
@@ -97,18 +97,18 @@ class FileOpens:
         self._is_closed = True
 
     def serve(self, notification: notify.Notification, name: str) -> None:
-        """Answer an open, creat, openat or openat2 call; later, if somebody has to be asked."""
+        """Answer an open, creat, openat or openat2 call, later if a person has to be asked."""
         try:
             self._serve(notification, name)
         except (OSError, ValueError):
-            # A missing or unreadable path, a caller that is gone or hides its memory, malformed
-            # arguments: the kernel has an errno for each. Bounded by Landlock, as above.
+            # A missing or unreadable path, a caller that is gone or hides its memory, malformed arguments:
+            # the kernel has an errno for each. Landlock checks the call, as above.
             self._leave(notification)
 
     def _serve(self, notification: notify.Notification, name: str) -> None:
         call = self._arguments.open_call(notification, name)
-        # O_PATH neither reads nor writes, and Landlock does not judge it. The caller's own entries in /proc
-        # are left to its grants (docs/adr/0005); looked up by us they would be ours.
+        # O_PATH neither reads nor writes, and Landlock does not check it. The caller's own entries in /proc
+        # are left to its grants (docs/adr/0005); this process would resolve them to its own.
         if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
             self._leave(notification)
             return
@@ -123,11 +123,11 @@ class FileOpens:
                 not isinstance(verdict, Leave)
                 and caller_context(notification.tid) != self._command.caller_context
             ):
-                # It changed its root, its namespaces or its user: the grants were made for other paths and
-                # rights, so nothing is added.
+                # The caller has another root, other namespaces or another user: the grants were made for
+                # other paths and rights, so add nothing.
                 verdict = Leave()
             if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
-                verdict = Leave()  # the file's mode says no already
+                verdict = Leave()  # the file's mode already refuses it
             approved: LiveRule | None = None
             if isinstance(verdict, Ask):
                 verdict, approved = self._by_rule(found.path, verdict)
@@ -158,7 +158,7 @@ class FileOpens:
                 os.close(descriptor)
 
     def _by_rule(self, path: str, ask: Ask) -> tuple[Ask | Refuse, LiveRule | None]:
-        """Return a refusal, or the rule that agrees, of those that a person made before; else nothing new."""
+        """Return a refusal or approval by a rule that a person added earlier; else `ask` unchanged."""
         rule = None if self._live is None else self._live.judge(path, ask.access)
         if rule is not None and rule.decision == "deny":
             return Refuse(path, ask.access, f"'{rule.target}' is denied by {rule.origin}"), None
@@ -169,7 +169,7 @@ class FileOpens:
             notify.respond_continue(self._listener, notification.id)
 
     def _refuse(self, notification: notify.Notification, refusal: Refuse) -> None:
-        with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
+        with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(refusal))
         self._fail(notification, errno.EPERM)
 
@@ -183,7 +183,7 @@ class FileOpens:
         return not self._is_closed and notify.is_valid(self._listener, notification.id)
 
     async def _ask(self, waiting: _Waiting, request: FileOpen, approved: LiveRule | None) -> None:
-        """Open the file once somebody agrees, or at once by a rule that agreed before."""
+        """Open the file once a person agrees, or at once if a rule already did."""
         errno_value: int | None = errno.EPERM  # the answer, unless what follows earns a better one
         try:
             if approved is None:
@@ -201,7 +201,7 @@ class FileOpens:
     def _is_recorded(self, event: Event) -> bool:
         try:
             self._recorder(event)
-        except OSError:  # what cannot be recorded is not carried out
+        except OSError:  # an open that cannot be recorded is not made
             return False
         return True
 
@@ -234,7 +234,7 @@ class FileOpens:
         return await get_running_loop().run_in_executor(self._opener, self._open_and_answer, waiting)
 
     def _open_and_answer(self, waiting: _Waiting) -> int | None:
-        """Open and answer, entirely in the opener's thread: the awaiting task may be cancelled meanwhile."""
+        """Open and answer, both in the opener's thread: the awaiting task may be cancelled meanwhile."""
         flags = waiting.call.flags
         try:
             descriptor = self._open_judged(waiting)
@@ -261,8 +261,8 @@ class FileOpens:
         try:
             if not os.path.samestat(os.fstat(again), os.fstat(waiting.descriptor)):
                 raise OSError(errno.EPERM, "replaced since it was judged", waiting.path)
-            # By the descriptor that was examined: nothing is looked up by name any more. Without blocking, so
-            # that a FIFO without a peer does not stop us: it is opened as O_NONBLOCK would open it.
+            # By the descriptor that was examined, without another look-up by name. O_NONBLOCK, so that a FIFO
+            # without a peer cannot block us; it is removed again below.
             wanted = waiting.call.flags
             flags = wanted & KEPT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
             opened = os.open(link(again), flags)
@@ -274,6 +274,6 @@ class FileOpens:
 
 
 def _may_be_the_callers_own(call: OpenCall, found: Found) -> bool:
-    """Return True if a link such as /etc/mtab means the caller's own entries but led us to ours."""
+    """Return True for a link such as /etc/mtab that leads to the caller's own entries but led us to ours."""
     ours = str(os.getpid())
     return found.is_process_entry and ours in found.path.split("/") and ours.encode() not in call.path

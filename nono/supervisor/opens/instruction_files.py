@@ -1,7 +1,7 @@
-"""Checks instruction files when the command opens them, and hands it the content that was checked.
+"""Check instruction files when the command opens them, and pass on the content that was checked.
 
-A caller that changes its path while it waits opens another file, within what Landlock grants it: this keeps
-an agent from being instructed by a file that nobody has seen, and no program from reading it.
+A caller that changes its path during the check opens another file, within what Landlock grants. So this
+protects an agent from unknown instructions, but does not keep a program from reading a file.
 """
 
 from __future__ import annotations
@@ -40,36 +40,36 @@ from nono.trust.verdict import Status, Verdict, judge, unreadable
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
-TREES_MAX = 64  # packages that one run may have recorded
-WAITING_MAX = 64  # opens that wait for their file to be read; each holds a descriptor of ours
+TREES_MAX = 64  # package trees recorded for one run
+WAITING_MAX = 64  # opens waiting for their file to be read; each keeps a descriptor open
 
-Approvals = Callable[[], Mapping[str, str]]  # reads what is approved by now
+Approvals = Callable[[], Mapping[str, str]]  # returns the current approvals
 
 
 class _Waiting(NamedTuple):
-    """An open of an instruction file; the descriptor refers to the file that is judged."""
+    """An open of an instruction file; the descriptor refers to the file to be judged."""
 
     notification: notify.Notification
     call: OpenCall
     path: str  # canonical
-    name: str  # under which it is judged
+    name: str  # the name for the verdict
     descriptor: int
-    may_change: bool  # the command may write it
+    may_change: bool  # the command can write it
 
 
 class _Read(NamedTuple):
-    """What was read of a file, and the verdict on it."""
+    """A file's content, and the verdict on it."""
 
     content: bytes
     verdict: Verdict
-    leased: int | None  # a descriptor with a lease; None: without
+    leased: int | None  # a descriptor that holds a lease; None: no lease
 
 
 class _AnsweredError(Exception):
-    """Ends an open at once: left to the kernel, it might find another file than was looked at."""
+    """Ends an open at once: the kernel might find another file than the one examined."""
 
     def __init__(self, errno_value: int, path: str, reason: str | None = None) -> None:
-        """reason: None if it fails for another reason than the trust policy, and is not recorded."""
+        """reason: The trust policy's reason; None for any other error, which is not recorded."""
         super().__init__(path)
         self.errno_value = errno_value
         self.path = path
@@ -91,9 +91,11 @@ class InstructionFiles:
         others: PathCalls | None,
         trees: set[str] | None = None,
     ) -> None:
-        """`trees`: collects the packages of npx and uvx that are read; None: nobody asks.
+        """Serve one listener.
 
-        `others` serves every other call, and is closed with this object; None: the kernel does."""
+        `others`: Serves every other call, and is closed with this object; None: the kernel serves them.
+        `trees`: Collects the packages of npx and uvx that are read; None: nobody needs them.
+        """
         self._listener = listener
         self._command = command
         self._files = files
@@ -110,7 +112,7 @@ class InstructionFiles:
         self._waiting = 0
         self._is_closed = False
         self._judged = JudgedFiles()
-        # As of FileOpens: files are read with no more rights than the command has.
+        # As in FileOpens: the reader has no more rights than the command.
         self._reader = ThreadPoolExecutor(1, "reader", capabilities.drop_dangerous)
 
     def close(self) -> None:
@@ -121,7 +123,7 @@ class InstructionFiles:
             self._others.close()
 
     def serve(self, notification: notify.Notification, name: str) -> None:
-        """Answer an open of an instruction file, later; pass every other call on."""
+        """Answer an open of an instruction file, later; pass on every other call."""
         waiting = None
         if name in OPENS:
             try:
@@ -147,14 +149,14 @@ class InstructionFiles:
         if self._others is not None:
             self._others.serve(notification, name)
             return
-        # Landlock judges the open again (nono.supervisor.opens.handler).
+        # Landlock checks the open again (nono.supervisor.opens.handler).
         with suppress(FileNotFoundError):  # ENOENT: the caller is gone
             notify.respond_continue(self._listener, notification.id)
 
     def _instructions(self, notification: notify.Notification, name: str) -> _Waiting | None:
-        """Return the open if it reads an instruction file that is granted, else None.
+        """Return the open if it reads a granted instruction file, else None.
 
-        Raises _AnsweredError for one that fails.
+        Raises _AnsweredError for an open that must fail.
         """
         call = self._arguments.open_call(notification, name)
         if call.flags & (uapi.O_PATH | os.O_DIRECTORY) or call.truncates or not call.access.reads:
@@ -171,11 +173,11 @@ class InstructionFiles:
             if judged is None or found.kind == "directory":
                 return None
             if caller_context(notification.tid) != self._command.caller_context:
-                return None  # with another root or other rights; Landlock holds it, and we see other files
+                return None  # another root or other rights: we would see other files, and Landlock holds
             if not self._is_granted(found.path, Access.READ):
                 if self._others is None:
                     raise _AnsweredError(errno.EACCES, found.path)
-                return None  # somebody may be asked about it
+                return None  # a person may be asked about it
             if found.kind != "file" or found.is_process_entry:
                 raise _AnsweredError(errno.EACCES, found.path, "it is not a file that could be checked")
             keeps = True
@@ -192,14 +194,14 @@ class InstructionFiles:
                 self._trees.add(tree)
 
     def _find(self, tid: int, call: OpenCall) -> int:
-        """Open what the path names. An instruction file that is missing is so for the caller as well.
+        """Open what the path names. A missing instruction file is reported as missing.
 
-        Left to the kernel, it could be there by then.
+        Left to the kernel, the file could exist by then.
         """
         try:
             return self._arguments.find(tid, call)
         except OSError as error:
-            if error.errno == errno.ELOOP:  # a link of the kernel's own, as /proc/PID/cwd
+            if error.errno == errno.ELOOP:  # a magic link, such as /proc/PID/cwd
                 self._refuse_hidden(call)
             path = self._spelled(tid, call)
             if error.errno is None or call.flags & uapi.O_CREAT or not self._is_included(path):
@@ -207,7 +209,7 @@ class InstructionFiles:
             raise _AnsweredError(error.errno, path) from None
 
     def _refuse_hidden(self, call: OpenCall) -> None:
-        """Raise _AnsweredError if a path that cannot be followed for its caller may end at such a file."""
+        """Raise _AnsweredError if a path that cannot be followed for its caller may lead to such a file."""
         path = os.fsdecode(call.path)
         names = path.split("/")
         if any(self._is_included("/".join(names[start:])) for start in range(1, len(names))):
@@ -216,7 +218,7 @@ class InstructionFiles:
     def _judged_name(self, tid: int, path: str, call: OpenCall) -> str | None:
         """Return the name under which the policy includes the file; None if it does not.
 
-        It may be the one the caller spelled: a link called CLAUDE.md is read as CLAUDE.md.
+        The name may be the path as spelled: a link called CLAUDE.md is read as CLAUDE.md.
         """
         for name in (relative(self._root, path), self._spelled(tid, call)):
             if self._is_included(name):
@@ -224,7 +226,7 @@ class InstructionFiles:
         return None
 
     def _spelled(self, tid: int, call: OpenCall) -> str:
-        """Return the path as its caller spelled it, as it is called in verdicts."""
+        """Return the path as the caller spelled it, in the form that verdicts use."""
         start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
         base = "/" if call.is_absolute else os.readlink(f"/proc/{tid}/{start}")
         return relative(self._root, join(base, os.fsdecode(call.path)))
@@ -237,7 +239,7 @@ class InstructionFiles:
 
     async def _check(self, waiting: _Waiting, call_name: str) -> None:
         """Read and judge the file, and answer."""
-        # Imported here: it is there by now, and a run without a loop does without.
+        # Imported here: a run without a loop never imports asyncio.
         from asyncio import get_running_loop
 
         loop = get_running_loop()
@@ -258,7 +260,7 @@ class InstructionFiles:
                     leased = None
             is_answered = True
         except OSError:
-            pass  # what cannot be recorded is not carried out
+            pass  # an open that cannot be recorded is not made
         finally:
             self._waiting -= 1
             os.close(waiting.descriptor)
@@ -279,13 +281,13 @@ class InstructionFiles:
         evidence = evidence_of(self._root, waiting.name, content, self._read_inside, self._verify)
         verdict = judge(evidence, self._trust)
         if not verdict.is_trusted:
-            # Somebody may have approved it since the run began.
+            # A person may have approved it since the run began.
             with suppress(OSError, ValueError):
                 verdict = judge(evidence, self._trust._replace(approved=self._approvals()))
         return _Read(content, verdict, leased)
 
     def _read_inside(self, path: str, max_bytes: int) -> bytes:
-        """Read a file as the command sees it, which may have a /tmp of its own."""
+        """Read a file as the command sees it, which may have a private /tmp."""
         descriptor = open_path.open_in_root(self._command.root, os.fsencode(path))
         try:
             return read_regular_file(link(descriptor), max_bytes)
@@ -293,7 +295,7 @@ class InstructionFiles:
             os.close(descriptor)
 
     def _hand_over(self, waiting: _Waiting, read: _Read) -> None:
-        """Give the caller the content that was judged. Raises OSError."""
+        """Pass the judged content to the caller. Raises OSError."""
         if self._is_closed or not notify.is_valid(self._listener, waiting.notification.id):
             return
         source: int | None = waiting.descriptor
@@ -316,7 +318,7 @@ class InstructionFiles:
             os.close(descriptor)
 
     def _refuse(self, notification: notify.Notification, path: str, reason: str) -> None:
-        with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
+        with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(Refuse(path, Access.READ, f"{OF_INSTRUCTIONS}{reason}")))
         self._fail(notification, errno.EACCES)
 

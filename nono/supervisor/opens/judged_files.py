@@ -1,8 +1,8 @@
-"""Hands over a file whose content was judged, so that nobody changes it before it is read.
+"""Pass on a file whose content was judged, so that nobody changes it before it is read.
 
-What the command cannot write is handed over as it is. What it can is held by a lease (fcntl(2)): an open for
-writing then waits, for LEASE_S at most. Where a lease cannot be had, because somebody has the file open for
-writing already, the reader gets a sealed copy, which programs such as cp notice by its inode.
+A file that the command cannot write is passed on as it is. One that it can write is protected by a lease
+(fcntl(2)): an open for writing then waits, at most LEASE_S. If a lease is impossible, because the file is
+already open for writing, the reader gets a sealed copy, whose inode differs, as programs like cp notice.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from signal import SIGURG
 
 from nono.supervisor.opens.path_arguments import link
 
-LEASE_S = 1.0  # from the hand-over on: a reader reads at once
-LEASES_MAX = 64  # each holds a descriptor of ours
+LEASE_S = 1.0  # from the moment it is passed on: readers read at once
+LEASES_MAX = 64  # each keeps a descriptor open
 COPIES_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -28,15 +28,16 @@ class JudgedFiles:
         self._bytes = 0
 
     def lease(self, descriptor: int) -> int | None:
-        """Return another descriptor of the file, which nobody opens for writing until it is released.
+        """Return another descriptor of the file, which cannot be opened for writing until it is released.
 
-        None: there can be no lease.
+        None: no lease is possible.
         """
         if len(self._leases) >= LEASES_MAX:
             return None
         leased = os.open(link(descriptor), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            # Who breaks it has a signal sent to us, and SIGIO would end us. It is released soon anyway.
+            # A process that breaks the lease causes a signal here, and SIGIO would end us. The lease ends
+            # soon anyway.
             fcntl.fcntl(leased, fcntl.F_SETSIG, SIGURG)  # ignored by default (signal(7))
             fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError:
@@ -54,8 +55,9 @@ class JudgedFiles:
     def copy(self, digest: str, content: bytes, state: os.stat_result) -> int | None:
         """Return a descriptor of a sealed copy, which close() closes; None if there is no room for another.
 
-        One copy serves every open of a content, so that no number of opens fills the memory.
-        state: Of the file, whose mode and times the copy gets.
+        One copy serves every open of the same content, so that many opens cannot fill the memory.
+
+        state: The file's, whose mode and times the copy gets.
         """
         if digest in self._copies:
             return self._copies[digest]

@@ -1,4 +1,4 @@
-"""Reads the path of a trapped call from its caller once, and finds the inode it names."""
+"""Read the path of a trapped call from its caller once, and find the inode it names."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from nono.supervisor.verdict import open_call
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Found
 
-RACES_MAX = 8  # attempts when renames elsewhere disturb the look-up (EAGAIN of openat2)
-# The caller's own entries in /proc: left to its grants (docs/adr/0005); looked up by us they would be ours.
+RACES_MAX = 8  # retries of a look-up that renames disturb (EAGAIN of openat2)
+# The caller's own entries in /proc: left to its grants (docs/adr/0005); this process would resolve them to
+# its own.
 OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
 _PAGE_BYTES = 4096  # or a multiple of it: memory is mapped by pages
 
-# The caller's flags that an open of an existing file keeps. O_NOFOLLOW has been obeyed by then.
+# The caller's flags that matter for an existing file. O_NOFOLLOW has been applied by then.
 KEPT = (
     os.O_ACCMODE
     | os.O_APPEND
@@ -89,8 +90,9 @@ class PathArguments:
     def find(self, tid: int, call: OpenCall) -> int:
         """Resolve the path as its caller would, to an O_PATH descriptor; the caller of this method closes it.
 
-        The kernel's own links (/proc/PID/fd/N, cwd, root, exe) are not followed but answered with OSError
-        ELOOP: they lead to objects that the caller has already, or to another process's.
+        Magic links (/proc/PID/fd/N, cwd, root, exe) are not followed but raise OSError ELOOP: they lead to
+        objects that
+        the caller already has, or to another process's.
         """
         flags = os.O_PATH | call.flags & (os.O_NOFOLLOW | os.O_DIRECTORY)
         resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS
@@ -106,7 +108,7 @@ class PathArguments:
 
 
 def look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
-    """Call open_path.open_at, retrying a few times while directories above are being moved."""
+    """Call open_path.open_at, retrying a few times while parent directories are being moved."""
     for _ in range(RACES_MAX):
         with suppress(BlockingIOError):
             return open_path.open_at(base, path, flags, resolve)

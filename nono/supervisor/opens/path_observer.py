@@ -1,4 +1,4 @@
-"""Observes the command's file accesses for `nono learn`, and leaves every call to the kernel.
+"""Observe the command's file accesses for `nono learn`, and leave every call to the kernel.
 
 This module decides nothing: Landlock restricts the command to what a person allowed for the learning run,
 whatever its arguments have become by the time the kernel reads them. A command that changes them in between
@@ -24,7 +24,7 @@ from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.path_call import Deed, PathUse
 
 SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE
-SCRIPTS_MAX = 5  # length of a chain of scripts that are each other's interpreters (execve(2))
+SCRIPTS_MAX = 5  # depth of scripts that are interpreters of scripts (execve(2))
 _MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
@@ -63,7 +63,7 @@ class PathWatch:
         try:
             if self._can_be_followed(notification.tid):
                 # A caller that is gone, a path that leads nowhere: the kernel has an errno for each, and
-                # Landlock judges what it does find.
+                # Landlock checks what the kernel finds.
                 with suppress(OSError, ValueError):
                     self._see(notification, name)
             else:
@@ -79,7 +79,7 @@ class PathWatch:
         except PermissionError:
             return False
         except OSError:
-            return True  # it is gone
+            return True  # the caller is gone
 
     def _see(self, notification: notify.Notification, name: str) -> None:
         tid = notification.tid
@@ -110,7 +110,7 @@ class PathWatch:
 
     def _opened(self, tid: int, call: OpenCall) -> None:
         if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
-            return  # Landlock does not judge O_PATH; own entries are left to their grants (docs/adr/0005)
+            return  # Landlock does not check O_PATH; own entries are left to their grants (docs/adr/0005)
         access = call.access
         if call.flags & os.O_TMPFILE == os.O_TMPFILE:
             self._used(tid, call._replace(flags=os.O_DIRECTORY), access)
@@ -151,7 +151,7 @@ class PathWatch:
             is_dir = found.kind == "directory"
             if is_dir and call.flags & uapi.O_ACCMODE != uapi.O_RDONLY and not call.flags & os.O_DIRECTORY:
                 return  # EISDIR
-            if os.access(link(descriptor), _MODES[access]):  # or the file's mode says no already
+            if os.access(link(descriptor), _MODES[access]):  # otherwise the file's mode refuses it
                 self._watcher.used(found.path, access, is_dir=is_dir)
         finally:
             os.close(descriptor)
@@ -159,7 +159,7 @@ class PathWatch:
     def _entry(
         self, tid: int, directory: int, path: bytes, deed: Deed, access: Access = Access.WRITE
     ) -> None:
-        """Record that a name in a directory is created, removed or replaced: this writes the directory."""
+        """Record that a name in a directory is created, removed or replaced, which writes the directory."""
         with self._parent(tid, directory, path) as (parent, name):
             try:
                 os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -175,7 +175,7 @@ class PathWatch:
                 self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made)
 
     def _linked(self, tid: int, old: PathUse, new: PathUse) -> None:
-        """Record a hard link. A further name in the same directory needs no access to the existing one."""
+        """Record a hard link. A new name in the same directory needs no access to the existing file."""
         old_path, new_path = self._path(tid, old), self._path(tid, new)
         with (
             self._parent(tid, old.directory, old_path) as (old_parent, name),

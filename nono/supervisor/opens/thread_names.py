@@ -1,10 +1,13 @@
-"""Opens `comm` of the command's own threads for it, as NVIDIA's driver needs; leaves all other opens alone.
+"""Open the `comm` files of the command's own threads for it, as NVIDIA's driver needs; pass on other opens.
 
-Landlock's grant of /proc/self is for reading, and for the command itself: each process it starts has another
-directory. No path is followed here: it is only compared, and the entry that is opened comes from the kernel's
-numbers, /proc/PROCESS/task/THREAD/comm of the very process that waits. So whatever a caller does to its path,
-its directories or its threads, it gets one of its own names, which it could also set with prctl(2). The
-kernel accepts no name from another process, so passing the descriptor on gains nothing.
+Landlock's grant of /proc/self is for reading, and only for the command itself: each process it starts has
+another directory. This never follows a path, only compares it, and opens /proc/PROCESS/task/THREAD/comm by
+the
+kernel's numbers for the very process that waits. So whatever a caller does to its path, its directories or
+its
+threads, it gets one of its own names, which it could also set with prctl(2). The kernel accepts a name from
+no
+other process, so passing the descriptor on gains nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from nono.supervisor.verdict.thread_name import thread_named
 if TYPE_CHECKING:
     from nono.supervisor.notify_loop import PathCalls
 
-# With any of these flags the open means something else, or fails with a specific errno.
+# With any of these flags the open means something else, or must fail with a specific errno.
 _LEFT = os.O_PATH | os.O_DIRECTORY | os.O_EXCL | os.O_DIRECT | os.O_NOATIME | os.O_ASYNC
 # The flags that matter for a file that can be neither created nor truncated.
 _KEPT = os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_SYNC
@@ -48,9 +51,9 @@ class ThreadNames:
         recorder: Recorder,
         others: PathCalls | None,
     ) -> None:
-        """`others` serves every other call, and is closed with this object; None leaves those to the kernel.
+        """`others` serves every other call, and is closed with this object; None: the kernel serves them.
 
-        OSError: the command has no /proc.
+        OSError: The command has no /proc.
         """
         self._listener = listener
         self._command = command
@@ -94,7 +97,7 @@ class ThreadNames:
         group, caller = process.numbers_inside(notification.tid)
         thread = thread_named(_absolute(notification.tid, call), group, caller)
         if thread is None or caller_context(notification.tid) != self._command.caller_context:
-            return False  # another process's, or the caller may see another /proc under that path
+            return False  # another process's, or the caller may see another /proc there
         descriptor = self._open(notification, group, thread, call)
         if descriptor is None:
             return False
@@ -113,7 +116,7 @@ class ThreadNames:
         directory = open_path.open_at(self._proc, b"%d" % group, os.O_PATH | os.O_DIRECTORY, _NO_DETOUR)
         try:
             # After the last look-up by number: from here on the directory refers to the caller's process and
-            # no other, even after it has ended. The thread is looked up among those of that process.
+            # no other, even after it has ended. The thread is looked up in that directory.
             if not notify.is_valid(self._listener, notification.id):
                 return None
             entry = b"task/%d/comm" % thread

@@ -1,4 +1,4 @@
-"""Relays the terminal of a session to those who attach.
+"""Relay the terminal of a session to those who attach.
 
 `pty` makes the terminal, `relay` copies between its `command_end` and each `viewer`, `server` lets viewers in
 at the session's socket. They run on nono.supervisor.poll_loop as well. The relay copies; it

@@ -1,4 +1,4 @@
-"""Writes and reads what a terminal showed, as asciicast v2: a header, and a line for each event."""
+"""Write and read terminal output as asciicast v2: a header, and one line for each event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from nono.sessions.wire import Size
 
-_CONTROLS = re.compile("[\x7f-\x9f]")  # json escapes the others; these too may command a terminal
+_CONTROLS = re.compile("[\x7f-\x9f]")  # json escapes the other controls; these can command a terminal too
 
 
 def header(size: Size, started_unix_s: int, title: str) -> bytes:
@@ -38,9 +38,9 @@ def marker(at_s: float, label: str) -> bytes:
 
 
 def whole(files: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
-    """Yield one recording from the files of one session, the older first: one header, then every event.
+    """Yield one recording from the files of one session, oldest first: one header, then every event.
 
-    A line that was cut off is left out.
+    A truncated line is left out.
     """
     has_header = False
     for lines in files:
@@ -52,7 +52,7 @@ def whole(files: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
 
 
 class Text:
-    """Turns output into text: a character may be split, and what is none becomes U+FFFD."""
+    """Decodes output to text. Characters may be split; invalid bytes become U+FFFD."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -1,4 +1,4 @@
-"""Makes the terminal of a session."""
+"""Create the terminal of a session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WINSIZE = struct.Struct("HHHH")
 
 
 class Pty(NamedTuple):
-    """Both ends, close-on-exec; whoever has one closes it."""
+    """Both ends, close-on-exec; the owner of each closes it."""
 
     master: int
     slave: int
@@ -26,7 +26,7 @@ class Pty(NamedTuple):
 def open_pty(like: int) -> Pty:
     """Open a terminal with the size of `like`, if that is one, and its keys and modes. Raises OSError.
 
-    In the background its modes are those of somebody else, such as the line editor of a shell.
+    If nono is in the background, the modes belong to another program, such as a shell's line editor.
     """
     master, slave = os.openpty()
     if in_front(like):
@@ -41,7 +41,7 @@ def open_pty(like: int) -> Pty:
 
 
 def in_front(terminal: int) -> bool:
-    """Check that `terminal` is the controlling one of this process, which is in its foreground."""
+    """Check that `terminal` is this process's controlling terminal, and that it is in the foreground."""
     try:
         return os.tcgetpgrp(terminal) == os.getpgrp()
     except OSError:
@@ -49,7 +49,7 @@ def in_front(terminal: int) -> bool:
 
 
 def size(terminal: int) -> tuple[int, int] | None:
-    """Return rows and columns; None if it is no terminal, or does not say."""
+    """Return rows and columns; None if it is no terminal, or its size is unknown."""
     try:
         rows, columns, _, _ = _WINSIZE.unpack(fcntl.ioctl(terminal, termios.TIOCGWINSZ, bytes(_WINSIZE.size)))
     except OSError:
@@ -58,10 +58,10 @@ def size(terminal: int) -> tuple[int, int] | None:
 
 
 def size_within_bounds(terminal: int) -> wire.Size:
-    """Return the size of a terminal, or the usual one if it does not say."""
+    """Return the size of a terminal, or the usual size if it is unknown."""
     return wire.size_of(*size(terminal) or (_ROWS, _COLUMNS)) or wire.Size(_ROWS, _COLUMNS)
 
 
 def set_size(terminal: int, rows: int, columns: int) -> None:
-    """Set the size; the kernel tells the programs in it if it has changed."""
+    """Set the size; the kernel notifies the programs in it of a change."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, _WINSIZE.pack(rows, columns, 0, 0))

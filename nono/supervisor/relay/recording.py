@@ -1,4 +1,4 @@
-"""Records what the terminal of a session shows, in bounded files beside its record, without its secrets."""
+"""Record what the terminal of a session shows, in bounded files beside its record, without its secrets."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from nono.supervisor.poll_loop import Loop, Timer
 
 WRITE_S = 0.25  # between two writes
-PENDING_BYTES_MAX = 1 << 20  # within that time; what a flood writes beyond that is left out
-MOMENT_S = 0.02  # output that comes within it is one event
+PENDING_BYTES_MAX = 1 << 20  # within that time; a flood loses the rest
+MOMENT_S = 0.02  # output within this time is one event
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Place(NamedTuple):
-    """Where a recording goes."""
+    """Where a recording is written."""
 
     directory: int  # a descriptor of the sessions' directory
     session_id: str
@@ -34,14 +34,14 @@ class Place(NamedTuple):
 
 
 class Recording:
-    """The recording of one session. Everything runs on its loop. Errors of the disk end it."""
+    """The recording of one session. All methods run on its loop. An error of the disk ends it."""
 
     def __init__(
         self, loop: Loop, place: Place, size: Size, new_streams: Callable[[], Sequence[LeakStream]]
     ) -> None:
-        """Raises OSError if no file can be made.
+        """Raises OSError if no file can be created.
 
-        new_streams: Makes what masks the secrets of the run, each in an output that passes.
+        new_streams: Creates the streams that mask the run's secrets in passing output.
         """
         self._loop = loop
         self._place = place
@@ -54,13 +54,13 @@ class Recording:
         self._pending: deque[tuple[float, bytearray]] = deque()
         self._pending_bytes = 0
         self._left_out = 0
-        self._is_within_line = False  # behind a gap: the rest of a word may be the rest of a secret
+        self._is_within_line = False  # after a gap: the rest of a word may be the rest of a secret
         self._turn: Timer | None = None
         self._written = 0
         self._file = self._create()
 
     def move_to(self, loop: Loop) -> None:
-        """Go on on another loop, with the same clock; the old one serves nothing any more."""
+        """Continue on another loop with the same clock; the old one is no longer used."""
         self._loop = loop
         if self._turn is not None:
             self._turn.cancel()
@@ -110,7 +110,7 @@ class Recording:
         self._pending_bytes = 0
 
     def _skip(self) -> None:
-        """Go on behind a gap, without the words that it cuts: half a secret is not known for one."""
+        """Resume after a gap at the next word, because half a secret would not be recognised."""
         self._streams = self._new_streams()
         self._text = cast.Text()
         self._is_within_line = True
@@ -131,7 +131,7 @@ class Recording:
             self._write(cast.output(at_s, text))
 
     def _write(self, line: bytes) -> None:
-        """Write one line; when a file is full, it becomes the older one, in place of the one before."""
+        """Write one line. A full file becomes the older file and replaces the previous older file."""
         try:
             if self._file >= 0 and self._written + len(line) > self._place.bytes_max // 2:
                 os.close(self._file)
@@ -142,7 +142,7 @@ class Recording:
             while remaining and self._file >= 0:
                 remaining = remaining[os.write(self._file, remaining) :]
             self._written += len(line)
-        except OSError:  # such as a full disk: the session is more than its recording
+        except OSError:  # for instance a full disk: the session matters more than its recording
             self._end()
 
     def _rename(self) -> None:

@@ -1,6 +1,7 @@
-"""Keeps a picture of the screen of a session, for a terminal that attaches later.
+"""Keep a picture of a session's screen for terminals that attach later.
 
-`screen` takes what the relay copies, and has a process of its own follow it: `backlog` holds what that has
-not read yet, `messages` is what the two say, `started` starts it. The process lives in `model`, without keys
-and confined, since it parses what a hostile command writes; `library` finds what it parses with.
+`screen` takes the output that the relay copies, and lets a separate process follow it: `backlog` holds what
+that process has not read yet, `messages` is the protocol between them, `started` starts it. The process runs
+`model`, confined and without keys, because it parses a hostile command's output; `library` finds the library
+for that.
 """

@@ -1,4 +1,4 @@
-"""Holds the newest output that the model has not read, in bounded memory."""
+"""Hold the newest output that the model has not read, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections import deque
 from nono.sessions.wire import Size
 from nono.supervisor.screen import messages
 
-BYTES_MAX = 1 << 20  # a flood loses what is older; the picture then has no more history than this
-PIECE_BYTES = 1 << 12  # what is shorter is joined: many commands write a few bytes at a time
-_AFTER_GAP = b"\n"  # where to go on: what is before it may be the rest of a sequence
+BYTES_MAX = 1 << 20  # a flood loses older output; the picture then has no more history than this
+PIECE_BYTES = 1 << 12  # shorter pieces are joined: many commands write a few bytes at a time
+_AFTER_GAP = b"\n"  # where to resume: the bytes before may be the rest of a sequence
 
 
 class Backlog:
-    """The output of a terminal, its sizes, and gaps where it was lost, in their order."""
+    """The output of a terminal, its sizes, and gaps where output was lost, in order."""
 
     def __init__(self, size: Size) -> None:
         self._pieces: deque[tuple[bytearray | bytes, bool]] = deque()  # each with the screen it begins on
         self._sizes: dict[int, Size] = {}  # by the piece they stand before
         self._first = 0  # the number of the first piece
         self._is_closed = False
-        self.began = self.now = size  # of the terminal: where the first piece begins, and now
+        self.began = self.now = size  # size of the terminal at the first piece, and now
         self.has_gap = False  # output was lost before the first piece
         self.held_bytes = 0
         self.drops = 0  # how often output was lost so far
@@ -53,18 +53,18 @@ class Backlog:
             self._sizes[self._first + len(self._pieces)] = size
 
     def close(self) -> None:
-        """Hold nothing any more: nobody will read it."""
+        """Drop everything: nobody will read it."""
         self._is_closed = True
         self._pieces.clear()
         self._sizes.clear()
         self.held_bytes = 0
 
     def lose(self) -> None:
-        """Go on behind a gap: whoever read so far is gone."""
+        """Resume after a gap: the reader so far is gone."""
         self.has_gap = True
 
     def take(self) -> bytes:
-        """Return everything as messages, and forget it."""
+        """Return everything as messages, and remove it."""
         parts: list[bytes] = []
         while self._pieces:
             self._take_size(parts)

@@ -1,6 +1,6 @@
-"""The language between the supervisor and the process that models a terminal.
+"""Define the protocol between the supervisor and the process that models a terminal.
 
-A message is a type (one byte), a length (four, big-endian) and so many bytes. The supervisor asks for a
+A message is a type (one byte), a length (four, big-endian) and that many bytes. The supervisor requests a
 picture and gets one; nothing else is answered.
 """
 
@@ -19,15 +19,15 @@ _PICTURE = struct.Struct(">?III")
 
 
 class Picture(NamedTuple):
-    """What draws the screen in a terminal of that size that is empty, with its cursor at home.
+    """The output that draws the screen in an empty terminal of that size, with its cursor at home.
 
-    The modes are not in it (nono.sessions.modes).
+    It contains no modes (nono.sessions.modes).
     """
 
     primary: bytes
-    alternate: bytes  # to be written after the switch to that screen
+    alternate: bytes  # to write after switching to the alternate screen
     is_alternate: bool
-    tail: bytes  # after the modes: where the output stands within a sequence
+    tail: bytes  # to write after the modes: a sequence that the output has begun
 
 
 def message(kind: int, content: bytes = b"") -> bytes:
@@ -35,7 +35,7 @@ def message(kind: int, content: bytes = b"") -> bytes:
 
 
 def switch(is_alternate: bool) -> bytes:
-    """Return the message that the output goes on behind a gap, on this screen."""
+    """Return the message that output resumes after a gap, on this screen."""
     return message(SWITCH, b"\1" if is_alternate else b"\0")
 
 

@@ -1,4 +1,4 @@
-"""Keeps the screen of one session up to date in its process, behind the relay, and asks for a picture."""
+"""Follow the screen of one session in its own process, behind the relay, and request pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nono.supervisor.poll_loop import Loop, Timer
 
 Done = Callable[[Picture | None], None]
-_MAKE_ROOM = b"\r%b\x1b[H\x1b[J"  # with a line feed for each row: what a person had moves into the history
+_MAKE_ROOM = b"\r%b\x1b[H\x1b[J"  # with a line feed for each row: moves the old screen into the history
 
 
 class Screen:
@@ -62,17 +62,18 @@ class Screen:
             self._flush()
 
     def follow(self) -> None:
-        """Hear that there is more in the backlog."""
+        """Note that there is more in the backlog."""
         if self._turn is None and self._backlog.held_bytes >= FOLLOW_BYTES:
             self._turn = self._loop.call_later(FOLLOW_S, self._follow)
 
     def show(self, armed: tuple[bytes, bytes], rows: int, done: Callable[[bytes], None]) -> None:
-        """Have the screen drawn as it is now.
+        """Have the current screen drawn.
 
-        armed: What switches to the alternate screen, if that is shown, and what sets the other modes.
-        rows: Of the other terminal.
-        done: Called once, soon, with what brings another terminal to where this one is. Without a picture
-            these are its modes.
+        armed: The sequences that switch to the alternate screen, if shown, and set the other modes.
+        rows: The rows of the viewer's terminal.
+        done: Called once, soon, with the output that reproduces the screen in another terminal. Without a
+          picture,
+          only the modes.
         """
         room = _MAKE_ROOM % (b"\n" * max(rows, self._backlog.now.rows))
 
@@ -109,7 +110,7 @@ class Screen:
             self._send(b"")
 
     def _has_process(self) -> bool:
-        """Start the process, if there is none; once it is lost, not before somebody attaches."""
+        """Start the process if there is none. After a failure, start it only for a new viewer."""
         if self._library is None or self._is_lost:
             return False
         if self._process is None:
@@ -121,7 +122,7 @@ class Screen:
         return True
 
     def _send(self, message: bytes) -> None:
-        """Send all that is not followed yet, and a message behind it."""
+        """Send everything that is not followed yet, then a message."""
         self.is_whole = self.is_whole and not self._backlog.has_gap
         self._unsent += self._backlog.take() + message
         self._sent_at = self._loop.time()
@@ -156,7 +157,7 @@ class Screen:
             self._lose()
 
     def _take(self, received: bytes) -> bool:
-        """Hand out the pictures that are complete. Returns False if one is not what was asked for."""
+        """Pass on complete pictures. Returns False if a message is not a requested picture."""
         self._received += received
         while len(self._received) >= messages.HEAD.size:
             kind, length = messages.HEAD.unpack_from(self._received)
@@ -175,7 +176,7 @@ class Screen:
         return True
 
     def _lose(self) -> None:
-        """End the process, which has crashed or hangs, and go on without what it had followed."""
+        """End the process, which has crashed or hangs, and drop what it had followed."""
         process, self._process = self._process, None
         if process is not None:
             self._loop.remove_reader(process.connection.fileno())

@@ -1,4 +1,4 @@
-"""Starts the process that models a terminal: a program of its own, with none of this one's memory."""
+"""Start the process that models a terminal, as a new program without this one's memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import nono
 from nono.named_tuple import NamedTuple
 from nono.sessions.wire import Size
 
-# With -S there is no path to nono. Behind those of Python, so that nothing there stands in for a module.
+# -S leaves nono off the path. Appended after Python's own paths, so that nothing there replaces a module.
 PROGRAM = (
     "import sys; sys.path.append(sys.argv[1]); from nono.supervisor.screen.model.process import main;"
     "main(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))"
@@ -36,7 +36,7 @@ class Started(NamedTuple):
 def start(library: str, size: Size) -> Started:
     """Start the process. Raises OSError.
 
-    It executes Python anew, since a forked process would keep the keys, and it gets an empty environment.
+    It executes a new Python with an empty environment, because a forked process would keep the keys.
     """
     ours, theirs = socket.socketpair()
     try:
@@ -52,11 +52,11 @@ def start(library: str, size: Size) -> Started:
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
             ],
-            setsid=True,  # no signal of a terminal reaches it
+            setsid=True,  # detaches it from the terminal's signals
             setsigmask=(),
             setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
         )
-        pidfd = os.pidfd_open(pid)  # it is reaped on the loop, so the number is still its own
+        pidfd = os.pidfd_open(pid)  # it is reaped on the loop, so its number cannot be reused yet
     except OSError:
         ours.close()
         raise

@@ -1,6 +1,6 @@
-"""Judges trapped system calls. Pure.
+"""Judge trapped system calls. Pure.
 
-`syscall_args`, `open_call`, `path_call` and `thread_name` parse copied arguments, `adjudicator` and
-`open_verdict` judge them, `peer_registry` knows the proxy's clients, `audit_events` builds the events to
-record.
+`syscall_args`, `open_call`, `path_call` and `thread_name` parse copied arguments, `adjudicator`,
+`own_servers`, `route_netlink` and `open_verdict` judge them, `peer_registry` knows the proxy's clients,
+`audit_events` builds the events to record.
 """

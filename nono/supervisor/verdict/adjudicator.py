@@ -1,4 +1,4 @@
-"""Judges a trapped system call: values in, verdict out."""
+"""Judge a trapped system call: values in, verdict out."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ class Refuse(NamedTuple):
 
 
 Verdict = Perform | Refuse
-# The families served where only Unix sockets are judged. With others a command of root could have the
-# supervisor do what the command itself has lost the capability for.
+# The families served if only Unix sockets are judged. With others, root's command could use capabilities of
+# the supervisor that it has itself lost.
 OPEN_FAMILIES = frozenset({AF_INET, AF_INET6, AF_NETLINK})
 NOT_EXAMINED = "what its path leads to was not examined"
 FOREIGN_VIEW = (
@@ -208,8 +208,9 @@ def judge_unix(
 ) -> PerformUnix | Refuse:
     """Judge connect(2) to a Unix socket, or bind(2) of one. The flags are those of the rules.
 
-    `path`: the kernel's name of the opened file. For a missing file, the part that could be resolved followed
-        by the rest as it was spelled.
+    `path`: The kernel's name of the opened file. For a missing file, the resolved part followed by the rest
+    as
+      spelled.
     """
     verdict = rules.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own, is_dead=is_dead)
     rule = UNIX_SOCKET_BIND if binds else UNIX_SOCKET
@@ -243,9 +244,10 @@ def judge_family(family: int) -> Refuse | None:
 def judge_netlink(sockaddr: bytes, *, binds: bool, is_root: bool) -> Refuse | None:
     """Judge connect(2) or bind(2) of a netlink socket on an open network. None: allowed.
 
-    Refused is any use of CAP_NET_ADMIN, which the supervisor still has and root's command has lost: sending
-    to groups, and to or from ports other than the kernel's. struct sockaddr_nl (netlink(7)): family, padding,
-    port, groups.
+    Refuses any use of CAP_NET_ADMIN, which the supervisor still has and root's command has lost: sending to
+    groups, and to or from ports other than the kernel's. struct sockaddr_nl (netlink(7)): family, padding,
+    port,
+    groups.
     """
     family, others = int.from_bytes(sockaddr[:2], byteorder), sockaddr[8 if binds else 4 : 12]
     if not (is_root and family == AF_NETLINK and any(others)):

@@ -1,4 +1,4 @@
-"""Builds the audit events of trapped system calls."""
+"""Build the audit events of trapped system calls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def refused(refusal: Refuse) -> Event:
 
 
 def performed(verdict: Perform | PerformUnix) -> Event:
-    """Record a connection past the proxy, or to a Unix socket: they leave no other trace."""
+    """Record a connection that bypasses the proxy, or one to a Unix socket: neither leaves another trace."""
     if isinstance(verdict, PerformUnix):
         target = f"unix:{shown(verdict.path)}"
         return event.network(mode="connect", decision="allow", target=target, rule=verdict.rule)
@@ -59,13 +59,13 @@ def opened_by_rule(path: str, access: Access, origin: str) -> Event:
 
 
 def instructions_opened(path: str, verdict: Verdict) -> Event:
-    """Record that the command has opened an instruction file, and why it may: what an agent was told."""
+    """Record that the command opened an instruction file, and why it may: this is what an agent was told."""
     by = f"signed by {verdict.signer}" if verdict.signer is not None else verdict.status.value
     reason = f"instruction file, {by}; sha256 {verdict.sha256}"
     return event.UnaskedDecision(event.Unasked(path, "Read", reason, is_granted=True))
 
 
 def named_thread(path: str, access: Access) -> Event:
-    """Record that the name of one of its own threads was opened for the command."""
+    """Record that a name of the command's own threads was opened for it."""
     reason = "the command names one of its threads"
     return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason, is_granted=True))

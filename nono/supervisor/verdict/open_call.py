@@ -1,4 +1,4 @@
-"""Represents a trapped open: its registers, and the bytes read once from its caller."""
+"""Represent a trapped open: its registers, and the bytes read once from its caller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decides whether somebody may be asked to approve an open beyond the grants: values in, verdict out."""
+"""Decide whether a person may be asked to approve an open beyond the grants: values in, verdict out."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from nono.supervisor.verdict.open_call import OpenCall
 
 
 class Found(NamedTuple):
-    """The inode that a path led to, as far as it matters here."""
+    """The parts of the inode at a path that matter here."""
 
     path: str  # canonical
-    kind: FileKind | None  # None: nothing that open(2) opens, such as a socket
+    kind: FileKind | None  # None: a kind that open(2) cannot open, such as a socket
     is_process_entry: bool = False  # below /proc/PID of any process
 
 
 class Leave(NamedTuple):
-    """Leave the open to the kernel and Landlock: nothing is added to what the command has."""
+    """Leave the open to the kernel and Landlock, which gives the command nothing more than it has."""
 
 
 class Ask(NamedTuple):
-    """Ask somebody to approve."""
+    """Ask a person to approve."""
 
     access: Access
 
@@ -65,7 +65,7 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
     if found.path in PROBED or _kernel_says_no(call, found):
         return Leave()
     if found.is_process_entry:
-        # Some show or change the privileges of the process that opens them, which would be us.
+        # Some entries show or change the privileges of the process that opens them, which would be ours.
         return Refuse(found.path, access, "entries of a process are not opened on request")
     if access.writes and any(is_within(found.path, held) for held in policy.limits):
         return Refuse(found.path, access, "the limits of this run are held there")
@@ -76,7 +76,7 @@ def judge_open(call: OpenCall, found: Found, policy: FilePolicy) -> Verdict:
 
 
 def _kernel_says_no(call: OpenCall, found: Found) -> bool:
-    """Return True if the open fails for another reason than a missing grant, with an errno that says so."""
+    """Return True if the kernel refuses the open for another reason, with an errno that says so."""
     if found.kind is None or (call.flags & uapi.O_CREAT and call.flags & uapi.O_EXCL):
         return True  # ENXIO, EEXIST
     return found.kind == "directory" and (call.access.writes or bool(call.flags & uapi.O_CREAT))  # EISDIR

@@ -1,4 +1,4 @@
-"""Judges connections to loopback ports by who listens there: the command itself, somebody else or nobody."""
+"""Judge connections to loopback ports by who listens there: the command, another program or nobody."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from nono.kernel.sock_diag import Listener
 from nono.supervisor.verdict.syscall_args import InetAddress
 
-# Ports below are the system's services': to serve one of them takes a grant, also as root.
+# Lower ports belong to the system's services: serving one needs a grant, even for root.
 FIRST_PORT = 1024
 _LOOPBACKS: dict[int, IPv4Address | IPv6Address] = {4: IPv4Address("127.0.0.1"), 6: IPv6Address("::1")}
 
 
 class Standing(Enum):
-    """Who would answer a connection."""
+    """Who would accept a connection."""
 
     OWN = "own"
     NOBODY = "nobody"
-    FOREIGN = "foreign"  # somebody else, or perhaps somebody else
+    FOREIGN = "foreign"  # another program, or possibly one
 
 
 def may_serve(address: InetAddress) -> bool:
-    """Return True if the command may listen on this address of loopback without a grant."""
+    """Return True if the command may listen on this loopback address without a grant."""
     return address.host.is_loopback and (address.port == 0 or address.port >= FIRST_PORT)
 
 
 def narrowed(address: InetAddress, *, is_v6_only: bool = False) -> InetAddress:
-    """Return the loopback address that stands in for the address of all.
+    """Return the loopback address to use instead of the unspecified address.
 
-    A socket of both families gets IPv4's, which every client tries.
+    A socket of both families gets the IPv4 one, which every client tries.
     """
     if not address.host.is_unspecified:
         return address
@@ -41,7 +41,7 @@ def reached(address: InetAddress) -> InetAddress | None:
     """Return the loopback address that a connect to `address` reaches; None if it leads elsewhere."""
     if not address.port:
         return None
-    if address.host.is_unspecified:  # the kernel takes it for loopback
+    if address.host.is_unspecified:  # the kernel connects it to loopback
         return InetAddress(_LOOPBACKS[address.host.version], address.port)
     return address if address.host.is_loopback else None
 
@@ -61,7 +61,7 @@ def standing(
 
 def _answers(local: IPv4Address | IPv6Address, address: InetAddress) -> bool:
     if local.version == 6:
-        if local.is_unspecified:  # perhaps for IPv4 too
+        if local.is_unspecified:  # may accept IPv4 too
             return True
         local = local.ipv4_mapped or local
     return local == address.host or (local.is_unspecified and local.version == address.host.version)

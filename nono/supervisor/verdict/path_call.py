@@ -1,4 +1,4 @@
-"""Names what a trapped call does with the paths in its arguments: registers in, values out."""
+"""Name what a trapped call does with the paths in its arguments: registers in, values out."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nono.supervisor.verdict.open_call import signed
 
 
 class Deed(StrEnum):
-    """The effect of a call on the file that a path names, as far as Landlock judges it."""
+    """The effect of a call on the file that a path names, as far as Landlock checks it."""
 
     EXECUTED = "executed"
     TRUNCATED = "truncated"
-    MADE = "made"  # nothing may exist there yet
+    MADE = "made"  # nothing may exist there
     REMOVED = "removed"
-    REPLACED = "replaced"  # by the file that is moved there
+    REPLACED = "replaced"  # by the file that is moved onto it
     LINKED = "linked"  # it gets another name
 
 
@@ -30,7 +30,8 @@ class PathUse(NamedTuple):
 
 OPENS = frozenset({"open", "creat", "openat", "openat2"})
 
-# The positions of the directory's descriptor (None: the current directory) and of the path, and the deed.
+# The argument positions of the directory descriptor (None: the current directory) and the path, and the
+# effect.
 _USES: dict[str, tuple[tuple[int | None, int, Deed], ...]] = {
     "execve": ((None, 0, Deed.EXECUTED),),
     "execveat": ((0, 1, Deed.EXECUTED),),
@@ -54,7 +55,7 @@ PATH_CALLS = OPENS | _USES.keys()
 
 
 def uses_of(name: str, args: tuple[int, ...]) -> tuple[PathUse, ...]:
-    """Return the paths of a call that opens nothing by itself. KeyError: another call."""
+    """Return the paths of a call that does not open a file itself. KeyError: another call."""
     return tuple(
         PathUse(uapi.AT_FDCWD if at is None else signed(args[at]), args[path], deed)
         for at, path, deed in _USES[name]

@@ -1,4 +1,4 @@
-"""Remembers the local addresses that the supervisor connected to the proxy for its child."""
+"""Remember the local addresses that the supervisor connected to the proxy for its child."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from collections import OrderedDict
 
 PeerAddress = tuple[str, int]
 
-# Connections that the proxy has not accepted yet. Beyond this many the oldest is forgotten and its peer
-# refused, which a child can only bring upon itself by filling the accept queue.
+# Connections that the proxy has not accepted yet. Beyond this number the oldest is forgotten and its peer
+# refused, which only happens if the child fills the accept queue.
 PENDING_MAX = 4096
 
 
 class PeerRegistry:
     """Holds each address from register() until take(), once per connection.
 
-    With the adjudicator at work these are the sandboxed processes' connections. A connection that was reset
-    before it was accepted leaves its address behind; a process that takes over that port still needs a token
-    or a phantom, because its socket has another cookie.
+    While the adjudicator works, only sandboxed processes have connections here. A connection that was reset
+    before
+    it was accepted leaves its address behind; a process that takes over that port still needs a token or a
+    phantom, because its socket has another cookie.
     """
 
     def __init__(self) -> None:
-        # Not a dict: finding the oldest of thousands there walks over every entry deleted before.
+        # Not a dict: finding its oldest entry walks over all entries deleted before.
         self._pending: OrderedDict[PeerAddress, None] = OrderedDict()
         self._cookies: OrderedDict[PeerAddress, int] = OrderedDict()
 
     def register(self, peer: PeerAddress, cookie: int) -> None:
-        """Remember a connection. `cookie`: of the child's socket (SO_COOKIE), 0 if there is none."""
+        """Remember a connection. `cookie`: The child's socket's (SO_COOKIE), 0 if there is none."""
         self._cookies.pop(peer, None)
         self._cookies[peer] = cookie
         if len(self._cookies) > PENDING_MAX:

@@ -1,4 +1,4 @@
-"""Words the refusal of a call that the seccomp program already judged by its registers."""
+"""Explain the refusal of a call that the seccomp program already judged by its registers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nono.supervisor.verdict.syscall_args import AF_INET, AF_INET6
 
 _INT_MASK = 0xFFFFFFFF
 _SOCK_DGRAM = 2
-# Most UDP is a question to the DNS.
+# Most UDP packets are DNS queries.
 _NAMES_HINT = (
     "the proxy looks names up: use a client that reads HTTPS_PROXY. Node's fetch does from 22.21 and 24.0 "
     "on (NODE_USE_ENV_PROXY, which is set); with an older Node take undici's EnvHttpProxyAgent"
@@ -17,7 +17,7 @@ _NAMES_HINT = (
 
 
 def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
-    """Return what the audit log says about it. `name`: None for a call that nono has no name for."""
+    """Return the refusal for the audit log. `name`: None for a call that nono has no name for."""
     first, second, third = (argument & _INT_MASK for argument in args[:3])
     match name:
         case "sendto" | "sendmsg" | "sendmmsg":

@@ -1,4 +1,4 @@
-"""Judges the use of rtnetlink: a command may list interfaces, addresses and routes, and do nothing else."""
+"""Judge the use of rtnetlink: a command may list interfaces, addresses and routes, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NETLINK_ROUTE = 0
 _SOCK_DGRAM, _SOCK_RAW, _TYPE_MASK, _INT_MASK = 2, 3, 0xF, 0xFFFFFFFF
 _SOCKADDR_NL = struct.Struct("=HHII")  # family, padding, port, groups (netlink(7))
 _NLMSGHDR = struct.Struct("=IHHII")  # length, type, flags, sequence, port
-_RTM_BASE, _KIND_MASK, _GET = 16, 3, 2  # each kind of object has RTM_NEW, _DEL, _GET and _SET in turn
+_RTM_BASE, _KIND_MASK, _GET = 16, 3, 2  # each kind of object has RTM_NEW, _DEL, _GET and _SET, in this order
 
 
 def is_route_socket(args: Sequence[int]) -> bool:
@@ -24,7 +24,7 @@ def is_route_socket(args: Sequence[int]) -> bool:
 
 
 def judge_name(sockaddr: bytes) -> Refuse | None:
-    """Judge the address of a bind: any port of its own, and no group."""
+    """Judge the address of a bind: any port of the caller's own, and no group."""
     if len(sockaddr) >= _SOCKADDR_NL.size:
         family, _, _, groups = _SOCKADDR_NL.unpack_from(sockaddr)
         if family == AF_NETLINK and not groups:
@@ -33,7 +33,7 @@ def judge_name(sockaddr: bytes) -> Refuse | None:
 
 
 def judge_send(sockaddr: bytes, message: bytes) -> Refuse | None:
-    """Judge a send that names its destination: requests to the kernel for a list."""
+    """Judge a send that names its destination: only list requests to the kernel are allowed."""
     if len(sockaddr) >= _SOCKADDR_NL.size:
         family, _, port, groups = _SOCKADDR_NL.unpack_from(sockaddr)
         if (family, port, groups) == (AF_NETLINK, 0, 0) and _only_asks(message):

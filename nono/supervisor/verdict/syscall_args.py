@@ -1,4 +1,4 @@
-"""Parses the bytes of a system call's arguments into values, once."""
+"""Parse the bytes of a system call's arguments into values, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the thread whose name a path leads to, if it is one of its caller's."""
+"""Find the thread whose name a path leads to, if it belongs to the caller."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ _COMM = re.compile(
 
 
 def thread_named(path: bytes, process: int, thread: int) -> int | None:
-    """Return the thread whose comm an absolute path names, if the path takes no detour.
+    """Return the thread whose comm an absolute path names directly, without detours.
 
-    `process`, `thread`: the caller, as /proc numbers it.
+    `process`, `thread`: The caller, as /proc numbers it.
+
     Returns None for any other path, or one of another process. The kernel decides whether the thread exists
-    in that process.
+    in
+    that process.
     """
     found = _COMM.fullmatch(path)
     if found is None:

@@ -1,6 +1,6 @@
-"""Models a terminal in a process of its own, which parses what a hostile command writes.
+"""Model a terminal in a separate process, because it parses a hostile command's output.
 
-`process` is started as a program of its own and reads messages until the supervisor is gone; `confine` takes
-from it all but that connection and memory. `ghostty` mirrors libghostty-vt, `terminal` drives one terminal of
+`process` is started as a program and reads messages until the supervisor is gone; `confine` takes away
+everything but that connection and memory. `ghostty` mirrors libghostty-vt, `terminal` drives one terminal of
 it, and `picture` draws that.
 """

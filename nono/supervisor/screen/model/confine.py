@@ -1,4 +1,4 @@
-"""Confines this process to one descriptor and a bounded amount of memory."""
+"""Confine this process to one descriptor and a bounded amount of memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import signal
 
 from nono.kernel import filters, landlock, landlock_rights, process, seccomp
 
-MEMORY_BYTES_MAX = 1 << 28  # of addresses, Python and its libraries included
-NICER_BY = 10  # what is slow to follow must not hold up the supervisor; less than for the command
+MEMORY_BYTES_MAX = 1 << 28  # of address space, including Python and its libraries
+NICER_BY = 10  # following the screen must not slow the supervisor; less than for the command
 FILTER = "compute"
 
 
 def confine(connection: int) -> None:
-    """Keep the connection and memory. Raises OSError or SandboxError if the kernel cannot hold that.
+    """Keep only the connection and memory. Raises OSError or SandboxError if the kernel cannot enforce that.
 
-    Everything that has to be loaded must be.
+    Everything must be imported and loaded before.
     """
     os.nice(NICER_BY)
     process.set_parent_death_signal(signal.SIGKILL)
@@ -30,7 +30,7 @@ def confine(connection: int) -> None:
 
 
 def _deny_files() -> None:
-    """Grant nothing of what Landlock handles, where there is Landlock; the filter refuses it once more."""
+    """Grant no file access with Landlock, if available; the seccomp filter refuses it as well."""
     abi = landlock.abi_version()
     if not abi:
         return

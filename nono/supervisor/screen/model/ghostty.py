@@ -1,7 +1,7 @@
-"""Mirrors the part of libghostty-vt (ghostty/vt.h) that a picture is drawn with.
+"""Mirror the part of libghostty-vt (ghostty/vt.h) that draws a picture.
 
-Names, layouts and values are those of the header. The library says itself what they are in it
-(ghostty_type_json); `load` compares, since it was not stable before 1.0.
+Names, layouts and values are those of the header. The library describes its own layouts (ghostty_type_json);
+`load` compares them, because they were not stable before 1.0.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class GhosttyTerminalModeConfig(Structure):
 
 
 class GhosttyGridRef(Structure):
-    """The place of a cell, valid until the terminal changes; others of its row differ in x alone."""
+    """The position of a cell, valid until the terminal changes; other cells of its row differ in x only."""
 
     _fields_ = (("size", c_size_t), ("node", c_void_p), ("x", c_uint16), ("y", c_uint16))
 
@@ -89,7 +89,10 @@ class GhosttyPointCoordinate(Structure):
 
 
 class GhosttyPointValue(Structure):
-    """A union in the header, which ctypes does not pass by value; it is passed as a structure of its size."""
+    """A union in the header.
+
+    ctypes does not pass unions by value, so this is a structure of the same size.
+    """
 
     _fields_ = (("coordinate", GhosttyPointCoordinate), ("_padding", c_uint64))
 
@@ -165,7 +168,7 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "formatter_free": (c_void_p,),
     "free": (c_void_p, c_void_p, c_size_t),
 }
-# GhosttyCell, 64 bits: where its parts begin, and how many bits they have.
+# GhosttyCell, 64 bits: first bit and width of each part.
 CELL_BITS = {
     "content_tag": (0, 2),
     "content": (2, 24),
@@ -177,7 +180,7 @@ _RETURN_NOTHING = ("terminal_vt_write", "terminal_free", "snapshot_decoder_free"
 
 
 class Library:
-    """The functions, without their prefix; each that returns a result raises OSError if it is a failure."""
+    """The functions, without their prefix. Those that return a result raise OSError for a failure."""
 
     def __init__(self, shared_object: ctypes.CDLL) -> None:
         for name, arguments in _FUNCTIONS.items():
@@ -189,17 +192,17 @@ class Library:
             setattr(self, name, function)
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)  # only for those that were not set
+        raise AttributeError(name)  # reached only for functions that were not set
 
     def taken(self, pointer: c_void_p, length: c_size_t) -> bytes:
-        """Copy what the library has allocated, and free it."""
+        """Copy a buffer that the library allocated, and free it."""
         copy = ctypes.string_at(pointer, length.value) if length.value else b""
         self.free(None, pointer, length)
         return copy
 
 
 def load(path: str) -> Library:
-    """Load the library. Raises OSError if it is another one than is mirrored here."""
+    """Load the library. Raises OSError if its layouts differ from this mirror."""
     shared_object = ctypes.CDLL(path)
     try:
         described = shared_object.ghostty_type_json
@@ -213,7 +216,7 @@ def load(path: str) -> Library:
 
 
 def _differing(types: dict[str, Any]) -> str | None:
-    """Return the name of a structure or enumeration that is not as mirrored here."""
+    """Return the name of a structure or enumeration that differs from this mirror."""
     for structure in _STRUCTURES:
         described = types[structure.__name__]
         if described["size"] != ctypes.sizeof(structure):

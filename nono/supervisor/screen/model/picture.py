@@ -1,4 +1,4 @@
-"""Draws the screens of a modelled terminal, as output that another terminal can be given."""
+"""Draw the screens of a modelled terminal as output for another terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nono.supervisor.screen.model.terminal import Terminal, new_terminal
 HISTORY_LINES_MAX = 2000
 HISTORY_BYTES_MAX = 4 << 20
 CONTINUATION_BYTES_MAX = 1 << 16
-_ABORT = b"\x18"  # CAN: the end of a sequence, if one was begun
+_ABORT = b"\x18"  # CAN: ends an unfinished sequence
 _RESTORE_CURSOR, _SAVE_CURSOR = b"\x1b8", b"\x1b7"
 _CLEAR_HISTORY = b"\x1b[3J"
 _PLAIN = b"\x1b[0m\x1b(B\x0f\x1b[r\x1b[H"
 _LEAVE = {1049: b"\x1b[?1049l", 1047: b"\x1b[?1047l", 47: b"\x1b[?47l"}
-_NO_REGION = b"\x1b7\x1b[r\x1b8"  # it is of the screen that is shown; some terminals keep one for each
+_NO_REGION = b"\x1b7\x1b[r\x1b8"  # the region belongs to the visible screen; some terminals keep one for each
 _ENTER = b"\x1b[?1049h"
 _ORIGIN = 6
-_UNKNOWN_STRING = b"\x1b]9999;"  # for the rest of a string that is too long to be repeated: to be ignored
+_UNKNOWN_STRING = b"\x1b]9999;"  # replaces the beginning of a string too long to repeat; terminals ignore it
 _FILLING = b"\x1b[?6l\x1b[?69l\x1b[4l\x1b[?7h\x1b[r\x1b(B\x0f\x1b[0m"
 _COLOUR = re.compile(rb"\x1b\[([34])8;5;([0-9]|1[0-5])m")
 _REGION = re.compile(rb"\x1b\[(\d+);\d+r")
@@ -33,7 +33,7 @@ class Followed:
 
     def __init__(self, library: Library, rows: int, columns: int) -> None:
         self._terminal = terminal = new_terminal(library, rows, columns)
-        self._begun = b""  # a character whose end has not come
+        self._begun = b""  # the bytes of an unfinished character
         terminal.set("SCROLLBACK_MAX_LINES", HISTORY_LINES_MAX)
         terminal.set("SCROLLBACK_MAX_BYTES", HISTORY_BYTES_MAX)
         terminal.set("CONTINUATION_MAX_BYTES", CONTINUATION_BYTES_MAX)
@@ -43,7 +43,7 @@ class Followed:
 
     def write(self, output: bytes) -> None:
         output = self._begun + output
-        # Only whole characters: a copy that is written to would show the beginning of one.
+        # Only whole characters: a copy of the terminal would show the beginning of one.
         whole = len(output) - _begun_character(output)
         self._begun = output[whole:]
         self._terminal.write(output[:whole])
@@ -52,7 +52,7 @@ class Followed:
         self._terminal.resize(rows, columns)
 
     def go_on(self, *, is_alternate: bool) -> None:
-        """Go on behind a gap in the output, on the screen that is shown there."""
+        """Resume after a gap in the output, on the screen shown there."""
         self._begun = b""
         self._terminal.write(_ABORT)
         if is_alternate != self._terminal.is_alternate:
@@ -65,7 +65,7 @@ class Followed:
             tail = terminal.continuation(CONTINUATION_BYTES_MAX)
         except OSError:
             tail = _UNKNOWN_STRING
-        # Drawing switches screens and moves cursors, so it is done with a copy.
+        # Drawing switches screens and moves cursors, so draw from a copy.
         with closing(terminal.copy()) as copy:
             copy.write(_ABORT)
             is_alternate = copy.is_alternate
@@ -84,7 +84,7 @@ class Followed:
 
 
 def _begun_character(output: bytes) -> int:
-    """Return how many bytes at the end begin a character of UTF-8 that goes on."""
+    """Return how many bytes at the end begin an unfinished UTF-8 character."""
     for count, byte in enumerate(reversed(output[-3:]), 1):
         if byte >= 0xC0:
             return count if count < 2 + (byte >= 0xE0) + (byte >= 0xF0) else 0
@@ -98,7 +98,7 @@ def _leave(terminal: Terminal) -> bytes:
 
 
 def _screen(terminal: Terminal) -> bytes:
-    """Draw the active screen with its history, from its home on, and the state that it is in."""
+    """Draw the active screen with its history, from the home position, with its state."""
     body = terminal.format()
     state = terminal.format(with_state=True)[len(body) :]
     with closing(terminal.copy()) as copy:
@@ -106,14 +106,14 @@ def _screen(terminal: Terminal) -> bytes:
         saved = copy.format(with_state=True)[len(body) :]
         _fill_gaps(copy)
         body = copy.format()
-    # Lines at the end that are blank are left out; the rows have to be where they were.
+    # The library omits blank lines at the end; rows must keep their position.
     blank = b"\r\n" * (terminal.total_rows - body.count(b"\r\n") - 1)
     drawn = b"".join((_PLAIN, body, blank, _links(terminal), saved, _SAVE_CURSOR, _PLAIN, state))
     return _COLOUR.sub(_basic_colour, drawn) + _origin(terminal, state)
 
 
 def _links(terminal: Terminal) -> bytes:
-    """Draw the links on the screen once more, as links: the library draws their text."""
+    """Draw the links on the screen again as links: the library draws only their text."""
     drawn = []
     for link in terminal.links():
         target = link.target.translate(None, _CONTROLS)
@@ -126,8 +126,9 @@ def _links(terminal: Terminal) -> bytes:
 def _fill_gaps(terminal: Terminal) -> None:
     """Write a blank into each cell without text.
 
-    The library would draw one that nothing was written to in the style before it, and leave out a row that
-    has only a colour.
+    Otherwise the library would draw a cell that was never written in the preceding style, and omit a row that
+    has
+    only a colour.
     """
     filled = [_FILLING]
     place, style = (-1, -1), b"0"
@@ -142,13 +143,13 @@ def _fill_gaps(terminal: Terminal) -> None:
 
 
 def _basic_colour(match: re.Match[bytes]) -> bytes:
-    """Spell a colour as programs do: terminals make only those bold by making them bright."""
+    """Write a basic colour in its short form: terminals brighten only that form when bold."""
     ground, number = int(match[1]), int(match[2])
     return b"\x1b[%dm" % (ground * 10 + number if number < 8 else ground * 10 + 60 + number - 8)
 
 
 def _origin(terminal: Terminal, state: bytes) -> bytes:
-    """Return what sets origin mode, if it is set, and the cursor once more, which that has moved."""
+    """Return the sequence that sets origin mode, if it is set, and restores the cursor, which that moves."""
     position = _POSITION.search(state)
     if position is None or not terminal.has_mode(_ORIGIN):
         return b""

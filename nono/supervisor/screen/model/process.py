@@ -1,4 +1,4 @@
-"""Follows the output of a terminal and draws its screen when asked: the program of the model's process."""
+"""Follow the output of a terminal and draw its screen on request: the program of the model's process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(library: str, rows: int, columns: int) -> None:
 
 
 def serve_message(connection: BinaryIO, terminal: Followed) -> bool:
-    """Read and follow one message. Returns False at the end."""
+    """Read and follow one message. Returns False at the end of the connection."""
     head = connection.read(messages.HEAD.size)
     if len(head) < messages.HEAD.size:
         return False

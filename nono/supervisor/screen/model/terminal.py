@@ -1,4 +1,4 @@
-"""Drives one terminal of libghostty-vt: writes to it, asks it, copies it, formats its screen."""
+"""Drive one terminal of libghostty-vt: write to it, query it, copy it, format its screen."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TARGET_BYTES_MAX = 4096
 
 
 class Link(NamedTuple):
-    """Cells of one row that are one link; valid until the terminal changes."""
+    """Cells of one row that form a link; valid until the terminal changes."""
 
     y: int
     target: bytes
@@ -51,7 +51,7 @@ class Terminal:
         self._library.terminal_free(self._handle)
 
     def set(self, option: str, value: int) -> None:
-        """Set an option; its type is that of the value: bool, or size_t."""
+        """Set an option; its type follows from the value: bool or size_t."""
         typed = c_bool(value) if isinstance(value, bool) else c_size_t(value)
         self._library.terminal_set(self._handle, OPT[option], byref(typed))
 
@@ -62,9 +62,9 @@ class Terminal:
         self._library.terminal_resize(self._handle, columns, rows, 8, 16)
 
     def blanks(self) -> Iterator[tuple[int, int, bytes]]:
-        """Yield the cells of the screen without text: row and column, from 0, and the colour as SGR has it.
+        """Yield row and column, from 0, of each cell without text, with its colour as SGR.
 
-        Without a colour (b"0"): nothing was written there.
+        Colour b"0": nothing was written there.
         """
         for place, y, cell in self._cells():
             if (colour := _colour_without_text(cell)) is not None:
@@ -85,7 +85,7 @@ class Terminal:
             yield link
 
     def _cells(self) -> Iterator[tuple[GhosttyGridRef, int, int]]:
-        """Yield the place of each cell of the screen (one object for all), its row and its content."""
+        """Yield the position of each cell (one reused object), its row and its content."""
         library, cell = self._library, c_uint64()
         place = GhosttyGridRef(size=ctypes.sizeof(GhosttyGridRef))
         columns = range(self._number("COLS"))
@@ -118,7 +118,7 @@ class Terminal:
 
     @property
     def total_rows(self) -> int:
-        """The rows of the screen and of its history."""
+        """The number of rows of the screen and its history."""
         rows = c_size_t()
         self._library.terminal_get(self._handle, DATA["TOTAL_ROWS"], byref(rows))
         return rows.value
@@ -135,7 +135,7 @@ class Terminal:
         return bool(mode.value)
 
     def continuation(self, bytes_max: int) -> bytes:
-        """Return the sequence that was begun and has not ended. Raises OSError if it is too long."""
+        """Return the unfinished sequence at the end of the output. Raises OSError if it is too long."""
         buffer, length = ctypes.create_string_buffer(bytes_max), c_size_t()
         self._library.terminal_continuation_buf(self._handle, buffer, bytes_max, byref(length))
         return buffer.raw[: length.value]
@@ -156,10 +156,10 @@ class Terminal:
         return Terminal(library, handle)
 
     def format(self, *, with_state: bool = False, link: Link | None = None) -> bytes:
-        """Return the screen with its history as output of a program.
+        """Return the screen with its history as terminal output.
 
-        with_state: Behind it the scrolling region, the cursor, its style and character sets.
-        link: Return its text alone.
+        with_state: Add the scrolling region, the cursor, its style and character sets.
+        link: Return only its text.
         """
         options = GhosttyFormatterTerminalOptions(emit=GHOSTTY_FORMATTER_FORMAT_VT, trim=True)
         for sized in (options, options.extra, options.extra.screen):
