@@ -1,4 +1,4 @@
-"""Reads secrets; no other package may see the text of one.
+"""Read secrets. No other package may see the text of one.
 
 `load` reads the credential of each service of a run through `resolver` and the `sources`, and makes a
 `phantom` for it; `env_credentials` reads those the command itself may hold. `values` describes credentials,

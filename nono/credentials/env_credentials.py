@@ -1,4 +1,4 @@
-"""Reads credentials that the command itself receives in variables, because a person asked for that."""
+"""Read credentials that the command itself receives in variables, because a person asked for that."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def read_env_credentials(
 ) -> dict[str, str]:
     """Return the text of each credential by variable, from (reference, variable) pairs.
 
-    Blocks as resolver.resolve_credential does. Raises CredentialError if one is malformed or cannot be read:
-    a command that was promised a key does not start without it.
+    Blocks like resolver.resolve_credential. Raises CredentialError if one is malformed or cannot be read: a
+    command
+    that was promised a key does not start without it.
     """
     references = [(parse_reference(text), variable) for text, variable in wanted]
     return {variable: resolver.read(reference, environ, warn).reveal() for reference, variable in references}

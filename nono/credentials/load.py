@@ -1,4 +1,4 @@
-"""Loads a credential and a phantom for each service of a run, or the reason why they are missing."""
+"""Load a credential and a phantom for each service of a run, or the reason why they are missing."""
 
 from __future__ import annotations
 
@@ -76,14 +76,15 @@ class Loader(NamedTuple):
     redaction: Redaction = USUAL
     session_id: str = ""  # passed to such a command
     prompt: KeyPrompt | None = None
-    key_of_ends: Secret | None = None  # of the phantoms; None: they are random as a whole
+    key_of_ends: Secret | None = None  # for the ends of phantoms; None: phantoms are completely random
 
     def load(self, services: Sequence[CredentialService]) -> list[LoadedService]:
-        """Return one result per service, in order. Blocks as resolver.resolve_credential does.
+        """Return one result per service, in order. Blocks like resolver.resolve_credential.
 
         Raises CredentialError if a reference, header or format is malformed, which nothing later can repair.
-        All references are parsed before the first is read, so that nobody unlocks a keyring for a run that
-        cannot start.
+        All
+        references are parsed before the first is read, so that nobody unlocks a keyring for a run that cannot
+        start.
         """
         references = [[parse_reference(text) for text in service.references] for service in services]
         return [self._load(*each) for each in zip(services, references, strict=True)]
@@ -102,7 +103,7 @@ class Loader(NamedTuple):
         self, service: CredentialService, references: list[CredentialReference], warnings: list[str]
     ) -> Credential:
         match service.oauth2 or service.aws or service.capture:
-            # Each imported where it is needed: few runs have one.
+            # Each is imported where it is needed, because few runs have one.
             case OAuth2Client() as client:
                 from nono.credentials.oauth2.credential import OAuth2Credential
 
@@ -135,7 +136,7 @@ class Loader(NamedTuple):
                 return _static(service, self._key(service, references[0], warnings), warnings)
 
     def _key(self, service: CredentialService, reference: CredentialReference, warnings: list[str]) -> Secret:
-        """Read the key; where it is not, look where else it may be, and ask."""
+        """Read the key; if it is missing, try other places and ask."""
         try:
             return self._read(reference, warnings)
         except (CredentialNotFound, CredentialUnavailable):
@@ -147,7 +148,7 @@ class Loader(NamedTuple):
     def _stored(
         self, service: CredentialService, reference: CredentialReference, warnings: list[str]
     ) -> Secret | None:
-        """Return the key that `nono credential set` stored for a service whose variable is not set."""
+        """Return the key that `nono credential set` stored for a service whose variable is unset."""
         if not isinstance(reference, EnvironmentReference) or self.environ.get(reference.name):
             return None
         with suppress(CredentialError):
@@ -166,7 +167,7 @@ class Loader(NamedTuple):
         return resolver.read(reference, self.environ, warnings.append)
 
     def _remedy(self, service: CredentialService, references: list[CredentialReference]) -> str | None:
-        """Return how a missing key is given; where it is in the environment, from there."""
+        """Return how to supply a missing key, including from the environment if it is there."""
         match references:
             case [StoredReference(name)]:
                 upper = name.upper().replace("-", "_")

@@ -1,4 +1,4 @@
-"""Removes every secret of a run from text that is about to be recorded."""
+"""Remove every secret of a run from text that is about to be recorded."""
 
 from __future__ import annotations
 

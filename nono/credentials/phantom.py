@@ -1,4 +1,4 @@
-"""Makes the values a child holds in place of credentials: worthless elsewhere, recognised by the proxy."""
+"""Make the values a child holds instead of credentials: worthless elsewhere, recognised by the proxy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from nono.digests import hmac_sha256
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
-END_CHARS = 20  # what Claude Code remembers of a key that it may use
-_RANDOM_BITS = 128  # at least, beside the end
+END_CHARS = 20  # the part of a key by which Claude Code remembers that it may use it
+_RANDOM_BITS = 128  # the minimum besides the end
 
 
 class Phantom(NamedTuple):
@@ -43,7 +43,7 @@ class SessionToken(NamedTuple):
         return self.secret.matches(candidate)
 
     def appears_in(self, text: bytes) -> bool:
-        """Check that `text`, written by a holder of the token, contains the token."""
+        """Return True if `text`, written by a holder of the token, contains the token."""
         return self.secret.appears_in(text)
 
     def child_value(self) -> str:
@@ -55,8 +55,10 @@ def make_phantom(service: str, key_of_ends: Secret | None = None) -> Phantom:
     """Make a phantom from the kernel's random generator, shaped like that provider's tokens.
 
     Prefix, alphabet and length match, because clients check them before they send anything. An unknown
-    service gets `nono_` and 43 characters of base 62. With a key the last END_CHARS are the same in every run
-    where the rest has room for enough random bits: clients that ask before they use a key know it by them.
+    service
+    gets `nono_` and 43 characters of base 62. With a key, the last END_CHARS are the same in every run if the
+    rest
+    has room for enough random bits: clients that ask before they use a key recognise it by them.
     """
     shape = SHAPES.get(service, GENERIC)
     end = "" if key_of_ends is None else _end(service, shape, key_of_ends)
@@ -66,8 +68,8 @@ def make_phantom(service: str, key_of_ends: Secret | None = None) -> Phantom:
 
 
 def _random_text(alphabet: str, count: int) -> str:
-    """Return `count` characters, each as likely as any other, without secrets, which imports OpenSSL."""
-    kept = 256 - 256 % len(alphabet)  # of an octet beyond that, some characters would come more often
+    """Return `count` characters with equal probability, without the module secrets, which imports OpenSSL."""
+    kept = 256 - 256 % len(alphabet)  # larger octets would make some characters more frequent
     chosen = ""
     while len(chosen) < count:
         chosen += "".join(alphabet[octet % len(alphabet)] for octet in os.urandom(2 * count) if octet < kept)
@@ -75,7 +77,7 @@ def _random_text(alphabet: str, count: int) -> str:
 
 
 def _end(service: str, shape: TokenShape, key: Secret) -> str:
-    """Return the end without the shape's suffix; "" if what is left were too easily guessed."""
+    """Return the end without the shape's suffix; "" if the rest would be too easy to guess."""
     count = END_CHARS - len(shape.suffix)
     if (shape.random_chars - count) * log2(len(shape.alphabet)) < _RANDOM_BITS:
         return ""

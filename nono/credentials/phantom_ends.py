@@ -1,4 +1,4 @@
-"""Keeps the secret from which the phantoms of one person get ends that stay the same from run to run."""
+"""Keep the key by which one person's phantoms have the same end in every run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from nono.credentials.values.errors import CredentialUnavailable
 from nono.secret import Secret
 
 _STEM, _KEY_BYTES = "phantoms", 32
-# In quotes, as the file is JSON like its neighbours.
+# Quoted, because the file is JSON like its neighbours.
 _CONTENT = re.compile(rb'"([0-9a-f]{64})"\n?')
 
 
 def key_of_ends(state_root: str) -> Secret | None:
-    """Return the key, made where there is none yet; None if no other user could be kept from reading it.
+    """Return the key, creating it if needed; None if other users could read it.
 
-    Random, and nothing of any credential: an end tells two runs of a person from those of others, no more.
-    Without the key every phantom is random as a whole, and a client may ask again if it is to be used.
+    The key is random and independent of any credential: an end only tells one person's runs from another's.
+    Without a key every phantom is completely random, and a client may ask again whether to use it.
     """
     file = PrivateFile(state_root, _STEM, max_bytes=_KEY_BYTES * 4)
     try:
         found = _parsed(file.read())
         if found is None:
             with file.locked() as locked:
-                found = _parsed(locked.read())  # another nono may have made it meanwhile
+                found = _parsed(locked.read())  # another nono may have created it meanwhile
                 if found is None:
                     text = os.urandom(_KEY_BYTES).hex()
                     locked.replace(f'"{text}"\n'.encode("ascii"))

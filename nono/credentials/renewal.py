@@ -1,4 +1,4 @@
-"""Fetches a value when first needed and again before it expires, for one caller at a time."""
+"""Fetch a value when first needed and again before it expires, for one caller at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.named_tuple import NamedTuple
 
-FIRST_DELAY_S = 1.0  # after one failure; doubled by each further one
+FIRST_DELAY_S = 1.0  # after the first failure; doubled by each further one
 MAX_DELAY_S = 60.0
 FORGET_INTERVAL_S = 60.0
 
@@ -24,10 +24,11 @@ class Lease[T](NamedTuple):
 
 
 class Renewal[T]:
-    """Shares one fetch among its callers, and delays the next after each failure, for longer each time.
+    """Shares one fetch among its callers, and delays the next after each failure, with increasing delays.
 
     Nothing runs in the background: the first caller that finds no fresh value fetches and the others wait; if
-    it is cancelled, the next one starts over. `fetch` raises CredentialUnavailable. `clock` is monotonic.
+    it is
+    cancelled, the next one starts over. `fetch` raises CredentialUnavailable. `clock` is monotonic.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Renewal[T]:
         """
         seen = self._rounds
         async with self._lock:
-            # Even a value that expires at once serves all who waited: otherwise each would fetch another.
+            # Even a value that expires at once serves all who waited; otherwise each would fetch another one.
             if self._rounds != seen and self._value is not None:
                 return self._value
             now = self._clock()
@@ -99,8 +100,8 @@ class Renewal[T]:
                 return self._value
             raise
         except BaseException:
-            # A caller that went away says nothing about the source; one that does so again and again must
-            # not make it busy.
+            # A caller that went away proves nothing about the source, but callers that do so repeatedly must
+            # not overload it.
             self._failure = None
             self._wait(FIRST_DELAY_S * 2 ** min(self._attempts - 2, 16) if self._attempts > 1 else 0.0)
             raise
@@ -122,5 +123,5 @@ class Renewal[T]:
 
 
 def _anew(failure: CredentialUnavailable) -> CredentialUnavailable:
-    """Copy the error without its traceback, whose frames hold the data that was being sent."""
+    """Copy the error without its traceback, whose frames contain the data that was being sent."""
     return type(failure)(failure.message, hint=failure.hint)

@@ -1,4 +1,4 @@
-"""Reads, stores and removes a credential in any of the places that can hold one."""
+"""Read, store and remove a credential in any of the places that can hold one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Place(NamedTuple):
     """Where a credential was stored."""
 
     where: str  # ``system keyring`` or the path of the embedded store
-    lock: str | None = None  # what holds the key of the embedded store; None: it is plain text
+    lock: str | None = None  # what protects the key of the embedded store; None: the store is plain text
 
 
 class StoredName(NamedTuple):
@@ -47,20 +47,23 @@ class StoredName(NamedTuple):
 def resolve_credential(
     text: str, environ: Mapping[str, str], warn: Callable[[str], None] = lambda sentence: None
 ) -> Secret:
-    """Return the secret that a reference points at. Never call it on an event loop.
+    """Return the secret that a reference points to. Never call it on an event loop.
 
     It blocks: up to two minutes while a person unlocks a keyring, half a minute for a password manager.
-    `warn`: called with a sentence about something that works but should be changed.
-    CredentialError: the reference itself is malformed. Raises CredentialNotFound and CredentialUnavailable as
-    the sources do.
+
+    `warn`: Called with a sentence about something that works but should be changed.
+
+    CredentialError: The reference itself is malformed. Raises CredentialNotFound and CredentialUnavailable
+      like
+    the sources.
     """
     return read(parse_reference(text), environ, warn)
 
 
 def read(reference: CredentialReference, environ: Mapping[str, str], warn: Callable[[str], None]) -> Secret:
-    """Resolve a reference that was already parsed, as resolve_credential does.
+    """Resolve a reference that was already parsed, like resolve_credential().
 
-    CredentialError for ``cmd://`` too, whose command runs when a request needs it.
+    Raises CredentialError for ``cmd://`` too, whose command runs when a request needs it.
     """
     match reference:
         case EnvironmentReference():
@@ -69,7 +72,7 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
             return file.read(reference, warn)
         case KeyringReference():
             return keyring.read(reference, environ, warn)
-        # Each password manager is imported where it is used: a run has one of them at most.
+        # Each password manager is imported where it is used, because a run has at most one.
         case OnePasswordReference():
             from nono.credentials.sources import onepassword
 

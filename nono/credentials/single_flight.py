@@ -1,4 +1,4 @@
-"""Shares one run of some work among all callers who ask for the same result meanwhile."""
+"""Share one run of some work among all callers that ask for the same result at the same time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.credentials.values.errors import CredentialUnavailable
 @dataclass(slots=True, eq=False)
 class _Flight[T]:
     landed: anyio.Event = field(default_factory=anyio.Event)
-    # Shielded, so that the caller that started it can go away without taking it from the others.
+    # Shielded, so that the run survives the cancellation of the caller that started it.
     scope: anyio.CancelScope = field(default_factory=lambda: anyio.CancelScope(shield=True))
     waiting: int = 0
     results: list[T] = field(default_factory=list)  # one, or none when it failed
@@ -33,8 +33,8 @@ class SingleFlight[K: Hashable, T]:
     async def run(self, key: K, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Return the result of `work`, and True if this call started it.
 
-        CredentialUnavailable and OSError reach all callers who waited; nothing is kept, so the next call runs
-        again.
+        CredentialUnavailable and OSError reach all callers that waited; nothing is cached, so the next call
+        runs again.
         """
         if (flight := self._flights.get(key)) is not None:
             await self._wait(flight, key)
@@ -73,7 +73,7 @@ class SingleFlight[K: Hashable, T]:
 def _result[T](flight: _Flight[T]) -> T:
     """Return the result, or raise a new error for each caller.
 
-    The traceback of a shared one would grow with each request.
+    The traceback of a shared error would grow with each caller.
     """
     match flight.error:
         case CredentialUnavailable() as error:

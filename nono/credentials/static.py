@@ -1,4 +1,4 @@
-"""Provides a credential that was read before the run and stays the same."""
+"""Provide a credential that was read before the run and never changes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Supplies AWS keys and signs requests with Signature Version 4."""
+"""Supply AWS keys and sign requests with Signature Version 4."""

@@ -1,4 +1,4 @@
-"""Provides a pair of AWS keys as a credential; botocore finds and renews them, and signs each request."""
+"""Provide a pair of AWS keys as a credential; botocore finds and renews them, and signs each request."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from nono.printable import shell_word
 from nono.secret import Secret
 
 LOAD_TIMEOUT_S = 30.0
-# botocore renews keys from 15 minutes before they expire, and insists on it from 10 minutes before. Keys it
-# returned are therefore valid for all of valid_s.
+# botocore tries to renew keys from 15 minutes before they expire, and requires it from 10 minutes before. So
+# keys that it returned are valid for all of valid_s.
 _FRESH_S = 60.0
 _VALID_S = 360.0
 
@@ -85,7 +85,7 @@ class AwsCredential:
             return None
         try:
             return SigV4Injection(keys, *scope_of(self._auth, request.host))
-        except CredentialUnavailable:  # a host that the child chose, below a wildcard; acquire reports it
+        except CredentialUnavailable:  # a host that the child chose below a wildcard; acquire() reports it
             return None
 
     async def acquire(self, request: RequestFacts) -> Injection:
@@ -98,7 +98,7 @@ class AwsCredential:
 
     def rejected(self, request: RequestFacts) -> None:
         if self._renewal.forget():
-            self._source = None  # the file may hold new keys by now
+            self._source = None  # reload, because the file may hold new keys by now
 
     def tripwire(self) -> LeakDetector | None:
         """Return None: a request carries a signature, and the session token is useless without the key."""

@@ -1,4 +1,4 @@
-"""Derives the AWS service and region to sign for from a host name."""
+"""Derive the AWS service and region to sign for from a host name."""
 
 from __future__ import annotations
 
@@ -40,10 +40,11 @@ class Endpoint(NamedTuple):
 
 
 def endpoint_of(host: str) -> Endpoint:
-    """Parse a host name, canonical or ``*.suffix``; a part that it does not show is None.
+    """Parse a host name, canonical or ``*.suffix``; a part that it does not contain is None.
 
     The suffix follows ``service.region`` or ``service``, with ``-fips`` and ``dualstack`` variants; for S3
-    and API Gateway anything may precede the service.
+    and API
+    Gateway anything may precede the service.
     """
     suffix = next((suffix for suffix in _SUFFIXES if host.endswith(suffix)), None)
     if suffix is None:

@@ -1,4 +1,4 @@
-"""Signs one request with AWS Signature Version 4, computed by botocore from the bytes on the wire."""
+"""Sign one request with AWS Signature Version 4, computed by botocore from the bytes on the wire."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nono.credentials.values.errors import RequestUnfit
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
-# These sign the path as one percent-encoding of the key; all others sign an encoding of the path as sent.
+# These sign the path as a single percent-encoding of the key; all others encode the path as sent once more.
 _S3_LIKE = frozenset({"s3", "s3-object-lambda", "s3-outposts"})
 
 _WRITTEN_HERE = frozenset(
@@ -52,8 +52,8 @@ class SigV4Injection:
 
         RequestUnfit: it carries a signature already, or something that cannot be signed.
         """
-        # Lazy, because it is an optional extra that takes a tenth of a second to import. It was imported
-        # already to find the keys.
+        # Imported here: an optional extra that takes a tenth of a second. It was imported before to find the
+        # keys.
         from botocore.auth import S3SigV4Auth, SigV4Auth  # type: ignore[import-untyped]  # it ships no types
         from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # the same
         from botocore.credentials import ReadOnlyCredentials  # type: ignore[import-untyped]  # the same
@@ -81,11 +81,11 @@ class SigV4Injection:
 
 
 def _canonical_target(target: bytes, *, s3_like: bool) -> tuple[str, str]:
-    """Return the path and query for botocore, which trusts its own serialiser, to make canonical.
+    """Return the path and query that botocore will make canonical; it trusts its own serialiser.
 
     The query is decoded and encoded again, because AWS compares the parameters and not the client's spelling
-    of them; the same goes for an S3 path. Any other path is signed as an encoding of the very bytes that are
-    sent.
+    of
+    them; the same applies to an S3 path. Any other path is signed as an encoding of the exact bytes sent.
     """
     path, _, query = target.partition(b"?")
     pairs = []

@@ -1,1 +1,1 @@
-"""Obtains credentials that a command prints on demand."""
+"""Obtain credentials that a command prints on demand."""

@@ -1,4 +1,4 @@
-"""Runs a command for a credential when a request first needs it, and caches the result."""
+"""Run a command for a credential when a request first needs it, and cache the result."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ MAX_ENTRIES = 256
 MAX_WATCHED = 16  # the most recent secrets, which responses are searched for
 FORGET_INTERVAL_S = 60.0
 
-# A capture may well be a script around one of the password managers.
+# A capture may be a script that calls one of the password managers.
 _VARIABLES = ("OP_", "BW_SESSION", "BITWARDENCLI_APPDATA_DIR", "PASSWORD_STORE_")
 
-# A whole argument, the beginning of a path in it, or the value of an assignment for env(1). A `$` anywhere
-# else is left alone: in the script of `sh -c` it belongs to the shell.
+# Matches a whole argument, the beginning of a path in it, or the value of an assignment for env(1). Any other
+# `$` is left alone: in the script of `sh -c` it belongs to the shell.
 _VARIABLE = re.compile(r"((?:\w+=)?)\$(?:(\w+)|\{(\w+)\})(?=/|\Z)", re.ASCII)
 
 _Key = tuple[str, str]  # host and scope
@@ -104,7 +104,7 @@ class CommandCapture:
         self._limiter = anyio.CapacityLimiter(MAX_RUNNING)
         self._entries: dict[_Key, _Entry] = {}
         self._flights = SingleFlight[_Key, Injection]()
-        self._forgotten: dict[_Key, float] = {}  # when
+        self._forgotten: dict[_Key, float] = {}  # time of each
         self._watched: deque[Secret] = deque(maxlen=MAX_WATCHED)
         self._watcher: LeakDetector | None = None
 
@@ -170,7 +170,7 @@ class CommandCapture:
         return entry.captured.injection
 
     def _watch(self, captured: Captured) -> None:
-        """Watch for the secrets used last: a search for every cached one would be slow to build."""
+        """Watch for the most recently used secrets: a search for all cached ones would be slow to build."""
         for secret in captured.secrets:
             if secret in self._watched:
                 self._watched.remove(secret)
@@ -211,7 +211,7 @@ class CommandCapture:
     def _stdin(self, facts: Mapping[str, str]) -> bytes | None:
         config = self._capture.provider_config
         if config is not None:
-            # A provider may not interact with the person: it has no terminal and no browser.
+            # A provider may not interact with the person: it has neither a terminal nor a browser.
             message = {"protocol": PROTOCOL, **facts, "config": json.loads(config), "interaction": {}}
             return json.dumps(message).encode("ascii")
         return json.dumps(facts).encode("ascii") if self._capture.stdin == "request_json" else None

@@ -1,4 +1,4 @@
-"""Parses the output of a capture command into an injection, or a reason why it is unusable."""
+"""Parse the output of a capture command into an injection, or a reason why it is unusable."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _headers(printed: object, allowed: tuple[str, ...]) -> Captured | Unusable:
     if fields is None:
         return _NO_HEADERS
     lower = [name.lower() for name, _ in fields]
-    # Names come first, and unquoted: a helper that swaps name and value must not have its secret shown.
+    # Names come first, and unquoted: if a helper swaps name and value, its secret must not be shown.
     if not {name.lower() for name in allowed}.issuperset(lower):
         return Unusable("invalid_json_output", "it printed a header that allow_headers does not name")
     if len(set(lower)) != len(lower):

@@ -1,1 +1,1 @@
-"""Runs credential helpers with limits on time and output, and reports how each ended."""
+"""Run credential helpers with limits on time and output, and report how each ended."""

@@ -1,4 +1,4 @@
-"""Runs a credential helper: no shell, a clean environment, a time limit and bounded output.
+"""Run a credential helper: no shell, a clean environment, a time limit and bounded output.
 
 Everything a helper prints is treated as a secret, on standard error too: it leaves this module inside a
 ``Secret``, or scrubbed.
@@ -35,8 +35,8 @@ STDERR_BYTES_MAX = 4 * 1024
 _ENDING_S = 2.0  # for the intermediate process to kill the helper and report it
 _LAST_RESORTS = (signal.SIGCONT, signal.SIGKILL)
 
-# The variables by which a program finds its user's files, language, agents and windows. All others stay out,
-# among them proxy variables (they may point at nono's own proxy), LD_* and other services' keys.
+# The variables by which a program finds its user's files, language, agents and windows. All others are
+# removed, among them proxy variables (they may point at nono's own proxy), LD_* and other services' keys.
 _INHERITED = frozenset(
     {"HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "TMPDIR", "DBUS_SESSION_BUS_ADDRESS"}
     | {"GNUPGHOME", "GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "SSH_AUTH_SOCK"}
@@ -61,7 +61,7 @@ def helper_environment(environ: Mapping[str, str], *tool_names: str) -> dict[str
 def run_helper_and_wait(
     argv: Sequence[str], environ: Mapping[str, str], *, timeout_s: float, stdin: bytes | None = None
 ) -> Outcome:
-    """Do what run_helper() does, and block: without an event loop, for whose import a start would wait."""
+    """Do the same as run_helper(), but block, because importing an event loop would delay a start."""
     try:
         with _started(argv, environ, stdin) as process:
             report: bytes | None = None
@@ -89,7 +89,7 @@ async def run_helper(
     The helper and its process group are dead when this returns or is cancelled. A process that left the
     group, such as a gpg-agent or another daemon, is not waited for and lives on.
     """
-    # Imported here, for the reason above.
+    # Imported here, for the same reason.
     import anyio
 
     try:
@@ -135,7 +135,7 @@ class _Stream:
         return self.length > self._limit_bytes
 
     def take(self) -> bool:
-        """Read the available bytes, of which the excess is dropped. Returns False at end of file."""
+        """Read the available bytes and drop the excess. Returns False at end of file."""
         while True:
             try:
                 piece = os.read(self.fd, 65536)
@@ -148,7 +148,7 @@ class _Stream:
 
 
 class _Process:
-    """A helper at work, and the intermediate process that reports its end."""
+    """A running helper, and the intermediate process that reports its end."""
 
     def __init__(
         self,
@@ -169,15 +169,15 @@ class _Process:
             epoll.register(descriptor, select.EPOLLIN)
 
     def said(self) -> bytes | None:
-        """Read what there is. Returns the report; None if it has not come yet.
+        """Read what is available. Returns the report; None if it has not arrived yet.
 
         The report is b"" if the intermediate process died, or if there is too much output.
         """
         for descriptor, _ in self.epoll.poll(0):
             if descriptor == self.report:
                 report = os.read(self.report, 64)
-                # The helper is dead, so all its output is in the pipes. EOF need not come: a daemon may hold
-                # them open.
+                # The helper is dead, so all its output is in the pipes. EOF may never come, because a daemon
+                # may hold them open.
                 self.stdout.take()
                 self.stderr.take()
                 return report
@@ -194,7 +194,7 @@ class _Process:
         return self._has_ended
 
     def ends_within(self, limit_s: float) -> bool:
-        """Wait for that. It comes at once, unless somebody stopped the process."""
+        """Wait until it has ended, which it does at once unless something stopped it."""
         poll = select.poll()
         poll.register(self.report, select.POLLIN)
         deadline = monotonic() + limit_s
@@ -254,7 +254,7 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
                 env=dict(environ),
                 cwd="/",  # a program may read settings from its cwd, and the agent controls the project
                 pass_fds=(leash_end, report_end),
-                start_new_session=True,  # Ctrl-C reaches nono alone, which then lets go of the leash
+                start_new_session=True,  # Ctrl-C reaches only nono, which then closes the leash
             )
         )
         own_process.restore_open_files(between.pid)  # its interpreter is still starting
@@ -273,7 +273,7 @@ def _started(argv: Sequence[str], environ: Mapping[str, str], stdin: bytes | Non
 
 @contextmanager
 def _input(content: bytes | None) -> Iterator[int]:
-    """Yield a descriptor to read `content` from: a memfd, as an unread pipe would fill up."""
+    """Yield a descriptor to read `content` from: a memfd, because an unread pipe would fill up."""
     if content is None:
         yield subprocess.DEVNULL
         return

@@ -1,4 +1,4 @@
-"""Describes how a run of a credential helper ended, in a form that can be shown."""
+"""Describe how a run of a credential helper ended, in a form that can be shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nono.audit.redact import REDACTED, redact_text
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
-# Matches a possible key: long, of the characters keys are made of, with letters and digits. Words are not.
+# Matches a possible key: long, made of the characters of keys, with letters and digits. Words do not match.
 _KEY_LIKE = r"(?ai)(?=[^\d\s]*\d)(?=[^a-z\s]*[a-z])[\w+=-]{16,}"
 
 

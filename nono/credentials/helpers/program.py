@@ -1,4 +1,4 @@
-"""Finds a credential helper in places where only root and the user could have put it.
+"""Find a credential helper in places where only root and the user could have put it.
 
 A helper runs outside the sandbox with the user's rights, and its output is sent to an upstream as the user's
 key. Anybody who can place a file of its name earlier in PATH gets both: another user through a directory that
@@ -40,7 +40,7 @@ def find_program(name: str, environ: Mapping[str, str]) -> str:
 
 
 def trusted_directories(environ: Mapping[str, str]) -> list[str]:
-    """Return the directories of PATH from which a helper, or a program that it runs itself, may come."""
+    """Return the directories of PATH from which a helper, or a program that it runs, may be taken."""
     return [directory for directory in _path(environ) if _directory_refusal(directory, environ) is None]
 
 
@@ -93,7 +93,7 @@ def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None
         while above != "/":
             above = os.path.dirname(above)
             status = os.stat(above)
-            # The sticky bit keeps others from renaming what is not theirs, as in /tmp.
+            # The sticky bit keeps users from renaming each other's files, as in /tmp.
             if not status.st_mode & stat.S_ISVTX and (reason := _status_refusal(status, above)) is not None:
                 return reason
     except (OSError, ValueError) as error:

@@ -1,9 +1,10 @@
-"""Runs between nono and a credential helper: ends the helper with nono, and reports how it ended.
+"""Run between nono and a credential helper: end the helper with nono, and report how it ended.
 
 The supervisor cannot be the helper's parent itself. It reaps all its children with one waitpid(-1), which
-would steal the helper's exit status and make it read as success. It blocks the signals it forwards, and the
+would take the helper's exit status and make it look like success. It blocks the signals it forwards, and the
 helper would inherit a blocked SIGTERM or SIGCHLD. And if it is killed, nothing would end the helper. This
-file is run by its path under ``python -I -S`` and imports nothing of nono.
+file
+is run by its path under ``python -I -S`` and imports nothing of nono.
 
 argv: the leash (read end of a pipe, whose hang-up ends the helper), the report (write end), the program.
 """
@@ -36,14 +37,14 @@ def main(argv: list[str]) -> None:
     for standard in (0, 1, 2):
         os.close(standard)
     _wait(leash, pid)
-    # Before the leader is reaped: until then the pgid refers to this group and no later one.
+    # Before the leader is reaped: until then the pgid refers to this group and cannot be reused.
     os.killpg(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     _tell(report, f"exit {os.waitstatus_to_exitcode(status)}")
 
 
 def _wait(leash: int, pid: int) -> None:
-    """Wait until the helper has ended, or nobody holds the leash any more."""
+    """Wait until the helper has ended, or the other end of the leash is closed."""
     poll = select.poll()
     poll.register(leash, select.POLLIN)
     poll.register(os.pidfd_open(pid), select.POLLIN)

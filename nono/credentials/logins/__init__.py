@@ -1,1 +1,1 @@
-"""Captures logins: keeps tokens on disk and gives the command phantoms in their place."""
+"""Capture logins: store tokens on disk and give the command phantoms instead."""

@@ -1,4 +1,4 @@
-"""Reads the login that an agent keeps in a file of its own, and writes that file anew with phantoms."""
+"""Read the login that an agent keeps in its own file, and write that file with phantoms."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ Document = dict[str, object]
 
 
 class FoundLogin(NamedTuple):
-    """A login as the provider's token endpoint would have answered it."""
+    """A login in the form of the token endpoint's response."""
 
-    tokens: Mapping[str, Secret]  # by the field of the answer
-    answer: Mapping[str, object]  # the other fields
+    tokens: Mapping[str, Secret]  # by field of the response
+    answer: Mapping[str, object]  # other fields of the response
     expires_s: int | None  # when the access token expires, since the epoch
 
 
 class AgentFile(NamedTuple):
     """The file of one agent."""
 
-    program: str  # as people call it
-    provider: str  # in the profile that is named like the agent
-    outside: Callable[[Mapping[str, str]], str]  # its path, by the caller's environment
-    inside: Callable[[Mapping[str, str]], str]  # the file of phantoms for its runs
+    program: str  # the agent's common name
+    provider: str  # in the profile with the agent's name
+    outside: Callable[[Mapping[str, str]], str]  # its path, from the caller's environment
+    inside: Callable[[Mapping[str, str]], str]  # the file of phantoms for runs
     read: Callable[[Document], FoundLogin | None]
-    with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # by the field of the answer
-    is_mounted: bool = False  # `inside` is mounted over `outside`: the agent reads no other path
-    logs_in_inside: bool = True  # False: a login made inside would take the place of the file outside
+    with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # phantoms by field of the response
+    is_mounted: bool = False  # `inside` is mounted over `outside`, because the agent reads no other path
+    logs_in_inside: bool = True  # False: a login made inside would replace the file outside
 
 
 def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
-    """Return the login in a file, and the document. Raises CredentialUnavailable if it has none.
+    """Return the login in a file, and the document. Raises CredentialUnavailable if there is no login.
 
-    The parser's exception carries the text, so it must not propagate.
+    The parser's exception would carry the text, so it must not propagate.
     """
     document = _object(content)
     found = agent.read(document) if document is not None else None
@@ -53,7 +53,7 @@ def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Docu
 
 
 def merged(agent: AgentFile, before: bytes | None, document: Document, phantoms: Mapping[str, str]) -> bytes:
-    """Return the file for the runs. `before`: what is there, which a command may have written."""
+    """Return the file for runs. `before`: The current content, which a command may have written."""
     others = _object(before) if before is not None else None
     return json.dumps({**(others or {}), **agent.with_phantoms(document, phantoms)}, indent=2).encode()
 
@@ -81,7 +81,7 @@ def _below(variable: str, default: str, *names: str) -> Callable[[Mapping[str, s
     return path
 
 
-# Claude Code: claudeAiOauth of .credentials.json. Nothing else of it is taken along: it might be a token.
+# Claude Code: claudeAiOauth of .credentials.json. Nothing else in it is copied, because it might be a token.
 _CLAUDE = "claudeAiOauth"
 _CLAUDE_KEPT = ("expiresAt", "refreshTokenExpiresAt", "scopes", "subscriptionType", "rateLimitTier")
 
@@ -107,7 +107,7 @@ def _claude_with(document: Document, phantoms: Mapping[str, str]) -> Document:
     return {_CLAUDE: {**tokens, **kept}}
 
 
-# Codex: tokens of auth.json, whose id token and access token it reads itself.
+# Codex: tokens of auth.json. Codex itself reads the id token and the access token.
 _CODEX_KEPT = ("auth_mode", "last_refresh")
 
 
@@ -132,8 +132,8 @@ def _codex_with(document: Document, phantoms: Mapping[str, str]) -> Document:
     return {**kept, "OPENAI_API_KEY": None, "tokens": {**phantoms, **account}}
 
 
-# Gemini CLI: the answer of Google's token endpoint, with the time in milliseconds. It writes what it is given
-# at a renewal elsewhere, as GEMINI_FORCE_ENCRYPTED_FILE_STORAGE of the profile has it.
+# Gemini CLI: the response of Google's token endpoint, with the time in milliseconds. It writes renewed tokens
+# to another file, because the profile sets GEMINI_FORCE_ENCRYPTED_FILE_STORAGE.
 _GEMINI_TOKENS = ("access_token", "refresh_token", "id_token")
 _GEMINI_KEPT: Sequence[str] = ("scope", "token_type", "expiry_date")
 
@@ -166,7 +166,7 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         "Claude Code",
         "claude",
         _below("CLAUDE_CONFIG_DIR", ".claude", ".credentials.json"),
-        # CLAUDE_SECURESTORAGE_CONFIG_DIR of the profile.
+        # CLAUDE_SECURESTORAGE_CONFIG_DIR in the profile.
         lambda environ: join(home(environ), ".claude/nono/.credentials.json"),
         _read_claude,
         _claude_with,

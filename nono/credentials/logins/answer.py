@@ -1,4 +1,4 @@
-"""Searches a login provider's answer for tokens, and replaces them by phantoms."""
+"""Search a login provider's response for tokens, and replace them by phantoms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import ResponseField, TokenEndpoint
 from nono.secret import Secret
 
-MAX_MARKS = 50_000  # braces, brackets, commas and colons of a JSON text: they cost time, not its bytes
+MAX_MARKS = 50_000  # braces, brackets, commas and colons of a JSON text, which determine the parsing time
 _WINDOW = 64 * 1024  # of text, searched before another thread may run
 _OVERLAP = 64  # more than the longest match of _ASSIGNED and _NAMED
 _BLANKS = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"  # before the first mark, in any encoding of JSON
@@ -26,7 +26,7 @@ _TOKEN_TEXT = re.compile(r"[\x21-\x7e]+", re.ASCII)  # RFC 6749 appendix A.12
 _WORD = r"(?:access|refresh|\bid)(?:[_-]|%5f|\\u005f)?token"
 _WORDS = re.compile(r"[A-Za-z]{1,16}(?:[_.-][A-Za-z]{1,16}){0,3}", re.ASCII)
 _NAMED = re.compile(_WORD.encode(), re.IGNORECASE)
-# In text meant for people the words alone prove nothing: "the refresh_token is invalid".
+# In text for people, the name alone proves nothing: "the refresh_token is invalid".
 _ASSIGNED = re.compile(_WORD + r"\W{0,4}(?:[:=]|%3[ad])\W{0,4}[\w.~+/-]{8}", re.IGNORECASE | re.ASCII)
 
 
@@ -38,7 +38,7 @@ class _Found(NamedTuple):
 
 
 class Answer:
-    """A body that may go to the command once its tokens are replaced by phantoms."""
+    """A response body that may go to the command once its tokens are replaced by phantoms."""
 
     def __init__(self, body: bytes, document: object, found: Sequence[_Found]) -> None:
         self._body = body
@@ -51,7 +51,7 @@ class Answer:
         return [".".join(each.field.path) for each in self._found]
 
     def expires_s(self, now_s: float) -> int | None:
-        """Return when the access token expires (RFC 6749 section 5.1), or None if the answer does not say."""
+        """Return when the access token expires (RFC 6749 section 5.1); None if the response does not say."""
         lifetime = self._document.get("expires_in") if isinstance(self._document, dict) else None
         for each in self._found if lifetime is None else ():
             expires = claims_of(each.token, ["exp"]).get("exp") if each.name == "access_token" else None
@@ -65,7 +65,7 @@ class Answer:
         return [each.token for each in self._found]
 
     def tripwire(self) -> LeakDetector | None:
-        """Return a detector for the tokens: none may occur in the answer a second time."""
+        """Return a detector for the tokens, none of which may occur again elsewhere in the response."""
         return tripwire_for(self.tokens)
 
     def without_tokens(self) -> bytes:
@@ -82,17 +82,19 @@ class Answer:
 
 
 def phantom_in(field: ResponseField, nonce: str, token: Secret) -> str:
-    """Spell the phantom of `token` as its field wants it."""
+    """Spell the phantom of `token` in the form its field requires."""
     return jwt_phantom(nonce, claims_of(token, field.claims)) if field.kind == "jwt" else nonce
 
 
 def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Header], body: bytes) -> Answer:
-    """Search an answer for tokens.
+    """Search a response for tokens.
 
-    `endpoint`: the token endpoint that answered; None for another path on its host.
-    `body`: with framing and content coding undone.
-    LoginRefusedError: a token is, or might be, outside the fields named for it; an unrecognised token would
-    go to the command.
+    `endpoint`: The token endpoint that responded; None for another path on its host.
+    `body`: The body without framing and content coding.
+
+    Raises LoginRefusedError if a token is, or might be, outside the fields named for it: an unrecognised
+    token
+    would reach the command.
     """
     _examine_headers(headers)
     if (
@@ -115,9 +117,9 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
 
 
 def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Header], body: bytes) -> bool:
-    """Check that data for the command contains a watched secret, in any usual spelling.
+    """Return True if data for the command contains a watched secret, in any usual spelling.
 
-    The provider chooses the names of header fields too, so those are searched as well.
+    Names of header fields are searched too, because the provider chooses them.
     """
     texts = [body, *chain.from_iterable(headers)]
     return any(
@@ -131,7 +133,7 @@ def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Head
 def _json(body: bytes) -> tuple[object] | None:
     """Parse JSON into a 1-tuple. Returns None if it is malformed or an object repeats a name.
 
-    Of two equal names the command might read the other one.
+    With a repeated name the command might read the other value.
     """
     try:
         return (json.loads(body, object_pairs_hook=unique_names),)
@@ -168,13 +170,13 @@ def _examine_document(document: object, found: Sequence[_Found]) -> None:
 
 
 def _occurs[T: (str, bytes)](pattern: re.Pattern[T], text: T) -> bool:
-    """Search in windows: re holds the interpreter's lock as long as a search takes."""
+    """Search in windows, because re holds the interpreter lock during a search."""
     starts = range(0, max(len(text), 1), _WINDOW)
     return any(pattern.search(text, start, start + _WINDOW + _OVERLAP) is not None for start in starts)
 
 
 def _members(document: object) -> Iterator[tuple[object, str, object]]:
-    """Yield every value of a document with its holder and name; an element has the name of its array."""
+    """Yield every value of a document with its container and name; an element has the name of its array."""
     waiting: list[tuple[object, str, object]] = [(None, "", document)]
     while waiting:
         holder, name, value = waiting.pop()
@@ -205,5 +207,5 @@ def _examine_headers(headers: Sequence[Header]) -> None:
         if _names_token(shown):
             raise LoginRefusedError(f"the answer has a token in {_shown('header', shown)}")
         if _ASSIGNED.search(value.decode("latin-1")):
-            # In a redirect, for instance (RFC 6749 section 4.2.2): the command would follow and read it.
+            # In a redirect, for instance (RFC 6749 section 4.2.2), the command would follow and read it.
             raise LoginRefusedError(f"the answer has a token in the text of {_shown('header', shown)}")

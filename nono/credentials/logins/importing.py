@@ -1,4 +1,4 @@
-"""Imports the login of an agent: stores its tokens, and writes a file of phantoms for the runs."""
+"""Import an agent's login: store its tokens, and write a file of phantoms for runs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from nono.regular_file import read_regular_file
 
 
 class Imported(NamedTuple):
-    """What an import did."""
+    """The result of an import."""
 
     outside: str
     inside: str
     tokens: int
     expires_s: int | None
-    lock: str | None  # what holds the key of the tokens' store; None: it is plain text
+    lock: str | None  # what protects the key of the token store; None: the store is plain text
 
 
 def import_login(
@@ -52,7 +52,7 @@ def import_login(
     found, document = parse(agent, content, path)
     inside, store = agent.inside(environ), LoginStore(environ)
     with _inside_file(inside).locked() as file:
-        before = file.read()  # first: what is not trusted must not leave tokens behind
+        before = file.read()  # first, so that an untrusted file leaves no tokens behind
         phantoms = _stored(name, found, routes, store)
         file.replace(merged(agent, before, document, phantoms))
     return Imported(path, inside, len(found.tokens), found.expires_s, store.lock)
@@ -77,7 +77,7 @@ def forget_login(agent: AgentFile, environ: Mapping[str, str]) -> int:
 
 
 def _stored(name: str, found: FoundLogin, routes: Sequence[OAuthRoute], store: LoginStore) -> dict[str, str]:
-    """Store the tokens and return their phantoms, by the field of the answer."""
+    """Store the tokens and return their phantoms, by field of the response."""
     provider = routes[0].provider
     fields = {
         ".".join(field.path): field

@@ -1,4 +1,4 @@
-"""Spells the phantoms of captured logins, and finds them in text that a command sends."""
+"""Spell the phantoms of captured logins, and find them in text that a command sends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nono.secret import Secret
 MARK = re.compile(r"nono_[0-9a-f]{64}", re.ASCII)
 _JWT_PART = r"[A-Za-z0-9_-]+\."
 _PHANTOM = re.compile(
-    # Whole words only: half a phantom, or one with something attached, was never handed out.
+    # Whole words only: nono never issues half a phantom, or one with something attached.
     rf"(?<![A-Za-z0-9._-])(?:{_JWT_PART}{_JWT_PART})?(nono_[0-9a-f]{{64}})(?![A-Za-z0-9._-])",
     re.ASCII,
 )
-_FAR_AWAY = 4102444800  # 2100-01-01: clients look at exp, the provider at the token itself
+_FAR_AWAY = 4102444800  # 2100-01-01: clients check exp, the provider checks the real token
 
 
 class PhantomError(ValueError):
@@ -29,14 +29,14 @@ _UNSIGNED = {"alg": "none", "typ": "JWT"}
 def jwt_phantom(nonce: str, kept: Mapping[str, object] | None = None) -> str:
     """Wrap `nonce` in an unsigned JWT (RFC 7519 section 6), for clients that inspect their tokens.
 
-    kept: Claims of the real token that the client reads. The subject and the issuer stay nono's.
+    kept: Claims copied from the real token because the client reads them. Subject and issuer stay nono's.
     """
     claims = {"aud": "nono", "iat": 0, "exp": _FAR_AWAY, **(kept or {}), "iss": "nono", "sub": nonce}
     return f"{_part(_UNSIGNED)}.{_part(claims)}.{nonce}"
 
 
 def claims_of(token: Secret, names: Collection[str]) -> dict[str, object]:
-    """Return the named claims of a JWT; those that it has. Empty if it is none."""
+    """Return those of the named claims that a JWT has; none for any other token."""
     parts = token.reveal().split(".")
     claims = _decoded(parts[1]) if len(parts) == 3 and names else None
     return {name: value for name, value in (claims or {}).items() if name in names}

@@ -1,4 +1,4 @@
-"""Lets one run at a time renew the logins of a provider."""
+"""Let only one run at a time renew the logins of a provider."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PAUSE_S = 0.02
 async def renewal_lock(directory: str, provider: str) -> AsyncIterator[None]:
     """Hold the lock of `provider`, which all runs of this user share. The kernel frees it with its process.
 
-    Raises CredentialUnavailable if it cannot be had within WAIT_S, or if `directory` is not private.
+    Raises CredentialUnavailable if it is not free within WAIT_S, or if `directory` is not private.
     """
     # Imported here, as below: a command waits for this module, and has started by then.
     import anyio

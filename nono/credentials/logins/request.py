@@ -1,4 +1,4 @@
-"""Replaces phantoms by tokens in the body of a request to a token endpoint."""
+"""Replace phantoms by tokens in the body of a request to a token endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TokenOf = Callable[[str], Secret]  # by nonce; LoginRefusedError: it may not be 
 
 
 class LoginRefusedError(ValueError):
-    """Part of a login must not proceed; the text is one sentence without any token or phantom."""
+    """A login step must not proceed. The message is one sentence without any token or phantom."""
 
     def __init__(self, reason: str, hint: str | None = None) -> None:
         super().__init__(reason)
@@ -26,10 +26,11 @@ class LoginRefusedError(ValueError):
 
 
 def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> bytes:
-    """Return the body for `endpoint` only; unchanged if it holds no phantom.
+    """Return the body for `endpoint` only; unchanged if it contains no phantom.
 
-    Phantoms are redeemed in the named fields only. Anywhere else a phantom is useless to the provider; it is
-    refused with LoginRefusedError, so that the mistake in the profile is found.
+    Phantoms are redeemed in the named fields only. Anywhere else a phantom is useless to the provider, so it
+    is
+    refused with LoginRefusedError, which makes the mistake in the profile visible.
     """
     if len(body) > MAX_BODY_BYTES:
         raise LoginRefusedError(f"a request to the token endpoint is longer than {MAX_BODY_BYTES} bytes")
@@ -71,7 +72,7 @@ def refreshed_nonce(endpoint: TokenEndpoint, body: bytes) -> str | None:
 
 
 def starts_login(endpoint: TokenEndpoint, body: bytes) -> bool:
-    """Check that the request wants tokens for anything but a refresh token (RFC 6749 section 4)."""
+    """Return True if the request asks for tokens without a refresh token (RFC 6749 section 4)."""
     return _fields(endpoint, body).get("grant_type", "refresh_token") != "refresh_token"
 
 

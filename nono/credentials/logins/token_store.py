@@ -1,4 +1,4 @@
-"""Stores the tokens of captured logins on disk, shared by all runs of one user."""
+"""Store the tokens of captured logins on disk, shared by all runs of one user."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from nono.secret import Secret
 TTL_S = 90 * 86400
 MAX_TOKENS = 4096  # beyond that the oldest are dropped
 _MAX_TEXT_BYTES = 8 * 1024 * 1024  # of all tokens together; again the oldest are dropped
-_MAX_FILE_BYTES = 6 * _MAX_TEXT_BYTES  # base64 where it is encrypted
-_CLOCK_SLACK_S = 86400  # a token from further in the future was made under a wrong clock
+_MAX_FILE_BYTES = 6 * _MAX_TEXT_BYTES  # base64 if it is encrypted
+_CLOCK_SLACK_S = 86400  # a token created further in the future was stored under a wrong clock
 
 
 class StoredToken(NamedTuple):
@@ -30,8 +30,8 @@ class StoredToken(NamedTuple):
     consumers: frozenset[str]  # who may redeem it: `oauth.<provider>`, `proxy.<route>`
     origins: frozenset[str]  # may receive it; empty in files of other versions: only consumers decide
     created_s: int  # since the epoch; of a login, when it was last renewed
-    login: str = ""  # the login it is part of; empty in files of other versions
-    field: str = ""  # of the provider's answer: names joined by dots
+    login: str = ""  # the login it belongs to; empty in files of other versions
+    field: str = ""  # the field of the provider's response: names joined by dots
 
     def has_expired(self, now_s: float) -> bool:
         return not -_CLOCK_SLACK_S < now_s - self.created_s < TTL_S
@@ -41,7 +41,7 @@ Tokens = dict[str, StoredToken]  # by nonce
 
 
 class StoredLogin(NamedTuple):
-    """The last answer of a token endpoint, from which every run that asks for it meanwhile is answered."""
+    """The last response of a token endpoint, which answers every run that asks before it expires."""
 
     answer: str  # JSON, with phantoms
     renewed_s: int  # since the epoch, as is expires_s
@@ -59,22 +59,25 @@ class Stored(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """What a token endpoint granted to one login."""
+    """The tokens that an endpoint granted to one login."""
 
-    login: str | None  # None: it is new, unless one of its tokens is known
-    fields: Sequence[str]  # of the answer, one for each token
-    answer: Callable[[Sequence[str]], str]  # from nonces in the order of the tokens
+    login: str | None  # None: a new login, unless one of its tokens is known
+    fields: Sequence[str]  # of the response, one for each token
+    answer: Callable[[Sequence[str]], str]  # builds the response from nonces in the order of the tokens
     expires_s: int | None
 
 
 class LoginStore:
     """The file ``oauth-capture/providers.json`` below the state root of the user who owns `environ`.
 
-    Every method raises CredentialUnavailable as PrivateFile does, and if the file is malformed or its key
-    cannot be had. The state root is never granted to a sandbox. The file is encrypted by systemd-creds, else
-    with the key of the embedded store if that has a passphrase; one in plain text, as soon as it is written
-    where one of the two can be had. Whoever is at the terminal may be asked for the passphrase, unless
-    `may_ask` is False.
+    Every method raises CredentialUnavailable like PrivateFile, and if the file is malformed or its key is not
+    available. The state root is never granted to a sandbox. The file is encrypted by systemd-creds, or else
+    with
+    the key of the embedded store if that has a passphrase; a plain-text file is encrypted when it is next
+    written
+    with one of the two available. The person at the terminal may be asked for the passphrase, unless
+    `may_ask` is
+    False.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -83,11 +86,11 @@ class LoginStore:
         self._file = PrivateFile(self.directory, "providers", max_bytes=_MAX_FILE_BYTES)
         self.path = self._file.path
         self._sealed = SealedFile(self.path, "logins", environ)
-        self._key: Key | None = None  # of the file when it was last read or written
+        self._key: Key | None = None  # the key used when the file was last read or written
 
     @property
     def lock(self) -> str | None:
-        """What holds the key of the file, as it was last read or written; None: it is plain text."""
+        """What protected the key of the file when it was last read or written; None: it is plain text."""
         return None if self._key is None else self._key.lock.kind
 
     def stamp(self) -> Stamp | None:
@@ -95,7 +98,7 @@ class LoginStore:
         return self._file.stamp()
 
     def read(self) -> Tokens:
-        """Return all stored tokens, expired ones too; empty if nothing ever was."""
+        """Return all stored tokens, expired ones too."""
         return self.read_all().tokens
 
     def read_all(self, *, may_ask: bool = True) -> Stored:
@@ -114,12 +117,12 @@ class LoginStore:
     ) -> tuple[list[str], Stored]:
         """Store tokens; on disk when this returns. Return a nonce for each, and everything stored.
 
-        granted: The login they are part of. Its fields keep their nonces, so that one renewal reaches all
-        runs that hold them. Without one, a token that is already stored for the same consumers and origins
-        keeps its nonce.
+        granted: The login they belong to. Its fields keep their nonces, so that one renewal reaches all runs
+          that hold
+          them. Without it, a token that is already stored for the same consumers and origins keeps its nonce.
         """
         admitted, where, now_s = frozenset(consumers), frozenset(origins), int(time.time())
-        # Outside the lock, which others wait for: a person may be asked.
+        # Outside the lock, because a person may be asked while others wait for it.
         _, key = self._opened(self._file.read(), self._key, may_ask=may_ask)
         key = key or self._new_key(may_ask=may_ask)
         with self._file.locked() as file:
@@ -131,8 +134,8 @@ class LoginStore:
                 known = [each for token in real if (each := _login_with(tokens, token, admitted, where))]
                 login = granted.login or next(iter(known), os.urandom(8).hex())
             for nonce in [nonce for nonce, token in tokens.items() if login and token.login == login]:
-                # A refresh token that did not come again is as good as a new one. Moved to the end, as the
-                # order breaks the tie of tokens of one second.
+                # A refresh token that was not sent again stays valid. Move it to the end, because the order
+                # decides between tokens of the same second.
                 tokens[nonce] = tokens.pop(nonce)._replace(created_s=now_s)
             nonces = []
             for position, secret in enumerate(real):
@@ -169,7 +172,7 @@ class LoginStore:
         return len(stored.tokens) - len(kept)
 
     def _new_key(self, *, may_ask: bool) -> Key | None:
-        """Return a key for a file that has none; None if nothing can hold one."""
+        """Return a key for a file that has none; None if nothing can protect one."""
         key = new_key(self._environ, None)
         if key is not None:
             return key
@@ -178,12 +181,12 @@ class LoginStore:
         except CredentialUnavailable:
             if may_ask:
                 raise
-            return None  # a login that was made inside must not be lost; it is encrypted with the next import
+            return None  # a login made inside must not be lost; the next import encrypts it
 
     def _opened(
         self, content: bytes | None, known: Key | None, *, may_ask: bool = True
     ) -> tuple[Stored, Key | None]:
-        """Return what the file holds, and its key; None: it is plain text, or not there."""
+        """Return the content of the file, and its key; None: it is plain text, or missing."""
         if content is None:
             return Stored({}, {}), None
         document, key = self._sealed.opened(content, known, may_ask=may_ask)
@@ -209,7 +212,7 @@ def _nonce_of(tokens: Tokens, new: StoredToken) -> str | None:
 def _login_with(
     tokens: Tokens, secret: Secret, consumers: frozenset[str], origins: frozenset[str]
 ) -> str | None:
-    """Return the login that has the token already, or None."""
+    """Return the login that already has the token, or None."""
     for token in tokens.values():
         if (token.consumers, token.origins) == (consumers, origins) and token.real == secret:
             return token.login or None
@@ -217,13 +220,13 @@ def _login_with(
 
 
 def _pruned(stored: Stored) -> Stored:
-    """Return it without the logins that have no token any more."""
+    """Return the content without logins that have no tokens any more."""
     alive = {token.login for token in stored.tokens.values()}
     return stored._replace(logins={name: each for name, each in stored.logins.items() if name in alive})
 
 
 def _youngest(tokens: Tokens) -> Tokens:
-    """Return as many of the newest tokens as may be kept, oldest first; the file is written in this order."""
+    """Return the newest tokens up to the limit, oldest first, which is the file's order."""
     ordered = sorted(tokens.items(), key=lambda each: each[1].created_s)[-MAX_TOKENS:]
     size, first = 0, len(ordered)
     for _, token in reversed(ordered):

@@ -1,4 +1,4 @@
-"""Manages captured login tokens in one run: redeems them where admitted, stores new ones."""
+"""Manage captured login tokens in one run: redeem them where allowed, store new ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LoginTokens:
         self._store = store
         self._stamp = store.stamp()
         self._stored = store.read_all()
-        self._rejected: list[Secret] = []  # access tokens that an API answered with 401, the last ones
+        self._rejected: list[Secret] = []  # the most recent access tokens that an API answered with 401
 
     def find(self, nonce: str, consumer: str, origin: str) -> Secret:
         """Return the token. LoginRefusedError: it is unknown, expired, or not for `consumer` at `origin`."""
@@ -71,11 +71,13 @@ class LoginTokens:
             self._rejected = [*self._rejected[1 - _MAX_WATCHED :], token]
 
     def fresh_answer(self, login: str) -> bytes | None:
-        """Return what the provider last answered, with phantoms, while its access token is fresh.
+        """Return the provider's last response, with phantoms, while its access token is fresh.
 
-        Nobody knows which tokens a client has that asks for new ones: its phantoms stay the same. Another run
-        may just have renewed them, and the provider takes each refresh token once. By the clock on the wall,
-        since a laptop may have slept.
+        Nobody knows which tokens a client that asks for a refresh has, because its phantoms never change.
+        Another run
+        may just have renewed them, and the provider accepts each refresh token once. This uses wall-clock
+        time,
+        because a laptop may have slept.
         """
         stored, now_s = self._current(), time.time()
         answer = stored.logins.get(login)
@@ -125,7 +127,8 @@ class LoginTokens:
 
         CredentialUnavailable: they could not be stored.
         """
-        # Not kept: by now another run may have changed the store once more. It is read again by its stamp.
+        # The result is not kept, because another run may have changed the store since. Its stamp tells when
+        # to read it again.
         add = partial(self._store.add, tokens, consumers, origins, granted, may_ask=False)
         import anyio
 
@@ -143,14 +146,14 @@ class Consumer(NamedTuple):
 class LoginCredential:
     """The credential of a route that uses captured logins, or of a token endpoint.
 
-    Every token admitted there is its credential; the phantom in a request selects one.
+    It covers every token allowed there; the phantom in a request selects one.
     """
 
     def __init__(self, tokens: LoginTokens, consumer: Consumer) -> None:
         self._tokens = tokens
         self._consumer = consumer
-        self._used: dict[str, Secret] = {}  # by nonce, the last ones
-        self._renewed: list[Secret] = []  # their predecessors: answers to them may be on their way
+        self._used: dict[str, Secret] = {}  # the most recent ones, by nonce
+        self._renewed: list[Secret] = []  # tokens they replaced: responses to them may still arrive
         self._watcher: LeakDetector | None = None
 
     def matches(self, text: str) -> bool:
@@ -159,13 +162,13 @@ class LoginCredential:
         return nonce is not None and self.refusal(nonce) is None
 
     def appears_in(self, text: bytes) -> bool:
-        """Return False: a login has many phantoms, which nono.proxy.verdict.logins.phantoms finds by mark."""
+        """Return False: nono.proxy.verdict.logins.phantoms finds a login's many phantoms by their prefix."""
         return False
 
     def refusal(self, nonce: str) -> LoginRefusedError | None:
         """Return why the phantom is not redeemed here, or None.
 
-        From now on responses are searched for its token.
+        From then on, responses are searched for its token.
         """
         try:
             self.token(nonce)
@@ -174,10 +177,10 @@ class LoginCredential:
         return None
 
     def token(self, nonce: str) -> Secret:
-        """Return the token of a nonce and watch for it. Raises LoginRefusedError as LoginTokens.find does."""
+        """Return the token of a nonce and watch for it. Raises LoginRefusedError like LoginTokens.find()."""
         token = self._tokens.find(nonce, *self._consumer)
         before = self._used.pop(nonce, None)
-        self._used[nonce] = token  # to the end: those no longer used are dropped first
+        self._used[nonce] = token  # move to the end, so that unused ones are dropped first
         if before is not token and before != token:
             if before is not None:
                 self._renewed = [*self._renewed[1 - _MAX_WATCHED :], before]
@@ -209,7 +212,7 @@ class LoginCredential:
         )
 
     def rejected(self, request: RequestFacts) -> None:
-        """Have the tokens renewed at the next refresh that the command asks for, fresh as they may be."""
+        """Make the next refresh renew the tokens, even if they are still fresh."""
         for _, value in request.presented:
             for nonce in nonces_in_field(value):
                 if (token := self._used.get(nonce)) is not None:
@@ -228,7 +231,7 @@ def audience(provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> tuple[lis
 
 
 class ProviderLogin:
-    """A provider whose logins are captured: the requests to its token endpoints, and their answers."""
+    """A provider whose logins are captured: requests to its token endpoints, and their responses."""
 
     def __init__(
         self,
@@ -238,9 +241,9 @@ class ProviderLogin:
         *,
         imported_by: str | None = None,
     ) -> None:
-        """`routes`: those of this run on which the provider's tokens may be used.
+        """`routes`: This run's routes on which the provider's tokens may be used.
 
-        imported_by: What imports its logins, where none can be made inside.
+        imported_by: The command that imports its logins, if none can be made inside.
         """
         self.provider = provider
         self._imported_by = imported_by
@@ -260,7 +263,7 @@ class ProviderLogin:
     def request_body(self, endpoint: TokenEndpoint, body: bytes) -> bytes:
         """Return the body to send.
 
-        Raises LoginRefusedError as redeemed_body does, and for a new login if none can be made inside.
+        Raises LoginRefusedError like redeemed_body(), and for a new login if none can be made inside.
         """
         if self._imported_by is not None and starts_login(endpoint, body):
             raise LoginRefusedError(
@@ -270,7 +273,7 @@ class ProviderLogin:
         return redeemed_body(endpoint, body, self.credential(endpoint).token)
 
     def renewed_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
-        """Return the login that a request for new tokens is about; None for any other request."""
+        """Return the login that a refresh request concerns; None for any other request."""
         nonce = refreshed_nonce(endpoint, body)
         return None if nonce is None else self._tokens.login_of(nonce)
 
@@ -279,13 +282,16 @@ class ProviderLogin:
         return self._tokens.renewal_lock(self.provider.name)
 
     def fresh_answer(self, login: str) -> bytes | None:
-        """Return the answer to a refresh that needs no provider, or None. Call it under renewal_lock."""
+        """Return the response to a refresh that does not need the provider, or None.
+
+        Call it under renewal_lock.
+        """
         return self._tokens.fresh_answer(login)
 
     async def captured(self, answer: Answer, login: str | None = None) -> bytes:
-        """Return the body for the command. `login`: the one that was renewed; None: it is a new one.
+        """Return the body for the command. `login`: The renewed login; None: a new one.
 
-        Its tokens are on disk when this returns, or it raises CredentialUnavailable.
+        Its tokens are on disk when this returns; otherwise it raises CredentialUnavailable.
         """
         nonces: list[str] = []
         if answer.tokens:

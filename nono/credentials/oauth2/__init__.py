@@ -1,1 +1,1 @@
-"""Fetches access tokens from a token endpoint."""
+"""Fetch access tokens from a token endpoint."""

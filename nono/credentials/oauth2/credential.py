@@ -1,4 +1,4 @@
-"""Provides an access token as a credential, obtained with the OAuth 2.0 client credentials grant."""
+"""Provide an access token as a credential, obtained with the OAuth 2.0 client credentials grant."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class TokenExchangeFailed(CredentialUnavailable):
 
 
 class OAuth2Credential:
-    """The token of one route, exchanged when first needed and again SKEW_S before it expires.
+    """The token of one route, requested when first needed and again SKEW_S before it expires.
 
-    RFC 6749 section 4.4. While an exchange fails the previous token serves until it expires, and never
-    longer. A later request retries a failed exchange. `post` follows no redirect, bounds the reply in size
-    and time, and raises OSError if there is none. CredentialError: `inject` is malformed.
+    RFC 6749 section 4.4. While a request fails, the previous token is used until it expires, and never
+    longer. A
+    later request tries again. `post` follows no redirect, bounds the reply in size and time, and raises
+    OSError if
+    there is none. CredentialError: `inject` is malformed.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class OAuth2Credential:
                 )
             case Granted(token, lifetime_s):
                 injection = injection_of(self._inject, token)
-                # Responses to requests with the previous token may still be on their way.
+                # Responses to requests with the previous token may still arrive.
                 before = [] if self._latest is None else [self._latest]
                 self._watcher = tripwire_for([token, *before])
                 self._latest = token

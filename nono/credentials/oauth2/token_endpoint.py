@@ -1,4 +1,4 @@
-"""Builds the form that is posted to an OAuth 2.0 token endpoint, and parses the reply."""
+"""Build the form that is posted to an OAuth 2.0 token endpoint, and parse the reply."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MAX_LIFETIME_S = 24 * 3600.0
 _ACCESS_TOKEN = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", re.ASCII)  # RFC 6749 appendix A.12
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
-# RFC 6749 section 5.2. Nothing else of an error is repeated: its description could quote the request.
+# RFC 6749 section 5.2. No other part of an error is repeated, because its description could quote the
+# request.
 _ERRORS = frozenset(
     {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client"}
     | {"unsupported_grant_type", "invalid_scope"}
@@ -44,7 +45,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class NotGranted:
-    reason: str  # holds nothing that the endpoint could have chosen
+    reason: str  # never contains text that the endpoint could have chosen
 
 
 @dataclass(frozen=True, slots=True)

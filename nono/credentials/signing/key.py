@@ -1,4 +1,4 @@
-"""Signs with a private key, whose text stays a Secret until then."""
+"""Sign with a private key, whose text stays a Secret until then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 class SigningKey:
-    """An ECDSA P-256 or Ed25519 key that is ready to sign."""
+    """An ECDSA P-256 or Ed25519 key, ready to sign."""
 
     def __init__(self, private: PrivateKey) -> None:
         self._private = private
@@ -32,7 +32,7 @@ class SigningKey:
         return self._private.sign(message, ec.ECDSA(hashes.SHA256()))
 
     def secret(self) -> Secret:
-        """Return the key as it is stored: PKCS #8 in DER, in base64."""
+        """Return the key in its stored form: PKCS #8 in DER, in base64."""
         der = self._private.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -47,9 +47,9 @@ def new_key() -> SigningKey:
 
 
 def signing_key(secret: Secret, shown: str) -> SigningKey:
-    """Read a key, PKCS #8 in DER and base64. `shown`: names it in messages.
+    """Read a key, PKCS #8 in DER and base64. `shown`: The key's name in messages.
 
-    CredentialUnavailable: it is none, or of another kind. No message quotes it.
+    CredentialUnavailable: It is malformed or of another kind. No message quotes it.
     """
     try:
         private = serialization.load_der_private_key(b64decode(secret.reveal(), validate=True), None)

@@ -1,4 +1,4 @@
-"""Makes, stores and finds the keys that sign: in the system keyring, the embedded store, or files."""
+"""Create, store and find signing keys: in the system keyring, the embedded store, or files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Warn = Callable[[str], None]
 
 
 def load(reference: str, environ: Mapping[str, str], warn: Warn) -> SigningKey:
-    """Return the key of a reference: a name, keystore://NAME, file:///PATH or any other of a credential.
+    """Return the key of a reference: a name, keystore://NAME, file:///PATH or any credential reference.
 
-    It blocks, and raises, as resolver.resolve_credential does.
+    Blocks and raises like resolver.resolve_credential().
     """
     name = keystore_name(reference)
     if name is None:
@@ -54,9 +54,10 @@ def load(reference: str, environ: Mapping[str, str], warn: Warn) -> SigningKey:
 def generate(
     reference: str, environ: Mapping[str, str], *, replaces: bool, ask: Callable[[], Secret | None] | None
 ) -> tuple[PublicKey, str]:
-    """Make a key and store it. Returns its public half and the place.
+    """Create a key and store it. Returns its public half and the place.
 
-    replaces: An existing key is replaced; else CredentialError. ask: as for Vault.set.
+    replaces: Replace an existing key, which is otherwise a CredentialError.
+    ask: As for Vault.set().
     """
     name = keystore_name(reference)
     key = new_key()
@@ -81,7 +82,7 @@ def generate(
 
 
 def public_half(reference: str, environ: Mapping[str, str]) -> PublicKey:
-    """Return the public half of a key, without reading the private one. CredentialNotFound: there is none."""
+    """Return a key's public half without reading the private one. CredentialNotFound: There is none."""
     name = keystore_name(reference)
     if name is None:
         parsed = parse_reference(reference)
@@ -99,7 +100,7 @@ def public_half(reference: str, environ: Mapping[str, str]) -> PublicKey:
 
 
 def keystore_name(reference: str) -> str | None:
-    """Return the name of a key of the keystore; None for a reference to another place."""
+    """Return the name of a key in the keystore; None for a reference to another place."""
     if reference.startswith(_KEYSTORE) or "://" not in reference:
         return check_name(reference.removeprefix(_KEYSTORE))
     return None
@@ -129,7 +130,7 @@ def _store(
         vault.set(_embedded(name), key.secret(), ask)
         return vault.path
     vault.remove(_embedded(name))
-    with suppress(CredentialUnavailable):  # it is in a file as well
+    with suppress(CredentialUnavailable):  # it is also in a file
         keyring.write(KeyringReference(PUBLIC_SERVICE, name), Secret(public.text_of(key.public)), environ)
     return resolver.SYSTEM_KEYRING
 

@@ -1,4 +1,4 @@
-"""Keeps and reads the public halves of keys, without the private ones."""
+"""Store and read public halves of keys, without the private ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PUBLIC_BYTES_MAX = 4096
 
 
 def own_public_keys(environ: Mapping[str, str]) -> dict[str, PublicKey]:
-    """Return the public halves of the keys that this user has made here, by reference."""
+    """Return the public halves of the keys that this user created here, by reference."""
     found = {}
     directory = _directory(environ)
     try:
@@ -35,14 +35,14 @@ def own_public_keys(environ: Mapping[str, str]) -> dict[str, PublicKey]:
 
 
 def remember(reference: str, key: PublicKey, environ: Mapping[str, str]) -> None:
-    """Keep the public half of a key that was made here. Raises CredentialError if it cannot be written."""
+    """Store the public half of a key created here. Raises CredentialError if it cannot be written."""
     path = path_of(reference, environ)
     try:
         os.close(open_private_dir(dirname(path), create=True))
         write_private(path, text_of(key), replaces=True)
     except OSError as error:
         if "://" in reference:
-            return  # its name may be too long for a file, and it is beside the key as well
+            return  # its name may be too long for a file, and a copy is beside the key
         raise CredentialError(f"'{path}' cannot be written: {error.strerror}") from error
 
 
@@ -72,7 +72,7 @@ def write_private(path: str, text: str, *, replaces: bool) -> None:
 
 
 def path_of(reference: str, environ: Mapping[str, str]) -> str:
-    """Return the file that keeps the public half of a key."""
+    """Return the path of the file for a key's public half."""
     return join(_directory(environ), f"{reference.encode().hex()}.b64")
 
 

@@ -1,3 +1,4 @@
-"""Reads credentials from the places that can hold one, one module per source; `manager` runs the programs of
-password managers for them.
+"""Read credentials from the places that can hold one, one module per source.
+
+`manager` runs the programs of password managers for them.
 """

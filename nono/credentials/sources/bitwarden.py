@@ -1,4 +1,4 @@
-"""Reads credentials from Bitwarden with its command line `bw`."""
+"""Read credentials from Bitwarden with its command line `bw`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def read(reference: BitwardenReference, environ: Mapping[str, str]) -> Secret:
     """Return the password, or the field that the reference names.
 
     password, username, totp (the key that codes are made from), notes and uri (the first) are the item's own;
-    only other names are looked up among its custom fields, case-sensitively. Raises as manager.ask and
-    secret_from_text do.
+    only
+    other names are looked up among its custom fields, case-sensitively. Raises like manager.ask() and
+    secret_from_text().
     """
     shown = reference.redacted()
     what = "password" if reference.field is None else "item"
@@ -51,7 +52,7 @@ def read(reference: BitwardenReference, environ: Mapping[str, str]) -> Secret:
 
 
 def _parse(printed: str) -> object:
-    """Parse JSON; None if malformed. The decoder's error carries the text, so it must not propagate."""
+    """Parse JSON; None if malformed. The decoder's error would carry the text, so it must not propagate."""
     try:
         return json.loads(printed)
     except (ValueError, RecursionError):

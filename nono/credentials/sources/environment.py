@@ -1,4 +1,4 @@
-"""Reads credentials from variables of the environment that nono was started with."""
+"""Read credentials from variables of the environment that nono was started with."""
 
 from __future__ import annotations
 

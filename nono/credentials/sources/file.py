@@ -1,4 +1,4 @@
-"""Reads credentials from files, checking the descriptor that is then read."""
+"""Read credentials from files, checking the descriptor that is then read."""
 
 from __future__ import annotations
 

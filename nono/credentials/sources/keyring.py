@@ -1,4 +1,4 @@
-"""Reads credentials from the system keyring, in a thread that is abandoned if it does not answer.
+"""Read credentials from the system keyring, in a thread that is abandoned if the keyring does not answer.
 
 A keyring call is D-Bus traffic with a daemon that may be absent, stuck, or waiting for a password in a window
 nobody sees, and the library has no timeout. The thread is a daemon thread, so a call that never returns does
@@ -20,7 +20,7 @@ from nono.secret import Secret
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
-AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to answer at all
+AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to answer
 UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless the variable says otherwise
 _UNLOCK_VARIABLE = "NONO_KEYRING_TIMEOUT_SECS"
 _MAX_DUPLICATES = 16
@@ -170,7 +170,7 @@ def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
 
     Only the type of a failure is reported: a backend's message may quote the value it could not store.
     """
-    # Imported here: most keys are found before anybody asks the keyring.
+    # Imported here: most keys are found before the keyring is needed.
     import threading
     from queue import Empty, SimpleQueue
 

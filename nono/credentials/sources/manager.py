@@ -1,4 +1,4 @@
-"""Asks a password manager's program for one value, and interprets its errors."""
+"""Ask a password manager's program for one value, and interpret its errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask(manager: Manager, arguments: Sequence[str], shown: str, environ: Mapping
     `shown`: the redacted reference, for messages, which never repeat the program's output.
     CredentialNotFound: it knows no such entry. CredentialUnavailable: it is missing, locked, or fails.
     """
-    # Imported here: a run whose credentials come from elsewhere needs neither subprocess nor an event loop.
+    # Imported here: a run with other sources needs neither subprocess nor an event loop.
     from nono.credentials.helpers.command import helper_environment, run_helper_and_wait
 
     try:
@@ -63,7 +63,7 @@ def locked(manager: Manager, shown: str) -> CredentialUnavailable:
 
 
 def _refused(manager: Manager, said: Secret, exit_status: int, shown: str) -> CredentialError:
-    # Locked first: a locked vault may also say that it could not find the item.
+    # Locked first: a locked vault may also report that it could not find the item.
     if manager.locked.search(said.reveal()):
         return locked(manager, shown)
     if manager.absent.search(said.reveal()):

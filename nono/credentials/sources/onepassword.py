@@ -1,4 +1,4 @@
-"""Reads credentials from 1Password with its command line `op`."""
+"""Read credentials from 1Password with its command line `op`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OP = Manager(
 
 
 def read(reference: OnePasswordReference, environ: Mapping[str, str]) -> Secret:
-    """Return the field without trailing line ends. Raises as manager.ask and secret_from_text do."""
+    """Return the field without trailing line ends. Raises like manager.ask() and secret_from_text()."""
     shown = reference.redacted()
     printed = ask(_OP, ["read", "--", f"op://{reference.path}"], shown, environ)
     return secret_from_text(printed.reveal().rstrip("\r\n"), shown)

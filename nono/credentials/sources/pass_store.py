@@ -1,4 +1,4 @@
-"""Reads credentials from the password store of pass(1), the standard Unix password manager."""
+"""Read credentials from the password store of pass(1), the standard Unix password manager."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PASS = Manager(
 def read(reference: PassReference, environ: Mapping[str, str]) -> Secret:
     """Return the first line of the entry; by the convention of pass(1) the rest are notes.
 
-    Raises as manager.ask and secret_from_text do.
+    Raises like manager.ask() and secret_from_text().
     """
     shown = reference.redacted()
     printed = ask(_PASS, ["show", "--", reference.entry], shown, environ).reveal()
     first = printed.partition("\n")[0].removesuffix("\r")
     if first == reference.entry:
-        # For a folder it lists the entries, below the folder's own name, and reports success.
+        # For a folder, pass lists the entries below the folder's name, and reports success.
         raise CredentialNotFound(f"{shown}: it is a folder of the password store, and no entry")
     return secret_from_text(first, shown)

@@ -1,4 +1,4 @@
-"""Reads credentials from the embedded store."""
+"""Read credentials from the embedded store."""
 
 from __future__ import annotations
 

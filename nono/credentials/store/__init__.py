@@ -1,1 +1,1 @@
-"""Implements the embedded credential store: one private file under a lock."""
+"""Implement the embedded credential store: one private file under a lock."""

@@ -1,4 +1,4 @@
-"""Encrypts the content of the embedded store, and derives a key from a passphrase."""
+"""Encrypt the content of the embedded store, and derive a key from a passphrase."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from nono.secret import Secret
 KEY_BYTES = 32  # AES-256-GCM, NIST SP 800-38D
 _NONCE_BYTES = 12
 _SALT_BYTES = 16
-_SAID = "nono {}, version 2"  # authenticated, so that no other file passes for one
+_SAID = "nono {}, version 2"  # authenticated, so that no other file can be mistaken for this one
 # RFC 9106 section 4, the second recommended choice: 64 MiB and three passes; a third of a second.
 _ITERATIONS, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
 
-Purpose = Literal["credentials", "logins"]  # two stores may have one key
+Purpose = Literal["credentials", "logins"]  # two stores may share a key
 
 
 class Lock(NamedTuple):
-    """What holds the key of a store: `kind` is "systemd-creds" or "passphrase"."""
+    """What protects the key of a store: `kind` is "systemd-creds" or "passphrase"."""
 
     kind: str
     value: str  # the key as systemd-creds sealed it, or the salt, in base64
@@ -38,7 +38,7 @@ def new_salt() -> str:
 
 def key_from(passphrase: Secret, salt: str) -> Secret:
     """Derive a key with Argon2id (RFC 9106)."""
-    # Imported here, as below: the store of a run is rarely one with a passphrase.
+    # Imported here and below: few runs use a store with a passphrase.
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     kdf = Argon2id(
@@ -48,7 +48,7 @@ def key_from(passphrase: Secret, salt: str) -> Secret:
 
 
 def sealed(content: bytes, key: Secret, lock: Lock, purpose: Purpose) -> bytes:
-    """Return the file of a store that holds `content`, encrypted with `key`."""
+    """Return the content of a store's file: `content` encrypted with `key`."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(_NONCE_BYTES)
@@ -66,7 +66,7 @@ def lock_of(document: Mapping[str, object]) -> Lock | None:
 
 
 def opened(document: Mapping[str, object], key: Secret, purpose: Purpose) -> bytes | None:
-    """Return the content of a store; None if the key is another one's or the file was changed."""
+    """Return the content of a store; None if the key is wrong or the file was changed."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

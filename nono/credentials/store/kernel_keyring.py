@@ -1,7 +1,7 @@
-"""Keeps a key in the kernel's keyring of the user for some hours (keyrings(7), user-keyring(7)).
+"""Keep a key in the kernel's user keyring for some hours (keyrings(7), user-keyring(7)).
 
-Commands in a sandbox cannot make these calls. Other programs of the user can, as they can read what a person
-types.
+Commands in a sandbox cannot make these calls. Other programs of the user can, just as they can read what a
+person types.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from nono.kernel.libc import syscall, syscall_number
 
 _USER_KEYRING = -4  # linux/keyctl.h: KEY_SPEC_USER_KEYRING
 _SETPERM, _SEARCH, _READ, _SET_TIMEOUT = 5, 10, 11, 15
-# View, read and search for whoever has this uid: the session of another terminal does not possess it.
+# View, read and search for every process with this uid: the session of another terminal does not possess the
+# key.
 _PERMISSIONS = 0x3F0B0000
 _MAX_BYTES = 4096
 
 
 def keep(name: str, value: bytes, seconds: int) -> None:
-    """Keep `value` under `name`, in the place of an older one. Raises OSError, EPERM in most containers."""
+    """Keep `value` under `name`, replacing an older one. Raises OSError, EPERM in most containers."""
     payload = ctypes.create_string_buffer(value, len(value))
     kind, description = _text(b"user"), _text(name.encode())
     number = syscall(
@@ -33,7 +34,7 @@ def keep(name: str, value: bytes, seconds: int) -> None:
 
 
 def kept(name: str) -> bytes | None:
-    """Return what is kept under `name`, or None."""
+    """Return the value kept under `name`, or None."""
     kind, description = _text(b"user"), _text(name.encode())
     value = ctypes.create_string_buffer(_MAX_BYTES)
     try:

@@ -1,4 +1,4 @@
-"""Finds what can hold the key of the embedded store: systemd-creds for this user, or a passphrase."""
+"""Find what can protect the key of the embedded store: systemd-creds for this user, or a passphrase."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ TIMEOUT_S = 10.0  # for systemd-creds, which may ask a TPM
 KEPT_S = 8 * 3600  # a key, in the kernel's keyring of the user
 _NAME = "--name=nono-credentials"
 
-AskNew = Callable[[], Secret | None]  # asks for the passphrase of a new store; None: there is to be none
+AskNew = Callable[[], Secret | None]  # asks for the passphrase of a new store; None: the person wants none
 
 
 def new_lock(environ: Mapping[str, str], ask: AskNew | None) -> tuple[Secret, Lock] | None:
-    """Return a key for a new store and what holds it; None if nothing can. `ask`: None if nobody is there."""
+    """Return a key for a new store and its lock; None if nothing can protect one.
+
+    `ask`: None if nobody is there.
+    """
     key = new_key()
     sealed = _systemd_creds(environ, "encrypt", key.reveal())
     if sealed is not None:
@@ -44,11 +47,12 @@ def key_of(
     opens: Callable[[Secret], bool],
     may_ask: bool = True,
 ) -> Secret:
-    """Return the key that `lock` holds, asking for a passphrase if need be.
+    """Return the key that `lock` protects, asking for a passphrase if needed.
 
-    opens: tells whether a key is the one of the store at `path`. may_ask: False while a command may have the
-    terminal.
-    CredentialUnavailable: nothing gives the key out, or nobody can be asked.
+    opens: Tells whether a key is the right one for the store at `path`.
+    may_ask: False while a command may have the terminal.
+
+    CredentialUnavailable: Nothing can supply the key, or nobody can be asked.
     """
     if lock.kind not in (SYSTEMD_CREDS, PASSPHRASE):
         raise CredentialUnavailable(f"{path}: not a credential store of this version of nono")
@@ -93,7 +97,7 @@ def _can_ask() -> bool:
 
 
 def _keep(lock: Lock, key: Secret) -> None:
-    with suppress(OSError):  # the person is asked again
+    with suppress(OSError):  # without it the person is asked again
         kernel_keyring.keep(_kept_name(lock), key.reveal().encode(), KEPT_S)
 
 
@@ -104,8 +108,8 @@ def _kept_name(lock: Lock) -> str:
 
 
 def _systemd_creds(environ: Mapping[str, str], action: str, text: str) -> Secret | None:
-    """Encrypt or decrypt `text` for this user (systemd-creds(1), since systemd 256); None if it cannot be."""
-    # Imported here: a run whose keys come from elsewhere needs neither subprocess nor an event loop.
+    """Encrypt or decrypt `text` for this user (systemd-creds(1), since systemd 256); None if impossible."""
+    # Imported here: a run with other sources needs neither subprocess nor an event loop.
     from nono.credentials.helpers.command import helper_environment, run_helper_and_wait
     from nono.credentials.helpers.outcome import Succeeded
     from nono.credentials.helpers.program import find_program

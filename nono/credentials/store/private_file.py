@@ -1,4 +1,4 @@
-"""Reads and replaces one whole file that only its owner may access, under a lock."""
+"""Read and replace one whole file that only its owner may access, under a lock."""
 
 from __future__ import annotations
 
@@ -141,9 +141,9 @@ class LockedFile:
         self._directory_fd = directory_fd
 
     def read(self) -> bytes | None:
-        """Return the content, as PrivateFile.read does."""
+        """Return the content, like PrivateFile.read()."""
         return self._file._read_at(self._directory_fd)
 
     def replace(self, content: bytes) -> None:
-        """Replace the content atomically: a power cut leaves the old or the new one (rename(2), fsync(2))."""
+        """Replace the content atomically: a power failure leaves the old or new one (rename(2), fsync(2))."""
         self._file._replace_at(self._directory_fd, content)

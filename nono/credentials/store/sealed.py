@@ -1,4 +1,4 @@
-"""Opens the file of a store with the key that its lock holds, and writes it anew."""
+"""Read and write a store's file with the key that its lock protects."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from nono.secret import Secret
 
 
 class Key(NamedTuple):
-    """The key of a store, and what holds it."""
+    """The key of a store, and what protects it."""
 
     secret: Secret
     lock: Lock
 
 
 def new_key(environ: Mapping[str, str], ask: AskNew | None) -> Key | None:
-    """Return a key for a new store as locks.new_lock does."""
+    """Return a key for a new store, like locks.new_lock()."""
     made = locks.new_lock(environ, ask)
     return None if made is None else Key(*made)
 
 
 class Opened(NamedTuple):
-    """What a store's file holds."""
+    """The content of a store's file."""
 
     document: dict[str, object]  # empty if malformed
     key: Key | None  # None: it is plain text
 
 
 class SealedFile(NamedTuple):
-    """A kind of file that is encrypted wherever something can hold its key."""
+    """A kind of file that is encrypted wherever something can protect its key."""
 
     path: str
     purpose: box.Purpose
     environ: Mapping[str, str]
 
     def opened(self, content: bytes | None, known: Key | None = None, *, may_ask: bool = True) -> Opened:
-        """Parse the file, decrypting it if need be. `known`: the key it had a moment ago.
+        """Parse the file, decrypting it if needed. `known`: The key that it had a moment ago.
 
-        Blocks, and must not be called on an event loop unless the key is known. Raises as locks.key_of does.
+        Blocks, and must not be called on an event loop unless the key is known. Raises like locks.key_of().
         """
         if content is None:
             return Opened({}, None)
@@ -71,7 +71,7 @@ class SealedFile(NamedTuple):
 def _parse(content: bytes) -> dict[str, object]:
     """Parse a document; empty if malformed.
 
-    The parser's exception carries the text, so it must not propagate.
+    The parser's exception would carry the text, so it must not propagate.
     """
     try:
         document = json.loads(content)

@@ -1,4 +1,4 @@
-"""Keeps credentials in one file that only its owner can read, encrypted where something can hold a key."""
+"""Keep credentials in one file that only its owner can read, encrypted where something can protect a key."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ class Vault:
     """The store of the user who owns `environ`. Keeps nothing open and caches nothing.
 
     Every method raises CredentialUnavailable if another user could have read or written the directory or the
-    file, if it is malformed, or its key cannot be had: such a file is neither trusted nor overwritten. The
-    directory is below the state root, which is never granted to a sandbox. Whoever is at the terminal may be
-    asked for a passphrase.
+    file,
+    if it is malformed, or if its key is not available: such a file is neither trusted nor overwritten. The
+    directory is below the state root, which is never granted to a sandbox. The person at the terminal may be
+    asked
+    for a passphrase.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -49,19 +51,21 @@ class Vault:
         return tuple(sorted(self._opened(self._file.read()).entries))
 
     def key(self, *, may_ask: bool) -> Key | None:
-        """Return the key of the store; None if it is plain text, or not there."""
+        """Return the key of the store; None if it is plain text or missing."""
         return self._opened(self._file.read(), may_ask=may_ask).key
 
     def set(self, name: str, secret: Secret, ask: AskNew | None = None) -> str | None:
-        """Store or replace a credential; on disk when this returns. Returns what holds the key of the store.
+        """Store or replace a credential; on disk when this returns. Returns what protects the store's key.
 
-        None: nothing does, and it is plain text. A store in plain text is encrypted as soon as something can
-        hold its key. `ask`: asks for a new passphrase if nothing else can; None if nobody is there.
-        Also raises as require_credential does.
+        None: nothing does, and the store is plain text. A plain-text store is encrypted as soon as something
+          can
+        protect its key. `ask`: Asks for a new passphrase if nothing else can; None if nobody is there.
+
+        Also raises like require_credential().
         """
         check_name(name)
         require_credential(secret, f"credential '{name}'")
-        # Outside the lock, which others wait for: a person may be asked.
+        # Outside the lock, because a person may be asked while others wait for it.
         before = self._opened(self._file.read())
         key = before.key or new_key(self._environ, ask)
         with self._file.locked() as file:
@@ -83,7 +87,7 @@ class Vault:
         return removed
 
     def _opened(self, content: bytes | None, known: Key | None = None, *, may_ask: bool = True) -> _Opened:
-        """Parse the store, decrypting it if need be. `known`: the key it had a moment ago."""
+        """Parse the store, decrypting it if needed. `known`: The key that it had a moment ago."""
         if content is None:
             return _Opened({}, None)
         document, key = self._sealed.opened(content, known, may_ask=may_ask)

@@ -1,4 +1,4 @@
-"""Checks that text from a source can be a credential at all, without ever quoting it."""
+"""Check that text from a source can be a credential at all, without ever quoting it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines the proxy's view of a credential: inject it into a request, detect it in a response."""
+"""Define the proxy's view of a credential: inject it into a request, detect it in a response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RequestFacts(NamedTuple):
     method: str
     path: str  # with the query
     route: str
-    presented: tuple[Header, ...] = ()  # the fields that held phantoms, which tokens will replace
+    presented: tuple[Header, ...] = ()  # fields with phantoms, which tokens will replace
 
 
 class Outgoing(NamedTuple):
@@ -69,11 +69,11 @@ class LeakStream(Protocol):
 
     @property
     def near(self) -> bool:
-        """True once a long beginning of the secret was found that goes on differently."""
+        """True once a long prefix of the secret was found that continues differently."""
         ...
 
     def feed(self, piece: bytes) -> bytes:
-        """Return the bytes that may go on, without the secret and without an end that could begin one."""
+        """Return the bytes to pass on, without the secret and without an end that could begin one."""
         ...
 
     def finish(self) -> bytes: ...
@@ -89,7 +89,7 @@ class LeakDetector(Protocol):
 
     def stream(self) -> LeakStream: ...
     def find(self, text: bytes) -> Occurrences:
-        """Return where a text that nothing follows holds the secret."""
+        """Return where the secret occurs in a complete text."""
         ...
 
     def occurs_in(self, text: bytes) -> bool:
@@ -117,18 +117,19 @@ class Credential(Protocol):
         ...
 
     def tripwire(self) -> LeakDetector | None:
-        """Return a detector for what requests carry, of which responses are to be cleared.
+        """Return a detector for secrets that requests carry and that responses must not repeat.
 
-        None if there is no secret yet, or none that can be told from other text.
+        None if there is no secret yet, or none that can be distinguished from other text.
         """
         ...
 
 
 def detectors(credential: Credential) -> Iterator[LeakDetector]:
-    """Yield a detector for each secret of `credential`, those included that no request carries.
+    """Yield a detector for each secret of `credential`, including secrets that no request carries.
 
-    One that is made from such a secret has a method unsent(). No upstream can send that back, but a recording
-    could hold it.
+    A credential derived from such a secret has a method unsent(). No upstream can echo that secret, but a
+    recording
+    could contain it.
     """
     # Not isinstance() with a protocol, which imports inspect: 5 ms of a start.
     unsent: Callable[[], LeakDetector | None] | None = getattr(credential, "unsent", None)

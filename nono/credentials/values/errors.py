@@ -1,4 +1,4 @@
-"""Names the ways a credential can be missing: not found, or its source gives no usable answer."""
+"""Name the ways a credential can be missing: not found, or without a usable answer from its source."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nono.errors import CredentialError
 
 
 class RequestUnfit(ValueError):  # noqa: N818  # it is about the request, not about the credential
-    """A request that cannot carry the credential. Its text is for the client: it holds no secret."""
+    """A request that cannot carry the credential. The message is for the client and contains no secret."""
 
 
 class CredentialNotFound(CredentialError):  # noqa: N818  # the code it carries names it

@@ -1,7 +1,7 @@
-"""Undoes the escapes in which frameworks write text: percent, character references, backslashes, NULs.
+"""Undo the escapes in which frameworks write text: percent, character references, backslashes, NULs.
 
-Enumerating the spellings of a secret misses mixtures ("%2F" beside "+") and whatever one framework escapes
-and another does not. So the text is brought into plain form instead, one layer after the other.
+Enumerating the spellings of a secret would miss mixtures ("%2F" beside "+") and differences between
+frameworks. So the text is brought into plain form instead, one layer after the other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PERCENT, _BACKSLASH, _AND, _EQUALS = b"".join(_LEADS)
 _IS_LEAD = bytes(octet in b"".join(_LEADS) for octet in range(256))
 _SUMMED = 32 * 1024
 _HEX = "[0-9A-Fa-f]"
-# HTML Standard section 13.5, the names of ASCII punctuation; &amp;, &lt;, &gt; and &quot; also in upper case.
+# HTML Standard section 13.5, names of ASCII punctuation; &amp;, &lt;, &gt; and &quot; also in upper case.
 _NAMES = {
     "amp": "&", "AMP": "&", "lt": "<", "LT": "<", "gt": ">", "GT": ">", "quot": '"', "QUOT": '"', "apos": "'",
     "excl": "!", "num": "#", "dollar": "$", "percnt": "%", "lpar": "(", "rpar": ")", "ast": "*",
@@ -34,7 +34,7 @@ _NAMES = {
     "rbrack": "]", "Hat": "^", "lowbar": "_", "UnderBar": "_", "grave": "`", "DiacriticalGrave": "`",
     "lcub": "{", "lbrace": "{", "verbar": "|", "vert": "|", "VerticalLine": "|", "rcub": "}", "rbrace": "}",
 }  # fmt: skip
-# Of ASCII only. Not \" and \', with which JSON is full: no text without quotes needs them undone.
+# ASCII only. Without \" and \', which fill JSON: text without quotes does not need them undone.
 _IN_TOKENS = (
     f"%[2-7]{_HEX}",
     rf"\\(?:u00[2-7]{_HEX}|x[2-7]{_HEX}|[01][0-7]{{2}}|[!#-&(-/:-@\[-`{{-~])",
@@ -53,7 +53,7 @@ class _Layer(NamedTuple):
 
     pattern: re.Pattern[bytes]
     plain: Callable[[bytes], bytes]
-    quick: Callable[[bytes], bytes] | None = None  # does the whole of it
+    quick: Callable[[bytes], bytes] | None = None  # replaces everything at once
 
     def undone(self, text: bytes) -> bytes:
         """Return `text` without these escapes; the same object if there are none."""
@@ -66,7 +66,7 @@ class _Layer(NamedTuple):
         return b"".join(parts)
 
     def edges(self, text: bytes) -> tuple[list[int], list[int]]:
-        """Return the edges of the escapes, start and end by turns: in undone(text), and in `text`."""
+        """Return the edges of the escapes, alternating start and end: in undone(text), and in `text`."""
         parts = self.pattern.split(text)
         before = [0, *accumulate(map(len, parts))]
         parts[1::2] = map(self.plain, parts[1::2])
@@ -74,7 +74,7 @@ class _Layer(NamedTuple):
 
 
 class _Step:
-    """A text from which one layer was taken. It remembers the edges of its escapes, slow to find."""
+    """A text from which one layer was removed. It caches the edges of the escapes, which are slow to find."""
 
     __slots__ = ("_edges", "layer", "text")
 
@@ -83,14 +83,14 @@ class _Step:
         self._edges: tuple[list[int], list[int]] | None = None
 
     def origin(self, spans: Sequence[Span]) -> list[Span]:
-        """Map spans of the undone text to this one. An escape that a span cuts is wholly within it."""
+        """Map spans of the undone text to this one. A partly covered escape is included as a whole."""
         if self._edges is None:
             self._edges = self.layer.edges(self.text)
         at, before = self._edges
 
         def mapped(position: int, *, is_end: bool) -> int:
             index = bisect_right(at, position) - 1
-            if index % 2 == 0:  # in text
+            if index % 2 == 0:  # between escapes
                 return before[index] + position - at[index]
             return before[index + 1] if is_end and position > at[index] else before[index]
 
@@ -101,22 +101,22 @@ class Form(NamedTuple):
     """A text with some escapes undone."""
 
     text: bytes
-    steps: tuple[_Step, ...]  # from the text as it was to this one
+    steps: tuple[_Step, ...]  # from the original text to this one
 
     def origin(self, spans: Sequence[Span]) -> Sequence[Span]:
-        """Map spans of this form to those of the text it was made from."""
+        """Map spans of this form to those of the original text."""
         for step in reversed(self.steps):
             spans = step.origin(spans)
         return spans
 
     def are_escapes(self, places: Sequence[int]) -> Sequence[bool]:
-        """Return of each octet there whether it was made from an escape."""
+        """Return for each position whether its octet came from an escape."""
         return [end - start > 1 for start, end in self.origin([(at, at + 1) for at in places])]
 
     def escape_before(self, end: int, octets: bytes, *, tokens: bool) -> int:
-        """Return how much of an escape of `octets` ends there, of which what begins it may be missing; or 0.
+        """Return the length of an escape of `octets` that ends there, possibly without its beginning; or 0.
 
-        Backslashes before it take its own with them, and of enough of them some are left in every form.
+        Backslashes before it include their own, and with enough of them some remain in every form.
         """
         for width in range(1, _LONGEST + 1):
             tail = self.text[max(end - width, 0) : end]
@@ -143,17 +143,17 @@ def is_dense(text: bytes) -> bool:
     """Return True if escapes may make up much of `text`, so that undoing them takes long."""
     if not (_PERCENT in text or _BACKSLASH in text or _AND in text or _EQUALS in text):
         return False
-    # bytes.count takes a nanosecond for each octet and lead. The low half of an Adler-32 (RFC 1950) is one
-    # more than the sum of the octets, as long as that is below 65521.
+    # bytes.count takes a nanosecond for each octet and lead. The low half of an Adler-32 (RFC 1950) is the
+    # sum of the octets plus one, while that is below 65521.
     flags = text.translate(_IS_LEAD)
     sums = ((adler32(flags[at : at + _SUMMED]) & 0xFFFF) - 1 for at in range(0, len(flags), _SUMMED))
     return _DENSE * sum(sums) > len(text)
 
 
 def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
-    """Yield `text` with its escapes undone: once, twice and so on, and of quoted-printable too.
+    """Yield `text` with its escapes undone once, twice and so on, and with quoted-printable undone too.
 
-    `tokens`: only ASCII without quotes and blanks matters, which is quicker.
+    `tokens`: Only ASCII without quotes and blanks matters, which is faster.
     """
     if not has_forms(text):
         return
@@ -162,14 +162,14 @@ def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
         start = narrowed
         yield start
     yield from _peeled(start, _escaped(tokens))
-    # Apart from the other layers: in "?key=AB%2F" the equals sign begins no escape.
+    # Separate from the other layers: in "?key=AB%2F" the equals sign begins no escape.
     if (printable := start.through(_quoted(tokens))) is not None:
         yield printable
         yield from _peeled(printable, _escaped(tokens))
 
 
 def without_nuls(text: bytes) -> bytes | None:
-    """Return `text` without its NULs; None if they stand nowhere as they do in UTF-16 or UTF-32."""
+    """Return `text` without its NULs; None if none are placed as in UTF-16 or UTF-32."""
     if b"\0" not in text:
         return None
     count = text.count(b"\0")
@@ -179,19 +179,19 @@ def without_nuls(text: bytes) -> bytes | None:
 
 
 def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> bytes:
-    """Return the parts of `text` within `reach` octets of an escape, each in lines of its own.
+    """Return the parts of `text` within `reach` octets of an escape, each on separate lines.
 
-    NULs are no escapes. `octets`: what a spelling consists of.
+    NULs do not count as escapes. `octets`: The octets that spellings consist of.
     """
     counted = [(text.count(lead), kind) for lead, kind in _kinds(tokens) if lead in text]
     if _DENSE * sum([count for count, _ in counted]) > len(text):
         return text
     found = sorted([each.span() for _, kind in counted for each in kind.finditer(text)])
-    of_spelling = octets + b"\r\n"  # of soft line breaks
+    of_spelling = octets + b"\r\n"  # including soft line breaks
     found = [
         (start, end)
         for start, end in found
-        # On one side at least the spelling goes on for three octets. That is rarely so in binary data.
+        # On at least one side the spelling continues for three octets, which is rare in binary data.
         if not text[end : end + 3].translate(None, of_spelling)
         or not text[max(start - 3, 0) : start].translate(None, of_spelling)
     ]
@@ -207,7 +207,7 @@ def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> b
             begun = max(start - reach, 0)
         done = max(done, end)
     parts.append(text[begun : done + reach])
-    return b"\n\n".join(parts)  # one line end could be a soft line break
+    return b"\n\n".join(parts)  # a single line end could be a soft line break
 
 
 def _peeled(form: Form, layer: _Layer) -> Iterator[Form]:
@@ -232,7 +232,7 @@ def _wide() -> re.Pattern[bytes]:
 
 @cache
 def _kinds(tokens: bool) -> list[tuple[bytes, re.Pattern[bytes]]]:
-    """Return patterns by the octet each begins with, which is searched for much faster than a class."""
+    """Return patterns by their first octet, which is searched much faster than a character class."""
     kinds = [re.compile(each.encode()) for each in (_IN_TOKENS if tokens else _IN_TEXT)]
     return [*zip((b"%", b"\\", b"&"), kinds, strict=True), (b"=", _quoted(tokens).pattern)]
 

@@ -1,7 +1,8 @@
-"""Decides how much of a passing body is held back, from octets and lengths alone: never from a secret.
+"""Decide how much of a passing body is held back, from octets and lengths alone: never from a secret.
 
-If what is held depended on the secret, the cuts of an answer would tell whether its end agrees with the
-secret, and the secret could be asked for one character at a time (docs/adr/0030-non-interference.md).
+If the decision depended on the secret, the boundaries of chunks would show whether the end of a response
+agrees
+with it, and the secret could be guessed one character at a time (docs/adr/0030-non-interference.md).
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ TOKEN_OCTETS = (BASE62 + "+/=_.~:@!$*^?|`%&#;\\-\0").encode()
 # Of anything else, such as a password of many words. An event still ends with a line.
 TEXT_OCTETS = bytes(octet for octet in range(256) if octet not in b"\r\n")
 
-_WIDTH = 16  # octets of the longest spelling of one character: "%26%23x0041%3B"
+_WIDTH = 16  # the longest spelling of one character: "%26%23x0041%3B"
 _BOUNDS = (4 * 1024, 64 * 1024, 1024 * 1024)
 _MARGIN = 3  # octets of a soft line break
 
 
 class Mode(NamedTuple):
-    """How to hold for one credential. It tells only the kind of its octets and, roughly, its length."""
+    """How to hold back for one credential.
 
-    octets: bytes  # a spelling consists of these, and of soft line breaks
+    It reveals only the kind of its octets and its approximate length.
+    """
+
+    octets: bytes  # octets of a spelling, besides soft line breaks
     is_of_run: bytes  # translates `octets` to 1, all others to 0
-    is_of_spelling: bytes  # the same with line breaks, and without NULs
-    bound_bytes: int  # no spelling is longer
+    is_of_spelling: bytes  # the same with line breaks and without NULs
+    bound_bytes: int  # length of the longest spelling
 
     @property
     def tokens(self) -> bool:
@@ -36,7 +40,7 @@ class Mode(NamedTuple):
 
 
 def mode_for(texts: Sequence[str]) -> Mode:
-    """Return the mode in which every spelling of `texts` is held until it is whole."""
+    """Return the mode that holds every spelling of `texts` until it is complete."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
     is_token = not any(each.translate(None, TOKEN_OCTETS) or b"\0" in each for each in raw)
     octets = TOKEN_OCTETS if is_token else TEXT_OCTETS
@@ -50,7 +54,7 @@ def mode_for(texts: Sequence[str]) -> Mode:
 
 
 def run_start(text: bytes, mode: Mode) -> int:
-    """Return where the run begins that `text` ends with; if far longer than the bound, somewhere in it."""
+    """Return where the run at the end of `text` begins; if far longer than the bound, a place within it."""
     if text[-1:] not in mode.octets and not text.endswith((b"=\r", b"=\n", b"=\r\n")):
         return len(text)
     window, widest = 256, 2 * mode.bound_bytes + _MARGIN + 1
@@ -76,7 +80,7 @@ def _start_in(text: bytes, mode: Mode) -> int:
 
 
 class Hold:
-    """The end of a passing body that is held back: at most twice the bound."""
+    """The held-back end of a passing body: at most twice the bound."""
 
     __slots__ = ("_held", "_mode")
 
@@ -85,10 +89,12 @@ class Hold:
         self._held = bytearray()
 
     def feed(self, piece: bytes) -> tuple[bytes, int]:
-        """Return what is to be searched now, and how much of it may go on; `keep` the rest.
+        """Return what to search now, and how much of it may be passed on; give `keep` the rest.
 
-        What follows a run cannot be part of a spelling in it, so only whole runs go on. Of an endless run the
-        last bound_bytes are kept, in steps of as many, so that no octet is searched more than twice.
+        The octet after a run cannot be part of a spelling in it, so only complete runs are passed on. Of an
+        endless
+        run, the last bound_bytes are kept, in steps of the same size, so that no octet is searched more than
+        twice.
         """
         held, bound = self._held, self._mode.bound_bytes
         if held and piece[:1] in (b"\r", b"\n") and held.endswith((b"=", b"=\r")):
@@ -112,7 +118,7 @@ class Hold:
         return whole[:clear], clear
 
     def keep(self, rest: bytes) -> None:
-        """Hold `rest`, the end of what feed returned that does not go on."""
+        """Hold `rest`, the end of the data from feed() that must not be passed on."""
         self._held += rest
 
     def finish(self) -> bytes:

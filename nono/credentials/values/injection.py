@@ -1,4 +1,4 @@
-"""Writes a credential into a request: into a header, the path or the query."""
+"""Write a credential into a request: into a header, the path or the query."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class PathInjection:
         if pattern.count("{}") != 1 or replacement.count("{}") != 1:
             raise CredentialError("path_pattern and path_replacement must contain '{}' once")
         text = secret.reveal()
-        # Percent-encoding would be another key to the upstream; a slash would be another path.
+        # Percent-encoding would change the key; a slash would change the path.
         if not _PATH_SEGMENT.fullmatch(text) or text in (".", ".."):
             raise CredentialUnavailable(
                 "the value has characters that a path cannot carry", hint="store the credential again"

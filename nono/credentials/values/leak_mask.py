@@ -1,4 +1,4 @@
-"""Masks the secret in a body as it passes, and holds its end back until it is known what follows."""
+"""Mask the secret in a passing body, and hold back its end until the following octets are known."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ MASK = b"*"  # one for each octet, so that an announced body length stays true
 
 
 class Occurrences(NamedTuple):
-    """Where a text holds the secret."""
+    """Where the secret occurs in a text."""
 
     spans: Sequence[Span]  # ascending, without overlap
-    near: bool  # a long beginning of the secret goes on differently
+    near: bool  # a long prefix of the secret continues differently
 
 
 NOWHERE = Occurrences((), near=False)
 
 
 class LeakMask:
-    """Searches one body as it passes. What it holds back depends on public octets alone: see `holding`."""
+    """Searches one passing body. What it holds back depends on public octets alone: see `holding`."""
 
     __slots__ = ("_find", "_hold", "found", "near")
 
@@ -33,7 +33,7 @@ class LeakMask:
         self.near = False
 
     def feed(self, piece: bytes) -> bytes:
-        """Return the bytes that may go on: each spelling masked, and no end that could become one."""
+        """Return the bytes to pass on: every spelling masked, without an end that could become one."""
         text, clear = self._hold.feed(piece)
         if not text:
             return b""
@@ -41,7 +41,7 @@ class LeakMask:
         return text if found is NOWHERE and clear == len(text) else self._pass(text, clear, found)
 
     def finish(self) -> bytes:
-        """Return the rest: nothing that comes later belongs to it."""
+        """Return the rest, which is complete."""
         text = self._hold.finish()
         return self._pass(text, len(text), self._find(text)) if text else b""
 

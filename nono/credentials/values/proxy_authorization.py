@@ -1,4 +1,4 @@
-"""Builds the Proxy-Authorization field for an upstream proxy (RFC 7617)."""
+"""Build the Proxy-Authorization field for an upstream proxy (RFC 7617)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.secret import Secret
 
 
 class ProxyAuthorization:
-    """Basic authentication from a ``user:password``. CredentialUnavailable: the value has another form."""
+    """Basic authentication from a ``user:password``. CredentialUnavailable: The value has another form."""
 
     __slots__ = ("secret",)
 

@@ -1,4 +1,4 @@
-"""Parses a credential reference: the text in a profile that names a secret's place, never the secret."""
+"""Parse a credential reference: the text in a profile that names a secret's place, never the secret."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _VARIABLE = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
 _MAX_REFERENCE_BYTES = 1024
 
-# Characters that mean something to a shell. No shell is used here; they are refused because a reference that
-# needs one was almost certainly meant to be expanded by one.
+# Characters with a meaning in shells. No shell is used here, but a reference that contains one was almost
+# certainly meant for a shell.
 _FORBIDDEN_IN_PATH = frozenset("\0\n\r;`|$&><")
 _FORBIDDEN_IN_ENTRY = frozenset(";|&$`(){}<>!\\\"'\n\r\0")
 
@@ -143,7 +143,7 @@ _SCHEMES_HINT = (
 def parse_reference(text: str) -> CredentialReference:
     """Parse a reference. CredentialError names the part that is wrong.
 
-    No message repeats the reference: people do paste the key itself in place of its name.
+    No message repeats the reference, because people sometimes paste the key itself.
     """
     match = _SCHEME.match(text)
     if match is None:

@@ -1,4 +1,4 @@
-"""Describes the token formats of known providers."""
+"""Describe the token formats of known providers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class TokenShape(NamedTuple):
 _GOOGLE = TokenShape("AIza", 35)
 
 # Observed in the providers' own consoles and in the rules of public secret scanners. Checksums (the last six
-# characters of a GitHub token) are left to chance: no client checks them, and a scanner that does rightly
-# reports no token when it sees a phantom.
+# characters of a GitHub token) are random: no client checks them, and a scanner that does correctly reports
+# no token for a phantom.
 SHAPES: dict[str, TokenShape] = {
     "openai": TokenShape("sk-proj-", 156),
     "anthropic": TokenShape("sk-ant-api03-", 93, suffix="AA"),

@@ -1,4 +1,4 @@
-"""Lists the texts that give a secret away: the secret itself, its base64 at each offset, and its hex."""
+"""List the texts that reveal a secret: the secret itself, its base64 at each offset, and its hex."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _SCHEMES = frozenset(("basic", "bearer", "token"))
 
 
 def watched(secrets: Sequence[Secret], *, basic: bool) -> list[str]:
-    """Return what must not be read, long enough to be told from other text; see `texts`."""
+    """Return the texts that must not be read and are long enough to be recognised; see `texts`."""
     return [text for text in texts(secrets, basic=basic) if len(text) >= MIN_WATCHED_CHARACTERS]
 
 
 def texts(secrets: Sequence[Secret], *, basic: bool) -> Iterator[str]:
-    """Yield the secrets and their parts. `basic`: each secret is the ``user:password`` of RFC 7617."""
+    """Yield the secrets and their parts. `basic`: Each secret is the ``user:password`` of RFC 7617."""
     for secret in secrets:
         text = secret.reveal()
         yield text
         if basic:
             yield _inner(text)
-        # A whole field value, as a credential helper prints it: upstreams quote what follows the scheme.
+        # A whole field value, as a credential helper prints it: upstreams quote the part after the scheme.
         scheme, _, parameter = text.partition(" ")
         if scheme.lower() in _SCHEMES:
             yield parameter
@@ -33,15 +33,15 @@ def texts(secrets: Sequence[Secret], *, basic: bool) -> Iterator[str]:
 
 
 def _inner(pair: str) -> str:
-    """Return the password; the user name if there is none, as with services that take a key alone."""
+    """Return the password; the user name if there is none, as for services that use only a key."""
     user, _, password = pair.partition(":")
     return password or user
 
 
 def cores(every: Iterable[str]) -> list[str]:
-    """Return the texts without those that end with another one: a user name or a scheme is no secret."""
+    """Return the texts except those that end with another one: a user name or a scheme is no secret."""
     kept = list[str]()
-    # Backwards, an end is a beginning, and comes before all that begin with it.
+    # Reversed, an end becomes a prefix, and sorts before all texts that begin with it.
     for backwards in sorted({each[::-1] for each in every if each}):
         if not kept or not backwards.startswith(kept[-1]):
             kept.append(backwards)
@@ -60,10 +60,10 @@ def spellings(text: str, *, tokens: bool) -> Iterator[bytes]:
     for raw in _encodings(text):
         yield raw
         yield raw.replace(b" ", b"+")  # in a form
-        # In CSV, SQL and YAML; in formats of printf and of settings.
+        # In CSV, SQL and YAML; in printf formats and configuration files.
         yield from (raw.replace(each, each + each) for each in (b'"', b"'", b"%") if each in raw)
         if has_forms(raw.rstrip(b"=")):
-            # What undoing makes of a secret that itself holds something like an escape.
+            # The result of undoing escapes in a secret that itself contains something like an escape.
             undone = (each.text for each in forms(raw, tokens=tokens))
             yield from (each for each in undone if len(each) >= MIN_WATCHED_CHARACTERS)
         yield from _base64(raw)
@@ -90,17 +90,18 @@ def _base64(raw: bytes) -> Iterator[bytes]:
 
 
 def shared_characters(text: str) -> int:
-    """Return how much of `text` many keys of its kind begin with, such as ``sk-proj-``."""
+    """Return the length of the prefix that many keys of its kind share, such as ``sk-proj-``."""
     return max(text.rfind(each, 0, 20) for each in "-_.:= ") + 1
 
 
 def beginning(text: str) -> bytes | None:
-    """Return the beginning of `text` that nobody gets right by guessing; None if it has none.
+    """Return a prefix of `text` that nobody guesses; None if there is none.
 
-    It is three quarters of what is secret, and at least sixteen characters, 95 bits: whoever writes it has
-    been told it. A shorter beginning could be tried out against the freezing itself.
+    It is three quarters of the secret part, and at least sixteen characters, 95 bits: whoever writes it has
+    learnt
+    it. A shorter prefix could be found by trying prefixes until the credential is frozen.
     """
-    if text.startswith("eyJ"):  # a JSON Web Token, most of which says what many know
+    if text.startswith("eyJ"):  # a JSON Web Token, most of which is widely known
         return None
     shared = shared_characters(text)
     end = shared + max(16, (len(text) - shared) * 3 // 4)
