@@ -1,4 +1,4 @@
-"""The environment variables that point clients inside the sandbox to the proxy and their phantoms."""
+"""Set the environment variables that lead clients inside the sandbox to the proxy and their phantoms."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServiceVariables(NamedTuple):
     """
 
     service: str
-    base_urls: tuple[str, ...] = ()  # beside <SERVICE>_BASE_URL
+    base_urls: tuple[str, ...] = ()  # in addition to <SERVICE>_BASE_URL
     is_reverse: bool = True  # has a base URL; the route of a wildcard upstream has none
     phantoms: Mapping[str, str] = {}
 
@@ -103,10 +103,14 @@ def child_env(
 
 
 def java_options(authority: str, no_proxy: str, inherited: str) -> str:
-    """Return JAVA_TOOL_OPTIONS that lead JVMs to the proxy, which read no variable for that.
+    """Return JAVA_TOOL_OPTIONS that lead JVMs to the proxy, because they read no proxy variable.
 
-    For a proxy that asks for no token: a JVM sends one only with an Authenticator, and prints these options.
-    authority: of the proxy. no_proxy: the variable NO_PROXY. inherited: options set so far.
+    Only for a proxy that asks for no token: a JVM sends one only with an Authenticator, and prints these
+    options.
+
+    authority: The proxy's.
+    no_proxy: The value of NO_PROXY.
+    inherited: The options set so far.
     """
     host, _, port = authority.rpartition(":")
     direct = [f"*{each}" if each.startswith(".") else each for each in no_proxy.split(",") if each]
@@ -115,7 +119,7 @@ def java_options(authority: str, no_proxy: str, inherited: str) -> str:
         [
             *filter(None, [inherited]),
             *(f"-D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port}" for scheme in ("http", "https")),
-            # For https too. The JVM splits at blanks and knows quotes, as the shell does.
+            # For https too. The JVM splits at blanks and understands quotes like the shell.
             shlex.quote(f"-Dhttp.nonProxyHosts={'|'.join(direct)}"),
         ]
     )
@@ -136,11 +140,11 @@ def trust_env(
     if truststore is not None:
         options = (
             inherited.get("JAVA_TOOL_OPTIONS", ""),
-            # The JVM splits at blanks and knows both kinds of quotes, as the shell does.
+            # The JVM splits at blanks and understands both kinds of quotes, like the shell.
             shlex.quote(f"-Djavax.net.ssl.trustStore={truststore}"),
             "-Djavax.net.ssl.trustStoreType=JKS",
             "-Djavax.net.ssl.trustStorePassword=changeit",
-            # Without this, Java asks no Authenticator for the session token, which is sent as Basic.
+            # Otherwise Java does not ask an Authenticator for the session token, which is sent as Basic.
             "-Djdk.http.auth.tunneling.disabledSchemes=",
         )
         variables["JAVA_TOOL_OPTIONS"] = " ".join(filter(None, options))

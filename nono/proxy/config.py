@@ -1,4 +1,4 @@
-"""The settings and collaborators of one proxy, as read by `server` and `service`."""
+"""Define the settings and collaborators of one proxy, as read by `server` and `service`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Address = tuple[str, int]
 Admits = Callable[[Address], bool]  # of the client
 Recognises = Callable[[Address, Address], bool]  # of the client and of the listener
-IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: nobody knows
+IsOurs = Callable[[Address, Address], bool | None]  # of the client and of the listener; None: unknown
 
 
 class ProxyConfig(NamedTuple):
@@ -38,7 +38,7 @@ class ProxyConfig(NamedTuple):
     session_token: Phantom  # matches the text in the child's proxy URL
     live_hosts: LiveHosts | None = None  # `hosts`, if its rules may change
     live_endpoints: LiveEndpoints | None = None  # rules for the routes, which may change
-    asks_hosts: bool = False  # somebody is asked about hosts that nothing allows
+    asks_hosts: bool = False  # a person is asked about hosts that no rule allows
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
     looks_into: Callable[[str], bool] | None = None  # further hosts to intercept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-BACKLOG = 512  # connections that wait until the proxy serves
+BACKLOG = 512  # connections waiting until the proxy serves
 
 
 def bind(address: str, port: int) -> socket.socket:

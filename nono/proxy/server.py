@@ -51,11 +51,11 @@ class RunningProxy:
 
     @property
     def usage_rows(self) -> list[list[str]]:
-        """The same in short, a row for each model."""
+        """The same in short form, one row for each model."""
         return [] if self._serving is None else self._serving.context.usage.summary_rows()
 
     def spent(self) -> Spent | None:
-        """Return what the models of this run have used so far; None before its first client."""
+        """Return the usage of this run's models so far; None before the first client."""
         return None if self._serving is None else self._serving.context.usage.spent()
 
     @property
@@ -70,7 +70,7 @@ class RunningProxy:
         return self._serving
 
     def rules_changed(self) -> int:
-        """Judge by the rules of now, and cut what they refuse. Returns how many connections that were."""
+        """Judge open connections by the current rules, and cut those refused. Returns how many were cut."""
         return 0 if self._serving is None else self._serving.rules_changed()
 
     async def get_ready(self, prepare: Callable[[], object] | None) -> None:

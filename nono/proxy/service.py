@@ -1,7 +1,6 @@
 """Serve the connections of a proxy and close them.
 
-Separate from the listener: this module pulls in most of the proxy's imports, and no command should wait
-for them.
+This is separate from the listener because it imports most of the proxy, and no command should wait for that.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ class ProxyService:
         )
 
     def _dispatcher(self) -> Dispatcher:
-        """Return the dispatcher of the start, under the rules of now."""
+        """Return a dispatcher with the initial settings and the current rules."""
         live, start = self._live_endpoints, self._start
         return replace(start, routes=start.routes if live is None else start.routes.under(live.laid_over))
 
@@ -108,7 +107,7 @@ class ProxyService:
             self._dialer.context(NO_IDENTITY)
 
     def rules_changed(self) -> int:
-        """Judge by the rules of now, and cut what they refuse. Returns how many connections that were."""
+        """Judge open connections by the current rules, and cut those refused. Returns how many were cut."""
         for judge in self._judges:
             judge.renew()
         members = [each for each in self.context.connections.members if isinstance(each, Rejudged)]

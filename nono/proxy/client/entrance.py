@@ -10,15 +10,15 @@ from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Cut, Refusal
 from nono.proxy.transport.connection_set import ConnectionSet
 
-STRANGERS_MAX = 64  # connections that have shown no token or phantom yet; beyond, the oldest goes
-STRANGER_S = 5.0  # how long one may take to show it
-_BURST_MAX = 256  # strangers in a turn of the loop, all of whom have sent something
-_ANSWERED_MAX = 32  # connections of other users that get an answer at a time; the rest are cut
-_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that get an answer; the rest are cut
+STRANGERS_MAX = 64  # without a token or phantom so far; beyond that, the oldest is closed
+STRANGER_S = 5.0  # time to show it
+_BURST_MAX = 256  # strangers in one turn of the loop that have all sent something
+_ANSWERED_MAX = 32  # other users' connections answered at a time; the rest are cut
+_OVERLOAD_ALLOWANCE = 64  # connections beyond the limit that are answered; the rest are cut
 
 
 class Visitor(Protocol):
-    """A connection, as it is let in."""
+    """A connection that asks to be admitted."""
 
     @property
     def has_unread(self) -> bool:
@@ -34,16 +34,19 @@ class Visitor(Protocol):
 
 
 class Entrance:
-    """Lets connections in.
+    """Admits connections.
 
-    connections: all that are open.
-    limit: how many may be served at a time; 0: any number. Strangers are not counted.
-    admits: returns True for a connection that the command made. None: nobody knows that.
-    recognises: returns True for a connection that the command made, and nobody who took over its address
-        since. None: no connection is told apart so well.
-    is_ours: asked if `admits` is None. Returns True for a connection that a program of our user made, and
-        False for one of another user, who is refused. The others are strangers until they have shown a token
-        or phantom. None: nobody is a stranger.
+    connections: All open ones.
+    limit: How many may be served at a time; 0: any number. Strangers do not count.
+    admits: Returns True for a connection that the command made. None: that is unknown.
+    recognises: Returns True for a connection that the command made and whose address nobody has taken over
+      since.
+      None: connections cannot be identified that precisely.
+    is_ours: Asked if `admits` is None. Returns True for a connection of a program of our user, and False for
+      another
+      user's, which is refused. All others are strangers until they have shown a token or phantom. None:
+      nobody is a
+      stranger.
     """
 
     def __init__(
@@ -69,7 +72,8 @@ class Entrance:
         """Return how to answer a new connection before it is read; None: serve it."""
         ours = True if self._is_ours is None else self._is_ours(peer, local)
         if not ours:
-            # The kernel knows no owner of a socket that is closed: ended at once, it could be anybody's.
+            # The kernel does not know the owner of a closed socket: a connection closed at once could be
+            # anybody's.
             if ours is None and visitor.has_left:
                 return Cut()
             self._add_stranger(visitor)
@@ -81,7 +85,7 @@ class Entrance:
         if self._limit and open_now > self._limit + _OVERLOAD_ALLOWANCE:
             return Cut()
         if self._admits is not None and not self._admits(peer):
-            # Answering keeps a slot busy for a while, and other users could keep all of them busy.
+            # Answering occupies a slot for a while, and other users could occupy all of them.
             return Cut() if 0 < self._limit < 2 * open_now else refusal.not_admitted()
         return self._refused_if_full()
 
@@ -90,11 +94,14 @@ class Entrance:
         return self._recognises is not None and self._recognises(peer, local)
 
     def show(self, visitor: Visitor) -> Refusal | None:
-        """Note that a connection has shown a token or phantom. Returns the refusal if there is no place."""
+        """Note that a connection has shown a token or phantom.
+
+        Returns a refusal if there is no room for it.
+        """
         return self._refused_if_full() if self.leave(visitor) else None
 
     def leave(self, visitor: Visitor) -> bool:
-        """Forget a connection. Returns True if it was a stranger's."""
+        """Forget a connection. Returns True if it was a stranger."""
         timer = self._strangers.pop(visitor, None)
         if timer is None:
             return False
@@ -107,8 +114,8 @@ class Entrance:
 
     def _add_stranger(self, visitor: Visitor) -> None:
         if len(self._strangers) >= STRANGERS_MAX:
-            # Whoever has sent something that was not read yet may be about to show a token: clients come in
-            # bursts, all accepted in one turn.
+            # A connection with unread bytes may be about to show a token: clients arrive in bursts, all
+            # accepted in one turn.
             silent = next((each for each in self._strangers if not each.has_unread), None)
             if silent is None and len(self._strangers) >= _BURST_MAX:
                 silent = next(iter(self._strangers))

@@ -1,4 +1,4 @@
-"""Holds a request for a host that nothing allows, until somebody was asked about the host."""
+"""Hold a request for a host that no rule allows while a person is asked about the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.proxy.http.message import RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.verdict import Refused, Verdict
 
-LOOK_EVERY_S = 0.5  # whether the client still waits
+LOOK_EVERY_S = 0.5  # interval of checks that the client still waits
 
 
 class Asking(ClientSide, Protocol):
@@ -28,9 +28,9 @@ class Asking(ClientSide, Protocol):
 
 
 class HostQuestion:
-    """One request that waits for an answer. A yes lets it connect, and no later one."""
+    """One request that waits for an answer. A yes applies to this request and no later one."""
 
-    wants_pause = True  # what comes behind the head waits as well
+    wants_pause = True  # the bytes after the head wait too
 
     def __init__(self, context: ProxyContext, client: Asking, head: RequestHead, verdict: Refused) -> None:
         self._context = context
@@ -60,23 +60,23 @@ class HostQuestion:
             answer = await context.admission.ask(HostRequest(entry.target, entry.port))
             tasks.cancel_scope.cancel()
         live = context.live_hosts
-        assert live is not None  # or nobody would be asked
+        assert live is not None  # otherwise nobody would be asked
         if answer.is_granted:
             hosts = live.allowing(entry.target, entry.port, answer.backend)
-            # The request has shown its token; a denial that came meanwhile beats the answer.
+            # The request has shown its token. A denial added in the meantime beats the answer.
             return replace(context.dispatcher, hosts=hosts, require_auth=False).judge(self._head)
-        if isinstance(live.judge_name(entry.target, entry.port), Allow):  # by a rule that came meanwhile
+        if isinstance(live.judge_name(entry.target, entry.port), Allow):  # by a rule added in the meantime
             return replace(context.dispatcher, require_auth=False).judge(self._head)
         return Refused(entry, _not_approved(self._verdict.refusal, answer.reason))
 
     async def _watch(self) -> None:
-        """Withdraw the question once the client is gone: of a connection that is not read nobody is told."""
+        """Withdraw the question when the client is gone: nothing reports that while reading is paused."""
         while not self._client.has_left:  # noqa: ASYNC110 - the kernel says so only when it is asked
             await anyio.sleep(LOOK_EVERY_S)
         self._client.abort()
 
     def request_progress(self) -> None:
-        """Nothing is read meanwhile."""
+        """Nothing is read in the meantime."""
 
     def client_paused(self, paused: bool) -> None:
         """Nothing is sent to the client yet."""

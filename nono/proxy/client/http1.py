@@ -36,9 +36,9 @@ from nono.proxy.verdict.verdict import (
 from nono.watch import watch
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
-_PARSED_BYTES = 8 * 1024  # of a read that holds more than _MANY_HEADS, before the first of them is answered
+_PARSED_BYTES = 8 * 1024  # parsed before the first answer if a read has more than _MANY_HEADS
 _MANY_HEADS = 32
-_LINGER_S = 2.0  # how long a client may go on sending what nobody will read
+_LINGER_S = 2.0  # how long a client may keep sending data that nobody reads
 _CLOSE_S = 30.0  # how long a client may take to read the end of its response
 
 
@@ -74,11 +74,11 @@ class ClientConnection(asyncio.Protocol):
         self._reader: RequestReader  # neither is created if the client is already gone
         self._deadline: Deadline
         self._pumps_soon = False
-        self._unparsed = b""  # of a read with many heads in it
-        self._current: Incoming | None = None  # the request that is being answered, or was last
-        self._active: Job | None = None  # its execution; None while it is judged, and once it is answered
+        self._unparsed = b""  # the rest of a read with many heads
+        self._current: Incoming | None = None  # the request being answered, or the last one
+        self._active: Job | None = None  # the work on it; None before its verdict and after its answer
         self._out: list[bytes] = []
-        self._discarding = False  # the last response is out
+        self._discarding = False  # the last response was sent
         self._reading_paused = False
         self._peer_paused = False
         self._authentication_failures = 0
@@ -91,7 +91,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._context.connections.add(self)
         peer = transport.get_extra_info("peername")
-        if peer is None:  # it was reset before it was accepted
+        if peer is None:  # reset before it was accepted
             cast(asyncio.Transport, transport).abort()
             return
         self._transport = cast(asyncio.Transport, transport)
@@ -119,7 +119,7 @@ class ClientConnection(asyncio.Protocol):
         self._context.connections.discard(self)
         if self._entrance is not None:
             self._entrance.leave(self)
-        if self._transport is None:  # its client had gone already
+        if self._transport is None:  # the client was already gone
             return
         self._transport = None
         self._unparsed = b""
@@ -130,8 +130,8 @@ class ClientConnection(asyncio.Protocol):
             job.client_lost()
 
     def eof_received(self) -> bool:
-        # close() and shutdown(SHUT_WR) look the same from here. Waiting to tell them apart would keep an
-        # upstream busy for nobody, so both count as gone.
+        # close() and shutdown(SHUT_WR) look the same here. Waiting to tell them apart would keep an upstream
+        # busy in vain, so both mean that the client is gone.
         if self._transport is not None:
             if self._active is not None:
                 self._transport.abort()
@@ -159,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
         self._pump()
 
     def _parse(self) -> None:
-        """Parse more of a read with many heads in it, until a request waits."""
+        """Parse more of a read with many heads, until a request is queued."""
         while self._unparsed and not self._reader.queue:
             piece, self._unparsed = self._unparsed[:_PARSED_BYTES], self._unparsed[_PARSED_BYTES:]
             self._reader.feed(piece)
@@ -192,11 +192,11 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def _has_more_to_pump(self) -> bool:
-        """True if bytes that were read can be worked off, although no more will be read before that."""
+        """True if already read bytes can be processed, although nothing more will be read before that."""
         if self._discarding:
             return False
         if self._active is None:
-            return bool(self._reader.queue or self._unparsed)  # hundreds of requests in one read, all refused
+            return bool(self._reader.queue or self._unparsed)  # hundreds of refused requests in one read
         return bool(self._unparsed) and self._current is not None and not self._current.complete
 
     def _pump_soon(self) -> None:
@@ -208,7 +208,7 @@ class ClientConnection(asyncio.Protocol):
         self._pumps_soon = False
         try:
             self._pump()
-        except Exception:  # nobody else would end the connection
+        except Exception:  # otherwise nothing would end the connection
             self.abort()
             raise
 
@@ -237,9 +237,9 @@ class ClientConnection(asyncio.Protocol):
         self.carry_out(verdict)
 
     def carry_out(self, verdict: Verdict) -> None:
-        """Answer the current request, for which nothing was done yet."""
+        """Answer the current request, for which nothing has been done yet."""
         request = self._current
-        assert request is not None  # its verdict is
+        assert request is not None  # its verdict exists
         match verdict:
             case Refused(may_be_asked=True) if self._context.asks_hosts:
                 # Imported here: few runs ask.
@@ -281,15 +281,15 @@ class ClientConnection(asyncio.Protocol):
         return verdict
 
     def _is_the_commands(self) -> bool:
-        """Return True if the command made this connection for certain: it needs no token."""
+        """Return True if it is certain that the command made this connection: it then needs no token."""
         if self._is_known is None:
-            assert self._transport is not None  # there is a request
+            assert self._transport is not None  # a request has arrived on it
             peer, local = (self._transport.get_extra_info(name) for name in ("peername", "sockname"))
             self._is_known = self._entrance is not None and self._entrance.recognises(peer[:2], local[:2])
         return self._is_known
 
     def cut_if_refused(self) -> bool:
-        """Judge by the rules of now. Returns True if the connection was cut."""
+        """Judge by the current rules. Returns True if the connection was cut."""
         job = self._active
         if not isinstance(job, (Delivery, TunnelOpening)) or not job.is_refused:
             return False
@@ -350,9 +350,9 @@ class ClientConnection(asyncio.Protocol):
             self._finish()
             return
         if self._reader.queue or self._unparsed or (self._current is not None and not self._current.complete):
-            # Not at once: this may be called while a batch of the upstream's bytes is being read.
+            # Later, because this may be called while a batch of the upstream's bytes is being read.
             self._pump_soon()
-        self.update_reading()  # the deadline too, which may be due in this very turn
+        self.update_reading()  # updates the deadline too, which may expire in this very turn
 
     def _finish(self) -> None:
         """Close once the response is sent, without an RST that could overtake it."""

@@ -54,7 +54,7 @@ class Interception(asyncio.Protocol):
     # -- the ClientHello
 
     def data_received(self, data: bytes) -> None:
-        # Parsed here before ssl sees it. ssl prints a traceback to the terminal for a server name it cannot
+        # Parsed before ssl sees it: ssl prints a traceback to the terminal for a server name it cannot
         # decode, and reports a wrong name only as a failed callback.
         if self._is_decided:
             return
@@ -140,7 +140,7 @@ class Interception(asyncio.Protocol):
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
         """Return the protocol for the rest of the connection, as chosen by ALPN (RFC 7301)."""
         if secured.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
-            # Imported with the first h2 client: most runs have none, and pay nothing for h2.
+            # Imported with the first h2 client, because most runs have none.
             from nono.proxy.http2.connection import Http2Connection
 
             return Http2Connection(self._context, self._verdict.inside)

@@ -36,7 +36,7 @@ class TunnelOpening:
         self._context = context
         self._client = client
         self._verdict = verdict
-        self._course: Course | None = None  # since it was recorded
+        self._course: Course | None = None  # None until the tunnel is recorded
         self._over = False
         self._scope: anyio.CancelScope | None = None
 
@@ -45,7 +45,7 @@ class TunnelOpening:
 
     @property
     def is_refused(self) -> bool:
-        """True if the rules of now refuse the host."""
+        """True if the current rules refuse the host."""
         return is_refused(self._verdict.hosts, self._verdict.host, self._verdict.port)
 
     async def _run(self) -> None:

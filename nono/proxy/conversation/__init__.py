@@ -1,6 +1,8 @@
-"""From the requests to language models: when a person's turn begins.
+"""Find out when a person's turn begins, from the requests to language models.
 
-Three modules are pure: `outline` reads a request's body as it streams past, `asked` says what kind of request
-it is, in the formats of providers and by what agents say, and `turns` tells which request of a run begins a
-turn. `watch` reads one request while it is sent, `run_turns` follows a run and records its turns.
+Three modules are pure: `outline` reads a request's body as it streams past, `asked` classifies the request,
+by the
+formats of providers and the marks of agents, and `turns` decides which requests of a run begin a turn.
+`watch`
+reads one request while it is sent, `run_turns` follows a run and records its turns.
 """

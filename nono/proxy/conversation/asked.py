@@ -1,6 +1,6 @@
-"""Say what kind of request to a model an outline is, in the formats of providers and by what agents say.
+"""Classify a request to a model from its outline, by the formats of providers and the marks of agents.
 
-docs/adr/0050-turns.md has the versions of the agents whose requests were looked at.
+docs/adr/0050-turns.md has the versions of the agents whose requests were examined.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from nono.named_tuple import NamedTuple
 from nono.proxy.conversation.outline import Listed, Outline, Wanted
 from nono.proxy.usage.shape import Provider
 
-# person: somebody, or a model that gives another one its task. notice: a text of the agent's own in its
-# place. tools: what came of tools. "": nobody.
+# person: a person, or a model that gives another one a task. notice: a text that the agent inserted instead.
+# tools: the results of tools. "": nobody.
 Speaker = Literal["person", "notice", "tools", "model", ""]
 
-_MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # it is printed on a terminal
+_MODEL = re.compile(r"[\w./:@+-]{1,100}", re.ASCII)  # printed on a terminal
 _IN_PATH = re.compile(r"/models/([^/:]+):")
 _ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 _NOTICE = re.compile(r"<(?:system-reminder|environment_context|turn_aborted|subagent_notification)\b")
-_OPENING = re.compile(r"<session_context>")  # Gemini CLI's, which its subagents do not get
+_OPENING = re.compile(r"<session_context>")  # sent by Gemini CLI, but not by its subagents
 _CONVERSATION: Mapping[Provider, tuple[str, ...]] = {
     "anthropic": ("messages",),
     "openai": ("messages", "input"),
@@ -33,34 +33,34 @@ WANTED = Wanted(
     kept=frozenset(("model", "input", *_FORMAT)),
     lists=frozenset(("messages", "input", "contents")),
     counted=frozenset(("tools",)),
-    transparent=frozenset(("request",)),  # Code Assist, which those with a login of Google ask
+    transparent=frozenset(("request",)),  # Code Assist, the API for logins with Google
 )
 
 
 class Marked(NamedTuple):
-    """What an agent says of its request beside it."""
+    """What an agent states about its request in header fields."""
 
-    is_aside: bool = False  # a subagent's, or a question of the agent's own
-    turn: str = ""  # the same for all requests of a turn; "" if it does not say
-    session: str = ""  # another one for each conversation with a person; "" if it does not say
+    is_aside: bool = False  # from a subagent, or a question of the agent itself
+    turn: str = ""  # equal for all requests of a turn; "" if not stated
+    session: str = ""  # differs for each conversation with a person; "" if not stated
     is_retry: bool = False
 
 
 class Asked(NamedTuple):
-    """A request to a model."""
+    """A classified request to a model."""
 
-    model: str  # "" if it does not say
-    speaker: Speaker  # of what the conversation ends with
-    items: int = 0  # of the conversation
-    answers: int = 0  # among them, the model's
-    tools: int = 0  # on offer
+    model: str  # "" if not stated
+    speaker: Speaker  # of the last item of the conversation
+    items: int = 0  # in the conversation
+    answers: int = 0  # items from the model
+    tools: int = 0  # offered
     wants_json: bool = False
-    opens_session: bool = False  # the last thing said comes with what an agent tells a session at its start
+    opens_session: bool = False  # the last item includes what an agent sends at the start of a session
     marked: Marked = Marked()
 
 
 def asked(provider: Provider, path: str, marked: Marked, outline: Outline) -> Asked:
-    """Read a request. `path` has the model with Gemini."""
+    """Classify a request. With Gemini, `path` names the model."""
     said = next((outline[name] for name in _CONVERSATION[provider] if name in outline), None)
     if isinstance(said, str):
         said = Listed(1, {"role": "user", "content": said})
@@ -82,11 +82,11 @@ def asked(provider: Provider, path: str, marked: Marked, outline: Outline) -> As
 
 
 def marked_by(headers: Iterable[tuple[bytes, bytes]]) -> Marked:
-    """Read the fields in which agents say what a request is for."""
+    """Read the header fields in which agents state what a request is for."""
     fields = {name.lower(): value.decode("latin-1") for name, value in headers}
     is_retry = fields.get(b"x-stainless-retry-count", "0") != "0"
     if b"x-claude-code-session-id" in fields:
-        # To an address that is not its provider's it says no more than whether a subagent asks.
+        # To another address than its provider's it only states whether a subagent asks.
         is_aside = fields.get(b"x-claude-code-request-class", "main") != "main"
         is_aside = is_aside or b"x-claude-code-agent-id" in fields
         prompt, session = fields.get(b"x-claude-code-prompt-id"), fields[b"x-claude-code-session-id"]
@@ -118,12 +118,12 @@ def _speaker(last: Any) -> Speaker:
     role, kind = last.get("role"), last.get("type", "message")
     if role in ("tool", "function") or (isinstance(kind, str) and kind.endswith("_output")):
         return "tools"
-    if kind == "agent_message":  # of Codex's other agents
+    if kind == "agent_message":  # from Codex's other agents
         return "notice"
     if role in ("assistant", "model") or kind != "message":
         return "model"
     kinds = [_kind(part) for part in _parts(last)]
-    # What an agent adds to the results of tools is not told from what a person has said meanwhile.
+    # Text that an agent adds to the results of tools cannot be told from a person's.
     if "tools" in kinds:
         return "notice" if kinds[-1] == "notice" else "tools"
     return "person" if "person" in kinds else "notice"
@@ -151,7 +151,7 @@ def _kind(part: object) -> Speaker:
 
 
 def _wants_json(value: Any) -> bool:
-    """Return True if an answer in JSON is asked for, as no conversation with a person is."""
+    """Return True if the request wants JSON, as no conversation with a person does."""
     if not isinstance(value, dict):
         return False
     within = value.get("format")

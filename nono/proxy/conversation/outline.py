@@ -8,44 +8,45 @@ from typing import Any, Literal
 
 from nono.named_tuple import NamedTuple
 
-MAX_TEXT_BYTES = 96  # of each text that is kept: its beginning, up to the first escape
-MAX_KEPT_BYTES = 64 * 1024  # of one member, or one item of a list, with its texts cut
+MAX_TEXT_BYTES = 96  # kept of each text: its beginning, up to the first escape
+MAX_KEPT_BYTES = 64 * 1024  # kept of one member, or one item of a list, with its texts shortened
 
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _OTHER = rb'[^"{}\[\]]++'
-# Texts, and objects and arrays that hold no others: passed over as one, as in usage.json_picker.
+# Texts, and objects and arrays without nested ones: skipped as a whole, as in usage.json_picker.
 _FLAT = re.compile(
     b"(?:%b|%b|%b(?:%b|%b)*+%b)*+" % (_OTHER, _TEXT, rb"[{\[]", _OTHER, _TEXT, rb"[}\]]"), re.DOTALL
 )
-# Kept as it is: short texts without escapes, and whatever is neither text nor bracket.
+# Kept unchanged: short texts without escapes, and everything that is neither text nor bracket.
 _SHORT = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]{0,%d}+")*+' % MAX_TEXT_BYTES)
-# Said by the model: a message, or a call of a tool, which is no message with OpenAI.
+# From the model: a message, or a tool call, which is no message with OpenAI.
 _ANSWER = re.compile(rb'"role"\s*:\s*"(?:assistant|model)"|"type"\s*:\s*"\w+_call"')
-# Instructions and settings, which agents put anywhere: nobody says them.
+# Instructions and settings, which agents put anywhere; they are nobody's message.
 _ASIDE = re.compile(
     rb'"role"\s*:\s*"(?:system|developer)"|"type"\s*:\s*"(?:configuration_update|additional_tools)"'
 )
 _PLAIN = re.compile(rb'[^"{}\[\]:,]+')
 _QUOTE, _BACKSLASH = b'"\\'
 
-Outline = dict[str, Any]  # members by name, as json.loads() has them; a Listed for each list
+Outline = dict[str, Any]  # members by name, as json.loads() returns them; a Listed for each list
 
 
 class Wanted(NamedTuple):
-    """The members of the root object that are read; all others are passed over."""
+    """The members of the root object to read; all others are skipped."""
 
     kept: frozenset[str]
-    lists: frozenset[str] = frozenset()  # of these the last object, and how many there are
-    counted: frozenset[str] = frozenset()  # lists of which only the number is wanted
-    transparent: frozenset[str] = frozenset()  # objects whose members count as the root's
+    lists: frozenset[str] = frozenset()  # lists to read: their last object, and the number of objects
+    counted: frozenset[str] = frozenset()  # lists to count only
+    transparent: frozenset[str] = frozenset()  # objects whose members count as members of the root
 
 
 class Listed(NamedTuple):
     """The objects of a list.
 
-    last: The last that is said in the conversation, with its texts cut; None if it is longer than
-        MAX_KEPT_BYTES, or there is none.
-    answers: How many are the model's.
+    last: The last item of the conversation, with its texts shortened; None if it is longer than
+      MAX_KEPT_BYTES, or
+      missing.
+    answers: The number of items from the model.
     """
 
     size: int
@@ -54,7 +55,7 @@ class Listed(NamedTuple):
 
 
 class OutlineReader:
-    """Reads one JSON object. Nothing is validated: another text has the outline of what it looks like."""
+    """Reads one JSON object without validating it: malformed text yields the outline of what it resembles."""
 
     __slots__ = (
         "_answers", "_count", "_depth", "_escaped", "_is_cut", "_keeps", "_kept", "_key", "_last", "_levels",
@@ -65,15 +66,15 @@ class OutlineReader:
         self._wanted = wanted
         self._outline: Outline = {}
         self._where: Literal["start", "root", "list", "inside", "over"] = "start"
-        self._levels = 0  # open objects whose members count as the root's
-        self._key: str | None = None  # of the member whose value comes next; None before a key
-        self._count: int | None = None  # of the objects in the open list; None: no list is open
-        self._answers = 0  # among them
-        self._depth = 0  # open brackets inside the value that is kept or passed over
-        self._keeps = False  # what is read is kept
+        self._levels = 0  # open objects whose members count as members of the root
+        self._key: str | None = None  # of the member whose value follows; None before a key
+        self._count: int | None = None  # objects in the open list; None: no list is open
+        self._answers = 0  # of these, items from the model
+        self._depth = 0  # open brackets inside the kept or skipped value
+        self._keeps = False  # True: keep what is read
         self._kept = bytearray()
-        self._last = b""  # said in the list; empty if it was too long
-        self._is_cut = False  # it would be longer than MAX_KEPT_BYTES
+        self._last = b""  # last item of the list; empty if it was too long
+        self._is_cut = False  # it would exceed MAX_KEPT_BYTES
         self._quoted = False  # inside a text
         self._escaped = False  # right after a backslash
         self._room = 0  # bytes of the text that may still be kept
@@ -96,7 +97,7 @@ class OutlineReader:
 
     @property
     def outline(self) -> Outline | None:
-        """What was read; None until the object has ended."""
+        """The outline; None until the object has ended."""
         return self._outline if self._where == "over" else None
 
     def _in_text(self, piece: bytes, start: int) -> int:
@@ -153,7 +154,7 @@ class OutlineReader:
         else:
             self._where = "root" if token == b"{" else "over"
             self._levels = 1
-            self._begin(keeps=True)  # a key
+            self._begin(keeps=True)  # a key follows
 
     def _in_root(self, token: bytes) -> None:
         match token:
@@ -215,16 +216,16 @@ class OutlineReader:
         self._kept.clear()
 
     def _taken(self) -> Any:
-        """Return what was kept, as JSON; None if it is too long or malformed."""
+        """Return the kept text as JSON; None if it is too long or malformed."""
         raw = b"" if self._is_cut else bytes(self._kept)
         self._begin(keeps=False)
         return _parsed(raw)
 
 
 def _end_of_text(piece: bytes, start: int) -> int:
-    """Return where the quote is that ends a text; the length of the piece if it does not end there.
+    """Return the position of the quote that ends a text; the length of the piece if it does not end there.
 
-    Looked for by the quotes: in code there are fewer than escapes.
+    Searches for quotes, because code contains fewer quotes than escapes.
     """
     at = piece.find(b'"', start)
     while at >= 0 and _is_escaped(piece, at, start):
@@ -233,7 +234,7 @@ def _end_of_text(piece: bytes, start: int) -> int:
 
 
 def _is_escaped(piece: bytes, at: int, start: int) -> bool:
-    """Return True if an odd number of backslashes stands before `at`."""
+    """Return True if an odd number of backslashes precedes `at`."""
     before = at
     while before > start and piece[before - 1] == _BACKSLASH:
         before -= 1

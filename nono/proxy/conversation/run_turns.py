@@ -1,4 +1,4 @@
-"""Follow the turns of a run: have each request to a model read as far as needed, and record what begins."""
+"""Follow the turns of a run: read each request to a model as far as needed, and record turns."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ if TYPE_CHECKING:
     from nono.proxy.usage.shape import Provider
     from nono.proxy.verdict.verdict import Forward
 
-MAX_TOLD = 64  # reasons why turns are unclear, of all services together
+MAX_TOLD = 64  # reasons why turns are unclear, for all services together
 
 MAX_HELD_S = 3.0  # a person waits for the answer
 
-OnTurn = Callable[[int], Awaitable[None]]  # awaited before the request that begins a turn is sent whole
+OnTurn = Callable[[int], Awaitable[None]]  # awaited before the end of the request that begins a turn is sent
 
 
 class RunTurns:
-    """The turns of one run. Only what begins one is held back, and only if somebody waits for it."""
+    """The turns of one run.
+
+    Only a request that begins one is held back, and only if something waits for it.
+    """
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class RunTurns:
         on_turn: OnTurn | None,
     ) -> None:
         self._record = record
-        self._turns = turns  # of the loop
+        self._turns = turns  # shares the event loop
         self._budget = budget
         self._spawn = spawn
         self._on_turn = on_turn
@@ -52,7 +55,7 @@ class RunTurns:
         self._told = set[tuple[str, str]]()
 
     def watch(self, service: str, verdict: Forward, request: RequestHead) -> TurnWatch | None:
-        """Return what reads a request; None if it asks no model."""
+        """Return the reader for a request; None if the request is not to a model."""
         path = verdict.entry.path or ""
         provider = verdict.provider or provider_of(verdict.origin.host, path)
         if provider is None:
@@ -89,7 +92,7 @@ class RunTurns:
         outline: Outline | None,
         reason: str,
     ) -> bool:
-        """Record the turn that a request begins. Returns False if its end must wait."""
+        """Record the turn that a request begins. Returns False if the end of the request must wait."""
         if outline is None:
             self._tell(service, reason, watch)
             return True

@@ -1,4 +1,4 @@
-"""Tell which requests to models begin a person's turn, from all of a run in their order."""
+"""Decide which requests to models begin a person's turn, from all requests of a run in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from nono.named_tuple import NamedTuple
 from nono.proxy.conversation.asked import Asked, Marked
 
-MAX_IDS = 256  # of turns and sessions, as agents name them; they come again soon or never
+MAX_IDS = 256  # turns and sessions, as agents name them; a name recurs soon or never
 
 NO_TOOLS = "it offers no tools, as the small questions of agents do not"
 FEWER_TOOLS = "it offers fewer tools than the conversation before"
@@ -15,11 +15,11 @@ ANEW = "a conversation begins, and who begins it cannot be told"
 
 
 class Judged(NamedTuple):
-    """A request's turn."""
+    """The turn of a request."""
 
-    turn: int  # the one it belongs to; 0 before the first
+    turn: int  # its turn; 0 before the first
     begins: bool = False
-    unclear: str = ""  # why it may begin one after all
+    unclear: str = ""  # why it may begin a turn after all
 
 
 class _Opening(NamedTuple):
@@ -40,11 +40,11 @@ class TurnTable:
         self._openings: dict[tuple[str, str], _Opening] = {}  # by service and session
 
     def goes_on(self, service: str, marked: Marked) -> bool:
-        """Return True if a request begins no turn, as its agent says: its body need not be read."""
+        """Return True if the agent's marks show that a request begins no turn: its body is not needed."""
         return marked.is_aside or (service, marked.turn) in self._ids
 
     def judge(self, service: str, asked: Asked) -> Judged:
-        """Take the next request. Doubt is no turn, but is said."""
+        """Take the next request. In doubt it begins no turn, and the result says so."""
         marked = asked.marked
         if self.goes_on(service, marked):
             return Judged(self.turn)

@@ -1,4 +1,4 @@
-"""Read a request to a model while it is sent, and have the turn recorded that it begins."""
+"""Read a request to a model while it is sent, and have a turn that it begins recorded."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from nono.proxy.conversation.outline import Outline
     from nono.proxy.transport.turns import Turns
 
-SLICE_BYTES = 1024  # read at once: a body of nothing but brackets takes two microseconds for each
+SLICE_BYTES = 1024  # read at once: a body made only of brackets takes two microseconds for each
 
 
 class Budget(Protocol):
-    """The bytes of requests that the proxy holds in memory, all together."""
+    """The bytes of requests that the proxy holds in memory, for all connections."""
 
     def take(self, count: int) -> bool: ...
     def give_back(self, count: int) -> None: ...
@@ -27,10 +27,11 @@ class Budget(Protocol):
 class TurnWatch:
     """Reads the body of one request.
 
-    judge: Takes the outline, or None with the reason why there is none. Returns False if the end of the body
-        must wait for go_on().
+    judge: Takes the outline, or None and the reason why there is none. Returns False if the end of the body
+      must wait
+      for go_on().
     may_hold: The end of the body waits until it is judged.
-    unread: Why it cannot be read, which is judged once it is sent; "" if it can.
+    unread: Why the body cannot be read, which is judged once it is sent; "" if it can.
     """
 
     __slots__ = (
@@ -49,8 +50,8 @@ class TurnWatch:
         may_hold: bool,
         unread: str = "",
     ) -> None:
-        self.turn: int | None = None  # the one that the request belongs to, once it is judged
-        self.request: int | None = None  # the number of its record
+        self.turn: int | None = None  # the request's turn, once judged
+        self.request: int | None = None  # its record number
         self._reader = reader
         self._decoder = decoder
         self._turns = turns
@@ -60,7 +61,7 @@ class TurnWatch:
         self._unread = unread
         self._coded: deque[bytes] = deque()
         self._slices: Iterator[bytes] = iter(())
-        self._waits = False  # for its turn of the loop
+        self._waits = False  # for a turn of the loop
         self._has_ended = False
         self._is_judged = False
         self._is_open = False  # the end of the body may be sent
@@ -69,7 +70,7 @@ class TurnWatch:
     def holds(self, piece: bytes, *, is_last: bool, then: Callable[[], None]) -> bool:
         """Read the next piece. Returns True if it must not be sent before `then` is called.
 
-        Asked again with the same piece, it is not read again: only the last one is ever held.
+        A repeated call with the same piece does not read it again: only the last piece is ever held.
         """
         if self._unread and not self._is_judged:
             self._decide(None, self._unread)
@@ -92,7 +93,7 @@ class TurnWatch:
             self._turns.add(self._turn)
 
     def pass_on(self) -> None:
-        """Read nothing: it is known to begin no turn."""
+        """Read nothing, because the request is known to begin no turn."""
         self._is_judged = self._is_open = True
 
     def go_on(self) -> None:
@@ -103,7 +104,7 @@ class TurnWatch:
             then()
 
     def stop(self) -> None:
-        """Forget the exchange, which is over. A body that was sent whole is still read to its end."""
+        """Forget the exchange, which is over. A body that was sent completely is still read to its end."""
         self._then = None
         if not self._has_ended:
             self._is_judged = True
@@ -114,7 +115,7 @@ class TurnWatch:
         return self._waits
 
     def _work(self, until: float) -> bool:
-        """Read until that time. Returns True if there is more."""
+        """Read until that time. Returns True if there is more to read."""
         try:
             while not self._is_judged:
                 piece = next(self._slices, None)

@@ -1,4 +1,4 @@
-"""Counts the bytes of requests held in memory, so that all connections together stay within one limit."""
+"""Count the bytes of requests held in memory, so that all connections together stay within one limit."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""Finds where messages end in a body of length-prefixed messages, which need no octet that ends them.
+"""Find the ends of messages in a body of length-prefixed messages, which need no delimiter.
 
-The search for the secret holds back what could begin one until something follows. Such a message would then
-wait for the next, which the other side may only send once it has read this one.
+The search for the secret holds back octets that could begin one until more follow. Such a message would then
+wait
+for the next, which the other side may only send after reading this one.
 
-A client can have text of its choice answered under such a type, so that a message seems to end within the
-secret. What follows tells: no octet of a key begins a prefix.
+A client can make a server answer with text of its choice under such a type, so that a message seems to end
+within
+the secret. The following octets reveal that: no octet of a key begins a prefix.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from nono.named_tuple import NamedTuple
 
 
 class _Prefix(NamedTuple):
-    """The octets before each message, and where in them its length is, in four octets."""
+    """The octets before each message, and the offset of its length, in four octets, among them."""
 
     size: int
     length_at: int
@@ -40,17 +42,17 @@ _BASE64 = b"application/grpc-web-text"
 
 
 class MalformedMessageError(ValueError):
-    """What follows a message is not the prefix of another."""
+    """A message is not followed by the prefix of another."""
 
 
 class MessageEnds:
-    """Follows the prefixes of one body; none of a body that does not begin with one."""
+    """Follows the prefixes of one body; does nothing for a body that does not begin with one."""
 
     __slots__ = ("_before", "_has_begun", "_is_other", "_left", "_prefix")
 
     def __init__(self, prefix: _Prefix) -> None:
         self._prefix = prefix
-        self._before = b""  # of a prefix that has not arrived as a whole
+        self._before = b""  # the incomplete prefix received so far
         self._left = 0  # octets of the current message still to come
         self._has_begun = False  # the first prefix has arrived
         self._is_other = False  # the body is of another kind
@@ -90,12 +92,12 @@ class MessageEnds:
 
 
 def message_ends(content_type: bytes) -> MessageEnds | None:
-    """Return what follows the messages of a body of that Content-Type; None if it has no such messages."""
+    """Return a MessageEnds for a body with that Content-Type; None if it has no such messages."""
     prefix = _prefix(content_type)
     return None if prefix is None else MessageEnds(prefix)
 
 
-@lru_cache(256)  # upstreams send the same few again and again
+@lru_cache(256)  # upstreams send the same few repeatedly
 def _prefix(content_type: bytes) -> _Prefix | None:
     kind = content_type.lower()
     if kind.startswith(_BASE64):

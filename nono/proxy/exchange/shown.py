@@ -1,4 +1,4 @@
-"""Shows whoever approves a request its real target and its body, without phantoms and keys."""
+"""Show a person who approves a request its real target and body, without phantoms and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MASKED = b"[PHANTOM]"
 
 
 class BodyDigest:
-    """Digests a body as it arrives, since a long one would hold up the loop at its end."""
+    """Digests a body as it arrives, because digesting a long one at its end would block the loop."""
 
     __slots__ = ("_begins", "_hash", "_length")
 
@@ -57,9 +57,9 @@ def endpoint_request(
 
 
 def _masked(text: bytes, routes: Sequence[Route]) -> bytes:
-    """Mask each word that holds a phantom, and each key.
+    """Mask each word that contains a phantom, and each key.
 
-    Neither should be in there: a phantom is refused in a target, and the child has no key.
+    Neither should occur: a phantom in a target is refused, and the child has no key.
     """
     words = _BETWEEN_WORDS.split(text)
     text = b"".join(_MASKED if _holds_phantom(word, routes) else word for word in words)
@@ -78,7 +78,7 @@ def _holds_phantom(word: bytes, routes: Sequence[Route]) -> bool:
 
 
 def _media_type(headers: Sequence[Header]) -> str:
-    """Return every Content-Type, then every Content-Encoding: servers differ in which of two they take."""
+    """Return every Content-Type, then every Content-Encoding: servers differ in which one they use."""
     named = (b"content-type", b"content-encoding")
     values = [value for wanted in named for name, value in headers if name.lower() == wanted]
     return b", ".join(values).decode("latin-1")

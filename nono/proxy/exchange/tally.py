@@ -1,4 +1,4 @@
-"""Holds one request's turn under a limit of tokens, until it is known what it used (ADR 33)."""
+"""Hold a request's turn under a token limit until its usage is known (ADR 33)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ _GAVE_UP = frozenset((504, 524))
 
 
 class Tally:
-    """The tokens of one request that may use some, counted once.
+    """The tokens of one request, counted once.
 
-    What was sent counts at its worst, which is all that is left, unless its response says better: that it
-    failed, or how many tokens it used, to the end.
+    A sent request counts as using everything that is left, unless its response proves otherwise: that it
+    failed, or
+    how many tokens it used in total.
     """
 
     __slots__ = ("_is_free", "_is_open", "_is_sent", "_limiter", "_release")
 
     def __init__(self, limiter: UsageLimiter, release: Callable[[], None]) -> None:
-        """release: called once, when the next request may have its turn."""
+        """release: Called once, when the next request may take its turn."""
         self._limiter = limiter
         self._release = release
         self._is_open = True
@@ -37,7 +38,7 @@ class Tally:
         self._is_free = status >= 300 and status not in _GAVE_UP
 
     def settle(self, usage: Usage | None) -> None:
-        """Count `usage`; None if the response has not said all of it. Later calls do nothing."""
+        """Count `usage`; None if the response did not report all of it. Later calls do nothing."""
         if not self._is_open:
             return
         self._is_open = False

@@ -1,1 +1,1 @@
-"""Recordings of exchanges: `recorder` writes a file for mitmweb, `redact` removes credentials from it."""
+"""Record exchanges: `recorder` writes a file for mitmweb, `redact` removes credentials from it."""

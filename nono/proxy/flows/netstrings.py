@@ -1,15 +1,15 @@
-"""Cuts a recording into its flows, each a netstring with the letter of its type behind it."""
+"""Split a recording into its flows, each a netstring followed by the letter of its type."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 DIGITS_MAX = 12
-FLOW_BYTES_MAX = 64 << 20  # nono writes two bodies of a mebibyte at most
+FLOW_BYTES_MAX = 64 << 20  # nono writes at most two bodies of a mebibyte
 
 
 def cut(held: bytearray) -> Iterator[bytes]:
-    """Take the netstrings that are whole by now off the front. What is malformed is dropped to its end."""
+    """Remove complete netstrings from the front. Malformed data is dropped to its end."""
     while True:
         colon = held.find(b":", 0, DIGITS_MAX + 1)
         if colon < 0 and len(held) <= DIGITS_MAX:
@@ -18,7 +18,7 @@ def cut(held: bytearray) -> Iterator[bytes]:
         if not digits.isdigit() or int(digits) > FLOW_BYTES_MAX:
             held.clear()
             return
-        end = colon + 1 + int(digits) + 1  # with the letter of its type
+        end = colon + 1 + int(digits) + 1  # including the letter of its type
         if len(held) < end:
             return
         yield bytes(held[:end])

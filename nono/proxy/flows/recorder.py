@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mitmproxy import http
 
 MAX_KEPT_IN_ALL_BYTES = 64 * 1024 * 1024  # of bodies in memory, for all flows together
-MAX_WAITING_FLOWS = 1024  # for the disk; those beyond are lost, because the loop must not wait for it
-_ENDING_S = 1.0  # for the flows that wait for the disk when the run ends
+MAX_WAITING_FLOWS = 1024  # waiting for the disk; more are lost, because the loop must not wait for it
+_ENDING_S = 1.0  # for flows still waiting for the disk when the run ends
 
 
 class FlowRecorder:
@@ -155,7 +155,7 @@ class KeptBytes:
 
 
 class _Body:
-    """The beginning of a body, up to MAX_KEPT_BYTES, and the length of the whole."""
+    """The beginning of a body, up to MAX_KEPT_BYTES, and the length of the whole body."""
 
     __slots__ = ("_all_kept", "is_short", "kept", "length")
 
@@ -163,7 +163,7 @@ class _Body:
         self._all_kept = all_kept
         self.kept = bytearray()
         self.length = 0
-        self.is_short = False  # less was kept than there was room for, because other flows had it
+        self.is_short = False  # less was kept than allowed, because other flows used up the memory
 
     def add(self, piece: bytes) -> None:
         self.length += len(piece)

@@ -26,7 +26,7 @@ _SECRET_PARAMETERS = frozenset(name.encode() for name in QUERY_KEYS) | {
     b"api-key", b"auth", b"id_token", b"refresh_token", b"sig", b"signature", b"client_assertion",
     b"code_verifier", b"x-amz-credential", b"x-amz-security-token", b"x-amz-signature", b"x-goog-signature",
 }  # fmt: skip
-# Begins at a separator only and never goes back: otherwise quadratic in a text without pairs.
+# Begins only at a separator and never backtracks; otherwise it would be quadratic in a text without pairs.
 _PAIR = re.compile(rb"(?<![^?&;#\s])([^?&;#=\s]++)=[^?&;#\s]++")
 _FORM = b"application/x-www-form-urlencoded"
 _JSON_MEMBER = re.compile(

@@ -1,1 +1,1 @@
-"""Parsers for the first bytes of a client: TLS ClientHello, ALPN, SSH identification. Pure."""
+"""Parse the first bytes of a client: TLS ClientHello, ALPN, SSH identification. Pure."""

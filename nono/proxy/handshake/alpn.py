@@ -1,4 +1,4 @@
-"""The application protocols offered in a TLS handshake."""
+"""Define the application protocols offered in a TLS handshake."""
 
 Alpn = tuple[str, ...]  # protocol names, the preferred one first (RFC 7301)
 

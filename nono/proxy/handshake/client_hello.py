@@ -28,7 +28,7 @@ class NotTls(NamedTuple):
 
 class Hello(NamedTuple):
     server_name: str | None  # the outer name under encrypted ClientHello
-    has_x25519: bool = False  # sent a share for it, so using it needs no second flight
+    has_x25519: bool = False  # sent a share for it, so using it needs no second round trip
 
 
 class _TruncatedError(Exception):
@@ -58,7 +58,7 @@ class _Reader:
         return self.take(self.number(length_octets))
 
     def entry(self) -> tuple[int, bytes]:
-        """Take a number and a vector behind it, two octets each: an extension, or the share of a key."""
+        """Take a number and the vector after it, two octets each: an extension, or a key share."""
         at, message = self._at + _ENTRY.size, self._message
         if at > len(message):
             raise _TruncatedError

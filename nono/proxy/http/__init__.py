@@ -1,6 +1,8 @@
-"""HTTP as checked values. Pure, and below everything else in the proxy.
+"""Represent HTTP as checked values. Pure, and below everything else in the proxy.
 
-`message` has heads as values, `target` the one spelling of a request target, `request_reader` cuts requests
-out of bytes with llhttp. `content_coding` decodes in bounded steps, `websocket` is the opening handshake,
-`refusal` the proxy's own answers, `upstream_proxy` a CONNECT to a proxy behind this one.
+`message` has heads as values, `target` normalises a request target, `request_reader` parses requests with
+llhttp.
+`content_coding` decodes in bounded steps, `charset` recognises charsets that cannot be searched, `websocket`
+is
+the opening handshake, `refusal` the proxy's own answers, `upstream_proxy` a CONNECT to an upstream proxy.
 """

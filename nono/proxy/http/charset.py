@@ -1,4 +1,4 @@
-"""Recognises charsets in which ASCII text has other octets, so that no secret would be found in it."""
+"""Recognise charsets that encode ASCII differently, in which no secret would be found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 _CHARSET = re.compile(rb'[;\s]charset\*?\s*=\s*["\']?\s*([^"\';,\s]*)', re.IGNORECASE)
 _PARAMETER = re.compile(rb'\s*;\s*charset\*?\s*=\s*(?:"(?:[^"\\]|\\.)*"?|[^;,\s]*)', re.IGNORECASE)
-# Known not to differ from ASCII; what the registry of Python knows is compared.
+# Known supersets of ASCII; charsets that Python knows are compared.
 _SUPERSETS = frozenset((b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"utf8mb4", b"binary", b""))
 _ASCII = bytes(range(0x20, 0x7F)).decode()
 
@@ -22,7 +22,7 @@ def unsearchable_charset(content_types: Iterable[bytes]) -> str | None:
     return None
 
 
-@lru_cache(256)  # upstreams send the same few again and again
+@lru_cache(256)  # upstreams send the same few repeatedly
 def _unsearchable(content_type: bytes) -> str | None:
     for name in _CHARSET.findall(content_type):
         if name.lower() not in _SUPERSETS and not _has_ascii(name.lower()):
@@ -33,10 +33,10 @@ def _unsearchable(content_type: bytes) -> str | None:
 def _has_ascii(name: bytes) -> bool:
     try:
         return _ASCII.encode(codecs.lookup(name.decode("ascii")).name) == _ASCII.encode()
-    except (LookupError, ValueError):  # a UnicodeError is a ValueError; codecs from bytes to bytes are none
+    except (LookupError, ValueError):  # UnicodeError is a ValueError; bytes-to-bytes codecs raise LookupError
         return False
 
 
 def without_charsets(accept: bytes) -> bytes:
-    """Return an Accept value without the charsets that it asks for."""
+    """Return an Accept value without its charset parameters."""
     return _PARAMETER.sub(b"", accept) if b"charset" in accept.lower() else accept

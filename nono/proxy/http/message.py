@@ -27,7 +27,7 @@ _TARGET = re.compile(rb"[\x21-\x7e]+")
 _LENGTH_DIGITS = 18
 _VERSIONS = {"1.1": b"1.1", "1.0": b"1.0"}
 
-# RTSP, SIP and ICE methods that llhttp accepts too, and the first word of the HTTP/2 preface.
+# RTSP, SIP and ICE methods that llhttp also accepts, and the first word of the HTTP/2 preface.
 _FOREIGN_METHODS = frozenset(
     (
         b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY PRI "
@@ -129,14 +129,14 @@ class ResponseHead(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """The names of a head's fields. Most heads differ in their values only, so these are kept."""
+    """The field names of a head. Most heads differ only in values, so these are cached."""
 
     lower: tuple[bytes, ...]
-    steering: tuple[tuple[int, bytes], ...]  # the fields of _STEERING, each with its place
+    steering: tuple[tuple[int, bytes], ...]  # fields of _STEERING with their positions
 
 
 def _names(joined: bytes) -> _Names:
-    """Read names that are joined by blanks. Raises MessageError if one is no token."""
+    """Parse names joined by blanks. Raises MessageError if one is not a token."""
     if _TOKENS.fullmatch(joined) is None:
         raise MessageError("the name of a header field is not well-formed")
     lower = tuple(joined.lower().split(b" "))
@@ -145,7 +145,7 @@ def _names(joined: bytes) -> _Names:
 
 _NO_NAMES = _Names((), ())
 MAX_KEPT_NAMES = 64
-_KEPT_NAMES_BYTES = 1024  # of one head: a child, or an upstream, may send any number of others
+_KEPT_NAMES_BYTES = 1024  # of one head; children and upstreams may send any number of others
 _kept_names = lru_cache(MAX_KEPT_NAMES)(_names)
 
 
@@ -279,7 +279,7 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
         raise MessageError("CONNECT has no body")
     options = _list_members(seen.connection) - {b""}
     if any(_TOKEN.fullmatch(option) is None for option in options):
-        # nginx searches for the substring: it reads ": close" as close and drops the pipelined requests.
+        # nginx searches for the substring: it reads ": close" as close and drops pipelined requests.
         raise MessageError("Connection names something that is no token")
     wants_upgrade = seen.upgrade or b"upgrade" in options
     if wants_upgrade and body != NO_BODY and body != _EMPTY_BODY:
@@ -327,11 +327,12 @@ _BODY_MAY_STAY_UNREAD = frozenset((b"GET", b"HEAD", b"DELETE", b"OPTIONS"))
 
 
 def is_surely_read(method: bytes, body: Body, *, drains: bool) -> bool:
-    """Return True if an upstream that answered has read the whole body, or closes the connection.
+    """Return True if an upstream that answered has certainly read the whole body, or closes the connection.
 
-    Nothing in HTTP/1.1 shows that it has: an answer, a 100 (Continue) and a connection that stays open all
-    come from servers that leave the body for the next request. So it counts as read only if there was none,
-    or if the upstream is known to read the bodies of such methods (`drains`).
+    Nothing in HTTP/1.1 shows that: servers that leave the body in the connection also send a response, a 100
+    (Continue) and keep the connection open. So a body counts as read only if it was empty, or if the upstream
+    is known
+    to read the bodies of such methods (`drains`).
     """
     is_empty = body.kind is BodyKind.NONE or body == _EMPTY_BODY
     return is_empty or (drains and method not in _BODY_MAY_STAY_UNREAD)
@@ -360,7 +361,7 @@ _NAMES_NO_FIELD = ([b"keep-alive"], [b"close"])  # Keep-Alive is a hop-by-hop fi
 
 
 class _Passing(NamedTuple):
-    """The places of the fields that a head keeps, and of its Connection fields."""
+    """The positions of the fields that a head keeps, and of its Connection fields."""
 
     kept: tuple[int, ...]
     connection: tuple[int, ...]
@@ -376,7 +377,7 @@ def _passing(joined: bytes, without: frozenset[bytes]) -> _Passing:
     )
 
 
-MAX_KEPT_PASSING = 128  # the same few names, each with a few constants
+MAX_KEPT_PASSING = 128  # the same few names, each with a few constant values
 _kept_passing = lru_cache(MAX_KEPT_PASSING)(_passing)
 
 

@@ -1,4 +1,4 @@
-"""The proxy's own answers: a status, a reason and an explanatory JSON body."""
+"""Define the proxy's own answers: a status, a reason and an explanatory JSON body."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Refusal(NamedTuple):
     plain: bool = False  # the body is the error text itself instead of JSON
     freezes: str | None = None  # the service whose credential is frozen for the rest of the run
     retry_after_s: float | None = None
-    lasts: bool = False  # a retry is refused as well, for as long as the run lasts
-    failure: Failure | None = None  # of the upstream; None: the proxy refuses
+    lasts: bool = False  # a retry is refused too, for the rest of the run
+    failure: Failure | None = None  # of the upstream; None: the proxy itself refuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ def response(refusal: Refusal, *, closes: bool = False, without_body: bool = Fal
     if refusal.retry_after_s is not None or refusal.status == 503:
         lines.append(b"Retry-After: %d" % max(1, round(refusal.retry_after_s or 1)))
     if refusal.lasts:
-        # No standard; the SDKs of OpenAI and Anthropic, and Claude Code, obey it, and else retry for minutes.
+        # Not a standard; the SDKs of OpenAI and Anthropic, and Claude Code, obey it and would otherwise retry
+        # for minutes.
         lines.append(b"X-Should-Retry: false")
     lines += [b"Content-Type: " + kind, b"Content-Length: %d" % len(body)]
     if options:
@@ -100,7 +101,7 @@ def malformed(status: int, reason: str) -> Refusal:
 
 
 def token_required(*, is_asked_for: bool = False) -> Refusal:
-    """Ask for the session token. `is_asked_for`: the request had none, as many clients' first one."""
+    """Ask for the session token. `is_asked_for`: The request had none, as the first one of many clients."""
     return Refusal(
         407,
         f"the proxy's session token is {'missing' if is_asked_for else 'missing or wrong'}",

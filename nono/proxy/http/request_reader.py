@@ -155,7 +155,7 @@ class RequestReader:
             self._headers.append((name, value))
         else:
             # Dropped, as RFC 9110 section 6.5.1 allows: aiohttp's parser takes the trailer fields of one
-            # request for header fields of the next, which may be somebody else's.
+            # request for header fields of the next, which may belong to another client.
             self._trailers += 1
             if self._trailers > MAX_HEADERS:
                 raise MessageError(f"more than {MAX_HEADERS} trailer fields")

@@ -8,7 +8,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.hosts import hostname
 from nono.proxy.http.message import MessageError
 
-MAX_SEGMENTS = 1000  # rules compare each of them in several readings; those of 4,000 would take over 10 ms
+MAX_SEGMENTS = 1000  # rules compare each segment in several readings; 4,000 of them would take over 10 ms
 
 _PATH = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
 _QUERY = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@%/?\[\]|^`{}\"<>]*")

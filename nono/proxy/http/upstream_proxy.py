@@ -14,7 +14,7 @@ from nono.proxy.http.refusal import Refusal
 
 MAX_LINE_BYTES = 8 * 1024
 MAX_REPLY_BYTES = 64 * 1024
-MAX_LINES = 256  # each piece that arrives has all of them read anew
+MAX_LINES = 256  # every piece that arrives is parsed again with all earlier ones
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: .*)?")
 

@@ -236,7 +236,7 @@ class Http2Connection(asyncio.Protocol):
     # -- the end
 
     def cut_if_refused(self) -> bool:
-        """Judge by the rules of now. Returns True if the connection was cut."""
+        """Judge by the current rules. Returns True if the connection was cut."""
         exchanges = [each for each in self._streams.values() if isinstance(each, Http2Exchange)]
         if not any(each.is_refused for each in exchanges):
             return False

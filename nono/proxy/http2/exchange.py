@@ -60,7 +60,7 @@ class Http2Exchange(Delivery[Reached]):
         self._unseen = head.body.length  # bytes still to come of a body with an announced length
         # the response
         self._relay = Http2Relay(client.session, stream_id, self._inspection, context.turns, self._unfit)
-        self._answered = False  # all of it has been sent
+        self._answered = False  # the whole response was sent
 
     # -- Delivery
 
@@ -194,7 +194,7 @@ class Http2Exchange(Delivery[Reached]):
 
     def _holds(self, watch: TurnWatch) -> bool:
         """Return True if the end of the body waits, because it may begin a turn."""
-        # Of an announced length it is all there before END_STREAM, which may come alone.
+        # A body of announced length is complete before END_STREAM, which may come alone.
         is_all = self._request.body.kind is BodyKind.LENGTH and self._unseen <= 0
         if len(self._pieces) > 1:
             self._pieces = [b"".join(self._pieces)]

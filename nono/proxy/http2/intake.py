@@ -1,4 +1,4 @@
-"""Feed what a peer sends to an HTTP/2 session, a share of each turn of the loop."""
+"""Feed a peer's bytes to an HTTP/2 session, a share in each turn of the loop."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nono.proxy.transport.turns import Turns
 
 
 class Intake:
-    """The bytes that arrived and were not parsed. Reading is paused while there are any.
+    """The bytes that arrived but were not parsed. Reading is paused while there are any.
 
-    A read of tiny frames takes a hundred times as long as one of large ones.
+    Parsing a read of tiny frames takes a hundred times as long as one of large frames.
 
-    turns: shares the loop with the bytes of other peers and with bodies that take long.
-    take: parses a piece.
-    size: the length of the next piece.
+    turns: Shares the loop with the bytes of other peers and with bodies that take long.
+    take: Parses a piece.
+    size: Returns the length of the next piece.
     """
 
     def __init__(self, turns: Turns, take: Callable[[bytes], None], size: Callable[[], int]) -> None:
@@ -24,7 +24,7 @@ class Intake:
         self._take = take
         self._size = size
         self._rest = b""
-        self._at = 0  # in the rest
+        self._at = 0  # position in the rest
         self._transport: asyncio.Transport | None = None
         self._on_empty: Callable[[], None] | None = None
 
@@ -32,13 +32,13 @@ class Intake:
         self._transport = transport
 
     def stop(self) -> None:
-        """Drop what is left."""
+        """Drop the rest."""
         self._rest, self._at = b"", 0
         self._transport = None
 
     def feed(self, data: bytes) -> None:
         if self._rest:
-            self._rest, self._at = self._rest[self._at :] + data, 0  # read before the pause
+            self._rest, self._at = self._rest[self._at :] + data, 0  # data read before the pause took effect
         else:
             self._rest = data
             if self._turns.start(self._work):
@@ -46,7 +46,7 @@ class Intake:
                 self._turns.add(self._work)
 
     def when_empty(self, call: Callable[[], None]) -> None:
-        """Call once everything is parsed; at once if it is."""
+        """Call once everything is parsed, at once if it is."""
         if self._rest:
             self._on_empty = call
         else:
@@ -58,7 +58,7 @@ class Intake:
             self._at += len(piece)
             try:
                 self._take(piece)
-            except Exception:  # in a later turn nobody else would end the connection
+            except Exception:  # in a later turn nothing else would end the connection
                 self._give_up()
                 raise
             if perf_counter() >= until:

@@ -1,4 +1,4 @@
-"""Bound the upstream connections that the streams of HTTP/2 clients may have, for one client and for all."""
+"""Bound the upstream connections of HTTP/2 clients' streams, for one client and for all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_OF_CLIENT = 32
 
 
 class Place:
-    """Room for one connection; given back once."""
+    """Room for one connection; returned once."""
 
     def __init__(self, *limits: anyio.Semaphore) -> None:
         self._limits = limits
@@ -22,7 +22,7 @@ class Place:
 
 
 class Places:
-    """The places of one client. in_all: the limit that it shares with the others."""
+    """The places of one client. in_all: The limit shared by all clients."""
 
     def __init__(self, in_all: anyio.Semaphore) -> None:
         self._ours = anyio.Semaphore(MAX_OF_CLIENT)
@@ -30,7 +30,7 @@ class Places:
 
     @property
     def are_awaited(self) -> bool:
-        """True if somebody waits for one, a stream of this client or of another."""
+        """True if a stream of this client or of another waits for a place."""
         return any(limit.statistics().tasks_waiting for limit in (self._ours, self._in_all))
 
     def take(self) -> Place | None:
@@ -47,7 +47,7 @@ class Places:
         return Place(self._ours, self._in_all)
 
     async def wait(self, make_room: Callable[[], None]) -> Place:
-        """Take a place, waiting for one in the order of arrival. make_room: called if none is free."""
+        """Take a place, waiting in order of arrival. make_room: Called if none is free."""
         if (place := self.take()) is not None:
             return place
         make_room()

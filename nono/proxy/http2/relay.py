@@ -23,7 +23,7 @@ _AHEAD_BYTES = 64 * 1024  # decoded ahead of the client
 class Http2Relay:
     """Queues the one response of a stream on its session, no faster than the client reads.
 
-    `on_unfit` is called with the reason, and its kind, if the body must not go on after its start was sent.
+    on_unfit: Called with the reason and its kind if the body must not continue after its start was sent.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Http2Relay:
         self._waits = False  # for its turn
         self._on_unfit = on_unfit
         self._filter: BodyFilter | None = None
-        self._coded = bytearray()  # of the body, as it came
-        self._output: tuple[int, Iterator[bytes]] | None = None  # being worked off: its length, the pieces
+        self._coded = bytearray()  # the body as received
+        self._output: tuple[int, Iterator[bytes]] | None = None  # being processed: its length and the pieces
         self._trailers: Sequence[Header] | None = None  # given once the response is complete
-        self._is_rest = False  # the last output has begun, which is what the filter held back
+        self._is_rest = False  # the last output has begun, the part that the filter held back
         self._ended = False  # nothing more will be queued
         self.started = False  # the client has seen a part of the final response
 
@@ -129,7 +129,7 @@ class Http2Relay:
             self._on_unfit("the body is not what its Content-Encoding says", "malformed")
         except LeakError as fault:
             self._on_unfit(str(fault), "blocked")
-        except Exception:  # in a later turn nobody else would end the response
+        except Exception:  # in a later turn nothing else would end the response
             self._on_unfit("a fault of the proxy", "proxy")
             raise
         return False

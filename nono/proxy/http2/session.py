@@ -95,7 +95,8 @@ class Session:
             self._settings[SettingCodes.ENABLE_PUSH] = 0
         if max_streams is not None:
             self._settings[SettingCodes.MAX_CONCURRENT_STREAMS] = max_streams
-        # Of all streams together: otherwise those that wait would take it from the one they wait for.
+        # For all streams together: otherwise waiting streams would use up the window of the one they wait
+        # for.
         self._window = max(_CONNECTION_WINDOW, stream_window * (max_streams or 0))
         self._client_side = client_side
         self._transport: asyncio.Transport | None = None

@@ -73,7 +73,7 @@ class UpstreamStream:
         self._method = method
         self._interim = 0
         self._trailers: list[Header] = []
-        self.heard = False  # something came back
+        self.heard = False  # something was received
         self._ended = False  # the response is complete
         self._unseen: int | None = None  # bytes of its body still to come, if known
 
@@ -249,7 +249,7 @@ class Http2Upstream(asyncio.Protocol):
         """Drop a stream that is over."""
         if self._streams.pop(stream_id, None) is None or self._streams:
             return
-        # Later: the last frames have to be sent first.
+        # Later, because the last frames must be sent first.
         self._loop.call_soon(self.close if self._leaving else self._on_idle)
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from nono.proxy.verdict.host_policy import HostPolicy
 
 Reached = Http2Upstream | UpstreamConnection
 
-_OF_THE_WAY = ("upstream_connect_failed", "external_proxy_rejected")  # the same for every request waiting
+_OF_THE_WAY = ("upstream_connect_failed", "external_proxy_rejected")  # the same for every waiting request
 
 
 class Upstreams:
@@ -34,11 +34,11 @@ class Upstreams:
         self._context = context
         self._open: dict[PoolKey, list[Http2Upstream]] = {}
         self._locks: dict[PoolKey, anyio.Lock] = {}  # one dial at a time finds out the version
-        self._failures: dict[PoolKey, Refusal] = {}  # why the last dial failed
+        self._failures: dict[PoolKey, Refusal] = {}  # reason of the last failed dial
         self._http1_only: set[PoolKey] = set()
         self._closed = False
         self._places = Places(context.http2_places)
-        self._taken: dict[UpstreamConnection, Place] = {}  # by the streams that use them
+        self._taken: dict[UpstreamConnection, Place] = {}  # in use, by the streams that use them
 
     def at_hand(self, key: PoolKey) -> Reached | None:
         """Return a connection that can take one more request now, or None."""
@@ -90,12 +90,12 @@ class Upstreams:
         return connection
 
     def _make_room(self) -> None:
-        """Let a stream that waits have the place of a connection that has become idle."""
+        """Give a waiting stream the place of a connection that has become idle."""
         if self._places.are_awaited:
             self._close_idle()
 
     def _close_idle(self) -> None:
-        """Close the HTTP/2 connections that no stream uses: another upstream needs their places."""
+        """Close the HTTP/2 connections without streams: another upstream needs their places."""
         for connections in self._open.values():
             for connection in connections:
                 if connection.is_idle:
@@ -110,7 +110,10 @@ class Upstreams:
     async def _dial(
         self, key: PoolKey, hosts: HostPolicy, may_begin: Callable[[], bool], alpn: Alpn, place: Place
     ) -> Reached | Refusal:
-        """Open a connection. It has `place` until the stream is done with it or, of HTTP/2, until its end."""
+        """Open a connection.
+
+        It keeps `place` until its stream is done, or with HTTP/2 until the connection ends.
+        """
         opened: _Negotiation | Refusal | None = None
         try:
             opened = await self._context.connector.connect(

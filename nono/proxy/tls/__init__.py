@@ -1,1 +1,1 @@
-"""The session's CA, and the root certificates that clients inside trust."""
+"""Provide the session's CA, and the root certificates that clients inside trust."""

@@ -1,7 +1,8 @@
 """Write the certificate of a session's CA.
 
-What cryptography has for X.509 takes 20 ms to import, and each run that intercepts something waits for its
-CA. This certificate has one shape (RFC 5280, in DER): only its number, dates, key and signature differ.
+cryptography's X.509 support takes 20 ms to import, and each run that intercepts something waits for its CA.
+This
+certificate always has the same form (RFC 5280, in DER): only its number, dates, key and signature differ.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 
-# NTP sometimes sets the clock of a laptop or a WSL2 guest back, also between minting and use.
+# NTP sometimes sets the clock of a laptop or a WSL2 guest back, even between creation and use.
 BACKDATED_S = 300
 
 _NAME = b"nono-session-ca"
@@ -36,7 +37,7 @@ _FIRST_GENERALIZED = 2050  # RFC 5280 section 4.1.2.5
 
 
 class MadeCa(NamedTuple):
-    """The certificate of a CA in DER, and the private value of its key on P-256."""
+    """The certificate of a CA in DER, and the private value of its P-256 key."""
 
     certificate: bytes
     private_value: bytes
@@ -52,7 +53,7 @@ class MadeCa(NamedTuple):
 
 
 def make(validity_s: float, now_s: float) -> MadeCa:
-    """Make a CA that is valid from a moment ago. now_s: seconds since 1970."""
+    """Make a CA that is already valid. now_s: Seconds since 1970."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, int(now_s - BACKDATED_S), int(now_s + validity_s))
     return MadeCa(certificate, key.private_numbers().private_value.to_bytes(_COORDINATE_BYTES))
@@ -108,7 +109,7 @@ def _extension(oid: bytes, value: bytes, *, is_critical: bool = False) -> bytes:
 
 
 def _serial_number() -> bytes:
-    """Return 126 random bits as a positive integer of the shortest form, which does not begin with 00."""
+    """Return 126 random bits as a positive integer in the shortest form, which does not begin with 00."""
     first, *others = os.urandom(16)
     return bytes((0x40 | first & 0x3F, *others))
 

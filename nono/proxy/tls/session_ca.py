@@ -1,4 +1,4 @@
-"""The certificate authority of one session, and the TLS server contexts made with it.
+"""Provide the certificate authority of one session, and the TLS server contexts made with it.
 
 Imported late: cryptography takes tens of milliseconds that a run without interception should not spend.
 """
@@ -93,7 +93,7 @@ class SessionCa:
     def from_made(
         cls, made: MadeCa, *, leaf_validity_s: float | None = None, now: Callable[[], datetime] = _now
     ) -> SessionCa:
-        """Take over what ca_certificate.make() has made, perhaps in another process."""
+        """Build the CA from the result of ca_certificate.make(), which another process may have run."""
         key = ec.derive_private_key(int.from_bytes(made.private_value), ec.SECP256R1())
         certificate = x509.load_der_x509_certificate(made.certificate)
         return cls(certificate, key, leaf_validity_s=leaf_validity_s, now=now)
@@ -137,7 +137,7 @@ class SessionCa:
             kept = self._minted[key] = self._mint(host, now, alpn)
             if x25519:
                 # OpenSSL prefers a post-quantum exchange, which takes both ends 50 % longer. It protects
-                # against recorded traffic, and nobody records between the client and the proxy.
+                # against recorded traffic, and nobody can record traffic between the client and the proxy.
                 kept.context.set_ecdh_curve("X25519")
             if len(self._minted) > _MAX_CONTEXTS:
                 self._minted.popitem(last=False)
@@ -148,8 +148,8 @@ class SessionCa:
         leaf = self._leaf(host, now)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # A handshake is 5 % quicker without tickets, and few clients would resume: curl exits, Python and
-        # Go's default transport keep no sessions.
+        # A handshake is 5 % faster without tickets, and few clients would resume: curl exits, Python and Go's
+        # default transport keep no sessions.
         context.num_tickets = 0
         context.set_alpn_protocols(alpn)
         context.sni_callback = _only_for(host)

@@ -62,7 +62,7 @@ class Roots(NamedTuple):
 
 
 class RootPlaces(NamedTuple):
-    """The places of the system's roots: the first file that has any is used, otherwise hashed directories."""
+    """Where the system's roots are: the first file with certificates is used, or else hashed directories."""
 
     files: Sequence[str]
     directories: Sequence[str]
@@ -229,7 +229,7 @@ def _write(directory_fd: int, name: str, content: bytes) -> None:
 
 
 def _truststore_of(certificates: Sequence[bytes]) -> bytes:
-    # Imported here: mostly it was made with the CA, if there is a JVM at all.
+    # Imported here: it was usually made with the CA, if there is a JVM at all.
     from nono.proxy.tls.truststore import truststore_of
 
     return truststore_of(certificates)

@@ -1,6 +1,6 @@
-"""Write a Java truststore in the format JKS, which every Java reads and which is little more than a list.
+"""Write a Java truststore in the format JKS, which every Java reads and which is hardly more than a list.
 
-The other format, PKCS #12, needs a library that takes 40 ms of a start to import and to fill.
+The alternative, PKCS #12, needs a library that takes 40 ms of a start to import and fill.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ PASSWORD = "changeit"  # Java's default; the content is public
 _HEAD = struct.Struct(">III")
 _MAGIC, _VERSION, _TRUSTED_CERTIFICATE = 0xFEEDFEED, 2, 2
 _KIND = b"X.509"
-_MADE_MS = 0  # when; nobody asks
+_MADE_MS = 0  # creation date, which nothing reads
 _WHITENER = b"Mighty Aphrodite"
 
 
 def truststore_of(pem_blocks: Iterable[bytes]) -> bytes:
-    """Return a truststore with one alias for each certificate. Leaves out what is no certificate."""
+    """Return a truststore with one alias for each certificate. Skips blocks that are not certificates."""
     entries = [_entry(f"nono-{number}".encode(), der) for number, der in enumerate(_certificates(pem_blocks))]
     content = b"".join((_HEAD.pack(_MAGIC, _VERSION, len(entries)), *entries))
     return content + sha1(PASSWORD.encode("utf-16-be") + _WHITENER + content).digest()
@@ -46,7 +46,7 @@ def _text(octets: bytes) -> bytes:
 
 
 def _certificates(pem_blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield each certificate in DER, once. Java refuses a whole store for one that it cannot read."""
+    """Yield each certificate in DER, once. Java refuses a whole store for one unreadable certificate."""
     seen = set[bytes]()
     for block in pem_blocks:
         try:
@@ -59,9 +59,9 @@ def _certificates(pem_blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _is_certificate(der: bytes) -> bool:
-    """Check for SEQUENCE, SEQUENCE and BIT STRING in one that holds no more (RFC 5280 section 4.1).
+    """Return True for SEQUENCE, SEQUENCE, BIT STRING and nothing else (RFC 5280 section 4.1).
 
-    OpenSSL's TRUSTED CERTIFICATE has more behind that.
+    OpenSSL's TRUSTED CERTIFICATE has more data after that.
     """
     outer = _value(der, 0)
     if outer is None or der[0] != 0x30 or outer[1] != len(der):
@@ -76,7 +76,7 @@ def _is_certificate(der: bytes) -> bool:
 
 
 def _value(der: bytes, place: int) -> tuple[int, int] | None:
-    """Return where the content of the value at `place` begins and ends; None if it does not fit."""
+    """Return the bounds of the content of the value at `place`; None if it does not fit."""
     begin = place + 2
     if begin > len(der):
         return None

@@ -1,1 +1,1 @@
-"""Building blocks of every connection: sets, deadlines, watches, handover of a protocol, splicing."""
+"""Provide the building blocks of every connection: sets, deadlines, turns, protocol handover, splicing."""

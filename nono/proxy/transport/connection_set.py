@@ -19,10 +19,10 @@ class WindsDown(Protocol):
 
 @runtime_checkable
 class Rejudged(Protocol):
-    """A connection whose host may be refused while it is open."""
+    """An open connection whose host may be refused later."""
 
     def cut_if_refused(self) -> bool:
-        """Judge by the rules of now. Returns True if the connection was cut."""
+        """Judge by the current rules. Returns True if the connection was cut."""
         ...
 
 

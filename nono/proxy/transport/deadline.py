@@ -1,4 +1,4 @@
-"""A time limit that is moved by almost every read and almost never reached."""
+"""Implement a time limit that is moved by almost every read and almost never reached."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Deadline:
 
     def cancel(self) -> None:
         self._at = None
-        self._expired = _nothing  # its owner's, as a rule: a cycle would wait for the garbage collector
+        self._expired = _nothing  # usually its owner's method, so a reference cycle
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -54,4 +54,4 @@ class Deadline:
 
 
 def _nothing() -> None:
-    """Do nothing: nobody waits any more."""
+    """Do nothing: nothing waits any more."""

@@ -1,4 +1,4 @@
-"""The protocol of a new connection until its final protocol takes over."""
+"""Hold a new connection until its final protocol takes over."""
 
 from __future__ import annotations
 

@@ -131,9 +131,9 @@ class TimedEnd(SpliceEnd):
     def __init__(self, registry: ConnectionSet, idle_timeout_s: float) -> None:
         super().__init__(registry)
         self._idle_timeout_s = idle_timeout_s
-        self.was_idle = False  # for so long that both were ended
+        self.was_idle = False  # long enough that both ends were closed
         self.on_over: Callable[[TimedEnd], None] | None = None
-        self.is_refused: Callable[[], bool] = lambda: False  # whether the rules of now refuse its host
+        self.is_refused: Callable[[], bool] = lambda: False  # tells whether the current rules refuse its host
         self._deadline = Deadline(self._overdue)
 
     def join(self, upstream: SpliceEnd) -> None:
@@ -145,7 +145,7 @@ class TimedEnd(SpliceEnd):
         upstream.begin()
 
     def cut_if_refused(self) -> bool:
-        """Judge by the rules of now. Returns True if both ends were cut."""
+        """Judge by the current rules. Returns True if both ends were cut."""
         if not self.is_refused():
             return False
         if self.other is not None:

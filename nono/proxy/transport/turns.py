@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 BUDGET_S = 0.003  # for all of them together, in each turn of the loop
-SHARE_S = 0.001  # for one, until the others have had theirs
+SHARE_S = 0.001  # for one, before the others get theirs
 
 Work = Callable[[float], bool]  # works until that perf_counter(); returns True if more is left
 
@@ -26,12 +26,12 @@ class Turns:
         return bool(self._waiting) or now >= until or work(min(now + SHARE_S, until))
 
     def is_spent(self) -> bool:
-        """Return True if what may be done at once should wait: libuv reads up to 32 times in one turn."""
+        """Return True if even short work should wait: libuv reads up to 32 times in one turn."""
         now, until = self._budget()
         return now >= until
 
     def _budget(self) -> tuple[float, float]:
-        """Return the time and the end of this turn's budget, which the first work of a turn begins."""
+        """Return the time and the end of this turn's budget, which begins with the first work of a turn."""
         now = perf_counter()
         if self._until is None:
             self._until = now + BUDGET_S

@@ -42,7 +42,8 @@ class PoolKey(NamedTuple):
     port: int
     tls: TlsIdentity
     via: ProxyAddress | None = None  # the upstream proxy it goes through
-    # Bytes that an upstream left unread precede the next request: it must not be one of another identity.
+    # Bytes that an upstream left unread precede the next request, so only requests of one identity share a
+    # connection.
     identity: Identity = None
 
 
@@ -87,7 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._complete = True
         self._excess = False
-        self._pieces = list[bytes]()  # of the body, in the read that is being parsed
+        self._pieces = list[bytes]()  # pieces of the body from the read being parsed
         self._ended = False
         self._reading_paused = False
         self._interim = 0
@@ -267,7 +268,7 @@ class UpstreamConnection(asyncio.Protocol):
         return True
 
     def _pass_body(self, sink: ResponseSink) -> None:
-        # As one: a read of one-byte chunks is forty thousand pieces, each a step of everything behind.
+        # Joined: a read of one-byte chunks would be forty thousand pieces, each a step for all later code.
         pieces, self._pieces = self._pieces, []
         if pieces and self._sink is sink:
             sink.response_body(pieces[0] if len(pieces) == 1 else b"".join(pieces))

@@ -37,7 +37,7 @@ class Connector:
 
     dialer: Dialer
     own_port: int  # the proxy's; no connection may lead back to it
-    upstream_proxy: UpstreamProxy | None = None  # the proxy behind ours
+    upstream_proxy: UpstreamProxy | None = None  # the upstream proxy
 
     def via(self, host: str, port: int) -> ProxyAddress | None:
         """Return the proxy used for a canonical host and port, or None."""

@@ -72,7 +72,7 @@ async def _connect(address: str, port: int) -> socket.socket:
 async def _writable(attempt: socket.socket) -> None:
     """Wait until `attempt` has connected. Raises OSError if it fails.
 
-    Not by sock_connect(), with which uvloop looks up even an address in a thread of libuv's (lookups.py).
+    Not sock_connect(): uvloop would resolve even an address in one of libuv's threads (lookups.py).
     """
     watch(attempt.fileno())
     await anyio.wait_writable(attempt)

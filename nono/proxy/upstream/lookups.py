@@ -1,14 +1,15 @@
-"""Look names up in threads that exist before the command does.
+"""Resolve names in threads that exist before the command does.
 
-libuv starts threads of its own for the first look-up and calls abort(3) if it cannot. The command, which
-starts before the event loop is imported, may have taken every process of its user by then.
+libuv starts threads for the first look-up and calls abort(3) if it cannot. The command, which starts before
+the
+event loop is imported, may have used up its user's limit of processes by then.
 """
 
 from __future__ import annotations
 
 import signal
 import socket
-from _queue import SimpleQueue  # that of queue, which imports threading and heapq beside it
+from _queue import SimpleQueue  # not from queue, which also imports threading and heapq
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ class Lookups:
         self._wanted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def start(self) -> None:
-        """Start the threads. Raises RuntimeError if there is no room for them."""
+        """Start the threads. Raises RuntimeError if no thread can be started."""
         for _ in range(THREADS):
             start_new_thread(self._serve, ())
 
@@ -41,7 +42,7 @@ class Lookups:
 
     async def __call__(self, host: str, port: int) -> list[str]:
         """Return the addresses of `host` from getaddrinfo(3), in its order. OSError: there are none."""
-        # Imported here: this object is made before asyncio is imported, and called by a running loop.
+        # Imported here: this object is created before asyncio is imported, and called by a running loop.
         from asyncio import get_running_loop
 
         found: Future[list[str]] = get_running_loop().create_future()
@@ -49,7 +50,7 @@ class Lookups:
         return await found
 
     def _serve(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the main thread
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for the main thread
         while (look_up := self._wanted.get()) is not None:
             look_up()
 
@@ -72,11 +73,11 @@ def lookups() -> Iterator[Lookups]:
 
 
 def _look_up(host: str, port: int, found: Future[list[str]]) -> None:
-    """Look `host` up and hand the outcome to the loop; called in a thread."""
+    """Resolve `host` and pass the result to the loop. Called in a thread."""
     try:
         entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in entries))
-    except Exception as error:  # also a name that getaddrinfo(3) cannot be asked for
+    except Exception as error:  # includes names that getaddrinfo(3) rejects
         _hand_over(found, partial(found.set_exception, error))
     else:
         _hand_over(found, partial(found.set_result, addresses))

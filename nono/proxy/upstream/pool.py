@@ -60,7 +60,7 @@ class Pool:
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for idle in self._idle.values():  # each list begins with the longest idle
+        for idle in self._idle.values():  # each list begins with the one idle longest
             while idle:
                 limit = self._trim_after_s if len(idle) > self._max_idle_per_key else self._idle_timeout_s
                 if now - idle[0].idle_since < limit:

@@ -1,5 +1,6 @@
-"""Token usage of language models. Pure.
+"""Count the token usage of language models. Pure.
 
-`shape` tells which requests use tokens, `meter` reads the counts from a response (with `json_picker`),
-`ledger` adds them up and checks limits, `prices` has the list prices.
+`shape` decides which requests use tokens, `meter` reads the counts from a response (with `json_picker`),
+`ledger`
+adds them up and checks limits, `prices` has the list prices.
 """

@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Collection
 
-# Keys from the root, and EACH for each object of an array, whose integers are added up. An array at the root
-# is transparent; other arrays are skipped.
+# Keys from the root. EACH stands for each object of an array, whose integers are added up. An array at the
+# root is transparent; other arrays are skipped.
 Path = tuple[str, ...]
 EACH = "*"
 
 MAX_VALUE_BYTES = 512  # of a key or value; longer ones are ignored
 
 _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-# Texts, and objects and arrays that hold no others: swallowed as one, since a step for each bracket or quote
-# of an unwanted value takes a hundred times as long.
+# Texts, and objects and arrays without nested ones: skipped as a whole, because a step for each bracket or
+# quote of an unwanted value takes a hundred times as long.
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _OTHER = rb'[^"{}\[\]]++'
 _FLAT = re.compile(

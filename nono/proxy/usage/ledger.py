@@ -60,7 +60,7 @@ class UsageLedger:
         return [self._totals[key] for key in sorted(self._totals)]
 
     def spent(self) -> Spent:
-        """Return what all models have used together."""
+        """Return the usage of all models together."""
         totals = self._totals.values()
         costs = [total.cost_usd for total in totals if total.cost_usd is not None]
         return Spent(
@@ -82,7 +82,7 @@ class UsageLedger:
         return lines
 
     def summary_rows(self) -> list[list[str]]:
-        """Return a row of short texts for each model, then one for what all of them cost."""
+        """Return one row of short texts for each model, then one for the total cost."""
         totals = self.totals()
         costs = [total.cost_usd for total in totals if total.cost_usd is not None]
         rows = [[f"{total.credential} {total.model}", *_amounts(total)] for total in totals]
@@ -111,7 +111,7 @@ def _amounts(total: UsageTotal) -> list[str]:
 
 
 def _short(count: int) -> str:
-    """Return a number with three digits or so: 950, 90 k, 1.2 M."""
+    """Return a number with about three digits: 950, 90 k, 1.2 M."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if count >= size:
             return f"{count / size:.0f} {unit}" if count >= 10 * size else f"{count / size:.1f} {unit}"
@@ -122,7 +122,8 @@ class UsageLimiter:
     """Decides whether the next request of a route may start.
 
     Tokens are known only when a response has ended, so the last request may exceed a token limit. Requests
-    that use tokens take turns (Tally), so that it is no more than one. A limit of requests is never exceeded.
+    that use
+    tokens take turns (Tally), so that only one can. A limit of requests is never exceeded.
     """
 
     def __init__(self, limits: UsageLimits) -> None:
@@ -132,14 +133,14 @@ class UsageLimiter:
         self._input_tokens = 0
         self._output_tokens = 0
         self._unmetered = False
-        self.allowed_times = 1  # how many times the limits were allowed
+        self.allowed_times = 1  # how many times the limits were granted
 
     def reason(self) -> str | None:
         """Return why no further request may be sent; None: one may."""
         return next(self._exceeded(), None) if self._is_set else None
 
     def extend(self) -> None:
-        """Allow as much again as the limits do."""
+        """Raise the limits by their original amount."""
         self.allowed_times += 1
         self._unmetered = False
 
@@ -151,7 +152,7 @@ class UsageLimiter:
         return reason
 
     def add(self, usage: Usage | None) -> None:
-        """Add what a request used; None if nobody can say: then there is nothing left."""
+        """Add the usage of a request; None if it is unknown, which uses up everything left."""
         if usage is None:
             self._unmetered = True
         else:

@@ -15,7 +15,7 @@ from nono.proxy.usage.json_picker import EACH, JsonPicker, Path
 from nono.proxy.usage.shape import Provider
 
 UNKNOWN_MODEL = "unknown"
-MAX_EVENT_BYTES = 1024 * 1024  # of one event of a stream; those of providers have a few KiB
+MAX_EVENT_BYTES = 1024 * 1024  # of one event of a stream; providers send a few KiB
 _MAX_TOKENS = 10**12  # per response; larger numbers are ignored
 
 _COUNTS = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{|"message_stop"')
@@ -37,7 +37,7 @@ _FIELDS: Mapping[Provider, Mapping[Path, str]] = {
         ("usage", "output_tokens"): "output",
         ("usage", "cache_read_input_tokens"): "cached",
         ("usage", "cache_creation_input_tokens"): "written to cache",
-        # The iterations are more than the total if the context was compacted, or another model gave advice.
+        # The iterations exceed the total if the context was compacted, or another model gave advice.
         ("usage", "iterations", EACH, "input_tokens"): "input, iterated",
         ("usage", "iterations", EACH, "output_tokens"): "output, iterated",
         ("usage", "iterations", EACH, "cache_read_input_tokens"): "cached, iterated",
@@ -93,11 +93,11 @@ class UsageMeter:
         self._fields = {**fields, **wrapped, ("type",): "type"}
         self._said: dict[str, str | int] = {}
         self._event_start = b""  # of the event being read
-        self._has_total = False  # the output was said outside the first event of a stream
-        self._has_end = False  # the last event of a stream was seen
+        self._has_total = False  # an event after the first reported output tokens
+        self._has_end = False  # the last event of a stream has arrived
         self._is_whole = False
         self._picker = JsonPicker(self._fields)
-        self._in_text = False  # the picker has seen some of the event
+        self._in_text = False  # the picker has read part of the event
         self._event_bytes = 0
         self._gave_up = False
         media_type = content_type.partition(b";")[0].strip().lower()
@@ -124,8 +124,8 @@ class UsageMeter:
                     self._end_of_text()
                 continue
             self._event_start = (self._event_start + part[:16])[:16]
-            # Most events carry a word of the answer and no count: if an event is complete, a search for
-            # counts is ten times quicker than parsing it.
+            # Most events carry a word of the answer and no count: searching a complete event for counts is
+            # ten times faster than parsing it.
             if (
                 self._in_text
                 or "model" not in self._said
@@ -142,10 +142,11 @@ class UsageMeter:
 
     @property
     def is_final(self) -> bool:
-        """True if `usage` is all that the response has used, also if a client left a stream after its end.
+        """True if `usage` is everything the response used, even if a client stopped reading after the end.
 
-        The first event of an Anthropic stream says how long the input is and that there is one token of
-        output: what was generated is said only at the end.
+        The first event of an Anthropic stream reports the length of the input and one token of output; the
+        actual output
+        is only reported at the end.
         """
         if self.usage is None or not (self._is_whole or self._has_end):
             return False

@@ -1,4 +1,4 @@
-"""The shipped list prices of language models."""
+"""Look up the shipped list prices of language models."""
 
 from __future__ import annotations
 

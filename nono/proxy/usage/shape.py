@@ -1,4 +1,4 @@
-"""Tells from method and path what a request to a language model costs: counted tokens, none, or unknown."""
+"""Decide from method and path what a request to a language model uses: counted tokens, none, or unknown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _READING = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))  # methods that run n
 _OPENAI_CALLS = frozenset(("completions", "embeddings", "responses"))
 _GEMINI_CALLS = (":generatecontent", ":streamgeneratecontent")
 _VERSION = re.compile(r"v\d\w*", re.ASCII)
-# What is sent to a model's API and uses no tokens, by the end of its path ("*": one segment).
+# Requests to a model's API that use no tokens, by the end of the path ("*": one segment).
 _FREE = (
     ("messages", "count_tokens"),
     ("responses", "input_tokens"),
@@ -45,15 +45,16 @@ def provider_of(host: str, path: str) -> Provider | None:
 
 
 def metered(method: str, host: str, path: str) -> Provider | None:
-    """Return the provider whose format reports the tokens of a response; None if it is not for that."""
+    """Return the provider whose format reports the tokens of a response; None if it reports none."""
     return None if method in _READING else provider_of(host, path)
 
 
 def is_countable(method: str, host: str, path: str) -> bool:
     """Return True if the request uses no tokens, or tokens that its response reports.
 
-    False is for whatever is not known: batches, which are answered before they are worked on, fine-tuning,
-    calls of other providers.
+    False for everything else: batches, which are answered before they are processed, fine-tuning, calls of
+    unknown
+    providers.
     """
     if method in _READING or provider_of(host, path) is not None:
         return True
@@ -69,5 +70,5 @@ def _ends_with(segments: list[str], free: tuple[str, ...]) -> bool:
 
 
 def _segments(path: str) -> list[str]:
-    """Return the one spelling in which calls are looked for: decoded, in lower case, nothing at the ends."""
+    """Return the path as it is compared: decoded, in lower case, without empty segments at the ends."""
     return [segment.rstrip(". ").lower() for segment in loose(path.partition("?")[0])]

@@ -41,7 +41,7 @@ class Dispatcher:
     session_token: Phantom
     own_port: int
     intercepts: bool = False  # the session has a CA that clients inside trust
-    upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one
+    upstream_proxy: UpstreamProxy | None = None  # the upstream proxy
     require_auth: bool = True  # require the session token on proxy requests
     own_names: frozenset[str] | None = None  # of a listener that browsers can reach; None: they cannot
     _judge: Judge = field(init=False, repr=False, compare=False)

@@ -1,4 +1,4 @@
-"""The proxy's interface to the host filter, and the check that refuses the proxy's own port."""
+"""Define the proxy's interface to the host filter, and refuse the proxy's own port."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def own_port_refused(host: str) -> Refuse:
 
 
 def is_refused(hosts: HostPolicy, host: str, port: int) -> bool:
-    """Return True if the rules of now refuse the name of a host."""
+    """Return True if the current rules refuse the name of a host."""
     return isinstance(hosts.judge_name(host, port), Refuse)
 
 
 def may_be_asked(denied: Refuse, host: str) -> bool:
-    """Return True if somebody may be asked to allow a canonical host. Nobody is asked about this machine."""
+    """Return True if a person may be asked to allow a canonical host. This machine is never asked about."""
     address = ip_literal(host)
     is_local = host == "localhost" if address is None else classify(address) not in (None, "private")
     return denied.is_ungranted and not is_local

@@ -214,7 +214,7 @@ class Judge:
             self.hosts,
             trusted=TlsIdentity(ca=routes[0].tls.ca) if routes else NO_IDENTITY,
             approval=approval,
-            drains=not rules and not routes,  # nothing can be gained on it
+            drains=not rules and not routes,  # a leftover body could gain nothing there
             websocket_key=websocket.key_of(head),
         )
 

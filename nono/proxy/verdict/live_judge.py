@@ -1,4 +1,4 @@
-"""Judges by rules that may change: what was derived from them is made anew then."""
+"""Judge by rules that may change, rebuilding what was derived from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.proxy.verdict.verdict import ConnectTarget, Verdict
 
 
 class LiveJudge:
-    """Another judge, until renew() makes the next. A verdict is by one or the other."""
+    """Delegates to another judge, which renew() replaces. Each verdict comes from exactly one of them."""
 
     __slots__ = ("_judge", "_make")
 

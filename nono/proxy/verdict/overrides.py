@@ -1,4 +1,4 @@
-"""Refuse what makes some servers take another method or path from a request than its request line says."""
+"""Refuse requests from which some servers read another method or path than the request line's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def override_refused(head: RequestHead, path: bytes, host: str) -> Refusal | Non
     what = _overriding(head, path)
     if what is None:
         return None
-    # Not stripped: without it this would also be a different request from the one its sender meant.
+    # Not stripped, because the request would then differ from the one its sender meant.
     return Refusal(
         403,
         overridden(what),

@@ -116,7 +116,7 @@ def _target_texts(target: bytes, routes: RouteTable) -> list[str]:
     texts = [unquote(segment) for segment in path.split("/")]
     for pattern in _patterns(routes.routes):
         texts += [_key(target, slot) for slot in key_slot.all_in_path(pattern, target)]
-    # A semicolon separates parameters too, for some servers (HTML 4.01 appendix B.2.2).
+    # A semicolon also separates parameters for some servers (HTML 4.01 appendix B.2.2).
     for name, _, value in (pair.partition("=") for pair in re.split("[&;]", query)):
         texts += [unquote_plus(name), unquote_plus(value)]
     return [text for text in texts if text]

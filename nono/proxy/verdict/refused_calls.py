@@ -1,4 +1,4 @@
-"""Refuses calls that hand out keys, and those that a limit cannot count."""
+"""Refuse calls that hand out keys, and calls that a limit cannot count."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.proxy.verdict.routes import Route
 
 
 def minted(route: Route, host: str, method: str, path: str, verdict: EndpointVerdict) -> Refusal | None:
-    """Refuse a request that hands out a key, unless somebody is asked or a rule is for just this call."""
+    """Refuse a request that hands out a key, unless a person is asked or a rule allows this very call."""
     if route.origin.is_wildcard and is_aws_key_service(host):
         error = f"{host} hands out keys that work outside of this run"
         hint = "name this host as the upstream of a service of its own, if that is meant"
@@ -23,11 +23,11 @@ def minted(route: Route, host: str, method: str, path: str, verdict: EndpointVer
 
 
 def uncounted(route: Route, host: str, method: str, path: str, *, is_websocket: bool) -> Refusal | None:
-    """Refuse what a limit of the route could not count."""
+    """Refuse a request that a limit of the route could not count."""
     of = f"credential route {route.service!r}"
     if is_websocket and (what := _not_counted_on_a_websocket(route)) is not None:
         error, rule, hint = what
-        # Codex takes this status for "over HTTP, then"; after another one it tries five times more.
+        # Codex answers this status by trying HTTP; after any other it retries five times.
         return Refusal(426, error, host, rule, of, hint, category="unsupported_upgrade")
     if not route.limits.count_tokens or is_countable(method, host, path):
         return None

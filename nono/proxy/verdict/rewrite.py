@@ -23,7 +23,8 @@ from nono.proxy.http.message import (
 )
 from nono.proxy.verdict.routes import Origin, Route
 
-# A secret split by ranges or deltas (RFC 3229) would be found in no part, and one in another charset nowhere.
+# A secret split by ranges or deltas (RFC 3229) would be in no part, and a search in another charset finds
+# nothing.
 _NOT_SEARCHABLE = frozenset(
     (b"accept-encoding", b"accept-charset", b"range", b"if-range", b"request-range", b"x-ms-range", b"a-im")
 )
@@ -77,7 +78,7 @@ def completed(request: Outgoing, injection: Injection | None, *, searched: bool)
 
 
 def searchable(headers: Iterable[Header]) -> list[Header]:
-    """Return the fields of a request without those that ask for an answer that cannot be searched."""
+    """Return the fields of a request without those that ask for a response that cannot be searched."""
     return [
         (name, without_charsets(value)) if plain == b"accept" else (name, value)
         for name, value in headers

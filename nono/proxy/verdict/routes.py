@@ -1,4 +1,4 @@
-"""Routes: the requests that lead to an upstream, their rules, and the credential injected for them."""
+"""Define routes: the requests that lead to an upstream, their rules, and the credential injected for them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 KEY_HEADERS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key", b"private-token", b"api-key"))
 
 
-# Whose requests may share a connection: those with the credential of one service and, as a login may have
-# several accounts, the same phantom fields; None: those without a credential.
+# The requests that may share a connection: those with the credential of one service and, because a login may
+# have several accounts, the same phantom fields. None: those without a credential.
 Identity = tuple[str, tuple[tuple[bytes, bytes], ...]] | None
 
 
@@ -95,7 +95,7 @@ class Route:
     limits: UsageLimits = NO_LIMITS
     tls: TlsIdentity = NO_IDENTITY
     watched: bool = True  # search responses for the secret
-    drains: bool = False  # its upstream is known to read every body that it answers
+    drains: bool = False  # its upstream is known to read every request body
     login: LoginCredential | None = None  # the credential itself, if it comes from captured logins
     key_headers: frozenset[bytes] = field(init=False, repr=False)  # lower case: those that can hold a key
 
@@ -145,7 +145,7 @@ class RouteTable:
         object.__setattr__(self, "phantoms", tuple(phantoms))
 
     def under(self, rules: Callable[[str, EndpointPolicy], EndpointPolicy]) -> RouteTable:
-        """Return the table with other rules for its endpoints; `rules` takes a service and what it has."""
+        """Return the table with other endpoint rules; `rules` takes a service and its current policy."""
         routes = (replace(each, endpoints=rules(each.service, each.endpoints)) for each in self.routes)
         return replace(self, routes=tuple(routes))
 

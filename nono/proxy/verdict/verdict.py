@@ -1,4 +1,4 @@
-"""The possible verdicts on a request (forward, capture, tunnel, intercept, refuse), and its audit entry."""
+"""Define the verdicts on a request (forward, capture, tunnel, intercept, refuse), and its audit entry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 class Refused(NamedTuple):
     entry: Entry
     refusal: Refusal
-    may_be_asked: bool = False  # only a rule that allows the host is missing
+    may_be_asked: bool = False  # the host is only refused because no rule allows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Forward:
     origin: Origin
     request: Outgoing = field(repr=False)
     hosts: HostPolicy  # vets the addresses
-    route: Route | None = None  # None: no credential goes along
+    route: Route | None = None  # None: no credential is sent
     trusted: TlsIdentity = NO_IDENTITY  # without a route: the CA of the host's routes, no client certificate
     approval: EndpointVerdict | None = None  # a person has to agree first
     drains: bool = False  # after its body, an HTTP/1.1 connection may serve another request

@@ -1,5 +1,6 @@
-"""Captured logins, as far as a request is judged by them.
+"""Judge requests by the captured logins of a run.
 
-`table` has the token endpoints and the hosts whose answers are searched; `phantoms` finds the phantoms of a
-login in a request, and decides whether they are redeemed.
+`table` has the token endpoints and the hosts whose responses are searched; `phantoms` finds a login's
+phantoms in a
+request, and decides whether they are redeemed.
 """

@@ -125,7 +125,7 @@ def no_websocket(host: str) -> Refusal:
 
 
 def _nonces(headers: Sequence[Header]) -> list[str]:
-    """Return each nonce once. Raises PhantomError as nonces_in_field."""
+    """Return each nonce once. Raises PhantomError like nonces_in_field()."""
     found = (nonce for _, value in _for_upstream(headers) for nonce in nonces_in_field(value))
     return list(dict.fromkeys(found))
 

@@ -1,4 +1,4 @@
-"""The captured logins of a run: their token endpoints, and the hosts whose answers are all searched."""
+"""Hold the captured logins of a run: their token endpoints, and the hosts whose responses are searched."""
 
 from __future__ import annotations
 
