@@ -1,4 +1,4 @@
-"""Finds the keys that detach in what a person types."""
+"""Find the detach keys in a person's input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.named_tuple import NamedTuple
 if TYPE_CHECKING:
     import re
 
-# A key as the kitty protocol and xterm's modifyOtherKeys spell it: code point, modifiers, event.
+# A key in the kitty protocol and in xterm's modifyOtherKeys: code point, modifiers, event.
 _ENHANCED = (
     rb"\x1b\[(?P<point>[0-9]{1,7})(?::[0-9:]*)?(?:;(?P<mod>[0-9]{0,4})(?::(?P<event>[0-9]))?(?:;[0-9:]*)?)?u"
     rb"|\x1b\[27;(?P<mod2>[0-9]{1,4});(?P<point2>[0-9]{1,7})~"
@@ -22,28 +22,28 @@ _RELEASE = b"3"
 
 
 class Typed(NamedTuple):
-    """What is to be passed on, and whether the person has detached behind it."""
+    """The input to pass on, and whether the detach keys follow it."""
 
     passed: bytes
     detached: bool = False
 
 
 class DetachKeys:
-    """The keys, one after the other. What may be their beginning is held back until the next key is typed."""
+    """The detach keys, in order. Input that may begin them is held back until the next key."""
 
     def __init__(self, keys: bytes) -> None:
         self._keys = keys
-        self._count = 0  # keys that were typed
+        self._count = 0  # number of keys typed so far
         self._held = b""
 
     def feed(self, typed: bytes) -> Typed:
-        """Take what was typed. What comes after the keys is dropped."""
+        """Take typed input. Input after the detach keys is dropped."""
         passed: list[bytes] = []
         position = 0
         while position < len(typed):
             key, end = _key(typed, position)
             raw, position = typed[position:end], end
-            if key is None and self._count:  # a key that is released
+            if key is None and self._count:  # a key release
                 self._held += raw
             elif key == self._keys[self._count]:
                 self._held += raw
@@ -62,7 +62,7 @@ class DetachKeys:
 
 
 def _key(typed: bytes, position: int) -> tuple[int | None, int]:
-    """Return the byte that a key stands for (None: it is released; -1: there is none) and where it ends."""
+    """Return the byte of a key (None: a release; -1: not a key) and the position after it."""
     match = _enhanced().match(typed, position) if typed[position] == _ESCAPE else None
     if match is None:
         return typed[position], position + 1
@@ -79,7 +79,7 @@ def _key(typed: bytes, position: int) -> tuple[int | None, int]:
 
 @cache
 def _enhanced() -> re.Pattern[bytes]:
-    # Imported here: most who type send plain keys.
+    # Imported here: most people who type send plain keys.
     import re
 
     return re.compile(_ENHANCED)

@@ -1,4 +1,4 @@
-"""Finds out why a command ended and who ended it, from its exit and the signals that its supervisor saw."""
+"""Find out why a command ended and who ended it, from its exit and the signals its supervisor received."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from nono.named_tuple import NamedTuple
 from nono.sessions.record import End
 
-# The words of End.cause.
+# Values of End.cause.
 EXIT = "exit"  # by itself
 SIGNAL = "signal"
-OUT_OF_MEMORY = "out_of_memory"  # of the whole machine
+OUT_OF_MEMORY = "out_of_memory"  # the whole machine ran out of memory
 LIMIT = "limit"  # of --memory, or of the shell (setrlimit(2))
 STOP = "stop"  # `nono stop`
 TERMINAL_CLOSED = "terminal_closed"
@@ -22,19 +22,19 @@ RESTARTED = "restarted"
 
 ITSELF, KERNEL, TERMINAL = "the command itself", "the kernel", "the terminal"
 FOREIGN = -1
-# Sent by the kernel at a soft limit, which says what it limits.
+# Sent by the kernel at a soft limit, with the name of what is limited.
 _LIMITED = {"SIGXCPU": "CPU time", "SIGXFSZ": "the size of a file"}
-# Raised by what a process does, unless somebody sends them by hand.
+# Usually raised by an error of the process itself, unless somebody sends them with kill(1).
 _FAULTS = frozenset({"SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"})
 
 
 class Sender(NamedTuple):
-    """Who sent the supervisor a signal, as the kernel tells it."""
+    """The sender of a signal to the supervisor, as the kernel reports it."""
 
-    pid: int  # 0: the terminal; FOREIGN: it has no number here
+    pid: int  # 0: the terminal; FOREIGN: a process without a number here
     uid: int = 0
-    name: str = ""  # of its own choice
-    leads_session: bool = False  # of the supervisor: the shell of the terminal
+    name: str = ""  # chosen by the process itself
+    leads_session: bool = False  # True for the supervisor's session leader, the terminal's shell
 
     def __str__(self) -> str:
         if self.pid == FOREIGN:
@@ -43,19 +43,19 @@ class Sender(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the supervisor has seen of the end of its command."""
+    """What the supervisor observed about the end of its command."""
 
     exit_code: int  # 128+N if signal N ended it
     signal: int | None  # the one that ended it
-    received: Mapping[int, Sender]  # the last sender of each signal that the supervisor passed on
-    stopped_by: str | None = None  # who asked for the end, with `nono stop`
+    received: Mapping[int, Sender]  # the last sender of each forwarded signal
+    stopped_by: str | None = None  # who requested the end with `nono stop`
     is_out_of_limit: bool = False  # the kernel ended it at its memory limit
-    is_short_of_processes: bool = False  # the kernel started no more of them, and the command failed
-    is_out_of_memory: bool = False  # the kernel has ended processes for memory since the start
+    is_short_of_processes: bool = False  # the kernel refused to start more processes, and the command failed
+    is_out_of_memory: bool = False  # the kernel has killed processes for memory since the start
 
 
 def end_of(seen: Seen) -> End:
-    """Return the reason of the end, and its author."""
+    """Return the cause of the end, and who caused it."""
     name = None if seen.signal is None else _name(seen.signal)
     if seen.stopped_by is not None:
         return End(STOP, name, seen.stopped_by)
@@ -79,7 +79,7 @@ def end_of(seen: Seen) -> End:
 
 
 def _received(seen: Seen) -> int | None:
-    """Return the signal that the command took, said so by its exit code, and ended by itself."""
+    """Return the signal after which the command exited by itself with the matching exit code, or None."""
     number = seen.exit_code - 128
     return number if number in seen.received else None
 

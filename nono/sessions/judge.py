@@ -1,4 +1,4 @@
-"""Judges a session by what is known of its supervisor: alive, stopped, or gone without a word."""
+"""Judge a session by its supervisor: alive, stopped, or gone without writing the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nono.sessions.record import DETACHED, EXITED, LOST, PAUSED, RUNNING, End, R
 
 
 class Here(NamedTuple):
-    """Where pids are looked up."""
+    """The host and PID namespace in which pids are looked up."""
 
     host: str
     boot: str
@@ -18,18 +18,18 @@ class Here(NamedTuple):
 
 
 def judged(record: Record, supervisor: ProcessStat | None, here: Here) -> Record:
-    """Return the record as it is now.
+    """Return the record updated to the present.
 
-    supervisor: The process that has the supervisor's number; None if there is none.
+    supervisor: The process with the supervisor's pid; None if there is none.
     """
     if record.is_ended:
         return record
     if record.host != here.host:
-        return record  # a home directory on the network: nothing can be said of another machine
+        return record  # a home directory on the network: nothing is known about another machine
     if record.boot != here.boot:
         return _lost(record, End(ends.RESTARTED, by="the machine, which was restarted"))
     if record.pid_namespace != here.pid_namespace:
-        return record  # its pids mean nothing here, so nothing can be said
+        return record  # its pids mean nothing here, so nothing is known
     if supervisor is None or not supervisor.is_alive or supervisor.started_ticks != record.started_epoch:
         is_short = 0 <= record.oom_kills < here.oom_kills
         why = "the machine has been out of memory since it began" if is_short else "its supervisor was killed"

@@ -1,11 +1,11 @@
-"""Decides which files beside the records were left behind by a supervisor that was killed."""
+"""Decide which files beside the records were left by a killed supervisor."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
 
-# What nono writes into the directory of the sessions, besides records.
+# Files that nono writes into the sessions directory besides records.
 _OF_SESSION = re.compile(r"(?P<id>[A-Za-z0-9_-]{1,64})\.(?:sock|key|stop|asks)", re.ASCII)
 _OF_HOOK = re.compile(r"(?P<id>[0-9a-f]{16})", re.ASCII)  # a directory
 _OF_PROCESS = re.compile(
@@ -20,12 +20,13 @@ def left_behind(
     is_alive: Callable[[int], bool],
     is_old: Callable[[str], bool],
 ) -> list[str]:
-    """Return the names that nobody uses any more; whatever nono did not write stays.
+    """Return the names that are no longer used. Files that nono did not write are never returned.
 
-    living: Ids of sessions that have not ended, as far as is known.
+    living: Ids of sessions that have not ended, as far as known.
     is_alive: Tells whether a process has that number.
-    is_old: Tells whether nothing was written under a name for long. Asked of all: a session that is about to
-        begin has no record yet, and a proxy of another container has no process here.
+    is_old: Tells whether nothing was written under a name for long. Required of every name: a session that is
+      about to
+      begin has no record yet, and a proxy in another container has no process here.
     """
     return [name for name in names if not _is_used(name, living, is_alive) and is_old(name)]
 

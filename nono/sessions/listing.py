@@ -1,4 +1,4 @@
-"""Lists the sessions as they are now, and clears away what killed supervisors have left."""
+"""List the sessions in their present state, and remove what killed supervisors left."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nono.sessions.record import Record, parse
 from nono.sessions.registry import ASKS, CAST, KEY, OLDER_CAST, SOCKET, STOP, SUFFIX, Registry, directory_of
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-_TEMPORARY = "/tmp/nono-{}"  # as nono.launch.around.temporary_directory makes it
+_TEMPORARY = "/tmp/nono-{}"  # as made by nono.launch.around.temporary_directory
 
 
 def open_registry(environ: Mapping[str, str]) -> Registry | None:
-    """Open the registry for a command about sessions; None if there never was one. Raises NonoError."""
+    """Open the registry for a command about sessions; None if none exists. Raises NonoError."""
     path = directory_of(environ)
     try:
         return Registry(environ, create=False)
@@ -33,9 +33,9 @@ def open_registry(environ: Mapping[str, str]) -> Registry | None:
 
 
 def records(registry: Registry) -> list[Record]:
-    """Return every session as it is now, the newest first; a damaged record is passed over.
+    """Return every session in its present state, newest first; damaged records are skipped.
 
-    Writes down that a session has ended if its supervisor could not, and removes what that left behind.
+    If a supervisor could not write the end of its session, this writes it and removes what was left.
     """
     found = []
     here = _here()
@@ -48,11 +48,11 @@ def records(registry: Registry) -> list[Record]:
             continue
         now = judged(record, process_stat(record.supervisor_pid), here)
         if now.is_ended and not record.is_ended:
-            # Read again: its supervisor may have written the end just before it went.
+            # Read again: its supervisor may have written the end just before it exited.
             record = _parsed(registry, name) or record
             now = judged(record, None, here)
             if not record.is_ended:
-                with suppress(OSError):  # whoever reads it next finds the same
+                with suppress(OSError):  # the next reader finds the same
                     sweep(registry, now)
                     registry.write(now)
         found.append(now)
@@ -64,16 +64,16 @@ def _here() -> Here:
 
 
 def look(registry: Registry, session_id: str) -> Record | None:
-    """Return one session as it is now; None if it is forgotten. Changes nothing."""
+    """Return one session in its present state; None if it was removed. Changes nothing."""
     record = _parsed(registry, session_id + SUFFIX)
     here = _here()
     return None if record is None else judged(record, process_stat(record.supervisor_pid), here)
 
 
 def is_supervised(record: Record) -> bool:
-    """Return True if the supervisor of a session lives here, whatever its record says.
+    """Return True if the supervisor of a session is alive here, whatever its record says.
 
-    Hooks run, and the audit log is summed up, after the command has ended.
+    After the command has ended, hooks still run and the audit log is concluded.
     """
     here, supervisor = _here(), process_stat(record.supervisor_pid)
     is_here = (record.host, record.boot, record.pid_namespace) == (here.host, here.boot, here.pid_namespace)
@@ -94,7 +94,7 @@ def _parsed(registry: Registry, name: str) -> Record | None:
 
 
 def sweep(registry: Registry, record: Record) -> None:
-    """Remove what a supervisor leaves when it is killed. Raises OSError."""
+    """Remove what a killed supervisor has left. Raises OSError."""
     for suffix in (SOCKET, KEY, STOP, ASKS):
         registry.remove(record.session_id + suffix)
     bundle = f"intercept-{record.supervisor_pid}-{record.session_id}"
@@ -104,7 +104,7 @@ def sweep(registry: Registry, record: Record) -> None:
 
 
 def remove_own(path: str) -> None:
-    """Remove a file or directory of this user, if it can be; never of somebody else, nor behind a link."""
+    """Remove a file or directory of this user if possible; never another user's, nor through a link."""
     with suppress(OSError):
         found = os.lstat(path)
         if found.st_uid != os.geteuid() or stat.S_ISLNK(found.st_mode):
@@ -112,7 +112,7 @@ def remove_own(path: str) -> None:
         if not stat.S_ISDIR(found.st_mode):
             os.unlink(path)
             return
-        # Imported here: few sessions leave one.
+        # Imported here: few sessions leave a directory.
         from shutil import rmtree
 
         rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The socket of a session and the key to it, both beside its record, where no sandbox reaches."""
+"""Open the socket of a session and its key, both beside the record, where no sandbox has access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 class Meeting(NamedTuple):
-    """The listener, which does not block, and the key that a viewer must show."""
+    """The non-blocking listener, and the key that a viewer must present."""
 
     listener: socket.socket
     key: str
@@ -43,7 +43,7 @@ def listen(registry: Registry, session_id: str) -> Meeting:
 
 
 def connect(registry: Registry, session_id: str) -> Meeting:
-    """Connect to the socket of a session. Raises OSError if nobody listens there."""
+    """Connect to the socket of a session. Raises OSError if nothing listens there."""
     key = registry.read(session_id + KEY)
     if key is None:
         raise FileNotFoundError(2, "no key to the session", session_id)
@@ -57,26 +57,26 @@ def connect(registry: Registry, session_id: str) -> Meeting:
 
 
 def _path(registry: Registry, session_id: str) -> str:
-    # However long the path of the directory is, this fits (sun_path has 108 bytes).
+    # This fits into sun_path (108 bytes), however long the path of the directory is.
     return f"/proc/self/fd/{registry.fd}/{session_id}{SOCKET}"
 
 
 def is_own(connection: socket.socket) -> bool:
-    """Check that the peer is of this user and user namespace, and runs under no further seccomp filter.
+    """Check that the peer has this user and user namespace, and runs under no further seccomp filter.
 
-    Without the key a command is refused anyway; so it takes no place from those who have it, either.
+    A command would be refused without the key anyway; this check keeps it from occupying slots of others.
     """
     sent = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(sent)
     try:
         is_ours = uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
         return is_ours and _filters(str(pid)) <= _filters("self")
-    except OSError:  # it is gone, or of another user
+    except OSError:  # gone, or another user's
         return False
 
 
 def _filters(process: str) -> int:
-    """Return the number of seccomp filters of a process; 0 before Linux 5.10, which does not say."""
+    """Return the number of seccomp filters of a process; 0 before Linux 5.10, which does not report it."""
     with open(f"/proc/{process}/status", "rb", buffering=0) as status:
         _, found, rest = status.read(8192).partition(b"\nSeccomp_filters:")
     return int(rest.split(b"\n", 1)[0]) if found else 0

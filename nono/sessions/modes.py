@@ -1,17 +1,18 @@
-"""Follows which modes a program has set in its terminal, to set them in another one or to undo them.
+"""Track the modes that a program sets in its terminal, to set them in another terminal or to undo them.
 
-Only sequences that change a mode are looked for. Of the screen no more is known than what would outlast it in
-a terminal that is left: its scrolling region, character sets and colours.
+Only sequences that change a mode are recognised. Of the screen, only the state that would remain in a
+terminal
+after detaching is tracked: scrolling region, character sets and colours.
 """
 
 from __future__ import annotations
 
 import re
 
-ALTERNATE = (1049, 1047, 47)  # screens; the last one set is left last
+ALTERNATE = (1049, 1047, 47)  # alternate screens; the one set last is left last
 SYNCHRONIZED = 2026
-# As a terminal has them at its start; those of ANSI, without a question mark, are negative. Of others it is
-# not known what undoes them. Origin mode (6) goes with the scrolling region.
+# The initial state of a terminal; ANSI modes, without a question mark, are negative. It is unknown what
+# undoes other modes. Origin mode (6) is handled with the scrolling region.
 _DEFAULTS = {7: True, 25: True} | dict.fromkeys(
     (
         *(1, 5, 9, 45, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004, 2026, 2031, 2048),
@@ -19,7 +20,7 @@ _DEFAULTS = {7: True, 25: True} | dict.fromkeys(
     ),
     False,
 )
-_KITTY_MAX = 16  # levels of the stack that terminals keep
+_KITTY_MAX = 16  # levels of the stack in terminals
 _SEQUENCE = re.compile(
     rb"\x1b(?:\[(?:\?(?P<private>[0-9;]{1,64}[hl])|>(?P<push>[0-9;]{0,16})u|<(?P<pop>[0-9]{0,4})u"
     rb"|=(?P<flags>[0-9]{1,8})(?:;[0-9])?u|>4(?:;(?P<other>[0-9]{0,2}))?m"
@@ -45,16 +46,16 @@ class Modes:
     def __init__(self) -> None:
         self._changed: dict[
             int, bool
-        ] = {}  # those that are not as at the start, in the order of their setting
-        self._kitty: list[bytes] = []  # flags of the kitty keyboard protocol, a stack
-        self._other_keys = b""  # of xterm's modifyOtherKeys
+        ] = {}  # modes that differ from the initial state, in the order they were set
+        self._kitty: list[bytes] = []  # stack of flags of the kitty keyboard protocol
+        self._other_keys = b""  # xterm's modifyOtherKeys
         self._keypad = False
-        self._shape = b""  # of the cursor
+        self._shape = b""  # cursor shape
         self._undo: dict[bytes, bytes] = {}
         self._carried = b""
 
     def feed(self, output: bytes) -> bool:
-        """Follow what was written to the terminal; sequences may be split. Returns True if one was found."""
+        """Track output written to the terminal; sequences may be split. Returns True if one was found."""
         text = self._carried + output
         last = text.rfind(b"\x1b")
         if last < 0:
@@ -100,7 +101,7 @@ class Modes:
                 self._other_keys = value
 
     def _apply_plain(self, value: bytes) -> None:
-        """Apply a sequence without a private mark: numbers and what they are for."""
+        """Apply a sequence without a private marker: numbers and a final letter."""
         if value.endswith(b"r"):
             self._note(b"region", value != b"r")
         elif value.endswith(b"q"):
@@ -125,15 +126,15 @@ class Modes:
         return any(screen in self._changed for screen in ALTERNATE)
 
     def arm_screen(self) -> bytes:
-        """Return what switches to the alternate screen, if that is shown."""
+        """Return the sequence that switches to the alternate screen, if it is shown."""
         return b"".join(_mode(mode, True) for mode in self._changed if mode in ALTERNATE)
 
     def arm(self) -> bytes:
-        """Return what sets these modes in a terminal that has none of them; the alternate screen first."""
+        """Return the sequences that set these modes in a fresh terminal, the alternate screen first."""
         return self.arm_screen() + self.arm_others()
 
     def arm_others(self) -> bytes:
-        """Return what sets these modes, but for the screen."""
+        """Return the sequences that set these modes, without the screen."""
         others = (mode for mode in self._changed if mode not in (*ALTERNATE, SYNCHRONIZED))
         parts = [_mode(mode, self._changed[mode]) for mode in others]
         parts += [b"\x1b[>%bu" % flags for flags in self._kitty]
@@ -146,7 +147,7 @@ class Modes:
         return b"".join(parts)
 
     def disarm(self) -> bytes:
-        """Return what undoes these modes, and nothing that was not set; the alternate screen is left last."""
+        """Return the sequences that undo these modes and nothing else; the alternate screen is left last."""
         parts = [b"\x1b[<%du" % len(self._kitty)] if self._kitty else []
         if self._other_keys:
             parts.append(b"\x1b[>4m")
@@ -174,7 +175,7 @@ _UNSEEN = re.compile(
 
 
 def is_seen(output: bytes) -> bool:
-    """Return True if output of a program shows anything on a screen."""
+    """Return True if a program's output shows anything on a screen."""
     return bool(_UNSEEN.sub(b"", output))
 
 

@@ -1,4 +1,4 @@
-"""Names for sessions that nobody has named."""
+"""Choose names for sessions that nobody has named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nono.errors import ConfigError
 
-LATEST = "latest"  # how a person names the session that was started last
+LATEST = "latest"  # the name for the session started last
 _ADJECTIVES = (
     "bold calm cool deep fair fast firm glad keen kind mild neat rich tall warm wise".split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
@@ -17,7 +17,7 @@ NAME_MAX = 64
 
 
 def name_from(randomness: Sequence[int]) -> str:
-    """Return an adjective and a noun, chosen by two random bytes."""
+    """Return an adjective and a noun, selected by two random bytes."""
     first, second = randomness
     return f"{_ADJECTIVES[first % len(_ADJECTIVES)]}-{_NOUNS[second % len(_NOUNS)]}"
 

@@ -1,4 +1,4 @@
-"""Reads what identifies a process for good: its number together with its start (proc_pid_stat(5))."""
+"""Read what identifies a process permanently: its number with its start time (proc_pid_stat(5))."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
 
-# Fields are numbered from 1; behind the name comes the third.
-_TIMES = slice(14 - 3, 18 - 3)  # utime, stime, and those of the children that were waited for
+# Fields are numbered from 1; the third follows the name.
+_TIMES = slice(14 - 3, 18 - 3)  # utime, stime, and those of waited-for children
 _STARTED = 22 - 3
 _RESIDENT = 24 - 3
 
 
 class ProcessStat(NamedTuple):
-    """One process at one moment."""
+    """One process at one time."""
 
     state: str  # a letter of proc_pid_stat(5)
     parent: int
-    started_ticks: int  # clock ticks since boot: no later process with this number has the same
-    cpu_ticks: int = 0  # used so far, with its children that ended and were waited for
+    started_ticks: int  # clock ticks since boot: no later process with the same number has the same value
+    cpu_ticks: int = 0  # used so far, including waited-for children
     resident_pages: int = 0
 
     @property
@@ -32,11 +32,11 @@ class ProcessStat(NamedTuple):
 
 
 def process_stat(pid: int) -> ProcessStat | None:
-    """Return the stat of a process; None if there is none, or it cannot be read."""
+    """Return the stat of a process; None if it does not exist or cannot be read."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             content = file.read()
-        # Its name, which may hold anything, stands in parentheses.
+        # The process name, in parentheses, may contain anything.
         fields = content.rpartition(b")")[2].split()
         return ProcessStat(
             fields[0].decode("ascii"),
@@ -50,7 +50,7 @@ def process_stat(pid: int) -> ProcessStat | None:
 
 
 def all_processes() -> dict[int, ProcessStat]:
-    """Return every process that can be seen, by its number."""
+    """Return every visible process by its number."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdecimal() and (seen := process_stat(int(name))) is not None:
@@ -59,13 +59,13 @@ def all_processes() -> dict[int, ProcessStat]:
 
 
 def below(pid: int, processes: Mapping[int, ProcessStat]) -> list[int]:
-    """List every process below `pid`, dead ones too."""
+    """List every descendant of `pid`, including zombies."""
     children: dict[int, list[int]] = {}
     for number, each in processes.items():
         children.setdefault(each.parent, []).append(number)
     found, waiting = [], [pid]
     while waiting:
-        # Taken out: numbers that were given anew while /proc was read can form a circle.
+        # Removed from the map, because numbers reused while /proc was read can form a cycle.
         found_here = children.pop(waiting.pop(), [])
         found += found_here
         waiting += found_here
@@ -82,7 +82,7 @@ def process_name(pid: int) -> str:
 
 
 def boot_id() -> str:
-    """Return the kernel's name for this boot; "" where it has none."""
+    """Return the kernel's id of this boot; "" if it has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", "rb", buffering=0) as file:
             return file.read().decode("ascii").strip()
@@ -91,7 +91,7 @@ def boot_id() -> str:
 
 
 def pid_namespace() -> int:
-    """Return the inode of the namespace in which this process counts pids; 0 if /proc does not say."""
+    """Return the inode of the PID namespace that pids are counted in; 0 if /proc does not show it."""
     try:
         return os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -99,7 +99,7 @@ def pid_namespace() -> int:
 
 
 def killed_for_memory() -> int:
-    """Return how many processes the kernel has ended for want of memory since boot; -1 if it does not say."""
+    """Return how many processes the kernel has killed for memory since boot; -1 if unknown."""
     try:
         with open("/proc/vmstat", "rb", buffering=0) as file:
             content = file.read(65536)

@@ -1,4 +1,4 @@
-"""Finds the session that a person means: by id, the beginning of one, a name, or `latest`."""
+"""Find the session that a person means: by id, the beginning of an id, a name, or `latest`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from nono.sessions.record import Record
 
 
 def find(query: str, records: Sequence[Record]) -> Record:
-    """Return the one meant, of records of which the newest is first. Raises NonoError if there is not one."""
+    """Return the session meant; `records` begins with the newest.
+
+    Raises NonoError unless exactly one matches.
+    """
     if query == LATEST and records:
         return records[0]
     exact = [record for record in records if record.session_id == query]
     by_id = [record for record in records if query and record.session_id.startswith(query)]
     named = [record for record in records if query and record.name == query]
-    # Of sessions with one name, those that run are meant before those that ran.
+    # Among sessions with one name, running ones take precedence.
     living = [record for record in named if not record.is_ended]
     found = exact or by_id or (living if len(living) == 1 else named)
     if not found:

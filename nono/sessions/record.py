@@ -1,4 +1,4 @@
-"""The record of a session, from and to JSON."""
+"""Define the record of a session, and convert it from and to JSON."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from nono.named_tuple import NamedTuple
 
 RUNNING, PAUSED, EXITED = "running", "paused", "exited"
 ATTACHED, DETACHED = "attached", "detached"
-LOST = -1  # the exit code of a command whose supervisor did not live to see it
+LOST = -1  # the exit code of a command whose supervisor did not see its end
 
 
 class End(NamedTuple):
     """Why a session ended, and who ended it."""
 
-    cause: str  # a word of nono.sessions.ends
+    cause: str  # a value of nono.sessions.ends
     signal: str | None = None  # such as SIGTERM
-    by: str | None = None  # None: nobody knows
+    by: str | None = None  # None: unknown
     detail: str | None = None
 
 
 class Record(NamedTuple):
-    """One session. The fields up to rollback_session are what other programs read."""
+    """One session. Other programs read the fields up to rollback_session."""
 
     session_id: str
     name: str | None
     supervisor_pid: int
     child_pid: int
     started: str  # RFC 3339, local time
-    started_epoch: int  # of the supervisor, in clock ticks since boot: with the pid it names one process
+    started_epoch: int  # of the supervisor, in clock ticks since boot: with the pid it identifies one process
     status: str
     attachment: str
     exit_code: int | None
@@ -41,11 +41,11 @@ class Record(NamedTuple):
     rollback_session: str | None  # the id of the audit log; None: --no-audit
     started_unix_ms: int = 0
     ended_unix_ms: int | None = None
-    host: str = ""  # its name; a home directory may be shared by several
+    host: str = ""  # host name; several hosts may share a home directory
     boot: str = ""  # the kernel's boot id
-    pid_namespace: int = 0  # in which the pids are counted
+    pid_namespace: int = 0  # the one that the pids belong to
     end: End | None = None
-    # How many processes the kernel had ended for want of memory when the session began; -1: unknown.
+    # How many processes the kernel had killed for memory when the session began; -1: unknown.
     oom_kills: int = -1
 
     @property
@@ -54,7 +54,7 @@ class Record(NamedTuple):
 
 
 def document_of(record: Record) -> dict[str, Any]:
-    """Return the record as JSON types."""
+    """Return the record as JSON values."""
     end = None if record.end is None else record.end._asdict()
     return {**record._asdict(), "command": list(record.command), "end": end}
 
@@ -63,7 +63,7 @@ def to_json(record: Record) -> bytes:
     return (json.dumps(document_of(record), indent=2) + "\n").encode("ascii")
 
 
-# Optional fields may also be null; what a later version has added is passed over.
+# Optional fields may also be null; unknown fields of later versions are ignored.
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "session_id": str,
     "name": (str, type(None)),
@@ -100,7 +100,7 @@ _DEFAULTS: Mapping[str, object] = {
 
 
 def parse(content: bytes) -> Record:
-    """Invert to_json(). Raises ValueError that names the misfit."""
+    """Parse the output of to_json(). Raises ValueError that names the wrong field."""
     try:
         document = json.loads(content)
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""Writes the records of sessions: one file each, whole, in a directory of this user alone."""
+"""Write the records of sessions: one file each, atomically, in a directory private to this user."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, p
 from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json
 
 SUFFIX = ".json"
-CAST, OLDER_CAST = ".cast", ".cast.1"  # what its terminal showed, if that is recorded; the older part
-SOCKET, KEY, STOP, ASKS = ".sock", ".key", ".stop", ".asks"  # beside the record, while a session runs
-RECORD_BYTES_MAX = 4 * 1024 * 1024  # an argument list may have 2 MiB
+CAST, OLDER_CAST = ".cast", ".cast.1"  # the recorded screen, if any, and its older part
+SOCKET, KEY, STOP, ASKS = ".sock", ".key", ".stop", ".asks"  # files beside the record while a session runs
+RECORD_BYTES_MAX = 4 * 1024 * 1024  # an argument list may take 2 MiB
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -31,10 +31,10 @@ def directory_of(environ: Mapping[str, str]) -> str:
 
 
 class Registry:
-    """The directory of the records, open. A context manager."""
+    """The open directory of records. A context manager."""
 
     def __init__(self, environ: Mapping[str, str], *, create: bool) -> None:
-        """Raises OSError as open_private_dir() does."""
+        """Raises OSError like open_private_dir()."""
         self.path = directory_of(environ)
         if create:
             os.close(open_private_dir(paths.state_root(environ), create=True))
@@ -47,7 +47,7 @@ class Registry:
         os.close(self.fd)
 
     def write(self, record: Record) -> None:
-        """Write a record: a reader finds the old one or the new one, whole. Raises OSError."""
+        """Write a record atomically: a reader finds the old or the new one. Raises OSError."""
         self.put(record.session_id + SUFFIX, to_json(record))
 
     def put(self, name: str, content: bytes) -> None:
@@ -57,7 +57,7 @@ class Registry:
             file.write(content)
 
     def open(self, name: str) -> int | None:
-        """Open a file of this user for reading; None if there is none that can be trusted."""
+        """Open a file of this user for reading; None if it is missing or not trustworthy."""
         try:
             descriptor = os.open(name, _READ, dir_fd=self.fd)
         except OSError:
@@ -69,7 +69,7 @@ class Registry:
         return None
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file of this user; None if there is none that can be trusted."""
+        """Return the content of a file of this user; None if it is missing or not trustworthy."""
         descriptor = self.open(name)
         if descriptor is None:
             return None
@@ -87,14 +87,14 @@ class Registry:
 
 
 class Entry:
-    """The record of the session that this process supervises: its only writer."""
+    """The record of the session that this process supervises. Only this process writes it."""
 
     def __init__(self, registry: Registry, record: Record) -> None:
         self.registry = registry
         self.record = record
 
     def update(self, **changes: Any) -> None:
-        """Change fields and write the record. A disk that is full by now changes nothing but the file."""
+        """Change fields and write the record. If the disk is full, only the file stays unchanged."""
         self.record = self.record._replace(**changes)
         with suppress(OSError):
             self.registry.write(self.record)
@@ -105,11 +105,11 @@ class Entry:
             self.update(status=EXITED, exit_code=exit_code, end=end, ended_unix_ms=unix_ms())
 
     def stop_request(self) -> bytes | None:
-        """Return what `nono stop` has written, if it has; see nono.sessions.stopping."""
+        """Return the request that `nono stop` wrote, or None; see nono.sessions.stopping."""
         return self.registry.read(self.record.session_id + STOP)
 
     def asks(self, questions: bytes | None) -> None:
-        """Write down the open questions (nono.approval.listing); None: there are none."""
+        """Write the open questions (nono.approval.listing), or remove them (None)."""
         name = self.record.session_id + ASKS
         with suppress(OSError):
             if questions is None:
@@ -131,7 +131,7 @@ class Entry:
 
 @contextmanager
 def registered(registry: Registry, record: Record) -> Iterator[Entry]:
-    """Keep the record of a session, which was just written; leaving the block writes how it ended."""
+    """Keep the record of a session, which was just written; leaving the block writes the end."""
     entry = Entry(registry, record)
     try:
         yield entry

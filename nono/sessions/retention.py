@@ -1,4 +1,4 @@
-"""Decides which ended sessions are forgotten."""
+"""Decide which ended sessions are removed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 class Held(NamedTuple):
-    """A session that has ended, and the size of its audit log and of the recording of its screen."""
+    """An ended session, with the size of its audit log and screen recording."""
 
     record: Record
     log_bytes: int
 
 
 class Retention(NamedTuple):
-    """What is kept. Without any of them, sessions of the last DAYS days."""
+    """The limits of what is kept. Without limits, sessions of the last DAYS days."""
 
     older_than_days: int | None = None
-    keep: int | None = None  # so many, the newest
-    max_mb: int | None = None  # of their logs, in MiB
+    keep: int | None = None  # the newest sessions, this many
+    max_mb: int | None = None  # MiB of logs
 
 
 def outdated(held: Sequence[Held], retention: Retention, now_ms: int) -> list[Record]:
-    """Return the sessions to forget. `held` begins with the newest; none of them runs."""
+    """Return the sessions to remove. `held` begins with the newest, and none of them runs."""
     days = DAYS if retention == Retention() else retention.older_than_days
     found, total = [], 0
     for index, (record, size) in enumerate(held):

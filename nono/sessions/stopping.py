@@ -1,7 +1,7 @@
-"""Ends a session from outside: asks its supervisor, then insists, and ends the whole tree if nobody answers.
+"""End a session from outside: ask its supervisor, then insist, and kill the whole tree if nothing responds.
 
-The request is a file in the directory of the sessions, which no sandbox reaches, and SIGTERM announces it.
-So the supervisor knows who wants the end, and no command can say it was `nono stop`.
+The request is a file in the sessions directory, which no sandbox can access; SIGTERM announces it. So the
+supervisor knows who requested the end, and a command cannot pretend that it was `nono stop`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from nono.sessions.processes import ProcessStat, all_processes, below, pid_names
 from nono.sessions.record import DETACHED, EXITED, LOST, End, Record
 from nono.sessions.registry import STOP, Registry
 
-SETTLING_S = 8.0  # for the end of what the command leaves running (nono.supervisor.child), and the record
+SETTLING_S = 8.0  # for what the command leaves running (nono.supervisor.child), and the record
 ROUND_S = 0.02
 KILLING_S = 5.0
 
 
 class StopRequest(NamedTuple):
-    """What a supervisor is asked with SIGTERM."""
+    """The request that SIGTERM announces to a supervisor."""
 
     by: str
-    force: bool  # do not ask the command, end it
+    force: bool  # kill the command instead of asking it
 
 
 def to_json(request: StopRequest) -> bytes:
@@ -39,7 +39,7 @@ def to_json(request: StopRequest) -> bytes:
 
 
 def parse(content: bytes | None) -> StopRequest | None:
-    """Return the request; None if there is none."""
+    """Return the request, or None if there is none."""
     try:
         document = json.loads(content or b"")
         return StopRequest(str(document["by"]), bool(document["force"]))
@@ -60,9 +60,9 @@ def stop(registry: Registry, record: Record, *, force: bool, timeout_s: float) -
     try:
         supervisor = os.pidfd_open(record.supervisor_pid)
     except OSError:
-        return force  # it has ended meanwhile
+        return force  # it has ended in the meantime
     try:
-        # Compared once the descriptor is open: from here on it is that process, or none.
+        # Compared after opening the descriptor, which from then on refers to this process or to none.
         if not _is_supervisor(record, process_stat(record.supervisor_pid)):
             return force
         by = f"nono stop (pid {os.getpid()}, uid {os.getuid()})"
@@ -88,7 +88,7 @@ def _ask(registry: Registry, record: Record, supervisor: int, request: StopReque
         registry.put(record.session_id + STOP, to_json(request))
     except OSError as error:
         raise NonoError(f"the session cannot be asked to end: {registry.path}: {error.strerror}") from error
-    # A stopped job takes it once it is continued.
+    # A stopped job handles SIGTERM only when it is continued.
     for number in (signal.SIGTERM, signal.SIGCONT):
         _signal(supervisor, number)
 
@@ -109,9 +109,9 @@ def _ended(pidfd: int, patience_s: float) -> bool:
 
 
 def _end_tree(pid: int, supervisor: int) -> None:
-    """Kill every process below a supervisor that does not answer, then the supervisor.
+    """Kill every descendant of an unresponsive supervisor, then the supervisor.
 
-    Stopped first: as their subreaper it keeps them all below it, however they were forked.
+    The supervisor is stopped first: as their subreaper it keeps all descendants, however they were forked.
     """
     _signal(supervisor, signal.SIGSTOP)
     gives_up = time.monotonic() + KILLING_S
@@ -124,7 +124,7 @@ def _end_tree(pid: int, supervisor: int) -> None:
 
 
 def _write_end(registry: Registry, record: Record, by: str) -> None:
-    """Write what the supervisor could not."""
+    """Write the end that the supervisor could not write."""
     end = End(STOPPED, signal.SIGKILL.name, by, "its supervisor did not answer")
     with suppress(OSError):
         sweep(registry, record)
@@ -151,6 +151,6 @@ def _same(before: ProcessStat | None, now: ProcessStat | None) -> bool:
 
 
 def _descendants(pid: int) -> list[int]:
-    """List every living process below `pid`."""
+    """List every living descendant of `pid`."""
     processes = all_processes()
     return [each for each in below(pid, processes) if processes[each].is_alive]

@@ -1,4 +1,4 @@
-"""The language of a session's socket: an HTTP request, and frames on a connection that it upgrades.
+"""Define the protocol of a session's socket: an HTTP request, then frames on the upgraded connection.
 
 A frame is a type (one byte), a length (four, big-endian) and so many bytes. The supervisor sends DATA, MODES,
 END, NOTICE, START, STOPPED, ASK, WITHDRAWN and BARE; a viewer sends DATA, SIZE, CONTINUE and ANSWER. Each
@@ -15,7 +15,7 @@ from nono.named_tuple import NamedTuple
 
 ATTACH, DETACH = ("GET", "/v1/attach"), ("POST", "/v1/detach")
 UPGRADE = "nono-terminal/1"
-READ_ONLY, ASKS = "read-only", "asks"  # words of the field Nono-Viewer: types nothing; can ask a person
+READ_ONLY, ASKS = "read-only", "asks"  # values of the field Nono-Viewer: sends no input; can ask a person
 HEAD_BYTES_MAX = 4096
 HEAD_END = b"\r\n\r\n"
 OK, SWITCHED, BAD, DENIED, NOT_FOUND, BUSY = 204, 101, 400, 401, 404, 409
@@ -43,7 +43,7 @@ SIDE_MAX = 1000  # of a screen: programs allocate rows times columns
 
 
 class Size(NamedTuple):
-    """The size of a terminal; both at least 1."""
+    """The size of a terminal; rows and columns are at least 1."""
 
     rows: int
     columns: int
@@ -55,7 +55,7 @@ class Request(NamedTuple):
     target: tuple[str, str]  # method and path
     key: str
     size: Size | None
-    words: frozenset[str] = frozenset()  # what kind of viewer it is
+    words: frozenset[str] = frozenset()  # the kinds of viewer it is
 
 
 def request(target: tuple[str, str], key: str, size: Size | None = None, words: Sequence[str] = ()) -> bytes:
@@ -120,13 +120,13 @@ def frame(kind: int, content: bytes) -> bytes:
 
 
 def frames(kind: int, content: bytes) -> bytes:
-    """Return content of any length in frames, none if it is empty."""
+    """Return content of any length as frames; none if it is empty."""
     pieces = range(0, len(content), FRAME_BYTES_MAX)
     return b"".join(frame(kind, content[at : at + FRAME_BYTES_MAX]) for at in pieces)
 
 
 def end_frame(word: str, **fields: object) -> bytes:
-    """Return the last frame to a viewer: why there is nothing more to see."""
+    """Return the last frame for a viewer: why nothing more follows."""
     return json_frame(END, {"end": word, **fields})
 
 
@@ -135,7 +135,7 @@ def json_frame(kind: int, document: Mapping[str, object]) -> bytes:
 
 
 def parse_json(content: bytes) -> Mapping[str, object]:
-    """Return the object in a frame; an empty one if it is damaged."""
+    """Return the object in a frame; an empty one if it is malformed."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -157,7 +157,7 @@ def parse_modes(content: bytes) -> tuple[bytes, bytes]:
 
 
 class Frames:
-    """Cuts a stream into frames."""
+    """Splits a stream into frames."""
 
     def __init__(self) -> None:
         self._received, self._at = b"", 0
