@@ -1,4 +1,4 @@
-"""The append-only record of decisions.
+"""Keep the append-only log of decisions.
 
 `event` has the events in the order that is hashed, with `credential_events`, `model_events` and `outcomes` of
 requests; `repeats` says which must be in the log. `chain` has the leaf and chain hashes, `ledger` the file:

@@ -1,4 +1,4 @@
-"""Tells listeners of each event of a session once it is written, and counts the decisions."""
+"""Pass each event of a session to listeners once it is written, and count the decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ASKED = frozenset({"approve_requested", "Requested"})
 
 
 class Broadcast:
-    """Takes the events of one session. Without a listener it only counts."""
+    """Takes the events of one session. Without listeners it only counts."""
 
     __slots__ = ("_listeners", "allowed", "asked", "events", "refused")
 

@@ -1,7 +1,7 @@
-"""Hashes that make the audit log tamper-evident: leaf, chain and Merkle root.
+"""Compute the hashes that make the audit log tamper-evident: leaf, chain and Merkle root.
 
 The scheme is called "alpha"; every hash is SHA-256 over a domain tag and its inputs, so that no value can be
-taken for one of another kind.
+mistaken for one of another kind.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def compact(value: object) -> bytes:
-    """Return the bytes of a JSON value to hash. Raises TypeError or ValueError if it is none."""
+    """Return the bytes of a JSON value to hash. Raises TypeError or ValueError if it is not JSON."""
     return _json(value).encode("utf-8", "backslashreplace")
 
 
@@ -74,7 +74,7 @@ def _shortened(value: object) -> object:
 
 
 class Encoded(NamedTuple):
-    """An event as in its line: the text of encode_event(), and that text as a JSON string."""
+    """An event as stored in its line: the text of encode_event(), and that text as a JSON string."""
 
     text: bytes
     quoted: str
@@ -91,7 +91,7 @@ class Encoder:
         self._around_time = lru_cache(MAX_KEPT)(_around_time)
 
     def encoded(self, event: Event) -> Encoded:
-        """Encode an event. Raises TypeError or ValueError as encode_event() does."""
+        """Encode an event. Raises TypeError or ValueError like encode_event()."""
         if not isinstance(event, Again):
             return Encoded.of(encode_event(event))
         before, after = self._around_time(event.recurring)
@@ -106,7 +106,7 @@ def _around_time(recurring: Recurring) -> tuple[Encoded, Encoded]:
     assert text.startswith(_UP_TO_TIME)
     before = Encoded.of(_UP_TO_TIME)
     after = Encoded.of(text[len(_UP_TO_TIME) :].lstrip(b"0123456789"))
-    # Each has its own quotes: remove those in the middle.
+    # Each part has its own quotes: remove those in the middle.
     return before._replace(quoted=before.quoted[:-1]), after._replace(quoted=after.quoted[1:])
 
 

@@ -1,8 +1,10 @@
-"""Deduplicates events, so that a child that repeats a refused call cannot fill the disk.
+"""Deduplicate events, so that a child that repeats a refused call cannot fill the disk.
 
 The first event of each key in a window is recorded at once. Repeats are counted and written as one record
-when the window ends. A window that met more keys than it keeps apart (a port scan) is followed by one twice
-as long, so that even an endless scan costs a bounded number of records per hour.
+when the
+window ends. A window with more keys than it counts separately (a port scan) is followed by one twice as long,
+so
+that even an endless scan costs a bounded number of records per hour.
 """
 
 from __future__ import annotations
@@ -26,10 +28,10 @@ NetworkKey = tuple[tuple[str, Hashable], ...]  # the fields of a network event e
 
 
 class Repeated[Key: Hashable](NamedTuple):
-    """Events that were only counted. If `key` is None, those beyond the keys one window keeps apart."""
+    """Events that were only counted. `key` None: those beyond the keys that a window counts separately."""
 
     key: Key | None
-    repeats: int  # at least 1; the event recorded at once is not among them
+    repeats: int  # at least 1; the event recorded at once is not included
 
 
 class Deduplicator[Key: Hashable]:
@@ -63,7 +65,7 @@ class Deduplicator[Key: Hashable]:
         return True
 
     def withdraw(self, key: Key) -> None:
-        """Take back what admit() just counted: it could not be written, or was written all the same."""
+        """Undo the last admit(): the event could not be written, or was written all the same."""
         if self._repeats.get(key) == 0:
             del self._repeats[key]
         elif key in self._repeats:
@@ -78,7 +80,7 @@ class Deduplicator[Key: Hashable]:
         return finished
 
     def drain(self) -> list[Repeated[Key]]:
-        """End the open window now and return every count still owed: the last call of a session."""
+        """End the open window now and return every outstanding count: the last call of a session."""
         return self.flush(float("inf"))
 
     def _finish(self, now_s: float) -> None:
@@ -109,8 +111,8 @@ class DedupRecorder:
             "deny": Deduplicator(),
             "allow": Deduplicator(),
         }
-        self._is_failing = False  # the last record could not be written, so none is only counted
-        # Keyed by is_granted.
+        self._is_failing = False  # the last record could not be written, so no event is only counted
+        # By is_granted.
         self._opens: dict[bool, Deduplicator[event.Unasked]] = {False: Deduplicator(), True: Deduplicator()}
 
     def __call__(self, recorded: Event, /) -> None:
@@ -157,7 +159,7 @@ class DedupRecorder:
             self._write_opens(opens.flush(self._clock()), is_granted=is_granted)
 
     def drain(self) -> None:
-        """Write every count still owed: the last call of a session."""
+        """Write every outstanding count: the last call of a session."""
         for decision, network in self._network.items():
             self._write(decision, network.drain())
         for is_granted, opens in self._opens.items():

@@ -1,4 +1,4 @@
-"""The audit log of one session: appended to before an action is carried out, synchronised shortly after."""
+"""Write the audit log of one session: appended before an action is carried out, synchronised soon after."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nono.private_dir import make_private_subdir, open_private_dir
 
 EVENT_FILE = "audit-events.ndjson"
 
-BUDGET_BYTES = 1024 * 1024 * 1024  # of one session
+BUDGET_BYTES = 1024 * 1024 * 1024  # for each session
 LEAST_BUDGET_BYTES = 1024 * 1024
-SHARE_OF_DISK = 10  # a session takes a tenth of what is free at its start: however many follow, some is left
+SHARE_OF_DISK = 10  # a session may use a tenth of the free disk space, so that some is always left
 
 _BOUNDS = ("session_started", "session_ended")
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -52,12 +52,14 @@ class AuditLog:
     ) -> None:
         """Create `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
 
-        budget_bytes: Size at which the log takes no more actions, if a tenth of the free disk is not less;
-            what ends a session is still recorded.
-        on_full: Takes a sentence when that is reached.
+        budget_bytes: Size at which the log accepts no more actions, unless a tenth of the free disk is less;
+          the end of
+          the session is still recorded.
+        on_full: Takes a sentence when that size is reached.
 
         Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
-        since a second run under it would write a second record 0; other errors as open_private_dir().
+        because a
+        second run under it would write a second record 0; other errors like open_private_dir().
         """
         if not _SESSION_ID.fullmatch(session_id):
             raise ValueError(f"a session id has 1 to 64 of A-Z a-z 0-9 _ and -, not {session_id!r}")
@@ -67,9 +69,9 @@ class AuditLog:
         self._encoder = Encoder()
         self._size = 0
         self._on_full = on_full
-        self.bounds: dict[str, Event] = {}  # its session_started and session_ended, once they are recorded
+        self.bounds: dict[str, Event] = {}  # its session_started and session_ended, once recorded
         self._unrecorded: int | None = None  # refusals beyond the budget; None: it is not reached
-        self._dirty = True  # the directory entries themselves are not on disk yet
+        self._dirty = True  # the directory entries themselves are not synced yet
         self._failure: str | None = None
         with ExitStack() as undo:
             os.close(open_private_dir(state_root, create=True))
@@ -87,10 +89,12 @@ class AuditLog:
         """Append one line with one write(2); it is in the page cache when this returns.
 
         Beyond the budget an action is refused with EDQUOT, so that it is not carried out, a refusal is only
-        counted, and everything else is appended: there is a bounded number of it.
+        counted, and
+        everything else is appended, because its number is bounded.
 
-        Raises OSError if the event is not in the log; the log is then as before, and a later event takes its
-        number. Raises TypeError or ValueError if the event cannot be encoded as JSON.
+        Raises OSError if the event is not in the log; the log is then unchanged, and a later event gets its
+        number. Raises
+        TypeError or ValueError if the event cannot be encoded as JSON.
         """
         if self._unrecorded is not None and is_repeatable(event):
             self._pass_over(event)
@@ -127,7 +131,7 @@ class AuditLog:
         self._unrecorded += repeats_of(event)
 
     def record_unrecorded(self) -> None:
-        """Write the count of what was refused beyond the budget: the last record of a log."""
+        """Write the count of refusals beyond the budget: the last record of a log."""
         if unrecorded := self._unrecorded:
             self._unrecorded = 0
             self.record(audit_unrecorded(unrecorded))
@@ -171,7 +175,7 @@ class AuditLog:
     def end(self) -> None:
         """Flush all records to stable storage and close; the caller syncs the directories.
 
-        Raises OSError as sync() does, but closes all the same.
+        Raises OSError like sync(), but closes all the same.
         """
         for fd in (self._dir_fd, self._root_fd):
             if fd >= 0:
@@ -184,7 +188,7 @@ class AuditLog:
         return self._state.integrity()
 
     def close(self) -> None:
-        """Synchronise and close; idempotent. Raises OSError as sync() does, but closes all the same."""
+        """Synchronise and close; idempotent. Raises OSError like sync(), but closes all the same."""
         if self._fd < 0:
             return
         try:
@@ -220,7 +224,7 @@ class AuditLog:
         )
 
     def _sync_directories(self) -> None:
-        """Sync the directories, once per log: else the name may not survive a power cut (fsync(2), NOTES)."""
+        """Sync the directories, once per log: otherwise the name may not survive a power cut (fsync(2))."""
         os.fsync(self._dir_fd)
         os.fsync(self._root_fd)
         for fd in (self._dir_fd, self._root_fd):

@@ -1,4 +1,4 @@
-"""Reads the log of a session record by record, and says where the first damage is."""
+"""Read the log of a session record by record, and locate the first damage."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from nono.named_tuple import NamedTuple
 
 
 class Record(NamedTuple):
-    """One record whose hashes follow from those before it."""
+    """One record whose hashes follow from the records before it."""
 
     line: int  # in the file, from 1
     sequence: int
-    leaf_hash: str  # 64 lower-case hex digits, as is the next
+    leaf_hash: str  # 64 lower-case hex digits, like the next
     chain_hash: str
     event_json: bytes  # the bytes that were hashed
     event: Mapping[str, Any]  # the same, parsed
 
 
 class Damage(NamedTuple):
-    """The first line that is not what was written."""
+    """The first line that differs from what was written."""
 
     line: int  # from 1
     reason: str
@@ -34,9 +34,10 @@ class Damage(NamedTuple):
 class Reading:
     """The records of a log, whose lines end with their newline; iterate over it once.
 
-    Yields records up to the first damage. Afterwards `state` holds count, chain head and root of what was
-    yielded, `damage` says why it stopped early, and `torn` is the beginning of a record at the end of the
-    file that was never completed: its supervisor was killed, or is writing it now.
+    Yields records up to the first damage. Afterwards `state` holds count, chain head and root of the yielded
+    records,
+    `damage` says why iteration stopped early, and `torn` is an incomplete record at the end of the file: its
+    supervisor was killed, or is writing it now.
     """
 
     def __init__(self, lines: Iterable[bytes]) -> None:
@@ -66,7 +67,7 @@ class Reading:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.damage = Damage(number, "is not a record")
             return None
-        # Compared as bytes, not as values: `event` is what people read, and is in no hash of its own.
+        # Compared as bytes, not as values: people read `event`, which is in no hash of its own.
         if line != expected or not isinstance(document["event"], dict):
             self.damage = Damage(number, _difference(document, text, self.state, following))
             return None
@@ -77,7 +78,7 @@ class Reading:
 
 
 def _difference(document: Mapping[str, Any], text: bytes, before: ChainState, after: ChainState) -> str:
-    """Say what is wrong with a line that is not the expected one."""
+    """Describe what is wrong with a line that differs from the expected one."""
     previous = None if before.head is None else before.head.hex()
     if document.get("sequence") != before.sequence:
         return f"has the number {document.get('sequence')!r} where {before.sequence} is due"

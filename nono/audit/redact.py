@@ -1,4 +1,4 @@
-"""Removes likely secrets from command lines before they are recorded or shown."""
+"""Remove likely secrets from command lines before they are recorded or shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Redaction(NamedTuple):
     env_names: tuple[str, ...] = ENV_NAMES
 
     def difference(self) -> dict[str, list[str]]:
-        """Return the names added to and removed from the usual ones, as the audit log records them."""
+        """Return the names added to and removed from the usual ones, for the audit log."""
         found = {}
         for field, names in self._asdict().items():
             usual = self._field_defaults[field]
@@ -105,7 +105,7 @@ def _patterns(redaction: Redaction) -> Iterator[str]:
     flags, headers, query_keys, env_names = map(_any_of, redaction)
     # RFC 3986 section 3.4; `;` also separates pairs, and implicit OAuth replies use the fragment.
     yield rf"([?&;#]{query_keys}=)[^\s&;#\"']+"
-    # To the end of the line or of the quoted word: a Cookie's value holds blanks.
+    # To the end of the line or of the quoted word: a Cookie's value contains blanks.
     # curl also accepts -HName:value.
     yield rf"((?:(?<![\w-])|(?<=-H)){headers}\s*:[ \t]*)[^\r\n\"']+"
     yield rf"((?<!\w){env_names}=){_WORD}"
@@ -123,6 +123,6 @@ _MARKS = (":", "=", "@", " ", "\t", "\n", "\r", "\v", "\f")
 # A shell word: quoted as a whole, or up to the next blank or quote.
 _WORD = r"""(?:"[^"]*"?|'[^']*'?|[^\s"']+)"""
 
-# RFC 3986 section 3.2.1. Everything up to the last @ before the path, since `u:p@ss@host` is also in use.
-# The scheme is not matched: a pattern that begins with it takes quadratic time in a long argument.
+# RFC 3986 section 3.2.1. Everything up to the last @ before the path, because `u:p@ss@host` occurs too. The
+# scheme is not matched: a pattern that begins with it takes quadratic time in a long argument.
 _USERINFO = r"(://)[^\s/?#\"']*@"

@@ -1,4 +1,4 @@
-"""Opens what is stored of a session: its directory below the state root, and the files in it."""
+"""Open what is stored of a session: its directory below the state root, and the files in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def directory_of(state_root: str, session_id: str) -> str:
 
 
 def session_ids(state_root: str) -> list[str]:
-    """Return the ids of the sessions with a directory, in no order. Raises OSError as open_private_dir()."""
+    """Return the ids of the sessions with a directory, in no order.
+
+    Raises OSError like open_private_dir().
+    """
     try:
         descriptor = open_private_dir(audit_directory(state_root), create=False)
     except FileNotFoundError:
@@ -43,7 +46,7 @@ def session_ids(state_root: str) -> list[str]:
 
 
 def open_file(directory: str, name: str) -> BinaryIO:
-    """Open a file of a session. Raises OSError: ELOOP for a link, and as open_private_dir()."""
+    """Open a file of a session. Raises OSError: ELOOP for a link, and like open_private_dir()."""
     directory_fd = open_private_dir(directory, create=False)
     try:
         return open(os.open(name, _READ, dir_fd=directory_fd), "rb", buffering=_BUFFER_BYTES)
@@ -52,14 +55,14 @@ def open_file(directory: str, name: str) -> BinaryIO:
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines, newlines included. One that is longer than any record comes in pieces."""
+    """Yield the lines with their newlines. A line longer than any record comes in pieces."""
     while line := file.readline(LINE_BYTES_MAX):
         yield line
 
 
 def digest_of_file(directory: str, name: str) -> str | None:
     """Return the SHA-256 of a file of a session in hex; None if there is none. Raises OSError."""
-    # Imported here, with OpenSSL: few files are hashed whole, but one may have a GiB.
+    # Imported here, because it imports OpenSSL: few files are hashed, but one may have a GiB.
     from hashlib import sha256
 
     digest = sha256()
@@ -74,13 +77,13 @@ def digest_of_file(directory: str, name: str) -> str | None:
 
 @contextmanager
 def read_log(directory: str) -> Iterator[Reading]:
-    """Read the log of the session in `directory`, from the first record. Raises OSError as open_file()."""
+    """Read the log of the session in `directory` from the first record. Raises OSError like open_file()."""
     with open_file(directory, EVENT_FILE) as file:
         yield Reading(lines_of(file))
 
 
 def first_event(directory: str) -> Mapping[str, Any]:
-    """Return the first event of a log, as it stands there; empty if it cannot be read."""
+    """Return the first event of a log, unverified; empty if it cannot be read."""
     with suppress(OSError), open_file(directory, EVENT_FILE) as file:
         for record in Reading([file.readline(LINE_BYTES_MAX)]):
             return record.event
@@ -88,10 +91,11 @@ def first_event(directory: str) -> Mapping[str, Any]:
 
 
 def is_closed(directory: str, name: str) -> bool:
-    """Return True if nobody has a file open: else a lease to write is refused (fcntl(2))."""
+    """Return True if no process has a file open: otherwise a write lease is refused (fcntl(2))."""
     try:
         with open_file(directory, name) as file:
-            # Who breaks it has a signal sent to us, and SIGIO would end us. It is released at once anyway.
+            # A process that breaks the lease causes a signal here, and SIGIO would end us. It is released at
+            # once.
             fcntl.fcntl(file, fcntl.F_SETSIG, SIGURG)  # ignored by default (signal(7))
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
             return True

@@ -1,4 +1,4 @@
-"""Adds up the requests of a run from its events, for the report after the run."""
+"""Add up the requests of a run from its events, for the report after the run."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from nono.audit.outcomes import Outcome, RequestsEnded
 from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
 
-HOSTS_MAX = 64  # kept apart; a command can ask for any number
+HOSTS_MAX = 64  # counted separately; a command can request any number
 REASONS_MAX = 32
 OTHERS = "others"
 _OF_UPSTREAMS = frozenset(("refused", "reset", "unreachable", "timeout", "tls", "closed", "malformed"))
-# Denials that are failures of an upstream or of a client's handshake, which no rule has refused.
+# Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
 _FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
-_QUESTION = "authentication_required"  # the first request of clients that send the token once asked
+_QUESTION = "authentication_required"  # the first request of a client that sends the token only when asked
 
 
 class Failed(NamedTuple):
-    """What failed at one host, for one reason."""
+    """A kind of failure at one host."""
 
     host: str
     reason: str
 
 
 class Spent(NamedTuple):
-    """What the models of a run have used so far."""
+    """What a run's models have used so far."""
 
     responses: int = 0
-    input_tokens: int = 0  # cached ones are among them
+    input_tokens: int = 0  # including cached ones
     cached_input_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float | None = None  # at list prices, of the models that have one; None: none has
+    cost_usd: float | None = None  # at list prices, of the models with a price; None: there are none
 
 
 class Traffic:
-    """The requests that have ended, by host and status; and what was blocked and what failed."""
+    """The ended requests by host and status, and what was blocked or failed."""
 
     def __init__(self) -> None:
-        self.requests: dict[str, dict[int, int]] = {}  # by host, then status; 0: none
+        self.requests: dict[str, dict[int, int]] = {}  # by host, then status; 0: no response
         self.blocked: dict[str, int] = {}  # by host and port
         self.failed: dict[Failed, int] = {}
-        self.usage: Sequence[Sequence[str]] = ()  # rows on the tokens of models
+        self.usage: Sequence[Sequence[str]] = ()  # rows about the models' tokens
 
     @property
     def has_requests(self) -> bool:
@@ -59,7 +59,7 @@ class Traffic:
         }
 
     def note(self, event: Event) -> None:
-        """Count an event of the audit log; those that are not about requests are ignored."""
+        """Count an event of the audit log; ignore events that are not about requests."""
         if isinstance(event, RequestsEnded):
             for outcome in event.outcomes:
                 self._ended(outcome)
@@ -86,8 +86,8 @@ class Traffic:
         if decision in ("approve_requested", "approve_granted") or category == _QUESTION:
             return
         if "credential_capture_action" in fields:
-            return  # the request that wanted the credential is refused as well
-        host, times = _host(fields), repeats_of(event)  # those that are only counted, of repeated ones
+            return  # the request that needed the credential is refused too
+        host, times = _host(fields), repeats_of(event)  # includes repeats that were only counted
         if category in _FAILURES:
             self._count_failed(host, str(fields["reason"]), times)
         elif host and host != SEVERAL and not host.startswith("unix:"):
@@ -104,7 +104,7 @@ class Traffic:
 
 
 def _host(fields: Event) -> str:
-    """Return the host that was reached: the target of a request to a service is the service."""
+    """Return the host that was reached: the target of a request to a service is only the service's name."""
     upstream = fields.get("upstream")
     return str(fields["target"]) if upstream is None else str(upstream).rpartition(":")[0]
 

@@ -1,4 +1,4 @@
-"""The signature over a session: an in-toto statement about its log, in a bundle that cosign verifies too."""
+"""Sign a session: an in-toto statement about its log, in a bundle that cosign verifies too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.trust import bundle, dsse, statement
 from nono.trust.dsse import PublicKey
 
 PREDICATE_TYPE = "https://nono.sh/attestation/audit-session/alpha"
-COMMAND_CHARACTERS_MAX = 64 * 1024  # of one that is signed whole
+COMMAND_CHARACTERS_MAX = 64 * 1024  # of a command that is signed in full
 _VERSION = 1
 _SIGNED = (
     "session_id",
@@ -38,7 +38,7 @@ class Signer(Protocol):
 
 
 class Attested(NamedTuple):
-    """A summary that names its signature, and the file that holds it."""
+    """A summary that names its signature, and the content of the signature's file."""
 
     summary: Summary
     bundle: bytes
@@ -47,10 +47,10 @@ class Attested(NamedTuple):
 def attested(
     summary: Summary, redaction_policy: Mapping[str, object] | None, log_sha256: str, signer: Signer
 ) -> Attested:
-    """Sign a session. Raises ValueError if it has no integrity summary, of which there is nothing to sign.
+    """Sign a session. Raises ValueError if it has no integrity summary, because there is nothing to sign.
 
-    redaction_policy: As session_started has it, if it does.
-    log_sha256: Of the file of the log, so that tools that know nothing of Merkle roots verify it too.
+    redaction_policy: That of session_started, if it has one.
+    log_sha256: The digest of the log file, so that tools without Merkle roots can verify the log too.
     """
     key_id = signer.public.fingerprint
     integrity = summary.audit_integrity
@@ -75,7 +75,7 @@ def _subjects(session_id: str, merkle_root: str, log_sha256: str) -> tuple[state
 def _predicate(
     document: Mapping[str, Any], redaction_policy: Mapping[str, object] | None, key_id: str
 ) -> dict[str, object]:
-    """Return what is signed of session.json: all that the log does not say, too."""
+    """Return the signed part of session.json, which includes everything that the log does not contain."""
     said = {**{name: document[name] for name in _SIGNED}, "command": _bounded(document["command"])}
     predicate: dict[str, object] = {"version": _VERSION, **said}
     if redaction_policy:
@@ -88,9 +88,9 @@ def _predicate(
 
 
 def _bounded(command: list[str]) -> list[str]:
-    """Return a command; of one that a bundle has no room for, its beginning and its digest in one text.
+    """Return a command; if it is too long for a bundle, its beginning and its digest as one text.
 
-    The log, whose root is signed, has it whole.
+    The log, whose root is signed, contains the whole command.
     """
     text = compact(command).decode()
     return command if len(text) <= COMMAND_CHARACTERS_MAX else [shortened(text)]
@@ -108,8 +108,8 @@ def verified(
     content: The bundle; None: it is missing.
     document: session.json, which names a signature.
     started: The first event of the log.
-    log_sha256: Of the file of the log.
-    expected: The key by which a person says it should be signed.
+    log_sha256: The digest of the log file.
+    expected: The key that should have signed it, according to a person.
     """
     named = document["audit_attestation"]
     found = Attestation(
@@ -138,7 +138,7 @@ def _verify(
     log_sha256: str | None,
     expected: PublicKey | None,
 ) -> None:
-    """Raise ValueError for the first thing that does not hold."""
+    """Raise ValueError for the first check that fails."""
     named, integrity = document["audit_attestation"], document["audit_integrity"]
     if integrity is None:
         raise ValueError("session.json has no integrity summary that could be signed")
@@ -154,7 +154,7 @@ def _verify(
     if expected is not None and key != expected:
         raise ValueError("it is by another key than the expected one")
     said = _said(content, key)
-    # What was signed is known to the last field.
+    # Every signed field is known.
     redaction_policy = None if started is None else started.get("redaction_policy")
     predicate = _predicate(document, redaction_policy, key.fingerprint)
     if said.predicate_type != PREDICATE_TYPE:
@@ -167,7 +167,10 @@ def _verify(
 
 
 def _said(content: bytes, key: PublicKey) -> statement.Statement:
-    """Return what a key has signed. Raises ValueError if it has not, or if the bundle has room for more."""
+    """Return the statement that a key has signed.
+
+    Raises ValueError if it has not, or if the bundle contains anything else.
+    """
     read = bundle.parse(content)
     if read.hint != key.fingerprint or bundle.encoded(read.envelope, read.hint) != content:
         raise ValueError(f"{BUNDLE_FILE} is spelled otherwise than it was written")

@@ -1,4 +1,4 @@
-"""Reads everything that proves a session, and has it judged."""
+"""Read everything that proves a session, and have it judged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SUMMARY_BYTES_MAX = 64 * 1024 * 1024
 BUNDLE_BYTES_MAX = 4 * 1024 * 1024  # of a signature
-EPOCHS_MAX = 1000  # ledgers that were set aside, one after the other
+EPOCHS_MAX = 1000  # ledgers set aside, one after the other
 
 
 def check(
@@ -31,17 +31,17 @@ def check(
 ) -> Verdict:
     """Verify a session; a missing file is part of the verdict.
 
-    Raises OSError if its directory cannot be read.
+    is_running: Its supervisor is alive.
+    expected: The key that should have signed it.
 
-    is_running: Its supervisor lives.
-    expected: The key by which it should be signed.
+    Raises OSError if its directory cannot be read.
     """
     directory = directory_of(state_root, session_id)
     try:
         with read_log(directory) as reading:
             log = judge_log(reading)
     except FileNotFoundError:
-        os.stat(directory)  # raises, if it is the session that is missing
+        os.stat(directory)  # raises OSError if the session itself is missing
         log = judge_log(Reading(()))
     document, problem = None, None
     try:
@@ -85,7 +85,7 @@ def _attestation(
 
 
 def read_summary(directory: str) -> dict[str, Any]:
-    """Return session.json. Raises ValueError as parse() does, OSError as open_file()."""
+    """Return session.json. Raises ValueError like parse(), OSError like open_file()."""
     with open_file(directory, SUMMARY_FILE) as file:
         content = read_at_most(file.fileno(), SUMMARY_BYTES_MAX + 1)
     if len(content) > SUMMARY_BYTES_MAX:
@@ -94,7 +94,7 @@ def read_summary(directory: str) -> dict[str, Any]:
 
 
 def check_ledger(state_root: str, session_id: str) -> LedgerVerdict:
-    """Look a session up in the ledger, and in those that were set aside before it."""
+    """Look up a session in the ledger, and in the ledgers set aside before it."""
     directory = audit_directory(state_root)
     verdict = _ledger(directory, LEDGER_FILE, session_id)
     if verdict.entries:
@@ -109,7 +109,7 @@ def check_ledger(state_root: str, session_id: str) -> LedgerVerdict:
         if digest_of_file(directory, name) != epoch.session_digest:
             return verdict._replace(aside_problem=f"{name} is not the ledger that was set aside")
         if older.entries:
-            # Its damage is why it was set aside, and what is before the damage holds.
+            # Damage is why this ledger was set aside; everything before the damage holds.
             return verdict._replace(entries=older.entries, found_in=name)
     return verdict
 
@@ -119,7 +119,7 @@ def _ledger(directory: str, name: str, session_id: str) -> LedgerVerdict:
         with open_file(directory, name) as file:
             if name != LEDGER_FILE:
                 return judge_ledger(lines_of(file), session_id)
-            # Another session may be ending: what it appends is not read in part.
+            # Another session may be ending: what it appends must not be read in part.
             return judge_ledger(
                 BytesIO(read_at_most(file.fileno(), _settled(directory, file.fileno()))), session_id
             )

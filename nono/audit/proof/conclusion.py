@@ -1,4 +1,4 @@
-"""Writes what proves a session once it has ended: its summary, and its entry in the ledger."""
+"""Write what proves a session once it has ended: its summary, and its entry in the ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def summary_of(log: AuditLog) -> Summary:
-    """Return the summary of a log that holds both ends of its session, and to which nothing is added."""
+    """Return the summary of a log that is complete, with both ends of its session."""
     log.record_unrecorded()
     started, ended = (log.bounds[kind] for kind in ("session_started", "session_ended"))
     return Summary(
@@ -38,10 +38,10 @@ def conclude(
 ) -> str | None:
     """Write session.json and the entry in the ledger; all is on stable storage when this returns.
 
-    log: Closed here, if it is not yet: synced before session.json has its name, and with fewer syncs.
+    log: Closed here if it is still open: synced before session.json gets its name, and with fewer syncs.
     bundle: The signature, if the session is signed.
 
-    Returns what append() of the ledger says. Raises OSError.
+    Returns the result of the ledger's append(). Raises OSError.
     """
     document = document_of(summary)
     with ExitStack() as stack:
@@ -61,7 +61,7 @@ def conclude(
 
 @contextmanager
 def written_new(directory: int, name: str, content: bytes) -> Iterator[int]:
-    """Write a file that is not there yet; it gets its name when the block is left in order.
+    """Write a file that does not exist yet; it gets its name when the block is left without an error.
 
     Yields its descriptor, to be synced in the block. Raises OSError. The caller syncs the directory.
     """

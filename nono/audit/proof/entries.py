@@ -1,4 +1,4 @@
-"""The lines of the ledger of sessions, each of which commits to all before it."""
+"""Define the lines of the ledger of sessions, each of which commits to all before it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 
 _CHAIN_TAG = b"nono.audit.ledger.chain.alpha\n"
-_EPOCH = "epoch:"  # no session has such an id
+_EPOCH = "epoch:"  # no session id begins like this
 
 
 class Entry(NamedTuple):
-    """One line: that a session ended, with the digest of its summary."""
+    """One line: a session ended, with the digest of its summary."""
 
     sequence: int
     prev_chain: str | None
@@ -25,18 +25,18 @@ class Entry(NamedTuple):
 
     @property
     def is_epoch(self) -> bool:
-        """True for the first line of a ledger that follows a damaged one, whose SHA-256 is its digest."""
+        """True for the first line after a damaged ledger; its digest is that ledger's SHA-256."""
         return self.session_id.startswith(_EPOCH)
 
 
 def following(last: Entry | None, session_id: str, session_digest: str, completed_at: str) -> Entry:
-    """Return the entry behind `last`; None: the first of a ledger."""
+    """Return the entry after `last`; None: the first entry of a ledger."""
     sequence, previous = (0, None) if last is None else (last.sequence + 1, last.chain_hash)
     return _chained(sequence, previous, session_id, session_digest, completed_at)
 
 
 def epoch_after(damaged_sha256: str, at: str) -> Entry:
-    """Return the first entry of a ledger that takes the place of a damaged one, and commits to its bytes."""
+    """Return the first entry of a ledger that replaces a damaged one, and commits to its bytes."""
     return following(None, _EPOCH + aside_name(damaged_sha256), damaged_sha256, at)
 
 
@@ -64,7 +64,7 @@ def line_of(entry: Entry) -> bytes:
 
 
 def entry_of(line: bytes) -> Entry | None:
-    """Return the entry of one line, whose hash is its own; None if it is damaged."""
+    """Return the entry of one line whose hash is correct; None if it is damaged."""
     try:
         document = json.loads(line)
         if document["prev_chain"] is not None and len(document["prev_chain"]) != 64:
@@ -77,15 +77,15 @@ def entry_of(line: bytes) -> Entry | None:
 
 
 def follows(entry: Entry, last: Entry | None) -> bool:
-    """Check that an entry may stand behind `last`; None: at the beginning of a ledger."""
+    """Check that an entry may follow `last`; None: that it may begin a ledger."""
     due = (0, None) if last is None else (last.sequence + 1, last.chain_hash)
     return (entry.sequence, entry.prev_chain) == due
 
 
 def last_of(tail: bytes, *, is_whole: bool) -> Entry | None:
-    """Return the last entry of the end of a ledger. Raises ValueError if an entry in it is damaged.
+    """Return the last entry in the end of a ledger. Raises ValueError if an entry in it is damaged.
 
-    is_whole: The tail is the whole file; otherwise its first line is only the end of one.
+    is_whole: The tail is the whole file; otherwise its first line is incomplete.
     """
     if tail and not tail.endswith(b"\n"):
         raise ValueError("its last line is torn off")

@@ -1,4 +1,4 @@
-"""Reads a ledger of sessions entry by entry, and says where the first damage is."""
+"""Read a ledger of sessions entry by entry, and locate the first damage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from nono.audit.reading import Damage
 class History:
     """The entries of a ledger, whose lines end with their newline; iterate over it once.
 
-    Yields entries up to the first damage, which `damage` then names. A torn line at the end is damage as
-    well: whoever appends next sets such a ledger aside.
+    Yields entries up to the first damage, which `damage` then describes. A torn line at the end counts as
+    damage,
+    because the next append sets such a ledger aside.
     """
 
     def __init__(self, lines: Iterable[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Appends to the ledger of sessions, one process at a time; a damaged one is set aside and committed to."""
+"""Append to the ledger of sessions, one process at a time; a damaged ledger is set aside and committed to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nono.digests import sha256
 from nono.disk.durable import unfinished
 
 LEDGER_FILE, LOCK_FILE = "ledger.ndjson", "ledger.lock"
-TAIL_BYTES = 4096  # of a ledger are verified before it is appended to: some ten entries
+TAIL_BYTES = 4096  # verified at the end of a ledger before appending: some ten entries
 PATIENCE_S = 5.0
 _LOOK_EVERY_S = 0.005
 _OPEN = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -28,11 +28,12 @@ def append(
 ) -> str | None:
     """Append the entry of a session, on stable storage when this returns.
 
-    directory: Descriptor of the directory of the audit logs, which is synced as well.
+    directory: Descriptor of the directory of the audit logs, which is synced too.
     sync: Further descriptors to sync at the same time.
 
-    Returns None, or a sentence: the ledger was damaged, so it was set aside and a new one was begun, whose
-    first entry commits to the bytes of the old. Raises OSError: the ledger is as it was, or cannot be synced.
+    Returns None, or a sentence: the ledger was damaged, so it was set aside and a new one begun, whose first
+    entry
+    commits to the bytes of the old one. Raises OSError: the ledger is unchanged, or cannot be synced.
     """
     with ExitStack() as stack:
         with _locked(directory):
@@ -46,7 +47,7 @@ def append(
                 fd, last = _new_epoch(directory, fd, completed_at)
                 stack.callback(os.close, fd)
             _write(fd, line_of(following(last, session_id, session_digest, completed_at)))
-        # Nobody waits for the lock meanwhile.
+        # After releasing the lock, so that nobody waits for it.
         together(*(partial(os.fsync, each) for each in (fd, directory, *sync)))
     if damage is None or last is None:
         return None
@@ -55,9 +56,9 @@ def append(
 
 
 def together(*works: Callable[[], None]) -> None:
-    """Run works at once, and return when all have ended. Raises the first OSError of them.
+    """Run works concurrently, and return when all have ended. Raises the first OSError.
 
-    A file system writes its journal once for all that is synced at the same time.
+    A file system writes its journal once for everything synced at the same time.
     """
     errors: list[OSError] = []
     running = []
@@ -76,7 +77,7 @@ def together(*works: Callable[[], None]) -> None:
         running.append(done)
         try:
             _thread.start_new_thread(run, (work, done))
-        except RuntimeError:  # no thread can be had: one after the other, then
+        except RuntimeError:  # no thread can be started: run them one after the other
             run(work, done)
     for done in running:
         done.acquire()
@@ -86,14 +87,14 @@ def together(*works: Callable[[], None]) -> None:
 
 def settled_size(directory: int, ledger: int) -> int:
     """Return the size of the ledger, an open descriptor, while nobody appends to it. Raises OSError."""
-    with suppress(OSError), _locked(directory):  # a copy on a read-only medium has no lock to take
+    with suppress(OSError), _locked(directory):  # a copy on a read-only medium has no lock
         return os.fstat(ledger).st_size
     return os.fstat(ledger).st_size
 
 
 @contextmanager
 def _locked(directory: int) -> Iterator[None]:
-    """Hold the lock of the ledger. Raises OSError EAGAIN if somebody else holds it for PATIENCE_S."""
+    """Hold the lock of the ledger. Raises OSError EAGAIN if another process holds it for PATIENCE_S."""
     lock = _opened(directory, LOCK_FILE, os.O_CREAT)
     try:
         deadline = time.monotonic() + PATIENCE_S
@@ -108,7 +109,7 @@ def _locked(directory: int) -> Iterator[None]:
                 time.sleep(_LOOK_EVERY_S)
         yield
     finally:
-        os.close(lock)  # which unlocks it, as the end of this process does
+        os.close(lock)  # also unlocks it, as the end of this process would
 
 
 def _opened(directory: int, name: str, flags: int) -> int:
@@ -141,10 +142,11 @@ def _write(fd: int, line: bytes) -> None:
 
 
 def _new_epoch(directory: int, damaged: int, at: str) -> tuple[int, Entry]:
-    """Begin a ledger in the place of a damaged one. Returns its descriptor and its first entry.
+    """Begin a ledger that replaces a damaged one. Returns its descriptor and its first entry.
 
-    The old one gets its second name before the new one takes its first: whenever we are killed, either the
-    damaged ledger is still in its place, or the new one has committed to it.
+    The old one gets its second name before the new one takes its first: if nono is killed in between, either
+    the
+    damaged ledger is still in place, or the new one has committed to it.
     """
     digest = _digest(damaged)
     first = epoch_after(digest, at)

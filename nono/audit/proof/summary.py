@@ -1,4 +1,4 @@
-"""The summary of a session that has ended, session.json, and the digest that the ledger keeps of it."""
+"""Define the summary of a session that has ended, session.json, and the digest kept in the ledger."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DIGEST_TAG = b"nono.audit.session-digest.alpha\n"
 
 
 class Executable(NamedTuple):
-    """The program that ran, as it was before it did."""
+    """The program that ran, as it was before it started."""
 
     resolved_path: str
     sha256: str
 
 
 class Summary(NamedTuple):
-    """What is kept of a session beside its log, which has all else."""
+    """What is kept of a session beside its log, which has everything else."""
 
     session_id: str
     started: str  # RFC 3339, local time, as in the log
@@ -40,7 +40,7 @@ class Summary(NamedTuple):
 
 
 def document_of(summary: Summary) -> dict[str, Any]:
-    """Return the summary as JSON types, in the order in which it is written."""
+    """Return the summary as JSON values, in the order in which it is written."""
     integrity, executable = summary.audit_integrity, summary.executable_identity
     attestation = summary.audit_attestation
     return {
@@ -53,7 +53,7 @@ def document_of(summary: Summary) -> dict[str, Any]:
         "snapshot_count": summary.snapshot_count,
         "exit_code": summary.exit_code,
         "merkle_roots": list(summary.merkle_roots),
-        "network_events": [],  # they are in the log, and not a second time here
+        "network_events": [],  # empty, because they are in the log
         "audit_event_count": 0 if integrity is None else integrity.event_count,
         "audit_integrity": None if integrity is None else integrity_of(integrity),
         "audit_attestation": None if attestation is None else dict(attestation),
@@ -69,7 +69,7 @@ def to_json(document: Mapping[str, Any]) -> bytes:
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """Return the digest of a summary in hex. Paths count by their bytes, whatever their encoding."""
+    """Return the digest of a summary in hex. Paths are hashed by their bytes, whatever their encoding."""
     executable = document["executable_identity"]
     if executable is not None:
         executable = {**executable, "resolved_path": _octets(executable["resolved_path"])}
@@ -111,9 +111,9 @@ _INTEGRITY: Mapping[str, type] = {
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """Read session.json. Raises ValueError, which says what of it is not as it was written.
+    """Parse session.json. Raises ValueError that names the difference from what was written.
 
-    Every byte counts: what the digest does not cover would be a place for words that nobody vouches for.
+    Every byte counts: bytes outside the digest could hold statements that nobody vouches for.
     """
     try:
         document = json.loads(content)
@@ -140,7 +140,7 @@ def parse(content: bytes) -> dict[str, Any]:
         raise ValueError("is spelled otherwise than it was written")
     try:
         digest_of(document)
-    except ValueError as error:  # half a surrogate pair, or a number that is none
+    except ValueError as error:  # half a surrogate pair, or an invalid number
         raise ValueError("has a text or a number that cannot be hashed") from error
     return document
 

@@ -1,4 +1,4 @@
-"""Judges whether the log of a session, its summary and the ledger still agree."""
+"""Judge whether the log of a session, its summary and the ledger agree."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FILES_AGREE = (
 
 
 class LogVerdict(NamedTuple):
-    """What a log says for itself: the records that are intact, and how it compares with the summary."""
+    """The intact records of a log, and the summary to compare them with."""
 
-    computed: Integrity | None  # of the records that are intact; None: there is none
+    computed: Integrity | None  # of the intact records; None: there are none
     damage: Damage | None
-    torn_bytes: int  # of a record at the end that was never completed
+    torn_bytes: int  # of an incomplete record at the end
     started: Mapping[str, Any] | None  # the first event, if it is session_started
     ended: Mapping[str, Any] | None  # the last session_ended
-    stored: Integrity | None = None  # by the summary
+    stored: Integrity | None = None  # from the summary
 
     @property
     def intact(self) -> int:
@@ -36,19 +36,19 @@ class LogVerdict(NamedTuple):
 
 
 class LedgerVerdict(NamedTuple):
-    """What the ledger says of one session."""
+    """The ledger's entries about one session."""
 
     entry_count: int
     head: str | None
     damage: Damage | None
-    entries: tuple[Entry, ...]  # of the session; more than one is too many
-    set_aside: tuple[Entry, ...] = ()  # the first entries of ledgers that took the place of damaged ones
-    found_in: str | None = None  # the name of a ledger that was set aside
+    entries: tuple[Entry, ...]  # of the session; there should be only one
+    set_aside: tuple[Entry, ...] = ()  # the first entries of ledgers that replaced damaged ones
+    found_in: str | None = None  # the name of a ledger set aside
     aside_problem: str | None = None
 
 
 class Attestation(NamedTuple):
-    """What the signature over a session is worth. Without one, all but `present` is None or False."""
+    """The result of checking a session's signature. Without one, all but `present` is None or False."""
 
     present: bool = False
     predicate_type: str | None = None
@@ -57,12 +57,12 @@ class Attestation(NamedTuple):
     signature_verified: bool = False
     merkle_root_matches: bool = False
     session_id_matches: bool = False
-    expected_public_key_matches: bool | None = None  # None: nobody said which key it should be
+    expected_public_key_matches: bool | None = None  # None: no expected key was given
     verification_error: str | None = None
 
 
 class Verdict(NamedTuple):
-    """Whether a session is proved. `problems` say why it is not, `notes` what a proof does not cover."""
+    """Whether a session is proved. `problems` say why it is not, `notes` what the proof does not cover."""
 
     session_id: str
     state: str  # verified, mismatch, unfinished
@@ -80,7 +80,7 @@ class Verdict(NamedTuple):
 
 
 def judge_log(reading: Reading) -> LogVerdict:
-    """Read a log to its end, or to its first damage."""
+    """Read a log to its end or its first damage."""
     started = ended = None
     for record in reading:
         kind = record.event.get("type")
@@ -92,7 +92,7 @@ def judge_log(reading: Reading) -> LogVerdict:
 
 
 def judge_ledger(lines: Iterable[bytes], session_id: str) -> LedgerVerdict:
-    """Read a ledger to its end, or to its first damage."""
+    """Read a ledger to its end or its first damage."""
     history, found, epochs, count = History(lines), [], [], 0
     for entry in history:
         count += 1
@@ -120,11 +120,11 @@ def judge(
     summary_problem: str | None = None,
     wants_key: bool = False,
 ) -> Verdict:
-    """Compare everything that is known of one session.
+    """Compare everything known about one session.
 
-    summary: session.json as it was parsed; None: there is none, or summary_problem says why it is not.
-    is_running: Its supervisor lives, so that no summary is due yet.
-    wants_key: A person said by which key it should be signed.
+    summary: session.json as parsed; None: it is missing, or invalid for the reason summary_problem.
+    is_running: Its supervisor is alive, so that no summary is due yet.
+    wants_key: A person named the key that should have signed it.
     """
     digest = None if summary is None else summaries.digest_of(summary)
     log = log._replace(stored=stored_integrity(summary))
@@ -157,14 +157,14 @@ def _of_log(log: LogVerdict, *, is_due: bool) -> Iterator[str]:
 
 
 def _of_summary(session_id: str, summary: Mapping[str, Any], log: LogVerdict) -> Iterator[str]:
-    """Compare session.json with the log, which both say when it began and how it ended."""
+    """Compare session.json with the log: both record how the session began and ended."""
     if summary["session_id"] != session_id:
         yield f"session.json is that of session {summary['session_id']}"
     stored, computed = log.stored, log.computed
     if stored is None:
         yield "session.json has no integrity summary: nothing says how many records there were"
     elif log.damage is None and stored != computed:
-        # One problem, and the one that says most.
+        # Report one problem, the most telling one.
         more = log.intact - stored.event_count
         if more < 0:
             yield f"{-more} of {stored.event_count} records are missing at the end of the log"
@@ -178,7 +178,7 @@ def _of_summary(session_id: str, summary: Mapping[str, Any], log: LogVerdict) ->
         yield "session.json states two different numbers of records"
     for event, fields in ((log.started, ("started", "command")), (log.ended, ("ended", "exit_code"))):
         if event is None:
-            continue  # said above
+            continue  # reported above
         for field in fields:
             if event.get(field) != summary[field]:
                 yield f"session.json has another '{field}' than the log"
@@ -221,7 +221,7 @@ def _notes(
 
 
 def document_of(verdict: Verdict) -> dict[str, object]:
-    """Return a verdict as JSON types."""
+    """Return a verdict as JSON values."""
     log, ledger, digest = verdict.log, verdict.ledger, verdict.session_digest
     computed, stored = log.computed, log.stored
     return {
