@@ -1,4 +1,4 @@
-"""Carries out the steps of a restore, and moves what each replaces to the trash of the session."""
+"""Carry out the steps of a restore, moving what each replaces to the session's trash."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNKEPT = "it cannot be kept, so it stays; move it away, and restore with --forc
 
 
 class Acting:
-    """The acts of one restore. What each replaces is moved to the trash of the session."""
+    """The actions of one restore. Replaced files are moved to the session's trash."""
 
     def __init__(self, kept: Kept, number: int, target: Snapshot, progress: Callable[[int], None]) -> None:
         self._kept, self._store = kept, kept.store
@@ -40,7 +40,10 @@ class Acting:
         self.failed: list[Refused] = []
 
     def carry_out(self, steps: list[Step]) -> list[Step]:
-        """Take the steps, and return those that could be: away first, the deepest before their parents."""
+        """Take the steps, and return those that succeeded.
+
+        Removals come first, children before their parents.
+        """
         deepest = sorted(steps, key=lambda step: -len(step.path.split("/")) if step.path else 0)
         times = self._prepared_parents(steps)
         with self._trash() as trash:
@@ -64,7 +67,7 @@ class Acting:
                 opened_directory(directory, path) as parent,
             ):
                 os.utime(parent, ns=(ns, ns))
-        # Once for all: to wait for the disk after each file takes five times as long as the rest.
+        # Once for all files: waiting for the disk after each takes five times as long as everything else.
         os.sync()
         return done
 
@@ -81,7 +84,10 @@ class Acting:
             return False
 
     def _prepared_parents(self, steps: list[Step]) -> dict[tuple[str, str], int]:
-        """Make directories writable that are restored or removed. Returns the times of the others."""
+        """Make writable the directories in which paths are restored or removed.
+
+        Returns the times of the others.
+        """
         times: dict[tuple[str, str], int] = {}
         directories = {
             (step.root, step.path) for step in steps if step.now is not None and step.now.kind == DIRECTORY
@@ -99,7 +105,7 @@ class Acting:
         return times
 
     def _sweep(self, steps: list[Step], trash: int) -> None:
-        """Move away what a killed restore of this session left: what it had replaced, or half a file."""
+        """Move away what a killed restore of this session left: replaced files, and half-written ones."""
         for root_path, path in {(step.root, dirname(step.path)) for step in steps}:
             with (
                 suppress(OSError),
@@ -128,11 +134,11 @@ class Acting:
         finally:
             os.close(trash)
             for name in (self._trash_name, TRASH):
-                with suppress(OSError):  # it is not empty
+                with suppress(OSError):  # not empty
                     os.rmdir(name, dir_fd=self._kept.directory)
 
     def _away(self, root: int, step: Step, trash: int) -> None:
-        """Take away what is at a path."""
+        """Remove what is at a path."""
         assert step.now is not None
         with opened_parent(root, step.path) as parent:
             name = basename(step.path)
@@ -155,13 +161,13 @@ class Acting:
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.ENAMETOOLONG):
                 raise
-            # Its content is in the snapshot that was taken first.
+            # Its content is in the snapshot taken first.
             if expected.kind != LINK and expected.content is None:
                 raise OSError(errno.EXDEV, _UNKEPT) from error
             os.unlink(name, dir_fd=parent)
 
     def _back(self, root: int, step: Step, trash: int) -> None:
-        """Bring back what was at a path."""
+        """Restore what was at a path."""
         was, now = step.was, step.now
         assert was is not None
         if now is not None and not _is_replaced(step) and _is_same_file(was, now):
@@ -194,11 +200,11 @@ class Acting:
             try:
                 self._discard(parent, temporary, name, now, trash)
             except OSError:
-                # It is neither kept nor gone, so it gets its name back.
+                # It is neither kept nor expected, so it gets its name back.
                 if _exchanged(parent, temporary, name):
                     if _inode(parent, temporary) == made:
                         os.unlink(temporary, dir_fd=parent)
-                    else:  # somebody has put something else in its place
+                    else:  # another program has put something else in its place
                         _exchanged(parent, temporary, name)
                 raise
 
@@ -213,7 +219,7 @@ class Acting:
         return temporary
 
     def _linked(self, root: int, step: Step, parent: int, temporary: str) -> bool:
-        """Make the file another name of one that had the same inode, if that is as it was by now."""
+        """Restore the file as a hard link to one that had the same inode, if that one is already restored."""
         was = step.was
         assert was is not None
         for path in self._names.get((step.root, was.inode), ()):
@@ -223,13 +229,13 @@ class Acting:
                 name = basename(path)
                 other = look(beside, name, None)
                 if other is None or change_type(other, was) is not None:
-                    continue  # it is still to be brought back, or another file
+                    continue  # not restored yet, or another file
                 os.link(name, temporary, src_dir_fd=beside, dst_dir_fd=parent, follow_symlinks=False)
                 return True
         return False
 
     def _write(self, parent: int, name: str, was: Entry) -> None:
-        """Write a file with all that it had. Raises OSError; ValueError: its content is damaged."""
+        """Write a file with content and metadata. Raises OSError; ValueError: its content is damaged."""
         assert was.content is not None
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(name, flags, 0o600, dir_fd=parent)
@@ -264,7 +270,7 @@ class Acting:
             os.close(file)
 
     def _finish(self, root: int, step: Step) -> None:
-        """Set the metadata of what was brought back, or of what had lost nothing else."""
+        """Set the metadata of a restored path, or of one that only lost metadata."""
         was = step.was
         assert was is not None
         with opened_parent(root, step.path) as parent:
@@ -283,7 +289,7 @@ class Acting:
 
 
 def _names_of(target: Snapshot) -> dict[tuple[str, int], list[str]]:
-    """Return the paths of each file that had several names, by its tree and inode."""
+    """Return the paths of each file with several names, by its tree and inode."""
     names: dict[tuple[str, int], list[str]] = {}
     for tree in target.trees:
         for path, entry in tree.entries.items():
@@ -312,7 +318,7 @@ def _inode(parent: int, name: str) -> int:
 
 
 def _exchanged(parent: int, temporary: str, name: str) -> bool:
-    """Exchange two names; False if the file system cannot."""
+    """Exchange two names; False if the file system does not support it."""
     try:
         rename_at(parent, temporary, parent, name, RENAME_EXCHANGE)
         return True
@@ -323,7 +329,7 @@ def _exchanged(parent: int, temporary: str, name: str) -> bool:
 
 
 def _placed(parent: int, temporary: str, name: str) -> None:
-    """Give a file its name, which nobody may have taken meanwhile."""
+    """Give a file its name, which must still be free."""
     try:
         try:
             rename_at(parent, temporary, parent, name, RENAME_NOREPLACE)
@@ -337,13 +343,13 @@ def _placed(parent: int, temporary: str, name: str) -> None:
 
 
 def _is_same_file(was: Entry, now: Entry) -> bool:
-    """Return True if nothing but metadata differs, and it changes no file that has a name elsewhere."""
+    """Return True if only metadata differs, and changing it affects no name elsewhere."""
     is_alone = now.links <= 1 or now.inode == was.inode
     return (was.kind, was.content) == (now.kind, now.content) and is_alone
 
 
 def _is_replaced(step: Step) -> bool:
-    """Return True if what is there must go first: nothing was there, or something of another kind."""
+    """Return True if the present file must be removed first: nothing, or another kind, was there."""
     now, was = step.now, step.was
     return now is not None and (was is None or (was.kind != now.kind and DIRECTORY in (was.kind, now.kind)))
 
@@ -355,7 +361,7 @@ def _write_all(file: int, content: bytes) -> None:
 
 
 def _write_sparse(file: int, content: bytes) -> None:
-    """Write a content, and seek over its blocks of zeroes."""
+    """Write a content, seeking over blocks of zeroes."""
     zeroes = bytes(_BLOCK_BYTES)
     for start in range(0, len(content), _BLOCK_BYTES):
         block = content[start : start + _BLOCK_BYTES]
@@ -366,13 +372,13 @@ def _write_sparse(file: int, content: bytes) -> None:
 
 
 def _set_metadata(file: int, was: Entry) -> None:
-    """Give an open file its owner, attributes, mode and times, in an order in which none undoes another."""
+    """Set owner, attributes, mode and times of an open file, in an order in which none undoes another."""
     status, mode = os.fstat(file), was.mode
     if (status.st_uid, status.st_gid) != (was.uid, was.gid):
         try:
             os.fchown(file, was.uid, was.gid)
-        except PermissionError:  # the look afterwards tells
-            # What ran with the rights of its owner would run with those of whoever restores.
+        except PermissionError:  # the verification afterwards reports it
+            # Otherwise a file that ran with its owner's rights would run with those of the restoring user.
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
     present = {name for name in _names(file) if not name.startswith("security.")}
     for name in present - was.attributes.keys():

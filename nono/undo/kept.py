@@ -1,4 +1,4 @@
-"""Finds, opens, weighs and removes what undo keeps of runs, each in a directory named like its session."""
+"""Find, open, measure and remove what undo keeps of runs, each in a directory named after its session."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LATEST = "latest"
 
 
 def root_of(environ: Mapping[str, str]) -> str:
-    """Return the directory of all that undo keeps; no sandbox is granted any of it."""
+    """Return the directory of everything that undo keeps; no sandbox grants access to it."""
     return join(paths.state_root(environ), "rollbacks")
 
 
@@ -33,9 +33,9 @@ class Kept:
     """What is kept of one run. A context manager."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError if the directory is not there, or not this user's alone; ValueError if damaged."""
+        """Raises OSError if the directory is missing or not private to this user; ValueError if damaged."""
         self.path = path
-        # --rollback-dest leaves a link in its place, in a directory that nobody else can write.
+        # --rollback-dest leaves a link here, in a directory that only this user can write to.
         self.directory = open_private_dir(os.path.realpath(path), create=False)
         try:
             self.info = session.parse(read_file(self.directory, SESSION_FILE))
@@ -67,7 +67,7 @@ class Kept:
         return self._lock is None and is_locked(self.directory)
 
     def lock(self) -> None:
-        """Keep others from writing here until this is closed. Raises NonoError if somebody does."""
+        """Keep other processes from writing here until this is closed. Raises NonoError if one does."""
         self._lock = locked(self.directory)
         if self._lock is None:
             raise NonoError(
@@ -76,12 +76,12 @@ class Kept:
             )
 
     def snapshots(self) -> Sequence[Snapshot]:
-        """Return all snapshots, the baseline first. Raises OSError; ValueError where one is damaged."""
+        """Return all snapshots, the baseline first. Raises OSError; ValueError for a damaged one."""
         names = (f"{SNAPSHOTS}/{number:03}.json" for number in range(self.count()))
         return _Snapshots([read_file(self.directory, name) for name in names])
 
     def count(self) -> int:
-        """Return how many snapshots there are; one after a gap does not count."""
+        """Return the number of snapshots; those after a gap do not count."""
         number, found = 0, set(names_in(self.directory, SNAPSHOTS))
         while f"{number:03}.json" in found:
             number += 1
@@ -89,11 +89,11 @@ class Kept:
 
 
 class _Snapshots(Sequence[Snapshot]):
-    """Snapshots that are made when they are looked at, and not kept: each holds an entry for every file."""
+    """Builds snapshots on access and caches few, because each holds an entry for every file."""
 
     def __init__(self, contents: list[bytes]) -> None:
         self._contents = contents
-        self._found: list[Snapshot] = []  # the baseline, and the one that was looked at last
+        self._found: list[Snapshot] = []  # the baseline, and the snapshot accessed last
 
     def __len__(self) -> int:
         return len(self._contents)
@@ -115,12 +115,12 @@ class _Snapshots(Sequence[Snapshot]):
             if before.number != number:
                 raise ValueError(f"snapshot {number:03}: it says it is {before.number}")
             self._found = [*self._found[:1], before]
-        assert before is not None  # or there was no snapshot at that index
+        assert before is not None  # otherwise there is no snapshot at that index
         return before
 
 
 def names_in(directory: int, name: str) -> list[str]:
-    """Return what is in a directory below an open one. Raises OSError."""
+    """List a subdirectory of an open directory. Raises OSError."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     below = os.open(name, flags, dir_fd=directory)
     try:
@@ -133,7 +133,7 @@ def is_locked(directory: int) -> bool:
     """Return True if a running session, or a restore, holds the directory of a session."""
     try:
         lock = locked(directory)
-    except OSError:  # nobody can write here, so nobody does
+    except OSError:  # nobody can write here, so nobody holds it
         return False
     if lock is None:
         return True
@@ -142,7 +142,7 @@ def is_locked(directory: int) -> bool:
 
 
 def locked(directory: int) -> int | None:
-    """Lock the directory of a session until the returned descriptor is closed; None: somebody else has."""
+    """Lock the directory of a session until the returned descriptor is closed; None: it is locked."""
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=directory)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,7 +154,7 @@ def locked(directory: int) -> int | None:
 
 @contextmanager
 def all_locked(root: str) -> Iterator[int]:
-    """Hold the directory of all sessions, so that none is created or swept meanwhile. Raises OSError."""
+    """Lock the directory of all sessions, so that none is created or removed meanwhile. Raises OSError."""
     directory = open_private_dir(root, create=True)
     try:
         with open(
@@ -179,7 +179,7 @@ def names(root: str) -> list[str]:
 
 @contextmanager
 def every(environ: Mapping[str, str]) -> Iterator[list[Kept]]:
-    """Open all sessions that can be read, the newest first."""
+    """Open all readable sessions, newest first."""
     root, found = root_of(environ), list[Kept]()
     try:
         for name in names(root):
@@ -193,9 +193,9 @@ def every(environ: Mapping[str, str]) -> Iterator[list[Kept]]:
 
 @contextmanager
 def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
-    """Open the session that a person means: by id, the beginning of one, a name, or `latest`.
+    """Open the session that a person means: by id, the beginning of an id, a name, or `latest`.
 
-    Raises NonoError if there is not one, or it is damaged.
+    Raises NonoError if there is no such session, or it is damaged.
     """
     with every(environ) as found:
         exact = [kept for kept in found if kept.info.session_id == query]
@@ -219,7 +219,7 @@ def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Kept]:
 
 
 def _refuse_damaged(root: str, query: str) -> None:
-    """Raise NonoError if the session is there and its record cannot be read."""
+    """Raise NonoError if the session exists but its record cannot be read."""
     for name in names(root):
         if query and name.startswith(query):
             try:
@@ -229,7 +229,7 @@ def _refuse_damaged(root: str, query: str) -> None:
 
 
 def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:
-    """Return how many bytes of disk a session takes; what it shares with those in `seen` counts once."""
+    """Return the disk usage of a session in bytes; files shared with those in `seen` count once."""
     seen = set() if seen is None else seen
     total = 0
     for where, _, files in os.walk(os.path.realpath(path)):
@@ -243,7 +243,7 @@ def size_of(path: str, seen: set[tuple[int, int]] | None = None) -> int:
 
 
 def weighed(root: str) -> list[Weighed]:
-    """Return all sessions, those without a readable record too."""
+    """Return all sessions, including those without a readable record."""
     found, seen = list[Weighed](), set[tuple[int, int]]()
     for name in names(root):
         path = join(root, name)
@@ -255,7 +255,8 @@ def weighed(root: str) -> list[Weighed]:
                 has_end = info.ended is not None
                 found.append(Weighed(name, info.started_unix_ms, size, has_changes, runs, has_end=has_end))
         except (OSError, ValueError) as error:
-            # One whose record cannot be understood may still be of use, one without was never completed.
+            # A session with an unreadable record may still be useful; one without a record was never
+            # completed.
             is_away = os.path.islink(path) and not os.path.exists(path)  # its disk is not mounted
             is_complete = is_away or not isinstance(error, FileNotFoundError)
             found.append(Weighed(name, 0, size, is_complete, _is_being_made(path), is_complete))
@@ -274,7 +275,7 @@ def _is_being_made(path: str) -> bool:
 
 
 def sweep(root: str, sessions_max: int, bytes_max: int) -> int:
-    """Drop what is over the limits, and what was never completed. Returns how many bytes are left.
+    """Remove sessions beyond the limits, and incomplete ones. Returns how many bytes are left.
 
     The caller holds all_locked(). Raises OSError.
     """

@@ -1,6 +1,6 @@
-"""Keeps contents in packs: files to which compressed contents are appended, each with an index beside it.
+"""Store contents in packs: files to which compressed contents are appended, each with an index beside it.
 
-50,000 small files cost one file to write, and a later session takes a pack over with a single link(2).
+50,000 small files need only one file written, and a later session reuses a pack with a single link(2).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RECORD = struct.Struct("<32sBQQQ")  # digest, codec, offset, stored bytes, byte
 _LEVEL = 1
 _BUFFER_BYTES = 1 << 20
 PACK, INDEX = ".pack", ".idx"
-FILES = ".files"  # the index of contents in files of their own
+FILES = ".files"  # the index of contents in separate files
 
 
 class Codec(IntEnum):
@@ -27,14 +27,14 @@ class Codec(IntEnum):
 
     RAW = 0
     ZSTD = 1
-    FILE = 2  # in a file of its own
+    FILE = 2  # in a separate file
     ZSTD_FILE = 3
 
 
 class Place(NamedTuple):
-    """Where a content is."""
+    """The location of a content."""
 
-    pack: str  # "": in a file of its own
+    pack: str  # "": in a separate file
     codec: int
     offset: int
     stored_bytes: int
@@ -42,16 +42,16 @@ class Place(NamedTuple):
 
 
 class Compressor:
-    """Compresses one content after the other; for one thread."""
+    """Compresses contents one after another; for one thread."""
 
     def __init__(self) -> None:
-        # Imported here, as below: most commands only look at what is kept.
+        # Imported here and below: most commands only read what is kept.
         from nono.undo.zstandard import zstd
 
         self._zstd = zstd.ZstdCompressor(level=_LEVEL)
 
     def compressed(self, content: bytes) -> tuple[int, bytes]:
-        """Return the codec and what is to be stored."""
+        """Return the codec and the bytes to store."""
         if len(content) < 64:
             return Codec.RAW, content
         packed = self._zstd.compress(content, self._zstd.FLUSH_FRAME)
@@ -71,7 +71,7 @@ def decompressed(codec: int, stored: bytes) -> bytes:
 
 
 class PackWriter:
-    """A pack that is being written. Not thread-safe."""
+    """A pack being written. Not thread-safe."""
 
     def __init__(self, directory: int, name: str) -> None:
         """Create the pack in a directory, which the caller keeps open. Raises OSError."""
@@ -96,7 +96,7 @@ class PackWriter:
         return place
 
     def note(self, digest: bytes, place: Place) -> None:
-        """Add a content that is stored in a file of its own."""
+        """Add a content that is stored in a separate file."""
         self._files.append(_RECORD.pack(digest, *place[1:]))
 
     def _flush(self) -> None:
@@ -106,7 +106,7 @@ class PackWriter:
         self._parts, self._buffered = [], 0
 
     def finish(self) -> None:
-        """Write what is left and the index, durably, and close the pack. Raises OSError."""
+        """Write the rest and the index, synced, and close the pack. Raises OSError."""
         try:
             self._flush()
             os.fdatasync(self._file)

@@ -49,7 +49,7 @@ class Mark(NamedTuple):
 
 
 class Recording:
-    """The snapshots of a run that goes on. close() releases it; finish() takes the last one before."""
+    """The snapshots of a run in progress. Call finish() for the last one, then close()."""
 
     def __init__(
         self, directory: int, lock: int, info: Info, baseline: Snapshot, store: Store, limits: Limits
@@ -85,9 +85,11 @@ class Recording:
     def mark(self, label: str, changed: Collection[str] | None = None) -> Mark:
         """Take a snapshot between two turns. May be called from a worker thread.
 
-        label: Names it in lists, such as "before turn 12".
-        changed: Absolute paths that may have changed since the last snapshot, with all below them; None: all
-            whose times differ are read.
+        label: Its name in lists, such as "before turn 12".
+        changed: Absolute paths that may have changed since the last snapshot, including everything below
+          them; None: every
+          path whose times differ.
+
         Raises OSError if it cannot be kept.
         """
         with self._turn:
@@ -122,8 +124,8 @@ class Recording:
             with suppress(FileNotFoundError):
                 os.unlink(RESERVE, dir_fd=self._directory)
             notes, opened = list(self.info.notes), list[str]()
-            # Compared with the baseline, not with a mark: a file that was mapped into memory then can have
-            # changed since without another time.
+            # Compared with the baseline, not with a mark: a file that was mapped into memory at the time of
+            # the mark may have changed since without a new time.
             try:
                 trees = self._taken(self._baseline, opened=opened, progress=progress)
                 snapshot = sealed(Snapshot(self._last.number + 1, END, "", unix_ms(), trees))
@@ -150,7 +152,7 @@ class Recording:
             return found
 
     def note(self, sentence: str) -> None:
-        """Add what a person must know before a restore; finish() writes it."""
+        """Add a note that a person must know before a restore; finish() writes it."""
         self.info = self.info._replace(notes=(*self.info.notes, sentence))
 
     def _taken(
@@ -161,7 +163,7 @@ class Recording:
         opened: list[str] | None = None,
         progress: Progress = lambda count: None,
     ) -> tuple[Tree, ...]:
-        """Take all trees. opened: As of Walk, with absolute paths."""
+        """Take all trees. opened: As in Walk, with absolute paths."""
         self._store.begin(f"{self._last.number + 1:03}")
         trees = []
         for tree in before.trees:
@@ -216,7 +218,7 @@ def _relative(root: str, changed: Iterable[str]) -> Iterable[str]:
 def write_snapshot(
     directory: int, snapshot: Snapshot, before: Snapshot | None, among: Among | None = None
 ) -> None:
-    """Write a snapshot durably, after its contents. Raises OSError."""
+    """Write a snapshot, synced, after its contents. Raises OSError."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     snapshots = os.open(kept.SNAPSHOTS, flags, dir_fd=directory)
     try:
@@ -226,7 +228,7 @@ def write_snapshot(
 
 
 def beside(environ: Mapping[str, str], info: Info) -> list[str]:
-    """Return the ids of other runs that could write to the same directories at the same time."""
+    """Return the ids of other runs that can write to the same directories at the same time."""
     with kept.every(environ) as others:
         return [
             each.info.session_id

@@ -1,4 +1,4 @@
-"""Renames without replacing anything, or by exchanging two names (renameat2(2), Linux 3.15)."""
+"""Rename without replacing anything, or by exchanging two names (renameat2(2), Linux 3.15)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ RENAME_EXCHANGE = 2
 def rename_at(source: int, old: str, target: int, new: str, flags: int) -> None:
     """Rename `old` in the directory `source` to `new` in `target`. Raises OSError.
 
-    EEXIST: with RENAME_NOREPLACE, `new` exists. ENOENT: with RENAME_EXCHANGE, one of both does not.
-    EINVAL: the file system cannot do that.
+    EEXIST: With RENAME_NOREPLACE, `new` exists. ENOENT: With RENAME_EXCHANGE, one of them is missing. EINVAL:
+      The file
+    system does not support it.
     """
     names = [ctypes.create_string_buffer(os.fsencode(name)) for name in (old, new)]
     first, second = map(ctypes.addressof, names)

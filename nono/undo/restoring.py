@@ -1,4 +1,4 @@
-"""Brings directories back to a snapshot: keeps the present, refuses what changed since, acts, verifies."""
+"""Restore directories to a snapshot: keep the present, refuse what changed since, act, verify."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from nono.undo.store import Store
 
 
 class Restored(NamedTuple):
-    """What a restore has done."""
+    """The result of a restore."""
 
     done: tuple[Step, ...]
-    left: tuple[Refused, ...]  # paths that could not be brought back, each with the reason
-    safety: int | None  # the snapshot to restore to undo this one; None: nothing had to be done
+    left: tuple[Refused, ...]  # paths that could not be restored, each with the reason
+    safety: int | None  # the snapshot whose restore undoes this one; None: nothing had to be done
 
 
 class Prepared(NamedTuple):
-    """A restore that could begin."""
+    """A restore that is ready to begin."""
 
     target: Snapshot
-    last: Snapshot  # how everything was left
+    last: Snapshot  # the state after the run or the last restore
     plan: Plan
     number: int  # of the next snapshot
 
@@ -43,9 +43,10 @@ class Prepared(NamedTuple):
 def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool = False) -> Prepared:
     """Compare a snapshot with the present. Raises NonoError, OSError or ValueError.
 
-    only: Absolute paths; nothing outside them is restored. NonoError names one that was never kept. What the
-        run left as it was is compared there as well.
-    force: Compare everywhere what the run left as it was, to bring back what is gone.
+    only: Absolute paths; nothing outside them is restored. A path that was never kept is a NonoError. Paths
+      within
+      them that the run left unchanged are compared too.
+    force: Compare everything that the run left unchanged, to restore what is missing.
     """
     snapshots = kept.snapshots()
     if not snapshots:
@@ -56,7 +57,8 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
             hint=f"it has 0 to {len(snapshots) - 1}; nono rollback show {kept.info.session_id} lists them",
         )
     target, last = snapshots[number], snapshots[-1]
-    # Without an end of the run, what differs from its last snapshot is its work, or somebody else's.
+    # If the end of the run was not seen, what differs from its last snapshot may be its work or another
+    # program's.
     ended = last.kind in (END, SAFETY, RESTORED)
     if not ended:
         last = _present_whole(kept, last)
@@ -66,7 +68,8 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
     present = _present(changes(target, wanted))
     untouched = _untouched(target, last, only) if only or force else []
     since = _present(untouched)
-    # Without a path that a person has named, what they made of such a file since is theirs.
+    # Unless a person named its path, later changes to a file that the run left unchanged are the person's
+    # own.
     untouched = [
         each
         for each in untouched
@@ -94,7 +97,7 @@ def _refuse_unkept(path: str, target: Snapshot, last: Snapshot, kept: Kept) -> N
     relative = path.removeprefix(root.rstrip("/") + "/")
     if relative in known:
         return
-    # What is gone may have been a directory.
+    # A missing path may have been a directory.
     if is_left_out(relative, kept.info.left_out.sieve(root), is_directory=True):
         raise NonoError(
             f"session {session_id} left {printable(path)} out.",
@@ -111,7 +114,7 @@ def _is_below(path: str, directory: str) -> bool:
 
 
 def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
-    """Return `last` with all that lies outside some paths as it is in `target`."""
+    """Return `last` with everything outside some paths as in `target`."""
     trees = []
     for tree in last.trees:
         wanted = dict(target.tree(tree.path).entries)
@@ -126,7 +129,7 @@ def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
 
 
 def _untouched(target: Snapshot, last: Snapshot, only: Collection[str]) -> list[Change]:
-    """Return what is the same in two snapshots, as changes that are none; with `only`, within those paths."""
+    """Return the paths equal in two snapshots, as changes without effect; with `only`, within those paths."""
     found = list[Change]()
     for tree in target.trees:
         after = last.tree(tree.path).entries
@@ -161,7 +164,7 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
         try:
             trees.append(take(tree.path, walk, tree.only))
         except TooMuchError:
-            # What was there can be brought back all the same; what was created stays.
+            # What existed can still be restored; created files stay.
             with opened_root(tree.path) as root:
                 looks = ((path, _look(root, path, None, entry)) for path, entry in tree.entries.items())
                 entries = {path: found for path, found in looks if isinstance(found, Entry)}
@@ -170,7 +173,7 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
 
 
 def _present(found_changes: Iterable[Change]) -> Present:
-    """Look at the path of each change."""
+    """Examine the path of each change."""
     found: dict[tuple[str, str], Entry | str | None] = {}
     by_root: dict[str, list[tuple[str, Entry | None]]] = {}
     for change in found_changes:
@@ -211,9 +214,10 @@ def restore(
 ) -> Restored:
     """Carry out a plan, after a snapshot of the present. The caller has locked the session.
 
-    force: Restore what somebody else changed as well.
-    progress: Told how many acts were tried; there are up to three for each path.
-    Raises NonoError or ValueError before anything is changed; afterwards it says what was left.
+    force: Restore what other programs changed too.
+    progress: Called with the number of attempted actions; there are up to three for each path.
+
+    Raises NonoError or ValueError before anything is changed; later failures are in the result.
     """
     steps = [*prepared.plan.steps, *(prepared.plan.forced if force else ())]
     left = [*prepared.plan.impossible, *prepared.plan.left_alone(force=force)]
@@ -246,17 +250,17 @@ def restore(
 
 def _is_brought_back(step: Step, now: Entry | None) -> bool:
     found = change_type(now, step.was)
-    # A directory's time changes again with what is brought back beside it by somebody else.
+    # A directory's time changes again when other programs write in it.
     return found is None or (
         found is ChangeType.TOUCHED and step.was is not None and step.was.kind == DIRECTORY
     )
 
 
 def _keep_present(kept: Kept, prepared: Prepared, steps: list[Step]) -> Snapshot:
-    """Take the snapshot of all that is about to be changed. Raises OSError; nothing was changed then."""
+    """Take a snapshot of everything about to be changed. Raises OSError; nothing was changed then."""
     number = prepared.number
     store = kept.store
-    store.left_bytes = 1 << 62  # nothing of the person's is given up for want of a quota
+    store.left_bytes = 1 << 62  # no quota: nothing of the person's is discarded to save space
     store.begin(f"{number:03}")
     try:
         safety = _updated(prepared.last._replace(number=number, kind=SAFETY, label=""), steps, store)
@@ -270,7 +274,7 @@ def _keep_present(kept: Kept, prepared: Prepared, steps: list[Step]) -> Snapshot
 
 
 def _updated(snapshot: Snapshot, steps: list[Step], store: Store | None) -> Snapshot:
-    """Return the snapshot with another look at the path of each step, and at the directory that it is in."""
+    """Return the snapshot with a new look at the path of each step, and at its directory."""
     trees = []
     for tree in snapshot.trees:
         entries = dict(tree.entries)
@@ -278,8 +282,8 @@ def _updated(snapshot: Snapshot, steps: list[Step], store: Store | None) -> Snap
         with opened_root(tree.path) as directory:
             for step in concerned:
                 path, known = step.path, step.now
-                # What was too much to be read, or could not be, is moved to the trash as it is. Afterwards
-                # there is what was brought back, or the same still, which is not read either.
+                # A file too large to read, or unreadable, is moved to the trash unread. Afterwards the path
+                # holds the restored file, or still the same one, which is not read either.
                 is_unread = known is not None and known.kind == FILE and known.content is None
                 size = step.was.size if store is None and step.was is not None else 0
                 allowance = Allowance(size, is_strict=False) if is_unread else None

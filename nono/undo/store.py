@@ -1,4 +1,4 @@
-"""Keeps the contents of one session by digest: in packs, or large ones in files of their own."""
+"""Store the contents of one session by digest: in packs, or large ones in separate files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from nono.undo.packs import (
 _FICLONE = 0x40049409  # <linux/fs.h>: _IOW(0x94, 9, int)
 LARGE_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 20
-SMALL_PACK_BYTES = 1 << 18  # is copied rather than linked, so that packs do not become many
+SMALL_PACK_BYTES = 1 << 18  # smaller packs are copied, not linked, so that packs stay few
 _OBJECTS = "objects"
 _NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
 
 
 class QuotaError(OSError):
-    """The store would hold more than it may."""
+    """The store would exceed its quota."""
 
     def __init__(self) -> None:
         super().__init__(errno.EDQUOT, "the store of undo is full")
@@ -50,7 +50,7 @@ class Store:
         self._local = threading.local()
         self._places: dict[bytes, Place] = {}
         self._packs: dict[str, int] = {}
-        self._indexes = set[str]()  # the packs that there are
+        self._indexes = set[str]()  # the existing packs
         self._writer: PackWriter | None = None
         self._at_begin = (budget_bytes, set[bytes]())
         self._can_clone = True
@@ -73,12 +73,12 @@ class Store:
     def begin(self, name: str) -> None:
         """Begin a pack. Raises OSError."""
         self._at_begin = (self.left_bytes, set(self._places))
-        with suppress(FileNotFoundError):  # of somebody who was killed before its index was there
+        with suppress(FileNotFoundError):  # of a process that was killed before it wrote the index
             os.unlink(name + PACK, dir_fd=self.directory)
         self._writer = PackWriter(self.directory, name)
 
     def commit(self) -> None:
-        """Make durable what was added since begin(). Raises OSError; nothing of it is kept then."""
+        """Sync everything added since begin(). Raises OSError; nothing of it is kept then."""
         writer, self._writer = self._writer, None
         assert writer is not None  # begin() was called
         try:
@@ -88,7 +88,7 @@ class Store:
             raise
 
     def abandon(self) -> None:
-        """Drop what was added since begin(), if anything was begun."""
+        """Drop everything added since begin(), if a pack was begun."""
         if self._writer is not None:
             self._writer.discard()
             self._writer = None
@@ -99,7 +99,7 @@ class Store:
         self._places = {digest: place for digest, place in self._places.items() if digest in known}
 
     def add(self, content: bytes) -> str:
-        """Keep a small content. Returns its digest. Raises OSError, QuotaError among them."""
+        """Keep a small content. Returns its digest. Raises OSError, including QuotaError."""
         digest = sha256(content).digest()
         if digest in self._places:
             return digest.hex()
@@ -118,7 +118,7 @@ class Store:
     def add_file(self, file: int, is_unchanged: Callable[[], bool]) -> str | None:
         """Keep the content of an open file, streamed. Returns its digest; None: it changed meanwhile.
 
-        Raises OSError, QuotaError among them.
+        Raises OSError, including QuotaError.
         """
         temporary = f".{threading.get_ident()}.tmp"
         with suppress(FileExistsError):
@@ -146,7 +146,7 @@ class Store:
             stored = os.fstat(copy).st_size
             is_whole = is_unchanged()
             if not is_whole or digest in self._places:
-                if codec == Codec.ZSTD_FILE:  # a clone takes no room, and was not charged for
+                if codec == Codec.ZSTD_FILE:  # a clone takes no space, and was not charged
                     with self._lock:
                         self.left_bytes += stored
                 return digest.hex() if is_whole else None
@@ -165,7 +165,7 @@ class Store:
         return name
 
     def _cloned(self, file: int, copy: int) -> bool:
-        """Share the blocks of a file with its copy, where the file system can."""
+        """Share the blocks of a file with its copy, if the file system supports it."""
         if not self._can_clone:
             return False
         try:
@@ -178,7 +178,7 @@ class Store:
             return False
 
     def _compress(self, file: int, copy: int) -> tuple[bytes, int]:
-        # Imported here, as below: most commands only look at what is kept.
+        # Imported here and below: most commands only read what is kept.
         from nono.undo.zstandard import zstd
 
         digest, compressor, size = sha256(), zstd.ZstdCompressor(level=1), 0
@@ -198,7 +198,7 @@ class Store:
             left = left[os.write(copy, left) :]
 
     def give_up(self) -> None:
-        """Let whoever still reads for this store meet QuotaError: nothing is kept any more."""
+        """Make every thread that still reads for this store fail with QuotaError: nothing more is kept."""
         with self._lock:
             self.left_bytes = -1
 
@@ -218,7 +218,7 @@ class Store:
             raise ValueError(f"the kept content {digest} is damaged")
 
     def content(self, digest: str) -> bytes:
-        """Return a content whole. Raises as chunks() does."""
+        """Return a whole content. Raises like chunks()."""
         return b"".join(self.chunks(digest))
 
     def _chunks(self, digest: str, place: Place) -> Iterator[bytes]:
@@ -253,9 +253,9 @@ class Store:
             return self._packs[name]
 
     def inherit(self, other: Store, owner: str, digests: Iterable[str]) -> None:
-        """Take contents over from the store of an earlier session, by links to its packs and files.
+        """Reuse contents of an earlier session's store, by hard links to its packs and files.
 
-        owner: The id of that session, from which the packs get their names here. Raises OSError.
+        owner: The id of that session, which names the packs here. Raises OSError.
         """
         wanted: dict[str, list[bytes]] = {}
         for digest in digests:
@@ -284,7 +284,7 @@ class Store:
             }
 
     def _copy(self, other: Store, keys: Iterable[bytes]) -> None:
-        """Copy contents as they are stored: of a pack that is small, or of which most is not needed."""
+        """Copy contents as stored, from packs that are small or of which most is not needed."""
         assert self._writer is not None  # begin() was called
         for key in keys:
             place = other._places[key]

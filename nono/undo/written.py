@@ -1,4 +1,4 @@
-"""Notes what is written in the directories of a run, so that a mark need not walk them (inotify(7))."""
+"""Collect the paths written in the directories of a run, so that a mark need not walk them (inotify(7))."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nono.kernel.uapi import inotify as uapi
 from nono.kernel.uapi.open import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from nono.named_tuple import NamedTuple
 
-Sieve = Callable[[str, str, bool], bool]  # of a relative path, a name and whether it is a directory: left out
+Sieve = Callable[[str, str, bool], bool]  # from relative path, name and is_directory: is it left out?
 
-MAX_DIRECTORIES = 50_000  # watched; each holds about a kilobyte of the kernel's memory
-SHARE_OF_WATCHES = 4  # a quarter of what the user may have: editors want some
+MAX_DIRECTORIES = 50_000  # watched; each takes about a kilobyte of kernel memory
+SHARE_OF_WATCHES = 4  # a quarter of the user's limit, because editors need some
 _WATCHES_FILE = "/proc/sys/fs/inotify/max_user_watches"
-_PAUSE_MS = 20  # between reads: the loop needs the interpreter too, and what is lost is found by a walk
-_READS_MAX = 128  # of the queue for one answer, twice what it can hold: a command may write on and on
-MAX_CHANGED = 100_000  # paths kept until they are asked for; more are as quick to find by a walk
+_PAUSE_MS = 20  # between reads: the loop needs the interpreter too, and a walk finds what is lost
+_READS_MAX = 128  # reads of the queue for one answer, twice its capacity: a command may keep writing
+MAX_CHANGED = 100_000  # paths kept until they are requested; with more, a walk is as fast
 _NEW = uapi.IN_CREATE | uapi.IN_MOVED_TO
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -39,25 +39,25 @@ class _Root(NamedTuple):
 
 
 class Written:
-    """The paths that were written since they were last asked for; a context manager that stops the watch.
+    """The paths written since they were last requested; a context manager that stops the watch.
 
-    Thread-safe. What was lost, or is too much to watch, is said: then only a walk can tell.
+    Thread-safe. If events were lost, or there is too much to watch, it says so: then only a walk can tell.
     """
 
     def __init__(self, roots: Mapping[str, Sieve]) -> None:
         """Watch directories, given by canonical paths, from now on. Raises OSError if one cannot be read."""
         self._lock = threading.Lock()
         self._changed = set[str]()
-        self._is_lost = False  # not everything written since the last question is known
-        self._is_blind = False  # nor will anything be
+        self._is_lost = False  # events since the last request were lost
+        self._is_blind = False  # no more events will come
         self._watched: dict[int, _Watched] = {}
-        self._closed = set[_Watched]()  # directories that cannot be read, until their mode changes
+        self._closed = set[_Watched]()  # unreadable directories, until their mode changes
         self._roots: dict[str, _Root] = {}
         self._directories_max = min(MAX_DIRECTORIES, _watches_of_a_user() // SHARE_OF_WATCHES)
         with ExitStack() as undo:
             try:
                 self._queue = inotify.new_queue()
-            except OSError:  # this user has no more of them
+            except OSError:  # this user has no more inotify instances
                 self._queue, self._is_blind = -1, True
             undo.callback(self._close_queue)
             self._stop = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -80,10 +80,11 @@ class Written:
         self._resources.close()
 
     def changed(self) -> set[str] | None:
-        """Return the absolute paths written since the last call; None: nobody knows, any may have been.
+        """Return the absolute paths written since the last call; None: unknown, any may have been.
 
-        Of a directory that is new, or gone, everything below it may have changed as well; and of a file with
-        several names, each.
+        If a directory is new or gone, everything below it may have changed; if a file has several names, the
+        content under
+        each of them.
         """
         with self._lock:
             self._drain(_READS_MAX)
@@ -92,7 +93,7 @@ class Written:
             return None if is_lost or self._is_blind else changed
 
     def _read(self) -> None:
-        """Empty the queue while the run goes on: the kernel keeps few events, and new directories wait."""
+        """Empty the queue during the run: the kernel keeps few events, and new directories need watches."""
         stopping, waiting = select.poll(), select.poll()
         for each in (stopping, waiting):
             each.register(self._stop, select.POLLIN)
@@ -146,12 +147,12 @@ class Written:
                 self._changed.clear()
 
     def _watch_again(self) -> None:
-        """Watch what was made while events were lost."""
+        """Watch the directories created while events were lost."""
         for root in self._roots:
             self._watch_below(_Watched(root, ""), is_new=False)
 
     def _watch_below(self, directory: _Watched, *, is_new: bool) -> None:
-        """Watch a directory and those below it, and note all that is there if it is new."""
+        """Watch a directory and its subdirectories, and note everything in it if it is new."""
         root = self._roots[directory.root]
         waiting = [directory.path]
         while waiting and not self._is_blind:
@@ -159,19 +160,19 @@ class Written:
             try:
                 waiting += self._entered(root, place, is_new=is_new)
             except (FileNotFoundError, NotADirectoryError):
-                pass  # it is gone again, of which there is an event
-            except OSError:  # no walk can read it either
+                pass  # gone again, which is an event too
+            except OSError:  # unreadable, for a walk too
                 self._closed.add(place)
                 if len(self._closed) > MAX_DIRECTORIES:
                     self._go_blind()
 
     def _entered(self, root: _Root, directory: _Watched, *, is_new: bool) -> list[str]:
-        """Watch one directory. Returns the directories in it."""
-        # Beneath the root and through no link, whatever the command puts in its way meanwhile.
+        """Watch one directory. Returns its subdirectories."""
+        # Beneath the root and through no link, whatever the command places in the path.
         name = os.fsencode(directory.path or ".")
         opened = open_path.open_at(root.directory, name, _FLAGS, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
         try:
-            if os.fstat(opened).st_dev != root.device:  # undo does not cover it
+            if os.fstat(opened).st_dev != root.device:  # undo does not cover other file systems
                 return []
             if len(self._watched) >= self._directories_max:
                 self._go_blind()
@@ -185,7 +186,7 @@ class Written:
                 return []
             self._watched[number] = directory
             found = list[str]()
-            # After the watch: what is made from now on has an event.
+            # After adding the watch: later creations have an event.
             with os.scandir(opened) as entries:
                 for entry in entries:
                     is_directory = entry.is_dir(follow_symlinks=False)
@@ -203,7 +204,7 @@ class Written:
             os.close(opened)
 
     def _go_blind(self) -> None:
-        """Give up, and the watches with it."""
+        """Give up, and remove the watches."""
         self._is_blind = True
         self._close_queue()
         self._watched.clear()
@@ -220,5 +221,5 @@ def _watches_of_a_user() -> int:
     try:
         with open(_WATCHES_FILE, "rb") as file:
             return int(file.read())
-    except (OSError, ValueError):  # not known: the kernel says when there are none left
+    except (OSError, ValueError):  # unknown: the kernel reports when there are none left
         return MAX_DIRECTORIES * SHARE_OF_WATCHES

@@ -1,4 +1,4 @@
-"""Zstandard (RFC 8878): of Python itself from 3.14 on, of a package before."""
+"""Provide Zstandard (RFC 8878): from Python itself since 3.14, before that from a package."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Values of undo, and what is decided about them."""
+"""Define the values of undo, and the decisions about them."""

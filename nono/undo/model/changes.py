@@ -1,4 +1,4 @@
-"""Says what differs between two snapshots."""
+"""Compute the differences between two snapshots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ChangeType(StrEnum):
     MODIFIED = "modified"
     DELETED = "deleted"
     PERMISSIONS = "permissions"  # its mode, owner or extended attributes
-    TOUCHED = "touched"  # its time alone
+    TOUCHED = "touched"  # only its time
 
     @property
     def symbol(self) -> str:
@@ -51,13 +51,13 @@ class Change(NamedTuple):
 
 
 def changes(before: Snapshot, after: Snapshot, among: Among | None = None) -> list[Change]:
-    """Return every path that differs, in the order of their components. among: As differing() takes it."""
+    """Return every path that differs, ordered by its components. among: As for differing()."""
     found = [change for tree in before.trees for change in _changes(tree, after.tree(tree.path), among)]
     return sorted(found, key=lambda change: change.full_path.split("/"))
 
 
 def shown(found: list[Change]) -> list[Change]:
-    """Drop what is no news to a person: times alone, and the metadata of what was only touched."""
+    """Drop changes that tell a person nothing: only times, or metadata of paths that were only touched."""
     return [change for change in found if change.type is not ChangeType.TOUCHED]
 
 
@@ -66,13 +66,13 @@ def _changes(before: Tree, after: Tree, among: Among | None) -> Iterator[Change]
     for path in differing(before, after, among):
         old, new = before.entries.get(path), after.entries.get(path)
         type = change_type(old, new)
-        # What one of the two looks did not reach has not been created or deleted.
+        # A path that one of the two looks did not reach was neither created nor deleted.
         if type is not None and not (unseen and (old is None or new is None) and is_below(path, unseen)):
             yield Change(before.path, path, type, old, new)
 
 
 def change_type(old: Entry | None, new: Entry | None) -> ChangeType | None:
-    """Return what happened between two looks at a path; None: nothing."""
+    """Return what happened to a path between two looks; None: nothing."""
     if old is None or new is None:
         if old is new:
             return None
@@ -80,14 +80,14 @@ def change_type(old: Entry | None, new: Entry | None) -> ChangeType | None:
     if old.kind != new.kind or old.content != new.content:
         return ChangeType.MODIFIED
     if old.content is None and old.kind == FILE and (old.size, old.mtime_ns) != (new.size, new.mtime_ns):
-        return ChangeType.MODIFIED  # neither could be read
+        return ChangeType.MODIFIED  # both were unreadable
     if (old.mode, old.uid, old.gid) != (new.mode, new.uid, new.gid) or old.attributes != new.attributes:
         return ChangeType.PERMISSIONS
     return ChangeType.TOUCHED if old.mtime_ns != new.mtime_ns else None
 
 
 def is_below(path: str, directories: set[str]) -> bool:
-    """Return True if the path lies in one of the directories; "" is all."""
+    """Return True if the path is in one of the directories; "" covers everything."""
     while path:
         path = dirname(path)
         if path in directories:

@@ -1,4 +1,4 @@
-"""One file of a snapshot, from and to JSON."""
+"""Define one file of a snapshot, and convert it from and to JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from nono.named_tuple import NamedTuple
 
-FILE, DIRECTORY, LINK, OTHER = "f", "d", "l", "o"  # OTHER: a socket, FIFO or device, which cannot be kept
+FILE, DIRECTORY, LINK, OTHER = "f", "d", "l", "o"  # OTHER: a socket, FIFO or device, which is not kept
 
 
 class Entry(NamedTuple):
@@ -23,22 +23,22 @@ class Entry(NamedTuple):
     ctime_ns: int
     inode: int
     links: int
-    content: str | None  # SHA-256 of a file, target of a link; None: it could not be read
-    attributes: Mapping[str, str] = {}  # extended ones, in base64
+    content: str | None  # SHA-256 of a file, target of a link; None: unreadable
+    attributes: Mapping[str, str] = {}  # extended attributes, in base64
     is_sparse: bool = False
-    # It changed so shortly before it was read that it may have changed again within the same tick of the
-    # file system's clock: the same times do not say that it is the same.
+    # It changed so shortly before it was read that it may have changed again within the same tick of the file
+    # system's clock: equal times then do not prove that it is unchanged.
     is_racy: bool = False
 
     def same_times(self, other: Entry) -> bool:
-        """Return True if `other`, of a later look, shows that the file was not written since this one."""
+        """Return True if `other`, from a later look, shows that the file was not written since this one."""
         return not self.is_racy and self[:9] == other[:9]
 
 
 def from_json(entries: Mapping[str, Sequence[Any]]) -> dict[str, Entry]:
-    """Return entries that were written as JSON lists. Raises TypeError or ValueError."""
+    """Return entries from their JSON lists. Raises TypeError or ValueError."""
     if any(len(fields) != len(Entry._fields) for fields in entries.values()):
         raise ValueError("not an entry")
-    # 50,000 of them: a call of Python for each would take longer than to read them from the disk.
+    # 50,000 of them: a Python call for each would take longer than reading them from the disk.
     made: Iterable[Entry] = map(partial(tuple.__new__, Entry), entries.values())
     return dict(zip(entries, made, strict=True))

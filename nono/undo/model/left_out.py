@@ -1,4 +1,4 @@
-"""Says what a snapshot leaves out, and never walks."""
+"""Decide what a snapshot leaves out, without ever walking it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from nono.named_tuple import NamedTuple
 
-# Of version control, which has a history of its own, and which nono never writes to.
+# Directories of version control, which keep their own history; nono never writes to them.
 VERSION_CONTROL = (".git", ".hg", ".svn")
-# Directories that are made anew by a command, at any depth.
+# Directories that commands recreate, at any depth.
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
 REMADE = ("target", "node_modules", "__pycache__", ".venv", *CACHES)
-# The same, but only directly in a granted directory: deeper, the name may be that of sources.
+# The same, but only directly in a granted directory: deeper, sources may have this name.
 REMADE_AT_TOP = (".tox", "dist", "build", ".next", ".nuxt", ".gradle", ".cache")
 _GLOB = re.compile(r"[*?\[]")
 
@@ -23,18 +23,18 @@ Sieve = Callable[[str, str, bool], bool]
 
 
 class LeftOut(NamedTuple):
-    """What one run leaves out. It is kept with its snapshots, and a restore uses it again."""
+    """What one run leaves out. It is stored with the snapshots, and a restore uses it again."""
 
-    names: tuple[str, ...] = VERSION_CONTROL  # of anything, at any depth below a granted directory
+    names: tuple[str, ...] = VERSION_CONTROL  # of anything, at any depth
     directories: tuple[str, ...] = (*REMADE, ".DS_Store")  # names of directories
     at_top: tuple[str, ...] = REMADE_AT_TOP  # names of directories directly in a granted one
-    globs: tuple[str, ...] = ()  # of a name; one with a slash of a path relative to a granted directory
+    globs: tuple[str, ...] = ()  # patterns for names; with a slash, for paths relative to a granted directory
     relative: tuple[str, ...] = ()  # paths relative to a granted directory
     absolute: tuple[str, ...] = ()
-    included: tuple[str, ...] = ()  # names that are kept although the defaults leave them out
+    included: tuple[str, ...] = ()  # names kept although the defaults leave them out
 
     def sieve(self, root: str) -> Sieve:
-        """Return what says of a relative path, a name and whether it is a directory if it is left out."""
+        """Return a function that tells, from relative path, name and is_directory, if a path is left out."""
         included = frozenset(self.included)
         names = frozenset(self.names) - included
         directories = frozenset(self.directories) - included
@@ -69,15 +69,15 @@ class LeftOut(NamedTuple):
 
 
 def but_for(sieve: Sieve, seen: Container[str]) -> Sieve:
-    """Return a sieve that keeps what an earlier look of the same run has seen.
+    """Return a sieve that keeps everything seen by an earlier look of the same run.
 
-    A directory that would be left out may have taken the place of a file.
+    Otherwise a directory that is left out could replace a file unnoticed.
     """
     return lambda path, name, is_directory: sieve(path, name, is_directory) and path not in seen
 
 
 def is_left_out(path: str, sieve: Sieve, *, is_directory: bool = False) -> bool:
-    """Return True if a path, or a directory that it is in, is left out."""
+    """Return True if a path, or a directory above it, is left out."""
     parts = path.split("/")
     return any(
         sieve("/".join(parts[:count]), parts[count - 1], is_directory or count < len(parts))
@@ -98,11 +98,11 @@ def left_out(
     directories: tuple[str, ...] = (),
     everything: bool = False,
 ) -> LeftOut:
-    """Put together what options and profile say.
+    """Combine options and profile.
 
     excluded: Names, paths relative to a granted directory, absolute paths, or patterns.
     directories: Further names of directories directly in a granted one.
-    everything: Leave out version control alone.
+    everything: Leave out only version control.
     """
     patterns = tuple(each for each in excluded if _GLOB.search(each))
     plain = tuple(each for each in excluded if not _GLOB.search(each))
@@ -122,7 +122,10 @@ def to_document(filter: LeftOut) -> dict[str, list[str]]:
 
 
 def from_document(document: Mapping[str, Any]) -> LeftOut:
-    """Invert to_document(). Raises ValueError: with another filter a restore could delete too much."""
+    """Parse the output of to_document().
+
+    Raises ValueError: with another filter a restore could delete too much.
+    """
     fields: dict[str, tuple[str, ...]] = {}
     for name in LeftOut._fields:
         value = document.get(name)

@@ -1,4 +1,4 @@
-"""Decides what a restore does, and what it must leave alone."""
+"""Decide what a restore does, and what it must leave alone."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from nono.undo.model.changes import Change, ChangeType, change_type, changes
 from nono.undo.model.entry import FILE, OTHER, Entry
 from nono.undo.model.snapshot import Snapshot, is_relative
 
-# What is at a path now: an entry, nothing, or why nobody can tell.
+# What is at a path now: an entry, nothing, or why that is unknown.
 Present = Mapping[tuple[str, str], "Entry | str | None"]
 BEHIND_LINK = "a directory above it is a link now"
 
 
 class Step(NamedTuple):
-    """One path to be brought back from what it is to what it was."""
+    """One path to be restored to its earlier state."""
 
     root: str
     path: str
-    was: Entry | None  # None: it was not there, so it is moved away
+    was: Entry | None  # None: it did not exist, so what is there is moved away
     now: Entry | None
 
     @property
@@ -33,22 +33,22 @@ class Step(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """One path that is left as it is."""
+    """One path that is left unchanged."""
 
     full_path: str
     reason: str
 
 
 class Plan(NamedTuple):
-    """What a restore does."""
+    """The actions of a restore."""
 
     steps: tuple[Step, ...]
-    conflicts: tuple[Refused, ...]  # changed by somebody else since
-    impossible: tuple[Refused, ...]  # nothing of it was kept
-    forced: tuple[Step, ...]  # what would be done about the conflicts
+    conflicts: tuple[Refused, ...]  # changed by another program since
+    impossible: tuple[Refused, ...]  # not kept
+    forced: tuple[Step, ...]  # the steps that --force takes for the conflicts
 
     def left_alone(self, *, force: bool) -> tuple[Refused, ...]:
-        """Return the conflicts about which nothing is done: of those behind a link, nothing can be."""
+        """Return the conflicts that are left alone; those behind a link always are."""
         forced = {step.full_path for step in self.forced} if force else set[str]()
         return tuple(each for each in self.conflicts if each.full_path not in forced)
 
@@ -64,10 +64,10 @@ def plan(
 ) -> Plan:
     """Plan the way back to `target`.
 
-    last: How the run, or the last restore, has left everything.
-    has: Says if the content with a digest was kept.
-    untouched: Paths that are the same in both, and by now may not be: then somebody else changed them.
-    ended: False if nono did not live to see the end of the run: then nobody knows who made the last changes.
+    last: The state that the run, or the last restore, has left.
+    has: Tells whether the content with a digest was kept.
+    untouched: Paths that are equal in both snapshots but may have changed since, by another program.
+    ended: False if nono did not see the end of the run: then it is unknown who made the last changes.
     """
     steps, conflicts, impossible, forced = list[Step](), list[Refused](), list[Refused](), list[Step]()
     for change in (*changes(target, last), *untouched):
@@ -75,18 +75,18 @@ def plan(
             raise ValueError(f"a snapshot names what is in no tree: {change.path!r}")
         now = present[change.root, change.path]
         if now == BEHIND_LINK and change.after is None:
-            now = None  # the run has put the link there, or what is to be done fails at it
+            now = None  # the run created the link, or the step will fail at it
         if isinstance(now, str):
             conflicts.append(Refused(change.full_path, now))
             continue
         if change_type(now, change.before) is None:
-            continue  # it is as it was
+            continue  # unchanged
         reason = _impossible(change, now, has)
         if reason is not None:
             impossible.append(Refused(change.full_path, reason))
             continue
         step = Step(change.root, change.path, change.before, now)
-        # What has become as it was, but for its time, was not changed to anything else.
+        # A path that is back in its old state, apart from its time, is no conflict.
         if _is_same(now, change.after) or _is_same(now, change.before) or _is_half_restored(now, change):
             steps.append(step)
             continue
@@ -103,7 +103,7 @@ def _is_same(one: Entry | None, other: Entry | None) -> bool:
 
 
 def _is_half_restored(now: Entry | None, change: Change) -> bool:
-    """Return True if what the run removed is there again but for its metadata: a restore was killed."""
+    """Return True if a path that the run removed is back without its metadata: a restore was killed."""
     if change.after is not None or change.before is None or now is None:
         return False
     is_known = now.kind != FILE or now.content is not None
@@ -121,7 +121,7 @@ def _impossible(change: Change, now: Entry | None, has: Callable[[str], bool]) -
     if was is None or (
         now is not None and (was.kind, was.content) == (now.kind, now.content) != (FILE, None)
     ):
-        return None  # nothing but metadata is needed
+        return None  # only metadata is needed
     if was.kind == OTHER:
         return "a socket, FIFO or device is not kept"
     if was.kind == FILE and was.content is None:

@@ -1,4 +1,4 @@
-"""The record of what undo keeps of one run, from and to JSON, and which of these records are dropped."""
+"""Define the record of what undo keeps of one run, and decide which records are dropped."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Info(NamedTuple):
     tracked_paths: tuple[str, ...]
     left_out: LeftOut
     name: str | None = None
-    ended: str | None = None  # None: it runs, or nono did not live to see its end
+    ended: str | None = None  # None: it is running, or nono did not see its end
     ended_unix_ms: int | None = None
     exit_code: int | None = None
     snapshot_count: int = 0
-    changed: int | None = None  # paths that the run has changed
+    changed: int | None = None  # number of paths that the run changed
     notes: tuple[str, ...] = ()  # what a person must know before a restore
 
 
@@ -41,7 +41,7 @@ def _digest(document: dict[str, Any]) -> str:
 
 
 def parse(content: bytes) -> Info:
-    """Invert to_json(). Raises ValueError that names the misfit."""
+    """Parse the output of to_json(). Raises ValueError that names the wrong field."""
     try:
         document = json.loads(content)
         if document.pop("sha256") != _digest(document):
@@ -75,21 +75,22 @@ def parse(content: bytes) -> Info:
 
 
 class Weighed(NamedTuple):
-    """One session, as a sweep sees it."""
+    """One session, as seen by a sweep."""
 
     session_id: str
     started_unix_ms: int
     size_bytes: int
-    has_changes: bool  # or may have: its end was not seen
+    has_changes: bool  # or may have some: its end was not seen
     is_running: bool
     is_complete: bool = True  # its baseline is
     has_end: bool = True  # or else its supervisor was killed, unless it runs
 
 
 def outdated(kept: Iterable[Weighed], sessions_max: int, bytes_max: int) -> list[Weighed]:
-    """Return what is to be dropped so that no more than that is kept, in the order to drop it.
+    """Return the sessions to drop so that no more than the limits are kept, in order.
 
-    Runs that changed nothing go first, then the oldest. One that runs stays, and so does the newest.
+    Runs without changes are dropped first, then the oldest. Running sessions and the newest are never
+    dropped.
     """
     every = sorted(kept, key=lambda each: each.started_unix_ms)
     total, count = sum(each.size_bytes for each in every), len(every)
@@ -115,6 +116,6 @@ def older_than(kept: Sequence[Weighed], days: int, now_unix_ms: int) -> list[Wei
 
 
 def overlap(one: Iterable[str], other: Iterable[str]) -> bool:
-    """Return True if some directory of one lies in one of the other, or the other way round."""
+    """Return True if a directory of one is within a directory of the other, either way round."""
     pairs = ((left.rstrip("/") + "/", right.rstrip("/") + "/") for left in one for right in other)
     return any(left.startswith(right) or right.startswith(left) for left, right in pairs)

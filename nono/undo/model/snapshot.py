@@ -1,4 +1,4 @@
-"""All files of a moment: one tree for each granted directory, stored as what differs from the one before."""
+"""Define a snapshot: one tree for each granted directory, stored as the difference from the one before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.named_tuple import NamedTuple
 from nono.undo.model.entry import FILE, Entry, from_json
 from nono.undo.model.scope import Scope
 
-# What a snapshot is of: before the run, between two of its turns, after it; before and after a restore.
+# When a snapshot is taken: before the run, between two turns, after it; before and after a restore.
 BASELINE, MARK, END, SAFETY, RESTORED = "baseline", "mark", "end", "safety", "restored"
 _BEFORE, _BETWEEN, _AFTER = b'{"sha256":"', b'","snapshot":', b"}\n"
 KINDS = (BASELINE, MARK, END, SAFETY, RESTORED)
@@ -21,7 +21,7 @@ Among = Mapping[str, Collection[str]]
 
 
 class Tree(NamedTuple):
-    """One granted directory. Paths are relative to it, and "" is itself."""
+    """One granted directory. Paths are relative to it; "" is the directory itself."""
 
     path: str
     entries: Mapping[str, Entry]
@@ -37,17 +37,17 @@ class Tree(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """One moment."""
+    """All files at one time."""
 
     number: int
     kind: str
     label: str
     taken_unix_ms: int
     trees: tuple[Tree, ...]
-    merkle_root: str | None = None  # None: of a mark, because the command waits for it
+    merkle_root: str | None = None  # None: a mark has none, because the command waits for the mark
 
     def tree(self, path: str) -> Tree:
-        """Return the tree of a granted directory. Raises ValueError if it has none."""
+        """Return the tree of a granted directory. Raises ValueError if there is none."""
         for tree in self.trees:
             if tree.path == path:
                 return tree
@@ -55,9 +55,9 @@ class Snapshot(NamedTuple):
 
 
 def to_json(snapshot: Snapshot, before: Snapshot | None, among: Among | None = None) -> bytes:
-    """Return the snapshot as JSON: the baseline whole, another as what differs from `before`.
+    """Return the snapshot as JSON: a baseline completely, others as the difference from `before`.
 
-    among: The paths of each tree, by its own, that may differ; None: all.
+    among: For each tree, by path, the paths that may differ; None: all.
     """
     document = {
         "number": snapshot.number,
@@ -92,20 +92,20 @@ def _to_document(tree: Tree, before: Tree | None, among: Among | None) -> dict[s
 
 
 def differing(before: Tree, after: Tree, among: Among | None = None) -> Iterator[str]:
-    """Yield the paths whose entries are not the same, of those in `among`, or of all."""
+    """Yield the paths whose entries differ, among `among` or all."""
     old, new = before.entries, after.entries
     if among is not None:
         yield from (path for path in among.get(after.path, ()) if old.get(path) != new.get(path))
         return
     for path, entry in new.items():
         known = old.get(path)
-        if known is not entry and known != entry:  # most are the very same
+        if known is not entry and known != entry:  # most are the same object
             yield path
     yield from (path for path in old if path not in new)
 
 
 def parse(content: bytes, before: Snapshot | None) -> Snapshot:
-    """Invert to_json(). Raises ValueError that names the misfit."""
+    """Parse the output of to_json(). Raises ValueError that names the wrong field."""
     start = len(_BEFORE) + 64 + len(_BETWEEN)
     body, digest = content[start : -len(_AFTER)], content[len(_BEFORE) : len(_BEFORE) + 64]
     if content != b"".join((_BEFORE, digest, _BETWEEN, body, _AFTER)):
@@ -136,7 +136,7 @@ def _tree(document: Mapping[str, Any], before: Snapshot | None) -> Tree:
 
 
 def is_relative(path: str) -> bool:
-    """Check that a path stays in its tree, whatever its components are; "" is the tree itself."""
+    """Check that a path stays in its tree, whatever its components; "" is the tree itself."""
     return path == "" or not {"", ".", ".."}.intersection(path.split("/"))
 
 

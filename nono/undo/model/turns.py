@@ -1,4 +1,4 @@
-"""Names the snapshots between the turns of a run, and finds them by turn."""
+"""Name the snapshots between the turns of a run, and find them by turn."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def label_of(turn: int) -> str:
 
 
 def turn_of(label: str) -> int | None:
-    """Invert label_of(); None for another label."""
+    """Return the turn of a label from label_of(); None for another label."""
     found = _LABEL.fullmatch(label)
     return None if found is None else int(found[1])
 
 
 def number_before(turn: int, snapshots: Iterable[Snapshot]) -> int | None:
-    """Return the number of that snapshot; None if there is none."""
+    """Return the number of the snapshot taken before a turn; None if there is none."""
     wanted = label_of(turn)
     return next((each.number for each in snapshots if each.kind == MARK and each.label == wanted), None)
