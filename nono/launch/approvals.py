@@ -1,4 +1,4 @@
-"""Connects the approval broker of a session to the backends its profile names."""
+"""Connect the approval broker of a session to the backends its profile names."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ async def approvals(
     """Open an ApprovalBroker until the block is left.
 
     hold: Stops the job for a question on a terminal that it shares.
-    ask: Has whoever shows the command's own terminal ask; None if it has none.
-    questions: Keeps those that are open.
-    notified: The name of the session that a desktop is told, or ""; None: it is told nothing.
+    ask: Asks on the viewer of the command's own terminal; None if it has none.
+    questions: Keeps the open questions.
+    notified: The session's name for desktop notifications, or ""; None: no notifications.
     """
-    # One under all its names, so that its questions come one after another.
+    # A single backend under all its names, so that its questions come one after another.
     terminal = Terminal(hold) if ask is None else ViewerTerminal(ask)
     reached: dict[str, Backend] = {}
     for name, backend in approval.backends.items():
@@ -40,7 +40,7 @@ async def approvals(
             case TerminalBackend():
                 reached[name] = terminal
             case WebhookBackend() as where:
-                # Imported here: it brings ssl, which few runs without a proxy need.
+                # Imported here: it imports ssl, which few runs without a proxy need.
                 from nono.approval.webhook import Webhook
 
                 reached[name] = Webhook(where)

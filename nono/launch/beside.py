@@ -1,4 +1,4 @@
-"""What goes beside a run where somebody asked for it: proof, anchors, checked instruction files, undo."""
+"""Do what a person asked for beside a run: proof, anchors, checked instruction files, undo."""
 
 from __future__ import annotations
 
@@ -29,32 +29,33 @@ if TYPE_CHECKING:
 class Wishes(NamedTuple):
     """What a person wants beside the run itself."""
 
-    proving: Proving = USUAL_PROVING  # how the log is to be proved afterwards
-    outward: Orders | None = None  # where it is anchored and sent meanwhile; None: nowhere
-    # Checks the instruction files; returns None if that is left out. None: no trust policy concerns the run.
+    proving: Proving = USUAL_PROVING  # how the log is proved afterwards
+    outward: Orders | None = None  # where it is anchored and sent during the run; None: nowhere
+    # Checks the instruction files; returns None if the check is overridden. None: no trust policy concerns
+    # the run.
     instructions: Callable[[Session], Checked | None] | None = None
     undo: UndoRequest | None = None  # how its directories are kept for undo; None: not at all
-    notifies: bool = False  # the desktop tells of questions that wait
+    notifies: bool = False  # show waiting questions on the desktop
 
 
 NO_WISHES = Wishes()
 
 
 class Beside:
-    """The wishes of one run, while they are carried out. Each module is imported only if it is wished for."""
+    """The wishes of one run being carried out. Each module is imported only if it is needed."""
 
     def __init__(self, wishes: Wishes, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> None:
-        """Look at what the command must not change or hold. Raises NonoError."""
+        """Examine what the command must neither change nor hold. Raises NonoError."""
         self._wishes = wishes
         self.notifies = wishes.notifies
-        self.prepared = prepared  # without the variables that hold keys and logins of these wishes
+        self.prepared = prepared  # without the variables that hold keys and logins for these wishes
         self._evidence: Evidence | None = None
-        self.checked: Checked | None = None  # the instruction files
-        self.packages: set[str] | None = None  # collects those of npx and uvx, if the policy asks for it
-        self.carried: Carried | None = None  # what carries the audit log outward
-        self.written: Written | None = None  # notes what is written, if marks are taken between turns
+        self.checked: Checked | None = None  # the result for the instruction files
+        self.packages: set[str] | None = None  # collects packages of npx and uvx, if the policy asks for it
+        self.carried: Carried | None = None  # the process that sends the audit log to others
+        self.written: Written | None = None  # collects written paths, if marks are taken between turns
         self.undo: Recording | None = None  # keeps what the run changes
-        self.changed: Sequence[Change] | None = None  # once it has ended; None: nothing was kept
+        self.changed: Sequence[Change] | None = None  # set when the run has ended; None: nothing was kept
         if wishes.proving != USUAL_PROVING:
             from nono.launch.record.proof import gathered
 
@@ -67,7 +68,7 @@ class Beside:
             self._withhold(variables_kept(wishes.outward, self.prepared, environ))
 
     def _withhold(self, names: Set[str]) -> None:
-        """Keep variables from the command."""
+        """Withhold variables from the command."""
         resolved = self.prepared.resolved
         rules = resolved.environment._replace(withheld=resolved.environment.withheld | names)
         self.prepared = self.prepared._replace(resolved=resolved._replace(environment=rules))
@@ -84,7 +85,7 @@ class Beside:
             raise
 
     def begin(self, stack: ExitStack, session: Session) -> None:
-        """Check the instruction files, and start what carries the log outward, which forks."""
+        """Check the instruction files, and start the process that sends the log to others, which forks."""
         wishes = self._wishes
         if wishes.instructions is not None:
             self.checked = wishes.instructions(session)
@@ -106,7 +107,7 @@ class Beside:
     ) -> None:
         """Read the key that signs, keep what the run may change, and hash it. Raises NonoError.
 
-        After the last fork: no other process may hold the key, or keep the lock.
+        After the last fork, because no other process may hold the key or keep the lock.
         """
         if self._evidence is not None:
             from nono.launch.record.proof import with_signer
@@ -128,7 +129,7 @@ class Beside:
             self._evidence = with_files(self._evidence, seen, session.warn)
 
     def left(self, session: Session, exit_code: int) -> None:
-        """Record the packages that the run has used, and keep what it has left; a failure is said."""
+        """Record the packages that the run has used, and keep its end for undo; a failure is reported."""
         if self.checked is not None and self.packages:
             from nono.launch.around import packages_run
 
@@ -149,9 +150,10 @@ class Beside:
             self._evidence = with_files_after(self._evidence, seen, session.warn)
 
     def conclude(self, session: Session, exit_code: int, signals: int) -> int:
-        """Wait for the last anchors, and write what proves the session, whose end is recorded.
+        """Wait for the last anchors, and write the proof of the session, whose end is recorded.
 
-        signals: Readable when somebody wants to wait no longer.
+        signals: Readable when a person no longer wants to wait.
+
         Returns the exit code of nono, which is not 0 if something that was asked for is missing.
         """
         if self.undo is not None and self.changed is None:
@@ -161,13 +163,13 @@ class Beside:
         return self._concluded(session, exit_code)
 
     def abort(self, session: Session, exit_code: int) -> None:
-        """Write what proves a session that ends from within abort(3): nothing is waited for."""
+        """Write the proof of a session that ends from within abort(3), without waiting for anything."""
         self._concluded(session, exit_code)
 
     def _concluded(self, session: Session, exit_code: int) -> int:
         if session.log is None:
             return exit_code
-        # Imported here: nothing of it is needed before the command has ended.
+        # Imported here: not needed before the command has ended.
         from nono.launch.record.proof import concluded, usual_evidence
 
         snapshots = 0 if self.undo is None else self.undo.last.number + 1
@@ -175,7 +177,7 @@ class Beside:
 
 
 def _written(stack: ExitStack, request: UndoRequest, prepared: Prepared, session: Session) -> Written | None:
-    """Note what the run writes, for the marks between its turns; None, which is said, if that cannot be."""
+    """Collect what the run writes, for the marks between its turns; None, after a warning, if impossible."""
     from nono.launch.around import undo
     from nono.launch.around.turn_marks import watched
 

@@ -1,4 +1,4 @@
-"""Collects the denials of a run from its audit events, for the report after the run."""
+"""Collect the denials of a run from its audit events, for the report after the run."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Denied(NamedTuple):
 
 
 _UNIX = "unix:"
-# Sockets the C library tries in any program, and does without.
+# Sockets that the C library tries in any program, and can do without.
 _PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd/resolve/")
-# Refusals that no grant would change, failures outside nono, and the question for the session token: clients
-# such as git send it once they are asked.
+# Refusals that no grant would change, failures outside nono, and the request for the session token, which
+# clients such as git send only when asked.
 _NO_DENIALS = (
     "authentication_required",
     "upstream_connect_failed",
@@ -59,7 +59,7 @@ class Denials:
         self.is_complete = True  # False: there were more than KEPT_MAX
 
     def note(self, event: Event) -> None:
-        """Keep the denial in an audit event; other events are ignored."""
+        """Keep the denial in an audit event; ignore other events."""
         denied = _denied(event)
         if denied is None:
             return
@@ -77,7 +77,7 @@ class Denials:
         return tuple(self._kept)
 
     def times(self, denied: Denied) -> int:
-        """Return how often one of those listed was denied."""
+        """Return how often a listed denial occurred."""
         return self._kept[denied]
 
 

@@ -1,4 +1,4 @@
-"""Starts the command and imports what serves it meanwhile; where it is served at once, first (ADR 43)."""
+"""Start the command and import its servers meanwhile, or start it last if it must be served (ADR 43)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from nono.supervisor.calls.trapped_command import TrappedCommand
 if TYPE_CHECKING:
     from nono.launch.serving.network import ServedNetwork
 
-# Most commands that need nobody have ended by then, and the others are still being loaded.
+# Commands that need no server have mostly ended by then, and the others are still loading.
 PATIENCE_S = 0.02
-# In this order. After each of them the command may have ended, or a signal may want to be passed on.
+# In this order. After each of them, the command may have ended or a signal may need to be passed on.
 _SERVERS = ("asyncio", "ssl", "uvloop", "nono.launch.supervised", "nono.launch.serving.proxied")
 
 
@@ -51,7 +51,7 @@ def supervise(run: RunContext, network: Callable[[RunContext], AbstractContextMa
 
 
 def ended_in_order(run: RunContext, record: DedupRecorder) -> AbstractContextManager[None]:
-    """End the run in order if libuv gives up within the block (ADR 29)."""
+    """End the run in order if libuv aborts within the block (ADR 29)."""
     return abort.ended_in_order(lambda: _end(run, record))
 
 
@@ -73,7 +73,7 @@ def _end(run: RunContext, record: DedupRecorder) -> None:
 
 @contextmanager
 def _restricted(run: RunContext, network: Network) -> Iterator[TrappedCommand | None]:
-    """Have the launcher restrict itself; yield its listener, if it has one."""
+    """Make the launcher restrict itself; yield its listener, if it has one."""
     port = None if network.listener is None else network.listener.getsockname()[1]
     number = run.restrict(network.variables, port, readable=network.readable, withheld=network.withheld)
     if number is None:
@@ -94,18 +94,18 @@ def _run(run: RunContext, record: DedupRecorder, network: Network, trapped: Trap
         run.child.lower_priority()
         run.go()
         has_ended = run.front is None and _ends_first(run, network, trapped)
-        # What a terminal of its own was told waits there, and is shown by the loop.
+        # Notices for a command with its own terminal wait there, and the loop shows them.
         if (has_ended or _ends_meanwhile(run)) and run.front is None:
-            assert run.child.exit_code is not None  # that says it has ended
+            assert run.child.exit_code is not None  # because it has ended
             return run.child.exit_code
-    # Imported here: the command is being loaded meanwhile.
+    # Imported here: the command is loading meanwhile.
     from nono.launch import supervised
 
     return supervised.supervise(run, record, network, trapped, is_started=starts_first)
 
 
 def _may_start_first(run: RunContext) -> bool:
-    """Return True if nobody need be there when the command begins, and it cannot change what is imported."""
+    """Return True if nothing must be served at the start, and the command cannot change what is imported."""
     if run.is_watched or run.prepared.enforcement.traps_opens:
         return False
     return module_path.may_load_later(run.prepared.capabilities.grants)
@@ -121,9 +121,9 @@ def _find_servers() -> None:
 
 
 def _ends_first(run: RunContext, network: Network, trapped: TrappedCommand | None) -> bool:
-    """Wait until the command has ended, and return True; False as soon as it needs somebody, or takes long.
+    """Wait until the command has ended, and return True; False as soon as it needs a server or takes long.
 
-    Its connections wait in the backlog of the proxy, its trapped calls in the kernel.
+    Its connections wait in the proxy's backlog, its trapped calls in the kernel.
     """
     poll = select.poll()
     poll.register(run.child.signal_descriptor, select.POLLIN)
@@ -141,18 +141,18 @@ def _ends_first(run: RunContext, network: Network, trapped: TrappedCommand | Non
                 continue
             if events & select.POLLIN:
                 return False
-            poll.unregister(descriptor)  # a listener whose last process is gone: the signal is on its way
+            poll.unregister(descriptor)  # a listener whose last process is gone: the signal will arrive
     return True
 
 
 def _ends_meanwhile(run: RunContext) -> bool:
-    """Import what serves the command. Returns True, with part of it left, if the command ends first."""
+    """Import the servers. Returns True, with some not imported, if the command ends first."""
     try:
         for name in _SERVERS:
             import_module(name)
             if _has_ended(run):
                 return True
-    except Exception as error:  # a file that is gone or cut off, too many open files, too little memory
+    except Exception as error:  # a missing or truncated file, too many open files, too little memory
         raise NonoError(
             f"the command was ended, because nono cannot load what serves it: {str(error) or repr(error)}",
             hint="if nono is being updated, start again afterwards; otherwise install it anew",
@@ -168,7 +168,7 @@ def _has_ended(run: RunContext) -> bool:
 
 @contextmanager
 def without_proxy(run: RunContext) -> Iterator[Network]:
-    """Yield the network of a run without a proxy, whose terminal or some of whose system calls are served."""
+    """Yield the network of a run without a proxy whose terminal or system calls are served."""
 
     def serve() -> AbstractAsyncContextManager[ServedNetwork]:
         # Imported here, as above.

@@ -1,4 +1,4 @@
-"""Finds out all that can be known before a run: its program, and how this kernel will enforce its policy."""
+"""Find out everything that can be known before a run: its program, and how the kernel will enforce it."""
 
 import os
 import stat
@@ -71,7 +71,7 @@ def ready_state_directories(grants: Iterable[Grant]) -> None:
 
 
 def _may_be_of_somebody_else(path: str) -> bool:
-    """Check for a foreign entry or a link in a directory that everybody may write to, such as /tmp."""
+    """Check for another user's entry or a link in a directory that everybody may write to, such as /tmp."""
     found, beside = os.lstat(path), os.stat(os.path.dirname(path))
     is_own = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
     return bool(beside.st_mode & 0o002) and not is_own

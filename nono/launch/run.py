@@ -1,4 +1,4 @@
-"""Takes a run from the fork of its launcher to the exit code of its command."""
+"""Take a run from the fork of its launcher to the exit code of its command."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Launch:
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
         cgroups = None
         if capabilities.limits.is_set:
-            launcher.settle()  # its probe children would be in our cgroup as well
+            launcher.settle()  # its probe children would be in our cgroup too
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.refuse_writable_code(capabilities.grants, self._environ)
         module_path.withdraw(capabilities.grants)
@@ -129,7 +129,7 @@ class Launch:
 
             refuse_unfit(prepared)
         if resolved.proxy is not None or resolved.approval is not None:
-            # Imported here: other runs trust nobody.
+            # Imported here: other runs trust no roots.
             from nono.launch.trusted.trust_roots import refuse_writable_trust
 
             refuse_writable_trust(resolved, self._environ)
@@ -168,12 +168,12 @@ class Launch:
         profile: As it was named, for the record of the session.
         options: The event that states those of the run; None: they are not recorded.
         refusals: Collects the file accesses that the run does not grant.
-        front: The process in front, if the command gets a terminal of its own; None: it shares the caller's.
+        front: The process in front, if the command gets its own terminal; None: it shares the caller's.
         wishes: What goes beside the run.
         """
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
-        # Before any secret is read: from here on no process of our uid can look into this one.
+        # Before any secret is read: from here on no process of our uid can inspect this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
         beside = Beside(wishes, prepared, self._environ, warn)
@@ -197,7 +197,8 @@ class Launch:
                 terminal = stack.enter_context(shared_terminal())
                 warn, say = terminal.writer(warn), terminal.writer(say)
             argv = redact_argv(prepared.argv, redaction)
-            # Left last: it writes the end of the session, which is not before everything of it has ended.
+            # Left last, because it writes the end of the session, which comes after the end of everything
+            # else.
             entry = stack.enter_context(
                 session_record(
                     self._environ,
@@ -280,7 +281,7 @@ def _traffic(prepared: Prepared) -> Traffic | None:
 
 
 def _temporary_directory(stack: ExitStack, session_id: str, warn: Warn) -> str | None:
-    # Imported here: most runs have namespaces of their own.
+    # Imported here: most runs have namespaces.
     from nono.launch.around.temporary_directory import temporary_directory
 
     try:
@@ -301,7 +302,7 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
 
 @contextmanager
 def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
-    """Say, and record, what became of the git repository of the working directory meanwhile."""
+    """Report and record what changed in the working directory's git repository."""
     repository = prepared.resolved.repository
     before = None if repository is None else repository_watch.look(repository)
     yield
@@ -312,7 +313,7 @@ def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
 
 
 def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:
-    """Record how a run has ended, and all that proves and undoes it."""
+    """Record how a run has ended, write its proof and keep its end for undo."""
     session, beside = run.session, run.beside
     beside.left(session, exit_code)
     limit = _limit_reached(run, exit_code)
@@ -325,7 +326,10 @@ def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:
 
 
 def _limit_reached(run: RunContext, exit_code: int) -> LimitReport | None:
-    """Record the limits that were reached. Returns the report on the one that ended the command, if any."""
+    """Record the limits that were reached.
+
+    Returns the report about the limit that ended the command, or None.
+    """
     if run.cgroup is None:
         return None
     # Imported here, as above.
@@ -390,7 +394,7 @@ def _after_hook(prepared: Prepared, session: Session, exit_code: int) -> None:
 def _env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:
     if not resolved.env_credentials:
         return {}
-    # Imported here: few runs hand out a credential.
+    # Imported here: few runs pass a credential to the command.
     from nono.credentials.env_credentials import read_env_credentials
 
     return read_env_credentials(resolved.env_credentials, environ, warn)
@@ -406,11 +410,11 @@ def _run(run: RunContext) -> int:
 
         return outset.supervise(run, with_proxy)
     if enforcement.is_served or run.beside.carried is not None:
-        # Imported here: only runs that are served, or whose log is carried outward, need it.
+        # Imported here: only runs that are served, or whose log is sent to others, need it.
         from nono.launch import outset
 
         return outset.supervise(run, outset.without_proxy)
-    # Nothing is served, so do without an event loop: its import would take longer than the command.
+    # Nothing is served, so use no event loop: importing one would take longer than the command.
     run.restrict({}, None)
     run.go()
     if run.front is None:

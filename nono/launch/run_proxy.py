@@ -1,4 +1,4 @@
-"""Opens the proxy of one run before anything serves it: its listener, its credentials, its variables."""
+"""Open the proxy of one run before it serves: its listener, its credentials, its variables."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
         stack.enter_context(_left_logins(run, assembly))
         keys = loaded_keys(assembly)
         warn_of_arguments(keys, run.prepared.argv, run.session)
-        # There every client is the command's: see nono.launch.serving.proxied.
+        # On these rungs every client is the command's: see nono.launch.serving.proxied.
         knows_clients = run.prepared.enforcement.rung in (Rung.NOTIFY, Rung.NETNS)
         front = stack.enter_context(front_of(listener, assembly, config, token, knows_clients=knows_clients))
         hosts = resolved.host_filter
-        assert hosts is not None  # or there was no proxy
+        assert hosts is not None  # otherwise there is no proxy
         ssh = git_ssh(run.inherited, hosts, run.prepared.capabilities.grants)
         variables = {**front.variables, **ssh.variables}
         inherited = {**run.inherited, **variables}
@@ -58,7 +58,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
         resolver = stack.enter_context(lookups())
 
         def serve() -> AbstractAsyncContextManager[ServedNetwork]:
-            # Imported here: a command that starts first is being loaded meanwhile.
+            # Imported here: a command that starts first is loading meanwhile.
             from nono.launch.serving import proxied
 
             return proxied.with_proxy(run, front, resolver, maker)
@@ -75,7 +75,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
 
 
 def _may_start_first(assembly: Assembly) -> bool:
-    """Return True if nothing can go wrong with the proxy that the command must not outrun.
+    """Return True if the proxy has nothing that can fail or be changed after the command has started.
 
     Approvals, recordings and relayed ports may be refused when they are opened. The files of a TLS identity,
     which were tried, are read again later.

@@ -1,4 +1,4 @@
-"""The session of a run: its log and its ways to reach the user, shared by every part of the run."""
+"""Define the session of a run: its log and its ways to reach the user, shared by every part of the run."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Observer = Callable[[Event], None]
 
 
 class Proving(NamedTuple):
-    """How a session is to be proved once it has ended; as it stands here unless a person says otherwise."""
+    """How a session is proved once it has ended; the defaults apply unless a person says otherwise."""
 
     has_integrity: bool = True  # sum up the log
-    hashes_trees: bool = False  # the files of the writable directories, before and after
-    sign_key: str | None = None  # where the key is that signs the summary
+    hashes_trees: bool = False  # hash the files of the writable directories, before and after
+    sign_key: str | None = None  # reference of the key that signs the summary
 
 
 USUAL_PROVING = Proving()
 
 
 class Session(NamedTuple):
-    """One run, or one standalone proxy. Made once and passed on whole."""
+    """One run, or one standalone proxy. Created once and passed on as a whole."""
 
     environ: Mapping[str, str]
     log: AuditLog | None  # None: --no-audit
     record: Recorder
-    warn: Warn  # takes a sentence that a person must hear before the command has the terminal, or meanwhile
+    warn: Warn  # takes a sentence that a person must hear before or while the command has the terminal
     say: Say  # takes the lines of a summary after it has ended
     redaction: Redaction = USUAL
-    run_id: str = ""  # of the record of a supervised run, with or without a log; "" for a standalone proxy
+    run_id: str = ""  # id of a supervised run's record, with or without a log; "" for a standalone proxy
 
     @property
     def session_id(self) -> str:

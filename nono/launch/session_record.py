@@ -1,4 +1,4 @@
-"""Keeps the record of one run in the registry of sessions, from before its command starts to its end."""
+"""Keep the record of one run in the registry of sessions, from before its command starts to its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OUT_OF_LIMIT, _SHORT_OF_PROCESSES = "memory_limit_exceeded", "process_limit_hit
 
 
 class SessionEntry:
-    """The record of this run; without a directory to write it to, nothing is written."""
+    """The record of this run. Without a directory for it, nothing is written."""
 
     def __init__(self, entry: Entry | None, session_id: str) -> None:
         self._entry = entry
@@ -50,11 +50,11 @@ class SessionEntry:
         return parse(self._entry.stop_request())
 
     def now(self) -> Record | None:
-        """Return the record as it is; None if there is none."""
+        """Return the current record, or None."""
         return None if self._entry is None else self._entry.record
 
     def asks(self, questions: tuple[Listed, ...]) -> None:
-        """Write down the open questions of the session."""
+        """Write the open questions of the session to their file."""
         # Imported here: few runs ask.
         from nono.approval.listing import to_json
 
@@ -62,13 +62,13 @@ class SessionEntry:
             self._entry.asks(to_json(questions) if questions else None)
 
     def listen(self) -> Meeting | None:
-        """Listen at the socket of the session; None if it has no record beside which to do so.
+        """Listen at the session's socket; None if it has no record to listen beside.
 
         Raises NonoError.
         """
         if self._entry is None:
             return None
-        # Imported here: runs without a loop are not met.
+        # Imported here: runs without a loop do not listen.
         from nono.sessions.meeting import listen
 
         try:
@@ -107,8 +107,8 @@ class SessionEntry:
             self._entry.update(network=f"proxy (localhost:{port})")
 
     def end_of(self, child: Child, exit_code: int, limit: LimitReport | None) -> End:
-        """Return why the command ended. `limit`: the one that ended it, if any."""
-        child.serve_signals()  # one for the whole group may have ended the command before it reached us
+        """Return why the command ended. `limit`: The limit that ended it, or None."""
+        child.serve_signals()  # a signal for the whole group may have ended the command first
         is_killed = child.ended_by == signal.SIGKILL
         seen = Seen(
             exit_code,
@@ -141,10 +141,11 @@ def session_record(
     has_audit: bool,
     is_detached: bool = False,
 ) -> Iterator[SessionEntry]:
-    """Write the record of a run that is about to start; leaving the block writes its end, if nobody has.
+    """Write the record of a run that is about to start; leaving the block writes its end, unless written.
 
-    Warns if there is no place for it. Raises NonoError then if the session was given a name,
-    or nobody else could find it.
+    Warns if there is no place for it. Raises NonoError in that case if the session was given a name, or
+    nobody could
+    find it otherwise.
     """
     network = prepared.capabilities.network
     try:

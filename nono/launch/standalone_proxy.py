@@ -1,4 +1,4 @@
-"""Runs a proxy without a command, from reading its credentials to the signal that ends it."""
+"""Run a proxy without a command, from reading its credentials to the signal that ends it."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def serve_until_signal(
 
     config: Made by config_of with this token.
     token: The session token clients must present.
-    own_authority: The user's own CA, in place of a generated one.
+    own_authority: The user's own CA, instead of a generated one.
     announce: Called once the proxy is ready for clients.
     say: Takes the lines of a summary after the end.
     warn: Takes a sentence a person must hear meanwhile.
     audit_bytes: Size of the audit log at which requests are refused.
     outward: Where the audit log is anchored and sent; None: nowhere.
-    notifies: The desktop tells of questions that wait.
+    notifies: Show waiting questions on the desktop.
     """
-    # Before any secret is read: from here on no process of our uid can look into this one.
+    # Before any secret is read: from here on no process of our uid can inspect this one.
     process.set_dumpable(False)
     process.forbid_core_dumps()
     with open_log(environ, new_session_id(), hint=_UNRECORDED, warn=warn, budget_bytes=audit_bytes) as log:
@@ -106,17 +106,17 @@ def serve_until_signal(
                     record(event.session_ended(0))
                     exit_code = concluded(session, 0, Evidence())
             if beside is not None and not beside.finish() and exit_code == 0:
-                exit_code = 1  # what was required of the record is missing
+                exit_code = 1  # the required proof or anchor is missing
     return exit_code
 
 
 @contextmanager
 def _carried(orders: Orders | None, session: Session) -> Iterator[Carried | None]:
-    """Start what carries the log outward, if anything does."""
+    """Start the process that sends the log to others, if one is needed."""
     if orders is None:
         yield None
         return
-    # Imported here: few proxies have it.
+    # Imported here: few proxies need it.
     from nono.launch.record.outward import carried
 
     with carried(orders, session) as beside:
@@ -146,7 +146,7 @@ async def _serve(
     files: list[str],
     notifies: bool,
 ) -> None:
-    """Serve until a signal. Adds each file that the proxy leaves behind when it is not ended in order."""
+    """Serve until a signal. Adds each file that the proxy leaves behind if it is not ended in order."""
     session = assembly.session
     async with loop.housekeeping(session.log, flush):
         with (

@@ -1,4 +1,4 @@
-"""The context of one run: a launcher waiting for its plan, and everything it will be given."""
+"""Define the context of one run: a launcher waiting for its plan, and everything it will be given."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ class RunContext(NamedTuple):
     entry: SessionEntry
     events: Broadcast
     traffic: Traffic | None  # of a run with a proxy
-    front: Front | None  # the process in front, if the command has a terminal of its own
+    front: Front | None  # the process in front, if the command has its own terminal
     ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
     observation: Observation | None  # if the run is watched to learn a profile
     cgroup: Cgroup | None  # if the run has limits
     proxy_port: int  # where a proxy listens, if there is one; 0: any free port
     state: StateFile | None  # tells the command about its own sandbox
     env_credentials: Mapping[str, str]  # credentials the command itself holds, by variable
-    inherited: Mapping[str, str]  # variables the command inherits, or that are fixed for it
-    view: PrivateView | None  # what the command sees in place of shared directories, in namespaces of its own
-    close: Callable[[], None]  # leaves every block of the run, which ends the command, if nothing else can
+    inherited: Mapping[str, str]  # inherited variables, and those set for the command
+    view: PrivateView | None  # what the command sees instead of shared directories, if it has namespaces
+    close: Callable[[], None]  # leaves every block of the run, which ends the command if nothing else can
     key_prompt: KeyPrompt | None  # asks a person for a missing key
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
-    live_paths: LivePaths | None  # the rules for files that may change, if a person is asked about files
+    live_paths: LivePaths | None  # changeable rules for files, if a person is asked about files
     refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
     beside: Beside  # what goes beside the run, such as undo
 
     @property
     def is_watched(self) -> bool:
-        """True if the command's file accesses are seen before the kernel judges them."""
+        """True if the command's file accesses are observed before the kernel checks them."""
         return self.observation is not None or self.refusals is not None
 
     @property
@@ -117,14 +117,14 @@ class RunContext(NamedTuple):
         return state_of(rules, prepared.enforcement, prepared.facts.landlock_abi, self._identity)
 
     def _identity(self, path: str) -> Identity | None:
-        """Return the identity of a file, as identity() does; None if the command sees another one there."""
+        """Return the identity of a file, like identity(); None if the command sees another file there."""
         is_own = self.view is not None and path in (*self.view.directories, TERMINALS)
         return None if is_own else identity(path)
 
     def go(self) -> None:
         """Start the command under its limits. Raises LaunchError if it cannot be executed."""
         if self.cgroup is not None:
-            # Not earlier: processes it forked for nono before must not count against the limits.
+            # Not earlier: processes that it forked for nono must not count against the limits.
             self.cgroup.take(self.launcher.pid)
         self.launcher.go()
         self.launcher.wait_for_exec()

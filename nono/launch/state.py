@@ -1,4 +1,4 @@
-"""The state that a run hands its command, so that `nono why --self` can answer inside."""
+"""Define the state that a run gives its command, so that `nono why --self` can answer inside."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class State(NamedTuple):
     landlock_abi: int
 
     def stale(self, identify: Identify) -> frozenset[str]:
-        """Return granted paths that hold another file by now; the kernel refuses that one."""
+        """Return granted paths whose file was replaced; the kernel refuses the new file."""
         return frozenset(
             each.path
             for each in self.fs
@@ -92,7 +92,10 @@ def state_document(state: State) -> object:
 
 
 def parse_state(document: object) -> State:
-    """Invert state_document. Raises ValueError, naming the misfit, if another version wrote the document."""
+    """Parse the output of state_document().
+
+    Raises ValueError that names the mismatch, for another version's state.
+    """
     # Imported here: only readers of a state, and runs with a proxy, need them.
     from nono.policy.endpoints.policy import EndpointPolicy
     from nono.policy.hosts.endpoint_scope import EndpointScope

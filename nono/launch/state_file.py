@@ -1,4 +1,4 @@
-"""The state file of a run, readable but not writable for its command."""
+"""Write the state file of a run, which its command can read but not write."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class StateFile:
         name = basename(self.path)
         try:
             self._fd = os.open(_UNFINISHED + name, flags, 0o600, dir_fd=self._directory_fd)
-            os.fchmod(self._fd, 0o600)  # a umask may have taken the owner's bits away
+            os.fchmod(self._fd, 0o600)  # a umask may have removed the owner's bits
             # The lock is held to the end: an unlocked file was left by a killed supervisor. The file gets its
-            # name after its lock, or the _sweep of another run could remove it.
+            # name after its lock, or another run's _sweep() could remove it.
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.rename(_UNFINISHED + name, name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
         except OSError as error:
@@ -58,7 +58,7 @@ class StateFile:
             self._unlink()
 
     def remove(self) -> None:
-        """Remove the file, however much of it exists, and release its lock."""
+        """Remove the file, even if incomplete, and release its lock."""
         self._unlink()
         if self._fd >= 0:
             os.close(self._fd)
@@ -71,7 +71,7 @@ class StateFile:
 
 @contextmanager
 def state_file(environ: Mapping[str, str], warn: Callable[[str], None]) -> Iterator[StateFile | None]:
-    """Prepare a state file in nono's state directory, where no grant reaches; removed with the block.
+    """Prepare a state file in nono's state directory, which no grant covers; removed with the block.
 
     Yields None, after a warning, if the directory cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Supervises a run on one event loop: its command, its served system calls, and its proxy."""
+"""Supervise a run on one event loop: its command, its served system calls, and its proxy."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def supervise(
 ) -> int:
     """Serve the command to its end. Returns its exit code.
 
-    trapped: Its trapped calls, if it has any.
-    is_started: It runs already; otherwise it is started once everything is served.
+    trapped: Its trapped calls, if any.
+    is_started: It is already running; otherwise it is started once everything is served.
     """
     return loop.run(_supervise, run, record, network, trapped, is_started)
 
@@ -84,7 +84,8 @@ async def _terminal_relayed(
     """Relay the command's own terminal, if it has one, until the block is left.
 
     Yields a function to call once the command runs.
-    others: Answers what visitors of its session ask beside.
+
+    others: Answers visitors of the session that neither attach nor detach.
     """
     if run.front is None:
         yield lambda: None

@@ -1,4 +1,4 @@
-"""Turns this process into the command, inside the sandbox and without a supervisor."""
+"""Turn this process into the command, inside the sandbox and without a supervisor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def prepare(
 
         facts = probe.with_masks(facts, resolved.capabilities.masking)
     enforcement = enforcement_of(resolved.capabilities, facts, is_supervised=False)
-    # Nothing is loaded any more, but by the next nono.
+    # This process loads nothing any more, but the next nono does.
     module_path.refuse_writable_code(resolved.capabilities.grants, environ)
     program = None
     if needs_program:
@@ -45,7 +45,7 @@ def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
     environment = started_in(workdir, child_environment(environ, rules), rules)
-    assert prepared.program is not None  # or it was a dry run
+    assert prepared.program is not None  # otherwise it was a dry run
     command = Command(prepared.program, prepared.argv, environment, workdir)
     process.open_missing_standard_streams()
     try:

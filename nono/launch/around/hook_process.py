@@ -1,4 +1,4 @@
-"""Runs a hook outside the sandbox, within a time limit, and keeps the end of what it prints."""
+"""Run a hook outside the sandbox, within a time limit, and keep the end of its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.printable import printable
 
 TERMINATION_S = 0.1  # between SIGTERM and SIGKILL
 OUTPUT_BYTES = 4096
-# What a person or a program sends to end the run ends a hook too.
+# Signals that end the run end a hook too.
 _INTERRUPTED = "was ended: the run was interrupted"
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -25,13 +25,13 @@ class Ran(NamedTuple):
 
     status: int | None  # -N: killed by signal N; None: it was not started
     duration_ms: int
-    problem: str | None = None  # what went wrong, as the rest of a sentence
+    problem: str | None = None  # what went wrong, to complete a sentence
     output: str = ""
-    interrupted_by: int | None = None  # the signal that ended it, which the run is still to take
+    interrupted_by: int | None = None  # the signal that ended it, which the run must still handle
 
 
 def ended(path: str, environment: Mapping[str, str], timeout_s: float) -> Ran:
-    """Run a program in a process group of its own, to its end or to its time limit. Raises OSError."""
+    """Run a program in its own process group, to its end or time limit. Raises OSError."""
     began = time.monotonic()
     with ExitStack() as stack:
         reader, writer = os.pipe2(os.O_CLOEXEC)
@@ -55,7 +55,7 @@ def ended(path: str, environment: Mapping[str, str], timeout_s: float) -> Ran:
         process.restore_open_files(pid)
         pidfd = os.pidfd_open(pid)
         stack.callback(os.close, pidfd)
-        # Not read here: whoever supervises the command passes them on.
+        # Not read here, because the command's supervisor passes them on.
         interrupts = signals.open_signalfd(_ENDING)
         stack.callback(os.close, interrupts)
         output = _Output(reader)
@@ -75,7 +75,7 @@ def ended(path: str, environment: Mapping[str, str], timeout_s: float) -> Ran:
 
 
 class _Output:
-    """The end of what a hook prints."""
+    """The end of a hook's output."""
 
     def __init__(self, reader: int) -> None:
         os.set_blocking(reader, False)
@@ -83,7 +83,7 @@ class _Output:
         self._kept = b""
 
     def follow(self, pidfd: int, interrupts: int, until: float) -> str | None:
-        """Wait for the end of the hook. Returns why it has to be ended, if it has."""
+        """Wait for the end of the hook. Returns why it must be killed, or None."""
         poll = select.poll()
         for descriptor in (self._reader, pidfd, interrupts):
             poll.register(descriptor, select.POLLIN)
@@ -99,7 +99,7 @@ class _Output:
                 return "took longer than {:g} s and was ended"
 
     def take(self) -> bool:
-        """Read what is there. Returns False at the end."""
+        """Read the available output. Returns False at the end."""
         with suppress(BlockingIOError):
             while piece := os.read(self._reader, 65536):
                 self._kept = (self._kept + piece)[-OUTPUT_BYTES:]
@@ -118,6 +118,6 @@ def _end_group(pid: int, pidfd: int) -> None:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         if poll.poll(None if patience_s is None else patience_s * 1000) and number == signal.SIGTERM:
-            with suppress(ProcessLookupError):  # what else is in the group
+            with suppress(ProcessLookupError):  # the rest of the group
                 os.killpg(pid, signal.SIGKILL)
             return

@@ -1,6 +1,6 @@
-"""Lets a command run nono, for `nono why --self`, and keeps the other programs of its environment off PATH.
+"""Let a command run nono, for `nono why --self`, and keep the other programs of nono's environment off PATH.
 
-A virtual environment that nono was installed in has a python3 of its own, with the packages of nono alone.
+A virtual environment in which nono is installed has its own python3, with only nono's packages.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import PathContext, is_within
 
 NAME = "nono"
-_LINKS = "$XDG_CACHE_HOME/nono/bin"  # no run is granted to write there
+_LINKS = "$XDG_CACHE_HOME/nono/bin"  # no run is granted write access there
 
 
 class OwnEnvironment(NamedTuple):
-    """What a command is granted of nono's installation, and its PATH without the rest of it."""
+    """What a command is granted of nono's installation, and its PATH without the rest."""
 
     grants: tuple[Grant, ...]
-    search_path: str | None  # None: as it is
+    search_path: str | None  # None: unchanged
 
 
 def own_environment(
@@ -39,7 +39,7 @@ def own_environment(
     """Return what to grant beside `grants`, and the PATH.
 
     roots: nono's own state; canonical.
-    makes: Make the directory in which a command finds nono by name.
+    makes: Create the directory in which a command finds nono by name.
     """
     held, kept_out = tuple(grants), (realpath(path_context.home), *roots)
 
@@ -57,7 +57,7 @@ def own_environment(
     missing = [path for path in wanted if is_grantable(path)]
     changed = None
     own = realpath(dirname(sys.executable))
-    # An environment that is granted by itself is the one that the person works in.
+    # An environment that is granted itself is the one the person works in.
     if search_path is not None and sys.prefix != sys.base_prefix and not is_readable(own):
         links = _linked(realpath(path_context.of_group(_LINKS)), join(own, NAME)) if makes else None
         if links is not None and is_grantable(links):
@@ -70,12 +70,12 @@ def _installed() -> Iterator[str]:
     """Yield the directories that nono is loaded from; canonical."""
     yield realpath(sys.prefix)
     yield realpath(sys.base_prefix)
-    # Where its dependencies are as well; or a checkout, of which an import lists the top.
+    # That is where its dependencies are too; or a checkout, whose top directory an import lists.
     yield dirname(dirname(dirname(dirname(realpath(__file__)))))
 
 
 def _without(search_path: str, own: str, links: str | None) -> str | None:
-    """Return PATH with `links` in the place of `own`; None if that is not on it."""
+    """Return PATH with `links` instead of `own`; None if `own` is not on it."""
     entries = search_path.split(os.pathsep)
     is_own = [bool(entry) and realpath(entry) == own for entry in entries]
     if not any(is_own):
@@ -85,7 +85,7 @@ def _without(search_path: str, own: str, links: str | None) -> str | None:
 
 
 def _linked(directory: str, program: str) -> str | None:
-    """Make a directory with nono alone. None if that cannot be done."""
+    """Create a directory that contains only nono. None if that is impossible."""
     link = join(directory, NAME)
     try:
         if os.path.islink(link) and os.readlink(link) == program:

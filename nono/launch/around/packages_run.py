@@ -1,4 +1,4 @@
-"""Records the packages of npx and uvx that a command has used, by digest, and says which have changed."""
+"""Record the packages of npx and uvx that a command has used, by digest, and say which have changed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from nono.trust.memory import Memory
 
 
 def conclude(session: Session, root: str, trees: Iterable[str]) -> None:
-    """Record the packages of a run that has ended, as they lie there now.
+    """Record the packages of a run that has ended, in their present state.
 
-    One that is seen for the first time is approved. One that has changed is asked about before the next run.
+    A package seen for the first time is approved. A changed one is asked about before the next run.
     """
     memory_file = MemoryFile(root, session.environ)
     try:
@@ -22,7 +22,7 @@ def conclude(session: Session, root: str, trees: Iterable[str]) -> None:
     except (OSError, ValueError) as error:
         session.warn(f"the packages of this run cannot be compared: {error}")
         return
-    # The name is the package's own word. One that was known keeps the name that was approved.
+    # The package chooses its name. A known package keeps the name that was approved.
     names = {tree: name for name, tree in before.packages.items()}
     found: dict[str, str] = {}
     digests: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Tells what a run has changed in a git repository that makes git run programs outside as well."""
+"""Report changes by a run in a git repository that make git run programs outside the sandbox."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from nono.printable import shell_word
 
 _SETTINGS = ("config", "config.worktree")
 _SAMPLE = ".sample"
-NAMES_MAX = 50  # the command can make any number of hooks
+NAMES_MAX = 50  # a command can create any number of hooks
 
 _Hook = tuple[int, int, int, int]  # mode, size, time of the last change, inode
 
 
 class Seen(NamedTuple):
-    """What was in a repository at one time."""
+    """The state of a repository at one time."""
 
     settings: tuple[str | None, ...]  # the texts of _SETTINGS
     hooks: dict[str, _Hook]
 
 
 class Change(NamedTuple):
-    """A file of a repository, or its directory of hooks, that makes git run something else now."""
+    """A file of a repository, or its hooks directory, by which git now runs something else."""
 
     path: str
-    names: tuple[str, ...]  # the settings, or the hooks
+    names: tuple[str, ...]  # names of settings or hooks
     are_hooks: bool
 
     @property
@@ -59,12 +59,12 @@ def look(repository: Repository) -> Seen:
 
 
 def changes(repository: Repository, before: Seen) -> Iterator[Change]:
-    """Yield each file that makes git run something else now."""
+    """Yield each file that makes git run something else than before."""
     after = look(repository)
     for name, old, new in zip(_SETTINGS, before.settings, after.settings, strict=True):
         if old == new or new is None:
             continue
-        # Imported here: most runs change none.
+        # Imported here: most runs change nothing.
         from nono.policy.git.settings import newly_run
 
         if keys := newly_run(old or "", new):

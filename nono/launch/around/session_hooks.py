@@ -1,4 +1,4 @@
-"""Runs the hooks of a session outside the sandbox, before its command starts and after it has ended."""
+"""Run the hooks of a session outside the sandbox, before its command starts and after it has ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nono.policy.session_hooks import TIMEOUT_S, Script, hook_variables, unfit
 from nono.private_dir import make_private_subdir, open_private_dir
 from nono.regular_file import read_at_most
 
-SAID_LINES = 10  # of what a failing hook has printed, the last ones
+SAID_LINES = 10  # the last lines of a failing hook's output
 ENV_BYTES_MAX = 1 << 20
 _ENV = "env"
 
@@ -33,7 +33,7 @@ HookType = Literal["before", "after"]
 
 
 class InterruptedRunError(NonoError):
-    """Somebody has ended the run before its command was started."""
+    """The run was ended before its command was started."""
 
     def __init__(self, number: int) -> None:
         super().__init__("the run was ended before its command was started.")
@@ -62,7 +62,7 @@ def _grants(prepared: Prepared) -> list[Grant]:
 
 
 def _search_path(search_path: str, grants: Sequence[Grant]) -> str:
-    """Return PATH without what the command may write: `#!/usr/bin/env bash` must not find its bash."""
+    """Return PATH without what the command can write to: `#!/usr/bin/env bash` must not find its bash."""
     written = [grant for grant in grants if grant.access.writes]
     kept = [
         entry
@@ -73,7 +73,7 @@ def _search_path(search_path: str, grants: Sequence[Grant]) -> str:
 
 
 def _found(path: str) -> Script:
-    """Look at a hook. Raises OSError."""
+    """Examine a hook. Raises OSError."""
     if not path.startswith("/"):
         raise FileNotFoundError(2, "its path is not absolute", path)
     canonical = realpath(path, strict=True)
@@ -100,7 +100,7 @@ def run_before(prepared: Prepared, session: Session) -> Mapping[str, str]:
         return {}
     with _variables_file(session) as path:
         ran = _run(hook, "before", prepared, session, {} if path is None else {"NONO_ENV_FILE": path})
-        # A hook that was cut short may have written half of it.
+        # A hook that was killed may have written half of the file.
         content = b"" if path is None or ran.status is None or ran.status < 0 else _content(path)
     variables = hook_variables(content, prepared.resolved.environment)
     _record(session, "before", hook, ran, [*variables.kept])
@@ -134,7 +134,7 @@ def _run(
         **added,
     }
     try:
-        # Looked at again: it has to be what it was when the run was prepared.
+        # Examined again, because it must be what it was when the run was prepared.
         script = _found(hook.script)
         reason = unfit(script, grants, os.geteuid())
         timeout_s = hook.timeout_secs or TIMEOUT_S
@@ -193,7 +193,7 @@ def _remove(directory_fd: int) -> None:
 
 
 def _content(path: str) -> bytes:
-    """Return what the hook has written; nothing if that is no file of ours, or too much."""
+    """Return what the hook has written; nothing if that is not our file, or too long."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Finds what surrounds a command: the caller's terminals, its own caches, and the view of its namespaces."""
+"""Find what surrounds a command: the caller's terminals, its own caches, and its view of the system."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def surrounded(
 ) -> tuple[Prepared, PrivateView | None]:
     """Return a run that is about to start with the grants of its surroundings, and its view of them.
 
-    The view is None without namespaces of its own.
-    make_temporary: Makes a directory of the run for temporary files; called if it has no /tmp of its own.
-    terminal: The command's; None: those of the caller.
+    The view is None without namespaces.
+
+    make_temporary: Creates a temporary directory for the run; called if it has no private /tmp.
+    terminal: The command's own; None: the caller's terminals.
     """
     resolved, view = surroundings(
         prepared.resolved,
@@ -43,7 +44,7 @@ def surrounded(
     )
     own = view.directories if view is not None else ()
     has_own_tmp = SHARED_TMP in own
-    # Else SQLite takes the /var/tmp of all, which access(2) calls writable, whatever Landlock says.
+    # Otherwise SQLite uses the shared /var/tmp, which access(2) calls writable, whatever Landlock allows.
     is_found = bool(environ.get("TMPDIR")) or VAR_TMP in own
     given = os.path.realpath(environ.get("TMPDIR") or SHARED_TMP)
     is_usable = (has_own_tmp and given == SHARED_TMP and is_found) or any(
@@ -71,10 +72,10 @@ def surroundings(
     starts: bool = False,
     terminals: list[str] | None = None,
 ) -> tuple[Resolved, PrivateView | None]:
-    """Return a policy with the grants of what would surround its command, and the view of that.
+    """Return a policy with the grants of its command's surroundings, and the command's view of them.
 
-    starts: The run is about to start, so make the directories that it needs.
-    terminals: Those of the command; None: those of the caller.
+    starts: The run is about to start, so create the directories that it needs.
+    terminals: The command's own; None: the caller's.
     """
     roots = [os.path.realpath(root) for root in paths.protected_roots(environ)]
     resolved = _with_own_environment(_with_caches(resolved, starts=starts), environ, roots, starts=starts)
@@ -119,7 +120,7 @@ def _with_own_environment(
 
 
 def _made(grant: Grant) -> bool:
-    """Make the directory. Return False if that is impossible: a command can do without caches."""
+    """Create the directory. Returns False if that is impossible: a command works without caches."""
     try:
         ready_state_directories((grant,))
     except NonoError:
@@ -133,6 +134,6 @@ def _terminals() -> list[str]:
     for descriptor in range(3):
         try:
             found[os.ttyname(descriptor)] = None
-        except OSError:  # it is no terminal, or one of another namespace
+        except OSError:  # not a terminal, or one of another namespace
             continue
     return list(found)

@@ -1,4 +1,4 @@
-"""Makes the temporary directory of a run that shares /tmp with its host."""
+"""Create the temporary directory of a run that shares /tmp with its host."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-DIRECTORY = "/tmp"  # whatever TMPDIR says: that may lie where the command has no grant to search
+DIRECTORY = "/tmp"  # whatever TMPDIR says, because the command may lack search access there
 
 
 @contextmanager
 def temporary_directory(run_id: str) -> Iterator[str]:
-    """Make a directory of this user alone; gone with all that is in it when the block is left.
+    """Create a directory private to this user; removed with its contents when the block is left.
 
-    run_id: Of the record of the run, by which nono.sessions.registry finds it after a crash.
+    run_id: The id of the run's record, by which nono.sessions.registry finds it after a crash.
 
-    Leave it after the last process of the command. OSError: it cannot be made.
+    Leave the block after the last process of the command has ended. OSError: It cannot be created.
     """
     path = os.path.join(os.path.realpath(DIRECTORY), f"nono-{run_id}")
     os.mkdir(path, 0o700)
@@ -32,5 +32,5 @@ def _remove(path: str) -> None:
     # Imported here: most commands leave nothing.
     from shutil import rmtree
 
-    # It follows no link, whatever the command has left.
+    # rmtree follows no link, whatever the command has left.
     rmtree(path, ignore_errors=True)

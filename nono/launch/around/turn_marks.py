@@ -1,4 +1,4 @@
-"""Takes a mark for undo when a person's turn begins, in a thread, while the request that begins it waits."""
+"""Take a mark for undo when a person's turn begins, in a thread, while the request that begins it waits."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class TurnMarks:
     """The marks of one run; called with the number of each turn."""
 
     def __init__(self, taken: Recording, written: Written | None, session: Session) -> None:
-        """written: Knows what was written since the mark before; None: each mark walks the directories."""
+        """written: Collects what was written since the last mark; None: each mark walks the directories."""
         self._taken = taken
         self._written = written
         self._session = session
-        self._is_behind = written is None  # what the next mark must look at is not known
+        self._is_behind = written is None  # it is unknown what the next mark must examine
         self._is_over = False
 
     async def __call__(self, turn: int) -> None:
-        """Take the mark before a turn. What fails is said, and the turn goes on without."""
+        """Take the mark before a turn. A failure is reported, and the turn continues without a mark."""
         if self._is_over:
             return
         if not self._taken.marks_left:
@@ -63,14 +63,14 @@ class TurnMarks:
     def _take(self, turn: int) -> Mark:
         changed = None if self._written is None else self._written.changed()
         changed = None if changed is None or self._is_behind else {*changed, *_aliases(changed, self._taken)}
-        self._is_behind = True  # unless the mark is taken, what was written is to be looked for
+        self._is_behind = True  # unless the mark is taken, the written paths must be searched for
         mark = self._taken.mark(label_of(turn), changed)
         self._is_behind = self._written is None
         return mark
 
 
 def _aliases(changed: Collection[str], taken: Recording) -> Iterator[str]:
-    """Yield the other names of files that were written: only the one that was used has an event."""
+    """Yield the other names of files that were written: only the name that was used has an event."""
     inodes = set[int]()
     for path in changed:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Keeps what the directories of a run held before it, and says afterwards what it changed."""
+"""Keep the state of a run's directories before it, and report afterwards what it changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMED_MAX = 6
 
 
 class UndoRequest(NamedTuple):
-    """How a person wants a run kept for undo."""
+    """How a person wants a run to be kept for undo."""
 
     left_out: LeftOut
     limits: Limits
@@ -65,7 +65,7 @@ def tracked(grants: Sequence[Grant], left_out: LeftOut) -> Covered:
 
 
 def refuse_writable_place(elsewhere: str, grants: Iterable[Grant]) -> str:
-    """Return the canonical path of --rollback-dest. Raises ConfigError if the command could reach it."""
+    """Return the canonical path of --rollback-dest. Raises ConfigError if the command could access it."""
     place = os.path.realpath(elsewhere)
     for grant in grants:
         if _is_in(place, grant.path) or _is_in(grant.path, place):
@@ -143,14 +143,14 @@ def begin(
 def _of_profiles(grants: Sequence[Grant], found: Sequence[str], workdir: str) -> list[str]:
     """Return the paths that only a profile grants, and in which the command does not start.
 
-    Profiles grant whole caches: such a one is not worth refusing a run for.
+    Profiles grant whole caches: failing to cover one is no reason to refuse a run.
     """
     sources = {grant.path: grant.source for grant in grants}
     return [path for path in found if sources.get(path) == "profile" and not _is_in(workdir, path)]
 
 
 def uncovered(taken: Recording) -> Iterator[str]:
-    """Yield what undo does not cover, in a line each: the names may be those of an earlier command."""
+    """Yield what undo does not cover, one line each: an earlier command may have chosen the names."""
     for tree in taken.baseline.trees:
         for path, reason in tree.gaps.items():
             yield f"undo does not cover {shell_word(os.path.join(tree.path, path))}: {reason}"
@@ -163,7 +163,7 @@ def uncovered(taken: Recording) -> Iterator[str]:
 
 
 def _left_out(taken: Recording) -> list[str]:
-    """Return a line that names directories which are left out as usual, but for those of version control."""
+    """Return a line that names directories left out by default, except those of version control."""
     names = sorted({os.path.basename(path) for tree in taken.baseline.trees for path in tree.left_out})
     names = [name for name in names if name not in VERSION_CONTROL]
     if not names:

@@ -1,4 +1,4 @@
-"""Opens the control interface of a run, at the socket of its session."""
+"""Open the control interface of a run at its session's socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nono.policy.live.rule import Kind
     from nono.sessions.meeting import Meeting
 
-OPENS_AFTER_S = 0.05  # a command that ends sooner does without, and none waits for it to start
+OPENS_AFTER_S = 0.05  # a command that ends sooner has no interface, and no command waits for it
 
 
 @asynccontextmanager
@@ -38,7 +38,7 @@ async def controlled(run: RunContext, approver: ApprovalBroker | None, live: Liv
 
 async def _open_later(run: RunContext, approver: ApprovalBroker | None, live: Live) -> None:
     await anyio.sleep(OPENS_AFTER_S)
-    # The user has no watch of epoll left, or the socket cannot be made: the run goes on without.
+    # Without a free epoll watch, or if the socket cannot be made, the run continues without it.
     with suppress(OSError, NonoError):
         meeting = run.entry.listen()
         if meeting is None:

@@ -1,1 +1,1 @@
-"""`nono learn`: `plan` draws up the policy of a watched run, `result` makes a profile of what it observed."""
+"""Run `nono learn`: `plan` draws up the policy of a watched run, `result` makes a profile from it."""

@@ -1,4 +1,4 @@
-"""Draws up the policy of a watched run: its own grants, plus everything that holds nothing sensitive."""
+"""Draw up the policy of a watched run: its own grants, plus everything that holds nothing sensitive."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     path_context = asked.path_context
     rules = asked.deny_rules
     known = shipped.groups().values()
-    # A group that the profile leaves out is left out for the profile's grants, not for what is tried here.
+    # A group that the profile excludes is excluded from the profile's grants, not from what is tried here.
     sensitive = (
         *rules.denials,
         *group_denials((group for group in known if group.applies), path_context, fs),
@@ -77,7 +77,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     watched = without_holes([*home_roots(path_context, fs), *system], holes, wide, fs)
     temporary = canonical_as_far(path_context.tmpdir, fs)
     home = canonical_as_far(path_context.home, fs)
-    is_plain = not any(links_on_the_way(path_context.tmpdir, fs))  # behind links it is what the grants say
+    is_plain = not any(links_on_the_way(path_context.tmpdir, fs))  # behind links, only the grants decide
     if (
         is_plain
         and fs.kind(temporary) == "dir"
@@ -91,7 +91,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
         deny_rules=deny_rules,
         environment=environment,
         withheld=not_inherited(path_context.environ, environment),
-        scopes=(),  # every host is intercepted; paths outside the scopes are there to be learned
+        scopes=(),  # intercept every host, to learn paths outside the scopes
     )
     workdir = canonical_as_far(path_context.workdir, fs)
     observation = Observation(

@@ -1,4 +1,4 @@
-"""Turns observed accesses into a profile, then checks that the profile covers them."""
+"""Turn observed accesses into a profile, then check that the profile covers them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_learned_profile(
     is_new: file does not exist yet.
     Raises NonoError if the result is not a valid profile.
     """
-    fs = HostFilesystem()  # a new one: the command may have moved things
+    fs = HostFilesystem()  # a new one, because the command may have moved files
     seen = learning.observation.learned()
     places = learning.base.path_context
     additions = generalise(seen.needs, learning.bounds, learning.groups, places, fs)

@@ -1,6 +1,9 @@
-"""The parts of a run's proxy.
+"""Assemble and open the proxy of a run.
 
 `assembly` reads the credentials, `front` opens what clients see, `engine` serves them. `ca_worker` forks the
-maker of the CA, `trust` has its files and contexts, `logins` the store of captured logins, `flows` the
-recording, `upstream_proxy` the proxy behind this one, `git_ssh` how git reaches hosts.
+process
+that makes the CA, `trust` has its files and contexts, `logins` the store of captured logins (`shown_logins`,
+`left_logins` handle agents' files), `flows` the recording, `upstream_proxy` the upstream proxy, `git_ssh`
+git's way
+to hosts, `exposed` finds loaded keys in the command's environment, `same_user` identifies clients.
 """

@@ -1,4 +1,4 @@
-"""Reads the credentials of a proxy, and refuses what no run could use."""
+"""Read the credentials of a proxy, and refuse settings that no run could use."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Assembly(NamedTuple):
     services: Sequence[LoadedService]
     logins: Logins
     upstream_proxy: UpstreamProxy | None
-    ca_worker: CaWorker | None  # a CA that another process is making
-    own_authority: SessionCa | None  # the user's own CA, in place of a generated one
+    ca_worker: CaWorker | None  # the process that is making the CA
+    own_authority: SessionCa | None  # the user's own CA, instead of a generated one
 
     @property
     def phantoms(self) -> list[str]:
-        """Those that the command may have in its variables."""
+        """The phantoms that the command may have in its variables."""
         outcomes = [each.outcome for each in self.services]
         return [each.phantom.child_value() for each in outcomes if isinstance(each, Loaded)]
 
@@ -58,7 +58,7 @@ def assemble(
     own_authority: SessionCa | None = None,
     prompt: KeyPrompt | None = None,
 ) -> Assembly:
-    """Read the credentials. Raises NonoError for one that is missing, or that no run could use.
+    """Read the credentials. Raises NonoError if one is missing or unusable for any run.
 
     prompt: Asks a person for a missing one; None if nobody can be asked.
     """
@@ -84,7 +84,7 @@ def assemble(
 
 
 def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
-    """Return the proxy's config; the caller adds the address, and what serves its clients the routes.
+    """Return the proxy's config; the caller adds the address, and the server of its clients adds the routes.
 
     Raises LaunchError without a host filter.
     """
@@ -170,9 +170,9 @@ def _require(loaded: LoadedService) -> None:
 
 
 def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> bool:
-    """Return True if a login, or a key that was asked for, does for a service that is optional.
+    """Return True if an optional service without a key has a login, or a requested key, instead.
 
-    The base URL of one without a key would lead its clients to an answer 503.
+    Otherwise the service's base URL would lead its clients to a 503.
     """
     service, is_missing = loaded.service, isinstance(loaded.outcome, Missing)
     if not service.is_optional:
@@ -182,7 +182,7 @@ def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> 
 
 
 def _looks_into(settings: ProxySettings | None) -> Callable[[str], bool] | None:
-    """Return a predicate for hosts to intercept although no path rule needs it; None: there are none."""
+    """Return a predicate for hosts to intercept although no path rule requires it; None: there are none."""
     if settings is None or not settings.learns:
         return None
     return lambda host: host not in settings.tunnels

@@ -1,8 +1,10 @@
-"""Makes the CA of a run in a separate process, while the supervisor is still importing its modules.
+"""Make the CA of a run in a separate process, while the supervisor is still importing its modules.
 
 The process is forked before any secret is read, keeps no private descriptor but its pipe, and exits once it
-has written the CA and the roots that clients trust beside it. The supervisor imports cryptography itself only
-when it first intercepts a host.
+has
+written the CA and the trusted roots. The supervisor imports cryptography itself only when it first intercepts
+a
+host.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ MADE_BYTES_MAX = 8 * 1024 * 1024  # a truststore of the system's roots takes a f
 
 
 class PregeneratedCa(NamedTuple):
-    """A CA, what is trusted beside it, and the Java truststore of both, if one is wanted."""
+    """A CA, the other trusted roots, and the Java truststore of both, if needed."""
 
     certificate_pem: bytes
     certificate: bytes

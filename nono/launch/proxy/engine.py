@@ -1,6 +1,8 @@
-"""Serves the clients of a proxy that is listening.
+"""Serve the clients of a listening proxy.
 
-Imported once a command is starting: it brings asyncio, TLS and whatever else no command waits for.
+Imported once a command is starting, because it imports asyncio, TLS and other modules that no command should
+wait
+for.
 """
 
 from __future__ import annotations
@@ -39,14 +41,14 @@ async def served(
     approver: Approver | None = None,
     on_turn: OnTurn | None = None,
 ) -> AsyncIterator[RunningProxy]:
-    """Serve until the block is left. Raises NonoError when it cannot start.
+    """Serve until the block is left. Raises NonoError if it cannot start.
 
     resolver: Looks up the addresses of upstream hosts.
     admits: Tells whether the child made a connection; None: all are admitted.
     is_ours: Tells whether a program of our user made a connection; None: strangers are not kept apart.
-    recognises: Tells whether the child made a connection for certain: it then needs no token.
+    recognises: Tells whether it is certain that the child made a connection, which then needs no token.
     approver: Answers requests that need approval; None: they are refused.
-    on_turn: Awaited when a person's turn begins, before its request is sent whole.
+    on_turn: Awaited when a person's turn begins, before the end of its request is sent.
     """
     assembly, authority = front.assembly, front.authority
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Finds the variables and arguments of a command that hold a key its run has loaded, by the tripwire."""
+"""Find variables and arguments of a command that contain a key loaded by its run, with the tripwire."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ LOADED_KEY = "loaded_key"
 
 
 class LoadedKeys(NamedTuple):
-    """The keys of one run, each under the name of its service. Recognises them without revealing one."""
+    """The keys of one run, by service. Recognises them without revealing them."""
 
     detectors: tuple[tuple[str, LeakDetector], ...]
 
     def holder(self, text: str) -> str | None:
-        """Return the service whose key `text` holds, in any spelling of the tripwire."""
+        """Return the service whose key `text` contains, in any spelling that the tripwire knows."""
         octets = os.fsencode(text)
         return next((name for name, detector in self.detectors if detector.occurs_in(octets)), None)
 
     def withheld(self, variables: Mapping[str, str]) -> tuple[Withheld, ...]:
-        """Return the variables that hold a key, by name."""
+        """Return the variables that contain a key, by name."""
         if not self.detectors or self.holder("\0".join(variables.values())) is None:
             return ()
         holders = ((name, self.holder(variables[name])) for name in sorted(variables))
@@ -44,7 +44,7 @@ class LoadedKeys(NamedTuple):
 
 
 def loaded_keys(assembly: Assembly) -> LoadedKeys:
-    """Return the keys that the proxy of a run has loaded. A key it fetches later is not among them."""
+    """Return the keys that the proxy of a run has loaded. Keys fetched later are not included."""
     found: list[tuple[str, LeakDetector]] = []
     for service in assembly.services:
         found += ((service.service.name, each) for each in _detectors(service, assembly.session.environ))
@@ -58,9 +58,9 @@ def loaded_keys(assembly: Assembly) -> LoadedKeys:
 def withhold(
     keys: LoadedKeys, variables: Mapping[str, str], handed_out: Mapping[str, str], session: Session
 ) -> tuple[Withheld, ...]:
-    """Return the variables to drop because they hold a loaded key, after saying and recording it.
+    """Return the variables to drop because they contain a loaded key, after a warning and a record.
 
-    handed_out: Credentials of the command itself. Raises NonoError if a route keeps one of them from it.
+    handed_out: Credentials for the command itself. Raises NonoError if a route withholds one of them.
     """
     for each in keys.withheld(handed_out):
         raise NonoError(
@@ -84,7 +84,7 @@ def warn_of_arguments(keys: LoadedKeys, argv: Sequence[str], session: Session) -
 
 
 def _detectors(loaded: LoadedService, environ: Mapping[str, str]) -> Iterator[LeakDetector]:
-    """Yield what recognises the keys of a service, and those that it will load from the environment."""
+    """Yield detectors for the keys of a service, including keys that it will load from the environment."""
     if isinstance(loaded.outcome, Loaded):
         yield from detectors(loaded.outcome.credential)
     for variable in loaded.service.source_variables if loaded.service.aws is not None else ():

@@ -1,4 +1,4 @@
-"""Records the exchanges of a run for --record-flows."""
+"""Record the exchanges of a run for --record-flows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def recording(
     record: Recorder,
     warn: Callable[[str], None],
 ) -> Iterator[FlowRecorder]:
-    """Open a FlowRecorder, and record where it writes for `nono flows`.
+    """Open a FlowRecorder, and record its file for `nono flows`.
 
     Raises NonoError if it cannot be started; later problems go to warn at the end.
     """

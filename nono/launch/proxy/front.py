@@ -1,4 +1,4 @@
-"""Opens what clients see of a proxy before anything serves them: its listener, its CA and their variables."""
+"""Open what clients see of a proxy before they are served: its listener, its CA and their variables."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Front(NamedTuple):
-    """A proxy that is listening. Its clients wait in the backlog until somebody serves them."""
+    """A listening proxy. Clients wait in the backlog until they are served."""
 
     assembly: Assembly
     config: ProxyConfig
-    token: SessionToken  # that clients must present
+    token: SessionToken  # which clients must present
     listener: socket.socket
     port: int
     authority: TrustedAuthority | None  # None: TLS is not intercepted
@@ -114,7 +114,8 @@ def _authority(assembly: Assembly) -> AbstractContextManager[TrustedAuthority | 
 def _variables(loaded: LoadedService) -> ServiceVariables:
     """Return the child's variables for a service.
 
-    Without a key there is no phantom, and where it is optional no URL either: the client may have a login.
+    Without a key there is no phantom, and for an optional service no URL either, because the client may have
+    a login.
     """
     service, outcome = loaded.service, loaded.outcome
     phantoms = {}

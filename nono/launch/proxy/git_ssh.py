@@ -1,4 +1,4 @@
-"""Lets git inside the sandbox reach hosts over ssh, with nono's helper as the ProxyCommand."""
+"""Let git inside the sandbox reach hosts over ssh, with nono's helper as the ProxyCommand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def git_ssh(inherited: Mapping[str, str], hosts: HostFilter, grants: Sequence[Gr
     if any(inherited.get(name) for name in ("GIT_SSH_COMMAND", "GIT_SSH")):
         return GitSsh({}, ())
     helper = os.path.realpath(connect_helper.__file__)
-    # Resolved, as a virtual environment's python is a link, and its target needs no environment.
+    # Resolved, because a virtual environment's python is a link whose target needs no environment.
     python = os.path.realpath(sys.executable)
     command = ssh_command((python, "-I", "-S", "-B", helper))
     needed = (helper, *_of_python(python))

@@ -1,4 +1,4 @@
-"""Removes a login that the command made of a placeholder, where its agent keeps those it uses outside."""
+"""Remove a login that the command made from a placeholder, if it is where the agent keeps its own logins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.regular_file import read_at_most
 
 @contextmanager
 def left_logins_removed(resolved: Resolved, session: Session, phantoms: Collection[str]) -> Iterator[None]:
-    """Remove what the command has made by the end of the block, with one of `phantoms` in it."""
+    """Remove by the end of the block each file that the command created and that holds one of `phantoms`."""
     absent = _absent_logins(resolved, session.environ)
     try:
         yield

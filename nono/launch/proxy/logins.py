@@ -1,4 +1,4 @@
-"""Loads the captured logins of a run: reads the token store and builds the routes that use its tokens."""
+"""Load the captured logins of a run: read the token store and build the routes that use its tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nono.proxy.verdict.routes import Route
 
 
-# Where the clients of a login's API host go if they have a key instead.
+# The hosts that clients of a login's API host use when they have a key instead.
 _WITH_A_KEY = {"chatgpt.com": frozenset(("api.openai.com",))}
 
 
@@ -28,14 +28,15 @@ class Logins(NamedTuple):
     captured: tuple[OAuthRoute, ...] = ()
     tokens: LoginTokens | None = None  # what these routes redeem; None: there are none
     variables: tuple[ServiceVariables, ...] = ()  # tell clients where the API hosts are
-    is_local: bool = False  # one of their hosts is this machine
-    hosts: frozenset[str] = frozenset()  # API hosts for which there is a login
+    is_local: bool = False  # one of their hosts is on this machine
+    hosts: frozenset[str] = frozenset()  # API hosts with a login
 
     def beside(self, keyed: Set[str], asked_for: Set[str]) -> Logins:
-        """Return those that the run uses beside keys for the hosts `keyed`, of which some were asked for.
+        """Return the logins that the run uses beside keys for the hosts `keyed`, some of them requested.
 
-        An agent that goes to one host with a key, and to another with a login, shows the one at the other:
-        it would be taken for a leak. The key counts where there is no login, or where it was asked for.
+        An agent that uses a key for one host and a login for another sends the key's phantom to the other
+        host too, which
+        would count as a leak. The key wins where there is no login, or where it was requested.
         """
         aside = {
             host
@@ -63,7 +64,7 @@ class Logins(NamedTuple):
         return [] if tokens is None else [_route(route, tokens) for route in self.captured]
 
     def replaces(self, host: str, *, is_missing: bool) -> bool:
-        """Return True if a login does for the service at `host`. `is_missing`: there is no key for it."""
+        """Return True if a login replaces the service at `host`. `is_missing`: There is no key for it."""
         if is_missing and host in self.hosts:
             return True
         return any(host in _WITH_A_KEY.get(own, ()) for own in self.hosts)
@@ -73,7 +74,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     """Read the token store; blocks. Raises CredentialUnavailable if it is untrusted or malformed."""
     if not routes:
         return Logins()
-    # Imported here, as below: few runs have one.
+    # Imported here and below: few runs have a login.
     from nono.credentials.logins.agent_files import AGENT_FILES
     from nono.credentials.logins.token_store import LoginStore
     from nono.credentials.logins.tokens import LoginTokens, ProviderLogin
@@ -82,7 +83,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     of_provider: dict[str, list[OAuthRoute]] = {}
     for route in routes:
         of_provider.setdefault(route.provider.name, []).append(route)
-    # Where a login made inside would be written into the file that the agent uses outside.
+    # For agents whose login, made inside, would be written to the file used outside.
     importers = {
         agent.provider: f"nono credential import {name}"
         for name, agent in AGENT_FILES.items()

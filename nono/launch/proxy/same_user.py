@@ -1,4 +1,4 @@
-"""Tells the proxy which connections programs of our own user make (ADR 34)."""
+"""Tell the proxy which connections come from programs of our own user (ADR 34)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from nono.kernel.sock_diag import SocketOwners
 from nono.policy.hosts.upstream import is_loopback
 from nono.proxy.config import Address, IsOurs
 
-_OVERFLOW_UID = 65534  # of everybody who has no user in our user namespace
+_OVERFLOW_UID = 65534  # for users that do not exist in our user namespace
 
 
 @contextmanager
 def same_user(address: str) -> Iterator[IsOurs]:
-    """Yield a predicate for (client, listener): None where the kernel does not say, as in some containers.
+    """Yield a predicate for (client, listener); None if the kernel does not answer, as in some containers.
 
-    address: The one the proxy listens on. Who listens for other machines serves other users too.
+    address: The proxy's. A proxy that listens for other machines serves other users too.
 
-    Root may do everything anyway, and comes from sudo: neither ours nor refused. A user namespace makes no
-    difference, because the kernel compares users as ours sees them.
+    Root, who may do everything anyway, for example through sudo, is neither ours nor refused. A user
+    namespace makes no
+    difference, because the kernel translates user ids into ours.
     """
     try:
         owners = SocketOwners() if is_loopback(address) else None

@@ -1,4 +1,4 @@
-"""Shows a command the file of its login with phantoms, where the file itself is denied."""
+"""Show a command the file of its login with phantoms, if the file itself is denied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens the certificate authority of one run, and writes the files that make clients inside trust it."""
+"""Open the certificate authority of one run, and write the files that make clients inside trust it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _LazyCa:
 
     def loaded(self) -> SessionCa:
         if self._authority is None:
-            from nono.proxy.tls.ca_certificate import MadeCa  # here, for the reason above
+            from nono.proxy.tls.ca_certificate import MadeCa  # imported here, for the reason above
             from nono.proxy.tls.session_ca import SessionCa
 
             made = self._made

@@ -1,4 +1,4 @@
-"""Builds the upstream proxy, with the password its profile refers to."""
+"""Build the upstream proxy, with the password its profile refers to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def upstream_proxy_of(
 
     authorization = None
     if behind.auth is not None:
-        # Imported here: fewer have one with a password.
+        # Imported here: even fewer have a password.
         from nono.credentials import resolver
         from nono.credentials.values.proxy_authorization import ProxyAuthorization
         from nono.credentials.values.reference import parse_reference

@@ -1,4 +1,4 @@
-"""Starts the process that carries the log of a run outward, and records what it says."""
+"""Start the process that sends the log of a run to others, and record what it reports."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from nono.outward.head import Head
 from nono.outward.orders import KEY, Orders
 
 MESSAGE_BYTES_MAX = 1 << 16
-FIRST_S = 15.0  # for the first anchor of each, where it is required
+FIRST_S = 15.0  # for each anchor's first token, if it is required
 LOGINS = {"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS"}  # of a collector
-LAST_S = 20.0  # for the last anchors, and what a collector still has to get
+LAST_S = 20.0  # for the last anchors, and the rest of the records for a collector
 NICER_BY = 10
 CLIENT_KEYS = ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY")
 QUIET_S = 1.0  # then a person is told what takes so long
 
 
 class Carried:
-    """The supervisor's end of the channel. Nothing here waits but require() and finish()."""
+    """The supervisor's end of the channel. Only require() and finish() wait."""
 
     def __init__(self, orders: Orders, session: Session, channel: socket.socket) -> None:
         self._orders = orders
@@ -49,7 +49,7 @@ class Carried:
         self._answered: dict[str, bool] = {}  # whether its last answer was a token, by anchor
 
     def serve(self) -> None:
-        """Record what the process has said since. Raises OSError as recording does."""
+        """Record what the process has reported since the last call. Raises OSError like recording."""
         while not self._is_gone:
             try:
                 message = self._channel.recv(MESSAGE_BYTES_MAX, socket.MSG_DONTWAIT)
@@ -75,7 +75,7 @@ class Carried:
         return both
 
     def require(self) -> None:
-        """Wait for the first anchors. Raises LaunchError if there is one that cannot be had."""
+        """Wait for the first anchors. Raises LaunchError if one is not available."""
         deadline = monotonic() + FIRST_S * len(self._orders.anchors)
         while not self._is_gone and len(self._answered) < len(set(self._orders.anchors)):
             if not self._wait(deadline):
@@ -89,12 +89,13 @@ class Carried:
                 )
 
     def finish(self, signal_descriptor: int | None = None) -> bool:
-        """Say that no record follows, and wait for the last anchors. What is said now is not recorded.
+        """Announce that no record follows, and wait for the last anchors. Later reports are not recorded.
 
-        signal_descriptor: Of the signals of a person who does not want to wait, such as Ctrl-C. None: they
-            end this process.
+        signal_descriptor: Delivers signals of a person who does not want to wait, such as Ctrl-C. None: they
+          end this
+          process.
 
-        Returns False if an anchor that is required is missing.
+        Returns False if a required anchor is missing.
         """
         self._is_recording = False
         with suppress(OSError):
@@ -151,7 +152,7 @@ class Carried:
 
 
 def _asked_to_end(signal_descriptor: int) -> bool:
-    """Check whether somebody wants the end at once, and not only a child has ended."""
+    """Return True if a person wants to end the wait, not only a child has exited."""
     while (received := signals.read_signal(signal_descriptor)) is not None:
         if received.number != signal.SIGCHLD:
             return True
@@ -159,9 +160,9 @@ def _asked_to_end(signal_descriptor: int) -> bool:
 
 
 def variables_kept(orders: Orders, prepared: Prepared, environ: Mapping[str, str]) -> set[str]:
-    """Return the variables that the command must not inherit: with them it could sign heads, or send records.
+    """Return the variables to withhold from the command: with them it could sign heads, or send records.
 
-    Raises ConfigError if it could read a key, or choose who is taken for the collector.
+    Raises ConfigError if the command could read a key, or redirect the records to another collector.
     """
     if orders.otlp is not None:
         refuse_writable_trust_of_log(prepared.resolved, environ)
@@ -175,12 +176,13 @@ def variables_kept(orders: Orders, prepared: Prepared, environ: Mapping[str, str
 
 @contextmanager
 def carried(orders: Orders, session: Session) -> Iterator[Carried]:
-    """Start carrying. Call before a secret is read or a thread started, and once the log has a record.
+    """Start the process. Call before a secret is read or a thread started, and once the log has a record.
 
-    A process that is still there when the block is left is ended by the enclosing supervise(), if any.
-    Raises LaunchError if an anchor that is required cannot be had.
+    If it still runs when the block is left, the enclosing supervise() ends it, if any. Raises LaunchError if
+    a required
+    anchor is not available.
     """
-    assert session.log is not None  # or there is nothing to carry
+    assert session.log is not None  # otherwise there is nothing to send
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     directory = dirname(session.log.path)
     with ours:
@@ -193,9 +195,9 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
 
 
 def _carry(orders: Orders, channel: socket.socket, directory: str) -> None:
-    """Run the forked process. It survives the supervisor, and the signals of its terminal."""
+    """Run the forked process. It survives the supervisor and the signals of its terminal."""
     os.setsid()
-    os.nice(NICER_BY)  # whoever answers the command goes first
+    os.nice(NICER_BY)  # processes that answer the command have priority
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):

@@ -1,4 +1,4 @@
-"""Concludes the audit log of a run or a proxy: writes its summary, its signature, its entry in the ledger."""
+"""Conclude the audit log of a run or a proxy: write its summary, its signature, its entry in the ledger."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class Evidence(NamedTuple):
-    """What was gathered before the command started."""
+    """What was collected before the command started."""
 
     proving: Proving = USUAL_PROVING
     tracked_paths: tuple[str, ...] = ()
-    hashed: tuple[str, ...] = ()  # the writable ones among them, if their files are hashed
+    hashed: tuple[str, ...] = ()  # the writable directories, if their files are hashed
     tree_before: str | None = None
     tree_after: str | None = None
     executable: Executable | None = None
     signer: Signer | None = None
-    source_variable: str | None = None  # the key was read from it, so the command does not inherit it
+    source_variable: str | None = None  # the variable that held the key, which the command must not inherit
 
 
 def usual_evidence(prepared: Prepared) -> Evidence:
-    """Return the evidence of a run for which nothing was asked. Reads nothing."""
+    """Return the evidence of a run for which nothing special was requested. Reads nothing."""
     capabilities = prepared.capabilities
     granted = dict.fromkeys(grant.path for grant in capabilities.grants if grant.is_dir and grant.is_users)
-    # First the directory that the command works in: sessions are listed by it.
+    # First the directory that the command works in, because sessions are listed by it.
     here = [path for path in granted if f"{capabilities.workdir}/".startswith(f"{path}/")]
     return Evidence(tracked_paths=tuple(dict.fromkeys((*sorted(here, key=len, reverse=True), *granted))))
 
@@ -85,7 +85,7 @@ def with_files_after(evidence: Evidence, seen: Sequence[Tree], warn: Warn) -> Ev
 
 
 def with_signer(evidence: Evidence, environ: Mapping[str, str], warn: Warn) -> Evidence:
-    """Return the evidence with the key that signs, if one is to. Raises NonoError if it cannot be had."""
+    """Add the signing key to the evidence, if one was requested. Raises NonoError if it is not available."""
     if evidence.proving.sign_key is None:
         return evidence
     # Imported here: few runs are signed.
@@ -95,7 +95,7 @@ def with_signer(evidence: Evidence, environ: Mapping[str, str], warn: Warn) -> E
 
 
 def source_variable(option: str, reference: str, prepared: Prepared) -> str | None:
-    """Return the variable that holds the key of an option, if one does.
+    """Return the variable that holds the key of an option, or None.
 
     Raises ConfigError if the command could read the key.
     """
@@ -185,7 +185,7 @@ def _tree(directories: tuple[str, ...], seen: Sequence[Tree], warn: Warn) -> str
 
 
 def _executable(program: str) -> Executable | None:
-    """Return the program that is about to start, as it is now."""
+    """Return the program that is about to start, in its present state."""
     # Imported here, as above.
     from hashlib import file_digest
     from os.path import realpath
@@ -195,7 +195,7 @@ def _executable(program: str) -> Executable | None:
         with open(path, "rb") as file:
             return Executable(path, file_digest(file, "sha256").hexdigest())
     except OSError:
-        return None  # a program that may be run need not be readable
+        return None  # an executable program may be unreadable
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,6 @@
-"""What is served beside a command, imported once that is starting or if it must be served before it starts.
+"""Serve a command, imported once it is starting, or before if it must be served at once.
 
-`network` has the values. `proxied` serves a run with a proxy, `unproxied` one without, `opens` the opens that
-are trapped; `approver` opens the broker of approvals.
+`network` defines the values. `proxied` serves a run with a proxy, `unproxied` one without, `opens` its
+trapped
+opens; `approver` opens the broker of approvals.
 """

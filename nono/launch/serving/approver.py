@@ -1,4 +1,4 @@
-"""Opens the approval broker of a run."""
+"""Open the approval broker of a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     resolved = run.prepared.resolved
     asks = resolved.proxy is not None and resolved.proxy.asks
     asks = asks or any(service.limits.asks for service in resolved.services)
-    # Where nobody can be asked at a terminal, somebody else is waited for only where somebody knows of it.
+    # If nobody can be asked at a terminal, wait for another answer only where a person knows about it.
     questions = OpenQuestions(run.entry.asks, waits=asks or run.front is not None)
     ask = None if run.front is None else run.front.ask
     notified = run.entry.shown()["name"] if run.beside.notifies else None

@@ -1,4 +1,4 @@
-"""The network of one command, before something serves it and while it is served."""
+"""Define the network of one command, before and while it is served."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Network(NamedTuple):
     readable: Sequence[str] = ()  # the files these variables name; canonical
     withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded
     leaks: tuple[LeakDetector, ...] = ()  # recognise these keys
-    may_start_first: bool = False  # the command; nothing must be served by then, nor can be refused
+    may_start_first: bool = False  # the command may start before anything is served
 
 
 def _not_kept(_peer: PeerAddress, _cookie: int) -> None:
-    """Forget a connection: without a proxy nobody asks whose it was."""
+    """Ignore a connection: without a proxy its owner does not matter."""
 
 
 class ServedNetwork(NamedTuple):

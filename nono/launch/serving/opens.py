@@ -1,4 +1,4 @@
-"""Serves the trapped opens of a run: watches them, asks about them, or opens thread names."""
+"""Serve the trapped opens of a run: watch them, ask about them, or open thread names."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _watched_or_asked(
 async def _checked(
     run: RunContext, listener: int, readable: Sequence[str], others: PathCalls | None
 ) -> AsyncIterator[PathCalls | None]:
-    """Check the instruction files that the command opens; `others` serves what is left."""
+    """Check the instruction files that the command opens; `others` serves all other opens."""
     checked = run.beside.checked
     if checked is None or not run.prepared.enforcement.checks_instructions:
         yield others
@@ -104,7 +104,7 @@ async def _checked(
 
 @contextmanager
 def _watched(run: RunContext, listener: int, watcher: Watcher) -> Iterator[PathWatch]:
-    """Tell the watcher of the command's file accesses."""
+    """Report the command's file accesses to the watcher."""
     # Imported here: few runs are watched.
     from nono.supervisor.calls.caller import caller_context, open_root
     from nono.supervisor.opens.path_observer import PathWatch

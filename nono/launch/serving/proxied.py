@@ -1,4 +1,4 @@
-"""Serves the network of a run with a proxy: its clients, its private network, and whose a connection is."""
+"""Serve the network of a run with a proxy: its clients, its private network, and who owns a connection."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ async def with_proxy(
     """
     capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
     peers = PeerRegistry()
-    # On the notify rung the supervisor makes every connection itself, and so knows which are its child's. On
-    # netns nobody else is in the network where the proxy listens. On the others only the user is known.
+    # On the rung notify the supervisor makes every connection itself, and so knows its child's. On netns the
+    # command is alone in the proxy's network. On the others only the user is known.
     rung = run.prepared.enforcement.rung
     admits = peers.take if rung is Rung.NOTIFY else None
     asks_user = rung not in (Rung.NOTIFY, Rung.NETNS)
@@ -95,10 +95,10 @@ async def with_proxy(
 
 
 def _marks(run: RunContext) -> OnTurn | None:
-    """Return what takes a mark for undo when a turn begins; None for a run that is not kept."""
+    """Return a function that takes a mark for undo when a turn begins; None for a run without undo."""
     if run.beside.undo is None:
         return None
-    # Imported here: few runs are.
+    # Imported here: few runs use undo.
     from nono.launch.around.turn_marks import TurnMarks
 
     return TurnMarks(run.beside.undo, run.beside.written, run.session)
@@ -116,15 +116,15 @@ def _live(front: Front, changed: Callable[[], int], spent: Callable[[], Spent | 
 
 @contextmanager
 def _recognised(rung: Rung | None, peers: PeerRegistry) -> Iterator[Recognises | None]:
-    """Yield a predicate for connections that the command made for certain; None if there is no telling."""
+    """Yield a predicate for connections that the command made for certain; None if that cannot be known."""
     if rung is Rung.NETNS:
-        yield lambda client, listener: True  # nobody else is in that network
+        yield lambda client, listener: True  # the command is alone in that network
         return
     if rung is not Rung.NOTIFY:
         yield None
         return
     with ExitStack() as stack:
-        owners: list[SocketOwners] = []  # made when it is first asked: most clients send the token
+        owners: list[SocketOwners] = []  # created on first use, because most clients send the token
 
         def recognises(client: Address, listener: Address) -> bool:
             expected = peers.cookie(client)

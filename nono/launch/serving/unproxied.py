@@ -1,4 +1,4 @@
-"""Serves the network of a run without a proxy."""
+"""Serve the network of a run without a proxy."""
 
 from __future__ import annotations
 

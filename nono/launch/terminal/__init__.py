@@ -1,5 +1,5 @@
-"""Gives a command a terminal of its own, and shows it to whoever has started the run.
+"""Give a command its own terminal, and show it to the person who started the run.
 
-`front` forks the supervisor and speaks with the process in front of it, `own_terminal` relays the terminal as
-long as nothing else needs an event loop, `looped` on one. Viewers are let in by nono.supervisor.relay.
+`front` forks the supervisor and talks to the process in front of it, `own_terminal` relays the terminal while
+nothing else needs an event loop, `looped` on an event loop. nono.supervisor.relay admits viewers.
 """

@@ -1,9 +1,12 @@
-"""The supervisor's side of a run with a terminal of its own: how it speaks with the process in front of it.
+"""Implement the supervisor's side of a run with its own terminal: how it talks to the process in front of it.
 
-The process that a person has started stays in front, at their terminal. The supervisor is forked from it and
-leads a session of its own, whose terminal is the command's. Until the command runs it may still write to the
-person's terminal, and read it: whatever does not have a terminal for its controlling one may. From then on it
-does so through a viewer.
+The process that a person started stays in front, at their terminal. The supervisor is forked from it and
+leads a
+session of its own, whose terminal is the command's. Until the command runs, the supervisor may still write to
+and
+read from the person's terminal, because the kernel allows that to processes for which it is not the
+controlling
+terminal. From then on it does so through a viewer.
 """
 
 from __future__ import annotations
@@ -32,35 +35,35 @@ RECEIVE_BYTES = 1 << 16
 
 
 class Ahead(NamedTuple):
-    """What the process in front has of the supervisor; both are its own to wait for and to close."""
+    """What the process in front holds of the supervisor; it waits for the one and closes the other."""
 
     pid: int
     connection: socket.socket
 
 
 class Front:
-    """What the supervisor has of the process in front."""
+    """What the supervisor holds of the process in front."""
 
     def __init__(self, own: Pty, connection: socket.socket, *, is_detached: bool) -> None:
         """is_detached: The process in front only waits until the command runs."""
         self.pty = own
         self.is_detached = is_detached
-        self.detach_keys = ""  # as they are spelt in config.toml
-        self.recorded_bytes_max = 0  # of what the terminal shows; 0: it is not recorded
-        self.startup_s = 0  # for the command to show something; 0: for ever
+        self.detach_keys = ""  # as spelled in config.toml
+        self.recorded_bytes_max = 0  # limit for recording the terminal; 0: no recording
+        self.startup_s = 0  # time for the command to show something; 0: no limit
         self._connection: socket.socket | None = connection
         self._frames = wire.Frames()
         self._relay: Relay | None = None
 
     def started(self, relay: Relay, session: Mapping[str, object]) -> None:
-        """Tell that the command runs, and hand the terminal of the person over to the relay."""
-        os.close(self.pty.slave)  # the command has it; at its end nobody must
-        process.set_parent_death_signal(0)  # from now on it goes on without the process in front
+        """Report that the command runs, and pass the person's terminal to the relay."""
+        os.close(self.pty.slave)  # the command has it; nothing else may keep it open after the command's end
+        process.set_parent_death_signal(0)  # from now on the supervisor survives the process in front
         connection, self._connection = self._connection, None
         assert connection is not None  # this is called once
         document = {**session, "keys": self.detach_keys}
         size = pty.size(1)
-        # Before anybody hears of the start, who might go: nothing may keep the terminal then.
+        # Before the start is announced, because the receiver may exit: nothing may keep the terminal then.
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         for stream in range(process.FIRST_PRIVATE_DESCRIPTOR):
             os.dup2(nothing, stream)
@@ -76,7 +79,7 @@ class Front:
         self._relay = relay
 
     def ended(self, kept: socket.socket | None) -> None:
-        """Take the connection over on which something can still be said."""
+        """Take over the connection on which messages can still be sent."""
         self._relay = None
         self._connection = kept
         if kept is not None:
@@ -88,7 +91,7 @@ class Front:
         return self._relay is None and self._connection is not None
 
     def notice(self, text: str) -> None:
-        """Say something to the person, if anybody is there."""
+        """Show a message to the person, if anybody is there."""
         if self._relay is not None:
             self._relay.notice(text)
         elif self._connection is not None:
@@ -99,7 +102,7 @@ class Front:
 
         why_closed: Returns the line for the person if the question is withdrawn.
         """
-        # Imported here: who asks while the command runs has a loop.
+        # Imported here: a run that asks while the command runs has a loop.
         import asyncio
 
         relay = self._relay
@@ -192,8 +195,9 @@ class _Notices(io.TextIOBase):
 def fork_supervisor(*, is_detached: bool) -> Front | Ahead:
     """Fork the supervisor, which gets a Front. The calling process stays in front, and gets Ahead.
 
-    Call before the launcher is forked: the command inherits the session.
-    Raises OSError if no terminal can be had.
+    Call this before the launcher is forked, because the command inherits the session. Raises OSError if no
+    terminal is
+    available.
     """
     own = open_pty(like=1)
     ours, theirs = socket.socketpair()
@@ -214,6 +218,6 @@ def fork_supervisor(*, is_detached: bool) -> Front | Ahead:
 
 
 def ignore_job_control() -> None:
-    """Let no key stop this process, whoever has put it into the foreground. Call with the launcher forked."""
+    """Let no key stop this process, even in the foreground. Call once the launcher is forked."""
     for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(number, signal.SIG_IGN)

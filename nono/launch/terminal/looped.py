@@ -1,4 +1,4 @@
-"""Relays the terminal that a command has of its own on an event loop, and lets viewers in."""
+"""Relay the command's own terminal on an event loop, and admit viewers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ Others = Callable[[Meeting], TakeOver]
 
 @asynccontextmanager
 async def relayed(shown: Shown, others: Others) -> AsyncIterator[Callable[[], None]]:
-    """Relay a terminal on the running loop until the block is left, which says the last words of the command.
+    """Relay a terminal on the running loop until the block is left, which shows the command's last output.
 
     Yields a function to call once the command runs.
-    others: Makes what answers those that neither attach nor detach.
+
+    others: Creates the handler for connections that neither attach nor detach.
     """
     terminal = OwnTerminal(shown, asyncio.get_running_loop())
     async with AsyncExitStack() as stack:

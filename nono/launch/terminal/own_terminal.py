@@ -1,4 +1,4 @@
-"""Relays the terminal that a command has of its own, as long as nothing else needs an event loop."""
+"""Relay the command's own terminal while nothing else needs an event loop."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ LOOK_S = 0.005
 
 
 class Shown(NamedTuple):
-    """A run with a terminal of its own."""
+    """A run with its own terminal."""
 
     front: Front
     child: Child
     entry: SessionEntry
     session: Session
-    handed_out: Mapping[str, str]  # credentials that the command holds, by variable
-    leaks: Sequence[LeakDetector] = ()  # recognise the keys of the run
+    handed_out: Mapping[str, str]  # the command's credentials, by variable
+    leaks: Sequence[LeakDetector] = ()  # detectors for the run's keys
 
 
 class OwnTerminal:
-    """The terminal of one run, and what its relay tells; see nono.supervisor.relay.relay.Told."""
+    """The terminal of one run, and its relay's events; see nono.supervisor.relay.relay.Told."""
 
     def __init__(self, shown: Shown, loop: Loop) -> None:
         self._front, self._child, self._entry, self._session, *_ = shown
@@ -51,11 +51,11 @@ class OwnTerminal:
         os.set_blocking(self._front.pty.master, False)
         self.relay = Relay(loop, self._front.pty.master, self, _recording(shown, loop))
         self._loop = loop
-        self._late: Timer | None = None  # until the command must have shown something
+        self._late: Timer | None = None  # runs until the command must have shown something
         self._child.on_stop = self._on_stop
 
     def started(self) -> Meeting | None:
-        """Show the terminal to the process in front: the command runs. Returns where others can attach."""
+        """Show the terminal to the process in front, as the command runs. Returns where others can attach."""
         try:
             self.meeting = self.meeting or self._entry.listen()
         except NonoError as error:
@@ -67,14 +67,14 @@ class OwnTerminal:
         return self.meeting
 
     def move_to(self, loop: Loop) -> None:
-        """Go on on another loop; the old one serves nothing any more."""
+        """Continue on another loop; the old one is no longer used."""
         self.relay.move_to(loop)
         if self._late is not None:
             self._late.cancel()
             self._late = loop.call_later(self._front.startup_s, self._look_at_start)
 
     def _look_at_start(self) -> None:
-        """End a command that has shown nothing by now: it may wait for what it is not granted."""
+        """End a command that has shown nothing so far: it may wait for something that is not granted."""
         self._late = None
         if self._child.exit_code is None and not self.relay.command.has_shown_something():
             self._child.stopped_by = "nono, as --startup-timeout says"
@@ -101,13 +101,13 @@ class OwnTerminal:
             os.killpg(self._child.pid, signal.SIGCONT)
 
     def _on_stop(self) -> None:
-        """Hear that the command was stopped. While another job is in front, that job has the terminal."""
+        """Handle a stop of the command. If another job is in front, that job has the terminal."""
         with suppress(OSError):
             if os.tcgetpgrp(self._front.pty.master) == self._child.pid:
                 self.relay.stopped()
 
     def close(self) -> None:
-        """Let the viewers go. The process in front has its terminal back, and can be told more.
+        """Let the viewers go. The process in front gets its terminal back, and can still show messages.
 
         The master stays open: closing it would send SIGHUP to this process, which leads the session.
         """
@@ -122,7 +122,7 @@ def _recording(shown: Shown, loop: Loop) -> Recording | None:
     if not front.recorded_bytes_max:
         return None
     if shown.handed_out:
-        # Imported here: few runs hand a credential out.
+        # Imported here: few runs pass a credential to the command.
         from nono.credentials.values.tripwire import tripwire_for
         from nono.secret import Secret
 

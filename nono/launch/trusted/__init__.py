@@ -1,1 +1,1 @@
-"""What nono trusts, kept from its command: `module_path` the code it loads, `trust_roots` certificates."""
+"""Protect what nono trusts from its command: `module_path` the code it loads, `trust_roots` certificates."""

@@ -1,4 +1,4 @@
-"""Keeps paths the command may write out of what this process, or a later nono, loads as code.
+"""Keep paths that the command may write out of what this process, or a later nono, loads as code.
 
 A supervisor still imports some of its code and libraries while the command is running.
 """
@@ -26,15 +26,16 @@ _OF_LIBRARIES = {
     "OPENSSL_MODULES": ":;",
     "OPENSSL_ENGINES": ":;",
 }
-# Those of Python, which an isolated one ignores (python -I).
+# Python's own, which an isolated one ignores (python -I).
 _OF_PYTHON = {"PYTHONPATH": ":", "PYTHONHOME": ":", "PYTHONPYCACHEPREFIX": "", "PYTHONUSERBASE": ""}
 
 
 def withdraw(grants: Iterable[Grant]) -> None:
     """Remove from sys.path the directories where the command could plant a module.
 
-    Mostly the working directory, where `python -m nono` looks first. The directories of nono and Python
-    themselves stay: without them nothing could be imported.
+    That is mostly the working directory, where `python -m nono` looks first. The directories of nono and
+    Python stay,
+    because nothing could be imported without them.
     """
     written = [grant for grant in grants if grant.access.writes]
     sys.path[:] = [entry for entry in sys.path if _is_own(entry) or not _is_within_reach(entry, written)]
@@ -43,9 +44,9 @@ def withdraw(grants: Iterable[Grant]) -> None:
 def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the command could write code that nono loads, now or when it starts again.
 
-    Python runs some of it before nono's first line, so it is too late to ignore it in the next run.
+    Python runs some of that code before nono's first line, so the next run could no longer ignore it.
 
-    environ: The environment of this process; its linker and Python have already read it.
+    environ: The environment of this process, which its linker and Python have already read.
     """
     written = [grant for grant in grants if grant.access.writes]
     if not written:
@@ -72,9 +73,9 @@ def refuse_writable_code(grants: Iterable[Grant], environ: Mapping[str, str]) ->
 
 
 def may_load_later(grants: Iterable[Grant]) -> bool:
-    """Return True if the command can change nothing that is loaded once it runs.
+    """Return True if the command cannot change anything that is loaded while it runs.
 
-    Beside nono's own code, which it may never write, these are shared libraries and their configuration.
+    Besides nono's own code, which it may never write, these are shared libraries and their configuration.
     """
     places = (*_OF_THE_SYSTEM, sys.prefix, sys.base_prefix, _PACKAGE)
     roots = {root for place in places for root in way_to(place)}
@@ -83,12 +84,12 @@ def may_load_later(grants: Iterable[Grant]) -> bool:
 
 
 def _named(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each variable that names code, with each path it names."""
+    """Yield each variable that names code, with each path in it."""
     variables = _OF_LIBRARIES if sys.flags.ignore_environment else _OF_LIBRARIES | _OF_PYTHON
     for variable, separators in variables.items():
         text = environ.get(variable)
         for entry in _split(text, separators) if text else ():
-            # An empty entry of a search path is the working directory; a list of files has none.
+            # An empty entry of a search path is the working directory; in a list of files it means nothing.
             if entry or variable not in ("LD_PRELOAD", "LD_AUDIT"):
                 yield variable, entry
 
@@ -102,7 +103,7 @@ def _split(text: str, separators: str) -> list[str]:
 def _installed() -> Iterator[str]:
     """Yield the places from which this Python loads nono, its libraries and itself."""
     yield _PACKAGE
-    yield sys.executable  # is executed again while the command runs, as for the screen of a session
+    yield sys.executable  # executed again while the command runs, for example for the screen of a session
     # Not the working directory, where -m and -c look first: withdraw() is enough for one run.
     yield from (entry for entry in sys.path if entry and entry != os.getcwd())
     if site.ENABLE_USER_SITE and site.USER_SITE is not None:
@@ -110,7 +111,7 @@ def _installed() -> Iterator[str]:
 
 
 def _packages() -> Iterator[str]:
-    """Yield the directories of which every part may be code that nono imports."""
+    """Yield the directories in which every file may be code that nono imports."""
     yield _PACKAGE
     yield os.path.dirname(os.__file__)
     yield from (entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages"))
@@ -128,7 +129,7 @@ def _is_within_reach(entry: str, written: list[Grant]) -> bool:
     return False
 
 
-# Where the linker looks, and the files that it, OpenSSL and iconv(3) are told by.
+# Where the linker looks, and the configuration of the linker, OpenSSL and iconv(3).
 _OF_THE_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local/lib", "/etc")
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _NONO_IN = os.path.dirname(_PACKAGE)

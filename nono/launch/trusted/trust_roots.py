@@ -1,4 +1,4 @@
-"""Refuses a run whose command could choose whom the supervisor trusts."""
+"""Refuse a run whose command could choose which certificates the supervisor trusts."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _OF_COLLECTOR = (
 def refuse_writable_trust(resolved: Resolved, environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the command could write the roots, or the AWS configuration, that nono uses.
 
-    Both are read while the command runs: a CA that it adds would receive the real keys.
+    Both are read while the command runs: an added CA would receive the real keys.
     """
     _refuse_writable(resolved, environ, _trusted(resolved, environ), "with the keys")
 
 
 def refuse_writable_trust_of_log(resolved: Resolved, environ: Mapping[str, str]) -> None:
-    """Raise ConfigError if the command could write what decides whom nono takes for a collector of its log.
+    """Raise ConfigError if the command could write the certificates that identify a collector of the log.
 
-    A CA that it adds would confirm records that nobody keeps.
+    An added CA would confirm records that nobody keeps.
     """
     named = ((name, environ[name]) for name in _OF_COLLECTOR if environ.get(name))
     _refuse_writable(resolved, environ, (*_of_openssl(environ), *named), "with its log")
@@ -64,7 +64,7 @@ def _refuse_writable(
 
 
 def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each path that decides whom nono trusts, with the variable that names it or could."""
+    """Yield each path that decides which certificates nono trusts, with the variable that may name it."""
     if resolved.proxy is not None or _asks_webhook(resolved.approval):
         yield from _of_openssl(environ)
     if any(service.aws is not None for service in resolved.services):
