@@ -1,4 +1,4 @@
-"""Writes files atomically: a reader finds the old content or the new, never a part of either."""
+"""Write files atomically: a reader finds either the old content or the new, never a mixture."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from nono.disk.durable import unfinished
 
 
 def create(path: str, content: bytes) -> None:
-    """Create a file and its missing directories. Raises FileExistsError if the name is taken."""
+    """Create a file and its missing directories. Raises FileExistsError if the name is already used."""
     _make_directory(path)
     with unfinished(None, path, mode=None, is_new=True) as file:
         file.write(content)
 
 
 def replace(path: str, content: bytes) -> None:
-    """Replace a file, or create it; if path is a symlink, replace its target.
+    """Replace a file, or create it. If path is a symlink, replace its target.
 
     An existing device or pipe is kept and written to.
     """
@@ -31,9 +31,11 @@ def replace(path: str, content: bytes) -> None:
 
 
 def replace_name(path: str, content: bytes) -> None:
-    """Write a file of this user alone under a name; if that is a symlink, the link is replaced.
+    """Write a file that only this user may read. If the name is a symlink, replace the link itself.
 
-    For content that somebody else may have chosen: who may turn a link here must not choose the file too.
+    For content that somebody else may have chosen: whoever can replace the name with a link must not be able
+    to
+    choose the file that is overwritten.
     """
     with unfinished(None, path) as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""The table of nono's commands: the help and the loader of each."""
+"""List nono's commands, with the help and the loader of each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """A command whose module is imported."""
+    """A command whose module has been imported."""
 
-    run: Callable[[Sequence[str]], int]  # takes the arguments after its name, returns an exit status
-    parser: Callable[[], ArgumentParser] | None = None  # None: not offered by completion
+    run: Callable[[Sequence[str]], int]  # takes the arguments after its name and returns an exit status
+    parser: Callable[[], ArgumentParser] | None = None  # None: completion does not offer it
 
 
 class Command(NamedTuple):
@@ -26,7 +26,7 @@ class Command(NamedTuple):
     is_hidden: bool = False  # from help, completion and suggestions
 
 
-# The loaders. Each run imports one command: `nono wrap` must not pay for the imports of `nono credential`.
+# The loaders. Each run imports only one command: `nono wrap` must not pay for what `nono credential` imports.
 
 
 def _run() -> Loaded:
@@ -68,7 +68,7 @@ def _policy() -> Loaded:
 def _completion() -> Loaded:
     from nono.cli.commands import completion
 
-    # The script covers the other commands; handing them over keeps completion from importing this table.
+    # The script covers the other commands; passing them in spares `completion` an import of this table.
     return Loaded(lambda argv: completion.run(argv, offered_parsers()), completion.parser)
 
 
@@ -267,10 +267,10 @@ COMMANDS = {
     "version": Command("print the version", _version),
 }
 
-# What people type, by its name here.
+# What people type for a command, and its name here.
 ALIASES = {"ls": "ps", "log": "logs", "kill": "stop"}
 
-# Planned commands. Known by name, so that a script learns "not yet" rather than "no such thing".
+# Planned commands. They are known by name, so that a script gets "not yet" rather than "no such command".
 # fmt: off
 LATER = frozenset({
     "pause", "resume", "session", "connect",
@@ -281,7 +281,7 @@ LATER = frozenset({
 
 
 def offered_parsers() -> Iterator[tuple[str, str, ArgumentParser]]:
-    """Yield name, help and parser of each command that completion offers; imports all commands."""
+    """Yield the name, help and parser of each command that completion offers. Imports all commands."""
     for name, command in COMMANDS.items():
         parser = command.load().parser
         if parser is not None:

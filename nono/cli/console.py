@@ -1,4 +1,4 @@
-"""Prints nono's own lines to stderr, or nothing with --silent; stdout belongs to the command."""
+"""Print nono's own lines to stderr, or nothing with --silent. stdout belongs to the command."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Log(Protocol):
-    """A file to append lines to."""
+    """A file that lines are appended to."""
 
     def write(self, level: str, line: str) -> None: ...
 
 
 class Console:
-    """Prints nono's lines. Warnings about weaker enforcement are printed even with --silent."""
+    """Print nono's lines. Warnings about weaker enforcement are printed even with --silent."""
 
     def __init__(self, *, silent: bool, verbosity: int, log: Log | None = None) -> None:
         """log: also receives what is printed, unless silent."""
@@ -41,15 +41,15 @@ class Console:
             self.insist(text)
 
     def note(self, text: str) -> None:
-        """Print a note, even with --silent: something that was asked for is switched off."""
+        """Print a note, even with --silent, that something which was asked for is switched off."""
         self._warned(f"  [nono] {printable(text)}")
 
     def insist(self, text: str) -> None:
-        """Print a warning, even with --silent: the run is weaker than it looks."""
+        """Print a warning, even with --silent, that the run is weaker than it looks."""
         self._warned(f"  [nono] WARNING: {printable(text)}")
 
     def log(self, level: str, text: str) -> None:
-        """Write text to the log, if there is one, without printing: the person is told in another way."""
+        """Write text to the log, if there is one, without printing: the person learns of it another way."""
         if self._log is not None and (level != "INFO" or self.verbosity > 0):
             self._log.write(level, text)
 
@@ -59,7 +59,7 @@ class Console:
 
 
 def console_of(given: Given, *, silent: bool) -> Console:
-    """Return the console of a command. If its log cannot be opened, says so on stderr and goes on."""
+    """Return the console of a command. If its log cannot be opened, say so on stderr and continue."""
     plain = Console(silent=silent, verbosity=given.count("verbose"))
     path = given.value("log_file")
     console = plain if path is None or silent else _logging(plain, path)
@@ -69,7 +69,7 @@ def console_of(given: Given, *, silent: bool) -> Console:
 
 
 def _logging(plain: Console, path: str) -> Console:
-    # Imported here: few runs keep such a file.
+    # Imported here: few runs write such a file.
     from nono.cli.log_file import LogFile
 
     try:
@@ -106,16 +106,16 @@ def is_coloured(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def columns(stream: TextIO, environ: Mapping[str, str], usual: int = 80) -> int:
-    """Return the width to print in: $COLUMNS, that of the terminal, or the usual one."""
+    """Return the width to print in: $COLUMNS, the width of the terminal, or the usual one."""
     given = environ.get("COLUMNS", "")
     if given.isascii() and given.isdecimal() and int(given[:5]) > 0:
         return int(given[:5])
     try:
         return os.get_terminal_size(stream.fileno()).columns or usual
-    except (OSError, ValueError):  # of a stream without a descriptor
+    except (OSError, ValueError):  # for a stream without a descriptor
         return usual
 
 
 def line_columns(stream: TextIO, environ: Mapping[str, str]) -> int | None:
-    """Return where a row of a table is cut: at the width of a terminal; None: what is piped stays whole."""
+    """Return the column at which table rows are cut, the width of a terminal; None: piped rows stay whole."""
     return columns(stream, environ) if stream.isatty() else None

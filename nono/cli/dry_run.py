@@ -1,4 +1,4 @@
-"""Ends a dry run: prints what a run would inject and start, and checks that its program exists."""
+"""End a dry run: print what a run would inject and start, and check that its program exists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], r
 
 
 def _injected(prepared: Prepared) -> Iterator[str]:
-    """Describe the credentials and phantoms the command would hold, without reading any."""
+    """Describe the credentials and phantoms that the command would hold, without reading any of them."""
     resolved = prepared.resolved
     if resolved.env_credentials:
         variables = ", ".join(variable for _, variable in resolved.env_credentials)

@@ -1,4 +1,4 @@
-"""Asks the person for a key that was found nowhere, and offers to store it."""
+"""Ask the person for a key that was not found anywhere, and offer to store it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.typed_line import read_hidden
 
 
 class TerminalKeyPrompt:
-    """Asks at the controlling terminal; what is typed is not shown."""
+    """Ask at the controlling terminal. What is typed is not shown."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -43,7 +43,7 @@ class TerminalKeyPrompt:
 
 
 def new_passphrase() -> Secret | None:
-    """Ask for the passphrase of a new store, twice; None for an empty one."""
+    """Ask twice for the passphrase of a new store. Returns None for an empty one."""
     print("  Nothing here can hold a key for nono's credentials: no keyring answers, nor systemd-creds.")
     while True:
         typed = read_hidden("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
@@ -55,7 +55,7 @@ def new_passphrase() -> Secret | None:
 
 
 def how_kept(place: Place) -> str:
-    """Say how the embedded store is kept; empty for the keyring."""
+    """Say how the embedded store is protected; empty for the keyring."""
     if place.where == resolver.SYSTEM_KEYRING:
         return ""
     if place.lock is None:

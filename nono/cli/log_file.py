@@ -1,4 +1,4 @@
-"""Writes the file of --log-file: nono's warnings and errors, and with -v every line about a run."""
+"""Write the file of --log-file: nono's warnings and errors, and with -v every line about a run."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class LogFile:
 
     def __init__(self, path: str) -> None:
         """Open the file. Raises OSError if it cannot be opened for appending."""
-        # O_NONBLOCK: a FIFO that nobody reads must not block a run. 0600: command lines are private.
+        # O_NONBLOCK: a FIFO without a reader must not block a run. 0600: command lines are private.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
         self._descriptor = os.open(path, flags, 0o600)
 
     def write(self, level: str, line: str) -> None:
-        """Append one entry per line. Ignores write errors: stderr has the lines too."""
+        """Append one entry per line. Ignores write errors, because stderr has the lines too."""
         entries = (f"{rfc3339()} {level} {printable(each)}\n" for each in line.splitlines() or [""])
         with suppress(OSError):
             os.write(self._descriptor, "".join(entries).encode("utf-8", "backslashreplace"))

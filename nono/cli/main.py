@@ -1,4 +1,4 @@
-"""Dispatches sys.argv to a command, and turns its errors into one sentence."""
+"""Dispatch sys.argv to a command, and turn its errors into one sentence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     try:
         status = _dispatch(arguments)
-        # Flushed here, so that a full disk or a closed pipe still becomes a sentence.
+        # Flushed here, so that a full disk or a closed pipe is still reported as a sentence.
         sys.stdout.flush()
         return status
     except NonoError as error:
@@ -39,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 1
     except OSError as error:
-        # Mostly our own output on a full disk; commands turn expected errors into NonoErrors themselves.
+        # Usually our own output on a full disk; commands turn the errors they expect into NonoErrors
+        # themselves.
         is_full = bool(error.filename) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         _complain(
             f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if is_full
             else None,
         )
-        sys.stdout = None  # or Python would flush again at exit, and print its own error
+        sys.stdout = None  # otherwise Python would flush again at exit and print its own error
         return 1
     except KeyboardInterrupt:
         return 130
@@ -56,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _open_closed_streams() -> None:
     """Open /dev/null for each standard stream that the caller has closed.
 
-    Python sets such a stream to None, and print then falls back to stdout; its descriptor number would go to
-    the next file opened.
+    Python sets such a stream to None, and print then falls back to stdout. The next file opened would get the
+    stream's descriptor number.
     """
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
@@ -70,7 +71,7 @@ def _open_closed_streams() -> None:
 
 
 def _complain(message: str, hint: str | None = None) -> None:
-    with suppress(OSError):  # nobody is left to tell
+    with suppress(OSError):  # there is nobody to tell
         print(f"nono: {printable(message)}", file=sys.stderr)
         if hint:
             print(f"hint: {printable(hint)}", file=sys.stderr)
@@ -99,7 +100,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _take_globals(arguments: list[str]) -> list[str]:
-    """Remove the global options before the command and return them, to be passed to it."""
+    """Remove the global options before the command and return them, so that they can be passed to it."""
     taken: list[str] = []
     while arguments:
         if arguments[0] in GLOBAL_FLAGS or arguments[0].partition("=")[0] in GLOBAL_VALUES:
@@ -129,7 +130,7 @@ def _help(wanted: HelpWanted) -> int:
 
 
 def _unknown(name: str) -> UsageError:
-    # Imported here: only a mistake needs them.
+    # Imported here: only a mistake needs it.
     from difflib import get_close_matches
 
     from nono.cli.args.mistakes import COMMANDS as SYNONYMS

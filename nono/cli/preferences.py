@@ -1,4 +1,4 @@
-"""Reads the user's preferences for one run, from config.toml, variables and flags."""
+"""Read the user's preferences for one run from config.toml, variables and flags."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def preferences(
 ) -> UserConfig:
     """Read the preferences: flags override variables, which override config.toml. Raises ConfigError.
 
-    long_lived: this process will supervise, so it must not keep validation libraries in memory.
+    long_lived: This process will supervise, so it must not keep validation libraries in memory.
     """
     config = user_config(environ, long_lived=long_lived)
     theme, warning = theme_of(given.value("theme") or config.ui.theme)
@@ -37,7 +37,7 @@ def preferences(
 
 
 def session_name(given: Given) -> str | None:
-    """Return the name of the session; None makes one. Raises ConfigError for one that cannot be used."""
+    """Return the name of the session; None: one is generated. Raises ConfigError for an unusable name."""
     name = given.value("name")
     return None if name is None else check_name(name)
 
@@ -73,7 +73,7 @@ def options_of(given: Given, resolved: Resolved, config: UserConfig) -> Event:
 
 
 def outward(given: Given, settings: Audit) -> Orders | None:
-    """Return where the audit log goes meanwhile; None: nowhere. Raises ConfigError."""
+    """Return where the audit log is sent during the run; None: nowhere. Raises ConfigError."""
     wished = ("audit_anchor", "audit_anchor_every", "audit_anchor_required", "audit_otlp")
     named = [name for name in wished if name in given.values]
     if given.flag("no_audit"):
@@ -82,7 +82,7 @@ def outward(given: Given, settings: Audit) -> Orders | None:
         return None
     if not named and not settings.goes_outward:
         return None
-    # Imported here: few runs have it.
+    # Imported here: few runs send it.
     from nono.outward.orders import orders
 
     return orders(

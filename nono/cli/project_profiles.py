@@ -1,4 +1,4 @@
-"""Offers the profiles that a project's files ask for, once per project, and remembers the answer."""
+"""Offer the profiles that a project's files call for, once per project, and remember the answer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAX_MEMORY_BYTES = 1024 * 1024
 MAX_PROJECTS = 1000  # the oldest are forgotten
 _FILE = "projects.json"
 
-# Asks to add a profile: its name, the file that asks for it, and what it is for.
+# Asks to add a profile: its name, the file that calls for it, and its purpose.
 Offer = Callable[[str, str, str], bool]
-Answers = dict[str, dict[str, bool]]  # by directory, then profile
+Answers = dict[str, dict[str, bool]]  # by directory, then by profile
 
 
 def offer_profile(profile: str, marker: str, description: str) -> bool:
@@ -40,7 +40,7 @@ def offer_profile(profile: str, marker: str, description: str) -> bool:
 def wanted(profile: Profile, cwd: str, environ: Mapping[str, str], offer: Offer | None) -> list[str]:
     """Return the profiles to add to `profile` for a run in `cwd`.
 
-    offer: asks a person about one that was not offered here before; None if nobody can be asked.
+    offer: Asks a person about a profile that was not offered here before; None if nobody can be asked.
     """
     try:
         found = detected(set(os.listdir(cwd)))
@@ -62,11 +62,11 @@ def wanted(profile: Profile, cwd: str, environ: Mapping[str, str], offer: Offer 
 
 
 def _is_in(name: str, profile: Profile, environ: Mapping[str, str]) -> bool:
-    """Return True if `profile` includes the groups that the one called `name` adds."""
+    """Return True if `profile` already includes the groups that the one called `name` adds."""
     try:
         groups = own_document(name, environ).get("groups", {}).get("include", [])
     except NonoError:
-        return True  # a user's broken profile of that name is nothing to offer
+        return True  # a user's broken profile of that name must not be offered
     return set(groups) <= set(profile.groups.include)
 
 

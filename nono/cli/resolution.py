@@ -1,4 +1,4 @@
-"""Resolves the policy of a typed command from its profile and flags."""
+"""Resolve the policy of a typed command from its profile and flags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ask = Callable[[str, Access], bool]  # asks to share a directory for an access
 
 
 def asker(invocation: Invocation) -> Ask | None:
-    """Return the way to ask a person to share the working directory; None if nobody can be asked."""
+    """Return a function that asks to share the working directory; None if nobody can be asked."""
     if invocation.silent or invocation.given.flag("dry_run") or not can_ask():
         return None
     # Imported here: most runs ask nothing.
@@ -104,7 +104,7 @@ def _of_manifest(
     *,
     long_lived: bool,
 ) -> Resolved:
-    # Imported here, as below: few runs have one.
+    # Imported here, as below: few runs have a manifest.
     from nono.policy.export.manifest import MODES
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.manifest_file import load_manifest
@@ -126,7 +126,10 @@ def _of_manifest(
 
 
 def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, ...], str | None]:
-    """Return the program with its arguments, and a warning or None. Raises NonoError without a program."""
+    """Return the program with its arguments, and a warning or None.
+
+    Raises NonoError if there is no program.
+    """
     typed, warning = invocation.command, None
     if resolved.binary is not None:
         if typed:
@@ -138,7 +141,7 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
 
 
 def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> str | None:
-    """Return a warning if the command may write file, or turn a link that leads there.
+    """Return a warning if the command may write file, or redirect a link that leads to it.
 
     The file decides about the next run.
     """
@@ -162,13 +165,13 @@ def _shared(
     fs: HostFilesystem,
     ask: Ask | None,
 ) -> Resolved:
-    """Resolve the policy; include the working directory if it is offered and ask says yes."""
+    """Resolve the policy, including the working directory if it is offered and ask says yes."""
     asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
     resolved = asked.policy(shares_workdir=request.allow_cwd)
     if resolved.workdir_offer is None or ask is None:
         return resolved
     try:
-        with_it = asked.policy(shares_workdir=True)  # first: do not ask for what must fail
+        with_it = asked.policy(shares_workdir=True)  # first, so that nobody is asked about what must fail
     except NonoError as error:
         warning = f"the working directory cannot be shared: {error.message}"
         return resolved._replace(warnings=(*resolved.warnings, warning))

@@ -1,4 +1,4 @@
-"""Prints the grants of a prepared run and how they will be enforced, before it starts."""
+"""Print before a run what it is granted and how that will be enforced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the run that `nono why` is asked about: one described by options, or the one around this process."""
+"""Find the run that `nono why` is asked about: one described by options, or the one around this process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Subject(NamedTuple):
     path_context: PathContext  # resolves the paths of a question
     held: Callable[[], Held]  # asks the kernel, which takes a moment
     variable: Callable[[str], Answer]  # answers about a variable of the environment
-    stale: frozenset[str] = frozenset()  # paths that hold another file by now than the one granted
+    stale: frozenset[str] = frozenset()  # paths that now hold a file other than the one that was granted
 
 
 def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | None = None) -> Subject:

@@ -1,4 +1,4 @@
-"""Asks to share the working directory, before the command starts."""
+"""Ask to share the working directory before the command starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the argparse parser of a command, for all that nono.cli.args.scan leaves: help, errors, rarities."""
+"""Build the argparse parser of a command, for what `scan` leaves over: help, errors and rare spellings."""
 
 import argparse
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _COLUMNS = 80
 
 
 class _Help(argparse.Action):
-    """-h, for the short help, or --help."""
+    """Handle -h, which prints the short help, and --help."""
 
     def __call__(
         self,
@@ -26,15 +26,15 @@ class _Help(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises UsageError where argparse would print its usage and exit."""
+    """Raise UsageError where argparse would print its usage and exit."""
 
     def __init__(self, **settings: Any) -> None:
-        # The width is fixed, because argparse would ask shutil for each option.
+        # The width is fixed; otherwise argparse would ask shutil for every option.
         formatter = partial(argparse.HelpFormatter, width=_COLUMNS)
         super().__init__(
             **{**settings, "add_help": False, "allow_abbrev": False, "formatter_class": formatter}
         )
-        self.action_aliases: dict[str, str] = {}  # what people type for an action, by its name
+        self.action_aliases: dict[str, str] = {}  # what people type for an action, by the action's name
         self.add_argument(
             "-h",
             "--help",
@@ -64,7 +64,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _first_word(words: Sequence[str]) -> int | None:
-    """Return the place of the first word that is no global option."""
+    """Return the position of the first word that is not a global option."""
     place = 0
     while place < len(words) and words[place].startswith("-"):
         place += 2 if words[place] in ("--theme", "--log-file") else 1
@@ -77,7 +77,7 @@ def new_parser(prog: str, description: str, usage: str | None = None) -> Parser:
 
 
 def add_action(actions: Any, name: str, help_text: str) -> argparse.ArgumentParser:
-    """Add and return the parser of one action of a command. actions: the result of add_subparsers."""
+    """Add the parser of one action of a command and return it. actions: the result of add_subparsers."""
     parser: argparse.ArgumentParser = actions.add_parser(
         name, help=help_text, description=f"{help_text[0].upper()}{help_text[1:]}."
     )
@@ -101,7 +101,7 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
 
 
 def add_options(parser: argparse.ArgumentParser, command: str, argv: Sequence[str]) -> None:
-    """Add the options of command. One that is not available yet is added only if argv has it."""
+    """Add the options of command. An option that is not available yet is added only if argv contains it."""
     words = {word.partition("=")[0] for word in argv}
     for option in own_options_of(command):
         if not option.available and words.isdisjoint(option.flags):
@@ -136,14 +136,14 @@ def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], 
 
 
 def port(text: str) -> int:
-    """Parse a TCP port, 1 to 65535, in plain decimal."""
+    """Parse a TCP port, from 1 to 65535, in plain decimal."""
     if not is_port(text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a port: a number from 1 to 65535 is expected")
     return int(text)
 
 
 def ports(text: str) -> list[int]:
-    """Parse a TCP port, 1 to 65535, in plain decimal, or a range of them."""
+    """Parse a TCP port, from 1 to 65535, in plain decimal, or a range of them."""
     found = ports_of(text)
     if found is None:
         raise argparse.ArgumentTypeError(

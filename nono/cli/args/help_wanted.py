@@ -1,4 +1,4 @@
-"""Carries a wish for help from where it is parsed to where help is printed."""
+"""Carry a request for help from where it is parsed to where the help is printed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class HelpWanted(Exception):  # noqa: N818 - no error: whoever printed the help is done
-    """Raised instead of printing, as only the top knows the terminal and the summaries of commands."""
+    """Signal that help is wanted: only the top level knows the terminal and the summaries of the commands."""
 
     def __init__(self, parser: ArgumentParser, *, is_long: bool) -> None:
         super().__init__(parser.prog)

@@ -1,4 +1,4 @@
-"""Turns what argparse complains of into a sentence, and a hint that helps."""
+"""Turn what argparse complains about into a sentence and a useful hint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nono.cli.args.near_options import near
 from nono.errors import UsageError
 from nono.policy.suggestions import did_you_mean
 
-# What people type for a command that nono has under another name, or not at all.
+# What people type for a command that nono has under another name, or does not have.
 COMMANDS: Mapping[str, str] = {
     "exec": "nono run COMMAND",
     "start": "nono run COMMAND; --detached starts it in the background",
@@ -70,7 +70,7 @@ _VALUE = re.compile(r"argument (\S+?)(?:/\S+)?: (.*)$", re.DOTALL)
 
 
 def answer(message: str, prog: str, flags: Sequence[str], actions: Iterable[str]) -> UsageError:
-    """Return the error to raise. flags: those that the help shows; actions: of the command, if it has any."""
+    """Return the error to raise. flags: those that the help shows; actions: those of the command, if any."""
     hint = f"{prog} --help"
     _, found, words = message.partition("unrecognized arguments: ")
     if found:
@@ -91,7 +91,7 @@ def answer(message: str, prog: str, flags: Sequence[str], actions: Iterable[str]
 
 
 def _of_words(words: str, prog: str, flags: Sequence[str]) -> UsageError:
-    """Name the first word alone: the others may be its value, and a secret."""
+    """Name only the first word: the others may be its value, and so a secret."""
     first = (words.split() or [""])[0].partition("=")[0]
     if first.startswith("-"):
         hint = near(first, flags, prog.split()[-1]) or f"{prog} --help"

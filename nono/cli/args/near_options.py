@@ -1,7 +1,7 @@
-"""Answers an unknown option: the one that was meant, or how nono does what other programs do with it.
+"""Answer an unknown option: name the option that was meant, or how nono does what others use it for.
 
-A suggestion never opens more than was asked: an option that grants is offered for a slip of the finger
-only, and with what it grants. Hidden options are never offered.
+A suggestion never grants more than was asked for: an option that grants something is offered only for a
+typing error, and the suggestion says what it grants. Hidden options are never offered.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from nono.cli.args.options import OPTIONS, PROXY, SUPERVISED, WRAP
 
-# What other programs call it. An option is offered where the command has it; anything else is a sentence.
+# What other programs call it. An option is offered only if the command has it; any other value is a sentence.
 SYNONYMS: Mapping[str, str] = {
     "--allow-read": "--read",
     "--allow-write": "--write",
@@ -98,7 +98,7 @@ _LIKE, _VERY_LIKE = 0.6, 0.8
 
 
 def near(word: str, known: Iterable[str], command: str) -> str | None:
-    """Return a hint about an unknown option. known: the flags that the command's help shows."""
+    """Return a hint about an unknown option. known: the flags that the help of the command shows."""
     name = word.partition("=")[0]
     shown = {*known}
     meant = SYNONYMS.get(name)
@@ -113,7 +113,7 @@ def near(word: str, known: Iterable[str], command: str) -> str | None:
 
 
 def _by_spelling(name: str, shown: Iterable[str]) -> str | None:
-    from difflib import get_close_matches  # costs a millisecond, paid only on a mistake
+    from difflib import get_close_matches  # costs a millisecond, which only a mistake pays
 
     if not name.startswith("--"):
         return None
@@ -129,7 +129,7 @@ def _by_spelling(name: str, shown: Iterable[str]) -> str | None:
 
 
 def _offered(flag: str) -> str:
-    """Return the question, with what the option grants if it grants anything."""
+    """Return the question, followed by what the option grants if it grants anything."""
     helps = (option.help for option in OPTIONS if flag in option.flags and option.help)
     grants = f" It would {next(helps, '')}." if flag.startswith(_GRANTS) else ""
     return f"did you mean '{flag}'?{'' if grants == ' It would .' else grants}"

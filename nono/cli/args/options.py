@@ -1,4 +1,4 @@
-"""Declares every option of the sandbox commands, including those that are not available yet."""
+"""Declare every option of the sandbox commands, including those that are not available yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -25,7 +25,7 @@ FALSE_WORDS = frozenset({"n", "no", "f", "false", "off", "0", ""})
 
 
 class Option(NamedTuple):
-    """One option: flags[0] is its name in messages, the rest are short forms and aliases."""
+    """One option. flags[0] is its name in messages; the others are short forms and aliases."""
 
     flags: tuple[str, ...]
     kind: Kind
@@ -35,11 +35,11 @@ class Option(NamedTuple):
     env: str = ""
     splits_commas: bool = False
     available: bool = True
-    is_shown: bool = True  # in the help
-    deprecated: tuple[str, ...] = ()  # old spellings, still understood, with a warning
+    is_shown: bool = True  # whether the help lists it
+    deprecated: tuple[str, ...] = ()  # old spellings that are still understood, with a warning
     in_request: bool = True  # becomes the RunRequest field of the same name
     in_manifest: bool = False  # a manifest covers it, so it may not be combined with --config
-    may_need_listener: bool = False  # a run with it may have system calls served
+    may_need_listener: bool = False  # a run with it may have system calls answered by nono
 
     @property
     def dest(self) -> str:
@@ -53,7 +53,7 @@ def _later(
     metavar: str = "VALUE",
     env: str = "",
 ) -> Option:
-    """Return a planned option: known, and refused by name."""
+    """Return a planned option, which is known but refused by name."""
     return Option(
         tuple(flags.split()),
         kind,
@@ -269,7 +269,7 @@ OPTIONS: tuple[Option, ...] = (
     _later("--allow-launch-services"),
 )  # fmt: skip
 
-# Options of every command, which may also precede its name; --silent is the third.
+# Options of every command that may also precede its name; the third is --silent.
 GLOBALS: tuple[Option, ...] = (
     Option(("--theme",), Kind.VALUE, "colour theme; accepted, and nothing uses it yet", (), "NAME",
            env="NONO_THEME"),
@@ -290,7 +290,7 @@ LEGACY_ENVIRONMENT: Mapping[str, str] = {
 
 
 def options_of(command: str) -> tuple[Option, ...]:
-    """Return all options of command: its own, then the global ones."""
+    """Return all options of command: its own options, then the global ones."""
     return (*own_options_of(command), *GLOBALS)
 
 
@@ -299,8 +299,8 @@ def own_options_of(command: str) -> tuple[Option, ...]:
 
 
 def is_port(text: str) -> bool:
-    """Check that text is a TCP port, 1 to 65535, in plain decimal."""
-    # At most five digits: int() raises an error of its own for thousands of them.
+    """Check that text is a TCP port, from 1 to 65535, in plain decimal."""
+    # At most five digits: for thousands of them, int() raises an error of its own.
     return text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= 65535
 
 
@@ -314,11 +314,11 @@ def ports_of(text: str) -> range | None:
 
 
 class Given(NamedTuple):
-    """The options given on the command line and in the environment; one left out is not in values."""
+    """The options given on the command line and in the environment; `values` has no entry for the others."""
 
     values: Mapping[str, object]
     warnings: tuple[str, ...]
-    insisted: tuple[str, ...] = ()  # warnings that --silent does not silence
+    insisted: tuple[str, ...] = ()  # warnings that are printed even with --silent
 
     def flag(self, dest: str) -> bool:
         return bool(self.values.get(dest))
@@ -344,7 +344,7 @@ class Given(NamedTuple):
         return tuple(int(item) for item in value) if isinstance(value, list) else ()
 
     def of(self, option: Option) -> object:
-        """Return the value in the type of the option's kind."""
+        """Return the value, in the type that the option's kind stands for."""
         match option.kind:
             case Kind.FLAG:
                 return self.flag(option.dest)
@@ -361,14 +361,17 @@ class Given(NamedTuple):
 
     @property
     def options(self) -> Iterator[Option]:
-        """Iterate over the given options, in the order of OPTIONS."""
+        """Iterate over the options that were given, in the order of OPTIONS."""
         return (option for option in OPTIONS if option.dest in self.values)
 
 
 def collect(
     command: str, parsed: Mapping[str, object], argv: Sequence[str], environ: Mapping[str, str]
 ) -> Given:
-    """Lay parsed options over environment variables. Raises UsageError for an unavailable or empty one."""
+    """Combine parsed options with environment variables.
+
+    Raises UsageError for an unavailable or empty one.
+    """
     environ, warnings = _with_legacy(environ)
     insisted: list[str] = []
     values: dict[str, object] = {}
@@ -381,12 +384,13 @@ def collect(
         if not option.available:
             raise UsageError(f"{option.flags[0]}: not available yet.")
         if any(part == "" or "" in _pair(part) for part in (value if isinstance(value, list) else [value])):
-            # Most likely an unset shell variable; as a path it would mean the working directory.
+            # Most likely an unset shell variable; as a path, it would mean the working directory.
             raise UsageError(f"{option.flags[0]}: its value is empty.")
         if option.splits_commas and isinstance(value, list):
             value = [part.strip() for item in value for part in item.split(",") if part.strip()]
         values[option.dest] = value
-        # An old flag that lifts a protection will stop working one day, which must not come as a surprise.
+        # An old flag that lifts a protection will stop working one day, so its owner must be warned in any
+        # case.
         (insisted if option.dest == "bypass_protection" else warnings).extend(_deprecations(option, argv))
     return Given(values, tuple(warnings), tuple(insisted))
 
@@ -416,7 +420,7 @@ def _with_legacy(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[st
 
 
 def _deprecations(option: Option, argv: Sequence[str]) -> list[str]:
-    """Warn of old spellings in argv, which ends at the command: its arguments are not nono's."""
+    """Warn of old spellings in argv. argv ends at the command, whose arguments are not nono's."""
     used = {argument.partition("=")[0] for argument in argv}
     return [_deprecation(old, option.flags[0]) for old in option.deprecated if old in used]
 

@@ -1,4 +1,4 @@
-"""Parses the arguments of the commands that describe a sandbox into an Invocation."""
+"""Parse the arguments of the commands that describe a sandbox into an Invocation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Invocation(NamedTuple):
-    """One sandbox command as typed."""
+    """One sandbox command as it was typed."""
 
     given: Given
     silent: bool
@@ -62,7 +62,7 @@ def _with_argparse(command: str, description: str, argv: Sequence[str]) -> Scann
 
 def sandbox_parser(command: str, description: str, argv: Sequence[str] = ()) -> ArgumentParser:
     """Return the parser of a subcommand that starts a command."""
-    # Imported here, as below: only help and what scan() leaves need it.
+    # Imported here, as below: only help, and what scan() leaves over, need it.
     from argparse import REMAINDER, SUPPRESS
 
     from nono.cli.args import argparse_parser

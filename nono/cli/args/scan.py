@@ -1,7 +1,7 @@
-"""Reads the options of an ordinary command line without argparse, which takes 5 ms to import and fill.
+"""Read the options of an ordinary command line without argparse, which takes 5 ms to import and fill.
 
-A command line with a mistake or a rare spelling is left to nono.cli.args.argparse_parser as a whole, so that
-only one place reports errors.
+A command line with a mistake or a rare spelling is passed on to nono.cli.args.argparse_parser as a whole, so
+that only one module reports errors.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Scanned(NamedTuple):
 
 
 def scan(command: str, argv: Sequence[str]) -> Scanned | None:
-    """Scan argv: options, then the command to run. Returns None if argparse has to read it."""
+    """Scan argv: options, then the command to run. Returns None if argparse has to read it instead."""
     known = {flag: option for option in options_of(command) for flag in (*option.flags, *option.deprecated)}
     values: dict[str, object] = {}
     silent = False

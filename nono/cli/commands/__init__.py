@@ -1,1 +1,1 @@
-"""The commands, one module each; `run(argv)` executes one and returns its exit status."""
+"""Hold the commands, one module each. `run(argv)` executes a command and returns its exit status."""

@@ -1,4 +1,4 @@
-"""`nono completion`: prints a script that completes nono's command line in a shell."""
+"""`nono completion`: print a script that completes nono's command line in a shell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRIPTS = {
     "fish": fish.script,
 }
 
-# Name, help and parser of each command to complete.
+# The name, help and parser of each command to complete.
 Commands = Iterable[tuple[str, str, argparse.ArgumentParser]]
 
 
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def tree(commands: Commands) -> Node:
-    """Build the tree of everything that can be typed on nono's command line."""
+    """Build the tree of everything that can be typed on the command line of nono."""
     known = groups()
     words = {**choices(), "--groups": known, "GROUP": known}
     nodes = [node_of(parser, (name,), about, words) for name, about, parser in commands]

@@ -1,4 +1,4 @@
-"""`nono credential`: stores, lists, removes and tests the credentials that the proxy injects."""
+"""`nono credential`: store, list, remove and test the credentials that the proxy injects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AGENTS = ("claude-code", "codex", "gemini-cli")
 SHORT = {
     "claude": "claude-code",
     "gemini": "gemini-cli",
-}  # what people say for a profile
+}  # what people say when they mean a profile
 GH = "gh"
 DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
 INPUT_BYTES_MAX = 64 * 1024
@@ -193,7 +193,7 @@ def _import(name: str, environ: Mapping[str, str]) -> int:
 
 
 def _import_gh(environ: Mapping[str, str]) -> int:
-    """Store the token of gh's login as the credential of a service. It stays valid until it is revoked."""
+    """Store the token of gh's login as the credential of a service. It is valid until it is revoked."""
     from nono.credentials.sources.github_cli import HOST, SERVICE, login_token
 
     asks = new_passphrase if sys.stdin.isatty() else None

@@ -1,4 +1,4 @@
-"""`nono doctor`: says what works on this machine and what is missing, each with its remedy."""
+"""`nono doctor`: say what works on this machine and what is missing, with a remedy for each."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class _Section(NamedTuple):
 
     title: str
     findings: Iterable[Finding]
-    absent: Sequence[str] = ()  # what is not installed; complete once the findings are
-    command: str | None = None  # the run for the project, for a shell
+    absent: Sequence[str] = ()  # what is not installed; complete once all findings have been read
+    command: str | None = None  # the run for the project, as a shell command
 
 
 def run(argv: Sequence[str]) -> int:
@@ -91,7 +91,7 @@ def _sections(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterato
 
 
 def _project(environ: Mapping[str, str]) -> _Section:
-    """Judge the project in the working directory, and the run that its files ask for."""
+    """Judge the project in the working directory, and the run that its files suggest."""
     project = read_project(os.path.realpath(os.curdir), environ)
     command = command_of(project)
     shown = f"nono {' '.join(map(shell_word, command))}"
@@ -99,15 +99,15 @@ def _project(environ: Mapping[str, str]) -> _Section:
         rules = from_options(parse(command[0], DESCRIPTION, command[1:], environ), environ).rules
     except NonoError as error:
         refused = Finding("run", Mark.MISSING, f"the run below would not start: {error.message}", error.hint)
-        others = project_findings(project._replace(texts={}), lambda host: False)  # it would reach no host
+        others = project_findings(project._replace(texts={}), lambda host: False)  # it reaches no host
         return _Section("project", (*others, refused), command=shown)
     findings = project_findings(project, lambda host: why_host(rules, host, HTTPS).status == "allowed")
     return _Section("project", findings, command=shown)
 
 
 def _clients(environ: Mapping[str, str], absent: list[str]) -> Iterator[Finding]:
-    """Yield a finding for each installed client; adds the names of the others to `absent`."""
-    # Imported here: it brings a server, and cryptography.
+    """Yield a finding for each installed client, and add the names of the others to `absent`."""
+    # Imported here: it needs a server and cryptography.
     from nono.cli.doctor.client_table import CLIENTS
     from nono.cli.doctor.try_clients import try_clients
 
@@ -119,7 +119,7 @@ def _clients(environ: Mapping[str, str], absent: list[str]) -> Iterator[Finding]
 
 
 def _print_section(section: _Section) -> list[Finding]:
-    """Print each finding as soon as it is there, for some take seconds; return them all."""
+    """Print each finding as soon as it is known, because some take seconds. Return all of them."""
     print(f"{section.title}:")
     findings = []
     for finding in section.findings:

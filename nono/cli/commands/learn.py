@@ -1,4 +1,4 @@
-"""`nono learn`: watches a command, then writes the smallest profile that it can run with."""
+"""`nono learn`: watch a command, then write the smallest profile that it can run with."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def run(argv: Sequence[str]) -> int:
 def _resolved(
     invocation: Invocation, target: Target, environ: Mapping[str, str], fs: HostFilesystem
 ) -> tuple[Resolved, Resolved]:
-    """Resolve the policy of the profile alone, and that of the requested run."""
+    """Resolve the policy of the profile alone, and the policy of the requested run."""
     cwd = os.getcwd()
     request = invocation.request._replace(allow_cwd=True, learns=True)
     workdir = os.path.realpath(os.path.join(cwd, request.workdir or ""))

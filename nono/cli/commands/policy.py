@@ -9,7 +9,7 @@ from nono.cli.commands.profile import command
 from nono.errors import UsageError
 from nono.policy.suggestions import did_you_mean
 
-# Old actions and their names today.
+# Old actions and their present names.
 ACTIONS = {"groups": "groups", "profiles": "list", "show": "show", "diff": "diff", "validate": "validate"}
 
 

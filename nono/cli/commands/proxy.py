@@ -1,4 +1,4 @@
-"""`nono proxy`: runs the credential proxy alone, in the foreground, for programs outside a sandbox."""
+"""`nono proxy`: run the credential proxy alone, in the foreground, for programs outside a sandbox."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nono.proxy.tls.session_ca import SessionCa
 
 DESCRIPTION = "Runs the proxy without a sandbox, until Ctrl-C."
-_CLOSE_GRACE_S = 1.0  # of responses under way; the whole end is to take less than 2 s
+_CLOSE_GRACE_S = 1.0  # for responses still being sent; ending must take less than 2 s in all
 _MAX_CA_FILE_BYTES = 256 * 1024
 
 
@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
             shows = sys.stdout.isatty() or given.flag("print_token")
             print("\n".join(map(printable, _lines(serving, config, resolved, shows=shows))), flush=True)
 
-    # Imported here: help, and a mistake, need no event loop.
+    # Imported here: printing help or reporting a mistake needs no event loop.
     from nono.launch.standalone_proxy import serve_until_signal
 
     return serve_until_signal(
@@ -107,7 +107,7 @@ def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
         raise UsageError("--no-auth and --pass (or NONO_PROXY_PASS) are contradictory.")
     if password is None:
         if environ.get("NONO_PROXY_PASS") == "" and not given.flag("no_auth"):
-            # Most likely a variable that was meant to be set: a random password would lock its owner out.
+            # Most likely a variable that was meant to be set; a random password would lock its owner out.
             raise UsageError("NONO_PROXY_PASS: its value is empty.")
         return make_session_token()
     problem = text_problem(password)
@@ -117,7 +117,7 @@ def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
 
 
 def _address(given: Given) -> str:
-    """Return the address to listen on. Raises UsageError if it is invalid or non-loopback with --no-auth."""
+    """Return the address to listen on. Raises UsageError if it is invalid, or not loopback with --no-auth."""
     address = given.value("listen") or "127.0.0.1"
     try:
         address = "127.0.0.1" if address == "localhost" else canonical_host(address)
@@ -160,7 +160,7 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
         raise UsageError("--proxy-ca-cert and --proxy-ca-key come together.")
     if given.value("proxy_ca_validity") is not None:
         raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has an end of its own.")
-    # Imported here: only those who bring a CA need cryptography this early.
+    # Imported here: cryptography is needed this early only with a CA of the user's own.
     from nono.proxy.tls.session_ca import CaError, SessionCa
 
     assert resolved.proxy is not None
@@ -173,7 +173,7 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
 
 def _read(flag: str, path: str) -> bytes:
     try:
-        # O_NONBLOCK does not wait for a named pipe; the limit is for files without an end.
+        # O_NONBLOCK avoids waiting for a named pipe; the size limit is for files without an end.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             return file.read(_MAX_CA_FILE_BYTES)
     except OSError as error:
@@ -198,8 +198,9 @@ def _warn_of_openness(resolved: Resolved, config: ProxyConfig, console: Console)
 def _lines(serving: Serving, config: ProxyConfig, resolved: Resolved, *, shows: bool) -> list[str]:
     """Return the lines to print once the proxy accepts connections.
 
-    They include the password on a terminal, which keeps nothing, and with --print-token. Elsewhere stdout may
-    be a log that others read, so the lines name the file that holds the password instead.
+    They contain the password on a terminal, which keeps nothing, and with --print-token. Elsewhere stdout may
+    be
+    a log that others can read, so the lines name the file that holds the password instead.
     """
     bracketed = f"[{config.address}]" if ":" in config.address else config.address
     url = serving.variables["HTTPS_PROXY"]

@@ -1,4 +1,4 @@
-"""`nono run`: runs one command in the sandbox, supervised."""
+"""`nono run`: run one command in the sandbox, supervised."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
 def start(invocation: Invocation, environ: Mapping[str, str], *, is_shell: bool = False) -> int:
     """Run the command of an invocation. Returns its exit code.
 
-    is_shell: It is the person's shell, whatever a profile names; nothing is said of it afterwards.
+    is_shell: The command is the person's shell, whatever a profile names; no report is printed afterwards.
     """
     console = console_of(invocation.given, silent=invocation.silent)
     try:
@@ -65,15 +65,15 @@ def start(invocation: Invocation, environ: Mapping[str, str], *, is_shell: bool 
 
 
 def _start(invocation: Invocation, console: Console, environ: Mapping[str, str], *, is_shell: bool) -> int:
-    """Run the command, with a terminal of its own if it is started at one."""
+    """Run the command, with a terminal of its own if nono was started at one."""
     given = invocation.given
     is_detached = given.flag("detached")
-    # A person who may be asked something may also take their time, and has Ctrl-C.
+    # Somebody who may be asked a question may also take their time, and has Ctrl-C.
     patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
     startup_s = seconds(given, "startup_timeout", 0)
     if given.flag("dry_run") or not (is_detached or is_at_terminal()):
         return _run(invocation, console, environ, is_shell=is_shell)
-    # Imported here: other runs share what their streams are with the command.
+    # Imported here: other runs share their streams with the command.
     from nono.launch.terminal.front import Front, fork_supervisor
 
     try:
@@ -85,7 +85,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     if isinstance(forked, Front):
         forked.startup_s = startup_s
         _end_at_once(_run(invocation, console, environ, forked, is_shell=is_shell))
-    # Imported here, as above: the supervisor is at work meanwhile.
+    # Imported here, as above: the supervisor is working meanwhile.
     from nono.cli.commands.terminal.front import stand_in_front, wait_for_start
 
     if not is_detached:
@@ -102,7 +102,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
 
 
 def seconds(given: Given, dest: str, usual: int) -> int:
-    """Return a number of seconds. Raises ConfigError for what is none, or more than an hour."""
+    """Return a number of seconds. Raises ConfigError for anything else, or for more than an hour."""
     text = given.value(dest)
     if text is None:
         return usual
@@ -112,7 +112,7 @@ def seconds(given: Given, dest: str, usual: int) -> int:
 
 
 def _end_at_once(exit_code: int) -> NoReturn:
-    """End this process without taking the interpreter down, for which the person would wait."""
+    """End this process without shutting down the interpreter, which would keep the person waiting."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()
@@ -259,7 +259,7 @@ def _instructions(
 
 
 def _unchecked(root: str) -> Callable[[Session], None]:
-    """Return what records that the check of the instruction files was left out."""
+    """Return a function that records that the check of the instruction files was skipped."""
     # Imported here: few runs leave it out.
     from nono.audit import event
 
@@ -267,7 +267,7 @@ def _unchecked(root: str) -> Callable[[Session], None]:
 
 
 def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
-    """Return the same policy for a run that is watched. Nobody is asked about files meanwhile."""
+    """Return the same policy for a run that is watched, during which nobody is asked about files."""
     given = invocation.given
     if (invocation.silent or given.flag("no_diagnostics")) and not given.flag("diagnostics_json"):
         raise ConfigError(
@@ -278,7 +278,7 @@ def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
 
 
 def _refusals(given: Given) -> Refusals | None:
-    """Return what collects refused accesses; None if the run is not to be explained."""
+    """Return an object that collects refused accesses; None if the run is not to be explained."""
     if not given.flag("explain"):
         return None
     # Imported here: few runs are explained.

@@ -1,4 +1,4 @@
-"""`nono setup`: probes what this machine can enforce, and helps to get started."""
+"""`nono setup`: probe what this machine can enforce, and help to get started."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def _own_namespaces(facts: HostFacts) -> list[str]:
 
 
 def _proxy_only(facts: HostFacts) -> list[str]:
-    """Return the rung that would enforce a proxy-only run here, and its gaps, as lines."""
+    """Return as lines the rung that would enforce a proxy-only run here, and its gaps."""
     asked = CapabilitySet((), (), NetworkMode.PROXY, Scopes(), Wsl2ProxyPolicy.ERROR, "/")
     chosen = choose_enforcement(asked, facts)
     if isinstance(chosen, Refusal) or chosen.rung is None:

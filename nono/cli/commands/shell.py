@@ -1,4 +1,4 @@
-"""`nono shell`: runs the person's shell in the sandbox, supervised."""
+"""`nono shell`: run the person's shell in the sandbox, supervised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`nono why`: says if a path, host, socket, scope or variable would be allowed, and by which rule."""
+"""`nono why`: say if a path, host, socket, scope or variable would be allowed, and by which rule."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
         print(printed(document))
     else:
         for line in lines:
-            print(printable(line).replace("\n", "\\n"))  # a path may contain what looks like a line of nono
+            print(printable(line).replace("\n", "\\n"))  # a path may look like a line of nono
 
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
@@ -98,7 +98,7 @@ def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswe
 
 
 def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
-    """Answer about a path. Adds what enforces a denial if that is a mask and not Landlock."""
+    """Answer about a path. Adds what enforces a denial if that is a mask rather than Landlock."""
     fs, rules = HostFilesystem(), subject.rules
     if rules.capabilities.elevation and not _elevates(subject.held()):
         rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
@@ -151,7 +151,7 @@ def _answer_of_socket(subject: Subject, parsed: argparse.Namespace) -> Answer:
 
 def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answer:
     """Answer about a host, or about a request if --host is a URL with a path or --method is given."""
-    # Imported here: questions about files need nothing of the proxy.
+    # Imported here: questions about files do not need the proxy.
     from nono.proxy.http.message import MessageError
     from nono.proxy.http.target import canonical
 
@@ -167,7 +167,7 @@ def _answer_of_host(rules: EffectivePolicy, parsed: argparse.Namespace) -> Answe
 
 
 def _enforced_by(subject: Subject) -> str | None:
-    """Return what enforces the network, in the words of the summary; None if the run has no rung."""
+    """Return what enforces the network, worded as in the summary; None if the run has no rung."""
     capabilities = subject.rules.capabilities
     if capabilities.network is not NetworkMode.PROXY:
         return "nothing: sandbox policy external" if capabilities.is_network_left_open else None
@@ -187,7 +187,7 @@ def _refused(chosen: Refusal) -> str:
 
 
 def _path(text: str) -> str:
-    """Return the path of a URL with its query; "" for a plain host."""
+    """Return the path of a URL including its query; "" for a plain host."""
     rest = text.partition("://")[2]
     return "/" + rest.partition("/")[2] if "/" in rest else ""
 
@@ -219,7 +219,7 @@ def _check_question(parsed: argparse.Namespace) -> None:
 
 
 def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return the parser of this command, for its arguments, help and completion. argv: as for add_options."""
+    """Return the parser of this command, for its arguments, help and completion. argv: see add_options."""
     parser = argparse_parser.new_parser("nono why", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument(

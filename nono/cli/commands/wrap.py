@@ -1,4 +1,4 @@
-"""`nono wrap`: applies the sandbox without a supervisor; this process becomes the command."""
+"""`nono wrap`: apply the sandbox without a supervisor. This process becomes the command."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     if any(resolved.session_hooks):
         console.warn("`nono wrap` runs no session_hooks; `nono run` does.")
     if is_dry:
-        # Imported here: only dry runs need them.
+        # Imported here: only dry runs need it.
         from nono.cli.dry_run import conclude
         from nono.cli.preferences import preferences, redaction
 

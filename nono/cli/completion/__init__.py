@@ -1,1 +1,1 @@
-"""Completion scripts for bash, fish and zsh, written from one tree. Pure."""
+"""Write completion scripts for bash, fish and zsh from one tree. Pure."""

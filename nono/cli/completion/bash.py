@@ -1,4 +1,4 @@
-"""Writes the command tree as a completion script for bash 4.4 or newer; it needs nothing else."""
+"""Write the command tree as a completion script for bash 4.4 or newer, which needs nothing else."""
 
 from __future__ import annotations
 

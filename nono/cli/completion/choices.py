@@ -1,4 +1,4 @@
-"""The values that only nono's data tell: names of network profiles, services, groups."""
+"""Return the values that only nono's data contain: names of network profiles, services and groups."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def choices() -> Words:
 
 
 def groups() -> tuple[str, ...]:
-    """Return the names of the groups of paths that matter here."""
+    """Return the names of the groups of paths that have a meaning here."""
     return tuple(name for name, group in shipped.groups().items() if group.applies)

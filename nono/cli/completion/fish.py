@@ -1,4 +1,4 @@
-"""Writes the command tree as completions for fish 3.1 or newer."""
+"""Write the command tree as completions for fish 3.1 or newer."""
 
 from __future__ import annotations
 

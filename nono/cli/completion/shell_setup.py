@@ -1,4 +1,4 @@
-"""The lines to add to a shell's start-up file; nono itself changes none."""
+"""Return the lines to add to a shell's start-up file, which nono itself does not change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALIAS = (
 
 
 def shell_advice(environ: Mapping[str, str]) -> list[str]:
-    """Return the advice for the shell that SHELL names, or for every shell if it is another one."""
+    """Return the advice for the shell that SHELL names, or for every shell if it is an unknown one."""
     shell = basename(environ.get("SHELL", ""))
     names = [shell] if shell in ADVICE else [*ADVICE]
     return [*(line for name in names for line in ADVICE[name]), *ALIAS]

@@ -1,4 +1,4 @@
-"""Builds the tree of nono's command line from the parsers of its commands, for shell completion."""
+"""Build the tree of nono's command line from the parsers of its commands, for shell completion."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from nono.named_tuple import NamedTuple
 
 
 class Kind(StrEnum):
-    """The kinds of values that a shell completes differently."""
+    """The kinds of values that a shell completes in different ways."""
 
     ANYTHING = "anything"
     DIRECTORY = "directory"
     FILE = "file"
-    PROFILE = "profile"  # may be a user's, so it is looked up at completion time
+    PROFILE = "profile"  # may be a user's own, so it is looked up at completion time
     WORD = "word"  # one of a fixed list
     COMMAND = "command"  # followed by its own arguments
 
 
 class Value(NamedTuple):
-    """The value of an option, or an operand."""
+    """The value of an option or of an operand."""
 
     kind: Kind
     words: tuple[str, ...] = ()
-    name: str = ""  # for a person
+    name: str = ""  # shown to a person
 
 
 class Choice(NamedTuple):
-    """An option. Each of its values takes one word."""
+    """An option. Each of its values is one word."""
 
     flags: tuple[str, ...]
     help: str
@@ -48,11 +48,11 @@ class Node(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Return the words as typed, from `nono` on."""
+        """Return the words as typed, starting with `nono`."""
         return " ".join(("nono", *self.path))
 
     def all(self) -> Iterator[Node]:
-        """Iterate over this node and everything below."""
+        """Iterate over this node and everything below it."""
         yield self
         for node in self.nodes:
             yield from node.all()
@@ -79,7 +79,7 @@ Words = Mapping[str, tuple[str, ...]]
 
 
 def node_of(parser: argparse.ArgumentParser, path: tuple[str, ...], help_text: str, words: Words) -> Node:
-    """Build the node of a parser. words: values known from data only, by option or by operand metavar."""
+    """Build the node of a parser. words: values known only from data, by option or by operand metavar."""
     options, nodes, operands = [], list[Node](), list[Value]()
     for action in parser._actions:
         if action.nargs == argparse.REMAINDER:

@@ -1,4 +1,4 @@
-"""Writes the command tree as a completion function for zsh."""
+"""Write the command tree as a completion function for zsh."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Prints what a run was denied, and offers to save grants for it.
+"""Print what a run was denied, and offer to save grants for it.
 
-`report` is the top; `explained` adds what a watched run was refused. `save_prompt` asks, `saved_profile` is
-the profile that is written, `next_command` what runs the same again.
+`report` is the entry point; `explained` adds what a watched run was refused. `save_prompt` asks,
+`saved_profile` is the profile that is written, and `next_command` builds the command that runs the same
+again.
 """

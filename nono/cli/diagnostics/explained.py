@@ -1,4 +1,4 @@
-"""Turns what a watched run was refused into findings, each with the one option that would allow it."""
+"""Turn what a watched run was refused into findings, each with the one option that would allow it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class _Wanted(NamedTuple):
 
     place: str
     access: Access
-    purpose: str | None = None  # of a directory that is usually granted as a whole
+    purpose: str | None = None  # what a directory is for, if it is usually granted as a whole
 
 
 def explained(
     refusals: Refusals, rules: EffectivePolicy, places: PathContext, fs: Filesystem
 ) -> list[Finding]:
-    """Return a finding for each refused access. Those that one directory would allow have the same option."""
+    """Return a finding for each refused access. Accesses that one directory would allow share an option."""
     steering = steering_paths(places, fs)
     listed = refusals.listed()
     wanted = {each: _wanted(each, rules, places, fs) for each in listed}
@@ -62,7 +62,7 @@ def explained(
 
 
 def _each_once(found: Iterable[Finding]) -> list[Finding]:
-    """Unite the accesses to a path that have the same option."""
+    """Merge the accesses to a path that have the same option."""
     united: dict[tuple[str, str | None, str | None], Finding] = {}
     for each in found:
         key = (each.denied.target, each.flag, each.note)
@@ -73,7 +73,7 @@ def _each_once(found: Iterable[Finding]) -> list[Finding]:
 
 
 def _wanted(refused: Refused, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> _Wanted | None:
-    """Return the grant of a path that no rule denies; None for one that cannot be typed or is denied."""
+    """Return the grant for a path; None if the path cannot be typed or a rule denies it."""
     whole = usual_place(refused.path, refused.access, places, fs)
     place, purpose = whole if whole is not None else (refused.place, None)
     if fs.kind(place) is None:
@@ -81,7 +81,7 @@ def _wanted(refused: Refused, rules: EffectivePolicy, places: PathContext, fs: F
     if isinstance(rules.files.judge((refused.path,), refused.access), DeniedByRule):
         return None
     match rules.files.judge((place,), refused.access):
-        case TooWeak(held):  # only what is missing: grants add up
+        case TooWeak(held):  # only what is missing, because grants add up
             return _Wanted(place, Access.WRITE if held is Access.READ else Access.READ, purpose)
         case NotGranted() if place.isprintable() and "\\" not in place:
             return _Wanted(place, refused.access, purpose)
@@ -90,7 +90,7 @@ def _wanted(refused: Refused, rules: EffectivePolicy, places: PathContext, fs: F
 
 
 def _offered(denied: Denied, wish: _Wanted, accesses: Mapping[str, Access], fs: Filesystem) -> Finding:
-    """Return the finding with the option of the outermost wanted place that allows it."""
+    """Return the finding with the option of the outermost wanted place that allows the access."""
     around = (
         place
         for place, access in accesses.items()

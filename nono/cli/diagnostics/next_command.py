@@ -1,4 +1,4 @@
-"""Splits the options of a run into what a saved profile says and what the next command has to say again."""
+"""Split the options of a run into what a saved profile holds and what the next command must repeat."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _NOT_REPEATED = ("profile", "explain", "dry_run", "name")
 class OptionsOfRun(NamedTuple):
     """The options of a run, and its command."""
 
-    saved: tuple[Addition, ...]  # a profile can say these
-    shown: tuple[str, ...]  # the same as they are typed
-    again: tuple[str, ...]  # words of those it cannot
+    saved: tuple[Addition, ...]  # what a profile can hold
+    shown: tuple[str, ...]  # the same options as typed
+    again: tuple[str, ...]  # words of the options that a profile cannot hold
     command: tuple[str, ...]
 
     def next_command(self, profile: str, *, saves_options: bool) -> str:
-        """Return the command line that runs the same again under the profile, to be pasted into a shell."""
+        """Return the command line that repeats the run under the profile, ready to be pasted into a shell."""
         words = ["nono run --profile", _pasted(profile)]
         words += () if saves_options else self.shown
         words += map(_pasted, self.again)
@@ -60,7 +60,7 @@ def _ports(option: Option, given: Given) -> list[Addition]:
 
 
 def _values(option: Option, given: Given) -> Iterator[tuple[str | None, list[str]]]:
-    """Yield each value of an option, None where an entry has none, and its words on a command line."""
+    """Yield each value of an option (None if an entry has none) and its words on a command line."""
     name, dest = option.flags[0], option.dest
     match option.kind:
         case Kind.FLAG:
@@ -82,7 +82,7 @@ def _values(option: Option, given: Given) -> Iterator[tuple[str | None, list[str
 
 
 def _pasted(word: str) -> str:
-    """Quote one word for a shell; bash and zsh read control characters and bytes in `$'...'`."""
+    """Quote one word for a shell. bash and zsh read control characters and bytes in `$'...'`."""
     if word.isprintable():
         return shell_word(word)
     return "$'" + "".join(map(_escaped, word)) + "'"

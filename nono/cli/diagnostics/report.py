@@ -1,4 +1,4 @@
-"""Reports the denials of a run after it, and offers to save what would have allowed them."""
+"""Report the denials of a run after it, and offer to save what would have allowed them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from nono.policy.why.refusals import Refusals
     from nono.policy.why.usual import Absentee
 
-# By libuv, and so by Node, which does without; and by each program of systemd's that goes to a bus, as
-# systemd-inhibit does, with which agents keep the machine awake.
+# The first is tried by libuv, and so by Node, which works without it. The second is tried by each systemd
+# program that connects to a bus, such as systemd-inhibit, with which agents keep the machine awake.
 TRIED = ("io_uring_setup", "<abstract>")
-# By the C library for if_nametoindex(3), until it has a socket of AF_UNIX, AF_INET or AF_INET6. Bubblewrap
-# asks, and so does each agent that looks whether that works.
+# The C library probes these for if_nametoindex(3), until it gets a socket of AF_UNIX, AF_INET or AF_INET6.
+# Bubblewrap calls that function, and so does each agent that checks whether Bubblewrap works.
 PROBED = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
-STOPPED = range(129, 144)  # ended by a signal such as SIGTERM: its sender is not there to be asked
+STOPPED = range(129, 144)  # ended by a signal such as SIGTERM, whose sender is not there to be asked
 
 
 def report(
@@ -45,7 +45,7 @@ def report(
     asks: Asks,
     refusals: Refusals | None = None,
 ) -> None:
-    """Print the denials, or the limit that ended the command, to stderr; as JSON too if asked for.
+    """Print the denials, or the limit that ended the command, to stderr, and as JSON too if asked for.
 
     asks: Opens the terminal of the person, for an offer.
     refusals: Further accesses that were refused, if the run was watched.
@@ -54,7 +54,7 @@ def report(
     rules = outcome.rules()
     rules = rules._replace(
         capabilities=rules.capabilities._replace(elevation=False)
-    )  # as if nobody was asked
+    )  # as if nobody had been asked
     places, fs = prepared.resolved.path_context, HostFilesystem()
     found = footer.findings(denials, rules, places, fs)
     is_complete = denials.is_complete
@@ -68,7 +68,7 @@ def report(
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
     if is_told:
-        # What a command tries at each start, and does without, is worth a line only when it failed.
+        # What a command tries at each start and works without is worth a line only if the command failed.
         listed = _about_others(found, suppressed or ()) if exit_code == 0 else found
         told = [] if limit is None else limit.lines()
         is_watched = refusals is not None
@@ -87,7 +87,7 @@ def report(
 
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
-    """Drop denials of the suppressed paths, of those below them, and of what runtimes try."""
+    """Remove denials of the suppressed paths, of those below them, and of what runtimes try."""
     targets = tuple(each.denied.target for each in found)
     starts = [at for at in range(len(targets)) if targets[at : at + len(PROBED)] == PROBED]
     tried = {*TRIED, *(PROBED if starts else ())}
@@ -115,7 +115,7 @@ def _absentees(
 
 
 def _is_usable(path: str, access: Access) -> bool:
-    """Return True if this user may access the path outside: else the sandbox is not what refused it."""
+    """Return True if this user may access the path outside; otherwise it was not the sandbox that refused."""
     mode = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}[access]
     return os.access(path, mode)
 
@@ -128,7 +128,7 @@ def _offer(
     environ: Mapping[str, str],
     asks: Asks,
 ) -> None:
-    # Imported here: it reads and writes profiles, which most runs do not.
+    # Imported here: it reads and writes profiles, which most runs do not need.
     from nono.cli.diagnostics import save_prompt
     from nono.cli.diagnostics.next_command import options_of_run
     from nono.policy.why.saving import additions, without_suppressed
@@ -136,9 +136,9 @@ def _offer(
     places, reference = prepared.resolved.path_context, invocation.given.value("profile")
     offered = additions((each.flag for each in found if each.flag is not None), places.home)
     if not offered or not save_prompt.is_wanted(environ) or invocation.given.value("config") is not None:
-        return  # a manifest is somebody else's work, not this person's to extend
+        return  # a manifest is somebody else's work and not for this person to extend
     if suppressed is None:
-        return  # the profile changed during the run and cannot be trusted
+        return  # the profile has changed during the run and cannot be trusted
     offered = without_suppressed(offered, suppressed, places.home)
     offered = [each for each in offered if not each.names_process]
     hosts = prepared.resolved.host_filter
@@ -151,7 +151,7 @@ def _offer(
 
 
 def _suppressed(prepared: Prepared, invocation: Invocation, environ: Mapping[str, str]) -> list[str] | None:
-    """Return what flags and profile suppress, absolute; None if the profile cannot be trusted now."""
+    """Return the absolute paths that flags and profile suppress; None if the profile is no longer trusted."""
     places, reference = prepared.resolved.path_context, invocation.given.value("profile")
     suppressed = [places.of_flag(path) for path in invocation.given.list("suppress_save_prompt")]
     if reference is None:
@@ -163,9 +163,9 @@ def _suppressed(prepared: Prepared, invocation: Invocation, environ: Mapping[str
 
 
 def _suppressed_by(reference: str, prepared: Prepared, environ: Mapping[str, str]) -> list[str]:
-    """Return the paths whose save offers the profile suppresses.
+    """Return the paths for which the profile suppresses offers to save.
 
-    Raises NonoError if the profile cannot be loaded, or the command may have written it.
+    Raises NonoError if the profile cannot be loaded, or if the command may have written it.
     """
     from nono.policy.profile.store import load
 

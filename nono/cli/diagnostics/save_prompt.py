@@ -1,4 +1,4 @@
-"""Offers after a run to add grants to a profile for what was denied."""
+"""Offer after a run to add grants to a profile for what was denied."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def offer(
 
     found: The additions to offer.
     profile: The run's --profile, if it had one.
-    program: The program that ran; names a new profile.
+    program: The program that ran. It gives a new profile its name.
     options: The other options of the run, which are saved too or go into the next command.
     asks: Opens the terminal; yields None if there is none.
     """
@@ -46,7 +46,7 @@ def offer(
             if prompt is not None:
                 _offer(prompt, found[:OFFERED_MAX], target_of(profile, environ), program, options, environ)
     except (OSError, termios.error):
-        return  # the terminal went away
+        return  # the terminal is gone
 
 
 def _offer(
@@ -83,7 +83,7 @@ def _offer(
             return
         target = target.named(name, environ)
     try:
-        # To suppress questions in a profile that is there is no reason to give it more.
+        # Suppressing questions in an existing profile is no reason to add anything else to it.
         saves_options = target.is_new or word in ("g", "grant")
         save(target, rewritten(target, [*(options.saved if saves_options else ()), *chosen]), environ)
     except NonoError as error:
@@ -96,7 +96,7 @@ def _offer(
 
 
 def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
-    """Return the additions with the typed numbers; all if none was typed, none if one is wrong."""
+    """Return the additions with the typed numbers: all if none was typed, none if one is wrong."""
     words = numbers.replace(",", " ").split()
     by_number = {str(number): addition for number, addition in enumerate(found, 1)}
     if not all(word in by_number for word in words):
@@ -119,7 +119,7 @@ def _confirmed(prompt: Prompt, found: Sequence[Addition]) -> Iterator[Addition]:
 
 
 def _name(prompt: Prompt, suggestion: str, environ: Mapping[str, str]) -> str | None:
-    """Ask for the name of a new profile. Returns None if the person skips it or gives no valid one."""
+    """Ask for the name of a new profile. Returns None if the person skips it or gives no valid name."""
     for _ in range(NAMES_ASKED_MAX):
         answer = prompt.ask(f"  User profile name [{suggestion}] (skip: none): ")
         if answer is None or answer == "skip":

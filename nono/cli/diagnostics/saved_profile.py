@@ -1,4 +1,4 @@
-"""Writes accepted offers into the user's profile after a run."""
+"""Write accepted offers to the user's profile after a run."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nono.policy.why.saving import Addition, added
 
 
 class Target(NamedTuple):
-    """A profile to write: an existing one or a new one."""
+    """A profile to write, either an existing one or a new one."""
 
     label: str  # its name for --profile; "" while it has none
     file: str | None  # None: it has no name yet
     is_new: bool
-    extends: tuple[str, ...] = ()  # the bases of a new one, of which the last decides
+    extends: tuple[str, ...] = ()  # the bases of a new profile; the last one decides
 
     def suggestion(self, program: str) -> str:
-        """Suggest a name for a new profile, after the profile in use or else the program."""
+        """Suggest a name for a new profile, based on the profile in use or else on the program."""
         stem = f"{self.extends[-1]}-local" if self.extends else basename(program)
         return re.sub("[^A-Za-z0-9]+", "-", stem).strip("-") or "saved"
 
@@ -63,7 +63,7 @@ def rewritten(target: Target, chosen: Iterable[Addition]) -> dict[str, Any]:
 def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     """Return the profile's document as `change` returns it.
 
-    Raises ProfileError if it cannot be parsed, or not rewritten without loss.
+    Raises ProfileError if it cannot be parsed, or cannot be rewritten without loss.
     """
     if target.is_new:
         head: dict[str, Any] = {"extends": one_or_list(target.extends)} if target.extends else {}

@@ -1,4 +1,4 @@
-"""The clients that `nono doctor --clients` tries: how each is started, and what may keep it from working."""
+"""List the clients that `nono doctor --clients` tries: how each is started, and what may stop it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections.abc import Mapping
 from nono.cli.doctor.pages import GO_MODULE, PACKAGE
 from nono.named_tuple import NamedTuple
 
-ABSENT = 77  # as automake's tests say it
+ABSENT = 77  # as automake's tests use it
 
 
 class Client(NamedTuple):
     """One client. Its script runs inside, in an empty directory, with the server in URL and HOST.
 
-    It ends with ABSENT if something is not installed: nothing is looked for outside, where what lies on PATH
-    may be a program that an agent wrote.
+    The script ends with ABSENT if something is not installed. Nothing is looked for outside, where what is on
+    PATH may be a program that an agent wrote.
     """
 
     name: str
     programs: tuple[str, ...]  # all of them have to be on PATH
     script: str  # for sh
-    past_proxy: str  # the remedy if it does not ask the proxy
+    past_proxy: str  # the remedy if it does not use the proxy
     no_trust: str  # the remedy if it rejects nono's certificate
     profile: str = "default"
     files: Mapping[str, str] = {}
     is_served: bool = True  # False: the server answers too little for it to succeed
-    without_server: bool = False  # it asks no server: its status says whether it works
+    without_server: bool = False  # it uses no server: its status says whether it works
 
 
 _NODE = """
@@ -40,7 +40,7 @@ _UNDICI = """
 const {fetch, EnvHttpProxyAgent, setGlobalDispatcher} = require('undici');
 setGlobalDispatcher(new EnvHttpProxyAgent());
 """
-# Where Debian and npm have what is installed for everybody.
+# Where Debian and npm install for all users.
 _NODE_PATH = 'NODE_PATH="/usr/share/nodejs:$(npm root --global 2>/dev/null)"'
 _HAS = "python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec(\"{}\") is None)'"
 _AIOHTTP = """

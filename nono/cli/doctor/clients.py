@@ -1,4 +1,4 @@
-"""Judges what a client did inside a run of its own."""
+"""Judge what a client did inside a run of its own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from nono.cli.doctor.client_table import ABSENT, Client
 from nono.cli.doctor.finding import Finding, Mark
 from nono.named_tuple import NamedTuple
 
-_ERROR, _HINT = "nono: ", "hint: "  # as nono begins its last lines when it starts nothing
-_NOISE = ("[nono]", "Picked up JAVA_TOOL_OPTIONS")  # what nono and each JVM say of themselves
-_WORD_MAX = 45  # characters: a line has room for no more
+_ERROR, _HINT = "nono: ", "hint: "  # the beginnings of nono's last lines when it starts nothing
+_NOISE = ("[nono]", "Picked up JAVA_TOOL_OPTIONS")  # what nono and each JVM print about themselves
+_WORD_MAX = 45  # characters: a line has no space for more
 _SAID_MAX = 300  # characters
-_NOT_STARTED = (126, 127)  # of sh and env: found, but not executable; not found
+_NOT_STARTED = (126, 127)  # exit codes of sh and env: found but not executable; not found
 
 
 class Tried(NamedTuple):
@@ -56,7 +56,7 @@ def judge(client: Client, tried: Tried) -> Finding | None:
 
 
 def _refused_run(client: Client, tried: Tried) -> Finding | None:
-    """Return the finding about a run that nono did not start, with nono's own words; None if it did."""
+    """Return the finding about a run that nono did not start, in nono's own words; None if it did start."""
     lines = tried.said.splitlines()
     reason = next((line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)), None)
     if reason is None:
@@ -67,7 +67,7 @@ def _refused_run(client: Client, tried: Tried) -> Finding | None:
 
 
 def _end(tried: Tried) -> str:
-    """Return how it ended, with the line that says why: the last of a Python traceback, else the first."""
+    """Return how it ended, with the line that gives the reason: the last of a traceback, else the first."""
     lines = [line.strip() for line in tried.said.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(_NOISE)]
     end = "did not end in time" if tried.status is None else f"ended with status {tried.status}"

@@ -1,4 +1,4 @@
-"""One finding of `nono doctor`, and how findings are printed and written as JSON."""
+"""Hold one finding of `nono doctor`, print findings, and write them as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     check: str  # a short name that stays the same between versions
     mark: Mark
     meaning: str
-    remedy: str | None = None  # what to do about it; None: nothing has to be done
+    remedy: str | None = None  # what to do about it; None: nothing
 
 
 def is_well(findings: Iterable[Finding]) -> bool:
@@ -35,7 +35,7 @@ def is_well(findings: Iterable[Finding]) -> bool:
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """Yield a finding as lines of 80 columns: mark, check and meaning in columns, the remedy below."""
+    """Yield a finding as lines of 80 columns: mark, check and meaning in columns, the remedy below them."""
     hanging = " " * (_MARK_COLUMNS + _CHECK_COLUMNS + 6)
     head = f"  {finding.mark.value:<{_MARK_COLUMNS}}  {printable(finding.check):<{_CHECK_COLUMNS}}  "
     yield from wrapped(finding.meaning, head, hanging)
@@ -44,7 +44,7 @@ def finding_lines(finding: Finding) -> Iterator[str]:
 
 
 def finding_entry(finding: Finding) -> dict[str, str | None]:
-    """Return a finding as JSON has it."""
+    """Return a finding as an object for JSON."""
     return {
         "check": finding.check,
         "mark": finding.mark.value,

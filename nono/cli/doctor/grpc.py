@@ -1,4 +1,4 @@
-"""Answers gRPC calls with "unimplemented", for the server of `nono doctor`."""
+"""Answer gRPC calls with "unimplemented", for the server of `nono doctor`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNIMPLEMENTED = "12"  # grpc-status, from gRPC's list of status codes
 
 
 def serve_grpc(connection: SSLSocket, note: Callable[[str], None]) -> None:
-    """Serve one connection of HTTP/2 to its end. `note` gets each request, as "METHOD /path".
+    """Serve one HTTP/2 connection until it ends. `note` receives each request, as "METHOD /path".
 
     Raises OSError if the connection breaks or is silent for too long.
     """
@@ -29,7 +29,7 @@ def serve_grpc(connection: SSLSocket, note: Callable[[str], None]) -> None:
             break
         for event in events:
             if isinstance(event, RequestReceived):
-                fields = {str(name): str(value) for name, value in event.headers}  # as header_encoding says
+                fields = {str(name): str(value) for name, value in event.headers}  # str: header_encoding
                 note(f"{fields[':method']} {fields[':path']}")
                 state.send_headers(
                     event.stream_id, [(":status", "200"), ("content-type", "application/grpc")]

@@ -1,4 +1,4 @@
-"""Finds the hosts that the files of a project name for its packages, submodules and remotes."""
+"""Find the hosts that the files of a project name for its packages, submodules and remotes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nono.policy.hosts.hostname import HostError, canonical_host
 MAX_HOSTS = 20
 _URL = r"(?:git\+)?(?:https?|ssh|git)://(?:[^/\s\"'@]{1,200}@)?([A-Za-z0-9._-]{1,253})"
 
-# What stands before the URL of something to be fetched. Other URLs are home pages.
+# What precedes the URL of something to be fetched. Other URLs are home pages.
 _BEFORE = {
     "package-lock.json": r'"resolved":\s{0,8}"',
     "npm-shrinkwrap.json": r'"resolved":\s{0,8}"',

@@ -1,4 +1,4 @@
-"""Words what was found on a machine: what each part means for a run, and what would change it."""
+"""Word what was found on a machine: what each part means for a run, and what would change it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
 from nono.supervisor.cgroup.placement import Place
 
-# By the oldest version of Landlock's interface that has it, and the kernel that brought that.
+# By the first version of Landlock's interface that has the feature, with the kernel that introduced it.
 _FEATURES = (
     (2, "5.19", "renames across directories"),
     (3, "6.2", "truncation"),

@@ -1,4 +1,4 @@
-"""What the server of `nono doctor` answers: as much of each package index as its client asks for."""
+"""Return the answers of the `nono doctor` server: as much of each package index as its client asks for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Page(NamedTuple):
 
 
 def page(host: str, path: str) -> Page:
-    """Return the page at a path, without its query. Any other than the known ones says "ok"."""
+    """Return the page at a path without its query. Any unknown page contains "ok"."""
     known: dict[str, Page] = {
         # git: a repository without branches (gitprotocol-http(5)).
         "/repository.git/info/refs": Page(
@@ -67,5 +67,5 @@ def _json(document: object) -> Page:
 
 
 def _packet_line(text: str) -> bytes:
-    """Frame a line as git does (gitprotocol-common(5)): its length in four hexadecimal digits comes first."""
+    """Frame a line as git does (gitprotocol-common(5)), with its length in four hexadecimal digits first."""
     return f"{len(text) + 4:04x}{text}".encode()

@@ -1,4 +1,4 @@
-"""Judges what a project needs, which profiles have it, and what in it deserves a look."""
+"""Judge what a project needs, which profiles provide it, and what in it needs attention."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _SHOWN = 5
 
 
 class Project(NamedTuple):
-    """What was read of a project, and of the machine for its sake."""
+    """What was read of a project, and of the machine because of it."""
 
-    names: frozenset[str]  # at its top
-    texts: Mapping[str, str] = {}  # by name, of the files in hosts_named.FILES
+    names: frozenset[str]  # at the top of the project
+    texts: Mapping[str, str] = {}  # by name: the files in hosts_named.FILES
     env_files: Mapping[str, str] = {}  # .env and its like, by name
-    hooks: tuple[str, ...] = ()  # of git, that would run
+    hooks: tuple[str, ...] = ()  # git hooks that would run
     git_settings: str = ""  # the text of .git/config
-    installed: frozenset[str] = frozenset()  # programs on PATH, of those that projects and agents need
-    readers: Mapping[str, str] = {}  # the service whose clients read their key from a variable
+    installed: frozenset[str] = frozenset()  # programs on PATH, out of those that projects and agents need
+    readers: Mapping[str, str] = {}  # the service of each client that reads its key from a variable
 
 
 def command_of(project: Project) -> tuple[str, ...]:
     """Return the words after `nono` that run an agent, or a shell, with the profiles for the project.
 
-    Profiles only: what else its files name may have been written by somebody who wants it granted.
+    Only profiles are used: the other names in its files may come from somebody who wants them granted.
     """
     agent = next((program for program in AGENTS if program in project.installed), None)
     profiles = [*([AGENTS[agent]] if agent else []), *detected(project.names)]
@@ -52,7 +52,7 @@ def command_of(project: Project) -> tuple[str, ...]:
 
 
 def project_findings(project: Project, reaches: Callable[[str], bool]) -> Iterator[Finding]:
-    """Yield the findings. `reaches`: whether the run of command_of() may reach a host."""
+    """Yield the findings. `reaches`: says whether the run of command_of() may reach a host."""
     yield from _toolchains(project)
     yield from _programs(project)
     yield from _hosts(project, reaches)

@@ -1,4 +1,4 @@
-"""Reads of a project what `nono doctor --project` judges."""
+"""Read those parts of a project that `nono doctor --project` judges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nono.regular_file import read_regular_file
 _MAX_LOCK_BYTES = 32 * 1024 * 1024
 _MAX_ENV_FILES = 20
 _ENV_FILE = re.compile(r"\.env(?:\.[A-Za-z0-9_.-]{1,64})?")
-_EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults")  # that everybody is meant to read
+_EXAMPLES = (".example", ".sample", ".template", ".dist", ".defaults")  # files that everybody may read
 
 
 def read_project(directory: str, environ: Mapping[str, str]) -> Project:
@@ -55,7 +55,7 @@ def _is_env_file(name: str) -> bool:
 
 
 def _text(path: str) -> str:
-    """Return the text of a file; "" if it is a link or cannot be read. A link may lead out of the project."""
+    """Return the text of a file; "" if it cannot be read or is a link, which may lead out of the project."""
     if os.path.islink(path):
         return ""
     try:

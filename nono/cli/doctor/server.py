@@ -1,7 +1,7 @@
-"""The server that `nono doctor` has clients talk to: a proxy on loopback that ends every TLS itself.
+"""Serve the clients of `nono doctor`: a proxy on loopback that terminates every TLS connection itself.
 
-`nono run` is told to reach hosts through it, so that a client inside can ask for a name that does not exist,
-and no request leaves this machine.
+`nono run` is told to reach hosts through it. A client inside can therefore ask for a name that does not
+exist, and no request leaves this machine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MAX_BODY = 1024 * 1024
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection: a CONNECT, then TLS and requests for that host, or the first line of SSH."""
+    """Handle one connection: a CONNECT, then TLS and requests for that host, or the first line of SSH."""
 
     protocol_version = "HTTP/1.1"
     timeout = _TIMEOUT_S
-    host = ""  # of the CONNECT
+    host = ""  # the host of the CONNECT
 
     def do_CONNECT(self) -> None:
         if self.host:
@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 serve_grpc(tls, self.note)
                 return
-        except OSError:  # nono did not trust the certificate, or went away
+        except OSError:  # nono did not trust the certificate, or is gone
             self.close_connection = True
             return
         self.rfile = self.connection.makefile("rb")
@@ -76,22 +76,25 @@ class _Handler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         super().finish()
-        self.connection.close()  # of TLS, which took the socket's descriptor
+        self.connection.close()  # the TLS socket, which took over the descriptor
 
     def note(self, request: str) -> None:
-        """Remember a request of this connection's host."""
+        """Remember a request for the host of this connection."""
         raise NotImplementedError
 
     def end_tls(self) -> SSLSocket:
-        """Replace the connection by its TLS, and return that. Raises OSError if there is none."""
+        """Replace the connection with its TLS socket and return that.
+
+        Raises OSError if the handshake fails.
+        """
         raise NotImplementedError
 
     def log_message(self, format: str, *args: object) -> None:
-        """Stay silent: `nono doctor` says what has arrived."""
+        """Log nothing: `nono doctor` reports what has arrived."""
 
 
 class Server:
-    """A running server. `port`: on loopback; `ca_pem`: what nono must trust to speak with it."""
+    """A running server. `port`: on loopback; `ca_pem`: the certificate nono must trust to talk to it."""
 
     def __init__(self, port: int, ca_pem: bytes, asked: dict[str, list[str]]) -> None:
         self.port = port
@@ -99,16 +102,16 @@ class Server:
         self._asked = asked
 
     def asked(self, host: str) -> tuple[str, ...]:
-        """Return the requests that arrived for `host`, each "METHOD /path"; "SSH" for a client of SSH."""
+        """Return the requests that arrived for `host`, each as "METHOD /path"; "SSH" for an SSH client."""
         return tuple(self._asked.get(host, ()))
 
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """Run the server until the block is left. Raises OSError if there is no port."""
+    """Run the server until the block is left. Raises OSError if there is no free port."""
     authority = SessionCa.create(validity_s=3600)
     asked: dict[str, list[str]] = {}
-    lock = threading.Lock()  # a SessionCa is meant for one thread
+    lock = threading.Lock()  # a SessionCa is made for use by one thread
 
     class Handler(_Handler):
         def note(self, request: str) -> None:

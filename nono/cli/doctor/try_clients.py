@@ -1,4 +1,4 @@
-"""Runs clients inside `nono run`, each by itself, against a server on loopback."""
+"""Run each client in a `nono run` of its own, against a server on loopback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nono.cli.doctor.finding import Finding
 from nono.cli.doctor.server import Server, serving
 from nono.errors import NonoError
 
-_DOMAIN = "doctor.nono.invalid"  # reserved to lead nowhere (RFC 6761)
+_DOMAIN = "doctor.nono.invalid"  # reserved so that it never resolves (RFC 6761)
 _LIMIT_S = 60.0
 _GRACE_S = 10.0
 
@@ -25,11 +25,11 @@ _GRACE_S = 10.0
 def try_clients(
     clients: Iterable[Client], environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Finding | None]]:
-    """Yield the finding of each client, by name; None if it is not installed.
+    """Yield the finding of each client by name; None if it is not installed.
 
-    Everything that this took is removed when the iterator ends. Raises NonoError if nothing can be tried.
+    Everything created for this is removed when the iterator ends. Raises NonoError if nothing can be tried.
     """
-    # Not in /tmp, which commands without namespaces may write: nono would refuse to trust a CA there.
+    # Not in /tmp, where commands without namespaces may write: nono would not trust a CA there.
     cache = Path(paths.xdg(environ, "XDG_CACHE_HOME", ".cache"), "nono")
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,9 +69,10 @@ def _tried(client: Client, number: int, base: Path, server: Server, environ: Map
 
 
 def _environment_of(program: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the grant of the virtual environment that a program is in, if it is in one.
+    """Yield the grant of the virtual environment that a program belongs to, if any.
 
-    Nothing that a file in there names is granted, and no home directory that somebody made look like one.
+    Nothing named by a file in it is granted, nor a home directory that somebody made look like an
+    environment.
     """
     prefix = Path(shutil.which(program, path=environ.get("PATH")) or "/").parent.parent
     if not Path(paths.home(environ)).is_relative_to(prefix) and (prefix / "pyvenv.cfg").is_file():
@@ -79,7 +80,7 @@ def _environment_of(program: str, environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _argv(client: Client, host: str, work: Path, port: int, grants: Sequence[str]) -> list[str]:
-    # -P: nothing is imported from the directory it starts in.
+    # -P: nothing is imported from the directory in which it starts.
     return [
         *(sys.executable, "-P", "-m", "nono", "run", "--silent", "--no-diagnostics"),
         *("--profile", client.profile, "--allow", str(work), *grants),
@@ -90,14 +91,14 @@ def _argv(client: Client, host: str, work: Path, port: int, grants: Sequence[str
 
 
 def _environment(environ: Mapping[str, str], place: Path, ca: Path) -> dict[str, str]:
-    """Return the person's own environment, with places for what nono writes, and the server's CA."""
+    """Return the person's environment, with the server's CA and places for what nono writes."""
     kept = {name: value for name, value in environ.items() if not name.startswith("NONO_")}
     own = {"XDG_STATE_HOME": str(place / "state"), "XDG_CACHE_HOME": str(place / "cache")}
     return kept | own | {"SSL_CERT_FILE": str(ca)}
 
 
 def _ended(argv: list[str], cwd: Path, environment: dict[str, str]) -> tuple[int | None, str]:
-    """Run a command to its end. Returns its status, None if it took too long, and its stderr."""
+    """Run a command to its end. Returns its stderr and its status, which is None if it took too long."""
     with subprocess.Popen(
         argv,
         cwd=cwd,
@@ -111,14 +112,14 @@ def _ended(argv: list[str], cwd: Path, environment: dict[str, str]) -> tuple[int
             return process.returncode, said.decode(errors="replace")
         except subprocess.TimeoutExpired:
             return None, _stopped(process)
-        except BaseException:  # Ctrl-C: the run must not go on in a directory that is about to be removed
+        except BaseException:  # Ctrl-C: the run must not continue in a directory that is about to be removed
             _stopped(process)
             raise
 
 
 def _stopped(process: subprocess.Popen[bytes]) -> str:
-    """End a run, and return what it has said on stderr."""
-    process.terminate()  # nono takes the command with it
+    """End a run, and return what it printed on stderr."""
+    process.terminate()  # nono ends the command too
     try:
         _, said = process.communicate(timeout=_GRACE_S)
         return said.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Examples of each command, and where to read on."""
+"""Hold examples of each command, and where to read on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints help pages as man pages, in roff's man macros."""
+"""Print help pages as man pages, in roff's man macros."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WITH_EXIT_STATUS = frozenset({"run", "shell", "wrap", "learn"})
 
 
 def command_page(page: Page, actions: Iterable[Page], others: Iterable[str], exit_codes: Page) -> str:
-    """Return the man page of a command, with those of its actions. others: further pages to name."""
+    """Return the man page of a command with those of its actions. others: further pages to mention."""
     name = "-".join(page.words)
     lines = [*_head(name, 1, page.summary), ".SH SYNOPSIS", f".B {_text(page.usage)}"]
     lines += [".SH DESCRIPTION", *_paragraphs(page.description)]
@@ -36,7 +36,7 @@ def overview_page(page: Page, topics: Iterable[Page], others: Iterable[str]) -> 
 
 
 def file_page(name: str, summary: str, description: Iterable[str], sections: Iterable[Section]) -> str:
-    """Return the page of a kind of file, of section 5."""
+    """Return the page of a kind of file, in section 5."""
     lines = [*_head(name, 5, summary), ".SH DESCRIPTION"]
     for text in description:
         lines += _paragraphs(text)
@@ -95,7 +95,7 @@ def _ended(lines: list[str], others: Iterable[str]) -> str:
 
 
 def _line(text: str) -> str:
-    """Escape a line of text; one that begins with a dot or a quote would be a request."""
+    """Escape a line of text: one that starts with a dot or a quote would be a roff request."""
     shown = _text(text)
     return f"\\&{shown}" if shown.startswith((".", "'")) else shown
 

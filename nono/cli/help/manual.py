@@ -1,4 +1,4 @@
-"""The whole manual: a file name and its text for each man page."""
+"""Build the whole manual: a file name and a text for each man page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.cli.help.page_of import Values, page_of, subparsers_of
 from nono.cli.help.settings import config_sections, profile_sections
 from nono.cli.help.topics import TOPICS
 
-# Name, help and parser of each command.
+# The name, help and parser of each command.
 Commands = Iterable[tuple[str, str, argparse.ArgumentParser]]
 
 _PROFILE = (
@@ -28,7 +28,7 @@ _CONFIG = (
 
 
 def man_pages(commands: Commands, values: Values) -> Iterator[tuple[str, str]]:
-    """Yield the name of each man page, such as nono-run.1, and its text."""
+    """Yield the file name of each man page, such as nono-run.1, and its text."""
     known = [*commands]
     names = [f"nono-{name}(1)" for name, _, _ in known]
     files = ["nono-profile(5)", "nono-config(5)"]
@@ -46,7 +46,7 @@ def man_pages(commands: Commands, values: Values) -> Iterator[tuple[str, str]]:
 
 
 def completion_names() -> Mapping[str, str]:
-    """Return where each shell looks for the script of nono, below a prefix."""
+    """Return where each shell looks for nono's completion script, below a prefix."""
     return {
         "bash": "share/bash-completion/completions/nono",
         "zsh": "share/zsh/site-functions/_nono",

@@ -1,4 +1,4 @@
-"""Prints help pages as Markdown, for the documentation."""
+"""Print help pages as Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nono.cli.help.page import Entry, Page, Section
 
 
 def markdown(page: Page, actions: Iterable[Page] = (), *, depth: int = 1) -> str:
-    """Return a page, with those of its actions below it."""
+    """Return a page, followed by those of its actions."""
     lines = [
         f"{'#' * depth} {' '.join(page.words)}",
         "",

@@ -1,4 +1,4 @@
-"""The page of nono itself: its commands, in groups by use."""
+"""Build the page of nono itself: its commands, grouped by use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONS = (
 
 
 def overview(commands: Mapping[str, str]) -> Page:
-    """Return the page. commands: the help of each by name; one that is in no group stands under "Other"."""
+    """Return the page. commands: the help of each by name. Those in no group are listed under "Other"."""
     grouped = {title: names.split() for title, names in GROUPS.items()}
     known = {name for names in grouped.values() for name in names}
     grouped["Other"] += (name for name in commands if name not in known)

@@ -1,4 +1,4 @@
-"""The values of a help page, from which each form of it is printed."""
+"""Hold the values of a help page, from which each form of it is printed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ class Entry(NamedTuple):
 
     names: tuple[str, ...]  # the flags of an option, else one word
     text: str  # one sentence, without a full stop
-    value: str = ""  # what follows an option: DIR, NAME[=VALUE]
+    value: str = ""  # what follows an option, such as DIR or NAME[=VALUE]
     default: str = ""
     variable: str = ""  # the environment variable that is read if the option is not given
-    values: tuple[str, ...] = ()  # the only ones possible
+    values: tuple[str, ...] = ()  # the only possible values
     repeats: bool = False
     splits_commas: bool = False
-    is_rare: bool = False  # left out of the short help
+    is_rare: bool = False  # the short help leaves it out
 
     @property
     def title(self) -> str:
-        """Return the entry as it is typed: `-a, --allow DIR`."""
+        """Return the entry as it is typed, such as `-a, --allow DIR`."""
         short = [name for name in self.names if not name.startswith("--")]
         long = [name for name in self.names if name.startswith("--")]
         return " ".join(filter(None, (", ".join((*short, *long)), self.value)))
 
     @property
     def details(self) -> tuple[str, ...]:
-        """Return what else there is to know, each in a few words."""
+        """Return what else there is to know, each fact in a few words."""
         repeats = "may be repeated, or separated by commas" if self.splits_commas else "may be repeated"
         found = (
             self.default and f"default: {self.default}",
@@ -46,7 +46,7 @@ class Section(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A command line, and what it is for."""
+    """A command line and its purpose."""
 
     command: str
     text: str

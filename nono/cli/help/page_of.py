@@ -1,4 +1,4 @@
-"""Builds the help page of a command from its parser and the table of options."""
+"""Build the help page of a command from its parser and the table of options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.cli.help.page import Entry, Page, Section
 LIKE_SANDBOX = frozenset({*SANDBOX, WHY, PROXY})
 _LISTS = frozenset({Kind.LIST, Kind.PORT_RANGES, Kind.PAIRS})
 
-# Known values by flag or metavar: those that only nono's data tell.
+# Known values by flag or metavar, where only nono's data contain them.
 Values = Mapping[str, tuple[str, ...]]
 
 
@@ -58,7 +58,7 @@ def subparsers_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argpar
 
 def _declared(words: tuple[str, ...]) -> Mapping[str, Option]:
     own = own_options_of(words[1]) if len(words) == 2 else ()
-    if words[1] == WHY:  # asks about options, and reads no variable for them
+    if words[1] == WHY:  # it asks about options, and reads no environment variables for them
         own = tuple(option._replace(env="") for option in own)
     return {flag: option for option in (*own, *GLOBALS) for flag in option.flags}
 

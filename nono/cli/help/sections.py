@@ -1,4 +1,4 @@
-"""Where each option stands in the help: under which heading, and whether the short help has it."""
+"""Say where each option appears in the help: under which heading, and whether in the short help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nono.cli.args.options import LEARN, PROXY, SHELL, WHY
 
-# In the order in which they are printed. An option that is in none stands under "Options".
+# In the order of printing. An option that is in no section is listed under "Options".
 _SANDBOX: Mapping[str, str] = {
     "Files": "--allow --read --write --allow-cwd --allow-file --read-file --write-file --workdir "
     "--allow-missing --capability-elevation --bypass-protection",
@@ -47,7 +47,7 @@ GLOBAL = "Global options"
 OTHER = "Options"
 _GLOBAL_FLAGS = ("--silent", "--log-file", "--help")
 
-HIDDEN = frozenset({"--theme"})  # changes nothing yet
+HIDDEN = frozenset({"--theme"})  # has no effect yet
 RARE = frozenset(
     [
         "--write-file",
@@ -106,7 +106,7 @@ RARE = frozenset(
     ]
 )
 
-# Said where argparse knows none, as the value is set where it is used.
+# Listed here where argparse knows no default, because the value is set where it is used.
 DEFAULTS: Mapping[str, str] = {
     "--detach-timeout": "30",
     "--listen": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""The sections of nono-config(5) and nono-profile(5), from the shapes that are read."""
+"""Build the sections of nono-config(5) and nono-profile(5) from the schemas that nono reads with."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _fields(found: Mapping[str, Any]) -> Iterator[Entry]:
 
 
 def kind_of(rules: Mapping[str, Any]) -> str:
-    """Return what a field holds, in a few words: a string, a list of strings, an object."""
+    """Return in a few words what a field holds, such as a string, a list of strings or an object."""
     for key in ("anyOf", "allOf"):
         found = dict.fromkeys(filter(None, map(kind_of, rules.get(key, ()))))
         if found:
@@ -102,7 +102,7 @@ def _possible(rules: Mapping[str, Any]) -> list[Any]:
 
 
 def _spaced(name: str) -> str:
-    """Return the name of a class as words: TlsIntercept as "tls intercept"."""
+    """Return the name of a class as words, such as TlsIntercept as "tls intercept"."""
     return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
 
 

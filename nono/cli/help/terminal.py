@@ -1,4 +1,4 @@
-"""Prints a help page for a terminal, in any width."""
+"""Print a help page for a terminal of any width."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMN_MAX = 30
 
 
 class Look(NamedTuple):
-    """How to print: columns, and whether with colours."""
+    """How to print: the number of columns, and whether in colour."""
 
     width: int
     is_coloured: bool = False
@@ -30,7 +30,7 @@ class Look(NamedTuple):
 
 
 def lines_of(page: Page, look: Look, *, is_long: bool) -> Iterator[str]:
-    """Yield the lines of a page; of the short help, one line for each common option."""
+    """Yield the lines of a page. The short help has one line for each common option."""
     look = look._replace(width=max(WIDTH_MIN, min(look.width, WIDTH_MAX)))
     yield from paragraph(page.description, look)
     yield ""
@@ -102,7 +102,7 @@ def examples(shown: Sequence[Example], look: Look) -> Iterator[str]:
 
 
 def paragraph(text: str, look: Look) -> Iterator[str]:
-    """Yield text in lines."""
+    """Yield text as lines."""
     yield from _wrapped(text, look.width)
 
 
@@ -113,7 +113,7 @@ def _usage(usage: str, look: Look) -> Iterator[str]:
 
 
 def _broken(command: str, width: int) -> list[str]:
-    """Break a command line between words, so that its lines can be copied as one."""
+    """Break a command line between words in such a way that its lines can be copied as one command."""
     first, *rest = _wrapped(command, width - 2)
     if not rest:
         return [first]

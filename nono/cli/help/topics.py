@@ -1,4 +1,4 @@
-"""What belongs to no command: environment variables, files and exit codes."""
+"""Build the pages that belong to no command: environment variables, files and exit codes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nono.cli.args.options import GLOBALS, LEGACY_ENVIRONMENT, OPTIONS
 from nono.cli.help.page import Entry, Page, Section
 
-# Variables that stand for no option.
+# Variables that do not stand for an option.
 READ = {
     "NONO_KEYRING_TIMEOUT_SECS": "how long to wait for the system keyring",
     "NONO_NO_SAVE_PROMPT": "1 to never offer to save what was denied in a profile",

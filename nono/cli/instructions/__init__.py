@@ -1,5 +1,5 @@
-"""Instruction files of a project, for `nono trust` and before a run.
+"""Check the instruction files of a project, for `nono trust` and before a run.
 
-`loaded` reads policies, keys and memory; `before_run` checks, asks and remembers; `opened` answers
-`nono why`; `wording` says what came of it.
+`loaded` reads policies, keys and the memory of earlier runs. `before_run` checks, asks and remembers;
+`opened` answers `nono why`; `wording` says how the check ended.
 """

@@ -1,4 +1,4 @@
-"""Checks the instruction files of a project before a run: asks about what changed, refuses, remembers."""
+"""Check the instruction files of a project before a run: ask about changes, refuse, remember."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from nono.trust.memory import Memory
 from nono.trust.policy import FILE, Enforcement
 from nono.trust.verdict import Status, Verdict
 
-Confirm = Callable[[Iterable[str], str], bool]  # shows lines, asks, and returns True for a yes only
+Confirm = Callable[[Iterable[str], str], bool]  # shows lines, asks, and returns True only for a yes
 _APPROVES = f"nono trust approve {FILE} shows it, and makes it yours"
 _CHANGED_HINT = f"nono trust approve {FILE} shows what changed, and approves it"
 
 
 def confirm(lines: Iterable[str], question: str) -> bool:
-    """Ask at the terminal, before the command has it. Anything but yes means no."""
+    """Ask at the terminal before the command has it. Anything but yes means no."""
     from nono.approval import ask  # imported here: most runs ask nothing
 
     return ask.confirm(lines, question, is_pristine=True)
 
 
 class BeforeRun:
-    """The check of one run. Its policies are read when it is made, the files when it is called."""
+    """The check of one run. Policies are read when it is created, the files when it is called."""
 
     def __init__(
         self, root: str, environ: Mapping[str, str], skipped: Sequence[str], confirm: Confirm | None
@@ -57,15 +57,15 @@ class BeforeRun:
         return f"  instruction files: checked by trust policy ({self._enforcement}) before the run{opened}"
 
     def applied(self, resolved: Resolved) -> Resolved:
-        """Return the policy of the run, which has opens checked where the trust policy denies.
+        """Return the run's policy, extended to check each open of a file that the trust policy denies.
 
-        Raises NonoError if the command could write what decides about it.
+        Raises NonoError if the command could write a file that decides about it.
         """
         capabilities = resolved.capabilities
         written = [grant for grant in capabilities.grants if grant.access.writes]
         for place in way_to(paths.config_dir(self._environ)):
             if any(is_within(place, denial.path) for denial in capabilities.denials):
-                continue  # unless that was lifted
+                continue  # unless the denial was lifted
             for grant in covering(written, place):
                 raise NonoError(
                     f"the command may write {grant.path}, and so nono's trust policy and keys, in {place}.",
@@ -75,7 +75,7 @@ class BeforeRun:
         return resolved._replace(capabilities=capabilities._replace(checks_instructions=checks))
 
     def __call__(self, session: Session) -> Checked:
-        """Check the files. Raises NonoError if the run may not start; the record says why."""
+        """Check the files. Raises NonoError if the run may not start, after recording why."""
         loaded = self._loaded
         for note in loaded.policies.notes:
             session.warn(one_line(note))
@@ -131,7 +131,7 @@ class BeforeRun:
 
     def _policy_changed(self, session: Session) -> None:
         loaded, project = self._loaded, self._loaded.policies.project
-        assert project is not None  # or it would be gone
+        assert project is not None  # otherwise it would be gone
         if self._is_confirmed(
             [
                 "",
@@ -197,10 +197,10 @@ class BeforeRun:
         return checked._replace(trust=self._loaded.trust, verdicts=verdicts)
 
     def _remember(self, checked: Checked) -> None:
-        """Remember what was there, so that it cannot be taken away before the next run."""
+        """Remember what existed, so that it cannot be removed unnoticed before the next run."""
         project = self._loaded.policies.project
         verified = {each.path for each in checked.verdicts if each.status is Status.VERIFIED}
-        # A policy that changed and was not approved is not the one to compare the next with.
+        # A changed policy that was not approved must not become the one that the next is compared with.
         keeps = self._loaded.standing is Standing.CHANGED
 
         def change(memory: Memory) -> Memory:
@@ -224,7 +224,7 @@ def _may_approve(verdict: Verdict) -> bool:
 def _approved(
     loaded: Loaded, approved: Mapping[str, str], contents: Mapping[str, bytes], environ: Mapping[str, str]
 ) -> Loaded:
-    """Store approvals, and return what is trusted with them."""
+    """Store approvals, and return what is trusted including them."""
     try:
         loaded.memory_file.change(
             lambda memory: memory._replace(approved={**memory.approved, **approved}), contents

@@ -1,4 +1,4 @@
-"""Reads what is trusted in a project: its policies, their keys, and what was approved there."""
+"""Read what is trusted in a project: its policies, their keys, and what was approved there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nono.trust.memory import Memory
 from nono.trust.policy import FILE, TrustPolicy, parse
 from nono.trust.verdict import Trust, TrustedKey
 
-OWN = "you"  # the publisher of a policy signed with a key of the user's own
+OWN = "you"  # the publisher of a policy that is signed with the user's own key
 
 
 class Loaded(NamedTuple):
@@ -26,12 +26,12 @@ class Loaded(NamedTuple):
 
     policies: Policies
     standing: Standing
-    problem: str  # of the signature of the project's policy; "" if it counts
+    problem: str  # what is wrong with the signature of the project's policy; "" if it is valid
     memory: Memory
     memory_file: MemoryFile
     trust: Trust
-    unknown: tuple[str, ...]  # publishers whose key is not at hand
-    verify: Verify | None  # verifies bundles without a key; None: nobody trusts those
+    unknown: tuple[str, ...]  # publishers whose key is not available
+    verify: Verify | None  # verifies bundles signed without a key; None: nobody trusts such signatures
 
     @property
     def root(self) -> str:
@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 
 
 def load(root: str, environ: Mapping[str, str], *, policy: str | None = None) -> Loaded:
-    """Read all of it, or raise NonoError. policy: A file in the place of the project's."""
+    """Read everything. Raises NonoError. policy: a file to use instead of the project's policy."""
     policies = find(root, environ, project=policy)
     memory_file = MemoryFile(root, environ)
     memory = remembered(memory_file)
@@ -61,7 +61,7 @@ def load(root: str, environ: Mapping[str, str], *, policy: str | None = None) ->
 
 
 def remembered(file: MemoryFile) -> Memory:
-    """Return what is remembered of a project. Raises NonoError if it is damaged."""
+    """Return what is remembered of a project. Raises NonoError if that is damaged."""
     try:
         return file.read() or Memory()
     except (OSError, ValueError) as error:
@@ -72,11 +72,11 @@ def remembered(file: MemoryFile) -> Memory:
 
 
 def _last(memory: Memory, file: MemoryFile) -> TrustPolicy | None:
-    """Return the project's policy of the last run; None if it is not known."""
+    """Return the project's policy at the last run; None if it is not known."""
     content = None if memory.policy is None else file.content(memory.policy)
     try:
         return None if content is None else parse(content)
-    except ValueError:  # of another version of nono
+    except ValueError:  # written by another version of nono
         return None
 
 

@@ -1,4 +1,4 @@
-"""Answers whether a file would be refused to a run because nobody trusts it as an instruction file."""
+"""Say whether a run would be refused a file because nobody trusts it as an instruction file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nono.trust.verdict import Verdict
 
 
 def refused_at_open(root: str, path: str, environ: Mapping[str, str]) -> Verdict | None:
-    """Judge a file as the open of a run would. Returns None if that run opens it, or does not check it.
+    """Judge a file as its opening in a run would. Returns None if it would be opened or is not checked.
 
-    root: Of the project, whose policy concerns the run.
+    root: The root of the project whose policy the run follows.
     """
     loaded = load(root, environ)
     policy = loaded.trust.policy

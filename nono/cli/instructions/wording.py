@@ -1,4 +1,4 @@
-"""Says what the check of instruction files came to."""
+"""Word the result of the check of instruction files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORDS = {Enforcement.DENY: "FAIL", Enforcement.WARN: "WARN", Enforcement.AUDIT:
 
 
 def line(verdict: Verdict, enforcement: Enforcement) -> str:
-    """Return the line of one file: its name, and what a bundle says, may be the command's."""
+    """Return the line about one file. Its name and what its bundle says may come from the command."""
     return one_line(_line(verdict, enforcement))
 
 
@@ -31,7 +31,7 @@ def known(verdict: Verdict) -> str:
 
 
 def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
-    """Yield the lines of a unified diff, at most DIFF_LINES_MAX. before: None if nothing is known of it."""
+    """Yield the lines of a unified diff, at most DIFF_LINES_MAX. before: None if it is not known."""
     path = one_line(path)
     try:
         old = [] if before is None else before.decode().splitlines()

@@ -1,1 +1,1 @@
-"""The texts a person reads, as lines or JSON. Pure."""
+"""Hold the texts that a person reads, as lines or JSON. Pure."""

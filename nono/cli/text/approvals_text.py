@@ -1,4 +1,4 @@
-"""Words the questions of sessions for a terminal. They come escaped; what is printed is spelled out again."""
+"""Word the questions of sessions for a terminal. They arrive escaped, and are made printable again here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.sessions.record import Record
 
 HEADERS = ("ID", "SESSION", "WAITS", "LEFT", "KIND", "WHAT")
 ID_WIDTH = 8
-_WIDE = 200  # of what is asked
+_WIDE = 200  # characters of what is asked
 
 
 def table(rows: Sequence[tuple[Listed, Record]], now_ms: int) -> Iterator[str]:
@@ -38,7 +38,7 @@ def _session(record: Record) -> str:
 
 
 def details(question: Listed, record: Record, now_ms: int) -> Iterator[str]:
-    """Yield the lines of one question."""
+    """Yield the lines about one question."""
     left = duration((question.expires_unix_ms - now_ms) // 1000)
     fields = [("Question", question.id), ("Session", f"{record.session_id} ({_session(record)})")]
     fields += [*question.fields, ("Expires", f"in {left}, with a no")]

@@ -1,4 +1,4 @@
-"""Words audit logs for a terminal: the list of them, one of them, and whether it is as it was written."""
+"""Word audit logs for a terminal: a list of logs, one log, and whether it is unchanged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Listed(Protocol):
 
 
 def listing(found: Sequence[Listed]) -> Iterator[str]:
-    """Yield the list, by the first directory that each worked in."""
+    """Yield the list, by the first directory in which each session worked."""
     groups: dict[str, list[Listed]] = {}
     for each in found:
         groups.setdefault(each.tracked_paths[0] if each.tracked_paths else "", []).append(each)
@@ -72,10 +72,10 @@ def details(
     kinds: Mapping[str, int],
     integrity: Mapping[str, object] | None,
 ) -> Iterator[str]:
-    """Yield the lines on one session, before its events.
+    """Yield the lines about one session that precede its events.
 
-    kinds: How many events there are of each.
-    integrity: Of the records that are intact.
+    kinds: The number of events of each kind.
+    integrity: The integrity of the records that are intact.
     """
     attestation, executable = summary.get("audit_attestation"), summary.get("executable_identity")
     yield from _field("Session", found.session_id)
@@ -103,7 +103,7 @@ def details(
 
 
 def anchors(verdict: AnchorVerdict, holding: int) -> str:
-    """Word what the anchors prove of a log, of which `holding` records hold."""
+    """Word what the anchors prove about a log. holding: the number of its records that are intact."""
     if not verdict.anchored:
         return "none"
     last = max(verdict.anchored, key=lambda each: (each.is_trusted, each.records))
@@ -112,7 +112,7 @@ def anchors(verdict: AnchorVerdict, holding: int) -> str:
 
 
 def verdict_lines(verdict: Verdict, anchored: str) -> Iterator[str]:
-    """Yield the verdict on one session; its last line is one of three words."""
+    """Yield the verdict on one session. Its last line is one of three words."""
     log, ledger = verdict.log, verdict.ledger
     yield from _field("Session", verdict.session_id)
     yield from _field("Records", f"{log.intact} intact" if log.intact else "none")

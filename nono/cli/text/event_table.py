@@ -1,4 +1,4 @@
-"""Words the events of an audit log as a table: one row for each, and for a request together with its end."""
+"""Word the events of an audit log as a table: a row for each, with a request and its end in one row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.sessions.record import End
 
 HEADER = ("TIME", "WHAT", "DECISION", "STATUS", "MS", "WHERE")
 WIDTHS = (8, 20, 8, 6, 7)
-WAITING_MAX = 1024  # rows held back for the end of a request that began before them
+WAITING_MAX = 1024  # rows held back for the end of a request that started before them
 
 Fields = Mapping[str, Any]
 
@@ -40,19 +40,20 @@ HEADER_LINE = str(Row(*HEADER))
 
 
 class Table:
-    """Makes rows of events, which come in the order of their numbers.
+    """Make rows of events, which arrive in the order of their numbers.
 
     A request whose end is not known yet holds back the rows behind it, up to WAITING_MAX of them or until
-    they are taken all the same; its end then has a row of its own.
+    `rest`
+    is called. Its end then has a row of its own.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int | None, Fields]] = deque()
-        self._open: dict[int, Fields | None] = {}  # outcomes of the waiting requests
-        self._begun: dict[int, str] = {}  # what those were that did not wait
+        self._open: dict[int, Fields | None] = {}  # the ends of the waiting requests
+        self._begun: dict[int, str] = {}  # descriptions of the requests that are no longer waiting
 
     def feed(self, number: int | None, event: Fields) -> Iterator[Row]:
-        """Take an event. Yields the rows that are complete by now."""
+        """Take an event. Yields the rows that are now complete."""
         if event.get("type") == "requests_ended":
             for outcome in outcome_rows(event):
                 number_of = outcome.get("request")
@@ -69,7 +70,7 @@ class Table:
         yield from self._ready(WAITING_MAX)
 
     def rest(self) -> Iterator[Row]:
-        """Yield all that was held back."""
+        """Yield all rows that were held back."""
         yield from self._ready(0)
 
     def _ready(self, held_max: int) -> Iterator[Row]:
@@ -82,7 +83,7 @@ class Table:
             outcome = None if number is None else self._open.pop(number, None)
             made = row(event, outcome)
             if is_open and number is not None:
-                # Printed before its end is known: that row will name it again.
+                # Printed before its end is known; the row of the end will name it again.
                 self._begun[number] = made.where
                 if len(self._begun) > WAITING_MAX:
                     del self._begun[next(iter(self._begun))]
@@ -93,17 +94,17 @@ _TIME = "timestamp_unix_ms"
 
 
 def _is_request(event: Fields) -> bool:
-    """Return True for the beginning of a request or tunnel, which will have an end."""
+    """Return True for the start of a request or tunnel, which will have an end."""
     fields = event.get("event")
     if not isinstance(fields, dict) or fields.get("decision") != "allow" or fields.get("method") is None:
         return False
-    # The end of an intercepted CONNECT is that of the requests inside it.
+    # The end of an intercepted CONNECT is the end of the requests inside it.
     is_intercepted = fields["method"] == "CONNECT" and fields.get("mode") == "connect_intercept"
     return not is_intercepted and "repeats" not in fields and "credential_capture_action" not in fields
 
 
 def row(event: Fields, outcome: Fields | None = None) -> Row:
-    """Return the row of one event. outcome: How the request that began with it ended."""
+    """Return the row of one event. outcome: how the request that it started ended."""
     match event.get("type"):
         case "network" if isinstance(event.get("event"), dict):
             return _of_network(event["event"], outcome or {})
@@ -172,12 +173,12 @@ def _row(time: str, what: str, decision: str, status: str, ms: object, where: st
 def _target(fields: Fields, path: str) -> str:
     port, upstream = fields.get("port"), fields.get("upstream")
     target = f"{_text(fields.get('target'))}{'' if port is None else f':{port}'}"
-    # The target of a request to a service is its name.
+    # The target of a request to a service is the name of the service.
     return target + path if upstream in (None, target) else f"{target}{path} at {upstream}"
 
 
 def _end(outcome: Fields) -> str:
-    """Word what went both ways, and what failed."""
+    """Word the amount sent both ways, and what failed."""
     if not outcome:
         return ""
     sent, received = (_size(outcome.get(name)) for name in ("bytes_out", "bytes_in"))
@@ -198,7 +199,7 @@ def _clock(at_ms: object) -> str:
 
 
 def _time_of(event: Fields) -> str:
-    """Return the time of an event that has it as text: HH:MM:SS."""
+    """Return the time of an event that holds it as text, as HH:MM:SS."""
     text = next((event[name] for name in ("started", "ended", "at", "timestamp") if name in event), "")
     return str(text)[11:19]
 

@@ -1,4 +1,4 @@
-"""Words the footer after a run: how it ended, what was denied, and what would change that."""
+"""Word the footer after a run: how it ended, what was denied, and what would change that."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TITLE = "  NONO DIAGNOSTIC"
 LISTED_MAX = 10
 COLUMNS, INDENT = 80, "      "
-WHAT_COLUMNS = 26  # of a table's first column
+WHAT_COLUMNS = 26  # width of a table's first column
 UNSEEN = (
     "  The kernel refuses files without saying which. To have them listed, run the",
     "  same with `nono run --explain`; `nono learn -o NAME` writes a profile of all",
@@ -29,7 +29,7 @@ UNSEEN = (
 )
 NOTHING_REFUSED = "  The command was watched, and nothing was refused."
 INTERRUPTED = 128 + signal.SIGINT
-# What a person or a program outside sends to end a command.
+# Signals that a person or a program outside sends to end a command.
 _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
 _OF_CALLS = "network."  # prefix of the rules for system calls
 ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
@@ -37,12 +37,12 @@ OF_PROCESS = "its name changes with each run, so no option is offered"
 
 
 class Finding(NamedTuple):
-    """A denial, and the flag that would have allowed it, if one would."""
+    """A denial, and the flag that would have allowed it, if any."""
 
     denied: Denied
     flag: str | None
-    grants: str | None = None  # what the flag grants beyond the denied access
-    note: str | None = None  # in the place of a flag
+    grants: str | None = None  # what the flag grants besides the denied access
+    note: str | None = None  # shown instead of a flag
 
 
 def findings(
@@ -74,7 +74,7 @@ def footer(
     """Return the footer as lines; empty if nono has nothing to say about how the run ended.
 
     absent: What the command usually needs and was not granted, if it failed.
-    is_watched: `found` has the refused files too.
+    is_watched: `found` contains the refused files too.
     """
     if exit_code == INTERRUPTED and not is_watched:
         return []
@@ -123,7 +123,7 @@ def what(denied: Denied) -> str:
 
 
 def _table(found: Sequence[Finding], elsewhere: str) -> Iterator[str]:
-    """Yield the denials, each once: those that one flag would allow stand together above it."""
+    """Yield the denials, each once. Those that one flag would allow are listed together above it."""
     rows: dict[str, list[Finding]] = {}
     for finding in found:
         denied = finding.denied
@@ -155,13 +155,13 @@ def _absentees(absent: Sequence[Absentee]) -> Iterator[str]:
 
 
 def _fix(flag: str, grants: str | None) -> Iterator[str]:
-    yield f"      fix: {flag}"  # one line, to be copied
+    yield f"      fix: {flag}"  # on one line, so that it can be copied
     if grants is not None:
         yield from _wrapped(grants)
 
 
 def _row(first: str, second: str) -> Iterator[str]:
-    """Yield a row of two columns; a first one that is too long for its column has a line of its own."""
+    """Yield a row of two columns. A first cell that is too long for its column gets a line of its own."""
     from textwrap import wrap
 
     left = " " * (WHAT_COLUMNS + 6)
@@ -214,7 +214,7 @@ def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs:
     if named is not None or denied.kind is Kind.SOCKET or denied.route is not None:
         return named
     if not denied.is_authentic:
-        return None  # granting the host would not let the request pass, and whoever sent it chose the host
+        return None  # granting the host would not let the request pass, and its sender chose the host
     if (denied.rule or "").startswith(_OF_CALLS):
         return None  # the call would be refused for any host, as its hint says
     return remedy.of_host(rules, denied.target, denied.port, denied.method, denied.path)

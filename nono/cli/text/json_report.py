@@ -1,4 +1,4 @@
-"""Builds the report on a run as one JSON document, for --diagnostics-json."""
+"""Build the report on a run as one JSON document, for --diagnostics-json."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def document(
 ) -> dict[str, Any]:
     """Return the report for json.dumps.
 
-    limit: The one that ended the command, if one did.
+    limit: The limit that ended the command, if one did.
     absent: What the command usually needs and was not granted, if it failed.
     """
     of = {kind: [each for each in found if each.denied.kind is kind] for kind in Kind}

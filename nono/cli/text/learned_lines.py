@@ -1,4 +1,4 @@
-"""Words the scope of a watched run and its observations as lines."""
+"""Word the scope of a watched run and its observations as lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scope(learning: LearnPlan) -> list[str]:
 
 
 def seen(learned: LearnedProfile, home: str) -> list[str]:
-    """Return what a person should know beside the profile itself. home: canonical, shown as `~`."""
+    """Return what a person should know besides the profile itself. home: canonical, shown as `~`."""
     lines = ["", *_listed("Tried, and refused while it was watched as well:", learned.refused, home)]
     if learned.flags:
         lines.append("  [nono] To have it watched there too (directories have to exist), add:")
@@ -64,7 +64,7 @@ def _listed(headline: str, refused: Sequence[Refused], home: str) -> Iterable[st
 
 
 def _shortened(text: str, home: str) -> str:
-    """Escape and shorten text to one line: a name with line breaks could pass for lines of nono."""
+    """Escape and shorten text to one line: a name with line breaks could imitate lines of nono."""
     text = f"~{text[len(home) :]}" if home != "/" and is_within(text, home) else text
     shown = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
     return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}..."

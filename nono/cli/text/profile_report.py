@@ -1,4 +1,4 @@
-"""Words the findings about a profile file, as text and as JSON."""
+"""Word the findings about a profile file, as text and as JSON."""
 
 from __future__ import annotations
 

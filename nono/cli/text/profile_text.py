@@ -1,4 +1,4 @@
-"""Profiles and groups as the lines and the JSON that `nono profile` prints."""
+"""Write profiles and groups as the lines and the JSON that `nono profile` prints."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _size(group: Group) -> str:
 
 
 def group_detail(group: Group, path_context: PathContext) -> dict[str, Any]:
-    """Return a group as JSON, each path as written and as expanded here; null if it has no value here."""
+    """Return a group as JSON, each path as written and as expanded here (null if it has no value here)."""
 
     def entries(texts: Sequence[str]) -> list[dict[str, str | None]]:
         return [{"raw": text, "expanded": _expanded(text, path_context)} for text in texts]

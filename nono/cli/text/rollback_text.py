@@ -1,4 +1,7 @@
-"""Words what runs changed, and what a restore does. A name stays on its line: it may be the command's."""
+"""Word what runs changed and what a restore does.
+
+A name stays on its line: the command may have chosen it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ WORDS = {
 
 
 def counted(found: Iterable[Change]) -> str:
-    """Word how many paths changed, and how."""
+    """Word how many paths changed, and in which way."""
     counts = Counter(change.type for change in found)
     parts = [
         f"{counts[type]:,} {WORDS[type]}"
@@ -68,7 +71,7 @@ def session_line(info: Info, disk: int, *, is_running: bool) -> str:
 
 
 def meant_line(info: Info) -> str:
-    """Say which run `latest` is."""
+    """Say which run `latest` means."""
     command = one_line(" ".join(map(shell_word, info.command)))
     return f"Session {info.session_id}, started {info.started[:19].replace('T', ' ')}: {command}"
 
@@ -92,7 +95,7 @@ def snapshot_line(snapshot: Snapshot, found: Sequence[Change]) -> str:
 
 
 def step_lines(steps: Iterable[Step]) -> list[str]:
-    """Return what is done, but for times alone."""
+    """Return what is done, without the steps that only set times."""
     found = sorted(
         (each for each in steps if each.type is not ChangeType.TOUCHED), key=lambda each: each.full_path
     )
@@ -114,7 +117,7 @@ def refused_lines(refused: Sequence[Refused]) -> Iterator[str]:
 
 
 def described(entry: Entry | None) -> list[str]:
-    """Return lines for a file that has no text."""
+    """Return lines about a file that has no text."""
     if entry is None:
         return []
     if entry.kind == LINK:
@@ -125,7 +128,7 @@ def described(entry: Entry | None) -> list[str]:
 
 
 def text_of(content: bytes | None) -> list[str] | None:
-    """Return the lines of a text; None if it is none."""
+    """Return the lines of a text; None if the content is not text."""
     if content is None or b"\0" in content[:8192]:
         return None
     try:
@@ -135,7 +138,7 @@ def text_of(content: bytes | None) -> list[str] | None:
 
 
 def diff_lines(change: Change, before: Sequence[str], after: Sequence[str], *, full: bool) -> Iterator[str]:
-    """Yield a unified diff, whose control characters are shown and not sent."""
+    """Yield a unified diff. Control characters are made visible instead of being sent."""
     names = (
         "/dev/null" if change.before is None else one_line(change.full_path),
         "/dev/null" if change.after is None else one_line(change.full_path),
@@ -148,7 +151,7 @@ def diff_lines(change: Change, before: Sequence[str], after: Sequence[str], *, f
 def side_by_side(
     change: Change, before: Sequence[str], after: Sequence[str], *, full: bool, columns: int
 ) -> Iterator[str]:
-    """Yield old and new lines beside each other in so many columns; without `full` only those that differ."""
+    """Yield old and new lines side by side in so many columns; without `full` only those that differ."""
     from difflib import SequenceMatcher
 
     side = max(1, min(SIDE_COLUMNS_MAX, (columns - 3) // 2))

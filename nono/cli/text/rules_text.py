@@ -1,4 +1,4 @@
-"""Words what `nono allow` and `nono deny` have changed."""
+"""Word what `nono allow` and `nono deny` have changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outcome(
 ) -> Iterator[str]:
     """Yield the lines about one session.
 
-    wanted: The rule as it was asked for.
+    wanted: The requested rule.
     document: The response.
     """
     name, target = name_of(record), one_line(str(wanted["target"]))

@@ -1,4 +1,4 @@
-"""Words the report after a longer run, or one with a proxy: how it ended, and what its requests came to."""
+"""Word the report after a long run, or one with a proxy: how it ended, and a summary of its requests."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nono.sessions import ends
 from nono.sessions.record import End
 
 WIDTH = 80
-LABEL_WIDTH = 12  # of a row, its indent included
+LABEL_WIDTH = 12  # width of a row's label, including its indent
 LISTED_MAX = 6
 USAGE_MAX = 6
 DOT = " · "
 UNBROKEN = "\xa0"
 ROW_LINES_MAX = 4
-SWITCHED = 101  # to a WebSocket
+SWITCHED = 101  # the status that switches a request to a WebSocket
 
 
 class Ended(NamedTuple):
@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 
 def lines_of(ended: Ended, traffic: Traffic | None) -> list[str]:
-    """Return the lines of the report, none longer than WIDTH; the first is empty."""
+    """Return the lines of the report, none longer than WIDTH. The first one is empty."""
     first = DOT.join((f"exit {ended.exit_code}", spent(ended.duration_s), f"session {ended.session_id}"))
     lines = ["", f"nono: {first}"]
     if ended.end != End(ends.EXIT, None, ends.ITSELF):
@@ -58,7 +58,7 @@ def _requests(traffic: Traffic) -> Iterator[str]:
 
 
 def spent(seconds: float) -> str:
-    """Word a duration: 0.4 s, 12 s, 19 m 42 s, 3 h 5 m."""
+    """Word a duration, such as 0.4 s, 12 s, 19 m 42 s or 3 h 5 m."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -69,7 +69,7 @@ def spent(seconds: float) -> str:
 
 
 def _counted(label: str, counts: Mapping[str, int], remarks: Mapping[str, str] = {}) -> Iterator[str]:
-    """Yield the row of a total and what it consists of, the most frequent first."""
+    """Yield the row of a total and its parts, the most frequent first."""
     if not counts:
         return
     total = sum(counts.values())
@@ -84,7 +84,7 @@ def _counted(label: str, counts: Mapping[str, int], remarks: Mapping[str, str] =
 
 
 def _unusual(statuses: Mapping[int, int]) -> str:
-    """Return the statuses other than those of success."""
+    """Return the statuses that do not mean success."""
     found = [
         f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 else "")
         for status, count in sorted(statuses.items())
@@ -94,7 +94,7 @@ def _unusual(statuses: Mapping[int, int]) -> str:
 
 
 def _row(label: str, parts: Sequence[str], number: str = "") -> Iterator[str]:
-    """Yield a row whose last column holds the parts, and goes on below itself where it is full."""
+    """Yield a row whose last column holds the parts and continues below itself when it is full."""
     start = f"  {label:<{LABEL_WIDTH - 2}}" + (f"{number:>5}   " if number else "")
     width = WIDTH - len(start)
     # A part that fits on a line is not broken.

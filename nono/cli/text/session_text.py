@@ -1,4 +1,4 @@
-"""Words sessions for a terminal: the table of `nono ps`, the lines of `inspect`."""
+"""Word sessions for a terminal: the table of `nono ps` and the lines of `nono inspect`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def table(shown: Sequence[Shown], now_ms: int, width: int, is_coloured: bool) ->
     left = width - sum(widths[:-1]) - 2 * (len(HEADERS) - 1)
     widths[-1] = max(left, COMMAND_WIDTH_LEAST)
     for row in (HEADERS, *rows):
-        # Padded before it is coloured, or the columns would drift.
+        # Padded before it is coloured, otherwise the columns would not line up.
         cells = [cell[:size].ljust(size) for cell, size in zip(row, widths, strict=True)]
         if is_coloured:
             cells = [_coloured(cell) for cell in cells]
@@ -58,7 +58,7 @@ def _row(record: Record, questions: Sequence[Listed], now_ms: int) -> tuple[str,
 
 
 def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object]:
-    """Return a session as JSON types, its state and its open questions beside what is recorded."""
+    """Return a session as JSON types: what is recorded, its state and its open questions."""
     asked = [each.document for each in questions]
     state = "ended" if record.is_ended else record.status
     if questions and state == RUNNING:
@@ -67,7 +67,7 @@ def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object
 
 
 def change_line(record: Record, questions: Sequence[Listed]) -> str:
-    """Return a line that differs once the state of a session does."""
+    """Return a line that changes whenever the state of the session changes."""
     why = "" if record.end is None or record.end.cause == ends.EXIT else f"  {reason(record.end)}"
     attached = "" if record.is_ended else f" {record.attachment}"
     name = shell_word(record.name) if record.name else "-"
@@ -82,8 +82,8 @@ def gone_line(session_id: str) -> str:
 def status(record: Record, questions: Sequence[Listed] = (), now_ms: int | None = None) -> str:
     """Word the state of a session.
 
-    questions: The open ones, the oldest first.
-    now_ms: Tells for how long somebody is needed; None: that is left out.
+    questions: The open questions, the oldest first.
+    now_ms: Used to say how long somebody has been needed; None: that is left out.
     """
     if questions and record.status == RUNNING:
         since = "" if now_ms is None else f", {duration((now_ms - questions[0].asked_unix_ms) // 1000)}"
@@ -113,10 +113,10 @@ def _coloured(cell: str) -> str:
 def details(
     record: Record, questions: Sequence[Listed] = (), live: Mapping[str, Any] | None = None, now_ms: int = 0
 ) -> Iterator[str]:
-    """Yield the lines of one session.
+    """Yield the lines about one session.
 
-    questions: The open ones, the oldest first.
-    live: What it says of itself; None if it does not.
+    questions: The open questions, the oldest first.
+    live: What the session reports about itself; None if it does not answer.
     """
     fields = [
         ("Session", record.session_id),
@@ -202,5 +202,5 @@ def _signalled(end: End, detail: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Spell out what would not stay on one line of a terminal."""
+    """Escape what would not stay on one line of a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -1,4 +1,4 @@
-"""Turns a prepared run into the lines that a person reads before it starts."""
+"""Turn a prepared run into the lines that a person reads before it starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NETWORK = {
     NetworkMode.BLOCKED: "outbound blocked",
     NetworkMode.PROXY: "proxy",
 }
-# The label of each list of PortGrants, in its order.
+# The label of each list of PortGrants, in the same order.
 PORTS = ("listens on", "connects to and listens on localhost at", "connects to any host on")
 SOCKETS = {
     SocketScope.FILE: "socket",
@@ -74,7 +74,7 @@ def summary(
     *,
     verbose: bool,
 ) -> list[str]:
-    """List the grants of the command: those that a person gave, or all if verbose."""
+    """List the grants of the command: those that a person gave, or all of them if verbose."""
     shown = [grant for grant in capabilities.grants if verbose or grant.is_users]
     hidden = len(capabilities.grants) - len(shown)
     lines = ["  Capabilities:", RULE, *_limits(capabilities.limits)]
@@ -103,7 +103,7 @@ def hooks(resolved: Resolved) -> list[str]:
 
 
 def routes(resolved: Resolved) -> list[str]:
-    """List what the network access comes to: hosts, those by path, logins, and the upstream proxy."""
+    """List the network access: hosts, hosts by path, logins, and the upstream proxy."""
     lines = _hosts(resolved.host_filter)
     lines += [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
     lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
@@ -123,9 +123,9 @@ def _hosts(hosts: HostFilter | None) -> list[str]:
 
 
 def not_inherited(variables: Sequence[Withheld], *, verbose: bool, has_proxy: bool = True) -> list[str]:
-    """Count the secrets the command does not inherit; with verbose, name every variable with the reason.
+    """Count the secrets that the command does not inherit; if verbose, name every variable with the reason.
 
-    has_proxy: The command of nono can use a credential.
+    has_proxy: This subcommand of nono can use a credential.
     """
     secrets = [each for each in variables if each.is_secret]
     lines = []
@@ -152,7 +152,7 @@ def _variables_by_reason(variables: Sequence[Withheld]) -> list[str]:
 
 
 def approval(resolved: Resolved, chosen: Enforcement) -> list[str]:
-    """List what needs approval, and who is asked."""
+    """List what needs approval, and who is asked for it."""
     if resolved.approval is None:
         return []
     policies = [each.endpoints for each in resolved.services]
@@ -214,7 +214,7 @@ def _network(capabilities: CapabilitySet) -> str:
 
 
 def enforcement(chosen: Enforcement, facts: HostFacts, *, verbose: bool) -> list[str]:
-    """Describe the enforcement: the rung and the number of gaps; with verbose, each gap."""
+    """Describe the enforcement: the rung and the number of gaps; if verbose, each gap."""
     lines = []
     if chosen.rung is not None and (verbose or chosen.rung is not Rung.NOTIFY):
         lines.append(f"  enforced by {chosen.rung.value}: {RUNGS[chosen.rung]}")

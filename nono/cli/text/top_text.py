@@ -1,4 +1,4 @@
-"""Words the sessions of `nono top`: a row of cells for each, the lines below, the document of a page."""
+"""Word the sessions of `nono top`: a row of cells for each, the lines below, and the JSON of a page."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from nono.printable import shell_word
 from nono.sessions.record import Record
 
 HEADERS = ("NAME", "STATE", "CPU", "MEM", "REQS", "DENIED", "TOKENS", "COST")
-WIDTHS = (12, 13, 5, 6, 6, 6, 6, 7)  # with a blank on both sides of each they fit 80 columns
-RECENT_S = 900  # how long a session that has ended stays
+WIDTHS = (12, 13, 5, 6, 6, 6, 6, 7)  # with a space on both sides of each, they fit into 80 columns
+RECENT_S = 900  # how long an ended session remains visible
 UNKNOWN = "-"
-TEXT_MAX = 300  # characters of what a command may make as long as it likes
-ASKS_MAX = 3  # below the table; all can be answered
+TEXT_MAX = 300  # characters of a text that a command can make as long as it likes
+ASKS_MAX = 3  # questions shown below the table; all of them can be answered
 _BYTES = ((1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
 _COUNTS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 class Load(NamedTuple):
-    """What the processes of a session use."""
+    """The resources that the processes of a session use."""
 
-    cpu_percent: float | None  # of one CPU, since the last look; None: there was none
-    memory_bytes: int  # resident; what several processes share counts for each
+    cpu_percent: float | None  # of one CPU, since the last look; None: there was no earlier look
+    memory_bytes: int  # resident; memory shared by several processes counts for each of them
 
 
 class Watched(NamedTuple):
-    """One session, as it was at the last look."""
+    """One session as it was at the last look."""
 
     record: Record
     questions: tuple[Listed, ...]  # the open ones, the oldest first
     load: Load | None  # None: it does not run, or not here
-    live: Mapping[str, Any] | None  # what it says of itself (docs/control.md); None: nothing
+    live: Mapping[str, Any] | None  # what it reports about itself (docs/control.md); None: nothing
 
 
 def shown(every: Sequence[Watched], now_ms: int, *, has_all: bool) -> list[Watched]:
@@ -77,7 +77,7 @@ def _count(number: object) -> str:
 
 
 def _short(number: int, units: Sequence[tuple[int, str]]) -> str:
-    """Return a number in two or three digits."""
+    """Return a number with two or three digits."""
     for size, unit in units:
         if number >= size:
             return f"{number / size:.0f}{unit}" if number >= 10 * size else f"{number / size:.1f}{unit}"
@@ -116,13 +116,13 @@ def _cut(text: str) -> str:
 
 
 def oldest(every: Sequence[Watched]) -> tuple[Watched, Listed] | None:
-    """Return the question that waits longest, and who asks; None: nobody does."""
+    """Return the question that has waited longest, and who asks it; None: there is none."""
     asking = [(each, question) for each in every for question in each.questions]
     return min(asking, key=lambda pair: pair[1].asked_unix_ms, default=None)
 
 
 def document(watched: Watched, now_ms: int) -> Mapping[str, object]:
-    """Return a session as JSON types, every text on one line and spelled out."""
+    """Return a session as JSON types. Every text is escaped and on one line."""
     return {
         "id": watched.record.session_id,
         "name": name_of(watched.record),

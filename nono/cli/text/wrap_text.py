@@ -1,4 +1,4 @@
-"""Wraps text for a terminal of 80 columns, without breaking longer words."""
+"""Wrap text for a terminal of 80 columns, without breaking words that are longer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = 80
 
 
 def wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
-    """Wrap text after indent; further lines are indented by hanging, or by indent if that is None."""
+    """Wrap text behind indent. Further lines are indented by hanging, or by indent if that is None."""
     return TextWrapper(
         width=COLUMNS,
         initial_indent=indent,

@@ -1,4 +1,4 @@
-"""`nono audit cleanup`: removes the audit logs of ended sessions; the ledger keeps their digests."""
+"""`nono audit cleanup`: remove the audit logs of ended sessions. The ledger keeps their digests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nono.named_tuple import NamedTuple
 
 
 class Wish(NamedTuple):
-    """Which logs to remove; none of it: all, once a person has agreed."""
+    """Which logs to remove. If nothing is set: all of them, once a person has agreed."""
 
     older_than_days: int | None
     keep: int | None
@@ -43,7 +43,7 @@ def cleanup(wish: Wish, environ: Mapping[str, str], *, silent: bool) -> int:
 
 
 def chosen(found: Sequence[Found], wish: Wish, now: datetime) -> list[Found]:
-    """Return those to remove; `found` begins with the newest."""
+    """Return the logs to remove. `found` starts with the newest."""
     ended = [each for each in found if each.state != RUNNING][wish.keep or 0 :]
     if wish.older_than_days is None:
         return ended
@@ -52,7 +52,7 @@ def chosen(found: Sequence[Found], wish: Wish, now: datetime) -> list[Found]:
 
 
 def _agrees(count: int) -> bool:
-    """Ask whether all may be removed. Raises ConfigError if there is nobody to ask."""
+    """Ask whether all logs may be removed. Raises ConfigError if there is nobody to ask."""
     if not sys.stdin.isatty():
         raise ConfigError("Say which logs to remove.", hint="--older-than DAYS, --keep N or --all")
     print(f"Remove all {count} audit logs of ended sessions? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -63,6 +63,6 @@ def _remove(each: Found) -> None:
     try:
         rmtree(each.directory)
     except FileNotFoundError:
-        pass  # another nono was quicker
+        pass  # another nono removed it first
     except OSError as error:
         raise NonoError(f"{error.filename or each.directory} cannot be removed: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""`nono audit`: lists, shows, verifies, exports and removes the audit logs of sessions."""
+"""`nono audit`: list, show, verify, export and remove the audit logs of sessions."""
 
 from __future__ import annotations
 

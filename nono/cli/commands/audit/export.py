@@ -1,4 +1,4 @@
-"""`nono audit export`: writes the logs of sessions in the formats of other tools."""
+"""`nono audit export`: write the logs of sessions in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def add_parser(actions: Any) -> None:
 
 
 def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    """Write the logs. Returns 1 if one of them was changed, after what is whole of it. Raises NonoError."""
+    """Write the logs. Returns 1 if one was changed, after writing its intact part. Raises NonoError."""
     root_path = join(paths.state_root(environ), "audit")
     try:
         root = open_private_dir(root_path, create=False)
@@ -74,7 +74,7 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if parsed.to is not None:
         if parsed.format != OTLP:
             raise ConfigError("--to is for --format otlp.")
-        # Imported here: it takes the OpenTelemetry SDK.
+        # Imported here: it needs the OpenTelemetry SDK.
         from nono.cli.commands.audit import sending
 
         return sending.send(parsed.to, root, _chosen(parsed, environ))
@@ -91,7 +91,7 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> bytes:
-    """Return the head of one log in its form. Raises NonoError."""
+    """Return the head of one log in the requested form. Raises NonoError."""
     if parsed.session is None:
         raise ConfigError(f"--format {parsed.format} is for one session.")
     if parsed.format == COSE and parsed.sign_key is None:
@@ -127,7 +127,7 @@ def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> 
 
 
 def _chosen(parsed: argparse.Namespace, environ: Mapping[str, str]) -> list[str]:
-    """Return the ids of the sessions that are meant, the oldest first. Raises NonoError."""
+    """Return the ids of the chosen sessions, the oldest first. Raises NonoError."""
     if parsed.session is not None:
         return [the_one(parsed.session, environ).session_id]
     since_ms = 0 if parsed.all else int((time.time() - parsed.last) * 1000)
@@ -145,7 +145,7 @@ def _tail(root: int, session_id: str) -> Iterator[Tail]:
 
 
 def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChainError]:
-    """Yield a line for each record. Last, why the rest cannot be exported, if it cannot."""
+    """Yield a line for each record, and at the end the error that prevents exporting the rest, if any."""
     projection, line_of = Projection(session_id, os.uname().nodename), _line_of(form)
     try:
         with _tail(root, session_id) as tail:
@@ -160,7 +160,7 @@ def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChai
 def _line_of(form: str) -> Any:
     if form == OCSF:
         return lambda document: json.dumps(document, separators=(",", ":"), ensure_ascii=False)
-    # Imported here: it takes the OpenTelemetry SDK.
+    # Imported here: it needs the OpenTelemetry SDK.
     from nono.outward.otlp import json_line, resource
 
     of = resource(os.uname().nodename)
@@ -169,7 +169,7 @@ def _line_of(form: str) -> Any:
 
 @contextmanager
 def _output(path: str | None) -> Iterator[BinaryIO]:
-    """Yield where to write. A file is new or as before, never a part of it. Raises NonoError."""
+    """Yield the file to write to. A file is replaced as a whole or left as it was. Raises NonoError."""
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -1,4 +1,4 @@
-"""Finds the sessions that have an audit log, with what is known of each without reading all of it."""
+"""Find the sessions that have an audit log, and what can be said of each without reading the whole log."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Found(NamedTuple):
 
     session_id: str
     directory: str
-    state: str  # running, orphaned (its supervisor was killed, or failed), completed
-    started: str  # RFC 3339; "" if the log does not say
+    state: str  # running, orphaned (its supervisor was killed or failed), or completed
+    started: str  # RFC 3339; "" if the log does not contain it
     ended: str | None
     command: tuple[str, ...]
     tracked_paths: tuple[str, ...]
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
     @property
     def day(self) -> date | None:
-        """The day in UTC on which it began."""
+        """The day on which the session started, in UTC."""
         began = began_at(self.started)
         return None if began is None else began.date()
 
@@ -61,7 +61,7 @@ def began_at(started: str) -> datetime | None:
 
 
 def all_found(environ: Mapping[str, str]) -> list[Found]:
-    """Return every session with an audit log, the newest first. Raises NonoError."""
+    """Return every session that has an audit log, the newest first. Raises NonoError."""
     root, registered = paths.state_root(environ), _registered(environ)
     found = [_found(root, session_id, registered.get(session_id)) for session_id in _ids(root)]
     return sorted(found, key=lambda each: (each.began_unix_ms, each.session_id), reverse=True)
@@ -77,7 +77,7 @@ def _ids(root: str) -> list[str]:
 
 
 def filtered(found: Iterable[Found], wanted: Wanted) -> list[Found]:
-    """Return those that are wanted; `found` begins with the newest."""
+    """Return the wanted sessions. `found` starts with the newest."""
     chosen = [each for each in found if _is_wanted(each, wanted)]
     return chosen if wanted.recent is None else chosen[: wanted.recent]
 
@@ -93,13 +93,13 @@ def _is_wanted(each: Found, wanted: Wanted) -> bool:
 
 
 def _is_related(tracked: str, path: str) -> bool:
-    """Return True if one of the two is at or below the other."""
+    """Return True if one of the two paths is equal to or below the other."""
     path = normpath(os.path.abspath(path))
     return commonpath((tracked, path)) in (tracked, path)
 
 
 def the_one(query: str, environ: Mapping[str, str]) -> Found:
-    """Find the session that a person means, as of nono.sessions.query. Raises NonoError."""
+    """Find the session that a person means, by the rules of nono.sessions.query. Raises NonoError."""
     if query == LATEST and (every := all_found(environ)):
         return every[0]
     root, registered = paths.state_root(environ), _registered(environ)
@@ -112,7 +112,7 @@ def the_one(query: str, environ: Mapping[str, str]) -> Found:
         )
     (session_id,) = meant
     if os.path.islink(stored.directory_of(root, session_id)):
-        # Whoever laid it would choose what is verified.
+        # Whoever placed the link would choose what is verified.
         raise NonoError(
             f"Audit session {session_id} resolves outside audit root {stored.audit_directory(root)}."
         )
@@ -120,7 +120,7 @@ def the_one(query: str, environ: Mapping[str, str]) -> Found:
 
 
 def _meant(query: str, ids: Sequence[str], registered: Mapping[str, Record]) -> list[str]:
-    """Return the ids that a query may mean: one that is exact, or those that begin so, or have that name."""
+    """Return the ids that a query may mean: an exact match, or those that start with it or have that name."""
     exact = [each for each in ids if each == query]
     begun = [each for each in ids if query and each.startswith(query)]
     named = [each for each in ids if query and each in registered and registered[each].name == query]
@@ -128,7 +128,7 @@ def _meant(query: str, ids: Sequence[str], registered: Mapping[str, Record]) -> 
 
 
 def _registered(environ: Mapping[str, str]) -> Mapping[str, Record]:
-    """Return the records of sessions by the id of their log."""
+    """Return the records of the sessions by the id of their log."""
     registry = open_registry(environ)
     if registry is None:
         return {}
@@ -150,7 +150,7 @@ def _found(root: str, session_id: str, record: Record | None) -> Found:
     if record is not None:
         runs = not record.is_ended or (not summary and is_supervised(record))
     else:
-        # A standalone proxy has no record; while it runs, nobody else gets a lease on its log.
+        # A standalone proxy has no record; while it runs, nobody else can get a lease on its log.
         runs = not summary and not stored.is_closed(directory, EVENT_FILE)
     started = str(summary.get("started") or first.get("started") or "")
     began = began_at(started)

@@ -1,4 +1,4 @@
-"""`nono audit list`: the sessions with an audit log, by the directory that they worked in."""
+"""`nono audit list`: list the sessions with an audit log, by the directory they worked in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SNAPSHOTS = (b'"event":{"type":"snapshot_taken"', b'"event":{"type":"turn_marke
 
 
 def listed(wanted: Wanted, environ: Mapping[str, str], *, as_json: bool, silent: bool) -> int:
-    """Print the sessions that are wanted. Returns an exit code."""
+    """Print the wanted sessions. Returns an exit code."""
     found = filtered(all_found(environ), wanted)
     if as_json:
         print(printed_list(map(_document, found)))

@@ -1,4 +1,4 @@
-"""`nono audit export --to`: sends a collector what it has not got of some sessions."""
+"""`nono audit export --to`: send a collector the records of some sessions that it does not have yet."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def send(url: str, root: int, session_ids: Iterable[str]) -> int:
-    """Send records, and say how many of each session. Returns 1 if some could not be sent. Raises NonoError.
+    """Send records, and print how many per session. Returns 1 if some could not be sent. Raises NonoError.
 
-    root: Descriptor of the directory of all sessions.
+    root: Descriptor of the directory that holds all sessions.
     """
     check_collector("--to", url)
     sender, status = Sender(url, TIMEOUT_S), 0
@@ -30,7 +30,7 @@ def send(url: str, root: int, session_ids: Iterable[str]) -> int:
 
 
 def _sent(url: str, root: int, session_id: str, sender: Sender) -> str | None:
-    """Send the records of one session. Returns why that was not possible."""
+    """Send the records of one session. Returns the reason if that was not possible."""
     try:
         session = os.open(session_id, _DIRECTORY, dir_fd=root)
         try:

@@ -1,4 +1,4 @@
-"""`nono audit show`: what the log of one session recorded, with how its requests ended."""
+"""`nono audit show`: print what the log of one session recorded, and how its requests ended."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _OF_OUTCOMES = ("status", "bytes_out", "bytes_in", "ms", "failure", "reason")
 
 
 class _Read(NamedTuple):
-    """What a log comes to, read to its end or to its first damage."""
+    """The content of a log, up to its end or to the first damage."""
 
-    kinds: Mapping[str, int]  # how many events there are of each
+    kinds: Mapping[str, int]  # the number of events of each kind
     network_events: list[dict[str, object]]  # each with how its request ended; empty unless asked for
     snapshots: list[Mapping[str, object]]  # that undo took
     integrity: Mapping[str, object] | None
@@ -33,7 +33,7 @@ class _Read(NamedTuple):
 
 
 def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
-    """Print one session. Returns an exit code: 1 if its log is damaged, and only shown in part."""
+    """Print one session. Returns an exit code: 1 if its log is damaged and only a part is shown."""
     found = the_one(query, environ)
     try:
         read, summary = _read(found, with_network=as_json), _summary(found)
@@ -42,19 +42,19 @@ def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
         else:
             _print(found, read, summary, line_columns(sys.stdout, environ))
     except BrokenPipeError:
-        raise  # of the reader of what is printed
+        raise  # it concerns the reader of the output
     except OSError as error:
         raise NonoError(f"the session cannot be read: {found.directory}: {error.strerror}") from error
     return 0 if read.damage is None else 1
 
 
 def _print(found: Found, read: _Read, summary: Mapping[str, Any], width: int | None) -> None:
-    """Print the details, and the table in so many columns."""
+    """Print the details, and the table with a width of so many columns."""
     for line in audit_text.details(found, summary, read.kinds, read.integrity):
         print(line)
     print("", HEADER_LINE[:width], sep="\n")
     table = Table()
-    # Read once more: a log may be larger than what fits into memory as events.
+    # Read again: as events, a log may not fit into memory.
     with read_log(found.directory) as reading:
         for record in reading:
             for row in table.feed(record.sequence, record.event):
@@ -92,7 +92,7 @@ def _snapshot(event: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
 
 
 def _note(number: int, event: Mapping[str, Any], network: dict[int, dict[str, object]]) -> None:
-    """Keep a network event, or say of an earlier one how its request ended."""
+    """Keep a network event, or add to an earlier one how its request ended."""
     if event.get("type") == "network" and isinstance(event.get("event"), dict):
         network[number] = dict(event["event"])
     elif event.get("type") == "requests_ended":

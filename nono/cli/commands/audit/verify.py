@@ -1,4 +1,4 @@
-"""`nono audit verify`: says whether the record of a session is as it was written, by exit code as well."""
+"""`nono audit verify`: say whether the record of a session is unchanged, also by the exit code."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ CA_BYTES_MAX = 4 * 1024 * 1024
 
 
 class Trusted(NamedTuple):
-    """Files that say whose signatures count; None: any that fits."""
+    """Files that say whose signatures count. None: any signature that fits."""
 
-    key: str | None = None  # the public key by which the session should be signed
+    key: str | None = None  # the public key that should have signed the session
     anchor_ca: str | None = None  # certificates of time-stamping authorities, PEM
-    anchor_key: str | None = None  # the public key by which heads should be signed
+    anchor_key: str | None = None  # the public key that should have signed the heads
 
 
 def verify(query: str, environ: Mapping[str, str], trusted: Trusted, *, as_json: bool) -> int:
@@ -86,7 +86,7 @@ def _certificates(path: str) -> Sequence[Certificate]:
 
 
 def _public_key(path: str) -> PublicKey:
-    """Read a public key: PEM, or DER, or that in base64. Raises NonoError."""
+    """Read a public key in PEM, in DER, or in base64 of DER. Raises NonoError."""
     try:
         content = read_regular_file(path, KEY_BYTES_MAX)
     except OSError as error:

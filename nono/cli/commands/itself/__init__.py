@@ -1,1 +1,1 @@
-"""Commands about nono itself: its help, its version, and all that it keeps for a person."""
+"""Commands about nono itself: its help, its version, and everything it keeps for a person."""

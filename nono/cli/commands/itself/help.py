@@ -1,4 +1,4 @@
-"""`nono help`: prints the help of nono, of a command or of a topic, as wide as the terminal."""
+"""`nono help`: print the help of nono, of a command or of a topic, as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DESCRIPTION = f"Prints the help of a command, or of a topic: {', '.join(TOPICS)}
 
 
 class Row(Protocol):
-    """A row of nono.cli.command_table, which imports this module."""
+    """A row of nono.cli.command_table, which itself imports this module."""
 
     @property
     def help(self) -> str: ...
@@ -75,7 +75,7 @@ def show_parser(
 
 
 def show(page: Page, stream: TextIO, *, is_long: bool) -> None:
-    """Print a page in the width and the colours that suit the stream."""
+    """Print a page in the width and colours that suit the stream."""
     look = Look(columns(stream, os.environ), is_coloured(stream, os.environ))
     for line in lines_of(page, look, is_long=is_long):
         print(line, file=stream)

@@ -1,4 +1,4 @@
-"""`nono purge`: removes everything that nono keeps for a user, and says before what that is."""
+"""`nono purge`: remove everything that nono keeps for a user, after listing it."""
 
 from __future__ import annotations
 
@@ -172,9 +172,10 @@ def _remove(kept: Kept) -> None:
 
 
 def _make_writable(path: str) -> None:
-    """Let directories be emptied: module caches of Go are read-only.
+    """Make directories writable so that they can be emptied: Go's module caches are read-only.
 
-    By descriptors: what is left of a run could put a link in the place of a directory in its cache.
+    Works on descriptors, because a process left over from a run could replace a directory in its cache with a
+    link.
     """
     for _, _, _, directory in os.fwalk(path):
         with suppress(OSError):

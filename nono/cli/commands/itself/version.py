@@ -1,4 +1,4 @@
-"""`nono version`: prints the version."""
+"""`nono version`: print the version."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`nono profile` and its actions; `command` dispatches them."""
+"""`nono profile` and its actions, which `command` dispatches."""

@@ -1,4 +1,4 @@
-"""`nono profile`: lists, shows, compares, checks and writes profiles."""
+"""`nono profile`: list, show, compare, check and write profiles."""
 
 from __future__ import annotations
 

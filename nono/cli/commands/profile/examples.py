@@ -1,4 +1,4 @@
-"""Writes the example profiles into the user's directory, keeping a backup of any the user has changed."""
+"""Write the example profiles to the user's directory, with a backup of each one the user has changed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from nono.errors import NonoError
 from nono.policy.builtin import shipped
 from nono.policy.profile.files import read_file, user_directory
 
-KEPT = ".old"  # not a profile's suffix, so that the backup is not read as one
+KEPT = ".old"  # not the suffix of a profile, so that the backup is not read as one
 
 
 def write_examples(environ: Mapping[str, str]) -> Iterator[str]:
-    """Write the examples, yielding a line about each. Raises NonoError if one cannot be written."""
+    """Write the examples and yield a line about each. Raises NonoError if one cannot be written."""
     for name, content in shipped.example_profiles().items():
         path = join(user_directory(environ), f"{name}.json")
         old = read_file(path) if exists(path) else None

@@ -1,4 +1,4 @@
-"""`nono profile hosts`: prints the hosts of a network profile, or names the network profiles."""
+"""`nono profile hosts`: print the hosts of a network profile, or the names of the network profiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.policy.suggestions import did_you_mean
 
 
 def hosts(name: str | None, environ: Mapping[str, str], *, as_json: bool) -> int:
-    """Print the hosts by group. `name`: a network profile, else a profile with one, else a group of hosts."""
+    """Print the hosts by group. `name`: a network profile, a profile that has one, or a group of hosts."""
     policy = shipped.network_policy()
     if name is None:
         counts = {each: _count(policy, each) for each in policy.profiles}
@@ -39,7 +39,7 @@ def hosts(name: str | None, environ: Mapping[str, str], *, as_json: bool) -> int
 def _groups(
     name: str, policy: NetworkPolicy, environ: Mapping[str, str]
 ) -> tuple[str | None, tuple[str, ...]]:
-    """Return the network profile and its groups. Raises NonoError if `name` is of nothing with hosts."""
+    """Return the network profile and its groups. Raises NonoError if `name` names nothing that has hosts."""
     if name in policy.profiles:
         return name, policy.profiles[name]
     if name in policy.groups:

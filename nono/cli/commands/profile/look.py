@@ -1,4 +1,4 @@
-"""The actions of `nono profile` that print profiles, groups, the schema and the guide."""
+"""Print profiles, groups, the schema and the guide: the actions of `nono profile` that only read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def show(reference: str, environ: Mapping[str, str], *, as_json: bool, raw: bool
 
 
 def show_manifest(reference: str, environ: Mapping[str, str]) -> int:
-    """Print the profile as a manifest, with paths expanded here: $WORKDIR is the current directory."""
+    """Print the profile as a manifest with its paths expanded here: $WORKDIR is the current directory."""
     # Imported here: nothing else needs it.
     from nono.policy.export.manifest import manifest_of
 
@@ -101,7 +101,7 @@ def _loaded(reference: str, environ: Mapping[str, str]) -> Profile:
 
 
 def warn_of_old_names(loaded: Loaded) -> None:
-    """Print the warnings, even with --silent: one day the profile stops working."""
+    """Print the warnings even with --silent: one day the profile will stop working."""
     for warning in loaded.warnings:
         print(printable(warning), file=sys.stderr)
 

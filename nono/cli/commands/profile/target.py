@@ -1,4 +1,4 @@
-"""Finds the profile that `nono learn` starts from, and the file that it writes."""
+"""Find the profile that `nono learn` starts from, and the file that it writes."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from nono.regular_file import read_regular_file
 
 
 class Target(NamedTuple):
-    """The destination of a learned profile, and the profile it starts from."""
+    """The destination of a learned profile, and the profile that it starts from."""
 
-    reference: str  # as --profile takes it
+    reference: str  # as --profile accepts it
     path: str | None  # canonical; None: the profile is printed
     document: dict[str, Any]  # the profile's content before anything is learned
     before: bytes | None  # the content of the file; None: it does not exist yet
-    profile: Profile | None  # the starting profile with its bases; None: there is none
+    profile: Profile | None  # the starting profile including its bases; None: there is none
     is_new: bool
 
     @property
     def file(self) -> str:
-        """Return the profile's path, or the one to assume if it is printed."""
+        """Return the path of the profile, or the path to assume if the profile is printed."""
         return self.path or os.path.abspath("learned.json")
 
     def difference(self, text: str) -> list[str]:
-        """Return a unified diff of the file and text; empty if they are equal."""
+        """Return a unified diff between the file and text; empty if they are equal."""
         # Imported here: nothing else needs it.
         from difflib import unified_diff
 
@@ -54,7 +54,7 @@ class Target(NamedTuple):
         return list(unified_diff(before, text.splitlines(), old, name, lineterm=""))
 
     def write(self, text: str) -> None:
-        """Write text atomically. Raises NonoError if the file changed meanwhile or cannot be written."""
+        """Write text atomically. Raises NonoError if the file has changed meanwhile or cannot be written."""
         assert self.path is not None
         try:
             if os.path.realpath(self.path) != self.path or _read(self.path) != self.before:
@@ -68,7 +68,7 @@ class Target(NamedTuple):
 def target_of(output: str | None, profile: str | None, environ: Mapping[str, str]) -> Target:
     """Find the target for -o (output) and --profile.
 
-    Raises ConfigError if the two do not fit together, ProfileError if a profile cannot be loaded.
+    Raises ConfigError if the two contradict each other, ProfileError if a profile cannot be loaded.
     """
     path = None
     if output is not None:
@@ -94,7 +94,7 @@ def target_of(output: str | None, profile: str | None, environ: Mapping[str, str
 
 
 def _refuse_comments(raw: bytes, path: str) -> None:
-    """Raise ConfigError if the file has comments, which rewriting would lose."""
+    """Raise ConfigError if the file has comments, because rewriting would lose them."""
     try:
         json.loads(raw)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`nono profile validate`: reports everything wrong with a profile, without a run."""
+"""`nono profile validate`: report everything wrong with a profile, without starting a run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def validate(
 
 
 def _reference(name: str, environ: Mapping[str, str], *, is_draft: bool) -> str:
-    """Return the path of the draft, or of a file called name; else name itself, to be looked up."""
+    """Return the path of the draft, or of a file called name; otherwise name itself, to be looked up."""
     if is_draft:
         check_name(name)
         return join(paths.config_dir(environ), "profile-drafts", f"{name}.json")

@@ -1,4 +1,4 @@
-"""The actions of `nono profile` that write a user's profile: a new one, or a promoted draft."""
+"""Write a user's profile, either a new one or a promoted draft, for `nono profile`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def init(wish: Wish, environ: Mapping[str, str]) -> int:
     if taken is not None and exists(taken) and not wish.force:
         raise NonoError(f"Profile file already exists: {taken}", hint="Use --force to overwrite")
     if wish.force and taken is not None:
-        path = taken  # NAME.jsonc would be read before a NAME.json
+        path = taken  # NAME.jsonc would be read before NAME.json
     document = skeleton(wish.name, wish.extends, wish.description, wish.groups, full=wish.full)
     content = (json.dumps(document, indent=2) + "\n").encode()
     try:
@@ -106,7 +106,8 @@ def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool
         raise ProfileError(f"Profile not found: there is no draft {draft}")
     content = read_file(draft)
     _check_base(name, target, f"{draft.removesuffix('.json')}.base")
-    # The content is judged in a copy and written from memory: later changes to the draft do not count.
+    # A copy of the content is judged and then written from memory, so later changes to the draft have no
+    # effect.
     judged = f"{target}.{token_hex(8)}.json"
     try:
         atomic_write.create(judged, content)
@@ -133,7 +134,7 @@ def promote(name: str, environ: Mapping[str, str], *, only_diff: bool, yes: bool
 
 
 def _judge(name: str, file: str, has_old: bool, environ: Mapping[str, str]) -> list[str]:
-    """Return the changes as lines. Raises ProfileError if the draft is not a profile of that name."""
+    """Return the changes as lines. Raises ProfileError if the draft is not a valid profile of that name."""
     new = load_profile(file, environ)
     if new.meta.name != name:
         raise ProfileError(f"the draft says that its meta.name is '{new.meta.name}', not '{name}'.")

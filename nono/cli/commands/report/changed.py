@@ -1,4 +1,4 @@
-"""Reads what a run has changed from what undo keeps of it, turn by turn."""
+"""Read what a run changed from what undo keeps of it, turn by turn."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot
 from nono.undo.model.turns import turn_of
 from nono.undo.store import Store
 
-# A command can write files whose comparison takes long, in any number.
+# A command can write any number of files that take long to compare.
 DIFF_BYTES_MAX = 128 << 10
 DIFF_LINES_MAX = 1000
 DIFFS_S = 5.0
 
 
 def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...] | None:
-    """Return what a run has changed, FILES_MAX of it; None if that was not kept up to its end.
+    """Return what a run changed, at most FILES_MAX files; None if nothing was kept up to its end.
 
     Raises NonoError if what was kept is damaged.
     """
@@ -48,7 +48,7 @@ def changed(record: Record, environ: Mapping[str, str]) -> tuple[FileChange, ...
 
 
 def _between(snapshots: list[Snapshot], kept: Kept) -> Iterator[FileChange]:
-    """Yield the changes from the baseline to the end, those of each turn together."""
+    """Yield the changes from the baseline to the end, grouped by turn."""
     until_s = time.monotonic() + DIFFS_S
     for before, after in pairwise(snapshots):
         turn = turn_of(before.label)
@@ -64,19 +64,19 @@ def _between(snapshots: list[Snapshot], kept: Kept) -> Iterator[FileChange]:
 
 
 def _is_directory(change: Change) -> bool:
-    """Return True for a directory that was made, removed or changed: what is in it is listed by itself."""
+    """Return True for a directory that was created, removed or changed: its content is listed separately."""
     return {each.kind for each in (change.before, change.after) if each is not None} == {DIRECTORY}
 
 
 def _diff(change: Change, store: Store) -> tuple[str, ...]:
-    """Return a unified diff of a text; nothing for what is none, or too long."""
+    """Return a unified diff of a text file; nothing for a file that is not text or is too long."""
     if change.size_delta is None:
         return ()
     before, after = _lines(change.before, store), _lines(change.after, store)
     if before is None or after is None:
         return ()
     lines = unified_diff(before, after, lineterm="", n=3)
-    return tuple(lines)[2:]  # without the names, which stand above
+    return tuple(lines)[2:]  # without the names, which are printed above
 
 
 def _lines(entry: Entry | None, store: Store) -> list[str] | None:

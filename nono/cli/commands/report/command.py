@@ -1,4 +1,4 @@
-"""`nono report`: says on one page what a session did, or what many did together."""
+"""`nono report`: say on one page what a session did, or what many sessions did together."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> int:
         return _of_period(parsed, environ)
     with chosen(parsed.session, environ) as session:
         record = session.record
-    # Imported here: the help needs only the parser, also where no package of others is installed.
+    # Imported here: the help needs only the parser, and must work without any third-party package.
     from nono.cli.commands.report.session import read
 
     page = read(record, environ)
@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _of_period(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    # Imported here: a report about one session does without.
+    # Imported here: a report about one session does not need it.
     from nono.cli.commands.report.period import started_within, totals
     from nono.cli.text.report.totals import text_of_totals
 
@@ -78,7 +78,7 @@ def _write(path: str, page: Page) -> None:
     # Imported here: it needs the template engine.
     from nono.cli.commands.report.html import page_of
 
-    # Paths that are not UTF-8 were spelled out when they were recorded; a lone surrogate is an attack.
+    # Paths that are not UTF-8 were escaped when they were recorded, so a lone surrogate is an attack.
     content = page_of(page).encode("utf-8", "backslashreplace")
     if path == "-":
         sys.stdout.buffer.write(content)

@@ -1,4 +1,4 @@
-"""`nono flows`: opens the recorded exchanges of a session in mitmweb or mitmproxy."""
+"""`nono flows`: open the recorded exchanges of a session in mitmweb or mitmproxy."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def recorded_to(record: Record, environ: Mapping[str, str]) -> str:
-    """Return the file that a session recorded its exchanges to. Raises NonoError if it did not."""
+    """Return the file to which a session recorded its exchanges. Raises NonoError if it recorded none."""
     with log_of(record, environ) as reading:
         for each in reading:
             if each.event.get("type") == "flows_recorded":
@@ -68,7 +68,7 @@ def recorded_to(record: Record, environ: Mapping[str, str]) -> str:
 def open_recording(path: str) -> BinaryIO:
     """Open a recording. Raises NonoError if it is not a file of this user.
 
-    The command may have been able to write where it lies.
+    The command may have been able to write to the directory that contains it.
     """
     try:
         descriptor = os.open(path, _READ)

@@ -1,7 +1,7 @@
-"""Makes the page of a session: one HTML file that loads nothing, runs nothing and works from a disk.
+"""Make the page of a session: one HTML file that loads nothing, runs nothing and works from a disk.
 
-What is on it was chosen by the command, its hosts and whoever named its files. Everything is escaped by the
-template engine, and a policy without scripts stands behind that.
+Its content was chosen by the command, its hosts and whoever named its files. The template engine escapes
+everything, and a content security policy without scripts is the second barrier.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def page_of(page: Page) -> str:
     template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
     return template.render(
         page=page,
-        # Of nono's own, and hashed as it is: the only thing on the page that is not escaped.
+        # nono's own text, hashed unchanged: the only thing on the page that is not escaped.
         css=Markup(css),
         policy=f"default-src 'none'; style-src 'sha256-{hashed}'; base-uri 'none'; form-action 'none'",
         duration="" if ended_ms is None else spent((ended_ms - session.started_ms) / 1000),
@@ -106,7 +106,7 @@ def _noun(count: int, one: str) -> str:
 
 
 def _sections(page: Page) -> Iterator[Shown]:
-    """Yield the tables that are the same on a terminal, in full and escaped by the template."""
+    """Yield the tables that a terminal shows too, in full. The template escapes them."""
     for section in words.tables(page):
         headers = tuple(header.capitalize() for header in section.headers)
         last = len(headers) - 1
@@ -114,7 +114,7 @@ def _sections(page: Page) -> Iterator[Shown]:
 
 
 def _side(row: str) -> str:
-    """Return the class of a line of a diff. The sign in front says the same."""
+    """Return the CSS class of a line of a diff. The sign at its beginning says the same."""
     if row.startswith("@@"):
         return "at"
     return {"+": "plus", "-": "minus"}.get(row[:1], "same")

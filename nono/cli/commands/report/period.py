@@ -1,4 +1,4 @@
-"""Reads the sessions of a period, for a report about all of them."""
+"""Read the sessions of a period for a report about all of them."""
 
 from __future__ import annotations
 

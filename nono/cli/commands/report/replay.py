@@ -1,4 +1,4 @@
-"""`nono replay`: says what another profile would have decided otherwise in sessions of the past."""
+"""`nono replay`: say what another profile would have decided differently in past sessions."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _records(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator
 
 
 def _log(record: Record, environ: Mapping[str, str]) -> Log:
-    """Read a log. Raises NonoError if it is not as it was written: nothing can be concluded from it then."""
+    """Read a log. Raises NonoError if it was changed, because nothing can be concluded from it then."""
     log = Log()
     with log_of(record, environ) as reading:
         log.feed(each.event for each in reading)
@@ -116,7 +116,7 @@ def _log(record: Record, environ: Mapping[str, str]) -> Log:
     if not integrity.is_intact:
         raise NonoError(f"the log of session {record.session_id} is not intact: {integrity.what}.")
     for change in changed(record, environ) or ():
-        # Removing a file is a change of the directory that it was in.
+        # Removing a file changes the directory that contained it.
         log.wrote(dirname(change.path) if change.change == DELETED else change.path)
     return log
 

@@ -1,4 +1,4 @@
-"""Resolves the policy by which a session of the past is judged."""
+"""Resolve the policy by which a past session is judged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def judging(record: Record, environ: Mapping[str, str]) -> Judging | None:
 
 
 def under(given: Given, workdir: str, environ: Mapping[str, str]) -> Judging:
-    """Return the rules that `nono why` would ask about a run with these options in `workdir`.
+    """Return the rules that `nono why` would use for a run with these options in `workdir`.
 
     Raises NonoError.
     """

@@ -1,4 +1,4 @@
-"""Reads everything that is known of one session, for its report."""
+"""Read everything that is known of one session for its report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from nono.report.replay.judge import Judging
 from nono.sessions.record import Record
 
 DELETED = "deleted"
-LISTED_MAX = 200  # files of one directory that are looked at
+LISTED_MAX = 200  # files of one directory that are examined
 
 
 def read(record: Record, environ: Mapping[str, str]) -> Page:
@@ -59,12 +59,12 @@ def read(record: Record, environ: Mapping[str, str]) -> Page:
 
 
 def numbered(reading: Reading) -> Iterator[Numbered]:
-    """Yield the events of a log up to its end, or its first damage."""
+    """Yield the events of a log up to its end or its first damage."""
     return ((each.sequence, each.event) for each in reading)
 
 
 def gathered(record: Record, environ: Mapping[str, str]) -> tuple[Gathered, Integrity]:
-    """Sum up the log of a session. Raises NonoError if there is none that can be read."""
+    """Sum up the log of a session. Raises NonoError if there is no readable log."""
     found = Gathered(shipped_prices())
     with log_of(record, environ) as reading:
         found.feed(numbered(reading))
@@ -72,7 +72,7 @@ def gathered(record: Record, environ: Mapping[str, str]) -> tuple[Gathered, Inte
 
 
 def _verified(record: Record, environ: Mapping[str, str]) -> Integrity:
-    """Verify a log with its summary and the ledger, as `nono audit verify` does. Raises NonoError."""
+    """Verify a log against its summary and the ledger, as `nono audit verify` does. Raises NonoError."""
     session_id = record.rollback_session or ""
     try:
         verdict = check(paths.state_root(environ), session_id, is_running=not record.is_ended)
@@ -116,15 +116,15 @@ def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
 
 
 def _as_recorded(denied: Denied) -> footer.Finding:
-    """Return the finding with the option that the refusal itself named, if it did."""
+    """Return the finding with the option that the refusal itself named, if it named one."""
     flag = None if denied.hint is None or not denied.is_authentic else in_hint(denied.hint)
     return footer.Finding(denied, flag, None if flag is None else extent(flag))
 
 
 def _newer(record: Record) -> Iterator[str]:
-    """Yield the files of the working directory that are looked at and have changed since the start.
+    """Yield the files of the working directory that are examined and have changed since the start.
 
-    By their inode's time, which no program can set.
+    Compares the time of the inode, which no program can set.
     """
     for name in LOOKED_AT:
         for path in _below(join(record.workdir, name)):
@@ -134,7 +134,7 @@ def _newer(record: Record) -> Iterator[str]:
 
 
 def _below(path: str) -> Sequence[str]:
-    """Return the file, or those in the directory and in its directories."""
+    """Return the file itself, or the files in the directory and its subdirectories."""
     if not os.path.isdir(path) or os.path.islink(path):
         return [path] if os.path.lexists(path) else []
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""Shows a recording in mitmweb or mitmproxy, and what is appended to it meanwhile."""
+"""Show a recording in mitmweb or mitmproxy, including what is appended to it meanwhile."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ READ_BYTES = 1 << 20
 
 
 def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_terminal: bool) -> int:
-    """Show the flows in `file` until the viewer is left. Raises NonoError.
+    """Show the flows in `file` until the viewer is closed. Raises NonoError.
 
-    is_living: More may be appended.
+    is_living: Says whether more may be appended.
     """
     feed = Feed(file, is_living)
 
@@ -38,18 +38,18 @@ def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_termina
         master.addons.add(feed)  # type: ignore[no-untyped-call]  # mitmproxy's, like the next
         return master
 
-    # Not the person's own directory: settings there may load scripts, and mitmproxy would make a CA in it.
+    # Not the person's own directory: settings there may load scripts, and mitmproxy would create a CA in it.
     with TemporaryDirectory(prefix="nono-flows-") as directory:
         arguments = ["--no-server", "--set", f"confdir={directory}"]
         if not in_terminal:
-            # A browser that was started with the link would show its token to other users, in /proc.
+            # A browser started with the link would show its token to other users in /proc.
             settings = (f"web_port={port}", "web_open_browser=false", "termlog_verbosity=error")
             arguments += [word for setting in settings for word in ("--set", setting)]
         parser = cmdline.mitmproxy if in_terminal else cmdline.mitmweb
         try:
             main.run(made, parser, arguments)  # type: ignore[arg-type]  # anything that makes a master
         except OSError as error:
-            # What mitmweb says goes on with an option of its own.
+            # What mitmweb says continues with an option of its own.
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise NonoError(
                 f"the exchanges cannot be shown on 127.0.0.1:{port}: {reason}",
@@ -59,7 +59,7 @@ def view(file: BinaryIO, is_living: Callable[[], bool], *, port: int, in_termina
 
 
 class Feed:
-    """An addon of mitmproxy that loads the flows of a file as they are written."""
+    """A mitmproxy addon that loads the flows of a file as they are written."""
 
     def __init__(self, file: BinaryIO, is_living: Callable[[], bool]) -> None:
         self._file = file
@@ -78,7 +78,7 @@ class Feed:
     async def _load(self) -> None:
         held = bytearray()
         while True:
-            is_living = self._is_living()  # before reading: what was written before the end is not missed
+            is_living = self._is_living()  # asked before reading, or the last records could be missed
             piece = await asyncio.to_thread(self._file.read, READ_BYTES)
             held += piece
             for whole in cut(held):

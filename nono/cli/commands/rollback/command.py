@@ -1,4 +1,4 @@
-"""`nono rollback`: lists, shows, restores, verifies and removes what runs with --rollback have kept."""
+"""`nono rollback`: list, show, restore, verify and remove what runs with --rollback have kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SESSION_HELP = "id, the beginning of one, name, or latest"
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), dict(os.environ)
     refuse_inside("rollback", environ)
-    # Imported here: the help needs only the parser, also where no package of others is installed.
+    # Imported here: the help needs only the parser, and must work without any third-party package.
     from nono.cli.commands.rollback import look, restore, upkeep
 
     try:
@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
                 wish = upkeep.Wish(parsed.keep, parsed.older_than, parsed.all, parsed.dry_run, parsed.yes)
                 return upkeep.cleanup(wish, environ)
     except BrokenPipeError:
-        raise  # of the reader of what is printed
+        raise  # it concerns the reader of the output
     except (OSError, ValueError) as error:
         reason = (
             f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else error

@@ -1,4 +1,4 @@
-"""`nono rollback list` and `show`: what was kept, and what a run changed."""
+"""`nono rollback list` and `show`: print what was kept, and what a run changed."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _snapshot(snapshots: Sequence[Snapshot], number: int) -> dict[str, Any]:
 
 
 def diff_of(query: str, environ: Mapping[str, str]) -> list[str]:
-    """Return what a run changed, with the changed lines."""
+    """Return what a run changed, including the changed lines."""
     with chosen(query, environ) as session:
         snapshots = session.snapshots()
         return list(_worded(shown(changes(snapshots[0], snapshots[-1])), session.store, "diff", full=False))
@@ -149,7 +149,7 @@ def _worded(found: list[Change], store: Store, style: str, *, full: bool) -> Ite
 
 
 def _lines(entry: Any, store: Store) -> list[str]:
-    """Return the lines of a file; of one that is no text or was not kept, a line about it."""
+    """Return the lines of a file; for one that is not text or was not kept, a line about it."""
     is_kept = (
         entry is not None and entry.kind == FILE and entry.content is not None and store.has(entry.content)
     )

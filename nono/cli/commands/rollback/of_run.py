@@ -1,4 +1,4 @@
-"""Reads how a run is to be kept for undo, from its options, its profile and config.toml."""
+"""Read from the options, the profile and config.toml how a run is to be kept for undo."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nono.undo.recording import Limits
 
 
 def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
-    """Return what --rollback and the options beside it ask for; None for nothing. Raises ConfigError."""
+    """Return what --rollback and related options ask for; None if nothing. Raises ConfigError."""
     if not given.flag("rollback"):
         if given.value("rollback_dest") is not None:
             raise ConfigError("--rollback-dest has no effect without --rollback.")
@@ -30,7 +30,7 @@ def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRe
             raise ConfigError(f"{first} cannot be combined with {second}.")
     places = resolved.path_context
     excluded = [
-        # Without a slash it is a name, and with one at its beginning, or ~, a path of its own.
+        # Without a slash it is a name; with a slash or ~ at the beginning it is a path of its own.
         places.of_flag(each) if each.startswith(("/", "~")) else each.removeprefix("./")
         for each in (*given.list("rollback_exclude"), *resolved.rollback.exclude_patterns)
     ]

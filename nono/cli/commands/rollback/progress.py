@@ -1,4 +1,4 @@
-"""Shows that files are being read or written, once that takes longer than a second, at a terminal."""
+"""Show at a terminal that files are being read or written, once that takes longer than a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATIENCE_S = 1.0
 
 @contextmanager
 def shown_progress(words: str) -> Iterator[Callable[[int], None]]:
-    """Yield what takes the number of files so far. words: What is being done."""
+    """Yield a function that takes the number of files so far. words: what is being done."""
     began = time.monotonic()
     with ExitStack() as stack:
         update: Callable[[int], None] | None = None

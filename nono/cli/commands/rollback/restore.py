@@ -1,4 +1,4 @@
-"""`nono rollback restore`: brings directories back to what they were."""
+"""`nono rollback restore`: restore directories to an earlier state."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def run(
     skips: bool,
     force: bool,
 ) -> int:
-    """Restore, and return the exit status: 1 if anything was not brought back."""
+    """Restore, and return the exit status: 1 if anything was not restored."""
     only = [
         os.path.join(os.path.realpath(os.path.dirname(each) or "."), os.path.basename(each)) for each in paths
     ]
     with chosen(query, environ) as session:
-        if query == LATEST:  # of those that are kept, which need not be the run that was last
+        if query == LATEST:  # the latest run that was kept, which need not be the latest run
             _say(rollback_text.meant_line(session.info))
         if not is_dry:
             session.lock()
@@ -108,7 +108,7 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
 
 
 def _say_repository(prepared: Prepared) -> None:
-    """Say that the history of a repository is no part of what was restored."""
+    """Say that the history of a repository is not among the things that were restored."""
     for tree in prepared.target.trees:
         for name in VERSION_CONTROL:
             is_covered = name in tree.entries or tree.only is not None

@@ -1,4 +1,4 @@
-"""Says after a run what it changed, and offers at a terminal to keep, undo or look at that."""
+"""Say after a run what it changed, and offer at a terminal to keep it, undo it or look at it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASKED_MAX = 5
 
 
 def review(outcome: Outcome, console: Console, environ: Mapping[str, str], asks: Asks | None) -> None:
-    """Print what changed. asks: Opens the terminal of the person; None: nothing is offered."""
+    """Print what changed. asks: opens the terminal of the person; None: nothing is offered."""
     found = shown(list(outcome.changed or ()))
     if not found:
         return

@@ -1,4 +1,4 @@
-"""`nono rollback verify` and `cleanup`: checks what is kept, and removes what nobody needs."""
+"""`nono rollback verify` and `cleanup`: check what is kept, and remove what is no longer needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nono.undo.model.snapshot import BASELINE, RESTORED, Snapshot, merkle_root
 
 
 def verify(query: str, environ: Mapping[str, str]) -> int:
-    """Check every snapshot of a session, and every content of it. Returns 1 if anything is missing."""
+    """Check every snapshot of a session and all of its content. Returns 1 if anything is missing."""
     with chosen(query, environ) as session:
         snapshots, failed = session.snapshots(), False
         for snapshot in snapshots:
@@ -39,7 +39,7 @@ def verify(query: str, environ: Mapping[str, str]) -> int:
 
 
 def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
-    """Yield what is wrong, and if it is damage rather than what could not be kept."""
+    """Yield each problem, and whether it is damage rather than something that could not be kept."""
     checked = set[str]()
     if snapshot.merkle_root is not None and snapshot.merkle_root != merkle_root(snapshot):
         yield True, "its Merkle root is another"
@@ -56,7 +56,7 @@ def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
                 continue
             checked.add(entry.content)
             if not session.store.has(entry.content):
-                # After the run digests alone may be kept, for want of room.
+                # After the run, possibly only digests are kept, for lack of space.
                 yield snapshot.kind == BASELINE, f"{where}: its content was not kept"
                 continue
             try:

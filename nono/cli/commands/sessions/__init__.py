@@ -1,5 +1,5 @@
-"""The commands about sessions. `chosen` finds the one that is meant, `talk` asks its supervisor.
+"""The commands about sessions. `chosen` finds the session that is meant, `talk` asks its supervisor.
 
-`ps`, `inspect`, `logs`, `approvals`, `stop` and `prune` are one module each, `rules` is `nono allow` and
-`nono deny`, which `save_rule` writes to a profile.
+`ps`, `inspect`, `logs`, `approvals`, `stop` and `prune` are one module each. `rules` is `nono allow` and
+`nono deny`, and `save_rule` writes their rules to a profile.
 """

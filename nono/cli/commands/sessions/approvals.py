@@ -1,4 +1,4 @@
-"""`nono approvals`: lists what waits for an answer, over all sessions, and answers it."""
+"""`nono approvals`: list what waits for an answer in all sessions, and answer it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DESCRIPTION = (
 )
 ACTIONS = ("list", "show", "allow", "deny", "answer")
 _WORDS = {"y": "allow", "yes": "allow", "n": "deny", "no": "deny"}
-ID_LEAST = 4  # characters of an id
+ID_LEAST = 4  # least number of characters of an id
 
 
 class Open(NamedTuple):
@@ -78,12 +78,12 @@ def run(argv: Sequence[str]) -> int:
             return _show([_meant(each, found) for each in parsed.ids] or found, parsed)
         if parsed.action == "answer":
             return _ask(found)
-        # All of them before the first is answered: a mistyped id answers nothing.
+        # All ids are looked up before the first question is answered, so a mistyped id answers nothing.
         return _answer([_meant(each, found) for each in parsed.ids], parsed)
 
 
 def open_questions(registry: Registry) -> Iterator[Open]:
-    """Yield the open questions of every living session, the oldest first."""
+    """Yield the open questions of every running session, the oldest first."""
     found = [
         Open(Chosen(registry, record), question)
         for record in records(registry)
@@ -126,7 +126,7 @@ def _document(each: Open) -> Mapping[str, object]:
 
 
 def _answer(meant: Sequence[Open], parsed: argparse.Namespace) -> int:
-    """Answer each. Returns 1 if one of them was answered before, or is gone."""
+    """Answer each question. Returns 1 if one of them was answered before or is gone."""
     failed = 0
     for each in meant:
         if parsed.for_s is not None and not _is_ruled(each, parsed.for_s):
@@ -146,7 +146,7 @@ def _answered(each: Open, word: str) -> tuple[Told, str]:
 
 
 def _is_ruled(each: Open, for_s: int) -> bool:
-    """Allow what a question is about for a time. Says why if that cannot be, and returns False."""
+    """Allow for some time what a question is about. Prints the reason and returns False if that fails."""
     session, question = each
     if not question.target:
         print(f"{question.id}: no rule can be made of it; without --for it is allowed once.", file=sys.stderr)
@@ -162,7 +162,7 @@ def _is_ruled(each: Open, for_s: int) -> bool:
 
 def _ask(found: Sequence[Open]) -> int:
     """Go through the questions at this terminal."""
-    # Imported here: the others ask nobody.
+    # Imported here: the other actions ask nobody.
     from nono.approval.ask import open_terminal
 
     with open_terminal(is_pristine=True) as prompt:

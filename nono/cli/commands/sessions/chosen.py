@@ -1,4 +1,4 @@
-"""Opens the sessions for a command, and finds the one that a person means."""
+"""Open the sessions for a command, and find the one that a person means."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nono.sessions.registry import ASKS, Registry
 
 
 class Chosen(NamedTuple):
-    """One session, and where its files are; valid inside the block of chosen()."""
+    """One session, and where its files are. Valid inside the block of chosen()."""
 
     registry: Registry
     record: Record
@@ -25,7 +25,7 @@ class Chosen(NamedTuple):
 
 @contextmanager
 def chosen(query: str, environ: Mapping[str, str]) -> Iterator[Chosen]:
-    """Open the registry and find the session. Raises NonoError if there is not one."""
+    """Open the registry and find the session. Raises NonoError if there is not exactly one."""
     registry = open_registry(environ)
     if registry is None:
         find(query, ())  # raises

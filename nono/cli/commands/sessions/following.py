@@ -1,4 +1,4 @@
-"""Follows the audit log of a session until it ends, asleep while nothing is written."""
+"""Follow the audit log of a session until it ends, sleeping while nothing is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nono.sessions.listing import look
 from nono.sessions.processes import pid_namespace, process_stat
 from nono.sessions.record import Record
 
-# Where the kernel reports nothing: a directory of another machine, or a user who has no watch left.
+# Used where the kernel reports nothing: a directory on another machine, or a user without free watches.
 LOOK_EVERY_S = 1.0
 
 
@@ -26,7 +26,7 @@ class Follower:
     """The log of one session, and a way to wait for more of it."""
 
     def __init__(self, session: Chosen, directory: str, queue: int | None, supervisor: int | None) -> None:
-        """queue: Of inotify, if there is one. supervisor: A pidfd, if it runs here."""
+        """queue: the inotify descriptor, if there is one. supervisor: a pidfd, if it runs here."""
         self._session = session
         self._directory = directory
         self._queue = queue
@@ -39,14 +39,14 @@ class Follower:
 
     @property
     def is_living(self) -> bool:
-        """True while something may be written: a hook runs after the end of the command."""
+        """True while something may still be written: a hook runs after the end of the command."""
         record = look(self._session.registry, self._session.record.session_id)
         if record is None or self._supervisor is None:
             return record is not None and not record.is_ended
         return not select.select([self._supervisor], [], [], 0)[0]
 
     def opened(self) -> BinaryIO:
-        """Open the log, and wait for it if the session has just begun. Raises NonoError if there is none."""
+        """Open the log, waiting for it if the session has just started. Raises NonoError if there is none."""
         while True:
             is_living = self.is_living
             self._watch_names(self._directory)
@@ -58,12 +58,12 @@ class Follower:
             self.wait()
 
     def batches(self, file: BinaryIO) -> Iterator[list[bytes]]:
-        """Yield the lines that are whole by now, then those that are written, until the session has ended."""
+        """Yield the lines that are complete so far, then the lines written until the session has ended."""
         if self._queue is not None:
             with suppress(OSError):
                 inotify.watch_file(self._queue, file.fileno())
         while True:
-            is_living = self.is_living  # before reading: what was written before its end is not missed
+            is_living = self.is_living  # asked before reading, or the last records could be missed
             yield [*complete(file)]
             if not is_living:
                 return
@@ -77,7 +77,7 @@ class Follower:
 
     def _watch_names(self, directory: str) -> None:
         if self._queue is not None:
-            with suppress(OSError):  # it is not there yet
+            with suppress(OSError):  # it does not exist yet
                 inotify.watch_names(self._queue, directory)
 
 
@@ -89,13 +89,13 @@ def following(session: Chosen, directory: str) -> Iterator[Follower]:
         with suppress(OSError):
             queue = inotify.new_queue()
             stack.callback(os.close, queue)
-            inotify.watch_names(queue, session.registry.path)  # its record is replaced when it ends
+            inotify.watch_names(queue, session.registry.path)  # the record is replaced when the session ends
             inotify.watch_names(queue, os.path.dirname(directory))
         if _is_here(session.record):
             with suppress(OSError):
                 pidfd = os.pidfd_open(session.record.supervisor_pid)
                 stack.callback(os.close, pidfd)
-                # Looked at once the descriptor is open: from here on it is that process, or none.
+                # Checked after the descriptor is open: from then on it refers to that process or to none.
                 supervisor = pidfd if _is_supervisor(session.record) else None
         yield Follower(session, directory, queue, supervisor)
 
@@ -119,7 +119,7 @@ def open_log(directory: str) -> BinaryIO:
 
 
 def complete(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines that are whole by now; the next call goes on with the rest."""
+    """Yield the lines that are complete so far. The next call continues with the rest."""
     while line := file.readline():
         if not line.endswith(b"\n"):
             file.seek(-len(line), os.SEEK_CUR)

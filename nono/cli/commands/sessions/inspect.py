@@ -1,4 +1,4 @@
-"""`nono inspect`: says everything that is recorded of one session."""
+"""`nono inspect`: print everything that is recorded about one session."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _live(session: Chosen) -> Mapping[str, Any] | None:
-    """Return what the session says of itself; None if it does not answer."""
+    """Return what the session reports about itself; None if it does not answer."""
     try:
         told = call(session, "GET", "/v1/session", patience_s=PATIENCE_S)
     except NonoError:

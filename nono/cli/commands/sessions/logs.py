@@ -1,4 +1,4 @@
-"""`nono logs`: prints what a session did, from its audit log, or what its terminal showed."""
+"""`nono logs`: print what a session did, from its audit log, or what its terminal showed."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ def _follow(session: Chosen, directory: str, tail: int | None, *, as_json: bool)
             for each in lines if rest is None else lines[len(lines) - min(rest, len(lines)) :]:
                 print(each[:width])
             rest = None
-            # At once: whoever reads it may be waiting for just this line.
+            # Flushed at once: the reader may be waiting for this very line.
             print(end="", flush=True)
 
 
 def _numbered(line: bytes) -> Numbered:
-    """Return the event of one line; the line itself if it is damaged."""
+    """Return the event in one line; the line itself if it is damaged."""
     try:
         document = json.loads(line)
         number, event = document["sequence"], document["event"]

@@ -1,4 +1,4 @@
-"""`nono prune`: forgets sessions that have ended, by age, number and size."""
+"""`nono prune`: forget sessions that have ended, by age, number and size."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _left(registry: Registry, every: Sequence[Record], now_ms: int) -> list[str]:
-    """Return the paths of files that killed supervisors left behind, and that belong to no session."""
+    """Return the paths of files that killed supervisors left behind and that belong to no session."""
     living = {record.session_id for record in every if not record.is_ended}
     names = left_behind(
         os.listdir(registry.fd),
@@ -87,7 +87,7 @@ def _left(registry: Registry, every: Sequence[Record], now_ms: int) -> list[str]
 
 
 def _logs_alone(environ: Mapping[str, str], every: Sequence[Record], now_ms: int) -> list[str]:
-    """Return the old audit logs that no session has, such as those of `nono proxy`."""
+    """Return the old audit logs that belong to no session, such as those of `nono proxy`."""
     directory = join(paths.state_root(environ), "audit")
     known = {record.rollback_session for record in every}
     with suppress(OSError):
@@ -126,11 +126,11 @@ def _log_of(record: Record, environ: Mapping[str, str]) -> str:
 
 
 def _remove(registry: Registry, removed: Sequence[Record], environ: Mapping[str, str] | None) -> None:
-    """Remove the records, and where there is an environment their logs."""
+    """Remove the records and, if an environment is given, their logs."""
     for record in removed:
         try:
             if environ is not None and record.rollback_session is not None:
-                # Imported here: most often the logs stay.
+                # Imported here: usually the logs are kept.
                 from shutil import rmtree
 
                 with suppress(FileNotFoundError):

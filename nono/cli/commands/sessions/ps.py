@@ -1,4 +1,4 @@
-"""`nono ps`: lists the sessions."""
+"""`nono ps`: list the sessions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), dict(os.environ)
     if parsed.watch:
-        # Imported here: most often the list is wanted once.
+        # Imported here: usually the list is printed once.
         from nono.cli.commands.sessions.watching import watch
 
         watch(
@@ -72,7 +72,7 @@ def _shown(every: list[Seen], *, has_all: bool) -> list[Seen]:
 
 
 def offer(every: Sequence[Record], environ: Mapping[str, str]) -> str | None:
-    """Return a sentence about `nono prune` once the records, or their logs, are many."""
+    """Return a sentence about `nono prune` once there are many records or logs."""
     directory, total = join(paths.state_root(environ), "audit"), 0
     for record in every:
         if record.rollback_session is not None:

@@ -117,7 +117,7 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
         code = max(_change(Chosen(registry, record), wanted, parsed) for record in meant)
     if parsed.save is None:
         return code
-    # Imported here: most rules are for the moment.
+    # Imported here: most rules are not saved.
     from nono.cli.commands.sessions.save_rule import save_rule
 
     return save_rule(meant[0], parsed.save, decision, wanted, environ, agreed=parsed.yes)
@@ -172,7 +172,7 @@ def _is_socket(path: str) -> bool:
 
 
 def _sessions(registry: Registry, query: str | None, *, every: bool) -> Sequence[Record]:
-    """Return the living sessions that are meant; at least one."""
+    """Return the running sessions that are meant, at least one."""
     living = [record for record in records(registry) if not record.is_ended]
     if query is not None:
         return [find(query, living)]

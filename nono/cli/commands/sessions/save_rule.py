@@ -1,4 +1,4 @@
-"""Writes the rule of `nono allow` or `nono deny` to a profile, after its diff was shown."""
+"""Write the rule of `nono allow` or `nono deny` to a profile, after showing the diff."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def save_rule(
 ) -> int:
     """Write the rule to a profile. Returns the exit code. Raises NonoError if it cannot be written.
 
-    name: Of the profile; "" takes that of the session.
+    name: The name of the profile; "" for the profile of the session.
     agreed: Nobody has to be asked.
     """
     target = _target(record, name, environ)

@@ -1,4 +1,4 @@
-"""`nono stop`: ends a session with everything that its command has started."""
+"""`nono stop`: end a session and everything that its command has started."""
 
 from __future__ import annotations
 

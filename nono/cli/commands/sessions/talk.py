@@ -25,7 +25,7 @@ class Told(NamedTuple):
 
 
 class _Connected(http.client.HTTPConnection):
-    """An HTTP connection over a socket that is connected already; closing it closes that."""
+    """An HTTP connection over a socket that is already connected. Closing it closes the socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__("nono")

@@ -1,4 +1,4 @@
-"""Shows the sessions as they change: in place on a terminal, a line for each change elsewhere."""
+"""Show the sessions as they change: in place on a terminal, elsewhere with a line for each change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nono.clock import local_time
 from nono.kernel import inotify
 from nono.sessions.registry import directory_of
 
-# A session that is stopped, killed or continued writes nothing; and times go on.
+# A session that is stopped, killed or continued writes nothing, and the times shown advance anyway.
 LOOK_EVERY_S = 1.0
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"  # the cursor
 
@@ -45,7 +45,7 @@ def _rounds(environ: Mapping[str, str]) -> Iterator[None]:
             poll.register(queue, select.POLLIN)
         while True:
             if queue is not None:
-                with suppress(OSError):  # there was no session ever
+                with suppress(OSError):  # there has never been a session
                     inotify.watch_names(queue, directory_of(environ))
                 for _ in inotify.changed_names(queue):
                     pass
@@ -54,7 +54,7 @@ def _rounds(environ: Mapping[str, str]) -> Iterator[None]:
 
 
 def _print_json(rounds: Iterator[list[Seen]]) -> None:
-    """Print the array of `ps --json` on one line, whenever it is another one."""
+    """Print the array of `ps --json` on one line whenever it has changed."""
     said = None
     for every in rounds:
         line = list_line(session_text.document(each.record, each.questions) for each in every)
@@ -64,7 +64,7 @@ def _print_json(rounds: Iterator[list[Seen]]) -> None:
 
 
 def _print_changes(rounds: Iterator[list[Seen]]) -> None:
-    """Print a line for each session, and again when something of it has changed or it is gone."""
+    """Print a line for each session, and another when something about it has changed or it is gone."""
     known: dict[str, str] = {}
     for every in rounds:
         lines = {
@@ -78,7 +78,7 @@ def _print_changes(rounds: Iterator[list[Seen]]) -> None:
 
 
 def _redraw(rounds: Iterator[list[Seen]], columns: Callable[[], int], *, is_coloured: bool) -> None:
-    """Draw the table, then over itself; it stays when the watch ends."""
+    """Draw the table and redraw it in place. It remains when the watch ends."""
     drawn = 0
     sys.stdout.write(_HIDE)
     try:
@@ -88,7 +88,7 @@ def _redraw(rounds: Iterator[list[Seen]], columns: Callable[[], int], *, is_colo
             if len(table) > height:
                 table = [*table[: height - 1], f"... and {len(table) - height + 1} more"]
             up = f"\x1b[{drawn}A" if drawn else ""
-            # To the end of the screen: there may be fewer lines than before.
+            # Clear to the end of the screen: there may be fewer lines than before.
             sys.stdout.write(f"{up}\r\x1b[J" + "".join(f"{line}\r\n" for line in table))
             sys.stdout.flush()
             drawn = len(table)
@@ -98,7 +98,7 @@ def _redraw(rounds: Iterator[list[Seen]], columns: Callable[[], int], *, is_colo
 
 
 def _height() -> int:
-    """Return how many lines fit above the one where the cursor rests."""
+    """Return how many lines fit above the one that holds the cursor."""
     try:
         return max(os.get_terminal_size(1).lines - 1, 2)
     except OSError:

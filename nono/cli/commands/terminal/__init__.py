@@ -1,5 +1,6 @@
-"""How a person's terminal shows the terminal of a session.
+"""Show the terminal of a session in a person's terminal.
 
-`attach` and `front` (the process in front of `nono run`) lend it (`own_terminal`, restored by `guard`) to a
-`viewer`, which asks what the supervisor wants to know (`questions`); `detach` lets the viewers go.
+`attach`, and `front` (the process in front of `nono run`), lend the person's terminal (`own_terminal`, which
+`guard` restores) to a `viewer`. The viewer asks what the supervisor wants to know (`questions`). `detach`
+makes the viewers leave.
 """

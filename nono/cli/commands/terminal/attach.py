@@ -1,4 +1,4 @@
-"""`nono attach`: shows the terminal of a session in this one."""
+"""`nono attach`: show the terminal of a session in this one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _parsed(argv: Sequence[str]) -> Asked:
 def _view(
     connection: socket.socket, received: bytes, keys: bytes, *, is_read_only: bool
 ) -> Mapping[str, object]:
-    """Show the session. Returns why that ended."""
+    """Show the session. Returns why it stopped being shown."""
     reader, report = os.pipe()
     lent = Lent()
 
@@ -140,7 +140,7 @@ def _say_end(session: Chosen, end: Mapping[str, object]) -> None:
 def _now(session: Chosen) -> Record:
     """Return the record of a session whose connection was lost, as it is once its supervisor has ended."""
     with suppress(OSError):
-        # A process that is killed closes its connections a moment before it has ended.
+        # The connections of a killed process are closed a moment before it has ended.
         supervisor = os.pidfd_open(session.record.supervisor_pid)
         select.select([supervisor], [], [], ENDING_S)
         os.close(supervisor)

@@ -1,4 +1,4 @@
-"""`nono detach`: takes a session off the terminal that shows it."""
+"""`nono detach`: take a session off the terminal that shows it."""
 
 from __future__ import annotations
 

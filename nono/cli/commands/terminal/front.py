@@ -1,4 +1,4 @@
-"""Stands in front of a run, at the terminal of the person who has started it."""
+"""Stand in front of a run, at the terminal of the person who started it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nono.errors import NonoError
 from nono.launch.terminal.front import Ahead
 from nono.sessions import wire
 
-LEFT = 128 + signal.SIGTSTP  # the exit code of a run that goes on, as of a job that Ctrl-Z has stopped
+LEFT = 128 + signal.SIGTSTP  # exit code when the run goes on, as for a job stopped with Ctrl-Z
 SEEN, WAS_LEFT = 0, 2  # exit codes of the process that shows the session
 READ_BYTES = 4096
 ENDING_S = 5.0
@@ -25,7 +25,7 @@ ENDING_S = 5.0
 def stand_in_front(ahead: Ahead) -> int:
     """Show the terminal of a command until it ends or is left. Returns the exit code of this process."""
     lent = Lent()
-    viewer = fork_viewer(lent, lambda: _show(ahead, lent))  # blocks the signals that are waited for
+    viewer = fork_viewer(lent, lambda: _show(ahead, lent))  # blocks the signals that are waited for below
     ahead.connection.close()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     _stop_together(ahead.pid, lambda: bool(lent.session))
@@ -48,19 +48,20 @@ def stand_in_front(ahead: Ahead) -> int:
 
 
 def _of_the_command(supervisor: int, viewer: int, ended: dict[int, int], lent: Lent) -> int:
-    """Return the exit code of a run whose supervisor has ended, once its viewer has as well."""
+    """Return the exit code of a run whose supervisor has ended, after its viewer has ended too."""
     while viewer not in ended:
-        # A terminal that takes nothing must not keep who wants to end.
+        # A terminal that accepts no output must not prevent the person from ending the run.
         if signal.sigwaitinfo({signal.SIGCHLD, *ENDING}).si_signo != signal.SIGCHLD:
             os.kill(viewer, signal.SIGKILL)
         _reap(ended)
     if not lent.session or ended[supervisor] < 0:
-        lent.restore()  # it may have been killed at a question
+        lent.restore()  # the viewer may have been killed while asking a question
     lent.take_back()
     code = ended[supervisor]
     if code == 128 + signal.SIGINT and lent.was_interrupted and os.getpgrp() != os.getpid():
-        # A script or make, in the same job: without a terminal in between, Ctrl-C would have reached it too.
-        with suppress(OSError):  # they may be another user's
+        # A script or make in the same job: Ctrl-C would have reached it too if there were no terminal in
+        # between.
+        with suppress(OSError):  # they may belong to another user
             os.kill(0, signal.SIGINT)  # blocked in this process
     return 128 - code if code < 0 else code
 
@@ -72,10 +73,10 @@ def _reap(ended: dict[int, int]) -> None:
 
 
 def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent: Lent) -> None:
-    """Leave the session, or end it before it has begun.
+    """Leave the session, or end it if it has not started yet.
 
-    A program that has started this process and asks it to end, such as timeout(1), means the command; a shell
-    that leads the session does not: it may have lost its terminal.
+    A program such as timeout(1) that has started this process and asks it to end means the command. The shell
+    that leads the session does not: it may just have lost its terminal.
     """
     is_starter = received.si_pid == os.getppid() != os.getsid(0)
     with suppress(ProcessLookupError):
@@ -88,7 +89,7 @@ def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent
 
 
 def _stop_together(supervisor: int, has_begun: Callable[[], bool]) -> None:
-    """Have Ctrl-Z stop the supervisor as well while it asks: it is not of this job."""
+    """Make Ctrl-Z stop the supervisor too while it asks, because it does not belong to this job."""
 
     def stop(number: int, _frame: object) -> None:
         asks = not has_begun()
@@ -105,7 +106,7 @@ def _stop_together(supervisor: int, has_begun: Callable[[], bool]) -> None:
 
 
 def _show(ahead: Ahead, lent: Lent) -> int:
-    """Show the session, in a process of its own. Returns SEEN or WAS_LEFT."""
+    """Show the session in a process of its own. Returns SEEN or WAS_LEFT."""
     viewer = Viewer(ahead.connection, lent)
     end = viewer.view()
     if end == DETACHED:
@@ -118,7 +119,7 @@ def _show(ahead: Ahead, lent: Lent) -> int:
 
 
 def say_left(session_id: str, why: str | None = None) -> None:
-    """Say that the session goes on, and how to come back to it."""
+    """Say that the session goes on, and how to return to it."""
     _say(f"\r\n[nono] Session detached{f': {why}' if why else ''}.")
     _say(f"\nResume this session with:\n  nono attach {session_id}")
 
@@ -129,9 +130,9 @@ def _say(text: str) -> None:
 
 
 def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, object]:
-    """Wait until the command of a detached session runs. Raises NonoError if it does not come to that.
+    """Wait until the command of a detached session runs. Raises NonoError if it does not start.
 
-    patience_s: How long at most; None: as long as it takes.
+    patience_s: The longest time to wait; None: no limit.
     """
     _stop_together(ahead.pid, lambda: False)
     lent = Lent() if os.isatty(0) else None
@@ -148,7 +149,7 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
     if said is None:
         _end(ahead.pid)
         if lent is not None:
-            lent.restore()  # it may have been ended at a question
+            lent.restore()  # the supervisor may have been ended while asking a question
         raise StartFailedError(
             f"Detached session failed to become attachable within its startup timeout ({patience_s:g} s).", 1
         )
@@ -158,7 +159,7 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
 
 
 def _end(pid: int) -> None:
-    """End a supervisor that takes too long, and all that it has started."""
+    """End a supervisor that takes too long, and everything that it has started."""
     process = os.pidfd_open(pid)
     os.kill(pid, signal.SIGTERM)
     if not select.select([process], [], [], ENDING_S)[0]:
@@ -168,7 +169,7 @@ def _end(pid: int) -> None:
 
 
 class StartFailedError(NonoError):
-    """The supervisor has ended, and has said why."""
+    """The supervisor has ended and has given the reason."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Waits for the process that shows a session, and gives the terminal back for it if it is killed."""
+"""Wait for the process that shows a session, and restore the terminal in its place if it is killed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:
-    """Fork the process that shows a session; it ends with what `life` returns. Returns its pid."""
-    # Nobody in the background may stop before the terminal is restored.
+    """Fork the process that shows a session. It ends with the result of `life`. Returns its pid."""
+    # A process in the background must not be stopped before the terminal is restored.
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # in the child until it reads them
-    process.set_dumpable(False)  # keys that a person types go through the child, which inherits this
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # in the child, until it reads them
+    process.set_dumpable(False)  # what a person types passes through the child, which inherits this setting
     ours = os.getpid()
     pid = os.fork()
     if pid:
@@ -34,7 +34,7 @@ def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:
 
 
 def pass_on(pid: int) -> None:
-    """From now on have the viewer end in place of this process."""
+    """From now on, end the viewer when this process is asked to end."""
 
     def terminate(_number: int, _frame: object) -> None:
         with suppress(ProcessLookupError):
@@ -46,7 +46,7 @@ def pass_on(pid: int) -> None:
 
 
 def wait_for_viewer(pid: int, lent: Lent) -> int:
-    """Wait until the viewer has ended; the terminal is then as it was. Returns its exit code, or -N."""
-    status = os.waitpid(pid, 0)[1]  # PEP 475: handlers run, and it is waited on
+    """Wait until the viewer has ended and the terminal is restored. Returns its exit code, or -N."""
+    status = os.waitpid(pid, 0)[1]  # PEP 475: signal handlers run, and the wait continues
     lent.take_back()
     return os.waitstatus_to_exitcode(status)

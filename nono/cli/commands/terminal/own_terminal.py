@@ -1,4 +1,4 @@
-"""Lends the terminal of a person to a session, and takes it back as it was, whoever is killed meanwhile."""
+"""Lend a person's terminal to a session, and restore it whichever process is killed meanwhile."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 _STATE = struct.Struct(
     "??I"
-)  # whether it is lent; whether Ctrl-C was typed; the length of what undoes its modes
+)  # whether it is lent; whether Ctrl-C was typed; the length of the bytes that undo its modes
 _NOTED_BYTES = 4096
 _SESSION_BYTES = 1024
-_MODES = struct.Struct("6I64s")  # as termios(3) has them: flags, speeds, and keys
-_END = b"\x18\x1b\\"  # of an escape sequence or a string that was not finished (CAN, ST)
+_MODES = struct.Struct("6I64s")  # the layout that termios(3) gives: flags, speeds and control characters
+_END = b"\x18\x1b\\"  # ends an escape sequence or a string that was not finished (CAN, ST)
 
 
 class Lent:
-    """The terminal on 0 and 1, and what undoes what was armed in it; shared with processes forked later.
+    """The terminal on 0 and 1, and the bytes that undo its modes; shared with processes forked later.
 
-    Two of them, since one that is killed cannot restore anything: each does it for the other.
+    Two processes share it because one that is killed cannot restore anything: each does it for the other.
     """
 
     def __init__(self) -> None:
@@ -53,29 +53,29 @@ class Lent:
         return self._state()[1]
 
     def interrupt(self) -> None:
-        """Hear that Ctrl-C was typed."""
+        """Note that Ctrl-C was typed."""
         is_lent, _, length = self._state()
         _STATE.pack_into(self._shared, 0, is_lent, True, length)
 
     def lend(self) -> None:
-        """Set raw mode, if this process is in the foreground."""
+        """Set raw mode if this process is in the foreground."""
         if not self.is_lent and in_front():
             with suppress(OSError, termios.error):
-                self._keep_modes()  # anew: in the background they were those of somebody else
+                self._keep_modes()  # again: in the background they were somebody else's modes
                 self._write(b"", is_lent=True)
                 termios.tcsetattr(0, termios.TCSANOW, _raw(self._modes()))
 
     def note(self, disarm: bytes) -> None:
-        """Keep what would undo the modes that are set by now."""
+        """Keep the bytes that would undo the modes set so far."""
         if len(disarm) <= _NOTED_BYTES - _STATE.size:
             self._write(disarm, is_lent=self.is_lent)
 
     def forget(self) -> None:
-        """Hear that somebody else has the terminal, as they have set it."""
+        """Note that another process has the terminal, with modes of its own."""
         self._write(b"", is_lent=False)
 
     def take_back(self) -> None:
-        """Undo the modes and leave raw mode; once."""
+        """Undo the modes and leave raw mode, once."""
         was_lent, _, length = self._state()
         disarm = bytes(self._shared[_STATE.size : _STATE.size + length])
         self._write(b"", is_lent=False)
@@ -86,9 +86,9 @@ class Lent:
                 os.write(1, _END + disarm)
 
     def restore(self) -> None:
-        """Set the modes of the line as they were before the session."""
+        """Set the line modes that were in force before the session."""
         with suppress(OSError, termios.error):
-            # Without waiting for the output, which a person may have stopped.
+            # Without waiting for the output, which the person may have stopped.
             termios.tcsetattr(0, termios.TCSANOW, self._modes())
 
     def _keep_modes(self) -> None:
@@ -110,23 +110,23 @@ class Lent:
 
 
 def in_front() -> bool:
-    """Check that nobody else has the terminal: a shell may have put this process into the background."""
+    """Check that no other process has the terminal: a shell may have put this one into the background."""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:  # it is not the controlling one, so that there is no background
+    except OSError:  # it is not the controlling terminal, so there is no background
         return True
 
 
 def stop_job() -> None:
-    """Stop this process and all of its job until the shell continues it, as Ctrl-Z does."""
+    """Stop this process and its whole job until the shell continues it, as Ctrl-Z does."""
     before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
     with suppress(OSError):
-        os.kill(0, signal.SIGTSTP)  # returns after that; at once if there is no shell
+        os.kill(0, signal.SIGTSTP)  # returns when the job is continued, or at once if there is no shell
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _raw(attributes: list[Any]) -> list[Any]:
-    """Return attributes as cfmakeraw(3) makes them; Python's tty.setraw leaves some modes."""
+    """Return attributes as cfmakeraw(3) sets them. Python's tty.setraw leaves some modes unchanged."""
     mode = [*attributes[:6], [*attributes[6]]]
     mode[0] &= ~(
         termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP

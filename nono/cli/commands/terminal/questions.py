@@ -1,4 +1,4 @@
-"""Asks the person at this terminal what the supervisor of a session wants to know."""
+"""Ask the person at this terminal what the supervisor of a session wants to know."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CLOSED = f"\n{wording.PREFIX} The question is closed: who asked is gone."
 
 
 class Questions:
-    """What is asked, one after the other. The terminal is not lent meanwhile."""
+    """Questions that are asked one after the other. The terminal is not lent meanwhile."""
 
     def __init__(self, watched: Collection[int], withdrawn: Callable[[], str | None]) -> None:
-        """withdrawn: Called when a watched descriptor can be read. Returns why the question is closed."""
+        """withdrawn: called when a watched descriptor can be read; returns why the question is closed."""
         self._watched = watched
         self._withdrawn = withdrawn
         self._why = ""
-        self._held = ExitStack()  # the terminal, between "open" and "close"
+        self._held = ExitStack()  # holds the terminal between "open" and "close"
         self._prompt: Prompt | None = None
 
     def answer(self, document: Mapping[str, object]) -> str | None:
-        """Do what is asked for, and return what the person has said, if anything."""
+        """Do what is asked for, and return what the person said, if anything."""
         try:
             match document.get("kind"):
                 case "approve":
@@ -77,11 +77,11 @@ class Questions:
                     return word
 
     def _perform(self, terminal: int, steps: Iterable[Wait]) -> bool:
-        """Take the steps. Returns False if the question is withdrawn meanwhile."""
+        """Carry out the steps. Returns False if the question is withdrawn meanwhile."""
         poll = select.poll()
         for descriptor in self._watched:
             poll.register(descriptor, select.POLLIN)
-        if self._is_withdrawn():  # it may have been by what came along with it
+        if self._is_withdrawn():  # a message that came with the question may have withdrawn it
             return False
         for wait in steps:
             ends = time.monotonic() + SHOWN_S if wait is Wait.SHOWN else None

@@ -1,4 +1,4 @@
-"""Copies between the terminal of a person and a session, until one of them has enough."""
+"""Copy between a person's terminal and a session until one of them ends it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 READ_BYTES = 1 << 16
 TYPED_BYTES_MAX = 1 << 16
 LAST_WORDS_S = 1.0
-LOOK_EVERY_S = 0.25  # whether a shell has put this process into the foreground, which no signal tells
+LOOK_EVERY_S = 0.25  # looks for a change to the foreground, which no signal reports
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 _WATCHED = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, *_ENDING)
 _CTRL_C = b"\x03"
@@ -48,11 +48,11 @@ class Viewer:
         received: bytes = b"",
         is_read_only: bool = False,
     ) -> None:
-        """keys: Those that detach; None: the session has yet to say so, and to start.
+        """keys: the keys that detach; None: the session has not sent them yet, and has not started.
 
-        received: What came behind the head of the response.
+        received: What followed the head of the response.
         """
-        self.session: Mapping[str, object] = {}  # as the supervisor has told, if it has
+        self.session: Mapping[str, object] = {}  # as reported by the supervisor, once it has
         self._connection = connection
         self._lent = lent
         self._keys = None if keys is None else DetachKeys(keys)
@@ -62,15 +62,15 @@ class Viewer:
         self._arm: bytes | None = None  # sets the modes of the command; None: it may have none
         self._frames = Frames()
         self._unsent = bytearray()
-        self._size: wire.Size | None = None  # as the supervisor was told
-        self._ended: Mapping[str, object] | None = None  # how the command did, once that is told
+        self._size: wire.Size | None = None  # the size last reported to the supervisor
+        self._ended: Mapping[str, object] | None = None  # how the command ended, once that is reported
         self._questions: Questions | None = None
-        self._later: list[tuple[int, bytes]] = []  # frames that came while the person was asked
-        self._leaving: Mapping[str, object] | None = None  # why, if a signal came then
+        self._later: list[tuple[int, bytes]] = []  # frames that arrived while the person was being asked
+        self._leaving: Mapping[str, object] | None = None  # why to leave, if a signal arrived meanwhile
         self._signals = -1
 
     def view(self) -> Mapping[str, object]:
-        """Copy until the end. Returns why it ended; the terminal is then as it was."""
+        """Copy until the end. Returns why it ended; the terminal is then as it was before."""
         self._signals = descriptor = signals.open_signalfd(_WATCHED)
         self._connection.setblocking(False)
         try:
@@ -109,7 +109,7 @@ class Viewer:
         return end
 
     def _send_rest(self) -> None:
-        """Send what was typed before the keys that detach, if it is taken soon."""
+        """Send what was typed before the keys that detach, if it is accepted soon."""
         with suppress(OSError):
             self._connection.settimeout(LAST_WORDS_S)
             self._connection.sendall(self._unsent)
@@ -119,11 +119,11 @@ class Viewer:
             if received.number == signal.SIGTERM or (received.number in _ENDING and self._keys is not None):
                 return self._ended or (LOST if self._keys is None else DETACHED)
             if self._keys is None or self._ended is not None:
-                continue  # before the start the supervisor hears of it, and ends
+                continue  # before the start, the supervisor receives the signal and ends
             if received.number == signal.SIGTSTP and self._lent.is_lent:
                 self._suspend()
             elif received.number == signal.SIGCONT and self._lent.is_lent:
-                self._lent.forget()  # whoever continues it has used the terminal meanwhile
+                self._lent.forget()  # whoever continues this process has used the terminal meanwhile
                 self._show_again()
             self._send_size()
         return None
@@ -140,7 +140,7 @@ class Viewer:
                 del self._unsent[: self._connection.send(self._unsent)]
             except BlockingIOError:
                 pass
-            except OSError:  # closed, but its last words are still to be read
+            except OSError:  # closed, but its last frames are still to be read
                 self._unsent.clear()
         if not events & ~select.POLLOUT:
             return None
@@ -200,14 +200,14 @@ class Viewer:
         self._lent.note(disarm + _PLAIN + _TITLE_BACK)
 
     def _suspend(self) -> None:
-        """Give the terminal back to the shell until it continues this job."""
+        """Give the terminal back to the shell until the shell continues this job."""
         self._lent.take_back()
         stop_job()
-        signal.sigtimedwait({signal.SIGCONT}, 0)  # the one that has just come
+        signal.sigtimedwait({signal.SIGCONT}, 0)  # discard the signal that has just arrived
         self._show_again()
 
     def _show_again(self) -> None:
-        """Set raw mode and the session's modes, if this process is in front, and let the command go on."""
+        """Set raw mode and the session's modes if this process is in front, and let the command go on."""
         self._lent.lend()
         if self._lent.is_lent and self._arm is not None:
             self._note(self._disarm)
@@ -230,7 +230,7 @@ class Viewer:
             self._show_again()
 
     def _withdrawn(self) -> str | None:
-        """Take what came while the person is asked. Returns why there is no use in asking."""
+        """Handle what arrives while the person is asked. Returns why asking has become pointless."""
         self._leaving = self._on_signal(self._signals)
         try:
             received = self._connection.recv(READ_BYTES)
@@ -251,7 +251,7 @@ class Viewer:
             typed = os.read(0, READ_BYTES // 2)
         except OSError:
             typed = b""
-        assert self._keys is not None  # or the terminal would not be lent
+        assert self._keys is not None  # otherwise the terminal would not be lent
         if self.session.get("can_be_left") is False:
             passed, is_detached = typed, not typed
         else:
@@ -269,7 +269,7 @@ def report_end(descriptor: int, end: Mapping[str, object]) -> None:
 
 
 def terminal_size() -> wire.Size | None:
-    """Return the size of the terminal on stdout; None if it does not say."""
+    """Return the size of the terminal on stdout; None if it is unknown."""
     try:
         columns, rows = os.get_terminal_size(1)
     except OSError:

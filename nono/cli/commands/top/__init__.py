@@ -1,5 +1,5 @@
-"""`nono top`: all sessions on one screen (`screen`, its `questions`) or one page (`web`, what is in `page/`).
+"""`nono top`: show all sessions on one screen (`screen`, `questions`) or one web page (`web`, `page/`).
 
-`command` reads the arguments, `look` finds out how the sessions are, `acts` stops one, answers and attaches.
-textual is imported by `screen` and `questions`, for the screen alone.
+`command` reads the arguments. `look` finds out the state of the sessions, and `acts` stops them, answers
+their questions and attaches to them. Only `screen` and `questions` import textual.
 """

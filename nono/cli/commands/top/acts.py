@@ -1,4 +1,4 @@
-"""Acts on one session for `nono top`: stops it, answers its questions, lends it the terminal."""
+"""Act on one session for `nono top`: stop it, answer its questions, or lend it the terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAID_BYTES_MAX = 4096
 
 
 def stop(session_id: str, environ: Mapping[str, str]) -> str:
-    """Stop a session, as `nono stop` does. Returns what became of it. Raises NonoError."""
+    """Stop a session, as `nono stop` does. Returns the outcome. Raises NonoError."""
     with _session(session_id, environ) as (registry, record):
         if record.is_ended:
             raise ended_error(record)
@@ -33,7 +33,7 @@ def stop(session_id: str, environ: Mapping[str, str]) -> str:
 
 
 def answer(session_id: str, question: Listed, word: Word, environ: Mapping[str, str]) -> str:
-    """Answer one question, and no other. Returns what became of it. Raises NonoError."""
+    """Answer this question and no other. Returns the outcome. Raises NonoError."""
     with _session(session_id, environ) as session:
         told = call(session, "POST", f"/v1/approvals/{question.id}", {"answer": word})
     return approvals_text.outcome(question, told.status, told.document)
@@ -42,15 +42,16 @@ def answer(session_id: str, question: Listed, word: Word, environ: Mapping[str, 
 @contextmanager
 def _session(session_id: str, environ: Mapping[str, str]) -> Iterator[Chosen]:
     with chosen(session_id, environ) as session:
-        if session.record.session_id != session_id:  # one of that name
+        if session.record.session_id != session_id:  # another session of that name
             raise NonoError(f"Session not found: {session_id}")
         yield session
 
 
 def attach(session_id: str, environ: Mapping[str, str]) -> str:
-    """Run `nono attach` on this terminal until it is left. Returns what it said at its end."""
+    """Run `nono attach` on this terminal until it is left. Returns its last words."""
     with tempfile.TemporaryFile() as said:
-        # Ctrl-C before the terminal is raw is for it, and not for us; a handler is not inherited.
+        # Before the terminal is raw, Ctrl-C is meant for `nono attach`, not for us; a handler is not
+        # inherited.
         before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
             subprocess.run(

@@ -1,4 +1,4 @@
-"""`nono top`: shows all sessions as they change, and acts on them."""
+"""`nono top`: show all sessions as they change, and act on them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     refuse_inside("top", environ)
     look = Look(environ)
     if parsed.web:
-        # Imported here, as the screen below: each needs a library that the other does without.
+        # Imported here, as the screen below: each needs a library that the other does not.
         from nono.cli.commands.top.web import serve
 
         is_silent = getattr(parsed, "silent", False)

@@ -1,4 +1,4 @@
-"""Finds out how all sessions are: records and questions, processes, what they say of themselves."""
+"""Find out the state of all sessions: records, questions, processes, and what they report."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from nono.sessions.listing import open_registry, records
 from nono.sessions.processes import ProcessStat, all_processes, below, pid_namespace
 from nono.sessions.record import RUNNING, Record
 
-PATIENCE_S = 1.0  # one that does not answer holds the others up no longer
+PATIENCE_S = 1.0  # a session that does not answer delays the others no longer than this
 ASKED_AT_ONCE = 8
 
 
 class _Spent(NamedTuple):
-    """CPU time up to a moment."""
+    """The CPU time used up to a moment."""
 
     ticks: int
     at_s: float
 
 
 class Look:
-    """Looks at the sessions of a user. Not for two threads at a time."""
+    """Look at the sessions of a user. Not for use by two threads at a time."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -43,7 +43,7 @@ class Look:
             return []
         with registry, ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
             every = records(registry)
-            # One that is stopped cannot answer.
+            # A stopped session cannot answer.
             asked = [record for record in every if record.status == RUNNING]
             told = pool.map(lambda record: _live(Chosen(registry, record)), asked)
             loads = self._loads(every)
@@ -59,7 +59,7 @@ class Look:
             ]
 
     def _loads(self, every: list[Record]) -> Mapping[str, Load]:
-        """Return what the sessions use that run here."""
+        """Return the load of the sessions that run here."""
         processes, now_s = all_processes(), time.monotonic()
         before, self._spent = self._spent, {}
         loads = {}
@@ -88,13 +88,13 @@ def _is_here(record: Record, supervisor: ProcessStat | None) -> bool:
 def _percent(before: _Spent | None, now: _Spent) -> float | None:
     if before is None or now.at_s <= before.at_s:
         return None
-    # The time of a child that nobody waited for is gone with it.
+    # If nobody waited for a child, its time is lost when it ends.
     ticks = max(now.ticks - before.ticks, 0)
     return 100 * ticks / os.sysconf("SC_CLK_TCK") / (now.at_s - before.at_s)
 
 
 def _live(session: Chosen) -> Mapping[str, Any] | None:
-    """Return what a session says of itself; None if it does not."""
+    """Return what a session reports about itself; None if it does not answer."""
     try:
         told = call(session, "GET", "/v1/session", patience_s=PATIENCE_S)
     except NonoError:

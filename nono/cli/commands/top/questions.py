@@ -1,4 +1,4 @@
-"""What the screen of `nono top` asks: to answer a question of a session, to stop one."""
+"""Ask on the screen of `nono top`: answer the question of a session, or stop one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CSS = """
 
 
 class _Dialog[Result](ModalScreen[Result]):
-    """Shows a text, and below it the keys that end the dialog."""
+    """Show a text, and below it the keys that close the dialog."""
 
     KEYS: ClassVar[str]
 
@@ -38,7 +38,7 @@ class _Dialog[Result](ModalScreen[Result]):
 
 
 class Asked(_Dialog[Word | None]):
-    """Shows one question of a session. Its result is the answer; None: not now."""
+    """Show one question of a session. The result is the answer; None: not now."""
 
     CSS = _CSS.replace("{name}", "Asked")
     KEYS = "y allow once   n deny   Esc later"
@@ -53,7 +53,7 @@ class Asked(_Dialog[Word | None]):
 
 
 class Confirmed(_Dialog[bool]):
-    """Asks whether to go on. Anything but y is a no."""
+    """Ask whether to go on. Anything but y is a no."""
 
     CSS = _CSS.replace("{name}", "Confirmed")
     KEYS = "y yes   n no"

@@ -1,4 +1,4 @@
-"""The screen of `nono top`, drawn by textual."""
+"""Draw the screen of `nono top` with textual."""
 
 from __future__ import annotations
 
@@ -47,8 +47,11 @@ class Top(App[None]):
     def __init__(
         self, look: Callable[[], list[Watched]], environ: Mapping[str, str], *, has_all: bool
     ) -> None:
-        """look: Finds out how the sessions are; runs in a thread. has_all: Show all that have ended."""
-        super().__init__(ansi_color=True)  # else NO_COLOR would make black on black of what follows
+        """look: returns the state of the sessions; runs in a thread.
+
+        has_all: also show all that have ended.
+        """
+        super().__init__(ansi_color=True)  # without this, NO_COLOR would print black on black in what follows
         self.theme = "ansi-dark"  # the terminal's own colours
         self._look = look
         self._environ = environ
@@ -85,7 +88,7 @@ class Top(App[None]):
                 await asyncio.wait_for(self._again.wait(), LOOK_EVERY_S)
 
     def show(self, shown: Sequence[Watched]) -> None:
-        """Show these sessions. The cursor stays on the one it was on."""
+        """Show these sessions. The cursor stays on the same session."""
         selected, at = self.selected, self._table.cursor_row
         is_same = _ids(shown) == _ids(self._shown)
         self._shown = shown
@@ -155,7 +158,7 @@ class Top(App[None]):
         text = "\n".join(approvals_text.details(question, session.record, _now_ms()))
         word = await self.push_screen_wait(Asked(text))
         if word is not None:
-            # For the question that was shown: another one may have become the oldest meanwhile.
+            # For the question that was shown: meanwhile another one may have become the oldest.
             await self._do(lambda: acts.answer(session.record.session_id, question, word, self._environ))
 
     async def _do(self, act: Callable[[], str]) -> None:

@@ -1,8 +1,8 @@
-"""Serves the page of `nono top --web` on 127.0.0.1, to whoever has the link and nobody else.
+"""Serve the page of `nono top --web` on 127.0.0.1, only to whoever has the link.
 
-Other users and pages of other sites can reach the port. The link holds a token in its fragment, which no
-browser sends by itself; the page exchanges it, once, for a key that it shows with each request and that no
-other site gets to see. There is no cookie. A request of another site, or by another
+Other users and the pages of other sites can reach the port. The link therefore holds a token in its fragment,
+which no browser sends by itself. The page exchanges the token, once, for a key that it sends with each
+request and that no other site can read. There is no cookie. A request from another site, or under another
 name (DNS rebinding), is refused.
 """
 
@@ -27,7 +27,7 @@ from nono.errors import NonoError
 
 ADDRESS = "127.0.0.1"
 BODY_BYTES_MAX = 4096
-FRESH_S = 0.5  # several windows do not look more often
+FRESH_S = 0.5  # several windows together do not look more often than this
 FILES = {
     "/": ("page.html", "text/html"),
     "/top.css": ("top.css", "text/css"),
@@ -91,12 +91,12 @@ async def _serve(
 
 
 class Page:
-    """The page, and what it asks. Everything runs on one loop."""
+    """The page and the requests it sends. Everything runs on one event loop."""
 
     def __init__(
         self, look: Callable[[], list[Watched]], environ: Mapping[str, str], *, has_all: bool
     ) -> None:
-        """look: Finds out how the sessions are; runs in a thread."""
+        """look: returns the state of the sessions; runs in a thread."""
         self._look = look
         self._environ = environ
         self._has_all = has_all
@@ -104,7 +104,7 @@ class Page:
         self._seen: list[Watched] = []
         self._seen_at_s = float("-inf")
         self.port = 0
-        self.token: str | None = secrets.token_urlsafe(32)  # None: it was exchanged
+        self.token: str | None = secrets.token_urlsafe(32)  # None once it has been exchanged
         self._key = secrets.token_urlsafe(32)
 
     def application(self) -> web.Application:
@@ -122,14 +122,14 @@ class Page:
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse what another site or name has sent, and who does not show the key."""
+        """Refuse requests from another site or under another name, and those without the key."""
         names = [f"{ADDRESS}:{self.port}", f"localhost:{self.port}"]
         host = request.headers.getall("Host", [])
         if len(host) != 1 or host[0] not in names:
             raise web.HTTPMisdirectedRequest(text="this is not a name of the page")
         if request.headers.get("Origin", f"http://{host[0]}") != f"http://{host[0]}":
             raise web.HTTPForbidden(text="another site asks")
-        # A link elsewhere may lead to the page, which holds nothing.
+        # A link on another site may lead to the page, which contains no data.
         is_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"
         if not is_link and request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise web.HTTPForbidden(text="another site asks")

@@ -1,1 +1,1 @@
-"""`nono trust`: signs, verifies and approves the files that instruct an agent."""
+"""`nono trust`: sign, verify and approve the files that instruct an agent."""

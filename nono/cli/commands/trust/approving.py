@@ -1,4 +1,4 @@
-"""`nono trust approve` and `nono trust forget`."""
+"""`nono trust approve` and `nono trust forget`: approve files, and withdraw approvals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nono.trust.verdict import Status
 
 
 def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) -> int:
-    """Show what changed, ask, and store the digests of the very contents that were shown."""
+    """Show what changed, ask, and store the digests of exactly the contents that were shown."""
     loaded = loaded_here(environ)
     packages = {each: loaded.memory.packages[each] for each in files if each in loaded.memory.packages}
     names = [relative_here(loaded, each) for each in files if each not in packages]
@@ -88,7 +88,7 @@ def _is_confirmed(count: int) -> bool:
         raise NonoError(
             "nobody can be asked here, so nothing was approved.", hint="--yes approves what is shown"
         )
-    # Imported here: other actions ask nothing.
+    # Imported here: the other actions ask nothing.
     from nono.approval.ask import confirm
 
     return confirm((), f"  Approve {'it' if count == 1 else f'these {count}'}? [y/N] ", is_pristine=True)

@@ -1,4 +1,4 @@
-"""`nono trust verify` and `nono trust list`."""
+"""`nono trust verify` and `nono trust list`: check the instruction files of a project."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def loaded_here(environ: Mapping[str, str], policy: str | None = None) -> Loaded
 
 
 def relative_here(loaded: Loaded, file: str) -> str:
-    """Return how a file that was typed is called in verdicts. A link keeps its own name."""
+    """Return the name that verdicts use for a file that was typed. A link keeps its own name."""
     directory = realpath(join(os.getcwd(), dirname(file)))
     return relative(loaded.root, join(directory, basename(file)))
 
@@ -57,7 +57,7 @@ def verify(files: Sequence[str], policy: str | None, environ: Mapping[str, str])
 
 
 def _policy(loaded: Loaded) -> Verdict:
-    """Return the project's policy as a verdict like that of a file."""
+    """Return a verdict on the project's policy, like the verdict on a file."""
     match loaded.standing:
         case Standing.SIGNED:
             return Verdict(FILE, Status.VERIFIED, "", signer=OWN)

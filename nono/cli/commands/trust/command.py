@@ -1,4 +1,4 @@
-"""`nono trust`: parses its actions."""
+"""`nono trust`: parse its actions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DESCRIPTION = (
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
     environ = dict(os.environ)
-    # Imported here: the help needs only the parser, also where no package of others is installed.
+    # Imported here: the help needs only the parser, and must work without any third-party package.
     from nono.cli.commands.trust import approving, checking, keys, signing
 
     match parsed.action:

@@ -1,4 +1,4 @@
-"""Signs without a key: a CI job shows who it is, and the public Sigstore certifies and logs that."""
+"""Sign without a key: a CI job proves its identity, and the public Sigstore certifies and logs it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from nono.policy.suggestions import install_command
 from nono.trust import predicates, statement
 from nono.trust.statement import Statement, Subject
 
-# Signs a statement of that predicate type about subjects, and returns the text of a bundle.
+# Signs a statement of this predicate type about subjects, and returns the text of a bundle.
 Seal = Callable[[str, Sequence[Subject]], bytes]
 
 
 def sealer() -> Seal:
-    """Return what signs as the CI job that this is. Raises NonoError if it is none or lacks the library."""
+    """Return a function that signs as the present CI job.
+
+    Raises NonoError outside CI or without the library.
+    """
     try:
-        # Imported here: it takes 300 ms, and is an extra.
+        # Imported here: it takes 300 ms and is an optional extra.
         from sigstore.errors import Error
         from sigstore.oidc import detect_credential
     except ImportError as error:

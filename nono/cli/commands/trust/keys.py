@@ -1,4 +1,4 @@
-"""`nono trust keygen` and `nono trust export-key`."""
+"""`nono trust keygen` and `nono trust export-key`: make a key, and print its public half."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.credentials.signing import keystore
 
 
 def reference(parsed: argparse.Namespace) -> str:
-    """Return the reference of the key that was asked for."""
+    """Return the reference of the requested key."""
     asked: str | None = parsed.keyref or parsed.key
     return asked or keystore.DEFAULT
 

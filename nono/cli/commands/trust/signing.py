@@ -1,4 +1,4 @@
-"""`nono trust init`, `sign` and `sign-policy`."""
+"""`nono trust init`, `sign` and `sign-policy`: write and sign policies, and sign files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ INCLUDES = (
 def init(
     includes: Sequence[str], key: str, environ: Mapping[str, str], *, is_user: bool, replaces: bool
 ) -> int:
-    """Write a policy whose publisher is the person, by key."""
+    """Write a policy whose publisher is the person, identified by key."""
     for each in includes:
         try:
             pattern.check(each)
@@ -122,7 +122,7 @@ def sign_policy(file: str | None, key: str, environ: Mapping[str, str], *, is_us
 
 
 def _sign_together(directory: str, files: Iterable[str], seal: Seal) -> None:
-    """Sign files below a directory in one manifest, which mentions each by its path from there."""
+    """Sign files below a directory in one manifest, which names each by its path from that directory."""
     subjects = []
     for file in files:
         name = relpath(join(realpath(dirname(file) or "."), basename(file)), realpath(directory))
@@ -154,7 +154,7 @@ def _read(path: str) -> bytes:
 
 
 def _with_key(key: str, environ: Mapping[str, str]) -> Seal:
-    """Return what signs with a key. Raises NonoError if it cannot be had."""
+    """Return a function that signs with a key. Raises NonoError if the key is not available."""
     signer = keystore.load(key, environ, lambda sentence: print(f"  [nono] {sentence}", file=sys.stderr))
     fingerprint = signer.public.fingerprint
 

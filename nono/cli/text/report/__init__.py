@@ -1,4 +1,4 @@
-"""Words the reports: `page` about one session, `totals` about many, `replay` by another profile.
+"""Word the reports: `page` about one session, `totals` about many, `replay` under another profile.
 
-`layout` makes plain text of their tables, `amounts` words numbers and times.
+`layout` turns their tables into plain text, and `amounts` words numbers and times.
 """

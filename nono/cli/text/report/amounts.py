@@ -1,4 +1,4 @@
-"""Words numbers: sizes, counts, money and times."""
+"""Word numbers: sizes, counts, money and times."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COUNTS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 def size(count: int) -> str:
-    """Return a number of bytes: 950 B, 9.0 KiB, 1.2 MiB."""
+    """Return a number of bytes, such as 950 B, 9.0 KiB or 1.2 MiB."""
     for unit, name in _SIZES:
         if abs(count) >= unit:
             return f"{count / unit:.1f} {name}"
@@ -18,7 +18,7 @@ def size(count: int) -> str:
 
 
 def short(count: int) -> str:
-    """Return a number with three digits or so: 950, 90 k, 1.2 M."""
+    """Return a number with about three digits, such as 950, 90 k or 1.2 M."""
     for unit, name in _COUNTS:
         if count >= unit:
             return f"{count / unit:.0f} {name}" if count >= 10 * unit else f"{count / unit:.1f} {name}"
@@ -38,7 +38,7 @@ def about(usd: float) -> str:
 
 
 def several(count: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun."""
+    """Return a number followed by its noun."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
@@ -48,10 +48,10 @@ def clock(at_ms: int | None) -> str:
 
 
 def moment(at_ms: int | None) -> str:
-    """Return local date and time; empty if they are not known."""
+    """Return the local date and time; empty if it is not known."""
     if at_ms is None:
         return ""
     try:
         return local_time(at_ms)[:19].replace("T", " ")
-    except (OverflowError, ValueError, OSError):  # a damaged log
+    except (OverflowError, ValueError, OSError):  # the log is damaged
         return ""

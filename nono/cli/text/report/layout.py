@@ -1,4 +1,4 @@
-"""Lays out lines and tables for a terminal, in plain text."""
+"""Lay out lines and tables for a terminal, in plain text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nono.named_tuple import NamedTuple
 if TYPE_CHECKING:
     from rich.console import Console
 
-ROWS_MAX = 40  # of a table
+ROWS_MAX = 40  # rows of one table
 
 
 class Section(NamedTuple):
@@ -27,8 +27,8 @@ class Section(NamedTuple):
 
 
 def laid_out(lines: Iterable[str], tables: Iterable[Section], width: int) -> str:
-    """Return lines and tables in plain text. Nothing in them is taken for markup."""
-    # Imported here: the other texts of the command line do without.
+    """Return lines and tables as plain text. Nothing in them is interpreted as markup."""
+    # Imported here: the other texts of the command line do not need it.
     from rich.console import Console
 
     console = Console(
@@ -45,7 +45,7 @@ def laid_out(lines: Iterable[str], tables: Iterable[Section], width: int) -> str
 
 
 def _print(console: Console, text: str) -> None:
-    """Print a line; where it is too long, it goes on below, indented further."""
+    """Print a line. If it is too long, it continues below, indented further."""
     from rich.text import Text
 
     text = one_line(text)

@@ -1,4 +1,4 @@
-"""Lays out the report about a session for a terminal."""
+"""Lay out the report about a session for a terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nono.cli.text.report.layout import Section, laid_out
 from nono.cli.text.run_report import spent
 from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host, Page, Report, Turn, cost_of
 
-ENDPOINTS_MAX = 4  # of a host
+ENDPOINTS_MAX = 4  # endpoints of a host
 MOMENTS_MAX = 30
 COMMAND_MAX = 800  # characters; an argument list may have 2 MiB
-SWITCHED = 101  # to a WebSocket
+SWITCHED = 101  # the status that switches a request to a WebSocket
 NO_FILES = "Not recorded up to the end. `nono run --rollback` keeps what a run changes."
 NO_FILES_YET = "Known once the run has ended, if `nono run --rollback` keeps what it changes."
 UNCHANGED = "The run changed none."
@@ -41,7 +41,7 @@ def _head(page: Page) -> Iterator[str]:
 
 
 def headline(page: Page) -> Iterator[str]:
-    """Yield what the run comes to, in a few words each."""
+    """Yield the results of the run, in a few words each."""
     report = page.report
     requests = sum(host.requests for host in report.hosts)
     yield f"{several(requests, 'request')} to {several(sum(bool(h.requests) for h in report.hosts), 'host')}"
@@ -62,7 +62,7 @@ def headline(page: Page) -> Iterator[str]:
 
 
 def count_of(files: Sequence[FileChange]) -> int:
-    """Return how many files there are: one may have changed in several turns."""
+    """Return the number of files. One file may have changed in several turns."""
     return len({each.path for each in files})
 
 
@@ -79,7 +79,7 @@ def more_files(page: Page) -> str:
 
 
 def sections(page: Page) -> Iterator[Section]:
-    """Yield the tables of the terminal, what a person must know first."""
+    """Yield the tables of the terminal, starting with what a person must know first."""
     report = page.report
     if page.later:
         later = [(inside(page, each.path), each.reason) for each in page.later]
@@ -180,19 +180,19 @@ def _hosts(hosts: Sequence[Host]) -> Section:
 
 
 def moved(host: Host) -> str:
-    """Word the bytes of the bodies, both ways; empty if there were none."""
+    """Word the size of the bodies in both directions; empty if there were none."""
     if not (host.bytes_out or host.bytes_in):
         return ""
     return f" ({size(host.bytes_out)} out, {size(host.bytes_in)} in)"
 
 
 def inside(page: Page, path: str) -> str:
-    """Return a path as seen from the working directory of the run, if it lies in there."""
+    """Return a path relative to the working directory of the run if it lies inside."""
     return path.removeprefix(page.session.workdir.rstrip("/") + "/")
 
 
 def statuses(counts: Mapping[int, int]) -> str:
-    """Return the statuses other than those of success."""
+    """Return the statuses that do not mean success."""
     found = [
         f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 else "")
         for status, count in counts.items()

@@ -1,4 +1,4 @@
-"""Words what a replay has found."""
+"""Word the findings of a replay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILES = (
 def text_of_result(
     result: Result, names: tuple[str, str | None], skipped: Sequence[tuple[str, str]], width: int
 ) -> str:
-    """Return the result in plain text, no line longer than `width`. names: of both profiles."""
+    """Return the result as plain text, no line longer than `width`. names: those of both profiles."""
     return laid_out(_head(result, names), _sections(result, names[1], skipped), width)
 
 

@@ -1,4 +1,4 @@
-"""Lays out the report about several sessions for a terminal."""
+"""Lay out the report about several sessions for a terminal."""
 
 from __future__ import annotations
 
