@@ -1,1 +1,1 @@
-"""What the tests share: simulated kernels, ordinary users, and the like."""
+"""Code that several tests share: simulated kernels, ordinary users, servers and the like."""

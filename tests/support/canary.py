@@ -1,4 +1,4 @@
-"""Listeners that must see nothing: what reaches them is counted by the name they were given."""
+"""Run listeners that must not be reached. What reaches them is counted by the name they were given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BACKLOG = 4096
 
 
 class Canary:
-    """A context manager; its thread takes what arrives, so that no accept queue ever fills."""
+    """A context manager whose thread takes what arrives, so that no accept queue ever fills."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -41,7 +41,7 @@ class Canary:
         os.close(self._woken)
 
     def tcp(self, name: str, host: str = "127.0.0.1", port: int | None = None) -> int:
-        """Listen; the port. By default nobody listens on it at 127.0.0.1 either."""
+        """Listen, and return the port. By default nobody listens on that port of 127.0.0.1 either."""
         port = unused_port() if port is None else port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._add(name, socket.create_server((host, port), family=family, backlog=BACKLOG))
@@ -54,7 +54,7 @@ class Canary:
         return int(receiver.getsockname()[1])
 
     def unix(self, name: str, address: Path | str, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
-        """address: a path that everybody may connect to, or an abstract name beginning with NUL."""
+        """Listen on address: a path that everybody may connect to, or an abstract name starting with NUL."""
         listener = socket.socket(socket.AF_UNIX, kind)
         listener.bind(str(address))
         if isinstance(address, Path):
@@ -64,16 +64,17 @@ class Canary:
         self._add(name, listener)
 
     def start(self) -> Self:
-        """Begin to take what arrives; listeners are added before."""
+        """Start to take what arrives. Listeners are added before."""
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         return self
 
     def seen(self) -> dict[str, int]:
-        """Everything that has arrived. Nothing is taken afterwards.
+        """Return everything that has arrived. Nothing is taken afterwards.
 
-        A connection is in its accept queue, and a datagram in its buffer, before the sender's call returns:
-        once the sender has ended, what is not here never came.
+        A connection is in its accept queue, and a datagram in its buffer, before the sender's call returns.
+        Once the
+        sender has ended, whatever is missing here was never sent.
         """
         self._stop()
         for listener in self._sockets:
@@ -109,7 +110,7 @@ class Canary:
                 listener.accept()[0].close()
         except BlockingIOError:
             return False
-        except OSError:  # reset by the peer before it was accepted: it came all the same
+        except OSError:  # reset by the peer before it was accepted: it has arrived all the same
             pass
         self._seen[name] += 1
         return True

@@ -1,4 +1,4 @@
-"""Elevated runs with somebody who answers: a person at a terminal, or a backend that a test plays."""
+"""Run elevated commands with somebody who answers: a person at a terminal, or a backend a test plays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNREAD_S = 0.6  # longer than a key takes to count as an answer
 
 @dataclass
 class Asked:
-    """An elevated run on a terminal; events are those of its log, once it has ended."""
+    """An elevated run on a terminal. events are those of its log, once it has ended."""
 
     person: Terminal
     run: NonoRun
@@ -28,9 +28,9 @@ class Asked:
     asked: int = field(default=0)
 
     def answer(self, keys: bytes) -> None:
-        """Wait for the next question, then for as long as it takes to be read, and type."""
+        """Wait for the next question, then for as long as reading it takes, and type."""
         self.wait_for_question()
-        time.sleep(UNREAD_S)  # what the person needs to read; earlier keys do not count
+        time.sleep(UNREAD_S)  # the time a person needs to read; earlier keys do not count
         self.person.type(keys)
 
     def wait_for_question(self) -> None:
@@ -47,7 +47,7 @@ class Asked:
 
     @property
     def decisions(self) -> list[Any]:
-        """What became of each file that was asked for, as the log has it."""
+        """Return the outcome, as logged, for each file that was asked for."""
         return [entry["decision"] for entry in self.entries]
 
     @property
@@ -63,7 +63,7 @@ def elevated(
     profile: dict[str, Any] | None = None,
     elevates: bool = True,
 ) -> list[str]:
-    """The argv of an elevated run without restriction of its network, unless profile says otherwise."""
+    """Return the argv of an elevated run with an unrestricted network, unless profile says otherwise."""
     file = run.user.home / "elevated.json"
     file.write_text(json.dumps(profile or {}))
     nono = [*NONO, "run", f"--profile={file}", f"--allow={run.project}", *flags, *PROGRAM_GRANTS]
@@ -83,12 +83,12 @@ def asked(
     environment: dict[str, str] | None = None,
     stage: Sequence[str] = (),
 ) -> Iterator[Asked]:
-    """An elevated run on a terminal of its own; killed at the end of the block if it still runs.
+    """Yield an elevated run on a terminal of its own; killed at the end of the block if it still runs.
 
-    stage: an argv prefix for before the user is who it is.
+    stage: An argv prefix that runs before the user is switched.
     """
     before = set(run.logs())
-    # Other locales have files that are asked about; questions after the run are for other tests.
+    # Other locales have files that would be asked about; questions after the run belong to other tests.
     variables = run.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1", **(environment or {})})
     argv = elevated(run, command, flags=flags, profile=profile, elevates=elevates)
     with terminal([*stage, *argv], variables, run.project) as person:
@@ -96,5 +96,5 @@ def asked(
 
 
 def python(text: str, *arguments: str | Path) -> list[str]:
-    """The argv of a small program."""
+    """Return the argv of a small program."""
     return [sys.executable, "-I", "-S", "-B", "-c", text, *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""Keyring backends for the tests, chosen with PYTHON_KEYRING_BACKEND=support.fake_keyring.<class>."""
+"""Keyring backends for the tests, selected by PYTHON_KEYRING_BACKEND=support.fake_keyring.<class>."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Memory(KeyringBackend):
 
 
 class Stuck(KeyringBackend):
-    """A keyring that waits for a person who never comes: until the test releases it, for at most a minute."""
+    """A keyring that waits for a person who never comes, until the test releases it or a minute passes."""
 
     priority = 5
     released: ClassVar = threading.Event()

@@ -1,4 +1,4 @@
-"""Runs work in a forked child, for what can never be undone: filters, rulesets, namespaces."""
+"""Run work in a forked child when it cannot be undone: filters, rulesets, namespaces."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ LIMIT_S = 20
 
 @dataclass(slots=True)
 class Child:
-    """A child of this test; its output is one JSON value."""
+    """A child of this test, whose output is one JSON value."""
 
     pid: int
     output: int
     status: int | None = field(default=None, init=False)
 
     def wait(self) -> int:
-        """The wait status, from waitpid(2)."""
+        """Return the wait status, as from waitpid(2)."""
         if self.status is None:
             _, self.status = os.waitpid(self.pid, 0)
         return self.status
 
     def result(self) -> Any:
-        """What the work returned. AssertionError with its traceback when it raised or died."""
+        """Return what the work returned. AssertionError with its traceback if it raised or died."""
         with os.fdopen(os.dup(self.output), "rb") as pipe:
             text = pipe.read()
         status = self.wait()
@@ -43,7 +43,7 @@ class Child:
 
 @contextmanager
 def child(work: Callable[[], Any]) -> Iterator[Child]:
-    """A child that runs work; killed at the end of the block if it still runs, and reaped."""
+    """Yield a child that runs work; killed at the end of the block if it still runs, and reaped."""
     output, child_output = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -60,7 +60,7 @@ def child(work: Callable[[], Any]) -> Iterator[Child]:
 
 
 def in_child(work: Callable[[], Any]) -> Any:
-    """What work returned in a child of its own."""
+    """Return what work returned in a child process."""
     with child(work) as started:
         return started.result()
 
@@ -73,7 +73,7 @@ class Supervised:
     listener: int
 
     def next(self) -> notify.Notification:
-        """The next trapped call; waits for it at most LIMIT_S."""
+        """Return the next trapped call, waiting for at most LIMIT_S."""
         poll = select.poll()
         poll.register(self.listener, select.POLLIN)
         assert poll.poll(LIMIT_S * 1000) == [(self.listener, select.POLLIN)]
@@ -82,12 +82,12 @@ class Supervised:
 
 @contextmanager
 def supervised(work: Callable[[], Any]) -> Iterator[Supervised]:
-    """A child that runs work once its listener is here; we hold the only copy of it."""
+    """Yield a child that runs work once its listener is here. We hold the only copy of the listener."""
     ours, theirs = socket.socketpair()
 
     def listen_and_work() -> Any:
         listener = seccomp.install_listener(filters.load("notify"))
-        # By number: sending the descriptor itself would be judged by the filter it belongs to.
+        # By number: sending the descriptor itself would be judged by the very filter it belongs to.
         os.write(theirs.fileno(), listener.to_bytes(4, "little"))
         os.read(theirs.fileno(), 1)
         os.close(listener)
@@ -104,7 +104,7 @@ def supervised(work: Callable[[], Any]) -> Iterator[Supervised]:
 
 
 def errno_of(call: Callable[[], object]) -> int:
-    """The errno that a call fails with; 0 when it succeeds."""
+    """Return the errno that a call fails with; 0 if it succeeds."""
     try:
         call()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Two kernels and a proxied run, for tests of what a rung makes of them."""
+"""Two kernels and a proxied run, for tests of what each rung makes of them."""
 
 from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.sandbox.plan.facts import HostFacts, Listener

@@ -1,4 +1,4 @@
-"""Has a command watched by the real `nono learn`, and runs it again under the profile that came of it."""
+"""Watch a command with the real `nono learn`, and run it again under the resulting profile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "learned"
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A user who learns profiles. It writes them where `nono run` finds them by their name."""
+    """A user who learns profiles and writes them where `nono run` finds them by name."""
 
     runner: NonoRun
 
@@ -30,12 +30,12 @@ class Learner:
         return document
 
     def granted(self, field: str) -> set[str]:
-        """Of the profile's section filesystem."""
+        """Return a field of the profile's filesystem section."""
         return set(self.profile.get("filesystem", {}).get(field, ()))
 
     @property
     def endpoints(self) -> dict[str, set[tuple[str, str]]]:
-        """Of each host the methods and paths."""
+        """Return the methods and paths of each host."""
         entries = self.profile.get("network", {}).get("allow_domain", ())
         return {
             entry["domain"]: {(rule["method"], rule["path"]) for rule in entry["endpoints"]}
@@ -61,7 +61,7 @@ class Learner:
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Ended:
-        """`nono run` with the learned profile and nothing else."""
+        """Run `nono run` with the learned profile and nothing else."""
         flags = (f"--profile={NAME}", "--allow-cwd", *flags)
         return self._nono(["run", *flags, "--", *command], environment, (), "")
 

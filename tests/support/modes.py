@@ -1,4 +1,4 @@
-"""The ways in which a proxy-only run is held without a listener of nono's."""
+"""List the ways to confine a proxy-only run without a listener of nono's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HAS_TCP_RULES = landlock.abi_version() >= 4
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One of them. flags are options of `nono run`."""
+    """One of the ways. flags are options of `nono run`."""
 
     kernel: Kernel
     rung: str
@@ -21,7 +21,7 @@ class Mode:
 
     @property
     def has_port_rules(self) -> bool:
-        """Of Landlock, whatever else holds the run."""
+        """Return True if Landlock has port rules, whatever else confines the run."""
         return HAS_TCP_RULES and (self.kernel.landlock_abi is None or self.kernel.landlock_abi >= 4)
 
     @property
@@ -40,5 +40,5 @@ MODES = {
 
 
 def available(mode: Mode) -> bool:
-    """Whether this kernel can hold a run in that way."""
+    """Return True if this kernel can confine a run in that way."""
     return mode.rung != "landlock" or HAS_TCP_RULES

@@ -1,4 +1,4 @@
-"""Runs commands under the real `nono run`, beside the same commands without it, and reads the audit log."""
+"""Run commands under the real `nono run`, and the same commands without it, and read the audit log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.running.fork_server import NONO as NONO
 
 SUPPORT = Path(__file__).parent
 TIMEOUT_S = 90.0
-# Programs import their neighbours as the tests do, whatever directory and environment they run in.
+# Programs import their neighbours as the tests do, whatever their directory and environment.
 _BOOT = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); module = sys.argv.pop(1);"
     "runpy.run_module('support.attack_programs.' + module, run_name='__main__', alter_sys=True)"
@@ -35,23 +35,23 @@ PROGRAM_GRANTS = tuple(
 # A run in proxy-only mode whose proxy lets nothing through.
 PROXY_ONLY: Mapping[str, object] = {"network": {"allow_domain": []}}
 
-# With namespaces of its own a command has no number for a process outside: what holds it back otherwise.
+# With namespaces of its own, a command has no pid for a process outside: this tests what else confines it.
 NO_NAMESPACES = "--namespaces=off"
 
-# Each takes another rung; that of Landlock needs TCP rules.
+# Each uses another rung; the rung of Landlock needs TCP rules.
 SANDBOX_POLICIES = ("auto", "netns", *(["landlock"] if landlock.abi_version() >= 4 else []))
 
 AuditEvent = dict[str, Any]
 
 
 def program(name: str, *arguments: str | int) -> list[str]:
-    """The argv of an attack program, "room.module"; a run of it needs PROGRAM_GRANTS."""
+    """Return the argv of an attack program, "room.module". A run of it needs PROGRAM_GRANTS."""
     return [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(SUPPORT.parent), name, *map(str, arguments)]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command that has ended. events are all of its audit log, oldest first; empty without nono."""
+    """A command that has ended. events: its whole audit log, oldest first; empty without nono."""
 
     exit_code: int
     stdout: str
@@ -59,7 +59,10 @@ class Ended:
     events: tuple[AuditEvent, ...] = ()
 
     def outcomes(self) -> Any:
-        """The JSON that an attack program printed. AssertionError with all that was said when it is none."""
+        """Return the JSON an attack program printed.
+
+        AssertionError with the whole output if it is not JSON.
+        """
         try:
             return json.loads(self.stdout)
         except ValueError:
@@ -67,17 +70,17 @@ class Ended:
 
     @property
     def network(self) -> list[AuditEvent]:
-        """The network decisions, each as the flat event of the log."""
+        """Return the network decisions, each as the flat event of the log."""
         return [event["event"] for event in self.events if event["type"] == "network"]
 
     @property
     def denied(self) -> list[AuditEvent]:
-        """Every refusal, those that the log only counts once for each time."""
+        """Return every refusal; those that the log only counts appear once for each time."""
         return [event for event in self.denial_lines for _ in range(event.get("repeats", 1))]
 
     @property
     def denial_lines(self) -> list[AuditEvent]:
-        """As the log has them: repeats folded."""
+        """Return the refusals as the log has them, with repetitions folded."""
         return [event for event in self.network if event["decision"] == "deny"]
 
     @property
@@ -85,7 +88,7 @@ class Ended:
         return [event for event in self.network if event["decision"] == "allow"]
 
     def denied_targets(self) -> set[tuple[str, int | None]]:
-        """(target, port) of every refusal."""
+        """Return (target, port) of every refusal."""
         return {(event["target"], event["port"]) for event in self.denied}
 
 
@@ -98,7 +101,7 @@ class NonoRun:
 
     @property
     def trusted(self) -> Path:
-        """Where a CA may lie that both nono and the command trust: the command can only read it."""
+        """Return a directory for a CA that both nono and the command trust: the command can only read it."""
         return self.user.home / "ca.pem"
 
     def argv(
@@ -110,7 +113,10 @@ class NonoRun:
         wrapper: Sequence[str] = (),
         stage: Sequence[str] = (),
     ) -> list[str]:
-        """The argv of a run. wrapper: an argv prefix that runs nono as the user; stage: before that."""
+        """Return the argv of a run.
+
+        wrapper: an argv prefix that runs nono as the user; stage: before that.
+        """
         file = self.write_profile(profile)
         grants = [f"--allow={self.project}", *PROGRAM_GRANTS]
         if self.trusted.exists():
@@ -119,7 +125,7 @@ class NonoRun:
         return [*stage, *self.user.command([*wrapper, *nono, *command])]
 
     def write_profile(self, profile: Mapping[str, object]) -> Path:
-        """The file of a profile; the next one takes its place."""
+        """Write a profile and return its file, which the next one replaces."""
         file = self.user.home / "profile.json"
         written = file.with_suffix(f".{get_ident()}")
         written.write_text(json.dumps(profile))
@@ -138,7 +144,7 @@ class NonoRun:
         pass_fds: Sequence[int] = (),
         timeout_s: float = TIMEOUT_S,
     ) -> Ended:
-        """`nono run -- command` to its end. stdin: a text, or a descriptor to hand over as it is."""
+        """Run `nono run -- command` to its end. stdin: a text, or a descriptor to pass on unchanged."""
         before = set(self.logs())
         argv = self.argv(command, profile=profile, flags=flags, wrapper=wrapper, stage=stage)
         ended = self._finish(argv, environment, stdin, pass_fds, timeout_s)
@@ -154,7 +160,7 @@ class NonoRun:
         pass_fds: Sequence[int] = (),
         timeout_s: float = TIMEOUT_S,
     ) -> Ended:
-        """The same command without nono: what the kernel itself would have allowed."""
+        """Run the same command without nono, to see what the kernel itself would have allowed."""
         argv = [*stage, *self.user.command(command)]
         ended = self._finish(argv, environment, stdin, pass_fds, timeout_s)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
@@ -168,7 +174,7 @@ class NonoRun:
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ) -> Iterator[subprocess.Popen[str]]:
-        """A run that goes on; its pid is nono's own. Killed and reaped when the block is left."""
+        """Yield a run that goes on; its pid is nono's own. Killed and reaped when the block is left."""
         argv = self.argv(command, flags=flags) if sandboxed else self.user.command(command)
         process = subprocess.Popen(
             argv,
@@ -207,7 +213,7 @@ class NonoRun:
         return sorted((self.user.home / ".local/state/nono/audit").glob("*/audit-events.ndjson"))
 
     def events_since(self, before: set[Path]) -> tuple[AuditEvent, ...]:
-        """Everything in the logs that were not there before."""
+        """Return everything in the logs that were not there before."""
         new = [path for path in self.logs() if path not in before]
         lines = [line for path in new for line in path.read_text(encoding="utf-8").splitlines()]
         return tuple(json.loads(json.loads(line)["event_json"]) for line in lines)
@@ -218,9 +224,9 @@ class NonoRun:
 
 @contextmanager
 def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[NonoRun]:
-    """Gone, with all its files, when the block is left. as_root: root itself, in an equally fresh home.
+    """Yield a user; everything is removed when the block is left. as_root: root itself, in a fresh home.
 
-    homes: Where the home is made. A run whose home is in /var/tmp has no /var/tmp of its own.
+    homes: Where the home is created. A run whose home is in /var/tmp has no /var/tmp of its own.
     """
     suite_is_root = os.geteuid() == 0
     if as_root and not suite_is_root:
@@ -241,7 +247,7 @@ def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[Nono
 
 
 def _end_daemons(home: Path) -> None:
-    """End what a program has left running outside, as Codex, gh and Claude Code do: whoever has this home."""
+    """End what a program has left running outside, as Codex, gh and Claude Code do, by its home."""
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             if entry.name.isdecimal() and f"HOME={home}".encode() in (entry / "environ").read_bytes().split(

@@ -1,9 +1,9 @@
-"""Runs commands as an ordinary user with a fresh account, also when the test suite itself runs as root.
+"""Run commands as an ordinary user with a fresh account, even if the test suite itself runs as root.
 
-The user has no passwd entry, no group but its own, an empty home directory, and reads what everybody may
-read: the checkout and the virtual environment have to be world-readable, and every directory above them
-searchable, or nothing of either can be executed. Where the suite is not run by root the user is the one who
-runs it, in an equally fresh home and environment.
+The user has no passwd entry, no group but its own and an empty home directory, and reads what everybody may
+read: the checkout and the virtual environment must be world-readable, and every directory above them
+searchable, or nothing in either can be executed. If the suite is not run by root, the user is whoever runs
+it, in an equally fresh home and environment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from support.running import fork_server
 
 UNPRIVILEGED_ID = 62000  # unused by distributions; 65534 is what foreign ids look like in a user namespace
 
-# Python ignores two signals from its start, which execve(2) would pass on.
+# Python ignores two signals from its start, and execve(2) would pass that on.
 _BECOME = (
     "import os, signal, sys;"
     "signal.signal(signal.SIGPIPE, signal.SIG_DFL);"
@@ -36,20 +36,20 @@ _BECOME = (
 
 
 def become(uid: int) -> list[str]:
-    """The beginning of an argv: root becomes this user, with no group but its own, and executes the rest."""
+    """Return the beginning of an argv: root becomes this user, with only its own group, and runs the rest."""
     if program := _setpriv():
         return [program, f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--"]
     return become_by_python(uid)
 
 
 def become_by_python(uid: int) -> list[str]:
-    """The same where there is nothing but Python, which takes ten times as long to start."""
+    """Return the same where only Python is available, which takes ten times as long to start."""
     return [sys.executable, "-I", "-S", "-c", _BECOME, str(uid)]
 
 
 @cache
 def _setpriv() -> str | None:
-    """The path of util-linux's. Busybox has one as well, which cannot change ids."""
+    """Return the path of util-linux's setpriv. Busybox has one as well, which cannot change ids."""
     program = shutil.which("setpriv")
     if program is None:
         return None
@@ -59,20 +59,20 @@ def _setpriv() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class OrdinaryUser:
-    """Valid inside the `ordinary_user` block that gave it."""
+    """An ordinary user. Valid inside the `ordinary_user` block that yielded it."""
 
     uid: int
     gid: int
     home: Path
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The argv that runs `argv` as this user; the process itself becomes the user's."""
+        """Return the argv that runs `argv` as this user; the process itself becomes the user's."""
         if os.geteuid() == self.uid:
             return list(argv)
         return [*become(self.uid), *argv]
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """All of the user's environment: what it can use of PATH, its own directories, `more` over them."""
+        """Return the user's whole environment: the usable part of PATH, its own directories, then `more`."""
         directories = os.environ.get("PATH", os.defpath).split(os.pathsep)
         return {
             "PATH": os.pathsep.join(directory for directory in directories if self.reaches(Path(directory))),
@@ -88,16 +88,16 @@ class OrdinaryUser:
         }
 
     def reaches(self, path: Path) -> bool:
-        """Whether the user can get at an existing `path`: by the mode bits, and for what others own."""
+        """Return True if the user can reach an existing `path`, judged by the mode bits and the owners."""
         if os.geteuid() == self.uid:
-            return os.path.exists(path)  # Path.exists() raises where a directory above cannot be searched
+            return os.path.exists(path)  # Path.exists() raises if a directory above cannot be searched
         steps = [path, *path.parents, path.resolve(), *path.resolve().parents]
         return path.is_absolute() and all(
             os.path.exists(step) and step.stat().st_mode & 0o001 for step in steps
         )
 
     def give(self, path: Path) -> Path:
-        """Make `path`, which the test created, the user's own; returns it."""
+        """Give `path`, which the test created, to the user, and return it."""
         os.chown(path, self.uid, self.gid)
         return path
 
@@ -122,9 +122,9 @@ class OrdinaryUser:
 
 @contextmanager
 def ordinary_user() -> Iterator[OrdinaryUser]:
-    """An ordinary user with an empty home, removed at the end. RuntimeError: Python is out of its reach.
+    """Yield an ordinary user with an empty home, removed at the end. RuntimeError: it cannot run Python.
 
-    The home is not in pytest's tmp_path: that is closed to everyone but the user who runs the suite.
+    The home is not in pytest's tmp_path, which is closed to everyone but the user who runs the suite.
     """
     as_root = os.geteuid() == 0
     uid, gid = (UNPRIVILEGED_ID, UNPRIVILEGED_ID) if as_root else (os.geteuid(), os.getegid())
@@ -149,6 +149,6 @@ def as_ordinary_user(
     stdin: str = "",
     timeout_s: float = 60.0,
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command as an ordinary user, in a home that is gone afterwards."""
+    """Run one command as an ordinary user, in a home that is removed afterwards."""
     with ordinary_user() as user:
         return user.run(argv, environment=environment, stdin=stdin, timeout_s=timeout_s)

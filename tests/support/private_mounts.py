@@ -1,8 +1,8 @@
-"""Runs a command that sees other files and directories at some paths: in a mount namespace of its own.
+"""Run a command that sees other files and directories at some paths, in a mount namespace of its own.
 
 python private_mounts.py SOURCE TARGET [SOURCE TARGET]... -- CMD...
 
-Where the suite is not run by root it is in a user namespace as well, in which the user keeps its id.
+If the suite is not run by root, it is in a user namespace as well, in which the user keeps its id.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 
 
 def stage(sources: Mapping[str | Path, Path]) -> list[str]:
-    """The argv prefix. sources: what is seen at each path, which must exist."""
+    """Return the argv prefix. sources: what appears at each path; the paths must exist."""
     pairs = [str(path) for target, source in sources.items() for path in (source, target)]
     return [sys.executable, "-I", "-S", __file__, *pairs, "--"]
 
@@ -30,7 +30,7 @@ def _mount(source: str, target: str, flags: int) -> None:
 
 
 def _leave() -> None:
-    """Move to a mount namespace of its own, where mounts can be made."""
+    """Move to a new mount namespace in which mounts can be made."""
     uid, gid = os.geteuid(), os.getegid()
     os.unshare(os.CLONE_NEWNS if uid == 0 else os.CLONE_NEWNS | os.CLONE_NEWUSER)
     if uid != 0:

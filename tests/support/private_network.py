@@ -1,4 +1,4 @@
-"""A network namespace for the calling thread and all it starts, with addresses that no test may reach."""
+"""Give the calling thread and all it starts a network namespace with addresses that no test may reach."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _add_address(control: socket.socket, alias: str, address: str) -> None:
 
 
 def _add_address6(address: str) -> None:
-    """It may be used when this returns: until then a worker of the kernel has yet to lift a flag from it."""
+    """Add an address, and return when it can be used: until then the kernel has yet to clear a flag."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
         # struct in6_ifreq (<linux/ipv6.h>): address, length of the prefix, index of the interface
         index = socket.if_nametoindex("lo")
@@ -50,7 +50,7 @@ def _add_address6(address: str) -> None:
 
 
 def _is_usable(digits: str) -> bool:
-    """Whether /proc/net/if_inet6 has the address, no longer as a tentative one."""
+    """Return True if /proc/net/if_inet6 lists the address and it is no longer tentative."""
     with open("/proc/thread-self/net/if_inet6", encoding="ascii") as table:
         rows = [line.split() for line in table]
     return any(row[0] == digits and not int(row[4], 16) & IFA_F_TENTATIVE for row in rows)
@@ -58,9 +58,9 @@ def _is_usable(digits: str) -> bool:
 
 @contextmanager
 def private_network() -> Iterator[bool]:
-    """True in a namespace whose loopback has the addresses above; False, and nothing done, without root.
+    """Yield True in a namespace whose loopback has the addresses above. Without root, only yield False.
 
-    Sockets made in the block stay in the namespace, wherever they are used.
+    Sockets created in the block stay in the namespace wherever they are used.
     """
     if os.geteuid() != 0:
         yield False

@@ -1,4 +1,4 @@
-"""What a real bash, zsh or fish offers where the cursor stands at the end of a line."""
+"""Ask a real bash, zsh or fish what it offers where the cursor is at the end of a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-# The words as readline cuts them: it knows `=` as a boundary.
+# The words as readline splits them: `=` is a boundary.
 _BASH = """
 source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
@@ -36,7 +36,7 @@ print > {directory}/ready
 """
 _WAIT_S = 20.0
 
-Offers = Callable[[str], list[str]]  # a line, and what can stand at its end
+Offers = Callable[[str], list[str]]  # takes a line, and returns what can stand at its end
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def fish(script: Path, home: Path) -> Iterator[Offers]:
 
 @contextmanager
 def zsh(script: Path, home: Path) -> Iterator[Offers]:
-    """Its completion needs its line editor, and that a terminal: one shell answers all questions."""
+    """Yield zsh's offers. Completion needs its line editor, and so a terminal: one shell answers all."""
     directory = home / "zsh"
     directory.mkdir()
     hits, done = directory / "hits", directory / "done"
@@ -96,7 +96,7 @@ class Terminal:
         os.write(self._descriptor, text.encode())
 
     def until(self, condition: Callable[[], bool]) -> None:
-        """Reads what the shell writes meanwhile, or it would stop when the terminal's buffer is full."""
+        """Read what the shell writes meanwhile; it would stop once the terminal's buffer is full."""
         end = time.monotonic() + _WAIT_S
         while not condition():
             assert time.monotonic() < end, f"the shell does not get there: {self.seen}"

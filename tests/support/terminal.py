@@ -1,4 +1,4 @@
-"""Runs a command as the foreground of a terminal of its own, and plays the person in front of it."""
+"""Run a command in the foreground of a terminal of its own, and play the person in front of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 WAIT_S = 30.0
 TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
-# In a session of its own: takes the terminal on 0 as its controlling one, becomes the command.
+# In a session of its own: takes the terminal on 0 as its controlling one and becomes the command.
 TAKE_TERMINAL = (
     "import fcntl, os, signal, sys, termios;"
     "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
@@ -32,7 +32,7 @@ TAKE_TERMINAL = (
 
 @dataclass
 class Terminal:
-    """The person's end, and the command at the other one."""
+    """The person's end of a terminal, with the command at the other end."""
 
     master: int
     process: subprocess.Popen[bytes]
@@ -42,7 +42,7 @@ class Terminal:
         os.write(self.master, keys)
 
     def other_end(self) -> int:
-        """A descriptor of the command's end, which the caller closes."""
+        """Return a descriptor of the command's end, which the caller closes."""
         (number,) = struct.unpack("I", fcntl.ioctl(self.master, TIOCGPTN, bytes(4)))
         return os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
 
@@ -50,7 +50,7 @@ class Terminal:
         termios.tcsetwinsize(self.master, (rows, columns))
 
     def wait_for(self, text: bytes) -> None:
-        """Returns once text has been shown. AssertionError when it is not."""
+        """Wait until text has been shown. AssertionError if it is not."""
         deadline = time.monotonic() + WAIT_S
         while text not in self.shown:
             left = deadline - time.monotonic()
@@ -58,11 +58,11 @@ class Terminal:
             assert self.read(left), f"{text!r} was not shown, but {self.shown!r}, and the command ended"
 
     def wait_for_more(self) -> None:
-        """Returns once anything more has been shown. AssertionError when nothing is."""
+        """Wait until anything more has been shown. AssertionError if nothing is."""
         assert self.read(WAIT_S), f"nothing more was shown than {self.shown!r}"
 
     def end(self, limit_s: float = WAIT_S) -> int:
-        """The command's wait status as Popen has it, and all it has shown in shown."""
+        """Return the command's wait status as Popen has it; everything it has shown is then in shown."""
         # Read while it runs: a terminal that nobody reads stops whoever writes to it.
         deadline = time.monotonic() + limit_s
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -73,19 +73,19 @@ class Terminal:
         return code
 
     def read(self, patience_s: float) -> bool:
-        """Take what is shown within patience_s. False: nobody can show anything more."""
+        """Read what is shown within patience_s. Returns False if nobody can show anything more."""
         if not select.select([self.master], [], [], patience_s)[0]:
             return patience_s > 0
         try:
             piece = os.read(self.master, 65536)
-        except OSError:  # EIO: nobody holds the other end
+        except OSError:  # EIO: nobody has the other end open
             return False
         self.shown += piece
         return bool(piece)
 
 
 def session_leaders(pid: int) -> list[int]:
-    """Those below a process that lead a session, as the supervisor of a run does, which would outlive it."""
+    """Return the descendants that lead a session and so survive the process, like a run's supervisor."""
     try:
         children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -104,7 +104,7 @@ def terminal(
     cwd: Path,
     size: tuple[int, int] | None = None,
 ) -> Iterator[Terminal]:
-    """argv on a new terminal; killed at the end of the block if it still runs. size: rows and columns."""
+    """Run argv on a new terminal; killed at the end of the block if it still runs. size: rows and columns."""
     master, slave = pty.openpty()
     try:
         try:

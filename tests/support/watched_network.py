@@ -1,4 +1,4 @@
-"""Runs a command in a network of its own and counts the packets that leave by its only way out.
+"""Run a command in a network of its own and count the packets that leave by its only way out.
 
 watched_network FILE COMMAND...: writes JSON to FILE, the number of packets of each kind ("tcp", "multicast").
 Everything is routed to the interface "out", whose other end is read here. An ordinary user gets the network
@@ -21,10 +21,10 @@ from pathlib import Path
 ETH_P_ALL = 3
 OUT, WATCHED = "out", "watched"
 ADDRESS, ADDRESS6 = "192.0.2.1", "2001:db8:1::1"
-# Somebody to whom a packet may be steered, and the mark of those that a command sent.
+# An address to which a packet may be steered, and the mark of packets that a command sent.
 STRANGER, STRANGER6 = "198.51.100.7", "2001:db8:2::7"
 MARK = b"LEAK"
-GROUP_MARK = MARK[1:]  # the rest of an address of IPv4 multicast
+GROUP_MARK = MARK[1:]  # the rest of an IPv4 multicast address
 LAST = b"the last frame"
 COMMANDS = (
     "link set lo up",
@@ -42,14 +42,14 @@ STAGE = (sys.executable, "-I", "-S", "-B", __file__)
 
 
 def available() -> bool:
-    """Whether such a network can be made here."""
+    """Return True if such a network can be created here."""
     if shutil.which("ip") is None:
         return False
     return subprocess.run([*STAGE, os.devnull, "true"], capture_output=True, check=False).returncode == 0
 
 
 def kind(frame: bytes) -> str | None:
-    """Of a frame that a command may have caused; None: the kernel's own chatter."""
+    """Return the kind of a frame that a command may have caused; None: the kernel's own traffic."""
     protocol = int.from_bytes(frame[12:14], "big")
     if protocol == 0x0800 and frame[23] == socket.IPPROTO_TCP:
         return "tcp"
@@ -65,7 +65,7 @@ def watch(reader: socket.socket, seen: Counter[str]) -> None:
 
 
 def map_ids(uid: int, gid: int, outer_uid: int, outer_gid: int) -> None:
-    """Enter a user namespace in which one user is called otherwise, and is the only one."""
+    """Enter a user namespace in which one user has another id and is the only one."""
     os.unshare(os.CLONE_NEWUSER)
     for name, text in (
         ("setgroups", "deny"),
@@ -78,7 +78,7 @@ def map_ids(uid: int, gid: int, outer_uid: int, outer_gid: int) -> None:
 def main(file: str, command: list[str]) -> int:
     uid, gid = os.getuid(), os.getgid()
     if uid:
-        map_ids(0, 0, uid, gid)  # ip(8) would lose its capabilities as anybody else
+        map_ids(0, 0, uid, gid)  # as any other user, ip(8) would lose its capabilities
     os.unshare(os.CLONE_NEWNET)
     subprocess.run(["ip", "-batch", "-"], input="\n".join(COMMANDS), text=True, check=True)
     become_user = partial(map_ids, uid, gid, 0, 0) if uid else None
@@ -89,10 +89,10 @@ def main(file: str, command: list[str]) -> int:
         reader.bind((WATCHED, 0))
         writer.bind((OUT, 0))
         seen: Counter[str] = Counter()
-        with subprocess.Popen(command, preexec_fn=become_user) as process:  # while there is one thread
+        with subprocess.Popen(command, preexec_fn=become_user) as process:  # while there is only one thread
             watcher = threading.Thread(target=watch, args=(reader, seen))
             watcher.start()
-        writer.send(bytes(12) + b"\x88\xb5" + LAST)  # in order behind all that went before it
+        writer.send(bytes(12) + b"\x88\xb5" + LAST)  # in order, after everything that preceded it
         watcher.join()
     Path(file).write_text(json.dumps(seen))
     return process.returncode

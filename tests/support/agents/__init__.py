@@ -1,1 +1,1 @@
-"""Real coding agents, got from their registry, at work under the profile that is shipped for each."""
+"""Run real coding agents, fetched from their registries, under the profile that is shipped for each."""

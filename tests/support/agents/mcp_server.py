@@ -1,4 +1,4 @@
-"""A server of the Model Context Protocol on stdin and stdout, whose one tool adds two numbers.
+"""Serve the Model Context Protocol on stdin and stdout, with a single tool that adds two numbers.
 
 https://modelcontextprotocol.io/specification/2025-06-18/basic/transports
 """

@@ -1,4 +1,4 @@
-"""Where people install the agents, below their homes."""
+"""Say where people install the agents, below their home directories."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ PACKAGES = ".nvm/versions/node/v24.0.0/lib/node_modules"
 
 @dataclass(frozen=True)
 class Place:
-    """command means the program in the package of the agent, which is seen at a place below the home."""
+    """The place below the home at which the program `command` of an agent's package appears."""
 
     command: str
     program: str
     at: str = PACKAGES
-    node: str | None = None  # in the package, where it needs one of its own
+    node: str | None = None  # path in the package, if the agent needs a Node of its own
 
     def mounts(self, agent: str) -> Mapping[str, Path]:
-        """For the stage. Skips the test where the registry of the agent cannot be reached."""
+        """Return the mounts for the stage. Skips the test if the registry of the agent cannot be reached."""
         return {self.at: installed(agent)}
 
     def install(self, stage: AgentStage) -> None:

@@ -1,4 +1,4 @@
-"""Real coding agents, got from their registry by name and kept, one version of each, for the next run."""
+"""Fetch real coding agents by name from their registries and keep one version of each for later runs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 from support.nono_run import NONO
 
 LIMIT_S = 300.0
-# How npm calls this machine.
+# The name that npm uses for this machine's architecture.
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 OPENCODE = f"opencode-linux-{ARCHITECTURE}{'-baseline' if ARCHITECTURE == 'x64' else ''}"
-# What the agents were tried with (docs/agents.md). Those that are one program are got without their wrapper
-# of JavaScript, and without their programs for other machines.
+# The versions that the agents were tried with (docs/agents.md). Agents that are a single program are fetched
+# without their JavaScript wrapper and without the programs for other machines.
 NPM_PACKAGES = {
     "claude-code": f"@anthropic-ai/claude-code-linux-{ARCHITECTURE}@2.1.332",
     "codex": f"@openai/codex@0.169.0-linux-{ARCHITECTURE}",
@@ -30,14 +30,14 @@ NPM_PACKAGES = {
     "opencode": f"{OPENCODE}@1.18.33",
     "qwen-code": "@qwen-code/qwen-code@0.24.4",
     "copilot-cli": f"@github/copilot-linux-{ARCHITECTURE}@1.0.102",
-    "xterm": "@xterm/headless@6.0.0",  # no agent: a terminal
+    "xterm": "@xterm/headless@6.0.0",  # not an agent but a terminal
 }
-# Where in node_modules an agent is, if not in the directory of its package: its libraries are beside it.
+# Where an agent is in node_modules, if not in the directory of its package: its libraries are next to it.
 INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": "", "qwen-code": ""}
-# They want a newer Node than the tests.
+# These need a newer Node than the tests do.
 NODE_24 = (f"node-linux-{ARCHITECTURE}@24.21.0",)
 BESIDE = {"openclaw": NODE_24, "qwen-code": NODE_24}
-# What has to be run of a package, and is run where it can write nothing but itself.
+# Scripts of a package that have to be run. They run where they can write only to the package itself.
 SCRIPTS = {
     "openclaw": [
         (
@@ -48,11 +48,11 @@ SCRIPTS = {
     ]
 }
 PYTHON_PACKAGES = {"aider": "aider-chat==0.86.2"}
-PYTHONS = ("python3.12", "python3.11", "python3.10")  # what aider runs on
+PYTHONS = ("python3.12", "python3.11", "python3.10")  # versions that aider runs on
 
 
 def installed(name: str) -> Path:
-    """The directory of the agent's package. Skips the test where its registry cannot be reached."""
+    """Return the directory of the agent's package. Skips the test if its registry cannot be reached."""
     if name in NPM_PACKAGES:
         folder, version = NPM_PACKAGES[name].rsplit("@", 1)
         commands = [_npm(NPM_PACKAGES[name], *BESIDE.get(name, ())), *SCRIPTS.get(name, ())]
@@ -64,7 +64,7 @@ def installed(name: str) -> Path:
 def _kept(name: str, version: str, commands: Sequence[Sequence[str]]) -> Path:
     target = _cache() / f"{name}-{version}"
     with open(_cache() / f"{name}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another test run may be getting it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test run may be fetching it
         if not target.exists():
             for other in _cache().glob(f"{name}-*"):
                 shutil.rmtree(other)
@@ -73,7 +73,7 @@ def _kept(name: str, version: str, commands: Sequence[Sequence[str]]) -> Path:
 
 
 def _cache() -> Path:
-    """Where every user may read and only this one may write; the agents are run by another."""
+    """Return a directory that all may read and only this user may write: another user runs the agents."""
     cache = Path(f"/var/tmp/nono-agents-{os.geteuid()}")
     cache.mkdir(mode=0o755, exist_ok=True)
     found = cache.lstat()
@@ -83,13 +83,13 @@ def _cache() -> Path:
 
 
 def _npm(*packages: str) -> Sequence[str]:
-    """No script of the package is run: that would be outside any sandbox, as root."""
+    """Return the command to install packages without their scripts, which would run unconfined as root."""
     options = ("--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--no-update-notifier")
     return ("npm", "install", *options, "--prefix", ".", *packages)
 
 
 def _uv(package: str) -> Sequence[Sequence[str]]:
-    """Wheels only, for the same reason."""
+    """Return the commands to install a package from wheels only, for the same reason."""
     python = next(
         filter(None, (shutil.which(name, path="/usr/local/bin:/usr/bin") for name in PYTHONS)), None
     )

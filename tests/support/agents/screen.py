@@ -1,4 +1,4 @@
-"""A terminal as the person in front of it sees it: rows of text, drawn by what a command wrote."""
+"""Render a terminal as the person in front of it sees it: rows of text drawn from a command's output."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SIZE = (40, 110)  # rows, columns
 
 
 class _Answering(pyte.Screen):
-    """Answers what a command asks the terminal: where the cursor is, and what kind of terminal it is."""
+    """Answer what a command asks the terminal: where the cursor is, and what kind of terminal it is."""
 
     def __init__(self, person: Terminal) -> None:
         super().__init__(SIZE[1], SIZE[0])
         self._person = person
 
     def select_graphic_rendition(self, *attributes: int, private: bool = False) -> None:
-        if not private:  # xterm's modifyOtherKeys, which pyte takes for colours
+        if not private:  # xterm's modifyOtherKeys, which pyte mistakes for colours
             super().select_graphic_rendition(*attributes)
 
     def report_device_status(self, mode: int = 0, private: bool = False) -> None:
-        if not private:  # a question of xterm's, which pyte does not know: others do not answer it either
+        if not private:  # a query of xterm's that pyte does not know; other terminals do not answer it either
             super().report_device_status(mode)
 
     def write_process_input(self, data: str) -> None:
@@ -34,27 +34,27 @@ class _Answering(pyte.Screen):
 
 
 class Screen:
-    """Valid inside the `screen` block that gave it."""
+    """A terminal and its command. Valid inside the `screen` block that yielded it."""
 
     def __init__(self, person: Terminal) -> None:
         self._person = person
         self._screen = _Answering(person)
         self._stream = pyte.ByteStream(self._screen)
-        self._drawn = 0  # bytes of what was shown
+        self._drawn = 0  # bytes of the output that have been drawn
 
     @property
     def text(self) -> str:
-        """What is on the screen now, row by row, without the blanks at the end of each."""
+        """Return what is on the screen now, row by row, without trailing blanks."""
         return "\n".join(row.rstrip() for row in self._screen.display).rstrip()
 
     @property
     def width(self) -> int:
-        """The number of columns of the longest row."""
+        """Return the number of columns of the longest row."""
         return max(len(row) for row in self.text.split("\n"))
 
     @property
     def shown(self) -> str:
-        """All that was ever written to the terminal, with its escape sequences."""
+        """Return everything that was ever written to the terminal, including escape sequences."""
         return self._person.shown.decode(errors="replace")
 
     def type(self, keys: str) -> None:
@@ -65,7 +65,7 @@ class Screen:
         self._person.resize(rows, columns)
 
     def wait_for(self, *texts: str, limit_s: float = 60.0) -> str:
-        """Returns the first of the texts that is on the screen. AssertionError when none is."""
+        """Wait until one of the texts is on the screen, and return it. AssertionError if none appears."""
         deadline = time.monotonic() + limit_s
         while True:
             self._draw()
@@ -79,7 +79,7 @@ class Screen:
     def answer_until(
         self, text: str, answers: Mapping[str, Sequence[str]], limit_s: float = 60.0
     ) -> list[str]:
-        """Answer questions as they come up, each once. Returns the questions, once text is there."""
+        """Answer questions as they come up, each once. Returns those that were asked, once text is shown."""
         asked: list[str] = []
         while True:
             found = self.wait_for(text, *(each for each in answers if each not in asked), limit_s=limit_s)
@@ -91,7 +91,7 @@ class Screen:
                 self.type(keys)
 
     def settle(self, quiet_s: float = 0.5, limit_s: float = 30.0) -> None:
-        """Returns once nothing has been written for quiet_s: who reads the keyboard is ready by then."""
+        """Wait until nothing has been written for quiet_s: by then the program is ready to read keys."""
         deadline = time.monotonic() + limit_s
         before = -1
         while len(self._person.shown) != before and time.monotonic() < deadline:
@@ -100,7 +100,7 @@ class Screen:
             self._draw()
 
     def end(self, limit_s: float = 60.0) -> int:
-        """The command's exit status."""
+        """Wait for the end of the command and return its exit status."""
         code = self._person.end(limit_s)
         self._draw()
         return code
@@ -112,6 +112,6 @@ class Screen:
 
 @contextmanager
 def screen(argv: Sequence[str | bytes], environment: Mapping[str, str], cwd: Path) -> Iterator[Screen]:
-    """argv on a terminal of SIZE; killed at the end of the block if it still runs."""
+    """Run argv on a terminal of SIZE. It is killed at the end of the block if it still runs."""
     with terminal(argv, environment, cwd, SIZE) as person:
         yield Screen(person)

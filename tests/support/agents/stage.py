@@ -1,9 +1,9 @@
-"""Where a real coding agent works under a shipped profile: a person's home, and a fake of its provider.
+"""Set up the place where a real coding agent works under a shipped profile: a home and a fake provider.
 
-The agent is run as the person would run it, `nono run --profile NAME --allow-cwd -- AGENT`. Neither the
-profile nor its services are changed for the test: the provider has its real name and port, in a network
-namespace of the test's own. The user of the agent finds the name in /etc/hosts, and trusts its
-authority by SSL_CERT_FILE.
+The agent is started as a person would start it, with `nono run --profile NAME --allow-cwd -- AGENT`. Neither
+the profile nor its services are changed for the test: the provider has its real name and port, in a network
+namespace that belongs to the test. The user of the agent finds the name in /etc/hosts and trusts its
+certificate authority through SSL_CERT_FILE.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from support.servers.http1 import Authority, Handler, HttpUpstream, upstream
 TIMEOUT_S = 300.0
 NODE = shutil.which("node24") or shutil.which("node")
 LOGIN = "canary-of-a-secret-file"
-# What the model has the agent do: show what it holds, write where it may, and try where it may not.
+# What the model tells the agent to do: print what it holds, write where it may, and try where it may not.
 TASK = """
 cd "$PROJECT" || exit
 env > environment; echo made > made
@@ -37,7 +37,7 @@ echo tried
 
 @dataclass(frozen=True, slots=True)
 class AgentStage:
-    """A person with a project; host is what the provider is called."""
+    """A person with a project. host is the name of the provider."""
 
     runner: NonoRun
     provider: HttpUpstream
@@ -53,11 +53,11 @@ class AgentStage:
         return self.runner.project
 
     def directory(self, path: str) -> Path:
-        """A directory below the home and those above it, made as the person's."""
+        """Create a directory below the home, and its parents, as the person."""
         return _directories(self.runner, path)
 
     def furnish(self, files: Mapping[str, str]) -> None:
-        """Files of the person at paths below the home."""
+        """Write files of the person at paths below the home."""
         for path, content in files.items():
             file = self.directory(str(Path(path).parent)) / Path(path).name
             file.write_text(content)
@@ -65,17 +65,17 @@ class AgentStage:
 
     @property
     def outside(self) -> Path:
-        """What the task tries to write."""
+        """Return the path that the task tries to write."""
         return self.home / "outside"
 
     def install(self, name: str, program: Path) -> None:
-        """Have name mean a program below the home."""
+        """Make the command name run a program below the home."""
         link = self.directory(".local/bin") / name
         link.unlink(missing_ok=True)
         link.symlink_to(self.home / program)
 
     def nono(self, *arguments: str, stdin: str = "") -> None:
-        """A command of nono's that succeeds."""
+        """Run a nono command that must succeed."""
         ended = self.person([*NONO, *arguments], stdin=stdin)
         assert ended.returncode == 0, ended.stderr
 
@@ -87,7 +87,7 @@ class AgentStage:
         environment: Mapping[str, str] | None = None,
         stdin: str = "",
     ) -> Ended:
-        """nono run --profile ... -- command, to its end."""
+        """Run `nono run --profile ... -- command` to its end."""
         before = set(self.runner.logs())
         nono = (*NONO, "run", "--profile", profile, "--allow-cwd", "--")
         ended = self.person([*nono, *command], environment=environment, stdin=stdin)
@@ -109,7 +109,7 @@ class AgentStage:
     def on_screen(
         self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
     ) -> Iterator[Screen]:
-        """What the person runs at a terminal."""
+        """Run a command as the person at a terminal."""
         command = [*self.prefix, *self.runner.user.command(argv)]
         own = {**self._environment(), "TERM": "xterm-256color", **(environment or {})}
         with screen(command, own, self.project) as seen:
@@ -133,10 +133,11 @@ class AgentStage:
 def agent_stage(
     hosts: Sequence[str], handler: Handler, *, mounts: Mapping[str, Path], login: str
 ) -> Iterator[AgentStage]:
-    """Gone, with all its files, when the block is left. Only root can make one, as it gives a host a name.
+    """Yield a stage that is removed with all its files when the block is left. Needs root to name a host.
 
-    hosts: the provider's names. mounts: what is seen at paths below the home, as installed programs.
-    login: a file there with a login.
+    hosts: The names of the provider.
+    mounts: What appears at paths below the home, like installed programs.
+    login: A file below the home that holds a login.
     """
     with nono_run(homes="/home") as runner, private_network():
         home = runner.user.home
@@ -144,7 +145,7 @@ def agent_stage(
         ids = f"{runner.user.uid}:{runner.user.gid}"
         files = {
             "hosts": f"127.0.0.1 localhost\n{PRIVATE_ADDRESS} {' '.join(hosts)}\n",
-            "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",  # nobody is there
+            "resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",  # nobody listens there
             "passwd": f"root:x:0:0::/root:/bin/sh\nperson:x:{ids}::{home}:/bin/bash\n",
         }
         sources: dict[str | Path, Path] = {"/tmp": home / "tmp"}
@@ -165,7 +166,7 @@ def agent_stage(
 
 
 def _directories(runner: NonoRun, path: str) -> Path:
-    """A directory below the home and those above it, made as the person's."""
+    """Create a directory below the home, and its parents, as the person."""
     made = runner.user.home
     for part in Path(path).parts:
         made = made / part

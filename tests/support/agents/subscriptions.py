@@ -1,4 +1,4 @@
-"""Providers of subscriptions, which rotate, expire and revoke, and APIs that ask for the real token."""
+"""Fake providers of subscriptions, which rotate, expire and revoke tokens, and APIs that check them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from support.servers.http1 import Handler, Received
 
 CANARY = "canary-of-a-subscription"
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"  # what Gemini CLI asks Google for
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"  # the scope that Gemini CLI requests from Google
 
 
 @dataclass
 class Tokens:
-    """What a provider has given out. A refresh token that comes twice ends the whole login."""
+    """The tokens that a provider has issued. A refresh token that is used twice ends the whole login."""
 
-    access: set[str] = field(default_factory=set)  # valid ones
+    access: set[str] = field(default_factory=set)  # the valid ones
     refresh: set[str] = field(default_factory=set)
     spent: set[str] = field(default_factory=set)
     renewals: int = 0
     expires_in_s: int = 3600
-    form: str = "{}"  # of access tokens
+    form: str = "{}"  # the form of access tokens
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def give(self) -> tuple[str, str]:
@@ -57,15 +57,15 @@ class Tokens:
 
 @dataclass
 class Claude:
-    """platform.claude.com and api.anthropic.com. `api`: what answers calls that show a valid token."""
+    """platform.claude.com and api.anthropic.com. `api`: answers calls that present a valid token."""
 
     api: Handler
     tokens: Tokens = field(default_factory=Tokens)
-    challenges: dict[str, str] = field(default_factory=dict)  # by code, of those who signed in with a browser
+    challenges: dict[str, str] = field(default_factory=dict)  # by code: logins made with a browser
     hosts = ("api.anthropic.com", "platform.claude.com")
 
     def sign_in(self, url: str) -> str:
-        """What the provider's page does: returns where it sends the browser of the person who signs in."""
+        """Do what the provider's page does. Returns where it sends the browser of the person who signs in."""
         query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         code = f"code-{len(self.challenges)}"
         self.challenges[code] = query["code_challenge"]
@@ -116,7 +116,7 @@ class Claude:
 
 
 def claude_file(tokens: Tokens, expires_at_s: float) -> str:
-    """~/.claude/.credentials.json as Claude Code writes it."""
+    """Return ~/.claude/.credentials.json as Claude Code writes it."""
     access, refresh = tokens.give()
     login = {
         "accessToken": access,
@@ -143,12 +143,12 @@ def answer(request: Received, content: object, status: int = 200) -> None:
 
 @dataclass
 class ChatGpt:
-    """auth.openai.com and chatgpt.com. `api`: what answers calls that show a valid token."""
+    """auth.openai.com and chatgpt.com. `api`: answers calls that present a valid token."""
 
     api: Handler
     tokens: Tokens = field(default_factory=Tokens)
     hosts = ("chatgpt.com", "auth.openai.com", "api.openai.com")
-    keys: set[str] = field(default_factory=set)  # that api.openai.com was shown
+    keys: set[str] = field(default_factory=set)  # presented to api.openai.com
     seen: list[str] = field(default_factory=list)  # method and path of each request
 
     def __call__(self, request: Received) -> None:
@@ -200,14 +200,14 @@ class ChatGpt:
 
 @dataclass
 class Google:
-    """oauth2, www and cloudcode-pa.googleapis.com. `api`: what answers calls that show a valid token.
+    """oauth2, www and cloudcode-pa.googleapis.com. `api`: answers calls that present a valid token.
 
-    A refresh token that comes twice ends the login, as elsewhere: Google may exchange them too.
+    A refresh token that is used twice ends the login, as with the others, because Google may rotate them too.
     """
 
     api: Handler
     tokens: Tokens = field(default_factory=Tokens)
-    codes: set[str] = field(default_factory=set)  # of those who signed in with a browser
+    codes: set[str] = field(default_factory=set)  # of logins made with a browser
     seen: list[str] = field(default_factory=list)  # host and path of each request
     hosts = (
         "cloudcode-pa.googleapis.com",
@@ -218,7 +218,7 @@ class Google:
     )
 
     def sign_in(self, url: str) -> str:
-        """What the provider's page does: returns where it sends the browser of the person who signs in."""
+        """Do what the provider's page does. Returns where it sends the browser of the person who signs in."""
         query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         code = f"code-{len(self.codes)}"
         self.codes.add(code)
@@ -263,7 +263,7 @@ class Google:
 
 
 def google_file(tokens: Tokens, expires_at_s: float) -> str:
-    """~/.gemini/oauth_creds.json as Gemini CLI writes it."""
+    """Return ~/.gemini/oauth_creds.json as Gemini CLI writes it."""
     access, refresh = tokens.give()
     held = {"access_token": access, "refresh_token": refresh, "id_token": id_token()}
     held |= {"scope": SCOPE, "token_type": "Bearer"}
@@ -271,14 +271,14 @@ def google_file(tokens: Tokens, expires_at_s: float) -> str:
 
 
 def id_token() -> str:
-    """What Codex reads of the person and the plan, with a signature that must not get inside."""
+    """Return what Codex reads about the person and the plan, with a signature that must not get inside."""
     auth = {"chatgpt_plan_type": "pro", "chatgpt_account_id": "account-1", "chatgpt_user_id": "user-1"}
     claims = {"email": "a@b.test", "exp": 4_000_000_000, "https://api.openai.com/auth": auth}
     return f"{_segment({'alg': 'RS256'})}.{_segment({**claims, 'secret': CANARY})}.{_segment(CANARY)}"
 
 
 def codex_file(tokens: Tokens) -> str:
-    """~/.codex/auth.json as Codex writes it. `tokens` gives access tokens that are JWTs."""
+    """Return ~/.codex/auth.json as Codex writes it. `tokens` issues access tokens that are JWTs."""
     access, refresh = tokens.give()
     held = {"id_token": id_token(), "access_token": access, "refresh_token": refresh}
     document = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": {**held, "account_id": "account-1"}}

@@ -1,1 +1,1 @@
-"""Programs that attack the sandbox from inside: each prints its outcomes as one JSON value."""
+"""Attack the sandbox from inside. Each program prints its outcomes as one JSON value."""

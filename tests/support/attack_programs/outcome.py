@@ -1,4 +1,4 @@
-"""What the attack programs share: attempts whose outcome is "ok" or the name of an errno."""
+"""Share code among the attack programs: attempts whose outcome is "ok" or the name of an errno."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Attempt = Callable[[], object]
 
 
 def syscall(name: str, *arguments: int) -> int:
-    """The raw system call: arguments as they are, 64 bits each. OSError of the kernel's answer."""
+    """Make the raw system call with unchanged 64-bit arguments. Raises OSError with the kernel's errno."""
     result: int = _libc.syscall(NUMBERS[name], *[ctypes.c_long(argument) for argument in arguments])
     if result < 0:
         number = ctypes.get_errno()
@@ -52,7 +52,7 @@ def syscall(name: str, *arguments: int) -> int:
 
 
 def outcome(attempt: Attempt) -> str:
-    """ok, or what it failed with."""
+    """Return "ok", or the name of the error that the attempt failed with."""
     try:
         attempt()
     except OSError as error:
@@ -69,7 +69,7 @@ def report_all(attempts: dict[str, Attempt]) -> None:
 
 
 def proxy() -> tuple[str, int]:
-    """Where the proxy listens; without a proxy, where the test says that it would."""
+    """Return where the proxy listens; without a proxy, where the test says that it would."""
     parts = urlsplit(os.environ["HTTP_PROXY"])
     assert parts.hostname is not None
     assert parts.port is not None

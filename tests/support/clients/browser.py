@@ -1,4 +1,4 @@
-"""A headless Chromium, asked over its DevTools protocol for what a person would see of a page."""
+"""Drive a headless Chromium over its DevTools protocol to learn what a person would see of a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTENING = "DevTools listening on "
 
 
 class Browser:
-    """One tab."""
+    """One browser tab."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -54,7 +54,7 @@ class Browser:
         return result["result"].get("value")
 
     def screenshot(self) -> bytes:
-        """The whole page as PNG."""
+        """Return the whole page as PNG."""
         taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         return base64.b64decode(taken["data"])
 
@@ -71,7 +71,7 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Chromium with a profile of its own, which is gone when the block is left."""
+    """Start Chromium with a profile of its own, which is removed when the block is left."""
     assert CHROMIUM is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         argv = [

@@ -1,4 +1,4 @@
-"""An HTTP/2 client for tests that goes through the proxy, and can be told to break every rule."""
+"""An HTTP/2 client for tests that goes through the proxy and can be told to break every rule."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Fields = Sequence[tuple[str, str]]
 
 @dataclass
 class Answer:
-    """What has arrived on a stream so far."""
+    """What has been received on a stream so far."""
 
     status: int = 0
     fields: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
     trailers: list[tuple[str, str]] = field(default_factory=list)
     interim: list[int] = field(default_factory=list)
-    interim_fields: list[tuple[str, str]] = field(default_factory=list)  # of all of them together
+    interim_fields: list[tuple[str, str]] = field(default_factory=list)  # of all interim responses
     ended: bool = False
     reset: int | None = None
 
@@ -42,7 +42,7 @@ class Answer:
 
 
 class _Forbearing(h2.connection.H2Connection):
-    """Lets streams go on after a GOAWAY, as RFC 9113 section 6.8 has it and the library does not."""
+    """Let streams go on after a GOAWAY, as RFC 9113 section 6.8 requires and the library does not."""
 
     goaway: int | None = None
 
@@ -52,7 +52,7 @@ class _Forbearing(h2.connection.H2Connection):
 
 
 class Http2Client:
-    """A connection; it reads only while it waits for something."""
+    """A connection that reads only while it waits for something."""
 
     def __init__(self, transport: ssl.SSLSocket, authority: str, *, acknowledges: bool = True) -> None:
         self.transport = transport
@@ -71,7 +71,7 @@ class Http2Client:
 
     @property
     def goaway(self) -> int | None:
-        """The error code of the last GOAWAY; None before there is one."""
+        """Return the error code of the last GOAWAY; None if there was none."""
         return self.h2.goaway
 
     def start(self, settings: dict[h2.settings.SettingCodes, int] | None = None) -> None:
@@ -97,7 +97,7 @@ class Http2Client:
         pseudo: Fields | None = None,
         flush: bool = True,
     ) -> int:
-        """Begin a request; the number of its stream. end: nothing follows head and body."""
+        """Begin a request and return the number of its stream. end: nothing follows the head and the body."""
         number = self.h2.get_next_available_stream_id()
         if pseudo is None:
             pseudo = [
@@ -112,7 +112,7 @@ class Http2Client:
         return number
 
     def send(self, number: int, piece: bytes, *, end: bool = False) -> None:
-        """Body bytes, as the windows allow it; reads meanwhile."""
+        """Send body bytes as the windows allow, reading meanwhile."""
         while piece or end:
             room = min(self.h2.local_flow_control_window(number), 16384)
             if room <= 0 and piece:
@@ -126,7 +126,7 @@ class Http2Client:
                 return
 
     def receive(self) -> bool:
-        """Read once; False at the end of the connection."""
+        """Read once. Returns False at the end of the connection."""
         try:
             data = self.transport.recv(65536)
         except TimeoutError:
@@ -174,12 +174,12 @@ class Http2Client:
                 answer.reset = int(event.error_code or 0)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Read until condition holds. AssertionError when the connection ends first."""
+        """Read until condition holds. AssertionError if the connection ends first."""
         while not condition():
             assert self.receive(), "the connection ended"
 
     def answer(self, number: int) -> Answer:
-        """What came back on the stream, once it is over."""
+        """Return the answer on the stream once it is complete."""
         answer = self.answers[number]
         self.wait_until(lambda: answer.is_over)
         return answer
@@ -191,14 +191,14 @@ class Http2Client:
         return self.answer(self.request(path, method="POST", fields=fields, body=body))
 
     def ping(self) -> None:
-        """Returns when everything that was sent so far has been read by the other end."""
+        """Return when the other end has read everything that was sent so far."""
         before = self.pings_answered
         self.h2.ping(b"12345678")
         self.flush()
         self.wait_until(lambda: self.pings_answered > before)
 
     def wait_closed(self) -> None:
-        """Read to the end; TimeoutError when none comes."""
+        """Read to the end. TimeoutError if it does not come."""
         while not self.closed:
             self.receive()
 
@@ -208,7 +208,7 @@ def _texts(headers: Iterable[tuple[bytes, bytes]] | None) -> list[tuple[str, str
 
 
 def connect(port: int, authority: str, ca_file: str, alpn: Sequence[str] = ("h2",)) -> ssl.SSLSocket:
-    """A TLS connection to authority (host:port) through the proxy."""
+    """Return a TLS connection to authority (host:port) through the proxy."""
     transport = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
     transport.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     login = base64.b64encode(f"nono:{TOKEN}".encode()).decode()
@@ -236,7 +236,7 @@ def h2_client(
     settings: dict[h2.settings.SettingCodes, int] | None = None,
     starts: bool = True,
 ) -> Iterator[Http2Client]:
-    """A client inside a CONNECT to authority, whose handshake chose h2. starts: the preface has been sent."""
+    """Yield a client inside a CONNECT to authority that negotiated h2. starts: the preface has been sent."""
     with connect(port, authority, ca_file) as transport:
         assert transport.selected_alpn_protocol() == "h2"
         client = Http2Client(transport, authority, acknowledges=acknowledges)

@@ -69,7 +69,7 @@ def _genai() -> Any:
 
 
 def websockets_whole() -> str:
-    """What a WebSocket answers to one message."""
+    """Return what a WebSocket answers to one message."""
     from websockets.sync.client import connect
 
     url = os.environ["OPENAI_BASE_URL"].replace("https://", "wss://") + "/realtime"
@@ -80,7 +80,7 @@ def websockets_whole() -> str:
 
 
 def grpc_whole() -> str:
-    """The answer to one message, and a trailer behind it."""
+    """Return the answer to one message, and a trailer behind it."""
     import grpc  # type: ignore[import-untyped]  # it ships no types
 
     with grpc.secure_channel(os.environ["AUTHORITY"], grpc.ssl_channel_credentials()) as channel:
@@ -90,7 +90,7 @@ def grpc_whole() -> str:
 
 
 def grpc_streamed() -> str:
-    """As whole, but the second message is sent when the first one's answer is here."""
+    """Do the same, but send the second message only when the first one's answer has arrived."""
     import grpc
 
     first_answered = threading.Event()

@@ -1,4 +1,4 @@
-"""The stage of the intercepted clients: a user, and a service that is reached under its own name."""
+"""Set the stage for the intercepted clients: a user, and a service reached under its own name."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from support.servers.http1 import Authority, Connection, HttpUpstream, Received
 
 KEY = "canary-of-the-real-key"
 KEY_SOURCE = "REAL_KEY"
-SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # what every user can run, and fresh homes do not break
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # runnable by every user, and not broken by an empty home
 USERS = ("ordinary user", "root")
 OUTSIDE = "localhost:444"  # the right host on a wrong port
-# Without these a client trusts what it was built with.
+# Without these, a client trusts what it was built with.
 TRUST_VARIABLES = (
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
@@ -40,9 +40,11 @@ _KEEP_ENVIRONMENT = ("sh", "-c", f'env > {_ENVIRONMENT}; exec "$@"', "sh")
 
 @dataclass(frozen=True, slots=True)
 class Intercepted:
-    """A user, and a service whose upstream the client knows by nothing but the upstream's own URL.
+    """A user, and a service of which the client knows only the URL of the upstream.
 
-    variable: the one in which the client finds the key. entry: more fields of the service. key: the real one.
+    variable: The variable in which the client finds the key.
+    entry: Further fields of the service.
+    key: The real key.
     """
 
     stage: Stage
@@ -62,13 +64,13 @@ class Intercepted:
 
     @property
     def connections(self) -> list[Connection]:
-        """Those that reached a server of HTTP/1.1."""
+        """Return the connections that reached a server of HTTP/1.1."""
         assert isinstance(self.server, HttpUpstream)
         return self.server.connections
 
     @property
     def requests(self) -> list[Received]:
-        """Those that reached a server of HTTP/1.1."""
+        """Return the requests that reached a server of HTTP/1.1."""
         assert isinstance(self.server, HttpUpstream)
         return self.server.requests
 
@@ -81,9 +83,11 @@ class Intercepted:
         flags: Sequence[str] = (),
         **more: Any,
     ) -> Ended:
-        """`nono run -- argv` to its end. more: over the entry; network: over its section; flags: nono's.
+        """Run `nono run -- argv` to its end. AssertionError if the real key was inside, or not it upstream.
 
-        AssertionError when the real key was inside, or anything but it upstream.
+        more: Laid over the entry.
+        network: Laid over the section of the profile.
+        flags: Flags of nono.
         """
         service = {
             "upstream": self.origin,
@@ -117,13 +121,13 @@ class Intercepted:
             assert phantom.encode() not in b"".join(connection.raw for connection in self.connections)
 
     def saw(self, name: str) -> set[tuple[bytes, ...]]:
-        """The values of a header field, in each request that arrived."""
+        """Return the values of a header field in each request that arrived."""
         return {tuple(request.values(name.lower().encode())) for request in self.requests}
 
 
 @contextmanager
 def stage_of(user: str) -> Iterator[Stage]:
-    """A stage of one of USERS, gone with all its files when the block is left."""
+    """Yield a stage for one of USERS, removed with all its files when the block is left."""
     as_root = user == "root"
     if as_root and os.geteuid() != 0:
         pytest.skip("only root can run nono as root")
@@ -132,7 +136,7 @@ def stage_of(user: str) -> Iterator[Stage]:
 
 
 def with_key(run: Ended) -> list[object]:
-    """The path of each request that the real key was written into."""
+    """Return the path of each request that the real key was written into."""
     return [
         event["path"]
         for event in run.allowed
@@ -141,5 +145,5 @@ def with_key(run: Ended) -> list[object]:
 
 
 def reasons(run: Ended) -> set[object]:
-    """The categories in which requests and tunnels were refused."""
+    """Return the categories in which requests and tunnels were refused."""
     return {event.get("denial_category") for event in run.denied if event["method"]}

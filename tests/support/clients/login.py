@@ -32,7 +32,7 @@ OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def ask(url: str, form: dict[str, str] | None = None, **headers: str) -> tuple[int, str, str]:
-    """(status, Location, body)."""
+    """Ask, and return (status, Location, body)."""
     content = None if form is None else urlencode(form).encode()
     request = urllib.request.Request(url, content, headers)
     try:
@@ -46,7 +46,7 @@ def ask(url: str, form: dict[str, str] | None = None, **headers: str) -> tuple[i
 def keep(body: str) -> None:
     new = LOGIN.with_name(f"login.{secrets.token_hex(8)}")  # every run has a process 3 of its own
     new.write_text(body)
-    new.rename(LOGIN)  # whoever reads it meanwhile has the whole file
+    new.rename(LOGIN)  # a concurrent reader sees a whole file
     print("kept", sorted(json.loads(body)))
 
 
@@ -91,7 +91,7 @@ class LoginClient:
         print("revoke", *ask(f"{self.auth}/oauth/revoke", {"token": self.kept["refresh_token"]}))
 
     def attack(self) -> None:
-        """Everything that might show a real token."""
+        """Try everything that might show a real token."""
         access, refresh = self.kept["access_token"], self.kept["refresh_token"]
         print(ask(f"{self.auth}/oauth/token", {"grant_type": "x", "code": access, "refresh_token": refresh}))
         print(ask(f"{self.auth}/oauth/authorize?code_challenge=x&redirect_uri={access}"))
@@ -107,7 +107,7 @@ class LoginClient:
         print(dict(os.environ))
 
     def alpn(self) -> None:
-        """The protocol that is negotiated with the host of the token endpoint."""
+        """Return the protocol that is negotiated with the host of the token endpoint."""
         proxy = urlsplit(os.environ["HTTPS_PROXY"])
         pair = f"{unquote(proxy.username or '')}:{unquote(proxy.password or '')}"
         with socket.create_connection((proxy.hostname or "", proxy.port or 0), 30) as transport:

@@ -1,4 +1,4 @@
-"""What the tests of real clients share: a stage with an authority, and how they read the audit log."""
+"""Set the stage for the tests of real clients, with an authority, and read the audit log for them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Stage:
     def nono(
         self, argv: Sequence[str], *, network: Mapping[str, object], environment: Mapping[str, str]
     ) -> Ended:
-        """`nono run -- argv` in the project to its end. network: that section of the profile."""
+        """Run `nono run -- argv` in the project to its end. network: that section of the profile."""
         return self.runner.run(argv, profile={"network": network}, environment=environment)
 
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Gone, with all its files, when the block is left."""
+    """Yield a stage that is removed with all its files when the block is left."""
     with nono_run() as runner:
         yield Stage(runner, Authority(str(runner.trusted)))
 
 
 def service(port: int, key: str, authority: Authority, *, base_path: str = "", **more: str) -> dict[str, str]:
-    """A custom_credentials entry for https://localhost:port, whose key is read from the variable key."""
+    """Return a custom_credentials entry for https://localhost:port, with its key in the variable key."""
     return {
         "upstream": f"https://localhost:{port}{base_path}",
         "credential_key": f"env://{key}",
@@ -52,16 +52,16 @@ def service(port: int, key: str, authority: Authority, *, base_path: str = "", *
 
 
 def let_through(run: Ended) -> list[Decision]:
-    """(mode, target) of every request and tunnel."""
+    """Return (mode, target) of every request and tunnel."""
     return [(event["mode"], event["target"]) for event in run.allowed]
 
 
 def refused_by_proxy(run: Ended) -> list[Decision]:
-    """(denial_category, target) of every request and tunnel."""
+    """Return (denial_category, target) of every request and tunnel."""
     return [(event.get("denial_category"), event["target"]) for event in run.denied if event["method"]]
 
 
 def refused_connects(run: Ended) -> set[Decision]:
-    """(address, port) of every attempt to connect past the proxy; Unix sockets are not among them."""
+    """Return (address, port) of every attempt to connect past the proxy, without Unix sockets."""
     direct = [event for event in run.denied if event.get("rule") == "network.proxy_only"]
     return {(event["target"], event["port"]) for event in direct if event["port"]}

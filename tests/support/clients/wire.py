@@ -1,4 +1,4 @@
-"""Scripts for attack_programs/proxy/wire.py: what is sent to the proxy from inside, and what came back."""
+"""Write scripts for attack_programs/proxy/wire.py, and read what came back from the proxy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ AUTHORISED = b"Proxy-Authorization: Basic $TOKEN\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Everything that one connection got from the proxy, or through it."""
+    """Everything that one connection received from the proxy, or through it."""
 
     raw: bytes
 
     @property
     def status(self) -> int:
-        """Of the first response; 0 when there was none."""
+        """Return the status of the first response; 0 if there was none."""
         line = self.raw.split(b"\r\n", 1)[0].split(b" ")
         return int(line[1]) if line[0].startswith(b"HTTP/1.") and len(line) > 1 else 0
 
     @property
     def statuses(self) -> list[int]:
-        """Of every response, found by their first lines."""
+        """Return the status of every response, found by their first lines."""
         return [int(rest[2:5]) for rest in self.raw.split(b"HTTP/1.")[1:]]
 
 
@@ -35,12 +35,12 @@ def send(data: bytes) -> list[str | int]:
 
 
 def request(data: bytes) -> Steps:
-    """Send and read to the end of the connection; the request must ask for that, or be refused with it."""
+    """Send, and read to the end of the connection. The request must ask to close, or be refused so."""
     return [send(data), ["read"]]
 
 
 def head(data: bytes) -> Steps:
-    """Send and read one head."""
+    """Send, and read one head."""
     return [send(data), ["read_head"]]
 
 
@@ -51,7 +51,7 @@ def connect(authority: bytes, *, authorised: bool = True) -> bytes:
 
 
 def get(url: bytes, *, host: bytes, authorised: bool = True, more: bytes = b"") -> bytes:
-    """An absolute-form request that asks to close."""
+    """Return an absolute-form request that asks to close."""
     fields = b"Host: " + host + b"\r\nConnection: close\r\n" + (AUTHORISED if authorised else b"") + more
     return b"GET " + url + b" HTTP/1.1\r\n" + fields + b"\r\n"
 

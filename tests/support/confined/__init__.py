@@ -1,4 +1,4 @@
-"""Runs nono where something else holds it already, as a container does; hosts has each with its words.
+"""Run nono where something else confines it already, as in a container; hosts lists each with its words.
 
-__main__ says what is simulated, and what the kernel itself does.
+__main__ describes what is simulated and what the kernel itself does.
 """

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from struct import pack
 
-# Isolated, or run by its path, it is not found in a package.
+# If it is isolated or run by its path, it is not found in a package.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from support.kernelsim import calls
@@ -65,7 +65,7 @@ NEW_CONTAINER_CALLS = (425, 426, 427, 438, 440)
 
 
 def refusing(numbers: dict[int, int], *, namespaces: bool = False) -> bytes:
-    """The program that refuses calls, each with an errno; with `namespaces` every CLONE_NEW* as well."""
+    """Return the program that refuses calls, each with an errno; with `namespaces`, every CLONE_NEW* too."""
     machine = platform.machine()
     known = ARCHITECTURES[machine]
     program = [
@@ -92,13 +92,13 @@ def refusing(numbers: dict[int, int], *, namespaces: bool = False) -> bytes:
 
 def apparmor() -> None:
     _set_restriction()
-    # AppArmor's own hook answers EACCES, what asks for a capability EPERM.
+    # AppArmor's own hook answers EACCES; a missing capability gives EPERM.
     old = dict.fromkeys(MOUNT_CALLS[platform.machine()], errno.EACCES)
     calls.install_filter(refusing(old | dict.fromkeys(NEW_MOUNT_CALLS, errno.EPERM)))
 
 
 def _set_restriction() -> None:
-    """Replace /proc/sys/kernel by a directory with the same entries, and the setting."""
+    """Replace /proc/sys/kernel with a directory that has the same entries, and the setting."""
     directory, stage = Path("/proc/sys/kernel"), Path("/tmp")
     calls.mount("confined", str(stage), "tmpfs", 0, "mode=755")
     rebuilt = stage / "kernel"
@@ -123,7 +123,7 @@ def container() -> None:
     calls.install_filter(refusing(dict.fromkeys(numbers, errno.EPERM), namespaces=True))
     for capability in range(CAPABILITY_MAX + 1):
         if capability not in CAPABILITIES_OF_CONTAINERS:
-            with suppress(OSError):  # a number that the kernel does not know, or a user without any
+            with suppress(OSError):  # a number that the kernel does not know, or a user without capabilities
                 calls.prctl(PR_CAPBSET_DROP, capability)
 
 

@@ -1,4 +1,4 @@
-"""The hosts that refuse namespaces, each with what nono says there."""
+"""List the hosts that refuse namespaces, each with what nono says there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ PROGRAM = str(Path(__file__).parent / "__main__.py")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where nono runs. cause and remedy are said of it; root has namespaces there if not `holds_root`."""
+    """Where nono runs, with the cause and the remedy it names.
+
+    Root has namespaces there if not holds_root.
+    """
 
     cause: str
     remedy: str

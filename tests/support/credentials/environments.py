@@ -1,4 +1,4 @@
-"""Fixtures: an environment with a home of its own, with a keyring and without."""
+"""Provide as fixtures an environment with a home of its own, with and without a keyring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def with_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The same with a keyring that works."""
+    """Yield the same environment with a keyring that works."""
     Memory.entries.clear()
     yield environ | {"PYTHON_KEYRING_BACKEND": "support.fake_keyring.Memory"}
     Memory.entries.clear()
@@ -25,7 +25,7 @@ def with_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def with_stuck_keyring(environ: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The same with a keyring that is there and then never answers."""
+    """Yield the same environment with a keyring that exists but never answers."""
     Stuck.released.clear()
     yield environ | {"PYTHON_KEYRING_BACKEND": "support.fake_keyring.Stuck", "NONO_KEYRING_TIMEOUT_SECS": "1"}
     Stuck.released.set()

@@ -1,7 +1,7 @@
-"""A Sigstore of our own: an authority that certifies identities, and the logs that witness it.
+"""Run a private Sigstore: an authority that certifies identities, and the logs that witness it.
 
-What it signs is what the public instance signs, with other keys: a certificate with the claims of a workflow
-and a timestamp of the certificate log, and an entry of the signature log with its proof and checkpoint.
+It signs what the public instance signs, but with other keys: a certificate with the claims of a workflow and
+a timestamp of the certificate log, and an entry of the signature log with its proof and checkpoint.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Instance:
         )
 
     def trusted_root(self) -> str:
-        """The file by which a verifier knows this instance."""
+        """Return the file by which a verifier knows this instance."""
         valid = {"start": (self.now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
         def log(key: ec.EllipticCurvePrivateKey) -> dict[str, object]:
@@ -118,7 +118,7 @@ class Instance:
         return json.dumps(fields)
 
     def bundle(self, said: Statement, claims: dict[str, str] = WORKFLOW) -> bytes:
-        """A bundle without a key, for whoever has these claims."""
+        """Return a bundle signed without a key for an identity with these claims."""
         signer = _key()
         certificate = self._certificate(signer, claims)
         payload = statement.encoded(said)
@@ -164,7 +164,7 @@ class Instance:
         )
 
     def _timestamp(self, certificate: bytes) -> bytes:
-        """The signed timestamp of a certificate, over all of it but this (RFC 6962, 3.2 and 3.3)."""
+        """Return the signed timestamp of a certificate, over all of it except itself (RFC 6962, 3.2, 3.3)."""
         at_ms = struct.pack(">Q", int(self.now.timestamp() * 1000))
         entry = _sha256(_der(self.authority)) + len(certificate).to_bytes(3) + certificate
         signature = _signed(self.ct, b"\0\0" + at_ms + b"\0\1" + entry + b"\0\0")
@@ -175,7 +175,7 @@ class Instance:
         return b"\4" + length + listed  # an OCTET STRING
 
     def _entry(self, envelope: dsse.Envelope, certificate: x509.Certificate) -> dict[str, object]:
-        """An entry of the log of signatures, which holds nothing else."""
+        """Return an entry of the log of signatures, which contains nothing else."""
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         text = json.dumps(dsse.to_json(envelope)).encode()
         signature = {"signature": _text(envelope.signatures[0].signature), "verifier": _text(pem)}

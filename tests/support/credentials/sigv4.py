@@ -1,4 +1,4 @@
-"""Signature Version 4 as AWS documents it, calculated from what arrived."""
+"""Calculate Signature Version 4, as AWS documents it, from what arrived."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FACTS = RequestFacts("bedrock-runtime.eu-west-1.amazonaws.com", 443, "POST", "/m
 class Arrived(NamedTuple):
     method: str
     target: bytes
-    fields: Sequence[Header]  # lower-case names, in the order of arrival
+    fields: Sequence[Header]  # lower-case names, in the order in which they arrived
     body: bytes
 
 
 def encoded(part: bytes) -> str:
-    """UriEncode of the documentation."""
+    """Encode as the documentation's UriEncode does."""
     unreserved = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
     return "".join(chr(byte) if byte in unreserved else f"%{byte:02X}" for byte in part)
 
@@ -58,14 +58,14 @@ def canonical_query(query: bytes) -> str:
 
 
 def signature_of(arrived: Arrived, service: str, region: str, secret_key: str = SECRET_KEY) -> str:
-    """The Authorization field that what arrived should have come with."""
+    """Return the Authorization field that the request should have arrived with."""
     table: dict[str, list[str]] = {}
     for name, value in arrived.fields:
         table.setdefault(name.decode(), []).append(re.sub(" +", " ", value.decode().strip()))
     credential, names = re.fullmatch(
         r"AWS4-HMAC-SHA256 Credential=(\S+), SignedHeaders=(\S+), Signature=[0-9a-f]{64}",
         table["authorization"][0],
-    ).groups()  # type: ignore[union-attr]  # the test fails here when it does not match
+    ).groups()  # type: ignore[union-attr]  # the test fails here if it does not match
     assert {"host", *(name for name in table if name.startswith("x-amz-"))} <= set(names.split(";"))
     path, _, query = arrived.target.partition(b"?")
     payload = hashlib.sha256(arrived.body).hexdigest()
@@ -110,7 +110,7 @@ def outgoing(
 
 
 def arrival(request: Outgoing, injection: SigV4Injection) -> Arrived:
-    """request as the upstream gets it: signed, and without the child's own fields of the same names."""
+    """Return the request as it reaches the upstream: signed, without the child's fields of the same names."""
     kept = [(name, value) for name, value in request.headers if name.lower() not in injection.header_names]
     clean = request._replace(headers=kept)
     injected = injection.inject(clean)

@@ -1,1 +1,1 @@
-"""What `make demo` shows: the stage, the agent inside the sandbox, and the report of the claims that held."""
+"""Show `make demo`: the stage, the agent inside the sandbox, and the report of the claims that held."""

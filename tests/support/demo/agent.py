@@ -20,7 +20,7 @@ from urllib.request import Request, urlopen
 
 
 def ask() -> str:
-    """The job it was started for, with OpenAI's own SDK, which reads key and URL from the environment."""
+    """Do the job that the agent was started for, with OpenAI's SDK, which reads variables for key and URL."""
     import openai
 
     completion = openai.OpenAI().chat.completions.create(
@@ -34,7 +34,7 @@ def read_ssh_key() -> str:
 
 
 def connect(port: str) -> str:
-    """Past the proxy, to where the provider really listens; it would take any certificate."""
+    """Connect past the proxy to where the provider really listens, accepting any certificate."""
     anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
     connection = HTTPSConnection("127.0.0.1", int(port), timeout=10, context=anything)

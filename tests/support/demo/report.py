@@ -1,4 +1,4 @@
-"""Prints what the demo shows, at most 80 columns wide, and counts the claims that did not hold."""
+"""Print what the demo shows, at most 80 columns wide, and count the claims that did not hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY_CHARS_SHOWN = 28
 
 
 class Report:
-    """Plain text; on a terminal a heading is bold and a verdict coloured."""
+    """Print plain text; on a terminal, headings are bold and verdicts coloured."""
 
     def __init__(self) -> None:
         self._colours = sys.stdout.isatty()
@@ -25,12 +25,12 @@ class Report:
         print(textwrap.fill(text, WIDTH))
 
     def show(self, label: str, text: str) -> None:
-        """A labelled value: what somebody saw."""
+        """Print a labelled value that somebody saw."""
         first = f"    {label:<{LABEL_WIDTH}}"
         print(textwrap.fill(text.strip(), WIDTH, initial_indent=first, subsequent_indent=" " * len(first)))
 
     def claim(self, sentence: str, holds: bool) -> None:
-        """A sentence that the demo has just verified, or found to be false."""
+        """Print a sentence that the demo has just verified or found to be false."""
         if holds:
             self._held += 1
         else:
@@ -39,7 +39,7 @@ class Report:
         print(f"    {verdict}: {sentence}")
 
     def conclude(self) -> int:
-        """The exit status: 0 only when every claim held, and there was one."""
+        """Return the exit status: 0 only if there was a claim and every claim held."""
         print()
         for sentence in self._failed:
             print(f"FALSE: {sentence}")
@@ -51,5 +51,5 @@ class Report:
 
 
 def short(key: str) -> str:
-    """A key as it is shown: its beginning, and its length."""
+    """Return a key as it is shown: its beginning and its length."""
     return key if len(key) <= KEY_CHARS_SHOWN else f"{key[:KEY_CHARS_SHOWN]}... ({len(key)} characters)"

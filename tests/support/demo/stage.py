@@ -1,4 +1,4 @@
-"""Where the demo plays: a home of its own, a provider with an authority of its own, and nono as installed."""
+"""Set up the demo: a home of its own, a provider with an authority of its own, and nono as installed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Service:
 
     name: str
     base_path: str
-    variable: str  # holds the phantom
+    variable: str  # the variable that holds the phantom
 
     def entry(self, provider: HttpUpstream, ca_file: Path) -> dict[str, str]:
-        """For the custom_credentials of a profile."""
+        """Return the entry for the custom_credentials of a profile."""
         return {
             "upstream": f"https://localhost:{provider.port}{self.base_path}",
             "credential_key": self.name,
@@ -41,7 +41,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command that has ended: what it printed, and for a run the reasons of the audit log's refusals."""
+    """A command that has ended, with its output and, for a run, the reasons of refusals in the audit log."""
 
     exit_code: int
     output: str
@@ -49,20 +49,20 @@ class Ended:
 
     @property
     def reason(self) -> str | None:
-        """The last refusal, the one that ended the attempt."""
+        """Return the last refusal, which ended the attempt."""
         return self.reasons[-1] if self.reasons else None
 
 
 @dataclass(frozen=True, slots=True)
 class DemoStage:
-    """provider is the upstream of both services; elsewhere is a plain host that every run may reach."""
+    """The demo. provider is the upstream of both services; elsewhere is a host that every run may reach."""
 
     home: Path
     provider: HttpUpstream
     elsewhere: HttpUpstream
 
     def nono(self, *arguments: str, stdin: str = "") -> Ended:
-        """nono with the demo's home, and nothing of the caller's environment but PATH."""
+        """Run nono with the demo's home, and nothing of the caller's environment but PATH."""
         environment = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8", "HOME": str(self.home)}
         for name in ("CONFIG", "DATA", "STATE", "CACHE"):
             environment[f"XDG_{name}_HOME"] = str(self.home / name.lower())
@@ -80,7 +80,7 @@ class DemoStage:
         return Ended(ended.returncode, ended.stdout)
 
     def run(self, *command: str) -> Ended:
-        """`nono run` of command in the project."""
+        """Run `nono run` of command in the project."""
         before = set(self._logs())
         grants = (
             f"--profile={self.profile}",
@@ -93,14 +93,14 @@ class DemoStage:
         return Ended(ended.exit_code, ended.output, tuple(reasons))
 
     def agent(self, *action: str) -> Ended:
-        """`nono run` of agent.py."""
+        """Run `nono run` of agent.py."""
         return self.run(*self.agent_argv(*action))
 
     def agent_argv(self, *action: str) -> tuple[str, ...]:
         return (sys.executable, "-I", "-B", str(AGENT), *action)
 
     def take_requests(self) -> list[Received]:
-        """What the two servers got since the last call."""
+        """Return what the two servers received since the last call."""
         taken = [*self.provider.requests, *self.elsewhere.requests]
         self.provider.requests.clear()
         self.elsewhere.requests.clear()
@@ -131,7 +131,7 @@ def _refusals(log: Path) -> Iterator[str]:
 
 @contextmanager
 def demo_stage(services: Sequence[Service]) -> Iterator[DemoStage]:
-    """Everything is gone when the block is left."""
+    """Yield the stage. Everything is removed when the block is left."""
     with tempfile.TemporaryDirectory(prefix="nono-demo-") as directory:
         home = Path(directory).resolve()
         ca_file = home / "ca.pem"

@@ -1,1 +1,1 @@
-"""What becomes of the commands that the pages of docs show."""
+"""Check what happens when the commands shown in docs are run."""

@@ -1,7 +1,7 @@
-"""The pages whose commands build on each other, each as one session of a shell in a folder of its own.
+"""List the pages whose commands build on each other, each as one shell session in a folder of its own.
 
-A command of a page stands here as it is on the page. What a reader puts in for himself, such as the number
-of an anchor, the shell puts in here.
+A command appears here exactly as on its page. Where a reader fills in something, such as the number of an
+anchor, the shell does that here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 class Step:
     """A command that a page shows.
 
-    says: what it prints. before: what the person has done without the page saying so. leaves: a command
-    that succeeds afterwards. own: the reader's own words by those of the page. status: what it ends with.
-    answers: a person's, by the question.
+    says: What it prints.
+    before: What the person has done although the page does not say so.
+    leaves: A command that succeeds afterwards.
+    own: The reader's own words, by those of the page.
+    status: The exit status.
+    answers: A person's answers, by question.
     """
 
     command: str
@@ -36,7 +39,7 @@ class Step:
         return "\n".join((self.before, f"echo {MARK}", ends, self.leaves, ""))
 
 
-MARK = "@@@"  # before what each command prints
+MARK = "@@@"  # precedes what each command prints
 NEWEST = "$(cd ~/.local/state/nono/audit; ls -t | grep -v ndjson | head -1)"
 LAST_HEAD = {"00000017": "$(cd anchors; ls *.head | tail -1 | cut -d. -f1)"}
 TURNS = """
@@ -123,7 +126,7 @@ TRUST = (
     Step(
         "nono trust keygen",
         before="mkdir -p skills/pdf; echo 'be good' | tee CLAUDE.md > skills/pdf/SKILL.md",
-        answers={"Enter: plain text": "\r"},  # there is no keyring on the stage
+        answers={"Enter: plain text": "\r"},  # the stage has no keyring
     ),
     Step("nono trust init", leaves="[ -e trust-policy.json ]"),
     Step("nono trust sign-policy", leaves="[ -e trust-policy.json.bundle ]"),

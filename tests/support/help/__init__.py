@@ -1,1 +1,1 @@
-"""What help prints, and what is answered to mistakes, as files to be read in a diff."""
+"""Keep what help prints, and the answers to mistakes, as files that can be read in a diff."""

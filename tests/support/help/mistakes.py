@@ -1,4 +1,4 @@
-"""What is answered to mistakes: ``python -m support.help.mistakes`` writes it below each command line.
+"""Record the answers to mistakes: ``python -m support.help.mistakes`` writes each below its command line.
 
 Each is typed in a fresh home, in a project with a Makefile, without a terminal.
 """
@@ -28,17 +28,17 @@ PROJECT = {
     "unclosed.json": '{"filesystem": {\n',
     "text.json": "root:x:0:0\n",
 }
-_LINES_MAX = 3  # the rest of an answer is for its own tests
+_LINES_MAX = 3  # the rest of an answer has tests of its own
 
 
 @dataclass(frozen=True)
 class Mistake:
-    typed: str  # behind `nono`
+    typed: str  # after `nono`
     answer: str  # the exit status, and the first lines on stderr
 
 
 def mistakes() -> list[Mistake]:
-    """The table as it is in the file."""
+    """Return the table as it is in the file."""
     parts = FILE.read_text(encoding="utf-8").split("$ nono")[1:]
     split = (part.partition("\n") for part in parts)
     return [Mistake(typed.strip(), answer.strip()) for typed, _, answer in split]
@@ -46,7 +46,7 @@ def mistakes() -> list[Mistake]:
 
 @contextlib.contextmanager
 def stage() -> Iterator[Path]:
-    """A project in a fresh home, as the working directory."""
+    """Yield a project in a fresh home, as the working directory."""
     before, environ = os.getcwd(), dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder).resolve()
@@ -67,7 +67,7 @@ def stage() -> Iterator[Path]:
 
 
 def answer(typed: str, home: Path) -> str:
-    """Type a command line, and return what is answered."""
+    """Type a command line and return the answer."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         stdin, sys.stdin = sys.stdin, io.StringIO()
@@ -82,7 +82,7 @@ def answer(typed: str, home: Path) -> str:
 
 
 def answers() -> dict[str, str]:
-    """Type them all, in a process without threads: a launcher is forked in it."""
+    """Type them all, in a process without threads, because a launcher is forked in it."""
     code = "import json; from support.help import mistakes; print(json.dumps(mistakes.answers_here()))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=FILE.parents[2], env={**os.environ, "PYTHONPATH": "tests"},

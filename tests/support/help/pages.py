@@ -1,4 +1,4 @@
-"""What each help page looks like, at three widths: written by ``python -m support.help.pages``."""
+"""Record how each help page looks at three widths: ``python -m support.help.pages`` writes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTHS = (60, 80, 120)
 
 
 def pages() -> Iterator[Page]:
-    """Every page there is."""
+    """Return every page."""
     yield overview({name: each.help for name, each in COMMANDS.items() if not each.is_hidden})
     yield from (make() for make in TOPICS.values())
     known = choices()
@@ -32,7 +32,7 @@ def name_of(page: Page) -> str:
 
 
 def snapshot(page: Page) -> str:
-    """The short help, and the long one at each width."""
+    """Return the short help, and the long one at each width."""
     short = lines_of(page, Look(80), is_long=False)
     parts = [("short, 80 columns", [*short])]
     parts += [(f"{width} columns", [*lines_of(page, Look(width), is_long=True)]) for width in WIDTHS]

@@ -1,1 +1,1 @@
-"""HTTP/1.1 to fuzz with: streams that a grammar makes, and the parsers of other hands that read them too."""
+"""Fuzz HTTP/1.1: streams generated from a grammar, and other people's parsers that read them too."""

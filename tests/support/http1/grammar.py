@@ -1,7 +1,7 @@
-"""HTTP/1.1 streams for fuzzing: valid ones, of which up to three parts were replaced or edited.
+"""Generate HTTP/1.1 streams for fuzzing: valid ones in which up to three parts are replaced or edited.
 
-A stream is made of tokens, each with its kind, so that an edit puts what is hostile at that very place
-where a parser would be lenient about it.
+A stream consists of tokens, each with a kind, so that an edit puts something hostile exactly where a parser
+would be lenient about it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Token = tuple[str, bytes]
 _EMBEDDED = b"GET /smuggled HTTP/1.1\r\nHost: s\r\n\r\n"
 _FORGED = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
-# What stands at the place of a valid token of the kind. Each is what some parser has let pass.
+# What replaces a valid token of the kind. Each is something that some parser has accepted.
 HOSTILE: dict[str, tuple[bytes, ...]] = {
     "method": (
         b"get", b"GE\tT", b" GET", b"", b"CONNECT", b"PRI", b"SOURCE", b"M-SEARCH", b"QUERY", b"TRACE",
@@ -158,7 +158,7 @@ def _fields(draw: st.DrawFn, names: tuple[tuple[bytes, bytes], ...] = _FIELDS) -
 
 @st.composite
 def _framed(draw: st.DrawFn, kinds: tuple[str, ...]) -> tuple[list[Token], list[Token]]:
-    """The field that announces a body, and the body with its trailers."""
+    """Draw the field that announces a body, and the body with its trailers."""
     kind = draw(st.sampled_from(kinds))
     if kind == "none":
         return [], []
@@ -223,7 +223,7 @@ def _status_line(status: bytes, reason: bytes) -> list[Token]:
 
 @st.composite
 def _with_faults(draw: st.DrawFn, tokens: list[Token]) -> bytes:
-    """The bytes of the tokens, after as many edits as are drawn; none leaves them valid."""
+    """Return the bytes of the tokens after a number of edits; with no edit they stay valid."""
     tokens = [*tokens]
     for _ in range(draw(st.sampled_from((0, 1, 1, 1, 2, 2, 3)))):
         at = draw(st.integers(0, len(tokens) - 1))
@@ -249,9 +249,10 @@ def _with_faults(draw: st.DrawFn, tokens: list[Token]) -> bytes:
 def request_streams(
     draw: st.DrawFn, prefix: bytes = b"", always: tuple[tuple[bytes, bytes], ...] = ((b"Host", b"a"),)
 ) -> bytes:
-    """Up to three requests on one connection, seldom cut short.
+    """Draw up to three requests on one connection, rarely truncated.
 
-    prefix: before every target. always: the fields that every request begins with.
+    prefix: Precedes every target.
+    always: The fields that every request begins with.
     """
     requests = draw(st.lists(_request(prefix, always), min_size=1, max_size=3))
     tokens = [token for one in requests for token in one]
@@ -261,14 +262,14 @@ def request_streams(
 
 @st.composite
 def response_streams(draw: st.DrawFn) -> bytes:
-    """All bytes an upstream sends for one request until it closes: a response, perhaps more."""
+    """Draw all bytes an upstream sends for one request until it closes: a response, perhaps more."""
     wire = draw(_with_faults(draw(_response())))
     return wire[: draw(st.integers(0, len(wire)))] if draw(st.integers(0, 9)) == 9 else wire
 
 
 @st.composite
 def cuts(draw: st.DrawFn, wire: bytes) -> list[bytes]:
-    """wire in pieces, none of them empty."""
+    """Draw wire in pieces, none of them empty."""
     places = sorted(draw(st.sets(st.integers(1, max(len(wire) - 1, 1)), max_size=6)))
     bounds = zip([0, *places], [*places, len(wire)], strict=True)
     return [piece for start, end in bounds if (piece := wire[start:end])]

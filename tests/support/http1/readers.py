@@ -1,4 +1,4 @@
-"""HTTP/1.1 parsers of other hands, and nono's own, behind one interface: bytes in, messages out."""
+"""Put other people's HTTP/1.1 parsers and nono's own behind one interface: bytes in, messages out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from nono.proxy.verdict.rewrite import completed, request_head, response_for_cli
 Field = tuple[bytes, bytes]  # the name in lower case, the value without blanks around it
 End = Literal["clean", "unfinished", "refused", "switched"]
 
-LIMIT = 2**20  # for what the other parsers bound: nono's limits are the ones under test
+LIMIT = 2**20  # for limits of the other parsers; nono's limits are the ones under test
 
 
 class Message(NamedTuple):
@@ -42,7 +42,7 @@ class Message(NamedTuple):
     trailers: tuple[Field, ...] | None  # None: this parser does not show them
 
     def says(self, other: Message) -> bool:
-        """Whether both parsers understood the same, as far as each shows it."""
+        """Return True if both parsers understood the same, as far as each shows it."""
         if None not in (self.trailers, other.trailers) and self.trailers != other.trailers:
             return False
         return self[:3] == other[:3]
@@ -51,14 +51,14 @@ class Message(NamedTuple):
 class Reading(NamedTuple):
     """What one parser made of all the bytes of a connection.
 
-    end: "clean" when the last byte ended a message, "unfinished" when it waits for more of one, "refused"
-    when it found a fault, "switched" when what follows is no HTTP/1.1 or nothing may follow.
+    end: "clean" if the last byte ended a message, "unfinished" if it waits for more of one, "refused" if it
+    found a fault, "switched" if what follows is not HTTP/1.1 or nothing may follow.
     """
 
     messages: tuple[Message, ...]
     end: End
     partial: Message | None = None  # the head, and the body so far, of a message that is unfinished
-    rest: bytes = b""  # what a client did not read, because the response ended before it
+    rest: bytes = b""  # what a client did not read because the response had ended
 
 
 RequestParser = Callable[[bytes], Reading]
@@ -73,7 +73,7 @@ def plain(fields: Iterable[tuple[bytes, bytes]]) -> tuple[Field, ...]:
 
 
 def nono_incoming(pieces: Iterable[bytes]) -> tuple[list[Incoming], End]:
-    """The requests that RequestReader queued, up to the first that it could not read to its end."""
+    """Return the requests that RequestReader queued, up to the first one it could not read completely."""
     reader = RequestReader()
     for piece in pieces:
         reader.feed(piece)
@@ -104,7 +104,7 @@ def _understood(request: Incoming) -> Message:
 
 
 def sent_by_nono(request: Incoming, authority: bytes) -> tuple[Message, bytes]:
-    """A complete request as the proxy sends it on, without a credential: the sense and the bytes."""
+    """Return a complete request as the proxy forwards it, without a credential: its meaning and bytes."""
     head, body = request.head, b"".join(request.pieces)
     fields = end_to_end(head.headers, without=frozenset((b"content-length", b"host")))
     framing = framing_fields(head.body)
@@ -124,7 +124,7 @@ class Relayed(NamedTuple):
     reading: Reading
     wire: bytes
     interim: tuple[int, ...]
-    reusable: bool  # the connection may carry another request
+    reusable: bool  # whether the connection may carry another request
 
 
 class _Relay:
@@ -137,7 +137,7 @@ class _Relay:
         self.fields: Sequence[Header] = ()
         self.end: End = "unfinished"
         self.reusable = False
-        self.faults: list[str] = []  # an exception here would be taken for one of the upstream's
+        self.faults: list[str] = []  # an exception here would be mistaken for one of the upstream's
         self._chunked = False
 
     def response_interim(self, head: ResponseHead) -> None:
@@ -201,7 +201,7 @@ class _Keeper:
 
 
 def nono_response(pieces: Iterable[bytes], method: bytes) -> Relayed:
-    """What an upstream sends for one request until it closes, as the proxy reads and relays it."""
+    """Return how the proxy reads and relays what an upstream sends for one request until it closes."""
     relay, transport = _Relay(), _Wire()
     connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), _Keeper())
     connection.connection_made(transport)
@@ -228,7 +228,7 @@ def nono_response(pieces: Iterable[bytes], method: bytes) -> Relayed:
 
 def h11_requests(wire: bytes) -> Reading:
     if not wire:
-        return Reading((), "clean")  # h11 would take it for the close
+        return Reading((), "clean")  # h11 would mistake it for the close
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LIMIT)
     connection.receive_data(wire)
     messages: list[Message] = []
@@ -259,7 +259,7 @@ def h11_requests(wire: bytes) -> Reading:
                 partial = _of_h11((head.method, head.target), head.headers, body, ())
                 return Reading(tuple(messages), "unfinished", partial)
             case h11.NEED_DATA:
-                # Blank lines before a request line are nothing (RFC 9112 section 2.2).
+                # Blank lines before a request line are ignored (RFC 9112 section 2.2).
                 waits = bool(connection.trailing_data[0].strip(b"\r\n"))
                 return Reading(tuple(messages), "unfinished" if waits else "clean")
             case _:
@@ -306,7 +306,7 @@ def _of_h11(start: tuple[bytes, ...], fields: Iterable[Field], body: bytes, end:
 
 
 class _Aside:
-    """Stands for the event loop and the protocol, which bytes that are all here do not need."""
+    """Stand in for the event loop and the protocol, which are not needed when all bytes are present."""
 
     def pause_reading(self) -> None: ...
     def resume_reading(self, *, resume_parser: bool = True) -> None: ...
@@ -327,7 +327,7 @@ class Aiohttp:
     def requests(self, wire: bytes) -> Reading:
         end, found = self._all_messages(self._request_parser(), [wire])
         if end == "refused":
-            # What was complete before the fault comes to light only when it was fed by itself.
+            # What was complete before the fault becomes visible only if it is fed separately.
             single = [wire[at : at + 1] for at in range(len(wire))]
             end, found = self._all_messages(self._request_parser(), single)
         return self._reading(
@@ -340,7 +340,7 @@ class Aiohttp:
             max_line_size=LIMIT, max_field_size=LIMIT, max_headers=LIMIT,
             response_with_body=method != b"HEAD", read_until_eof=True, auto_decompress=False,
         )  # fmt: skip
-        # A client stops reading where the first final response ends; bytes behind it are another matter.
+        # A client stops reading where the first final response ends; later bytes are another matter.
         found: list[tuple[Any, Any]] = []
         end: End = "clean"
         read = 0
@@ -391,7 +391,7 @@ class Aiohttp:
 
 
 def _body_of(payload: Any) -> tuple[bytes, End]:
-    """The body that was collected, and how it ended."""
+    """Return the collected body, and how it ended."""
     if not hasattr(payload, "_buffer"):  # aiohttp's constant for a message without a body
         return b"", "clean"
     body = b"".join(payload._buffer)
@@ -404,7 +404,7 @@ def _body_of(payload: Any) -> tuple[bytes, End]:
 
 
 class _Received(io.BytesIO):
-    """Socket and file in one, and what was not read stays readable."""
+    """Socket and file in one, in which what was not read can still be read."""
 
     def makefile(self, mode: str) -> _Received:
         return self

@@ -1,7 +1,7 @@
-"""Decides what an older kernel answers to a system call: Landlock's three, and uname(2).
+"""Decide what an older kernel answers to a system call: Landlock's three, and uname(2).
 
-The checks and their order are those of security/landlock/syscalls.c; the table is that of
-include/uapi/linux/landlock.h as of the kernel that brought each ABI.
+The checks and their order are those of security/landlock/syscalls.c. The table is that of
+include/uapi/linux/landlock.h in the kernel that introduced each ABI.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def refuse(errno_value: int, reason: str) -> Answer:
 
 
 def decide(imagined: Imagined, call: Call, read: ReadMemory) -> Verdict:
-    """The verdict on one call. `read` is used at most once, for the attribute of a ruleset."""
+    """Return the verdict on one call. `read` is used at most once, for the attribute of a ruleset."""
     if call.name == "uname":
         if imagined.utsname is None:
             return LeaveToHost("the release is the host's")
@@ -101,7 +101,7 @@ def decide(imagined: Imagined, call: Call, read: ReadMemory) -> Verdict:
 
 
 def create_ruleset(abi: int, args: tuple[int, ...], read: ReadMemory) -> Verdict:
-    """landlock_create_ruleset(attr, size, flags)."""
+    """Judge landlock_create_ruleset(attr, size, flags)."""
     attr, size, flags = args[0], args[1], _u32(args[2])
     if flags:
         if (attr, size) == (0, 0) and flags == CREATE_RULESET_VERSION:
@@ -122,7 +122,7 @@ def create_ruleset(abi: int, args: tuple[int, ...], read: ReadMemory) -> Verdict
 
 
 def judge_ruleset(abi: int, attribute: bytes) -> Verdict:
-    """On the bytes of a struct landlock_ruleset_attr, of whatever version."""
+    """Judge the bytes of a struct landlock_ruleset_attr of any version."""
     generation = GENERATIONS[abi]
     if any(attribute[generation.attr_bytes :]):
         return refuse(errno.E2BIG, f"more than the {generation.attr_bytes} bytes of ABI {abi}")
@@ -138,7 +138,7 @@ def judge_ruleset(abi: int, attribute: bytes) -> Verdict:
 
 
 def add_rule(abi: int, args: tuple[int, ...]) -> Verdict:
-    """landlock_add_rule(ruleset_fd, rule_type, rule_attr, flags). Rights are bounded by the ruleset's own."""
+    """Judge landlock_add_rule(ruleset_fd, rule_type, rule_attr, flags). The ruleset limits the rights."""
     rule_type, flags = _u32(args[1]), _u32(args[3])
     if flags:
         return refuse(errno.EINVAL, f"flags {flags:#x}")
@@ -148,7 +148,7 @@ def add_rule(abi: int, args: tuple[int, ...]) -> Verdict:
 
 
 def restrict_self(abi: int, args: tuple[int, ...]) -> Verdict:
-    """landlock_restrict_self(ruleset_fd, flags)."""
+    """Judge landlock_restrict_self(ruleset_fd, flags)."""
     unknown = _u32(args[1]) & ~GENERATIONS[abi].restrict_self_flags
     if unknown:
         return refuse(errno.EINVAL, f"flags {unknown:#x} are newer than ABI {abi}")

@@ -1,7 +1,7 @@
-"""Runs a classic BPF program over one struct seccomp_data, as kernel/seccomp.c would (Linux 6.12).
+"""Run a classic BPF program over one struct seccomp_data, as kernel/seccomp.c would (Linux 6.12).
 
-Only what seccomp programs are made of is understood; anything else is an error, so that a program that was
-accepted here is one that this module really followed.
+Only the instructions of seccomp programs are understood; anything else is an error. A program that was
+accepted here is therefore one that this module really followed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ type Instruction = tuple[int, int, int, int]
 
 
 def decode(program: bytes) -> list[Instruction]:
-    """The instructions (code, jt, jf, k) of a program."""
+    """Return the instructions (code, jt, jf, k) of a program."""
     instructions = []
     for code, jt, jf, k in SOCK_FILTER.iter_unpack(program):
         instructions.append((code, jt, jf, k))
@@ -36,19 +36,19 @@ def decode(program: bytes) -> list[Instruction]:
 
 
 def run(instructions: Sequence[Instruction], nr: int, arch: int, args: Sequence[int]) -> tuple[int, int]:
-    """What the program returns (SECCOMP_RET_*), and how many instructions it took.
+    """Return what the program returns (SECCOMP_RET_*), and how many instructions it took.
 
-    ValueError: an instruction that seccomp programs do not have. IndexError: it runs off its end.
+    ValueError: an instruction that seccomp programs do not have. IndexError: the program runs off its end.
     """
     signed_nr = nr - (1 << 32) if nr >= 1 << 31 else nr
     data = SECCOMP_DATA.pack(signed_nr, arch, 0, *[argument & (1 << 64) - 1 for argument in args])
     words = _WORDS.unpack(data)
     accumulator = 0
     position = 0
-    for steps in range(1, len(instructions) + 1):  # jumps only lead forward
+    for steps in range(1, len(instructions) + 1):  # jumps lead only forward
         code, jt, jf, k = instructions[position]
         position += 1
-        if code == _JMP_JEQ_K:  # most instructions are: they come first, and without a call
+        if code == _JMP_JEQ_K:  # most instructions are jumps, so they come first and without a call
             position += jt if accumulator == k else jf
         elif code == _LD_W_ABS:
             if k % 4:

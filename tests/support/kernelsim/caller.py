@@ -1,4 +1,4 @@
-"""Runs probes of a simulated kernel, as root or as an ordinary user."""
+"""Run probes of a simulated kernel, as root or as an ordinary user."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Caller:
     user: OrdinaryUser | None  # None is root
 
     def command(self, kernel: Kernel, argv: Sequence[str]) -> list[str]:
-        """The argv that runs `argv` on `kernel`; skips the test where this machine cannot simulate it."""
+        """Return the argv that runs `argv` on `kernel`. Skips the test if this machine cannot simulate it."""
         if kernel.consulted and not kernel.notify_busy and platform.machine() != "x86_64":
             pytest.skip("the ptrace backend knows x86_64 only")
         command = kernel.command(argv)
         return self.user.command(command) if self.user else command
 
     def probe(self, kernel: Kernel, code: str) -> list[str]:
-        """The argv that runs `code`, which may use what PRELUDE defines, on `kernel`."""
+        """Return the argv that runs `code`, which may use the names in PRELUDE, on `kernel`."""
         return self.command(kernel, [sys.executable, "-I", "-S", "-c", PRELUDE + code])
 
     @property
@@ -63,7 +63,7 @@ class Caller:
         )
 
     def answer(self, kernel: Kernel, code: str) -> str:
-        """What `code` printed; it has to end well, and without a word on stderr."""
+        """Return what `code` printed. It has to succeed without writing to stderr."""
         done = self.run(self.probe(kernel, code))
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""The system calls of the simulator that Python does not offer, as functions that raise OSError."""
+"""Offer the system calls that the simulator needs and Python lacks, as functions that raise OSError."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _error(what: str) -> OSError:
 
 
 def architecture() -> Architecture:
-    """This machine's. OSError ENOTSUP where the simulator does not know the call numbers."""
+    """Return this machine's architecture. OSError ENOTSUP if the simulator does not know its call numbers."""
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise OSError(errno.ENOTSUP, f"no system call numbers for {machine}")
@@ -64,7 +64,7 @@ def prctl(option: int, value: int) -> None:
 
 
 def landlock_abi() -> int:
-    """The host's Landlock ABI, 0 for none (landlock_create_ruleset(2))."""
+    """Return the host's Landlock ABI, 0 for none (landlock_create_ruleset(2))."""
     number = architecture().numbers["landlock_create_ruleset"]
     return max(0, int(_libc.syscall(ctypes.c_long(number), None, ctypes.c_size_t(0), ctypes.c_uint(1))))
 
@@ -85,9 +85,11 @@ def _seccomp(program: bytes, flags: int) -> int:
 
 
 def install_filter(program: bytes, flags: int = 0) -> int:
-    """Install for this process and all it starts, for ever. The listener if one was asked for: caller closes.
+    """Install a filter, for ever, on this process and all it starts. Returns the listener, if requested.
 
-    no_new_privs is set only where the kernel insists on it, so that root's setuid programs keep working.
+    The caller closes the listener. no_new_privs is set only where the kernel insists on it, so that root's
+    setuid
+    programs keep working.
     """
     try:
         return _seccomp(program, flags)
@@ -97,7 +99,7 @@ def install_filter(program: bytes, flags: int = 0) -> int:
 
 
 def install_listener(program: bytes) -> int:
-    """As install_filter, with a listener. From the receipt of a call on, only death cuts it short (5.19)."""
+    """Install a filter with a listener. Once a call is received, only death interrupts it (Linux 5.19)."""
     try:
         return install_filter(program, FILTER_FLAG_NEW_LISTENER | FILTER_FLAG_WAIT_KILLABLE_RECV)
     except OSError as error:
@@ -107,14 +109,14 @@ def install_listener(program: bytes) -> int:
 
 
 def read_memory(tid: int, address: int, size: int) -> bytes:
-    """process_vm_readv(2), all or OSError: EFAULT, EPERM (not dumpable), ESRCH."""
+    """Call process_vm_readv(2) for all bytes. OSError EFAULT, EPERM (not dumpable) or ESRCH otherwise."""
     buffer = ctypes.create_string_buffer(size)
     _transfer("process_vm_readv", tid, buffer, address, size)
     return buffer.raw
 
 
 def write_memory(tid: int, address: int, content: bytes) -> None:
-    """process_vm_writev(2), all or OSError, as read_memory."""
+    """Call process_vm_writev(2) for all bytes. Raises OSError as read_memory does."""
     buffer = ctypes.create_string_buffer(content, len(content))
     _transfer("process_vm_writev", tid, buffer, address, len(content))
 
@@ -126,12 +128,12 @@ def _transfer(name: str, tid: int, buffer: ctypes.Array[ctypes.c_char], address:
     moved = getattr(_libc, name)(ctypes.c_int(tid), ctypes.byref(local), one, ctypes.byref(remote), one, none)
     if moved < 0:
         raise _error(f"{name}({tid})")
-    if moved != size:  # the rest lies in a page that is not there
+    if moved != size:  # the rest is in a page that does not exist
         raise OSError(errno.EFAULT, f"{name}({tid}): {os.strerror(errno.EFAULT)}")
 
 
 def ptrace(request: int, tid: int, argument: int = 0) -> None:
-    """ptrace(2) with `argument` as its data. OSError ESRCH: not ours, not stopped, or dead."""
+    """Call ptrace(2) with `argument` as its data. OSError ESRCH: not ours, not stopped, or dead."""
     if _libc.ptrace(request, tid, None, argument) < 0:
         raise _error(f"ptrace({request:#x}, {tid})")
 
@@ -149,13 +151,13 @@ def mount(source: str, target: str, kind: str | None, flags: int, options: str |
 
 
 def unmount(target: str) -> None:
-    """Take `target` out of the tree now; what was bound from it stays (MNT_DETACH, umount2(2))."""
+    """Remove `target` from the tree now. What was bound from it stays (MNT_DETACH, umount2(2))."""
     if _libc.umount2(os.fsencode(target), ctypes.c_int(MNT_DETACH)) < 0:
         raise _error(f"umount2({target})")
 
 
 def signalfd(signals: Iterable[int]) -> int:
-    """A descriptor that reads these signals, which the caller has blocked, as siginfo; caller closes."""
+    """Return a descriptor that reads these signals, which the caller has blocked; the caller closes it."""
     mask = 0
     for number in signals:
         mask |= 1 << (number - 1)
@@ -167,6 +169,6 @@ def signalfd(signals: Iterable[int]) -> int:
 
 
 def read_siginfo(descriptor: int) -> list[tuple[int, int]]:
-    """(signal, si_code) of what is pending, at least one. si_code <= 0: a process sent it (sigaction(2))."""
+    """Return (signal, si_code) of what is pending, at least one. si_code <= 0: sent by a process."""
     records = os.read(descriptor, SIGINFO_BYTES * signal.NSIG)
     return [unpack_from("=I4xi", records, start) for start in range(0, len(records), SIGINFO_BYTES)]

@@ -1,4 +1,4 @@
-"""The child's half of a start: puts on the kernel's restrictions and becomes CMD."""
+"""Do the child's half of a start: apply the kernel's restrictions and become CMD."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_NOT_FOUND = 127
 
 
 def become_cmd(kernel: Kernel, argv: Sequence[str], channel: socket.socket, mask: SignalMask) -> NoReturn:
-    """Put on the restrictions, be attended, become CMD. `mask` is the signal mask CMD is to have.
+    """Apply the restrictions, wait to be attended, and become CMD. `mask` is CMD's signal mask.
 
     `channel` carries one byte and, with --notify-busy, the listener to the simulator, and one byte back: go.
     """
@@ -44,10 +44,10 @@ def become_cmd(kernel: Kernel, argv: Sequence[str], channel: socket.socket, mask
 
 def _restrict(kernel: Kernel, channel: socket.socket) -> None:
     if kernel.wsl2 and kernel.release:
-        from support.kernelsim.wsl2 import dress_as_wsl2  # few kernels need it, and what it imports
+        from support.kernelsim.wsl2 import dress_as_wsl2  # few kernels need it and its imports
 
         dress_as_wsl2(kernel.release)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # when the simulator is killed; last, a change of ids clears it
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # dies with the simulator; last, because changing ids clears it
     program = outer_filter(
         architecture(),
         kernel.consulted,
@@ -60,14 +60,14 @@ def _restrict(kernel: Kernel, channel: socket.socket) -> None:
         os.close(listener)
     else:
         channel.send(b"r")
-    if channel.recv(1) != b"g":  # nobody is there to answer
+    if channel.recv(1) != b"g":  # nobody will answer
         os._exit(EXIT_SIMULATOR_FAILED)
     if not kernel.notify_busy and (kernel.consulted or kernel.no_userns):
         install_filter(program)
 
 
 def _restore_signals(mask: SignalMask) -> None:
-    """Undo what Python did to the dispositions, then let what is pending come."""
+    """Undo what Python did to the dispositions, then let pending signals arrive."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

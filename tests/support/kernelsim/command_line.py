@@ -40,13 +40,13 @@ from support.kernelsim.kernel import LANDLOCK_ABIS, LANDLOCK_ERRNOS, Kernel
 
 
 def parse(argv: Sequence[str]) -> tuple[Kernel, list[str]]:
-    """The kernel and the command that `argv`, without the program's name, asks for; SystemExit(2)."""
+    """Return the kernel and the command that `argv`, without the program's name, asks for. SystemExit(2)."""
     parser = argparse.ArgumentParser(
         prog="kernelsim",
         usage="%(prog)s [option...] -- CMD...",
         allow_abbrev=False,
         description=__doc__,
-        # With a width: without, argparse imports shutil to ask the terminal.
+        # The width is given, because argparse would import shutil to ask the terminal.
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=110),
     )
     for switch in ("--wsl2", "--notify-busy", "--no-userns", "--linger"):
@@ -55,7 +55,7 @@ def parse(argv: Sequence[str]) -> tuple[Kernel, list[str]]:
     parser.add_argument("--landlock-abi", type=int, choices=LANDLOCK_ABIS)
     parser.add_argument("--landlock-errno", choices=LANDLOCK_ERRNOS, default="EOPNOTSUPP")
     parser.add_argument("--uname", metavar="RELEASE")
-    # Split by hand: whatever follows is CMD's, more `--` included.
+    # Split by hand: everything that follows belongs to CMD, including a further `--`.
     separator = argv.index("--") if "--" in argv else len(argv)
     kernel = Kernel(**vars(parser.parse_args(argv[:separator])))
     command = list(argv[separator + 1 :])

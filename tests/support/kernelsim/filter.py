@@ -1,8 +1,8 @@
-"""Writes the simulator's outer seccomp program: which calls are consulted on, which are refused outright.
+"""Write the simulator's outer seccomp program: which calls are consulted on, and which are refused.
 
-Instructions are struct sock_filter (linux/filter.h) over struct seccomp_data (linux/seccomp.h). Every
-filter of a process is run, and the strictest answer counts (seccomp(2)): a later filter of the tree that
-refuses or notifies of one of these calls itself is heard before this one.
+Instructions are struct sock_filter (linux/filter.h) over struct seccomp_data (linux/seccomp.h). Every filter
+of a process is run, and the strictest answer counts (seccomp(2)): if a later filter of the tree refuses or
+notifies of one of these calls itself, its answer takes precedence over this one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ARCHITECTURES = {
 def outer_filter(
     architecture: Architecture, consulted: Iterable[str], action: int, *, refuse_user_namespaces: bool
 ) -> bytes:
-    """The program: `action` for the calls named in `consulted`; calls of a foreign ABI are let through."""
+    """Return the program: `action` for the calls in `consulted`; calls of a foreign ABI are let through."""
     numbers = architecture.numbers
     program: list[Instruction] = [
         (LD_W_ABS, 0, 0, OFFSET_ARCH),
@@ -70,12 +70,12 @@ def outer_filter(
         ]
         program += _for_call(numbers["unshare"], new_user_refused)
         program += _for_call(numbers["clone"], new_user_refused)
-        # clone3's flags lie in memory, where no filter sees them. C libraries fall back to clone.
+        # clone3's flags are in memory, where no filter can read them. C libraries fall back to clone.
         program += _for_call(numbers["clone3"], [(RET_K, 0, 0, RET_ERRNO | errno.ENOSYS)])
     program.append((RET_K, 0, 0, RET_ALLOW))
     return b"".join(pack("=HBBI", *instruction) for instruction in program)
 
 
 def _for_call(number: int, body: list[Instruction]) -> list[Instruction]:
-    """`body`, which must return, for this call alone; the number is in the accumulator before and after."""
+    """Return `body`, which must return, for this call alone. The accumulator holds the number throughout."""
     return [(JEQ_K, 0, len(body), number), *body]

@@ -1,7 +1,7 @@
-"""Describes the kernel a test wants to run on, and the argv that runs a command on it.
+"""Describe the kernel that a test wants to run on, and return the argv that runs a command on it.
 
-The simulator starts hundreds of times in a run of the suite, so what it imports counts: dataclasses, pathlib
-and shutil took as long as the rest.
+The simulator starts hundreds of times in a run of the suite, so its imports matter: dataclasses, pathlib and
+shutil took as long as everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 WSL2_RELEASE = "6.6.87.2-microsoft-standard-WSL2"
-LANDLOCK_ABIS = range(8)  # what answers can tell apart; 0 is none
+LANDLOCK_ABIS = range(8)  # as far as the answers differ; 0 is none
 LANDLOCK_ERRNOS = ("EOPNOTSUPP", "ENOSYS")  # not enabled at boot; not built in
 
 
@@ -31,17 +31,17 @@ class Kernel(NamedTuple):
 
     @property
     def release(self) -> str | None:
-        """What uname(2) is to report; None leaves it to the host."""
+        """Return what uname(2) is to report; None leaves it to the host."""
         return self.uname or (WSL2_RELEASE if self.wsl2 else None)
 
     @property
     def consulted(self) -> tuple[str, ...]:
-        """The system calls somebody has to answer in the kernel's place."""
+        """Return the system calls that somebody has to answer in the kernel's place."""
         landlock = ("landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self")
         return (landlock if self.landlock_abi is not None else ()) + (("uname",) if self.release else ())
 
     def flags(self) -> list[str]:
-        """The command line's flags that `parse` makes an equal Kernel of."""
+        """Return the command line's flags from which `parse` makes an equal Kernel."""
         flags = {
             "--wsl2": self.wsl2,
             "--notify-busy": self.notify_busy,
@@ -55,7 +55,7 @@ class Kernel(NamedTuple):
         return [flag for flag, given in flags.items() if given]
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """The argv that runs `argv` on this kernel. `-I`: PYTHON* variables are CMD's alone."""
+        """Return the argv that runs `argv` on this kernel. `-I`: PYTHON* variables are for CMD alone."""
         return [sys.executable, "-I", "-S", PROGRAM, *self.flags(), "--", *argv]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Serves consulted calls from a seccomp notification listener (seccomp_unotify(2))."""
+"""Serve consulted calls from a seccomp notification listener (seccomp_unotify(2))."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SECCOMP_NOTIF_RESP = Struct("=QqiI")  # id, val, error, flags
 
 
 class Listener:
-    """Owns nothing: the descriptor is closed by whoever made the listener."""
+    """Serve a listener. It owns nothing: whoever made the listener closes the descriptor."""
 
     def __init__(self, descriptor: int, standin: StandIn) -> None:
         self.descriptor = descriptor
         self._standin = standin
 
     def serve_one(self) -> None:
-        """Receive and answer one call; only after POLLIN: older kernels would block for ever."""
+        """Receive and answer one call, only after POLLIN, because older kernels would block for ever."""
         notification = bytearray(SECCOMP_NOTIF.size)  # must be zero: EINVAL otherwise
         try:
             fcntl.ioctl(self.descriptor, IOCTL_NOTIF_RECV, notification, True)

@@ -1,4 +1,4 @@
-"""Answers one consulted call in the kernel's place, with the caller's memory at hand."""
+"""Answer one consulted call in the kernel's place, with the caller's memory available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UTSNAME_FIELD_BYTES = 65  # struct new_utsname, linux/utsname.h: six of them
 
 
 def imagine(kernel: Kernel) -> Imagined:
-    """The values the answers depend on, with the host's own where `kernel` says nothing."""
+    """Return the values that the answers depend on, taken from the host where `kernel` gives none."""
     return Imagined(
         landlock_abi=kernel.landlock_abi,
         landlock_absent_errno=getattr(errno, kernel.landlock_errno),
@@ -38,7 +38,7 @@ def _utsname(release: str, wsl2: bool) -> bytes:
 
 
 class StandIn(NamedTuple):
-    """Stands in for the kernel that `imagined` describes; with `verbose`, every answer goes to stderr."""
+    """Stand in for the kernel that `imagined` describes. With `verbose`, every answer goes to stderr."""
 
     imagined: Imagined
     verbose: bool = False
@@ -46,9 +46,10 @@ class StandIn(NamedTuple):
     def answer(
         self, tid: int, number: int, args: tuple[int, ...], still_waiting: Callable[[], bool] = lambda: True
     ) -> int | None:
-        """What the call returns (a negative errno is a failure), or None: the host's kernel carries it out.
+        """Return what the call returns (negative errno: a failure), or None: the host's kernel handles it.
 
-        `still_waiting` says, after the last look at `tid`, whether it is the caller yet and not a successor.
+        `still_waiting` says, after the last look at `tid`, whether it is still the caller and not a
+        successor.
         """
         call = Call(_name(number), args)
         verdict = self._store(tid, decide(self.imagined, call, self._reader(tid)), still_waiting)

@@ -1,7 +1,7 @@
-"""Serves consulted calls as a ptrace(2) tracer, which leaves the listener's place free. x86-64 only.
+"""Serve consulted calls as a ptrace(2) tracer, which leaves the listener's place free. x86-64 only.
 
-The tree runs at full speed but for seccomp-stops (SECCOMP_RET_TRACE). PTRACE_SEIZE, and not TRACEME, so that
-group-stops can be told from signals and job control keeps working.
+The tree runs at full speed except for seccomp stops (SECCOMP_RET_TRACE). PTRACE_SEIZE is used instead of
+TRACEME, so that group stops can be told from signals and job control keeps working.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ class Registers(ctypes.Structure):
 
 
 class Tracer:
-    """Traces a tree from its first process on. Made and used by the thread that waits for it."""
+    """Trace a tree starting with its first process. Created and used by the thread that waits for it."""
 
     def __init__(self, root: int, standin: StandIn) -> None:
-        """Seize `root`, a child that has started nothing yet. OSError EPERM: it has a tracer already."""
+        """Seize `root`, a child that has not started anything yet. OSError EPERM: it already has a tracer."""
         if platform.machine() != "x86_64":
             raise OSError(errno.ENOTSUP, "the ptrace backend knows x86_64 only; add --notify-busy")
         ptrace(PTRACE_SEIZE, root, OPTIONS)
         self._standin = standin
 
     def resume(self, tid: int, status: int) -> None:
-        """Let a stopped task go on from the stop that wait(2) reported as `status`."""
+        """Let a stopped task continue from the stop that wait(2) reported as `status`."""
         with suppress(ProcessLookupError):  # killed in between: the next wait(2) tells
             self._resume(tid, os.WSTOPSIG(status), status >> 16)
 
@@ -91,5 +91,5 @@ class Tracer:
 
 
 def is_group_stop(status: int) -> bool:
-    """Whether this stop of a traced task is job control's, and not ptrace's own."""
+    """Return True if this stop of a traced task comes from job control rather than from ptrace."""
     return status >> 16 == PTRACE_EVENT_STOP and os.WSTOPSIG(status) in STOP_SIGNALS

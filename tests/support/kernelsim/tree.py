@@ -1,4 +1,4 @@
-"""Looks after CMD and its descendants, as their parent and subreaper, until they have ended."""
+"""Look after CMD and its descendants, as their parent and subreaper, until they have ended."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from support.kernelsim.kernel import Kernel
 
 ORPHANS_END_S = 5.0
-WALL = 0x40000000  # __WALL, wait(2): traced tasks that are threads, too
+WALL = 0x40000000  # __WALL, wait(2): also traced tasks that are threads
 
-# A fault is the simulator's own; SIGPIPE and SIGXFSZ Python ignores; the rest is CMD's business.
+# A fault is the simulator's own; Python ignores SIGPIPE and SIGXFSZ; the rest is for CMD.
 OWN_SIGNALS = frozenset(
     {
         *(signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ),
@@ -41,7 +41,7 @@ LINGERING_ENDED_BY = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, si
 
 
 def run(kernel: Kernel, argv: Sequence[str]) -> int:
-    """Run to the end. CMD's exit code, or the negative number of the signal that killed it."""
+    """Run to the end. Returns CMD's exit code, or the negative number of the signal that killed it."""
     try:
         return _run(kernel, argv)
     except OSError as error:
@@ -50,9 +50,9 @@ def run(kernel: Kernel, argv: Sequence[str]) -> int:
 
 
 def end_like(code: int) -> NoReturn:
-    """End this process as CMD ended: `code` as `run` gave it."""
+    """End this process as CMD ended. `code`: as returned by `run`."""
     if code < 0:
-        prctl(PR_SET_DUMPABLE, 0)  # CMD may have dumped core; once is enough
+        prctl(PR_SET_DUMPABLE, 0)  # CMD may have dumped core already, and once is enough
         if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {-code})
@@ -65,7 +65,7 @@ def _run(kernel: Kernel, argv: Sequence[str]) -> int:
         say(f"this kernel has Landlock ABI {landlock_abi()}, not {kernel.landlock_abi}")
         return EXIT_SIMULATOR_FAILED
     ours, theirs = socket.socketpair()
-    # Blocked before the fork, lest a signal in between ends one of the two: CMD finds it pending.
+    # Blocked before the fork, so that no signal ends one of the two in between: CMD finds it pending.
     blocked = signal.valid_signals() - OWN_SIGNALS
     mask_of_cmd = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     cmd = os.fork()
@@ -73,7 +73,7 @@ def _run(kernel: Kernel, argv: Sequence[str]) -> int:
         ours.close()
         become_cmd(kernel, argv, theirs, mask_of_cmd)
     theirs.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # may have been ignored: nothing could be waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored signals could not be waited for
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     tree = Tree(cmd, signalfd(blocked), kernel.linger)
     try:
@@ -84,9 +84,9 @@ def _run(kernel: Kernel, argv: Sequence[str]) -> int:
 
 
 def _attend(kernel: Kernel, tree: Tree, channel: socket.socket) -> None:
-    """Meet CMD where it waits before its execve(2), be ready to answer, and let it go.
+    """Meet CMD where it waits before its execve(2), get ready to answer, and let it go.
 
-    When CMD never came so far, or cannot be attended, the closed channel ends it and `serve` says how.
+    If CMD never got that far, or cannot be attended, the closed channel ends it and `serve` returns how.
     """
     with channel:
         message, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
@@ -102,7 +102,7 @@ def _attend(kernel: Kernel, tree: Tree, channel: socket.socket) -> None:
 
 
 def _let_go_of_cmds_descriptors(own: set[int]) -> None:
-    """Keep no pipe of CMD's open: its peers are to see when CMD closes it. stderr stays, for `say`."""
+    """Keep none of CMD's pipes open, so that its peers see when CMD closes them. `say` needs stderr."""
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -115,7 +115,7 @@ def _let_go_of_cmds_descriptors(own: set[int]) -> None:
 
 
 class Tree:
-    """CMD and its descendants. Closes no descriptor: exit does."""
+    """CMD and its descendants. Closes no descriptor; the end of the process does."""
 
     def __init__(self, cmd: int, signals: int, linger: bool) -> None:
         self.cmd = cmd
@@ -127,7 +127,7 @@ class Tree:
         self._everyone_ended = False
 
     def serve(self) -> int:
-        """Answer, reap and forward until CMD, or lingering everyone, has ended. The code as of `run`."""
+        """Answer, reap and forward until CMD, or with --linger everyone, has ended. Returns as `run` does."""
         poll = select.poll()
         poll.register(self.signals, select.POLLIN)
         if self.listener:
@@ -158,9 +158,9 @@ class Tree:
 
     def _handle_signals(self) -> None:
         pending = read_siginfo(self.signals)
-        self._reap()  # first: a signal that came when CMD had ended must not be lost on its corpse
+        self._reap()  # first: a signal that arrived when CMD had ended must not be lost on its corpse
         for number, si_code in pending:
-            if number == signal.SIGCHLD or si_code > 0:  # the latter is the terminal's: CMD has it as well
+            if number == signal.SIGCHLD or si_code > 0:  # the latter is the terminal's: CMD has it too
                 continue
             if self._code is None:
                 os.kill(self.cmd, number)
@@ -186,12 +186,12 @@ class Tree:
         if self.tracer:
             self.tracer.resume(pid, status)
         if pid == self.cmd and (not self.tracer or is_group_stop(status)) and has_terminal():
-            # The shell waits for the simulator, which has to be seen to stop. Its SIGCONT reaches both.
+            # The shell waits for the simulator and must see it stop. Its SIGCONT reaches both.
             os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def has_terminal() -> bool:
-    """Whether a shell may be doing job control; without, nobody would ever continue the simulator."""
+    """Return True if a shell may be doing job control; otherwise nobody would ever continue the simulator."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -200,7 +200,7 @@ def has_terminal() -> bool:
 
 
 def children_of(parent: int) -> list[int]:
-    """The children of a process, by proc_pid_stat(5); zombies are among them."""
+    """Return the children of a process, from proc_pid_stat(5), including zombies."""
     children: list[int] = []
     for name in os.listdir("/proc"):
         if not name.isdecimal():
@@ -209,7 +209,7 @@ def children_of(parent: int) -> list[int]:
             with open(f"/proc/{name}/stat", errors="replace") as file:
                 after_name = file.read().rpartition(")")[2].split()
         except OSError:
-            continue  # ended meanwhile
+            continue  # it has ended meanwhile
         if int(after_name[1]) == parent:
             children.append(int(name))
     return children

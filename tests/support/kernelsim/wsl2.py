@@ -1,6 +1,6 @@
-"""Gives a process and its descendants the /proc of WSL2, in a mount namespace of their own.
+"""Give a process and its descendants the /proc of WSL2, in a mount namespace of their own.
 
-What is covered is what programs look at: /proc/version, /proc/sys/kernel/osrelease, binfmt_misc/WSLInterop.
+Covers what programs look at: /proc/version, /proc/sys/kernel/osrelease, binfmt_misc/WSLInterop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STAGE = Path("/tmp")
 
 
 def dress_as_wsl2(release: str) -> None:
-    """Change what this process sees. OSError EPERM: it may neither mount nor have a user namespace."""
+    """Change what this process sees. OSError EPERM: it may neither mount nor create a user namespace."""
     enter_private_mounts()
     with _stage() as stage:
         version = f"Linux version {release} (root@kernelsim) ({COMPILER}) {WSL2_VERSION}\n"
@@ -29,22 +29,22 @@ def dress_as_wsl2(release: str) -> None:
         if (PROC_SYS_FS / "binfmt_misc").is_dir():
             mount("binfmt_misc", f"{PROC_SYS_FS}/binfmt_misc", "tmpfs", 0, "mode=755")
             _fill_binfmt_misc(PROC_SYS_FS / "binfmt_misc")
-        else:  # a kernel without CONFIG_BINFMT_MISC, where procfs lets nobody make the directory
+        else:  # a kernel without CONFIG_BINFMT_MISC, where nobody can make the directory in procfs
             rebuild_proc_sys_fs(stage)
 
 
 def enter_private_mounts() -> None:
-    """A mount namespace whose changes stay inside. Where that is not granted, within a user namespace.
+    """Enter a mount namespace whose changes stay inside, within a user namespace if that is necessary.
 
-    There the ids remain what they were, the capabilities go with the next execve(2), and files of other users
-    appear to belong to the overflow uid (user_namespaces(7)).
+    In a user namespace the ids stay the same, the capabilities are lost with the next execve(2), and files of
+    other users appear to belong to the overflow uid (user_namespaces(7)).
     """
     uid, gid = os.geteuid(), os.getegid()
     try:
         os.unshare(os.CLONE_NEWNS)
     except PermissionError:
         os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
-        Path("/proc/self/setgroups").write_text("deny")  # the condition for the gid map
+        Path("/proc/self/setgroups").write_text("deny")  # required before the gid map can be written
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     mount("none", "/", None, MS_REC | MS_PRIVATE)
@@ -52,7 +52,7 @@ def enter_private_mounts() -> None:
 
 @contextmanager
 def _stage() -> Iterator[Path]:
-    """A place for files to bind from. In memory, so that nothing remains however the tree ends."""
+    """Yield a directory for files to bind from. It is in memory, so nothing remains however the tree ends."""
     mount("kernelsim", str(STAGE), "tmpfs", 0, "mode=755")
     try:
         yield STAGE
@@ -73,7 +73,7 @@ def _fill_binfmt_misc(directory: Path) -> None:
 
 
 def rebuild_proc_sys_fs(stage: Path) -> None:
-    """Replace /proc/sys/fs by a directory with the same entries, bound from it, and binfmt_misc besides."""
+    """Replace /proc/sys/fs with a directory that has the same entries, bound from it, plus binfmt_misc."""
     rebuilt = stage / "fs"
     rebuilt.mkdir()
     for entry in PROC_SYS_FS.iterdir():

@@ -1,4 +1,4 @@
-"""Each way to enforce a run, on a kernel as it is or simulated, judged by what a command could then do.
+"""Test each way to enforce a run, on the real kernel or a simulated one, by what a command could do then.
 
-stage and launch set the place up; probe and report are run by their paths inside and print what they found.
+stage and launch prepare the place. probe and report are run inside by their paths and print what they found.
 """

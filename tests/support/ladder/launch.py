@@ -1,4 +1,4 @@
-"""A place to launch from: an ordinary user with one granted directory, and the ways to hold a command."""
+"""Provide a place to launch from: an ordinary user with a granted directory, and ways to run a command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INTERPRETER = os.path.realpath(sys.executable)
 PYTHON = (INTERPRETER, "-I", "-S", "-c")
 WAIT_S = 30.0
 
-# A run without a proxy has no event loop, a wrapped one no supervisor.
+# A run without a proxy has no event loop; a wrapped one has no supervisor.
 MODES: Mapping[str, tuple[str, ...]] = {
     "alone": ("run",),
     "proxied": ("run", "--allow-domain", "example.invalid"),
@@ -32,7 +32,7 @@ MODES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Valid inside the `place` block that gave it."""
+    """A place to launch from. Valid inside the `place` block that yielded it."""
 
     user: OrdinaryUser
 
@@ -45,14 +45,14 @@ class Place:
         return self.user.home / ".local/state/nono/audit"
 
     def nono(self, mode: str, *options: str) -> list[str]:
-        """The beginning of an argv that holds a command, for a process that is the user's already."""
+        """Return the start of an argv that confines a command, for a process that is the user's already."""
         grants = ["--allow", str(self.project), "--read-file", REPORT]
         grants += ["--read", str(Path(INTERPRETER).parent.parent)]
         subcommand, *more = MODES[mode]
         return [NONO, subcommand, "-s", *grants, *more, *options, "--"]
 
     def argv(self, mode: str, command: Sequence[str | bytes], *options: str) -> list[str | bytes]:
-        """The argv that holds `command`; the process becomes the user's."""
+        """Return the argv that confines `command`; the process becomes the user's."""
         return [*self.user.command(self.nono(mode, *options)), *command]
 
     def run(
@@ -63,7 +63,7 @@ class Place:
         environment: Mapping[str, str] | None = None,
         **how: Any,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run nono to its end, its output captured. `how` goes to subprocess.run."""
+        """Run nono to its end and capture its output. `how` is passed to subprocess.run."""
         given: dict[str, Any] = {"cwd": self.project, "timeout": WAIT_S, "check": False} | how
         if "input" not in given:
             given.setdefault("stdin", subprocess.DEVNULL)
@@ -77,7 +77,7 @@ class Place:
     def started(
         self, mode: str, *command: str, options: Sequence[str] = ()
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """nono while it runs, its streams pipes; killed at the end of the block if it still does."""
+        """Yield nono while it runs, with pipes as streams; killed at the end of the block if it still is."""
         argv = self.argv(mode, command, *options)
         with subprocess.Popen(
             argv,
@@ -93,7 +93,7 @@ class Place:
                 process.kill()
 
     def processes(self) -> list[int]:
-        """What runs with this user's home in its environment: only this place has started such."""
+        """Return the processes with this user's home in their environment: only this place starts such."""
         mark = f"HOME={self.user.home}\0".encode()
         found = []
         for entry in Path("/proc").iterdir():
@@ -103,14 +103,14 @@ class Place:
         return found
 
     def files(self) -> set[Path]:
-        """Everything in the user's home but the audit log and the caches, which stay on purpose."""
+        """Return everything in the user's home except the audit log and the caches, which stay on purpose."""
         kept = {self.user.home / ".local", self.user.home / ".cache"}
         return {path for path in self.user.home.rglob("*") if kept.isdisjoint((path, *path.parents))}
 
 
 @contextmanager
 def place() -> Iterator[Place]:
-    """A place, removed at the end. AssertionError when anything that was started there is left behind."""
+    """Yield a place that is removed at the end. AssertionError if anything started there is left behind."""
     with ordinary_user() as user:
         (user.home / "project").mkdir()
         user.give(user.home / "project")
@@ -127,12 +127,12 @@ def place() -> Iterator[Place]:
 
 
 def children(pid: int) -> list[int]:
-    """The direct children of a process, zombies included."""
+    """Return the direct children of a process, including zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
             if entry.name.isdigit():
-                # The name of the program, in parentheses, may hold anything.
+                # The name of the program, in parentheses, may contain anything.
                 after_name = (entry / "stat").read_text().rpartition(")")[2].split()
                 if int(after_name[1]) == pid:
                     found.append(int(entry.name))
@@ -140,7 +140,7 @@ def children(pid: int) -> list[int]:
 
 
 def wait_until(condition: Any) -> bool:
-    """Whether condition came to hold within WAIT_S. For what announces itself to nobody but /proc."""
+    """Return True if condition held within WAIT_S. For changes that only /proc shows."""
     deadline = time.monotonic() + WAIT_S
     while not condition():
         if time.monotonic() > deadline:

@@ -1,8 +1,8 @@
-"""Run inside a sandbox by its path: tries what a command might try, prints as JSON what came of each.
+"""Try inside a sandbox what a command might try, and print the outcomes as JSON. Run by its path.
 
 The only argument is a JSON object: "tcp" {name: [host, port]}, "udp" [host, port],
 "unix" {name: path}, where "@" stands for the NUL of an abstract address, "read" {name: path}.
-Each comes out as "ok" or the name of the errno.
+Each outcome is "ok" or the name of the errno.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def outcome(attempt: Callable[..., None], *arguments: Any) -> str:
 
 def connect(host: str, port: int) -> None:
     with socket.create_connection((host, port), TIMEOUT_S) as client:
-        client.recv(1)  # its end: the listener has counted us
+        client.recv(1)  # at its end the listener has counted us
 
 
 def send_datagram(host: str, port: int) -> None:
@@ -67,7 +67,7 @@ def read(path: str) -> None:
 
 
 def credential() -> str:
-    """What the service answers to its phantom; "absent" where there is no such service."""
+    """Return what the service answers to its phantom; "absent" if there is no such service."""
     base_url = os.environ.get("DEMO_BASE_URL")
     if base_url is None:
         return "absent"

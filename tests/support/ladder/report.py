@@ -1,4 +1,4 @@
-"""Run by its path, inside a sandbox or outside: prints as JSON what a process has from its starter."""
+"""Print as JSON what a process has inherited, inside a sandbox or outside. Run by its path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def descriptors() -> list[int]:
-    """Open before this function asked: the one that listdir() used is closed again."""
+    """Return the descriptors that were open before this call: the one that listdir() used is closed again."""
     listed = sorted(int(name) for name in os.listdir("/proc/self/fd"))
     return [number for number in listed if os.path.exists(f"/proc/self/fd/{number}")]
 

@@ -1,4 +1,4 @@
-"""The stage of the ladder: an ordinary user, a credential service, and listeners nobody may reach."""
+"""Set the stage for the ladder: an ordinary user, a credential service, and listeners nobody may reach."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBE = os.path.abspath(ladder_probe.__file__)
 
 @dataclass
 class Canary:
-    """A listener outside; touched counts who came in. Loopback, because nothing here leaves the machine."""
+    """A listener outside. touched counts connections. On loopback, so that nothing leaves the machine."""
 
     listener: socket.socket
     touched: int = 0
@@ -52,13 +52,13 @@ class Canary:
 
 @dataclass
 class Stage:
-    """Everything lives below user.home: project is granted to the command, private is not."""
+    """A stage below user.home: the command is granted project, but not private."""
 
     user: OrdinaryUser
     upstream: HttpUpstream
     ca_file: str
     direct: Canary  # 127.0.0.1, some port
-    elsewhere: Canary  # 127.0.0.2, the port that the proxy has at 127.0.0.1
+    elsewhere: Canary  # 127.0.0.2, at the port that the proxy has on 127.0.0.1
     unix: Canary
     abstract: Canary
     datagrams: socket.socket
@@ -77,7 +77,7 @@ class Stage:
         return int(self.elsewhere.listener.getsockname()[1])
 
     def profile(self, policy: str | None) -> str:
-        """The path of a profile with the credential service; policy is its wsl2_proxy_policy."""
+        """Return the path of a profile with the credential service. policy: its wsl2_proxy_policy."""
         service = {
             "upstream": f"https://localhost:{self.upstream.port}/v1",
             "credential_key": "env://DEMO_KEY",
@@ -95,7 +95,7 @@ class Stage:
         return str(path)
 
     def probe(self) -> list[str]:
-        """The command that tries everything from inside."""
+        """Return the command that tries everything from inside."""
         asked = {
             "tcp": {
                 "direct": self.direct.listener.getsockname(),
@@ -125,12 +125,12 @@ class Stage:
         return self.user.run(argv, environment=given, cwd=self.project)
 
     def grants(self) -> list[str]:
-        """What the probe needs to be able to run at all, and the project."""
+        """Return grants for what the probe needs in order to run, and for the project."""
         interpreter = str(Path(os.path.realpath(sys.executable)).parent.parent)
         return ["--allow", str(self.project), "--read-file", PROBE, "--read", interpreter]
 
     def touched(self) -> dict[str, int]:
-        """How often each listener was reached so far."""
+        """Return how often each listener has been reached so far."""
         with suppress(BlockingIOError):
             while True:
                 self.datagrams.recv(64)
@@ -146,7 +146,7 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """A stage, with everything on it closed and removed at the end."""
+    """Yield a stage. Everything on it is closed and removed at the end."""
     with ExitStack() as stack:
         user = stack.enter_context(ordinary_user())
         for name, file in (("project", "note"), ("private", "secret")):
@@ -176,17 +176,17 @@ def stage() -> Iterator[Stage]:
 
 
 def _beside_the_proxy() -> socket.socket:
-    """A listener on 127.0.0.2, at a port that is free on 127.0.0.1."""
+    """Return a listener on 127.0.0.2, at a port that is free on 127.0.0.1."""
     return socket.create_server(("127.0.0.2", unused_port()))
 
 
 def sandboxed(stage: Stage, policy: str | None = None) -> Sequence[str]:
-    """The options of the run that every cell of the ladder makes."""
+    """Return the options of the run that every cell of the ladder makes."""
     return ["--profile", stage.profile(policy), *stage.grants(), "--proxy-port", str(stage.proxy_port)]
 
 
 def audited(stage: Stage) -> list[dict[str, object]]:
-    """The events of the stage's newest run; empty when no run has been recorded."""
+    """Return the events of the stage's newest run; empty if no run has been recorded."""
     logs = list((stage.user.home / ".local/state/nono/audit").glob("*/audit-events.ndjson"))
     if not logs:
         return []

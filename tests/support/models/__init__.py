@@ -1,4 +1,4 @@
-"""The APIs of model providers, as far as their SDKs and real coding agents need them; no key opens them.
+"""Fake the APIs of model providers, as far as their SDKs and real coding agents need them; no key works.
 
-anthropic, gemini and openai have an agent run one shell command; chat and all_formats answer what was asked.
+anthropic, gemini and openai make an agent run one shell command; chat and all_formats answer the question.
 """

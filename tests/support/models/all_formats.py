@@ -1,4 +1,4 @@
-"""A model provider that speaks Gemini's wire format too, and answers one message on a WebSocket."""
+"""Fake a model provider that also speaks Gemini's format, and answers one message on a WebSocket."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 
 
 class Provider(ModelProvider):
-    """The handler of an upstream, https://ai.google.dev/api/generate-content"""
+    """The handler of an upstream. https://ai.google.dev/api/generate-content"""
 
     def __call__(self, request: Received) -> None:
         path = request.target.partition(b"?")[0]
@@ -37,7 +37,7 @@ def _response(text: str) -> str:
 
 
 def _speak(request: Received) -> None:
-    """Answer a short message, and then what closes the connection (RFC 6455 sections 4.2.2 and 5.2)."""
+    """Answer a short message, and then the request to close (RFC 6455 sections 4.2.2 and 5.2)."""
     key = request.value(b"sec-websocket-key") or b""
     proof = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -47,11 +47,11 @@ def _speak(request: Received) -> None:
     connection.send(bytes((0x81, len(WHOLE))) + WHOLE.encode())
     code = _read_frame(request)
     connection.send(bytes((0x88, len(code))) + code)
-    raise Gone  # it is the server that closes the connection (section 7.1.1)
+    raise Gone  # the server closes the connection (section 7.1.1)
 
 
 def _read_frame(request: Received) -> bytes:
-    """The payload of a masked frame of less than 126 bytes."""
+    """Return the payload of a masked frame of less than 126 bytes."""
     _, length = request.connection.read_exactly(2)
     mask = request.connection.read_exactly(4)
     masked = request.connection.read_exactly(length & 0x7F)

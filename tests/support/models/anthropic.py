@@ -1,4 +1,4 @@
-"""An API of Anthropic whose model has the agent use a tool or several, and then says what came of it.
+"""Fake Anthropic's API with a model that makes the agent use tools, and then reports the results.
 
 https://docs.anthropic.com/en/api/messages and messages-streaming
 """
@@ -15,15 +15,17 @@ from support.models.stream import answer, event, stream
 from support.servers.http1 import Received
 
 USAGE = {"input_tokens": 1, "output_tokens": 1}
-SHOWN = 60  # characters of what came of the last tool
-ToolUse = tuple[str, Mapping[str, object]]  # the tool's name, and what it is given
+SHOWN = 60  # characters of the last tool's result
+ToolUse = tuple[str, Mapping[str, object]]  # the tool's name and its input
 
 
 class FakeAnthropic:
     """The handler of an upstream. results: what the agent reported of each use, in order.
 
-    tool: the agent's own for shell commands. scripts: the uses in a conversation that begins with a text, for
-    each such text; others have the one of the shell command.
+    tool: The agent's own tool for shell commands.
+    scripts: The uses in a conversation, by the text that it begins with. Other conversations have only the
+      use of
+        the shell command.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class FakeAnthropic:
 
     def _message(self, request: Received, asked: dict[str, Any]) -> None:
         blocks = self._blocks(asked)
-        # An agent takes messages with one id for parts of one message.
+        # An agent takes messages with the same id for parts of one message.
         number = len(asked["messages"])
         message = {"id": f"msg_{number}", "type": "message", "role": "assistant", "model": asked["model"]}
         message["stop_reason"] = "tool_use" if blocks[0]["type"] == "tool_use" else "end_turn"
@@ -58,7 +60,7 @@ class FakeAnthropic:
             answer(request, {**message, "content": blocks})
 
     def _blocks(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """Agents ask small questions of their own, without tools, beside the conversation."""
+        """Return the content blocks. Without tools: agents ask small questions of their own on the side."""
         begin = _text(asked["messages"][0]["content"])
         script = next((uses for text, uses in self.scripts.items() if text in begin), [self.shell])
         results = _results(asked)
@@ -73,7 +75,7 @@ class FakeAnthropic:
 
 
 def _no_plugins() -> bytes:
-    """The archive of Claude Code's own market place, with nothing in it."""
+    """Return the archive of Claude Code's own market place, with nothing in it."""
     market = {"name": "claude-plugins-official", "owner": {"name": "somebody"}, "plugins": []}
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
@@ -83,7 +85,7 @@ def _no_plugins() -> bytes:
 
 
 def _results(asked: dict[str, Any]) -> list[str]:
-    """What came of the tools used so far in the conversation."""
+    """Return the results of the tools used so far in the conversation."""
     contents = [message["content"] for message in asked["messages"]]
     blocks = [block for content in contents if not isinstance(content, str) for block in content]
     return [_text(block["content"]) for block in blocks if block["type"] == "tool_result"]

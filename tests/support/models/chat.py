@@ -1,4 +1,4 @@
-"""A model provider that speaks the wire formats of OpenAI and Anthropic, as far as their SDKs need them."""
+"""Fake a model provider that speaks the formats of OpenAI and Anthropic, as far as their SDKs need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STREAMED = f"{FIRST}|{LAST}"
 
 
 class ModelProvider:
-    """The handler of an upstream. A streamed answer ends only after the list of models was asked for."""
+    """The handler of an upstream. A streamed answer ends only after the list of models was requested."""
 
     def __init__(self) -> None:
         self._first_arrived = threading.Event()
@@ -32,7 +32,7 @@ class ModelProvider:
             request.connection.respond(404, b"{}", reason="Not Found")
 
     def _complete(self, request: Received, streamed: bool) -> None:
-        """https://platform.openai.com/docs/api-reference/chat"""
+        """Answer a chat completion. https://platform.openai.com/docs/api-reference/chat"""
         common = {"id": "c", "created": 0, "model": "m"}
         if not streamed:
             choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": WHOLE}}
@@ -50,7 +50,7 @@ class ModelProvider:
         self._stream(request, first, last + "data: [DONE]\n\n")
 
     def _message(self, request: Received, streamed: bool) -> None:
-        """https://docs.anthropic.com/en/api/messages and messages-streaming"""
+        """Answer a message. https://docs.anthropic.com/en/api/messages and messages-streaming"""
         usage = {"input_tokens": 1, "output_tokens": 1}
         message: dict[str, object] = {
             "id": "m",
@@ -76,7 +76,7 @@ class ModelProvider:
         if self._first_arrived.wait(TIMEOUT_S):
             request.connection.send(_chunk(after) + _chunk(""))
         else:
-            request.connection.reset()  # the client fails, and with it the test
+            request.connection.reset()  # the client fails, and the test with it
 
 
 def _answer(request: Received, answer: object) -> None:

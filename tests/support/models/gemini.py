@@ -1,4 +1,4 @@
-"""A Gemini API whose model has the agent use a tool or several, and then says what came of it.
+"""Fake the Gemini API with a model that makes the agent use tools, and then reports the results.
 
 https://ai.google.dev/api/generate-content
 """
@@ -15,14 +15,16 @@ from support.servers.http1 import Received
 USAGE = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
 
 
-ToolUse = tuple[str, Mapping[str, object]]  # the tool's name, and what it is given
+ToolUse = tuple[str, Mapping[str, object]]  # the tool's name and its input
 
 
 class FakeGemini:
     """The handler of an upstream. results: what the agent reported of each use, in order.
 
-    tool: the agent's own for shell commands. scripts: the uses in a conversation in which the user says a
-    text, for the first such text; others have the one of the shell command.
+    tool: The agent's own tool for shell commands.
+    scripts: The uses in a conversation, by the first of these texts that the user says in it. Other
+      conversations
+        have only the use of the shell command.
     """
 
     def __init__(
@@ -52,12 +54,12 @@ class FakeGemini:
             answer(request, {"error": {"code": 404, "message": "none", "status": "NOT_FOUND"}}, 404)
 
     def _parts(self, asked: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The first, and those that come later."""
+        """Return the first part, and those that come later."""
         declared = {each.get("name") for tool in asked.get("tools", ()) for each in _declarations(tool)}
         said = _said(asked)
         script = next((uses for text, uses in self.scripts.items() if text in said), [self.shell])
         if script[0][0] not in declared:
-            # A question of the agent's own, beside the conversation; it may want JSON.
+            # The agent asks something on the side, and may want JSON.
             return {"text": "{"}, [{"text": "}"}]
         results = _results(asked)
         self.results += results[-1:]
@@ -68,9 +70,9 @@ class FakeGemini:
 
 
 def _opened(asked: dict[str, Any]) -> tuple[dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]]:
-    """The request itself, and what puts the answer to it where it is looked for.
+    """Return the request itself, and a function that puts the answer where it is expected.
 
-    Code Assist, which those with a login of Google ask, has both in an envelope.
+    Code Assist, which is used with a Google login, has both in an envelope.
     """
     if "request" in asked:
         return asked["request"], lambda response: {"response": response}
@@ -83,13 +85,13 @@ def _declarations(tool: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _said(asked: dict[str, Any]) -> str:
-    """What the user has said so far in the conversation."""
+    """Return what the user has said so far in the conversation."""
     parts = [part for content in asked["contents"] if content["role"] == "user" for part in content["parts"]]
     return "\n".join(part.get("text", "") for part in parts)
 
 
 def _results(asked: dict[str, Any]) -> list[str]:
-    """What came of the tools used so far in the conversation."""
+    """Return the results of the tools used so far in the conversation."""
     parts = [part for content in asked["contents"] for part in content["parts"]]
     responses = [part["functionResponse"]["response"] for part in parts if "functionResponse" in part]
     return [str(response.get("output", response)) for response in responses]

@@ -1,4 +1,4 @@
-"""An API of OpenAI whose model has the agent use a tool or several, and then says what came of it.
+"""Fake OpenAI's API with a model that makes the agent use tools, and then reports the results.
 
 https://platform.openai.com/docs/api-reference/responses-streaming and chat-streaming
 """
@@ -12,11 +12,11 @@ from typing import Any
 from support.models.stream import answer, event, stream
 from support.servers.http1 import Received
 
-# From the tool's name to the arguments that have it run a command; a text for a tool of type "custom".
+# Maps a tool's name to the arguments that make it run a command; a text for a tool of type "custom".
 Arguments = Mapping[str, Callable[[str], Mapping[str, object] | str]]
-# The tool's name, after its namespace and a dot if it is in one, and what it is given.
+# The tool's name, after its namespace and a dot if it has one, and its input.
 ToolUse = tuple[str, Mapping[str, object] | str]
-# The item of each kind, and the member of it that grows while it is streamed.
+# The item of each kind, and the member of it that grows during streaming.
 _GROWS = {"function_call": "arguments", "custom_tool_call": "input"}
 
 USAGE = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
@@ -25,9 +25,10 @@ USAGE = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
 class FakeOpenAi:
     """The handler of an upstream. results: what the agent reported of each use, in order.
 
-    tools: the agents' own for shell commands; without any, the command is a block of shell in what is said.
-    scripts: the uses in a conversation in which the user says a text, for the first such text; others
-    have the one of the shell command.
+    tools: The agents' own tools for shell commands. Without any, the command is a block of shell in the text.
+    scripts: The uses in a conversation, by the first of these texts that the user says in it. Other
+      conversations
+        have only the use of the shell command.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class FakeOpenAi:
     def __call__(self, request: Received) -> None:
         path = request.target.partition(b"?")[0]
         if request.value(b"upgrade"):
-            request.connection.respond(426, b"", reason="Upgrade Required")  # there are no WebSockets here
+            request.connection.respond(426, b"", reason="Upgrade Required")  # this API has no WebSockets
         elif request.method == b"POST" and path == b"/v1/responses":
             self._respond(request, json.loads(request.read_body()))
         elif request.method == b"POST" and path == b"/v1/chat/completions":
@@ -97,7 +98,7 @@ class FakeOpenAi:
         answer(request, {**completion, "object": "chat.completion", "choices": [choice], "usage": usage})
 
     def _use(self, offered: set[Any], said: str, results: list[Any]) -> ToolUse | None:
-        """What the model wants done next; None: nothing more."""
+        """Return what the model wants done next; None: nothing more."""
         shell = next(((name, of(self.command)) for name, of in self.tools.items() if name in offered), None)
         script = next((uses for text, uses in self.scripts.items() if text in said), [shell] if shell else [])
         if len(results) >= len(script) or script[0][0] not in offered:
@@ -111,7 +112,7 @@ class FakeOpenAi:
         return self.results[-1]
 
     def _said(self, asked: dict[str, Any]) -> str:
-        """To an agent without tools: it says in a message what it ran, and what came of it."""
+        """Return what to say to an agent without tools, which reports in a message what it ran."""
         said = [message["content"] for message in asked["messages"] if message["role"] == "user"]
         results = [text for text in said if self.command in text]
         return self._told(results) if results else f"Run it:\n\n```bash\n{self.command}\n```\n"
@@ -123,7 +124,7 @@ class FakeOpenAi:
 
 
 def _of_user(messages: list[dict[str, Any]]) -> str:
-    """What the user, or the agent that started this one, has said so far in the conversation."""
+    """Return what the user, or the agent that started this one, has said so far in the conversation."""
     said = [each for each in messages if each.get("role") == "user" or each.get("type") == "agent_message"]
     contents = [each.get("content") or "" for each in said]
     parts = [[{"text": each}] if isinstance(each, str) else each for each in contents]
@@ -131,7 +132,7 @@ def _of_user(messages: list[dict[str, Any]]) -> str:
 
 
 def _offered(asked: dict[str, Any]) -> Iterator[Any]:
-    """The names of all tools, those that come in the conversation too."""
+    """Yield the names of all tools, including those that appear in the conversation."""
     tools = [*asked.get("tools", ())]
     tools += [tool for item in asked["input"] for tool in item.get("tools", ())]
     for tool in tools:

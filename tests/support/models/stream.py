@@ -1,4 +1,4 @@
-"""Server-sent events as providers of models send them: in pieces that end where the network pleases."""
+"""Send server-sent events as model providers do: in pieces that end anywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HEAD = (
 
 
 def stream(request: Received, events: Iterable[str]) -> None:
-    """Answer with events, each cut in two, and each half sent by itself."""
+    """Answer with events, each cut in two halves that are sent separately."""
     request.connection.send(_HEAD)
     for event in events:
         raw = event.encode()
@@ -25,7 +25,7 @@ def stream(request: Received, events: Iterable[str]) -> None:
 
 
 def event(data: object, kind: str | None = None) -> str:
-    """One event; data is sent as JSON."""
+    """Return one event. data is sent as JSON."""
     named = f"event: {kind}\n" if kind is not None else ""
     return f"{named}data: {json.dumps(data)}\n\n"
 

@@ -1,1 +1,1 @@
-"""Who an audit log goes to: a time-stamping authority and a collector; and a sender that is killed."""
+"""Receive an audit log: a time-stamping authority and a collector; and a sender that is killed."""

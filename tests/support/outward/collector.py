@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector on loopback, which parses what it gets with the SDK's own messages."""
+"""An OpenTelemetry collector on loopback that parses what it receives with the SDK's own messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Attributes = dict[str, Any]
 
 
 class Collector:
-    """What has arrived, each record by its attributes, body and name; and what is answered."""
+    """What has arrived, each record by its attributes, body and name, and what is answered."""
 
     def __init__(self) -> None:
         self.records: list[Attributes] = []
@@ -26,7 +26,7 @@ class Collector:
         self.answer: Callable[[list[Attributes]], int] = lambda records: (
             200
         )  # status; other than 200: not taken
-        self.rejects = 0  # records of the next request, as a partial success
+        self.rejects = 0  # number of records of the next request to reject, as a partial success
         self.loses_answers = False  # takes the records and closes the connection
         self.url = ""
         self._changed = threading.Condition()
@@ -56,7 +56,7 @@ class Collector:
             return None if self.loses_answers else (status, response.SerializeToString())
 
     def wait(self, holds: Callable[[], bool]) -> None:
-        """Wait until that holds. AssertionError after 20 s."""
+        """Wait until the condition holds. AssertionError after 20 s."""
         with self._changed:
             assert self._changed.wait_for(holds, 20), (
                 f"{len(self.records)} records in {self.requests} requests"
@@ -86,7 +86,7 @@ def collector(port: int = 0) -> Iterator[Collector]:
             if answer is None:
                 self.close_connection = True
                 return
-            with suppress(OSError):  # the sender was killed, or is tired of waiting
+            with suppress(OSError):  # the sender was killed or has stopped waiting
                 self.send_response(answer[0])
                 self.send_header("Content-Type", "application/x-protobuf")
                 self.send_header("Content-Length", str(len(answer[1])))

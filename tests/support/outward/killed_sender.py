@@ -1,4 +1,4 @@
-"""Sends logs to a collector in processes that are killed at random moments, and then each to its end.
+"""Send logs to a collector from processes that are killed at random moments, then send each to its end.
 
 python -m support.outward.killed_sender ROOT URL KILLS
 """
@@ -25,7 +25,7 @@ def main(root: str, url: str, kills: str) -> None:
     for name in sorted(os.listdir(root)):
         for _ in range(int(kills)):
             pid = fork_child(lambda name=name: send(root, name, url))  # type: ignore[misc] # bound at once
-            time.sleep(chance.random() * 0.1)  # the moment is what is tried, and any will do
+            time.sleep(chance.random() * 0.1)  # any moment will do
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
         assert os.waitpid(fork_child(lambda name=name: send(root, name, url)), 0)[1] == 0  # type: ignore[misc] # as above

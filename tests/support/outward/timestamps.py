@@ -1,4 +1,4 @@
-"""A time-stamping authority: `openssl ts` behind HTTP, on loopback."""
+"""Run a time-stamping authority on loopback: `openssl ts` behind HTTP."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Authority:
         self.ca = folder / "ca.pem"
         self.asked = 0
         self.is_down = False
-        self.is_unsorted = False  # it adds its root, as `openssl ts` does, in an order that is not DER's
+        self.is_unsorted = False  # it adds its root, as `openssl ts` does, in another order than DER's
         self.url = ""
         self._lock = threading.Lock()
 
@@ -96,7 +96,7 @@ def _make(folder: Path) -> None:
 
 @contextmanager
 def authority(folder: Path) -> Iterator[Authority]:
-    """Serve until the block is left. folder: Where its keys are made."""
+    """Serve until the block is left. folder: where its keys are created."""
     _make(folder)
     served = Authority(folder)
 

@@ -1,1 +1,1 @@
-"""Profiles and resolved policies to ask about: one that says everything, and what shipped ones come to."""
+"""Profiles and resolved policies to ask about: one that uses every field, and the resolved shipped ones."""

@@ -1,4 +1,4 @@
-"""A profile that says everything that can be said."""
+"""A profile that uses every field."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What each shipped profile comes to, as text: written by ``python -m support.profiles.golden``.
+"""Record what each shipped profile resolves to: ``python -m support.profiles.golden`` writes the text.
 
-On a disk in memory where every path exists that is named, so that it is the same everywhere. Of grants and
-denials those of the profile 'default' are left out.
+Resolved on a disk in memory where every named path exists, so that it is the same on every machine. Grants
+and denials of the profile 'default' are left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WSL2 = HostFacts(
 
 @dataclass(frozen=True)
 class WholeDisk:
-    """Every path is there; a directory unless it is one of files."""
+    """A disk on which every path exists, as a directory unless it is one of files."""
 
     files: frozenset[str]
 
@@ -66,7 +66,7 @@ class WholeDisk:
 
 
 def golden(name: str) -> str:
-    """The text of one profile."""
+    """Return the text for one profile."""
     loaded = load(name, ENVIRON)
     resolved = resolved_on_a_whole_disk(loaded.profile)
     policy = dict(_policy(resolved))

@@ -1,6 +1,6 @@
-"""The questions of `nono why` about a resolved policy, as options describe it and as its state file does.
+"""Ask the questions of `nono why` about a resolved policy, as options describe it and as its state file does.
 
-Both have to be answered alike, which every question asked here checks.
+Every question asked here checks that both give the same answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nono.sandbox.plan.enforcement import Enforcement
 
 
 def told_inside(rules: EffectivePolicy) -> EffectivePolicy:
-    """The rules as the command of a run reads them in its state file."""
+    """Return the rules as the command of a run reads them in its state file."""
     enforcement = Enforcement(rung=None, elevation=rules.capabilities.elevation)
     state = state_of(rules, enforcement, 7, lambda _: None)
     return parse_state(json.loads(json.dumps(state_document(state)))).rules

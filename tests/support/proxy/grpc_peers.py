@@ -1,4 +1,4 @@
-"""A gRPC server and channels of the real library; messages are bytes, so that no protobuf is needed."""
+"""Run a gRPC server and channels of the real library; messages are bytes, so protobuf is not needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SERVICE = "/test.Echo/"
 
 @dataclass
 class EchoServer:
-    """What it was called with."""
+    """The calls that the server received."""
 
     port: int
     metadata: list[dict[str, str]] = field(default_factory=list)
@@ -66,7 +66,7 @@ class EchoServer:
 
 @contextmanager
 def echo_server(ca_file: str) -> Iterator[EchoServer]:
-    """A server over TLS for HOST; ca_file is written: what it is verified with."""
+    """Run a server over TLS for HOST. ca_file is written: the certificate to verify it with."""
     ca = trustme.CA()
     Path(ca_file).write_bytes(ca.cert_pem.bytes())
     certificate = ca.issue_cert(HOST)
@@ -94,7 +94,7 @@ def echo_server(ca_file: str) -> Iterator[EchoServer]:
 
 @contextmanager
 def channel(stage: Stage) -> Iterator[grpc.Channel]:
-    """A channel through the proxy, which the library speaks CONNECT to by itself."""
+    """Yield a channel through the proxy, to which the library itself sends CONNECT."""
     options = [
         ("grpc.http_proxy", f"http://nono:{TOKEN}@127.0.0.1:{stage.proxy.port}"),
         ("grpc.enable_http_proxy", 1),

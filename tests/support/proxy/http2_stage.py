@@ -1,4 +1,4 @@
-"""A proxy that speaks HTTP/2 to clients inside a CONNECT, and an upstream behind it that speaks only that."""
+"""Run a proxy that offers HTTP/2 to clients inside a CONNECT, and an upstream that speaks only that."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ KEY = ("authorization", f"Bearer {PHANTOM}")
 
 @cache
 def session_authority() -> SessionCa:
-    """One for all tests; making one takes longer than a test."""
+    """Return the one authority for all tests: creating one takes longer than a test."""
     return SessionCa.create()
 
 
 @dataclass
 class Stage:
-    """upstream_ca: the file that its server's certificate is verified with; ca_file: for clients."""
+    """A running proxy. upstream_ca: the file to verify the upstream with; ca_file: the one for clients."""
 
     proxy: ProxyUnderTest
     port: int  # of the upstream
@@ -68,7 +68,7 @@ class Stage:
         return [member for member in members if isinstance(member, Http2Connection)]
 
     def wind_down(self) -> None:
-        """What the proxy does with its clients when it ends."""
+        """Do what the proxy does with its clients when it ends."""
 
         def each() -> None:
             for connection in self.connections():
@@ -97,7 +97,7 @@ def _stage(port: int, ca: str, routes: Sequence[Route], options: dict[str, objec
 
 @contextmanager
 def authority() -> Iterator[Authority]:
-    """A certificate authority, for an upstream."""
+    """Return a certificate authority for an upstream."""
     with tempfile.TemporaryDirectory() as folder:
         yield Authority(str(Path(folder) / "upstream-ca.pem"))
 
@@ -111,7 +111,7 @@ def h2_stage(
     options: dict[str, object] | None = None,
     **changes: object,
 ) -> Iterator[tuple[Stage, Http2Server]]:
-    """One route to an upstream that speaks only h2; changes are fields of Route, options those of proxy."""
+    """Yield a route to an upstream that speaks only h2. changes: fields of Route; options: those of proxy."""
     with authority() as ca, h2_upstream(ca.server_context(HOST), handler, settings) as server:
         route = a_route_to(server.port, ca.ca_file, credential, **changes)
         with _stage(server.port, ca.ca_file, [route], options or {}) as stage:
@@ -126,7 +126,7 @@ def h1_stage(
     options: dict[str, object] | None = None,
     **changes: object,
 ) -> Iterator[tuple[Stage, HttpUpstream]]:
-    """One route to an upstream that speaks only HTTP/1.1; changes are fields of Route."""
+    """Yield a route to an upstream that speaks only HTTP/1.1. changes: fields of Route."""
     with authority() as ca, upstream(handler, ca.server_context(HOST)) as server:
         route = a_route_to(server.port, ca.ca_file, credential, **changes)
         with _stage(server.port, ca.ca_file, [route], options or {}) as stage:
@@ -135,6 +135,6 @@ def h1_stage(
 
 @contextmanager
 def routes_stage(port: int, ca: str, routes: Sequence[Route], **options: object) -> Iterator[Stage]:
-    """Routes of the test's own."""
+    """Yield a stage with the test's own routes."""
     with _stage(port, ca, routes, options) as stage:
         yield stage

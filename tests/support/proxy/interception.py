@@ -1,4 +1,4 @@
-"""A proxy that intercepts, and clients that say byte for byte what goes through their CONNECT."""
+"""Run a proxy that intercepts, and clients that send exact bytes through their CONNECT."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.proxy.thread import TOKEN, Client, ProxyUnderTest, proxy
 
 
 def connect(authority: str) -> bytes:
-    """The head of a CONNECT with the session token."""
+    """Return the head of a CONNECT with the session token."""
     basic = b64encode(f"nono:{TOKEN}".encode()).decode()
     fields = f"Host: {authority}\r\nProxy-Authorization: Basic {basic}\r\n"
     return f"CONNECT {authority} HTTP/1.1\r\n{fields}\r\n".encode()
@@ -45,7 +45,7 @@ class Inside(Client):
 
 @dataclass
 class Intercepting(ProxyUnderTest):
-    """A proxy with a session authority, which trust trusts."""
+    """A proxy with a session authority, which trust accepts."""
 
     trust: ssl.SSLContext
 
@@ -58,7 +58,7 @@ class Intercepting(ProxyUnderTest):
 
 @contextmanager
 def intercepting(*routes: Route, **options: object) -> Iterator[Intercepting]:
-    """A running proxy that intercepts; options are those of proxy."""
+    """Yield a running proxy that intercepts. options: those of proxy."""
     authority = SessionCa.create()
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(cadata=authority.certificate_pem.decode())

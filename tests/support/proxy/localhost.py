@@ -1,4 +1,4 @@
-"""A plain upstream at localhost, and a proxy that intercepts what is sent to it."""
+"""Run a plain upstream at localhost, and a proxy that intercepts what is sent to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def intercepted_localhost(
     route: Mapping[str, object] | None = None,
     **options: object,
 ) -> Iterator[InterceptedLocalhost]:
-    """Both are gone when the block is left. route: changes of the route; options are those of proxy."""
+    """Yield both, closed when the block is left. route: changes of the route; options: those of proxy."""
     with (
         upstream(handler) as server,
         intercepting(a_route(server.port, host="localhost", **(route or {})), **options) as proxy,  # type: ignore[arg-type]  # passed on
@@ -52,7 +52,7 @@ def inside_localhost(
     receive_buffer: int | None = None,
     **options: object,
 ) -> Iterator[InsideLocalhost]:
-    """The same with a client inside; receive_buffer is its own."""
+    """Yield the same with a client inside. receive_buffer: the client's."""
     with (
         intercepted_localhost(handler, route=route, **options) as (server, proxy),
         proxy.inside("localhost", server.port, receive_buffer=receive_buffer) as client,

@@ -1,4 +1,4 @@
-"""A provider of logins, its API, and a proxy that captures the logins."""
+"""Run a provider of logins, its API, and a proxy that captures the logins."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ class Provider:
 class Scene:
     """A provider with one token endpoint and one API host, and a proxy that captures its logins.
 
-    elsewhere: a host that is not the provider's. p: the proxy. inside: a client of a host, by a CONNECT.
+    elsewhere: A host that does not belong to the provider.
+    p: The proxy.
+    inside: Returns a client of a host through a CONNECT.
     """
 
     provider: Provider
@@ -69,7 +71,7 @@ class Scene:
     def ask(
         self, host: str, method: str = "GET", path: str = "/", fields: str = "", body: bytes = b""
     ) -> Response:
-        """One request through a CONNECT of its own. AssertionError when a real token came back."""
+        """Send one request through a CONNECT of its own. AssertionError if a real token came back."""
         server = self.at(host)
         with self.inside(host, server) as client:
             client.send(
@@ -87,7 +89,7 @@ class Scene:
         return self.ask(AUTH, "POST", path, fields, body)
 
     def phantoms(self) -> dict[str, str]:
-        """The token fields of a login."""
+        """Return the token fields of a login."""
         answer = self.log_in()
         assert answer.status == 200, answer.body
         content = json.loads(answer.body)
@@ -153,17 +155,18 @@ def login_scene(
     more: Callable[[Mapping[str, HttpUpstream]], Sequence[Route]] = lambda servers: (),
     **changes: Any,
 ) -> Iterator[Scene]:
-    """A scene whose logins are stored below HOME of environ; it is gone when the block is left.
+    """Yield a scene whose logins are stored below HOME of environ; it is removed when the block is left.
 
-    authority: the process trusts it. more: routes besides those of the provider. changes: fields of the
-    token endpoint.
+    authority: An authority that the process trusts.
+    more: Returns routes besides those of the provider.
+    changes: Fields of the token endpoint.
     """
     provider = Provider()
     with ExitStack() as stack:
         tls = authority.server_context(AUTH, API, ELSEWHERE)
         handlers: dict[str, Handler] = {AUTH: provider, API: api_handler, ELSEWHERE: answer_ok}
         servers = {host: stack.enter_context(upstream(handler, tls)) for host, handler in handlers.items()}
-        store = LoginStore({**environ, "PATH": "/nonexistent"})  # without systemd-creds: tests change it
+        store = LoginStore({**environ, "PATH": "/nonexistent"})  # without systemd-creds; tests change that
         tokens = LoginTokens(store)
         endpoint = an_endpoint(Upstream("https", AUTH, servers[AUTH].port), **changes)
         apis = tuple(Upstream("https", host, servers[host].port) for host in api_hosts)

@@ -8,9 +8,9 @@ import time
 
 
 class LoopClock:
-    """Runs once in each turn of the running loop, which does not sleep meanwhile.
+    """Runs once in each turn of the running loop, which therefore does not sleep meanwhile.
 
-    A turn is everything between two polls, and so never shorter than its longest callback.
+    A turn is everything between two polls, and so is never shorter than its longest callback.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""What a client observes of an answer: every write, in its order and cut, over HTTP/1.1 and HTTP/2.
+"""Record what a client observes of an answer: every write, in order and as cut, over HTTP/1.1 and HTTP/2.
 
-Both paths to an upstream, the reverse one and the intercepted one, hand their answers to these two relays.
+Both paths to an upstream, the reverse and the intercepted one, pass their answers to these two relays.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class _Session:
 
 
 class _AtOnce:
-    """Turns without a loop: whatever there is to do is done at once."""
+    """Take turns without a loop: everything is done at once."""
 
     def start(self, work: Work) -> bool:
         return work(inf)
@@ -92,7 +92,7 @@ def _unfit(writes: Observed) -> Callable[[str, Failure], None]:
 
 
 def over_http1(secret: str, fields: Sequence[Header], pieces: Sequence[bytes]) -> Observed:
-    """Return what the client gets of a body that arrives in these pieces, and after which of them."""
+    """Return what the client receives of a body that arrives in these pieces, and after which of them."""
     writes = Observed()
     inspection = _inspection(secret, writes)
     request = request_head(b"GET", b"/", "1.1", [(b"Host", b"api.test")])

@@ -1,4 +1,4 @@
-"""The proxy on a uvloop of its own thread, and the pieces around it that a test scripts."""
+"""Run the proxy on a uvloop in its own thread, with the parts around it that a test scripts."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ REAL_KEY = "sk-real-key-of-alpha"
 
 @dataclass(frozen=True)
 class Hosts:
-    """Allows every name but those denied, and every address but those denied.
+    """Allow every name and every address except those denied.
 
-    only_routes: names are allowed through credential routes only.
+    only_routes: Names are allowed only through credential routes.
     """
 
     denied: frozenset[str] = frozenset()
@@ -75,7 +75,7 @@ class Hosts:
 
 @dataclass
 class FakeCredential:
-    """A header, which is at hand; a test that needs another kind makes it with nono.credentials."""
+    """A header that is available at once. A test that needs another kind creates it with nono.credentials."""
 
     header: str = "Authorization"
     content: bytes = field(default=b"Bearer " + REAL_KEY.encode(), repr=False)
@@ -115,7 +115,7 @@ def a_route(
     tls_ca: str | None = None,
     **changes: object,
 ) -> Route:
-    """A route with a credential; changes are further fields of Route."""
+    """Return a route with a credential. changes: further fields of Route."""
     credential = (credential or FakeCredential()) if loaded else None
     header = Inject(header=credential.header if isinstance(credential, FakeCredential) else "Authorization")
     route = Route(
@@ -149,7 +149,7 @@ class Recording:
 
     @property
     def outcomes(self) -> list[dict[str, object]]:
-        """How requests ended, as far as that has been written."""
+        """Return how requests ended, as far as that has been written."""
         return [outcome for event in self.events for outcome in outcome_rows(event)]
 
     def decisions(self) -> list[tuple[object, object]]:
@@ -188,7 +188,7 @@ class ProxyUnderTest:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """In this block the proxy's loop does nothing; what arrives meanwhile is all there afterwards."""
+        """Stop the proxy's loop for the block, after which everything that arrived meanwhile is there."""
         stands, goes_on = threading.Event(), threading.Event()
 
         def stand() -> None:
@@ -209,7 +209,7 @@ class ProxyUnderTest:
     @contextmanager
     def clocked(self) -> Iterator[LoopClock]:
         """Measure the turns of the proxy's loop in this block."""
-        # Its imports are no turn of a run.
+        # Its imports do not belong to a turn of a run.
         anyio.from_thread.run_sync(self.running.serving, token=self._token)
         clock = LoopClock()
         anyio.from_thread.run_sync(clock.start, token=self._token)
@@ -220,10 +220,12 @@ class ProxyUnderTest:
 
 
 def narrow_listener() -> socket.socket:
-    """For a proxy of whose answers the kernel holds a few kilobytes: of a client that does not read much
-    (receive_buffer) the rest is the proxy's own to keep."""
+    """Return a listener for a proxy whose kernel buffers hold only a few kilobytes of its answers.
+
+    If the client reads little (receive_buffer), the proxy itself has to keep the rest.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what it accepts has the same
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # accepted sockets inherit it
     listener.setblocking(False)
     return listener
 
@@ -244,7 +246,7 @@ def proxy(
     listener: socket.socket | None = None,
     **changes: object,
 ) -> Iterator[ProxyUnderTest]:
-    """A running proxy; changes are fields of ProxyConfig. It is gone when the block is left."""
+    """Yield a running proxy, which is ended when the block is left. changes: fields of ProxyConfig."""
     recording = recording or Recording()
     names = names or Names()
     config = ProxyConfig(hosts=hosts or Hosts(), session_token=Secret(TOKEN), routes=routes)
@@ -333,7 +335,7 @@ class Client:
         self.transport.sendall(piece)
 
     def receive(self) -> bytes:
-        """What arrives next; b"" at the end."""
+        """Return what arrives next; b"" at the end."""
         piece = self.transport.recv(65536)
         self._buffer += piece
         return piece
@@ -361,7 +363,7 @@ class Client:
         return int(status), reason.strip(), [(name.lower(), value.strip()) for name, _, value in pairs]
 
     def response(self, *, to_head: bool = False) -> Response:
-        """The next final response, whole."""
+        """Return the whole next final response."""
         interim: list[int] = []
         while True:
             status, reason, fields = self.head()
@@ -400,7 +402,7 @@ class Client:
         return self._take(len(self._buffer))
 
     def is_closed(self) -> bool:
-        """Whether the other end closes without sending anything more. Blocks until it does either."""
+        """Return True if the other end closes without sending anything more. Blocks until it does either."""
         try:
             return not self._buffer and not self.transport.recv(1)
         except ConnectionResetError:
@@ -411,7 +413,7 @@ class Client:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Returns when condition holds; AssertionError after TIMEOUT_S. For what no event announces."""
+    """Wait until condition holds; AssertionError after TIMEOUT_S. For changes that no event announces."""
     pause = threading.Event()
     for _ in range(int(TIMEOUT_S / 0.01)):
         if condition():

@@ -1,4 +1,4 @@
-"""One request over each of five transports: tunnel, absolute form, intercepted HTTP/1.1, HTTP/2, reverse."""
+"""Send a request over five transports: tunnel, absolute form, intercepted HTTP/1.1, HTTP/2, reverse."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.servers.http1 import Authority, Handler, HttpUpstream, Received, an
 
 Fields = Sequence[tuple[str, str]]
 
-SITE = "site.test"  # what tunnels and absolute forms lead to
+SITE = "site.test"  # the destination of tunnels and absolute forms
 API = "api.test"  # the upstream of the route
 LOGIN = "Basic " + b64encode(f"nono:{TOKEN}".encode()).decode()
 KEY = ("authorization", f"Bearer {PHANTOM}")
@@ -37,16 +37,16 @@ class Transport(StrEnum):
 
 CONNECTS = (Transport.TUNNEL, Transport.INSIDE, Transport.HTTP2)
 WITH_CREDENTIAL = (Transport.INSIDE, Transport.HTTP2, Transport.REVERSE)
-READABLE = (Transport.ABSOLUTE, *WITH_CREDENTIAL)  # where the proxy reads the request itself
+READABLE = (Transport.ABSOLUTE, *WITH_CREDENTIAL)  # transports where the proxy itself reads the request
 _ALPN = {Transport.INSIDE: "http/1.1", Transport.HTTP2: "h2"}
-TEXTUAL = (Transport.ABSOLUTE, Transport.INSIDE, Transport.REVERSE)  # those of them in HTTP/1.1
+TEXTUAL = (Transport.ABSOLUTE, Transport.INSIDE, Transport.REVERSE)  # those of them that are HTTP/1.1
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, from the proxy or through it. status 0: the connection ended without a word.
+    """What came back, from the proxy or through it. status 0: the connection ended without an answer.
 
-    fields: over HTTP/2 with the trailers behind them.
+    fields: Over HTTP/2, followed by the trailers.
     """
 
     status: int
@@ -59,7 +59,7 @@ class Answer:
 
 
 class RefusedConnect(Exception):  # noqa: N818  # an event of the test, not a fault
-    """The proxy answered a CONNECT with something else than 200."""
+    """The proxy answered a CONNECT with a status other than 200."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"{answer.status} {answer.body!r}")
@@ -68,7 +68,7 @@ class RefusedConnect(Exception):  # noqa: N818  # an event of the test, not a fa
 
 @dataclass
 class FiveTransports:
-    """The proxy, and the two upstreams behind it: secure for all transports but the absolute form."""
+    """The proxy, and its two upstreams. secure is for all transports except the absolute form."""
 
     proxy: ProxyUnderTest
     secure: HttpUpstream
@@ -77,22 +77,22 @@ class FiveTransports:
 
     @property
     def requests(self) -> list[Received]:
-        """Everything that any upstream received."""
+        """Return every request that any upstream received."""
         return [*self.secure.requests, *self.plain.requests]
 
     @property
     def is_untouched(self) -> bool:
-        """Whether no upstream has seen so much as a connection."""
+        """Return True if no upstream has received even a connection."""
         return not self.secure.connections and not self.plain.connections
 
     @property
     def sent(self) -> bytes:
-        """Every byte that any upstream received."""
+        """Return every byte that any upstream received."""
         return b"".join(each.raw for each in (*self.secure.connections, *self.plain.connections))
 
     @property
     def denials(self) -> list[dict[str, object]]:
-        """The refusals in the audit log."""
+        """Return the refusals in the audit log."""
         return [event for event in self.proxy.recording.network if event["decision"] == "deny"]
 
     def host_of(self, transport: Transport) -> str:
@@ -105,7 +105,7 @@ class FiveTransports:
         return f"{self.host_of(transport)}:{self.port_of(transport)}"
 
     def named_by(self, transport: Transport) -> str:
-        """The Host field of a request."""
+        """Return the Host field of a request."""
         return "127.0.0.1" if transport is Transport.REVERSE else self.authority_of(transport)
 
     def target_of(self, transport: Transport, path: str) -> str:
@@ -128,7 +128,7 @@ class FiveTransports:
         logins: Sequence[str] = (LOGIN,),
         named: str | None = None,
     ) -> bytes:
-        """A head in HTTP/1.1 without its blank line."""
+        """Return a head in HTTP/1.1 without its blank line."""
         host = named if named is not None else self.named_by(transport)
         lines = [f"{method} {self.target_of(transport, path)} HTTP/1.1", f"host: {host}"]
         if transport is Transport.ABSOLUTE:
@@ -149,7 +149,7 @@ class FiveTransports:
         server_name: str | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> Iterator[Client]:
-        """A connection on which a request can be sent; for HTTP/2 without its preface. RefusedConnect."""
+        """Yield a connection ready for a request; for HTTP/2 without its preface. RefusedConnect."""
         with Client(self.proxy.port) as client:
             if transport in CONNECTS:
                 authority = authority or self.authority_of(transport)
@@ -183,9 +183,9 @@ class FiveTransports:
         body: bytes | None = None,
         named: str | None = None,
     ) -> Answer:
-        """One request on a connection of its own; by a tunnel, its fields stand on the CONNECT.
+        """Send one request on a connection of its own. In a tunnel, its fields are those of the CONNECT.
 
-        named: the host that it names, in place of the right one.
+        named: The host that it names, instead of the right one.
         """
         connect_fields = fields if transport is Transport.TUNNEL else ()
         try:
@@ -217,7 +217,7 @@ class FiveTransports:
         )
 
     def raw(self, transport: Transport, request: bytes) -> bytes:
-        """Everything that comes back for these bytes of HTTP/1.1; TimeoutError when there is no end to it."""
+        """Return everything that comes back for these bytes of HTTP/1.1. TimeoutError if it does not end."""
         with self.client(transport) as client:
             _send(client, request)
             back = b""
@@ -243,13 +243,13 @@ class FiveTransports:
 
 
 def _send(client: Client, request: bytes) -> None:
-    """All of it, or as much as the proxy took before it closed; its answer is still to be had."""
+    """Send everything, or what the proxy took before it closed; its answer can still be read."""
     with suppress(ConnectionError):
         client.send(request)
 
 
 def _check_connect(client: Client) -> None:
-    """RefusedConnect, unless what follows is the tunnel."""
+    """Raise RefusedConnect unless what follows is the tunnel."""
     try:
         status, _, fields = client.head()
     except (AssertionError, ConnectionError):
@@ -268,7 +268,7 @@ def _response(client: Client, method: str) -> Answer:
 
 
 def statuses(back: bytes) -> list[int]:
-    """Of every response in what came back, found by their first lines."""
+    """Return the status of every response in what came back, found by their first lines."""
     return [int(rest[2:5]) for rest in back.split(b"HTTP/1.")[1:]]
 
 
@@ -292,14 +292,15 @@ def five_transports(
     options: dict[str, object] | None = None,
     **changes: object,
 ) -> Iterator[FiveTransports]:
-    """A proxy with the route alpha, and routes beside it.
+    """Yield a proxy with the route alpha, and other routes.
 
-    addresses: what SITE and API resolve to, a list for each look-up, and the last one for all later ones.
-    scoped: the rules of SITE where the absolute form leads to, so that it is granted for some paths only.
-    served_with: in place of a certificate that is good for SITE and API. options: those of proxy;
-    changes: fields of the route alpha.
+    addresses: What SITE and API resolve to, a list for each look-up; the last one for all later look-ups.
+    scoped: The rules for SITE in absolute form, which grant it for some paths only.
+    served_with: Used instead of a certificate that is valid for SITE and API.
+    options: Options of proxy.
+    changes: Fields of the route alpha.
     """
-    session_authority()  # now: the proxy and its client, each in a thread, would make one each
+    session_authority()  # now: otherwise the proxy and its client, each in a thread, would create one each
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(str(Path(folder) / "upstream-ca.pem"))
         secure_context = served_with or authority.server_context(SITE, API)

@@ -1,1 +1,1 @@
-"""How the suite runs: workers side by side, turns on the machine, builds shared, races counted."""
+"""Control how the suite runs: parallel workers, turns on the machine, shared builds, counted races."""

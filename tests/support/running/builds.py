@@ -1,4 +1,4 @@
-"""Programs and other files that a run of the tests makes once, by whichever process needs them first."""
+"""Create programs and other files once per run of the tests, in whichever process needs them first."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Builds:
-    """What has been made is in folder, which all processes of a run share."""
+    """Shared files. What has been created is in folder, which all processes of a run share."""
 
     folder: Path
 
     def get(self, name: str, make: Callable[[Path], object]) -> Path:
-        """The file `name`. make: writes it to the path that it is given; the others wait meanwhile."""
+        """Return the file `name`. make: writes it to a given path; the other processes wait meanwhile."""
         target = self.folder / name
         with target.with_name(f"{name}.lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
-"""A plugin of pytest: attempts at races that came to nothing are counted, and too many of them fail the run.
+"""A pytest plugin that counts attempts at races that came to nothing; too many of them fail the run.
 
-A race is none if one of the two hardly gets a turn, as happens on a busy machine, and is tried again. Without
-the count nobody would see a change that makes it rarer for good.
+There is no race if one of the two sides hardly gets a turn, as on a busy machine; then it is tried again.
+Without the count, nobody would notice a change that makes the race permanently rarer.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-ATTEMPTS = 10  # at one race
+ATTEMPTS = 10  # per race
 PROPERTY = "attempts at the race"
-RETRIES_MAX = 0.3  # of the attempts of a run
-RACES_MIN = 10  # in a run: of fewer the share says little
-EMULATED = "NONO_TEST_TRIES" in os.environ  # there may be no second CPU for the second of the two
+RETRIES_MAX = 0.3  # share of the attempts of a run
+RACES_MIN = 10  # per run; with fewer races the share means little
+EMULATED = "NONO_TEST_TRIES" in os.environ  # then there may be no second CPU for the second side
 
 Attempts = Callable[[int], Iterator[int]]
 
 
 @pytest.fixture
 def attempts(record_property: Callable[[str, object], None]) -> Attempts:
-    """attempts(most) yields 1, 2, ... for a loop that is left with the first that was a race."""
+    """Return attempts(most), which yields 1, 2, ... for a loop that ends with the first real race."""
 
     def each(most: int) -> Iterator[int]:
         number = 0
@@ -36,7 +36,7 @@ def attempts(record_property: Callable[[str, object], None]) -> Attempts:
 
 
 class Tally:
-    """The attempts at each race of a run, in all of its processes."""
+    """Count the attempts at each race of a run, in all of its processes."""
 
     def __init__(self) -> None:
         self.attempts: dict[str, int] = {}
@@ -47,7 +47,7 @@ class Tally:
 
     @property
     def is_over(self) -> bool:
-        """Whether too many attempts came to nothing."""
+        """Return True if too many attempts came to nothing."""
         enough = len(self.attempts) >= RACES_MIN
         return enough and self.retries > RETRIES_MAX * sum(self.attempts.values())
 

@@ -1,4 +1,4 @@
-"""A plugin of pytest: how tests run side by side in the workers of pytest-xdist, and what these share."""
+"""A pytest plugin for running tests in parallel in the workers of pytest-xdist, and what these share."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import pytest
 from support.running.builds import Builds
 from support.running.turns import Turns
 
-WORKERS_PER_CPU = 2  # tests wait a little; more of them only push each other out of the caches
-WORKERS_MAX = 16  # each of them collects all the tests: seconds, and hundreds of megabytes
+WORKERS_PER_CPU = 2  # tests wait a little; more workers only push each other out of the caches
+WORKERS_MAX = 16  # each collects all the tests, which costs seconds and hundreds of megabytes
 
 FOLDER = pytest.StashKey[Path]()  # all processes of the run have it
-OURS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()  # in the process that was started first
+OURS = pytest.StashKey[tempfile.TemporaryDirectory[str]]()  # only in the process that was started first
 TURNS = pytest.StashKey[Turns]()
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Answer `--numprocesses=auto`, unless the environment has a number for it."""
+    """Answer `--numprocesses=auto`, unless the environment gives a number."""
     if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     return min(WORKERS_PER_CPU * len(os.sched_getaffinity(0)), WORKERS_MAX)
@@ -54,19 +54,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave what is marked `alone` for the end, when there is little left to run beside it anyway."""
+    """Move tests marked `alone` to the end, when little is left to run beside them anyway."""
     items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
 
 
 def pytest_collection_finish() -> None:
-    """Take ten thousand tests out of what the garbage collector walks: some tests make it walk everything."""
+    """Hide ten thousand tests from the garbage collector, because some tests make it walk everything."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Run what is marked `alone` while no other worker runs anything. The wait is not in its time limit."""
+    """Run tests marked `alone` while no other worker runs one. The wait does not count as test time."""
     turns = item.config.stash.get(TURNS, None)
     alone = item.get_closest_marker("alone") is not None
     with turns.turn(alone=alone) if turns else nullcontext():

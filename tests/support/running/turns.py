@@ -1,4 +1,4 @@
-"""Take turns with the other processes that run tests: beside them all, or with the machine to oneself."""
+"""Take turns with the other processes that run tests: either beside them, or with the machine to oneself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 class Turns:
     """Two lock files in a folder that every process of a run is given.
 
-    A test holds `room`, shared or alone. It goes in through `gate`, which whoever wants to be alone holds
-    until the room is empty: otherwise new tests would keep coming in.
+    A test holds `room`, shared or alone. It enters through `gate`. A test that wants to be alone holds the
+    gate
+    until the room is empty; otherwise new tests would keep entering.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A plugin of pytest: says how many everyday commands work inside, of those that work outside."""
+"""A pytest plugin that reports how many of the everyday commands that work outside also work inside."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-PROPERTY = "workday"  # a test records (way, how it ended) under it
+PROPERTY = "workday"  # under this name a test records (way, how it ended)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

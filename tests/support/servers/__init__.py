@@ -1,5 +1,5 @@
-"""Servers on loopback: scripted ones that keep what reached them byte for byte, and real programs.
+"""Run servers on loopback: scripted ones that keep what they received byte for byte, and real programs.
 
-Each is a context manager that yields once connections are accepted, and leaves nothing behind. http1 is the
-one that most tests need.
+Each is a context manager that yields once connections are accepted, and leaves nothing behind. Most tests
+need http1.
 """

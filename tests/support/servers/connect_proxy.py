@@ -1,4 +1,4 @@
-"""A scripted upstream proxy: it keeps what it is asked, and answers as a test says."""
+"""A scripted upstream proxy that keeps what it is asked, and answers as a test says."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 @dataclass
 class ConnectProxy:
-    """A proxy on 127.0.0.1:port. answer writes to the client; True: what follows is the tunnel."""
+    """A proxy on 127.0.0.1:port. answer writes to the client and returns True if the tunnel follows."""
 
     answer: Callable[[socket.socket, str], bool]
-    leads_to: Mapping[str, int]  # "host:port" to a port of 127.0.0.1
+    leads_to: Mapping[str, int]  # maps "host:port" to a port of 127.0.0.1
     heads: list[bytes] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     _listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
@@ -98,7 +98,7 @@ def connect_proxy(
     leads_to: Mapping[str, int] | None = None,
     answer: Callable[[socket.socket, str], bool] = establish,
 ) -> Iterator[ConnectProxy]:
-    """A running one, gone with its connections when the block is left."""
+    """Yield a running proxy, closed with its connections when the block is left."""
     proxy = ConnectProxy(answer, leads_to or {})
     proxy.start()
     try:

@@ -1,4 +1,4 @@
-"""A DNS server for tests: it counts the questions and answers each from a script."""
+"""A DNS server for tests that counts the questions and answers each from a script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NXDOMAIN = 3
 
 @dataclass(slots=True)
 class Questions:
-    """What was asked, in order: (name, type)."""
+    """The questions received, in order, as (name, type)."""
 
     asked: list[tuple[str, int]] = field(default_factory=list)
 
@@ -24,7 +24,7 @@ class Questions:
 
 
 def _question(packet: bytes) -> tuple[str, int, int]:
-    """Name and type of the first question, and where it ends (RFC 1035 section 4.1.2)."""
+    """Return the name and type of the first question, and where it ends (RFC 1035 section 4.1.2)."""
     labels, at = [], 12
     while packet[at]:
         labels.append(packet[at + 1 : at + 1 + packet[at]].decode("latin-1"))
@@ -43,7 +43,10 @@ def _answer(packet: bytes, addresses: list[str], end: int, *, exists: bool) -> b
 
 @contextmanager
 def dns_server(zone: Mapping[str, list[list[str]]], host: str = "127.0.0.1") -> Iterator[Questions]:
-    """zone: for each name the addresses of its first answer, of its second, ...; the last one repeats."""
+    """Run a server.
+
+    zone: for each name the addresses of its first answer, its second, ...; the last repeats.
+    """
     questions = Questions()
     given: dict[str, int] = {}
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""One bare repository behind TLS: git-http-backend(1) as the only page of an upstream."""
+"""Serve one bare repository over TLS: git-http-backend(1) as the only page of an upstream."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENVIRONMENT = {
 
 
 def git(*arguments: str, cwd: Path) -> str:
-    """What git printed, without any configuration of the machine's. CalledProcessError when it failed."""
+    """Run git without the machine's configuration and return its output. CalledProcessError if it failed."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), **ENVIRONMENT}
     ended = subprocess.run(
         ("git", *arguments), cwd=cwd, env=environment, capture_output=True, text=True, timeout=60, check=True
@@ -45,11 +45,11 @@ class GitServer:
 
     @property
     def head(self) -> str:
-        """The commit that the branch main is at."""
+        """Return the commit of the branch main."""
         return git("rev-parse", "main", cwd=self.repository)
 
     def commit(self, name: str, text: str) -> None:
-        """A new commit on main, made past the server."""
+        """Add a commit to main, bypassing the server."""
         work = self.repository.parent / "work"
         if not work.exists():
             git("clone", "--quiet", str(self.repository), str(work), cwd=self.repository.parent)
@@ -61,9 +61,9 @@ class GitServer:
 
 @contextmanager
 def git_server(directory: Path, tls: ssl.SSLContext, *, required: str | None = None) -> Iterator[GitServer]:
-    """A running server with one commit, gone when the block is left.
+    """Yield a running server with one commit, removed when the block is left.
 
-    required: the Authorization field without which the answer is 401; None: nobody is asked for one.
+    required: The Authorization field without which the answer is 401; None: no field is required.
     """
     repository = directory / REPOSITORY
     git("init", "--quiet", "--bare", "--initial-branch=main", str(repository), cwd=directory)

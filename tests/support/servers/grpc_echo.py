@@ -22,20 +22,20 @@ TRAILER = ("canary-trailer", "arrived")
 
 @dataclass(slots=True)
 class GrpcServer:
-    """One that runs, in the block that gave it."""
+    """A running server, valid in the block that yielded it."""
 
     port: int
     _process: subprocess.Popen[str]
 
     def ended(self) -> list[dict[str, Any]]:
-        """The method of each call that arrived, and its metadata. The server is gone then."""
+        """End the server, and return the method and metadata of each call that arrived."""
         said, _ = self._process.communicate(timeout=20)
         return [json.loads(line) for line in said.splitlines()]
 
 
 @contextmanager
 def grpc_server(pem: Path) -> Iterator[GrpcServer]:
-    """pem: the server's key and the chain of its certificate."""
+    """Run a server. pem: its key and the chain of its certificate."""
     argv = [sys.executable, "-I", __file__, str(pem)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

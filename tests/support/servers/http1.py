@@ -1,6 +1,6 @@
 """A plain or TLS HTTP/1.1 server for tests that keeps what arrived, byte for byte, and answers as scripted.
 
-It reads with a parser of its own, so that a fault of the proxy's parser is not shared.
+It has a parser of its own, so that it does not share faults of the proxy's parser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOOPBACK = ("127.0.0.1", 0)  # and any free port
 
 
 class Authority:
-    """A certificate authority that no system trusts; ca_file is what a client must be given."""
+    """A certificate authority that no system trusts. ca_file is what a client must be given."""
 
     def __init__(self, ca_file: str) -> None:
         self._ca = trustme.CA()
@@ -44,12 +44,12 @@ class Gone(Exception):  # noqa: N818  # an event of the test, not a fault
 
 @dataclass
 class Received:
-    """One request: its head as it arrived, and of its body what has been read so far."""
+    """One request: its head as it arrived, and the part of its body read so far."""
 
-    head: bytes  # with the blank line
+    head: bytes  # including the blank line
     connection: Connection = field(repr=False)
     body: bytes = b""
-    wire_body: bytes = b""  # with its chunk framing
+    wire_body: bytes = b""  # including its chunk framing
     body_complete: bool = False
 
     @property
@@ -82,7 +82,7 @@ class Received:
         return self.body
 
     def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives; Gone when it ends early."""
+        """Yield the body as it arrives. Gone if it ends early."""
         if self.body_complete:
             return
         if self.value(b"transfer-encoding") == b"chunked":
@@ -176,7 +176,7 @@ class Connection:
         self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
 
     def wait_gone(self) -> None:
-        """Returns when the peer has closed; TimeoutError when it does not."""
+        """Wait until the peer has closed. TimeoutError if it does not."""
         while True:
             try:
                 if not self.transport.recv(65536):
@@ -187,7 +187,7 @@ class Connection:
                 return
 
     def reset(self) -> None:
-        """Close so that the peer gets RST."""
+        """Close so that the peer receives RST."""
         self.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.close()
 
@@ -201,7 +201,7 @@ def answer_ok(request: Received) -> None:
 
 
 class HttpUpstream:
-    """The server: its port, the requests it got and the connections it accepted, in order."""
+    """The server: its port, and the requests and connections it received, in order."""
 
     def __init__(
         self,
@@ -224,14 +224,14 @@ class HttpUpstream:
         self._spawn(self._accept)
 
     def close(self) -> None:
-        """Closes every connection and waits for every thread."""
+        """Close every connection and wait for every thread."""
         self._closing = True
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in [*self.connections]:
             with suppress(OSError):
-                # Also for TLS: shutdown() of an SSLSocket ends the TCP connection and wakes a reader.
+                # Works for TLS too: shutdown() of an SSLSocket ends the TCP connection and wakes a reader.
                 connection.transport.shutdown(socket.SHUT_RDWR)
         for thread in [*self._threads]:
             thread.join(TIMEOUT_S)
@@ -239,7 +239,7 @@ class HttpUpstream:
             connection.transport.close()
 
     def received(self, count: int) -> list[Received]:
-        """The requests, once there are at least count. AssertionError when they do not come."""
+        """Return the requests once there are at least count. AssertionError if they do not come."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.requests) >= count, TIMEOUT_S)
             return [*self.requests]
@@ -292,7 +292,7 @@ class HttpUpstream:
 def upstream(
     handler: Handler = answer_ok, tls: ssl.SSLContext | None = None, address: tuple[str, int] = LOOPBACK
 ) -> Iterator[HttpUpstream]:
-    """A running server; a fault in a handler fails the test when the block is left."""
+    """Yield a running server. A fault in a handler fails the test when the block is left."""
     server = HttpUpstream(handler, tls, address)
     server.start()
     try:

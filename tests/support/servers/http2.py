@@ -1,4 +1,4 @@
-"""An HTTP/2 server over TLS for tests: a handler in a thread of its own answers each stream as scripted."""
+"""An HTTP/2 server over TLS for tests; a handler in a thread of its own answers each stream as scripted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Stream:
         return self.values(b":path")[0]
 
     def pieces(self) -> Iterator[bytes]:
-        """The body as it arrives; Gone when the stream is reset."""
+        """Yield the body as it arrives. Gone if the stream is reset."""
         while True:
             piece = self.arrived.get(timeout=TIMEOUT_S)
             if piece is None:
@@ -62,7 +62,7 @@ class Stream:
             h2_connection.send_headers(self.number, [(":status", str(status)), *fields], end_stream=end)
 
     def send(self, piece: bytes) -> None:
-        """piece, as the windows allow it. Gone when the stream is reset meanwhile."""
+        """Send piece as the windows allow. Gone if the stream is reset meanwhile."""
         while piece:
             size = min(len(piece), self.connection.window(self), 16384)
             with self.connection.locked() as h2_connection:
@@ -102,7 +102,7 @@ class Connection:
 
     @contextmanager
     def locked(self) -> Iterator[h2.connection.H2Connection]:
-        """The state, and afterwards what it wants to send is sent."""
+        """Yield the state, and afterwards send what it wants to send."""
         with self._changed:
             try:
                 yield self._h2
@@ -115,7 +115,7 @@ class Connection:
             self.transport.sendall(data)
 
     def window(self, stream: Stream) -> int:
-        """How much may be sent on stream, once that is anything at all."""
+        """Wait until anything may be sent on stream, and return how much."""
         with self._changed:
             for _ in range(int(TIMEOUT_S / 0.05)):
                 if stream.reset_by_client.is_set() or self.closed.is_set():
@@ -204,7 +204,7 @@ class Http2Server:
         self._spawn(self._accept)
 
     def received(self, count: int) -> list[Stream]:
-        """The streams, once there are at least count. AssertionError when they do not come."""
+        """Return the streams once there are at least count. AssertionError if they do not come."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.streams) >= count, TIMEOUT_S)
             return [*self.streams]
@@ -267,7 +267,7 @@ def h2_upstream(
     handler: Handler = answer_ok,
     settings: dict[h2.settings.SettingCodes, int] | None = None,
 ) -> Iterator[Http2Server]:
-    """A running server that speaks only h2; a fault in a handler fails the test when the block is left."""
+    """Yield a running server that speaks only h2. A fault in a handler fails the test at the end."""
     server = Http2Server(handler, context, settings or {})
     try:
         yield server

@@ -1,4 +1,4 @@
-"""A provider of logins, outside the sandbox: code with PKCE, rotating refresh, revocation, and its API."""
+"""A provider of logins outside the sandbox: code with PKCE, rotating refresh, revocation, and its API."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def _segment(content: dict[str, str]) -> str:
 
 @dataclass
 class LoginProvider:
-    """What it has given out. Its tokens are made of CANARY and a number, its id token is a JWT of them."""
+    """What it has issued. Its tokens consist of CANARY and a number; its id token is a JWT of them."""
 
     challenges: dict[str, str] = field(default_factory=dict)  # by code
-    access: set[str] = field(default_factory=set)  # valid ones
+    access: set[str] = field(default_factory=set)  # the valid ones
     refresh: set[str] = field(default_factory=set)
-    given: list[str] = field(default_factory=list)  # every token there ever was
-    seen: list[str] = field(default_factory=list)  # every request, with its body
+    given: list[str] = field(default_factory=list)  # every token ever issued
+    seen: list[str] = field(default_factory=list)  # every request, including its body
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def authorize(self, request: Received) -> None:
-        """GET /oauth/authorize?code_challenge=..., to which a browser would be sent (RFC 7636)."""
+        """Answer GET /oauth/authorize?code_challenge=..., to which a browser would be sent (RFC 7636)."""
         query = parse_qs(urlsplit(request.target.decode()).query)
         code = f"code-{next(self._numbers)}"
         self.challenges[code] = query["code_challenge"][0]
@@ -45,9 +45,9 @@ class LoginProvider:
             case "authorization_code" if self._is_verified(form):
                 self._give(request)
             case "refresh_token" if form.get("refresh_token") in self.refresh:
-                self.refresh.remove(form["refresh_token"])  # each is good for once
+                self.refresh.remove(form["refresh_token"])  # each is valid once
                 self._give(request)
-            case "refresh_token" if form.get("refresh_token") in self.given:  # for the second time
+            case "refresh_token" if form.get("refresh_token") in self.given:  # used for the second time
                 self.refresh.clear()
                 self.access.clear()
                 answer(request, {"error": "invalid_grant"}, 400)
@@ -55,7 +55,7 @@ class LoginProvider:
                 answer(request, {"error": "invalid_grant", "error_description": "refresh_token is void"}, 400)
 
     def revoke(self, request: Received) -> None:
-        """RFC 7009: an empty 200."""
+        """Revoke as RFC 7009 says, with an empty 200."""
         token = parse_qs(request.body.decode())["token"][0]
         self.refresh.discard(token)
         self.access.clear()
@@ -111,7 +111,7 @@ class Running:
 
     @property
     def profile(self) -> dict[str, object]:
-        """The sections of a profile that captures its logins."""
+        """Return the sections of a profile that captures its logins."""
         tokens = [
             {"path": "access_token"},
             {"path": "refresh_token"},
@@ -143,7 +143,7 @@ class Running:
 
 @contextmanager
 def login_provider(authority: Authority) -> Iterator[Running]:
-    """Gone when the block is left."""
+    """Yield the provider, which is closed when the block is left."""
     provider = LoginProvider()
     tls = authority.server_context("localhost")
     with upstream(provider, tls) as auth, upstream(provider, tls) as api:

@@ -1,4 +1,4 @@
-"""A real nginx, run by an ordinary user, whose access log shows what it understood of each request."""
+"""A real nginx, run by an ordinary user, whose access log shows how it understood each request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.ports import unused_port
 TIMEOUT_S = 20.0
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
-# nginx can log the fields that it is asked for, and no list of them.
+# nginx can log fields that it is told, but cannot list all of them.
 FIELDS = (
     "host", "content-length", "transfer-encoding", "connection", "expect", "te", "trailer", "upgrade",
     "accept", "content-type", "cookie", "x-a", "x-b", "x-c", "x-sum", "authorization", "x-smuggled",
@@ -64,14 +64,14 @@ http {{
 
 @dataclass(frozen=True)
 class Understood:
-    """One request in the log. A field that occurs twice has its values joined, as a list."""
+    """One request in the log. The values of a field that occurs twice are joined, as a list."""
 
-    status: int  # what nginx answered
+    status: int  # the answer of nginx
     method: bytes
     target: bytes
-    length: int  # bytes of the whole request, the framing of its body included
+    length: int  # bytes of the whole request, including the framing of its body
     body: bytes
-    fields: dict[str, bytes]  # those of FIELDS that were there and not empty
+    fields: dict[str, bytes]  # those of FIELDS that were present and not empty
 
 
 def _format() -> str:
@@ -82,7 +82,7 @@ def _format() -> str:
 
 
 def _entry(line: bytes) -> Understood:
-    # Above 0x7f nginx writes bytes as they came; every byte below becomes itself or a JSON escape.
+    # Above 0x7f nginx writes bytes unchanged; every byte below becomes itself or a JSON escape.
     logged: dict[str, str] = json.loads(line.decode("latin-1"))
     return Understood(
         status=int(logged["status"]),
@@ -103,7 +103,7 @@ class Nginx:
         self._read = 0
 
     def entries(self) -> list[Understood]:
-        """What was logged since the last call; a request is in the log before its connection is closed."""
+        """Return what was logged since the last call. A request is logged before its connection is closed."""
         with self._log.open("rb") as log:
             log.seek(self._read)
             new = log.read()
@@ -111,7 +111,7 @@ class Nginx:
         return [_entry(line) for line in new.splitlines()]
 
     def read(self, wire: bytes) -> list[Understood]:
-        """Send wire as all that a client says on one connection, and return what was made of it."""
+        """Send wire as everything a client sends on one connection, and return how it was understood."""
         with socket.create_connection(("127.0.0.1", self.port), TIMEOUT_S) as client:
             try:
                 client.sendall(wire)
@@ -119,7 +119,7 @@ class Nginx:
                 while client.recv(65536):
                     pass
             except ConnectionError:
-                pass  # it closed on a fault before it had read everything
+                pass  # it closed because of a fault before it had read everything
         return self.entries()
 
 
@@ -129,7 +129,7 @@ def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
         try:
             socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
         except ConnectionRefusedError:
-            time.sleep(0.01)  # nginx announces nowhere that it listens
+            time.sleep(0.01)  # nginx does not announce when it listens
         else:
             return True
     return False
@@ -147,7 +147,7 @@ def _running(command: Sequence[str], environment: dict[str, str]) -> Iterator[su
 
 @contextmanager
 def nginx() -> Iterator[Nginx]:
-    """A server of its own; it and its files are gone when the block is left."""
+    """Yield a server of its own. It and its files are removed when the block is left."""
     assert NGINX is not None
     with ordinary_user() as user:
         port = unused_port()

@@ -1,4 +1,4 @@
-"""Package indexes as far as their clients need them: each a few fixed pages that only the real key opens."""
+"""Serve package indexes as far as their clients need them: a few fixed pages that require the real key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.servers.http1 import Received
 
 PACKAGE = "tiny-canary"
 VERSION = "1.0"
-MARK = "from the private index"  # what the package says
+MARK = "from the private index"  # printed by the package
 NPM_PACKAGE = "@canary/tiny"
 
 Page = tuple[str, bytes]  # content type, content
@@ -27,7 +27,8 @@ Pages = Mapping[str, Page]
 class Index:
     """The handler of an upstream.
 
-    pages: by path, for the origin that clients see; authorization: the field without which the answer is 401.
+    pages: The pages by path, for the origin that clients see.
+    authorization: The field without which the answer is 401.
     """
 
     pages: Callable[[str], Pages]
@@ -49,7 +50,7 @@ class Index:
 
 
 def basic(user_and_password: str) -> str:
-    """RFC 7617"""
+    """Return the Basic credentials of RFC 7617."""
     return "Basic " + base64.b64encode(user_and_password.encode()).decode()
 
 
@@ -126,7 +127,7 @@ def _wheel() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, text in {**files, f"{about}/RECORD": record}.items():
-            # Of a fixed time, as the page that holds the digest is made anew for each request.
+            # With a fixed time: the page that contains the digest is made anew for each request.
             archive.writestr(zipfile.ZipInfo(name), text)
     return content.getvalue()
 

@@ -1,4 +1,4 @@
-"""A server program in the foreground, waited for until it accepts connections, and ended with its block."""
+"""Run a server program in the foreground: wait until it accepts connections, and end it with the block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
         try:
             socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
         except ConnectionRefusedError:
-            time.sleep(0.01)  # such programs announce nowhere that they listen
+            time.sleep(0.01)  # such programs do not announce when they listen
         else:
             return True
     return False
@@ -28,9 +28,9 @@ def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
 def listening(
     argv: Sequence[str], environment: Mapping[str, str], port: int, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """argv, once it accepts on 127.0.0.1:port; RuntimeError with what it said when it does not.
+    """Run argv, and yield once it accepts on 127.0.0.1:port. RuntimeError with its output if it does not.
 
-    Its output goes to log. It is killed, since some take seconds to end when they are asked.
+    Its output goes to log. It is killed, because some programs take seconds to end when asked.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -13,11 +13,11 @@ from support.ports import unused_port
 from support.servers.process import listening
 
 SQUID = shutil.which("squid", path="/usr/sbin:/usr/local/sbin:/usr/bin")
-# Debian's directory of helpers.
+# The directory in which Debian keeps the helpers.
 BASIC_AUTH = Path("/usr/lib/squid/basic_ncsa_auth")
 
 USER, PASSWORD = "nono", "corporate:password"
-# What openssl passwd -apr1 makes of PASSWORD; the user's file for basic_ncsa_auth.
+# The result of openssl passwd -apr1 for PASSWORD, in the user's file for basic_ncsa_auth.
 PASSWORD_HASH = "$apr1$nonosalt$TtTI75N5TVKA9ARnRBKFw."
 
 _CONFIGURATION = """
@@ -62,16 +62,16 @@ class Squid:
         return f"127.0.0.1:{self.port}"
 
     def asked(self) -> list[tuple[str, str, int]]:
-        """(method, target, status) of what was asked and is over: a tunnel stands here when it has closed."""
+        """Return (method, target, status) of finished requests. A tunnel is listed once it has closed."""
         lines = [line.split() for line in self._log.read_text().splitlines()] if self._log.exists() else []
         return [(method, target, int(status)) for method, target, status in lines if method != "-"]
 
 
 @contextmanager
 def squid(names: Mapping[str, str], *, password: bool = False) -> Iterator[Squid]:
-    """A squid that knows these names and no others; gone, with its files, when the block is left.
+    """Yield a squid that knows only these names; removed with its files when the block is left.
 
-    password: it opens tunnels for USER with PASSWORD only.
+    password: It opens tunnels only for USER with PASSWORD.
     """
     assert SQUID is not None
     with ordinary_user() as user:
@@ -85,7 +85,7 @@ def squid(names: Mapping[str, str], *, password: bool = False) -> Iterator[Squid
         }.items():
             (user.home / name).write_text(text)
             user.give(user.home / name)
-        # -N: one process, in the foreground. -n names its shared memory apart from another squid's.
+        # -N: one process, in the foreground. -n keeps its shared memory apart from that of another squid.
         argv = user.command([SQUID, "-N", "-n", f"nono{port}", "-f", str(user.home / "squid.conf")])
         try:
             with listening(argv, user.environment(), port, user.home / "output"):

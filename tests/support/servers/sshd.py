@@ -1,6 +1,6 @@
 """A real sshd on loopback, run by an ordinary user who may log in with one key, and its git repository.
 
-Where the suite runs as root the user has no account, and sshd and ssh know nobody without one: there they see
+If the suite runs as root, the user has no account, and sshd and ssh reject users without one. They then see
 another /etc/passwd, in a mount namespace.
 """
 
@@ -21,7 +21,7 @@ from support.servers.git import git
 from support.servers.process import listening
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-# A program that sees another /etc/passwd: this, the file, and the program's argv.
+# Runs a program that sees another /etc/passwd: this, the file, and the program's argv.
 _OTHER_PASSWD = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"')
 
 _CONFIGURATION = """
@@ -39,7 +39,7 @@ PrintMotd no
 
 @dataclass(frozen=True, slots=True)
 class Sshd:
-    """A running server; key and known_hosts are for its client, repository is on the server's side."""
+    """A running server. key and known_hosts are for its client; repository is on the server's side."""
 
     port: int
     user: str
@@ -55,7 +55,7 @@ def _keygen(path: Path) -> None:
 
 
 def _account(user: OrdinaryUser, directory: Path) -> tuple[str, Sequence[str]]:
-    """The user's name, and the argv prefix of a program that has to know it."""
+    """Return the user's name, and the argv prefix of a program that has to know it."""
     if os.geteuid() != 0:
         return pwd.getpwuid(user.uid).pw_name, ()
     passwd = directory / "passwd"
@@ -69,7 +69,7 @@ def _account(user: OrdinaryUser, directory: Path) -> tuple[str, Sequence[str]]:
 
 @contextmanager
 def sshd(user: OrdinaryUser, directory: Path) -> Iterator[Sshd]:
-    """A server in directory, which is the user's own; gone when the block is left."""
+    """Yield a server in directory, which the user owns; removed when the block is left."""
     assert SSHD is not None
     name, stage = _account(user, directory)
     port = unused_port()

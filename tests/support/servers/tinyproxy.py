@@ -1,4 +1,4 @@
-"""A real tinyproxy, run by an ordinary user, which passes every tunnel on to another proxy."""
+"""A real tinyproxy, run by an ordinary user, that passes every tunnel on to another proxy."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Upstream http 127.0.0.1:{behind}
 
 @contextmanager
 def tinyproxy(behind: int, *, password: bool = False) -> Iterator[int]:
-    """The port of a tinyproxy whose tunnels go on through the proxy on port behind: it looks up nothing.
+    """Yield the port of a tinyproxy whose tunnels continue through the proxy on port behind.
 
-    password: it opens tunnels for USER with PASSWORD only.
+    It looks up no names. password: It opens tunnels only for USER with PASSWORD.
     """
     assert TINYPROXY is not None
     with ordinary_user() as user:

@@ -1,4 +1,4 @@
-"""Python's own http.server with handlers that answer without reading, as many small services have."""
+"""Run Python's own http.server with handlers that answer without reading, as many small services do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Notes:
-    """What a server of notes has seen: of each request its method, path and key, and what was commented."""
+    """What a server of notes has seen: the method, path and key of each request, and the comments."""
 
     port: int = 0
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -20,13 +20,13 @@ class Notes:
     connections: int = 0
 
     def keys_of(self, method: str) -> list[str]:
-        """The keys that requests with this method carried."""
+        """Return the keys in requests with this method."""
         return [key for seen, _, key in self.seen if seen == method and key is not None]
 
 
 @contextmanager
 def notes_server(context: ssl.SSLContext) -> Iterator[Notes]:
-    """HTTPS on loopback: POST /comments is read and kept, GET gives it back; no other body is read."""
+    """Serve HTTPS on loopback. POST /comments is read and kept, GET returns it; no other body is read."""
     notes = Notes()
 
     class Handler(BaseHTTPRequestHandler):

@@ -29,7 +29,7 @@ def saying(word: str) -> Reply:
 
 @dataclass
 class WebhookServer:
-    """url is https; what was asked, oldest first; held questions wait until may is set."""
+    """The endpoint: its https url and the questions, oldest first. Held questions wait until may is set."""
 
     url: str
     ca_file: Path
@@ -43,7 +43,7 @@ class WebhookServer:
 def webhook_server(
     reply: Reply, directory: Path, *, holds: bool = False, trusted: bool = True
 ) -> Iterator[WebhookServer]:
-    """Answers every question with reply's bytes. trusted: whether ca_file is of the CA that signed it."""
+    """Answer every question with reply's bytes. trusted: whether ca_file belongs to the CA that signed it."""
     signer = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     signer.issue_cert("localhost", "127.0.0.1").configure_cert(context)

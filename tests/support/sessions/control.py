@@ -1,4 +1,4 @@
-"""Asks the control interface of a session, as another program of its user would."""
+"""Use the control interface of a session, as another program of its user would."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.nono_run import TIMEOUT_S, NonoRun
 from support.sessions.detached import wait_until
 from support.sessions.records import directory
 
-# Sends the requests one after another on one connection, and prints status and body of each.
+# Sends the requests one after another on one connection, and prints the status and body of each.
 _CLIENT = """
 import http.client, json, socket, sys
 path, requests = sys.argv[1], json.load(sys.stdin)
@@ -30,14 +30,14 @@ print(json.dumps(answers))
 
 
 def key_of(sandbox: NonoRun, session_id: str) -> str:
-    """The key of a session, once it listens."""
+    """Return the key of a session once it listens."""
     path = directory(sandbox.user) / f"{session_id}.key"
     wait_until(lambda: path.exists() and path.with_suffix(".sock").exists(), "the session does not listen")
     return path.read_text()
 
 
 def ask_all(sandbox: NonoRun, session_id: str, *requests: tuple[str, str, object, str | None]) -> Any:
-    """Status and text of each response, to (method, path, JSON or None, key or None) on one connection."""
+    """Send requests (method, path, JSON or None, key or None); return status and text of each response."""
     path = directory(sandbox.user) / f"{session_id}.sock"
     done = subprocess.run(
         sandbox.user.command([sys.executable, "-I", "-c", _CLIENT, str(path)]),
@@ -52,6 +52,6 @@ def ask_all(sandbox: NonoRun, session_id: str, *requests: tuple[str, str, object
 
 
 def ask(sandbox: NonoRun, session_id: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
-    """Status and document of one response."""
+    """Return the status and the document of one response."""
     ((status, text),) = ask_all(sandbox, session_id, (method, path, body, key_of(sandbox, session_id)))
     return status, json.loads(text or "null")

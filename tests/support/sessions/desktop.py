@@ -1,4 +1,4 @@
-"""A session bus of its own with a desktop on it, which notes the notifications it is asked to show."""
+"""Run a private session bus with a desktop on it that records the notifications it is asked to show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Desktop:
         self._notes = notes
 
     def shown(self) -> list[dict[str, Any]]:
-        """Each call so far."""
+        """Return each call so far."""
         return [json.loads(line) for line in self._notes.read_text().splitlines()]
 
     def wait(self, count: int) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ class Desktop:
 
 @contextmanager
 def desktop(folder: Path, *, is_mute: bool = False) -> Iterator[Desktop]:
-    """Start both; ended with the block.
+    """Start both. They end with the block.
 
     folder: For the socket, which only this user may connect to.
     is_mute: The desktop takes calls and never answers.

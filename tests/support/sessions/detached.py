@@ -1,4 +1,4 @@
-"""Starts detached sessions, and attaches to them on terminals of a test."""
+"""Start detached sessions, and attach to them on terminals of a test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def detached(
     profile: Mapping[str, object] = OPEN,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """A detached session, as its record was at the start; killed at the end of the block if it still runs."""
+    """Yield a detached session's record at its start; killed at the end of the block if it still runs."""
     argv = sandbox.argv(command, profile=profile, flags=["--detached", f"--name={name}", *flags])
     environment = sandbox.user.environment({**VARIABLES, **(environment or {})})
     with terminal(argv, environment, sandbox.project) as starter:
@@ -54,7 +54,7 @@ def detached(
 
 @contextmanager
 def attached(sandbox: NonoRun, name: str = "one", size: tuple[int, int] = (24, 80)) -> Iterator[Terminal]:
-    """A terminal that shows a session."""
+    """Yield a terminal that shows a session."""
     argv = sandbox.user.command([*NONO, "attach", name])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as viewer:
         viewer.resize(*size)
@@ -72,7 +72,7 @@ def wait_until_detached(sandbox: NonoRun, name: str = "one") -> None:
 
 
 def end(sandbox: NonoRun, name: str = "one") -> dict[str, Any]:
-    """The record of a session, once that has ended."""
+    """Return the record of a session once it has ended."""
     wait_until(lambda: nono(sandbox, "ps", "--json").stdout == "[]\n", "the session goes on")
     return record_of(sandbox.user, name)
 
@@ -82,7 +82,7 @@ def has_ended(pid: int) -> bool:
 
 
 def openers(sandbox: NonoRun, terminal_path: str) -> list[str]:
-    """What of this user has a terminal open."""
+    """Return the processes of this user that have a terminal open."""
     mark, found = f"HOME={sandbox.user.home}\0".encode(), []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):

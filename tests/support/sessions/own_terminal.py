@@ -1,4 +1,4 @@
-"""Starts runs with a terminal of their own, from a terminal of a test or from a shell in one."""
+"""Start runs with a terminal of their own, from a terminal of a test or from a shell in one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROMPT = b"person> "
 
 
 def is_lent(person: Terminal) -> bool:
-    """True if the terminal of the person is in the raw mode of a viewer; a line editor keeps OPOST."""
+    """Return True if the person's terminal is in the raw mode of a viewer; a line editor keeps OPOST."""
     slave = person.other_end()
     try:
         return not termios.tcgetattr(slave)[1] & termios.OPOST
@@ -35,7 +35,7 @@ def children(pid: int) -> list[int]:
 def at_terminal(
     sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = ()
 ) -> Iterator[Terminal]:
-    """A run that shows its terminal; killed at the end of the block if it still runs."""
+    """Yield a run that shows its terminal; killed at the end of the block if it still runs."""
     argv = sandbox.argv(command, profile=OPEN, flags=[f"--name={name}", *flags])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
         try:
@@ -49,7 +49,7 @@ def at_terminal(
 def in_shell(
     sandbox: NonoRun, command: Sequence[str], name: str = "one", flags: Sequence[str] = (), after: str = ""
 ) -> Iterator[Terminal]:
-    """A shell with job control that runs something, which shows its terminal. after: More of that line."""
+    """Yield a shell with job control that runs something and shows its terminal. after: rest of that line."""
     variables = sandbox.user.environment({**VARIABLES, "PS1": PROMPT.decode()})
     shell = sandbox.user.command(["bash", "--norc", "--noprofile", "-i"])
     argv = sandbox.argv(command, profile=OPEN, flags=[f"--name={name}", *flags])

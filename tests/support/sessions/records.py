@@ -1,4 +1,4 @@
-"""Reads the records of sessions as another program would, and asks nono about them."""
+"""Read the records of sessions as another program would, and ask nono about them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def directory(user: OrdinaryUser) -> Path:
 
 
 def records(user: OrdinaryUser) -> list[dict[str, Any]]:
-    """The files as they are, the newest first."""
+    """Return the content of the files, the newest first."""
     found = [json.loads(path.read_text()) for path in directory(user).glob("*.json") if path.name[0] != "."]
     return sorted(found, key=lambda record: -record["started_unix_ms"])
 
 
 def leftovers(user: OrdinaryUser) -> list[str]:
-    """What is there beside the records."""
+    """Return what exists besides the records."""
     return [path.name for path in directory(user).iterdir() if path.name[0] == "." or path.suffix != ".json"]
 
 
 def record_of(user: OrdinaryUser, name: str) -> dict[str, Any]:
-    """The newest record of that name, once there is one."""
+    """Return the newest record of that name, once there is one."""
     deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         if directory(user).exists():

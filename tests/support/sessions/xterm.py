@@ -1,4 +1,4 @@
-"""Terminals of xterm.js without a window: a model that shares nothing with the one nono uses."""
+"""Run terminals of xterm.js without a window, a model that shares nothing with the one nono uses."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ class Xterm:
         self._ask("resize", rows=rows, columns=columns)
 
     def show(self) -> dict[str, Any]:
-        """What is seen, cell by cell, with the cursor, the modes, the title and the lines above."""
+        """Return what is seen, cell by cell, with the cursor, the modes, the title and the lines above."""
         shown: dict[str, Any] = self._ask("show")
         return shown
 
 
 class Xterms:
-    """Makes terminals."""
+    """Create terminals."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self._names = count()
 
     def new(self, rows: int = 24, columns: int = 80, *, in_place_of: Xterm | None = None) -> Xterm:
-        """An empty terminal. in_place_of: One that is not needed any more."""
+        """Return an empty terminal. in_place_of: a terminal that is no longer needed."""
         made = Xterm(self._process, str(next(self._names)) if in_place_of is None else in_place_of.name)
         made._ask("new", rows=rows, columns=columns)
         return made
@@ -64,7 +64,7 @@ class Xterms:
 
 @contextmanager
 def xterms() -> Iterator[Xterms]:
-    """Start the program that keeps terminals. Skips the test where it cannot be had."""
+    """Start the program that keeps terminals. Skips the test if it is not available."""
     if (node := shutil.which("node")) is None:
         pytest.skip("there is no node")
     argv = [node, str(PROGRAM), str(installed("xterm"))]

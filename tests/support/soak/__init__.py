@@ -1,5 +1,5 @@
-"""Minutes of every kind of client, good and bad, against a proxy, whose memory, files and tasks are counted.
+"""Run every kind of client, good and bad, for minutes against a proxy, counting its memory, files and tasks.
 
-Proxy, upstream and clients are processes of their own (worker), put together by stage. What came back is
+Proxy, upstream and clients are separate processes (worker), which stage puts together. What came back is
 compared with what was sent, byte for byte.
 """

@@ -1,4 +1,4 @@
-"""What the clients of the soak do: one method for each kind of conduct, good and bad, that a proxy meets."""
+"""Act as the clients of the soak: one method for each kind of conduct, good or bad, that a proxy meets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SMALL_BUFFER = 32 * 1024
 
 @dataclass
 class Results:
-    """What came of it. received: by the number of the request, what its response held: (bytes, CRC-32)."""
+    """The results. received: (bytes, CRC-32) of the response, by the number of the request."""
 
     received: dict[int, tuple[int, int]] = field(default_factory=dict)
     tunnelled: set[int] = field(default_factory=set)  # the numbers of requests that the proxy cannot see
@@ -36,7 +36,7 @@ class Results:
 
 
 class Actor:
-    """One of many; numbers is shared by all, chance is its own."""
+    """One of many actors. numbers is shared by all; chance is its own."""
 
     def __init__(
         self, clients: Clients, results: Results, numbers: count[int], chance: random.Random
@@ -56,11 +56,11 @@ class Actor:
         return self._chance.choice(HTTP1_TRANSPORTS)
 
     def _size(self) -> int:
-        """Mostly small, sometimes larger than every buffer on the way."""
+        """Return a size that is mostly small and sometimes larger than every buffer on the way."""
         return int(10 ** self._chance.uniform(0, 6))
 
     def _leave(self, connection: Connection | Http2Client) -> None:
-        """By RST or in order."""
+        """Leave by RST or in order."""
         if self._chance.random() < 0.5:
             connection.reset()
         else:
@@ -80,7 +80,7 @@ class Actor:
         self._results.statuses[status] = self._results.statuses.get(status, 0) + 1
 
     async def every_transport(self) -> None:
-        """One request to each service over each transport that leads there."""
+        """Send one request to each service over each transport that leads to it."""
         transports: list[tuple[Transport, str]] = [
             *HTTP1_TRANSPORTS,
             ("intercepted", LEAKY),
@@ -326,7 +326,7 @@ class Actor:
             except (OSError, EOFError):
                 return
             self._status(answer.status)
-            # A response of which something is missing must not look whole.
+            # A response with something missing must not look complete.
             assert answer.status == 502, f"{answer.status} and {size} bytes of a broken response"
 
     async def act_early_answer(self) -> None:
@@ -338,7 +338,7 @@ class Actor:
                 answer = await connection.answer()
                 await summed(answer.body)
             except (OSError, EOFError):
-                return  # the upstream hung up on the rest of the upload
+                return  # the upstream closed the connection during the upload
 
     async def act_leak(self) -> None:
         transport: Transport = self._chance.choice(("reverse", "intercepted"))
@@ -363,7 +363,7 @@ class Actor:
     # -- HTTP/2
 
     async def act_http2(self) -> None:
-        """Several streams at a time, all of which end well."""
+        """Run several streams at a time, all of which end well."""
         async with self._clients.http2(WATCHED) as client:
             for _ in range(self._chance.randint(1, 3)):
                 streams = [self._http2_whole, self._http2_upload, self._http2_whole, self._http2_events]
@@ -374,7 +374,7 @@ class Actor:
             self._leave(client)
 
     async def act_http2_bad(self) -> None:
-        """Some streams end well, the others are left in all kinds of ways, and at last the connection."""
+        """End some streams well, leave the others in all kinds of ways, and finally leave the connection."""
         async with self._clients.http2(WATCHED) as client:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._http2_whole(client))
@@ -459,7 +459,7 @@ class Actor:
         assert status in ("401", "403", "407"), status
 
     def conducts(self) -> dict[str, Callable[[], Awaitable[None]]]:
-        """Every act_ method, by the rest of its name."""
+        """Return every act_ method, by the rest of its name."""
         names = [name for name in dir(self) if name.startswith("act_")]
         return {name.removeprefix("act_"): getattr(self, name) for name in names}
 
@@ -467,9 +467,9 @@ class Actor:
 async def upload(
     connection: Connection, path: str, size: int, sent: Sum, *, chunked: bool, expects: bool = False
 ) -> None:
-    """A request with a pattern of size bytes; its answer is the caller's to read. sent: grows with the body.
+    """Send a request with a pattern of size bytes; the caller reads its answer. sent: grows with the body.
 
-    expects: send the body when the upstream has asked for it (RFC 9110 section 10.1.1).
+    expects: The body is sent when the upstream has asked for it (RFC 9110 section 10.1.1).
     """
     fields = {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(size)}
     if expects:

@@ -17,7 +17,7 @@ from support.soak.http2 import Http2, Http2Stream
 from support.soak.upstream import MAX_HEAD_BYTES, Sum, http1_body
 
 Transport = Literal["reverse", "intercepted", "absolute", "tunnel"]
-LIMIT_S = 60.0  # for everything that must come about
+LIMIT_S = 60.0  # for everything that must happen
 
 
 class Where(NamedTuple):
@@ -38,7 +38,7 @@ class Where(NamedTuple):
 
 @dataclass
 class Answer:
-    """A final response, whose body is not read yet."""
+    """A final response whose body has not been read yet."""
 
     status: int
     fields: dict[str, str]
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass
 class Connection:
-    """One connection. authority and prefix: as the requests on it name their target."""
+    """One connection. authority and prefix: how its requests name their target."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -68,7 +68,7 @@ class Connection:
         await self.send("\r\n".join([*lines, "", ""]).encode())
 
     async def answer(self, method: str = "GET") -> Answer:
-        """The final response; interim ones are passed over."""
+        """Return the final response, skipping interim ones."""
         while True:
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             lines = head.split("\r\n")[:-2]
@@ -93,7 +93,7 @@ class Connection:
         self.writer.close()
 
     def reset(self) -> None:
-        """So that the other end gets RST."""
+        """Close so that the other end receives RST."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
@@ -113,7 +113,7 @@ async def _connected(port: int, receive_buffer: int | None) -> socket.socket:
 
 
 async def _connect_through(sock: socket.socket, authority: str, login: str) -> None:
-    """CONNECT, answered with 200. AssertionError otherwise."""
+    """Send a CONNECT and check that it is answered with 200. AssertionError otherwise."""
     loop = asyncio.get_running_loop()
     head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\nProxy-Authorization: {login}\r\n\r\n"
     await loop.sock_sendall(sock, head.encode())
@@ -135,7 +135,7 @@ def client_context(ca: str, *alpn: str) -> ssl.SSLContext:
 
 @dataclass
 class Clients:
-    """Makes connections; the contexts are made once, since that takes milliseconds."""
+    """Make connections. The contexts are created once, because that takes milliseconds."""
 
     where: Where
 
@@ -147,7 +147,7 @@ class Clients:
     async def connect(
         self, transport: Transport, service: str, *, receive_buffer: int | None = None
     ) -> AsyncIterator[Connection]:
-        """A connection for requests to service; aborted with its block, if it is open then."""
+        """Yield a connection for requests to service; aborted at the end of the block if it is still open."""
         connection = await self._open(transport, service, receive_buffer)
         try:
             yield connection
@@ -193,7 +193,7 @@ class Clients:
 
     @asynccontextmanager
     async def http2(self, service: str, *, receive_buffer: int | None = None) -> AsyncIterator[Http2Client]:
-        """A connection of HTTP/2 inside a CONNECT; aborted with its block, if it is open then."""
+        """Yield an HTTP/2 connection inside a CONNECT; aborted at the end of the block if still open."""
         sock = await _connected(self.where.port, receive_buffer)
         try:
             (reader, writer), authority = await self._secured(sock, f"{service}.test", "h2")
@@ -211,7 +211,7 @@ class Clients:
 
     @asynccontextmanager
     async def raw(self) -> AsyncIterator[Connection]:
-        """A connection that says nothing of its own."""
+        """Yield a connection that sends nothing by itself."""
         sock = await _connected(self.where.port, None)
         streams = await asyncio.open_connection(sock=sock, limit=MAX_HEAD_BYTES)
         connection = Connection(*streams, sock, f"127.0.0.1:{self.where.port}")
@@ -223,7 +223,7 @@ class Clients:
 
 @dataclass
 class Http2Client:
-    """A connection of HTTP/2 whose requests go to authority with key."""
+    """An HTTP/2 connection whose requests go to authority with key."""
 
     connection: Http2
     authority: str
@@ -239,7 +239,7 @@ class Http2Client:
         return await self.connection.request([*every.items()], end=end)
 
     def reset(self) -> None:
-        """So that the other end gets RST."""
+        """Close so that the other end receives RST."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
@@ -252,7 +252,10 @@ async def stream_body(stream: Http2Stream) -> AsyncIterator[bytes]:
 async def summed(
     body: AsyncIterable[bytes], forbidden: bytes = b"", coding: str = "", pause_s: float = 0.0
 ) -> tuple[int, int]:
-    """Length and CRC-32 of a body, decoded. AssertionError: forbidden is in it. pause_s: between reads."""
+    """Return length and CRC-32 of a decoded body.
+
+    AssertionError: forbidden is in it. pause_s: between reads.
+    """
     total, end = Sum(), b""
     decode = zlib.decompressobj(31) if coding == "gzip" else None
     async for piece in body:

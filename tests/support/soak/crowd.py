@@ -1,6 +1,6 @@
-"""The clients of the soak in a process of their own: many actors, each with one conduct after another.
+"""Run the clients of the soak in a process of their own: many actors, each with one conduct after another.
 
-Usage: worker starts it, with the settings that main takes.
+Usage: worker starts it with the settings that main takes.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from support.soak.actors import Actor, Results
 from support.soak.client import LIMIT_S, Clients, Where
 from support.soak.worker import Order, obey, run
 
-_MAX_FAULTS = 20  # that are told of; one is enough to fail
+_MAX_FAULTS = 20  # reported at most; one is enough to fail
 
 
 class Crowd:
-    """All the actors, and what came of it."""
+    """All the actors and their results."""
 
     def __init__(self, where: Where, seed: int) -> None:
         self._clients = Clients(where)
@@ -35,7 +35,7 @@ class Crowd:
         return Actor(self._clients, self._results, self._numbers, chance)
 
     async def once(self) -> None:
-        """Every transport, then every conduct, all at a time."""
+        """Run every transport, then every conduct, all at once."""
         actor = self._actor(-1)
         await self._perform("every_transport", actor.every_transport)
         async with asyncio.TaskGroup() as tasks:
@@ -43,12 +43,12 @@ class Crowd:
                 tasks.create_task(self._perform(name, conduct))
 
     async def start(self, actors: int, most_pause_s: float) -> None:
-        """actors of them act until stop; between two conducts each waits up to most_pause_s."""
+        """Let so many actors act until stop; between two conducts, each waits up to most_pause_s."""
         self._stopping = False
         self._running = [asyncio.create_task(self._act(index, most_pause_s)) for index in range(actors)]
 
     async def stop(self) -> None:
-        """Each brings to its end what it is about."""
+        """Let each actor finish what it is doing."""
         self._stopping = True
         await asyncio.gather(*self._running)
 

@@ -1,4 +1,4 @@
-"""Either end of HTTP/2 for the soak: streams whose bodies wait for the windows, over asyncio streams."""
+"""Be either end of HTTP/2 for the soak: streams whose bodies wait for the windows, over asyncio streams."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FRAME_BYTES = 16384
 
 
 class StreamLostError(ConnectionError):
-    """It was reset, or its connection is gone."""
+    """The stream was reset, or its connection is gone."""
 
 
 class Http2Stream:
-    """One stream. What is read is acknowledged then and not before."""
+    """One stream. What is read is acknowledged only then."""
 
     def __init__(self, connection: Http2, number: int) -> None:
         self.number = number
@@ -36,12 +36,12 @@ class Http2Stream:
         self._changed = asyncio.Event()
 
     async def head(self) -> dict[str, str]:
-        """The fields of the request or the final response, once they are here."""
+        """Return the fields of the request or of the final response, once they have arrived."""
         await self._until(lambda: bool(self.fields))
         return self.fields
 
     async def read(self) -> bytes:
-        """The next piece of the body; b"" at its end. StreamLostError."""
+        """Return the next piece of the body; b"" at its end. StreamLostError."""
         await self._until(lambda: bool(self._arrived) or self._ended)
         if not self._arrived:
             return b""
@@ -50,7 +50,7 @@ class Http2Stream:
         return piece
 
     async def wait_lost(self) -> None:
-        """StreamLostError, once it is."""
+        """Wait until the stream is lost, which raises StreamLostError."""
         await self._until(lambda: False)
 
     async def respond(self, fields: Fields, *, end: bool = False) -> None:
@@ -59,7 +59,7 @@ class Http2Stream:
         await self._connection.drain()
 
     async def send(self, body: bytes, *, end: bool = False) -> None:
-        """body, as the windows allow it."""
+        """Send body as the windows allow."""
         view = memoryview(body)
         while view:
             await self._until(lambda: self._window > 0)
@@ -100,7 +100,7 @@ class Http2Stream:
         self.wake()
 
     def lose(self) -> None:
-        """Nothing more comes or goes; what nobody has read is given back to the connection's window."""
+        """Mark the stream as lost; what nobody has read is given back to the connection's window."""
         self._lost = True
         unread = sum(credit for _, credit in self._arrived)
         self._arrived.clear()
@@ -114,7 +114,7 @@ class Http2Stream:
 
 
 class _State:
-    """The state machine for a block; afterwards what it wants to send is written."""
+    """Yield the state machine for a block; afterwards write what it wants to send."""
 
     def __init__(self, connection: Http2) -> None:
         self._connection = connection
@@ -129,7 +129,7 @@ class _State:
 
 
 class Http2:
-    """A connection, whose bytes run reads. begun: given each stream that the peer opens."""
+    """A connection whose bytes run reads. begun: receives each stream that the peer opens."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class Http2:
         return stream
 
     async def run(self) -> None:
-        """Until the connection ends, which all of its streams are told."""
+        """Run until the connection ends, and tell all of its streams."""
         try:
             while piece := await self._reader.read(65536):
                 for event in self.h2.receive_data(piece):

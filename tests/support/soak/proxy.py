@@ -1,6 +1,6 @@
-"""The proxy of the soak as a process of its own: ledger, tripwire and flow recording on, its state on order.
+"""Run the proxy of the soak in a process: ledger, tripwire and flow recording on, its state on request.
 
-Usage: worker starts it, with the settings that main takes.
+Usage: worker starts it with the settings that main takes.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from nono.supervisor import loop
 from support.proxy.thread import Hosts
 from support.soak.worker import obey, run
 
-KEY = "canary-of-the-real-key-"  # then the name of the service
+KEY = "canary-of-the-real-key-"  # followed by the name of the service
 WATCHED, UNWATCHED, LEAKY, LIMITED = "alpha", "bravo", "leaky", "limited"
 SERVICES = (WATCHED, UNWATCHED, LEAKY, LIMITED)
-# Whose objects are counted: what a connection or a request makes is made of these.
+# The modules whose objects are counted: what a connection or a request creates consists of these.
 _COUNTED = ("nono.", "uvloop", "asyncio", "anyio", "h2.", "hpack", "httptools", "ssl", "_ssl", "_asyncio")
 
 
@@ -130,7 +130,7 @@ class _Orders:
         self._alarms = alarms
 
     async def state(self, *, objects: bool) -> dict[str, Any]:
-        """What is there now; objects by type, garbage collected first, when they are asked for."""
+        """Return the present state. objects: collect garbage, then count the objects by type."""
         engine = self._proxy.serving().context
         return {
             "counts": {
@@ -149,27 +149,27 @@ class _Orders:
         }
 
     async def reset_peak(self) -> int:
-        """Give back what is free. From now on the peak is that of what follows; the resident KiB."""
+        """Free unused memory and restart the peak from now on. Returns the resident KiB."""
         gc.collect()
-        # What the allocator keeps from before would hide what the next body takes.
+        # What the allocator keeps would hide what the next body takes.
         ctypes.CDLL(None).malloc_trim(0)
         _reset_peak()
         return _status("VmHWM")
 
     async def close(self) -> dict[str, int]:
-        """End the proxy; the connections that are left."""
+        """End the proxy and return the connections that are left."""
         await self._serving.aclose()
         return {"clients": self._proxy.client_connections, "upstreams": self._proxy.upstream_connections}
 
 
 def _status(name: str) -> int:
-    """A line of proc_pid_status(5), in KiB."""
+    """Return a line of proc_pid_status(5), in KiB."""
     text = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name}:"))
 
 
 def _reset_peak() -> None:
-    """proc_pid_clear_refs(5)."""
+    """Reset the peak, see proc_pid_clear_refs(5)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -1,4 +1,4 @@
-"""The three processes of the soak, put together."""
+"""Put the three processes of the soak together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.soak.worker import Worker
 
 @dataclass
 class Stage:
-    """proxy and upstream run; log is the file of the audit log."""
+    """The running proxy and upstream. log is the file of the audit log."""
 
     proxy: Worker
     upstream: Worker
@@ -34,7 +34,7 @@ class Stage:
 def soak_stage(
     *, records_flows: bool = False, pool_idle_s: float = 2.0, close_grace_s: float = 1.0
 ) -> Iterator[Stage]:
-    """A proxy and its upstream, each in a process of its own, until the block is left."""
+    """Yield a proxy and its upstream, each in a process of its own, until the block is left."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         ca = trustme.CA()

@@ -1,7 +1,7 @@
-"""The upstream of the soak as a process of its own: one set of behaviours over HTTP/1.1, TLS and HTTP/2.
+"""Run the upstream of the soak in a process: one set of behaviours over HTTP/1.1, TLS and HTTP/2.
 
-A path is /v1/<number of the request>/<behaviour>/<size>. What was sent and taken in full is reported by
-that number. Usage: worker starts it, with the settings that main takes.
+A path is /v1/<number of the request>/<behaviour>/<size>. What was sent and received completely is reported
+by that number. Usage: worker starts it with the settings that main takes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_HEAD_BYTES = 64 * 1024
 
 
 def pattern(size: int) -> AsyncIterator[bytes]:
-    """A body of size bytes in pieces, the same each time."""
+    """Yield a body of size bytes in pieces, the same each time."""
     return _pieces(BLOCK, size)
 
 
@@ -50,41 +50,41 @@ class Request(NamedTuple):
 
 
 class Response(Protocol):
-    """Of one exchange, whatever carries it."""
+    """The response of one exchange, over any version of HTTP."""
 
     async def head(self, status: int, fields: dict[str, str], length: int | None) -> None:
-        """length None: not known beforehand."""
+        """Send the head. length None: not known in advance."""
         ...
 
     async def body(self, piece: bytes) -> None: ...
     async def end(self) -> None: ...
 
     def cut(self) -> None:
-        """End before the end, by the means of the version."""
+        """End the response too early, by the means of the version."""
         ...
 
     async def wait_gone(self) -> None:
-        """Until nobody waits for the response any more."""
+        """Wait until nobody waits for the response any more."""
         ...
 
     async def switch(self, accept: str) -> None:
-        """Answer 101 and send back what comes."""
+        """Answer 101 and send back what arrives."""
         ...
 
 
 class Ledger:
-    """What was sent and taken in full, by the number of its request: (bytes, CRC-32)."""
+    """What was sent and received completely, by the number of its request: (bytes, CRC-32)."""
 
     def __init__(self) -> None:
         self.seen: set[int] = set()
         self.sent: dict[int, tuple[int, int]] = {}
-        self.keys: dict[str, int] = {}  # how often each Authorization came, on /v1/
+        self.keys: dict[str, int] = {}  # how often each Authorization arrived on /v1/
         self.released = asyncio.Event()
-        self.progress = 0  # bytes of response bodies, decoded, so far
+        self.progress = 0  # bytes of decoded response bodies so far
 
 
 class Sum:
-    """Length and CRC-32 of a body, piece by piece."""
+    """Calculate length and CRC-32 of a body, piece by piece."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -100,7 +100,7 @@ class Sum:
 
 
 class Behaviours:
-    """One method for each."""
+    """The behaviours, one method for each."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -117,7 +117,7 @@ class Behaviours:
     async def _send(
         self, response: Response, number: int, body: AsyncIterator[bytes], fields: dict[str, str], length: int
     ) -> None:
-        """length -1: not announced."""
+        """Send a response. length -1: not announced."""
         await response.head(200, fields, None if length < 0 else length)
         total = Sum()
         async for piece in body:
@@ -134,7 +134,7 @@ class Behaviours:
         await self._send(response, number, pattern(size), {}, -1)
 
     async def do_gzip(self, request: Request, response: Response, number: int, size: int) -> None:
-        """Whoever decodes it finds the pattern."""
+        """Send the pattern compressed: whoever decodes the body finds it."""
         coder = zlib.compressobj(1, zlib.DEFLATED, 31)
         total = Sum()
         await response.head(200, {"content-encoding": "gzip"}, None)
@@ -146,13 +146,13 @@ class Behaviours:
         self._ledger.sent[number] = total.value
 
     async def do_bomb(self, request: Request, response: Response, number: int, size: int) -> None:
-        """Zeros, a thousandth of them on the wire."""
+        """Send zeros, compressed to a thousandth of their size."""
         coder = zlib.compressobj(9, zlib.DEFLATED, 31)
         zeros = bytes(_ZEROS)
         await response.head(200, {"content-encoding": "gzip"}, None)
         total = Sum()
         for count in range(max(2, size // _ZEROS)):
-            if count < 2:  # the first begins with a header; from the second on they are alike
+            if count < 2:  # the first begins with a header; from the second on they are equal
                 unit = coder.compress(zeros) + coder.flush(zlib.Z_FULL_FLUSH)
             await response.body(unit)
             total.add(zeros)
@@ -171,7 +171,7 @@ class Behaviours:
         await self._send(response, number, events(), {"content-type": "text/event-stream"}, -1)
 
     async def do_held(self, request: Request, response: Response, number: int, size: int) -> None:
-        """One event, and size further ones once they are released."""
+        """Send one event, and size further ones once they are released."""
 
         async def events() -> AsyncIterator[bytes]:
             yield b"data: first\n\n"
@@ -182,7 +182,7 @@ class Behaviours:
         await self._send(response, number, events(), {"content-type": "text/event-stream"}, -1)
 
     async def do_upload(self, request: Request, response: Response, number: int, size: int) -> None:
-        """Answers what has been received."""
+        """Answer with what has been received."""
         total = Sum()
         async for piece in request.body:
             total.add(piece)
@@ -190,7 +190,7 @@ class Behaviours:
         await self._send(response, number, _pieces(answer, len(answer)), {}, len(answer))
 
     async def do_held_upload(self, request: Request, response: Response, number: int, size: int) -> None:
-        """Reads the first piece, and the others once they are released."""
+        """Read the first piece, and the others once they are released."""
         total = Sum()
         async for piece in request.body:
             total.add(piece)
@@ -199,7 +199,7 @@ class Behaviours:
         await self._send(response, number, _pieces(answer, len(answer)), {}, len(answer))
 
     async def do_early(self, request: Request, response: Response, number: int, size: int) -> None:
-        """Answers without reading the body, and takes no more of it."""
+        """Answer without reading the body, and read no more of it."""
         await self._send(response, number, pattern(size), {"connection": "close"}, size)
 
     async def do_silence(self, request: Request, response: Response, number: int, size: int) -> None:
@@ -208,7 +208,7 @@ class Behaviours:
         await response.wait_gone()
 
     async def do_short(self, request: Request, response: Response, number: int, size: int) -> None:
-        """Promises twice what it sends."""
+        """Announce twice what is sent."""
         await response.head(200, {}, 2 * size)
         async for piece in pattern(size):
             await response.body(piece)
@@ -222,7 +222,7 @@ class Behaviours:
         await response.end()
 
     async def do_leak(self, request: Request, response: Response, number: int, size: int) -> None:
-        """What came as a key goes back, in a body of size bytes and the key."""
+        """Send back what arrived as a key, in a body of size bytes and the key."""
         key = request.fields.get("authorization", "").encode()
 
         async def body() -> AsyncIterator[bytes]:
@@ -268,7 +268,7 @@ class Http1Response:
             await self._write(b"0\r\n\r\n")
 
     async def _write(self, piece: bytes) -> None:
-        if self._writer.is_closing():  # uvloop raises RuntimeError, or complains in its log
+        if self._writer.is_closing():  # uvloop raises RuntimeError or writes to its log
             raise ConnectionResetError
         self._writer.write(piece)
         await self._writer.drain()
@@ -318,7 +318,7 @@ class Http2Response:
 
 
 class Server:
-    """Accepts on a listener; over TLS in the version that ALPN chose."""
+    """Accept on a listener, over TLS in the version that ALPN chose."""
 
     def __init__(self, behaviours: Behaviours) -> None:
         self._behaviours = behaviours
@@ -334,7 +334,7 @@ class Server:
             else:
                 await self._http1(reader, writer)
         except (OSError, EOFError):
-            pass  # whoever asked is gone
+            pass  # the client is gone
         except Exception as fault:
             self.faults.append("".join(traceback.format_exception(fault))[-2000:])
         finally:
@@ -385,7 +385,7 @@ class Server:
 
 
 async def http1_body(reader: asyncio.StreamReader, fields: dict[str, str]) -> AsyncIterator[bytes]:
-    """The body of a message with these fields, piece by piece; none without either of them."""
+    """Yield the body of a message with these fields, piece by piece; nothing if it has neither field."""
     if fields.get("transfer-encoding") == "chunked":
         while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
             async for piece in _exactly(reader, size):
@@ -408,7 +408,7 @@ async def _exactly(reader: asyncio.StreamReader, size: int) -> AsyncIterator[byt
 
 
 async def main(certificate: str, key: str) -> None:
-    logging.getLogger("asyncio").setLevel(logging.ERROR)  # that clients go away is what they are there for
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients are meant to disappear
     ledger = Ledger()
     server = Server(Behaviours(ledger))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -429,14 +429,14 @@ async def main(certificate: str, key: str) -> None:
         }
 
     async def hold() -> None:
-        """From now on what can be held is, until release."""
+        """From now on, hold what can be held until release."""
         ledger.released.clear()
 
     async def release() -> None:
         ledger.released.set()
 
     async def progress() -> int:
-        """Bytes of bodies that were given to the kernel, or wait for it in a buffer that is not full."""
+        """Return the bytes of bodies given to the kernel or waiting for it in a buffer that is not full."""
         return ledger.progress
 
     ports = [each.sockets[0].getsockname()[1] for each in (plain, tls)]

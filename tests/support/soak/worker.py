@@ -1,4 +1,4 @@
-"""A part of the soak in a process of its own, which obeys orders: one JSON value a line, in and out."""
+"""Run a part of the soak in a process that obeys orders: one JSON value per line, in and out."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Order = Callable[..., Awaitable[Any]]
 
 
 class Worker:
-    """A running ``python -m support.soak.<program>``; a context manager, whose end ends the process.
+    """A running ``python -m support.soak.<program>``; a context manager whose end ends the process.
 
-    ready: what it said when it had started.
+    ready: What it reported when it had started.
     """
 
     def __init__(self, program: str, **settings: Any) -> None:
@@ -59,7 +59,7 @@ class Worker:
             self._kill()
 
     def end(self, patience_s: float = 30.0) -> None:
-        """Its input ends, and so does the process. AssertionError when it does not, or fails."""
+        """Close its input, which ends the process. AssertionError if it does not end, or fails."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         assert self._process.wait(patience_s) == 0
@@ -73,12 +73,12 @@ class Worker:
                 pipe.close()
 
     def complaints(self) -> str:
-        """What it has written to stderr."""
+        """Return what it has written to stderr."""
         size = os.fstat(self._errors.fileno()).st_size
         return os.pread(self._errors.fileno(), size, 0).decode(errors="replace")
 
     def ask(self, order: str, *, patience_s: float = 60.0, **arguments: Any) -> Any:
-        """What the order returned. AssertionError when it takes too long or the process is gone."""
+        """Return what the order returned. AssertionError if it takes too long or the process is gone."""
         self.tell(order, **arguments)
         return self.answer(patience_s)
 
@@ -107,11 +107,11 @@ class Worker:
 
 
 async def obey(ready: Any, orders: Mapping[str, Order]) -> None:
-    """Say ready, then carry out orders one by one until the input ends."""
+    """Report ready, then carry out orders one by one until the input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    # A copy: the loop makes what it is given non-blocking, and prints of others would fail.
+    # A copy: the loop makes its descriptor non-blocking, and other prints would fail.
     with os.fdopen(os.dup(1), "wb") as output:
         value = ready
         while True:
@@ -126,7 +126,7 @@ async def obey(ready: Any, orders: Mapping[str, Order]) -> None:
 
 
 def run(main: Callable[..., Awaitable[None]]) -> None:
-    """main with the settings that the process was started with, on a uvloop."""
+    """Run main on a uvloop with the settings that the process was started with."""
     settings: dict[str, Any] = json.loads(sys.argv[1])
     logging.basicConfig(format=f"{Path(sys.argv[0]).stem}: %(message)s")
 

@@ -1,4 +1,4 @@
-"""What a person does all day, as a table of commands, each with what it claims.
+"""List what a person does all day as a table of commands, each with its claim.
 
-`case` says what a case is and how it is run; `files` has those that need files alone.
+`case` defines a case and how it is run; `files` has the cases that need only files.
 """

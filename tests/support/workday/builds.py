@@ -1,4 +1,4 @@
-"""Everyday commands of C and C++: libraries, build systems, analysers and debuggers."""
+"""List everyday commands of C and C++: libraries, build systems, analysers and debuggers."""
 
 from __future__ import annotations
 

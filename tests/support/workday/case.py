@@ -1,4 +1,4 @@
-"""One everyday command, and how a person runs it outside and inside."""
+"""Define one everyday command, and how a person runs it outside and inside."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ GIT_SETTINGS = "[user]\n\tname = A Person\n\temail = person@host.example\n[init]
 class Case:
     """A shell script that ends with 0 outside.
 
-    profile: The one a person takes; None for `--allow .` alone.
+    profile: The profile that a person uses; None for `--allow .` alone.
     by_design: Why it fails inside, in the words of the rule; None if it works.
     unshared: Why it fails without namespaces of its own.
     at: The directory, below the project's, in which both nono and the script start.
-    stage: A script that runs outside first, in the project's directory.
+    stage: A script that first runs outside, in the project's directory.
     is_slow: It takes many seconds, so only `make test-long` runs it.
     """
 
@@ -45,7 +45,7 @@ class Case:
         return f"{self.profile or 'plain'}: {self.claim}"
 
     def refused(self, way: str) -> str | None:
-        """Return why it is to fail inside; None if it is to work."""
+        """Return why it should fail inside; None if it should work."""
         return self.by_design or (self.unshared if way == "off" else None)
 
 
@@ -98,7 +98,7 @@ class Workplace:
 
     @contextmanager
     def _project(self, case: Case) -> Iterator[Path]:
-        """A project with something in it that a mask hides; gone with its surroundings afterwards."""
+        """Yield a project that contains something masked; removed with its surroundings afterwards."""
         around = self.runner.user.home / "work"
         project = around / "project"
         for directory in (around, project, project / "kept"):
@@ -128,7 +128,7 @@ class Workplace:
 
 @contextmanager
 def workplace() -> Iterator[Workplace]:
-    """A person's home with the settings most have; gone with the block."""
+    """Yield a person's home with common settings; removed at the end of the block."""
     with nono_run() as runner:
         runner.give(_written(runner.user.home / ".gitconfig", GIT_SETTINGS))
         _install_uv(runner)
@@ -136,7 +136,7 @@ def workplace() -> Iterator[Workplace]:
 
 
 def _install_uv(runner: NonoRun) -> None:
-    """Put uv where its installer does: Debian has no package of it."""
+    """Install uv where its installer does, because Debian has no package of it."""
     programs = runner.user.home / ".local" / "bin"
     programs.mkdir(parents=True)
     for directory in (programs.parent, programs):

@@ -1,4 +1,4 @@
-"""Everyday commands that need files and terminals alone: toolchains, git, editors, archives."""
+"""List everyday commands that need only files and terminals: toolchains, git, editors, archives."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Ways to files that rules keep away: other names, mounts, devices, and programs that no path names."""
+"""Reach files that rules protect through other names, mounts, devices, and programs without a path."""

@@ -1,4 +1,4 @@
-"""Opens devices and drives one ioctl on each: devices PATH... Prints what came of both, by path."""
+"""Open devices and issue one ioctl on each: devices PATH... Prints the result of both, by path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def open_and_ask(path: str) -> None:
     try:
         fcntl.ioctl(descriptor, termios.TCGETS, bytes(64))
     except OSError as error:
-        if error.errno != errno.ENOTTY:  # which is the device's own answer: the call has come through
+        if error.errno != errno.ENOTTY:  # ENOTTY is the device's own answer, so the call has reached it
             raise
     finally:
         os.close(descriptor)

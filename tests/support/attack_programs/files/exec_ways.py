@@ -1,6 +1,6 @@
-"""Has a program executed by ways that no path names: exec_ways PROGRAM PORT.
+"""Execute a program in ways that no path rule covers: exec_ways PROGRAM PORT.
 
-PROGRAM is the path of one that may not be executed; a copy in memory connects to PORT as well.
+PROGRAM is the path of a program that may not be executed. A copy in memory also connects to PORT.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 
 
 def run(execute: Callable[[], object]) -> Attempt:
-    """execute in a child, which passes an errno on as its exit code; OSError with it."""
+    """Call execute in a child, which passes an errno on as its exit code. Raises OSError with that errno."""
 
     def attempt() -> None:
         pid = os.fork()
@@ -37,7 +37,7 @@ def run(execute: Callable[[], object]) -> Attempt:
 
 
 def from_memory(source: str, *arguments: str) -> None:
-    """memfd_create(2), then execveat(2) of the descriptor."""
+    """Execute a program with memfd_create(2) and then execveat(2) of the descriptor."""
     descriptor = os.memfd_create("program")
     with open(source, "rb") as file:
         os.write(descriptor, file.read())

@@ -1,4 +1,4 @@
-"""Reaches for files by every name that may lead around a path rule: files HOME, with GRANTED as the cwd."""
+"""Access files by every name that may bypass a path rule: files HOME, started in GRANTED."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def through_link(target: str, then: Callable[[str], Attempt]) -> Attempt:
 
 
 def by_descriptor(path: str) -> Attempt:
-    """An O_PATH descriptor is no access; opening it again through /proc must not become one."""
+    """Open an O_PATH descriptor, which grants no access, again through /proc. That must not grant any."""
 
     def attempt() -> None:
         descriptor = os.open(path, os.O_PATH)

@@ -1,6 +1,6 @@
-"""Opens instruction files in every way, in the project: instructions PLANTED, a text nobody approved.
+"""Open instruction files in every way, in the project: instructions PLANTED, a text that nobody approved.
 
-The project holds CLAUDE.md, which is trusted. Reports for each attempt what it read, or what it failed with.
+The project contains CLAUDE.md, which is trusted. For each attempt the report says what it read, or its error.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ def main(planted: str) -> None:
 
 
 def _swapped(planted: str, *, keeps_open: bool) -> str:
-    """Return what reads of the trusted file gave while somebody else wrote into it.
+    """Return what reads of the trusted file gave while another process wrote to it.
 
-    keeps_open: That one has opened it once; else anew for each writing.
+    keeps_open: The writer opened the file once; otherwise it opens it for each write.
     """
     with open("CLAUDE.md") as file:
         trusted = file.read()
@@ -95,7 +95,7 @@ def _swapped(planted: str, *, keeps_open: bool) -> str:
         try:
             with open("CLAUDE.md") as file:
                 if number % 10 == 0:
-                    time.sleep(READS_S)  # whoever writes gets to it
+                    time.sleep(READS_S)  # gives the writer time to write
                 seen.add(file.read())
         except OSError as error:
             seen.add(errno.errorcode[error.errno or 0])
@@ -105,7 +105,7 @@ def _swapped(planted: str, *, keeps_open: bool) -> str:
 
 
 def _appearing(planted: str) -> str:
-    """Return what opens of a missing file gave while somebody else put one there and took it away."""
+    """Return what opens of a missing file gave while another process kept creating and removing it."""
     done = threading.Event()
 
     def put() -> None:

@@ -1,6 +1,6 @@
-"""Reads paths from stdin, and says of each whether it is masked soon and whether it can be taken away then.
+"""Read paths from stdin, and report for each whether it is masked soon and can then be removed.
 
-"mkdir PATH" makes a directory with something in it first; "kill PID" only sends that signal.
+"mkdir PATH" first creates a directory that is not empty; "kill PID" only sends that signal.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ LIMIT_S = 20.0
 
 
 def is_refused(path: str) -> bool:
-    """A directory that is masked has nothing in it, whoever asks, and a file is read-only."""
+    """Check for a mask: a masked directory is empty for everybody, and a masked file is read-only."""
     try:
         if os.path.isdir(path):
             return not os.listdir(path)
         os.close(os.open(path, os.O_WRONLY))
-    except FileNotFoundError:  # not there yet
+    except FileNotFoundError:  # it does not exist yet
         return False
     except PermissionError:
         return True

@@ -1,7 +1,8 @@
-"""Reaches for denied paths below the granted working directory by every way around a mount.
+"""Try to reach denied paths below the granted working directory by every way around a mount.
 
-masks CANARY [NAME ...]: each attempt is made in a child of its own, which then looks for CANARY wherever the
-attempt may have brought it. What is reported is the errno of the attempt, and the places where it was found.
+masks CANARY [NAME ...]: each attempt runs in a child process, which then looks for CANARY wherever the
+attempt
+may have brought it. The report gives the errno of the attempt and the places where CANARY was found.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OPEN_TREE_CLONE, RENAME_EXCHANGE = 1, 2
 MOVE_MOUNT_BOTH_EMPTY = 0x44
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NODEV = 1, 4
 
-# Where to look afterwards: an attempt may add descriptors of directories.
+# The places to search afterwards: an attempt may add descriptors of directories.
 Attempt = Callable[[list[int]], object]
 
 
@@ -34,7 +35,7 @@ def text(value: str) -> ctypes.Array[ctypes.c_char]:
 
 
 def call(name: str, *arguments: int | str | None) -> int:
-    """The raw system call; texts are kept alive until it has returned."""
+    """Make the raw system call. Texts are kept alive until it has returned."""
     kept = [text(one) if isinstance(one, str) else one for one in arguments]
     addresses = [one if isinstance(one, int) else 0 if one is None else ctypes.addressof(one) for one in kept]
     return syscall(name, *addresses)
@@ -49,7 +50,7 @@ def write(path: str, mode: str = "ab") -> Attempt:
 
 
 def mount_tree(path: str, flags: int = 0) -> Attempt:
-    """A copy of the tree at path, without its mounts unless flags say so, to be looked into by descriptor."""
+    """Copy the tree at path, without its mounts unless flags include them, to be searched by descriptor."""
 
     def attempt(places: list[int]) -> None:
         places.append(call("open_tree", -100, path, OPEN_TREE_CLONE | flags))
@@ -58,7 +59,7 @@ def mount_tree(path: str, flags: int = 0) -> Attempt:
 
 
 def overlay(path: str) -> Attempt:
-    """A file system that shows what its lower layer has, mounted nowhere."""
+    """Create a file system that shows its lower layer and is not mounted anywhere."""
 
     def attempt(places: list[int]) -> None:
         context = call("fsopen", "overlay", 0)
@@ -70,7 +71,7 @@ def overlay(path: str) -> Attempt:
 
 
 def unlocked(path: str) -> Attempt:
-    """The mask made writable."""
+    """Make the mask writable."""
 
     def attempt(_: list[int]) -> None:
         attributes = ctypes.create_string_buffer(
@@ -91,7 +92,7 @@ def moved_away(path: str) -> Attempt:
 
 
 def by_handle(directory: str, name: str) -> Attempt:
-    """The handle of a directory below which something is masked, opened from a directory beside it."""
+    """Open, from a directory next to it, the handle of a directory that contains something masked."""
 
     def attempt(places: list[int]) -> None:
         handle = ctypes.create_string_buffer((128).to_bytes(4, "little") + bytes(132), 136)
@@ -115,7 +116,7 @@ def exchanged(one: str, other: str) -> Attempt:
 
 
 def through(link: str) -> Attempt:
-    """A magic link of a process, followed to a root or a working directory (proc(5))."""
+    """Follow a magic link of a process to a root or a working directory (proc(5))."""
 
     def attempt(places: list[int]) -> None:
         descriptor = os.open(link, os.O_PATH)
@@ -164,7 +165,7 @@ def pivoted(_: list[int]) -> None:
 
 
 def nested(attempt: Attempt) -> Attempt:
-    """With every capability, over mounts that are a copy of ours (unshare -Urm)."""
+    """Run the attempt with every capability, over mounts that are a copy of ours (unshare -Urm)."""
 
     def inside(places: list[int]) -> None:
         os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
@@ -224,7 +225,7 @@ def around_mounts() -> Iterable[tuple[str, Attempt]]:
 
 
 def found(canary: bytes, places: Iterable[int]) -> list[str]:
-    """Where canary can be read: below the working directory, and below each of places."""
+    """Return where canary can be read: below the working directory, and below each of places."""
     here = os.open(".", os.O_PATH)
     names = [
         (place, name) for place in (here, *places) for name in (*DENIED, *MOVED, "id", "key", "deep/key")

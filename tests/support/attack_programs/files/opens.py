@@ -1,6 +1,6 @@
-"""Opens files beyond the grants by every call, spelling and flag: opens OUTSIDE KIND, in the project.
+"""Open files that are not granted with every call, spelling and flag: opens OUTSIDE KIND, in the project.
 
-OUTSIDE holds what the test has put there. Reports for each attempt what it read, or what it failed with.
+OUTSIDE contains what the test has put there. For each attempt the report says what it read, or its error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CALLS = {
 }[os.uname().machine]
 RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS = 1, 2, 4
 RESOLVE_BENEATH, RESOLVE_IN_ROOT = 8, 16
-PAUSE_S = 0.12  # ten questions a second are asked
+PAUSE_S = 0.12  # nono asks ten questions a second
 CLONE_NEWUSER = 0x10000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,7 +33,7 @@ _kept: list[object] = []
 
 
 def call(name: str, *arguments: int | bytes) -> int:
-    """The raw system call; bytes are passed by address, with a NUL behind them."""
+    """Make the raw system call. Bytes are passed by address, with a NUL behind them."""
     registers = []
     for argument in arguments:
         if isinstance(argument, bytes):
@@ -64,7 +64,7 @@ def content(descriptor: int) -> str:
 
 
 def flags_of(descriptor: int, *names: str) -> str:
-    """Those of names that the open file or its descriptor has."""
+    """Return those of names that the open file or its descriptor has."""
     try:
         status = fcntl.fcntl(descriptor, fcntl.F_GETFL)
         has = [name for name in names if status & getattr(os, name)]
@@ -83,7 +83,7 @@ def written(descriptor: int, text: bytes) -> str:
 
 
 def at_page_edge(path: bytes, *, ended: bool = True) -> int:
-    """The address of path whose last byte is the last of a page, behind which nothing is mapped."""
+    """Return the address of path, whose last byte is the last of a page with nothing mapped behind it."""
     path += b"\0" if ended else b""
     pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
     start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
@@ -95,7 +95,7 @@ def at_page_edge(path: bytes, *, ended: bool = True) -> int:
 
 
 def across_pages(path: bytes) -> int:
-    """The address of path whose middle lies on the edge of two pages that are both mapped."""
+    """Return the address of path, whose middle is on the boundary of two mapped pages."""
     pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
     start = mmap.PAGESIZE - len(path) // 2
     pages[start : start + len(path) + 1] = path + b"\0"
@@ -104,7 +104,7 @@ def across_pages(path: bytes) -> int:
 
 
 def from_child(attempt: Callable[[], str]) -> str:
-    """What attempt gives in a child, which it may change for ever."""
+    """Return the result of attempt in a child, which the attempt may change irreversibly."""
     said, say = os.pipe()
     child = os.fork()
     if child == 0:
@@ -127,7 +127,7 @@ def outcome(attempt: Callable[[], str]) -> str:
 
 
 def chrooted(outside: str) -> str:
-    """Makes the directory of the file its root, where the file's path is a short one."""
+    """Make the directory of the file the root, where the path of the file is short."""
     if os.geteuid() and _libc.unshare(CLONE_NEWUSER):
         raise OSError(ctypes.get_errno(), "unshare")
     os.chroot(outside)
@@ -193,7 +193,7 @@ def spellings(outside: str) -> dict[str, Callable[[], str]]:
 
 
 def answered_by_the_kernel(outside: str) -> dict[str, Callable[[], str]]:
-    """What nobody is asked about, because it fails anyhow."""
+    """Return attempts that nobody is asked about, because they fail in any case."""
     directory = os.open(outside, os.O_PATH | os.O_DIRECTORY)
     read = os.O_RDONLY
     file = f"{outside}/file".encode()
@@ -226,7 +226,7 @@ def answered_by_the_kernel(outside: str) -> dict[str, Callable[[], str]]:
 
 
 def refused(outside: str) -> dict[str, Callable[[], str]]:
-    """What nobody can be talked into."""
+    """Return attempts that nobody can be persuaded to allow."""
     supervisor = os.getppid()
     file = f"{outside}/file"
     if os.path.islink("mem"):

@@ -1,10 +1,10 @@
-"""Names of threads, set through /proc: thread_names LINK; LINK is to lead to /proc/self/task/SIBLING/comm.
+"""Set names of threads through /proc: thread_names LINK; LINK is to lead to /proc/self/task/SIBLING/comm.
 
-With "race" and a number: opens a path that another thread changes meanwhile to that of another process.
-With "children" and a number: so many processes name themselves, one after the other.
+With "race" and a number: open a path that another thread keeps changing to that of another process.
+With "children" and a number: that many processes name themselves, one after the other.
 
-Prints what came of every way to name a sibling thread, and the name that it then has; of everything beside
-those ways; and of a descriptor that another process was given.
+Prints the outcome of every way to name a sibling thread and the name that it then has, of everything
+that differs from those ways, and of a descriptor that another process was given.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Sibling:
-    """A thread that says what its name is."""
+    """A thread that reports its name."""
 
     def __init__(self) -> None:
         self._wanted, self._told = threading.Semaphore(0), threading.Semaphore(0)
@@ -88,7 +88,7 @@ def within(path: str, name: str, flags: int) -> int:
 
 
 def of_glibc(sibling: int, name: bytes) -> None:
-    """pthread_setname_np(3) of another thread writes to /proc; its errno is what it returns."""
+    """Call pthread_setname_np(3) on another thread, which writes to /proc and returns its errno."""
     thread = next(each for each in threading.enumerate() if each.native_id == sibling)
     failed = _libc.pthread_setname_np(ctypes.c_ulong(thread.ident or 0), name)
     if failed:
@@ -122,7 +122,7 @@ def name_by(sibling: Sibling, way: Callable[[], int], name: str) -> str:
 
 
 def others(tid: int, link: str, child: int) -> dict[str, Callable[[], object]]:
-    """Whatever differs in one thing from what is opened."""
+    """Return attempts that differ in one respect from what may be opened."""
     pid, parent, w = os.getpid(), os.getppid(), os.O_WRONLY
     comm = f"/proc/self/task/{tid}/comm"
     openat = partial(os.open, mode=0o666)
@@ -160,7 +160,7 @@ def others(tid: int, link: str, child: int) -> dict[str, Callable[[], object]]:
 
 
 def in_child(attempt: Callable[[], object]) -> str:
-    """What became of it in a process of its own."""
+    """Return the outcome of the attempt in a child process."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -185,7 +185,7 @@ def own_name_elsewhere() -> None:
 
 
 def race(tries: int) -> None:
-    """How often the name of the sibling was opened, something else, and nothing."""
+    """Count how often the sibling's name was opened, how often something else, and how often nothing."""
     sibling = Sibling()
     child = os.fork()
     if child == 0:

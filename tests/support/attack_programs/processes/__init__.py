@@ -1,1 +1,1 @@
-"""What a command does to other processes, to its own namespaces and limits, and by calls of another ABI."""
+"""Act on other processes, on the command's own namespaces and limits, and through calls of another ABI."""

@@ -1,4 +1,4 @@
-"""Asks the proxy for each host:port that it reads, and prints the status; 0 for no answer."""
+"""Ask the proxy for each host:port that is read, and print the status; 0 for no answer."""
 
 from __future__ import annotations
 

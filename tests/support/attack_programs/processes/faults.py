@@ -1,4 +1,4 @@
-"""Asks for memory whose page faults it answers itself."""
+"""Allocate memory whose page faults this process handles itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uses the kernel's keyrings: those of the user, and the request that starts a helper of root's."""
+"""Use the kernel's keyrings: those of the user, and the request that starts one of root's helpers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TYPE, DESCRIPTION, CONTENT = map(ctypes.addressof, _kept)
 
 
 def add() -> None:
-    """To a keyring that ends with this process."""
+    """Add a key to a keyring that ends with this process."""
     syscall("add_key", TYPE, DESCRIPTION, CONTENT, len(_kept[2].value), KEY_SPEC_PROCESS_KEYRING)
 
 

@@ -1,10 +1,10 @@
-"""Takes up memory, starts processes and threads, or tries to get out from under its limits.
+"""Use up memory, start processes and threads, or try to escape the limits.
 
-limits memory MIB: fills that much, then prints it.
-limits processes N | threads N: starts N that wait, prints how many there were, and fails unless all were.
-limits bomb: forks for ever, and so does every child, in sessions of their own.
-limits daemon: leaves a process that waits to be told by the FIFO `go`; prints its pid, waits to be killed.
-limits escape PARENT OWN: tries to leave the cgroup OWN for another one below PARENT, or to lift its limits.
+limits memory MIB: fill that much memory, then print it.
+limits processes N | threads N: start N that wait, print how many there were, and fail unless all were.
+limits bomb: fork for ever, and so does every child, in sessions of their own.
+limits daemon: leave a process that waits for the FIFO `go`; print its pid and wait to be killed.
+limits escape PARENT OWN: try to leave the cgroup OWN for another one below PARENT, or to lift its limits.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def daemon() -> None:
     if os.fork() == 0:
         signal.alarm(LIMIT_S)
         os.setsid()
-        for descriptor in (0, 1, 2):  # whoever reads these learns when the command has ended
+        for descriptor in (0, 1, 2):  # whoever reads these must learn when the command has ended
             os.close(descriptor)
         with open("go", encoding="ascii") as go:
             go.read()
@@ -103,7 +103,7 @@ def _write(path: str, text: str) -> Attempt:
 
 
 def _born_in(directory: str) -> None:
-    """A child in another cgroup. O_PATH opens what may not be read."""
+    """Start a child in another cgroup. O_PATH opens what may not be read."""
     descriptor = os.open(directory, os.O_PATH)
     arguments = (ctypes.c_uint64 * 11)(CLONE_INTO_CGROUP)
     arguments[4], arguments[10] = signal.SIGCHLD, descriptor
@@ -114,7 +114,7 @@ def _born_in(directory: str) -> None:
 
 
 def _mount() -> None:
-    """Cgroups in a place where nothing keeps it from writing. In a child, which it changes for ever."""
+    """Mount cgroups where nothing prevents writing, in a child, which this changes irreversibly."""
     child = os.fork()
     if child == 0:
         try:

@@ -1,8 +1,8 @@
-"""Tries to get from its network namespace to that of its parent, or to change its own.
+"""Try to get from this network namespace to that of the parent, or to change this one.
 
-namespaces TCP_PORT: a port of loopback outside, to be connected to after each attempt. Root runs this on the
-host as a control, and a sandbox may have a hole: so each attempt sets what is set already. Whether it was
-allowed is all that is asked.
+namespaces TCP_PORT: a port of loopback outside, to connect to after each attempt. Root runs this on the host
+as a control, and a sandbox may have a hole, so each attempt sets what is set already. The only question is
+whether it was allowed.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def join_pidfd(pid: int) -> Attempt:
 
 
 def join_owner() -> None:
-    """The user namespace above ours, in which one would have to be privileged."""
+    """Join the user namespace above ours, where one would have to be privileged."""
     parent = fcntl.ioctl(os.open("/proc/self/ns/user", os.O_RDONLY), NS_GET_PARENT)
     os.setns(parent, os.CLONE_NEWUSER)
 
 
 def set_flags() -> None:
-    """To what they are."""
+    """Set the flags to their present value."""
     request = bytearray(IFREQ_FLAGS.pack(b"lo", 0))
     with socket.socket() as control:
         fcntl.ioctl(control, SIOCGIFFLAGS, request, True)
@@ -55,13 +55,13 @@ def set_flags() -> None:
 
 
 def set_address() -> None:
-    """To what it is."""
+    """Set the address to its present value."""
     address = struct.pack("=H2x4s", socket.AF_INET, socket.inet_aton("127.0.0.1"))
     configure(SIOCSIFADDR, struct.pack("16s24s", b"lo", address))
 
 
 def remove_bridge() -> None:
-    """One that is not there: ENXIO where it is allowed, ENOPKG where the kernel has no bridges."""
+    """Remove a missing bridge: ENXIO where that is allowed, ENOPKG where the kernel has no bridges."""
     configure(SIOCBRDELBR, b"br-of-no-name\0\0\0")
 
 
@@ -75,7 +75,7 @@ def make_netlink() -> None:
 
 
 def in_new_user_namespace(attempt: Attempt) -> Attempt:
-    """With every capability, over a namespace below ours."""
+    """Run the attempt with every capability over a namespace below ours."""
 
     def nested() -> None:
         os.unshare(os.CLONE_NEWUSER)
@@ -91,7 +91,7 @@ def in_new_network() -> None:
 
 
 def and_connect(attempt: Attempt, port: int) -> dict[str, str]:
-    """In a child: what became of the attempt, and of a connection made after it."""
+    """Return, from a child, the outcome of the attempt and of a connection made after it."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

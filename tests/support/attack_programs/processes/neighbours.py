@@ -1,4 +1,4 @@
-"""Reaches for what a command shares with the user's other programs where it has no namespaces of its own.
+"""Try to reach what a command without namespaces shares with the other programs of the user.
 
 neighbours PID TERMINAL: a process of the user outside, and a terminal of theirs.
 """

@@ -1,4 +1,4 @@
-"""Reaches for a process and an abstract socket of this user outside, and for a child of its own.
+"""Try to reach a process and an abstract socket of this user outside, and a child of its own.
 
 outside PID ADDRESS: ADDRESS is abstract, without its leading NUL.
 """

@@ -1,6 +1,6 @@
-"""Lowers the priority of its process group, which nono is in, and its own.
+"""Lower the priority of the process group, which nono belongs to, and of this process.
 
-priorities [all]: that of every process of its user as well.
+priorities [all]: also of every process of the user.
 """
 
 from __future__ import annotations

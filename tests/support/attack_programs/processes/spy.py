@@ -1,7 +1,7 @@
-"""Looks at its parent and at process 1: their files in /proc, memory, descriptors, limits and signals.
+"""Examine the parent and process 1: their files in /proc, memory, descriptors, limits and signals.
 
-spy [sibling | descriptors]: with the first the looking is done by a child, at the process that runs this
-program; with the second it lists its own descriptors.
+spy [sibling | descriptors]: with "sibling", a child examines the process that runs this program; with
+"descriptors", the program lists its own descriptors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.attack_programs.outcome import Attempt, report, report_all, syscall
 PTRACE_SEIZE, PTRACE_ATTACH = 0x4206, 16
 
 
-_kept: list[object] = []  # what a raw address points to
+_kept: list[object] = []  # keeps alive what a raw address points to
 
 
 def read_file(path: str) -> Attempt:
@@ -40,7 +40,7 @@ def vector(address: int, length: int) -> int:
 
 
 def transfer(name: str, pid: int) -> Attempt:
-    """process_vm_readv or writev at an address of ours: EFAULT says that it was allowed to look."""
+    """Call process_vm_readv or process_vm_writev at an address of ours: EFAULT means that it was allowed."""
     local = ctypes.create_string_buffer(8)
     _kept.append(local)
     here, there = vector(ctypes.addressof(local), 8), vector(ctypes.addressof(local), 8)
@@ -59,7 +59,7 @@ def get_descriptor(pid: int) -> Attempt:
 
 
 def trace(pid: int, request: int) -> Attempt:
-    """By a child, whose end lets go of whom it traced."""
+    """Trace from a child, whose end releases the traced process."""
 
     def attempt() -> None:
         child = os.fork()
@@ -88,7 +88,7 @@ def send_by_pidfd(pid: int) -> Attempt:
 
 
 def set_limit(pid: int) -> Attempt:
-    """Lowers nothing: sets the limit that there is."""
+    """Set the present limit again, so that nothing is lowered."""
 
     def attempt() -> None:
         kind = resource.RLIMIT_FSIZE
@@ -132,7 +132,7 @@ def main() -> None:
             }
         )
     else:
-        # The parent of this one is in the same sandbox: it may be looked at.
+        # The parent of this process is in the same sandbox, so it may be examined.
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:

@@ -1,9 +1,8 @@
-"""Takes all that its user may have of processes or of epoll watches, and gives it back.
+"""Take all processes or epoll watches that the user may have, and give them back.
 
 Arguments: "processes", "watches" or "nothing", and the host:port to ask the proxy for.
-With a host:port it prints what was taken, and the status of a request while it is taken and afterwards; 0 is
-no answer.
-Without one it prints what was taken and holds that until its stdin ends.
+With a host:port, it prints what was taken, and the status of a request while it is taken and afterwards; 0
+means no answer. Without one, it prints what was taken and holds that until its stdin ends.
 "paused" takes all watches while the proxy waits with the rest of an answer, and then reads that.
 """
 
@@ -69,7 +68,7 @@ def take_nothing() -> Callable[[], None]:
 
 
 def status(target: str) -> int:
-    """The status of a request through the proxy, by a connection of its own."""
+    """Return the status of a request through the proxy on a connection of its own."""
     try:
         with asked(target) as connection:
             answer = connection.recv(64).split()
@@ -80,7 +79,7 @@ def status(target: str) -> int:
 
 
 def asked(target: str) -> socket.socket:
-    """A connection to the proxy with a request sent on it."""
+    """Return a connection to the proxy on which a request has been sent."""
     proxy = urllib.parse.urlsplit(os.environ["HTTP_PROXY"])
     user = f"{proxy.username}:{urllib.parse.unquote(proxy.password or '')}"
     head = (
@@ -93,7 +92,7 @@ def asked(target: str) -> socket.socket:
 
 
 def read_paused(target: str) -> None:
-    """Let the answer fill every buffer, take all watches, then read it."""
+    """Let the answer fill every buffer, take all watches, then read the answer."""
     with asked(target) as connection:
         waiting, before = buffered(connection), -1
         while waiting != before or not waiting:
@@ -117,7 +116,7 @@ def main() -> None:
         read_paused(targets[0])
         return
     if targets and what == "watches":
-        status(targets[0])  # by then it is served: whoever takes them before that ends its own run
+        status(targets[0])  # by then it is served; taking all earlier ends one's own run
     takers = {"processes": take_processes, "watches": take_watches, "nothing": take_nothing}
     give_back = takers[what]()
     if not targets:

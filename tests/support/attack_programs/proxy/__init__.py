@@ -1,1 +1,1 @@
-"""What a command does to the proxy and its supervisor: scripts of bytes, floods, and use of the token."""
+"""Attack the proxy and its supervisor: scripted bytes, floods, and misuse of the token."""

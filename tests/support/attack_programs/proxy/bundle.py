@@ -1,6 +1,6 @@
-"""Tries to read more of the session's certificate authority than its certificates, and to change those.
+"""Try to read more of the session's certificate authority than its certificates, and to change those.
 
-The report: what each attempt came to, the variables about proxies and trust, and the bundle.
+The report contains the outcome of each attempt, the variables about proxies and trust, and the bundle.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Asks the proxy while many processes keep it busy: crowd calls|bomb FORBIDDEN_PORT PROCESSES REQUESTS.
+"""Ask the proxy while many processes keep it busy: crowd calls|bomb FORBIDDEN_PORT PROCESSES REQUESTS.
 
-Prints how often each status came, and how many rounds each process of the crowd has made.
+Prints how often each status was received, and how many rounds each process of the crowd has made.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from support.attack_programs.outcome import proxy, report
 
 _STOP, _ROUNDS = struct.Struct("=q"), struct.Struct("=q")  # one word, then one for each process
 SECRET = "/etc/gshadow"
-SYSTEM_PORT = 987  # from 1024 on the command may serve any
+SYSTEM_PORT = 987  # the command may serve any port from 1024 on
 
 
 def call(port: int) -> None:
-    """To where nobody may: each is refused, and none raises anything but that."""
+    """Connect to where nobody may: each attempt is refused, and any other exception is an error."""
     client = socket.socket()
     for attempt, to_port in ((client.connect, port), (client.bind, SYSTEM_PORT)):
         try:
@@ -40,7 +40,7 @@ def call(port: int) -> None:
 
 
 def fork(_port: int) -> None:
-    """A child, whose child is an orphan by the time it ends."""
+    """Fork a child whose own child is an orphan by the time it ends."""
     child = os.fork()
     if child == 0:
         os.fork()
@@ -57,7 +57,7 @@ def work(kind: Callable[[int], None], port: int, shared: mmap.mmap, number: int)
 
 
 def ask() -> str:
-    """The status of the proxy's own answer to a request for a host that is not granted."""
+    """Return the status of the proxy's own answer to a request for a host that is not granted."""
     parts = urlsplit(os.environ["HTTP_PROXY"])
     token = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
     head = "GET http://nobody.invalid/ HTTP/1.1\r\nHost: nobody.invalid\r\nProxy-Authorization: Basic "

@@ -1,8 +1,8 @@
-"""A daemon (double fork, new session) that waits to be told, then tries to get out.
+"""Start a daemon (double fork, new session) that waits for a signal to go, then tries to get out.
 
-daemon TCP_PORT UDP_PORT STAY: the FIFOs `go` and `answer` in the working directory are how it is told and
-answers. It prints its pid first. STAY is "stay" when the process that started it waits too, until it is
-killed or its input ends.
+daemon TCP_PORT UDP_PORT STAY: the FIFOs `go` and `answer` in the working directory carry the signal and the
+answer. It prints its pid first. STAY is "stay" if the process that started it waits too, until it is killed
+or its input ends.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_outside() -> None:
 
 def daemon(tcp_port: int, udp_port: int) -> None:
     signal.alarm(LIMIT_S)
-    for fd in (0, 1, 2):  # whoever reads these learns when the process that stays has ended
+    for fd in (0, 1, 2):  # whoever reads these must learn when the process that stays has ended
         with suppress(OSError):
             os.close(fd)
     with open("go", encoding="ascii") as go:

@@ -1,6 +1,6 @@
-"""Floods the record: flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood proxy COUNT.
+"""Flood the record: flood refused FORBIDDEN_PORT COUNT | flood scan COUNT | flood proxy COUNT.
 
-The scan is of a host that does not exist (RFC 5737).
+The scan addresses a host that does not exist (RFC 5737).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def connect(port: int, host: str = "127.0.0.1") -> str:
 
 
 def ask(count: int) -> str:
-    """As many connections to the proxy, each kept until all are there."""
+    """Open that many connections to the proxy, and keep each until all are open."""
     kept: list[socket.socket] = []
     try:
         for _ in range(count):

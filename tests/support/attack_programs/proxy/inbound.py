@@ -1,6 +1,7 @@
-"""Listens on loopback and serves for ever: inbound ADDRESS PORT MODE.
+"""Listen on loopback and serve for ever: inbound ADDRESS PORT MODE.
 
-MODE "count" answers each connection, once its input has ended, with how many bytes came; "hold" keeps it.
+With MODE "count", answer each connection with the number of bytes received once its input has ended; with
+"hold", keep it open.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kills processes while they connect, some to the proxy and some elsewhere, then connects once to each.
+"""Kill processes while they connect, some to the proxy and some elsewhere, then connect once to each.
 
 killed_callers FORBIDDEN_PORT COUNT
 """

@@ -1,4 +1,4 @@
-"""Connects from many threads at once, to the proxy and elsewhere.
+"""Connect from many threads at once, to the proxy and elsewhere.
 
 many_threads FORBIDDEN_PORT THREADS TRIES
 """

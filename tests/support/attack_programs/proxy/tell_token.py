@@ -1,4 +1,4 @@
-"""Tells the proxy's token to whoever reads its output; told to go, it connects as that reader tried to."""
+"""Reveal the proxy's token to whoever reads the output; when told to go, connect as that reader tried to."""
 
 from __future__ import annotations
 

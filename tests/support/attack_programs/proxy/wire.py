@@ -1,9 +1,9 @@
-"""Sends scripted bytes to the proxy and reports what comes back, as the script on standard input says.
+"""Send scripted bytes to the proxy and report what is received, as the script on standard input says.
 
 The script is JSON: a list of connections, each a list of steps. ["send", HEX], ["read_head"], ["read"] (to
-the end), ["hello", SNI] (a TLS ClientHello for a name, "" for none), ["repeat", HEX, TIMES]. $TOKEN and
-$PHANTOM in sent bytes stand for the Basic credentials of the proxy URL and for DEMO_KEY. The report: for
-each connection everything that was received, in latin-1.
+the end), ["hello", SNI] (a TLS ClientHello for a name, "" for none), ["repeat", HEX, TIMES]. In the bytes
+sent, $TOKEN and $PHANTOM stand for the Basic credentials of the proxy URL and for DEMO_KEY. The report
+contains, for each connection, everything that was received, in latin-1.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def filled(text: str) -> bytes:
 
 
 class Wire:
-    """One connection to the proxy and what it has said."""
+    """One connection to the proxy and what it has received."""
 
     def __init__(self) -> None:
         self._socket = socket.create_connection(proxy(), TIMEOUT_S)
@@ -76,7 +76,7 @@ def play(steps: list[list[str | int]]) -> str:
     try:
         follow(wire, steps)
     except OSError as error:
-        # A peer that has answered and closed early ends the sending; its answer is still to be had.
+        # A peer that has answered and closed early ends the sending, but its answer can still be read.
         failure = f"<{type(error).__name__}>".encode()
         with suppress(OSError):
             wire.read()

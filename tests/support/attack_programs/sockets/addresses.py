@@ -1,4 +1,4 @@
-"""Connects to each address of a JSON list of [family, host, port or path]; an abstract name begins with @."""
+"""Connect to each address of a JSON list of [family, host, port or path]; an abstract name begins with @."""
 
 from __future__ import annotations
 

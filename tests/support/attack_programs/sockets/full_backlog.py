@@ -1,9 +1,9 @@
-"""Connects to a listener whose backlog it fills, while it goes on with something else; one line of JSON each.
+"""Connect to a listener whose backlog is full, while doing something else; print one line of JSON each.
 
-    full_backlog FAMILY FULL OTHER
+ full_backlog FAMILY FULL OTHER
 
-FAMILY unix or tcp; FULL and OTHER are paths or ports. Reads a line from standard input before the end, by
-which time FULL must have been emptied from outside.
+FAMILY is unix or tcp; FULL and OTHER are paths or ports. Before the end, it reads a line from standard input;
+by then FULL must have been emptied from outside.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def address(family: str, text: str) -> str | tuple[str, int]:
 
 
 def fill(family: str, full: str | tuple[str, int]) -> list[socket.socket]:
-    """Connections until one would have to wait."""
+    """Open connections until one would have to wait."""
     made = []
     for _ in range(FILL_MAX):
         client = socket.socket(FAMILIES[family])
@@ -41,7 +41,7 @@ def fill(family: str, full: str | tuple[str, int]) -> list[socket.socket]:
 
 
 def timed(family: str, full: str | tuple[str, int]) -> bool:
-    """Whether SO_SNDTIMEO ends a connect that waits."""
+    """Return True if SO_SNDTIMEO ends a connect that waits."""
     with socket.socket(FAMILIES[family]) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", 0, 200_000))
         began = time.monotonic()
@@ -50,12 +50,12 @@ def timed(family: str, full: str | tuple[str, int]) -> bool:
 
 
 def killed(family: str, full: str | tuple[str, int]) -> None:
-    """A child that waits for the connection is killed."""
+    """Kill a child that waits for the connection."""
     child = os.fork()
     if child == 0:
         socket.socket(FAMILIES[family]).connect(full)
         os._exit(0)
-    time.sleep(0.05)  # to let it come so far; where it has not, nothing is tested and nothing fails
+    time.sleep(0.05)  # lets it get that far; if it has not, nothing is tested and nothing fails
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
@@ -74,7 +74,7 @@ def main(family: str, full_text: str, other_text: str) -> None:
     stop = threading.Event()
 
     def unset() -> None:
-        """Takes O_NONBLOCK off whenever the supervisor has set it."""
+        """Remove O_NONBLOCK whenever the supervisor has set it."""
         while not stop.is_set():
             fcntl.fcntl(client.fileno(), fcntl.F_SETFL, os.O_RDWR)
 

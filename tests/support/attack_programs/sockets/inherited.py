@@ -1,4 +1,4 @@
-"""Connects the TCP socket it was given as standard input: first to a stranger's port, then to the proxy."""
+"""Connect the TCP socket given as standard input: first to a stranger's port, then to the proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Binds a port of 127.0.0.1 and listens on it."""
+"""Bind a port of 127.0.0.1 and listen on it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Sockets and calls that lead around TCP: each family, each ring, and what root could do to the host.
+"""Try sockets and calls that bypass TCP: each family, each ring, and what root could do to the host.
 
-With an argument the last of these are left out: outside the sandbox they would be done.
+With an argument, the last of these are left out: outside the sandbox they would succeed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def ring(name: str) -> Attempt:
 
 
 def bpf() -> None:
-    """BPF_MAP_CREATE of an array, which an unprivileged user may have been allowed."""
+    """Create an array with BPF_MAP_CREATE, which an unprivileged user may be allowed to do."""
     attributes = ctypes.create_string_buffer(
         b"".join(n.to_bytes(4, "little") for n in (2, 4, 4, 1)) + bytes(112)
     )
@@ -66,7 +66,7 @@ def bpf() -> None:
 
 
 def perf() -> None:
-    """A software counter over the whole of CPU 0."""
+    """Open a software counter over the whole of CPU 0."""
     attributes = ctypes.create_string_buffer(
         (1).to_bytes(4, "little") + (112).to_bytes(4, "little") + bytes(104)
     )
@@ -79,7 +79,7 @@ def mount() -> None:
 
 
 def by_handle() -> None:
-    """open_by_handle_at(2) of the root directory: an inode that no path rule speaks of."""
+    """Call open_by_handle_at(2) for the root directory, an inode that no path rule mentions."""
     handle = ctypes.create_string_buffer((128).to_bytes(4, "little") + bytes(132))
     number = ctypes.create_string_buffer(4)
     root = ctypes.create_string_buffer(b"/")

@@ -1,4 +1,4 @@
-"""What programs on an open network do with sockets: of every family, connected, bound, named and not."""
+"""Do with sockets what programs on an open network do: every family, connected, bound, named and not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def udp() -> None:
         client.send(b"connected")
         assert (server.recv(16), server.recv(16)) == (b"named", b"connected")
         libc = ctypes.CDLL(None, use_errno=True)
-        assert libc.connect(client.fileno(), bytes(16), 16) == 0  # AF_UNSPEC: no peer any more
+        assert libc.connect(client.fileno(), bytes(16), 16) == 0  # AF_UNSPEC: it no longer has a peer
 
 
 def not_blocking() -> None:

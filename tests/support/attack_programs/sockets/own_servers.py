@@ -1,4 +1,4 @@
-"""Serves and connects as told, a JSON list [action, name, arguments...] a line; answers with outcomes.
+"""Serve and connect as told by a JSON list [action, name, arguments...] per line; answer with outcomes.
 
 A server takes a name and keeps it until it is closed.
 """
@@ -46,7 +46,7 @@ def close(name: str) -> None:
 
 
 def stop(name: str) -> None:
-    """Listen no longer, with the socket still there."""
+    """Stop listening, but keep the socket."""
     SERVERS[name].shutdown(socket.SHUT_RDWR)
 
 

@@ -1,4 +1,4 @@
-"""Binds, listens and connects at paths as told, a JSON list [action, path] a line; answers with outcomes."""
+"""Bind, listen and connect at paths as told by a JSON list [action, path] per line; answer with outcomes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def close(path: str) -> None:
 
 
 def named(path: str) -> None:
-    """ENOENT unless the kernel has the name as it was spelled."""
+    """Check the name. ENOENT unless the kernel has it exactly as it was spelled."""
     if BOUND[path].getsockname() != path:
         raise FileNotFoundError(2, "another name")
 

@@ -1,4 +1,4 @@
-"""connect(2) with addresses that cannot be read, or not as long as they say.
+"""Call connect(2) with addresses that cannot be read or that do not have the given length.
 
 pointers GOOD_PORT: the permitted listener on 127.0.0.1.
 """
@@ -21,7 +21,7 @@ _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 def connect(pointer: int, length: int) -> Attempt:
-    """A connect of a new TCP socket with exactly these registers."""
+    """Connect a new TCP socket with exactly these register values."""
 
     def attempt() -> None:
         with socket.socket() as client:

@@ -1,4 +1,4 @@
-"""For each line of input: connects from SOURCE to PORT of loopback, resets that, and says so."""
+"""For each line of input, connect from SOURCE to PORT of loopback, reset the connection, and report it."""
 
 from __future__ import annotations
 

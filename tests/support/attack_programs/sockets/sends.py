@@ -1,4 +1,4 @@
-"""Every way to say a destination while sending, on every socket that can be had.
+"""Try every way to give a destination while sending, on every available kind of socket.
 
 sends FORBIDDEN_PORT FORBIDDEN_UDP_PORT, both on 127.0.0.1.
 """
@@ -41,7 +41,7 @@ SOCKETS: dict[str, Callable[[], socket.socket]] = {
 
 
 def sendmmsg(client: socket.socket, flags: int, address: Address) -> None:
-    """One message to address, by the raw call (Python has none for it)."""
+    """Send one message to address by the raw call, which Python does not offer."""
     import ctypes
     import struct
 
@@ -51,7 +51,7 @@ def sendmmsg(client: socket.socket, flags: int, address: Address) -> None:
         name = struct.pack("=H", socket.AF_INET6) + struct.pack("!HI16sI", address[1], 0, mapped, 0)
     stored, payload = ctypes.create_string_buffer(name, len(name)), ctypes.create_string_buffer(b"leak")
     vector = ctypes.create_string_buffer(struct.pack("@PN", ctypes.addressof(payload), 4))
-    # struct mmsghdr: struct msghdr (socket(7)) and the length that was sent
+    # struct mmsghdr: struct msghdr (socket(7)) and the length sent
     header = struct.pack(
         "@PI4xPNPNi4x", ctypes.addressof(stored), len(name), ctypes.addressof(vector), 1, 0, 0, 0
     )

@@ -1,4 +1,4 @@
-"""Binds and listens on each address of a JSON list of [host, port]; says what became of each."""
+"""Bind and listen on each address of a JSON list of [host, port]; report the outcome of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Socket calls beside connect: what listens, binds, dissolves, duplicates and passes on.
+"""Make socket calls other than connect: those that listen, bind, dissolve, duplicate and pass on.
 
 socket_calls FORBIDDEN_PORT [part]
 """
@@ -29,7 +29,7 @@ def bind_any_port() -> None:
 
 
 def bind_device_port() -> None:
-    """As above through the option that picks a port late (ip(7))."""
+    """Do the same through the option that picks a port late (ip(7))."""
     with socket.socket() as server:
         server.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
         server.bind(("127.0.0.1", 0))
@@ -37,7 +37,7 @@ def bind_device_port() -> None:
 
 
 def unspecified(size: int) -> Attempt:
-    """connect(AF_UNSPEC): dissolves an association (connect(2))."""
+    """Dissolve an association with connect(AF_UNSPEC) (connect(2))."""
 
     def attempt() -> None:
         import ctypes
@@ -67,7 +67,7 @@ def _connect_number(fd: int, host: str, port: int) -> None:
 
 
 def on_number(fd: int, host: str, port: int) -> Attempt:
-    """K11: connect on a socket that was moved to a number which another one had."""
+    """K11: connect on a socket that was moved to a number which another one had before."""
 
     def attempt() -> None:
         with socket.create_connection(proxy()) as exempt, socket.socket() as own:
@@ -80,7 +80,7 @@ def on_number(fd: int, host: str, port: int) -> Attempt:
 
 
 def through_scm_rights(port: int) -> Attempt:
-    """A socket that came through SCM_RIGHTS, from a process of the same sandbox."""
+    """Use a socket received through SCM_RIGHTS from a process in the same sandbox."""
 
     def attempt() -> None:
         left, right = socket.socketpair()
@@ -101,7 +101,7 @@ def through_scm_rights(port: int) -> Attempt:
 
 
 def with_own_table(host: str, port: int) -> Attempt:
-    """A thread whose descriptor table is its own; before Linux 6.9 it has no socket that we could find."""
+    """Use a thread with a descriptor table of its own; before Linux 6.9 nono cannot find its socket."""
 
     def attempt() -> None:
         import threading
@@ -126,7 +126,7 @@ def with_own_table(host: str, port: int) -> Attempt:
 
 
 def in_new_namespaces(host: str, port: int) -> Attempt:
-    """From a user and network namespace of our own, with its loopback raised."""
+    """Connect from new user and network namespaces whose loopback is up."""
 
     def attempt() -> None:
         import fcntl
@@ -161,7 +161,7 @@ def stream_pair() -> None:
 
 
 def vforked(port: int) -> Attempt:
-    """By a program that posix_spawn, which is vfork inside, has started."""
+    """Connect in a program started with posix_spawn, which uses vfork."""
 
     def attempt() -> None:
         code = f"import socket, sys; socket.create_connection(('127.0.0.1', {port}))"

@@ -1,7 +1,7 @@
-"""Sets socket options that send a packet to somebody else than the address that is connected to.
+"""Set socket options that send a packet to an address other than the one that is connected to.
 
-steering PORT BOUND_PORT [NAME]: tries each way on sockets of its own, or only the way NAME. They connect to
-the proxy, and to PORT of ::1, where this program listens; BOUND_PORT is one that it may bind.
+steering PORT BOUND_PORT [NAME]: tries each way on its own sockets, or only the way NAME. They connect to the
+proxy, and to PORT of ::1, where this program listens; BOUND_PORT is a port that it may bind.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_RTHDR, IPV6_DSTOPTS = 54, 55, 57, 59
 IPV6_UNICAST_IF, IPV6_FREEBIND = 76, 78
 TCP_FASTOPEN_CONNECT, TCP_ULP, TCP_FASTOPEN_NO_COOKIE = 30, 31, 34
 SIOCGIFINDEX = 0x8933  # <linux/sockios.h>
-REPORT_S = 0.2  # the kernel tells of a membership after some ticks, and not once the socket is closed
+REPORT_S = 0.2  # the kernel reports a membership after some ticks, and not after the socket is closed
 
 IP, IPV6, TCP = socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP
 Address = tuple[str, int]
@@ -38,7 +38,7 @@ SPOOFED6 = socket.inet_pton(socket.AF_INET6, STRANGER6)[:-4] + MARK
 LSRR = bytes((131, 7, 4)) + socket.inet_aton(STRANGER) + b"\0"
 # struct ipv6_sr_hdr (<linux/seg6.h>): two segments, the second of which comes first
 ROUTE = bytes((0, 4, 4, 1, 1, 0, 0, 0, *bytes(16))) + socket.inet_pton(socket.AF_INET6, STRANGER6)
-# struct rt2_hdr: the only one that control messages may have
+# struct rt2_hdr: the only one that control messages may contain
 HOME = bytes((0, 2, 2, 1, 0, 0, 0, 0)) + socket.inet_pton(socket.AF_INET6, STRANGER6)
 PADDED = bytes((0, 0, 1, 4, 0, 0, 0, 0))  # an extension header of padding
 
@@ -63,20 +63,20 @@ HARMLESS = {
 
 
 def control(level: int, kind: int, content: bytes) -> bytes:
-    """struct cmsghdr and what it holds (cmsg(3))."""
+    """Return a struct cmsghdr and its content (cmsg(3))."""
     message = struct.pack("@NII", 16 + len(content), level, kind) + content
     return message.ljust(socket.CMSG_SPACE(len(content)), b"\0")
 
 
 def sockaddr(address: bytes) -> bytes:
-    """A struct sockaddr_storage."""
+    """Return a struct sockaddr_storage."""
     if len(address) == 4:
         return (struct.pack("=HH", socket.AF_INET, 0) + address).ljust(128, b"\0")
     return (struct.pack("=HHI", socket.AF_INET6, 0, 0) + address).ljust(128, b"\0")
 
 
 def index() -> int:
-    """Of OUT, by a socket that the command may have; any other where there is no such interface."""
+    """Return the index of OUT, found with a socket that the command may have; another one without OUT."""
     request = struct.pack("16s24x", OUT.encode())
     with socket.socket() as control_socket, suppress(OSError):
         return int(struct.unpack_from("=i", fcntl.ioctl(control_socket, SIOCGIFINDEX, request), 16)[0])
@@ -88,7 +88,7 @@ def here() -> bytes:
 
 
 def group_request(*addresses: bytes) -> bytes:
-    """A struct group_req or group_source_req."""
+    """Return a struct group_req or group_source_req."""
     return struct.pack("@I4x", index()) + b"".join(map(sockaddr, addresses))
 
 
@@ -97,7 +97,7 @@ def to_proxy(*options: tuple[int, int, bytes]) -> Attempt:
 
 
 def connect(family: int, options: Options, address: Address, source: Address | None = None) -> None:
-    """Without waiting for an answer that may never come."""
+    """Connect without waiting for an answer that may never come."""
     with socket.socket(family) as client:
         for level, option, value in options:
             client.setsockopt(level, option, value)
@@ -121,7 +121,7 @@ def join(family: int, level: int, option: int, request: Callable[[], bytes]) -> 
 
 
 def harmless(family: int, level: int, option: int, value: bytes) -> Attempt:
-    """What everyday programs set."""
+    """Set an option as everyday programs do."""
 
     def attempt() -> None:
         with socket.socket(family) as client:
@@ -131,7 +131,7 @@ def harmless(family: int, level: int, option: int, value: bytes) -> Attempt:
 
 
 def connected() -> None:
-    """A connection to the proxy that is steered when it stands."""
+    """Connect to the proxy and steer the connection once it is established."""
     with socket.create_connection(proxy()) as client:
         client.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, OUT.encode())
         client.send(MARK)
@@ -142,7 +142,7 @@ def ways(port: int, bound_port: int) -> dict[str, Attempt]:
         return lambda: connect(socket.AF_INET6, options, ("::1", port))
 
     def ancillary() -> None:
-        """What comes with a send belongs to datagrams; a stream does not look at it."""
+        """Check ancillary data, which belongs to datagrams and which a stream ignores."""
         with socket.create_connection(("::1", port)) as client:
             client.sendmsg([MARK], [(IPV6, IPV6_RTHDR, ROUTE), (IPV6, IPV6_PKTINFO, bytes(16) + here())])
         with socket.create_connection(proxy()) as client:

@@ -1,6 +1,7 @@
-"""Connects to Unix sockets and binds them as a JSON list of [what, path] says; what is a method of Attempts.
+"""Connect to Unix sockets and bind them as a JSON list of [what, path] says; what is a method of Attempts.
 
-A path is text with surrogates for bytes that are no UTF-8. What does not matter is in the working directory.
+A path is text with surrogates for bytes that are not UTF-8. What is of no interest goes to the working
+directory.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def connect(path: str, kind: int = socket.SOCK_STREAM) -> None:
 
 
 def connect_in_full(path: str) -> None:
-    """A sun_path of 108 bytes without a NUL behind it, which the socket module does not make."""
+    """Connect with a sun_path of 108 bytes and no NUL behind it, which the socket module does not build."""
     raw = socket.AF_UNIX.to_bytes(2, sys.byteorder) + os.fsencode(path)
     assert len(raw) == 110
     with socket.socket(socket.AF_UNIX) as client:
@@ -33,7 +34,7 @@ def connect_in_full(path: str) -> None:
 
 
 def bind(path: str, kind: int = socket.SOCK_STREAM) -> str:
-    """Bind, listen and be connected to; the mode of the file and its owner."""
+    """Bind, listen and accept a connection; return the mode of the file and its owner."""
     with socket.socket(socket.AF_UNIX, kind) as server:
         server.bind(path)
         found = os.stat(path)
@@ -59,7 +60,7 @@ def bind_private(path: str) -> str:
 
 
 def in_thread(attempt: Callable[[], object]) -> object:
-    """In a thread with a working directory of its own: that of the path."""
+    """Run the attempt in a thread whose working directory is that of the path."""
     said: list[object] = []
 
     def run() -> None:
@@ -81,7 +82,7 @@ def in_directory(path: str) -> object:
 
 
 def in_child(prepare: Callable[[], object], path: str) -> object:
-    """In a child that first moves to another view of the file system; what failed of that is said."""
+    """Run in a child that first moves to another view of the file system; report what failed there."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -111,7 +112,7 @@ def new_root(path: str) -> Callable[[], None]:
 
 
 def named(attempt: Callable[[], object]) -> object:
-    """What it returned, or ok, or the name of its error."""
+    """Return what the attempt returned, "ok", or the name of its error."""
     result: list[object] = []
     said = outcome(lambda: result.append(attempt()))
     return said if said != "ok" or result[0] is None else result[0]
