@@ -1,10 +1,8 @@
 """Deduplicate events, so that a child that repeats a refused call cannot fill the disk.
 
 The first event of each key in a window is recorded at once. Repeats are counted and written as one record
-when the
-window ends. A window with more keys than it counts separately (a port scan) is followed by one twice as long,
-so
-that even an endless scan costs a bounded number of records per hour.
+when the window ends. A window with more keys than it counts separately (a port scan) is followed by one twice
+as long, so that even an endless scan costs a bounded number of records per hour.
 """
 
 from __future__ import annotations

@@ -53,13 +53,11 @@ class AuditLog:
         """Create `<state_root>/audit/<session_id>/audit-events.ndjson`, mode 0600, directories 0700.
 
         budget_bytes: Size at which the log accepts no more actions, unless a tenth of the free disk is less;
-          the end of
-          the session is still recorded.
+          the end of the session is still recorded.
         on_full: Takes a sentence when that size is reached.
 
         Raises ValueError for a malformed session id. Raises OSError EEXIST if the session id was used before,
-        because a
-        second run under it would write a second record 0; other errors like open_private_dir().
+        because a second run under it would write a second record 0; other errors like open_private_dir().
         """
         if not _SESSION_ID.fullmatch(session_id):
             raise ValueError(f"a session id has 1 to 64 of A-Z a-z 0-9 _ and -, not {session_id!r}")
@@ -89,12 +87,10 @@ class AuditLog:
         """Append one line with one write(2); it is in the page cache when this returns.
 
         Beyond the budget an action is refused with EDQUOT, so that it is not carried out, a refusal is only
-        counted, and
-        everything else is appended, because its number is bounded.
+        counted, and everything else is appended, because its number is bounded.
 
         Raises OSError if the event is not in the log; the log is then unchanged, and a later event gets its
-        number. Raises
-        TypeError or ValueError if the event cannot be encoded as JSON.
+        number. Raises TypeError or ValueError if the event cannot be encoded as JSON.
         """
         if self._unrecorded is not None and is_repeatable(event):
             self._pass_over(event)

@@ -35,9 +35,8 @@ class Reading:
     """The records of a log, whose lines end with their newline; iterate over it once.
 
     Yields records up to the first damage. Afterwards `state` holds count, chain head and root of the yielded
-    records,
-    `damage` says why iteration stopped early, and `torn` is an incomplete record at the end of the file: its
-    supervisor was killed, or is writing it now.
+    records, `damage` says why iteration stopped early, and `torn` is an incomplete record at the end of the
+    file: its supervisor was killed, or is writing it now.
     """
 
     def __init__(self, lines: Iterable[bytes]) -> None:

@@ -34,8 +34,7 @@ def replace_name(path: str, content: bytes) -> None:
     """Write a file that only this user may read. If the name is a symlink, replace the link itself.
 
     For content that somebody else may have chosen: whoever can replace the name with a link must not be able
-    to
-    choose the file that is overwritten.
+    to choose the file that is overwritten.
     """
     with unfinished(None, path) as file:
         file.write(content)

@@ -54,8 +54,7 @@ class TakeOver:
         """Take over an accepted connection. received: bytes already read from it.
 
         Raises OSError if there are too many connections, or if the user has no epoll watch left, on which
-        libuv
-        would abort. The caller then keeps the connection.
+        libuv would abort. The caller then keeps the connection.
         """
         if self._starting is None:
             self._starting = self._loop.create_task(self._start())

@@ -14,8 +14,7 @@ def read_env_credentials(
     """Return the text of each credential by variable, from (reference, variable) pairs.
 
     Blocks like resolver.resolve_credential. Raises CredentialError if one is malformed or cannot be read: a
-    command
-    that was promised a key does not start without it.
+    command that was promised a key does not start without it.
     """
     references = [(parse_reference(text), variable) for text, variable in wanted]
     return {variable: resolver.read(reference, environ, warn).reveal() for reference, variable in references}

@@ -82,9 +82,8 @@ class Loader(NamedTuple):
         """Return one result per service, in order. Blocks like resolver.resolve_credential.
 
         Raises CredentialError if a reference, header or format is malformed, which nothing later can repair.
-        All
-        references are parsed before the first is read, so that nobody unlocks a keyring for a run that cannot
-        start.
+        All references are parsed before the first is read, so that nobody unlocks a keyring for a run that
+        cannot start.
         """
         references = [[parse_reference(text) for text in service.references] for service in services]
         return [self._load(*each) for each in zip(services, references, strict=True)]

@@ -55,10 +55,9 @@ def make_phantom(service: str, key_of_ends: Secret | None = None) -> Phantom:
     """Make a phantom from the kernel's random generator, shaped like that provider's tokens.
 
     Prefix, alphabet and length match, because clients check them before they send anything. An unknown
-    service
-    gets `nono_` and 43 characters of base 62. With a key, the last END_CHARS are the same in every run if the
-    rest
-    has room for enough random bits: clients that ask before they use a key recognise it by them.
+    service gets `nono_` and 43 characters of base 62. With a key, the last END_CHARS are the same in every
+    run if the rest has room for enough random bits: clients that ask before they use a key recognise it by
+    them.
     """
     shape = SHAPES.get(service, GENERIC)
     end = "" if key_of_ends is None else _end(service, shape, key_of_ends)

@@ -27,8 +27,7 @@ class Renewal[T]:
     """Shares one fetch among its callers, and delays the next after each failure, with increasing delays.
 
     Nothing runs in the background: the first caller that finds no fresh value fetches and the others wait; if
-    it is
-    cancelled, the next one starts over. `fetch` raises CredentialUnavailable. `clock` is monotonic.
+    it is cancelled, the next one starts over. `fetch` raises CredentialUnavailable. `clock` is monotonic.
     """
 
     def __init__(

@@ -70,8 +70,7 @@ def socket_directory_rights(makes: bool) -> int:
     """Return `allowed_access` for a directory of Unix sockets, at every ABI.
 
     It allows listing the directory and, if `makes`, creating sockets in it. A server removes the socket file
-    of
-    an earlier server, but Landlock has no right that allows removing sockets only.
+    of an earlier server, but Landlock has no right that allows removing sockets only.
     """
     made = uapi.LANDLOCK_ACCESS_FS_MAKE_SOCK | uapi.LANDLOCK_ACCESS_FS_REMOVE_FILE
     return uapi.LANDLOCK_ACCESS_FS_READ_DIR | (made if makes else 0)

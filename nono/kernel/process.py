@@ -87,8 +87,7 @@ def forget_environment(copy: Mapping[str, str]) -> None:
 
     For a forked process that uses neither; the parent keeps its values. This relies on CPython's layout: the
     text of a str is at its end, before a NUL. A single character is a shared object and is left alone, as is
-    a
-    str that is not ASCII.
+    a str that is not ASCII.
     """
     encoded: Mapping[bytes, bytes] = vars(os.environ)["_data"]
     values: tuple[bytes | str, ...] = (*encoded.values(), *copy.values())

@@ -97,8 +97,7 @@ class SocketOwners:
         """Return the user of the socket that is bound to `peer` and connected to `local`.
 
         This is the user who created the socket, as seen from our user namespace. None: the kernel does not
-        know,
-        or the socket is closed by now.
+        know, or the socket is closed by now.
         """
         found = self._look_up(peer, local)
         return None if found is None else found[0]

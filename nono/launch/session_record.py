@@ -144,8 +144,7 @@ def session_record(
     """Write the record of a run that is about to start; leaving the block writes its end, unless written.
 
     Warns if there is no place for it. Raises NonoError in that case if the session was given a name, or
-    nobody could
-    find it otherwise.
+    nobody could find it otherwise.
     """
     network = prepared.capabilities.network
     try:

@@ -24,8 +24,7 @@ def mount_view(view: PrivateView) -> int | None:
     """Mount the view over this process's mount namespace, which must be private to it.
 
     Returns a descriptor that keeps the caller's terminal in place, or None; keep it open as long as the
-    command
-    lives. OSError names the step that failed.
+    command lives. OSError names the step that failed.
     """
     shown = _copied(view)
     try:
@@ -156,8 +155,7 @@ def _copy_ssh_settings() -> None:
     """Replace the files that ssh's configuration includes by copies that belong to this user.
 
     ssh(1) refuses such files unless they belong to root or the user, and in a user namespace root's files
-    belong
-    to neither (readconf.c).
+    belong to neither (readconf.c).
     """
     if not os.path.isdir(SSH_SETTINGS) or os.stat("/").st_uid == 0:
         return

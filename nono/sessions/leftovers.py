@@ -25,8 +25,7 @@ def left_behind(
     living: Ids of sessions that have not ended, as far as known.
     is_alive: Tells whether a process has that number.
     is_old: Tells whether nothing was written under a name for long. Required of every name: a session that is
-      about to
-      begin has no record yet, and a proxy in another container has no process here.
+      about to begin has no record yet, and a proxy in another container has no process here.
     """
     return [name for name in names if not _is_used(name, living, is_alive) and is_old(name)]
 

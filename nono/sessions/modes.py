@@ -1,8 +1,7 @@
 """Track the modes that a program sets in its terminal, to set them in another terminal or to undo them.
 
 Only sequences that change a mode are recognised. Of the screen, only the state that would remain in a
-terminal
-after detaching is tracked: scrolling region, character sets and colours.
+terminal after detaching is tracked: scrolling region, character sets and colours.
 """
 
 from __future__ import annotations

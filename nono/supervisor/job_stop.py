@@ -2,9 +2,8 @@
 
 A process that can write to the terminal can overwrite a question, and one that can read it can take the
 answer. No relay separates the command from the terminal here, so the command is stopped (SIGSTOP). It may
-have
-arranged to be continued, for example by a timer whose signal is SIGCONT; so the scheduler's counters show
-whether anything ran in the meantime, and if so the answer does not count.
+have arranged to be continued, for example by a timer whose signal is SIGCONT; so the scheduler's counters
+show whether anything ran in the meantime, and if so the answer does not count.
 """
 
 from __future__ import annotations

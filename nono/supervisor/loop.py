@@ -64,8 +64,7 @@ async def start_lookups() -> None:
     """Start the loop's look-up threads before a command can use up its user's limit of processes.
 
     libuv starts all of them for the first look-up, and aborts if it cannot. This look-up sends no query. The
-    proxy
-    uses threads of its own for names; webhooks and relayed ports use these.
+    proxy uses threads of its own for names; webhooks and relayed ports use these.
     """
     with suppress(OSError):
         await asyncio.get_running_loop().getaddrinfo(b"nono.invalid", 0, flags=socket.AI_NUMERICHOST)

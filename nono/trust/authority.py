@@ -84,8 +84,7 @@ def effective(policies: Policies, standing: Standing) -> TrustPolicy:
     """Return the combined policy that applies.
 
     Everything a project forbids applies. The publishers it trusts apply if the user stands behind its policy,
-    or
-    if the user has no policy about publishers.
+    or if the user has no policy about publishers.
     """
     written = []
     if policies.user is not None:

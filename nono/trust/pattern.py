@@ -14,8 +14,8 @@ def is_matched(pattern: str, path: str) -> bool:
     """Match a path relative to the root of a project.
 
     `*`, `?` and `[a-z]` do not match a slash; `**` between slashes matches any number of directories. A
-    pattern
-    without a slash matches a file name at any depth, because agents read instructions from any directory.
+    pattern without a slash matches a file name at any depth, because agents read instructions from any
+    directory.
     """
     if "/" not in pattern:
         return fnmatchcase(path.rpartition("/")[2], pattern)

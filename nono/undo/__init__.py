@@ -7,12 +7,8 @@ granted one, and `looking` at each file; `opening` what was closed), `kept` (all
 sweep), `baseline` and `recording` (of one run), and `restoring`, by `acting`.
 
 A run holds a `recording.Recording`. Its `mark(label, changed)` takes a numbered snapshot between the baseline
-and
-the end, of the absolute paths that may have changed since the last one (None: of every path whose times
-differ);
-`written` collects these paths with inotify. A mark may be taken from a worker thread, and raises OSError if
-the
-snapshot cannot be kept. `finish()` takes the last snapshot. `restoring.prepare(kept, number)` and `restore`
-go back
-to any of them.
+and the end, of the absolute paths that may have changed since the last one (None: of every path whose times
+differ); `written` collects these paths with inotify. A mark may be taken from a worker thread, and raises
+OSError if the snapshot cannot be kept. `finish()` takes the last snapshot. `restoring.prepare(kept, number)`
+and `restore` go back to any of them.
 """

@@ -87,8 +87,7 @@ class Recording:
 
         label: Its name in lists, such as "before turn 12".
         changed: Absolute paths that may have changed since the last snapshot, including everything below
-          them; None: every
-          path whose times differ.
+          them; None: every path whose times differ.
 
         Raises OSError if it cannot be kept.
         """

@@ -44,8 +44,7 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
     """Compare a snapshot with the present. Raises NonoError, OSError or ValueError.
 
     only: Absolute paths; nothing outside them is restored. A path that was never kept is a NonoError. Paths
-      within
-      them that the run left unchanged are compared too.
+      within them that the run left unchanged are compared too.
     force: Compare everything that the run left unchanged, to restore what is missing.
     """
     snapshots = kept.snapshots()

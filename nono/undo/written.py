@@ -83,8 +83,7 @@ class Written:
         """Return the absolute paths written since the last call; None: unknown, any may have been.
 
         If a directory is new or gone, everything below it may have changed; if a file has several names, the
-        content under
-        each of them.
+        content under each of them.
         """
         with self._lock:
             self._drain(_READS_MAX)

@@ -73,8 +73,7 @@ class Canary:
         """Return everything that has arrived. Nothing is taken afterwards.
 
         A connection is in its accept queue, and a datagram in its buffer, before the sender's call returns.
-        Once the
-        sender has ended, whatever is missing here was never sent.
+        Once the sender has ended, whatever is missing here was never sent.
         """
         self._stop()
         for listener in self._sockets:

@@ -12,8 +12,7 @@ class History:
     """The entries of a ledger, whose lines end with their newline; iterate over it once.
 
     Yields entries up to the first damage, which `damage` then describes. A torn line at the end counts as
-    damage,
-    because the next append sets such a ledger aside.
+    damage, because the next append sets such a ledger aside.
     """
 
     def __init__(self, lines: Iterable[bytes]) -> None:

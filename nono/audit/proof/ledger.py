@@ -32,8 +32,7 @@ def append(
     sync: Further descriptors to sync at the same time.
 
     Returns None, or a sentence: the ledger was damaged, so it was set aside and a new one begun, whose first
-    entry
-    commits to the bytes of the old one. Raises OSError: the ledger is unchanged, or cannot be synced.
+    entry commits to the bytes of the old one. Raises OSError: the ledger is unchanged, or cannot be synced.
     """
     with ExitStack() as stack:
         with _locked(directory):
@@ -145,8 +144,7 @@ def _new_epoch(directory: int, damaged: int, at: str) -> tuple[int, Entry]:
     """Begin a ledger that replaces a damaged one. Returns its descriptor and its first entry.
 
     The old one gets its second name before the new one takes its first: if nono is killed in between, either
-    the
-    damaged ledger is still in place, or the new one has committed to it.
+    the damaged ledger is still in place, or the new one has committed to it.
     """
     digest = _digest(damaged)
     first = epoch_after(digest, at)

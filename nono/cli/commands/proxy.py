@@ -199,8 +199,7 @@ def _lines(serving: Serving, config: ProxyConfig, resolved: Resolved, *, shows: 
     """Return the lines to print once the proxy accepts connections.
 
     They contain the password on a terminal, which keeps nothing, and with --print-token. Elsewhere stdout may
-    be
-    a log that others can read, so the lines name the file that holds the password instead.
+    be a log that others can read, so the lines name the file that holds the password instead.
     """
     bracketed = f"[{config.address}]" if ":" in config.address else config.address
     url = serving.variables["HTTPS_PROXY"]

@@ -43,8 +43,7 @@ class Table:
     """Make rows of events, which arrive in the order of their numbers.
 
     A request whose end is not known yet holds back the rows behind it, up to WAITING_MAX of them or until
-    `rest`
-    is called. Its end then has a row of its own.
+    `rest` is called. Its end then has a row of its own.
     """
 
     def __init__(self) -> None:

@@ -43,8 +43,7 @@ def endpoint_of(host: str) -> Endpoint:
     """Parse a host name, canonical or ``*.suffix``; a part that it does not contain is None.
 
     The suffix follows ``service.region`` or ``service``, with ``-fips`` and ``dualstack`` variants; for S3
-    and API
-    Gateway anything may precede the service.
+    and API Gateway anything may precede the service.
     """
     suffix = next((suffix for suffix in _SUFFIXES if host.endswith(suffix)), None)
     if suffix is None:

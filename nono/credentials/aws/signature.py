@@ -84,8 +84,7 @@ def _canonical_target(target: bytes, *, s3_like: bool) -> tuple[str, str]:
     """Return the path and query that botocore will make canonical; it trusts its own serialiser.
 
     The query is decoded and encoded again, because AWS compares the parameters and not the client's spelling
-    of
-    them; the same applies to an S3 path. Any other path is signed as an encoding of the exact bytes sent.
+    of them; the same applies to an S3 path. Any other path is signed as an encoding of the exact bytes sent.
     """
     path, _, query = target.partition(b"?")
     pairs = []

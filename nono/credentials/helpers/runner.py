@@ -3,8 +3,7 @@
 The supervisor cannot be the helper's parent itself. It reaps all its children with one waitpid(-1), which
 would take the helper's exit status and make it look like success. It blocks the signals it forwards, and the
 helper would inherit a blocked SIGTERM or SIGCHLD. And if it is killed, nothing would end the helper. This
-file
-is run by its path under ``python -I -S`` and imports nothing of nono.
+file is run by its path under ``python -I -S`` and imports nothing of nono.
 
 argv: the leash (read end of a pipe, whose hang-up ends the helper), the report (write end), the program.
 """

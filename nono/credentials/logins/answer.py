@@ -93,8 +93,7 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
     `body`: The body without framing and content coding.
 
     Raises LoginRefusedError if a token is, or might be, outside the fields named for it: an unrecognised
-    token
-    would reach the command.
+    token would reach the command.
     """
     _examine_headers(headers)
     if (

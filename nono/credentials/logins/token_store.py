@@ -72,12 +72,9 @@ class LoginStore:
 
     Every method raises CredentialUnavailable like PrivateFile, and if the file is malformed or its key is not
     available. The state root is never granted to a sandbox. The file is encrypted by systemd-creds, or else
-    with
-    the key of the embedded store if that has a passphrase; a plain-text file is encrypted when it is next
-    written
-    with one of the two available. The person at the terminal may be asked for the passphrase, unless
-    `may_ask` is
-    False.
+    with the key of the embedded store if that has a passphrase; a plain-text file is encrypted when it is
+    next written with one of the two available. The person at the terminal may be asked for the passphrase,
+    unless `may_ask` is False.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -118,8 +115,8 @@ class LoginStore:
         """Store tokens; on disk when this returns. Return a nonce for each, and everything stored.
 
         granted: The login they belong to. Its fields keep their nonces, so that one renewal reaches all runs
-          that hold
-          them. Without it, a token that is already stored for the same consumers and origins keeps its nonce.
+          that hold them. Without it, a token that is already stored for the same consumers and origins keeps
+          its nonce.
         """
         admitted, where, now_s = frozenset(consumers), frozenset(origins), int(time.time())
         # Outside the lock, because a person may be asked while others wait for it.

@@ -74,10 +74,8 @@ class LoginTokens:
         """Return the provider's last response, with phantoms, while its access token is fresh.
 
         Nobody knows which tokens a client that asks for a refresh has, because its phantoms never change.
-        Another run
-        may just have renewed them, and the provider accepts each refresh token once. This uses wall-clock
-        time,
-        because a laptop may have slept.
+        Another run may just have renewed them, and the provider accepts each refresh token once. This uses
+        wall-clock time, because a laptop may have slept.
         """
         stored, now_s = self._current(), time.time()
         answer = stored.logins.get(login)

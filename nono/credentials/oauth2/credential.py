@@ -37,10 +37,8 @@ class OAuth2Credential:
     """The token of one route, requested when first needed and again SKEW_S before it expires.
 
     RFC 6749 section 4.4. While a request fails, the previous token is used until it expires, and never
-    longer. A
-    later request tries again. `post` follows no redirect, bounds the reply in size and time, and raises
-    OSError if
-    there is none. CredentialError: `inject` is malformed.
+    longer. A later request tries again. `post` follows no redirect, bounds the reply in size and time, and
+    raises OSError if there is none. CredentialError: `inject` is malformed.
     """
 
     def __init__(

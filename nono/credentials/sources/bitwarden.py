@@ -30,8 +30,7 @@ def read(reference: BitwardenReference, environ: Mapping[str, str]) -> Secret:
     """Return the password, or the field that the reference names.
 
     password, username, totp (the key that codes are made from), notes and uri (the first) are the item's own;
-    only
-    other names are looked up among its custom fields, case-sensitively. Raises like manager.ask() and
+    only other names are looked up among its custom fields, case-sensitively. Raises like manager.ask() and
     secret_from_text().
     """
     shown = reference.redacted()

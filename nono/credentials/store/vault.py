@@ -28,11 +28,9 @@ class Vault:
     """The store of the user who owns `environ`. Keeps nothing open and caches nothing.
 
     Every method raises CredentialUnavailable if another user could have read or written the directory or the
-    file,
-    if it is malformed, or if its key is not available: such a file is neither trusted nor overwritten. The
-    directory is below the state root, which is never granted to a sandbox. The person at the terminal may be
-    asked
-    for a passphrase.
+    file, if it is malformed, or if its key is not available: such a file is neither trusted nor overwritten.
+    The directory is below the state root, which is never granted to a sandbox. The person at the terminal may
+    be asked for a passphrase.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:

@@ -128,8 +128,7 @@ def detectors(credential: Credential) -> Iterator[LeakDetector]:
     """Yield a detector for each secret of `credential`, including secrets that no request carries.
 
     A credential derived from such a secret has a method unsent(). No upstream can echo that secret, but a
-    recording
-    could contain it.
+    recording could contain it.
     """
     # Not isinstance() with a protocol, which imports inspect: 5 ms of a start.
     unsent: Callable[[], LeakDetector | None] | None = getattr(credential, "unsent", None)

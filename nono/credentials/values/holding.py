@@ -1,8 +1,7 @@
 """Decide how much of a passing body is held back, from octets and lengths alone: never from a secret.
 
 If the decision depended on the secret, the boundaries of chunks would show whether the end of a response
-agrees
-with it, and the secret could be guessed one character at a time (docs/adr/0030-non-interference.md).
+agrees with it, and the secret could be guessed one character at a time (docs/adr/0030-non-interference.md).
 """
 
 from __future__ import annotations
@@ -92,9 +91,8 @@ class Hold:
         """Return what to search now, and how much of it may be passed on; give `keep` the rest.
 
         The octet after a run cannot be part of a spelling in it, so only complete runs are passed on. Of an
-        endless
-        run, the last bound_bytes are kept, in steps of the same size, so that no octet is searched more than
-        twice.
+        endless run, the last bound_bytes are kept, in steps of the same size, so that no octet is searched
+        more than twice.
         """
         held, bound = self._held, self._mode.bound_bytes
         if held and piece[:1] in (b"\r", b"\n") and held.endswith((b"=", b"=\r")):

@@ -98,8 +98,7 @@ def beginning(text: str) -> bytes | None:
     """Return a prefix of `text` that nobody guesses; None if there is none.
 
     It is three quarters of the secret part, and at least sixteen characters, 95 bits: whoever writes it has
-    learnt
-    it. A shorter prefix could be found by trying prefixes until the credential is frozen.
+    learnt it. A shorter prefix could be found by trying prefixes until the credential is frozen.
     """
     if text.startswith("eyJ"):  # a JSON Web Token, most of which is widely known
         return None

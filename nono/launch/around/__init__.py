@@ -2,8 +2,6 @@
 
 `surroundings` adds the grants and the view that a run gets beside its policy, including nono's own programs
 (`own_environment`); `temporary_directory` replaces a private /tmp, and `repository_watch` reports changes of
-the
-repository. `session_hooks` runs hooks in a `hook_process`. `undo` keeps what a run may change, and
-`turn_marks`
-takes a mark of it before each turn of an agent. `packages_run` records packages of npx and uvx.
+the repository. `session_hooks` runs hooks in a `hook_process`. `undo` keeps what a run may change, and
+`turn_marks` takes a mark of it before each turn of an agent. `packages_run` records packages of npx and uvx.
 """

@@ -1,10 +1,8 @@
 """Make the CA of a run in a separate process, while the supervisor is still importing its modules.
 
 The process is forked before any secret is read, keeps no private descriptor but its pipe, and exits once it
-has
-written the CA and the trusted roots. The supervisor imports cryptography itself only when it first intercepts
-a
-host.
+has written the CA and the trusted roots. The supervisor imports cryptography itself only when it first
+intercepts a host.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Serve the clients of a listening proxy.
 
 Imported once a command is starting, because it imports asyncio, TLS and other modules that no command should
-wait
-for.
+wait for.
 """
 
 from __future__ import annotations

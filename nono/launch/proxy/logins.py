@@ -35,8 +35,8 @@ class Logins(NamedTuple):
         """Return the logins that the run uses beside keys for the hosts `keyed`, some of them requested.
 
         An agent that uses a key for one host and a login for another sends the key's phantom to the other
-        host too, which
-        would count as a leak. The key wins where there is no login, or where it was requested.
+        host too, which would count as a leak. The key wins where there is no login, or where it was
+        requested.
         """
         aside = {
             host

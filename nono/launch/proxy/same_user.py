@@ -20,8 +20,7 @@ def same_user(address: str) -> Iterator[IsOurs]:
     address: The proxy's. A proxy that listens for other machines serves other users too.
 
     Root, who may do everything anyway, for example through sudo, is neither ours nor refused. A user
-    namespace makes no
-    difference, because the kernel translates user ids into ours.
+    namespace makes no difference, because the kernel translates user ids into ours.
     """
     try:
         owners = SocketOwners() if is_loopback(address) else None

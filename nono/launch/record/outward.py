@@ -92,8 +92,7 @@ class Carried:
         """Announce that no record follows, and wait for the last anchors. Later reports are not recorded.
 
         signal_descriptor: Delivers signals of a person who does not want to wait, such as Ctrl-C. None: they
-          end this
-          process.
+          end this process.
 
         Returns False if a required anchor is missing.
         """
@@ -179,8 +178,7 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
     """Start the process. Call before a secret is read or a thread started, and once the log has a record.
 
     If it still runs when the block is left, the enclosing supervise() ends it, if any. Raises LaunchError if
-    a required
-    anchor is not available.
+    a required anchor is not available.
     """
     assert session.log is not None  # otherwise there is nothing to send
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,12 +1,9 @@
 """Implement the supervisor's side of a run with its own terminal: how it talks to the process in front of it.
 
 The process that a person started stays in front, at their terminal. The supervisor is forked from it and
-leads a
-session of its own, whose terminal is the command's. Until the command runs, the supervisor may still write to
-and
-read from the person's terminal, because the kernel allows that to processes for which it is not the
-controlling
-terminal. From then on it does so through a viewer.
+leads a session of its own, whose terminal is the command's. Until the command runs, the supervisor may still
+write to and read from the person's terminal, because the kernel allows that to processes for which it is not
+the controlling terminal. From then on it does so through a viewer.
 """
 
 from __future__ import annotations
@@ -196,8 +193,7 @@ def fork_supervisor(*, is_detached: bool) -> Front | Ahead:
     """Fork the supervisor, which gets a Front. The calling process stays in front, and gets Ahead.
 
     Call this before the launcher is forked, because the command inherits the session. Raises OSError if no
-    terminal is
-    available.
+    terminal is available.
     """
     own = open_pty(like=1)
     ours, theirs = socket.socketpair()

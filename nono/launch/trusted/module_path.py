@@ -34,8 +34,7 @@ def withdraw(grants: Iterable[Grant]) -> None:
     """Remove from sys.path the directories where the command could plant a module.
 
     That is mostly the working directory, where `python -m nono` looks first. The directories of nono and
-    Python stay,
-    because nothing could be imported without them.
+    Python stay, because nothing could be imported without them.
     """
     written = [grant for grant in grants if grant.access.writes]
     sys.path[:] = [entry for entry in sys.path if _is_own(entry) or not _is_within_reach(entry, written)]

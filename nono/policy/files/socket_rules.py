@@ -134,10 +134,8 @@ def socket_directories(
     """Return the directories where the command may list granted sockets, or create and remove them.
 
     Landlock's right to remove applies to every file in the directory and below. So it is withheld where it
-    would
-    reach far beyond the socket: in /, in the home directory and its parents, and around denied paths or
-    nono's
-    own state. A server that is started there again fails because its old socket still exists.
+    would reach far beyond the socket: in /, in the home directory and its parents, and around denied paths or
+    nono's own state. A server that is started there again fails because its old socket still exists.
     """
     if not sockets:
         return ()

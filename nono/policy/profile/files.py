@@ -28,10 +28,8 @@ def find(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()
     """Find the profile for a path (it contains ``/`` or ends in .json or .jsonc) or a name.
 
     A name is looked up in the user's profile directory, then among the shipped profiles. In a list separated
-    by
-    commas, each profile is a base of the one before it, which overrides it. `extends` holds further bases,
-    placed
-    before those that the file itself names.
+    by commas, each profile is a base of the one before it, which overrides it. `extends` holds further bases,
+    placed before those that the file itself names.
 
     Raises ProfileError if the profile is missing or unreadable, or an entry of `extends` cannot be found. Bad
     bases in a file's own list are returned as `bad_bases` for its reader to report.

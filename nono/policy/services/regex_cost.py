@@ -1,8 +1,7 @@
 """Refuse regular expressions that could take long for a path that the command chooses (ADR 31).
 
 Python's engine backtracks, and nothing can stop it meanwhile. The bound is on the steps for a path of
-MAX_PATH
-characters; it is an upper estimate, so some harmless expressions are refused too.
+MAX_PATH characters; it is an upper estimate, so some harmless expressions are refused too.
 """
 
 from __future__ import annotations

@@ -126,8 +126,7 @@ def why_path_since(
     """Answer like why_path(), for a command that is already running.
 
     stale: Paths of grants where the file has been replaced or removed since: the kernel applies a grant to a
-      file,
-      not to a name.
+      file, not to a name.
     """
     answer = why_path(rules, path_context, path, access, fs)
     original = path_context.of_flag(path)

@@ -67,8 +67,7 @@ class Addition(NamedTuple):
         """True if it names a process of this run, and so would allow nothing in the next one.
 
         That is a socket to bind whose name contains a separate number (`1234.sock`), or a path below
-        /proc/PID. A
-        socket to connect to may have such a name permanently: `.s.PGSQL.5432` ends in a port.
+        /proc/PID. A socket to connect to may have such a name permanently: `.s.PGSQL.5432` ends in a port.
         """
         return any(
             (entry.field == "unix_socket_bind" and _NUMBER.search(basename(str(entry.value))) is not None)

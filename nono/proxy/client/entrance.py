@@ -43,10 +43,8 @@ class Entrance:
       since.
       None: connections cannot be identified that precisely.
     is_ours: Asked if `admits` is None. Returns True for a connection of a program of our user, and False for
-      another
-      user's, which is refused. All others are strangers until they have shown a token or phantom. None:
-      nobody is a
-      stranger.
+      another user's, which is refused. All others are strangers until they have shown a token or phantom.
+      None: nobody is a stranger.
     """
 
     def __init__(

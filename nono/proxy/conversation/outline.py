@@ -44,8 +44,7 @@ class Listed(NamedTuple):
     """The objects of a list.
 
     last: The last item of the conversation, with its texts shortened; None if it is longer than
-      MAX_KEPT_BYTES, or
-      missing.
+      MAX_KEPT_BYTES, or missing.
     answers: The number of items from the model.
     """
 

@@ -28,8 +28,7 @@ class TurnWatch:
     """Reads the body of one request.
 
     judge: Takes the outline, or None and the reason why there is none. Returns False if the end of the body
-      must wait
-      for go_on().
+      must wait for go_on().
     may_hold: The end of the body waits until it is judged.
     unread: Why the body cannot be read, which is judged once it is sent; "" if it can.
     """

@@ -1,12 +1,10 @@
 """Find the ends of messages in a body of length-prefixed messages, which need no delimiter.
 
 The search for the secret holds back octets that could begin one until more follow. Such a message would then
-wait
-for the next, which the other side may only send after reading this one.
+wait for the next, which the other side may only send after reading this one.
 
 A client can make a server answer with text of its choice under such a type, so that a message seems to end
-within
-the secret. The following octets reveal that: no octet of a key begins a prefix.
+within the secret. The following octets reveal that: no octet of a key begins a prefix.
 """
 
 from __future__ import annotations

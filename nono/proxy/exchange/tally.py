@@ -15,8 +15,7 @@ class Tally:
     """The tokens of one request, counted once.
 
     A sent request counts as using everything that is left, unless its response proves otherwise: that it
-    failed, or
-    how many tokens it used in total.
+    failed, or how many tokens it used in total.
     """
 
     __slots__ = ("_is_free", "_is_open", "_is_sent", "_limiter", "_release")

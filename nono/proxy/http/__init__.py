@@ -3,6 +3,5 @@
 `message` has heads as values, `target` normalises a request target, `request_reader` parses requests with
 llhttp.
 `content_coding` decodes in bounded steps, `charset` recognises charsets that cannot be searched, `websocket`
-is
-the opening handshake, `refusal` the proxy's own answers, `upstream_proxy` a CONNECT to an upstream proxy.
+is the opening handshake, `refusal` the proxy's own answers, `upstream_proxy` a CONNECT to an upstream proxy.
 """

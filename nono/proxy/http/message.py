@@ -331,8 +331,7 @@ def is_surely_read(method: bytes, body: Body, *, drains: bool) -> bool:
 
     Nothing in HTTP/1.1 shows that: servers that leave the body in the connection also send a response, a 100
     (Continue) and keep the connection open. So a body counts as read only if it was empty, or if the upstream
-    is known
-    to read the bodies of such methods (`drains`).
+    is known to read the bodies of such methods (`drains`).
     """
     is_empty = body.kind is BodyKind.NONE or body == _EMPTY_BODY
     return is_empty or (drains and method not in _BODY_MAY_STAY_UNREAD)

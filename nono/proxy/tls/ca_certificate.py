@@ -1,8 +1,8 @@
 """Write the certificate of a session's CA.
 
 cryptography's X.509 support takes 20 ms to import, and each run that intercepts something waits for its CA.
-This
-certificate always has the same form (RFC 5280, in DER): only its number, dates, key and signature differ.
+This certificate always has the same form (RFC 5280, in DER): only its number, dates, key and signature
+differ.
 """
 
 from __future__ import annotations

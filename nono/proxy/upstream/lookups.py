@@ -1,8 +1,7 @@
 """Resolve names in threads that exist before the command does.
 
 libuv starts threads for the first look-up and calls abort(3) if it cannot. The command, which starts before
-the
-event loop is imported, may have used up its user's limit of processes by then.
+the event loop is imported, may have used up its user's limit of processes by then.
 """
 
 from __future__ import annotations

@@ -122,8 +122,7 @@ class UsageLimiter:
     """Decides whether the next request of a route may start.
 
     Tokens are known only when a response has ended, so the last request may exceed a token limit. Requests
-    that use
-    tokens take turns (Tally), so that only one can. A limit of requests is never exceeded.
+    that use tokens take turns (Tally), so that only one can. A limit of requests is never exceeded.
     """
 
     def __init__(self, limits: UsageLimits) -> None:

@@ -145,8 +145,7 @@ class UsageMeter:
         """True if `usage` is everything the response used, even if a client stopped reading after the end.
 
         The first event of an Anthropic stream reports the length of the input and one token of output; the
-        actual output
-        is only reported at the end.
+        actual output is only reported at the end.
         """
         if self.usage is None or not (self._is_whole or self._has_end):
             return False

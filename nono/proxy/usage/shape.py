@@ -53,8 +53,7 @@ def is_countable(method: str, host: str, path: str) -> bool:
     """Return True if the request uses no tokens, or tokens that its response reports.
 
     False for everything else: batches, which are answered before they are processed, fine-tuning, calls of
-    unknown
-    providers.
+    unknown providers.
     """
     if method in _READING or provider_of(host, path) is not None:
         return True

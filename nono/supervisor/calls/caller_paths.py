@@ -58,8 +58,7 @@ class CallerPaths:
         """Resolve `path`, following links, and yield the result, which is open until the block is left.
 
         Raises CallerContextMismatchError, HiddenCallerError, or OSError with the errno the kernel would give.
-        A magic
-        link of /proc is ELOOP: it would resolve differently for this process than for the caller.
+        A magic link of /proc is ELOOP: it would resolve differently for this process than for the caller.
         """
         descriptor = open_path.open_in_root(self._root, self._absolute(tid, path))
         try:

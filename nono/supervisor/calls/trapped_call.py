@@ -47,10 +47,9 @@ def release(duplicate: Socket) -> None:
     """Close a duplicate without waiting for the peer.
 
     If the caller was killed, the duplicate is the last descriptor. With SO_LINGER set, close(2) would then
-    wait, as
-    long as the caller chose, until the proxy reads the unsent bytes, and the proxy runs on the same loop. So
-    SO_LINGER is cleared, which a living caller may notice; a setting that resets the connection (0 seconds)
-    stays.
+    wait, as long as the caller chose, until the proxy reads the unsent bytes, and the proxy runs on the same
+    loop. So SO_LINGER is cleared, which a living caller may notice; a setting that resets the connection (0
+    seconds) stays.
     """
     with suppress(OSError):
         found = duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER.size)

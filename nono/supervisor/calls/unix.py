@@ -217,8 +217,7 @@ class UnixCalls:
         """Let the kernel carry out the bind, so that the socket's name is the one the command used.
 
         The arguments may have changed by then, but Landlock lets the command create sockets in these
-        directories
-        only, and listen(2) on a socket with another kind of address is judged again.
+        directories only, and listen(2) on a socket with another kind of address is judged again.
         """
         if not self._record(verdict):
             return errno.EACCES

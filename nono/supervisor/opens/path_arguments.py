@@ -91,8 +91,7 @@ class PathArguments:
         """Resolve the path as its caller would, to an O_PATH descriptor; the caller of this method closes it.
 
         Magic links (/proc/PID/fd/N, cwd, root, exe) are not followed but raise OSError ELOOP: they lead to
-        objects that
-        the caller already has, or to another process's.
+        objects that the caller already has, or to another process's.
         """
         flags = os.O_PATH | call.flags & (os.O_NOFOLLOW | os.O_DIRECTORY)
         resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS

@@ -2,12 +2,9 @@
 
 Landlock's grant of /proc/self is for reading, and only for the command itself: each process it starts has
 another directory. This never follows a path, only compares it, and opens /proc/PROCESS/task/THREAD/comm by
-the
-kernel's numbers for the very process that waits. So whatever a caller does to its path, its directories or
-its
-threads, it gets one of its own names, which it could also set with prctl(2). The kernel accepts a name from
-no
-other process, so passing the descriptor on gains nothing.
+the kernel's numbers for the very process that waits. So whatever a caller does to its path, its directories
+or its threads, it gets one of its own names, which it could also set with prctl(2). The kernel accepts a name
+from no other process, so passing the descriptor on gains nothing.
 """
 
 from __future__ import annotations

@@ -72,8 +72,7 @@ class Screen:
         armed: The sequences that switch to the alternate screen, if shown, and set the other modes.
         rows: The rows of the viewer's terminal.
         done: Called once, soon, with the output that reproduces the screen in another terminal. Without a
-          picture,
-          only the modes.
+          picture, only the modes.
         """
         room = _MAKE_ROOM % (b"\n" * max(rows, self._backlog.now.rows))
 

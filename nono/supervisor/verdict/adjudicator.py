@@ -246,8 +246,7 @@ def judge_netlink(sockaddr: bytes, *, binds: bool, is_root: bool) -> Refuse | No
 
     Refuses any use of CAP_NET_ADMIN, which the supervisor still has and root's command has lost: sending to
     groups, and to or from ports other than the kernel's. struct sockaddr_nl (netlink(7)): family, padding,
-    port,
-    groups.
+    port, groups.
     """
     family, others = int.from_bytes(sockaddr[:2], byteorder), sockaddr[8 if binds else 4 : 12]
     if not (is_root and family == AF_NETLINK and any(others)):

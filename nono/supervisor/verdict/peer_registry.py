@@ -15,9 +15,8 @@ class PeerRegistry:
     """Holds each address from register() until take(), once per connection.
 
     While the adjudicator works, only sandboxed processes have connections here. A connection that was reset
-    before
-    it was accepted leaves its address behind; a process that takes over that port still needs a token or a
-    phantom, because its socket has another cookie.
+    before it was accepted leaves its address behind; a process that takes over that port still needs a token
+    or a phantom, because its socket has another cookie.
     """
 
     def __init__(self) -> None:

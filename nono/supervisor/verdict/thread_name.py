@@ -16,8 +16,7 @@ def thread_named(path: bytes, process: int, thread: int) -> int | None:
     `process`, `thread`: The caller, as /proc numbers it.
 
     Returns None for any other path, or one of another process. The kernel decides whether the thread exists
-    in
-    that process.
+    in that process.
     """
     found = _COMM.fullmatch(path)
     if found is None:

@@ -88,8 +88,7 @@ def install_filter(program: bytes, flags: int = 0) -> int:
     """Install a filter, for ever, on this process and all it starts. Returns the listener, if requested.
 
     The caller closes the listener. no_new_privs is set only where the kernel insists on it, so that root's
-    setuid
-    programs keep working.
+    setuid programs keep working.
     """
     try:
         return _seccomp(program, flags)

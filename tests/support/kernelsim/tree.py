@@ -73,7 +73,7 @@ def _run(kernel: Kernel, argv: Sequence[str]) -> int:
         ours.close()
         become_cmd(kernel, argv, theirs, mask_of_cmd)
     theirs.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored signals could not be waited for
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # no child could be waited for if it is ignored
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     tree = Tree(cmd, signalfd(blocked), kernel.linger)
     try:

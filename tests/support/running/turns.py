@@ -12,8 +12,7 @@ class Turns:
     """Two lock files in a folder that every process of a run is given.
 
     A test holds `room`, shared or alone. It enters through `gate`. A test that wants to be alone holds the
-    gate
-    until the room is empty; otherwise new tests would keep entering.
+    gate until the room is empty; otherwise new tests would keep entering.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -127,8 +127,7 @@ def _fill_gaps(terminal: Terminal) -> None:
     """Write a blank into each cell without text.
 
     Otherwise the library would draw a cell that was never written in the preceding style, and omit a row that
-    has
-    only a colour.
+    has only a colour.
     """
     filled = [_FILLING]
     place, style = (-1, -1), b"0"

@@ -1,8 +1,7 @@
 """Try to reach denied paths below the granted working directory by every way around a mount.
 
 masks CANARY [NAME ...]: each attempt runs in a child process, which then looks for CANARY wherever the
-attempt
-may have brought it. The report gives the errno of the attempt and the places where CANARY was found.
+attempt may have brought it. The report gives the errno of the attempt and the places where CANARY was found.
 """
 
 from __future__ import annotations
