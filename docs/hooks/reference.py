@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +56,6 @@ def generated() -> dict[str, str]:
     """Return the text of each page by its path."""
     pages = {f"reference/{name}.md": text for name, text in references()}
     pages |= {new: _moved((ROOT / old).read_text(encoding="utf-8")) for old, new in BESIDE.items()}
-    pages["adr/index.md"] = decisions()
     schemas = {each.file: each.document for each in SHAPES} | {"nono-profile.schema.json": profile_schema()}
     return pages | {f"schemas/{name}": f"{json.dumps(each, indent=2)}\n" for name, each in schemas.items()}
 

@@ -312,8 +312,28 @@ def head_of_decision(path: Path) -> tuple[str, str, str, str]:
 def test_every_decision_has_a_number_of_its_own() -> None:
     numbers = [path.name[:4] for path in DECISIONS]
     assert len({*numbers}) == len(numbers)
-    for number, path in zip(numbers, records, strict=True):
-        assert path.read_text(encoding="utf-8").startswith(f"# {number}. "), path.name
+    assert [head_of_decision(path)[0] for path in DECISIONS] == [str(int(number)) for number in numbers]
+
+
+def test_a_superseded_decision_names_the_later_one_with_a_reason() -> None:
+    statuses = {path.name: head_of_decision(path)[2] for path in DECISIONS}
+    assert {name: status for name, status in statuses.items() if not STATUS.fullmatch(status)} == {}
+
+
+def test_every_decision_is_in_the_index() -> None:
+    rows = []
+    for path in DECISIONS:
+        number, title, status, date = head_of_decision(path)
+        later = " and ".join(re.findall(r"\[ADR (\d+)\]", status))
+        rows.append(
+            f"| {number} | [{title}]({path.name}) | {status.split(' [')[0]} {later}".rstrip() + f" | {date} |"
+        )
+    index = (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")
+    listed = [line for line in index.splitlines() if re.match(r"\| \d", line)]
+    assert [
+        row for row in rows if not any(line.startswith(f"{row} ") and line.endswith(". |") for line in listed)
+    ] == []
+    assert len(listed) == len(rows)
 
 
 def test_the_changelog_has_the_sections_of_keep_a_changelog() -> None:
