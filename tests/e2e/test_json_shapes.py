@@ -43,6 +43,8 @@ ASKED: dict[str, list[list[str]]] = {
     "audit list --json": [["audit", "list", "--json"]],
     "audit show SESSION --json": [["audit", "show", "past", "--json"], ["audit", "show", "web", "--json"]],
     "audit verify SESSION --json": [["audit", "verify", "past", "--json"]],
+    "audit status --json": [["audit", "status", "--json"]],
+    "audit sync --json": [["audit", "sync", "--json"]],
     "rollback list --json": [["rollback", "list", "--all", "--json"]],
     "rollback show SESSION --json": [["rollback", "show", "past", "--json"]],
     "profile list --json": [["profile", "list", "--json"]],

@@ -75,6 +75,20 @@ AUDIT_SHOWN: dict[str, Schema] = {
     "snapshots": listed(_TAKEN, "that undo took (--rollback); what they changed is in nono rollback show"),
     "damage": maybe(text("why the rest of the log is not shown; null: it is whole")),
 }
+AUDIT_DELIVERY: dict[str, Schema] = {
+    "enrolled": flag("a collector gets the log"),
+    "queued": number("records that collectors have not got yet"),
+    "collectors": listed(
+        an_object(
+            {
+                "collector": text("where it listens"),
+                "queued": number("records that it has not got yet"),
+                "sessions": listed(text(), "their logs"),
+                "refused": number("records that it never took"),
+            }
+        )
+    ),
+}
 _WORDS_OF_PROOF = {
     "expected_public_key_matches": "null: nobody said which key it should be",
     "verification_error": "why the signature is not accepted; null: it is, or there is none",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from nono import paths
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import audit_directory, directory_of, lines_of, open_file
+from nono.cli.shapes.printed import printed
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.outward import spool
@@ -32,7 +32,7 @@ def status(environ: Mapping[str, str], *, as_json: bool) -> int:
     """Print what each collector has not got."""
     found = owed(environ)
     if as_json:
-        print(json.dumps(_document(found), indent=2))
+        print(printed(_document(found)))
     elif not found:
         print("No collector gets the audit log; --audit-otlp of nono run names one.")
     else:
@@ -54,7 +54,7 @@ def sync(environ: Mapping[str, str], *, as_json: bool) -> int:
         finally:
             os.close(root)
     if as_json:
-        print(json.dumps(_document(owed(environ)), indent=2))
+        print(printed(_document(owed(environ))))
     elif not waiting:
         print("Nothing waits to be sent.", file=sys.stderr)
     return exit_code

@@ -53,7 +53,7 @@ def document(audit: Audit, action: str = "status") -> Any:
 
 
 def test_a_person_without_a_collector_is_told_how_to_have_one(home: Path, audit: Audit) -> None:
-    assert document(audit) == {"enrolled": False, "queued": 0, "collectors": []}
+    assert document(audit) == {"format": 1, "enrolled": False, "queued": 0, "collectors": []}
     assert "--audit-otlp" in audit("status")[1]
     logged(home, "a")
     assert document(audit)["enrolled"] is False
@@ -75,7 +75,7 @@ def test_what_a_collector_has_not_got_is_sent(home: Path, audit: Audit, sink: Co
     sink.answer = lambda records: 503
     assert audit("export", "--all", "--format=otlp", f"--to={sink.url}")[0] == 1
     owed = {"collector": sink.url, "queued": 4, "sessions": ["a", "b"], "refused": 0}
-    assert document(audit) == {"enrolled": True, "queued": 4, "collectors": [owed]}
+    assert document(audit) == {"format": 1, "enrolled": True, "queued": 4, "collectors": [owed]}
     assert audit("sync")[0] == 1
     assert document(audit)["queued"] == 4
     sink.answer = lambda records: 200
