@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nono.control.session import ControlledSession
 
 CONNECTIONS_MAX = 32
-_NEEDED = ("nono.control.layers", "nono.control.application")
+_NEEDED = ("nono.control.layers", "nono.control.socket_layers", "nono.control.application")
 _SWITCH_S = 0.0005  # the longest time the import may hold the interpreter lock at once
 
 
