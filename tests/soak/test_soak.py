@@ -51,6 +51,7 @@ _KEPT = {
     "nono.proxy.conversation.turns.TurnTable": 1,
     "nono.proxy.http.message._Names": MAX_KEPT_NAMES,
     "nono.proxy.http.message._Passing": MAX_KEPT_PASSING,
+    "nono.proxy.verdict.rewrite.Completed": MAX_KEPT,
     "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.verdict.rewrite._Unframed": MAX_KEPT,
     "nono.proxy.verdict.routes.Origin": MAX_KEPT,
