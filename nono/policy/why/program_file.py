@@ -11,6 +11,7 @@ from nono.named_tuple import NamedTuple
 HEAD_BYTES = 256  # of a script's first line, as the kernel reads it (binfmt_script)
 _NAME_BYTES_MAX = 4096
 _SEGMENTS_MAX, _DYNAMIC_BYTES_MAX, _NEEDED_MAX = 64, 64 * 1024, 128
+_SEARCHED_MAX = 16  # each library is looked for in each of them, and the command may have written the file
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 1, 5, 15, 29
 _MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64",
@@ -85,7 +86,7 @@ def _elf(read: Read, head: bytes, origin: str) -> ProgramFile:
         _MACHINES.get(number, f"machine {number}"),
         interpreter,
         needed=tuple(name for name in needed if name and "/" not in name),
-        searched=tuple(part for part in parts if part.startswith("/")),
+        searched=tuple(part for part in parts if part.startswith("/"))[:_SEARCHED_MAX],
     )
 
 

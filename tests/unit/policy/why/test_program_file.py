@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -62,6 +63,25 @@ def test_a_program_for_another_machine_is_told_apart() -> None:
     content = bytearray(Path("/bin/true").read_bytes())
     content[18:20] = (183).to_bytes(2, "little")
     assert of(bytes(content)).machine == "aarch64"
+
+
+def program_searching(places: str) -> bytes:
+    """Return an ELF program that needs the library `l`, and says where it is."""
+    strings = b"\0l\0" + places.encode() + b"\0"
+    begin = 64 + 2 * 56
+    at = begin + 4 * 16
+    entries = [(1, 1), (29, 3), (5, at), (0, 0)]
+    dynamic = b"".join(struct.pack("<QQ", *entry) for entry in entries)
+    parts = [(1, 0, at + len(strings)), (2, begin, len(dynamic))]
+    table = b"".join(struct.pack("<IIQQQQQQ", kind, 4, o, o, o, size, size, 1) for kind, o, size in parts)
+    head = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    return head + table + dynamic + strings
+
+
+def test_few_places_are_searched_for_the_libraries_of_a_program() -> None:
+    found = of(program_searching("/a:$ORIGIN/lib:rel"))
+    assert (found.needed, found.searched) == (("l",), ("/a", "/opt/x/bin/lib"))
+    assert len(of(program_searching(":".join(["/"] * 2000))).searched) <= 16
 
 
 @given(st.binary(max_size=400), st.binary(min_size=14, max_size=14))
