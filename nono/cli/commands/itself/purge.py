@@ -52,7 +52,7 @@ _CONFIG = ("config.toml", "packages", "profile-drafts", "profiles", "sigstore-tr
 _STATE = ("audit", "credentials.*", "oauth-capture", "phantoms.*", "profiles", "projects.json*", "rollbacks",
           "sessions", "trust")  # fmt: skip
 _OLDER = ("audit", "rollbacks", "sessions")
-_CACHE = ("bin", "caches", "doctor-*")
+_CACHE = ("bin", "caches", "doctor-*", "tmp")
 
 
 def parser() -> argparse.ArgumentParser:

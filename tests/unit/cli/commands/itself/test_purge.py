@@ -17,6 +17,7 @@ KEPT = (
     ".config/nono/config.toml",
     ".local/state/nono/audit/x/audit-events.ndjson",
     ".cache/nono/caches/p/go/mod",
+    ".cache/nono/tmp/x",  # TMPDIR of agents, as an earlier build had it
 )
 OTHERS = (".config/other", ".cache/other", "project/nono/file")
 # Where nono's files lie, but not made by it: a program that was installed into ~/.nono, and notes.
