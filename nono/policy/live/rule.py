@@ -103,4 +103,10 @@ def _canonical(kind: Kind, target: str) -> str:
         return str(parse_port_target(target))
     if not target.startswith("/") or "\0" in target:
         raise ValueError(f"{target!a} is not an absolute path")
-    return target
+    path = target.rstrip("/") or "/"
+    # Paths are compared by their text: a denial of another spelling would be in force and deny nothing.
+    if any(part in ("", ".", "..") for part in path[1:].split("/")) and path != "/":
+        raise ValueError(
+            f"{target!a} is spelled otherwise than the kernel does: leave out '.', '..' and '//'"
+        )
+    return path

@@ -1,0 +1,25 @@
+"""nono.policy.live.rule: what may be asked for, and in which spelling it is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.policy.live.rule import parse_wanted
+
+
+def target(kind: str, text: str) -> str:
+    return parse_wanted({"decision": "deny", "kind": kind, "target": text}).target
+
+
+@pytest.mark.parametrize("kind", ["path", "socket"])
+@pytest.mark.parametrize("text", ["/run//a", "//run/a", "/run/./a", "/x/../run/a", "/run/.."])
+def test_a_path_that_no_kernel_spells_so_is_refused(kind: str, text: str) -> None:
+    with pytest.raises(ValueError, match="is spelled otherwise"):
+        target(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"), [("/run/a", "/run/a"), ("/run/", "/run"), ("/", "/"), ("/.a", "/.a")]
+)
+def test_a_path_is_kept_as_the_kernel_spells_it(text: str, kept: str) -> None:
+    assert target("socket", text) == kept
