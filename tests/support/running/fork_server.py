@@ -213,7 +213,7 @@ def _server() -> _Server:
         theirs.set_inheritable(True)
         environ = {"PATH": os.environ.get("PATH", os.defpath), "LANG": LANGUAGE}
         argv = [sys.executable, "-I", str(MAIN), str(theirs.fileno())]
-        os.posix_spawn(sys.executable, argv, environ)
+        os.waitpid(os.posix_spawn(sys.executable, argv, environ), 0)
     atexit.register(ours.close)
     return _Server(ours, os.getpid(), _namespaces())
 

@@ -64,8 +64,8 @@ def test_what_troubleshooting_explains_is_said_by_the_program(listed: list[Any])
 
 
 def _is_said(words: str, texts: str) -> bool:
-    """Check that all parts of the words, between names in capitals, stand in the texts."""
-    parts = (part.strip(" :'.") for part in re.split(r"\bFILE\b", words))
+    """Check that all parts of the words, between what is filled in, stand in the texts."""
+    parts = (part.strip(" :'.") for part in re.split(r"\bFILE(?:: it)?\b", words))
     return all(part in texts for part in parts if part)
 
 
