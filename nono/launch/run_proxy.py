@@ -22,7 +22,6 @@ from nono.launch.proxy.front import front_of, listening
 from nono.launch.proxy.git_ssh import git_ssh
 from nono.launch.serving.network import Network
 from nono.launch.start import RunContext
-from nono.launch.trusted.trust_roots import is_out_of_reach
 from nono.proxy.upstream.lookups import lookups
 from nono.sandbox.plan.enforcement import Rung
 
@@ -78,14 +77,11 @@ def _may_start_first(assembly: Assembly) -> bool:
     """Return True if the proxy has nothing that can fail or be changed after the command has started.
 
     Approvals, recordings and relayed ports may be refused when they are opened. The files of a TLS identity,
-    which were tried, are read again later.
+    which were tried, are read again later, and no command can put others in their place (trust_roots).
     """
     resolved = assembly.resolved
     is_recorded = resolved.proxy is not None and resolved.proxy.record_flows is not None
-    grants = resolved.capabilities.grants
-    files = {file for each in assembly.services for file in each.service.tls if file is not None}
-    are_kept = all(is_out_of_reach(file, grants) for file in files)
-    return resolved.approval is None and not is_recorded and are_kept
+    return resolved.approval is None and not is_recorded
 
 
 def _left_logins(run: RunContext, assembly: Assembly) -> AbstractContextManager[None]:

@@ -218,15 +218,6 @@ def test_a_command_starts_before_a_service_with_a_ca_of_its_own_is_served(
     pytest.fail(f"imported first in each of {ATTEMPTS} attempts")
 
 
-def test_a_ca_that_the_command_could_replace_is_read_before_it_starts(sandbox: NonoRun, mark: Path) -> None:
-    """It may turn the link, through which the supervisor finds the file."""
-    (sandbox.project / "link").symlink_to(sandbox.user.home)
-    profile = with_a_ca(sandbox, sandbox.project / "link/ca.pem")
-    argv = hooked(sandbox, LEAVE_A_MARK.format(str(mark)), ["test", "-e", str(mark)], profile=profile)
-    code, _, err, _ = ended(sandbox, argv, {"REAL_KEY": "of-this-test"})
-    assert code == 0, err
-
-
 def test_a_run_ends_in_order_if_what_serves_it_cannot_be_imported(sandbox: NonoRun) -> None:
     code, out, err, events = ended(sandbox, hooked(sandbox, FAIL, ["sleep", "60"]))
     assert (code, out) == (1, "")

@@ -128,6 +128,21 @@ def test_a_certificate_of_a_route_that_the_command_may_write_is_refused(
     assert f"credential 'demo': {field} '{roots}' lies in {sandbox.project}" in refused.stderr
 
 
+@pytest.mark.parametrize("field", ["tls_ca", "tls_client_cert"])
+def test_a_link_on_the_way_to_a_certificate_of_a_route_is_refused(
+    field: str, sandbox: NonoRun, impostor: Impostor
+) -> None:
+    roots = roots_in(sandbox.user.home, sandbox)
+    link = sandbox.project / "certificates"
+    link.symlink_to(roots.parent)
+    more = {"tls_client_key": str(roots)} if field == "tls_client_cert" else {}
+    refused = impostor.attack(sandbox, roots, entry={field: f"{link}/roots.pem", **more})
+    for made in (link, roots):
+        made.unlink()
+    assert (refused.exit_code, impostor.keys) == (1, [])
+    assert f"credential 'demo': {field} '{link}/roots.pem' is found by a link" in refused.stderr
+
+
 def test_a_link_on_the_way_to_the_roots_is_refused_where_it_may_be_replaced(
     sandbox: NonoRun, impostor: Impostor
 ) -> None:

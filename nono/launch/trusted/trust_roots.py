@@ -30,6 +30,7 @@ def refuse_writable_trust(resolved: Resolved, environ: Mapping[str, str]) -> Non
     Both are read while the command runs: an added CA would receive the real keys.
     """
     _refuse_writable(resolved, environ, _trusted(resolved, environ), "with the keys")
+    _refuse_turnable_identities(resolved)
 
 
 def refuse_writable_trust_of_log(resolved: Resolved, environ: Mapping[str, str]) -> None:
@@ -41,10 +42,26 @@ def refuse_writable_trust_of_log(resolved: Resolved, environ: Mapping[str, str])
     _refuse_writable(resolved, environ, (*_of_openssl(environ), *named), "with its log")
 
 
-def is_out_of_reach(path: str, grants: Iterable[Grant]) -> bool:
+def _is_out_of_reach(path: str, grants: Iterable[Grant]) -> bool:
     """Return True if the command can change neither the file at `path` nor a link on the way there."""
     written = [grant for grant in grants if grant.access.writes]
     return not any(covering(written, place) for place in way_to(path))
+
+
+def _refuse_turnable_identities(resolved: Resolved) -> None:
+    """Raise ConfigError if the command could turn a link on the way to a file of a service's TLS identity.
+
+    The files themselves are refused when services are resolved. They are read again during the run, for the
+    first connection of each protocol.
+    """
+    for service in resolved.services:
+        for field, path in zip(("tls_ca", "tls_client_cert", "tls_client_key"), service.tls, strict=True):
+            if path is not None and not _is_out_of_reach(path, resolved.capabilities.grants):
+                raise ConfigError(
+                    f"credential '{service.name}': {field} '{path}' is found by a link that the command may "
+                    "replace: it could choose whom nono trusts with the key.",
+                    hint="name the place it leads to, outside the grants",
+                )
 
 
 def _refuse_writable(
