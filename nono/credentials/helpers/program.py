@@ -13,6 +13,7 @@ import stat
 from collections.abc import Mapping
 
 from nono.credentials.values.errors import CredentialUnavailable
+from nono.policy.host_filesystem import way_to
 from nono.policy.path_expansion import is_within
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -21,6 +22,8 @@ DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 def find_program(name: str, environ: Mapping[str, str]) -> str:
     """Return the absolute path of a program: a bare name is searched along PATH, an absolute name is checked.
 
+    Its directory is named as it is by now: a link that led there, `.venv` of the project perhaps, may lead
+    elsewhere once the command runs.
     CredentialUnavailable: it is missing, cannot be executed, or somebody else could have put it there.
     """
     if "/" in name:
@@ -40,8 +43,12 @@ def find_program(name: str, environ: Mapping[str, str]) -> str:
 
 
 def trusted_directories(environ: Mapping[str, str]) -> list[str]:
-    """Return the directories of PATH from which a helper, or a program that it runs, may be taken."""
-    return [directory for directory in _path(environ) if _directory_refusal(directory, environ) is None]
+    """Return the directories of PATH from which a helper, or a program that it runs itself, may come.
+
+    Each without the links that lead there.
+    """
+    trusted = (each for each in _path(environ) if _directory_refusal(each, environ) is None)
+    return [*dict.fromkeys(map(os.path.realpath, trusted))]
 
 
 def _path(environ: Mapping[str, str]) -> list[str]:
@@ -57,7 +64,15 @@ def _named(name: str, environ: Mapping[str, str]) -> str:
         raise CredentialUnavailable(f"'{name}' does not exist, or cannot be executed")
     if (reason := _refusal(name, environ)) is not None:
         raise CredentialUnavailable(f"'{name}' was not run: {reason}")
-    return name
+    return _in_real_directory(name)
+
+
+def _in_real_directory(path: str) -> str:
+    """Return a path without the links that lead to its directory.
+
+    One at its end stays: some programs ask by which name they were started.
+    """
+    return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
 
 
 def _is_executable(path: str) -> bool:
@@ -75,9 +90,9 @@ def _refusal(path: str, environ: Mapping[str, str]) -> str | None:
             return reason
     except OSError as error:
         return f"{path} cannot be examined: {error.strerror}"
-    return _directory_refusal(os.path.dirname(path), environ) or _directory_refusal(
-        os.path.dirname(target), environ
-    )
+    places = (path, *way_to(_in_real_directory(path)))
+    directories = map(os.path.dirname, places)
+    return next(filter(None, (_directory_refusal(each, environ) for each in directories)), None)
 
 
 def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None:

@@ -82,6 +82,26 @@ def test_nor_when_a_link_outside_leads_into_the_project(installed: Path, tmp_pat
         find_program("op", environ(directory))
 
 
+@pytest.mark.parametrize("is_bare", [True, False])
+def test_a_link_in_the_project_is_not_a_part_of_the_way(installed: Path, is_bare: bool) -> None:
+    """The agent may turn it later, and the program would be its own."""
+    link = Path.cwd() / ".venv"
+    link.symlink_to(installed.parent)
+    found = find_program("op", environ(link)) if is_bare else find_program(f"{link}/op", environ())
+    assert found == str(installed)
+    assert trusted_directories(environ(link)) == [str(installed.parent)]
+
+
+def test_a_program_behind_a_link_in_the_project_is_not_run(installed: Path, tmp_path: Path) -> None:
+    (Path.cwd() / "tools").symlink_to(installed.parent)
+    first = tmp_path / "first"
+    first.mkdir()
+    first.chmod(0o755)
+    (first / "op").symlink_to(Path.cwd() / "tools" / "op")
+    with pytest.raises(CredentialUnavailable, match="inside the working directory"):
+        find_program("op", environ(first))
+
+
 def test_programs_below_home_stay_trusted_when_started_in_home(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
