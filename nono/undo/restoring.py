@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from posixpath import basename, join
 
 from nono.clock import unix_ms
@@ -62,7 +62,7 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
     if not ended:
         last = _present_whole(kept, last)
     for path in only:
-        _refuse_unkept(path, target, last, kept)
+        _refuse_unkept(path, target, (*snapshots, last), kept)
     wanted = _only(target, last, only) if only else last
     present = _present(changes(target, wanted))
     untouched = _untouched(target, last, only) if only or force else []
@@ -79,7 +79,7 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
     return Prepared(target, last, found, len(snapshots))
 
 
-def _refuse_unkept(path: str, target: Snapshot, last: Snapshot, kept: Kept) -> None:
+def _refuse_unkept(path: str, target: Snapshot, snapshots: Sequence[Snapshot], kept: Kept) -> None:
     """Raise NonoError if a path has nothing to restore, which is not the same as nothing to do."""
     covered = [each for tree in target.trees for each in tree.scope.covered]
     if any(each == path or _is_below(each, path) for each in covered):
@@ -92,9 +92,9 @@ def _refuse_unkept(path: str, target: Snapshot, last: Snapshot, kept: Kept) -> N
             f"session {session_id} does not cover {printable(path)}.",
             hint=f"it covers {', '.join(map(printable, covered))}",
         )
-    known = target.tree(root).entries.keys() | last.tree(root).entries.keys()
     relative = path.removeprefix(root.rstrip("/") + "/")
-    if relative in known:
+    # In any of them: what the run created is in none of the last two once a restore has removed it.
+    if any(relative in snapshot.tree(root).entries for snapshot in snapshots):
         return
     # A missing path may have been a directory.
     if is_left_out(relative, kept.info.left_out.sieve(root), is_directory=True):

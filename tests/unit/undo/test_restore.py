@@ -362,6 +362,17 @@ def test_a_path_that_undo_never_kept_is_named(stage: Stage, path: str, said: str
             restoring.prepare(session, 0, [where])
 
 
+def test_a_path_whose_creation_was_undone_may_be_named_again(stage: Stage) -> None:
+    stage.run(lambda: shell(stage, "echo x > made; echo x > other"))
+    made = str(stage.root / "made")
+    with stage.kept() as session:
+        assert restoring.restore(session, restoring.prepare(session, 0, [made])).left == ()
+        assert not os.path.lexists(made)
+        assert restoring.prepare(session, 0, [made]).plan.steps == ()
+        with pytest.raises(NonoError, match="kept nothing at"):
+            restoring.prepare(session, 0, [f"{made}2"])
+
+
 def test_a_session_that_is_running_is_not_restored(stage: Stage) -> None:
     from nono.errors import NonoError
 
