@@ -8,6 +8,7 @@ from nono.control.rules import Refused
 from nono.policy.capability import CapabilitySet, NetworkMode
 from nono.policy.endpoints.entry import parse_allow_endpoint
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy
+from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Denied, FilePolicy, Granted, Protected
 from nono.policy.hosts.host_filter import Refuse, parse_rule
 from nono.policy.hosts.live_hosts import LiveHosts
@@ -148,10 +149,11 @@ class NoFiles:
             return _granted_for_good(path, self._capabilities) or Refused(
                 f"{path} is not granted to this run"
             )
-        flag = "--read" if not wanted.access.writes else "--allow"
+        directory, file = directory_flag(wanted.access), file_flag(wanted.access)
         return Refused(
             "Landlock has fixed the files of this run for good, when it started",
-            f"next time: nono run {flag} {shell_word(path)}, or --capability-elevation, which asks",
+            f"next time: nono run {file} {shell_word(path)} ({directory} for a directory),"
+            " or --capability-elevation, which asks",
         )
 
     def put(self, rules: tuple[LiveRule, ...]) -> int:
