@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     parsed = parser(argv).parse_args(list(argv))
     if (parsed.session is None) == (parsed.last is None):
         raise UsageError(
-            "name one session, or how many with --last.", hint="nono replay latest --profile NAME"
+            "name one session, or how many with --last.", hint="nono replay latest, or nono replay --last 10"
         )
     given = options.collect(options.WHY, vars(parsed), argv, environ)
     if parsed.alone and not given.values:
@@ -90,7 +90,8 @@ def run(argv: Sequence[str]) -> int:
         about = {"profile": given.value("profile"), "against": parsed.against}
         print(printed({**about, **plain(result), "skipped": plain(skipped), "breaks": result.breaks}))
     else:
-        usual = "these options" if given.values else "own options"
+        own = "its own options" if parsed.session is not None else "their own options"
+        usual = "these options" if given.values else own
         names = (given.value("profile") or usual, parsed.against)
         sys.stdout.write(text_of_result(result, names, skipped, WIDTH))
     return BROKEN if result.breaks else 0
