@@ -153,7 +153,12 @@ def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> N
             "remove a.test from --deny-domain",
         ),
         (("--deny-domain=a.test",), ("allow", "x:GET:/v1"), "has no service 'x'", "its services: none"),
-        (("--deny-domain=a.test",), ("allow", "/etc/shadow"), "Landlock has fixed", "--read-file /etc/shadow"),
+        (
+            ("--deny-domain=a.test",),
+            ("allow", "/etc/shadow"),
+            "Landlock has fixed",
+            "--read-file /etc/shadow",
+        ),
         (("--deny-domain=a.test",), ("deny", "/usr/bin"), "Landlock takes nothing back", "filesystem.deny"),
         (("--deny-domain=a.test",), ("allow", "169.254.169.254"), "", ""),
         (
