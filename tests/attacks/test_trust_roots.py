@@ -158,3 +158,22 @@ def test_a_link_on_the_way_to_the_roots_is_refused_where_it_may_be_replaced(
     assert refused.exit_code == 1, refused.stderr
     assert "SSL_CERT_FILE names" in refused.stderr
     assert json.dumps(impostor.keys) == "[]"
+
+
+def test_a_link_on_the_way_to_a_script_that_gives_out_a_key_is_refused(sandbox: NonoRun) -> None:
+    """The command would turn it, and the next request run a script of its own outside the sandbox."""
+    script = sandbox.user.home / "get"
+    script.touch()
+    sandbox.give(script)
+    link = sandbox.project / "tools"
+    link.symlink_to(sandbox.user.home)
+    demo = {"upstream": "https://a.test", "credential_key": "cmd://demo", "env_var": "DEMO_KEY"}
+    for way, is_refused in ((f"{link}/get", True), (str(script), False)):
+        profile = {
+            "credential_capture": {"demo": {"command": ["/bin/sh", way]}},
+            "network": {"credentials": ["demo"], "custom_credentials": {"demo": demo}},
+        }
+        ended = sandbox.run(["/bin/true"], profile=profile)
+        assert (ended.exit_code == 1) == is_refused, ended.stderr
+        assert (f"{link} runs outside the sandbox" in ended.stderr) == is_refused
+    link.unlink()

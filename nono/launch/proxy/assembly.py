@@ -152,14 +152,19 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     # Imported here: few runs have one.
     from nono.credentials.helpers.program import find_program
     from nono.credentials.values.errors import CredentialUnavailable
-    from nono.policy.host_filesystem import HostFilesystem
+    from nono.policy.host_filesystem import HostFilesystem, way_to
     from nono.policy.services import key_reach
 
+    first, *others = service.capture.command
     try:
-        program = find_program(service.capture.command[0], environ)
+        program = find_program(first, environ)
     except CredentialUnavailable:
         return  # loading the credential will report it
-    key_reach.refuse_writable_program(service.name, program, resolved.capabilities.grants, HostFilesystem())
+    grants = resolved.capabilities.grants
+    # A script is named by its path, and the links on the way are followed each time.
+    for word in (program, *(each for each in others if each.startswith("/"))):
+        for place in way_to(word):
+            key_reach.refuse_writable_program(service.name, place, grants, HostFilesystem())
 
 
 def _require(loaded: LoadedService) -> None:
