@@ -33,6 +33,7 @@ try:
 except urllib.error.HTTPError as refusal:
     print(refusal.code)
 """
+ATTACK_ALONE = "import os, urllib.request, urllib.error\n" + ATTACK[ATTACK.index("proxied =") :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,3 +178,28 @@ def test_a_link_on_the_way_to_a_script_that_gives_out_a_key_is_refused(sandbox: 
         assert (ended.exit_code == 1) == is_refused, ended.stderr
         assert (f"{link} runs outside the sandbox" in ended.stderr) == is_refused
     link.unlink()
+
+
+def test_a_script_that_gives_out_a_key_finds_no_program_of_the_command(sandbox: NonoRun) -> None:
+    """PATH names a directory which the command may write, and which is not the working directory."""
+    granted, script = sandbox.user.home / "granted", sandbox.user.home / "get"
+    mark = sandbox.user.home / "mark"
+    granted.mkdir()
+    script.write_text(f"planted; echo {KEY}")
+    for made in (granted, script):
+        sandbox.give(made)
+    demo = {"upstream": "http://127.0.0.1:9", "credential_key": "cmd://demo", "env_var": "DEMO_KEY"}
+    profile = {
+        "credential_capture": {"demo": {"command": ["/bin/sh", str(script)]}},
+        "network": {"credentials": ["demo"], "custom_credentials": {"demo": demo}},
+        "filesystem": {"allow": [str(granted)]},
+    }
+    plant = (
+        "import os, sys\n"
+        f"with open(sys.argv[1], 'w') as file: file.write('#!/bin/sh\\n: > {mark}')\n"
+        "os.chmod(sys.argv[1], 0o755)\n"
+    )
+    command = [sys.executable, "-I", "-S", "-c", plant + ATTACK_ALONE, str(granted / "planted")]
+    ended = sandbox.run(command, profile=profile, environment={"PATH": f"{granted}:/usr/bin:/bin"})
+    assert ended.stdout == "502\n", ended.stderr
+    assert not mark.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import dirname, join, realpath
 from typing import Literal
@@ -17,8 +17,9 @@ from nono.errors import ConfigError, NonoError
 from nono.launch.around.hook_process import Ran, ended
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
+from nono.launch.trusted.search_path import unwritten
 from nono.policy.capability import Grant
-from nono.policy.files.grants import at_every_mount, covering
+from nono.policy.files.grants import at_every_mount
 from nono.policy.host_filesystem import HostFilesystem, way_to
 from nono.policy.schema.profile import SessionHook
 from nono.policy.session_hooks import TIMEOUT_S, Script, hook_variables, unfit
@@ -59,17 +60,6 @@ def refuse_unfit(prepared: Prepared) -> None:
 
 def _grants(prepared: Prepared) -> list[Grant]:
     return [*at_every_mount(prepared.capabilities.grants, HostFilesystem())]
-
-
-def _search_path(search_path: str, grants: Sequence[Grant]) -> str:
-    """Return PATH without what the command can write to: `#!/usr/bin/env bash` must not find its bash."""
-    written = [grant for grant in grants if grant.access.writes]
-    kept = [
-        entry
-        for entry in search_path.split(os.pathsep)
-        if not any(covering(written, place) for place in way_to(entry))
-    ]
-    return os.pathsep.join(kept) or os.defpath
 
 
 def _found(path: str) -> Script:
@@ -127,7 +117,7 @@ def _run(
     grants, inherited = _grants(prepared), helper_environment(session.environ)
     environment = {
         **inherited,
-        "PATH": _search_path(inherited["PATH"], grants),
+        "PATH": unwritten(inherited["PATH"], grants),
         "NONO_SESSION_ID": session.run_id,
         "NONO_WORKDIR": prepared.capabilities.workdir,
         "NONO_HOOK_TYPE": name,

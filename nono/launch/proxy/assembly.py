@@ -68,7 +68,8 @@ def assemble(
         _check_helper(wanted, resolved, environ)
     post = TokenPost()
     ends = key_of_ends(state_root(environ)) if resolved.services else None
-    loader = Loader(environ, post, session.record, session.redaction, session.session_id, prompt, ends)
+    beside = _beside_command(environ, resolved)
+    loader = Loader(beside, post, session.record, session.redaction, session.session_id, prompt, ends)
     loaded = loader.load(resolved.services)
     keyed = [each.service for each in loaded if isinstance(each.outcome, Loaded)]
     asked_for = {service.upstream.host for service in keyed if not service.is_optional}
@@ -165,6 +166,20 @@ def _check_helper(service: CredentialService, resolved: Resolved, environ: Mappi
     for word in (program, *(each for each in others if each.startswith("/"))):
         for place in way_to(word):
             key_reach.refuse_writable_program(service.name, place, grants, HostFilesystem())
+
+
+def _beside_command(environ: Mapping[str, str], resolved: Resolved) -> Mapping[str, str]:
+    """Return the environment of programs that print keys while the command runs."""
+    if all(service.capture is None for service in resolved.services):
+        return environ
+    # Imported here: few runs have one.
+    from nono.credentials.helpers.program import DEFAULT_PATH
+    from nono.launch.trusted.search_path import unwritten
+    from nono.policy.files.grants import at_every_mount
+    from nono.policy.host_filesystem import HostFilesystem
+
+    grants = at_every_mount(resolved.capabilities.grants, HostFilesystem())
+    return {**environ, "PATH": unwritten(environ.get("PATH") or DEFAULT_PATH, grants)}
 
 
 def _require(loaded: LoadedService) -> None:

@@ -1,0 +1,21 @@
+"""Keeps what the command may write out of the PATH of programs that run outside the sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from nono.policy.capability import Grant
+from nono.policy.files.grants import covering
+from nono.policy.host_filesystem import way_to
+
+
+def unwritten(search_path: str, grants: Iterable[Grant]) -> str:
+    """Return PATH without what the command may write: `#!/usr/bin/env bash` must not find its bash."""
+    written = [grant for grant in grants if grant.access.writes]
+    kept = [
+        entry
+        for entry in search_path.split(os.pathsep)
+        if not any(covering(written, place) for place in way_to(entry))
+    ]
+    return os.pathsep.join(kept) or os.defpath
