@@ -44,8 +44,12 @@ def parse(read: Read, path: str) -> ProgramFile:
     head = read(0, HEAD_BYTES)
     if head.startswith(b"#!"):
         return _script(head)
-    if not head.startswith(b"\x7fELF") or head[5:6] != b"\x01":  # little-endian, as every machine nono knows
+    if not head.startswith(b"\x7fELF"):
         return ProgramFile()
+    if head[5:6] != b"\x01":  # not little-endian, as every machine nono knows
+        return ProgramFile(
+            f"machine {int.from_bytes(head[18:20], 'big')} (big-endian)" if head[5:6] == b"\x02" else None
+        )
     try:
         return _elf(read, head, dirname(path))
     except (struct.error, OverflowError, ValueError):

@@ -59,6 +59,11 @@ def test_a_program_of_this_machine_names_what_readelf_does() -> None:
     )
 
 
+def test_a_program_with_the_other_byte_order_is_no_script() -> None:
+    head = b"\x7fELF\x02\x02\x01" + bytes(9) + b"\x00\x02\x00\x16"  # of s390x
+    assert of(head + bytes(44)).machine == "machine 22 (big-endian)"
+
+
 def test_a_program_for_another_machine_is_told_apart() -> None:
     content = bytearray(Path("/bin/true").read_bytes())
     content[18:20] = (183).to_bytes(2, "little")
