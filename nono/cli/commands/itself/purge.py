@@ -78,6 +78,7 @@ def run(argv: Sequence[str]) -> int:
     keys = [each.name for each in resolver.names(environ) if each.where == SYSTEM_KEYRING]
     for line in _lines(kept, keys):
         print(printable(line))
+    sys.stdout.flush()  # what is said of the list goes to standard error, which may be the same file
     if not keys and not any(each.removed or each.target for each in kept):
         print("Nothing to remove.", file=sys.stderr)
         return 0

@@ -51,6 +51,17 @@ def test_everything_of_nono_is_removed_after_a_yes(home: Path, capsys: pytest.Ca
     ] == []
 
 
+def test_the_list_is_written_before_what_was_done_with_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = io.BytesIO()  # as `nono purge --yes >file 2>&1`
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(file))
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(file, write_through=True))
+    assert main(["purge", "--yes"]) == 0
+    assert file.getvalue().splitlines()[0].startswith(bytes(home))
+    assert file.getvalue().splitlines()[-1].startswith(b"Removed.")
+
+
 def test_what_nono_did_not_make_stays(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in (*NOT_ITS_OWN, ".nono/sessions/old.json"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
