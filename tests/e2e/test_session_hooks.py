@@ -70,7 +70,8 @@ def test_a_hook_finds_no_program_that_the_command_could_have_written(sandbox: No
     before = hook(sandbox, "before", 'echo "$PATH" > ~/said')
     path = f"{sandbox.project}:/usr/bin:/bin"
     assert sandbox.run(["true"], profile=hooked(before=before), environment={"PATH": path}).exit_code == 0
-    assert (sandbox.user.home / "said").read_text() == "/usr/bin:/bin\n"
+    kept = dict.fromkeys(map(os.path.realpath, ("/usr/bin", "/bin")))
+    assert (sandbox.user.home / "said").read_text() == f"{':'.join(kept)}\n"
     assert not (sandbox.user.home / "planted").exists()
 
 

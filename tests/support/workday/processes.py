@@ -22,7 +22,10 @@ PROCESSES = [
         " kill -CONT $!; kill $!",
     ),
     Case("ps shows a tree of its own", "ps -o pid,ppid,args --forest > log; grep -q ps log"),
-    Case("pstree and pidof find a process", "sleep 9 & pidof sleep > /dev/null; kill $!"),
+    Case(
+        "pstree and pidof find a process",
+        "sleep 9 & " + WAIT % "pidof sleep > /dev/null" + "pidof sleep > /dev/null; kill $!",
+    ),
     Case(
         "a daemon goes on after its parent",
         "sh -c '(sleep 0.1; echo 1 > f) &'; " + WAIT % "test -s f" + "test -s f",
