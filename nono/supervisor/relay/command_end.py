@@ -1,4 +1,4 @@
-"""The end of the command's terminal that the supervisor has: reads, types, and follows the modes."""
+"""Read from and type into the supervisor's end of the command's terminal, and follow its modes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from nono.supervisor.relay.recording import Recording
 
 READ_BYTES = 4096
-READS_MAX = 16  # in one turn of the loop; a frame holds as much
-TYPED_BYTES_MAX = 1 << 16  # for a command that does not read; then the viewers wait
-REDRAW_S = 0.05  # between two sizes: time for a program to see the first
+READS_MAX = 16  # in one turn of the loop; one frame holds as many bytes
+TYPED_BYTES_MAX = 1 << 16  # kept for a command that does not read; above this, the viewers wait
+REDRAW_S = 0.05  # between two sizes, so that a program sees the first
 FIRST_BYTES = 1 << 16
 _ESCAPE = b"\x1b"
 
 
 class CommandEnd:
-    """A master, which must not block; whoever has made it closes it."""
+    """A non-blocking pty master; its creator closes it."""
 
     def __init__(
         self,
@@ -35,32 +35,32 @@ class CommandEnd:
         on_room: Callable[[], None],
         recording: Recording | None,
     ) -> None:
-        """Begin with nothing watched.
+        """Start without watching the master.
 
-        on_output: Called when there is something to take().
-        on_room: Called when typed text was taken.
+        on_output: Called when there is output for take().
+        on_room: Called when the terminal has accepted typed text.
         recording: Closed with close().
         """
         self._loop = loop
         self._master = master
         self._on_output, self._on_room = on_output, on_room
         self._recording = recording
-        self._modes: Modes | None = None  # until something might set one
-        self.backlog = Backlog(pty.size_within_bounds(master))  # of the output, for what models the screen
+        self._modes: Modes | None = None  # None until the output might set a mode
+        self.backlog = Backlog(pty.size_within_bounds(master))  # the output, for the model of the screen
         self._typed = bytearray()
         self._reads = False
         self._writes = False
-        self._redrawn: tuple[Timer, Size] | None = None  # gives the terminal its size back
-        self._first: bytearray | None = None  # of the output, if it is kept
-        self.is_alternate = False  # the screen that is shown
+        self._redrawn: tuple[Timer, Size] | None = None  # restores the size of the terminal
+        self._first: bytearray | None = None  # beginning of the output, if it is kept
+        self.is_alternate = False  # the alternate screen is shown
         self.modes: tuple[bytes, bytes] | None = (
-            None  # what undoes and sets them; None: no sequence was written
+            None  # sequences that undo and set them; None: no escape sequence was seen
         )
-        self.is_ended = False  # nobody holds the other end any more
+        self.is_ended = False  # the other end is closed
         self.spoke = 0.0  # when the last output came
 
     def move_to(self, loop: Loop) -> None:
-        """Go on on another loop."""
+        """Move to another loop."""
         reads = self._reads
         self.stop_reading()
         if self._writes:
@@ -77,7 +77,7 @@ class CommandEnd:
             self.resize(size)
 
     def close(self) -> None:
-        """Watch nothing any more, and record nothing."""
+        """Stop watching the master, and stop recording."""
         if self._recording is not None:
             self._recording.close()
         self.stop_reading()
@@ -96,9 +96,9 @@ class CommandEnd:
             self._reads = False
 
     def take(self) -> bytes:
-        """Return what the command has written, within bounds.
+        """Return the output of the command, up to READS_MAX reads.
 
-        The kernel gives out 4 KiB of a terminal at a time.
+        The kernel returns at most 4 KiB from a terminal per read(2).
         """
         pieces: list[bytes] = []
         for _ in range(0 if self.is_ended else READS_MAX):
@@ -120,7 +120,7 @@ class CommandEnd:
         return output
 
     def _follow(self, output: bytes) -> None:
-        """Keep up with what was written, before anybody is shown it."""
+        """Record the output and follow its modes, before any viewer sees it."""
         if self._recording is not None:
             self._recording.feed(output)
         self.backlog.add(output, is_alternate=self.is_alternate)
@@ -129,7 +129,7 @@ class CommandEnd:
         if self._modes is None:
             if _ESCAPE not in output:
                 return
-            # Imported here: many commands set no mode, and what finds one takes longer than they do.
+            # Imported here: many commands set no mode, and the import takes longer than they do.
             from nono.sessions.modes import Modes
 
             self._modes = Modes()
@@ -141,7 +141,7 @@ class CommandEnd:
         self.modes = (modes.disarm(), modes.arm())
 
     def arm(self) -> tuple[bytes, bytes]:
-        """Return what sets the command's modes in a terminal that has none: its screen, the others."""
+        """Return the sequences that set the command's modes in a fresh terminal: its screen, the others."""
         return (b"", b"") if self._modes is None else (self._modes.arm_screen(), self._modes.arm_others())
 
     def keep_first(self) -> None:
@@ -149,7 +149,7 @@ class CommandEnd:
         self._first = bytearray()
 
     def has_shown_something(self) -> bool:
-        """Return True if the output so far shows anything, or draws a screen; it is kept no longer."""
+        """Return True if the output so far shows text or draws a screen. Stops keeping the output."""
         # Imported here: few runs are timed.
         from nono.sessions.modes import is_seen
 
@@ -166,14 +166,14 @@ class CommandEnd:
         self._write()
 
     def _write(self) -> None:
-        """Write what the terminal takes."""
+        """Write as much as the terminal accepts."""
         written = 0
         if self._typed:
             try:
                 written = os.write(self._master, self._typed)
             except BlockingIOError:
                 written = 0
-            except OSError:  # EIO: the session is at its end
+            except OSError:  # EIO: the session has ended
                 written = len(self._typed)
         del self._typed[:written]
         if bool(self._typed) != self._writes:
@@ -186,14 +186,14 @@ class CommandEnd:
 
     @property
     def size(self) -> Size | None:
-        """The size of the terminal, also while it has another one for a moment."""
+        """The size of the terminal; during redraw() the size that it returns to."""
         if self._redrawn is not None:
             return self._redrawn[1]
         found = pty.size(self._master)
         return None if found is None else Size(*found)
 
     def redraw(self, size: Size | None = None) -> None:
-        """Have the programs draw their screen anew: they do when its size changes. None: the same again."""
+        """Make the programs redraw by changing the terminal's size. None: return to the present size."""
         with suppress(OSError):
             now = self.size
             size = size or now
@@ -205,7 +205,7 @@ class CommandEnd:
 
     def resize(self, size: Size) -> None:
         if self._redrawn is not None:
-            self._redrawn[0].cancel()  # or it would give back the size from before this one
+            self._redrawn[0].cancel()  # or it would restore the size from before this one
             self._redrawn = None
         self.backlog.resize(size)
         if self._recording is not None:

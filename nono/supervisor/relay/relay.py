@@ -1,7 +1,7 @@
-"""Copies between the terminal of a session and those who show it, in bounded memory.
+"""Copy between the terminal of a session and its viewers, in bounded memory.
 
-One viewer is the writer: who typed last. Its terminal says how large the command's is, and the command waits
-for it as for a slow terminal. The others see the same.
+The viewer that typed last is the writer. The size of its terminal is the size of the command's terminal, and
+the command waits for it as for a slow terminal. The other viewers see the same output.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from nono.supervisor.relay.recording import Recording
     from nono.supervisor.screen.screen import Screen
 
-PATIENCE_S = 10.0  # with a writer that takes nothing; the command goes on without it
-QUIET_S = 0.1  # after the end of the command, for what others of its terminal still write
-LAST_WORDS_S = 5.0  # for a viewer that is slow to take them
+PATIENCE_S = 10.0  # for a writer that accepts no output; then the command goes on without it
+QUIET_S = 0.1  # after the end of the command, for output from other processes on its terminal
+LAST_WORDS_S = 5.0  # for a slow viewer to receive the last output
 VIEWERS_MAX = 16
-MISSED_MAX = 20  # notices that nobody was there to see
+MISSED_MAX = 20  # notices kept while nobody is attached
 
 Answered = Callable[[Mapping[str, object] | None], None]
 
 
 class Told(Protocol):
-    """What a relay tells of its viewers."""
+    """Receive a relay's reports about its viewers."""
 
     def attached(self, is_arrival: bool, count: int) -> None:
-        """Hear of a viewer that comes or has left, and how many there are then."""
+        """Handle a viewer that attached or left. `count` is how many there are now."""
 
     def resumed(self) -> None:
-        """Hear that the command, which was stopped, is to go on."""
+        """Handle the request to continue a stopped command."""
 
 
 class Question:
-    """A question that one viewer was sent. answered: Takes the answer; None: it has left."""
+    """A question sent to one viewer. answered: Called with the answer; with None if the viewer left."""
 
     def __init__(self, viewer: Viewer, number: int, answered: Answered) -> None:
         self.viewer, self.number, self.answered = viewer, number, answered
@@ -51,17 +51,17 @@ class Relay:
     """The relay of one session. Everything runs on its loop."""
 
     def __init__(self, loop: Loop, master: int, told: Told, recording: Recording | None = None) -> None:
-        """Take over the master, which must not block. recording: Closed with the relay."""
+        """Take over the master, which must be non-blocking. recording: Closed with the relay."""
         self._loop = loop
         self._told = told
-        self._viewers: list[Viewer] = []  # who has typed last comes first
-        self._is_stopped = False  # the command is, and a viewer was told
+        self._viewers: list[Viewer] = []  # the one that typed last comes first
+        self._is_stopped = False  # the command is stopped, and a viewer was told
         self._watch: Timer | None = None
         self._question: Question | None = None
         self._questions = 0
         self._missed: list[bytes] = []
-        self._told_modes: tuple[bytes, bytes] | None = None  # as the viewers were
-        self._screen: Screen | None = None  # without it, programs draw it for who attaches
+        self._told_modes: tuple[bytes, bytes] | None = None  # the modes last sent to the viewers
+        self._screen: Screen | None = None  # None: programs redraw for a viewer that attaches
         self.command = CommandEnd(loop, master, self._on_output, self._listen_to_all, recording)
         self._read_on()
 
@@ -75,7 +75,7 @@ class Relay:
 
     @property
     def _is_held_up(self) -> bool:
-        """True if the command waits for somebody to take what it has written."""
+        """True if the command must wait until a viewer has received its output."""
         return any(each.holds_up for each in self._viewers if each is self._writer or each.is_held)
 
     @property
@@ -83,7 +83,7 @@ class Relay:
         return self._viewers[0] if self._viewers and self._viewers[0].may_type else None
 
     def move_to(self, loop: Loop) -> None:
-        """Go on on another loop; the old one serves nothing any more."""
+        """Move to another loop. The old loop serves nothing afterwards."""
         for viewer in self._viewers:
             self._forget(viewer)
         if self._watch is not None:
@@ -98,8 +98,8 @@ class Relay:
             self._flush(viewer)
 
     def follow_screen(self) -> None:
-        """Have the screen followed, and drawn for who attaches; once."""
-        # Imported here: most runs at a terminal end without a visitor.
+        """Start to follow the screen, which is then drawn for each new viewer. Later calls do nothing."""
+        # Imported here: nobody attaches to most runs at a terminal.
         from nono.supervisor.screen.screen import Screen
 
         if self._screen is None:
@@ -113,11 +113,11 @@ class Relay:
         words: frozenset[str] = frozenset(),
         head: bytes = b"",
     ) -> None:
-        """Serve a viewer that was let in.
+        """Serve a viewer that was admitted.
 
-        received: What it has sent already.
+        received: The bytes that it has sent already.
         head: The response that it waits for; empty for the process that started the session.
-        Raises OSError if it cannot be recorded; the viewer is then not served.
+        Raises OSError if the viewer cannot be recorded; it is then not served.
         """
         if head:
             self._told.attached(True, len(self._viewers) + 1)
@@ -136,15 +136,15 @@ class Relay:
         viewer.unsent += b"".join(self._missed)
         self._missed.clear()
         self._flush(viewer)
-        if head:  # a later one: it has seen nothing yet
+        if head:  # a viewer that attached later has seen nothing yet
             if self._screen is None:
                 self.command.redraw(size if is_writer else None)
             self._resume()
         self._take(viewer, received)
 
     def _show_screen(self, viewer: Viewer, screen: Screen, *, is_writer: bool) -> None:
-        """Have a viewer begin with the screen as it is now; what comes meanwhile follows."""
-        self._flush(viewer)  # its terminal is prepared meanwhile
+        """Send a viewer the current screen first, then the output that arrives in the meantime."""
+        self._flush(viewer)  # it prepares its terminal while the screen is drawn
         place = len(viewer.unsent)
         size = viewer.size
         is_other = is_writer and size is not None and self.command.size != size
@@ -165,12 +165,12 @@ class Relay:
         screen.show(self.command.arm(), 0 if size is None else size.rows, draw)
 
     def detach_all(self, word: str = "detached") -> None:
-        """Let every viewer go, and tell them why as far as they listen."""
+        """Disconnect every viewer, and send each the reason if its socket accepts it."""
         for viewer in (*self._viewers,):
             self._let_go(viewer, wire.end_frame(word))
 
     def notice(self, text: str) -> None:
-        """Show words of nono itself to the writer, or to who comes next."""
+        """Show a message from nono to the writer, or to the next viewer if there is none."""
         frame = wire.frame(wire.NOTICE, text.encode("utf-8", "replace")[: wire.FRAME_BYTES_MAX])
         if self._viewers:
             self._say(self._viewers[0], frame)
@@ -183,18 +183,18 @@ class Relay:
             self._say(viewer, wire.json_frame(wire.START, document))
 
     def stopped(self) -> None:
-        """Tell the writer that the command was stopped: its person may want to do something else."""
+        """Tell the writer that the command was stopped, because its person may want to do something else."""
         viewer = self._writer
         if viewer is not None and viewer.can_be_asked and not self._is_stopped:
-            self._on_output()  # what it said before that
+            self._on_output()  # first the output from before the stop
             self._is_stopped = True
             self._say(viewer, wire.frame(wire.STOPPED, b""))
 
     def ask(self, document: Mapping[str, object], answered: Answered) -> bool:
-        """Have the writer ask its person; meanwhile no output is shown. Returns False if there is nobody."""
+        """Make the writer ask its person; hold the output meanwhile. Returns False if nobody can be asked."""
         if self._question is not None:
             return False
-        self._on_output()  # what it said before that
+        self._on_output()  # first the output from before the question
         viewer = self._writer
         if viewer is None or not viewer.can_be_asked:
             return False
@@ -205,7 +205,7 @@ class Relay:
         return True
 
     def withdraw(self, why: str = "") -> None:
-        """Ask no longer what is asked, if anything is. why: A line for its person."""
+        """Withdraw the current question, if any. why: A line for the person who was asked."""
         question, self._question = self._question, None
         if question is not None:
             self._say(
@@ -214,8 +214,8 @@ class Relay:
             self._go_on()
 
     def has_said_all(self, began: float) -> bool:
-        """Return True once the last words of a command that ended at `began` are with the viewers."""
-        self.withdraw()  # who asked is gone, and what it said meanwhile has not been read
+        """Return True once the viewers have the last output of a command that ended at `began`."""
+        self.withdraw()  # the asker is gone, and the output since the question is still unread
         if not self._is_held_up:
             self._on_output()
         now = self._loop.time()
@@ -224,9 +224,9 @@ class Relay:
         return (is_quiet and not waits) or now > began + LAST_WORDS_S
 
     def close(self, exit_code: int | None) -> socket.socket | None:
-        """Let the viewers go. Returns the connection of one that nono may still say something to, or None.
+        """Disconnect the viewers. Returns one connection to which nono may still send messages, or None.
 
-        The caller closes that one. It has its terminal back.
+        That viewer has restored its terminal. The caller closes the connection.
         """
         kept = None
         self.withdraw()
@@ -259,11 +259,11 @@ class Relay:
             question.answered(None)
         if was_writer:
             self._viewers.sort(key=lambda each: not each.may_type)
-            self._resume()  # whoever has left it stopped does not come back to it
+            self._resume()  # the viewer that left it stopped does not return to continue it
             if self._writer is not None and self._writer.size is not None:
                 self.command.resize(self._writer.size)
         self._read_on()
-        with suppress(OSError):  # it has left, whether that can be recorded or not
+        with suppress(OSError):  # the viewer is gone, whether that can be recorded or not
             self._told.attached(False, len(self._viewers))
 
     def _listen_to_all(self) -> None:
@@ -286,7 +286,7 @@ class Relay:
             self._told.resumed()
 
     def _go_on(self) -> None:
-        """Show output again to a viewer whose screen was used for something else."""
+        """Show output again to a viewer whose screen was used for a question or by a shell."""
         self._read_on()
         if self.command.is_alternate:
             self.command.redraw()
@@ -303,7 +303,7 @@ class Relay:
             self._screen.follow()
         parts = [wire.FRAME.pack(wire.DATA, len(output)), output]
         if self.command.modes != self._told_modes:
-            # Before the output that sets them: who is killed in between must not leave them armed.
+            # Before the output that sets them: a viewer killed in between must not leave them set.
             self._told_modes = self.command.modes
             parts.insert(0, wire.modes_frame(*(self.command.modes or (b"", b""))))
         for viewer in (*self._viewers,):
@@ -318,13 +318,13 @@ class Relay:
             self._flush(viewer)
 
     def _flush(self, viewer: Viewer) -> None:
-        """Send to a viewer what it takes."""
+        """Send a viewer as much as its socket accepts."""
         if viewer not in self._viewers or viewer.is_held:
             return
         try:
             viewer.send(self._loop.time())
         except OSError:
-            while viewer in self._viewers:  # what it has typed before it went
+            while viewer in self._viewers:  # read what was typed before it went
                 self._on_viewer(viewer)
             return
         if viewer.unsent:
@@ -336,12 +336,12 @@ class Relay:
         self._read_on()
 
     def _look(self) -> None:
-        """Let viewers go that have taken nothing for too long."""
+        """Disconnect viewers that have received nothing for too long."""
         self._watch = None
         now = self._loop.time()
         for viewer in (*self._viewers,):
             if self._is_stopped and viewer is self._writer:
-                viewer.since = now if viewer.unsent else None  # it is stopped as well, and comes back
+                viewer.since = now if viewer.unsent else None  # the viewer is stopped too, and will continue
             elif viewer.since is not None and viewer.since + PATIENCE_S <= now:
                 self._let_go(viewer, wire.end_frame("slow"))
         waiting = [viewer.since for viewer in self._viewers if viewer.since is not None]
@@ -371,7 +371,7 @@ class Relay:
             size = wire.size_of(*wire.SCREEN.unpack(content))
             if size is not None:
                 viewer.size = size
-                # A viewer tells its size as it comes, while programs are to see another one.
+                # A viewer sends its size when it attaches, during the moment in which redraw() sets another.
                 if viewer is self._writer and size != self.command.size:
                     self.command.resize(size)
         elif kind == wire.CONTINUE and viewer is self._writer:
@@ -384,14 +384,14 @@ class Relay:
         if viewer is not self._writer:
             self._viewers.remove(viewer)
             self._viewers.insert(0, viewer)
-            self._resume()  # whoever has stopped it does not have it any more
+            self._resume()  # the viewer that stopped it no longer controls it
             if viewer.size is not None:
                 self.command.resize(viewer.size)
             self._read_on()
 
     def _take_answer(self, viewer: Viewer, answer: Mapping[str, object]) -> None:
         question = self._question
-        # Another viewer has not been asked, and an older question is not this one.
+        # Ignore an answer from a viewer that was not asked, and an answer to an older question.
         if question is None or question.viewer is not viewer or answer.get("number") != question.number:
             return
         self._question = None

@@ -1,4 +1,4 @@
-"""Lets in at the socket of a session who is of its user and has its key: viewers, and others."""
+"""Admit connections to a session's socket that come from its user and present its key."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from nono.supervisor.poll_loop import Loop, Timer
     from nono.supervisor.relay.relay import Relay
 
-HEAD_S = 2.0  # for a request
-WAITING_MAX = 8  # connections that have sent none yet
+HEAD_S = 2.0  # for a connection to send its request
+WAITING_MAX = 8  # connections that have not sent their request yet
 
 
-# Takes over a connection and what came on it.
+# Takes over a connection and the bytes received on it.
 Others = Callable[[socket.socket, bytes], object]
 
 
 class _Visitor:
-    """A connection that was accepted, and what it has sent so far."""
+    """An accepted connection, and the bytes that it has sent so far."""
 
     def __init__(self, connection: socket.socket, timer: Timer) -> None:
         self.connection, self.timer = connection, timer
@@ -31,12 +31,12 @@ class _Visitor:
 
 
 class Server:
-    """The listener, and who waits at it. Everything runs on its loop."""
+    """The listener and the connections that have not sent a request yet. Everything runs on its loop."""
 
     def __init__(self, loop: Loop, meeting: Meeting, relay: Relay | None, others: Others) -> None:
-        """Listen at a socket until close(); the caller closes that. Raises OSError if it cannot be watched.
+        """Listen until close(); the caller closes the socket. Raises OSError if it cannot be watched.
 
-        relay: None if nono has no terminal of the session.
+        relay: None if nono does not hold the terminal of the session.
         others: Takes requests that neither attach nor detach.
         """
         self._loop = loop
@@ -47,7 +47,7 @@ class Server:
         self._loop.add_reader(self._listener.fileno(), self._on_connection)
 
     def move_to(self, loop: Loop, others: Others) -> None:
-        """Go on on another loop, where others are taken by this."""
+        """Move to another loop, where `others` takes the requests that neither attach nor detach."""
         self._loop.remove_reader(self._listener.fileno())
         for visitor in self._waiting:
             self._unwatch(visitor)
@@ -68,7 +68,7 @@ class Server:
             self._admit(connection)
 
     def _admit(self, connection: socket.socket) -> None:
-        """Serve a connection that was accepted, if it is of this user."""
+        """Serve an accepted connection if it belongs to this user."""
         connection.setblocking(False)
         if len(self._waiting) >= WAITING_MAX or not is_own(connection):
             connection.close()
@@ -85,7 +85,7 @@ class Server:
         self._loop.remove_reader(visitor.connection.fileno())
 
     def _drop(self, visitor: _Visitor) -> None:
-        """Let go of one that went away, or never said what it wanted."""
+        """Close a connection that went away or sent no request in time."""
         self._leave(visitor)
         visitor.connection.close()
 
@@ -129,12 +129,12 @@ class Server:
         relay.follow_screen()
         try:
             relay.attach(connection, request.size, rest, request.words, wire.response(wire.SWITCHED))
-        except OSError:  # it cannot be recorded
+        except OSError:  # the viewer cannot be recorded
             connection.close()
 
     def _refused(self, request: wire.Request | None) -> int | None:
-        """Return the status for whoever is not let in."""
-        # Imported here: it brings OpenSSL, and few sessions are ever asked anything.
+        """Return the status that refuses a request; None: it is admitted."""
+        # Imported here: it loads OpenSSL, and few sessions ever receive a request.
         from hmac import compare_digest
 
         if request is None:
@@ -144,6 +144,6 @@ class Server:
 
 
 def _answer(connection: socket.socket, status: int) -> None:
-    """Send a status and close. It fits in what the kernel keeps for a connection that was sent nothing."""
+    """Send a status and close. It fits in the empty send buffer of the connection, so it is sent whole."""
     with connection, suppress(OSError):
         connection.send(wire.response(status))

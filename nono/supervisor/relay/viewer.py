@@ -1,4 +1,4 @@
-"""One attached connection: what it still has to take, and what it has sent."""
+"""One attached connection: the bytes still to be sent to it, and the frames that it has sent."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from nono.sessions import wire
 from nono.sessions.wire import Frames, Size
 
 RECEIVE_BYTES = 1 << 16
-QUEUED_BYTES_MAX = 1 << 18  # for the writer; then the command waits, as for a slow terminal
-BEHIND_BYTES_MAX = 1 << 22  # for others, who hold nothing up
+QUEUED_BYTES_MAX = 1 << 18  # for the writer; above this, the command waits as for a slow terminal
+BEHIND_BYTES_MAX = 1 << 22  # for the other viewers, for which the command does not wait
 
 
 class Viewer:
-    """A connection that does not block; closed with close()."""
+    """A non-blocking connection, which end() closes."""
 
     def __init__(self, connection: socket.socket, size: Size | None, words: frozenset[str]) -> None:
-        """words: What kind of viewer it is, of nono.sessions.wire."""
+        """words: The kind of viewer, as constants of nono.sessions.wire."""
         self.connection = connection
         self.size = size
         self.may_type = wire.READ_ONLY not in words
         self.can_be_asked = self.may_type and wire.ASKS in words
         self.frames = Frames()
         self.unsent = bytearray()
-        self.is_held = False  # until the screen is drawn that its output goes on from
-        self.picture_bytes = 0  # of that screen, until it has been taken
-        self.since: float | None = None  # when it last took something, while something waits
-        self.is_gone = False  # it takes nothing any more
+        self.is_held = False  # until the screen that precedes its output is drawn
+        self.picture_bytes = 0  # size of that screen, until it has been sent
+        self.since: float | None = None  # when it last accepted bytes; None: nothing is waiting
+        self.is_gone = False  # it accepts no more bytes
 
     def fileno(self) -> int:
         return self.connection.fileno()
 
     @property
     def holds_up(self) -> bool:
-        """True if the command waits for it, should it be the writer or held."""
+        """True if the command must wait for this viewer, provided that it is the writer or held."""
         return (self.may_type or self.is_held) and len(self.unsent) >= QUEUED_BYTES_MAX
 
     @property
@@ -42,10 +42,10 @@ class Viewer:
         return len(self.unsent) >= BEHIND_BYTES_MAX + self.picture_bytes
 
     def say(self, *parts: bytes) -> bool:
-        """Send parts behind what waits, or have them wait as well. Returns False if something waits then."""
+        """Send parts after the unsent bytes, or queue them. Returns False if anything is left unsent."""
         sent = 0
         if not self.unsent and not self.is_held:
-            with suppress(OSError):  # that it is gone is found out by send()
+            with suppress(OSError):  # send() notices that it is gone
                 sent = self.connection.sendmsg(parts)
         for part in parts:
             if sent < len(part):
@@ -54,7 +54,7 @@ class Viewer:
         return not self.unsent
 
     def send(self, now: float) -> None:
-        """Send what it takes of what waits. Raises OSError if it is gone."""
+        """Send as many of the unsent bytes as the socket accepts. Raises OSError if the viewer is gone."""
         try:
             sent = self.connection.send(self.unsent) if self.unsent else 0
         except BlockingIOError:
@@ -70,7 +70,7 @@ class Viewer:
             self.since = now
 
     def receive(self) -> bytes | None:
-        """Return what it has sent; empty if it is gone, None if there is nothing yet."""
+        """Return the bytes received; empty if the viewer is gone, None if there are none yet."""
         try:
             return self.connection.recv(RECEIVE_BYTES)
         except BlockingIOError:
@@ -79,7 +79,7 @@ class Viewer:
             return b""
 
     def end(self, last: bytes) -> None:
-        """Send what waits and a last frame as far as it listens, and close."""
+        """Send the unsent bytes and a last frame, as far as the socket accepts them, and close."""
         with suppress(OSError):
             self.connection.send(bytes(self.unsent) + last)
         self.connection.close()
