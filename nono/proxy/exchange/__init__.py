@@ -1,11 +1,11 @@
 """One allowed request, from admission to the end of its response.
 
-`delivery` has the order of the steps, of which `attempt` has those that a login's token endpoint takes too
-(`login`): `admission` decides when the request may go (approval, rate limit, credential), the tripwire is
-armed, the credential written, the event recorded, a connection taken. `http1` sends the request, `relay`
-returns the response after `inspection` and `response_filter` have searched it for the secret;
-`message_ends` tells them which messages wait for nothing. `context` holds the state that all connections
-share and freezes a credential that leaked, `held` counts the bodies in memory, `tally` holds a request's
-turn under a limit of tokens, `course` records how it ended, `shown` is what whoever approves sees of it,
-`client_side` is what an exchange asks of its client.
+`delivery` has the order of the steps; `attempt` has the steps that it shares with `login`, the exchange with
+a login's token endpoint. `admission` decides when the request may go (approval, rate limit, credential), then
+the tripwire is armed, the credential written, the event recorded and a connection taken. `http1` sends the
+request, and `relay` returns the response after `inspection` and `response_filter` have searched it for the
+secret; `message_ends` finds the messages that can be passed on at once. `context` holds the state that all
+connections share and freezes a credential that leaked, `held` counts the bodies in memory, `tally` holds a
+request's turn under a token limit, `course` records how the request ended, `shown` builds the view of the
+request that an approver sees, and `client_side` defines the interface to the client's connection.
 """

@@ -22,7 +22,7 @@ from nono.proxy.usage.ledger import UsageLimiter
 from nono.proxy.verdict.routes import Route
 from nono.proxy.verdict.verdict import Forward
 
-MAX_TURN_S = 120.0  # a request waits for its turn under a limit of tokens
+MAX_TURN_S = 120.0  # the longest wait of a request for its turn under a token limit
 MAX_REASONS_TOLD = 8  # per route; a command's failure may depend on the path, which the child chooses
 
 
@@ -30,7 +30,7 @@ class Admitted(NamedTuple):
     """The request may go, with `injection` written into it; the caller settles `tally` when it has ended."""
 
     injection: Injection | None
-    tally: Tally | None = None  # of a request that a limit of tokens counts
+    tally: Tally | None = None  # only for a request whose tokens are counted
 
 
 class RouteState:
@@ -40,20 +40,20 @@ class RouteState:
         self.route = route
         self.bucket = TokenBucket(route.rate_limit, time.monotonic()) if route.rate_limit else None
         self.limiter = UsageLimiter(route.limits)
-        self.turns = anyio.Semaphore(1)  # of requests whose tokens are limited
-        self.frozen: str | None = None  # why its credential is no longer used
-        self.near_answers = 0  # that held a long beginning of the secret
+        self.turns = anyio.Semaphore(1)  # taken in turn by requests whose tokens are limited
+        self.frozen: str | None = None  # the reason why its credential is no longer used
+        self.near_answers = 0  # answers that held a long beginning of the secret
         self._asks = route.limits.asks
         self.told: set[str] = set()  # reasons for an unavailable credential, already told to the person
 
     @property
     def waits_at_limit(self) -> bool:
-        """True if somebody has to be asked before the next request."""
+        """True if a person must be asked before the next request."""
         return self._asks and self.limiter.reason() is not None
 
 
 class Admission:
-    """Decides whether a request may go now, and waits if it may go later."""
+    """Decide whether a request may go now, and wait if it may go later."""
 
     def __init__(
         self,
@@ -100,9 +100,9 @@ class Admission:
         return Admitted(injection) if reason is None else refusal.limit_reached(service, reason)
 
     async def _in_turn(self, state: RouteState, verdict: Forward) -> Admitted | Refusal:
-        """Wait for the turn of a request whose tokens are limited: what the others use is known by then.
+        """Wait until the usage of the earlier requests is known, for a request whose tokens are limited.
 
-        Refused after a while: the response that holds the turn may be waiting for this one.
+        Refuses after MAX_TURN_S, because the response that holds the turn may be waiting for this request.
         """
         with anyio.move_on_after(MAX_TURN_S) as patience:
             await state.turns.acquire()
@@ -127,7 +127,7 @@ class Admission:
     async def wait(self, verdict: Forward, body: HeldBody | None = None) -> Admitted | Refusal:
         """Admit or refuse. Checks run cheapest first. Cancelled if the client disconnects.
 
-        body: of a request that somebody has to approve, as it is shown to them.
+        body: The body to show to the approver, if the request needs approval.
         """
         route = verdict.route
         state = None if route is None else self.state(route)
@@ -144,7 +144,7 @@ class Admission:
             if delay_s is None:
                 return refusal.rate_limited(route.service, state.bucket.interval_s)
             await anyio.sleep(delay_s)
-        # Before its turn: the others wait for an answer as well, and not for this request.
+        # Ask before taking a turn, so that the other requests need not wait for this answer.
         if (reached := await self._beyond_limit(state)) is not None:
             return reached
         if _takes_turns(verdict, route):
@@ -167,7 +167,7 @@ class Admission:
         return self._go(state, injection)
 
     async def _beyond_limit(self, state: RouteState) -> Refusal | None:
-        """Ask at a limit, as often as it is reached. Return the refusal if that was not approved."""
+        """Ask each time that a limit is reached. Returns the refusal if the extension was not approved."""
         route, limiter = state.route, state.limiter
         while state.waits_at_limit:
             times, reason = limiter.allowed_times, limiter.reason()
@@ -198,7 +198,7 @@ class Admission:
         )
 
     async def ask(self, request: Request) -> Answer:
-        """Ask the approver. A failure is a no."""
+        """Ask the approver. A failure counts as a refusal."""
         if self._approver is None:
             return Answer("error", "there is nobody to ask")
         try:

@@ -1,6 +1,6 @@
-"""The steps that every allowed request takes, and its end.
+"""Define the steps that every allowed request takes, and its end.
 
-`delivery` runs them in order for exchanges that stream their bodies, `login` for a login's.
+`delivery` runs them in order for exchanges that stream their bodies, and `login` for logins.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Attempt(ABC):
         self._context = context
         self._verdict = verdict
         self._scope: anyio.CancelScope | None = None  # around the current wait, if any
-        self._course: Course | None = None  # since it was recorded
+        self._course: Course | None = None  # set once the request was recorded
         self._over = False
-        self._reserved = 0  # bytes of the body, counted in the context's
+        self._reserved = 0  # bytes of the body, counted in the held bytes of the context
 
     @abstractmethod
     def _answer(self, answer: Refusal) -> None:
@@ -57,7 +57,7 @@ class Attempt(ABC):
             self._answer(answer)
 
     def _end(self) -> None:
-        """Mark the exchange as over, whatever has ended it, and free its share of the held bytes."""
+        """Mark the exchange as over, whatever ended it, and free its share of the held bytes."""
         self._over = True
         if self._course is not None:
             self._end_course()
@@ -97,7 +97,7 @@ class Attempt(ABC):
         return not self._over
 
     def _failed(self, failure: Failure, reason: str) -> None:
-        """Note for the record what is about to end the exchange."""
+        """Note for the record why the exchange is about to end."""
         if self._course is not None:
             self._course.failed(failure, reason)
 
@@ -106,7 +106,7 @@ class Attempt(ABC):
             self._scope.cancel()
 
     def _record(self) -> bool:
-        """Record, once, that the request is carried out. Returns False if the record failed: do not send."""
+        """Record once that the request is carried out. Returns False if that failed: do not send it then."""
         if self._course is None and self._is_wanted:
             self._course = self._context.carry_out(self._verdict.entry)
         return self._course is not None

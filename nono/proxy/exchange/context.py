@@ -41,9 +41,9 @@ def ignore(_: object) -> None:
     """Do nothing: an exchange without a route has no secret to find and no usage to count."""
 
 
-# Of request bodies and login answers that are read whole before they are sent.
+# Limit for request bodies and login answers that are read whole before they are sent.
 MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024
-MAX_NEAR_ANSWERS = 3  # with a long beginning of a secret, which only somebody who is told it can have written
+MAX_NEAR_ANSWERS = 3  # with a long beginning of a secret, which only a sender who knows it can write
 MAX_HTTP2_UPSTREAMS = 256  # upstream connections of HTTP/2 clients, whose streams cost them no descriptor
 MAX_CAPTURING = 8  # login answers parsed at once, each up to 1 MiB plus its objects
 
@@ -62,16 +62,16 @@ class ProxyContext:
 
     dispatcher: Dispatcher
     judge: Judge  # the dispatcher's, or a memo of it
-    judge_known: Judge  # of requests without a token, on a connection that the command made for certain
+    judge_known: Judge  # for requests without a token, on a connection that is known to come from the command
     connector: Connector
     pool: Pool
     recorder: Recorder
     admission: Admission
     usage: UsageLedger
     flows: FlowRecorder | None
-    spawn: Callable[[Callable[[], Awaitable[None]]], object]  # into the proxy's task group
-    live_hosts: LiveHosts | None = None  # the rules of the dispatcher, if they may change
-    asks_hosts: bool = False  # somebody is asked about hosts that nothing allows
+    spawn: Callable[[Callable[[], Awaitable[None]]], object]  # starts a task in the proxy's task group
+    live_hosts: LiveHosts | None = None  # the host rules of the dispatcher, if they may change
+    asks_hosts: bool = False  # a person is asked about hosts that no rule allows
     connections: ConnectionSet = field(default_factory=ConnectionSet)  # of clients, including tunnels
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
@@ -84,7 +84,7 @@ class ProxyContext:
     tunnel_idle_timeout_s: float = 3600.0
     on_turn: OnTurn | None = None  # awaited before a request that begins a person's turn is sent whole
     outcomes: Outcomes = field(init=False)
-    run_turns: list[RunTurns] = field(init=False)  # one, once a model was asked
+    run_turns: list[RunTurns] = field(init=False)  # holds one item once a model was asked
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outcomes", Outcomes(self.recorder))
@@ -99,24 +99,24 @@ class ProxyContext:
         return True
 
     def carry_out(self, entry: Entry, *, reason: str | None = None) -> Course | None:
-        """Write that a request is carried out now. Returns None if that failed: then it must not be."""
+        """Record that a request is carried out now. Returns None if that failed: do not carry it out then."""
         event = audit_events.allowed(entry, reason=reason)
         return Course(self.outcomes.add, entry, event.sequence) if self.record(event) else None
 
     def freeze(self, service: str, why: str) -> bool:
-        """Stop using the credential of `service`. Recorded and reported the first time only, with True."""
+        """Stop using the credential of `service`. Returns True the first time, when it is also recorded."""
         if not self.admission.freeze(service, why):
             return False
         self.record(credential_frozen(service, why))
         return True
 
     def watch_turn(self, verdict: Forward, request: RequestHead) -> TurnWatch | None:
-        """Return what tells if a request begins a person's turn; None if it asks no model."""
+        """Return the watch that finds out if a request begins a person's turn; None if it asks no model."""
         may_be = verdict.provider is not None or verdict.websocket_key is not None
         if verdict.route is None or not may_be:
             return None
         if not self.run_turns:
-            # Imported here: not every run asks one.
+            # Imported here: not every run asks a model.
             from nono.proxy.conversation.run_turns import RunTurns
 
             self.run_turns.append(RunTurns(self.record, self.turns, self.held, self.spawn, self.on_turn))

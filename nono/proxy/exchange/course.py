@@ -1,4 +1,4 @@
-"""Follow a request or tunnel that was recorded to its end, and record how it ended, a moment later."""
+"""Follow a recorded request or tunnel to its end, and record shortly afterwards how it ended."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from nono.proxy.transport.splice import TimedEnd
     from nono.proxy.verdict.verdict import Entry
 
-DELAY_S = 0.2  # as long as the log may stay off the disk
-TOGETHER_MAX = 128  # in one record, which is hashed and written while the loop stands still
-KEPT_MAX = 4096  # while the log cannot be written, when nothing new is carried out either
+DELAY_S = 0.2  # as long as log records may stay unwritten to the disk
+TOGETHER_MAX = 128  # in one record; hashing and writing it blocks the loop
+KEPT_MAX = 4096  # while the log cannot be written; nothing new is carried out then either
 
 
 class Outcomes:
-    """Records the ends of requests, several at a time: a record for each would slow every request."""
+    """Record the ends of requests, several at a time: a record for each would slow every request."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -37,7 +37,7 @@ class Outcomes:
             self._timer = asyncio.get_running_loop().call_later(DELAY_S, self.flush)
 
     def flush(self) -> None:
-        """Record what is waiting; what cannot be recorded waits for the next time."""
+        """Record the waiting ends. If that fails, they wait for the next time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -54,7 +54,7 @@ class Outcomes:
 class Course:
     """One request or tunnel from its record to its end: an Outcome of nono.audit.event, once it has ended."""
 
-    # In the class, as nearly all requests leave most of them alone: one is made for each.
+    # Class attributes, because each request makes a Course and nearly all keep most of these defaults.
     status: int | None = None
     by_proxy = False
     sent = 0
@@ -64,7 +64,7 @@ class Course:
     reason: str | None = None
 
     def __init__(self, add: Callable[[Course], None], entry: Entry, number: int | None) -> None:
-        """number: of its record; None without a log."""
+        """number: The number of its record; None without a log."""
         self._add = add
         self._entry = entry
         self.number = number
@@ -72,7 +72,7 @@ class Course:
 
     @property
     def host(self) -> str:
-        upstream = self._entry.upstream  # of a request to a service, whose name is the target
+        upstream = self._entry.upstream  # set for a request to a service, whose target is a name
         return self._entry.target if upstream is None else upstream.rpartition(":")[0]
 
     @property
@@ -80,22 +80,22 @@ class Course:
         return self._entry.port
 
     def refused(self, answer: Refusal) -> None:
-        """Note that the proxy answers, because of the upstream or by its own decision."""
+        """Note that the proxy answers itself, because the upstream failed or by its own decision."""
         self.status, self.by_proxy = answer.status, True
         self.failed(answer.failure or "blocked", answer.error)
 
     def failed(self, failure: Failure, reason: str) -> None:
-        """Note why it does not end with its response. The first reason is the one that is kept."""
+        """Note why it does not end with its response. Only the first reason is kept."""
         if self.failure is None:
             self.failure, self.reason = failure, one_line(reason)
 
     def end(self) -> None:
-        """Have the end recorded. Called once."""
+        """Queue the end for recording. Call once."""
         self.duration_ms = round((perf_counter() - self._began_s) * 1000)
         self._add(self)
 
     def goes_on_in(self, client: TimedEnd) -> None:
-        """End with two connections that are joined: a tunnel, or a WebSocket."""
+        """End when two joined connections end: a tunnel or a WebSocket."""
         client.on_over = self._spliced
 
     def _spliced(self, client: TimedEnd) -> None:

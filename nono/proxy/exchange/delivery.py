@@ -1,7 +1,7 @@
 """Carry out an allowed request in one order: admit, arm, write, record, dial, check again.
 
-For exchanges that stream their bodies, over a pooled connection or a new one; each adds its framing and its
-back-pressure.
+Serves exchanges that stream their bodies over a pooled or a new connection. Each kind of exchange adds its
+framing and its back-pressure.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE
 
 
 class Delivery[C](Attempt):
-    """An attempt over a connection C that other requests use too, in turn or concurrently.
+    """An attempt over a connection C that other requests use too, one after another or concurrently.
 
     The request is written before a connection is chosen, so that a request that cannot carry its credential
     is refused before anything is recorded or dialled.
@@ -49,7 +49,7 @@ class Delivery[C](Attempt):
         self._injection: Injection | None = None
         self._held: bytearray | None = None  # the body, while it is collected before anything is sent
         self._is_whole = False  # the body has been collected
-        self._digest: BodyDigest | None = None  # of a body that is shown to whoever approves
+        self._digest: BodyDigest | None = None  # set for a body that is shown to the approver
         self._is_admitted = False
         self._sent_body = False  # a piece of it was sent to an upstream
         self._sent_end = False  # the end of the request was sent to an upstream
@@ -79,7 +79,7 @@ class Delivery[C](Attempt):
 
     @property
     def is_refused(self) -> bool:
-        """True if the rules of now refuse the host."""
+        """True if the current rules refuse the host."""
         origin = self._verdict.origin
         return is_refused(self._verdict.hosts, origin.host, origin.port)
 
@@ -92,7 +92,7 @@ class Delivery[C](Attempt):
             from nono.proxy.exchange.shown import BodyDigest
 
             self._digest = BodyDigest()
-            self._hold_body()  # what is approved is sent, so all of it has to be here first
+            self._hold_body()  # exactly the approved body is sent, so all of it must be here first
         else:
             self._ask()
 
@@ -120,8 +120,8 @@ class Delivery[C](Attempt):
         self._is_admitted = True
         self._injection = injection = ready.injection
         # Arm exactly here. Earlier is wrong, because a renewal could still change the credential. Later is
-        # wrong too: while a body is collected or an upstream dialled, so many newer credentials may be used
-        # that this one is no longer watched for.
+        # wrong too: while a body is collected or an upstream is dialled, so many newer credentials may be
+        # used that this one is no longer watched for.
         self._inspection.arm(ready.tally)
         if injection is not None and injection.needs_body and not self._is_whole:
             self._hold_body()
@@ -137,7 +137,7 @@ class Delivery[C](Attempt):
         super()._end()
         if self._watch is not None:
             self._watch.stop()
-        self._inspection.settle()  # whatever has ended it: others may be waiting for their turn
+        self._inspection.settle()  # always, because other requests may be waiting for their turn
 
     # -- a body that is signed, or approved, as a whole
 
@@ -181,7 +181,7 @@ class Delivery[C](Attempt):
         return [body]
 
     def _go_on(self) -> None:
-        """Continue with the body held whole: ask about it, or send it if it was collected to be signed."""
+        """Continue with the whole body: ask for approval, or send it if it was collected to be signed."""
         if self._is_admitted:
             self._send()
         else:
@@ -240,9 +240,9 @@ class Delivery[C](Attempt):
             self._context.pool.give(unused)
 
     def _replay(self, replay: Replay) -> bool:
-        """Send the request again if it cannot take effect twice. Returns False if it may not be replayed.
+        """Send the request again if it cannot take effect twice. Returns False if it must not be replayed.
 
-        `replay` names the requests that the failed upstream cannot have acted on, or only without harm.
+        replay: Which requests the failed upstream cannot have acted on, or can repeat without harm.
         """
         if not self._may_replay(replay):
             return False
@@ -255,5 +255,5 @@ class Delivery[C](Attempt):
         if replay == "none" or self._replayed or self._sent_body:
             return False
         body = self._request.body
-        is_announced = body.kind is BodyKind.CHUNKED or body.length > 0  # otherwise the head was all of it
+        is_announced = body.kind is BodyKind.CHUNKED or body.length > 0  # otherwise the head was everything
         return replay == "any" or (is_announced and not self._sent_end) or self._request.method in _IDEMPOTENT

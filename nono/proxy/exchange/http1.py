@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from nono.audit.event import Failure
     from nono.proxy.conversation.watch import TurnWatch
 
-MAX_WAITING_BYTES = 64 * 1024  # of a request body, held while there is no upstream connection
+MAX_WAITING_BYTES = 64 * 1024  # of a request body that is held while there is no upstream connection
 
 
 class Exchange(Delivery[UpstreamConnection]):
-    """One exchange, up to the end of its response; the ResponseSink of the upstream connection."""
+    """One exchange, up to the end of its response. It is the ResponseSink of the upstream connection."""
 
     __slots__ = (
         "_client", "_closes", "_connection", "_head", "_incoming", "_is_hasty", "_relay", "_reused",
@@ -50,7 +50,7 @@ class Exchange(Delivery[UpstreamConnection]):
         self._client = client
         self._incoming = incoming
         self._connection: UpstreamConnection | None = None
-        self._head = b""  # finished, credential included
+        self._head = b""  # as sent, with the credential
         self._is_hasty = False  # the client sent bytes of the new protocol before the upgrade was answered
         self._reused = False
         self._relay = Relay(
@@ -69,7 +69,7 @@ class Exchange(Delivery[UpstreamConnection]):
     # -- Delivery
 
     def _collect(self) -> None:
-        if self._request.expects_continue:  # the upstream has received nothing and cannot send it
+        if self._request.expects_continue:  # the upstream has received nothing, so it cannot send this
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
         self._hold_on()
@@ -151,7 +151,7 @@ class Exchange(Delivery[UpstreamConnection]):
         return sum(map(len, incoming.pieces)) > MAX_WAITING_BYTES
 
     def request_progress(self) -> None:
-        """More of the request has arrived."""
+        """Handle more of the request, which has arrived."""
         self._is_hasty = self._verdict.websocket_key is not None
         if self._held is not None:
             self._hold_on()
@@ -162,7 +162,7 @@ class Exchange(Delivery[UpstreamConnection]):
         """Write `out` and the body received so far in one piece."""
         incoming = self._incoming
         if len(incoming.pieces) > 1:
-            incoming.pieces = [b"".join(incoming.pieces)]  # a read of one-byte chunks is forty thousand
+            incoming.pieces = [b"".join(incoming.pieces)]  # one read can hold forty thousand one-byte chunks
         if self._watch is not None and self._holds(self._watch):
             if out and self._connection is not None:
                 self._connection.write(out)
@@ -183,7 +183,7 @@ class Exchange(Delivery[UpstreamConnection]):
             self._connection.write(out)
 
     def _holds(self, watch: TurnWatch) -> bool:
-        """Return True if the end of the body waits, because it may begin a turn."""
+        """Return True if the end of the body must wait because it may begin a turn."""
         incoming = self._incoming
         piece = incoming.pieces[0] if incoming.pieces else b""
         return watch.holds(piece, is_last=incoming.complete, then=self._release)

@@ -21,7 +21,7 @@ class Inspection:
     """The inspection of one exchange.
 
     on_leak: called with the place where the secret was found; returns True if another answer held it before.
-    on_usage: called with the tokens the response said it used, as far as it was read.
+    on_usage: called with the token usage that the response reported, as far as it was read.
     on_near: called if the body holds a long beginning of the secret that goes on differently.
     """
 
@@ -59,7 +59,7 @@ class Inspection:
     def arm(self, tally: Tally | None = None) -> None:
         """Watch for the route's current credential. Call before any byte of the exchange passes.
 
-        tally: takes what the exchange uses; settled with it.
+        tally: counts the usage of the exchange; settled when the exchange ends.
         """
         self._tally = tally
         route = self._verdict.route
@@ -138,7 +138,7 @@ class Inspection:
             self._flow.failed(reason)
 
     def settle(self) -> None:
-        """Count what the response has said so far; a tally takes it only if that is all."""
+        """Count the usage reported so far. A tally accepts it only if it is the final count."""
         meter, self._meter = self._meter, None
         usage = None if meter is None else meter.usage
         if usage is not None:
@@ -154,4 +154,4 @@ class _Recorded(NamedTuple):
         self.flow.response_piece(piece)
 
     def finish(self) -> None:
-        """The flow ends with the exchange."""
+        """Do nothing: the exchange ends the flow."""

@@ -33,11 +33,11 @@ from nono.proxy.verdict.verdict import Capture
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_ANSWER_BYTES = 1024 * 1024
 _STORE = "nono credential logins says what is wrong with the store"
-_TIMEOUT_S = 120.0  # of one exchange; device logins poll, so no request waits long
-_RENEWAL_TIMEOUT_S = 30.0  # others wait for it
+_TIMEOUT_S = 120.0  # for one exchange; device logins poll, so no request waits long
+_RENEWAL_TIMEOUT_S = 30.0  # shorter, because other requests wait for a renewal
 _GRACE_S = 1.0  # for a provider's answer when the run ends
 _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))  # the fetch writes its own
-_NOT_RELAYED = frozenset(  # they describe the body as it was before its tokens were replaced
+_NOT_RELAYED = frozenset(  # these describe the body from before its tokens were replaced
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
 )
 
@@ -51,7 +51,7 @@ class _FrozenError(Exception):
 
 
 class LoginExchange(Attempt):
-    """One exchange; request and answer are each read whole before any part is passed on."""
+    """One exchange. Request and answer are each read whole before any part is passed on."""
 
     def __init__(
         self, context: ProxyContext, client: ClientSide, incoming: Incoming, verdict: Capture
@@ -73,7 +73,7 @@ class LoginExchange(Attempt):
         if head.body.length > MAX_REQUEST_BYTES:
             self._refuse(self._too_large())
             return
-        if head.expects_continue:  # the provider has received nothing and cannot send it
+        if head.expects_continue:  # the provider has received nothing, so it cannot send this
             self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._client.flush()
         self.request_progress()
@@ -121,12 +121,12 @@ class LoginExchange(Attempt):
             ready.set()
 
     def client_malformed(self, answer: Refusal) -> None:
-        """Refuse: the rest of the request is malformed."""
+        """Refuse the request: its rest is malformed."""
         self._body = None
         self._refuse(answer)
 
     def client_lost(self) -> None:
-        """Cancel: the client is gone, and nobody would receive the phantoms."""
+        """Cancel the exchange: the client is gone, so nobody would receive the phantoms."""
         self._failed("client", "the client went away")
         self._end()
         self._body = None
@@ -185,9 +185,10 @@ class LoginExchange(Attempt):
             self._refuse(self._refusal(LoginRefusedError(failure.message, failure.hint), 503))
 
     async def _renew(self, body: bytes, ready: Admitted, login: str) -> None:
-        """Ask the provider for new tokens, and wait for them whoever goes away.
+        """Ask the provider for new tokens, and wait for them even if the client goes away.
 
-        It takes a refresh token once, so its answer must not be lost. Only the end of the run cuts it short.
+        A provider accepts a refresh token once, so its answer must not be lost. Only the end of the run ends
+        the wait early.
         """
         scope = anyio.CancelScope(shield=True)
 
@@ -210,7 +211,7 @@ class LoginExchange(Attempt):
                 self._end_course()
 
     async def _exchange(self, body: bytes, ready: Admitted, login: str | None = None) -> None:
-        """Ask the provider. `login`: the one that is renewed."""
+        """Ask the provider. `login`: the login that is renewed, if any."""
         try:
             request = self._own_request(body, ready)
         except LoginRefusedError as refused:
@@ -220,8 +221,8 @@ class LoginExchange(Attempt):
             self._refuse(self._refusal_of(failure))
             return
         try:
-            # Taken before the fetch: during it, so many newer credentials may be used that this one is no
-            # longer watched for.
+            # Made before the fetch: while it runs, so many newer credentials may be used that this one is
+            # no longer watched for.
             sent = self._watcher()
             timeout_s = _TIMEOUT_S if login is None else _RENEWAL_TIMEOUT_S
             await self._relay(await self._fetch(request, timeout_s), sent, login)
@@ -236,7 +237,7 @@ class LoginExchange(Attempt):
             self._refuse(self._refusal(LoginRefusedError("the tokens could not be stored", _STORE), 502))
 
     def _shown(self, body: bytes) -> HeldBody | None:
-        """Return what whoever approves is shown of the body."""
+        """Return the view of the body that the approver sees."""
         if self._verdict.approval is None or not body:
             return None
         # Imported here: few runs ask.
@@ -290,7 +291,7 @@ class LoginExchange(Attempt):
         if (charset := unsearchable_charset(kinds)) is not None:
             raise LoginRefusedError(f"the answer is in the charset {charset}, in which tokens cannot be told")
         headers = self._headers(fetched)
-        # In a thread: a long answer takes longer than the loop may stand still.
+        # In a thread: searching a long answer would block the loop for too long.
         answer = await anyio.to_thread.run_sync(
             _examined, at.endpoint if at else None, fetched, headers, sent, abandon_on_cancel=True
         )
@@ -312,7 +313,7 @@ class LoginExchange(Attempt):
     def _send(self, status: int, headers: list[Header], body: bytes) -> None:
         if self._over:
             return
-        self._context.held.give_back(self._reserved)  # the request's, which was sent
+        self._context.held.give_back(self._reserved)  # those of the request, which was sent
         self._reserved = 0
         if not self._reserve(len(body)):
             return
@@ -354,7 +355,7 @@ class LoginExchange(Attempt):
 def _examined(
     endpoint: TokenEndpoint | None, fetched: Fetched, headers: Sequence[Header], sent: LeakDetector | None
 ) -> Answer:
-    """Search an answer. Raises LoginRefusedError."""
+    """Search an answer for tokens. Raises LoginRefusedError if the answer must not be passed on."""
     answer = examine(endpoint, fetched.status, fetched.headers, fetched.body)
     # Searched before the tokens are stored, so that a failed login leaves nothing behind.
     if holds_secret([answer.tripwire(), sent], headers, answer.without_tokens()):

@@ -1,10 +1,10 @@
 """Find the ends of messages in a body of length-prefixed messages, which need no delimiter.
 
-The search for the secret holds back octets that could begin one until more follow. Such a message would then
-wait for the next, which the other side may only send after reading this one.
+The search for the secret holds back octets that could begin it until more follow. A message that ends in such
+octets would wait for the next one, which the other side may send only after it has read this one.
 
-A client can make a server answer with text of its choice under such a type, so that a message seems to end
-within the secret. The following octets reveal that: no octet of a key begins a prefix.
+A client can make a server answer with text of the client's choice under such a type, so that a message seems
+to end within the secret. The octets that follow reveal this, because no octet of a key begins a prefix.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from nono.named_tuple import NamedTuple
 
 
 class _Prefix(NamedTuple):
-    """The octets before each message, and the offset of its length, in four octets, among them."""
+    """The octets before each message: their number, and the offset of the four-octet length in them."""
 
     size: int
     length_at: int
     length_counts_all: bool
 
     def may_begin(self, octets: bytes) -> bool:
-        """Return True if a prefix may begin with `octets`: lengths are below 512 MiB."""
+        """Return True if a prefix may begin with `octets`. A length must be below 512 MiB."""
         flags, high = octets[: self.length_at], octets[self.length_at : self.length_at + 1]
         return not flags.translate(None, _FLAGS) and (not high or high < b" ")
 
@@ -44,7 +44,7 @@ class MalformedMessageError(ValueError):
 
 
 class MessageEnds:
-    """Follows the prefixes of one body; does nothing for a body that does not begin with one."""
+    """Follow the prefixes of one body. Does nothing for a body that does not begin with one."""
 
     __slots__ = ("_before", "_has_begun", "_is_other", "_left", "_prefix")
 
@@ -95,7 +95,7 @@ def message_ends(content_type: bytes) -> MessageEnds | None:
     return None if prefix is None else MessageEnds(prefix)
 
 
-@lru_cache(256)  # upstreams send the same few repeatedly
+@lru_cache(256)  # upstreams send the same few types repeatedly
 def _prefix(content_type: bytes) -> _Prefix | None:
     kind = content_type.lower()
     if kind.startswith(_BASE64):

@@ -33,16 +33,16 @@ _NOT_IN_INTERIM = WITHHELD | {b"content-length"}
 
 
 class Relay:
-    """Writes the one response of a request.
+    """Write the one response of a request.
 
     client: receives the response.
     request: its version decides about interim responses, chunked coding and the end of the connection.
     inspection: searches and records the response.
-    turns: shares the loop with the other bodies that take long.
-    on_end: called once everything is written; later than end() if the body waits for its turn, or for a
-        client that reads more slowly than a coded body expands.
-    on_unfit: called with the reason, and its kind, if the body must not go on after its start was sent.
-    on_progress: called after a turn of this body; is_behind may have changed.
+    turns: share the loop among the bodies that take long.
+    on_end: called once everything is written. That is after end() returns if the body waits for its turn, or
+        for a client that reads more slowly than a coded body expands.
+    on_unfit: called with the reason and its kind if the body must not go on after its start was sent.
+    on_progress: called after a turn of this body, in which is_behind may have changed.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Relay:
         self._on_end = on_end
         self._on_unfit = on_unfit
         self._on_progress = on_progress
-        self._waits = False  # for its turn
+        self._waits = False  # it waits for its turn
         self._filter: BodyFilter | None = None
-        self._outputs: deque[Iterator[bytes]] = deque()  # of the filter, not yet consumed
-        self._trailers: Sequence[Header] | None = None  # given once the body is complete
+        self._outputs: deque[Iterator[bytes]] = deque()  # output of the filter, not yet consumed
+        self._trailers: Sequence[Header] | None = None  # set once the body is complete
         self._chunked = False
         self._client_paused = False
         self._stopped = False
@@ -73,7 +73,7 @@ class Relay:
 
     @property
     def is_behind(self) -> bool:
-        """True if more has arrived than was worked off, or than the client reads."""
+        """True if more has arrived than was processed, or than the client reads."""
         return self._client_paused or bool(self._outputs)
 
     def interim(self, head: ResponseHead) -> None:
@@ -112,7 +112,7 @@ class Relay:
         elif (
             self._outputs
             or self._filter.takes_long(piece)
-            or (len(piece) > _FLUSHED_BYTES and self._turns.is_spent())  # a small one is searched sooner
+            or (len(piece) > _FLUSHED_BYTES and self._turns.is_spent())  # a small piece is searched at once
         ):
             self._outputs.append(self._filter.feed(piece))
             self._take()
@@ -160,7 +160,7 @@ class Relay:
             self._take()
 
     def _take(self) -> None:
-        """Send the filter's output until the client pauses; what takes longer waits for its turn."""
+        """Send the filter's output until the client pauses. Work that takes longer waits for its turn."""
         if not self._waits and self._turns.start(self._work):
             self._waits = True
             self._turns.add(self._turn)
@@ -172,7 +172,7 @@ class Relay:
         return self._waits
 
     def _work(self, until: float) -> bool:
-        """Work until that time. Returns True if more can be done at once."""
+        """Work until the time `until`. Returns True if more can be done right away."""
         unflushed = 0
         try:
             while self._outputs and not self._client_paused:
@@ -183,7 +183,7 @@ class Relay:
                 self._send(output)
                 unflushed += len(output)
                 if unflushed > _FLUSHED_BYTES:
-                    self._client.flush()  # otherwise the transport cannot know how much is waiting
+                    self._client.flush()  # otherwise the transport cannot know how many bytes are waiting
                     unflushed = 0
                 if perf_counter() >= until:
                     return True
@@ -193,7 +193,7 @@ class Relay:
             self._on_unfit("the body is not what its Content-Encoding says", "malformed")
         except LeakError as fault:
             self._on_unfit(str(fault), "blocked")
-        except Exception:  # in a later turn nobody else would end the response
+        except Exception:  # in a later turn, nothing else would end the response
             self._on_unfit("a fault of the proxy", "proxy")
             raise
         return False
@@ -208,7 +208,7 @@ class Relay:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Forget the exchange, which refers to this relay: as a cycle, both would wait to be collected."""
+        """Drop the references to the exchange: the cycle would keep both until the garbage collector runs."""
         self._on_end = self._on_progress = self._on_unfit = _nothing
 
 

@@ -18,22 +18,22 @@ _OF_THE_CODED_BODY = frozenset((b"content-encoding", b"content-length", b"conten
 _CODING = b"content-encoding"
 _UNTIL_CLOSE = Body(BodyKind.UNTIL_CLOSE)
 _KIND = b"content-type"
-_STEP_BYTES = 2 * 1024  # read by the taps before the loop may have its turn; they take up to 1 µs for a byte
-_SHOWN_BYTES = 64  # of a header name, which the upstream chooses
-MAX_WITHHELD_BYTES = 256 * 1024  # of a body that could be a list of candidates, until all of it is searched
+_STEP_BYTES = 2 * 1024  # read by the taps before the loop gets a turn; they take up to 1 µs per byte
+_SHOWN_BYTES = 64  # shown of a header name, which the upstream chooses
+MAX_WITHHELD_BYTES = 256 * 1024  # of a body that could be a list of candidates, until it was searched whole
 _SEARCHED_BYTES = 64 * 1024  # at a time
-_UNDONE_BYTES = 8 * 1024  # at a time, if it may be full of escapes: to locate a secret among them takes 5 ms
-MAX_MASKED = 8  # occurrences in one body; more are no echo but a list, of which the masks would name members
+_UNDONE_BYTES = 8 * 1024  # at a time, if it may be full of escapes: locating a secret in them takes 5 ms
+MAX_MASKED = 8  # occurrences in one body; more are not an echo but a list, whose members masks would reveal
 
 _HOLDS = "the body holds the credential"
 _WHOLE = "the body goes on after its end"
 
-# Takes the place where the secret was found; True if another answer has held it before.
+# Called with the place where the secret was found; returns True if another answer has held it before.
 OnLeak = Callable[[str], object]
 
 
 class LeakError(ValueError):
-    """The body holds the secret in a way in which a mask would tell more of it."""
+    """The body holds the secret in such a way that a mask would reveal more of it."""
 
 
 class Tap(Protocol):
@@ -61,7 +61,7 @@ def filtered(
 
     head: the head from the upstream.
     tripwire: finds the secret; None if there is nothing to find.
-    taps: read the body in addition.
+    taps: also read the body.
     on_leak: called with the place where the secret was found, before the bytes around it are passed on.
     on_near: called if the body holds a long beginning of the secret that goes on differently.
 
@@ -79,7 +79,8 @@ def filtered(
             raise MessageError(
                 f"the charset {charset}, in which the body cannot be searched for the credential"
             )
-        # Where a list ends would tell which member is the secret. A body without a length may be a stream.
+        # The place where a list is cut would tell which member is the secret, so the body is withheld. One
+        # without a length is not: it may be a stream.
         withholds = tripwire.guessable and head.body.kind is BodyKind.LENGTH
         ends = message_ends(kinds[0]) if kinds else None
         whole_bytes = head.body.length if ends is None and not codings else 0
@@ -100,7 +101,7 @@ def filtered(
 def clean_head(head: ResponseHead, tripwire: LeakDetector, on_leak: OnLeak) -> ResponseHead:
     """Return `head` without the secret; the same object if it is clean.
 
-    Raises MessageError if a mask would tell which of many candidates is the secret.
+    Raises MessageError if a mask would reveal which of many candidates is the secret.
     """
     # One search for the whole head, since nearly every head is clean; a head with a match is rebuilt.
     if tripwire.mask_text(b"\n".join([head.reason, *map(b"\n".join, head.headers)])) is None:
@@ -152,11 +153,11 @@ class _Leaks:
         *,
         withholds: bool,
     ) -> None:
-        """whole_bytes: the length of the body as it is searched; 0 if that is not known."""
+        """whole_bytes: the length of the body as it is searched; 0 if it is not known."""
         self._tripwire = tripwire
         self._whole_bytes = whole_bytes
         self._withheld: bytearray | None = bytearray() if withholds else None
-        self._stream: LeakStream | None = None  # made when it is needed
+        self._stream: LeakStream | None = None  # created on first use
         self._ended = ""  # why nothing more may pass
         self._ends = ends
         self._on_leak = on_leak
@@ -165,13 +166,13 @@ class _Leaks:
         self._is_near = False
 
     def feed(self, piece: bytes) -> bytes:
-        """Return what may be passed on. Raises LeakError, also for each piece after that."""
+        """Return the octets that may be passed on. Raises LeakError, then again for every further piece."""
         if self._whole_bytes:
             is_whole, self._whole_bytes = len(piece) == self._whole_bytes, 0
             if is_whole and self._is_clean(piece):
                 return piece
         stream = self._stream or self._open()
-        # A message that is complete waits for nothing: no secret goes on behind the prefix of the next.
+        # Pass a complete message on at once: no secret continues after the prefix of the next one.
         if self._ends is not None and (cut := self._message_end(self._ends, piece)):
             passed = stream.feed(piece[:cut]) + stream.finish()
             if stream.near and not self._is_near:
@@ -189,9 +190,9 @@ class _Leaks:
         return self._released() if len(self._withheld) > MAX_WITHHELD_BYTES else b""
 
     def _is_clean(self, body: bytes) -> bool:
-        """Search a body that has arrived in one piece, as most do. Nothing follows, so nothing is held back.
+        """Search a body that arrived in one piece, as most do. Nothing follows, so nothing is held back.
 
-        Where it holds the secret, it is masked like any other.
+        Returns False if the body holds the secret; feed() then masks it like any other.
         """
         found = self._tripwire.find(body)
         if found.spans:
@@ -211,12 +212,12 @@ class _Leaks:
             raise LeakError("messages do not follow each other as their type says") from None
 
     def _released(self) -> bytes:
-        """Return what was withheld, and withhold nothing more."""
+        """Return the withheld octets, and stop withholding."""
         withheld, self._withheld = self._withheld, None
         return b"" if withheld is None else bytes(withheld)
 
     def finish(self) -> bytes:
-        """Return the rest. Raises LeakError."""
+        """Return the rest of the body. Raises LeakError."""
         if self._ended is _WHOLE:
             return b""
         stream = self._stream or self._open()
@@ -232,7 +233,7 @@ class _Leaks:
         return self._stream
 
     def _end(self, why: str) -> None:
-        """Let nothing more pass."""
+        """Stop passing the body on. `why` is the reason of the LeakError that follows."""
         self._stream = None
         self._ended = why
 
@@ -254,7 +255,7 @@ class _Leaks:
 class BodyFilter:
     """The filter of one body. Output is pulled step by step, so a body waits for its reader and its turn.
 
-    is_slow: the body may grow here, or is parsed: take it step by step with `feed`, not `pass_on`.
+    is_slow: decoding may expand the body, or taps parse it: use `feed`, step by step, and not `pass_on`.
     """
 
     __slots__ = ("_decode", "_leaks", "_taps", "is_slow")
@@ -266,7 +267,7 @@ class BodyFilter:
         self.is_slow = decode is not None or bool(taps)
 
     def takes_long(self, piece: bytes) -> bool:
-        """Return True if `piece` is to be taken step by step."""
+        """Return True if `piece` must be processed step by step."""
         searched = self._leaks is not None and len(piece) > _UNDONE_BYTES
         return self.is_slow or (searched and is_dense(piece))
 

@@ -19,7 +19,7 @@ _MASKED = b"[PHANTOM]"
 
 
 class BodyDigest:
-    """Digests a body as it arrives, because digesting a long one at its end would block the loop."""
+    """Digest a body as it arrives, because digesting a long one at its end would block the loop."""
 
     __slots__ = ("_begins", "_hash", "_length")
 
@@ -40,7 +40,7 @@ class BodyDigest:
 def endpoint_request(
     verdict: Forward, rule: EndpointVerdict, body: HeldBody | None, routes: Iterable[Route]
 ) -> EndpointRequest:
-    """Return the question about a request. `routes`: all of the run, whose phantoms and keys are masked."""
+    """Return the question about a request. `routes`: all routes of the run; masks their phantoms and keys."""
     known = list(routes)
     if body is not None:
         body = body._replace(begins=_masked(body.begins, known))

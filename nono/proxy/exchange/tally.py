@@ -7,21 +7,21 @@ from collections.abc import Callable
 from nono.proxy.usage.ledger import UsageLimiter
 from nono.proxy.usage.meter import Usage
 
-# Statuses of gateways that gave up waiting: the model may have answered all the same.
+# Statuses of gateways that gave up waiting: the model may still have answered.
 _GAVE_UP = frozenset((504, 524))
 
 
 class Tally:
     """The tokens of one request, counted once.
 
-    A sent request counts as using everything that is left, unless its response proves otherwise: that it
-    failed, or how many tokens it used in total.
+    A sent request counts as using everything that is left, unless its response proves that it failed or
+    reports how many tokens it used in total.
     """
 
     __slots__ = ("_is_free", "_is_open", "_is_sent", "_limiter", "_release")
 
     def __init__(self, limiter: UsageLimiter, release: Callable[[], None]) -> None:
-        """release: Called once, when the next request may take its turn."""
+        """release: Called once, as soon as the next request may take its turn."""
         self._limiter = limiter
         self._release = release
         self._is_open = True
