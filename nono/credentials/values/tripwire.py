@@ -1,4 +1,4 @@
-"""Finds real secrets in an upstream's answer before the child reads it: the tripwire."""
+"""Find real secrets in an upstream's answer before the child reads it (the tripwire)."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from nono.credentials.values.leak_mask import NOWHERE, LeakMask, Occurrences, ma
 from nono.credentials.values.spellings import MIN_WATCHED_CHARACTERS
 from nono.secret import Secret
 
-_GUESSABLE_CHARACTERS = 20  # a shorter secret may be a person's choice, and in a list of candidates
-# A spelling is searched for by every n-th of its octets, in every n-th octet of a text: n times as fast, and
-# still nobody who lacks the secret has ten of them right.
+_GUESSABLE_CHARACTERS = 20  # a shorter secret may be chosen by a person, and so be in a list of candidates
+# The search compares every n-th octet of a spelling with every n-th octet of a text. That is n times as fast,
+# and nobody who does not know the secret gets ten of these octets right.
 _SEARCHED_OCTETS = 10
 _MOST_SKIPPED = 8
-# What may stand before the secret is half an escape: in "%5" and "a1%2F..." undoing makes "Z1/...". So an
-# undone text is searched for the secret without its first octets.
+# Half an escape may stand before the secret: "%5" before "a1%2F..." becomes "Z1/..." when escapes are undone.
+# So a text with its escapes undone is searched for the secret without its first octets.
 _SWALLOWED_OCTETS = 8
-_SWALLOWED_OF_GUESSABLE = 2  # "\u00" before "41"; more would be too little of a password
-# A long text is looked at for a run in which a spelling has room, before it is searched. Whether there is one
-# is no secret. Random octets have none that shows itself in as many samples.
+_SWALLOWED_OF_GUESSABLE = 2  # "\u00" before "41"; leaving out more would leave too little of a password
+# A long text is searched only if it has a run of octets long enough for a spelling. Whether it has one is not
+# secret. In random octets, no run is seen in this many samples.
 _SAMPLES_OF_RUN = 12
 _LONG_BYTES = 4 * 1024
-_WHOLE_OCTETS = 8 * _GUESSABLE_CHARACTERS  # of a spelling: no secret that may be a person's choice has more
+_WHOLE_OCTETS = 8 * _GUESSABLE_CHARACTERS  # of a spelling: no secret that a person may have chosen has more
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
-# Without a prefilter, the search takes the same time for text that nearly is the secret. The library leaves
-# its prefilters out if there are too many octets that a match could begin with or that are rare.
+# Without a prefilter, the search takes the same time for text that is nearly the secret. The library uses no
+# prefilter if too many different octets could begin a match or are rare.
 _DECOYS = [bytes((n, n + 1, n + 1, n, n + 1, n, n, n + 1)) for n in range(0xE0, 0xF0, 2)]
 
 
 def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire | None:
-    """Build a watcher for secrets; None if each of them is too short to be told from other text.
+    """Build a watcher for secrets; None if each is too short to be distinguished from other text.
 
-    `basic`: each secret is the ``user:password`` of RFC 7617, and its password is watched for as well.
+    `basic`: each secret is the ``user:password`` of RFC 7617, and its password is watched for too.
     """
     texts = spellings.watched(secrets, basic=basic)
     return Tripwire(texts, spellings.cores(spellings.texts(secrets, basic=basic))) if texts else None
@@ -52,7 +52,7 @@ def unwatched_warning(secrets: Sequence[Secret], *, basic: bool = False) -> str 
 
 
 class Tripwire:
-    """One credential, ready to be searched for in plain, in base64, in hex, and escaped in any usual way."""
+    """Search for one credential in plain text, in base64, in hex, and escaped in any usual way."""
 
     __slots__ = (
         "_beginnings",
@@ -67,7 +67,7 @@ class Tripwire:
     )
 
     def __init__(self, texts: Sequence[str], cores: Sequence[str]) -> None:
-        """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more. `cores`: what of them is secret."""
+        """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more. `cores`: their secret parts."""
         self.mode: Mode = mode_for(texts)
         self.guessable = min(map(len, cores)) < _GUESSABLE_CHARACTERS
         tokens = self.mode.tokens
@@ -85,7 +85,7 @@ class Tripwire:
         return "Tripwire(...)"
 
     def _first_search(self, text: bytes) -> object:
-        """Build the automaton on first use: a run whose credential is never used need not wait for it."""
+        """Build the automaton on first use, so that a run that never uses its credential does not wait."""
         self._search = _automaton([*self._spellings, *self._beginnings], self._stride, whole=self.guessable)
         return self._search(text)
 
@@ -111,8 +111,8 @@ class Tripwire:
     def occurs_in(self, text: bytes) -> bool:
         """Return True if `text`, a short one such as an environment, holds the secret in any spelling.
 
-        Slower than the automaton and done before it would be built: nobody has to wait for it at a start, nor
-        for what undoes escapes, unless a value looks like the secret with escapes in it.
+        Slower than the automaton, but finished before that would be built. So no start waits for it, nor for
+        the code that undoes escapes, unless a value looks like the secret with escapes in it.
         """
         if any(spelling in text for spelling in self._spellings):
             return True
@@ -125,7 +125,7 @@ class Tripwire:
         escapes = sum(map(value.count, (b"%", b"\\", b"&")))
         if not escapes or len(value) < shortest:
             return False
-        # Few escapes leave parts of the secret as they are.
+        # A few escapes leave parts of the secret unchanged.
         return escapes * 8 >= shortest or any(
             spelling[at : at + 4] in value for spelling in self._spellings for at in range(len(spelling) - 3)
         )
@@ -140,8 +140,8 @@ class Tripwire:
         return self._located(text) if found else NOWHERE
 
     def _has_room(self, text: bytes) -> bool:
-        """Return False if no run of octets in `text` is long enough for a spelling, in UTF-16 either."""
-        if text[:1] == b"\0" and text == bytes(len(text)):  # as a disk image is full of
+        """Return False if no run of octets in `text` is long enough for a spelling, even in UTF-16."""
+        if text[:1] == b"\0" and text == bytes(len(text)):  # of which disk images are full
             return False
         if self._has_run(text):
             return True
@@ -152,7 +152,7 @@ class Tripwire:
         return b"\1" * _SAMPLES_OF_RUN in text[:: self._sampled].translate(self.mode.is_of_spelling)
 
     def _is_in_forms(self, text: bytes) -> bool:
-        """Search the parts of `text` that an escaped spelling could be in, undone."""
+        """Undo the escapes of the parts of `text` that could hold an escaped spelling, and search them."""
         found = False
         octets, tokens = self.mode.octets, self.mode.tokens
         if (narrowed := without_nuls(text)) is not None:
@@ -164,7 +164,7 @@ class Tripwire:
         return found
 
     def _located(self, text: bytes) -> Occurrences:
-        """Locate what the automaton has found a part of. Rare, so it may take its time."""
+        """Locate the spellings of which the automaton found a part. Rare, so it may be slow."""
         spans = [*self._spans(text, self._spellings)]
         for form in forms(text, tokens=self.mode.tokens):
             spans += self._spans_undone(form)
@@ -173,11 +173,11 @@ class Tripwire:
         return Occurrences(whole, near=len(_merged([*whole, *beginnings])) > len(whole))
 
     def _spans_undone(self, form: Form) -> Iterator[Span]:
-        """Yield the spans, in the text that `form` was made from, of spellings that are in the form.
+        """Yield the spans of spellings in `form`, as positions in the text that it was made from.
 
-        An escape that begins before the secret and has swallowed its first octets belongs to it.
+        An escape that begins before the secret and swallows its first octets belongs to the secret.
         """
-        found = list[tuple[int, int, bytes]]()  # start, end, and what the spelling has lost
+        found = list[tuple[int, int, bytes]]()  # start, end, and the octets that the spelling has lost
         for each in self._spellings:
             swallowed = self._swallowed(each)
             at = form.text.find(each[swallowed:])
@@ -189,11 +189,12 @@ class Tripwire:
                 at = form.text.find(each[swallowed:], at + 1)
         if not found:
             return
-        # All at once: to look up one place, the whole text is read.
+        # Look up all places at once, because looking up one reads the whole text.
         are_escapes = form.are_escapes([at for start, _, _ in found for at in (max(start - 1, 0), start)])
         spans, all_lost = list[Span](), list[bytes]()
         for (start, end, lost), before, first in zip(found, are_escapes[::2], are_escapes[1::2], strict=True):
-            # What may be a password is taken for it: looking closer takes time, which must cost an answer.
+            # A possible password counts as found: a closer look takes time that could be measured unless
+            # the answer is ended.
             if not lost or before or first or self.guessable:
                 begin = max(start - 1, 0) if lost and before else start
             elif width := form.escape_before(start, lost, tokens=self.mode.tokens):
@@ -204,7 +205,7 @@ class Tripwire:
             all_lost.append(lost)
         places = form.origin(spans)
         for (begin, escaped), (_, end), lost in zip(places[::2], places[1::2], all_lost, strict=True):
-            # What stood before the secret stays, so that the mask tells nothing of its first octets.
+            # Leave the text before the secret as it is, so that the mask reveals nothing of its first octets.
             is_in_plain = lost and form.steps[0].text.endswith(lost, begin, escaped)
             yield (escaped - len(lost) if is_in_plain else begin), end
 
@@ -219,7 +220,7 @@ class Tripwire:
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:
-    """Join spans that overlap, so that nothing is left over of a secret that begins or ends with another."""
+    """Join overlapping spans, so that no part remains of a secret that begins or ends with another."""
     merged = list[Span]()
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:
@@ -230,8 +231,8 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
 
 
 def _stride(text: str) -> int:
-    """Return the largest stride at which enough of `text` is looked at that nobody guesses it."""
-    if text.startswith("eyJ"):  # of a JSON Web Token many know all but the signature
+    """Return the largest stride that still compares too many octets of `text` to be guessed."""
+    if text.startswith("eyJ"):  # of a JSON Web Token, many people know all but the signature
         return (len(text) - text.rfind(".") - 1) // _SEARCHED_OCTETS
     end = spellings.beginning(text)
     shared = spellings.shared_characters(text)
@@ -242,16 +243,16 @@ def _stride(text: str) -> int:
 
 
 def _automaton(wanted: Sequence[bytes], stride: int, *, whole: bool) -> Callable[[bytes], object]:
-    """Return a search that is true of texts with one of `wanted` in them, and of few others.
+    """Return a search that is true for texts that hold one of `wanted`, and for few others.
 
-    `whole`: of none that holds a part of one.
+    `whole`: not true for a text that holds only a part of one.
     """
     # Imported here: a run without a credential has nothing to search for.
     from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
     ends = (each[-(_WHOLE_OCTETS if whole else 2 * stride * _SEARCHED_OCTETS) :] for each in wanted)
     parts = {each[phase::stride] for each in ends for phase in range(stride)}
-    # One step for each octet, whatever it is: the time that a search takes must not tell how much of the
+    # A DFA takes one step for each octet, whatever it is: the time of a search must not tell how much of the
     # secret a text holds.
     search = BytesAhoCorasick(
         sorted({*parts, *_DECOYS}), matchkind=MatchKind.Standard, implementation=Implementation.DFA
