@@ -1,4 +1,4 @@
-"""The events of the audit log, as plain dictionaries whose field order is hashed."""
+"""Build the events of the audit log: plain dictionaries whose field order is hashed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nono.clock import rfc3339, unix_ms
 from nono.named_tuple import NamedTuple
 
 Event = dict[str, object]
-TIME = "timestamp_unix_ms"  # of a network event, its first field
-OF_INSTRUCTIONS = "instruction file: "  # before the reason of an open that no grant would let pass
-SEVERAL = "<several>"  # target of a record for more kinds of refusals than were kept apart
+TIME = "timestamp_unix_ms"  # the first field of a network event
+OF_INSTRUCTIONS = "instruction file: "  # prefix of the reason for an open(2) that no grant would allow
+SEVERAL = "<several>"  # target of a record for more kinds of refusals than are recorded separately
 
 NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
 DenialCategory = Literal[
@@ -36,25 +36,25 @@ NetworkDecision = Literal[
     "approve_error",
 ]
 Failure = Literal[
-    "refused",  # the upstream's machine takes no connection at that port
+    "refused",  # the upstream's machine accepts no connection on that port
     "reset",
     "unreachable",
     "timeout",
     "tls",
     "closed",  # before the response was complete
     "malformed",
-    "client",  # it went away, or broke its request off
+    "client",  # the client went away, or broke off its request
     "blocked",  # by the proxy, after the request was recorded
-    "proxy",  # a fault of it
+    "proxy",  # a fault of the proxy
 ]
 CapabilityDecision = Literal["Requested", "Granted", "Timeout"] | dict[Literal["Denied"], dict[str, str]]
 FileAccess = Literal["Read", "Write", "ReadWrite"]
 
 
 class Recorder(Protocol):
-    """Records an event, and has written it when the call returns.
+    """Record an event; it is written when the call returns.
 
-    Raises OSError if it could not; the verdict the event describes is then not carried out.
+    Raises OSError if it cannot be written; the verdict that the event describes is then not carried out.
     """
 
     def __call__(self, event: Event, /) -> None: ...
@@ -63,42 +63,43 @@ class Recorder(Protocol):
 def session_started(command: list[str], redaction_policy: Mapping[str, list[str]] = {}) -> Event:
     """Start a session. `command` is argv, already redacted.
 
-    `redaction_policy` holds its difference from the usual redaction, if any.
+    `redaction_policy` holds the differences from the usual redaction, if any.
     """
     started: Event = {"type": "session_started", "started": rfc3339(), "command": command}
     return {**started, "redaction_policy": dict(redaction_policy)} if redaction_policy else started
 
 
 def run_options(options: Mapping[str, object], left_out: Sequence[str]) -> Event:
-    """State the options that say what the command may do, by name, for who judges the run again.
+    """State by name the options that say what the command may do, for judging the run again later.
 
-    left_out: Flags of which a value may be secret.
+    left_out: Flags whose value may be secret.
     """
     return {"type": "run_options", "options": dict(options), "left_out": list(left_out)}
 
 
 def session_ended(exit_code: int, end: Mapping[str, str | None] | None = None) -> Event:
-    """End a session. `end` says why, and who ended it, as its record does; None: a standalone proxy."""
+    """End a session. `end` says why and by whom, as in the session's record; None: a standalone proxy."""
     ended: Event = {"type": "session_ended", "ended": rfc3339(), "exit_code": exit_code}
     return ended if end is None else {**ended, "end": dict(end)}
 
 
 def terminal_shown(is_attached: bool) -> Event:
-    """Report that somebody attached to the terminal of the session, or has left it."""
+    """Report that somebody attached to the terminal of the session, or left it."""
     return {"type": "terminal_shown", "at": rfc3339(), "attached": is_attached}
 
 
 def enforced_by(rung: str) -> Event:
-    """Name the rung, of the ladder in ARCHITECTURE.md, that holds a proxy-only run to its proxy."""
+    """Name the rung of the ladder in ARCHITECTURE.md that confines a proxy-only run to its proxy."""
     return {"type": "enforced_by", "rung": rung}
 
 
 def instruction_files(
     root: str, enforcement: str, policy: str, files: Sequence[Mapping[str, str | None]], is_refused: bool
 ) -> Event:
-    """Report what the check of a project's instruction files came to, before the command.
+    """Report the result of the check of a project's instruction files, made before the command starts.
 
-    policy: Whose word the project's trust policy is. files: path, status, sha256, signer and reason of each.
+    policy: Who vouches for the project's trust policy.
+    files: Path, status, sha256, signer and reason of each.
     """
     return {
         "type": "instruction_files",
@@ -112,19 +113,19 @@ def instruction_files(
 
 
 def instructions_unchecked(root: str) -> Event:
-    """Report that --trust-override has left out the check of the instruction files below `root`."""
+    """Report that --trust-override skipped the check of the instruction files below `root`."""
     return {"type": "instructions_unchecked", "at": rfc3339(), "root": spelled(root)}
 
 
 def flows_recorded(path: str) -> Event:
-    """Name the file to which --record-flows writes the exchanges of a run, an absolute path."""
+    """Name the file, by its absolute path, to which --record-flows writes the exchanges of a run."""
     return {"type": "flows_recorded", "at": rfc3339(), "path": spelled(path)}
 
 
 def package_used(name: str, tree: str, sha256: str) -> Event:
-    """Report a package, fetched by npx or uvx, of which the command has read files.
+    """Report a package, fetched by npx or uvx, from which the command read files.
 
-    sha256: Of the digests of all its files, when the command had ended.
+    sha256: Hash over the digests of all its files, taken after the command ended.
     """
     used: Event = {"type": "package_used", "at": rfc3339()}
     return {**used, "name": spelled(name), "path": spelled(tree), "sha256": sha256}
@@ -141,9 +142,10 @@ PolicyChange = Literal["added", "taken_back", "expired"]
 def policy_changed(
     change: PolicyChange, decision: str, kind: str, target: str, by: str, expires_unix_ms: int | None
 ) -> Event:
-    """Report a rule that a person has laid over the policy of a run, or the end of one.
+    """Report that a person added a rule to the policy of a run, or that such a rule ended.
 
-    by: Who did it. expires_unix_ms: When a rule that is added ends by itself; None: with the session.
+    by: Who changed it.
+    expires_unix_ms: When an added rule expires; None: when the session ends.
     """
     return {
         "type": "policy_changed",
@@ -160,16 +162,17 @@ def policy_changed(
 def repository_changed(
     path: str, what: Literal["settings", "hooks"], names: Sequence[str], count: int
 ) -> Event:
-    """Report that git outside will run something else now, because of what the command wrote.
+    """Report that git outside the sandbox will now run other programs, because of what the command wrote.
 
-    path: The file of the settings, or the directory of the hooks. names: Of these, the first of `count`.
+    path: The settings file, or the directory of the hooks.
+    names: The first of the `count` changed settings or hooks.
     """
     changed: Event = {"type": "repository_changed", "at": rfc3339(), "path": spelled(path), "what": what}
     return {**changed, "names": [*map(spelled, names)], "count": count}
 
 
 def snapshot_taken(number: int, kind: str, files: int, merkle_root: str) -> Event:
-    """Report a snapshot that undo keeps. `merkle_root`: over path and content of each of the `files`."""
+    """Report a snapshot that undo keeps. `merkle_root`: over path and content of each file."""
     taken: Event = {"type": "snapshot_taken", "number": number, "kind": kind}
     return {**taken, "files": files, "merkle_root": merkle_root}
 
@@ -193,11 +196,11 @@ def session_hook(
     variables: list[str],
     output: str | None,
 ) -> Event:
-    """Report a program of the person's that ran outside the sandbox.
+    """Report a hook of the person that ran outside the sandbox.
 
     exit_status: -N: ended by signal N; None: it was not started.
-    problem, output: What went wrong, and the end of what it printed then, already redacted.
-    variables: Names that it has added to the command's environment.
+    problem, output: The error, if any, and the end of the hook's output in that case, already redacted.
+    variables: Names of the variables that it added to the command's environment.
     """
     ran: Event = {"type": "session_hook", "at": rfc3339(), "hook": hook, "script": spelled(script)}
     ran |= {"exit_status": exit_status, "duration_ms": duration_ms, "variables": variables}
@@ -205,13 +208,13 @@ def session_hook(
 
 
 def variables_withheld(rules: Mapping[str, str]) -> Event:
-    """Report the secrets of the caller's environment kept from the command: names, each with its rule."""
+    """Report the secrets in the caller's environment that the command does not get: name and rule of each."""
     variables = [{"name": name, "rule": rule} for name, rule in rules.items()]
     return {"type": "variables_withheld", "variables": variables}
 
 
 def not_enforced(what: str) -> Event:
-    """Report a part of the policy this kernel does not enforce on the run."""
+    """Report a part of the policy that this kernel does not enforce on the run."""
     return {"type": "not_enforced", "what": what}
 
 
@@ -238,11 +241,11 @@ def network(
     hint: str | None = None,
     repeats: int | None = None,
 ) -> Event:
-    """One network decision. Optional fields are left out when None; the last five are always there.
+    """Report one network decision. Optional fields are left out when None; the last five are always there.
 
     `rule` and `origin` name the deciding rule and where it was written, `hint` the smallest grant that would
-    change the decision. `repeats` counts identical refusals covered by this line, because a child repeated
-    them faster than a person could read.
+    change the decision. `repeats` counts the identical refusals that this record stands for, because a child
+    repeated them faster than a person could read.
     """
     optional: Event = {
         "route_id": route_id,
@@ -267,7 +270,7 @@ def network(
 
 
 class Recurring:
-    """A network event recorded repeatedly, identical but for its time. Hashed by identity."""
+    """A network event that is recorded repeatedly, identical except for its time. Hashed by identity."""
 
     __slots__ = ("event",)
 
@@ -278,7 +281,7 @@ class Recurring:
 class Again(Event):
     """A recurring event happening now: an ordinary event, most of whose text the encoder may have cached.
 
-    `sequence` is its number in the log, once it has been written to one.
+    `sequence` is its number in the log, once it was written there.
     """
 
     __slots__ = ("recurring", "sequence", "unix_ms")
@@ -287,7 +290,7 @@ class Again(Event):
         self.recurring = recurring
         self.sequence: int | None = None
         self.unix_ms = unix_ms()
-        # The recurring event already has a time, so the key keeps its place in front.
+        # The recurring event already has a time, so the key stays first.
         fields = {**cast(Event, recurring.event["event"]), TIME: self.unix_ms}
         super().__init__(type="network", event=fields)
 
@@ -295,7 +298,7 @@ class Again(Event):
 def capability_decision(
     request: Event, decision: CapabilityDecision, backend: str, duration_ms: int
 ) -> Event:
-    """The decision on access the command was not granted: requested, and answered by `backend`."""
+    """Report the decision by `backend` on an access beyond the grants of the command."""
     now_ms = unix_ms()
     entry = {
         "timestamp": {"secs_since_epoch": now_ms // 1000, "nanos_since_epoch": now_ms % 1000 * 1_000_000},
@@ -308,11 +311,11 @@ def capability_decision(
 
 
 class Unasked(NamedTuple):
-    """Access to a path beyond the grants, decided without asking anybody."""
+    """An access to a path beyond the grants, decided without asking anybody."""
 
     path: str
     access: FileAccess
-    reason: str  # of the refusal, or the purpose if granted
+    reason: str  # why it was refused, or its purpose if granted
     is_granted: bool = False
 
 
@@ -340,15 +343,15 @@ class UnaskedDecision(Event):
 
 
 def spelled(path: str) -> str:
-    """Return a path as valid UTF-8: undecodable bytes, surrogates in Python, become ``\\xNN``."""
+    """Return a path as valid UTF-8. Undecodable bytes (surrogates in Python) become ``\\xNN``."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def audit_budget_reached(budget_bytes: int) -> Event:
-    """Report that the log is as large as it may be: from here on no action is carried out."""
+    """Report that the log has reached its size limit. No action is carried out afterwards."""
     return {"type": "audit_budget_reached", "at": rfc3339(), "budget_bytes": budget_bytes}
 
 
 def audit_unrecorded(refusals: int) -> Event:
-    """Count the refusals, and the statements of usage, that followed a log that had reached its budget."""
+    """Report how many refusals and usage events came after the log had reached its budget."""
     return {"type": "audit_unrecorded", "refusals": refusals}

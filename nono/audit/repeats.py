@@ -1,4 +1,4 @@
-"""Says of an event if it must be in the log, and how many decisions it stands for."""
+"""Tell if an event must be in the log, and how many decisions it stands for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nono.audit.event import Event
 
 
 def is_action(event: Event) -> bool:
-    """Return True for an event that must be in the log, or what it describes may not happen."""
+    """Return True for an event that must be logged before the action it describes may happen."""
     match event["type"]:
         case "network":
             fields = cast(Event, event["event"])
@@ -28,12 +28,12 @@ _REPEATABLE = (
 
 
 def repeats_of(event: Event) -> int:
-    """Return how many decisions one event stands for."""
+    """Return how many decisions an event stands for."""
     fields = event.get("event") or event.get("entry")
     repeats = cast(Event, fields).get("repeats") if fields is not None else None
     return repeats if isinstance(repeats, int) else 1
 
 
 def is_repeatable(event: Event) -> bool:
-    """Return True for an event of which the command can cause any number."""
+    """Return True for an event that the command can cause any number of times."""
     return event["type"] in _REPEATABLE
