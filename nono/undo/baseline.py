@@ -1,4 +1,4 @@
-"""Takes the baseline of a run, before its command starts, and refuses one that cannot be kept."""
+"""Take the baseline of a run before its command starts, and refuse one that cannot be kept."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def begin(
 ) -> Recording:
     """Take the baseline of a run. The caller closes the recording.
 
-    optional: Tracked paths of it that are not covered if they hold too much, which a note says then.
-    files: Tracked paths of it that are files.
-    elsewhere: Directory in which its snapshots are to be, instead of the state directory.
-    progress: Told now and then how many files were seen; what it raises ends the walk.
-    Raises NonoError if the baseline cannot be kept; nothing is left of it then.
+    optional: Tracked paths that are left uncovered, with a note, if they hold too much.
+    files: Tracked paths that are files.
+    elsewhere: Directory for the snapshots, instead of the state directory.
+    progress: Called at intervals with the number of files seen; an exception from it ends the walk.
+    Raises NonoError if the baseline cannot be kept; nothing of it is left then.
     """
     root = kept.root_of(environ)
     path = join(root, info.session_id)
@@ -78,7 +78,7 @@ def begin(
 
 
 def _room(quota: int, used: int, limits: Limits) -> str:
-    """Word how much there is room for, and why not for more."""
+    """Word how much room there is, and what limits it."""
     source = "max_storage_gb of config.toml" if quota == limits.bytes_max else "a twentieth of the disk"
     less = f", less {_amount(used)} that earlier runs take" if used else ""
     return f"{_amount(max(0, quota - used))} ({source}{less})"
@@ -104,7 +104,7 @@ def _too_much(error: TooMuchError, limits: Limits, room: str) -> NonoError:
 
 
 def _created(root: str, session_id: str, elsewhere: str | None) -> tuple[int, int]:
-    """Make the directory of a session, locked. Returns descriptors of it and of its lock."""
+    """Create and lock the directory of a session. Returns descriptors of the directory and the lock."""
     path = join(root, session_id)
     if elsewhere is not None:
         os.close(open_private_dir(elsewhere, create=True))
@@ -129,11 +129,11 @@ def _quota(directory: int, limits: Limits) -> int:
 
 
 def _reserve(directory: int) -> None:
-    """Keep room for the record of the end, which must be written even if the run fills the disk."""
+    """Reserve space for the record of the end, which must be written even if the run fills the disk."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     file = os.open(RESERVE, flags, 0o600, dir_fd=directory)
     try:
-        with suppress(OSError):  # a file system that cannot, and then has none
+        with suppress(OSError):  # a file system without fallocate gets no reserve
             os.posix_fallocate(file, 0, RESERVE_BYTES)
     finally:
         os.close(file)
@@ -149,7 +149,7 @@ def _baseline(
     store: Store,
     optional: Collection[str],
 ) -> tuple[Snapshot, Info]:
-    """Take the trees, those that must be covered first. The record returned lists those that are."""
+    """Take the trees, first those that must be covered. The returned record lists the covered paths."""
     trees: list[Tree] = []
     with kept.every(environ) as earlier:
         for is_optional, scope in sorted(
@@ -176,7 +176,7 @@ def _baseline(
 def _tree(
     scope: Scope, info: Info, limits: Limits, progress: Progress, store: Store, earlier: Sequence[Kept]
 ) -> Tree:
-    """Take the tree of one directory; what an earlier session has seen of it is taken over."""
+    """Take the tree of one directory, reusing what an earlier session has kept of it."""
     found = _last_look(scope, earlier)
     before: Mapping[str, Entry] = {}
     if found is not None:
@@ -201,7 +201,7 @@ def _tree(
 
 
 def _last_look(scope: Scope, earlier: Sequence[Kept]) -> tuple[Kept, Tree] | None:
-    """Return the last tree of a directory that an earlier session has kept."""
+    """Return the last tree that an earlier session has kept of a directory."""
     for each in earlier:
         if set(scope.covered) <= set(each.info.tracked_paths):
             with suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Opens directories beneath a granted one by open descriptors, and through no link."""
+"""Open directories beneath a granted one by open descriptors, without following links."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextmanager
 def opened_root(root: str, *, lists: bool = True) -> Iterator[int]:
-    """Open a granted directory. Raises OSError, ELOOP if a link has taken the place of a part of its path.
+    """Open a granted directory. Raises OSError, ELOOP if a part of its path was replaced by a link.
 
-    lists: False if only names in it are wanted, which need no permission to read the directory.
+    lists: False if only known names are looked up, which needs no permission to read the directory.
     """
     flags = (DIRECTORY_FLAGS if lists else DIRECTORY_FLAGS | os.O_PATH) & ~os.O_NOFOLLOW
     directory = open_path.open_at(AT_FDCWD, encoded(root), flags, RESOLVE_NO_SYMLINKS)
@@ -29,7 +29,7 @@ def opened_root(root: str, *, lists: bool = True) -> Iterator[int]:
 
 
 def opened_parent(root: int, path: str) -> AbstractContextManager[int]:
-    """Open the directory in which a relative path lies. Raises OSError, ELOOP or EXDEV if it leads out."""
+    """Open the parent directory of a relative path. Raises OSError, ELOOP or EXDEV if it leads out."""
     return opened_directory(root, dirname(path))
 
 

@@ -1,4 +1,4 @@
-"""Looks at what one name in an open directory is, and reads it, following no link."""
+"""Look at one name in an open directory and read what is there, without following links."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, Entry
 from nono.undo.store import LARGE_BYTES, QuotaError, Store
 
 TRIES = 4
-RACY_NS = 50_000_000  # coarser than the tick of any clock a file system stamps with
+RACY_NS = 50_000_000  # longer than the tick of any clock that a file system takes its timestamps from
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Allowance:
-    """How many bytes a walk may still read. A command can make a file of a terabyte that takes no room."""
+    """How many bytes a walk may still read. A command can create a sparse file of a terabyte."""
 
     def __init__(self, left_bytes: int, *, is_strict: bool) -> None:
-        """is_strict: Raise QuotaError at what exceeds it, rather than pass it over."""
+        """is_strict: Raise QuotaError for a file that exceeds the allowance, instead of skipping it."""
         self._left_bytes, self._is_strict = left_bytes, is_strict
         self._lock = threading.Lock()
 
@@ -45,10 +45,10 @@ def look(
     known: Entry | None = None,
     allowance: Allowance | None = None,
 ) -> Entry | None:
-    """Return what is at a name in an open directory, read; None if nothing is.
+    """Look at a name in an open directory, and read what is there. Returns None if nothing is.
 
     store: Keeps the content; None: only its digest is wanted.
-    known: An earlier look; a file that shows the same times is not read again.
+    known: The entry from an earlier look; a file with the same times is not read again.
     allowance: How much may still be read; None: any number of bytes.
     Raises QuotaError, and OSError if the content cannot be written.
     """
@@ -58,7 +58,7 @@ def look(
         except FileNotFoundError:
             return None
         except OSError as error:
-            # Something of another kind has just taken its place.
+            # A file of another kind has just taken its place.
             if error.errno not in (errno.EINVAL, errno.ENOTDIR, errno.ELOOP):
                 raise
     return None
@@ -90,7 +90,7 @@ def _look(
 def _file(
     directory: int, name: str, store: Store | None, seen: Entry, allowance: Allowance | None
 ) -> Entry | None:
-    """Read a file; without its content if it cannot be read, keeps changing, or exceeds the allowance."""
+    """Read a file. Its content is left out if it is unreadable, keeps changing or exceeds the allowance."""
     if allowance is not None and not allowance.take(seen.size):
         return seen
     for _ in range(TRIES):
@@ -124,7 +124,7 @@ def _file(
 
 
 def _is_of_reading(file: int) -> bool:
-    """Return True if a file cannot be read: what failed was not the store."""
+    """Return True if the file cannot be read, so that the error did not come from the store."""
     try:
         os.pread(file, 1, 0)
         return False
@@ -150,7 +150,7 @@ def _content(file: int, status: os.stat_result, store: Store | None) -> str | No
         content += more
     if len(content) != status.st_size or not is_unchanged():
         return None
-    # Imported here: hashing by OpenSSL, whose library the first import loads.
+    # Imported here: the first import loads the OpenSSL library.
     from hashlib import sha256
 
     return sha256(content).hexdigest() if store is None else store.add(content)
@@ -188,11 +188,11 @@ def entry_of(status: os.stat_result, content: str | None, attributes: Mapping[st
 
 
 def attributes_of(file: int) -> dict[str, str]:
-    """Return the extended attributes of an open file; none where there cannot be any."""
+    """Return the extended attributes of an open file; none if the file system has none."""
     found: dict[str, str] = {}
     with suppress(OSError):
         for name in os.listxattr(file):
-            # Set by a security module, or by root: nobody else can put them back.
+            # Set by a security module or by root: nobody else can restore them.
             if not name.startswith("security."):
                 found[name] = b64encode(os.getxattr(file, name)).decode("ascii")
     return found

@@ -1,4 +1,4 @@
-"""Open directories that a command has closed to their owner, who should see what it did in them."""
+"""Open directories that a command closed to their owner, so that undo sees what it did in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes a snapshot of what is granted in one directory: all of that, or another look at some paths."""
+"""Take a snapshot of the granted part of one directory, or look at some of its paths again."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from nono.undo.walking import TooMuchError, Walk, Walking
 def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
     """Return the tree of a directory given by its canonical path.
 
-    only: The names in it at which to look; None: all.
-    Raises OSError if it cannot be opened, TooMuchError.
+    only: The names in it to look at; None: all.
+    Raises OSError if the directory cannot be opened, TooMuchError if it holds more than may be kept.
     """
-    # A command to which only files are granted cannot have closed the directory that they are in.
+    # A command that was granted only files cannot have closed the directory that holds them.
     if only is None and walk.opened is not None and let_owner_in(root):
         walk.opened.append("")
     with (
@@ -38,18 +38,18 @@ def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
         except QuotaError as error:
             raise TooMuchError(True, taking.largest(lambda entry: entry.size)) from error
         except OSError:
-            raise  # the next walk may do better
+            raise  # the next walk may succeed
         except BaseException:
-            # Somebody interrupts. The pool waits for its threads, and one file can be large.
+            # Interrupted: stop the reads, because the pool waits for its threads and one file can be large.
             if walk.store is not None:
                 walk.store.give_up()
             raise
 
 
 def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[str]]:
-    """Return the tree after another look at these paths, with all below them, and what was looked at.
+    """Look again at these paths and everything below them. Returns the new tree and the paths looked at.
 
-    paths: Relative. The directories in which they lie are looked at as well, but not walked.
+    paths: Relative. The directories that hold them are looked at too, but not walked.
     Raises as take() does.
     """
     entries, looked, wanted = dict(tree.entries), set[str](), set(paths)
@@ -101,6 +101,6 @@ def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV):
             return Tree("", {})  # a part of the path is gone, or has become a link
-        if error.errno == errno.EACCES:  # as a walk would find it
+        if error.errno == errno.EACCES:  # record the gap that a walk would find
             return Tree("", {}, {dirname(path): os.strerror(error.errno)})
         raise

@@ -1,4 +1,4 @@
-"""Walks one directory by open descriptors, following no link, and has its files read by several threads."""
+"""Walk one directory by open descriptors without following links; several threads read its files."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from nono.undo.model.snapshot import Tree
 from nono.undo.opening import SEEN, let_owner_in
 from nono.undo.store import Store
 
-DEPTH_MAX = 200  # a descriptor is open for each level
-BATCH = 64  # files that a thread reads before it asks for more
-AHEAD = 32  # batches that wait for a thread, each with its directory open
+DEPTH_MAX = 200  # each level holds an open descriptor
+BATCH = 64  # files that a thread reads per task
+AHEAD = 32  # batches that wait for a thread; each holds its directory open
 TOLD_EVERY_S = 0.25
 ELSEWHERE = "on another file system"  # the reason of a gap
 
 
 class TooMuchError(OSError):
-    """The walk has met more than may be kept."""
+    """The walk found more than may be kept."""
 
     def __init__(self, is_size: bool, largest: Sequence[str]) -> None:
         super().__init__(errno.EDQUOT if is_size else errno.EFBIG, "it holds more than undo may keep")
-        self.is_size = is_size  # or else a number of files
-        self.largest = largest  # the names at the top of the tree below which most was met
+        self.is_size = is_size  # False: there are too many files
+        self.largest = largest  # the top-level names with the most below them
 
 
 class Walk(NamedTuple):
-    """How a walk goes."""
+    """The settings of a walk."""
 
     sieve: Sieve
-    store: Store | None  # keeps what is read; None: only digests are wanted
-    before: Mapping[str, Entry]  # an earlier look: what shows the same times is not read again
+    store: Store | None  # keeps the content; None: only digests are wanted
+    before: Mapping[str, Entry]  # from an earlier look; a file with the same times is not read again
     entries_max: int
     allowance: Allowance
-    progress: Callable[[int], None]  # told now and then how many files were seen; may raise to end the walk
+    progress: Callable[[int], None]  # called at intervals with the count of files seen; may raise to end it
     opened: list[str] | None = None  # directories closed to their owner are opened, and listed here
 
 
 class _Frame(NamedTuple):
     directory: int
     path: str
-    names: list[str]  # of directories that are still to be walked
+    names: list[str]  # directories still to be walked
 
 
 class Walking:
@@ -60,12 +60,12 @@ class Walking:
         self._gaps: dict[str, str] = {}
         self._seen = 0  # files that are being read
         self.left_out: list[str] = []  # directories
-        self._partly: list[str] = []  # directories in which other things are left out
-        self._taken_over: set[str] = set()  # what is not read
+        self._partly: list[str] = []  # directories in which some files are left out
+        self._taken_over: set[str] = set()  # paths whose earlier entry is reused unread
         self._reading: deque[Future[list[tuple[str, Entry]]]] = deque()
 
     def tree(self, root: str, directory: int, start: str = "") -> Tree:
-        """Walk all below an open directory, whose path in the tree is `start`."""
+        """Walk everything below an open directory, whose path in the tree is `start`."""
         device = os.fstat(directory).st_dev
         frames: list[_Frame] = []
         try:
@@ -85,7 +85,7 @@ class Walking:
             while self._reading:
                 self._gather()
         finally:
-            # Each reader closes the directory that it was given, so none may be cancelled.
+            # Each reader closes the directory it was given, so none may be cancelled.
             for future in self._reading:
                 future.exception()
             for frame in frames:
@@ -100,7 +100,7 @@ class Walking:
         )
 
     def named(self, root: str, directory: int, names: Sequence[str]) -> Tree:
-        """Look at some names in an open directory, and at nothing else in it."""
+        """Look only at the given names in an open directory."""
         wanted: list[tuple[str, str]] = []
         for name in names:
             with suppress(FileNotFoundError):
@@ -121,17 +121,17 @@ class Walking:
         return Tree(root, self._entries, only=tuple(names))
 
     def largest(self, weight: Callable[[Entry], int]) -> list[str]:
-        """Return the names at the top of the tree below which most was met."""
+        """Return the top-level names with the most below them."""
         counts = Counter[str]()
         for path, entry in self._entries.items():
             counts[path.partition("/")[0]] += weight(entry)
         return [name for name, _ in counts.most_common(3) if name]
 
     def _opened(self, parent: int, name: str, path: str, device: int, depth: int) -> int | None:
-        """Open a directory that is to be walked; None: it is not, which is noted as a gap."""
+        """Open a directory to walk it. Returns None if it cannot be walked, with a gap noted if it exists."""
         opened, known = self._walk.opened, self._walk.before.get(path)
         try:
-            # One that was closed before the run is no doing of the command.
+            # The command did not close a directory that was closed before the run.
             was_closed = known is not None and known.kind == DIRECTORY and known.mode & SEEN != SEEN
             is_closed = self._entries[path].mode & SEEN != SEEN and not was_closed
             if opened is not None and is_closed and let_owner_in(name, parent):
@@ -153,7 +153,7 @@ class Walking:
         return None
 
     def _list(self, frame: _Frame) -> None:
-        """Note what is in a directory, and have its files read."""
+        """List a directory, and hand its files to the readers."""
         directory, path = frame.directory, frame.path
         self._entries[path] = entry_of(os.fstat(directory), None, attributes_of(directory))
         wanted: list[tuple[str, str]] = []
@@ -193,7 +193,7 @@ class Walking:
         self._read(directory, wanted)
 
     def _read(self, directory: int, wanted: Sequence[tuple[str, str]]) -> None:
-        """Have files read, each given by its name in an open directory and its path."""
+        """Hand files to the readers, each given by its name in an open directory and its path."""
         walk = self._walk
         for start in range(0, len(wanted), BATCH):
             if len(self._reading) >= AHEAD:
@@ -213,7 +213,7 @@ class Walking:
 
 
 def _is_unchanged(known: Entry, status: os.stat_result) -> bool:
-    """Do what Entry.same_times() does, without making an entry: whatever changes the others changes ctime."""
+    """Compare as Entry.same_times() does, without making an entry: any other change also changes ctime."""
     return (
         known.ctime_ns == status.st_ctime_ns
         and known.mtime_ns == status.st_mtime_ns
@@ -226,7 +226,7 @@ def _is_unchanged(known: Entry, status: os.stat_result) -> bool:
 def _read_all(
     directory: int, wanted: Sequence[tuple[str, str]], store: Store | None, allowance: Allowance
 ) -> list[tuple[str, Entry]]:
-    """Read files and links of a directory, whose descriptor is closed then."""
+    """Read files and links of a directory, and close its descriptor."""
     try:
         found = []
         for name, path in wanted:

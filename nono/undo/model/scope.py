@@ -1,4 +1,4 @@
-"""Says what is covered in one directory: all of it, or the files that are granted by themselves."""
+"""Tell what undo covers in one directory: all of it, or only files that are granted by themselves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from nono.undo.model.left_out import LeftOut, Sieve
 
 
 class Scope(NamedTuple):
-    """A directory by its canonical path."""
+    """A directory, by its canonical path, and what is covered in it."""
 
     path: str
-    only: tuple[str, ...] | None = None  # names of files in it, beside which nothing is covered; None: all
+    only: tuple[str, ...] | None = None  # the only files in it that are covered, by name; None: everything
 
     @property
     def covered(self) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ class Scope(NamedTuple):
 
 
 def scopes(tracked: Iterable[str], files: Collection[str]) -> list[Scope]:
-    """Return the scopes of tracked paths, of which those in `files` are files. Each directory has one."""
+    """Return the scopes of tracked paths, one for each directory. `files`: the paths that are files."""
     found, named = list[Scope](), dict[str, list[str]]()
     for path in tracked:
         if path in files:
