@@ -1,4 +1,4 @@
-"""The ports and Unix sockets of a run: where the supervisor makes its connections, their rules may change."""
+"""Change rules for a run's ports and Unix sockets, if the supervisor makes its connections."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nono.policy.live.sockets import LiveSockets
 from nono.policy.socket_grant import SocketGrant
 from nono.printable import shell_word
 
-_A_HOST = ip_address("192.0.2.1")  # of no grant by address (RFC 5737)
+_A_HOST = ip_address("192.0.2.1")  # a documentation address (RFC 5737), which no grant names
 
 
 class Ports:
-    """The TCP ports that the command connects to and listens on by itself."""
+    """The TCP ports that the command uses directly, without the proxy."""
 
     def __init__(self, live: LivePorts, proxy_port: int) -> None:
-        """proxy_port: Where the proxy of the run listens; 0: there is none."""
+        """proxy_port: The port on which the proxy of the run listens; 0: there is no proxy."""
         self._live = live
         self._proxy_port = proxy_port
 
@@ -77,7 +77,7 @@ class NoPorts:
     """A run whose ports were fixed when it started."""
 
     def __init__(self, capabilities: CapabilitySet, *, is_alone: bool, is_learning: bool) -> None:
-        """is_alone: It has a network of its own."""
+        """is_alone: The run has its own network namespace."""
         self._capabilities = capabilities
         self._is_alone = is_alone
         self._is_learning = is_learning
@@ -101,7 +101,7 @@ class NoPorts:
 
 
 class NoSockets:
-    """A run whose Unix sockets nobody looks at."""
+    """A run whose Unix sockets are not checked."""
 
     def refusal(self, wanted: Wanted) -> Refused | None:
         if wanted.decision == "allow":
