@@ -1,4 +1,4 @@
-"""What of a run may change while it goes on."""
+"""Hold the rules of a run that may change while it runs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class LiveNetwork(NamedTuple):
 
     hosts: LiveHosts
     endpoints: LiveEndpoints
-    services: Mapping[str, EndpointPolicy]  # the rules of the start
-    changed: Callable[[], int]  # has it judge anew; returns how many connections it cut
-    spent: Callable[[], Spent | None]  # what models have used so far; None: nothing yet
+    services: Mapping[str, EndpointPolicy]  # the rules from the start of the run
+    changed: Callable[[], int]  # makes it judge again; returns how many connections it cut
+    spent: Callable[[], Spent | None]  # the usage of models so far; None: nothing yet
 
 
 class Live(NamedTuple):
-    """The rules that may change; None: those have been fixed at the start."""
+    """The rules that may change; None: these rules were fixed at the start."""
 
-    network: LiveNetwork | None = None  # the rules of its proxy
-    ports: LivePorts | None = None  # those of its trapped calls, as the next
+    network: LiveNetwork | None = None  # for its proxy
+    ports: LivePorts | None = None  # for its trapped connect(2) and bind(2) calls, as is the next field
     sockets: LiveSockets | None = None
-    proxy_port: int = 0  # where its proxy listens; 0: it has none
+    proxy_port: int = 0  # the port on which its proxy listens; 0: there is no proxy

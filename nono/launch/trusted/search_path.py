@@ -1,4 +1,4 @@
-"""Keeps what the command may write out of the PATH of programs that run outside the sandbox."""
+"""Remove directories that the command may write from the PATH of programs outside the sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nono.policy.host_filesystem import way_to
 
 
 def unwritten(search_path: str, grants: Iterable[Grant]) -> str:
-    """Return PATH without what the command may write: `#!/usr/bin/env bash` must not find its bash."""
+    """Return PATH without entries that the command may write, where it could place a bash for env(1)."""
     written = [grant for grant in grants if grant.access.writes]
     kept = [
         entry
