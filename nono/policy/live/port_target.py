@@ -1,4 +1,4 @@
-"""What a rule for TCP ports is about: `5432` of loopback, `*:5432` of any host, `192.0.2.1:5432` of one."""
+"""Parse the target of a TCP port rule: `5432` on loopback, `*:5432` on any host, `192.0.2.1:5432` on one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OWN, ANY = "", "*"  # loopback; every address
 
 
 class PortTarget(NamedTuple):
-    """TCP ports at one place."""
+    """TCP ports on loopback, on every address or on one."""
 
     host: str  # OWN, ANY or an IP address
     ports: PortRange
@@ -25,12 +25,12 @@ class PortTarget(NamedTuple):
         if port not in self.ports:
             return False
         if self.host == OWN:
-            return host.is_loopback or host.is_unspecified  # which the kernel takes for loopback
+            return host.is_loopback or host.is_unspecified  # connect(2) treats 0.0.0.0 and :: as loopback
         return self.host == ANY or self.host == str(host)
 
 
 def parse_port_target(text: str) -> PortTarget:
-    """Parse a target. Raises ValueError that names the misfit."""
+    """Parse a target. Raises ValueError with the reason if it is malformed."""
     host, separator, ports = text.rpartition(":")
     if host == ANY or not separator or not host:
         return PortTarget(host, _range(ports, text))

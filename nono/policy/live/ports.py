@@ -1,4 +1,4 @@
-"""Lays rules for TCP ports beside the proxy over those of the start."""
+"""Add rules for TCP ports that bypass the proxy to those from the start of a run."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 
 class LivePorts:
-    """Replaces PortGrants. Every verdict asks the rules of that moment."""
+    """Replaces PortGrants in a run whose rules may change. Every verdict uses the current rules."""
 
     def __init__(self, granted: PortGrants) -> None:
         self.granted = granted
-        self.changed: Callable[[], None] = lambda: None  # has whoever remembers verdicts forget them
+        self.changed: Callable[[], None] = lambda: None  # called to discard cached verdicts
         self._allow: tuple[PortTarget, ...] = ()
         self._deny: tuple[tuple[PortTarget, str], ...] = ()
         self._denied_hosts: tuple[HostRule, ...] = ()
 
     def put(self, rules: Iterable[LiveRule]) -> None:
-        """Lay these rules, and no others, over those of the start. A denial beats every grant."""
+        """Replace the added rules by these. A denial beats every grant."""
         rules = tuple(rules)
         self._allow = tuple(rule.port_target for rule in rules if rule.decision == "allow")
         self._deny = tuple((rule.port_target, rule.origin) for rule in rules if rule.decision == "deny")
         self.changed()
 
     def put_denied_hosts(self, rules: Iterable[HostRule]) -> None:
-        """Let no grant reach these hosts past the proxy, as far as they are named by their addresses."""
+        """Deny connections past the proxy to these hosts, as far as rules name them by address."""
         self._denied_hosts = tuple(rules)
         self.changed()
 
     def denied(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
-        """Return who denies this port of `host`; None if nobody does."""
+        """Return the origin of the rule that denies this port of `host`; None if none does."""
         return next((origin for target, origin in self._deny if target.covers(host, port)), None)
 
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None:

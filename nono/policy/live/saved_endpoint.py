@@ -1,4 +1,4 @@
-"""Writes a rule for an endpoint into the profile that has its service."""
+"""Write an endpoint rule into the profile that defines its service."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _RULES, _POLICY = "endpoint_rules", "endpoint_policy"
 
 
 def with_endpoint(document: Mapping[str, Any], decision: Decision, target: str) -> dict[str, Any]:
-    """Return the profile with a rule as of `nono allow` or `nono deny`; the same if that is its rule already.
+    """Return the profile with the rule of `nono allow` or `nono deny` added; unchanged if it has it already.
 
-    Raises ConfigError if it has no such service or another of its rules comes first, and TypeError if a part
-    of it has another type.
+    Raises ConfigError if the profile has no such service or an earlier rule overrides this one, and TypeError
+    if a part of the profile has the wrong type.
     """
     name, rule = parse_allow_endpoint(target)
     changed = deepcopy(dict(document))
@@ -37,7 +37,7 @@ def with_endpoint(document: Mapping[str, Any], decision: Decision, target: str) 
 
 
 def _service(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the entry of a service, to be changed in place."""
+    """Return the entry of a service, which the caller changes in place."""
     services = document.get("network", {}).get("custom_credentials", {})
     routes = [each for each in document.get("credential_routes", ()) if each.get("name") == name]
     found = [*([services[name]] if name in services else []), *routes]
@@ -63,7 +63,7 @@ def _deny(service: dict[str, Any], written: Mapping[str, str]) -> None:
 
 def _refuse_unless_allowed(rule: EndpointRule, policy: EndpointPolicy) -> None:
     verdict = policy.judge(rule.method, rule.path)
-    # A pattern need not match itself as a path; what it is to match is then left to the rule.
+    # A pattern need not match itself as a path; then only the default rule decides, which is no conflict.
     if verdict.decision != "allow" and verdict.label != DEFAULT_LABEL:
         raise ConfigError(
             f"In the profile, {rule} would still be refused or asked about by {verdict.label}, which comes "

@@ -1,4 +1,4 @@
-"""Lays rules for Unix sockets over those of the start."""
+"""Add rules for Unix sockets to those from the start of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LiveSockets:
-    """Replaces UnixSocketRules. Every verdict asks the rules of that moment."""
+    """Replaces UnixSocketRules in a run whose rules may change. Every verdict uses the current rules."""
 
     def __init__(self, granted: UnixSocketRules) -> None:
         self.granted = granted
@@ -28,7 +28,7 @@ class LiveSockets:
         return self.granted.files
 
     def put(self, rules: Iterable[LiveRule]) -> None:
-        """Lay these rules, and no others, over those of the start. A denial beats every grant."""
+        """Replace the added rules by these. A denial beats every grant."""
         rules = tuple(rules)
         allow = (rule for rule in rules if rule.decision == "allow")
         grants = tuple(
@@ -39,9 +39,9 @@ class LiveSockets:
         self._deny = tuple(rule for rule in rules if rule.decision == "deny")
 
     def by_another_name(self, path: str) -> SocketGrant | None:
-        """Return a grant of another name that the command can give to what is at `path`; None: there is none.
+        """Return a grant that would allow the socket at `path` once the command renames it; None: none would.
 
-        Where it may write it renames: a denial goes by the name alone.
+        A denial goes by the path alone, so the command evades it where it may write, with rename(2).
         """
         rules = self._current
         held = [each.path for each in rules.written if each.is_dir and each.access.writes]
@@ -72,6 +72,6 @@ def _directory(grant: SocketGrant) -> str:
 
 
 def _takes(grant: SocketGrant, directory: str) -> bool:
-    """Return True if a name of the grant lies in `directory` or below."""
+    """Return True if the grant covers a path in or below `directory`."""
     is_above = grant.scope is SocketScope.DIR_SUBTREE and is_within(directory, grant.path)
     return is_above or is_within(_directory(grant), directory)

@@ -1,4 +1,4 @@
-"""Reads what the kernel needs besides a program: its interpreter, and the shared libraries that it names."""
+"""Read from a program file which interpreter and which shared libraries it names."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from nono.named_tuple import NamedTuple
 HEAD_BYTES = 256  # of a script's first line, as the kernel reads it (binfmt_script)
 _NAME_BYTES_MAX = 4096
 _SEGMENTS_MAX, _DYNAMIC_BYTES_MAX, _NEEDED_MAX = 64, 64 * 1024, 128
-_SEARCHED_MAX = 16  # each library is looked for in each of them, and the command may have written the file
+_SEARCHED_MAX = 16  # limits the lookups, library by directory: the command may have written the file
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 1, 5, 15, 29
 _MACHINES = {3: "i386", 8: "mips", 20: "ppc", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "x86_64",
              183: "aarch64", 243: "riscv64"}  # fmt: skip
 
-# Returns up to so many bytes from an offset.
+# Takes an offset and a size, and returns up to `size` bytes.
 Read = Callable[[int, int], bytes]
 
 
 class ProgramFile(NamedTuple):
-    """What a file says of itself. See elf(5), and execve(2) about interpreters."""
+    """The headers of a program file. See elf(5), and execve(2) about interpreters."""
 
     machine: str | None = None  # of an ELF program; None: a script, or neither
     interpreter: str | None = None
-    ends_in_cr: bool = False  # the name of its interpreter does: it comes from Windows
+    ends_in_cr: bool = False  # its interpreter's name does, as in a file from Windows
     needed: tuple[str, ...] = ()  # names of shared libraries
-    searched: tuple[str, ...] = ()  # where it says that they are
+    searched: tuple[str, ...] = ()  # directories that it names for them (DT_RUNPATH or DT_RPATH)
 
     @property
     def is_script(self) -> bool:
@@ -40,13 +40,13 @@ class ProgramFile(NamedTuple):
 
 
 def parse(read: Read, path: str) -> ProgramFile:
-    """Read a file. What is not understood is left out: it is for a hint. path: for $ORIGIN."""
+    """Parse a file for a hint, leaving out parts that are not understood. path: Its path, for $ORIGIN."""
     head = read(0, HEAD_BYTES)
     if head.startswith(b"#!"):
         return _script(head)
     if not head.startswith(b"\x7fELF"):
         return ProgramFile()
-    if head[5:6] != b"\x01":  # not little-endian, as every machine nono knows
+    if head[5:6] != b"\x01":  # not little-endian, unlike all machines that nono supports
         return ProgramFile(
             f"machine {int.from_bytes(head[18:20], 'big')} (big-endian)" if head[5:6] == b"\x02" else None
         )
@@ -58,7 +58,7 @@ def parse(read: Read, path: str) -> ProgramFile:
 
 
 def _script(head: bytes) -> ProgramFile:
-    """Return what the first line names, a carriage return at its end included, as the kernel does."""
+    """Return the interpreter in the first line, with a trailing carriage return, as the kernel reads it."""
     line = head[2:].split(b"\n")[0].replace(b"\t", b" ").strip(b" ")
     interpreter = line.split(b" ")[0].split(b"\0")[0].decode("utf-8", "surrogateescape")
     return ProgramFile(None, interpreter or None, interpreter.endswith("\r"))
@@ -95,7 +95,7 @@ def _elf(read: Read, head: bytes, origin: str) -> ProgramFile:
 
 
 def _segment(header: bytes, is_64: bool) -> tuple[int, int, int, int]:
-    """Return type, offset, address and size in the file of a program header."""
+    """Return the type, offset, address and file size in a program header."""
     if is_64:
         kind, _, offset, address, _, size = struct.unpack_from("<IIQQQQ", header)
     else:

@@ -1,4 +1,4 @@
-"""Says why a program was not started: the kernel gives an errno, and not which of its files it means."""
+"""Explain why a program was not started: the kernel gives an errno, but not the file it is about."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from nono.printable import shell_word
 
 
 class Part(NamedTuple):
-    """A file without which the program does not start: itself, or an interpreter of the one before it."""
+    """A file needed to start the program: the program, or the interpreter of the part before it."""
 
-    name: str  # as it was named
+    name: str  # as the command line or the part before it named it
     path: str | None  # canonical; None: it does not exist, or cannot be reached
     is_executable: bool
-    is_noexec: bool  # its file system is mounted so
+    is_noexec: bool  # its file system is mounted noexec
     file: ProgramFile
 
 
@@ -32,13 +32,13 @@ class Why(NamedTuple):
 
 
 class OwnPlaces(NamedTuple):
-    """Directories that the command has of its own, such as /tmp, and what shows through in them."""
+    """The command's private directories, such as /tmp, and the paths that stay visible in them."""
 
     directories: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
 
     def hides(self, path: str) -> str | None:
-        """Return the directory of its own in which the command does not see `path`; None: it sees it."""
+        """Return the private directory that hides `path` from the command; None: the path is visible."""
         if any(is_within(path, each) for each in self.shown):
             return None
         return next((each for each in self.directories if is_within(path, each)), None)
@@ -47,10 +47,10 @@ class OwnPlaces(NamedTuple):
 def why_not_started(
     parts: Sequence[Part], rules: EffectivePolicy, own: OwnPlaces, machine: str
 ) -> Why | None:
-    """Return the first reason that is found; None if none is: something else is wrong.
+    """Return the first reason found; None if something else is wrong.
 
-    parts: The program, then its interpreters, each that of the one before it.
-    machine: This one's, as uname(2) says it.
+    parts: The program, then its interpreter, then the interpreter of that, and so on.
+    machine: The machine name of this computer, as in uname(2).
     """
     return next((why for at in range(len(parts)) for why in _of_part(parts, at, rules, own, machine)), None)
 
@@ -68,7 +68,8 @@ def _of_part(
     if part.path is None:
         yield Why(f"{what} does not exist", _of_missing(above))
         return
-    # First: a script may name any file as its interpreter, and none is offered that is no program.
+    # Checked first: a script may name any file as its interpreter, and a grant is suggested only for a
+    # file that is executable.
     if not part.is_executable:
         where = " on its file system, which is mounted noexec" if part.is_noexec else ""
         yield Why(f"{what} cannot be executed{where}")
@@ -105,5 +106,5 @@ def _of_missing(above: Part | None) -> str | None:
 
 
 def _runs_too(machine: str | None, here: str) -> bool:
-    """Return True for programs of 32 bits on a machine of 64."""
+    """Return True for a 32-bit program that a 64-bit machine can run."""
     return (machine, here) in {("i386", "x86_64"), ("arm", "aarch64")}
