@@ -1,4 +1,4 @@
-"""Words the error of a run whose command the kernel did not start."""
+"""Word the error of a run whose command the kernel did not start."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from nono.sandbox.plan.private_view import private_view
 
 
 def with_reason(error: LaunchError, prepared: Prepared) -> LaunchError:
-    """Return the error with what the program lacks, and what would help; as it is if nothing is found."""
-    assert prepared.program is not None  # or nothing would have been started
+    """Return the error with the reason and a hint added; unchanged if no reason is found."""
+    assert prepared.program is not None  # otherwise no start would have been attempted
     rules = effective_policy_of(prepared.resolved, HostFilesystem())
     own = OwnPlaces()
     if prepared.enforcement.namespaces:

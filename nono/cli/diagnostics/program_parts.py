@@ -1,4 +1,4 @@
-"""Looks at a program from outside the sandbox: its file, its interpreters, and the libraries it names."""
+"""Inspect a program from outside the sandbox: its file, its interpreters and the libraries it names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from posixpath import join
 from nono.policy.why.program_file import ProgramFile, parse
 from nono.policy.why.starting import Part
 
-_DEPTH = 4  # interpreters of interpreters that the kernel follows (exec_binprm)
+_DEPTH = 4  # how many levels of interpreters the kernel follows (exec_binprm)
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -23,9 +23,9 @@ def parts_of(program: str) -> list[Part]:
 
 
 def needs_of(program: str, environ: Mapping[str, str]) -> Iterator[str]:
-    """Yield the interpreters of a program, and its libraries that lie elsewhere than the system's.
+    """Yield the interpreters of a program, and its libraries outside the system's directories.
 
-    Nothing but what can be executed, or is a library: a program that somebody else wrote may name any file.
+    Yields only executable files and libraries, because a program written by somebody else may name any file.
     """
     parts = parts_of(program)
     yield from (str(each.path) for each in parts[1:] if each.is_executable)
@@ -49,7 +49,7 @@ def _part(name: str) -> Part:
 
 
 def _file(path: str) -> ProgramFile:
-    """Parse a file. One that cannot be read says nothing."""
+    """Parse a file. Returns an empty ProgramFile if it cannot be read."""
     try:
         fd = os.open(path, _READ)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What `--json` prints, as JSON Schema: one shape for each command.
+"""Describe the output of `--json` as JSON Schema, with one shape for each command.
 
-Begin with `table`, which names them all. `printed` has each object say the version of its shape.
+Begin with `table`, which lists all shapes. `printed` adds the version of its shape to each object.
 """

@@ -1,4 +1,4 @@
-"""What is printed about what is kept of sessions: audit logs, what undo keeps, reports."""
+"""Define the shapes of output about kept sessions: audit logs, undo snapshots, reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed about this machine, about stored credentials, and about one run at its end."""
+"""Define the shapes of output about this machine, about stored credentials, and about a run at its end."""
 
 from __future__ import annotations
 

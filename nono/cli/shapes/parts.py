@@ -1,4 +1,4 @@
-"""Builds JSON Schema: by hand, or from the named tuples that are printed."""
+"""Build JSON Schema from parts, or from the named tuples that are printed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANY: Schema = {}
 
 
 def text(words: str = "", *values: str) -> Schema:
-    """Return a string; values: the only ones possible, if given."""
+    """Return the schema of a string. values: The only possible ones, if given."""
     return _said({"enum": [*values]} if values else {"type": "string"}, words)
 
 
@@ -39,14 +39,14 @@ def mapping(value: Schema, words: str = "") -> Schema:
 
 
 def maybe(schema: Schema) -> Schema:
-    """Return what may also be null."""
+    """Return the schema, with null allowed too."""
     words = schema.get("description")
     inner = {key: value for key, value in schema.items() if key != "description"}
     return _said({"anyOf": [inner, NULL]}, words or "")
 
 
 def never_null(schema: Schema) -> Schema:
-    """Return what is left out rather than null."""
+    """Return the schema without null, for a field that is left out instead."""
     if "anyOf" not in schema:
         return schema
     (kept,) = (each for each in schema["anyOf"] if each != NULL)
@@ -54,7 +54,7 @@ def never_null(schema: Schema) -> Schema:
 
 
 def an_object(fields: Mapping[str, Schema], words: str = "", optional: Mapping[str, Schema] = {}) -> Schema:
-    """Return an object, open for fields that a later version adds; tests alone close it.
+    """Return the schema of an object. Later versions may add fields, so only tests forbid unknown ones.
 
     optional: Fields that are left out where they do not apply.
     """
@@ -65,7 +65,7 @@ def an_object(fields: Mapping[str, Schema], words: str = "", optional: Mapping[s
 def from_tuple(
     shape: Any, words: Mapping[str, str] = {}, *, without: tuple[str, ...] = ()
 ) -> dict[str, Schema]:
-    """Return the fields of a named tuple. words: what they mean, where the name alone does not say it."""
+    """Return the fields of a named tuple. words: Their meanings, where the name alone is not clear."""
     return {
         field: _said(_of(annotation_of(shape, field), words), words.get(field, ""))
         for field in shape._fields

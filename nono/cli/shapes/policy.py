@@ -1,4 +1,4 @@
-"""What is printed about rules: profiles, groups, hosts, answers of `nono why`, instruction files."""
+"""Define the shapes of output about rules: profiles, groups, hosts, `nono why`, instruction files."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Writes what --json prints: every object says in `format` which version of its shape it has.
+"""Write the output of --json. Every object holds the version of its shape in the field `format`.
 
-A field may be added without another version; readers pass over what they do not know. A field that is
-renamed, removed or means something else makes a new one. It is not called `version`, which a profile has of
-its own.
+Adding a field keeps the version, because readers skip unknown fields. Renaming or removing a field, or
+changing its meaning, requires a new version. The field is not called `version`, because a profile has a field
+of that name.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def printed(document: Fields) -> str:
 
 
 def printed_list(documents: Iterable[Fields]) -> str:
-    """Return objects as an array. Each says its format: an array has no place for it."""
+    """Return objects as an array. Each holds its format, because an array has no place for one."""
     return json.dumps([*map(with_format, documents)], indent=2)
 
 

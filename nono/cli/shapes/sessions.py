@@ -1,4 +1,4 @@
-"""What is printed about sessions, and about questions that wait in them."""
+"""Define the shapes of output about sessions, and about the questions that wait in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of shapes, by command."""
+"""List the shapes by command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MORE = "Fields may be added: pass over those that you do not know."
 
 
 class Shape(NamedTuple):
-    """What one command prints."""
+    """The JSON output of one command."""
 
     command: str  # as it is typed after `nono`
     title: str
@@ -24,13 +24,13 @@ class Shape(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Return the name of its file: nono-audit-list.schema.json."""
+        """Return the name of its file, such as nono-audit-list.schema.json."""
         words = "".join(c if c.isalnum() else " " for c in self.command.lower()).split()
         return f"nono-{'-'.join(word for word in words if word != 'json')}.schema.json"
 
     @property
     def document(self) -> Schema:
-        """Return the JSON Schema of what is printed."""
+        """Return the JSON Schema of the output."""
         about = {"$schema": DIALECT, "$id": f"{FOLDER}/{self.file}", "title": f"nono {self.command}"}
         return {**about, "description": f"{self.title}. {_MORE}", **self.schema}
 
@@ -44,7 +44,7 @@ def _many(fields: Mapping[str, Schema], more: Mapping[str, Schema] = {}) -> Sche
 
 
 def _open(schema: Schema) -> Schema:
-    """Let an object have fields that are not listed."""
+    """Allow fields that are not listed in an object."""
     return {**schema, "additionalProperties": True}
 
 
