@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, whenever the process is killed or the power fails."""
+"""Write files whole or not at all, even if the process is killed or the power fails."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def unfinished(
     is_shared: bool = True,
     is_new: bool = False,
 ) -> Iterator[BinaryIO]:
-    """Yield a new file, which takes its name when the block ends, and is gone if the block raises.
+    """Yield a new file, which gets its name when the block ends and is removed if the block raises.
 
-    Whoever opens the name finds what was there before or all that was written, never a part: rename(2) is
-    one step. After a power cut too, since the content is on the disk before the name is changed; otherwise
-    some file systems keep the name and lose the content. Which of the two is there then is sure only when the
-    directory is synced, which is the caller's. A killed process leaves at most a file of another name.
+    A reader that opens the name finds the old content or all of the new, never a part, because rename(2) is
+    atomic. This holds after a power cut too, because the content is synced before the rename; otherwise some
+    file systems keep the name and lose the content. The new content is certain to survive only once the
+    directory is synced, which is left to the caller. A killed process leaves at most a temporary file.
 
-    directory: Open; None: `name` is a path. A link at the name is replaced, never followed.
-    mode: Exactly these bits; None: what the umask leaves of 0666.
-    syncs: False: the power may take what was written, or the block syncs it itself.
-    is_shared: False: nobody else writes this name meanwhile, so what a killed process left is replaced.
+    directory: An open directory; None: `name` is a path. A link at the name is replaced, never followed.
+    mode: Exactly these bits; None: 0666 without the bits of the umask.
+    syncs: False: the content may be lost in a power cut, or the block syncs it itself.
+    is_shared: False: nobody else writes this name at the same time, so a leftover temporary file is replaced.
     is_new: Raise FileExistsError if the name is taken.
     Raises OSError.
     """
@@ -46,7 +46,7 @@ def unfinished(
     try:
         with file:
             if mode is not None:
-                os.fchmod(file.fileno(), mode)  # a umask may have taken the owner's bits away
+                os.fchmod(file.fileno(), mode)  # the umask may have cleared bits of the owner
             yield file
             file.flush()
             if syncs:
@@ -63,7 +63,7 @@ def unfinished(
 
 
 def write(directory: int, name: str, content: bytes) -> None:
-    """Replace a file that nobody else writes, and sync the directory: it is there when this returns."""
+    """Replace a file that nobody else writes, and sync its directory. It is durable when this returns."""
     with unfinished(directory, name, is_shared=False) as file:
         file.write(content)
     os.fsync(directory)
