@@ -1,8 +1,9 @@
-"""Starts nono as subprocess.run does, by a fork of a process that has imported it already.
+"""Start nono as subprocess.run does, by forking a process that has already imported it.
 
-Such a start costs half as much, and most tests are about something else. With NONO_TEST_COLD=1 in the
-environment each start executes the interpreter; so does one that a fork cannot give: as another user than
-setpriv(1) makes, with another interpreter or language, in other namespaces than the server's.
+Such a start costs half as much, and most tests do not test the start. With NONO_TEST_COLD=1 in the
+environment, each start executes the interpreter. So does a start that a fork cannot imitate: with a prefix
+other than the setpriv(1) of support.ordinary_user, with another interpreter or language, or in namespaces
+other than the server's.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ NONO = (sys.executable, "-I", "-m", "nono")
 SCRIPT = str(Path(sys.executable).with_name("nono"))
 MAIN = Path(__file__).with_name("fork_server_main.py")
 LANGUAGE = "C.UTF-8"
-REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket takes twice as much
+REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket accepts twice as many
 READ_SIZE = 1 << 16
-# Read by the loader, by libc or by a library before main() is called.
+# Prefixes of variables that the loader, libc or a library reads before main() is called.
 READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_", "PYTHON")
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
 
@@ -42,12 +43,12 @@ def run(
     env: Mapping[str, str],
     cwd: Path,
     timeout: float,
-    input: str | None = None,  # as subprocess.run has it
+    input: str | None = None,  # as in subprocess.run
     stdin: int | None = None,
     pass_fds: Sequence[int] = (),
     errors: str = "strict",
 ) -> subprocess.CompletedProcess[str]:
-    """Run to the end; output captured as text. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+    """Run to the end and capture the output as text. Raises TimeoutExpired after `timeout` seconds."""
     server = _server() if _is_alike(env) else None
     request = _request(argv, env, cwd, pass_fds)
     if server is None or request is None or not server.is_here():
@@ -73,7 +74,7 @@ def _is_alike(environ: Mapping[str, str]) -> bool:
 
 
 def _request(argv: Sequence[str], env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int]) -> bytes | None:
-    """None: this argv, or one as long, is not for the server."""
+    """Return the request for the server; None if it cannot serve this argv, or one of this length."""
     for first, program in enumerate(argv):
         start = (SCRIPT,) if program == SCRIPT else NONO
         if tuple(argv[first : first + len(start)]) != start:
@@ -97,7 +98,7 @@ def _request(argv: Sequence[str], env: Mapping[str, str], cwd: Path, pass_fds: S
 
 
 def _identity(prefix: Sequence[str]) -> int | None:
-    """The user that support.ordinary_user has setpriv(1) make. None: this is another prefix."""
+    """Return the user ID in the setpriv(1) prefix of support.ordinary_user; None for any other prefix."""
     match prefix:
         case [program, user, group, "--clear-groups", "--"] if program.endswith("/setpriv"):
             name, _, number = user.partition("=")
@@ -113,7 +114,7 @@ class _Server:
     namespaces: tuple[str, ...]
 
     def is_here(self) -> bool:
-        """Return True if a child of this thread would be where a child of the server is."""
+        """Return True if a child of this thread would be in the same namespaces as a child of the server."""
         return os.getpid() == self.owner and _namespaces() == self.namespaces
 
     @contextmanager
@@ -143,7 +144,7 @@ def _pipe(*, reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class _Forked:
-    """A process that the server has been asked for. The descriptors are those of the ends that stay here."""
+    """A process requested from the server. The descriptors are the pipe ends that stay in this process."""
 
     stdout: int
     stderr: int
@@ -178,13 +179,13 @@ class _Forked:
         return self.read[self.stdout], self.read[self.stderr]
 
     def _read(self, descriptor: int) -> bool:
-        """Return False at the end."""
+        """Read once. Returns False at the end of the output."""
         data = os.read(descriptor, READ_SIZE)
         self.read[descriptor] += data
         return bool(data)
 
     def _write(self) -> bool:
-        """Return False when all is written, or nobody reads it."""
+        """Write once. Returns False when everything is written, or nobody reads it."""
         assert self.stdin is not None
         with suppress(BrokenPipeError):
             self.left = self.left[self.stdin.write(self.left[:READ_SIZE]) if self.left else 0 :]
@@ -194,20 +195,20 @@ class _Forked:
         return False
 
     def _kill(self) -> None:
-        """The server reaps it later than we have read that it has ended: the number is nobody else's."""
+        """Kill the process, unless its exit code has arrived: its ID may then belong to another process."""
         lines = self.read[self.answer].split()
         if len(lines) == 1:
             os.kill(int(lines[0]), signal.SIGKILL)
 
 
 def _text(data: bytearray, errors: str) -> str:
-    """As text=True of subprocess has it."""
+    """Decode output as subprocess does with text=True."""
     return data.decode(errors=errors).replace("\r\n", "\n").replace("\r", "\n")
 
 
 @cache
 def _server() -> _Server:
-    """One in a process; it ends with it."""
+    """Start the server of this process, once. It ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         theirs.set_inheritable(True)

@@ -1,9 +1,9 @@
-"""The fork server: a nono that has imported what a run needs, and forks itself for each start.
+"""Run the fork server: import what a run of nono needs, and fork for each start.
 
-Started by path with `-I`, its only argument the number of a SOCK_SEQPACKET socket; ends when the other end
-is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds) with descriptors: stdin,
-stdout, stderr, one for the answer, and those that the process inherits. The answer is the process ID, a line;
-at its end the exit code as subprocess has it, a line.
+It is started by path with `-I`; its only argument is the number of a SOCK_SEQPACKET socket. It ends when the
+other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds) with these
+descriptors: stdin, stdout, stderr, one for the answer, and those that the process inherits. The answer is a
+line with the process ID and, when the process has ended, a line with the exit code as in subprocess.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DESCRIPTORS_MAX = 32
 
 def main() -> None:
     if os.fork():
-        os._exit(0)  # the server is nobody's child: some tests wait for all that they have
+        os._exit(0)  # the server must not be a child of pytest: some tests wait for all their children
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         preload()
         if request := serve(requests):
@@ -59,12 +59,12 @@ def preload() -> None:
             if not module.name.startswith(LEFT_OUT):
                 importlib.import_module(module.name)
     gc.collect()
-    gc.freeze()  # the collector writes to what it walks, and each process would have a copy of that
+    gc.freeze()  # the collector writes to objects that it visits, so each process would copy them
 
 
 def serve(requests: socket.socket) -> dict[str, Any] | None:
     """Fork for each request. Returns the request in the child, None in the parent when there are no more."""
-    ready = selectors.PollSelector()  # epoll(7) takes watches, of which some tests leave nobody any
+    ready = selectors.PollSelector()  # not epoll(7): it needs watches, and some tests use up the user's
     ready.register(requests, selectors.EVENT_READ)
     while True:
         for key, _ in ready.select():
@@ -97,12 +97,12 @@ def _tell_end(pidfd: int, pid: int, answer: int) -> None:
 
 
 def _tell(answer: int, number: int) -> None:
-    with suppress(BrokenPipeError):  # who asked has not waited for the end
+    with suppress(BrokenPipeError):  # the requester did not wait for the end
         os.write(answer, b"%d\n" % number)
 
 
 def _arrange(descriptors: list[int], numbers: list[int]) -> None:
-    """Give what was received the numbers that it had, and close everything else, as execve(2) does."""
+    """Give the received descriptors their original numbers, and close all others, as execve(2) does."""
     wanted = dict(zip((0, 1, 2, *numbers), (*descriptors[:3], *descriptors[4:]), strict=True))
     above = max(*wanted, *descriptors) + 1
     moved = {number: fcntl.fcntl(received, fcntl.F_DUPFD, above) for number, received in wanted.items()}
@@ -110,7 +110,7 @@ def _arrange(descriptors: list[int], numbers: list[int]) -> None:
         os.dup2(copy, number)
     for descriptor in map(int, os.listdir("/proc/self/fd")):
         if descriptor not in wanted:
-            with suppress(OSError):  # that of the directory itself
+            with suppress(OSError):  # the descriptor of the directory itself
                 os.close(descriptor)
 
 
@@ -120,7 +120,7 @@ def become(request: dict[str, Any]) -> None:
         os.setgroups([])
         os.setresgid(*[request["id"]] * 3)
         os.setresuid(*[request["id"]] * 3)
-        process.set_dumpable(True)  # a change of user takes it away, execve(2) gives it back
+        process.set_dumpable(True)  # changing the user clears it, execve(2) sets it again
     os.environb.clear()
     os.environb.update({os.fsencode(name): os.fsencode(value) for name, value in request["env"].items()})
     time.tzset()
