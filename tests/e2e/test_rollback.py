@@ -103,6 +103,18 @@ def test_snapshots_are_not_put_where_the_command_can_write(sandbox: NonoRun) -> 
     assert len(list(outside.iterdir())) == 1
 
 
+@pytest.mark.root
+def test_a_state_that_is_read_only_refuses_the_run(sandbox: NonoRun) -> None:
+    state = str(sandbox.user.home / ".local/state")
+    assert sandbox.run(["true"], profile={}, flags=["--rollback"]).exit_code == 0
+    read_only = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+    stage = ["unshare", "--mount", "sh", "-c", read_only, "sh", state]
+    refused = sandbox.run(["touch", "made"], profile={}, flags=["--rollback"], stage=stage)
+    assert (refused.exit_code, (sandbox.project / "made").exists()) == (1, False), refused.stderr
+    assert "Read-only file system" in refused.stderr
+    assert sandbox.run(["touch", "made"], profile={}, flags=["--rollback"]).exit_code == 0
+
+
 def test_a_person_undoes_a_run_at_its_end(sandbox: NonoRun) -> None:
     file = sandbox.give(Path(shutil.copy(__file__, sandbox.project / "mine")))
     before = file.read_text()
