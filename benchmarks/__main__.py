@@ -22,7 +22,7 @@ from benchmarks.crowd_rows import crowd_rows
 from benchmarks.inside_rows import inside_rows
 from benchmarks.intercept_rows import http2_rows, intercept_rows
 from benchmarks.listening_row import listening_row
-from benchmarks.memory_rows import http2_memory_rows, memory_rows
+from benchmarks.memory_rows import http2_memory_rows, idle_rows, memory_rows
 from benchmarks.peers import Peers, find_peers
 from benchmarks.proxies import proxies
 from benchmarks.proxy_rows import proxy_rows
@@ -35,7 +35,10 @@ from benchmarks.terminal_rows import terminal_rows
 from benchmarks.tree_rows import tree_rows
 from benchmarks.undo_rows import undo_rows
 
-USUAL = ("start", "listening", "inside", "crowd", "tree", "undo", "proxy", "intercept", "http2", "terminal")
+USUAL = (
+    *("start", "listening", "idle", "inside", "crowd", "tree", "undo"),
+    *("proxy", "intercept", "http2", "terminal"),
+)
 GROUPS = (*USUAL, "agents")  # the last one takes minutes, and is measured where it is named
 LIMIT_S = 1800  # without the installation of the peers, which happens once
 PAGE = machine.ROOT / "docs/benchmarks.md"
@@ -88,6 +91,7 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
     alone: Mapping[str, Callable[[], Sequence[Row]]] = {
         "start": lambda: start_rows(set_up, peers, settings),
         "listening": lambda: [listening_row(set_up, peers, settings)],
+        "idle": lambda: idle_rows(set_up),
         "tree": lambda: tree_rows(set_up, settings),
         "undo": lambda: undo_rows(set_up, settings),
         "terminal": lambda: terminal_rows(set_up, settings),

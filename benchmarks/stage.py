@@ -70,6 +70,7 @@ class Stage:
     probe: str | None  # the compiled probe.c; None where there is no C compiler
     tls_load: str | None  # the compiled tls_load.c; None where there is no OpenSSL to build it with either
     crowd: str | None  # the compiled crowd.c
+    supervisor: str | None  # the compiled supervisor.c
     upstream: str  # what serves `small`, `tunnel` and `unwatched`
     upstream_pid: int
     cpus: Cpus
@@ -157,6 +158,7 @@ def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
                 _compile(folder / "shared/probe", "probe.c"),
                 _compile(folder / "shared/tls_load", "tls_load.c", "-lssl", "-lcrypto"),
                 _compile(folder / "shared/crowd", "crowd.c"),
+                _compile(folder / "shared/supervisor", "supervisor.c"),
             )
             if nginx is None:
                 upstream = "a Python server (uvloop): nginx is not installed"
