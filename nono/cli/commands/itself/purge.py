@@ -15,6 +15,7 @@ from posixpath import join
 from nono import paths
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside, sessions
+from nono.cli.text.report import amounts
 from nono.cli.text.wrap_text import wrapped
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING
@@ -135,7 +136,7 @@ def _lines(kept: Sequence[Kept], keys: Sequence[str]) -> Iterator[str]:
         if target is not None:
             yield f"{place.path}  the link; {target}, where it leads, stays"
         elif removed or not left:
-            yield f"{place.path}  {place.what} ({size / (1 << 20):,.1f} MiB)"
+            yield f"{place.path}  {place.what} ({amounts.size(size)})"
             yield from wrapped(", ".join(removed), "    ", "    ") if removed else ()
         yield from (f"{join(place.path, name)}  stays: nono did not make it" for name in left)
     yield from (f"system keyring  the key '{name}'" for name in keys)

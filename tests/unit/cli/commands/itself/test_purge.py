@@ -107,6 +107,15 @@ def test_what_is_removed_is_listed_with_its_size(home: Path, capsys: pytest.Capt
     )
 
 
+def test_a_small_place_is_listed_with_a_size_that_says_something(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["purge", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "(0.0 MiB)" not in said
+    assert " KiB)" in said
+
+
 def test_a_dry_run_removes_nothing(home: Path) -> None:
     assert main(["purge", "--dry-run"]) == 0
     assert left(home) == {*KEPT, *OTHERS}
