@@ -12,6 +12,7 @@ import pytest
 
 from support.elevation import asked, python
 from support.nono_run import NONO, Ended, NonoRun
+from support.running import fork_server
 from support.servers.http1 import upstream
 from support.servers.webhook import WebhookServer, saying, webhook_server
 
@@ -95,7 +96,7 @@ def test_a_webhook_that_says_no_or_is_not_there_grants_nothing(sandbox: NonoRun,
 def test_the_proxy_goes_on_serving_while_a_question_is_open(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home, holds=True) as server:
         environment = {"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"}
-        with subprocess.Popen(
+        with fork_server.start(
             sandbox.argv(python(BOTH, outside), profile=profile_of(server)),
             env=sandbox.user.environment(environment),
             cwd=sandbox.project,

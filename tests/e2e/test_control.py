@@ -14,6 +14,7 @@ import pytest
 
 import nono as nono_package
 from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
+from support.running import fork_server
 from support.sessions.control import ask, ask_all, key_of
 from support.sessions.detached import attached, detached
 from support.sessions.records import directory, leftovers, nono, record_of
@@ -156,7 +157,7 @@ def test_events_come_as_they_are_written(sandbox: NonoRun) -> None:
     with session(sandbox) as (run, record):
         key_of(sandbox, record["session_id"])
         argv = sandbox.user.command([*NONO, "logs", "-f", "--json", "--tail=0", "web"])
-        with subprocess.Popen(
+        with fork_server.start(
             argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True
         ) as follower:
             assert follower.stdout is not None
@@ -173,7 +174,7 @@ def test_events_come_as_they_are_written(sandbox: NonoRun) -> None:
 def test_a_run_without_a_loop_has_no_socket(sandbox: NonoRun) -> None:
     script = "echo up; read line"
     argv = sandbox.argv(["sh", "-c", script], profile={}, flags=["--name=plain", "--namespaces=off"])
-    with subprocess.Popen(
+    with fork_server.start(
         argv,
         env=sandbox.user.environment(),
         cwd=sandbox.project,
@@ -224,7 +225,7 @@ def test_a_command_takes_no_place_at_the_socket_of_a_session(sandbox: NonoRun) -
             profile={},
             flags=["--namespaces=off", "--name=flood"],
         )
-        with subprocess.Popen(
+        with fork_server.start(
             argv,
             env=sandbox.user.environment(),
             cwd=sandbox.project,

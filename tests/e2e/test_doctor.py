@@ -20,6 +20,7 @@ from support.clients.intercepted import SYSTEM_PATH
 from support.kernelsim.kernel import WSL2, Kernel
 from support.nono_run import NONO
 from support.ordinary_user import OrdinaryUser, ordinary_user
+from support.running import fork_server
 
 PACKAGED = ("curl", "git (https)", "git (ssh)", "gh", "npm", "go", "cargo", "java")
 
@@ -180,7 +181,7 @@ def test_an_interrupt_ends_the_client_that_is_running(user: OrdinaryUser) -> Non
     cache = user.home / ".cache/nono"
     argv = user.command([*NONO, "doctor", "--clients"])
     environment = user.environment({"PATH": path})
-    with subprocess.Popen(argv, env=environment, cwd=user.home, stdout=subprocess.DEVNULL) as process:
+    with fork_server.start(argv, env=environment, cwd=user.home, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while not [*cache.glob("doctor-*/0/work/started")]:
             assert time.monotonic() < deadline

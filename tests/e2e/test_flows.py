@@ -15,6 +15,7 @@ import pytest
 from support.clients.intercepted import Intercepted, stage_of
 from support.nono_run import NONO
 from support.ports import unused_port
+from support.running import fork_server
 from support.servers.http1 import Received, upstream
 from support.sessions.detached import wait_until
 from support.sessions.records import nono, records
@@ -62,7 +63,7 @@ def running(service: Intercepted) -> Iterator[None]:
 def viewer(service: Intercepted, *argv: str) -> Iterator[tuple[str, str]]:
     """The authority and the token of the page."""
     port, user = unused_port(), service.stage.runner.user
-    with subprocess.Popen(
+    with fork_server.start(
         user.command([*NONO, "flows", *argv, "--port", str(port)]),
         env=user.environment(),
         cwd=service.stage.project,

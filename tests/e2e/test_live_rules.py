@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from support.nono_run import PROXY_ONLY, TIMEOUT_S, NonoRun, nono_run
+from support.running import fork_server
 from support.sessions.control import key_of
 from support.sessions.detached import wait_until
 from support.sessions.records import nono, record_of
@@ -70,7 +71,7 @@ def session(
     argv = sandbox.argv(
         [sys.executable, "-u", "-c", program], profile=profile, flags=[f"--name={name}", *flags]
     )
-    with subprocess.Popen(
+    with fork_server.start(
         argv,
         env=sandbox.user.environment(),
         cwd=sandbox.project,

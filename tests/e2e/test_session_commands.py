@@ -16,6 +16,7 @@ import pytest
 
 import nono as nono_package
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
+from support.running import fork_server
 from support.sessions.records import directory, leftovers, nono, record_of, records
 from support.terminal import terminal
 
@@ -99,7 +100,7 @@ def test_ps_prints_the_records_as_json(sandbox: NonoRun) -> None:
 def watching(sandbox: NonoRun, *flags: str) -> Iterator[Callable[[], str]]:
     """`nono ps --watch`, which Ctrl-C ends; yields what reads its next line."""
     argv = sandbox.user.command([*NONO, "ps", "--watch", *flags])
-    with subprocess.Popen(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True) as watch:
+    with fork_server.start(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
         yield watch.stdout.readline
         watch.send_signal(signal.SIGINT)
@@ -302,7 +303,7 @@ def test_logs_print_the_events_as_json(sandbox: NonoRun) -> None:
 def test_logs_follow_a_session_to_its_end(sandbox: NonoRun) -> None:
     with session(sandbox, "echo up; read line", "web") as run:
         argv = [*NONO, "logs", "-f", "web"]
-        with subprocess.Popen(
+        with fork_server.start(
             sandbox.user.command(argv), env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True
         ) as follower:
             assert follower.stdout is not None
@@ -315,7 +316,7 @@ def test_logs_follow_a_session_to_its_end(sandbox: NonoRun) -> None:
 def test_logs_follow_a_session_whose_supervisor_is_killed(sandbox: NonoRun) -> None:
     with session(sandbox, "echo up; read line", "web") as run:
         argv = sandbox.user.command([*NONO, "logs", "-f", "--json", "web"])
-        with subprocess.Popen(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE) as follower:
+        with fork_server.start(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE) as follower:
             assert follower.stdout is not None
             assert json.loads(follower.stdout.readline())["type"] == "session_started"
             run.kill()

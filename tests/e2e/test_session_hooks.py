@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.nono_run import TIMEOUT_S, NonoRun, nono_run
+from support.running import fork_server
 from support.sessions.records import leftovers, records
 
 SHEBANG = "#!/usr/bin/env bash\n"
@@ -123,7 +123,7 @@ def test_a_signal_ends_the_hook_and_the_run(sandbox: NonoRun) -> None:
     os.mkfifo(sandbox.user.home / "up")
     os.chown(sandbox.user.home / "up", sandbox.user.uid, sandbox.user.gid)
     argv = sandbox.argv(["touch", "ran"], profile=hooked(before=waiting))
-    with subprocess.Popen(argv, env=sandbox.user.environment(), cwd=sandbox.project) as run:
+    with fork_server.start(argv, env=sandbox.user.environment(), cwd=sandbox.project) as run:
         assert (sandbox.user.home / "up").read_text() == "up\n"
         run.send_signal(signal.SIGTERM)
         assert run.wait(TIMEOUT_S) == 143

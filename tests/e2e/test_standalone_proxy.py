@@ -26,6 +26,7 @@ from support.nono_run import NONO, AuditEvent
 from support.ordinary_user import become
 from support.outward.collector import collector
 from support.proxy.thread import Client, wait_until
+from support.running import fork_server
 from support.servers.connect_proxy import connect_proxy
 from support.servers.http1 import Received, upstream
 from support.servers.webhook import saying, webhook_server
@@ -95,7 +96,7 @@ def running(
 ) -> Iterator[Standalone]:
     """Ended when the block is left, unless a test did it before."""
     profile = None if network is None else {"network": network, "security": security or {}}
-    process = subprocess.Popen(
+    process = fork_server.start(
         argv_of(made, flags, profile),
         env=made.runner.user.environment(environment),
         cwd=made.project,

@@ -13,6 +13,7 @@ import pytest
 
 from e2e.test_approvals import decisions, questions, waiting
 from support.nono_run import NONO, NonoRun, nono_run
+from support.running import fork_server
 from support.sessions.records import record_of
 
 
@@ -48,7 +49,7 @@ class Web:
 @contextmanager
 def web(sandbox: NonoRun) -> Iterator[Web]:
     """The page, opened once."""
-    with subprocess.Popen(
+    with fork_server.start(
         sandbox.user.command([*NONO, "top", "--web", "--silent"]),
         env=sandbox.user.environment(),
         stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ from hunt.outside import victim
 from hunt.outside.place import Place
 from hunt.outside.sights import differences
 from hunt.ways import Way
-from support.terminal import TAKE_TERMINAL
+from support.running.fork_server import TAKE_TERMINAL
 
 RUN_S = 40.0
 PROGRAM = b"hunt.inside.runner"

@@ -176,7 +176,7 @@ class NonoRun:
     ) -> Iterator[subprocess.Popen[str]]:
         """Yield a run that goes on; its pid is nono's own. Killed and reaped when the block is left."""
         argv = self.argv(command, flags=flags) if sandboxed else self.user.command(command)
-        process = subprocess.Popen(
+        process = fork_server.start(
             argv,
             env=self.user.environment(environment),
             cwd=self.project,

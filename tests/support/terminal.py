@@ -9,7 +9,6 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.running import fork_server
+
 WAIT_S = 30.0
 TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
-# In a session of its own: takes the terminal on 0 as its controlling one and becomes the command.
-TAKE_TERMINAL = (
-    "import fcntl, os, signal, sys, termios;"
-    "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-    "signal.signal(signal.SIGPIPE, signal.SIG_DFL);"
-    "signal.signal(signal.SIGXFSZ, signal.SIG_DFL);"
-    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
-    "os.execvp(sys.argv[1], sys.argv[1:])"
-)
 
 
 @dataclass
@@ -110,14 +102,14 @@ def terminal(
         try:
             if size is not None:
                 termios.tcsetwinsize(slave, size)
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", TAKE_TERMINAL, *argv],
+            process = fork_server.start(
+                argv,
+                env=environment,
+                cwd=cwd,
+                takes_terminal=True,
                 stdin=slave,
                 stdout=slave,
                 stderr=slave,
-                env=dict(environment),
-                cwd=cwd,
-                start_new_session=True,
             )
         finally:
             os.close(slave)

@@ -1,4 +1,4 @@
-"""Start nono as subprocess.run does, by forking a process that has already imported it.
+"""Start nono as subprocess.run and Popen do, by forking a process that has already imported it.
 
 Such a start costs half as much, and most tests do not test the start. With NONO_TEST_COLD=1 in the
 environment, each start executes the interpreter. So does a start that a fork cannot imitate: with a prefix
@@ -9,6 +9,7 @@ other than the server's.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import io
 import json
 import os
@@ -26,15 +27,27 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from support.running.forked_process import ForkedProcess
+
 NONO = (sys.executable, "-I", "-m", "nono")
 SCRIPT = str(Path(sys.executable).with_name("nono"))
 MAIN = Path(__file__).with_name("fork_server_main.py")
 LANGUAGE = "C.UTF-8"
+PR_SET_MM, PR_SET_MM_MAP_SIZE = 35, 15  # <linux/prctl.h>
 REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket accepts twice as many
 READ_SIZE = 1 << 16
 # Prefixes of variables that the loader, libc or a library reads before main() is called.
 READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_", "PYTHON")
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
+# In a session of its own: takes the terminal on 0 as its controlling one and becomes the command.
+TAKE_TERMINAL = (
+    "import fcntl, os, signal, sys, termios;"
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGPIPE, signal.SIG_DFL);"
+    "signal.signal(signal.SIGXFSZ, signal.SIG_DFL);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
 
 
 def run(
@@ -49,9 +62,8 @@ def run(
     errors: str = "strict",
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end and capture the output as text. Raises TimeoutExpired after `timeout` seconds."""
-    server = _server() if _is_alike(env) else None
-    request = _request(argv, env, cwd, pass_fds)
-    if server is None or request is None or not server.is_here():
+    server, request = _server_for(argv, env, cwd, pass_fds)
+    if server is None:
         source: dict[str, Any] = {"input": input} if stdin is None else {"stdin": stdin}
         how: dict[str, Any] = {
             "capture_output": True,
@@ -65,15 +77,63 @@ def run(
         return process.finish(argv, timeout, errors)
 
 
+def start(
+    argv: Sequence[str | bytes],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    takes_terminal: bool = False,
+    **streams: Any,  # stdin, stdout, stderr, text, bufsize: as in subprocess.Popen
+) -> subprocess.Popen[Any]:
+    """Start as Popen does. takes_terminal: in a session of its own, whose terminal is on stdin."""
+    words = [os.fsdecode(word) for word in argv]
+    server, request = _server_for(words, env, cwd or Path.cwd(), takes_terminal=takes_terminal)
+    if server is not None and _shows_in_proc():
+        return ForkedProcess(server.requests, request, argv, **streams)
+    if takes_terminal:
+        argv = [sys.executable, "-I", "-S", "-c", TAKE_TERMINAL, *argv]
+    return subprocess.Popen(argv, env=dict(env), cwd=cwd, start_new_session=takes_terminal, **streams)
+
+
+@cache
+def _shows_in_proc() -> bool:
+    """Return True if a forked start shows its own arguments in /proc, by which tests find what still runs."""
+    size = ctypes.c_uint()
+    return bool(ctypes.CDLL(None).prctl(PR_SET_MM, PR_SET_MM_MAP_SIZE, ctypes.byref(size), 0, 0) == 0)
+
+
+def _server_for(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    pass_fds: Sequence[int] = (),
+    *,
+    takes_terminal: bool = False,
+) -> tuple[_Server | None, bytes]:
+    """Return the server and the request for it; None if the start has to execute the interpreter."""
+    server = _server() if _is_alike(env) else None
+    request = _request(argv, env, cwd, pass_fds, takes_terminal)
+    if server is None or request is None or not server.is_here():
+        return None, b""
+    return server, request
+
+
 def _is_alike(environ: Mapping[str, str]) -> bool:
     return (
         not os.environ.get("NONO_TEST_COLD")
         and environ.get("LANG") == LANGUAGE
-        and not any(name.startswith(READ_AT_START) for name in environ)
+        and environ.get("LC_ALL", LANGUAGE) in (LANGUAGE, "C")  # Python uses UTF-8 for both
+        and not any(name.startswith(READ_AT_START) for name in environ if name != "LC_ALL")
     )
 
 
-def _request(argv: Sequence[str], env: Mapping[str, str], cwd: Path, pass_fds: Sequence[int]) -> bytes | None:
+def _request(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path,
+    pass_fds: Sequence[int],
+    takes_terminal: bool = False,
+) -> bytes | None:
     """Return the request for the server; None if it cannot serve this argv, or one of this length."""
     for first, program in enumerate(argv):
         start = (SCRIPT,) if program == SCRIPT else NONO
@@ -91,6 +151,7 @@ def _request(argv: Sequence[str], env: Mapping[str, str], cwd: Path, pass_fds: S
             "id": number,
             "pass_fds": pass_fds,
             "is_script": is_script,
+            "takes_terminal": takes_terminal,
         }
         request = json.dumps(values).encode()
         return request if len(request) <= REQUEST_MAX else None
@@ -172,7 +233,9 @@ class _Forked:
         if len(lines) != 2:
             raise RuntimeError("the fork server has ended")
         return subprocess.CompletedProcess(
-            argv, int(lines[1]), *(_text(output, errors) for output in self._outputs())
+            argv,
+            os.waitstatus_to_exitcode(int(lines[1])),
+            *(_text(output, errors) for output in self._outputs()),
         )
 
     def _outputs(self) -> tuple[bytearray, bytearray]:

@@ -1,24 +1,29 @@
 """Run the fork server: import what a run of nono needs, and fork for each start.
 
 It is started by path with `-I`; its only argument is the number of a SOCK_SEQPACKET socket. It ends when the
-other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds) with these
-descriptors: stdin, stdout, stderr, one for the answer, and those that the process inherits. The answer is a
-line with the process ID and, when the process has ended, a line with the exit code as in subprocess.
+other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds, takes_terminal)
+with these descriptors: stdin, stdout, stderr, one for the answer, and those that the process inherits. The
+answer is a line with the process ID and, when the process has ended, a line with its wait status.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import gc
 import importlib
 import json
+import mmap
 import os
 import pkgutil
 import selectors
 import socket
 import sys
+import termios
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from nono.kernel import process
@@ -38,6 +43,32 @@ ROOMS = (
 LEFT_OUT = "nono.proxy.flows"  # mitmproxy, which few runs need
 REQUEST_MAX = 1 << 18
 DESCRIPTORS_MAX = 32
+PR_SET_MM, PR_SET_MM_MAP = 35, 14
+# Numbers of the fields of proc_pid_stat(5), by the members of struct prctl_mm_map.
+FIELDS = {
+    "start_code": 26,
+    "end_code": 27,
+    "start_data": 45,
+    "end_data": 46,
+    "start_brk": 47,
+    "brk": 47,
+    "start_stack": 28,
+    "arg_start": 48,
+    "arg_end": 49,
+    "env_start": 50,
+    "env_end": 51,
+}
+
+
+class Map(ctypes.Structure):
+    """struct prctl_mm_map (<linux/prctl.h>)."""
+
+    _fields_ = (
+        *((name, ctypes.c_uint64) for name in FIELDS),
+        ("auxv", ctypes.c_void_p),
+        ("auxv_size", ctypes.c_uint32),
+        ("exe_fd", ctypes.c_uint32),
+    )
 
 
 def main() -> None:
@@ -92,7 +123,7 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
 def _tell_end(pidfd: int, pid: int, answer: int) -> None:
     os.close(pidfd)
     _, status = os.waitpid(pid, 0)
-    _tell(answer, os.waitstatus_to_exitcode(status))
+    _tell(answer, status)
     os.close(answer)
 
 
@@ -116,6 +147,9 @@ def _arrange(descriptors: list[int], numbers: list[int]) -> None:
 
 def become(request: dict[str, Any]) -> None:
     """Become what a process would be after execve(2): user, environment, directory, arguments."""
+    if request["takes_terminal"]:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     if request["id"] is not None:
         os.setgroups([])
         os.setresgid(*[request["id"]] * 3)
@@ -133,6 +167,34 @@ def become(request: dict[str, Any]) -> None:
         sys.path.insert(0, directory)
     sys.argv = [program, *request["arguments"]]
     sys.orig_argv = [sys.executable, *start, *request["arguments"]]
+    with suppress(OSError):  # a kernel without CONFIG_CHECKPOINT_RESTORE
+        show(sys.orig_argv, request["env"])
+
+
+def show(words: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Make /proc/self/cmdline and environ show these, as after execve(2). Raises OSError.
+
+    The kernel reads both from this process's memory, at addresses that prctl(2) can change.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.sbrk.restype = ctypes.c_void_p
+    argument_area, environment_area = (
+        b"".join(os.fsencode(word) + b"\0" for word in area)
+        for area in (words, [f"{name}={value}" for name, value in environ.items()])
+    )
+    memory = mmap.mmap(-1, len(argument_area) + len(environment_area) + 1, flags=mmap.MAP_PRIVATE)
+    memory.write(argument_area + environment_area)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(memory))  # it stays mapped
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    given = {name: int(fields[number - 3]) for name, number in FIELDS.items()}
+    given["brk"] = libc.sbrk(0)
+    given["arg_start"] = start
+    given["arg_end"] = given["env_start"] = start + len(argument_area)
+    given["env_end"] = start + len(argument_area) + len(environment_area)
+    wanted = Map(**given, exe_fd=2**32 - 1)
+    if libc.prctl(PR_SET_MM, PR_SET_MM_MAP, ctypes.byref(wanted), ctypes.sizeof(wanted), 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_MM_MAP)")
 
 
 if __name__ == "__main__":

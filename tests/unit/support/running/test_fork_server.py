@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from support.nono_run import NONO, PROXY_ONLY, NonoRun, nono_run
 from support.running import fork_server
+from support.running.forked_process import ForkedProcess
+from support.terminal import terminal
 
 LOOK = (
     "id; pwd; umask; ulimit -a; env | sort; ls /proc/self/fd; grep -E '^(Sig[BIC]|Cap|NoNew|Seccomp|Groups)'"
@@ -68,7 +73,46 @@ def test_a_status_is_that_of_the_process(sandbox: NonoRun) -> None:
         assert done.returncode == status, done.stderr
 
 
-@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "LC_ALL", "OPENSSL_CONF", "PYTHONPATH"])
+def test_a_started_process_is_talked_to_as_with_popen(sandbox: NonoRun) -> None:
+    with sandbox.started(["sh", "-c", "read word; echo $word; exec sleep 60"]) as run:
+        assert isinstance(run, ForkedProcess)
+        assert run.stdin
+        assert run.stdout
+        print("said", file=run.stdin, flush=True)
+        assert run.stdout.readline() == "said\n"
+        assert run.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(0.01)
+        run.kill()
+        assert (run.wait(20), run.poll()) == (-signal.SIGKILL, -signal.SIGKILL)
+
+
+def test_a_started_process_shows_its_own_words_in_proc(
+    sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> list[bytes]:
+        with sandbox.started(["sh", "-c", "echo up; exec sleep 60"]) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "up\n"
+            directory = Path(f"/proc/{run.pid}")
+            return [(directory / name).read_bytes() for name in ("cmdline", "comm")]
+
+    forked = shown()
+    assert forked[0].split(b"\0")[1:5] == [b"-I", b"-m", b"nono", b"run"]
+    monkeypatch.setenv("NONO_TEST_COLD", "1")
+    assert forked == shown()
+
+
+def test_a_forked_process_leads_the_session_of_its_terminal(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "run", "--allow=.", "--", "true"])
+    with terminal(argv, sandbox.user.environment(), sandbox.project) as person:
+        assert isinstance(person.process, ForkedProcess)
+        assert os.getsid(person.process.pid) == person.process.pid
+        assert os.tcgetpgrp(person.master) == person.process.pid
+        assert person.end() == 0
+
+
+@pytest.mark.parametrize("name", ["LD_LIBRARY_PATH", "LC_TIME", "OPENSSL_CONF", "PYTHONPATH"])
 def test_what_is_read_before_main_has_a_start_made_anew(name: str) -> None:
     assert fork_server._is_alike({"LANG": "C.UTF-8"})
     assert not fork_server._is_alike({"LANG": "C.UTF-8", name: ""})
