@@ -1,4 +1,4 @@
-"""`python -m guest [--selection NAME] [VERSION...]`: tests on real kernels, and one table of the results."""
+"""`python -m guest [VERSION...]`: run tests on real kernels and print one table of the results."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import compileall
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,12 +14,13 @@ import sysconfig
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
 
 from guest import debian, image, machine, matrix
-from guest.selection import SELECTIONS, Selection
+from guest.selection import SELECTIONS, USERS, Task
 
 CACHE = image.ROOT / ".guest"
 PACKAGES = {machine.QEMU: "qemu-system-x86", "dpkg-deb": "dpkg", "cc": "gcc"}
@@ -29,6 +31,10 @@ def main(argv: Sequence[str]) -> int:
     """0 when every guest did all it should; 1 when one did not; 2 when none could be started."""
     parser = argparse.ArgumentParser(prog="guest", description=__doc__)
     parser.add_argument("--selection", choices=SELECTIONS, default="full")
+    parser.add_argument("--tests", help="of pytest, instead of a selection")
+    parser.add_argument(
+        "--user", choices=USERS, action="append", help="who runs them; else all of the selection"
+    )
     parser.add_argument("--at-once", type=int, default=max(1, (os.cpu_count() or 1) // 2))
     parser.add_argument("-v", "--verbose", action="store_true", help="say why tests were skipped")
     known = [release.version for release in debian.RELEASES]
@@ -47,13 +53,17 @@ def main(argv: Sequence[str]) -> int:
     except debian.NoKernelError as error:
         print(f"no guests: {error}", file=sys.stderr)
         return 2
-    reports = _run(kernels, SELECTIONS[given.selection], given.selection, given.at_once)
+    selection = SELECTIONS[given.selection]
+    if given.tests:
+        selection = replace(selection, arguments=tuple(shlex.split(given.tests)))
+    tasks = [task for task in selection.tasks if not given.user or task.user in given.user]
+    reports = _run(kernels, tasks, given.at_once)
     for report in reports:
         for complaint in report.complaints:
-            print(f"--- {report.kernel}: {complaint}")
+            print(f"--- {report.kernel}, {report.user}: {complaint}")
         if given.verbose:
             for why, count in report.skips.items():
-                print(f"--- {report.kernel}: {count} skipped: {why}")
+                print(f"--- {report.kernel}, {report.user}: {count} skipped: {why}")
     print(matrix.table(reports))
     return 1 if any(report.complaints for report in reports) else 0
 
@@ -78,37 +88,51 @@ def _install_what_is_missing() -> None:
 
 
 def _run(
-    kernels: dict[debian.Release, Path], selection: Selection, name: str, at_once: int
+    kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task], at_once: int
 ) -> list[matrix.Report]:
-    """Guests by turns, at_once of them at a time, none for longer than its selection may take."""
-    for folder in (image.ROOT / "nono", image.ROOT / "tests", Path(sysconfig.get_path("purelib"))):
-        compileall.compile_dir(folder, quiet=2, workers=0)  # a guest cannot keep what it compiles
-    waiting, reports = list(kernels.items()), dict[str, matrix.Report]()
+    """Each task on each kernel, at_once guests at a time, none for longer than its task may take."""
+    _compile(tasks)
+    waiting = [(release, task) for release in kernels for task in tasks]
+    reports = list[matrix.Report]()
     with TemporaryDirectory(prefix="guests-", dir=CACHE) as work, ExitStack() as guests:
         archive = Path(work, "archive")
         (built := Path(work, "built")).mkdir()
         image.build(archive, built)
-        running = dict[debian.Release, tuple[machine.Guest, float]]()
+        running = list[tuple[debian.Release, Task, machine.Guest, float]]()
         while waiting or running:
             while waiting and len(running) < at_once:
-                release, kernel = waiting.pop(0)
-                (folder := Path(work, release.version)).mkdir()
-                options = f"nono.selection={name}"
-                started = machine.guest(kernel, archive, folder, options, processors=2)
-                running[release] = guests.enter_context(started), time.monotonic()
-            for release, (guest, began) in list(running.items()):
+                release, task = waiting.pop(0)
+                (folder := Path(work, f"{release.version}-{task.user}")).mkdir()
+                own = folder / "own"
+                image.build_own(own, kernels[release], task)
+                started = machine.guest(kernels[release].image, [archive, own], folder, processors=2)
+                running.append((release, task, guests.enter_context(started), time.monotonic()))
+            for each in list(running):
+                release, task, guest, began = each
                 took = time.monotonic() - began
-                if guest.process.poll() is None and took < selection.limit_s + STARTUP_S:
+                if guest.process.poll() is None and took < task.limit_s + STARTUP_S:
                     continue
                 guest.process.kill()
                 guest.process.wait()
                 lines = guest.reports.read_text(errors="replace").splitlines()
-                reports[release.version] = matrix.read(release, took, lines)
-                if not reports[release.version].ended:
+                reports.append(report := matrix.read(release, task.user, took, lines))
+                if not report.ended:
                     print("\n".join(guest.console.read_text(errors="replace").splitlines()[-30:]))
-                del running[release]
+                running.remove(each)
             time.sleep(0.2)
-    return [reports[release.version] for release in kernels]
+    return sorted(reports, key=lambda report: list(kernels).index(report.release))
+
+
+def _compile(tasks: Sequence[Task]) -> None:
+    """Compile everything here, the tests as pytest rewrites them: a guest cannot keep what it compiles."""
+    for folder in (image.ROOT / "nono", image.ROOT / "tests", Path(sysconfig.get_path("purelib"))):
+        compileall.compile_dir(folder, quiet=2, workers=0)
+    rewrite = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for arguments in {task.arguments for task in tasks}:
+        subprocess.run(
+            [*rewrite, *arguments], cwd=image.ROOT, env=environment, stdout=subprocess.DEVNULL, check=False
+        )
 
 
 if __name__ == "__main__":

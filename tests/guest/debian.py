@@ -6,7 +6,9 @@ settings of our own, so that nothing of the machine's apt changes.
 
 from __future__ import annotations
 
+import lzma
 import re
+import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from pathlib import Path
 from shutil import which
 
 FLAVOUR = "cloud-amd64"  # the smallest package; what it lacks are drivers
+# What other kernels have built in or load when it is asked for, each behind those that it needs.
+MODULES = ("inet_diag", "tcp_diag", "udp_diag", "unix_diag", "netlink_diag", "veth", "dummy", "overlay")
 
 
 class NoKernelError(Exception):
@@ -39,16 +43,31 @@ RELEASES = (
 )
 
 
-def kernel(release: Release, cache: Path) -> Path:
-    """The bootable image, from the cache if it is there; NoKernelError."""
-    image = cache / f"vmlinuz-{release.version}"
-    if not image.exists():
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The files of a release: the bootable image, and the modules in the order in which to load them."""
+
+    image: Path
+    modules: tuple[Path, ...]
+
+
+def kernel(release: Release, cache: Path) -> Kernel:
+    """Return the files from the cache, or fetch them. Raises NoKernelError."""
+    folder = cache / release.version
+    if not folder.exists():
         if which("apt-get") is None or which("dpkg-deb") is None:
             raise NoKernelError("there is no apt here to fetch Debian's kernels with")
-        package = _Apt(cache / "apt" / release.suite, release.suite).newest(release.version)
-        _unpack(package, image)
-        package.unlink()
-    return image
+        unfinished = cache / f"{release.version}.part"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        for package in _Apt(cache / "apt" / release.suite, release.suite).newest(release.version):
+            _unpack(package, unfinished)
+            package.unlink()
+        if not (unfinished / "vmlinuz").exists():
+            raise NoKernelError(f"Debian's packages of {release.version} hold no kernel")
+        unfinished.rename(folder)
+    modules = (folder / f"{name}.ko" for name in MODULES)
+    return Kernel(folder / "vmlinuz", tuple(module for module in modules if module.exists()))
 
 
 class _Apt:
@@ -68,21 +87,20 @@ class _Apt:
             *("-o", "APT::Architecture=amd64"),
         ]
 
-    def newest(self, version: str) -> Path:
-        """The downloaded package of the newest kernel of this version."""
+    def newest(self, version: str) -> list[Path]:
+        """Download the packages of the newest kernel of this version."""
         self._run("apt-get", "update", "--error-on=any", "-qq")
-        # From 7.3 on linux-image needs linux-binary, which holds the file.
+        # From 7.3 on linux-image is empty: linux-binary holds the image, linux-modules the modules.
         listed = self._run("apt-cache", "pkgnames", "linux-").split()
-        pattern = re.compile(rf"linux-(binary|image)-{re.escape(version)}\.[\w.+-]*-{FLAVOUR}")
-        names = sorted(name for name in listed if pattern.fullmatch(name))
-        names = [name for name in names if name.startswith("linux-binary")] or names
-        if not names:
+        pattern = re.compile(rf"linux-(?:binary|image|modules)-({re.escape(version)}\.[\w.+-]*-{FLAVOUR})")
+        releases = {match[1] for name in listed if (match := pattern.fullmatch(name))}
+        if not releases:
             raise NoKernelError(f"Debian {self._suite} has no kernel {version} for {FLAVOUR}")
-        name = max(names, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        newest = max(releases, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+        names = [f"linux-{part}-{newest}" for part in ("binary", "image", "modules")]
         before = set(self._folder.glob("*.deb"))
-        self._run("apt-get", "download", "-qq", name)
-        (package,) = set(self._folder.glob("*.deb")) - before
-        return package
+        self._run("apt-get", "download", "-qq", *(name for name in names if name in listed))
+        return sorted(set(self._folder.glob("*.deb")) - before)
 
     def _run(self, program: str, *arguments: str) -> str:
         done = subprocess.run(
@@ -114,18 +132,22 @@ def _source(suite: str) -> str:
     )
 
 
-def _unpack(package: Path, image: Path) -> None:
-    """The vmlinuz of the package as image, which appears whole or not at all."""
+def _unpack(package: Path, folder: Path) -> None:
+    """Put the image and the modules of the package into the folder, by their bare names."""
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacking:
-        with tarfile.open(fileobj=unpacking.stdout, mode="r|") as archive:
-            for member in archive:
-                name = member.name.rpartition("/")[2]
-                if name.startswith("vmlinuz") and (content := archive.extractfile(member)):
-                    unfinished = image.with_suffix(".part")
-                    unfinished.write_bytes(content.read())
-                    unfinished.rename(image)
-                    break
-        unpacking.kill()
-    if not image.exists():
-        raise NoKernelError(f"{package.name} holds no kernel")
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as unpacking,
+        tarfile.open(fileobj=unpacking.stdout, mode="r|") as archive,
+    ):
+        for member in archive:
+            name = member.name.rpartition("/")[2]
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None:
+                continue
+            if name.startswith("vmlinuz"):
+                (folder / "vmlinuz").write_bytes(content.read())
+            elif name.removesuffix(".xz").removesuffix(".ko") in MODULES:
+                unpack = lzma.decompress if name.endswith(".xz") else bytes
+                (folder / name.removesuffix(".xz")).write_bytes(unpack(content.read()))
+    if unpacking.returncode != 0:
+        raise NoKernelError(f"{package.name} cannot be unpacked")

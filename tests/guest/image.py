@@ -15,28 +15,16 @@ from pathlib import Path
 from shutil import which
 
 from guest.cpio import Archive
+from guest.debian import Kernel
+from guest.selection import MODULES, TASK, Task
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("nono", "pytest", "pytest-timeout", "hypothesis", "trustme")  # and whatever these need
-PROGRAMS = (
-    *(
-        "cat",
-        "chmod",
-        "cp",
-        "echo",
-        "env",
-        "false",
-        "grep",
-        "id",
-        "ipcmk",
-        "ipcrm",
-        "ipcs",
-        "ls",
-        "mkdir",
-        "mount",
-    ),
-    *("mv", "ps", "rm", "sh", "sleep", "tr", "true", "tty"),
+PROGRAMS_OF = (  # Debian packages: what a test runs is as often one of them as Python
+    *("bash", "bsdutils", "coreutils", "dash", "diffutils", "findutils", "grep", "hostname", "iproute2"),
+    *("login", "mount", "procps", "sed", "tar", "util-linux"),
 )
+PYTHON3 = Path("/usr/bin/python3")  # by this name tests run a program that nono does not belong to
 UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-packages", "site-packages"}
 ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
@@ -58,7 +46,7 @@ main()
 def build(target: Path, work: Path) -> None:
     """Write the archive. work: an empty directory for what is compiled, the caller's to remove."""
     python = Path(sys.executable).resolve()
-    programs = [Path(found) for name in PROGRAMS if (found := which(name))]
+    programs = list(_programs())
     files = [*_standard_library(), *_packages(), *_checkout()]
     built = list(_attack_programs(work))
     binaries = [python, *programs, *built, *(path for path in files if ".so" in path.suffixes)]
@@ -71,6 +59,7 @@ def build(target: Path, work: Path) -> None:
                 archive.copy(path)
         for program in built:
             archive.copy(program, BUILT / program.name)
+        archive.symlink(str(PYTHON3), str(python))
         for name, content in ETC.items():
             archive.text(f"/etc/{name}", content)
         for name in ("/proc", "/sys", "/dev", "/root", "/run", "/home"):
@@ -78,6 +67,23 @@ def build(target: Path, work: Path) -> None:
         for name in ("/tmp", "/var/tmp"):
             archive.directory(name, 0o1777)
         archive.text("/init", INIT.format(python=python, tests=str(ROOT / "tests")), 0o755)
+
+
+def build_own(target: Path, kernel: Kernel, task: Task) -> None:
+    """Write the archive of one guest, which is unpacked over the other: the modules and what to run."""
+    with Archive(target) as archive:
+        for number, module in enumerate(kernel.modules):
+            archive.copy(module, MODULES / f"{number}-{module.name}")
+        archive.text(str(TASK), task.to_json())
+
+
+def _programs() -> Iterator[Path]:
+    listed = subprocess.run(
+        ["dpkg-query", "--listfiles", *PROGRAMS_OF], capture_output=True, text=True, timeout=60, check=False
+    ).stdout.split("\n")
+    for name in sorted({Path(line).name for line in listed if re.search(r"/s?bin/[^/]+$", line)}):
+        if found := which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"):
+            yield Path(found)
 
 
 def _standard_library() -> Iterator[Path]:
@@ -117,7 +123,7 @@ def _checkout() -> Iterator[Path]:
 
 def _below(folder: Path, unused: set[str]) -> Iterator[Path]:
     for directory, names, files in folder.walk():
-        names[:] = [name for name in names if name not in unused]
+        names[:] = [name for name in names if name not in unused and not name.startswith("config-3")]
         yield from (directory / file for file in files)
 
 

@@ -16,12 +16,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from guest.selection import SELECTIONS
+from guest.selection import MODULES, TASK
 
 ROOT = Path(__file__).parents[2]
 PYTHON = str(ROOT / ".venv/bin/python")
 USER = 1000
+IDS = {"user": USER, "root": 0}
+HOMES = {"user": "/home/user", "root": "/root"}
 TEST_LIMIT_S = 300  # instead of the two minutes of a machine that is not emulated
 REPORTS = "/dev/ttyS1"
 MOUNTS = (
@@ -34,10 +37,10 @@ MOUNTS = (
 )
 RB_AUTOBOOT = 0x1234567  # reboot(2); the guest is started with -no-reboot
 LANDLOCK_CREATE_RULESET, LANDLOCK_CREATE_RULESET_VERSION = 444, 1
+FINIT_MODULE = 313
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": "/home/user",
     "LANG": "C.UTF-8",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": str(ROOT / "tests"),
@@ -53,7 +56,7 @@ def main() -> None:
     """Never returns: the machine ends with it, whatever happens."""
     try:
         _prepare()
-        _run(dict(word.split("=", 1) for word in Path("/proc/cmdline").read_text().split() if "=" in word))
+        _run(json.loads(TASK.read_text()))
     finally:
         sys.stderr.flush()
         ctypes.CDLL(None).reboot(RB_AUTOBOOT)
@@ -65,6 +68,10 @@ def _prepare() -> None:
         os.makedirs(place, exist_ok=True)
         if libc.mount(kind.encode(), place.encode(), kind.encode(), 0, None) != 0:
             raise OSError(ctypes.get_errno(), f"mount {place}")
+    for module in sorted(MODULES.iterdir(), key=lambda path: int(path.name.partition("-")[0])):
+        with module.open("rb") as file:
+            if libc.syscall(FINIT_MODULE, file.fileno(), b"", 0) != 0:
+                raise OSError(ctypes.get_errno(), f"load {module.name}")
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
     os.chmod("/dev/shm", 0o1777)
@@ -88,28 +95,28 @@ def _delegate_cgroups() -> None:
     (scope / "cgroup.procs").write_text("0")
 
 
-def _run(boot: Mapping[str, str]) -> None:
-    selection = SELECTIONS[boot["nono.selection"]]
-    if scope := boot.get("nono.ptrace_scope"):
-        Path("/proc/sys/kernel/yama/ptrace_scope").write_text(scope)
-    _tell({"kernel": os.uname().release, **_what_nono_finds()})
+def _run(task: Mapping[str, Any]) -> None:
+    """Run what guest.selection.Task says."""
+    _tell({"kernel": os.uname().release, **_what_nono_finds(task["user"])})
     began = time.monotonic()
     pytest = [PYTHON, "-m", "pytest", "-p", "guest.reporting", "-p", "no:cacheprovider"]
-    command = [*pytest, f"--timeout={TEST_LIMIT_S}", *selection.arguments]
+    command = [*pytest, f"--timeout={TEST_LIMIT_S}", *task["arguments"]]
+    environment = {**ENVIRONMENT, **task["environment"]}
     try:
-        ended = _as_user(command, timeout_s=selection.limit_s).returncode
+        ended = _as_user(task["user"], command, environment, timeout_s=task["limit_s"]).returncode
     except subprocess.TimeoutExpired:
         ended = -1
     _tell({"ended": ended, "seconds": round(time.monotonic() - began, 1)})
 
 
-def _what_nono_finds() -> dict[str, object]:
+def _what_nono_finds(user: str) -> dict[str, object]:
     # Asked of the kernel itself: nono knows no version above its own.
     abi = ctypes.CDLL(None).syscall(
         LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), LANDLOCK_CREATE_RULESET_VERSION
     )
     wanted = ("--allow-domain", "x.example", "--host", "x.example", "--json")
-    why = _as_user([PYTHON, "-I", "-m", "nono", "why", *wanted], timeout_s=60, captured=True)
+    command = [PYTHON, "-I", "-m", "nono", "why", *wanted]
+    why = _as_user(user, command, ENVIRONMENT, timeout_s=120, captured=True)
     try:
         said = str(json.loads(why.stdout)["enforced_by"])
         rung = "refused" if said.startswith("nothing, the run is refused") else said.partition(":")[0]
@@ -119,14 +126,19 @@ def _what_nono_finds() -> dict[str, object]:
 
 
 def _as_user(
-    command: list[str], *, timeout_s: float, captured: bool = False
+    user: str,
+    command: list[str],
+    environment: Mapping[str, str],
+    *,
+    timeout_s: float,
+    captured: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
         cwd=ROOT,
-        env=ENVIRONMENT,
-        user=USER,
-        group=USER,
+        env={**environment, "HOME": HOMES[user]},
+        user=IDS[user],
+        group=IDS[user],
         extra_groups=[],
         stdin=subprocess.DEVNULL,
         capture_output=captured,

@@ -6,14 +6,16 @@ that died.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
 QEMU = "qemu-system-x86_64"
+WORDS = "console=ttyS0 quiet panic=-1 rdinit=/init syscall.x32=y"
 MEMORY_MIB = 1536  # the archive, what is unpacked from it, and the tests
 
 
@@ -27,10 +29,17 @@ class Guest:
 
 
 @contextmanager
-def guest(kernel: Path, archive: Path, folder: Path, options: str, *, processors: int) -> Iterator[Guest]:
-    """Boot kernel; options join its command line. Killed, if need be, when the block is left."""
+def guest(image: Path, archives: Sequence[Path], folder: Path, *, processors: int) -> Iterator[Guest]:
+    """Boot image with what the archives hold. Killed, if need be, when the block is left.
+
+    `monitor` in the folder is a socket for QMP: `stop` halts the guest together with its clocks.
+    """
     reports, console = folder / "reports", folder / "console"
-    words = f"console=ttyS0 quiet panic=-1 rdinit=/init syscall.x32=y {options}"
+    initrd = folder / "initrd"
+    with initrd.open("wb") as file:
+        for archive in archives:  # the kernel unpacks one after the other
+            with archive.open("rb") as part:
+                shutil.copyfileobj(part, file)
     # Should we be killed ourselves, the guest is not left behind.
     guarded = ["setpriv", "--pdeathsig", "KILL", "--"] if which("setpriv") else []
     command = [
@@ -38,9 +47,11 @@ def guest(kernel: Path, archive: Path, folder: Path, options: str, *, processors
         *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-machine", "q35,accel=tcg", "-cpu", "max", "-smp", str(processors), "-m", str(MEMORY_MIB)),
         *("-serial", f"file:{console}", "-serial", f"file:{reports}"),
-        *("-kernel", str(kernel), "-initrd", str(archive), "-append", words),
+        *("-qmp", "unix:monitor,server=on,wait=off"),  # relative: sun_path has 108 bytes
+        *("-kernel", str(image), "-initrd", str(initrd), "-append", WORDS),
     ]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, stdin=quiet, stdout=quiet) as process:
         try:
             yield Guest(process, reports, console)
         finally:

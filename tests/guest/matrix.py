@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from guest.debian import Release
 
-HEADINGS = ("kernel", "Landlock ABI", "rung", "passed", "failed", "skipped", "seconds")
+HEADINGS = ("kernel", "user", "Landlock ABI", "rung", "passed", "failed", "skipped", "seconds")
 
 
 @dataclass(slots=True)
@@ -17,6 +17,7 @@ class Report:
     """One guest's; seconds are those from its start to its end as seen from outside."""
 
     release: Release
+    user: str
     seconds: float
     kernel: str = "did not start"
     abi: int = -1
@@ -40,9 +41,9 @@ class Report:
         return found
 
 
-def read(release: Release, seconds: float, lines: Iterable[str]) -> Report:
+def read(release: Release, user: str, seconds: float, lines: Iterable[str]) -> Report:
     """The reports of guest/init.py and guest/reporting.py; what is not JSON is skipped, half a line say."""
-    report = Report(release, seconds)
+    report = Report(release, user, seconds)
     for line in lines:
         try:
             told = json.loads(line)
@@ -67,6 +68,7 @@ def table(reports: Sequence[Report]) -> str:
     rows = [
         (
             report.kernel,
+            report.user,
             str(report.abi),
             report.rung,
             *(str(report.counts[outcome]) for outcome in ("passed", "failed", "skipped")),

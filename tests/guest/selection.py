@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+TASK = Path("/task.json")  # in a guest
+USERS = ("user", "root")
+MODULES = Path("/modules")  # in a guest, to be loaded in the order of their names
 
 LISTENER = ("tests/kernel/test_listener.py", "tests/kernel/test_notify_releases.py")
 LADDER = "tests/e2e/test_ladder.py::test_a_run_reaches_exactly_what_its_rung_leaves_open"
@@ -26,11 +33,30 @@ NAMESPACES = tuple(
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """What one guest runs."""
+
+    arguments: tuple[str, ...]  # of pytest
+    user: str  # "user" or "root"
+    limit_s: int  # the guest ends after that time in any case
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
-    """Arguments of pytest, and the seconds after which the guest ends all the same."""
+    """The tasks on each kernel, one for each user."""
 
     arguments: tuple[str, ...]
     limit_s: int
+    users: tuple[str, ...] = USERS
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[Task]:
+        return [Task(self.arguments, user, self.limit_s, self.environment) for user in self.users]
 
 
 ATTACKS = (
@@ -58,6 +84,7 @@ SELECTIONS = {
             *(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns")),
         ),
         300,
+        ("user",),
     ),
     "full": Selection(
         (
@@ -67,6 +94,7 @@ SELECTIONS = {
             # What is simulated is simulated here as well; what differs is this kernel itself.
             *("-k", "not test_ladder or host-default or notify-busy-default"),
         ),
-        2400,
+        5400,
     ),
+    "hunt": Selection(("tests/hunt/test_hunt.py",), 3600, environment={"HUNT_S": "180", "HUNT_SEED": "11"}),
 }

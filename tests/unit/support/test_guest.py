@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from guest.cpio import Archive
-from guest.debian import RELEASES
+from guest.debian import RELEASES, Kernel
+from guest.image import build_own
 from guest.matrix import read, table
+from guest.selection import SELECTIONS
 
 RELEASE = next(release for release in RELEASES if release.version == "6.12")
 STARTED = {"kernel": "6.12.1-test", "abi": 6, "rung": "notify", "said": ""}
@@ -23,9 +25,10 @@ def lines(*told: object) -> list[str]:
 
 
 def test_a_guest_that_did_everything_has_no_complaints() -> None:
-    report = read(RELEASE, 9.6, lines(STARTED, PASSED, ENDED))
+    report = read(RELEASE, "user", 9.6, lines(STARTED, PASSED, ENDED))
     assert report.complaints == []
-    assert table([report]).splitlines()[1].split() == ["6.12.1-test", "6", "notify", "1", "0", "0", "10"]
+    row = table([report]).splitlines()[1].split()
+    assert row == ["6.12.1-test", "user", "6", "notify", "1", "0", "0", "10"]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +46,7 @@ def test_a_guest_that_did_everything_has_no_complaints() -> None:
     ],
 )
 def test_whatever_is_missing_is_a_complaint(told: list[str]) -> None:
-    assert read(RELEASE, 1, told).complaints
+    assert read(RELEASE, "user", 1, told).complaints
 
 
 def entries_of(archive: bytes) -> dict[str, tuple[int, bytes]]:
@@ -59,6 +62,18 @@ def entries_of(archive: bytes) -> dict[str, tuple[int, bytes]]:
         at += 110 + name_size + -(110 + name_size) % 4
         found[name] = mode, archive[at : at + size]
         at += size + -size % 4
+
+
+def test_a_guest_is_given_its_task_and_modules_in_their_order(tmp_path: Path) -> None:
+    modules = tuple(tmp_path / name for name in ("inet_diag.ko", "dummy.ko"))
+    for module in modules:
+        module.write_bytes(module.stem.encode())
+    (task,) = SELECTIONS["short"].tasks
+    build_own(tmp_path / "own", Kernel(tmp_path / "vmlinuz", modules), task)
+    found = entries_of((tmp_path / "own").read_bytes())
+    assert found["modules/0-inet_diag.ko"][1] == b"inet_diag"
+    assert found["modules/1-dummy.ko"][1] == b"dummy"
+    assert json.loads(found["task.json"][1])["user"] == "user"
 
 
 def test_the_archive_holds_what_was_put_into_it(tmp_path: Path) -> None:
