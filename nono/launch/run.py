@@ -189,7 +189,13 @@ class Launch:
                 None if front is None else front.pty.path,
             )
             if view is not None:
-                launcher.enter_namespaces(view)
+                launcher.begin_namespaces(view)
+            # This forks, so it comes before any secret is in memory, and after the cgroup, which we may have
+            # left. Early, because the supervisor will wait for what it makes.
+            ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
+            if view is not None:
+                _import_meanwhile(prepared)
+                launcher.end_namespaces()
             if front is not None:
                 launcher.take_terminal(front.pty.slave)
             self._launcher = None
@@ -227,8 +233,8 @@ class Launch:
             with beside.end_recorded(session):
                 beside.begin(stack, session)
                 added = _before_hook(prepared, session)
-            # This forks, so it comes before any secret is in memory.
-            ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
+            if ca_worker is not None:
+                stack.callback(ca_worker.stop)  # before supervise() waits for what is left
             with beside.end_recorded(session):
                 beside.keep(stack, session, prepared, child, argv, entry.shown()["name"])
                 run = RunContext(
@@ -269,6 +275,14 @@ class Launch:
         if self._launcher is None:
             raise LaunchError("this launch was used before")
         return self._launcher
+
+
+def _import_meanwhile(prepared: Prepared) -> None:
+    """Import what the run needs later: the launcher is moving, and there would be nothing else to do."""
+    if prepared.enforcement.rung is not None:
+        from nono.launch import outset, run_proxy  # noqa: F401 - imported for later
+    else:
+        from nono.launch.record import proof  # noqa: F401 - imported for later
 
 
 def _traffic(prepared: Prepared) -> Traffic | None:

@@ -109,6 +109,9 @@ class RunContext(NamedTuple):
         self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
         if state is not None:
             state.write(self._own_state(own, withheld))
+        if self.session.log is not None:
+            # Imported here: the launcher restricts itself meanwhile, and nobody waits for this at the end.
+            from nono.launch.record import proof  # noqa: F401 - imported for later
         return self.launcher.end_restrict()
 
     def _own_state(self, own: Iterable[Grant], withheld: Iterable[Withheld]) -> State:

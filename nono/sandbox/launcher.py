@@ -86,15 +86,18 @@ class Launcher:
         if self._pending is not None:
             self.facts(self._pending)
 
-    def enter_namespaces(self, view: PrivateView) -> None:
-        """Move the launcher to new namespaces, in which it sees `view`.
+    def begin_namespaces(self, view: PrivateView) -> None:
+        """Send the launcher to new namespaces, in which it sees `view`.
 
-        It continues as another child of this process; `pid` changes.
+        It moves while the supervisor does something else.
         """
         self.settle()
         # The init of the namespaces will lose its parent, the current `pid`, and becomes our child.
         process.become_subreaper()
         self._send({"namespaces": view.to_message()})
+
+    def end_namespaces(self) -> None:
+        """Wait until the launcher has moved. It continues as another child of this process: `pid` changes."""
         moved_to = self._receive()["moved_to"]
         if not isinstance(moved_to, int):
             raise LaunchError("the launcher did not say where it is")
@@ -104,7 +107,7 @@ class Launcher:
     def take_terminal(self, number: int) -> None:
         """Put the launcher into the foreground of the session's terminal, open there as descriptor `number`.
 
-        Call after enter_namespaces().
+        Call after end_namespaces().
         """
         self.settle()
         self._send({"terminal": number})

@@ -180,7 +180,8 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
         try:
             if launcher.facts(namespaces).own_namespaces is not None:
                 return None
-            launcher.enter_namespaces(view)
+            launcher.begin_namespaces(view)
+            launcher.end_namespaces()
             launcher.begin_restrict(plan, Command("/bin/true", ("true",), {}, "/"))
             launcher.end_restrict()
         except LaunchError as error:

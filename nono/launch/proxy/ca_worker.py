@@ -38,8 +38,9 @@ class PregeneratedCa(NamedTuple):
 class CaWorker:
     """The parent's end of the pipe. The process is reaped by `supervise()`."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, pidfd: int) -> None:
         self._answer = answer
+        self._pidfd = pidfd
 
     def take(self) -> PregeneratedCa | None:
         """Wait for the CA; call once. Returns None if the process failed: the caller then makes the CA."""
@@ -47,6 +48,15 @@ class CaWorker:
         if made is None:
             return None
         return PregeneratedCa(*marshal.loads(made))  # written by this very program, in its own child
+
+    def stop(self) -> None:
+        """End the process if it still works. Stopping twice is harmless."""
+        self._answer.close()
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):  # it has exited, as it should
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.close(self._pidfd)
+            self._pidfd = -1
 
 
 def intercepts(resolved: Resolved) -> bool:
@@ -60,7 +70,8 @@ def intercepts(resolved: Resolved) -> bool:
 def ca_worker(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[CaWorker | None]:
     """Start making the CA; None for a run without one. Call before reading a secret or starting a thread.
 
-    A process still running when the block is left is killed; the enclosing supervise() reaps it.
+    A process still running when the block is left is killed. supervise() reaps it, and waits for it unless
+    stop() is called before.
     """
     if resolved.proxy is None or not intercepts(resolved):
         yield None
@@ -72,14 +83,11 @@ def ca_worker(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[CaWork
         set_death_signal=lambda: process.set_parent_death_signal(signal.SIGKILL),
     )
     reply.close()
-    pidfd = os.pidfd_open(pid)
+    worker = CaWorker(answer, os.pidfd_open(pid))
     try:
-        yield CaWorker(answer)
+        yield worker
     finally:
-        answer.close()
-        with suppress(ProcessLookupError):  # it has exited, as it should
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.close(pidfd)
+        worker.stop()
 
 
 def _make(reply: Reply, validity_s: float, environ: Mapping[str, str]) -> None:
