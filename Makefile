@@ -43,8 +43,9 @@ test-unit: $(COMPILED) ## run what needs no stage: one module at a time
 test-kernel: $(COMPILED) ## run what depends on who you are: kernel and attacks
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks
 
-test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION, TESTS)
-	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $${TESTS:+--tests "$$TESTS"} $(KERNELS)
+test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION, TESTS, PROCESSORS)
+	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $${TESTS:+--tests "$$TESTS"} \
+		--processors $${PROCESSORS:-1} $(KERNELS)
 
 test-long: $(COMPILED) ## races and fuzzing with the full counts: minutes
 	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit tests/scenarios tests/e2e/test_agents.py tests/e2e/test_interactive_agents.py tests/e2e/test_google_login.py tests/e2e/test_launch.py tests/workday

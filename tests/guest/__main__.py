@@ -24,7 +24,7 @@ from guest.selection import SELECTIONS, USERS, Task
 
 CACHE = image.ROOT / ".guest"
 PACKAGES = {machine.QEMU: "qemu-system-x86", "dpkg-deb": "dpkg", "cc": "gcc"}
-STARTUP_S = 60  # beside the tests: unpacking, and what nono says of the kernel
+STARTUP_S = 300  # beside the tests: unpacking, and what nono says of the kernel
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,6 +36,8 @@ def main(argv: Sequence[str]) -> int:
         "--user", choices=USERS, action="append", help="who runs them; else all of the selection"
     )
     parser.add_argument("--at-once", type=int, default=max(1, (os.cpu_count() or 1) // 2))
+    # A second one doubles the cost of a process: each change of its memory then stops the other one.
+    parser.add_argument("--processors", type=int, default=1, help="of each guest")
     parser.add_argument("-v", "--verbose", action="store_true", help="say why tests were skipped")
     known = [release.version for release in debian.RELEASES]
     parser.add_argument("versions", metavar="VERSION", nargs="*", help=f"of {', '.join(known)}; else all")
@@ -57,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
     if given.tests:
         selection = replace(selection, arguments=tuple(shlex.split(given.tests)))
     tasks = [task for task in selection.tasks if not given.user or task.user in given.user]
-    reports = _run(kernels, tasks, given.at_once)
+    reports = _run(kernels, tasks, given.at_once, given.processors)
     for report in reports:
         for complaint in report.complaints:
             print(f"--- {report.kernel}, {report.user}: {complaint}")
@@ -88,7 +90,7 @@ def _install_what_is_missing() -> None:
 
 
 def _run(
-    kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task], at_once: int
+    kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task], at_once: int, processors: int
 ) -> list[matrix.Report]:
     """Each task on each kernel, at_once guests at a time, none for longer than its task may take."""
     _compile(tasks)
@@ -105,7 +107,7 @@ def _run(
                 (folder := Path(work, f"{release.version}-{task.user}")).mkdir()
                 own = folder / "own"
                 image.build_own(own, kernels[release], task)
-                started = machine.guest(kernels[release].image, [archive, own], folder, processors=2)
+                started = machine.guest(kernels[release].image, [archive, own], folder, processors=processors)
                 running.append((release, task, guests.enter_context(started), time.monotonic()))
             for each in list(running):
                 release, task, guest, began = each

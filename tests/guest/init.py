@@ -25,7 +25,7 @@ PYTHON = str(ROOT / ".venv/bin/python")
 USER = 1000
 IDS = {"user": USER, "root": 0}
 HOMES = {"user": "/home/user", "root": "/root"}
-TEST_LIMIT_S = 300  # instead of the two minutes of a machine that is not emulated
+TEST_LIMIT_S = 600  # instead of the two minutes of a machine that is not emulated
 REPORTS = "/dev/ttyS1"
 MOUNTS = (
     ("proc", "/proc"),
@@ -56,7 +56,11 @@ def main() -> None:
     """Never returns: the machine ends with it, whatever happens."""
     try:
         _prepare()
-        _run(json.loads(TASK.read_text()))
+        if (tests := os.fork()) == 0:
+            _run(json.loads(TASK.read_text()))
+            os._exit(0)
+        while os.wait()[0] != tests:
+            pass  # an orphan, whose exit code nobody else takes
     finally:
         sys.stderr.flush()
         ctypes.CDLL(None).reboot(RB_AUTOBOOT)

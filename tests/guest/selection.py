@@ -96,5 +96,7 @@ SELECTIONS = {
         ),
         5400,
     ),
-    "hunt": Selection(("tests/hunt/test_hunt.py",), 3600, environment={"HUNT_S": "180", "HUNT_SEED": "11"}),
+    "hunt": Selection(
+        ("tests/hunt/test_hunt.py",), 3600, environment={"HUNT_S": "180", "HUNT_SEED": "11", "HUNT_PACE": "8"}
+    ),
 }

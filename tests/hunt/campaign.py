@@ -15,6 +15,7 @@ from hunt.inside.runner import REPORT
 from hunt.outside.place import TESTS, Place, module
 from hunt.outside.sights import differences, kind
 from hunt.outside.victim import NOBODY
+from hunt.pace import PACE
 from hunt.programs.reducer import shortest
 from hunt.programs.steps import Program, numbered
 from hunt.running import started, terminal_complaints, watch
@@ -22,7 +23,7 @@ from hunt.ways import Way, gap
 from support.ports import unused_port
 
 OWN_FRAME = f'File "{TESTS.parent}/nono/'  # of a traceback; the program's own goes to the same place
-ATTEMPTS, REDUCING_S = 40, 60.0  # to shorten a program, each of them a run
+ATTEMPTS, REDUCING_S = 40, 60.0 * PACE  # to shorten a program, each of them a run
 
 
 def number_of(name: str) -> int:

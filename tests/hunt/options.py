@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from hunt.corpus import Entry
 from hunt.outside.place import Place
+from hunt.pace import PACE
 from nono.cli.args.options import LEARN, OPTIONS, PROXY, RUN, SHELL, WHY, WRAP, Kind, Option, options_of
 from support.nono_run import NONO
 
-LIMIT_S = 20
+LIMIT_S = 20 * PACE
 COMMANDS = (RUN, WRAP, WHY, LEARN, PROXY, SHELL)
 VALUES = (
     *(
@@ -133,7 +134,7 @@ def _variable(choice: random.Random) -> str:
 def complaint(exit_code: int | None, stderr: str) -> str | None:
     """What is wrong with how a command line was answered; None: nothing."""
     if exit_code is None:
-        return f"options/end: within {LIMIT_S} s -> never"
+        return f"options/end: within {LIMIT_S:.0f} s -> never"
     if "Traceback (most recent call last)" in stderr or "internal error" in stderr:
         return f"options/traceback: nothing -> {stderr[-600:]}"
     if exit_code < 0:

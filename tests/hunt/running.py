@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from hunt.outside import victim
 from hunt.outside.place import Place
 from hunt.outside.sights import differences
+from hunt.pace import PACE
 from hunt.ways import Way
 from support.running.fork_server import TAKE_TERMINAL
 
-RUN_S = 40.0
+RUN_S = 40.0 * PACE
 PROGRAM = b"hunt.inside.runner"
 LOOK_EVERY_S = 0.05
 ASK_EVERY_S = 0.5

@@ -1,4 +1,7 @@
-"""A few seconds of the hunt: nothing is seen but what is planted, and what was once found stays closed."""
+"""A few seconds of the hunt: nothing is seen but what is planted, and what was once found stays closed.
+
+HUNT_S and HUNT_SEED say another time and the seed of the choices.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from hunt.pace import PACE
 from nono.kernel import landlock
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 100.0
+SECONDS = os.environ.get("HUNT_S", "8")
+SEED = [f"--seed={seed}"] if (seed := os.environ.get("HUNT_SEED")) else []
+LIMIT_S = (100.0 + 2 * float(SECONDS)) * PACE
 NOT_HERE = 2
 SEEN = 1
 
@@ -35,7 +41,7 @@ def hunt(*arguments: str, keep: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_nothing_is_seen_outside(tmp_path: Path) -> None:
-    done = hunt("--seconds=8", keep=tmp_path)
+    done = hunt(f"--seconds={SECONDS}", *SEED, keep=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "runs: " in done.stdout
     assert list(tmp_path.iterdir()) == []

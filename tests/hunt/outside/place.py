@@ -17,6 +17,7 @@ from typing import Any
 
 from hunt.outside import victim
 from hunt.outside.stage import HOMES, Packets
+from hunt.pace import PACE
 from support.nono_run import SUPPORT, NonoRun
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
 
@@ -26,7 +27,7 @@ BOOT = (
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 PREFIX = "hunt-secret-"
-PATIENCE_S = 5.0
+PATIENCE_S = 5.0 * PACE
 
 
 def module(name: str, *arguments: str) -> list[str]:

@@ -10,10 +10,12 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from hunt.pace import PACE
+
 RSS_KIB_MAX = 400 * 1024
 DESCRIPTORS_MAX = 600
 NOBODY = "nobody.example"  # asked for without the token, as anybody on the machine may
-PATIENCE_S = 5.0  # for an answer; a second, on a machine that does nothing else
+PATIENCE_S = 5.0 * PACE  # for an answer; a second, on a machine that does nothing else
 # What a run may leave in a home: its project, the neighbour's own, what nono records.
 OWN_PARTS = ("project", "canary", "profile.json")
 OWN_STATE = (".local/state/nono/audit", ".local/state/nono/profiles/", ".local/state/nono/sessions/")
