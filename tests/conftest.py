@@ -8,6 +8,8 @@ import signal
 import pytest
 from hypothesis import settings
 
+from support.running.pace import PACE
+
 pytest_plugins = (
     "support.running.side_by_side",
     "support.running.races",
@@ -17,7 +19,8 @@ pytest_plugins = (
 # No database: an ordinary user may run the suite in a checkout that is not theirs to write.
 settings.register_profile("nono", database=None, deadline=None)
 settings.register_profile("long", parent=settings.get_profile("nono"), max_examples=5000)
-settings.load_profile("long" if os.environ.get("NONO_TEST_LONG") else "nono")
+settings.register_profile("slow machine", parent=settings.get_profile("nono"), max_examples=20)
+settings.load_profile("long" if os.environ.get("NONO_TEST_LONG") else "slow machine" if PACE > 1 else "nono")
 
 # A script's `make test &` has both ignored, as would be whatever a test starts in order to interrupt it.
 for _number, _action in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):

@@ -18,8 +18,9 @@ import pytest
 from nono.supervisor.cgroup import cgroup, placement
 from nono.supervisor.cgroup.placement import Place, Unavailable
 from support.nono_run import NO_NAMESPACES, NONO, SANDBOX_POLICIES, Ended, NonoRun, program
+from support.running.pace import PACE
 
-LIMIT_S = 60
+LIMIT_S = 60 * PACE
 PROMISED = "NONO_TEST_CGROUPS"  # set where limits must be to be had
 OPEN: dict[str, object] = {}
 POLICIES = pytest.mark.parametrize("policy", SANDBOX_POLICIES)

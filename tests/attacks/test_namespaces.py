@@ -19,6 +19,7 @@ from nono.kernel import landlock
 from support import private_mounts
 from support.kernelsim.kernel import Kernel
 from support.nono_run import SANDBOX_POLICIES, NonoRun
+from support.running.pace import PACE
 
 OFF = "--namespaces=off"
 NO_NAMESPACES = Kernel(no_userns=True).command([])
@@ -297,8 +298,8 @@ def test_a_command_that_ignores_the_end_of_its_supervisor_ends_with_it(
         nono.wait()
         ends = select.poll()
         ends.register(nono.stdout, 0)
-        assert bool(ends.poll(500 if lives_on else 10_000)) != lives_on
-        said, _ = nono.communicate("end\n" if lives_on else None, timeout=30)
+        assert bool(ends.poll(500 if lives_on else 10_000 * PACE)) != lives_on
+        said, _ = nono.communicate("end\n" if lives_on else None, timeout=30 * PACE)
         assert said == ("alive\n" if lives_on else "")
     if lives_on:  # nobody was left to remove it
         shutil.rmtree(temporary)

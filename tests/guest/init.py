@@ -45,6 +45,7 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": str(ROOT / "tests"),
     "NONO_TEST_TRIES": "1000",
+    "NONO_TEST_PACE": "6",
     "NONO_TEST_CGROUPS": "1",  # they are delegated, and tests of them need not be skipped
 }
 CGROUPS = Path("/sys/fs/cgroup")

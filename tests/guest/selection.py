@@ -96,7 +96,5 @@ SELECTIONS = {
         ),
         5400,
     ),
-    "hunt": Selection(
-        ("tests/hunt/test_hunt.py",), 3600, environment={"HUNT_S": "180", "HUNT_SEED": "11", "HUNT_PACE": "8"}
-    ),
+    "hunt": Selection(("tests/hunt/test_hunt.py",), 3600, environment={"HUNT_S": "180", "HUNT_SEED": "11"}),
 }

@@ -15,12 +15,12 @@ from hunt.inside.runner import REPORT
 from hunt.outside.place import TESTS, Place, module
 from hunt.outside.sights import differences, kind
 from hunt.outside.victim import NOBODY
-from hunt.pace import PACE
 from hunt.programs.reducer import shortest
 from hunt.programs.steps import Program, numbered
 from hunt.running import started, terminal_complaints, watch
 from hunt.ways import Way, gap
 from support.ports import unused_port
+from support.running.pace import PACE
 
 OWN_FRAME = f'File "{TESTS.parent}/nono/'  # of a traceback; the program's own goes to the same place
 ATTEMPTS, REDUCING_S = 40, 60.0 * PACE  # to shorten a program, each of them a run

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from hunt.corpus import Entry
 from hunt.outside.place import Place
-from hunt.pace import PACE
 from nono.cli.args.options import LEARN, OPTIONS, PROXY, RUN, SHELL, WHY, WRAP, Kind, Option, options_of
 from support.nono_run import NONO
+from support.running.pace import PACE
 
 LIMIT_S = 20 * PACE
 COMMANDS = (RUN, WRAP, WHY, LEARN, PROXY, SHELL)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from hunt.outside import victim
 from hunt.outside.place import Place
 from hunt.outside.sights import differences
-from hunt.pace import PACE
 from hunt.ways import Way
 from support.running.fork_server import TAKE_TERMINAL
+from support.running.pace import PACE
 
 RUN_S = 40.0 * PACE
 PROGRAM = b"hunt.inside.runner"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hunt.pace import PACE
 from nono.kernel import landlock
+from support.running.pace import PACE
 
 ROOT = Path(__file__).parents[2]
 SECONDS = os.environ.get("HUNT_S", "8")

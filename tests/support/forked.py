@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nono.kernel import filters, notify, process, seccomp
+from support.running.pace import PACE
 
-LIMIT_S = 20
+LIMIT_S = int(20 * PACE)
 
 
 @dataclass(slots=True)

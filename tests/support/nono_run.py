@@ -20,9 +20,10 @@ from nono.kernel import landlock
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
 from support.running import fork_server
 from support.running.fork_server import NONO as NONO
+from support.running.pace import PACE
 
 SUPPORT = Path(__file__).parent
-TIMEOUT_S = 90.0
+TIMEOUT_S = 90.0 * PACE
 # Programs import their neighbours as the tests do, whatever their directory and environment.
 _BOOT = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); module = sys.argv.pop(1);"

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from support.running.pace import PACE
+
 PRIVATE_ADDRESS = "10.9.8.7"
 METADATA_ADDRESS = "169.254.169.254"
 METADATA_ADDRESS6 = "fd00:ec2::254"
@@ -20,7 +22,7 @@ SIOCSIFADDR = 0x8916
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
 IFA_F_TENTATIVE = 0x40  # <linux/if_addr.h>
-LIMIT_S = 10.0
+LIMIT_S = 10.0 * PACE
 
 
 def _request(name: str, rest: bytes) -> bytes:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.running import fork_server
+from support.running.pace import PACE
 
-WAIT_S = 30.0
+WAIT_S = 30.0 * PACE
 TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
 
 

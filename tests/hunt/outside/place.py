@@ -17,9 +17,9 @@ from typing import Any
 
 from hunt.outside import victim
 from hunt.outside.stage import HOMES, Packets
-from hunt.pace import PACE
 from support.nono_run import SUPPORT, NonoRun
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
+from support.running.pace import PACE
 
 TESTS = SUPPORT.parent
 BOOT = (

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from hunt.pace import PACE
+from support.running.pace import PACE
 
 RSS_KIB_MAX = 400 * 1024
 DESCRIPTORS_MAX = 600

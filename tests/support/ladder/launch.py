@@ -15,12 +15,13 @@ from typing import Any
 
 from support.ladder import report as ladder_report
 from support.ordinary_user import OrdinaryUser, ordinary_user
+from support.running.pace import PACE
 
 NONO = str(Path(sys.executable).with_name("nono"))
 REPORT = os.path.abspath(ladder_report.__file__)
 INTERPRETER = os.path.realpath(sys.executable)
 PYTHON = (INTERPRETER, "-I", "-S", "-c")
-WAIT_S = 30.0
+WAIT_S = 30.0 * PACE
 
 # A run without a proxy has no event loop; a wrapped one has no supervisor.
 MODES: Mapping[str, tuple[str, ...]] = {
