@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-unit test-kernel test-kernels test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image picture release notes freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-unit test-kernel test-kernels test-confined test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image picture release notes freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -46,6 +46,9 @@ test-kernel: $(COMPILED) ## run what depends on who you are: kernel and attacks
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION, TESTS, PROCESSORS)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $${TESTS:+--tests "$$TESTS"} \
 		--processors $${PROCESSORS:-1} $(KERNELS)
+
+test-confined: $(COMPILED) ## run the tests of the boundary on hosts that refuse namespaces, listeners or both (HOST, TESTS)
+	@PYTHONPATH=tests $(BIN)/python -m confined $(HOST:%=--host=%) $(TESTS)
 
 test-long: $(COMPILED) ## races and fuzzing with the full counts: minutes
 	@NONO_TEST_LONG=1 $(BIN)/python -m pytest -m "slow or not slow" tests/attacks tests/unit tests/scenarios tests/e2e/test_agents.py tests/e2e/test_interactive_agents.py tests/e2e/test_google_login.py tests/e2e/test_launch.py tests/workday

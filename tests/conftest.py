@@ -11,6 +11,7 @@ from hypothesis import settings
 from support.running.pace import PACE
 
 pytest_plugins = (
+    "support.running.needs",
     "support.running.side_by_side",
     "support.running.races",
     "support.running.workday_count",

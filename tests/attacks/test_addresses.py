@@ -62,6 +62,7 @@ def other_hosts() -> Iterator[tuple[Canary, int, dict[str, tuple[str, str]]]]:
         yield canary, port, hosts
 
 
+@pytest.mark.needs("listener")
 def test_the_proxys_port_on_another_host_is_refused(sandbox: NonoRun) -> None:
     """K7: Landlock's port rule alone would let these through."""
     with other_hosts() as (canary, port, hosts):
@@ -120,6 +121,7 @@ def ask(expected: dict[str, str]) -> list[str]:
     return program("sockets.addresses", json.dumps([[*name.split(" ", 1), 0] for name in expected]))
 
 
+@pytest.mark.needs("listener")
 def test_a_unix_socket_is_refused_by_path_by_link_and_by_name(sandbox: NonoRun) -> None:
     with unix_sockets(sandbox.project) as (canary, expected):
         run = sandbox.run(ask(expected))

@@ -173,6 +173,7 @@ print(result, errno.errorcode.get(ctypes.get_errno()))
 """
 
 
+@pytest.mark.needs("listener")
 def test_an_address_of_the_other_family_fails_as_it_would_without_nono(sandbox: NonoRun) -> None:
     command = [sys.executable, "-I", "-S", "-c", _BIND]
     flags = ["--listen-port=4123"]

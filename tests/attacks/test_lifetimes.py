@@ -14,7 +14,7 @@ import pytest
 from nono.supervisor import abort
 from support.canary import Canary
 from support.ladder.launch import wait_until
-from support.nono_run import NO_NAMESPACES, SANDBOX_POLICIES, NonoRun, program
+from support.nono_run import NO_NAMESPACES, POLICIES, SANDBOX_POLICIES, NonoRun, program
 from support.running.pace import PACE
 from support.sessions.records import records
 
@@ -28,7 +28,7 @@ AFTER_NONO = {
     "landlock": WHILE_NONO_LIVES,
     "netns": IN_A_NAMESPACE,
 }
-POLICIES = pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+EACH_POLICY = pytest.mark.parametrize("policy", SANDBOX_POLICIES)
 NAMESPACES = pytest.mark.parametrize("namespaces", ["--namespaces=require", NO_NAMESPACES])
 UNRESTRICTED = {"tcp": "ok", "udp": "ok", "write": "ok"}
 
@@ -62,7 +62,7 @@ def tell(sandbox: NonoRun) -> dict[str, str]:
     return dict(json.loads((sandbox.project / "answer").read_text(encoding="ascii")))
 
 
-@POLICIES
+@pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("ends", ["not yet", "killed with nono"])
 def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, sandbox: NonoRun) -> None:
     before = set(sandbox.logs())
@@ -91,7 +91,7 @@ def test_a_daemon_stays_as_restricted_as_it_was_born(ends: str, policy: str, san
     )
 
 
-@POLICIES
+@EACH_POLICY
 @NAMESPACES
 def test_a_daemon_does_not_outlive_the_run(namespaces: str, policy: str, sandbox: NonoRun) -> None:
     with Canary() as canary, fifos(sandbox):
@@ -105,7 +105,8 @@ def test_a_daemon_does_not_outlive_the_run(namespaces: str, policy: str, sandbox
         assert canary.seen() == {}
 
 
-@POLICIES
+@pytest.mark.needs("namespaces")
+@EACH_POLICY
 def test_a_daemon_in_namespaces_does_not_outlive_a_killed_supervisor(policy: str, sandbox: NonoRun) -> None:
     with Canary() as canary, fifos(sandbox):
         command = program("proxy.daemon", canary.tcp("tcp"), canary.udp("udp"), "stay")
@@ -120,7 +121,7 @@ def test_a_daemon_in_namespaces_does_not_outlive_a_killed_supervisor(policy: str
         assert canary.seen() == {}
 
 
-@POLICIES
+@EACH_POLICY
 @NAMESPACES
 def test_a_daemon_does_not_outlive_an_aborted_supervisor(
     namespaces: str, policy: str, sandbox: NonoRun
@@ -159,6 +160,7 @@ def test_the_daemon_gets_out_without_nono(sandbox: NonoRun) -> None:
     (sandbox.user.home / "outside").unlink()
 
 
+@pytest.mark.needs("listener")
 def test_the_supervisor_survives_callers_killed_in_the_middle_of_a_call(
     sandbox: NonoRun,
 ) -> None:

@@ -55,6 +55,7 @@ def sh(script: str, *arguments: object) -> list[str]:
     return ["sh", "-c", script, "sh", *map(str, arguments)]
 
 
+@pytest.mark.needs("namespaces")
 @POLICIES
 def test_a_process_outside_is_not_there(policy: str, sandbox: NonoRun) -> None:
     with sleeper(sandbox) as pid:
@@ -76,6 +77,7 @@ def test_without_namespaces_a_process_outside_shows_no_more_than_its_command_lin
     assert any("shares processes" in event["what"] for event in run.events if event["type"] == "not_enforced")
 
 
+@pytest.mark.needs("namespaces")
 @POLICIES
 def test_every_descendant_sees_itself_in_proc(policy: str, sandbox: NonoRun) -> None:
     script = 'sh -c "cat /proc/self/status /proc/self/maps; ps -ef" | grep -c .'
@@ -85,6 +87,7 @@ def test_every_descendant_sees_itself_in_proc(policy: str, sandbox: NonoRun) -> 
     assert int(run.stdout) > 50
 
 
+@pytest.mark.needs("namespaces")
 @POLICIES
 def test_temporary_files_stay_inside(policy: str, sandbox: NonoRun, shared: Path) -> None:
     name = f"nono-left-{os.getpid()}"
@@ -103,6 +106,7 @@ def test_what_is_granted_in_tmp_shows_through(sandbox: NonoRun, shared: Path) ->
     assert [path.name for path in shared.iterdir()] == ["made"]
 
 
+@pytest.mark.needs("namespaces")
 def test_what_is_granted_for_reading_in_tmp_cannot_be_written(sandbox: NonoRun, shared: Path) -> None:
     script = 'cat "$1/file"; echo more > "$1/made"; rm "$1/file"; echo more >> "$1/file"; chmod 777 "$1"'
     run = sandbox.run(sh(script, shared), flags=[f"--read={shared}"])
@@ -111,6 +115,7 @@ def test_what_is_granted_for_reading_in_tmp_cannot_be_written(sandbox: NonoRun, 
     assert [path.name for path in shared.iterdir()] == ["file"]
 
 
+@pytest.mark.needs("namespaces")
 def test_what_is_mounted_in_a_grant_for_reading_in_tmp_cannot_be_written(
     sandbox: NonoRun, shared: Path
 ) -> None:
@@ -132,6 +137,7 @@ def test_what_is_granted_for_writing_only_in_tmp_cannot_be_read(sandbox: NonoRun
     assert (shared / "made").read_text() == "more\n"
 
 
+@pytest.mark.needs("namespaces")
 def test_one_file_granted_in_tmp_shows_nothing_beside_it(sandbox: NonoRun, shared: Path) -> None:
     sandbox.give(shared / "beside") if (shared / "beside").write_text("beside") else None
     run = sandbox.run(sh('cat "$1/file" "$1/beside"', shared), flags=[f"--read-file={shared}/file"])
@@ -144,6 +150,7 @@ def test_tmp_granted_itself_is_that_of_the_machine(sandbox: NonoRun, shared: Pat
     assert run.stdout == CANARY, run.stderr
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.skipif(shutil.which("ipcmk") is None, reason="util-linux is not installed")
 def test_shared_memory_of_others_is_not_there(sandbox: NonoRun) -> None:
     made = sandbox.bare(["ipcmk", "-M", "4096"]).stdout.split()[-1]
@@ -181,6 +188,7 @@ def test_another_terminal_of_the_user_cannot_be_opened(flag: str, sandbox: NonoR
     assert run.stdout.split() == [name, "own"], run.stderr
 
 
+@pytest.mark.needs("namespaces")
 def test_a_command_opens_terminals_of_its_own(sandbox: NonoRun) -> None:
     script = "import os, pty; m, s = pty.openpty(); print(os.ttyname(s)); os.write(s, b'x'); os.read(m, 1)"
     with terminals(sandbox) as (own, _):
@@ -189,6 +197,7 @@ def test_a_command_opens_terminals_of_its_own(sandbox: NonoRun) -> None:
     assert run.stdout.startswith("/dev/pts/")
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.skipif(not HAS_SCOPES, reason="this kernel has no Landlock scopes")
 def test_the_init_of_the_namespaces_is_out_of_reach(sandbox: NonoRun) -> None:
     script = "kill -9 1; kill -STOP 1; cat /proc/1/environ /proc/1/mem; ls /proc/1/cwd/; :"
@@ -206,6 +215,7 @@ def test_the_init_of_the_namespaces_shows_nothing_of_the_command_line(sandbox: N
     assert "SHOWN" not in run.stdout
 
 
+@pytest.mark.needs("namespaces")
 def test_the_modes_of_nonos_state_and_of_devices_stay_as_they_are(sandbox: NonoRun) -> None:
     """Landlock leaves them to whoever owns the file: any command on the state, root's on the devices."""
     state = sandbox.user.home / ".local/state/nono"
@@ -231,6 +241,7 @@ def test_a_run_whose_tmp_stays_shared_has_a_directory_of_its_own_there(
     assert not Path(run.stdout.strip()).parent.exists()
 
 
+@pytest.mark.needs("namespaces")
 @needs_user_namespaces
 def test_the_init_of_the_namespaces_is_not_dumpable(sandbox: NonoRun) -> None:
     """Its files in /proc belong to root then (proc(5)); Landlock closes them in any case."""
@@ -239,6 +250,7 @@ def test_the_init_of_the_namespaces_is_not_dumpable(sandbox: NonoRun) -> None:
     assert int(own) == sandbox.user.uid != int(of_init)
 
 
+@pytest.mark.needs("namespaces")
 def test_the_init_of_the_namespaces_holds_no_capability(sandbox: NonoRun) -> None:
     run = sandbox.run(["grep", "-E", "^(Cap|NoNewPrivs)", "/proc/1/status"])
     held = dict(line.split() for line in run.stdout.splitlines())
@@ -246,6 +258,7 @@ def test_the_init_of_the_namespaces_holds_no_capability(sandbox: NonoRun) -> Non
     assert set(held.values()) == {"0" * 16}
 
 
+@pytest.mark.needs("namespaces")
 def test_the_init_of_the_namespaces_has_a_session_of_its_own(sandbox: NonoRun) -> None:
     run = sandbox.run(["cat", "/proc/1/stat"])
     _, _, group, session = run.stdout.rpartition(")")[2].split()[:4]
@@ -273,6 +286,7 @@ def test_no_mount_of_the_view_shows_outside(sandbox: NonoRun) -> None:
     assert after.splitlines() == before.splitlines()
 
 
+@pytest.mark.needs("namespaces")
 def test_the_command_holds_no_capability(sandbox: NonoRun) -> None:
     if sandbox.user.uid == 0:
         pytest.skip("root keeps what its package managers use")
@@ -311,6 +325,7 @@ def test_what_ends_soon_after_the_command_is_not_cut_short(flag: str, sandbox: N
     assert run.stdout == "late\n", run.stderr
 
 
+@pytest.mark.needs("namespaces")
 @needs_user_namespaces
 def test_required_namespaces_that_cannot_be_had_refuse_the_run(sandbox: NonoRun) -> None:
     refused = sandbox.run(["true"], flags=["--namespaces=require"], wrapper=NO_NAMESPACES)
@@ -319,6 +334,7 @@ def test_required_namespaces_that_cannot_be_had_refuse_the_run(sandbox: NonoRun)
     assert sandbox.run(["true"], flags=["--namespaces=require"]).exit_code == 0
 
 
+@pytest.mark.needs("namespaces")
 @needs_user_namespaces
 def test_where_namespaces_cannot_be_had_the_run_says_what_it_shares(sandbox: NonoRun) -> None:
     run = sandbox.run(["true"], wrapper=NO_NAMESPACES)

@@ -176,6 +176,7 @@ def test_a_command_begins_before_what_serves_it_is_imported(sandbox: NonoRun, ma
     pytest.fail(f"imported first in each of {ATTEMPTS} attempts")
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize(
     "flags",
     [

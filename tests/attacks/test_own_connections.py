@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.nono_run import SANDBOX_POLICIES, NonoRun
+from support.nono_run import POLICIES, NonoRun
 
 # Prints the status of a CONNECT to a host that is refused: 403 says that the client was let in.
 CODE = """
@@ -19,7 +19,7 @@ for fields in sys.argv[1:]:
 WRONG = "Proxy-Authorization: Bearer wrong\r\n"
 
 
-@pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+@pytest.mark.parametrize("policy", POLICIES)
 def test_the_command_needs_a_token_only_where_nobody_knows_whose_a_connection_is(
     sandbox: NonoRun, policy: str
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_gitfile_of_the_command_opens_no_other_repository(runner: NonoRun) -> 
         assert "private" not in inside(runner, f"cat {other}/.git/private").splitlines()
 
 
+@pytest.mark.needs("namespaces")
 def test_the_repository_of_a_worktree_is_granted_with_it(runner: NonoRun) -> None:
     outside(runner, "git commit -qm one && git worktree add -q ../w")
     try:

@@ -30,6 +30,7 @@ print(attempt(addressed), attempt(plain), attempt(many))
 GROUP = "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).bind((0, 1))"
 
 
+@pytest.mark.needs("listener")
 def test_the_interfaces_are_listed(sandbox: NonoRun) -> None:
     code = "import socket; print(*(name for _, name in socket.if_nameindex()))"
     run = sandbox.run(["/usr/bin/python3", "-I", "-c", code])
@@ -37,6 +38,7 @@ def test_the_interfaces_are_listed(sandbox: NonoRun) -> None:
     assert run.denied == []
 
 
+@pytest.mark.needs("listener")
 @needs_ip
 def test_addresses_are_listed_by_ip(sandbox: NonoRun) -> None:
     assert IP is not None
@@ -45,6 +47,7 @@ def test_addresses_are_listed_by_ip(sandbox: NonoRun) -> None:
     assert run.exit_code == 0
 
 
+@pytest.mark.needs("listener")
 def test_nothing_is_changed_through_rtnetlink(sandbox: NonoRun) -> None:
     """Also for root, whose supervisor could: the sender's capabilities count."""
     run = sandbox.run(["/usr/bin/python3", "-I", "-c", CHANGES])
@@ -53,6 +56,7 @@ def test_nothing_is_changed_through_rtnetlink(sandbox: NonoRun) -> None:
     assert (denied["target"], denied["rule"]) == ("rtnetlink", "network.static_filter")
 
 
+@pytest.mark.needs("listener")
 def test_no_group_of_netlink_is_bound(sandbox: NonoRun) -> None:
     run = sandbox.run(["/usr/bin/python3", "-I", "-c", GROUP])
     assert "Permission denied" in run.stderr

@@ -13,7 +13,7 @@ import pytest
 from nono.kernel import landlock
 from nono.sandbox.plan.ladder import PROCESS_INFO_GAP
 from support.kernelsim.kernel import Kernel
-from support.nono_run import NO_NAMESPACES, PROXY_ONLY, NonoRun, program
+from support.nono_run import NO_NAMESPACES, POLICIES, PROXY_ONLY, NonoRun, program
 
 HAS_SCOPES = landlock.abi_version() >= 6
 needs_scopes = pytest.mark.skipif(not HAS_SCOPES, reason="this kernel has no Landlock scopes")
@@ -91,7 +91,7 @@ def test_a_requested_scope_that_the_kernel_lacks_is_named(
 
 
 @needs_scopes
-@pytest.mark.parametrize("policy", ["auto", "landlock", "netns"])
+@pytest.mark.parametrize("policy", POLICIES)
 def test_the_scopes_hold_on_every_rung(policy: str, sandbox: NonoRun) -> None:
     with outside(sandbox) as (pid, name):
         argv = program("processes.outside", pid, name)
@@ -113,6 +113,7 @@ def test_a_sandbox_that_must_hold_signals_is_refused_where_it_cannot(sandbox: No
     assert sandbox.run(["echo", "started"], profile=profile).exit_code == (0 if HAS_SCOPES else 1)
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.parametrize("mode", ["isolated", "allow_same_sandbox", "allow_all", None])
 def test_a_mode_that_linux_does_not_have_is_said_to_do_nothing(mode: str | None, sandbox: NonoRun) -> None:
     profile = {"security": {"process_info_mode": mode}} if mode else {}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from support.canary import Canary
 from support.nono_run import NonoRun, program
 
@@ -33,6 +35,7 @@ def destinations() -> Iterator[tuple[Canary, int, int]]:
         yield canary, canary.tcp("tcp"), canary.udp("udp")
 
 
+@pytest.mark.needs("listener")
 def test_a_send_reaches_nobody_on_any_socket(sandbox: NonoRun) -> None:
     with destinations() as (canary, tcp, udp):
         run = sandbox.run(program("sockets.sends", tcp, udp))

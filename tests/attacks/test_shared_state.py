@@ -45,6 +45,7 @@ def test_no_key_is_reached(profile: Mapping[str, object], flags: tuple[str, ...]
     assert run.outcomes() == dict.fromkeys(KEYS, "EPERM")
 
 
+@pytest.mark.needs("keyrings", "listener")
 def test_the_refusal_of_a_key_is_recorded(sandbox: NonoRun) -> None:
     run = sandbox.run(program("processes.keys"))
     reason = "the kernel's keyrings are shared with processes outside the sandbox"
@@ -52,6 +53,7 @@ def test_the_refusal_of_a_key_is_recorded(sandbox: NonoRun) -> None:
     assert sorted(recorded) == sorted((call, "network.static_filter", reason) for call in KEYS)
 
 
+@pytest.mark.needs("keyrings")
 def test_keys_are_reached_without_nono(sandbox: NonoRun) -> None:
     outcomes = sandbox.bare(program("processes.keys")).outcomes()
     if outcomes["keyctl"] == "ENOSYS":
@@ -69,6 +71,7 @@ def test_no_memory_stalls_its_reader(
     assert run.outcomes() == {"userfaultfd": "EPERM"}
 
 
+@pytest.mark.needs("userfaultfd")
 def test_it_could_without_nono(sandbox: NonoRun) -> None:
     outcome = sandbox.bare(program("processes.faults")).outcomes()["userfaultfd"]
     if outcome == "ENOSYS":
@@ -82,6 +85,7 @@ def everything(sandbox: NonoRun) -> tuple[dict[str, str], list[str]]:
     return (OF_GROUPS, []) if is_root else (OF_GROUPS | OF_USERS, ["all"])
 
 
+@pytest.mark.needs("namespaces")
 @HOW
 def test_the_priority_of_a_group_is_not_set(
     profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
@@ -96,6 +100,7 @@ def test_the_priority_of_a_group_is_not_set(
     assert json.loads(outcomes) == dict.fromkeys(refused, "EPERM") | dict.fromkeys(OWN, "ok")
 
 
+@pytest.mark.needs("listener")
 def test_the_refusal_of_a_priority_is_recorded(sandbox: NonoRun) -> None:
     refused, arguments = everything(sandbox)
     run = sandbox.run(program("processes.priorities", *arguments), wrapper=OWN_GROUP)

@@ -47,6 +47,7 @@ def _has_pidfds_of_threads() -> bool:
     return True
 
 
+@pytest.mark.needs("listener")
 def test_detours_reach_the_proxy_but_no_stranger(sandbox: NonoRun) -> None:
     with Canary() as canary:
         port = canary.tcp("stranger")
@@ -60,6 +61,7 @@ def test_detours_reach_the_proxy_but_no_stranger(sandbox: NonoRun) -> None:
     assert sum(event["port"] == port for event in run.denied) == 6
 
 
+@pytest.mark.needs("user namespaces", "io_uring")
 def test_the_detours_lead_to_the_stranger_without_nono(sandbox: NonoRun) -> None:
     with Canary() as canary:
         port, proxy = canary.tcp("stranger"), canary.tcp("proxy")
@@ -71,6 +73,7 @@ def test_the_detours_lead_to_the_stranger_without_nono(sandbox: NonoRun) -> None
     assert {name: outcome for name, outcome in outcomes.items() if outcome != "ok"} == SAME_WITHOUT_NONO
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("granted", [False, True], ids=["another port", "the granted port"])
 def test_only_a_granted_port_of_the_system_is_listened_on(granted: bool, sandbox: NonoRun) -> None:
     """The others may be served on loopback: tests/attacks/test_own_servers.py."""
@@ -84,6 +87,7 @@ def test_only_a_granted_port_of_the_system_is_listened_on(granted: bool, sandbox
     )
 
 
+@pytest.mark.needs("listener")
 def test_an_unconnected_tcp_socket_on_stdin_connects_to_the_proxy_only(sandbox: NonoRun) -> None:
     with Canary() as canary, socket.socket() as inherited:
         port = canary.tcp("stranger")

@@ -357,6 +357,7 @@ def test_those_are_races_without_nono(
         assert any(counts["forbidden"] > 0 < counts["permitted"] for counts in attempts)
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("family", ["unix", "tcp"])
 def test_a_full_backlog_stops_nobody_but_its_caller(family: str, sandbox: NonoRun, place: Path) -> None:
     """Nor does a caller that takes O_NONBLOCK away under the supervisor's hands."""
@@ -392,6 +393,7 @@ def test_a_full_backlog_stops_nobody_but_its_caller(family: str, sandbox: NonoRu
             assert accepted == lines[0]["filled"]
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="there is no ssh-agent")
 def test_a_real_agent_is_asked_only_when_granted(sandbox: NonoRun, place: Path) -> None:
     agent, key = place / "agent.sock", place / "key"
@@ -423,6 +425,7 @@ def test_a_real_agent_is_asked_only_when_granted(sandbox: NonoRun, place: Path) 
     assert refused.denied[0]["hint"] == f"--allow-unix-socket {agent}"
 
 
+@pytest.mark.needs("listener")
 def test_a_container_engine_in_a_granted_directory_is_out_of_reach(sandbox: NonoRun, place: Path) -> None:
     """Where files are granted, the sockets among them are not."""
     with listening(place / "docker.sock") as canary:
@@ -431,6 +434,7 @@ def test_a_container_engine_in_a_granted_directory_is_out_of_reach(sandbox: Nono
     assert list(run.outcomes().values()) == ["EACCES"]
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("profile", [MEDIATED], ids=["on an open network"])
 def test_judging_unix_sockets_alone_leaves_the_network_open(
     sandbox: NonoRun, profile: Mapping[str, object]
@@ -445,6 +449,7 @@ def test_judging_unix_sockets_alone_leaves_the_network_open(
     assert run.denied
 
 
+@pytest.mark.needs("listener")
 def test_port_rules_without_mediation_leave_unix_sockets_to_file_rules(sandbox: NonoRun, place: Path) -> None:
     socket_, new = place / "socket", sandbox.project / "new"
     profile: Mapping[str, object] = {"network": {"block": True, "open_port": [9]}}
@@ -470,6 +475,7 @@ def test_mediation_is_refused_where_it_cannot_be_had(sandbox: NonoRun) -> None:
     assert (wrapped.exit_code, "no supervisor" in wrapped.stderr) == (1, True)
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("profile", [MEDIATED, {}], ids=["mediated", "not"])
 def test_a_datagram_socket_on_stdin_is_no_way_around_mediation(
     sandbox: NonoRun, profile: Mapping[str, object]
@@ -480,6 +486,7 @@ def test_a_datagram_socket_on_stdin_is_no_way_around_mediation(
     assert ("datagram" in run.stderr) == (profile is MEDIATED)
 
 
+@pytest.mark.needs("listener")
 def test_masks_and_sockets_stand_side_by_side(sandbox: NonoRun, place: Path) -> None:
     """The command has a mount namespace of its own then, and callers are compared with it."""
     granted, denied = place / "granted", place / "hidden" / "denied"

@@ -151,15 +151,28 @@ RUNG_LINES = {
 
 
 def cells(chosen: list[Cell]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("cell", [_param(cell, cell.kernel) for cell in chosen], indirect=True)
+    params = [_param(cell, cell.kernel, *_needs(cell)) for cell in chosen]
+    return pytest.mark.parametrize("cell", params, indirect=True)
 
 
-def _param(value: object, kernel: Kernel) -> object:
+def _needs(cell: Cell) -> tuple[str, ...]:
+    """What a host must have that its kernel is not simulated to lack."""
+    if cell.outcome == NO_NETNS:
+        return ("user namespaces",)  # the words are those of the simulated cause
+    match cell.outcome:
+        case Rung.NOTIFY:
+            return ("listener",)
+        case Rung.NETNS:
+            return ("network namespace",)
+    return ()
+
+
+def _param(value: object, kernel: Kernel, *needs: str) -> object:
     """Skipped where the host's own Landlock is older than the one to be simulated."""
     lacking = pytest.mark.skipif(
         max(kernel.landlock_abi or 0, 1) > HOST_ABI, reason=f"the host has Landlock ABI {HOST_ABI}"
     )
-    return pytest.param(value, id=str(value), marks=lacking)
+    return pytest.param(value, id=str(value), marks=(lacking, pytest.mark.needs(*needs)))
 
 
 @dataclass(slots=True)

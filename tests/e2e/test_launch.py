@@ -18,11 +18,15 @@ from typing import Any
 import pytest
 
 from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
+from support.running.needs import require
 from support.terminal import terminal
 
 ALONE, PROXIED, WRAPPED = "alone", "proxied", "wrapped"
 RUNS = pytest.mark.parametrize("mode", [ALONE, PROXIED])
 ALL = pytest.mark.parametrize("mode", [ALONE, PROXIED, WRAPPED])
+
+# Signal 32, which glibc's posix_spawn(3) leaves ignored where clone3(2) is refused, as in a container.
+OF_LIBC = 1 << 31
 
 # Prints "ready", waits for one of some signals, prints its name; ends with 7.
 WAIT_FOR_SIGNAL = """
@@ -217,6 +221,7 @@ def test_a_launcher_that_was_killed_before_its_command_gives_126(here: Place, mo
     assert last.startswith("nono: the process that was to become the command ended before it started")
 
 
+@pytest.mark.needs("namespaces")
 @RUNS
 def test_the_supervisor_cannot_be_looked_into_while_the_command_can(here: Place, mode: str) -> None:
     argv = here.argv(mode, ["sh", "-c", "echo started; read -r line"])
@@ -270,7 +275,7 @@ def test_a_killed_supervisor_takes_its_command_along(here: Place, mode: str) -> 
 def test_no_signal_is_ignored_or_blocked_in_the_command(here: Place, mode: str) -> None:
     status = here.run(mode, "cat", "/proc/self/status").stdout.decode().splitlines()
     state = dict(line.split(":\t", 1) for line in status if ":\t" in line)
-    assert {name: int(state[name], 16) for name in ("SigIgn", "SigBlk", "SigCgt")} == {
+    assert {name: int(state[name], 16) & ~OF_LIBC for name in ("SigIgn", "SigBlk", "SigCgt")} == {
         "SigIgn": 0,
         "SigBlk": 0,
         "SigCgt": 0,
@@ -289,7 +294,7 @@ def test_what_the_caller_ignores_the_command_ignores(here: Place, mode: str, nam
         ignoring, env=here.user.environment(), cwd=here.project, capture_output=True, check=True
     ).stdout.decode()
     ignored = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigIgn"))
-    assert ignored == 1 << (number - 1)
+    assert ignored & ~OF_LIBC == 1 << (number - 1)
 
 
 @ALL
@@ -402,6 +407,8 @@ ADDED = {
 
 @ALL
 def test_only_what_is_documented_differs_from_the_callers_environment(here: Place, mode: str) -> None:
+    if mode == PROXIED:
+        require("listener", here.user.uid)  # Java's proxy is not told where it would have to show a token
     given = {"PLAIN": "a=b\nc", "EMPTY": "", "LD_PRELOAD": "", "BASH_ENV": "/nonexistent"}
     result = here.run(mode, "env", "-0", environment=given)
     seen = dict(line.split("=", 1) for line in result.stdout.decode().split("\0")[:-1])

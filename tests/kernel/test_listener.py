@@ -129,6 +129,7 @@ def test_a_static_filter_beside_a_listener_is_not_busy() -> None:
         assert run.child.result() == 0
 
 
+@pytest.mark.needs("place for a listener")
 def test_a_trapped_call_fails_when_nobody_listens() -> None:
     def orphaned() -> list[int]:
         os.close(seccomp.install_listener(filters.load("notify")))
@@ -148,6 +149,7 @@ def test_the_notification_of_a_killed_caller_is_stale() -> None:
             notify.respond(run.listener, call.id)
 
 
+@pytest.mark.needs("place for a listener")
 def test_a_listener_is_closed_on_exec() -> None:
     assert in_child(lambda: os.get_inheritable(seccomp.install_listener(filters.load("notify")))) is False
 

@@ -21,6 +21,7 @@ from nono.sandbox.mask_mounts import MaskError
 from nono.sandbox.plan.plan import MaskRule
 from support.forked import errno_of, in_child
 from support.ordinary_user import ordinary_user
+from support.running.needs import ORDINARY, require
 
 pytestmark = pytest.mark.skipif(landlock.abi_version() == 0, reason="without Landlock no run has masks")
 IS_ROOT = os.geteuid() == 0
@@ -30,6 +31,7 @@ WHO = [False, True] if IS_ROOT else [False]
 @pytest.fixture(params=WHO, ids=lambda as_root: "root" if as_root else "user")
 def inside(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Callable[[Callable[[], object]], Any]]]:
     """A directory of a user's, and what runs work in a child of that user's with mounts of its own."""
+    require("mounts", 0 if request.param else ORDINARY)
     with ordinary_user() as user:
         place = user.home / "place"
         for directory in (place, place / "sub", place / "sub/deep", place / "keys"):
@@ -71,6 +73,8 @@ def masked(place: Path, *masks: tuple[str, str], pinned: tuple[str, ...] = ()) -
 
 @pytest.mark.parametrize("as_root", WHO)
 def test_a_user_namespace_is_made_only_where_it_is_needed(as_root: bool) -> None:
+    require("mounts", 0 if as_root else ORDINARY)
+
     def leave() -> list[object]:
         if IS_ROOT and not as_root:
             os.setresgid(62000, 62000, 62000)

@@ -23,7 +23,6 @@ from nono.sandbox import probe
 from nono.sandbox.command import Command
 from nono.sandbox.launcher import Probe, fork_launcher
 from nono.sandbox.plan.enforcement import StaticFilter
-from nono.sandbox.plan.facts import Listener
 from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.plan.private_view import PrivateView, Shown
 from support.forked import errno_of, in_child
@@ -61,6 +60,7 @@ def interfaces() -> list[str]:
     return [name for _, name in socket.if_nameindex()]
 
 
+@pytest.mark.needs("network namespace", ordinary=True)
 def test_an_ordinary_user_keeps_its_ids_in_a_private_network() -> None:
     def leave() -> list[object]:
         before = os.getresuid(), os.getresgid()
@@ -73,6 +73,7 @@ def test_an_ordinary_user_keeps_its_ids_in_a_private_network() -> None:
     assert as_ordinary_user(leave) == [True, ["lo"], True, 65534]
 
 
+@pytest.mark.needs("network namespace")
 @pytest.mark.skipif(not IS_ROOT, reason="not root")
 def test_root_gets_a_private_network_without_a_user_namespace() -> None:
     def leave() -> list[object]:
@@ -84,6 +85,7 @@ def test_root_gets_a_private_network_without_a_user_namespace() -> None:
     assert in_child(leave) == [False, True, ["lo"], 0]
 
 
+@pytest.mark.needs("network namespace", ordinary=True)
 def test_what_listens_outside_is_not_reached_from_inside() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
@@ -97,6 +99,7 @@ def test_what_listens_outside_is_not_reached_from_inside() -> None:
         )
 
 
+@pytest.mark.needs("network namespace", ordinary=True)
 def test_a_private_network_keeps_parent_death_signals_and_pidfd_getfd() -> None:
     def leave() -> list[int]:
         process.set_parent_death_signal(signal.SIGKILL)
@@ -109,6 +112,7 @@ def test_a_private_network_keeps_parent_death_signals_and_pidfd_getfd() -> None:
     assert as_ordinary_user(leave) == [signal.SIGKILL, 1]
 
 
+@pytest.mark.needs("network namespace", ordinary=True)
 def test_no_capability_of_the_namespace_is_left() -> None:
     def leave() -> list[dict[str, int]]:
         namespaces.leave_network()
@@ -121,6 +125,7 @@ def test_no_capability_of_the_namespace_is_left() -> None:
     assert without == dict.fromkeys(CAPABILITY_SETS, 0)
 
 
+@pytest.mark.needs("user namespaces")
 @pytest.mark.skipif(not IS_ROOT, reason="not root")
 def test_execve_gives_none_back_even_to_uid_0() -> None:
     def leave() -> list[str]:
@@ -141,6 +146,7 @@ def test_dropping_all_without_the_capability_to_do_so_is_an_error() -> None:
     assert as_ordinary_user(lambda: errno_of(capabilities.drop_dangerous)) == 0
 
 
+@pytest.mark.needs("user namespaces", ordinary=True)
 def test_where_user_namespaces_are_refused_the_error_says_the_step() -> None:
     # A process that reached the limit of nesting stands for a host that refuses.
     def nested() -> str:
@@ -157,15 +163,14 @@ def test_where_user_namespaces_are_refused_the_error_says_the_step() -> None:
     assert "unshare(CLONE_NEWUSER | CLONE_NEWNET): " in as_ordinary_user(nested)
 
 
+@pytest.mark.needs("listener", "network namespace")
 @pytest.mark.parametrize("is_asked_for", [True, False])
 def test_a_private_network_is_made_beside_a_listener_only_where_it_is_asked_for(is_asked_for: bool) -> None:
-    both = in_child(lambda: probe.host_facts(network=True).to_message())
-    if both["listener"] != Listener.AVAILABLE or not both["network_namespace"]:
-        pytest.skip("this host has not both")
     facts = in_child(lambda: probe.host_facts(network=True, private_network=is_asked_for).to_message())
     assert facts["network_namespace"] is is_asked_for
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.skipif(landlock.abi_version() == 0, reason="this kernel has no Landlock")
 def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path) -> None:
     """Nor does the command start without it. Links on the way to what shows through are refused."""
@@ -178,8 +183,7 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
         namespaces = Probe(network=False, private_network=False)
         launcher = fork_launcher({}, namespaces)
         try:
-            if launcher.facts(namespaces).own_namespaces is not None:
-                return None
+            assert launcher.facts(namespaces).own_namespaces is None
             launcher.begin_namespaces(view)
             launcher.end_namespaces()
             launcher.begin_restrict(plan, Command("/bin/true", ("true",), {}, "/"))
@@ -191,6 +195,4 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
         return "started"
 
     said = in_child(launch)
-    if said is None:
-        pytest.skip("this kernel refuses namespaces")
     assert str(said).startswith("the command's own view of this system cannot be mounted")

@@ -13,6 +13,8 @@ import select
 import signal
 import threading
 
+import pytest
+
 from nono.kernel import filters, notify, process, seccomp
 from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.uapi import seccomp as uapi
@@ -82,6 +84,7 @@ def test_no_call_is_awaited_once_the_tree_is_gone() -> None:
         assert not reported(run) & select.POLLIN
 
 
+@pytest.mark.needs("place for a listener")
 def test_a_listener_works_with_or_without_killable_waits_of_5_19() -> None:
     flags = uapi.SECCOMP_FILTER_FLAG_NEW_LISTENER | uapi.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
     raw = in_child(lambda: errno_of(lambda: seccomp._set_mode_filter(filters.load("notify"), flags)))
@@ -140,6 +143,7 @@ def test_descriptors_of_a_thread_are_found_without_its_pidfd_of_6_9() -> None:
         assert run.child.result() == 9
 
 
+@pytest.mark.needs("listener")
 def test_an_orphan_hangs_up_only_when_it_is_reaped_as_well() -> None:
     """The tree of a run ends with its last orphan, whose reaper is whoever became the subreaper."""
 

@@ -26,6 +26,7 @@ from nono.kernel.uapi.process import (
     PR_GET_PDEATHSIG,
 )
 from support.forked import Child, child, errno_of, in_child
+from support.running.needs import require
 
 READER = process.MemoryReader(4096)
 
@@ -125,6 +126,7 @@ def test_what_is_kept_may_stand_anywhere(keep: tuple[int, ...]) -> None:
     assert in_child(close_and_look) == [number in keep for number in (50, 51, 52)]
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_the_thread_group_of_a_thread_is_its_process() -> None:
     tids: list[int] = []
     done = threading.Event()
@@ -153,6 +155,7 @@ def test_the_thread_group_of_a_thread_is_its_process() -> None:
         thread.join()
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_a_kernel_without_thread_pidfds_is_asked_for_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     pidfd_open = os.pidfd_open
@@ -168,6 +171,7 @@ def test_a_kernel_without_thread_pidfds_is_asked_for_the_process(monkeypatch: py
     assert [pid for pid, _ in asked] == [os.getpid()] * 2
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_a_descriptor_that_is_not_open_is_an_error() -> None:
     with pytest.raises(OSError, match=r"pidfd_getfd\(\d+, 987\): .* \[EBADF\]"):
         process.duplicate_descriptor(os.getpid(), 987)
@@ -183,6 +187,7 @@ def test_a_thread_that_is_gone_is_an_error() -> None:
 
 @contextmanager
 def copier() -> Iterator[process.DescriptorCopier]:
+    require("pidfd_getfd")
     made = process.DescriptorCopier()
     try:
         yield made
@@ -267,6 +272,7 @@ def test_a_number_that_was_given_away_again_is_its_new_owner() -> None:
     pytest.fail("no number was given away again")
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_a_number_that_a_thread_takes_over_by_execve_is_that_thread(tmp_path: Path) -> None:
     """execve(2) of another thread gives it the number of its leader (de_thread in fs/exec.c)."""
     new = tmp_path / "new"
@@ -302,6 +308,7 @@ def test_a_number_that_a_thread_takes_over_by_execve_is_that_thread(tmp_path: Pa
             os.close(each)
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_a_kernel_without_thread_pidfds_has_none_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process outlives its threads: the number of one may become another's, and the pidfd would not say."""
     pidfd_open = os.pidfd_open

@@ -84,6 +84,7 @@ def test_a_socket_pair_is_of_af_unix_or_none(program: str) -> None:
     ]  # 30: TIPC, which has pairs
 
 
+@pytest.mark.needs("io_uring")
 @pytest.mark.parametrize("program", ["tcp_only", "block_all"])
 @pytest.mark.parametrize("call", ["io_uring_setup", "io_uring_enter", "io_uring_register"])
 def test_io_uring_is_refused(program: str, call: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nono.kernel import filters, notify, process, seccomp
+from support.running.needs import require
 from support.running.pace import PACE
 
 LIMIT_S = int(20 * PACE)
@@ -84,6 +85,7 @@ class Supervised:
 @contextmanager
 def supervised(work: Callable[[], Any]) -> Iterator[Supervised]:
     """Yield a child that runs work once its listener is here. We hold the only copy of the listener."""
+    require("listener")
     ours, theirs = socket.socketpair()
 
     def listen_and_work() -> Any:

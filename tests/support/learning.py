@@ -10,6 +10,7 @@ from typing import Any
 
 from support.nono_run import NONO, PROGRAM_GRANTS, TIMEOUT_S, Ended, NonoRun
 from support.running import fork_server
+from support.running.needs import require
 
 NAME = "learned"
 
@@ -51,6 +52,7 @@ class Learner:
         wrapper: Sequence[str] = (),
         stdin: str = "",
     ) -> Ended:
+        require("listener", self.runner.user.uid)
         flags = (*PROGRAM_GRANTS, f"--output={NAME}", *flags)
         return self._nono(["learn", *flags, "--", *command], environment, wrapper, stdin)
 

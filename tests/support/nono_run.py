@@ -16,10 +16,13 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any
 
+import pytest
+
 from nono.kernel import landlock
 from support.ordinary_user import UNPRIVILEGED_ID, OrdinaryUser
 from support.running import fork_server
 from support.running.fork_server import NONO as NONO
+from support.running.needs import require_for
 from support.running.pace import PACE
 
 SUPPORT = Path(__file__).parent
@@ -41,6 +44,12 @@ NO_NAMESPACES = "--namespaces=off"
 
 # Each uses another rung; the rung of Landlock needs TCP rules.
 SANDBOX_POLICIES = ("auto", "netns", *(["landlock"] if landlock.abi_version() >= 4 else []))
+
+# The same for parametrize; what "auto" comes to here is the rung of the listener.
+POLICIES = tuple(
+    pytest.param(each, marks=pytest.mark.needs("listener") if each == "auto" else ())
+    for each in SANDBOX_POLICIES
+)
 
 AuditEvent = dict[str, Any]
 
@@ -122,6 +131,7 @@ class NonoRun:
         grants = [f"--allow={self.project}", *PROGRAM_GRANTS]
         if self.trusted.exists():
             grants.append(f"--read-file={self.trusted}")
+        require_for([*wrapper, *flags], self.user.uid)
         nono = [*NONO, "run", f"--profile={file}", *grants, *flags, "--"]
         return [*stage, *self.user.command([*wrapper, *nono, *command])]
 

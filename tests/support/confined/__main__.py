@@ -1,13 +1,19 @@
 """Runs a command where something else holds it already: AppArmor's restriction, a container, a covered /proc.
 
-python tests/support/confined KIND CMD...
+python tests/support/confined [--whole] KIND CMD...
 
-apparmor    Ubuntu's restriction of unprivileged user namespaces: unshare(2) succeeds, without capabilities.
-container   Docker's and Podman's defaults: their seccomp profile, capabilities and covered files.
-covered     Files of /proc are covered and nothing else: no procfs can be mounted in a user namespace.
+apparmor     Ubuntu's restriction of unprivileged user namespaces: unshare(2) succeeds, without capabilities.
+container    Docker's defaults: its seccomp profile, capabilities, covered files, and no_new_privs.
+podman       Podman's defaults: its seccomp profile, which lets user namespaces be made.
+covered      Files of /proc are covered and nothing else: no procfs can be mounted in a user namespace.
+no-userns    A seccomp filter refuses user namespaces.
+notify-busy  A seccomp listener is installed already, as under WSL2's init.
+
+--whole adds what a container has beside: namespaces, an init, /dev/pts and a read-only /sys of its own.
 
 The kernel refuses a procfs of its own accord (mount_too_revealing in fs/namespace.c); what AppArmor would
-refuse is refused by a filter, to root as well. It runs before the user is changed to (`stage` of a run).
+refuse is refused by a filter, to root as well: mounts, names of the machine, interfaces of a network. It runs
+before the user is changed to (`stage` of a run).
 """
 
 from __future__ import annotations
@@ -16,18 +22,17 @@ import errno
 import os
 import platform
 import sys
-from contextlib import suppress
 from pathlib import Path
 from struct import pack
 
 # If it is isolated or run by its path, it is not found in a package.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
+from support.confined import engine
 from support.kernelsim import calls
 from support.kernelsim.filter import (
     ARCHITECTURES,
     JEQ_K,
-    JSET_K,
     LD_W_ABS,
     OFFSET_ARCH,
     OFFSET_ARG0,
@@ -35,56 +40,41 @@ from support.kernelsim.filter import (
     RET_ALLOW,
     RET_ERRNO,
     RET_K,
+    RET_TRACE,
+    outer_filter,
 )
 from support.kernelsim.wsl2 import enter_private_mounts
 
 RESTRICTION = "kernel/apparmor_restrict_unprivileged_userns"
-PR_CAPBSET_DROP = 24
-CAPABILITY_MAX = 63
-# CHOWN to SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP (linux/capability.h)
-CAPABILITIES_OF_CONTAINERS = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
-CLONE_NEW_ANY = 0x7E020000
-COVERED = ("kcore", "keys", "timer_list", "sched_debug", "sysrq-trigger")
 
 # asm/unistd_64.h of x86-64 and asm-generic/unistd.h; those since pidfd_send_signal have one number.
 MOUNT_CALLS = {
     "x86_64": (165, 166, 155),  # mount, umount2, pivot_root
     "aarch64": (40, 39, 41),
 }
+NAME_CALLS = {"x86_64": (170, 171), "aarch64": (161, 162)}  # sethostname, setdomainname
+IOCTL = {"x86_64": 16, "aarch64": 29}
+SIOCSIFFLAGS = 0x8914  # without CAP_NET_ADMIN, no interface is raised
 # open_tree, move_mount, fsopen, fsconfig, fsmount, fspick, mount_setattr
 NEW_MOUNT_CALLS = (428, 429, 430, 431, 432, 433, 442)
-# Refused by moby's default.json without further capabilities.
-CONTAINER_CALLS = {
-    # setns, add_key, request_key, keyctl, bpf, perf_event_open, userfaultfd, kcmp, open_by_handle_at,
-    # kexec_load, init_module, finit_module, delete_module, reboot, swapon, acct, quotactl, settimeofday
-    "x86_64": (308, 248, 249, 250, 321, 298, 323, 312, 304, 246, 175, 313, 176, 169, 167, 163, 179, 164),
-    "aarch64": (268, 217, 218, 219, 280, 241, 282, 272, 265, 104, 105, 273, 106, 142, 224, 89, 60, 170),
-}
-# io_uring_setup, io_uring_enter, io_uring_register, pidfd_getfd, process_madvise
-NEW_CONTAINER_CALLS = (425, 426, 427, 438, 440)
 
 
-def refusing(numbers: dict[int, int], *, namespaces: bool = False) -> bytes:
-    """Return the program that refuses calls, each with an errno; with `namespaces`, every CLONE_NEW* too."""
-    machine = platform.machine()
-    known = ARCHITECTURES[machine]
+def refusing(numbers: dict[int, int], second_arguments: dict[int, int]) -> bytes:
+    """Return the program that refuses calls, each with an errno, and others by an argument, with EPERM."""
     program = [
         (LD_W_ABS, 0, 0, OFFSET_ARCH),
-        (JEQ_K, 1, 0, known.audit_arch),
+        (JEQ_K, 1, 0, ARCHITECTURES[platform.machine()].audit_arch),
         (RET_K, 0, 0, RET_ALLOW),
         (LD_W_ABS, 0, 0, OFFSET_NR),
     ]
-    if namespaces:
-        numbers = {**numbers, known.numbers["clone3"]: errno.ENOSYS}
     for number, answer in numbers.items():
         program += [(JEQ_K, 0, 1, number), (RET_K, 0, 0, RET_ERRNO | answer)]
-    for name in ("unshare", "clone") if namespaces else ():
+    for number, argument in second_arguments.items():
         program += [
-            (JEQ_K, 0, 4, known.numbers[name]),
-            (LD_W_ABS, 0, 0, OFFSET_ARG0),
-            (JSET_K, 0, 1, CLONE_NEW_ANY),
+            (JEQ_K, 0, 3, number),
+            (LD_W_ABS, 0, 0, OFFSET_ARG0 + 8),
+            (JEQ_K, 0, 1, argument),
             (RET_K, 0, 0, RET_ERRNO | errno.EPERM),
-            (RET_K, 0, 0, RET_ALLOW),
         ]
     program.append((RET_K, 0, 0, RET_ALLOW))
     return b"".join(pack("=HBBI", *instruction) for instruction in program)
@@ -93,8 +83,10 @@ def refusing(numbers: dict[int, int], *, namespaces: bool = False) -> bytes:
 def apparmor() -> None:
     _set_restriction()
     # AppArmor's own hook answers EACCES; a missing capability gives EPERM.
-    old = dict.fromkeys(MOUNT_CALLS[platform.machine()], errno.EACCES)
-    calls.install_filter(refusing(old | dict.fromkeys(NEW_MOUNT_CALLS, errno.EPERM)))
+    machine = platform.machine()
+    numbers = dict.fromkeys(MOUNT_CALLS[machine], errno.EACCES)
+    numbers |= dict.fromkeys((*NEW_MOUNT_CALLS, *NAME_CALLS[machine]), errno.EPERM)
+    calls.install_filter(refusing(numbers, {IOCTL[machine]: SIOCSIFFLAGS}))
 
 
 def _set_restriction() -> None:
@@ -115,25 +107,50 @@ def _set_restriction() -> None:
 
 
 def container() -> None:
-    calls.mount("confined", "/run", "tmpfs", 0, "mode=755")
-    Path("/run/.containerenv").touch()
-    covered()
-    machine = platform.machine()
-    numbers = (*MOUNT_CALLS[machine], *NEW_MOUNT_CALLS, *CONTAINER_CALLS[machine], *NEW_CONTAINER_CALLS)
-    calls.install_filter(refusing(dict.fromkeys(numbers, errno.EPERM), namespaces=True))
-    for capability in range(CAPABILITY_MAX + 1):
-        if capability not in CAPABILITIES_OF_CONTAINERS:
-            with suppress(OSError):  # a number that the kernel does not know, or a user without capabilities
-                calls.prctl(PR_CAPBSET_DROP, capability)
+    engine.cover()
+    engine.confine("docker")
+    calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
+
+
+def podman() -> None:
+    engine.cover()
+    engine.confine("podman")
 
 
 def covered() -> None:
-    for name in COVERED:
-        if os.path.exists(path := f"/proc/{name}"):
-            calls.mount(os.devnull, path, None, calls.MS_BIND)
+    engine.cover_files()
+
+
+def no_userns() -> None:
+    calls.install_filter(outer_filter(calls.architecture(), (), RET_TRACE, refuse_user_namespaces=True))
+
+
+def notify_busy() -> None:
+    """Keep the listener open beyond execve(2): the place is free again once nobody holds it."""
+    program = outer_filter(calls.architecture(), (), RET_TRACE, refuse_user_namespaces=False)
+    os.set_inheritable(calls.install_listener(program), True)
+
+
+KINDS = {
+    "apparmor": apparmor,
+    "container": container,
+    "podman": podman,
+    "covered": covered,
+    "no-userns": no_userns,
+    "notify-busy": notify_busy,
+}
+
+
+def main(*arguments: str) -> None:
+    is_whole = arguments[0] == "--whole"
+    kind, *command = arguments[is_whole:]
+    if is_whole and kind in ("container", "podman"):
+        engine.enter()
+    elif kind not in ("no-userns", "notify-busy"):
+        enter_private_mounts()
+    KINDS[kind]()
+    os.execvp(command[0], command)
 
 
 if __name__ == "__main__":
-    enter_private_mounts()
-    {"apparmor": apparmor, "container": container, "covered": covered}[sys.argv[1]]()
-    os.execvp(sys.argv[2], sys.argv[2:])
+    main(*sys.argv[1:])

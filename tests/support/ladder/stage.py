@@ -17,6 +17,7 @@ from support.kernelsim.kernel import Kernel
 from support.ladder import probe as ladder_probe
 from support.ordinary_user import OrdinaryUser, ordinary_user
 from support.ports import unused_port
+from support.running.needs import require_for
 from support.servers.http1 import Authority, HttpUpstream, upstream
 
 NONO = str(Path(sys.executable).with_name("nono"))
@@ -120,6 +121,7 @@ class Stage:
         """Run nono to its end as the user, on kernel."""
         argv = [NONO, command, *arguments]
         if kernel is not None and kernel != Kernel():
+            require_for(kernel.flags(), self.user.uid)
             argv = kernel.command(argv)
         given = {"DEMO_KEY": REAL_KEY, **(environment or {})}
         return self.user.run(argv, environment=given, cwd=self.project)

@@ -1,0 +1,29 @@
+"""Say what each host lacks, for root and for an ordinary user; whatever else is missing is a mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NAMESPACES = frozenset({"mounts", "namespaces", "network namespace"})
+NONE = NAMESPACES | {"user namespaces"}
+DOCKER = NONE | {"pidfd_getfd", "listener", "keyrings", "io_uring", "userfaultfd", "setuid programs"}
+PODMAN = frozenset({"namespaces", "io_uring", "userfaultfd"})
+BUSY = frozenset({"listener", "place for a listener"})
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What an ordinary user lacks, and what root does; None where it does not confine root."""
+
+    kind: str  # of support.confined
+    user: frozenset[str]
+    root: frozenset[str] | None
+
+
+HOSTS = {
+    "container": Host("container", DOCKER, DOCKER),
+    "podman": Host("podman", PODMAN, PODMAN),
+    "no-userns": Host("no-userns", NONE, frozenset({"user namespaces"})),
+    "apparmor": Host("apparmor", NAMESPACES, None),
+    "notify-busy": Host("notify-busy", BUSY, BUSY),
+}

@@ -1,0 +1,226 @@
+"""A pytest plugin: skip what this host cannot show, which a probe finds out, and say what is missing.
+
+@pytest.mark.needs("mounts", "listener") names what a test is about, and `require` is for helpers. The probes
+are the tests' own and do the thing itself in a child, as whoever runs the test's nono: were nono asked, a
+test would be skipped wherever nono is wrong. `make test-confined` fails if a host lacks more than it is known
+to.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import platform
+import signal
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from support.kernelsim import calls
+from support.kernelsim.filter import RET_TRACE, outer_filter
+from support.ordinary_user import UNPRIVILEGED_ID
+
+ORDINARY = os.geteuid() or UNPRIVILEGED_ID
+LIMIT_S = 20
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+MS_NOSUID = 2
+PIDFD_OPEN, PIDFD_GETFD, IO_URING_SETUP = 434, 438, 425
+KEYCTL = {"x86_64": 250, "aarch64": 219}
+USERFAULTFD = {"x86_64": 323, "aarch64": 282}
+USER_MODE_ONLY = 1
+KEYCTL_GET_KEYRING_ID = 0
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, *arguments: int) -> int:
+    result = _libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return int(result)
+
+
+def _unshare(flags: int) -> None:
+    """With a user namespace, unless the user may without; ids are kept."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        os.unshare(flags)
+    except PermissionError:
+        os.unshare(flags | os.CLONE_NEWUSER)
+        _map(uid, gid)
+
+
+def _map(uid: int, gid: int) -> None:
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        Path("/proc/self", name).write_text(text, encoding="ascii")
+
+
+def _user_namespaces() -> None:
+    uid, gid = os.geteuid(), os.getegid()
+    os.unshare(os.CLONE_NEWUSER)
+    _map(uid, gid)
+
+
+def _mounts() -> None:
+    _unshare(os.CLONE_NEWNS)
+    calls.mount("none", "/", None, calls.MS_REC | calls.MS_PRIVATE)
+    calls.mount("needs", "/tmp", "tmpfs", MS_NOSUID)
+    calls.mount("/tmp", "/tmp", None, calls.MS_BIND)
+
+
+def _processes() -> None:
+    """What a view is made of, with a procfs of its own, which only the first process inside can mount."""
+    _unshare(os.CLONE_NEWNS | os.CLONE_NEWPID | os.CLONE_NEWIPC)
+    calls.mount("none", "/", None, calls.MS_REC | calls.MS_PRIVATE)
+    if why := _in_child(lambda: calls.mount("proc", "/proc", "proc", MS_NOSUID)):
+        raise OSError(errno.EPERM, why)
+
+
+def _network() -> None:
+    _unshare(os.CLONE_NEWNET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+
+
+def _descriptors_of_others() -> None:
+    """pidfd_getfd of a child."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    try:
+        pidfd = _call(PIDFD_OPEN, pid, 0)
+        _call(PIDFD_GETFD, pidfd, read, 0)
+    finally:
+        os.close(write)
+        os.waitpid(pid, 0)
+
+
+def _listener() -> None:
+    """Install one, and take it from a child."""
+    _descriptors_of_others()
+    calls.prctl(calls.PR_SET_NO_NEW_PRIVS, 1)
+    calls.install_listener(outer_filter(calls.architecture(), (), RET_TRACE, refuse_user_namespaces=False))
+
+
+def _place_for_a_listener() -> None:
+    calls.install_listener(outer_filter(calls.architecture(), (), RET_TRACE, refuse_user_namespaces=False))
+
+
+def _keyrings() -> None:
+    _call(KEYCTL[platform.machine()], KEYCTL_GET_KEYRING_ID, -3, 0)  # KEY_SPEC_SESSION_KEYRING
+
+
+def _io_uring() -> None:
+    parameters = array.array("B", bytes(120))
+    _call(IO_URING_SETUP, 1, parameters.buffer_info()[0])
+
+
+def _userfaultfd() -> None:
+    os.close(_call(USERFAULTFD[platform.machine()], USER_MODE_ONLY))
+
+
+def _gain() -> None:
+    """execve(2) of a setuid program gives what it should: no_new_privs is not set."""
+    status = Path("/proc/self/status").read_text()
+    if "NoNewPrivs:\t0" not in status:
+        raise OSError(errno.EPERM, "no_new_privs is set")
+
+
+PROBES: dict[str, Callable[[], object]] = {
+    "user namespaces": _user_namespaces,
+    "mounts": _mounts,
+    "namespaces": _processes,
+    "network namespace": _network,
+    "pidfd_getfd": _descriptors_of_others,
+    "listener": _listener,
+    "place for a listener": _place_for_a_listener,
+    "keyrings": _keyrings,
+    "io_uring": _io_uring,
+    "userfaultfd": _userfaultfd,
+    "setuid programs": _gain,
+}
+
+# Options of nono and of the simulator.
+ASKED_BY = {
+    "--sandbox-policy=netns": "network namespace",
+    "--namespaces=require": "namespaces",
+    "--notify-busy": "place for a listener",
+    "--wsl2": "mounts",
+}
+
+
+def _in_child(attempt: Callable[[], object], uid: int | None = None) -> str:
+    """Return why the attempt failed; "" if it did not."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        said = "the probe died"
+        try:
+            signal.alarm(LIMIT_S)
+            if uid is not None and uid != os.geteuid():
+                os.setgroups([])
+                os.setresgid(uid, uid, uid)
+                os.setresuid(uid, uid, uid)
+                calls.prctl(calls.PR_SET_DUMPABLE, 1)
+            attempt()
+            said = ""
+        except OSError as error:
+            said = error.strerror or str(error)
+        finally:
+            os.write(write, said.encode())
+            os._exit(1 if said else 0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        said = answer.read().decode()
+    _, status = os.waitpid(pid, 0)
+    return said or ("" if status == 0 else "the probe died")
+
+
+@cache
+def lacking(need: str, uid: int) -> str:
+    """Return why this user cannot have it here; "" if they can. KeyError: there is no such probe."""
+    return _in_child(PROBES[need], uid)
+
+
+def require(need: str, uid: int | None = None) -> None:
+    """Skip the test if `uid`, by default whoever runs the suite, cannot have this here."""
+    if why := lacking(need, os.geteuid() if uid is None else uid):
+        pytest.skip(f"this host has no {need}: {why}")
+
+
+def require_for(arguments: Sequence[str], uid: int) -> None:
+    """Skip the test if this host has not what a command line of nono, or a kernel to simulate, asks for."""
+    for argument in arguments:
+        if need := ASKED_BY.get(argument):
+            require(need, uid)
+
+
+def user_of(item: pytest.Item) -> int:
+    """Return the uid of the test's nono: of `sandbox`, or the ordinary user of the end-to-end tests."""
+    if os.geteuid() != 0:
+        return os.geteuid()
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    is_ordinary = params.get("sandbox") == "user" or "e2e" in item.path.parts
+    return UNPRIVILEGED_ID if is_ordinary else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for need in marker.args:
+            require(need, ORDINARY if marker.kwargs.get("ordinary") else user_of(item))
+
+
+if __name__ == "__main__":
+    print(json.dumps({need: why for need in PROBES if (why := lacking(need, os.geteuid()))}))
