@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from support.nono_run import NonoRun
+from support.nono_run import NO_NAMESPACES, NonoRun
 
 TITLE = "NONO DIAGNOSTIC"
 BLOCKED = {"network": {"block": True}}
@@ -31,6 +32,7 @@ def served_outside(sandbox: NonoRun) -> Iterator[str]:
     path.unlink()
 
 
+@pytest.mark.needs("listener")
 def test_each_denial_is_named_with_its_rule_and_fix(sandbox: NonoRun) -> None:
     with socket.create_server(("127.0.0.1", 0)) as outside, served_outside(sandbox) as path:
         port = outside.getsockname()[1]
@@ -149,6 +151,18 @@ def as_a_shell_reads(line: str, sandbox: NonoRun) -> list[str]:
     ).stdout.splitlines()
 
 
+@pytest.mark.skipif(not shutil.which("script"), reason="there is no script(1)")
+def test_what_is_offered_to_a_program_that_opens_terminals_is_enough(sandbox: NonoRun) -> None:
+    """Without namespaces, where no terminals are its own."""
+    command = ["script", "-qc", "echo typed", "/dev/null"]
+    refused = sandbox.run(command, profile={}, flags=[NO_NAMESPACES])
+    offered = [word for fix in fixes(refused.stderr) for word in shlex.split(fix)]
+    granted = sandbox.run(command, profile={}, flags=[NO_NAMESPACES, *offered])
+    assert (refused.exit_code, granted.exit_code) == (1, 0), granted.stderr
+    assert "typed" in granted.stdout
+
+
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize(
     "path",
     [
@@ -179,6 +193,7 @@ def test_a_request_that_the_command_chose_is_one_word_of_its_fix(sandbox: NonoRu
     assert not (sandbox.project / "OWNED").exists()
 
 
+@pytest.mark.needs("listener")
 def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:
     with served_outside(sandbox) as path:
         script = f"{CURL} https://evil.example/; {CURL} --unix-socket {path} http://x/; exit 4"
