@@ -24,7 +24,6 @@ from support.ordinary_user import OrdinaryUser, ordinary_user
 from support.running import needs
 
 ROOT = Path(__file__).parents[2]
-CONFINED = str(ROOT / "tests/support/confined")
 ACCOUNT = "nono-ci"  # an ordinary user with a name, where there is one: ssh wants it
 TESTS = (
     "tests/kernel",
@@ -60,7 +59,7 @@ def run(name: str, host: Host, user: OrdinaryUser | None, arguments: Sequence[st
     """Run pytest on the host. user: None for root, or for whoever runs this."""
     who = "root" if user is None and os.geteuid() == 0 else "user"
     result, began = Run(name, who), time.monotonic()
-    stage = [sys.executable, "-I", "-S", CONFINED, "--whole", host.kind]
+    stage = host.stage("--whole")
     if user is not None:
         stage += user.command([])
     probes = [*stage, sys.executable, needs.__file__]

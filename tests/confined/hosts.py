@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+CONFINED = str(Path(__file__).parents[1] / "support/confined")
 
 NAMESPACES = frozenset({"mounts", "namespaces", "network namespace"})
 NONE = NAMESPACES | {"user namespaces"}
-DOCKER = NONE | {"pidfd_getfd", "listener", "keyrings", "io_uring", "userfaultfd", "setuid programs"}
+DOCKER = NONE | {
+    "pidfd_getfd",
+    "listener",
+    "keyrings",
+    "io_uring",
+    "userfaultfd",
+    "unshare",
+    "setuid programs",
+}
 PODMAN = frozenset({"namespaces", "io_uring", "userfaultfd"})
 BUSY = frozenset({"listener", "place for a listener"})
 
@@ -18,6 +30,10 @@ class Host:
     kind: str  # of support.confined
     user: frozenset[str]
     root: frozenset[str] | None
+
+    def stage(self, *options: str) -> list[str]:
+        """Return the beginning of an argv: the rest runs on this host."""
+        return [sys.executable, "-I", "-S", CONFINED, *options, self.kind]
 
 
 HOSTS = {

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from confined.hosts import HOSTS
 from hunt.hunting import Hunt
 from hunt.outside import stage
 from hunt.ways import RUNGS
@@ -23,6 +24,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=length_s, help="how long (HUNT_S, or ten minutes)")
     parser.add_argument("--seed", type=int, help="of another run, to repeat its choices")
     parser.add_argument("--rung", choices=[way.rung for way in RUNGS], action="append")
+    parser.add_argument("--host", choices=HOSTS, help="confine nono as this one does (make test-confined)")
     parser.add_argument("--sweep", action="append", help="only these of them")
     parser.add_argument(
         "--keep", type=Path, default=Path(tempfile.gettempdir(), "nono-hunt"), metavar="FOLDER"
@@ -44,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
     print(f"hunt: {given.seconds:.0f} s, seed {seed}", flush=True)
     hunt = Hunt(packets, random.Random(seed), time.monotonic() + given.seconds, given.rung, given.sweep)
     hunt.is_planted = given.plant
+    hunt.host = HOSTS.get(given.host)
     if given.control:
         hunt.control()
     elif given.replay:

@@ -75,7 +75,7 @@ def run(place: Place, way: Way, program: Program, more: Sequence[str] = (), *, i
     known = [step for step in program if step[0] != "call" or _is_known(str(step[1]))]
     given = {"steps": numbered(known, number_of), "world": place.world({"open": opened})}
     command = module("hunt.inside.runner", json.dumps(given))
-    argv = place.sandbox.argv(command, profile=way.profile or {}, flags=flags)
+    argv = place.sandbox.argv(command, profile=way.profile or {}, flags=flags, stage=place.stage)
     if is_bare:
         argv = place.sandbox.user.command(command)
     with started(place, way, argv) as (process, terminal, output):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from confined.hosts import Host
 from hunt import campaign, control, corpus, options
 from hunt.outside.place import Place, settled
 from hunt.outside.sights import kind
@@ -38,6 +39,7 @@ class Hunt:
     rungs: Sequence[str] | None = None
     sweeps: Sequence[str] | None = None
     is_planted: bool = False
+    host: Host | None = None
     found: dict[tuple[str, ...], corpus.Entry] = field(default_factory=dict)
     known: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -45,30 +47,42 @@ class Hunt:
 
     def run(self) -> None:
         """Each user in turn, as the machine's IPC has one neighbour at a time; the time is divided."""
-        users, begun = _users(), time.monotonic()
+        users, begun = self._users(), time.monotonic()
         for number, as_root in enumerate(users, 1):
             ends = begun + (self.ends - begun) * number / len(users)
-            with settled(self.packets, as_root=as_root) as place:
-                self._hunt(place, [way for way in ways(users=[as_root]) if self._is_wanted(way)], ends)
+            with settled(self.packets, as_root=as_root, stage=self._stage()) as place:
+                self._hunt(place, [way for way in self._ways(as_root=as_root) if self._is_wanted(way)], ends)
 
     def replay(self) -> None:
         """Every program of the corpus on its rung, with and without namespaces."""
         entries = [(path.name, corpus.read(path)) for path in corpus.entries()]
-        for as_root in _users():
-            with settled(self.packets, as_root=as_root) as place:
-                campaign.run(place, ways(users=[as_root])[0], WARM_UP)
+        for as_root in self._users():
+            with settled(self.packets, as_root=as_root, stage=self._stage()) as place:
+                campaign.run(place, self._ways(as_root=as_root)[0], WARM_UP)
                 for name, entry in entries:
-                    for way in ways(users=[as_root]):
+                    for way in self._ways(as_root=as_root):
                         if entry.rung == way.rung:
                             self._try(place, way, name, entry.program)
 
     def control(self) -> None:
         """What a program does without a sandbox: a watcher that sees nothing of it is blind."""
-        for as_root in _users():
-            with settled(self.packets, as_root=as_root) as place:
-                campaign.run(place, ways(users=[as_root])[0], WARM_UP)
+        for as_root in self._users():
+            with settled(self.packets, as_root=as_root, stage=self._stage()) as place:
+                campaign.run(place, self._ways(as_root=as_root)[0], WARM_UP)
                 for missed in control.blind(place):
                     self.found["blind", missed] = corpus.Entry("without nono", (), (f"{missed}: blind",))
+
+    def _stage(self) -> list[str]:
+        return self.host.stage() if self.host else []
+
+    def _ways(self, *, as_root: bool) -> list[Way]:
+        lacks = (self.host.root if as_root else self.host.user) if self.host else None
+        return ways(as_root=as_root, lacks=lacks or ())
+
+    def _users(self) -> list[bool]:
+        """Whether each of those who run is root."""
+        confines_root = self.host is None or self.host.root is not None
+        return [False, True] if os.geteuid() == 0 and confines_root else [False]
 
     def _is_wanted(self, way: Way) -> bool:
         return not self.rungs or way.rung in self.rungs
@@ -149,8 +163,3 @@ def list_directory(path: str) -> list[str]:
     if path == "/proc":
         return [name for name in names if not name.isdigit()] + ["1", "self", "thread-self"]
     return names[:MOST_NAMES]
-
-
-def _users() -> list[bool]:
-    """Whether each of those who run is root."""
-    return [False, True] if os.geteuid() == 0 else [False]

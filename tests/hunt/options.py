@@ -147,7 +147,7 @@ def complaint(exit_code: int | None, stderr: str) -> str | None:
 def answer(argv: Sequence[str], place: Place, environment: dict[str, str]) -> tuple[int | None, str]:
     try:
         ended = subprocess.run(
-            place.sandbox.user.command(argv),
+            [*place.stage, *place.sandbox.user.command(argv)],
             env={**place.sandbox.user.environment(), **environment},
             cwd=place.sandbox.project,
             stdin=subprocess.DEVNULL,

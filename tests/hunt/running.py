@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from confined.hosts import CONFINED
 from hunt.outside import victim
 from hunt.outside.place import Place
 from hunt.outside.sights import differences
@@ -22,6 +23,7 @@ from support.running.pace import PACE
 
 RUN_S = 40.0 * PACE
 PROGRAM = b"hunt.inside.runner"
+STAGE = CONFINED.encode()  # what comes before nono on another host
 LOOK_EVERY_S = 0.05
 ASK_EVERY_S = 0.5
 QUESTION = b"[Enter] skip: "  # of the offer to save what was denied
@@ -99,7 +101,8 @@ def watch(process: subprocess.Popen[bytes], port: int | None, terminal: Terminal
                 complaints[f"supervisor/answer: within {victim.PATIENCE_S} s -> never"] = None
         if now["state"] == "alive" and first:
             complaints.update(dict.fromkeys(differences({"supervisor": first}, {"supervisor": now})))
-        is_nono = now.get("Uid", "").split("\t")[0] == str(uid) and b"nono" in victim.words_of(process.pid)
+        words = victim.words_of(process.pid)
+        is_nono = now.get("Uid", "").split("\t")[0] == str(uid) and b"nono" in words and STAGE not in words
         first = first or (now if is_nono and now["state"] == "alive" else {})
         time.sleep(LOOK_EVERY_S)
     return list(complaints)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from nono.kernel import landlock
@@ -46,14 +46,19 @@ RUNGS = (
 )
 
 
-def ways(*, users: Sequence[bool]) -> list[Way]:
-    """users: Whether each of those who run is root."""
-    return [
-        replace(rung, namespaces=namespaces, as_root=as_root)
-        for as_root in users
-        for namespaces in ("auto", "off")
+def ways(*, as_root: bool, lacks: Collection[str] = ()) -> list[Way]:
+    """What there is to run in on a host that lacks these things (support.running.needs).
+
+    A run that asks for nothing is on the rung landlock where there is no listener, and without namespaces
+    where there are none, whatever is asked for.
+    """
+    asked = ("auto", "off") if "namespaces" not in lacks else ("off",)
+    rungs = [
+        replace(rung, rung="landlock") if rung.rung == "auto" and "listener" in lacks else rung
         for rung in RUNGS
+        if rung.rung != "netns" or "network namespace" not in lacks
     ]
+    return [replace(rung, namespaces=namespaces, as_root=as_root) for namespaces in asked for rung in rungs]
 
 
 Condition = Callable[[Way], bool]

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,7 @@ class Place:
     sandbox: NonoRun
     packets: Packets
     facts: dict[str, Any] = field(default_factory=dict)
+    stage: Sequence[str] = ()  # what confines nono on this host, before the user is changed to
     _process: subprocess.Popen[str] | None = None
 
     @property
@@ -126,7 +127,7 @@ class Place:
 
 
 @contextmanager
-def settled(packets: Packets, *, as_root: bool) -> Iterator[Place]:
+def settled(packets: Packets, *, as_root: bool, stage: Sequence[str] = ()) -> Iterator[Place]:
     """A user with a home, and the neighbour in it; gone at the end of the block."""
     is_root = os.geteuid() == 0
     uid = os.geteuid() if as_root or not is_root else UNPRIVILEGED_ID
@@ -135,7 +136,7 @@ def settled(packets: Packets, *, as_root: bool) -> Iterator[Place]:
     for directory in (home, home / "tmp", home / "run", home / "project"):
         directory.mkdir(mode=0o700)
         user.give(directory)
-    place = Place(NonoRun(user, home / "project"), packets)
+    place = Place(NonoRun(user, home / "project"), packets, stage=stage)
     try:
         place.start()
         yield place

@@ -108,8 +108,15 @@ def test_a_gap_covers_no_way_that_promises_more() -> None:
 
 
 def test_each_way_is_tried_with_namespaces_by_both_users() -> None:
-    found = {(way.rung, way.namespaces, way.as_root) for way in ways(users=[False, True])}
-    assert len(found) == len(RUNGS) * 4
+    tried = [way for as_root in (False, True) for way in ways(as_root=as_root)]
+    assert len({(way.rung, way.namespaces, way.as_root) for way in tried}) == len(RUNGS) * 4
+
+
+def test_a_host_without_namespaces_has_neither_them_nor_a_private_network() -> None:
+    tried = ways(as_root=False, lacks={"namespaces", "network namespace", "listener"})
+    assert {(way.rung, way.namespaces) for way in tried} == {
+        (rung, "off") for rung in ("landlock", "block-net", "open")
+    }
 
 
 def test_a_command_line_of_nono_is_made_from_a_seed() -> None:
