@@ -77,6 +77,7 @@ def test_a_credential_opens_only_its_own_route(
     assert categories == ["authentication_failed", "host_denied", "host_denied", "intercept_handshake_failed"]
 
 
+@pytest.mark.needs("listener")
 def test_a_credential_does_not_open_the_way_past_the_proxy(sandbox: NonoRun, services: Services) -> None:
     ports = [services.credentialed.port, services.plain.port]
     asked = json.dumps([["tcp", "127.0.0.1", ports[0]], ["tcp6", "::ffff:127.0.0.1", ports[1]]])

@@ -15,6 +15,8 @@ from support.confined.hosts import HOSTS, Host
 from support.modes import HAS_TCP_RULES
 from support.nono_run import Ended, NonoRun, program
 
+pytestmark = pytest.mark.needs("mounts")  # for the stage
+
 SHARED = "the command shares processes and /tmp with this host"
 
 

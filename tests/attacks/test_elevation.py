@@ -35,6 +35,7 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
     directory.rmdir()
 
 
+@pytest.mark.needs("listener")
 def test_a_recorded_yes_gives_the_file(sandbox: NonoRun, outside: Path) -> None:
     with asked(sandbox, ["cat", str(outside)]) as run:
         run.answer(b"y\n")
@@ -45,6 +46,7 @@ def test_a_recorded_yes_gives_the_file(sandbox: NonoRun, outside: Path) -> None:
     assert {entry["request"]["access"] for entry in run.entries} == {"Read"}
 
 
+@pytest.mark.needs("listener")
 @as_user
 @pytest.mark.parametrize("no", [b"\n", b"\x04", b"\x03"], ids=repr)
 def test_anything_else_is_recorded_as_a_no(sandbox: NonoRun, outside: Path, no: bytes) -> None:
@@ -89,6 +91,7 @@ time.sleep(0.2)
 )
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("writer", [WRITES_WITHOUT_END, DAEMON_WRITES], ids=["thread", "daemon"])
 def test_the_command_stands_still_while_the_question_is_shown(
     sandbox: NonoRun, outside: Path, writer: str
@@ -120,6 +123,7 @@ assert libc.timer_settime(timer, 0, spec, None) == 0
 )
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_yes_to_an_overwritten_question_does_not_count(sandbox: NonoRun, outside: Path) -> None:
     stage = ["/bin/sh", "-c", '"$@" < /dev/null', "-"]  # so that it shares the terminal
@@ -130,6 +134,7 @@ def test_a_yes_to_an_overwritten_question_does_not_count(sandbox: NonoRun, outsi
     assert run.decisions == ["Requested", {"Denied": {"reason": DISTURBED}}]
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_command_with_a_terminal_of_its_own_cannot_overwrite_a_question(
     sandbox: NonoRun, outside: Path
@@ -143,6 +148,7 @@ def test_a_command_with_a_terminal_of_its_own_cannot_overwrite_a_question(
     assert run.decisions == ["Requested", "Granted"]
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_what_was_typed_before_the_question_answers_nothing(sandbox: NonoRun, outside: Path) -> None:
     waits = 'echo ready; read line; exec cat "$1"'
@@ -158,6 +164,7 @@ def test_what_was_typed_before_the_question_answers_nothing(sandbox: NonoRun, ou
     assert run.decisions == ["Requested", {"Denied": {"reason": "a person said no"}}]
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path) -> None:
     """More names in unit/approval/test_wording.py."""
@@ -175,6 +182,7 @@ def test_a_name_cannot_pass_for_anything_else(sandbox: NonoRun, outside: Path) -
     assert run.entries[-1]["request"]["path"] == str(file)
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_name_that_is_not_utf_8_is_opened_after_a_yes(sandbox: NonoRun, outside: Path) -> None:
     file = outside.with_name(os.fsdecode(b"caf\xe9"))
@@ -188,6 +196,7 @@ def test_a_name_that_is_not_utf_8_is_opened_after_a_yes(sandbox: NonoRun, outsid
     assert run.entries[-1]["request"]["path"] == str(outside.with_name("caf\\xe9"))
 
 
+@pytest.mark.needs("listener")
 def test_without_a_terminal_the_answer_is_no(sandbox: NonoRun, outside: Path) -> None:
     ended = sandbox.run(["cat", str(outside)], profile={}, flags=["--capability-elevation"])
     assert ended.exit_code == 1
@@ -198,6 +207,7 @@ def test_without_a_terminal_the_answer_is_no(sandbox: NonoRun, outside: Path) ->
     assert {"Denied": {"reason": NO_TERMINAL}} in decisions
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outside: Path) -> None:
     with asked(sandbox, ["sh", "-c", 'cat "$1"; echo ended $?', "sh", str(outside)]) as run:
@@ -214,6 +224,7 @@ def test_a_caller_that_is_killed_takes_its_question_along(sandbox: NonoRun, outs
 # -- what nobody is asked about
 
 
+@pytest.mark.needs("listener", "mounts")
 def test_a_denied_path_stays_denied_without_a_question(sandbox: NonoRun, outside: Path) -> None:
     """One in a granted directory, which is masked by a mount; one beside it; and one that is asked about."""
     masked = sandbox.project / ".env"
@@ -237,6 +248,7 @@ def test_a_denied_path_stays_denied_without_a_question(sandbox: NonoRun, outside
     assert all("filesystem.deny" in entry["decision"]["Denied"]["reason"] for entry in refused.values())
 
 
+@pytest.mark.needs("listener")
 def test_a_grant_that_is_too_weak_is_refused_without_a_question(sandbox: NonoRun, outside: Path) -> None:
     flags = [f"--read-file={outside}"]
     with asked(sandbox, ["sh", "-c", 'cat "$1"; echo x >"$1"', "sh", str(outside)], flags=flags) as run:
@@ -245,6 +257,7 @@ def test_a_grant_that_is_too_weak_is_refused_without_a_question(sandbox: NonoRun
     assert run.decisions == [{"Denied": {"reason": "granted for read only"}}]
 
 
+@pytest.mark.needs("listener")
 def test_nonos_own_state_is_refused_without_a_question(sandbox: NonoRun) -> None:
     state = sandbox.user.home / ".local/state/nono"
     commands = 'cat "$1"/audit/*/*; ls "$1" "$1"/.. ; ls "$2"; echo x >"$1"/audit/x'
@@ -260,6 +273,7 @@ def test_nonos_own_state_is_refused_without_a_question(sandbox: NonoRun) -> None
 # -- who has the terminal
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_question_nobody_answers_in_time_is_denied(sandbox: NonoRun, outside: Path) -> None:
     profile = {"security": {"approval_defaults": {"timeout_secs": 1}}}
@@ -286,6 +300,7 @@ print("read:", sys.stdin.readline(), flush=True)
 """
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_foreground_job_gets_the_terminal_back_after_a_question(sandbox: NonoRun, outside: Path) -> None:
     command = ["sh", "-c", '"$@"; exit $?', "sh", *python(JOB, outside)]
@@ -299,6 +314,7 @@ def test_a_foreground_job_gets_the_terminal_back_after_a_question(sandbox: NonoR
     assert run.decisions == ["Requested", "Granted"]
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_background_nono_asks_nobody_at_the_terminal(sandbox: NonoRun, outside: Path) -> None:
     """Started by a shell as a background job: the shell keeps the terminal, and what is typed there."""

@@ -72,6 +72,7 @@ def decisions(ended: Ended) -> list[Any]:
     ]
 
 
+@pytest.mark.needs("listener")
 def test_a_webhook_grants_a_file_without_a_terminal(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:
         ended = run(sandbox, server, ["cat", str(outside)])
@@ -82,6 +83,7 @@ def test_a_webhook_grants_a_file_without_a_terminal(sandbox: NonoRun, outside: P
     assert "ask  files beyond the grants, through the webhook 'phone' at localhost" in ended.stderr
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_webhook_that_says_no_or_is_not_there_grants_nothing(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("deny"), sandbox.user.home) as server:
@@ -93,6 +95,7 @@ def test_a_webhook_that_says_no_or_is_not_there_grants_nothing(sandbox: NonoRun,
     assert "cannot be reached" in decisions(gone)[1][1]["Denied"]["reason"]
 
 
+@pytest.mark.needs("listener")
 def test_the_proxy_goes_on_serving_while_a_question_is_open(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home, holds=True) as server:
         environment = {"SSL_CERT_FILE": str(server.ca_file), "LC_ALL": "C"}
@@ -186,6 +189,7 @@ def test_a_request_is_asked_about_on_the_terminal_of_the_command(
     assert b"\n" + status in run.person.shown
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_a_dry_run_says_what_is_asked_about(sandbox: NonoRun) -> None:
     dry = sandbox.run(["true"], profile={}, flags=["--capability-elevation", "--dry-run"])
@@ -193,6 +197,7 @@ def test_a_dry_run_says_what_is_asked_about(sandbox: NonoRun) -> None:
     assert "ask  " not in sandbox.run(["true"], profile={}, flags=["--dry-run"]).stderr
 
 
+@pytest.mark.needs("listener")
 @as_user
 def test_why_says_what_is_asked_about(sandbox: NonoRun, outside: Path) -> None:
     why = [*NONO, "why", "--json", "--path", str(outside)]
@@ -219,6 +224,7 @@ def test_backends_that_cannot_be_asked_keep_the_run_from_starting(sandbox: NonoR
     assert message in ended.stderr
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("policy", ["netns", "landlock"])
 def test_it_is_the_same_on_the_other_rungs(sandbox: NonoRun, outside: Path, policy: str) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:

@@ -55,6 +55,7 @@ def run(
     return sandbox.run(command, profile=profile_of(server, *denied), flags=flags, environment=environment)
 
 
+@pytest.mark.needs("listener")
 def test_every_spelling_opens_the_file_as_its_flags_say(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:
         ended = run(sandbox, server, program("files.opens", str(outside), "spellings"))
@@ -85,6 +86,7 @@ def test_every_spelling_opens_the_file_as_its_flags_say(sandbox: NonoRun, outsid
     assert granted == asked
 
 
+@pytest.mark.needs("listener")
 def test_what_fails_anyhow_fails_as_the_kernel_has_it(sandbox: NonoRun, outside: Path) -> None:
     """Beside the same program without nono: each errno is the kernel's own, or Landlock's for a new file."""
     with webhook_server(saying("grant"), sandbox.user.home) as server:
@@ -173,6 +175,7 @@ def test_a_path_flipped_during_judgement_reads_nothing_else(
         pytest.fail(f"of {tries} times the granted file was opened {found['as_meant']} times, at last")
 
 
+@pytest.mark.needs("listener")
 @as_user
 @pytest.mark.parametrize("mode", ["path", "how", "link", "step"] if LONG else ["path", "step"])
 def test_what_was_shown_is_opened_whatever_the_path_is_by_then(

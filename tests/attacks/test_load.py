@@ -13,6 +13,7 @@ from support.nono_run import NO_NAMESPACES, NonoRun, program
 COUNT = 500
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("mode", ["restart", "interrupt", "leader", "undumpable", "closed", "nonblocking"])
 @pytest.mark.parametrize("namespaces", ["--namespaces=require", NO_NAMESPACES])
 def test_an_awkward_caller_gets_every_answer(
@@ -45,6 +46,7 @@ def test_the_awkward_caller_reaches_both_without_nono(
     assert (outcomes["good"], outcomes["bad"]) == (COUNT, COUNT)
 
 
+@pytest.mark.needs("listener")
 def test_64_threads_at_once_reach_only_the_proxy(sandbox: NonoRun) -> None:
     threads, tries = 64, 20
     with Canary() as canary:
@@ -54,6 +56,7 @@ def test_64_threads_at_once_reach_only_the_proxy(sandbox: NonoRun) -> None:
     assert sum("rule" in event for event in run.denied) == threads * tries
 
 
+@pytest.mark.needs("listener")
 def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> None:
     count = 5_000
     with Canary() as canary:
@@ -66,6 +69,7 @@ def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> N
     assert len(run.denial_lines) < 50
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.alone  # a second of records has a bound, so the time that it takes counts
 def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> None:
     count = 10_000
@@ -81,6 +85,7 @@ def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRu
     assert len(run.denial_lines) < 50
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("flags", [[], ["--capability-elevation"]], ids=["sockets", "and opens"])
 def test_the_proxy_answers_every_request_beside_64_busy_processes(flags: list[str], sandbox: NonoRun) -> None:
     processes, requests = 64, 50

@@ -71,6 +71,7 @@ def gaps(run: Ended) -> str:
     return "\n".join(event["what"] for event in run.events if event["type"] == "not_enforced")
 
 
+@pytest.mark.needs("mounts")
 def test_a_denied_file_cannot_be_read_and_its_sibling_can(sandbox: NonoRun, stage: Path) -> None:
     script = "cat .env; (echo x > .env); cat mine; echo new > made; cat made"
     run = sandbox.run(["sh", "-c", script], profile=PROFILE)
@@ -82,6 +83,7 @@ def test_a_denied_file_cannot_be_read_and_its_sibling_can(sandbox: NonoRun, stag
     assert sandbox.bare(["cat", ".env"]).stdout == CANARY
 
 
+@pytest.mark.needs("mounts")
 def test_git_adds_all_beside_a_masked_file(sandbox: NonoRun, stage: Path) -> None:
     """git stops at what is no regular file, and at what it cannot read."""
     shutil.rmtree(stage / ".git")
@@ -91,6 +93,7 @@ def test_git_adds_all_beside_a_masked_file(sandbox: NonoRun, stage: Path) -> Non
     assert (run.exit_code, run.stdout) == (0, ""), run.stderr
 
 
+@pytest.mark.needs("mounts")
 def test_neither_name_nor_mount_leads_to_what_is_denied(sandbox: NonoRun, stage: Path) -> None:
     before = identities(stage)
     attempts = sandbox.run(program("files.masks", CANARY), profile=PROFILE).outcomes()
@@ -124,12 +127,14 @@ mv other another; mv sub/open sub/opened; mv another other
 """
 
 
+@pytest.mark.needs("mounts")
 def test_whatever_is_beside_a_denied_path_is_free(sandbox: NonoRun, stage: Path) -> None:
     run = sandbox.run(["sh", "-c", SIBLINGS], profile=PROFILE)
     assert (run.exit_code, run.stdout) == (0, "new\n" * 5), run.stderr
     assert (stage / "sub/opened").read_text() == "open"
 
 
+@pytest.mark.needs("mounts")
 def test_denials_below_a_read_only_grant_are_masked(sandbox: NonoRun, stage: Path) -> None:
     profile = masking({"block": True}, [f"{stage}/.env"])
     flags = [*PROGRAM_GRANTS, f"--read={stage}"]
@@ -138,6 +143,7 @@ def test_denials_below_a_read_only_grant_are_masked(sandbox: NonoRun, stage: Pat
     assert (run.exit_code, run.stdout) == (0, "open"), run.stderr
 
 
+@pytest.mark.needs("mounts")
 @pytest.mark.parametrize("policy", ["auto", "netns"])
 def test_only_the_proxy_is_reached_past_masks(policy: str, sandbox: NonoRun, stage: Path) -> None:
     """The supervisor looks into a process that is in a user namespace of its own, and may be in two."""
@@ -156,12 +162,14 @@ def test_only_the_proxy_is_reached_past_masks(policy: str, sandbox: NonoRun, sta
         assert ("127.0.0.2", stranger) in run.denied_targets()
 
 
+@pytest.mark.needs("mounts")
 def test_no_capability_is_left_that_came_with_the_namespace(sandbox: NonoRun, stage: Path) -> None:
     sets = sandbox.run(program("processes.namespaces", 9), profile=PROFILE).outcomes()["capabilities"]
     forbidden = sum(1 << number for number in DANGEROUS) if sandbox.user.uid == 0 else ~0
     assert {name: int(held, 16) & forbidden for name, held in sets.items()} == dict.fromkeys(sets, 0)
 
 
+@pytest.mark.needs("mounts")
 def test_the_supervisor_of_a_run_with_masks_cannot_be_read_or_traced(sandbox: NonoRun, stage: Path) -> None:
     outcomes = sandbox.run(program("processes.spy"), profile=PROFILE, flags=[NO_NAMESPACES]).outcomes()
     calls = ("process_vm_readv", "process_vm_writev", "pidfd_getfd", "PTRACE_SEIZE", "PTRACE_ATTACH")
@@ -181,6 +189,7 @@ def test_a_directory_on_a_standard_stream_never_leads_past_masks(
     assert "irectory" in run.stderr or stream == 2
 
 
+@pytest.mark.needs("mounts")
 def test_nothing_is_mounted_outside_while_the_command_runs(sandbox: NonoRun, stage: Path) -> None:
     with open("/proc/self/mountinfo", encoding="ascii") as mounts:
         before = mounts.read()
@@ -195,6 +204,7 @@ def test_nothing_is_mounted_outside_while_the_command_runs(sandbox: NonoRun, sta
         nono.communicate("\n")
 
 
+@pytest.mark.needs("mounts")
 def test_a_masked_file_with_hard_links_is_reported(sandbox: NonoRun, stage: Path) -> None:
     """F4. Which names an inode has is not to be found out."""
     (stage / "other/name").hardlink_to(stage / ".env")
@@ -206,6 +216,7 @@ def test_a_masked_file_with_hard_links_is_reported(sandbox: NonoRun, stage: Path
     assert "names (hard links)" not in sandbox.run(["true"], profile=PROFILE).stderr
 
 
+@pytest.mark.needs("mounts")
 def test_a_run_is_refused_while_its_command_could_create_a_denied_path(sandbox: NonoRun, stage: Path) -> None:
     profile = masking({"block": True}, ["$WORKDIR/new/.env"])
     refused = sandbox.run(["true"], profile=profile)
@@ -228,6 +239,7 @@ def test_a_denied_path_that_only_others_could_create_is_told(sandbox: NonoRun, s
     assert not (stage / "new").exists()
 
 
+@pytest.mark.needs("mounts")
 def test_group_denials_are_masked_below_a_granted_parent(sandbox: NonoRun, stage: Path) -> None:
     config = sandbox.user.home / ".config"
     for directory in (config, config / "gcloud", config / "nono"):
@@ -245,6 +257,7 @@ def test_group_denials_are_masked_below_a_granted_parent(sandbox: NonoRun, stage
     assert "could create it" in gaps(run)
 
 
+@pytest.mark.needs("mounts")
 def test_a_symlinked_ssh_directory_is_masked_at_its_target(sandbox: NonoRun, stage: Path) -> None:
     """The name itself is in the home, of which nothing is granted."""
     link = sandbox.user.home / ".ssh"
@@ -258,6 +271,7 @@ def test_a_symlinked_ssh_directory_is_masked_at_its_target(sandbox: NonoRun, sta
     assert f"deny {stage}/keys (dir)" in run.stderr
 
 
+@pytest.mark.needs("mounts")
 def test_why_and_dry_run_name_the_mask(sandbox: NonoRun, stage: Path) -> None:
     file = sandbox.write_profile(PROFILE)
     options = [f"--profile={file}", f"--allow={stage}"]
@@ -273,6 +287,7 @@ def test_why_and_dry_run_name_the_mask(sandbox: NonoRun, stage: Path) -> None:
     )
 
 
+@pytest.mark.needs("mounts")
 @pytest.mark.parametrize("limit", ["mnt", "user"])
 def test_a_run_without_a_mount_namespace_is_refused_with_advice(
     limit: str, sandbox: NonoRun, stage: Path
@@ -290,6 +305,7 @@ def test_a_run_without_a_mount_namespace_is_refused_with_advice(
     assert f"sudo sysctl -w user.max_{limit}_namespaces=1000" in said
 
 
+@pytest.mark.needs("mounts")
 def test_a_wrapped_command_is_held_as_well(sandbox: NonoRun, stage: Path) -> None:
     file = sandbox.write_profile(PROFILE)
     argv = [*NONO, "wrap", f"--profile={file}", f"--allow={stage}", "--", "cat", ".env", "mine"]
@@ -297,6 +313,7 @@ def test_a_wrapped_command_is_held_as_well(sandbox: NonoRun, stage: Path) -> Non
     assert (run.exit_code, run.stdout) == (0, "open"), run.stderr
 
 
+@pytest.mark.needs("mounts")
 def test_the_command_ends_with_a_supervisor_that_is_killed(sandbox: NonoRun, stage: Path) -> None:
     """K18: a user namespace of its own must not lose it its parent's death signal."""
     file = sandbox.write_profile(PROFILE)
@@ -308,6 +325,7 @@ def test_the_command_ends_with_a_supervisor_that_is_killed(sandbox: NonoRun, sta
         assert nono.stdout.read() == ""  # which the command held open, waiting for a line
 
 
+@pytest.mark.needs("listener", "mounts")
 def test_elevation_grants_files_but_never_a_masked_path(sandbox: NonoRun, stage: Path) -> None:
     """Elevation opens for the command what it sees itself, in its own mounts."""
     outside = sandbox.user.home / "outside"
@@ -399,6 +417,7 @@ def waiting(sandbox: NonoRun, verb: str, *flags: str) -> Iterator[Callable[[str]
 MASKED = {"masked": True, "removal": "EBUSY"}
 
 
+@pytest.mark.needs("mounts")
 @pytest.mark.parametrize("verb", ["run", "wrap"])
 def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
     verb: str, sandbox: NonoRun, stage: Path
@@ -413,6 +432,7 @@ def test_what_takes_the_place_of_a_denied_path_is_masked_as_well(
             assert ask(path) == MASKED, replace
 
 
+@pytest.mark.needs("mounts")
 def test_a_denied_path_that_appears_during_the_run_is_masked(sandbox: NonoRun, stage: Path) -> None:
     config = sandbox.user.home / ".config"
     for directory in (config, config / "nono"):  # nono's own is denied as well, and not to be made only now
@@ -424,6 +444,7 @@ def test_a_denied_path_that_appears_during_the_run_is_masked(sandbox: NonoRun, s
     shutil.rmtree(config / "chromium")
 
 
+@pytest.mark.needs("mounts")
 def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
     sandbox: NonoRun, stage: Path
 ) -> None:
@@ -461,6 +482,7 @@ for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
 """
 
 
+@pytest.mark.needs("mounts")
 def test_the_mask_keeper_is_not_scheduled_by_the_command(sandbox: NonoRun, stage: Path) -> None:
     schedule = [sys.executable, "-I", "-S", "-c", SCHEDULE_OTHERS]
     run = sandbox.run(schedule, profile=PROFILE)
@@ -469,6 +491,7 @@ def test_the_mask_keeper_is_not_scheduled_by_the_command(sandbox: NonoRun, stage
     assert unmasked.stdout.split() == ["done"], unmasked.stderr
 
 
+@pytest.mark.needs("mounts")
 def test_the_mask_keeper_is_not_dumpable(sandbox: NonoRun, stage: Path) -> None:
     """Its files in /proc belong to root then (proc(5)); Landlock closes them in any case."""
     if sandbox.user.uid == 0:
@@ -478,6 +501,7 @@ def test_the_mask_keeper_is_not_dumpable(sandbox: NonoRun, stage: Path) -> None:
     assert sorted(owners) == [False, False, True]  # init, the keeper; sh
 
 
+@pytest.mark.needs("mounts")
 def test_the_mask_keeper_holds_only_what_mounts_take(sandbox: NonoRun, stage: Path) -> None:
     run = sandbox.run(["sh", "-c", "grep -h ^CapPrm /proc/[0-9]*/status | sort -u"], profile=PROFILE)
     held = {int(line.split()[1], 16) for line in run.stdout.splitlines()}
@@ -485,6 +509,7 @@ def test_the_mask_keeper_holds_only_what_mounts_take(sandbox: NonoRun, stage: Pa
     assert len(held) == (3 if sandbox.user.uid == 0 else 2)  # that of root's command
 
 
+@pytest.mark.needs("mounts")
 def test_without_watches_the_run_is_refused_with_what_would_help(sandbox: NonoRun, stage: Path) -> None:
     inside = 'echo 0 > /proc/sys/user/max_inotify_instances; exec "$@"'
     wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh"]

@@ -82,6 +82,7 @@ def test_sockets_and_rings_are_refused(mode: Mode, sandbox: NonoRun) -> None:
     assert {name: outcomes[name] for name in PERMITTED} == dict.fromkeys(PERMITTED, "ok")
 
 
+@pytest.mark.needs("unshare")
 def test_no_detour_reaches_a_stranger(mode: Mode, sandbox: NonoRun) -> None:
     """K11. A socket that is not bound listens all the same, on a port of its own: the plan says so."""
     with Canary() as canary:

@@ -68,6 +68,7 @@ def _command(sandbox: NonoRun) -> Iterator[Inside]:
         yield started
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("host", [*LOCAL, *OF_ALL])
 def test_a_server_of_its_own_is_reached(command: Inside, host: str) -> None:
     port = command.serves("own", host)
@@ -77,6 +78,7 @@ def test_a_server_of_its_own_is_reached(command: Inside, host: str) -> None:
     assert rules == {"network.own_server"}
 
 
+@pytest.mark.needs("listener")
 def test_a_server_of_somebody_else_is_refused(command: Inside) -> None:
     with Canary() as canary:
         port = canary.tcp("foreign")
@@ -91,11 +93,13 @@ def test_a_server_of_somebody_else_is_refused(command: Inside) -> None:
     assert f"--open-port {port}" in denied[0]["hint"]
 
 
+@pytest.mark.needs("listener")
 def test_where_nobody_listens_a_connect_is_refused_as_by_the_kernel(command: Inside) -> None:
     assert command.connects("127.0.0.1", unused_port()) == "ECONNREFUSED"
     assert [event for event in command.ends() if event["decision"] == "deny"] == []
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("host", OF_ALL)
 def test_a_server_for_all_addresses_is_bound_to_loopback_alone(command: Inside, host: str) -> None:
     port = command.serves("own", host)
@@ -105,12 +109,14 @@ def test_a_server_for_all_addresses_is_bound_to_loopback_alone(command: Inside, 
         probe.bind(("127.0.0.9", port))
 
 
+@pytest.mark.needs("listener")
 def test_a_port_of_the_system_takes_a_grant(command: Inside) -> None:
     assert command.asks("serve", "own", "127.0.0.1", 81)[0] == "EACCES"
     (denied,) = [event for event in command.ends() if event["decision"] == "deny"]
     assert (denied["port"], denied["hint"]) == (81, "`--open-port 81`")
 
 
+@pytest.mark.needs("listener")
 def test_a_listen_port_is_reached_by_the_command_itself(sandbox: NonoRun) -> None:
     port = unused_port()
     with inside(sandbox, f"--listen-port={port}") as command:
@@ -119,6 +125,7 @@ def test_a_listen_port_is_reached_by_the_command_itself(sandbox: NonoRun) -> Non
         assert command.connects("127.0.0.5", port) == "ok"
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("foreign", ["127.0.0.2", "::1"])
 def test_another_address_of_the_same_port_is_not_its_own(command: Inside, foreign: str) -> None:
     port = command.serves("own")
@@ -130,6 +137,7 @@ def test_another_address_of_the_same_port_is_not_its_own(command: Inside, foreig
         assert canary.seen() == {}
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("ended", ["close", "stop"])
 def test_a_port_that_somebody_took_over_is_refused(command: Inside, ended: str) -> None:
     port = command.serves("own")
@@ -160,6 +168,7 @@ def sharing(sandbox: NonoRun, port: int = 0) -> Iterator[tuple[subprocess.Popen[
             foreign.kill()
 
 
+@pytest.mark.needs("listener")
 def test_a_port_that_somebody_shares_is_not_listened_on(sandbox: NonoRun, command: Inside) -> None:
     """The command would get half of what is meant for the other program."""
     with sharing(sandbox) as (_, port):
@@ -167,6 +176,7 @@ def test_a_port_that_somebody_shares_is_not_listened_on(sandbox: NonoRun, comman
         assert command.connects("127.0.0.1", port) == "EACCES"
 
 
+@pytest.mark.needs("listener")
 def test_a_port_that_somebody_came_to_share_is_refused(sandbox: NonoRun, command: Inside) -> None:
     port = command.serves("own", "127.0.0.1", 0, {"shares": True})
     assert command.connects("127.0.0.1", port) == "ok"
@@ -177,6 +187,7 @@ def test_a_port_that_somebody_came_to_share_is_refused(sandbox: NonoRun, command
         assert foreign.stdout.read() == ""
 
 
+@pytest.mark.needs("listener")
 def test_a_connect_that_waits_for_a_full_backlog_does_not_reach_who_comes_after(command: Inside) -> None:
     """The kernel would send its SYN again after a second, to whoever listens then."""
     port = command.serves("own", "127.0.0.1", 0, 0)

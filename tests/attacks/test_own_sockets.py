@@ -78,6 +78,7 @@ def test_a_socket_of_its_own_is_reached(command: Inside, place: Path, spelled: s
     assert command.denied() == []
 
 
+@pytest.mark.needs("listener")
 def test_a_socket_of_somebody_else_beside_it_is_refused(command: Inside, place: Path) -> None:
     with Canary() as canary:
         canary.unix("foreign", place / "foreign")
@@ -90,6 +91,7 @@ def test_a_socket_of_somebody_else_beside_it_is_refused(command: Inside, place: 
     assert denied["rule"] == "filesystem.unix_socket"
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("way", ["renamed", "linked", "symlinked"])
 def test_a_foreign_socket_at_the_name_of_its_own_is_refused(command: Inside, place: Path, way: str) -> None:
     with Canary() as canary:
@@ -102,6 +104,7 @@ def test_a_foreign_socket_at_the_name_of_its_own_is_refused(command: Inside, pla
         assert canary.seen() == {}
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("way", ["renamed", "linked", "symlinked"])
 def test_a_foreign_socket_laid_between_bind_and_listen_is_refused(
     command: Inside, place: Path, way: str
@@ -124,6 +127,7 @@ def test_its_own_socket_is_reached_by_another_name(command: Inside, place: Path)
     assert command.asks("connect", place / "link") == "ok"
 
 
+@pytest.mark.needs("listener")
 def test_after_its_server_has_ended_a_successor_at_the_same_name_is_refused(
     command: Inside, place: Path
 ) -> None:
@@ -137,6 +141,7 @@ def test_after_its_server_has_ended_a_successor_at_the_same_name_is_refused(
         assert canary.seen() == {}
 
 
+@pytest.mark.needs("listener")
 def test_no_socket_is_bound_where_nothing_may_be_written(sandbox: NonoRun, command: Inside) -> None:
     path = sandbox.user.home / "readable/own"
     assert command.asks("serve", path) == "EACCES"

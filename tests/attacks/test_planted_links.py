@@ -100,6 +100,7 @@ def test_a_state_directory_that_became_a_link_is_refused(sandbox: NonoRun, outsi
     assert granting(sandbox, profile, "sh", "-c", MAKE, "sh", str(link)).stdout == "here\n"
 
 
+@pytest.mark.needs("mounts")
 def test_no_denial_is_lifted_through_it(sandbox: NonoRun, outside: Path) -> None:
     (sandbox.project / "out").symlink_to(outside)
     files = {
@@ -111,6 +112,7 @@ def test_no_denial_is_lifted_through_it(sandbox: NonoRun, outside: Path) -> None
     assert run.stdout == SECRET, run.stderr
 
 
+@pytest.mark.needs("mounts")
 def test_a_denial_through_a_link_of_the_project_is_refused(sandbox: NonoRun, outside: Path) -> None:
     """The command could turn the link, and the next run would deny something else."""
     (sandbox.project / "out").symlink_to(outside)

@@ -33,6 +33,7 @@ def hosts() -> dict[str, str]:
     return found
 
 
+@pytest.mark.needs("listener")
 @restricted
 def test_an_open_port_is_reached_on_loopback_only(sandbox: NonoRun, profile: Mapping[str, object]) -> None:
     with private_network(), Canary() as canary:

@@ -53,6 +53,7 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
     file.unlink()
 
 
+@pytest.mark.needs("listener")
 def test_each_state_of_the_terminal_is_undone_before_the_question(sandbox: NonoRun, outside: Path) -> None:
     drawn = b"".join(state for state, _ in STATES.values())
     with asked(sandbox, python(DRAW_THEN_OPEN, drawn.hex(), str(outside))) as run:
@@ -68,6 +69,7 @@ def test_each_state_of_the_terminal_is_undone_before_the_question(sandbox: NonoR
     assert run.decisions == ["Requested", {"Denied": {"reason": "a person said no"}}]
 
 
+@pytest.mark.needs("listener")
 def test_tmux_is_asked_to_delete_no_image(sandbox: NonoRun, outside: Path) -> None:
     """It would take the request for a title."""
     command = python(DRAW_THEN_OPEN, "", str(outside))
@@ -77,6 +79,7 @@ def test_tmux_is_asked_to_delete_no_image(sandbox: NonoRun, outside: Path) -> No
     assert b"\x1b_G" not in run.person.shown
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="there is no tmux")
 def test_tmux_shows_the_question_in_colours_that_differ(
     sandbox: NonoRun, outside: Path, tmp_path: Path

@@ -47,6 +47,7 @@ def listen_elsewhere(canary: Canary, project: Path) -> int:
     return canary.tcp("address", ELSEWHERE, port)
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("mode", ["port", "address", "family", "unmap", "bind", "listen"])
 def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
     mode: str, sandbox: NonoRun, compiled: Callable[[str], str], attempts: Attempts

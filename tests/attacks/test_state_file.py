@@ -31,6 +31,7 @@ def inside(
     return answers
 
 
+@pytest.mark.needs("listener")
 def test_a_command_is_told_what_its_own_run_is_granted(sandbox: NonoRun) -> None:
     profile = {
         "network": {
@@ -156,6 +157,7 @@ def test_a_replaced_file_below_a_granted_directory_is_only_a_warning(sandbox: No
     assert "was replaced" in answer["warning"]
 
 
+@pytest.mark.needs("mounts")
 def test_the_file_is_found_beside_masks(sandbox: NonoRun) -> None:
     secret = sandbox.project / ".env"
     secret.write_text("secret")
@@ -167,6 +169,7 @@ def test_the_file_is_found_beside_masks(sandbox: NonoRun) -> None:
     secret.unlink()
 
 
+@pytest.mark.needs("listener")
 def test_the_file_is_found_where_opens_are_trapped(sandbox: NonoRun) -> None:
     (asked,) = inside(sandbox, "--self --path /var/log", flags=("--capability-elevation",), profile=BLOCKED)
     assert asked["status"] == "approval_required"

@@ -50,6 +50,7 @@ def test_the_supervisor_cannot_be_read_traced_or_signalled(
     assert outcomes["own environ"] == "ok"
 
 
+@pytest.mark.needs("namespaces")
 @RUNS
 def test_the_supervisor_has_no_number_in_the_namespaces_of_the_command(
     profile: Mapping[str, object], policy: str, sandbox: NonoRun
@@ -61,6 +62,7 @@ def test_the_supervisor_has_no_number_in_the_namespaces_of_the_command(
     assert len([entry for entry in entries if entry.isdecimal()]) == 3  # init, the shell and ls
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_a_process_of_the_same_sandbox_can_be(sandbox: NonoRun) -> None:
     """The control: debuggers and process managers work among what they started."""
     outcomes = sandbox.run(program("processes.spy", "sibling")).outcomes()
@@ -68,6 +70,7 @@ def test_a_process_of_the_same_sandbox_can_be(sandbox: NonoRun) -> None:
     assert {outcomes[name] for name in CALLS + SIGNALS} <= LOOKED
 
 
+@pytest.mark.needs("pidfd_getfd")
 def test_a_parent_that_is_not_nono_can_be(sandbox: NonoRun) -> None:
     outcomes = sandbox.bare(["sh", "-c", '"$@"; true', "sh", *program("processes.spy")]).outcomes()
     assert {outcomes[name] for name in ("environ", "maps", "cmdline", "auxv", "fd", "mem")} == {"ok"}

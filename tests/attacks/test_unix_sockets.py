@@ -183,6 +183,7 @@ def test_a_stale_socket_is_refused_by_the_kernel_as_outside(
     assert {event["target"] for event in run.denied} == {f"unix:{bound}", f"unix:{served}"}
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
 def test_a_foreign_socket_hears_nothing_of_a_refused_connect(
     sandbox: NonoRun, place: Path, kind: socket.SocketKind

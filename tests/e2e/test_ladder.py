@@ -342,6 +342,7 @@ def test_a_dry_run_foretells_the_rung_or_refusal_of_the_run(
         assert dry.result.stderr == ran.result.stderr
 
 
+@pytest.mark.needs("listener")
 def test_silent_hides_all_but_the_warning_that_nothing_is_enforced(ladder_stage: Stage) -> None:
     insecure = run_probe(ladder_stage, Cell(WSL2, INSECURE, Rung.NONE), "--silent")
     assert insecure.result.stderr == f"  {INSECURE_WARNING}"
@@ -354,6 +355,7 @@ def test_silent_hides_all_but_the_warning_that_nothing_is_enforced(ladder_stage:
     assert external.found["direct"] == "ok"
 
 
+@pytest.mark.needs("listener")
 def test_the_name_of_a_distribution_turns_no_native_kernel_into_wsl2(ladder_stage: Stage) -> None:
     busy = Kernel(notify_busy=True, landlock_abi=3)
     named = run_probe(ladder_stage, Cell(busy, None, ON_LINUX), WSL_DISTRO_NAME="Ubuntu")
@@ -523,7 +525,14 @@ def test_setup_foretells_what_becomes_of_a_proxy_only_run(setup_on: SetupOn, cel
         assert said == [PROXY_ONLY_REFUSED]
 
 
-@pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        _param(kernel, kernel, "user namespaces" if kernel.no_userns else "network namespace")
+        for kernel in KERNELS
+        if kernel.landlock_abi
+    ],
+)
 def test_setup_says_if_a_private_network_is_possible(setup_on: SetupOn, kernel: Kernel) -> None:
     stdout = setup_on(kernel).stdout
     available = "  * Private network namespace: available (--sandbox-policy netns, wsl2_proxy_policy"
@@ -546,6 +555,7 @@ def test_setup_says_if_a_command_has_namespaces_of_its_own(
         assert run.returncode == 1
 
 
+@pytest.mark.needs("user namespaces")
 def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stage) -> None:
     """The limit is one of the namespace that the user's account is put in, here by the test itself."""
     limited = [
@@ -568,7 +578,14 @@ def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stag
     assert ladder_stage.touched() == before
 
 
-@pytest.mark.parametrize("kernel", [_param(kernel, kernel) for kernel in KERNELS if kernel.landlock_abi])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        _param(kernel, kernel, *(() if kernel.notify_busy or kernel.landlock_abi >= 4 else ("listener",)))
+        for kernel in KERNELS
+        if kernel.landlock_abi
+    ],
+)
 def test_setup_prints_the_landlock_version_and_what_it_filters(setup_on: SetupOn, kernel: Kernel) -> None:
     stdout = setup_on(kernel).stdout
     abi = kernel.landlock_abi or 0
@@ -593,6 +610,7 @@ def test_setup_prints_the_matrix_on_wsl2_only(setup_on: SetupOn, abi: int, matri
 @pytest.mark.parametrize(
     ("outer", "rung"), [(["--allow-domain", "x.example"], Rung.LANDLOCK), ([], Rung.NOTIFY)], ids=str
 )
+@pytest.mark.needs("listener")
 def test_a_nested_nono_finds_the_listener_taken(ladder_stage: Stage, outer: list[str], rung: Rung) -> None:
     """The EBUSY here is the kernel's own: one chain of filters has room for one listener."""
     package = Path(nono.__file__).parent.parent

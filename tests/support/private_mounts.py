@@ -18,6 +18,9 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 
 def stage(sources: Mapping[str | Path, Path]) -> list[str]:
     """Return the argv prefix. sources: what appears at each path; the paths must exist."""
+    from support.running.needs import require  # not where this file is the program
+
+    require("mounts")
     pairs = [str(path) for target, source in sources.items() for path in (source, target)]
     return [sys.executable, "-I", "-S", __file__, *pairs, "--"]
 

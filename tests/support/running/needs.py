@@ -148,6 +148,7 @@ PROBES: dict[str, Callable[[], object]] = {
     "keyrings": _keyrings,
     "io_uring": _io_uring,
     "userfaultfd": _userfaultfd,
+    "unshare": lambda: os.unshare(os.CLONE_FILES),
     "setuid programs": _gain,
 }
 
