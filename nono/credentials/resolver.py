@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from nono.credentials.sources import environment, file, keyring, store
+from nono.credentials.sources import environment, keyring, store
 from nono.credentials.store.vault import Vault
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import (
@@ -69,6 +69,8 @@ def read(reference: CredentialReference, environ: Mapping[str, str], warn: Calla
         case EnvironmentReference():
             return environment.read(reference, environ)
         case FileReference():
+            from nono.credentials.sources import file  # imported here, like each password manager below
+
             return file.read(reference, warn)
         case KeyringReference():
             return keyring.read(reference, environ, warn)

@@ -15,7 +15,6 @@ from nono.audit.ledger import BUDGET_BYTES, AuditLog, new_session_id
 from nono.audit.redact import USUAL, Redaction, redact_argv
 from nono.errors import LaunchError
 from nono.kernel import process
-from nono.launch.around import repository_watch
 from nono.launch.around.surroundings import surrounded
 from nono.launch.beside import NO_WISHES, Beside, Wishes
 from nono.launch.denials import Denials
@@ -318,12 +317,17 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
 def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
     """Report and record what changed in the working directory's git repository."""
     repository = prepared.resolved.repository
-    before = None if repository is None else repository_watch.look(repository)
+    if repository is None:
+        yield
+        return
+    # Imported here: not every command works in a repository.
+    from nono.launch.around import repository_watch
+
+    before = repository_watch.look(repository)
     yield
-    if repository is not None and before is not None:
-        for change in repository_watch.changes(repository, before):
-            session.record(change.event)
-            session.warn(change.sentence)
+    for change in repository_watch.changes(repository, before):
+        session.record(change.event)
+        session.warn(change.sentence)
 
 
 def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -26,6 +25,9 @@ from nono.proxy.upstream.lookups import lookups
 from nono.sandbox.plan.enforcement import Rung
 
 if TYPE_CHECKING:
+    import _socket
+    import socket
+
     from nono.launch.serving.network import ServedNetwork
 
 
@@ -36,6 +38,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
     token = make_session_token()
     config = config_of(resolved, token)._replace(port=run.proxy_port)
     with ExitStack() as stack:
+        listener: _socket.socket
         maker = None
         if run.prepared.enforcement.rung is Rung.NETNS:
             listener, maker = stack.enter_context(_private_network(run))
@@ -110,4 +113,7 @@ def _private_network(run: RunContext) -> Iterator[tuple[socket.socket, socket.so
 
 
 def _take_socket(run: RunContext, number: int) -> socket.socket:
+    # Imported here: few runs have a network of their own.
+    import socket
+
     return socket.socket(fileno=process.duplicate_descriptor(run.launcher.pid, number))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
@@ -16,7 +18,9 @@ from nono.policy.path_expansion import PathContext
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.services.credential_service import CredentialService, ignored_endpoints, resolve_services
-from nono.policy.services.oauth_routes import OAuthRoute, oauth_routes
+
+if TYPE_CHECKING:
+    from nono.policy.services.oauth_routes import OAuthRoute
 
 
 class ProxiedPolicy(NamedTuple):
@@ -49,7 +53,7 @@ def proxied_policy(
     services = tuple(each._replace(is_optional=each.name not in required) for each in services)
     scopes = scopes_of(asked.allow or (), asked.domains)
     hosts = host_rules.host_filter(asked, policy, scopes)
-    logins = oauth_routes(profile.credential_routes, profile.credential_providers, profile.label)
+    logins = _oauth_routes(profile)
     _refuse_shared_prefixes(services, logins)
     settings = proxy_settings(request, network, profile.label)
     through_proxy = [(rule.pattern, rule.origin) for rule in hosts.allow or ()]
@@ -58,6 +62,15 @@ def proxied_policy(
     refuse_overlap(settings.no_proxy, through_proxy)
     warnings = (*ignored_endpoints(endpoints, network.custom_credentials), *_beside_the_base(services))
     return ProxiedPolicy(hosts, services, scopes, logins, settings, warnings)
+
+
+def _oauth_routes(profile: Profile) -> tuple[OAuthRoute, ...]:
+    if not (profile.credential_routes or profile.credential_providers):
+        return ()
+    # Imported here: not every profile has a login.
+    from nono.policy.services.oauth_routes import oauth_routes
+
+    return oauth_routes(profile.credential_routes, profile.credential_providers, profile.label)
 
 
 def _beside_the_base(services: tuple[CredentialService, ...]) -> list[str]:

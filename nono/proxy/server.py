@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from nono.proxy.upstream.dial import Resolver, system_resolver
 from nono.proxy.verdict.routes import RouteTable
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
     from nono.approval.request import Approver
     from nono.audit.traffic import Spent
@@ -102,7 +103,7 @@ async def serve(
     alarm: Callable[[str], None] = _log.warning,
     flows: FlowRecorder | None = None,
     on_turn: OnTurn | None = None,
-    listener: socket.socket | None = None,
+    listener: _socket.socket | None = None,
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy on config.address until the block is left.
 
@@ -118,12 +119,12 @@ async def serve(
     alarm: tells a person that a credential is frozen or unavailable.
     flows: records exchanges; None records none.
     on_turn: awaited with the number of a person's turn before the request that begins it is sent whole.
-    listener: a bound, listening socket to use, such as one of another network; closed with the proxy.
+    listener: a bound, listening socket to take over, such as one of another network.
 
     Raises OSError if the port cannot be bound or a file of a route's TLS identity cannot be read.
     """
-    bound = listener if listener is not None else bind(config.address, config.port)
-    with bound:
+    taken = listener if listener is not None else bind(config.address, config.port)
+    with socket.socket(fileno=taken.detach()) as bound:
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
         async with anyio.create_task_group() as tasks:

@@ -19,7 +19,7 @@ from nono.proxy.config import ProxyConfig
 from nono.proxy.listener import bind
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
 
 class Front(NamedTuple):
@@ -28,7 +28,7 @@ class Front(NamedTuple):
     assembly: Assembly
     config: ProxyConfig
     token: SessionToken  # which clients must present
-    listener: socket.socket
+    listener: _socket.socket
     port: int
     authority: TrustedAuthority | None  # None: TLS is not intercepted
     variables: Mapping[str, str]  # tell clients how to reach and trust it
@@ -39,7 +39,7 @@ class Front(NamedTuple):
         return () if self.authority is None else self.authority.files
 
 
-def listening(config: ProxyConfig, port_flag: str = "--proxy-port") -> socket.socket:
+def listening(config: ProxyConfig, port_flag: str = "--proxy-port") -> _socket.socket:
     """Return a listener at the address of the config; the caller closes it. Raises NonoError.
 
     port_flag: The option that chose the port, for the error message.
@@ -58,7 +58,7 @@ def listening(config: ProxyConfig, port_flag: str = "--proxy-port") -> socket.so
 
 @contextmanager
 def front_of(
-    listener: socket.socket,
+    listener: _socket.socket,
     assembly: Assembly,
     config: ProxyConfig,
     token: SessionToken,

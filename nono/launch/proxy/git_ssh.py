@@ -7,12 +7,14 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
-from nono import connect_helper
+import nono
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
 from nono.policy.hosts.host_filter import HostFilter
 from nono.proxy.handshake import ssh_identification
+
+HELPER = "connect_helper.py"  # not imported, because it runs inside and brings socket
 
 
 class GitSsh(NamedTuple):
@@ -33,7 +35,7 @@ def git_ssh(inherited: Mapping[str, str], hosts: HostFilter, grants: Sequence[Gr
         return GitSsh({}, ())
     if any(inherited.get(name) for name in ("GIT_SSH_COMMAND", "GIT_SSH")):
         return GitSsh({}, ())
-    helper = os.path.realpath(connect_helper.__file__)
+    helper = os.path.realpath(os.path.join(os.path.dirname(nono.__file__), HELPER))
     # Resolved, because a virtual environment's python is a link whose target needs no environment.
     python = os.path.realpath(sys.executable)
     command = ssh_command((python, "-I", "-S", "-B", helper))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
     from nono.approval.broker import ApprovalBroker
     from nono.credentials.values.credential import LeakDetector
@@ -24,7 +24,7 @@ class Network(NamedTuple):
     """The network of one command, before anything serves it."""
 
     serve: Callable[[], AbstractAsyncContextManager[ServedNetwork]]  # call it within a running loop
-    listener: socket.socket | None = None  # of the proxy; its clients wait in the backlog
+    listener: _socket.socket | None = None  # of the proxy; its clients wait in the backlog
     variables: Mapping[str, str] = {}  # tell clients how to reach and trust the proxy
     readable: Sequence[str] = ()  # the files these variables name; canonical
     withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded

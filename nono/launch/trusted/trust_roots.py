@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from posixpath import join
+from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.errors import ConfigError
@@ -11,7 +12,9 @@ from nono.policy.capability import Grant
 from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import way_to
 from nono.policy.resolve import Resolved
-from nono.policy.services.approval import Approval, WebhookBackend
+
+if TYPE_CHECKING:
+    from nono.policy.services.approval import Approval
 
 # Files that the exporter of the OpenTelemetry SDK reads.
 _OF_COLLECTOR = (
@@ -118,5 +121,10 @@ def _entries(search_path: str) -> Iterable[str]:
 
 
 def _asks_webhook(approval: Approval | None) -> bool:
-    ways = () if approval is None else (backend.way for backend in approval.backends.values())
+    if approval is None:
+        return False
+    # Imported here: few runs ask for approval.
+    from nono.policy.services.approval import WebhookBackend
+
+    ways = (backend.way for backend in approval.backends.values())
     return any(isinstance(way, WebhookBackend) and way.upstream.scheme == "https" for way in ways)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
-from nono.policy.live.rule import Decision, LiveRule
+if TYPE_CHECKING:
+    from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
+    from nono.policy.live.rule import Decision, LiveRule
 
 
 class LiveEndpoints:

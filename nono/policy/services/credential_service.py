@@ -24,7 +24,6 @@ from nono.policy.schema.route_rules import (
     UsageLimits,
 )
 from nono.policy.schema.routes import CaptureEntry, CustomCredential, ProxyEntry
-from nono.policy.services.capture_entry import capture_of
 from nono.policy.services.env_names import derived_variable
 from nono.policy.suggestions import did_you_mean
 from nono.printable import shell_word
@@ -247,6 +246,9 @@ def _capture(credential_key: str, captures: Mapping[str, CaptureEntry]) -> Captu
     if name not in captures:
         known = ", ".join(captures) or "there are none"
         raise ValueError(f"cmd://{name} has no entry in credential_capture ({known})")
+    # Imported here: few profiles have one.
+    from nono.policy.services.capture_entry import capture_of
+
     return capture_of(name, captures[name])
 
 

@@ -9,7 +9,7 @@ PORT = 22  # RFC 4253 section 4.1; SSH on other ports needs network.raw_tunnels
 
 _MAX_BYTES = 255  # with the line end
 # RFC 4253 allows no blanks or hyphens in softwareversion, yet some clients use hyphens; comments are free.
-_LINE = re.compile(rb"SSH-2\.0-[!-~]+(?: [ -~]*)?\r?\n")
+_LINE = rb"SSH-2\.0-[!-~]+(?: [ -~]*)?\r?\n"
 _START = b"SSH-2.0-"
 
 
@@ -17,7 +17,7 @@ def parse(begun: bytes) -> Literal["more", "ssh", "other"]:
     """Classify the bytes received so far. Only a server may send other lines before its identification."""
     line, end, _ = begun.partition(b"\n")
     if end:
-        is_ssh = len(line) < _MAX_BYTES and _LINE.fullmatch(line + end) is not None
+        is_ssh = len(line) < _MAX_BYTES and re.fullmatch(_LINE, line + end) is not None
         return "ssh" if is_ssh else "other"
     is_start = begun[: len(_START)] == _START[: len(begun)] and len(begun) < _MAX_BYTES
     return "more" if is_start else "other"

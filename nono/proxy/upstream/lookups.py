@@ -6,8 +6,8 @@ the event loop is imported, may have used up its user's limit of processes by th
 
 from __future__ import annotations
 
+import _socket
 import signal
-import socket
 from _queue import SimpleQueue  # not from queue, which also imports threading and heapq
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ def lookups() -> Iterator[Lookups]:
 def _look_up(host: str, port: int, found: Future[list[str]]) -> None:
     """Resolve `host` and pass the result to the loop. Called in a thread."""
     try:
-        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = _socket.getaddrinfo(host, port, type=_socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in entries))
     except Exception as error:  # includes names that getaddrinfo(3) rejects
         _hand_over(found, partial(found.set_exception, error))

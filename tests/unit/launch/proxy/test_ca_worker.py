@@ -95,3 +95,16 @@ def test_it_does_not_outlive_the_block(tmp_path: Path, monkeypatch: pytest.Monke
     with begun(environ, ended):
         pass
     assert ended == [-signal.SIGKILL]
+
+
+def test_one_that_is_stopped_is_waited_for_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object) -> bytes:
+        time.sleep(60)
+        return b""
+
+    monkeypatch.setattr("nono.launch.proxy.ca_worker._made", hang)
+    environ = {"HOME": str(tmp_path)}
+    with ca_worker(intercepting(environ), environ) as ahead:
+        assert ahead is not None
+        ahead.stop()
+        assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL

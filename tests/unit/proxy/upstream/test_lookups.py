@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -40,7 +41,7 @@ def test_a_failure_reaches_whoever_asked(monkeypatch: pytest.MonkeyPatch, on_loo
     def fail(*_: object, **__: object) -> object:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setattr(_socket, "getaddrinfo", fail)
 
     async def ask() -> list[str]:
         with pytest.raises(OSError, match="Name or service not known"):
@@ -60,7 +61,7 @@ def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, o
         has_answered.set()
         return []
 
-    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
 
     async def ask() -> None:
         with anyio.move_on_after(0.01):
