@@ -13,7 +13,7 @@ import pytest
 
 from support.canary import Canary
 from support.nono_run import Ended, NonoRun, program
-from support.private_network import PRIVATE_ADDRESS, private_network
+from support.private_network import PRIVATE_ADDRESS, can_be_made, private_network
 
 BAD_POINTERS = {
     "across the end of the page": "EFAULT",
@@ -52,7 +52,7 @@ def test_an_address_that_cannot_be_read_fails_as_it_would_without_nono(sandbox: 
 def other_hosts() -> Iterator[tuple[Canary, int, dict[str, tuple[str, str]]]]:
     """Canaries on one port of other addresses: (canary, port, name of each in it and its address)."""
     hosts = {"another loopback": ("tcp", "127.0.0.2"), "IPv6 loopback": ("tcp6", "::1")}
-    if os.geteuid() == 0:
+    if can_be_made():
         hosts["not loopback"] = ("tcp", PRIVATE_ADDRESS)
     with private_network(), Canary() as canary:
         port = canary.tcp("another loopback", "127.0.0.2")

@@ -144,7 +144,7 @@ def test_denials_below_a_read_only_grant_are_masked(sandbox: NonoRun, stage: Pat
 
 
 @pytest.mark.needs("mounts")
-@pytest.mark.parametrize("policy", ["auto", "netns"])
+@pytest.mark.parametrize("policy", [pytest.param("auto", marks=pytest.mark.needs("listener")), "netns"])
 def test_only_the_proxy_is_reached_past_masks(policy: str, sandbox: NonoRun, stage: Path) -> None:
     """The supervisor looks into a process that is in a user namespace of its own, and may be in two."""
     with Canary() as canary:

@@ -134,6 +134,7 @@ def test_what_a_group_denies_is_masked_below_a_granted_mount(
         (second / "keys").rmdir()
 
 
+@pytest.mark.needs("listener")
 def test_nobody_is_asked_about_what_is_denied_at_another_mount(
     sandbox: NonoRun, second: Path, store: Path
 ) -> None:

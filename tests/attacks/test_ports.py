@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -17,7 +16,7 @@ from support.canary import Canary
 from support.kernelsim.kernel import Kernel
 from support.nono_run import PROXY_ONLY, NonoRun, program
 from support.ports import unused_port
-from support.private_network import PRIVATE_ADDRESS, private_network
+from support.private_network import PRIVATE_ADDRESS, can_be_made, private_network
 
 TRIES = 2000  # at what depends on who of two is sooner; on a busy machine one of them rarely is
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}
@@ -28,7 +27,7 @@ restricted = pytest.mark.parametrize("profile", [PROXY_ONLY, BLOCKED], ids=["wit
 def hosts() -> dict[str, str]:
     """Addresses by how they are asked for: (family, host) to where it listens."""
     found = {"tcp 127.0.0.1": "127.0.0.1", "tcp 127.0.0.2": "127.0.0.2", "tcp6 ::1": "::1"}
-    if os.geteuid() == 0:
+    if can_be_made():
         found[f"tcp {PRIVATE_ADDRESS}"] = PRIVATE_ADDRESS
     return found
 
@@ -52,11 +51,12 @@ def test_an_open_port_is_reached_on_loopback_only(sandbox: NonoRun, profile: Map
     assert {outcomes[name] for name in outcomes if name not in loopback} == {"EACCES"}
     assert seen == {"127.0.0.1": 2, "127.0.0.2": 1, "::1": 1}
     assert ("127.0.0.1", beside) in run.denied_targets()
-    assert (PRIVATE_ADDRESS, port) in run.denied_targets() or os.geteuid() != 0
+    assert (PRIVATE_ADDRESS, port) in run.denied_targets() or not can_be_made()
     rules = {event["rule"] for event in run.allowed if event["port"] == port}
     assert rules == {"network.open_port"}
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("profile", [PROXY_ONLY, BLOCKED, OPEN], ids=["with the proxy", "blocked", "open"])
 def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun, profile: Mapping[str, object]) -> None:
     with private_network(), Canary() as canary:
@@ -81,6 +81,7 @@ def test_a_connect_port_is_reached_on_every_address(sandbox: NonoRun, profile: M
     assert is_blocked <= (served.outcomes() == {f"127.0.0.3 {port}": "EACCES"})
 
 
+@pytest.mark.needs("listener")
 def test_only_a_listen_port_is_served_beyond_loopback(sandbox: NonoRun) -> None:
     """With the proxy the address of all is narrowed to loopback: tests/attacks/test_own_servers.py."""
     opened, listened, beside = unused_port(), unused_port(), unused_port()
@@ -102,13 +103,16 @@ KERNELS = {
 }
 
 
-@pytest.mark.parametrize("by", KERNELS)
+@pytest.mark.parametrize(
+    "by",
+    [pytest.param(by, marks=pytest.mark.needs("listener") if by == "listener" else ()) for by in KERNELS],
+)
 def test_ports_without_a_proxy_are_held_by_what_this_kernel_has(sandbox: NonoRun, by: str) -> None:
     with private_network(), Canary() as canary:
         port = canary.tcp("127.0.0.1")
         beside = canary.tcp("beside")
         asked = [["tcp", "127.0.0.1", port], ["tcp", "localhost", beside]]
-        if os.geteuid() == 0:
+        if can_be_made():
             canary.tcp("elsewhere", PRIVATE_ADDRESS, port)
             asked.append(["tcp", PRIVATE_ADDRESS, port])
         canary.start()
@@ -123,10 +127,11 @@ def test_ports_without_a_proxy_are_held_by_what_this_kernel_has(sandbox: NonoRun
     outcomes = run.outcomes()
     assert (outcomes["tcp 127.0.0.1"], outcomes["tcp localhost"]) == ("ok", "EACCES")
     # Landlock lets every host be reached on that port, and that is said before the start.
-    assert seen.get("elsewhere", 0) == (1 if by == "landlock" and os.geteuid() == 0 else 0)
+    assert seen.get("elsewhere", 0) == (1 if by == "landlock" and can_be_made() else 0)
     assert ("only the port of a connection is checked" in run.stderr) == (by == "landlock")
 
 
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("to", ["an open port", "the proxy"])
 def test_who_connected_to_an_open_port_is_not_admitted_to_the_proxy(sandbox: NonoRun, to: str) -> None:
     """A stranger takes over the source port of a connection that is gone: only the proxy's own are known."""

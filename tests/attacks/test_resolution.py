@@ -5,7 +5,6 @@ The run sees a network, a hosts file and a DNS server of its own, which only roo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,13 +21,14 @@ from support.private_network import (
     METADATA_ADDRESS,
     METADATA_ADDRESS6,
     PRIVATE_ADDRESS,
+    can_be_made,
     private_network,
 )
 from support.servers.dns import Questions, dns_server
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.skipif(os.geteuid() != 0, reason="a network of one's own, with a port 53, is root's to make"),
+    pytest.mark.skipif(not can_be_made(), reason="a network of one's own, with a port 53, is root's to make"),
 ]
 
 PLACES = {

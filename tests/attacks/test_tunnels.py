@@ -179,6 +179,7 @@ def test_a_later_request_on_a_connection_is_judged_like_the_first(
     assert sorted(categories) == sorted([*[category] * len(bad), "host_denied"])
 
 
+@pytest.mark.needs("listener")
 def test_a_foreign_connection_is_refused_even_with_the_token(sandbox: NonoRun, server: HttpUpstream) -> None:
     """T18: the token was printed by the command, and somebody else on this host uses it."""
     port = unused_port()

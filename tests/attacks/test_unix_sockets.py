@@ -66,6 +66,7 @@ def ask(
     return sandbox.run(command, flags=flags, profile=profile)
 
 
+@pytest.mark.needs("listener")
 @mediated
 def test_a_granted_socket_is_reached_by_every_spelling_of_its_path(
     sandbox: NonoRun, place: Path, profile: Mapping[str, object]
@@ -108,6 +109,7 @@ def test_a_granted_socket_is_reached_by_every_spelling_of_its_path(
     assert {event["target"] for event in run.allowed} == {f"unix:{granted}", f"unix:{packet}"}
 
 
+@pytest.mark.needs("listener")
 def test_a_directory_grant_ends_where_its_name_says(sandbox: NonoRun, place: Path) -> None:
     child, nested, beside = place / "in/child", place / "in/further/nested", place / "in2"
     paths = (child, nested, beside)
@@ -119,6 +121,7 @@ def test_a_directory_grant_ends_where_its_name_says(sandbox: NonoRun, place: Pat
     assert list(subtree.values()) == ["ok", "ok", "EACCES"]
 
 
+@pytest.mark.needs("listener")
 def test_a_path_of_odd_bytes_is_matched_exactly_with_a_printable_record(
     sandbox: NonoRun, place: Path
 ) -> None:
@@ -134,6 +137,7 @@ def test_a_path_of_odd_bytes_is_matched_exactly_with_a_printable_record(
     assert all(event["target"].isprintable() for event in (*run.denied, *run.allowed))
 
 
+@pytest.mark.needs("listener")
 def test_a_path_that_fills_the_address_has_no_nul_behind_it(sandbox: NonoRun, place: Path) -> None:
     granted = place / ("p" * (107 - len(str(place))))
     beside = place / ("q" * (107 - len(str(place))))
@@ -152,6 +156,7 @@ def test_a_path_that_fills_the_address_has_no_nul_behind_it(sandbox: NonoRun, pl
     assert seen == {granted.name: 1}
 
 
+@pytest.mark.needs("listener")
 @mediated
 def test_an_absent_socket_is_absent_as_outside(
     sandbox: NonoRun, place: Path, profile: Mapping[str, object]
@@ -166,6 +171,7 @@ def test_an_absent_socket_is_absent_as_outside(
     assert run.denied == []
 
 
+@pytest.mark.needs("listener")
 @mediated
 def test_a_stale_socket_is_refused_by_the_kernel_as_outside(
     sandbox: NonoRun, place: Path, profile: Mapping[str, object]
@@ -200,6 +206,7 @@ def test_a_foreign_socket_hears_nothing_of_a_refused_connect(
     assert list(run.outcomes().values()) == ["EACCES"]
 
 
+@pytest.mark.needs("listener")
 def test_a_denied_path_tells_nothing_of_what_is_absent(sandbox: NonoRun, place: Path) -> None:
     stale, absent, beside = place / "denied/stale", place / "denied/absent", place / "absent"
     stale.parent.mkdir()
@@ -214,6 +221,7 @@ def test_a_denied_path_tells_nothing_of_what_is_absent(sandbox: NonoRun, place: 
     assert {event["target"] for event in run.denied} == {f"unix:{stale}", f"unix:{absent}"}
 
 
+@pytest.mark.needs("listener")
 def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place: Path) -> None:
     open_, denied = place / "open", place / "denied"
     profile: Mapping[str, object] = {
@@ -231,6 +239,7 @@ def test_a_denied_path_beats_the_grant_of_its_directory(sandbox: NonoRun, place:
     assert "--bypass-protection" in named.stderr
 
 
+@pytest.mark.needs("listener")
 @with_and_without_proxy
 def test_a_granted_socket_is_bound_with_the_mode_of_the_caller(
     sandbox: NonoRun, place: Path, profile: Mapping[str, object]
@@ -266,6 +275,7 @@ def test_a_grant_to_connect_is_none_to_bind(sandbox: NonoRun, place: Path) -> No
     assert not (place / "s").exists()
 
 
+@pytest.mark.needs("listener")
 @with_and_without_proxy
 def test_a_caller_with_another_view_of_the_file_system_is_refused(
     sandbox: NonoRun, place: Path, profile: Mapping[str, object]
@@ -282,6 +292,7 @@ def test_a_caller_with_another_view_of_the_file_system_is_refused(
     assert sum("another root, other namespaces" in event["reason"] for event in run.denied) == len(views)
 
 
+@pytest.mark.needs("listener")
 @with_and_without_proxy
 @pytest.mark.parametrize("mode", ["symlink", "path"])
 def test_flipping_a_socket_path_reaches_nothing_forbidden(
@@ -312,6 +323,7 @@ def test_flipping_a_socket_path_reaches_nothing_forbidden(
     assert run.denied
 
 
+@pytest.mark.needs("listener")
 @with_and_without_proxy
 @pytest.mark.parametrize("by", ["socket grant", "file grant"])
 @pytest.mark.parametrize("mode", ["parent", "name"])
