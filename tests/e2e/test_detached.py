@@ -345,7 +345,7 @@ def test_a_detached_session_is_stopped(flags: tuple[str, ...], sandbox: NonoRun)
 
 
 def test_output_that_nobody_sees_holds_nothing_up(sandbox: NonoRun) -> None:
-    command = ["sh", "-c", "head -c 300M /dev/zero; touch done; read line"]
+    command = ["sh", "-c", "head -c 60M /dev/zero; touch done; read line"]
     with detached(sandbox, command) as record:
         wait_until((sandbox.project / "done").exists, "it is held up")
         status = Path(f"/proc/{record['supervisor_pid']}/status").read_text()

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -23,6 +24,17 @@ from support.terminal import terminal
 WAYS = [pytest.param((), id="its own namespaces"), pytest.param((NO_NAMESPACES,), id="none")]
 # A shell that does not take SIGTERM, and a process of it that has left its group and session.
 STUBBORN = "trap '' TERM; setsid sleep 987 & setsid -f sleep 987; echo up; while :; do sleep 0.1; done"
+# Holds a process still until it is killed; only its tracer is told of that end, and hands it on.
+TRACER = """
+import ctypes, os, sys
+PTRACE_SEIZE, PTRACE_INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+pid = int(sys.argv[1])
+for request in (PTRACE_SEIZE, PTRACE_INTERRUPT):
+    if ctypes.CDLL(None).ptrace(request, pid, None, None):
+        sys.exit("ptrace")
+while os.WIFSTOPPED(os.waitpid(pid, WALL)[1]):
+    pass
+"""
 OPEN: dict[str, Any] = {}
 
 
@@ -215,10 +227,11 @@ def test_stop_kills_a_tree_that_does_not_end(flags: tuple[str, ...], sandbox: No
 def test_stop_ends_a_tree_whose_supervisor_does_not_answer(flags: tuple[str, ...], sandbox: NonoRun) -> None:
     with session(sandbox, STUBBORN, "web", flags) as run:
         # It takes no more signals but SIGKILL: as if it hung in the kernel.
-        tracer = subprocess.Popen(
-            sandbox.user.command(["sh", "-c", f"while kill -STOP {run.pid}; do :; done 2>/dev/null"])
-        )
+        stopping = sandbox.user.command(["sh", "-c", f"while kill -STOP {run.pid}; do :; done 2>/dev/null"])
+        tracing = [sys.executable, "-I", "-S", "-c", TRACER, str(run.pid)]  # only root may, and need not spin
+        tracer = subprocess.Popen(tracing if os.geteuid() == 0 else stopping)
         try:
+            assert wait_until(lambda: "\nstate:\tt" in Path(f"/proc/{run.pid}/status").read_text().lower())
             assert nono(sandbox, "stop", "web", "--force").returncode == 0
         finally:
             tracer.kill()

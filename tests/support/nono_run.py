@@ -259,9 +259,8 @@ def nono_run(*, as_root: bool = False, homes: str = "/var/tmp") -> Iterator[Nono
 
 def _end_daemons(home: Path) -> None:
     """End what a program has left running outside, as Codex, gh and Claude Code do, by its home."""
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdecimal() and f"HOME={home}".encode() in (entry / "environ").read_bytes().split(
-                b"\0"
-            ):
-                os.kill(int(entry.name), signal.SIGKILL)
+    mark = f"\0HOME={home}\0".encode()
+    for name in filter(str.isdecimal, os.listdir("/proc")):  # many: pathlib would take twice as long
+        with suppress(OSError), open(f"/proc/{name}/environ", "rb", buffering=0) as environ:
+            if mark in b"\0" + environ.read():
+                os.kill(int(name), signal.SIGKILL)

@@ -15,6 +15,7 @@ from typing import Any
 
 from support.ladder import report as ladder_report
 from support.ordinary_user import OrdinaryUser, ordinary_user
+from support.running import fork_server
 from support.running.pace import PACE
 
 NONO = str(Path(sys.executable).with_name("nono"))
@@ -62,17 +63,26 @@ class Place:
         *command: str | bytes,
         options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        **how: Any,
+        cwd: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
+        input: bytes | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run nono to its end and capture its output. `how` is passed to subprocess.run."""
-        given: dict[str, Any] = {"cwd": self.project, "timeout": WAIT_S, "check": False} | how
-        if "input" not in given:
-            given.setdefault("stdin", subprocess.DEVNULL)
+        """Run nono to its end and capture its output; stdin and input are as in subprocess.run."""
         argv, env = self.argv(mode, command, *options), self.user.environment(environment)
-        result: subprocess.CompletedProcess[bytes] = subprocess.run(
-            argv, env=env, capture_output=True, **given
-        )
-        return result
+        with fork_server.start(
+            argv,
+            env=env,
+            cwd=cwd or self.project,
+            stdin=stdin if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                stdout, stderr = process.communicate(input, timeout=WAIT_S)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(argv, process.returncode, stdout, stderr)
 
     @contextmanager
     def started(
@@ -80,7 +90,7 @@ class Place:
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Yield nono while it runs, with pipes as streams; killed at the end of the block if it still is."""
         argv = self.argv(mode, command, *options)
-        with subprocess.Popen(
+        with fork_server.start(
             argv,
             env=self.user.environment(),
             cwd=self.project,

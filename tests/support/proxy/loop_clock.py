@@ -19,7 +19,7 @@ class LoopClock:
         self._last = 0.0
 
     def start(self) -> None:
-        gc.freeze()  # a full collection of pytest's own objects would count
+        gc.freeze()  # a full collection of pytest's own objects would count; they stay frozen
         self._runs = True
         self._last = time.thread_time()
         asyncio.get_running_loop().call_soon(self._lap)
@@ -27,7 +27,6 @@ class LoopClock:
     def stop(self) -> None:
         self._runs = False
         self._lap()
-        gc.unfreeze()
 
     def _lap(self) -> None:
         now = time.thread_time()

@@ -24,6 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from nono.kernel import process
@@ -43,6 +44,7 @@ ROOMS = (
 LEFT_OUT = "nono.proxy.flows"  # mitmproxy, which few runs need
 REQUEST_MAX = 1 << 18
 DESCRIPTORS_MAX = 32
+IMMORTAL = 2**32 - 1
 PR_SET_MM, PR_SET_MM_MAP = 35, 14
 # Numbers of the fields of proc_pid_stat(5), by the members of struct prctl_mm_map.
 FIELDS = {
@@ -90,7 +92,24 @@ def preload() -> None:
             if not module.name.startswith(LEFT_OUT):
                 importlib.import_module(module.name)
     gc.collect()
+    make_immortal()
     gc.freeze()  # the collector writes to objects that it visits, so each process would copy them
+
+
+def make_immortal() -> None:
+    """Have nobody count references to what there is (PEP 683): each count would copy a page in each process.
+
+    This relies on CPython's layout: a count of 32 bits comes first, and all ones mean that it is not kept.
+    """
+    seen: set[int] = set()
+    left = gc.get_objects()
+    while left:
+        each = left.pop()
+        if id(each) not in seen and each is not seen and each is not left:
+            seen.add(id(each))
+            left += gc.get_referents(each)
+            if not isinstance(each, FrameType):
+                ctypes.c_uint32.from_address(id(each)).value = IMMORTAL
 
 
 def serve(requests: socket.socket) -> dict[str, Any] | None:

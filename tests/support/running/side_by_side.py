@@ -32,6 +32,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until everything is collected: it would visit ten thousand tests again and again
     if folder := getattr(config, "workerinput", {}).get("folder"):
         config.stash[FOLDER] = Path(folder)
         config.stash[TURNS] = Turns(Path(folder))
@@ -62,6 +63,7 @@ def pytest_collection_finish() -> None:
     """Hide ten thousand tests from the garbage collector, because some tests make it walk everything."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
