@@ -5,6 +5,7 @@ Everything lies where it lies on this machine, so that the virtual environment w
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -19,10 +20,10 @@ from guest.debian import Kernel
 from guest.selection import MODULES, TASK, Task
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("nono", "pytest", "pytest-timeout", "hypothesis", "trustme")  # and whatever these need
+NEEDED = ("nono", "pytest", "pytest-timeout", "hypothesis", "trustme", "pyseccomp")  # and whatever these need
 PROGRAMS_OF = (  # Debian packages: what a test runs is as often one of them as Python
     *("bash", "bsdutils", "coreutils", "dash", "diffutils", "findutils", "grep", "hostname", "iproute2"),
-    *("login", "mount", "procps", "sed", "tar", "util-linux"),
+    *("libc-bin", "login", "mount", "procps", "sed", "tar", "util-linux"),
 )
 PYTHON3 = Path("/usr/bin/python3")  # by this name tests run a program that nono does not belong to
 UNUSED = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "dist-packages", "site-packages"}
@@ -32,6 +33,8 @@ ETC = {
     "hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
+LOADED = ("libseccomp.so.2",)  # by name during a test, so that ldd(1) does not see it
+LOADER_CACHE = Path("/etc/ld.so.cache")
 CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
 ATTACKS = ROOT / "tests/support/attack_programs"
 BUILT = Path("/usr/lib/nono-attacks")  # where a guest finds them compiled; it has no compiler
@@ -54,7 +57,7 @@ def build(target: Path, work: Path) -> None:
         for directory in (Path("/bin"), Path("/sbin"), Path("/lib"), Path("/lib64")):
             if directory.is_symlink():
                 archive.symlink(str(directory), str(directory.readlink()))
-        for path in [python, *programs, *_libraries(binaries), *files, CA_FILE]:
+        for path in [python, *programs, *_libraries(binaries), *files, CA_FILE, LOADER_CACHE]:
             if path.exists():
                 archive.copy(path)
         for program in built:
@@ -62,7 +65,7 @@ def build(target: Path, work: Path) -> None:
         archive.symlink(str(PYTHON3), str(python))
         for name, content in ETC.items():
             archive.text(f"/etc/{name}", content)
-        for name in ("/proc", "/sys", "/dev", "/root", "/run", "/home"):
+        for name in ("/proc", "/sys", "/dev", "/root", "/run", "/home", "/mnt"):
             archive.directory(name)
         for name in ("/tmp", "/var/tmp"):
             archive.directory(name, 0o1777)
@@ -78,9 +81,7 @@ def build_own(target: Path, kernel: Kernel, task: Task) -> None:
 
 
 def _programs() -> Iterator[Path]:
-    listed = subprocess.run(
-        ["dpkg-query", "--listfiles", *PROGRAMS_OF], capture_output=True, text=True, timeout=60, check=False
-    ).stdout.split("\n")
+    listed = _said(["dpkg-query", "--listfiles", *PROGRAMS_OF]).splitlines()
     for name in sorted({Path(line).name for line in listed if re.search(r"/s?bin/[^/]+$", line)}):
         if found := which(name, path="/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"):
             yield Path(found)
@@ -139,8 +140,16 @@ def _attack_programs(work: Path) -> Iterator[Path]:
 
 
 def _libraries(binaries: Sequence[Path]) -> list[Path]:
-    """The shared libraries of all of them, as ldd(1) finds them."""
-    listed = subprocess.run(
-        ["ldd", *map(str, binaries)], capture_output=True, text=True, timeout=60, check=False
-    ).stdout
-    return [Path(path) for path in sorted(set(re.findall(r"(?:=> |^\s)(/\S+) \(0x", listed, re.MULTILINE)))]
+    """The shared libraries of all of them, as ldd(1) finds them, and LOADED."""
+    needed = _said(["ldd", *map(str, binaries)])
+    known = _said(["ldconfig", "-p"])
+    found = re.findall(r"(?:=> |^\s)(/\S+) \(0x", needed, re.MULTILINE)
+    for name in LOADED:
+        found += re.findall(rf"^\s+{re.escape(name)} .*x86-64.* => (/\S+)$", known, re.MULTILINE)
+    return [Path(path) for path in sorted(set(found))]
+
+
+def _said(command: Sequence[str]) -> str:
+    environment = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout
