@@ -110,6 +110,7 @@ class ProxyService:
         """Judge open connections by the current rules, and cut those refused. Returns how many were cut."""
         for judge in self._judges:
             judge.renew()
+        self.context.pool.drop_idle()
         members = [each for each in self.context.connections.members if isinstance(each, Rejudged)]
         return sum(each.cut_if_refused() for each in members)
 

@@ -13,8 +13,8 @@ from typing import Protocol, cast
 from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.intercept import Interception
 from nono.proxy.client.tunnel import TunnelOpening
+from nono.proxy.exchange.attempt import Attempt
 from nono.proxy.exchange.context import ProxyContext
-from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.exchange.http1 import Exchange
 from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind, RequestHead
@@ -23,6 +23,7 @@ from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.host_policy import HostPolicy, is_refused
 from nono.proxy.verdict.verdict import (
     Capture,
     ConnectTarget,
@@ -77,6 +78,7 @@ class ClientConnection(asyncio.Protocol):
         self._unparsed = b""  # the rest of a read with many heads
         self._current: Incoming | None = None  # the request being answered, or the last one
         self._active: Job | None = None  # the work on it; None before its verdict and after its answer
+        self._last: tuple[HostPolicy, str, int] | None = None  # where the last request was sent
         self._out: list[bytes] = []
         self._discarding = False  # the last response was sent
         self._reading_paused = False
@@ -251,6 +253,7 @@ class ClientConnection(asyncio.Protocol):
             case Refused(entry, answer):
                 self.refuse(entry, answer)
             case Forward():
+                self._last = (verdict.hosts, verdict.origin.host, verdict.origin.port)
                 exchange = Exchange(self._context, self, request, verdict)
                 self._active = exchange
                 if self._peer_paused:
@@ -290,11 +293,15 @@ class ClientConnection(asyncio.Protocol):
 
     def cut_if_refused(self) -> bool:
         """Judge by the current rules. Returns True if the connection was cut."""
-        job = self._active
-        if not isinstance(job, (Delivery, TunnelOpening)) or not job.is_refused:
-            return False
-        self.abort()
-        return True
+        job, last = self._active, self._last
+        if isinstance(job, (Attempt, TunnelOpening)):
+            refused = job.note_if_refused()
+        else:
+            # Between two requests, a connection through a CONNECT still is one to that host.
+            refused = self._inside is not None and last is not None and is_refused(*last)
+        if refused:
+            self.abort()
+        return refused
 
     def inside(self, where: ConnectTarget) -> ClientConnection:
         return ClientConnection(self._context, inside=where)

@@ -16,7 +16,7 @@ from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.verdict import audit_events
-from nono.proxy.verdict.host_policy import is_refused
+from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Tunnel
 
 # RFC 8446 section 6: a fatal access_denied alert, so that the client's error says more than "closed".
@@ -43,10 +43,12 @@ class TunnelOpening:
     def start(self) -> None:
         self._context.spawn(self._run)
 
-    @property
-    def is_refused(self) -> bool:
-        """True if the current rules refuse the host."""
-        return is_refused(self._verdict.hosts, self._verdict.host, self._verdict.port)
+    def note_if_refused(self) -> bool:
+        """Judge the host by the current rules. If they refuse it, note that the tunnel ends for that."""
+        reason = refused_since(self._verdict.hosts, self._verdict.host, self._verdict.port)
+        if reason is not None and self._course is not None:
+            self._course.failed("blocked", reason)
+        return reason is not None
 
     async def _run(self) -> None:
         with anyio.CancelScope() as scope:
@@ -135,7 +137,7 @@ class TunnelClient(TimedEnd):
         self._verdict = verdict
         self._upstream = upstream
         self._course = course
-        self.is_refused = partial(is_refused, verdict.hosts, verdict.host, verdict.port)
+        self.refused_since = partial(refused_since, verdict.hosts, verdict.host, verdict.port)
         course.status = 200
         course.goes_on_in(self)
 

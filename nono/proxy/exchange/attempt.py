@@ -18,6 +18,7 @@ from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.course import Course
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -95,6 +96,14 @@ class Attempt(ABC):
     def _is_wanted(self) -> bool:
         """True while somebody waits for the response."""
         return not self._over
+
+    def note_if_refused(self) -> bool:
+        """Judge the host by the current rules. If they refuse it, note that the exchange ends for that."""
+        origin = self._verdict.origin
+        reason = refused_since(self._verdict.hosts, origin.host, origin.port)
+        if reason is not None:
+            self._failed("blocked", reason)
+        return reason is not None
 
     def _failed(self, failure: Failure, reason: str) -> None:
         """Note for the record why the exchange is about to end."""

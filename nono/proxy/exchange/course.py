@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,7 @@ class Course:
     def goes_on_in(self, client: TimedEnd) -> None:
         """End when two joined connections end: a tunnel or a WebSocket."""
         client.on_over = self._spliced
+        client.on_cut = partial(self.failed, "blocked")
 
     def _spliced(self, client: TimedEnd) -> None:
         self.sent += client.moved

@@ -17,7 +17,6 @@ from nono.proxy.http import refusal
 from nono.proxy.http.message import Body, BodyKind, RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.upstream.connection import PoolKey, Replay, UpstreamConnection
-from nono.proxy.verdict.host_policy import is_refused
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -76,12 +75,6 @@ class Delivery[C](Attempt):
     @abstractmethod
     def _begin(self, reached: C, *, reused: bool) -> None:
         """Send the written head and the body received so far."""
-
-    @property
-    def is_refused(self) -> bool:
-        """True if the current rules refuse the host."""
-        origin = self._verdict.origin
-        return is_refused(self._verdict.hosts, origin.host, origin.port)
 
     # -- admission
 

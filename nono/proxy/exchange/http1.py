@@ -25,7 +25,7 @@ from nono.proxy.http.request_reader import Incoming
 from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict import rewrite
-from nono.proxy.verdict.host_policy import is_refused
+from nono.proxy.verdict.host_policy import refused_since
 from nono.proxy.verdict.verdict import Forward
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ class Exchange(Delivery[UpstreamConnection]):
         answer = self._relay.switched(head)
         client = TimedEnd(self._context.connections, self._context.tunnel_idle_timeout_s)
         origin = self._verdict.origin
-        client.is_refused = partial(is_refused, self._verdict.hosts, origin.host, origin.port)
+        client.refused_since = partial(refused_since, self._verdict.hosts, origin.host, origin.port)
         if course is not None:
             course.status = head.status
             course.goes_on_in(client)

@@ -30,6 +30,7 @@ from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstreams import Upstreams
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 from nono.proxy.verdict import audit_events
+from nono.proxy.verdict.host_policy import HostPolicy, is_refused
 from nono.proxy.verdict.verdict import Capture, ConnectTarget, Entry, Forward, Intercept, Refused, Tunnel
 
 _MAX_STREAMS = 128
@@ -63,6 +64,7 @@ class Http2Connection(asyncio.Protocol):
         self._streams: dict[int, Stream] = {}
         self._greeted = False  # the client's SETTINGS have arrived
         self._leaving = False  # no further stream is accepted
+        self._last: tuple[HostPolicy, str, int] | None = None  # where the last request was sent
         self._authentication_failures = 0
         self._deadline = Deadline(self._overdue)
         self._waits_for_head = False
@@ -183,6 +185,7 @@ class Http2Connection(asyncio.Protocol):
             case Refused(entry, answer):
                 self._answer(stream_id, head, entry, answer, heard_all=ended)
             case Forward():
+                self._last = (verdict.hosts, verdict.origin.host, verdict.origin.port)
                 exchange = Http2Exchange(self._context, self, stream_id, head, verdict)
                 self._streams[stream_id] = exchange
                 self.session.accept(stream_id, exchange, heard_all=ended)
@@ -238,7 +241,9 @@ class Http2Connection(asyncio.Protocol):
     def cut_if_refused(self) -> bool:
         """Judge by the current rules. Returns True if the connection was cut."""
         exchanges = [each for each in self._streams.values() if isinstance(each, Http2Exchange)]
-        if not any(each.is_refused for each in exchanges):
+        refused = [each for each in exchanges if each.note_if_refused()]
+        # Between two requests, the connection still is one to that host.
+        if not refused and (self._last is None or not is_refused(*self._last)):
             return False
         self.abort()
         return True

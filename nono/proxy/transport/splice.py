@@ -133,7 +133,8 @@ class TimedEnd(SpliceEnd):
         self._idle_timeout_s = idle_timeout_s
         self.was_idle = False  # long enough that both ends were closed
         self.on_over: Callable[[TimedEnd], None] | None = None
-        self.is_refused: Callable[[], bool] = lambda: False  # tells whether the current rules refuse its host
+        self.refused_since: Callable[[], str | None] = lambda: None  # why the current rules refuse its host
+        self.on_cut: Callable[[str], None] = lambda reason: None  # called before it is cut for that
         self._deadline = Deadline(self._overdue)
 
     def join(self, upstream: SpliceEnd) -> None:
@@ -146,8 +147,10 @@ class TimedEnd(SpliceEnd):
 
     def cut_if_refused(self) -> bool:
         """Judge by the current rules. Returns True if both ends were cut."""
-        if not self.is_refused():
+        reason = self.refused_since()
+        if reason is None:
             return False
+        self.on_cut(reason)
         if self.other is not None:
             self.other.abort()
         self.abort()

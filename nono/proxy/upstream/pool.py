@@ -57,6 +57,12 @@ class Pool:
         if self._sweeper is None:
             self._sweeper = loop.call_later(self._trim_after_s, self._sweep)
 
+    def drop_idle(self) -> None:
+        """Close the connections that no request uses: their host may be refused now."""
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().abort()
+
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()

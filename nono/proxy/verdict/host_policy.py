@@ -50,9 +50,15 @@ def own_port_refused(host: str) -> Refuse:
     )
 
 
+def refused_since(hosts: HostPolicy, host: str, port: int) -> str | None:
+    """Return why the current rules refuse a host that was allowed before; None if they do not."""
+    verdict = hosts.judge_name(host, port)
+    return f"the rules changed: {verdict.reason}" if isinstance(verdict, Refuse) else None
+
+
 def is_refused(hosts: HostPolicy, host: str, port: int) -> bool:
     """Return True if the current rules refuse the name of a host."""
-    return isinstance(hosts.judge_name(host, port), Refuse)
+    return refused_since(hosts, host, port) is not None
 
 
 def may_be_asked(denied: Refuse, host: str) -> bool:

@@ -6,8 +6,9 @@ import queue
 import socket
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import NamedTuple
 
 import anyio
 import pytest
@@ -16,7 +17,9 @@ from nono.approval.request import Answer, HostRequest, Request
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
 from nono.policy.hosts.live_hosts import LiveHosts
 from support.proxy.http2_stage import HOST, KEY, h2_stage
+from support.proxy.interception import intercepting
 from support.proxy.thread import PHANTOM, TIMEOUT_S, TOKEN, Client, ProxyUnderTest, a_route, proxy, wait_until
+from support.servers.http1 import upstream
 from support.servers.http2 import Stream
 
 TOKEN_FIELD = b"Proxy-Authorization: Basic " + b64encode(f"nono:{TOKEN}".encode()) + b"\r\n"
@@ -102,6 +105,15 @@ def changed(
         return p.running.rules_changed()
 
     return p.on_loop(change)
+
+
+class Standing(NamedTuple):
+    """One connection through the proxy, to a host that can be denied."""
+
+    proxy: ProxyUnderTest
+    live: LiveHosts
+    host: str
+    is_cut: Callable[[], bool]  # waits for the end of both sides
 
 
 def works(client: Client) -> bool:
@@ -236,7 +248,22 @@ def test_an_allowed_host_is_reached_until_that_is_taken_back() -> None:
             assert client.head()[0] == 403
 
 
-def test_a_denial_stops_a_request_under_way() -> None:
+@contextmanager
+def tunnelling() -> Iterator[Standing]:
+    live = hosts("one.test")
+    with (
+        echoing() as port,
+        proxy(hosts=live, live_hosts=live) as p,
+        connecting(p, "one.test", port) as client,
+    ):
+        assert client.head()[0] == 200
+        assert works(client)
+        yield Standing(p, live, "one.test", lambda: _is_cut(client))
+
+
+@contextmanager
+def answering() -> Iterator[Standing]:
+    """A response whose end is still to come."""
     live = hosts("slow.test")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -250,13 +277,11 @@ def test_a_denial_stops_a_request_under_way() -> None:
                 upstream.recv(4096)
                 upstream.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
                 client.read_until(b"x")
-                assert changed(p, live, deny=("slow.test",)) == 1
-                with suppress(ConnectionError):
-                    client.rest()
-                assert upstream.recv(10) == b""
+                yield Standing(p, live, "slow.test", lambda: _is_cut(client) and upstream.recv(10) == b"")
 
 
-def test_a_denial_cuts_a_websocket() -> None:
+@contextmanager
+def websocket() -> Iterator[Standing]:
     live = hosts()
     handshake = (
         b"GET /alpha/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PHANTOM.encode() + b"\r\n"
@@ -275,15 +300,12 @@ def test_a_denial_cuts_a_websocket() -> None:
                     b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"
                 )
                 client.read_until(b"hello")
-                assert changed(p, live, deny=("other.test",)) == 0
-                assert changed(p, live, deny=("127.0.0.1",)) == 1
-                with suppress(ConnectionError):
-                    assert client.receive() == b""
-                with suppress(ConnectionError):
-                    assert upstream.recv(10) == b""
+                yield Standing(p, live, "127.0.0.1", lambda: _is_cut(client) and _is_cut(upstream))
 
 
-def test_a_denial_cuts_the_streams_of_an_http2_client() -> None:
+@contextmanager
+def streaming() -> Iterator[Standing]:
+    """A stream of an HTTP/2 client."""
     live, goes_on = hosts(), threading.Event()
 
     def handler(stream: Stream) -> None:
@@ -297,7 +319,111 @@ def test_a_denial_cuts_the_streams_of_an_http2_client() -> None:
     ):
         number = client.request(fields=[KEY])
         client.wait_until(lambda: client.answers[number].body == b"x")
-        assert changed(stage.proxy, live, deny=("other.test",)) == 0
-        assert changed(stage.proxy, live, deny=(HOST,)) == 1
-        wait_until(lambda: stage.proxy.running.client_connections == 0)
+
+        def is_cut() -> bool:
+            wait_until(lambda: stage.proxy.running.client_connections == 0)
+            return True
+
+        yield Standing(stage.proxy, live, HOST, is_cut)
         goes_on.set()
+
+
+@contextmanager
+def resting() -> Iterator[Standing]:
+    """A connection through an intercepted CONNECT, between two requests."""
+    live = hosts()
+    with h2_stage(options={"hosts": live, "live_hosts": live}) as (stage, _), stage.client() as client:
+        number = client.request(fields=[KEY])
+        client.wait_until(lambda: client.answers[number].ended)
+
+        def is_cut() -> bool:
+            wait_until(lambda: stage.proxy.running.client_connections == 0)
+            return True
+
+        yield Standing(stage.proxy, live, HOST, is_cut)
+
+
+@contextmanager
+def resting_http1() -> Iterator[Standing]:
+    live = hosts()
+    with (
+        upstream() as server,
+        intercepting(a_route(server.port, host="localhost"), hosts=live, live_hosts=live) as p,
+        p.inside("localhost", server.port) as client,
+    ):
+        client.send(
+            f"GET / HTTP/1.1\r\nHost: localhost:{server.port}\r\nX-Api-Key: {PHANTOM}\r\n\r\n".encode()
+        )
+        assert client.response().status == 200
+        yield Standing(p, live, "localhost", lambda: _is_cut(client))
+
+
+def _is_cut(client: Client | socket.socket) -> bool:
+    with suppress(ConnectionError):
+        return (client.receive() if isinstance(client, Client) else client.recv(10)) == b""
+    return True
+
+
+UNDER_WAY = [tunnelling, answering, websocket, streaming]
+AT_REST = [resting, resting_http1]
+
+
+@pytest.mark.parametrize("standing", [*UNDER_WAY, *AT_REST])
+def test_a_denial_cuts_what_stands_to_its_host(
+    standing: Callable[[], AbstractContextManager[Standing]],
+) -> None:
+    with standing() as (p, live, host, is_cut):
+        assert changed(p, live, allow=(host,), deny=("other.test",)) == 0
+        assert changed(p, live, allow=(host,), deny=(host,)) == 1
+        assert is_cut()
+
+
+@pytest.mark.parametrize("standing", UNDER_WAY)
+def test_the_outcome_of_a_cut_connection_names_the_denial(
+    standing: Callable[[], AbstractContextManager[Standing]],
+) -> None:
+    with standing() as (p, live, host, _):
+        changed(p, live, deny=(host,))
+        wait_until(lambda: bool(p.recording.outcomes))
+        (outcome,) = p.recording.outcomes
+    assert (outcome["failure"], outcome["reason"]) == (
+        "blocked",
+        f"the rules changed: host {host} is in the deny list",
+    )
+
+
+def test_the_outcome_of_a_cut_connection_names_the_end_of_its_rule() -> None:
+    live = hosts()
+    with echoing() as port, proxy(hosts=live, live_hosts=live) as p:
+        changed(p, live, allow=("new.test",))
+        with connecting(p, "new.test", port) as client:
+            assert client.head()[0] == 200
+            changed(p, live)
+            wait_until(lambda: bool(p.recording.outcomes))
+    (outcome,) = p.recording.outcomes
+    assert outcome["failure"] == "blocked"
+    assert str(outcome["reason"]).startswith("the rules changed: ")
+
+
+def test_a_kept_connection_to_an_upstream_ends_when_rules_change() -> None:
+    live = hosts()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        route = a_route(listener.getsockname()[1])
+        with proxy(route, hosts=live, live_hosts=live) as p, Client(p.port) as client:
+            head = b"GET /alpha/ HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + PHANTOM.encode()
+            client.send(head + b"\r\n\r\n")
+            upstream, _ = listener.accept()
+            with upstream:
+                upstream.settimeout(TIMEOUT_S)
+                for _ in range(2):  # over one connection, which is kept
+                    upstream.recv(4096)
+                    upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    assert client.response().status == 200
+                    client.send(head + b"\r\n\r\n")
+                upstream.recv(4096)
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                assert client.response().status == 200
+                changed(p, live, deny=("127.0.0.1",))
+                assert _is_cut(upstream)
+            client.send(head + b"\r\n\r\n")
+            assert client.response().status == 403
