@@ -10,6 +10,8 @@ from contextlib import suppress
 from nono.kernel.uapi import seccomp as uapi
 from nono.named_tuple import NamedTuple
 
+INTERRUPTIONS_MAX = 8  # a caller that does not run meanwhile is left
+
 
 class Notification(NamedTuple):
     """One trapped system call: its registers as the kernel copied them, which the caller cannot change."""
@@ -66,8 +68,7 @@ def respond(listener_fd: int, notification_id: int, value: int = 0, errno_value:
     The kernel does not carry out the call. OSError ENOENT: the caller is gone. EINPROGRESS: already answered.
     """
     # A mutable buffer: the ioctl number says read-write, so the kernel copies the 24 bytes back unchanged.
-    response = bytearray(uapi.SECCOMP_NOTIF_RESP.pack(notification_id, value, -errno_value, 0))
-    fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, response, True)
+    _send(listener_fd, bytearray(uapi.SECCOMP_NOTIF_RESP.pack(notification_id, value, -errno_value, 0)))
 
 
 def respond_continue(listener_fd: int, notification_id: int) -> None:
@@ -78,18 +79,34 @@ def respond_continue(listener_fd: int, notification_id: int) -> None:
     OSError ENOENT: the caller is gone. EINVAL: before Linux 5.5.
     """
     answer = uapi.SECCOMP_NOTIF_RESP.pack(notification_id, 0, 0, uapi.SECCOMP_USER_NOTIF_FLAG_CONTINUE)
-    fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, bytearray(answer), True)
+    _send(listener_fd, bytearray(answer))
 
 
-def addfd_send(listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool) -> None:
-    """Copy `descriptor` into the caller and return the copy's number from the trapped call; ours stays open.
+def _send(listener_fd: int, response: bytearray) -> None:
+    while True:
+        with suppress(InterruptedError):  # a signal came while somebody else held the listener's lock
+            fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_SEND, response, True)
+            return
 
-    One atomic step (SECCOMP_ADDFD_FLAG_SEND), so that no caller is left with a descriptor it was not told
-    about. OSError ENOENT: the caller is gone. EMFILE: its descriptor table is full. EINVAL: before Linux
-    5.14.
+
+def respond_with_descriptor(
+    listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool
+) -> None:
+    """Copy `descriptor` into the caller, whose call returns the copy's number; ours stays open.
+
+    OSError ENOENT: the caller is gone. EMFILE: its descriptor table is full. EINTR: it did not run for as
+    long as signals came. The caller still waits for an answer after the last two. EINVAL: before Linux 5.9.
     """
+    # Not in one step (SECCOMP_ADDFD_FLAG_SEND): a signal that comes before the caller has run takes the copy
+    # back but leaves the call answered, with 0, which the caller takes for its standard input. Before Linux
+    # 5.19, a caller that a signal interrupts between these two steps keeps a descriptor it is not told about.
     flags = os.O_CLOEXEC if close_on_exec else 0
-    request = uapi.SECCOMP_NOTIF_ADDFD.pack(
-        notification_id, uapi.SECCOMP_ADDFD_FLAG_SEND, descriptor, 0, flags
-    )
-    fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_ADDFD, request)
+    request = bytearray(uapi.SECCOMP_NOTIF_ADDFD.pack(notification_id, 0, descriptor, 0, flags))
+    for attempt in range(INTERRUPTIONS_MAX):
+        try:
+            number = fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_ADDFD, request, True)
+            break
+        except InterruptedError:
+            if attempt == INTERRUPTIONS_MAX - 1:
+                raise
+    respond(listener_fd, notification_id, value=number)

@@ -218,6 +218,8 @@ class NotifyLoop:
             route_netlink.make(self._listener, call)
         except FileNotFoundError:
             pass  # ENOENT: the caller is gone
+        except InterruptedError:
+            return errno.EINTR  # as a call that a signal interrupts: it can be made again
         except OSError:
             return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
         return None

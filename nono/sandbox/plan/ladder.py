@@ -22,8 +22,8 @@ PROCESS_INFO_GAP = (
     "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
     "granted of /proc."
 )
-# The first kernels with SECCOMP_ADDFD_FLAG_SEND and with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV. Without the
-# latter, the signal that stops the command during a question interrupts the very call in question.
+# The first kernel on which handing over was tried, and the first with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
+# Without the latter, a signal that stops the command during a question interrupts the call in question.
 HANDS_OVER, WAITS_KILLABLE = (5, 14), (5, 19)
 ABSTRACT_SOCKETS_NOTE = (
     'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '

@@ -17,12 +17,12 @@ from nono.supervisor.verdict.adjudicator import Refuse
 
 
 def make(listener: int, call: notify.Notification) -> None:
-    """Answer socket(2) with a socket created here. OSError: the kernel cannot pass it on (before 5.14)."""
+    """Answer socket(2) with a socket created here. OSError: the kernel cannot pass it on (before 5.9)."""
     kind = call.args[1] & 0xFFFFFFFF
     made = socket.socket(socket.AF_NETLINK, kind | socket.SOCK_CLOEXEC, route_netlink.NETLINK_ROUTE)
     with made:
         close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
-        notify.addfd_send(listener, call.id, made.fileno(), close_on_exec=close_on_exec)
+        notify.respond_with_descriptor(listener, call.id, made.fileno(), close_on_exec=close_on_exec)
 
 
 def bind(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int | Refuse:

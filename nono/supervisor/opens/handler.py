@@ -241,7 +241,7 @@ class FileOpens:
         except OSError as error:
             return error.errno or errno.EPERM
         try:
-            notify.addfd_send(
+            notify.respond_with_descriptor(
                 self._listener,
                 waiting.notification.id,
                 descriptor,

@@ -306,7 +306,7 @@ class InstructionFiles:
             raise OSError(errno.ENOMEM, "too many copies are in use", waiting.path)
         descriptor = os.open(link(source), waiting.call.flags & KEPT | os.O_CLOEXEC)
         try:
-            notify.addfd_send(
+            notify.respond_with_descriptor(
                 self._listener,
                 waiting.notification.id,
                 descriptor,

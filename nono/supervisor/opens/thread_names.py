@@ -124,7 +124,9 @@ class ThreadNames:
     def _hand_over(self, notification: notify.Notification, descriptor: int, call: OpenCall) -> None:
         close_on_exec = bool(call.flags & os.O_CLOEXEC)
         try:
-            notify.addfd_send(self._listener, notification.id, descriptor, close_on_exec=close_on_exec)
+            notify.respond_with_descriptor(
+                self._listener, notification.id, descriptor, close_on_exec=close_on_exec
+            )
         except OSError as error:
             with suppress(FileNotFoundError):
                 errno_value = error.errno or errno.EACCES
