@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from nono.forked import Reply, answering, bytes_from_fork
 from nono.kernel import filters, inotify, landlock, process, seccomp
+from nono.kernel.libc import os_error
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Masking
@@ -146,7 +147,8 @@ def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
         try:
             os.close(process.duplicate_descriptor(child.pid, int(said)))
         except OSError as error:
-            return _Refused(error.strerror or "pidfd_getfd")
+            # Without the numbers, which mean nothing outside and differ each time.
+            return _Refused(os_error(error.errno or 0, "pidfd_getfd").strerror or "pidfd_getfd")
         return None
 
 
