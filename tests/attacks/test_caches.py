@@ -76,9 +76,8 @@ def test_a_link_that_replaced_caches_is_not_followed(runner: NonoRun) -> None:
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
 def test_npm_leaves_the_persons_cache_as_it_is(runner: NonoRun) -> None:
-    script = (
-        'mkdir p && echo \'{"name":"m","version":"1.0.0"}\' > p/package.json && npm install --offline ./p'
-    )
+    package = 'mkdir p && echo \'{"name":"m","version":"1.0.0"}\' > p/package.json'
+    script = f"{package} && npm install --offline --no-update-notifier ./p"
     assert "added 1 package" in inside(runner, "project", script, "--profile=node-dev", "--allow-cwd")
     assert not (runner.user.home / ".npm").exists()
 

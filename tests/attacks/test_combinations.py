@@ -166,6 +166,7 @@ def test_an_empty_allow_list_allows_nothing(granted: bool, sandbox: NonoRun) -> 
         assert len(run.denied) == (0 if granted else 2)
 
 
+@pytest.mark.needs("listener")
 def test_a_port_to_listen_on_is_no_port_to_connect_to(sandbox: NonoRun) -> None:
     with upstream() as server:
         asked = json.dumps([["tcp", "127.0.0.1", server.port]])

@@ -40,6 +40,7 @@ def profiles(sandbox: NonoRun) -> Iterator[Path]:
         made.rmdir()
 
 
+@pytest.mark.needs("mounts")
 def test_a_command_with_write_access_nearby_cannot_change_profiles(sandbox: NonoRun, profiles: Path) -> None:
     beside = profiles.parents[1] / "beside"
     written = [str(profiles / "mine.json"), str(profiles / "new.json"), str(beside)]
@@ -135,6 +136,7 @@ def _made(directory: Path) -> Path:
     return directory
 
 
+@pytest.mark.needs("mounts")
 def test_configuration_that_is_kept_in_a_granted_directory_cannot_be_changed(
     sandbox: NonoRun, dotfiles: Path
 ) -> None:

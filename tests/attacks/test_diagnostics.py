@@ -72,6 +72,7 @@ def test_denials_that_one_option_would_allow_share_its_line(sandbox: NonoRun) ->
     assert fixes(told) == ["--allow-domain evil.example"]
 
 
+@pytest.mark.needs("listener")
 def test_a_socket_named_after_a_process_gets_no_option(sandbox: NonoRun) -> None:
     bind = "import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])"
     for name, offered in (("4077.sock", []), ("main.sock", ["--allow-unix-socket-bind /run/main.sock"])):
@@ -81,6 +82,7 @@ def test_a_socket_named_after_a_process_gets_no_option(sandbox: NonoRun) -> None
         assert {event["target"] for event in run.denied} == {f"unix:/run/{name}"}
 
 
+@pytest.mark.needs("listener")
 def test_an_opened_file_that_nobody_was_asked_about_is_named(sandbox: NonoRun) -> None:
     key = sandbox.user.home / ".ssh"
     key.mkdir(exist_ok=True)

@@ -98,6 +98,7 @@ def test_what_fails_anyhow_fails_as_the_kernel_has_it(sandbox: NonoRun, outside:
     assert found == bare | landlocks
 
 
+@pytest.mark.needs("listener")
 def test_no_yes_opens_what_belongs_to_a_process_or_to_another_view(sandbox: NonoRun, outside: Path) -> None:
     with webhook_server(saying("grant"), sandbox.user.home) as server:
         ended = run(sandbox, server, program("files.opens", str(outside), "refused"), flags=[NO_NAMESPACES])
@@ -199,6 +200,7 @@ def test_what_was_shown_is_opened_whatever_the_path_is_by_then(
     pytest.fail(f"of {tries} times the granted file was opened not once, at last")
 
 
+@pytest.mark.needs("listener")
 @as_user
 @pytest.mark.parametrize("change", ["replaced", "made a link", "directory moved"])
 def test_what_has_changed_while_it_was_asked_about_is_not_opened(

@@ -32,6 +32,7 @@ def inside(runner: NonoRun, script: str, *flags: str, directory: str = ".") -> s
     return done.stdout + done.stderr
 
 
+@pytest.mark.needs("namespaces")
 @pytest.mark.parametrize(
     "attack",
     [

@@ -546,7 +546,13 @@ def test_the_command_inherits_what_it_would_without_nono(here: Place, mode: str)
     assert nice[0] == nice[1] + (15 if mode == PROXIED else 0)
 
 
-@pytest.mark.parametrize("options", [["--allow-domain", "x.example"], ["--capability-elevation"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--allow-domain", "x.example"],
+        pytest.param(["--capability-elevation"], marks=pytest.mark.needs("listener")),
+    ],
+)
 def test_a_command_that_is_served_is_as_nice_as_can_be_at_most(here: Place, options: list[str]) -> None:
     argv = ["nice", "-n", "12", *here.argv(ALONE, ["nice"], *options)]
     environ = here.user.environment()
@@ -637,6 +643,7 @@ def test_the_command_hears_of_a_new_window_size(here: Place, mode: str) -> None:
 # Processes
 
 
+@pytest.mark.needs("namespaces")
 @RUNS
 def test_orphans_are_reaped_while_the_command_runs(here: Place, mode: str) -> None:
     script = "for n in 1 2 3 4 5 6 7 8; do (true & ) ; done; echo ready; read line"
