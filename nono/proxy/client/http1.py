@@ -21,6 +21,7 @@ from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
+from nono.proxy.transport.outbox import HELD_BYTES
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import HostPolicy, is_refused
@@ -80,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         self._active: Job | None = None  # the work on it; None before its verdict and after its answer
         self._last: tuple[HostPolicy, str, int] | None = None  # where the last request was sent
         self._out: list[bytes] = []
+        self._held = b""  # flushed, and held until the end of the turn
         self._discarding = False  # the last response was sent
         self._reading_paused = False
         self._peer_paused = False
@@ -124,7 +126,7 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is None:  # the client was already gone
             return
         self._transport = None
-        self._unparsed = b""
+        self._unparsed = self._held = b""
         self._reader.stop()
         self._deadline.cancel()
         job, self._active = self._active, None
@@ -135,6 +137,7 @@ class ClientConnection(asyncio.Protocol):
         # close() and shutdown(SHUT_WR) look the same here. Waiting to tell them apart would keep an upstream
         # busy in vain, so both mean that the client is gone.
         if self._transport is not None:
+            self.send_held()
             if self._active is not None:
                 self._transport.abort()
             else:
@@ -313,8 +316,22 @@ class ClientConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         out, self._out = self._out, []
-        if out and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if not out or self._transport is None or self._transport.is_closing():
+            return
+        piece = out[0] if len(out) == 1 else b"".join(out)
+        if self._held:
+            self._held += piece
+            if len(self._held) > HELD_BYTES:
+                self.send_held()
+        elif len(piece) > HELD_BYTES or not self._context.outbox.holds(self):
+            self._transport.write(piece)
+        else:
+            self._held = piece
+
+    def send_held(self) -> None:
+        held, self._held = self._held, b""
+        if held and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(held)
 
     def refuse(self, entry: Entry, answer: Refusal) -> None:
         self._active = None
@@ -371,6 +388,7 @@ class ClientConnection(asyncio.Protocol):
         all_read = all_read and not self._unparsed and not self._reader.is_deaf and not self._reading_paused
         self._discarding = True
         self._reader.stop()
+        self.send_held()
         if all_read or not transport.can_write_eof():
             transport.close()
             self._deadline.set(_CLOSE_S)
@@ -382,6 +400,7 @@ class ClientConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         if self._transport is not None:
+            self.send_held()
             self._transport.abort()
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
@@ -389,6 +408,7 @@ class ClientConnection(asyncio.Protocol):
         transport, leftover = self._transport, self._reader.leftover + self._unparsed
         self._unparsed = b""
         assert transport is not None
+        self.send_held()
         successor.connection_made(transport)
         self._context.connections.discard(self)
         if self._entrance is not None:
@@ -432,6 +452,7 @@ class ClientConnection(asyncio.Protocol):
     def _leave(self, transport: asyncio.Transport) -> None:
         """Close a connection that has no active request."""
         self._discarding = True
+        self.send_held()
         transport.close()
         self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else GOODBYE_S)
 
@@ -465,7 +486,7 @@ class ClientConnection(asyncio.Protocol):
         if self._active is not None and self._reading_paused and not _has_left(self._transport):
             self._deadline.set(self._context.idle_timeout_s)  # the upstream's turn
         elif self._discarding or self._active is not None:
-            self._transport.abort()
+            self.abort()
         elif self._reader.in_head:
             self._current = None
             answer = refusal.malformed(408, "the request head took too long")

@@ -18,6 +18,7 @@ from nono.proxy.exchange.course import Course, Outcomes
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.transport.connection_set import ConnectionSet
+from nono.proxy.transport.outbox import Outbox
 from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.pool import Pool
@@ -76,17 +77,19 @@ class ProxyContext:
     tunnel_ends: ConnectionSet = field(default_factory=ConnectionSet)  # the upstream ends of tunnels
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
     http2_places: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_HTTP2_UPSTREAMS))
-    turns: Turns = field(default_factory=Turns)
+    outbox: Outbox = field(default_factory=Outbox)
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     server_context: ServerContext = no_authority
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0
     tunnel_idle_timeout_s: float = 3600.0
     on_turn: OnTurn | None = None  # awaited before a request that begins a person's turn is sent whole
+    turns: Turns = field(init=False)
     outcomes: Outcomes = field(init=False)
     run_turns: list[RunTurns] = field(init=False)  # holds one item once a model was asked
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "turns", Turns(self.outbox.send))
         object.__setattr__(self, "outcomes", Outcomes(self.recorder))
         object.__setattr__(self, "run_turns", [])
 

@@ -16,14 +16,19 @@ Work = Callable[[float], bool]  # works until that perf_counter(); returns True 
 class Turns:
     """Queues bodies and reads with work left. Each gets a share in turn; other callbacks run in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Callable[[], object] = lambda: None) -> None:
+        """before: Called before work that takes long; sends what would have to wait for it."""
+        self._before = before
         self._waiting: deque[Work] = deque()
         self._until: float | None = None  # the end of this turn's budget; None before its first work
 
     def start(self, work: Work) -> bool:
         """Work now if nobody waits and this turn has time left. Returns True if `work` must be added."""
         now, until = self._budget()
-        return bool(self._waiting) or now >= until or work(min(now + SHARE_S, until))
+        if self._waiting or now >= until:
+            return True
+        self._before()
+        return work(min(now + SHARE_S, until))
 
     def is_spent(self) -> bool:
         """Return True if even short work should wait: libuv reads up to 32 times in one turn."""
@@ -46,6 +51,7 @@ class Turns:
         self._until = None
         if not self._waiting:
             return
+        self._before()
         now = perf_counter()
         self._until = until = now + BUDGET_S
         asyncio.get_running_loop().call_soon(self._turn)

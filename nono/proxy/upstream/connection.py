@@ -23,6 +23,7 @@ from nono.proxy.http.message import (
     trailers,
 )
 from nono.proxy.http.upstream_proxy import ProxyAddress
+from nono.proxy.transport.outbox import HELD_BYTES, Outbox
 from nono.proxy.verdict.routes import Identity
 
 if TYPE_CHECKING:
@@ -72,13 +73,19 @@ class Keeper(Protocol):
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """One connection to an upstream; serves one sink at a time, from begin() to the end of the response."""
+    """One connection to an upstream; serves one sink at a time, from begin() to the end of the response.
 
-    def __init__(self, key: PoolKey, keeper: Keeper) -> None:
+    outbox: holds small writes until the end of a turn of the loop; None: each is sent at once.
+    """
+
+    def __init__(self, key: PoolKey, keeper: Keeper, outbox: Outbox | None = None) -> None:
         self.key = key
         self.idle_since = 0.0
         self.heard = False  # a byte of the current response has arrived
         self._keeper = keeper
+        self._outbox = outbox
+        self._held = b""  # written, and held until the end of the turn
+        self._has_begun = False  # a byte of the current request was sent
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
         self._sink: ResponseSink | None = None
@@ -130,7 +137,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._method = method
         self._may_switch = may_switch
-        self.heard = self._complete = self._excess = False
+        self.heard = self._complete = self._excess = self._has_begun = False
         self._interim = 0
         self._forget_head()
         if self._parser is None:
@@ -139,10 +146,33 @@ class UpstreamConnection(asyncio.Protocol):
     def write(self, pieces: list[bytes]) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if self._held:
+            self._held += piece
+            if len(self._held) > HELD_BYTES:
+                self.send_held()
+        elif self._outbox is None or len(piece) > HELD_BYTES or not self._outbox.holds(self):
+            self._has_begun = True
+            self._transport.write(piece)
         else:
-            self._transport.write(b"".join(pieces))
+            self._held = piece
+
+    def send_held(self) -> None:
+        held, self._held = self._held, b""
+        if not held or self._transport is None or self._transport.is_closing():
+            return
+        if self._has_begun or self.is_silent:
+            self._has_begun = True
+            self._transport.write(held)
+        else:
+            self._fail_unasked()
+
+    def _fail_unasked(self) -> None:
+        """Fail a request of which no byte was sent: what arrives before it is no response to it."""
+        sink = self._sink
+        self.abort()
+        if sink is not None:
+            sink.upstream_failed("the upstream closed the connection, or sent bytes unasked", "closed")
 
     def pause_reading(self, paused: bool) -> None:
         if self._transport is None or paused == self._reading_paused or self._transport.is_closing():
@@ -158,7 +188,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = None
         transport = self._transport
         # Request bytes the upstream did not read would precede the next request.
-        is_drained = transport is not None and not transport.get_write_buffer_size()
+        is_drained = transport is not None and not self._held and not transport.get_write_buffer_size()
         if reusable and is_drained and self.is_open and not self._excess:
             self.pause_reading(False)
             self._keeper.give(self)
@@ -170,6 +200,7 @@ class UpstreamConnection(asyncio.Protocol):
         transport, after = self._transport, self._after_switch
         assert transport is not None
         assert after is not None
+        self.send_held()
         self.pause_reading(True)
         successor.connection_made(transport)
         self._keeper.lost(self)
@@ -191,6 +222,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._keeper.lost(self)
         self._transport = self._parser = None
+        self._held = b""
         sink, self._sink = self._sink, None
         if sink is None:
             return
@@ -221,6 +253,9 @@ class UpstreamConnection(asyncio.Protocol):
             # Unsolicited bytes must not become the response to the next request.
             self._excess = True
             self.abort()
+            return
+        if self._held and not self._has_begun:
+            self._fail_unasked()
             return
         self.heard = True
         if not self._feed(sink, data):

@@ -1,0 +1,143 @@
+"""What connections send in one turn of the loop goes out at its end, but for the first piece."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+import pytest
+import uvloop
+
+from nono.policy.schema.route_rules import NO_IDENTITY
+from nono.proxy.http.message import Header, ResponseHead
+from nono.proxy.transport.outbox import HELD_BYTES, Outbox
+from nono.proxy.transport.turns import Turns
+from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
+from nono.proxy.upstream.pool import Pool
+
+KEY = PoolKey("http", "a.test", 80, NO_IDENTITY)
+
+
+class Note:
+    """A writer that notes when it was told to send."""
+
+    def __init__(self, sent: list[str], name: str, *, fails: bool = False) -> None:
+        self._sent, self._name, self._fails = sent, name, fails
+
+    def send_held(self) -> None:
+        self._sent.append(self._name)
+        if self._fails:
+            raise OSError("of one connection")
+
+
+def in_loop(work: Callable[[list[str]], Sequence[object]]) -> tuple[Sequence[object], list[str]]:
+    """Return what `work` returned in one turn, and what was sent by the end of the next."""
+
+    async def main() -> tuple[Sequence[object], list[str]]:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        sent = list[str]()
+        held = work(sent)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return held, sent
+
+    return uvloop.run(main())
+
+
+def test_only_the_first_piece_of_a_turn_is_sent_at_once() -> None:
+    def work(sent: list[str]) -> list[object]:
+        outbox = Outbox()
+        return [outbox.holds(Note(sent, name)) for name in "abc"] + [*sent]
+
+    assert in_loop(work) == ([False, True, True], ["b", "c"])
+
+
+def test_a_fault_of_one_connection_keeps_no_other_waiting() -> None:
+    def work(sent: list[str]) -> list[object]:
+        outbox = Outbox()
+        return [outbox.holds(Note(sent, name, fails=name == "b")) for name in "abc"]
+
+    assert in_loop(work)[1] == ["b", "c"]
+
+
+def test_what_is_held_does_not_wait_for_work_that_takes_long() -> None:
+    def work(sent: list[str]) -> list[object]:
+        def work_for_long(until: float) -> bool:
+            sent.append("work")
+            return False
+
+        outbox = Outbox()
+        for name in "ab":
+            outbox.holds(Note(sent, name))
+        Turns(outbox.send).start(work_for_long)
+        return [*sent]
+
+    assert in_loop(work)[0] == ["b", "work"]
+
+
+class Sink:
+    """Receives one response, or the reason why there is none."""
+
+    def __init__(self) -> None:
+        self.failed: str | None = None
+
+    def upstream_failed(self, reason: str, failure: str) -> None:
+        self.failed = failure
+
+    def response_started(self, head: ResponseHead) -> None: ...
+    def response_interim(self, head: ResponseHead) -> None: ...
+    def response_body(self, piece: bytes) -> None: ...
+    def response_flush(self) -> None: ...
+    def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None: ...
+    def response_switched(self, head: ResponseHead) -> None: ...
+    def upstream_writable(self, writable: bool) -> None: ...
+
+
+async def _sent(pieces: Sequence[bytes], planted: bytes) -> tuple[bytes, bytes, str | None]:
+    """Write a request's pieces in one turn with others; the upstream sends `planted` before its end.
+
+    Returns what the upstream had got within the turn and after it, and the failure.
+    """
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    pool, outbox, sink = Pool(), Outbox(), Sink()
+    made = UpstreamConnection(KEY, pool, outbox)
+    await asyncio.get_running_loop().create_connection(lambda: made, sock=ours)
+    outbox.holds(made)  # another connection has sent the first piece of the turn
+    made.begin(sink, b"GET")
+    for piece in pieces:
+        made.write([piece])
+    got = [_read(theirs)]
+    if planted:
+        theirs.send(planted)
+    for _ in range(4):
+        await asyncio.sleep(0)
+    got.append(_read(theirs))
+    made.abort()
+    pool.close()
+    theirs.close()
+    await asyncio.sleep(0)
+    return got[0], got[1], sink.failed
+
+
+def _read(end: socket.socket) -> bytes:
+    try:
+        return end.recv(1 << 20)
+    except BlockingIOError:
+        return b""
+
+
+def test_a_request_that_was_held_is_sent_in_order() -> None:
+    assert uvloop.run(_sent([b"GET / ", b"HTTP/1.1\r\n\r\n"], b"")) == (b"", b"GET / HTTP/1.1\r\n\r\n", None)
+
+
+def test_bytes_that_came_while_a_request_was_held_are_not_its_response() -> None:
+    planted = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    assert uvloop.run(_sent([b"GET / HTTP/1.1\r\n\r\n"], planted)) == (b"", b"", "closed")
+
+
+@pytest.mark.parametrize("pieces", [[bytes(HELD_BYTES + 1)], [b"a", bytes(HELD_BYTES)]], ids=["one", "many"])
+def test_the_transport_learns_of_many_bytes_at_once(pieces: list[bytes]) -> None:
+    within, after, _ = uvloop.run(_sent(pieces, b""))
+    assert (len(within), after) == (HELD_BYTES + 1, b"")
