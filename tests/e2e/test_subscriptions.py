@@ -348,6 +348,29 @@ def test_codex_takes_a_key_that_was_asked_for_in_place_of_its_login(codex: Codex
     assert codex.chatgpt.keys == {"canary-of-a-key"}
 
 
+def test_a_login_that_is_logged_out_is_ended_at_the_provider_as_codex_ends_it(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    out = codex.stage.person([*NONO, "credential", "logout", "codex"])
+    assert "has ended it" in out.stdout, out.stdout + out.stderr
+    assert CANARY not in out.stdout + out.stderr
+    assert codex.chatgpt.tokens.refresh == set()
+    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE}
+    assert codex.stage.person(["codex", "logout"]).returncode == 0
+    [by_nono, by_codex] = codex.chatgpt.ended
+    assert by_nono == by_codex
+
+
+def test_a_login_that_the_provider_does_not_end_is_forgotten_all_the_same(codex: CodexScene) -> None:
+    codex.log_in_outside()
+    codex.stage.nono("credential", "import", "codex")
+    codex.chatgpt.is_broken = True
+    out = codex.stage.person([*NONO, "credential", "logout", "codex"])
+    assert out.returncode == 1
+    assert "it answered 503" in out.stderr
+    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE}
+
+
 # What somebody with a shell tries in order to have the file itself, or the tokens.
 ATTACK = """
 file=$HOME/.codex/auth.json

@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
         ),
         (
             "logout",
-            "forget the login of an agent, imported or made inside, at once",
+            "forget the login of an agent, imported or made inside; of Codex, end it at the provider",
             AGENTS,
         ),
     )
@@ -210,16 +210,21 @@ def _import_gh(environ: Mapping[str, str]) -> int:
 
 def _logout(name: str, environ: Mapping[str, str]) -> int:
     from nono.credentials.logins.agent_files import AGENT_FILES
-    from nono.credentials.logins.importing import forget_login
+    from nono.credentials.logins.revocation import log_out
 
     agent = AGENT_FILES[name]
-    count = forget_login(agent, environ)
-    if count == 0:
+    out = log_out(agent, environ)
+    if out.tokens == 0:
         print(f"No login of {agent.program} was stored.")
         return 0
-    print(f"Forgot the login of {agent.program}: {count} tokens.")
+    print(f"Forgot the login of {agent.program}: {out.tokens} tokens.")
+    if out.revoked and out.failure is None:
+        print(f"The provider has ended it: {agent.program} outside has to log in again too.")
+        return 0
+    if out.failure is not None:
+        print(f"nono: the provider has not ended the login: {out.failure}", file=sys.stderr)
     print("The provider accepts them until they expire, or until you end the session in your account there.")
-    return 0
+    return 0 if out.failure is None else 1
 
 
 def _routes(profile_name: str, provider: str, environ: Mapping[str, str]) -> Sequence[OAuthRoute]:

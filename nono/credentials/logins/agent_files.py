@@ -24,6 +24,13 @@ class FoundLogin(NamedTuple):
     expires_s: int | None  # when the access token expires, since the epoch
 
 
+class Revocation(NamedTuple):
+    """How an agent's own logout ends its login at the provider, as its package tells."""
+
+    url: str
+    client_id: str  # the agent's, which is public
+
+
 class AgentFile(NamedTuple):
     """The file of one agent."""
 
@@ -35,6 +42,7 @@ class AgentFile(NamedTuple):
     with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # phantoms by field of the response
     is_mounted: bool = False  # `inside` is mounted over `outside`, because the agent reads no other path
     logs_in_inside: bool = True  # False: a login made inside would replace the file outside
+    revocation: Revocation | None = None  # None: the agent's own logout only forgets
 
 
 def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
@@ -180,6 +188,7 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         _codex_with,
         is_mounted=True,
         logs_in_inside=False,
+        revocation=Revocation("https://auth.openai.com/oauth/revoke", "app_EMoamEEZ73f0CkXaXp7hrann"),
     ),
     "gemini-cli": AgentFile(
         "Gemini CLI",

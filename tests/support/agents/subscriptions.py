@@ -150,11 +150,16 @@ class ChatGpt:
     hosts = ("chatgpt.com", "auth.openai.com", "api.openai.com")
     keys: set[str] = field(default_factory=set)  # presented to api.openai.com
     seen: list[str] = field(default_factory=list)  # method and path of each request
+    ended: list[dict[str, str]] = field(default_factory=list)  # what was sent to end a login
+    is_broken: bool = False  # it ends none
 
     def __call__(self, request: Received) -> None:
         path = request.target.partition(b"?")[0]
         self.seen.append(f"{request.method.decode()} {path.decode()}")
-        if request.value(b"host") == b"auth.openai.com":
+        if path == b"/oauth/revoke":
+            request.read_body()
+            self._revoke(request, json.loads(request.body))
+        elif request.value(b"host") == b"auth.openai.com":
             request.read_body()
             self._token(request, path)
         elif request.value(b"host") == b"api.openai.com":
@@ -196,6 +201,17 @@ class ChatGpt:
             answer(request, {"error": {"code": "refresh_token_reused", "message": "log in again"}}, 401)
             return
         answer(request, {"access_token": given[0], "refresh_token": given[1], "id_token": id_token()})
+
+    def _revoke(self, request: Received, asked: dict[str, str]) -> None:
+        """End a login as `codex logout` asks for it."""
+        self.ended.append(asked)
+        if self.is_broken:
+            answer(request, {"error": "server_error"}, 503)
+            return
+        if asked["token"] in self.tokens.refresh:
+            self.tokens.refresh.clear()
+            self.tokens.access.clear()
+        answer(request, {})
 
 
 @dataclass
