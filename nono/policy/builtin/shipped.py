@@ -84,6 +84,7 @@ def profile_names() -> tuple[str, ...]:
         "openclaw",
         "qwen-code",
         "copilot-cli",
+        "copilot-github",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

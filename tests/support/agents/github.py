@@ -1,0 +1,95 @@
+"""Fake GitHub: a login by device code (RFC 8628), the account and models of Copilot, and repositories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from support.agents.subscriptions import CANARY, answer, bearer, form
+from support.servers.http1 import Handler, Received
+
+API = "api.individual.githubcopilot.com"  # where the account's plan leads
+USER_CODE = "ABCD-1234"
+MODEL = {
+    "id": "gpt-4o",
+    "name": "GPT-4o",
+    "object": "model",
+    "vendor": "Azure OpenAI",
+    "version": "gpt-4o",
+    "model_picker_enabled": True,
+    "policy": {"state": "enabled"},
+    "supported_endpoints": ["/chat/completions"],
+    "capabilities": {
+        "type": "chat",
+        "family": "gpt-4o",
+        "object": "model_capabilities",
+        "tokenizer": "o200k_base",
+        "limits": {
+            "max_context_window_tokens": 128000,
+            "max_output_tokens": 4096,
+            "max_prompt_tokens": 64000,
+        },
+        "supports": {"tool_calls": True, "streaming": True, "parallel_tool_calls": True},
+    },
+}
+
+
+@dataclass
+class GitHub:
+    """github.com, api.github.com and Copilot's hosts. `api`: answers calls of a model with a valid token."""
+
+    api: Handler
+    valid: set[str] = field(default_factory=set)  # tokens
+    entered: bool = False  # whether the person has entered the code in a browser
+    seen: list[str] = field(default_factory=list)  # host and path of each request with a valid token
+    hosts = ("github.com", "api.github.com", "api.githubcopilot.com", API)
+
+    def revoke(self) -> None:
+        """End the login, as the person can in the settings of GitHub."""
+        self.valid.clear()
+
+    def __call__(self, request: Received) -> None:
+        host = (request.value(b"host") or b"").decode()
+        path = request.target.partition(b"?")[0].decode()
+        if host == "github.com":
+            request.read_body()
+            self._log_in(request, path)
+        elif bearer(request).removeprefix("token ") not in self.valid:
+            request.read_body()
+            answer(request, {"message": "Bad credentials"}, 401)
+        else:
+            self.seen.append(host + path)
+            self._serve(request, host, path)
+
+    def _log_in(self, request: Received, path: str) -> None:
+        if path == "/login/device/code":
+            page = "https://github.com/login/device"
+            content = {"device_code": "device", "user_code": USER_CODE, "verification_uri": page}
+            answer(request, {**content, "expires_in": 900, "interval": 1})
+        elif path == "/login/oauth/access_token" and form(request).get("device_code") == "device":
+            if not self.entered:
+                answer(request, {"error": "authorization_pending"})
+                return
+            token = f"gho_{CANARY}-{len(self.valid)}"
+            self.valid.add(token)
+            answer(request, {"access_token": token, "token_type": "bearer", "scope": "read:user,repo"})
+        else:
+            answer(request, {"message": "Not Found"}, 404)
+
+    def _serve(self, request: Received, host: str, path: str) -> None:
+        if host == API and path in ("/chat/completions", "/responses"):
+            request.head = request.head.replace(path.encode(), b"/v1" + path.encode(), 1)
+            self.api(request)
+            return
+        request.read_body()
+        match path:
+            case "/copilot_internal/user":
+                plan = {"login": "somebody", "copilot_plan": "individual", "chat_enabled": True}
+                answer(request, {**plan, "endpoints": {"api": f"https://{API}"}})
+            case "/models":
+                answer(request, {"data": [MODEL], "object": "list"})
+            case "/user":
+                answer(request, {"login": "somebody", "id": 1})
+            case "/user/repos":
+                answer(request, [{"full_name": "somebody/secret", "private": True}])
+            case _:
+                answer(request, {"message": "Not Found"}, 404)
