@@ -27,7 +27,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from support.running.forked_process import ForkedProcess
+from support.running.forked_process import ForkedProcess, told
 
 NONO = (sys.executable, "-I", "-m", "nono")
 SCRIPT = str(Path(sys.executable).with_name("nono"))
@@ -38,6 +38,7 @@ REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket accepts twice as many
 READ_SIZE = 1 << 16
 # Prefixes of variables that the loader, libc or a library reads before main() is called.
 READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_", "PYTHON")
+READ_LATER = {"LC_ALL", "PYTHON_KEYRING_BACKEND"}  # the first makes no difference if its value is allowed
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
 # In a session of its own: takes the terminal on 0 as its controlling one and becomes the command.
 TAKE_TERMINAL = (
@@ -123,7 +124,7 @@ def _is_alike(environ: Mapping[str, str]) -> bool:
         not os.environ.get("NONO_TEST_COLD")
         and environ.get("LANG") == LANGUAGE
         and environ.get("LC_ALL", LANGUAGE) in (LANGUAGE, "C")  # Python uses UTF-8 for both
-        and not any(name.startswith(READ_AT_START) for name in environ if name != "LC_ALL")
+        and not any(name.startswith(READ_AT_START) for name in environ.keys() - READ_LATER)
     )
 
 
@@ -229,14 +230,11 @@ class _Forked:
                 for key, _ in ready.select(left_s):
                     if not (self._write() if key.fileobj is self.stdin else self._read(key.fd)):
                         ready.unregister(key.fileobj)
-        lines = self.read[self.answer].split()
-        if len(lines) != 2:
-            raise RuntimeError("the fork server has ended")
-        return subprocess.CompletedProcess(
-            argv,
-            os.waitstatus_to_exitcode(int(lines[1])),
-            *(_text(output, errors) for output in self._outputs()),
-        )
+        answer = told(self.read[self.answer])
+        if len(answer) != 2:
+            raise RuntimeError(f"the fork server could not start it: {self._outputs()[1].decode()}")
+        code = os.waitstatus_to_exitcode(answer[b"status"])
+        return subprocess.CompletedProcess(argv, code, *(_text(output, errors) for output in self._outputs()))
 
     def _outputs(self) -> tuple[bytearray, bytearray]:
         return self.read[self.stdout], self.read[self.stderr]
@@ -259,9 +257,9 @@ class _Forked:
 
     def _kill(self) -> None:
         """Kill the process, unless its exit code has arrived: its ID may then belong to another process."""
-        lines = self.read[self.answer].split()
-        if len(lines) == 1:
-            os.kill(int(lines[0]), signal.SIGKILL)
+        answer = told(self.read[self.answer])
+        if answer.keys() == {b"pid"}:
+            os.kill(answer[b"pid"], signal.SIGKILL)
 
 
 def _text(data: bytearray, errors: str) -> str:

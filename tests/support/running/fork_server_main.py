@@ -3,7 +3,8 @@
 It is started by path with `-I`; its only argument is the number of a SOCK_SEQPACKET socket. It ends when the
 other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds, takes_terminal)
 with these descriptors: stdin, stdout, stderr, one for the answer, and those that the process inherits. The
-answer is a line with the process ID and, when the process has ended, a line with its wait status.
+answer is a line of the process with its ID ("pid 7"), which is missing if it could not be started, and one
+with its wait status when it has ended ("status 0").
 """
 
 from __future__ import annotations
@@ -78,8 +79,7 @@ def main() -> None:
         os._exit(0)  # the server must not be a child of pytest: some tests wait for all their children
     with socket.socket(fileno=int(sys.argv[1])) as requests:
         preload()
-        if request := serve(requests):
-            become(request)
+        if serve(requests):
             from nono import __main__ as program
 
             program.main()
@@ -112,8 +112,8 @@ def make_immortal() -> None:
                 ctypes.c_uint32.from_address(id(each)).value = IMMORTAL
 
 
-def serve(requests: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. Returns the request in the child, None in the parent when there are no more."""
+def serve(requests: socket.socket) -> bool:
+    """Fork for each request. Returns True in the child, False in the parent when there are no more."""
     ready = selectors.PollSelector()  # not epoll(7): it needs watches, and some tests use up the user's
     ready.register(requests, selectors.EVENT_READ)
     while True:
@@ -124,16 +124,18 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
                 continue
             data, descriptors, _, _ = socket.recv_fds(requests, REQUEST_MAX, DESCRIPTORS_MAX)
             if not data:
-                return None
+                return False
             pid = os.fork()
             if pid == 0:
                 request: dict[str, Any] = json.loads(data)
                 ready.close()
                 requests.detach()
-                _arrange(descriptors, request["pass_fds"])
-                return request
+                answer = _arrange(descriptors, request["pass_fds"])
+                become(request)
+                _tell(answer, b"pid %d\n" % os.getpid())  # only now: Popen returns after execve(2)
+                os.close(answer)
+                return True
             answer = descriptors.pop(3)
-            _tell(answer, pid)
             for descriptor in descriptors:
                 os.close(descriptor)
             ready.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, answer))
@@ -142,26 +144,31 @@ def serve(requests: socket.socket) -> dict[str, Any] | None:
 def _tell_end(pidfd: int, pid: int, answer: int) -> None:
     os.close(pidfd)
     _, status = os.waitpid(pid, 0)
-    _tell(answer, status)
+    _tell(answer, b"status %d\n" % status)
     os.close(answer)
 
 
-def _tell(answer: int, number: int) -> None:
+def _tell(answer: int, line: bytes) -> None:
     with suppress(BrokenPipeError):  # the requester did not wait for the end
-        os.write(answer, b"%d\n" % number)
+        os.write(answer, line)
 
 
-def _arrange(descriptors: list[int], numbers: list[int]) -> None:
-    """Give the received descriptors their original numbers, and close all others, as execve(2) does."""
+def _arrange(descriptors: list[int], numbers: list[int]) -> int:
+    """Give the received descriptors their original numbers, and close all others, as execve(2) does.
+
+    Returns a descriptor for the answer, which the caller closes.
+    """
     wanted = dict(zip((0, 1, 2, *numbers), (*descriptors[:3], *descriptors[4:]), strict=True))
     above = max(*wanted, *descriptors) + 1
     moved = {number: fcntl.fcntl(received, fcntl.F_DUPFD, above) for number, received in wanted.items()}
+    answer = fcntl.fcntl(descriptors[3], fcntl.F_DUPFD, above)
     for number, copy in moved.items():
         os.dup2(copy, number)
     for descriptor in map(int, os.listdir("/proc/self/fd")):
-        if descriptor not in wanted:
+        if descriptor not in wanted and descriptor != answer:
             with suppress(OSError):  # the descriptor of the directory itself
                 os.close(descriptor)
+    return answer
 
 
 def become(request: dict[str, Any]) -> None:

@@ -15,11 +15,17 @@ PIPES = slice(10, 16)  # of the arguments of _execute_child
 READ_SIZE = 64
 
 
+def told(answer: bytes | bytearray) -> dict[bytes, int]:
+    """Return what the whole lines of an answer say: "pid", then "status"."""
+    lines = [line.split() for line in bytes(answer).split(b"\n")[:-1]]
+    return {name: int(number) for name, number in lines}
+
+
 class ForkedProcess(subprocess.Popen[Any]):
     """A process whose parent is the fork server.
 
     It overrides what Popen does to start a process and to wait for it; CPython 3.12 to 3.14 have the same
-    methods. The server writes a line with the process ID to a pipe, and at the end one with the wait status.
+    methods. Two lines arrive by a pipe: its ID, and at the end its wait status.
     """
 
     if TYPE_CHECKING:  # what its stub leaves out
@@ -48,9 +54,9 @@ class ForkedProcess(subprocess.Popen[Any]):
             os.close(writing)
             self._close_pipe_fds(*pipes)
         self._told = os.read(self._answer, READ_SIZE)
-        if not self._told:
-            raise RuntimeError("the fork server has ended")
-        self.pid = int(self._told.split()[0])
+        if b"pid" not in told(self._told):
+            raise RuntimeError(f"the fork server could not start it: {self._told!r}")
+        self.pid = told(self._told)[b"pid"]
         self._child_created = True
 
     def _wait(self, timeout: float | None) -> int:
@@ -75,10 +81,10 @@ class ForkedProcess(subprocess.Popen[Any]):
         """Read the wait status if it has arrived."""
         status = select.poll()
         status.register(self._answer, select.POLLIN)
-        if self._told.count(b"\n") < 2 and status.poll(0):
+        if b"status" not in told(self._told) and status.poll(0):
             piece = os.read(self._answer, READ_SIZE)
             if not piece:
                 raise RuntimeError("the fork server has ended")
             self._told += piece
-        if self._told.count(b"\n") == 2:
-            self._handle_exitstatus(int(self._told.split()[1]))
+        if b"status" in told(self._told):
+            self._handle_exitstatus(told(self._told)[b"status"])

@@ -122,3 +122,12 @@ def test_what_is_no_start_of_nono_is_executed(sandbox: NonoRun) -> None:
     argv = sandbox.user.command([sys.executable, "-I", "-c", "import sys; print(len(sys.modules) < 200)"])
     done = fork_server.run(argv, env=sandbox.user.environment(), cwd=sandbox.project, timeout=20)
     assert done.stdout == "True\n"
+
+
+def test_a_start_that_cannot_be_made_raises(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "--version"])
+    nowhere = sandbox.project / "nowhere"
+    with pytest.raises(RuntimeError, match="could not start"):
+        fork_server.start(argv, env=sandbox.user.environment(), cwd=nowhere, stderr=subprocess.DEVNULL)
+    with pytest.raises(RuntimeError, match="FileNotFoundError"):
+        fork_server.run(argv, env=sandbox.user.environment(), cwd=nowhere, timeout=20)
