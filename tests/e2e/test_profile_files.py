@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from support.nono_run import NONO
+from support.running import fork_server
 
 Nono = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,9 +26,8 @@ def nono(tmp_path: Path) -> Nono:
         for name, content in files.items():
             text = content if isinstance(content, str) else json.dumps(content)
             (directory / f"{name}.json").write_text(text)
-        environ = {"HOME": str(tmp_path), "PATH": os.defpath}
-        command = [sys.executable, "-I", "-m", "nono", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, timeout=60)
+        environ = {"HOME": str(tmp_path), "PATH": os.defpath, "LANG": fork_server.LANGUAGE}
+        return fork_server.run([*NONO, *arguments], env=environ, cwd=Path.cwd(), timeout=60)
 
     return run
 

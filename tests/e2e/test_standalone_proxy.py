@@ -123,14 +123,11 @@ def running(
 
 def refused_start(made: Stage, *flags: str, **environment: str) -> str:
     """What it said when it did not start; nothing is on stdout."""
-    ended = subprocess.run(
+    ended = fork_server.run(
         argv_of(made, flags, None),
         env=made.runner.user.environment(environment),
         cwd=made.project,
-        capture_output=True,
-        text=True,
         timeout=TIMEOUT_S,
-        check=False,
     )
     assert ended.returncode != 0
     assert ended.stdout == ""

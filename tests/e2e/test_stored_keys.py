@@ -19,6 +19,7 @@ from nono.credentials.store import locks
 from nono.credentials.store.box import Lock
 from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun, nono_run
+from support.running import fork_server
 from support.terminal import Terminal, terminal
 
 KEY = "sk-canary-0123456789abcdefghij"
@@ -64,7 +65,7 @@ def answers(person: Terminal, *dialog: tuple[bytes, bytes]) -> int:
 def without_terminal(sandbox: NonoRun, *arguments: str) -> subprocess.CompletedProcess[str]:
     argv = sandbox.user.command([*NONO, "credential", *arguments])
     environment = sandbox.user.environment(NOBODY)
-    return subprocess.run(argv, env=environment, input=KEY, capture_output=True, text=True, timeout=60)
+    return fork_server.run(argv, env=environment, cwd=sandbox.project, input=KEY, timeout=60)
 
 
 def encrypt(sandbox: NonoRun) -> None:
