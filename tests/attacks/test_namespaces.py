@@ -33,7 +33,7 @@ needs_user_namespaces = pytest.mark.parametrize("sandbox", ["user"], indirect=Tr
 def sleeper(sandbox: NonoRun, *argv: str) -> Iterator[int]:
     """A process of the user outside, with a secret in its environment."""
     process = subprocess.Popen(
-        sandbox.user.command(argv or ("sleep", "60")), env={"CANARY": CANARY, "PATH": os.defpath}
+        sandbox.user.command(argv or ("sleep", "600")), env={"CANARY": CANARY, "PATH": os.defpath}
     )
     try:
         yield process.pid

@@ -20,7 +20,9 @@ from functools import cache
 from pathlib import Path
 
 from support.running import fork_server
+from support.running.pace import PACE
 
+TIMEOUT_S = 60.0 * PACE
 UNPRIVILEGED_ID = 62000  # unused by distributions; 65534 is what foreign ids look like in a user namespace
 
 # Python ignores two signals from its start, and execve(2) would pass that on.
@@ -108,7 +110,7 @@ class OrdinaryUser:
         environment: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         stdin: str = "",
-        timeout_s: float = 60.0,
+        timeout_s: float = TIMEOUT_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run to the end, output captured. `environment` is laid over the user's; `cwd` is home if None."""
         return fork_server.run(
@@ -147,7 +149,7 @@ def as_ordinary_user(
     *,
     environment: Mapping[str, str] | None = None,
     stdin: str = "",
-    timeout_s: float = 60.0,
+    timeout_s: float = TIMEOUT_S,
 ) -> subprocess.CompletedProcess[str]:
     """Run one command as an ordinary user, in a home that is removed afterwards."""
     with ordinary_user() as user:
