@@ -99,6 +99,8 @@ class PollLoop:
                 return
 
     def _patience_ms(self, look_every_s: float | None) -> float | None:
+        if not self._timers and look_every_s is None:
+            return None
         self._timers = [timer for timer in self._timers if not timer.is_cancelled]
         left_s = [max(timer.when - self.time(), 0) for timer in self._timers]
         if look_every_s is not None:
@@ -106,6 +108,8 @@ class PollLoop:
         return min(left_s) * 1000 + 1 if left_s else None  # poll rounds down, and would wake too soon
 
     def _call_due(self) -> None:
+        if not self._timers:
+            return
         now = self.time()
         due = [timer for timer in self._timers if timer.when <= now]
         self._timers = [timer for timer in self._timers if timer.when > now]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nono.supervisor.relay.recording import Recording
 
 READ_BYTES = 4096
+SHORT_BYTES = READ_BYTES // 2  # a read of a flood returns more
 READS_MAX = 16  # in one turn of the loop; one frame holds as many bytes
 TYPED_BYTES_MAX = 1 << 16  # kept for a command that does not read; above this, the viewers wait
 REDRAW_S = 0.05  # between two sizes, so that a program sees the first
@@ -95,10 +96,11 @@ class CommandEnd:
             self._loop.remove_reader(self._master)
             self._reads = False
 
-    def take(self) -> bytes:
+    def take(self, *, drains: bool = False) -> bytes:
         """Return the output of the command, up to READS_MAX reads.
 
-        The kernel returns at most 4 KiB from a terminal per read(2).
+        The kernel returns at most 4 KiB from a terminal per read(2), and a read that finds nothing waits for
+        the kernel's worker first. So a short read is the last one, unless the call `drains` the terminal.
         """
         pieces: list[bytes] = []
         for _ in range(0 if self.is_ended else READS_MAX):
@@ -113,7 +115,9 @@ class CommandEnd:
                 self.is_ended = True
                 break
             pieces.append(piece)
-        output = b"".join(pieces)
+            if len(piece) < SHORT_BYTES and not drains:
+                break
+        output = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if output:
             self.spoke = self._loop.time()
             self._follow(output)

@@ -186,7 +186,7 @@ class Relay:
         """Tell the writer that the command was stopped, because its person may want to do something else."""
         viewer = self._writer
         if viewer is not None and viewer.can_be_asked and not self._is_stopped:
-            self._on_output()  # first the output from before the stop
+            self._on_output(drains=True)  # first the output from before the stop
             self._is_stopped = True
             self._say(viewer, wire.frame(wire.STOPPED, b""))
 
@@ -194,7 +194,7 @@ class Relay:
         """Make the writer ask its person; hold the output meanwhile. Returns False if nobody can be asked."""
         if self._question is not None:
             return False
-        self._on_output()  # first the output from before the question
+        self._on_output(drains=True)  # first the output from before the question
         viewer = self._writer
         if viewer is None or not viewer.can_be_asked:
             return False
@@ -217,7 +217,7 @@ class Relay:
         """Return True once the viewers have the last output of a command that ended at `began`."""
         self.withdraw()  # the asker is gone, and the output since the question is still unread
         if not self._is_held_up:
-            self._on_output()
+            self._on_output(drains=True)
         now = self._loop.time()
         is_quiet = self.command.is_ended or now - max(self.command.spoke, began) > QUIET_S
         waits = any(viewer.unsent or viewer.is_held for viewer in self._viewers)
@@ -295,8 +295,8 @@ class Relay:
         if self._question is None and not self._is_held_up:
             self.command.read_on()
 
-    def _on_output(self) -> None:
-        output = b"" if self._question is not None else self.command.take()
+    def _on_output(self, *, drains: bool = False) -> None:
+        output = b"" if self._question is not None else self.command.take(drains=drains)
         if not output:
             return
         if self._screen is not None:
@@ -306,11 +306,14 @@ class Relay:
             # Before the output that sets them: a viewer killed in between must not leave them set.
             self._told_modes = self.command.modes
             parts.insert(0, wire.modes_frame(*(self.command.modes or (b"", b""))))
+        is_behind = False
         for viewer in (*self._viewers,):
-            self._say(viewer, *parts)
-            if viewer.is_far_behind:
-                self._let_go(viewer, wire.end_frame("slow"))
-        if self._is_held_up:
+            if not viewer.say(*parts):
+                is_behind = True
+                self._flush(viewer)
+                if viewer.is_far_behind:
+                    self._let_go(viewer, wire.end_frame("slow"))
+        if is_behind and self._is_held_up:
             self.command.stop_reading()
 
     def _say(self, viewer: Viewer, *parts: bytes) -> None:

@@ -47,6 +47,8 @@ class Viewer:
         if not self.unsent and not self.is_held:
             with suppress(OSError):  # send() notices that it is gone
                 sent = self.connection.sendmsg(parts)
+                if sent == sum(map(len, parts)):
+                    return True
         for part in parts:
             if sent < len(part):
                 self.unsent += memoryview(part)[sent:]
