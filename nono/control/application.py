@@ -93,7 +93,9 @@ class _Requests:
         made = self._session.rules.add(wanted, _peer(request))
         if isinstance(made, Refused):
             return _refused(made)
-        return web.json_response({"rule": made.rule.document, "cut": made.cut}, status=201)
+        return web.json_response(
+            {"rule": made.rule.document, "cut": made.cut, "leaves_standing": made.leaves_standing}, status=201
+        )
 
     async def take_rule_back(self, request: web.Request) -> web.StreamResponse:
         wanted_id = request.match_info["id"]
@@ -101,7 +103,10 @@ class _Requests:
         if rule is None:
             raise web.HTTPNotFound(text="there is no such rule")
         cut = self._session.rules.take_back(rule, _peer(request))
-        return _refused(cut) if isinstance(cut, Refused) else web.json_response({"cut": cut})
+        if isinstance(cut, Refused):
+            return _refused(cut)
+        stands = self._session.rules.leaves_standing(rule.kind)
+        return web.json_response({"cut": cut, "leaves_standing": stands})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         if self._readers >= READERS_MAX:

@@ -26,6 +26,10 @@ PATTERN = "*?[{\\"
 class Hosts:
     """The hosts that a run's proxy may reach."""
 
+    @property
+    def leaves_standing(self) -> bool:
+        return self._ports is not None and self._ports.leads_past_the_proxy
+
     def __init__(self, live: LiveHosts, changed: Callable[[], int], ports: LivePorts | None) -> None:
         """Take the rules that may change.
 
@@ -62,6 +66,8 @@ class Hosts:
 class Endpoints:
     """The endpoints that may be requested of services."""
 
+    leaves_standing = False
+
     def __init__(
         self, live: LiveEndpoints, services: Mapping[str, EndpointPolicy], changed: Callable[[], int]
     ) -> None:
@@ -93,6 +99,8 @@ class Endpoints:
 class Files:
     """The files that a person may be asked to allow."""
 
+    leaves_standing = False
+
     def __init__(
         self, live: LivePaths, capabilities: CapabilitySet, policy: Callable[[], FilePolicy]
     ) -> None:
@@ -121,6 +129,8 @@ class Files:
 class NoHosts:
     """Refuse rules about hosts: this run has no proxy that checks them."""
 
+    leaves_standing = False
+
     def __init__(self, mode: NetworkMode) -> None:
         self._mode = mode
 
@@ -139,6 +149,8 @@ class NoHosts:
 
 class NoFiles:
     """Refuse rules about files: Landlock has fixed the files of this run."""
+
+    leaves_standing = False
 
     def __init__(self, capabilities: CapabilitySet) -> None:
         self._capabilities = capabilities

@@ -19,6 +19,11 @@ RULES_MAX = 256
 class Layer(Protocol):
     """A part of the run whose rules may change."""
 
+    @property
+    def leaves_standing(self) -> bool:
+        """True if the command may have connections that no rule cuts: those that it made itself."""
+        ...
+
     def refusal(self, wanted: Wanted) -> Refused | None:
         """Return the reason if a rule would change nothing or cannot be enforced; None if it can."""
         ...
@@ -40,6 +45,7 @@ class Made(NamedTuple):
 
     rule: LiveRule
     cut: int  # connections that it closed
+    leaves_standing: bool  # the command may have others, which nothing closes
 
 
 class LiveRules:
@@ -91,7 +97,11 @@ class LiveRules:
         self._rules[rule.id] = rule
         if wanted.for_s is not None:
             self._timers[rule.id] = self._loop.call_later(wanted.for_s, self._expired, rule)
-        return Made(rule, self._put(rule.kind))
+        return Made(rule, self._put(rule.kind), self.leaves_standing(rule.kind))
+
+    def leaves_standing(self, kind: Kind) -> bool:
+        """Return True if the command may have connections that no rule of this kind cuts."""
+        return self._layers[kind].leaves_standing
 
     def found(self, decision: Decision, kind: Kind, target: str) -> LiveRule | None:
         """Return the rule in force for exactly this target, or None."""

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 
 from nono.control.rules import Refused
 from nono.policy.capability import CapabilitySet, NetworkMode
-from nono.policy.live.port_target import ANY, OWN, PortTarget, parse_port_target
+from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_port_target
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule, Wanted
 from nono.policy.live.sockets import LiveSockets
@@ -19,6 +19,8 @@ _A_HOST = ip_address("192.0.2.1")  # a documentation address (RFC 5737), which n
 class Ports:
     """The TCP ports that the command uses directly, without the proxy."""
 
+    leaves_standing = True
+
     def __init__(self, live: LivePorts, proxy_port: int) -> None:
         """proxy_port: The port on which the proxy of the run listens; 0: there is no proxy."""
         self._live = live
@@ -27,14 +29,20 @@ class Ports:
     def refusal(self, wanted: Wanted) -> Refused | None:
         target = parse_port_target(wanted.target)
         if wanted.decision == "deny":
-            is_proxy = target.host != ANY and target.ports.first == target.ports.last == self._proxy_port
+            is_proxy = (
+                target.host not in (ANY, LISTEN)
+                and target.ports.first == target.ports.last == self._proxy_port
+            )
             return Refused("the proxy of the run listens there, and is not denied") if is_proxy else None
-        host = {OWN: ip_address("127.0.0.1"), ANY: _A_HOST}.get(target.host) or ip_address(target.host)
-        denier = self._live.denied(host, target.ports.first)
+        listens = target.host == LISTEN
+        hosts = {OWN: ip_address("127.0.0.1"), ANY: _A_HOST, LISTEN: _A_HOST}
+        host = hosts.get(target.host) or ip_address(target.host)
+        denied = self._live.denied_to_bind if listens else self._live.denied
+        denier = denied(host, target.ports.first)
         if denier is not None:
             return Refused(f"{target} is denied by {denier}, and a denial beats every grant")
         grants = self._live.granted
-        granted = grants.open if target.host == OWN else grants.connect
+        granted = {OWN: grants.open, LISTEN: grants.listen}.get(target.host, grants.connect)
         if any(each.first <= target.ports.first and target.ports.last <= each.last for each in granted):
             return Refused(f"{target} was granted already when the run started")
         return None
@@ -46,6 +54,8 @@ class Ports:
 
 class Sockets:
     """The Unix sockets that the command connects to and binds."""
+
+    leaves_standing = True
 
     def __init__(self, live: LiveSockets) -> None:
         self._live = live
@@ -76,6 +86,8 @@ def _evaded(path: str, other: SocketGrant) -> Refused:
 class NoPorts:
     """A run whose ports were fixed when it started."""
 
+    leaves_standing = False
+
     def __init__(self, capabilities: CapabilitySet, *, is_alone: bool, is_learning: bool) -> None:
         """is_alone: The run has its own network namespace."""
         self._capabilities = capabilities
@@ -103,6 +115,8 @@ class NoPorts:
 class NoSockets:
     """A run whose Unix sockets are not checked."""
 
+    leaves_standing = False
+
     def refusal(self, wanted: Wanted) -> Refused | None:
         if wanted.decision == "allow":
             return Refused("nothing looks at the Unix sockets of this run: it connects to each one already")
@@ -116,5 +130,5 @@ class NoSockets:
 
 
 def _flag(target: PortTarget) -> str:
-    flag = "--open-port" if target.host == OWN else "--allow-connect-port"
+    flag = {OWN: "--open-port", LISTEN: "--listen-port"}.get(target.host, "--allow-connect-port")
     return f"{flag} {shell_word(str(target.ports))}"

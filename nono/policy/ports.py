@@ -45,6 +45,8 @@ class PortPolicy(Protocol):
 
     def denied(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
 
+    def denied_to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
+
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
 
     def to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None: ...
@@ -59,6 +61,10 @@ class PortGrants(NamedTuple):
 
     def denied(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
         """Return who denies the port, whatever else allows it: nobody, in the rules of the start."""
+        return None
+
+    def denied_to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
+        """Return who denies listening on the port: nobody, in the rules of the start."""
         return None
 
     def to_connect(self, host: IPv4Address | IPv6Address, port: int) -> str | None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from support.nono_run import PROXY_ONLY, TIMEOUT_S, NonoRun, nono_run
+from support.ports import unused_port
 from support.running import fork_server
 from support.sessions.control import key_of
 from support.sessions.detached import wait_until
@@ -50,6 +51,17 @@ DIALLING = (
     "    try: s.connect(('127.0.0.1', int(where)) if where.isdigit() else where)\n"
     "    except OSError as error: print(error.strerror, flush=True)\n"
     "    else: print('connected', flush=True)\n"
+)
+# Prints at which address it listens on a port of every address.
+SERVING = (
+    "import socket, sys\n"
+    "print('up', flush=True)\n"
+    "for line in sys.stdin:\n"
+    "    s = socket.socket()\n"
+    "    try: s.bind(('0.0.0.0', int(line))); s.listen()\n"
+    "    except OSError as error: print(error.strerror, flush=True)\n"
+    "    else: print(s.getsockname()[0], flush=True)\n"
+    "    s.close()\n"
 )
 FAR = "198.51.100.1"
 
@@ -168,6 +180,12 @@ def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> N
             "without a network",
             "--open-port 5432",
         ),
+        (
+            ("--sandbox-policy=landlock", "--allow-domain=a.test"),
+            ("allow", "--listen-port", "3000"),
+            "Landlock has fixed the ports",
+            "--listen-port 3000",
+        ),
     ],
     ids=[
         "no network",
@@ -179,6 +197,7 @@ def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> N
         "a granted file",
         "metadata",
         "a port without a network",
+        "a port to listen on",
     ],
 )
 def test_what_cannot_be_changed_is_said_at_once(
@@ -237,6 +256,36 @@ def test_a_port_of_this_machine_is_opened_and_closed_again(sandbox: NonoRun) -> 
         assert nono(sandbox, "allow", port, "--undo").returncode == 0
         assert tries(run, port) == "Permission denied"
     assert changes(sandbox)[:2] == [("added", "allow", port), ("added", "deny", port)]
+
+
+def test_a_port_is_listened_on_for_other_machines_until_that_is_taken_back(sandbox: NonoRun) -> None:
+    port, other = (str(unused_port()) for _ in range(2))
+    with session(sandbox, SERVING) as run:
+        assert tries(run, port) == "127.0.0.1"
+        allowed = nono(sandbox, "allow", "--listen-port", port)
+        assert allowed.stderr.startswith(f"Allowed --listen-port {port} in session web, until it ends.\n")
+        assert (tries(run, port), tries(run, other)) == ("0.0.0.0", "127.0.0.1")
+        assert nono(sandbox, "allow", "--listen-port", port, "--undo").returncode == 0
+        assert tries(run, port) == "127.0.0.1"
+    assert changes(sandbox) == [(change, "allow", f"listen:{port}") for change in ("added", "taken_back")]
+
+
+def test_a_port_is_not_listened_on_after_a_denial(sandbox: NonoRun) -> None:
+    port, other = (str(unused_port()) for _ in range(2))
+    with session(sandbox, SERVING, f"--listen-port={port}", f"--listen-port={other}") as run:
+        assert tries(run, port) == "0.0.0.0"
+        denied = nono(sandbox, "deny", "--listen-port", port)
+        assert denied.stderr.endswith("; what listens by now goes on.\n")
+        assert (tries(run, port), tries(run, other)) == ("Permission denied", "0.0.0.0")
+        assert refusals(sandbox, "0.0.0.0")[-1][0] == "nono deny"
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["granted", "not granted"])
+def test_a_denial_says_if_connections_past_the_proxy_stay(direct: bool, sandbox: NonoRun) -> None:
+    flags = ["--allow-connect-port=9"] if direct else []
+    with session(sandbox, DIALLING, f"--allow-domain={FAR}", *flags):
+        stays = "; what is connected past the proxy by now stays so" if direct else ""
+        assert nono(sandbox, "deny", FAR).stderr == f"Denied {FAR} in session web, until it ends{stays}.\n"
 
 
 def test_a_unix_socket_is_allowed_by_its_path(sandbox: NonoRun) -> None:

@@ -35,6 +35,10 @@ class LearningPorts:
         """Judge as PortGrants does."""
         return self._granted.denied(host, port)
 
+    def denied_to_bind(self, host: Address, port: int) -> str | None:
+        """Judge as PortGrants does."""
+        return self._granted.denied_to_bind(host, port)
+
     def to_connect(self, host: Address, port: int) -> str | None:
         """Judge as PortGrants does, and allow local ports the command listens on, at exactly that address."""
         rule = self._granted.to_connect(host, port)

@@ -1,4 +1,8 @@
-"""Parse the target of a TCP port rule: `5432` on loopback, `*:5432` on any host, `192.0.2.1:5432` on one."""
+"""Parse the target of a TCP port rule.
+
+`5432` is a port of loopback, `*:5432` of any host, `192.0.2.1:5432` of one, and `listen:5432` one that the
+command listens on, at any address of this host.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,13 @@ from nono.named_tuple import NamedTuple
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.ports import PORT_MAX, PortRange
 
-OWN, ANY = "", "*"  # loopback; every address
+OWN, ANY, LISTEN = "", "*", "listen"  # loopback; every address; every address of this host, for bind(2) only
 
 
 class PortTarget(NamedTuple):
-    """TCP ports on loopback, on every address or on one."""
+    """TCP ports on loopback, on every address, on one, or of this host to listen on."""
 
-    host: str  # OWN, ANY or an IP address
+    host: str  # OWN, ANY, LISTEN or an IP address
     ports: PortRange
 
     def __str__(self) -> str:
@@ -26,13 +30,13 @@ class PortTarget(NamedTuple):
             return False
         if self.host == OWN:
             return host.is_loopback or host.is_unspecified  # connect(2) treats 0.0.0.0 and :: as loopback
-        return self.host == ANY or self.host == str(host)
+        return self.host == ANY or self.host == str(host)  # never with LISTEN: that is no address
 
 
 def parse_port_target(text: str) -> PortTarget:
     """Parse a target. Raises ValueError with the reason if it is malformed."""
     host, separator, ports = text.rpartition(":")
-    if host == ANY or not separator or not host:
+    if host in (ANY, LISTEN) or not separator or not host:
         return PortTarget(host, _range(ports, text))
     try:
         if ":" in host and not host.startswith("["):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from nono.policy.live.port_target import OWN, PortTarget
+from nono.policy.live.port_target import LISTEN, OWN, PortTarget
 from nono.policy.ports import PortGrants
 
 if TYPE_CHECKING:
@@ -51,10 +51,24 @@ class LivePorts:
     def to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
         """Judge as PortGrants does."""
         rule = self.granted.to_bind(host, port)
-        if rule is not None or not host.is_loopback:
-            return rule
-        own = (target for target in self._allow if target.host == OWN)
-        return next((_label(target) for target in own if target.covers(host, port)), None)
+        if rule is None:
+            allowed = (
+                each for each in self._allow if each.host == LISTEN or (each.host == OWN and host.is_loopback)
+            )
+            rule = next((_label(target) for target in allowed if port in target.ports), None)
+        return rule
+
+    def denied_to_bind(self, host: IPv4Address | IPv6Address, port: int) -> str | None:
+        """Return the origin of the rule that denies listening on this port of `host`; None if none does."""
+        to_listen = (
+            origin for target, origin in self._deny if target.host == LISTEN and port in target.ports
+        )
+        return next(to_listen, None) or self.denied(host, port)
+
+    @property
+    def leads_past_the_proxy(self) -> bool:
+        """True if the command may connect somewhere without the proxy."""
+        return bool(self.granted.connected or any(each.host != LISTEN for each in self._allow))
 
     def _is_denied_host(self, host: IPv4Address | IPv6Address, port: int) -> bool:
         is_own = host.is_loopback or host.is_unspecified

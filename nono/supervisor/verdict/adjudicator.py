@@ -129,7 +129,7 @@ def judge_bind(address: Address, grants: NetworkGrants) -> Verdict:
     """
     match address:
         case InetAddress():
-            if (denier := grants.ports.denied(address.host, address.port)) is not None:
+            if (denier := grants.ports.denied_to_bind(address.host, address.port)) is not None:
                 return _denied_port(address, denier)
             rule = grants.ports.to_bind(address.host, address.port)
             if rule is None and grants.own_servers and may_serve(narrowed(address)):
@@ -179,7 +179,7 @@ def judge_listen(local: Address, grants: NetworkGrants) -> Verdict | PerformUnix
                 "bind the socket to a port given with --listen-port first",
             )
         case InetAddress():
-            if (denier := grants.ports.denied(local.host, local.port)) is not None:
+            if (denier := grants.ports.denied_to_bind(local.host, local.port)) is not None:
                 return _denied_port(local, denier)
             rule = grants.ports.to_bind(local.host, local.port)
             if rule is None and grants.own_servers and may_serve(local):

@@ -18,7 +18,7 @@ from nono.cli.text import rules_text, session_text
 from nono.errors import ConfigError, NonoError
 from nono.policy.host_filesystem import way_to
 from nono.policy.hosts.proxy_settings import parse_duration
-from nono.policy.live.port_target import parse_port_target
+from nono.policy.live.port_target import LISTEN, parse_port_target
 from nono.policy.live.rule import Decision
 from nono.printable import shell_word
 from nono.sessions.listing import open_registry, records
@@ -31,8 +31,9 @@ _OF_PATHS = ("path", "socket")  # a socket may be gone when its rule is taken ba
 _PORTS = re.compile(r":?[0-9]+(-[0-9]+)?")
 ALLOW = (
     "Lets a running session reach a host (`example.com`, `*.example.com`, with a port `:8443`), a port of "
-    "this machine (`5432`) or a Unix socket, ask a service something without a person's approval, or, where "
-    "it runs with --capability-elevation, open a file. A denial beats it."
+    "this machine (`5432`) or a Unix socket, listen on a port (`--listen-port 3000`), ask a service "
+    "something without a person's approval, or, where it runs with --capability-elevation, open a file. A "
+    "denial beats it."
 )
 DENY = (
     "Keeps a running session from a host, whose connections are cut, from a port or a Unix socket, from "
@@ -63,11 +64,15 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
         metavar="HOST|PORT|ENDPOINT|PATH",
         help="host, port of this machine, SERVICE:METHOD:/path, or file or socket (with a slash)",
     )
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         "--direct", action="store_true", help="past the proxy: an address with a port, or '*:5432' for all"
     )
-    parser.add_argument(
+    kind.add_argument(
         "--socket", action="store_true", help="the path is a Unix socket, also before it exists"
+    )
+    kind.add_argument(
+        "--listen-port", action="store_true", help="the port is one to listen on, for other machines too"
     )
     parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="30s, 15m, 8h, 1d")
     which = parser.add_mutually_exclusive_group()
@@ -106,6 +111,7 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
             parsed.target,
             is_direct=parsed.direct,
             is_socket=parsed.socket,
+            is_listened_on=parsed.listen_port,
             opens=decision == "allow" and not parsed.undo,
         ),
     }
@@ -123,15 +129,23 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
     return save_rule(meant[0], parsed.save, decision, wanted, environ, agreed=parsed.yes)
 
 
-def _target(text: str, *, is_direct: bool, is_socket: bool, opens: bool) -> Mapping[str, str]:
+def _target(
+    text: str, *, is_direct: bool, is_socket: bool, is_listened_on: bool, opens: bool
+) -> Mapping[str, str]:
     """Return kind and target. Raises ConfigError for what is neither a host nor a path.
 
     opens: The command gets what it did not have.
     """
+    if is_listened_on:
+        if not _PORTS.fullmatch(text):
+            raise ConfigError(
+                f"'{text}' names no port to listen on.", hint="--listen-port 3000, or 3000-3009"
+            )
+        text = f"{LISTEN}:{text.removeprefix(':')}"
     if text.startswith(("/", "~", ".")) or is_socket:
         path = _path(text, opens=opens)
         return {"kind": "socket" if is_socket or _is_socket(path) else "path", "target": path}
-    if is_direct or _PORTS.fullmatch(text):
+    if is_direct or is_listened_on or _PORTS.fullmatch(text):
         try:
             return {"kind": "port", "target": str(parse_port_target(text))}
         except ValueError as error:

@@ -13,7 +13,7 @@ from nono.approval.ask import confirm
 from nono.cli.diagnostics.saved_profile import Target, changed, rewritten, save, target_of
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError, NonoError
-from nono.policy.live.port_target import ANY, OWN, PortTarget, parse_port_target
+from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_port_target
 from nono.policy.live.rule import Decision
 from nono.policy.live.saved_endpoint import with_endpoint
 from nono.policy.why.saving import Addition, Entry, shortened
@@ -102,17 +102,17 @@ def _addition(decision: Decision, wanted: Mapping[str, object], home: str) -> Ad
 def _of_ports(decision: Decision, target: PortTarget) -> Addition:
     if decision == "deny":
         raise ConfigError("A profile denies no ports: those that it does not grant are refused.")
-    if target.host not in (OWN, ANY):
+    if target.host not in (OWN, ANY, LISTEN):
         raise ConfigError(
             f"A profile grants a port of every host, not of {target.host} alone.",
             hint=f"nono allow --direct '*:{target.ports}' --save",
         )
-    field = "open_port" if target.host == OWN else "connect_port"
+    field = {OWN: "open_port", LISTEN: "listen_port"}.get(target.host, "connect_port")
     ports = range(target.ports.first, target.ports.last + 1)
     if len(ports) > PORTS_MAX:
         raise ConfigError(
             f"{len(ports)} ports are too many to write one by one.",
-            hint="network.open_port_range in a profile",
+            hint="network.open_port_range or listen_port_range in a profile",
         )
     return Addition(tuple(Entry("network", field, port) for port in ports))
 

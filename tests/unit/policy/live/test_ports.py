@@ -134,3 +134,31 @@ def test_a_target_has_one_spelling(text: str, canonical: str) -> None:
 def test_what_names_no_port_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"port|address"):
         parse_port_target(text)
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "port", "binds"),
+    [
+        ("listen:3000", "0.0.0.0", 3000, True),
+        ("listen:3000", "127.0.0.1", 3000, True),
+        ("listen:3000", "::", 3000, True),
+        ("listen:3000", "0.0.0.0", 3001, False),
+        ("listen:3000-3009", "192.0.2.1", 3009, True),
+    ],
+)
+def test_a_port_to_listen_on_is_for_nothing_else(target: str, host: str, port: int, binds: bool) -> None:
+    live, address = ports(("allow", target)), ip_address(host)
+    assert live.to_bind(address, port) == (f"nono allow[{target}]" if binds else None)
+    assert live.to_connect(address, port) is None
+    assert not live.leads_past_the_proxy
+
+
+def test_a_port_that_is_denied_for_listening_is_still_connected_to() -> None:
+    live = ports(
+        ("deny", "listen:3000"), granted=PortGrants(listen=united([3000, 3001]), open=united([3000]))
+    )
+    address = ip_address("127.0.0.1")
+    assert live.denied_to_bind(address, 3000) == "nono deny, by a person"
+    assert live.denied_to_bind(address, 3001) is None
+    assert live.denied(address, 3000) is None
+    assert live.to_connect(address, 3000) == OPEN_PORT
