@@ -222,6 +222,8 @@ class Launch:
                 supervise(launcher.pid, cgroup.kill if cgroup else None, entry.stop_request)
             )
             stack.callback(launcher.close)
+            if ca_worker is not None:
+                stack.callback(ca_worker.stop)  # before supervise() waits for what is left
             log = stack.enter_context(self._log(session_id, warn, audit_bytes)) if audit else None
             counted = () if traffic is None else (traffic.note,)
             watched = () if observation is None else (observation.recorded,)
@@ -232,8 +234,6 @@ class Launch:
             with beside.end_recorded(session):
                 beside.begin(stack, session)
                 added = _before_hook(prepared, session)
-            if ca_worker is not None:
-                stack.callback(ca_worker.stop)  # before supervise() waits for what is left
             with beside.end_recorded(session):
                 beside.keep(stack, session, prepared, child, argv, entry.shown()["name"])
                 run = RunContext(

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from nono.supervisor.child import ORPHAN_GRACE_S
 from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
 from support.running.needs import require
 from support.terminal import terminal
@@ -703,6 +705,20 @@ def test_a_run_that_cannot_be_recorded_is_not_started(here: Place, mode: str) ->
     assert "--no-audit" in second
     assert (unrecorded.returncode, unrecorded.stdout, unrecorded.stderr) == (0, b"started\n", b"")
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.alone
+def test_a_run_that_cannot_be_recorded_does_not_wait_for_its_ca(here: Place) -> None:
+    state = close_state(here)
+    if os.geteuid() == here.user.uid:
+        state.chmod(0o500)
+    key = {"OPENAI_API_KEY": "a-key-that-nobody-has"}
+    begun_s = time.monotonic()
+    refused = here.run(ALONE, "true", options=["--credential", "openai"], environment=key)
+    took_s = time.monotonic() - begun_s
+    state.chmod(0o755)
+    assert b"the audit log cannot be opened" in refused.stderr
+    assert took_s < ORPHAN_GRACE_S
 
 
 @ALL
