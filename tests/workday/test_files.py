@@ -8,11 +8,12 @@ import pytest
 
 from support.running.workday_count import PROPERTY
 from support.workday import builds, files, languages, packing, processes, repositories, shells
-from support.workday.case import WAYS, Case, Workplace, workplace
+from support.workday.case import BATCH_TIMEOUT_S, WAYS, Case, Workplace, workplace
 
-IN_EVERY_WAY = files.CASES  # one of each kind: `make test` runs the others with namespaces only
+ONE_OF_EACH_KIND = files.CASES  # `make test` runs the others with namespaces only
+BATCHED = ("netns", "masked")  # ways that differ from "auto" in little, so many cases share a start of nono
 CASES = [
-    *IN_EVERY_WAY,
+    *ONE_OF_EACH_KIND,
     *shells.CASES,
     *builds.CASES,
     *repositories.CASES,
@@ -20,15 +21,29 @@ CASES = [
     *packing.CASES,
     *processes.CASES,
 ]
+BATCH, EVERY = 15, 12
 Record = Callable[[str, object], None]
 
 
 def _parameters() -> Iterator[object]:
     for case in CASES:
         for way in WAYS:
-            is_quick = way == "auto" or (way == "off" and case in IN_EVERY_WAY)
+            if way in BATCHED and case.may_share:
+                continue
+            is_quick = way == "auto" or (way == "off" and case in ONE_OF_EACH_KIND)
             marks = () if is_quick and not case.is_slow else (pytest.mark.slow,)
             yield pytest.param(case, way, id=f"{case.name}-{way}", marks=marks)
+
+
+def _batches() -> Iterator[object]:
+    shared = [case for case in CASES if case.may_share]
+    quick = [case for case in shared if not (case.is_slow or case.profile)]
+    yield pytest.param(quick[::EVERY], id="some")
+    for profile in dict.fromkeys(case.profile for case in shared):
+        of_profile = [case for case in shared if case.profile == profile]
+        for first in range(0, len(of_profile), BATCH):
+            batch = of_profile[first : first + BATCH]
+            yield pytest.param(batch, id=f"{profile or 'plain'}-{first}", marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +58,35 @@ def test_it_ends_inside_as_it_does_outside(
 ) -> None:
     outside = person.outside(case)
     if outside.returncode != 0:
-        record_property(PROPERTY, (way, "not outside"))
+        record_property(PROPERTY, (way, case.name, "not outside"))
         pytest.skip(f"it fails outside too: {outside.stderr[-200:]}")
     inside = person.inside(case, way)
     reason = case.refused(way)
     if reason is None:
-        record_property(PROPERTY, (way, "inside" if inside.returncode == 0 else "outside only"))
+        record_property(PROPERTY, (way, case.name, "inside" if inside.returncode == 0 else "outside only"))
         assert inside.returncode == 0, inside.stdout[-1000:] + inside.stderr[-3000:]
     else:
-        record_property(PROPERTY, (way, "by design"))
+        record_property(PROPERTY, (way, case.name, "by design"))
         assert inside.returncode != 0, f"it works, although {reason}"
+
+
+@pytest.mark.timeout(2 * BATCH_TIMEOUT_S)
+@pytest.mark.parametrize("way", BATCHED)
+@pytest.mark.parametrize("batch", [*_batches()])
+def test_a_batch_ends_inside_as_it_does_outside(
+    batch: list[Case], way: str, person: Workplace, record_property: Record
+) -> None:
+    outside, inside = person.batch(batch, None), person.batch(batch, way)
+    lost = {}
+    for before, after in zip(outside, inside, strict=True):
+        if before.exit_code != 0:
+            record_property(PROPERTY, (way, after.case.name, "not outside"))
+            continue
+        how = "inside" if after.exit_code == 0 else "outside only"
+        record_property(PROPERTY, (way, after.case.name, how))
+        if after.exit_code != 0:
+            lost[after.case.name] = (after.exit_code, after.output[-2000:])
+    assert not lost
 
 
 def test_no_claim_is_made_twice() -> None:

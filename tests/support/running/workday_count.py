@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-PROPERTY = "workday"  # under this name a test records (way, how it ended)
+PROPERTY = "workday"  # under this name a test records (way, case, how it ended)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    ended = Counter[tuple[str, str]]()
+    ended_how: dict[tuple[str, str], str] = {}  # a case that runs twice in one way counts once
     for kind in ("passed", "failed", "skipped"):
         for report in terminalreporter.stats.get(kind, ()):
             if isinstance(report, pytest.TestReport):
-                ended.update((str(way), str(how)) for way, how in _recorded(report))
+                ended_how |= {(str(way), str(case)): str(how) for way, case, how in _recorded(report)}
+    ended = Counter((way, how) for (way, _), how in ended_how.items())
     for way in sorted({way for way, _ in ended}):
         inside, lost, meant = (ended[way, how] for how in ("inside", "outside only", "by design"))
         terminalreporter.write_line(

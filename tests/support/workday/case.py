@@ -11,11 +11,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 
 from support.nono_run import NONO, NonoRun, nono_run
 from support.running import fork_server
 
 TIMEOUT_S = 100.0
+BATCH_TIMEOUT_S = 1800.0
+# Runs each script of a batch in its own project, from the directory around all of them.
+DRIVER = """
+for place in [0-9]*; do
+  (cd "$place/project" && exec timeout 300 sh -euc "$(cat ../script)") > "$place/out" 2>&1 < /dev/null
+  echo $? > "$place/status"
+done
+"""
+# These ask for no proxy, which a network namespace is for.
+WITHOUT_NETWORK = (None, "coding-agent")
 GIT_SETTINGS = "[user]\n\tname = A Person\n\temail = person@host.example\n[init]\n\tdefaultBranch = main\n"
 
 
@@ -26,6 +37,7 @@ class Case:
     profile: The profile that a person uses; None for `--allow .` alone.
     by_design: Why it fails inside, in the words of the rule; None if it works.
     unshared: Why it fails without namespaces of its own.
+    unmasked: Why it fails in a project with a denied file.
     at: The directory, below the project's, in which both nono and the script start.
     stage: A script that first runs outside, in the project's directory.
     is_slow: It takes many seconds, so only `make test-long` runs it.
@@ -36,6 +48,7 @@ class Case:
     profile: str | None = None
     by_design: str | None = None
     unshared: str | None = None
+    unmasked: str | None = None
     at: str = "."
     stage: str = ""
     is_slow: bool = False
@@ -44,9 +57,14 @@ class Case:
     def name(self) -> str:
         return f"{self.profile or 'plain'}: {self.claim}"
 
+    @property
+    def may_share(self) -> bool:
+        """True if it may run below one nono with others: it needs no start and no stage of its own."""
+        return self.at == "." and not (self.stage or self.by_design or self.unmasked)
+
     def refused(self, way: str) -> str | None:
         """Return why it should fail inside; None if it should work."""
-        return self.by_design or (self.unshared if way == "off" else None)
+        return self.by_design or {"off": self.unshared, "masked": self.unmasked}.get(way)
 
 
 # Each way to run nono that a person may have chosen or been left with.
@@ -56,6 +74,15 @@ WAYS: Mapping[str, Sequence[str]] = {
     "netns": ("--sandbox-policy=netns",),
     "masked": (),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one case of a batch ended."""
+
+    case: Case
+    exit_code: int
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +104,51 @@ class Workplace:
             argv = [*NONO, "run", *self._options(case, way, project), "--", *self._shell(case)]
             return self._finish(argv, project / case.at)
 
-    def _options(self, case: Case, way: str, project: Path) -> list[str]:
+    def batch(self, cases: Sequence[Case], way: str | None) -> list[Ended]:
+        """Run cases of one profile one after the other below a single nono; way None: outside."""
+        around = Path(mkdtemp(prefix="batch-", dir=self.runner.user.home))
+        self.runner.give(around)
+        try:
+            projects = [
+                self._one_of_batch(around / f"{number:03}", case) for number, case in enumerate(cases)
+            ]
+            shell = ["sh", "-uc", DRIVER]
+            inside = [] if way is None else [*NONO, "run", *self._options(cases[0], way, *projects), "--"]
+            ended = self._finish([*inside, *shell], around, BATCH_TIMEOUT_S)
+            return [
+                _ended(case, project.parent, ended.stderr)
+                for case, project in zip(cases, projects, strict=True)
+            ]
+        finally:
+            shutil.rmtree(around, ignore_errors=True)  # what was left running may still write there
+
+    def _one_of_batch(self, place: Path, case: Case) -> Path:
+        project = self._prepared(place)
+        self.runner.give(_written(place / "script", case.script))
+        return project
+
+    def _own(self, directory: Path) -> None:
+        directory.mkdir()
+        self.runner.give(directory)
+
+    def _prepared(self, around: Path) -> Path:
+        """Make a project that contains something masked."""
+        project = around / "project"
+        for directory in (around, project, project / "kept"):
+            self._own(directory)
+        self.runner.give(_written(project / "kept" / "secret", "a secret of the project\n"))
+        return project
+
+    def _options(self, case: Case, way: str, *projects: Path) -> list[str]:
         options = [*WAYS[way], *([] if case.profile else ["--allow=."])]
         profile = case.profile
         if way == "masked":
             file = self.runner.user.home / "masked.json"
-            denied = project / "kept" / "secret"
+            denied = [str(project / "kept" / "secret") for project in projects]
             base = {"extends": profile} if profile else {}
-            file.write_text(json.dumps(base | {"filesystem": {"deny": [str(denied)]}}))
+            file.write_text(json.dumps(base | {"filesystem": {"deny": denied}}))
             profile = str(file)
-        if way == "netns" and not case.profile:
+        if way == "netns" and case.profile in WITHOUT_NETWORK:
             options.append("--network-profile=developer")
         if profile:
             options += [f"--profile={profile}", "--allow-cwd"]
@@ -98,13 +160,9 @@ class Workplace:
 
     @contextmanager
     def _project(self, case: Case) -> Iterator[Path]:
-        """Yield a project that contains something masked; removed with its surroundings afterwards."""
+        """Yield a project; removed with its surroundings afterwards."""
         around = self.runner.user.home / "work"
-        project = around / "project"
-        for directory in (around, project, project / "kept"):
-            directory.mkdir()
-            self.runner.give(directory)
-        self.runner.give(_written(project / "kept" / "secret", "a secret of the project\n"))
+        project = self._prepared(around)
         try:
             if case.stage:
                 staged = self._finish(["sh", "-euc", case.stage], project)
@@ -113,7 +171,9 @@ class Workplace:
         finally:
             shutil.rmtree(around)
 
-    def _finish(self, argv: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    def _finish(
+        self, argv: Sequence[str], cwd: Path, timeout_s: float = TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
         user = self.runner.user
         with open(os.devnull, "rb") as empty:
             return fork_server.run(
@@ -121,9 +181,17 @@ class Workplace:
                 env=user.environment({"PATH": f"{user.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"}),
                 cwd=cwd,
                 stdin=empty.fileno(),
-                timeout=TIMEOUT_S,
+                timeout=timeout_s,
                 errors="replace",
             )
+
+
+def _ended(case: Case, place: Path, stderr: str) -> Ended:
+    """Read how a case of a batch ended; it did not begin if nono refused to run the batch."""
+    try:
+        return Ended(case, int((place / "status").read_text()), (place / "out").read_text(errors="replace"))
+    except (FileNotFoundError, ValueError):
+        return Ended(case, -1, stderr)
 
 
 @contextmanager

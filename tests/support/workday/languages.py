@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from support.workday.case import Case
-from support.workday.files import CRATE, GO, GO_TEST, JAVA, MEMORY, PACKAGE_JS, TEST_JS, WHEEL
+from support.workday.files import CRATE, GO, GO_TEST, JAVA, MEMORY, PACKAGE_JS, TEMPORARY, TEST_JS, WHEEL
 
 MODULE = "mkdir m; echo 'def f(): return 1' > m/__init__.py; "
 TESTED = (
@@ -306,7 +306,11 @@ JAVA_CASES = [
         "java tells its settings",
         "java -XshowSettings:properties -version > log 2>&1; grep -q java.io.tmpdir log",
     ),
-    java("jps and jcmd list machines", "jps > /dev/null; jcmd -l > /dev/null"),
+    java(
+        "jps and jcmd list machines",
+        "jps > /dev/null; jcmd -l > /dev/null",
+        unshared=f"Java lists its machines in /tmp: {TEMPORARY}",
+    ),
     java(
         "java makes a core of its heap", JAVA + "javac A.java; java -XX:+HeapDumpOnOutOfMemoryError -Xmx32m A"
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.workday.case import Case
-from support.workday.files import TERMINALS
+from support.workday.files import TEMPORARY, TERMINALS
 
 TMUX = 'export TERM=xterm; t() { tmux -S ./s -f /dev/null "$@"; }; '
 WAIT = "for i in $(seq 100); do %s && break; sleep 0.05; done; "
@@ -86,6 +86,7 @@ PROCESSES = [
         "shared memory of System V is made",
         "python3 -c 'import ctypes; c = ctypes.CDLL(None); n = c.shmget(0, 4096, 0o600); assert n >= 0; "
         "c.shmctl(n, 0, 0)'",
+        unshared="System V IPC is one space for all programs of the machine, so it is refused",
     ),
     Case("ipcs lists shared memory", "ipcs > /dev/null"),
     Case(
@@ -155,13 +156,13 @@ TERMINAL = [
     Case(
         "expect talks with a shell",
         'expect -c \'spawn sh; expect -re {[$#] $}; send "exit 3\\r"; expect eof; '
-        "exit [lindex [wait] 3]' > /dev/null || test $? = 3",
+        "exit [lindex [wait] 3]' > /dev/null && exit 1 || test $? = 3",
         unshared=TERMINALS,
     ),
     Case(
         "expect presses Ctrl-C",
         'expect -c \'spawn sh -c {trap "echo caught; exit 0" INT; echo ready; while :; do sleep 0.1; '
-        "done}; expect ready; send \\003; expect caught'",
+        "done}; expect ready; send \\003; expect caught {exit 7}' > /dev/null && exit 1 || test $? = 7",
         unshared=TERMINALS,
     ),
     Case(
@@ -196,7 +197,11 @@ TERMINAL = [
     ),
 ]
 EDITORS = [
-    Case("ed edits", "printf 'a\\none\\n.\\nw f\\nq\\n' | ed -s; grep -qx one f"),
+    Case(
+        "ed edits",
+        "printf 'a\\none\\n.\\nw f\\nq\\n' | ed -s; grep -qx one f",
+        unshared=f"ed takes no other place than /tmp: {TEMPORARY}",
+    ),
     Case("ex edits", "echo 1 > f; printf 's/1/2/\\nx\\n' | ex -s f; grep -qx 2 f"),
     Case(
         "vim types and saves in a terminal",
