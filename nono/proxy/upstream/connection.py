@@ -80,7 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, key: PoolKey, keeper: Keeper, outbox: Outbox | None = None) -> None:
         self.key = key
-        self.idle_since = 0.0
+        self.idle_since = 0.0  # 0: it was never in the pool
         self.heard = False  # a byte of the current response has arrived
         self._keeper = keeper
         self._outbox = outbox
@@ -161,11 +161,16 @@ class UpstreamConnection(asyncio.Protocol):
         held, self._held = self._held, b""
         if not held or self._transport is None or self._transport.is_closing():
             return
-        if self._has_begun or self.is_silent:
+        if self._has_begun or not self._was_kept or self.is_silent:
             self._has_begun = True
             self._transport.write(held)
         else:
             self._fail_unasked()
+
+    @property
+    def _was_kept(self) -> bool:
+        """True if it came from the pool. A new one may have session tickets to read (RFC 8446 4.6.1)."""
+        return self.idle_since > 0
 
     def _fail_unasked(self) -> None:
         """Fail a request of which no byte was sent: what arrives before it is no response to it."""

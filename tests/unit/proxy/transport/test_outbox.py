@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 
 import pytest
+import trustme
 import uvloop
 
 from nono.policy.schema.route_rules import NO_IDENTITY
@@ -94,8 +96,12 @@ class Sink:
     def upstream_writable(self, writable: bool) -> None: ...
 
 
-async def _sent(pieces: Sequence[bytes], planted: bytes) -> tuple[bytes, bytes, str | None]:
+async def _sent(
+    pieces: Sequence[bytes], planted: bytes, *, is_read: bool = True
+) -> tuple[bytes, bytes, str | None]:
     """Write a request's pieces in one turn with others; the upstream sends `planted` before its end.
+
+    is_read: The loop reads what was planted before the held request is sent.
 
     Returns what the upstream had got within the turn and after it, and the failure.
     """
@@ -104,6 +110,8 @@ async def _sent(pieces: Sequence[bytes], planted: bytes) -> tuple[bytes, bytes, 
     pool, outbox, sink = Pool(), Outbox(), Sink()
     made = UpstreamConnection(KEY, pool, outbox)
     await asyncio.get_running_loop().create_connection(lambda: made, sock=ours)
+    pool.give(made)
+    assert pool.take(KEY) is made
     outbox.holds(made)  # another connection has sent the first piece of the turn
     made.begin(sink, b"GET")
     for piece in pieces:
@@ -111,6 +119,8 @@ async def _sent(pieces: Sequence[bytes], planted: bytes) -> tuple[bytes, bytes, 
     got = [_read(theirs)]
     if planted:
         theirs.send(planted)
+    if not is_read:
+        outbox.send()
     for _ in range(4):
         await asyncio.sleep(0)
     got.append(_read(theirs))
@@ -124,7 +134,7 @@ async def _sent(pieces: Sequence[bytes], planted: bytes) -> tuple[bytes, bytes, 
 def _read(end: socket.socket) -> bytes:
     try:
         return end.recv(1 << 20)
-    except BlockingIOError:
+    except (BlockingIOError, ConnectionResetError):
         return b""
 
 
@@ -132,12 +142,64 @@ def test_a_request_that_was_held_is_sent_in_order() -> None:
     assert uvloop.run(_sent([b"GET / ", b"HTTP/1.1\r\n\r\n"], b"")) == (b"", b"GET / HTTP/1.1\r\n\r\n", None)
 
 
-def test_bytes_that_came_while_a_request_was_held_are_not_its_response() -> None:
+@pytest.mark.parametrize("is_read", [True, False])
+def test_bytes_that_came_while_a_request_was_held_are_not_its_response(is_read: bool) -> None:
     planted = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    assert uvloop.run(_sent([b"GET / HTTP/1.1\r\n\r\n"], planted)) == (b"", b"", "closed")
+    sent = uvloop.run(_sent([b"GET / HTTP/1.1\r\n\r\n"], planted, is_read=is_read))
+    assert sent == (b"", b"", "closed")
 
 
 @pytest.mark.parametrize("pieces", [[bytes(HELD_BYTES + 1)], [b"a", bytes(HELD_BYTES)]], ids=["one", "many"])
 def test_the_transport_learns_of_many_bytes_at_once(pieces: list[bytes]) -> None:
     within, after, _ = uvloop.run(_sent(pieces, b""))
     assert (len(within), after) == (HELD_BYTES + 1, b"")
+
+
+async def _sent_beside_tickets() -> tuple[bytes, str | None]:
+    """Hold the first request of a TLS connection until the server's session tickets are there, unread."""
+    authority = trustme.CA()
+    trust, identity = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(trust)
+    authority.issue_cert("a.test").configure_cert(identity)
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = identity.wrap_bio(incoming, outgoing, server_side=True)
+
+    def pump(work: Callable[[], object]) -> object:
+        incoming.write(_read(theirs))
+        try:
+            return work()
+        except ssl.SSLWantReadError:
+            return b""
+        finally:
+            theirs.send(outgoing.read())
+
+    pool, outbox, sink = Pool(), Outbox(), Sink()
+    made = UpstreamConnection(KEY, pool, outbox)
+    loop = asyncio.get_running_loop()
+    connecting = loop.create_task(
+        loop.create_connection(lambda: made, sock=ours, ssl=trust, server_hostname="a.test")
+    )
+    while server.version() is None:  # its ClientHello has not come
+        await asyncio.sleep(0)
+        pump(server.do_handshake)
+    await connecting
+    outbox.holds(made)
+    made.begin(sink, b"GET")
+    made.write([b"GET / HTTP/1.1\r\n\r\n"])
+    pump(server.do_handshake)  # sends the tickets
+    assert not made.is_silent
+    outbox.send()
+    await asyncio.sleep(0.01)
+    got = pump(lambda: server.read(100))
+    made.abort()
+    pool.close()
+    theirs.close()
+    await asyncio.sleep(0)
+    assert isinstance(got, bytes)
+    return got, sink.failed
+
+
+def test_session_tickets_are_not_taken_for_a_response() -> None:
+    assert uvloop.run(_sent_beside_tickets()) == (b"GET / HTTP/1.1\r\n\r\n", None)
