@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses=auto --dist=worksteal -rs
 unexport PYTHONDONTWRITEBYTECODE # each worker would compile all tests anew
 CHECKS := check-types check-style check-imports check-rules
 
-.PHONY: help setup demo test test-unit test-kernel test-kernels test-confined test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image picture release notes freeze-filters freeze-policy golden clean
+.PHONY: help setup demo test test-agents test-unit test-kernel test-kernels test-confined test-long test-image soak hunt check fmt bench docs check-workflows packages image pin-image picture release notes freeze-filters freeze-policy golden clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1  /p' Makefile
@@ -36,6 +36,9 @@ demo: $(READY) ## show the main job without keys or Internet
 
 test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+test-agents: $(COMPILED) ## run what drives programs of npm and PyPI: real coding agents, the terminal of xterm.js
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "fetched and not slow" $$(grep -rl 'mark\.fetched' --include='test_*.py' tests)
 
 test-unit: $(COMPILED) ## run what needs no stage: one module at a time
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit

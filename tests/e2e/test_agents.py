@@ -195,6 +195,7 @@ def scene(agent: Agent) -> Iterator[Scene]:
         yield Scene(agent, stage, api.results)
 
 
+@pytest.mark.fetched
 @pytest.mark.parametrize(
     "agent",
     [pytest.param(each, marks=pytest.mark.slow if each.profile in SLOW else ()) for each in AGENTS],

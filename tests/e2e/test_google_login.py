@@ -21,7 +21,7 @@ from support.agents.subscriptions import CANARY, Google, Tokens, google_file
 from support.models.gemini import FakeGemini
 from support.nono_run import NONO, Ended
 
-pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
+pytestmark = [pytest.mark.fetched, pytest.mark.timeout(LIMIT_S + TIMEOUT_S)]
 OUTSIDE, STORE = ".gemini/oauth_creds.json", ".local/state/nono/oauth-capture/providers.json"
 SETTINGS = {"security": {"auth": {"selectedType": "oauth-personal"}}}
 PROMPT = ("gemini", "--yolo", "--skip-trust", "--model", "gemini-2.5-pro", "--prompt", "Do it.")

@@ -29,7 +29,7 @@ COUNT = "seq -f '%g sheep' 41 41"  # without anything that an agent takes for an
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
 DIAGNOSTIC, SAVE = "NONO DIAGNOSTIC", "Save to a user profile?"
-pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
+pytestmark = [pytest.mark.fetched, pytest.mark.timeout(LIMIT_S + TIMEOUT_S)]
 
 
 @dataclass(frozen=True)

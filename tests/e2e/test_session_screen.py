@@ -58,6 +58,7 @@ def test_what_a_shell_has_printed_is_shown_to_a_terminal_that_comes_later(sandbo
             assert b"number 1\r\n" in again.shown  # from above the screen
 
 
+@pytest.mark.fetched
 def test_what_a_person_had_on_the_screen_moves_up(sandbox: NonoRun, terminals: Xterms) -> None:
     with detached(sandbox, SHELL), attached(sandbox) as viewer:
         viewer.type(b"echo here=$((1+1))\r")
@@ -70,6 +71,7 @@ def test_what_a_person_had_on_the_screen_moves_up(sandbox: NonoRun, terminals: X
 
 
 @pytest.mark.skipif(shutil.which("vim") is None, reason="there is no vim")
+@pytest.mark.fetched
 def test_the_screen_from_before_an_editor_is_there_after_it(sandbox: NonoRun, terminals: Xterms) -> None:
     (sandbox.project / "text").write_text("first line of the text\n")
     with detached(sandbox, SHELL):
@@ -101,6 +103,7 @@ def test_the_title_of_the_program_comes_and_goes(sandbox: NonoRun) -> None:
                 assert b"\x1b[23;2t" in viewer.shown
 
 
+@pytest.mark.fetched
 def test_leaving_within_a_sequence_leaves_the_sequence(sandbox: NonoRun, terminals: Xterms) -> None:
     command = ["sh", "-c", "printf 'begun\\033]2;half a title'; read line"]
     with detached(sandbox, command), attached(sandbox) as viewer:

@@ -28,7 +28,7 @@ from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended
 from support.proxy.thread import wait_until
 
-pytestmark = pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
+pytestmark = [pytest.mark.fetched, pytest.mark.timeout(LIMIT_S + TIMEOUT_S)]
 OUTSIDE, INSIDE = ".claude/.credentials.json", ".claude/nono/.credentials.json"
 PROMPT = ("claude", "--print", "Do it.", "--allowedTools", "Bash")
 

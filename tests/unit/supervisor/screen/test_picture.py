@@ -16,6 +16,7 @@ from nono.supervisor.screen.model import ghostty
 from nono.supervisor.screen.model.picture import Followed
 from support.sessions.xterm import Xterm, Xterms, xterms
 
+pytestmark = pytest.mark.fetched
 ROWS, COLUMNS = 24, 80
 CORPUS = Path(__file__).parents[3] / "corpus/terminal"
 STREAMS = {path.stem: path.read_bytes() for path in sorted(CORPUS.glob("*.bytes"))}
