@@ -166,7 +166,8 @@ def _judged(
 ) -> Absentee | None:
     """Return the path if it exists, is closed to the command, and is open to this user."""
     path = fs.canonical(places.of_flag(row.path))
-    if path is None or not path.isprintable() or not is_usable(path, row.access):
+    needed_outside = Access.READ if row.is_filled else row.access
+    if path is None or not path.isprintable() or not is_usable(path, needed_outside):
         return None
     kind = fs.kind(path)
     if kind in (None, "socket"):

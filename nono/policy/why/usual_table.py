@@ -50,6 +50,7 @@ class Row(NamedTuple):
     purpose: str
     programs: frozenset[str] = frozenset()
     is_whole: bool = True  # True: grant all of it for any file below
+    is_filled: bool = False  # True: the kernel puts the files there, and the user may not
 
 
 # Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
@@ -59,7 +60,7 @@ TABLE = (
     Row("/usr/local/include", Access.READ, "headers of C and C++", _C),
     # The one makes a terminal, which then lies in the other, beside those of the user's other programs.
     Row("/dev/ptmx", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False),
-    Row("/dev/pts", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False),
+    Row("/dev/pts", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False, is_filled=True),
     Row("/dev/shm", Access.READWRITE, "memory that processes share", _SHARED_MEMORY, is_whole=False),
     Row("/tmp", Access.READWRITE, "temporary files", _JAVA, is_whole=False),
     Row("/proc", Access.READ, "the processes of this host", _PROCESSES, is_whole=False),
