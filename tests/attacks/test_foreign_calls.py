@@ -54,6 +54,7 @@ def test_sockets_that_are_refused_can_be_had_without_nono(bare: Ended) -> None:
     assert {name: outcomes[name] for name in everywhere} == dict.fromkeys(everywhere, "ok")
 
 
+@pytest.mark.needs("io_uring")
 @pytest.mark.needs("listener")
 @pytest.mark.parametrize("name", RINGS)
 def test_a_ring_is_neither_made_nor_entered(name: str, run: Ended, bare: Ended) -> None:

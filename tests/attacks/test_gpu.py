@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from support.nono_run import NONO, SUPPORT, Ended, NonoRun, program
+from support.private_network import can_be_made
 
 GPUS = ("dri/renderD128", "nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-caps/nvidia-cap1", "kfd", "dxg")
 OTHERS = ("dri/card0", "nvidia-modeset", "dri/controlD64", "mem0")
 PLAIN = ("null", "zero", "full", "random", "urandom", "tty")
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
-NEEDS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes device nodes")
+NEEDS_ROOT = pytest.mark.skipif(not can_be_made(), reason="only root makes device nodes, and mounts them")
 
 # sh -c SETUP sh DIRECTORY COMMAND...: the command in a mount namespace where DIRECTORY is /dev.
 SETUP = f"""

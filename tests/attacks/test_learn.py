@@ -194,6 +194,7 @@ def test_nobody_is_watched_unasked(learner: Learner) -> None:
     assert not learner.file.exists()  # which only --yes or an answer writes
 
 
+@pytest.mark.needs("namespaces")
 def test_what_cannot_be_seen_is_counted(learner: Learner) -> None:
     """A program that may not be read hides its memory; it is let, and the profile said not to be complete."""
     if learner.runner.user.uid == 0:

@@ -39,6 +39,7 @@ TELL_PRIORITY = (
 )
 
 
+@pytest.mark.needs("keyrings")
 @HOW
 def test_no_key_is_reached(profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun) -> None:
     run = sandbox.run(program("processes.keys"), profile=profile, flags=flags)

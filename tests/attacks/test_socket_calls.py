@@ -47,6 +47,7 @@ def _has_pidfds_of_threads() -> bool:
     return True
 
 
+@pytest.mark.needs("user namespaces")
 @pytest.mark.needs("listener")
 def test_detours_reach_the_proxy_but_no_stranger(sandbox: NonoRun) -> None:
     with Canary() as canary:

@@ -275,6 +275,7 @@ def test_a_grant_to_connect_is_none_to_bind(sandbox: NonoRun, place: Path) -> No
     assert not (place / "s").exists()
 
 
+@pytest.mark.needs("user namespaces")
 @pytest.mark.needs("listener")
 @with_and_without_proxy
 def test_a_caller_with_another_view_of_the_file_system_is_refused(
@@ -499,6 +500,7 @@ def test_a_datagram_socket_on_stdin_is_no_way_around_mediation(
     assert ("datagram" in run.stderr) == (profile is MEDIATED)
 
 
+@pytest.mark.needs("mounts")
 @pytest.mark.needs("listener")
 def test_masks_and_sockets_stand_side_by_side(sandbox: NonoRun, place: Path) -> None:
     """The command has a mount namespace of its own then, and callers are compared with it."""

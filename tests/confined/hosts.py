@@ -8,8 +8,7 @@ from pathlib import Path
 
 CONFINED = str(Path(__file__).parents[1] / "support/confined")
 
-NAMESPACES = frozenset({"mounts", "namespaces", "network namespace"})
-NONE = NAMESPACES | {"user namespaces"}
+NONE = frozenset({"mounts", "namespaces", "network namespace", "user namespaces"})
 DOCKER = NONE | {
     "pidfd_getfd",
     "listener",
@@ -19,7 +18,7 @@ DOCKER = NONE | {
     "unshare",
     "setuid programs",
 }
-PODMAN = frozenset({"namespaces", "io_uring", "userfaultfd"})
+PODMAN = frozenset({"namespaces", "keyrings", "io_uring", "userfaultfd"})
 BUSY = frozenset({"listener", "place for a listener"})
 
 
@@ -40,6 +39,6 @@ HOSTS = {
     "container": Host("container", DOCKER, DOCKER),
     "podman": Host("podman", PODMAN, PODMAN),
     "no-userns": Host("no-userns", NONE, frozenset({"user namespaces"})),
-    "apparmor": Host("apparmor", NAMESPACES, None),
+    "apparmor": Host("apparmor", NONE, None),
     "notify-busy": Host("notify-busy", BUSY, BUSY),
 }

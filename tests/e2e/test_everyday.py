@@ -67,7 +67,7 @@ def runner() -> Iterator[NonoRun]:
         yield made
 
 
-@pytest.mark.parametrize("command", [*map(everyday, COMMANDS)])
+@pytest.mark.parametrize("command", [everyday(command) for command in COMMANDS])
 def test_it_ends_as_it_does_without_nono(command: str, runner: NonoRun) -> None:
     programs = [word for word in command.replace("'", " ").split() if word.isalnum() or word == "ssh-keygen"]
     if not shutil.which(programs[0]) and "=" not in command.split()[0]:

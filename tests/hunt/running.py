@@ -26,6 +26,7 @@ PROGRAM = b"hunt.inside.runner"
 STAGE = CONFINED.encode()  # what comes before nono on another host
 LOOK_EVERY_S = 0.05
 ASK_EVERY_S = 0.5
+ANSWER_AGAIN_S = 5.0
 QUESTION = b"[Enter] skip: "  # of the offer to save what was denied
 
 
@@ -36,12 +37,15 @@ class Terminal:
     master: int
     slave: int
     shown: bytes = b""
+    answered: float = 0.0
 
     def drain(self) -> None:
         while select.select([self.master], [], [], 0)[0]:
             self.shown = (self.shown + os.read(self.master, 65536))[-2000:]
-        if QUESTION in self.shown[-200:]:  # what was typed before it is thrown away
+        # Again only if it was thrown away with what was typed before: a second answer would be left over.
+        if QUESTION in self.shown[-200:] and time.monotonic() - self.answered > ANSWER_AGAIN_S:
             os.write(self.master, b"\r")
+            self.answered = time.monotonic()
 
 
 @contextmanager

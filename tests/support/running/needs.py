@@ -33,6 +33,7 @@ LIMIT_S = 20
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 MS_NOSUID = 2
 PIDFD_OPEN, PIDFD_GETFD, IO_URING_SETUP = 434, 438, 425
+ADD_KEY, KEY_SPEC_PROCESS_KEYRING = {"x86_64": 248, "aarch64": 217}, -2
 KEYCTL = {"x86_64": 250, "aarch64": 219}
 USERFAULTFD = {"x86_64": 323, "aarch64": 282}
 USER_MODE_ONLY = 1
@@ -64,9 +65,11 @@ def _map(uid: int, gid: int) -> None:
 
 
 def _user_namespaces() -> None:
+    """With capabilities in them, which AppArmor withholds."""
     uid, gid = os.geteuid(), os.getegid()
-    os.unshare(os.CLONE_NEWUSER)
+    os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
     _map(uid, gid)
+    calls.mount("none", "/", None, calls.MS_REC | calls.MS_PRIVATE)
 
 
 def _mounts() -> None:
@@ -118,6 +121,11 @@ def _place_for_a_listener() -> None:
 
 
 def _keyrings() -> None:
+    """Podman's profile has keyctl(2) alone."""
+    name, kept = b"user\0", b"needs\0"
+    texts = [ctypes.create_string_buffer(text) for text in (name, kept, b"x")]
+    addresses = [ctypes.addressof(text) for text in texts]
+    _call(ADD_KEY[platform.machine()], *addresses, 1, KEY_SPEC_PROCESS_KEYRING)
     _call(KEYCTL[platform.machine()], KEYCTL_GET_KEYRING_ID, -3, 0)  # KEY_SPEC_SESSION_KEYRING
 
 
