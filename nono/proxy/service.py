@@ -18,7 +18,7 @@ from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.http1 import ClientConnection
 from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.context import ProxyContext, no_authority
-from nono.proxy.transport.connection_set import ConnectionSet, Rejudged, WindsDown
+from nono.proxy.transport.connection_set import Connection, ConnectionSet, Rejudged, WindsDown
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.pool import Pool
@@ -111,8 +111,7 @@ class ProxyService:
         for judge in self._judges:
             judge.renew()
         self.context.pool.drop_idle()
-        members = [each for each in self.context.connections.members if isinstance(each, Rejudged)]
-        return sum(each.cut_if_refused() for each in members)
+        return sum(_cut_if_refused(each) for each in [*self.context.connections.members])
 
     async def close(self, grace_s: float) -> None:
         """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once."""
@@ -130,6 +129,16 @@ class ProxyService:
             connections.abort()
             await _until_empty(connections)
         context.outcomes.flush()
+
+
+def _cut_if_refused(connection: Connection) -> bool:
+    """Judge a connection. One that cannot be judged is cut, and keeps no other from it."""
+    try:
+        return isinstance(connection, Rejudged) and connection.cut_if_refused()
+    except Exception:
+        _log.exception("a connection of the proxy could not be judged")
+        connection.abort()
+        return True
 
 
 async def _contained(work: Callable[[], Awaitable[None]]) -> None:

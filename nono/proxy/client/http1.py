@@ -129,6 +129,9 @@ class ClientConnection(asyncio.Protocol):
         self._unparsed = self._held = b""
         self._reader.stop()
         self._deadline.cancel()
+        self._lose_job()
+
+    def _lose_job(self) -> None:
         job, self._active = self._active, None
         if job is not None:
             job.client_lost()
@@ -303,6 +306,7 @@ class ClientConnection(asyncio.Protocol):
             # Between two requests, a connection through a CONNECT still is one to that host.
             refused = self._inside is not None and last is not None and is_refused(*last)
         if refused:
+            self._lose_job()  # at once: a request held until the end of the turn must not be sent any more
             self.abort()
         return refused
 

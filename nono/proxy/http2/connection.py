@@ -246,6 +246,9 @@ class Http2Connection(asyncio.Protocol):
         if not refused and (self._last is None or not is_refused(*self._last)):
             return False
         self.abort()
+        # At once: what waits for the end of the turn must not be sent upstream any more.
+        self._drop_streams()
+        self.upstreams.close()
         return True
 
     def wind_down(self) -> None:

@@ -16,6 +16,8 @@ import pytest
 from nono.approval.request import Answer, HostRequest, Request
 from nono.policy.hosts.host_filter import HostFilter, HostRule, Refuse
 from nono.policy.hosts.live_hosts import LiveHosts
+from nono.proxy.client.http1 import ClientConnection
+from nono.proxy.transport.splice import TimedEnd
 from support.proxy.http2_stage import HOST, KEY, h2_stage
 from support.proxy.interception import intercepting
 from support.proxy.thread import PHANTOM, TIMEOUT_S, TOKEN, Client, ProxyUnderTest, a_route, proxy, wait_until
@@ -427,3 +429,65 @@ def test_a_kept_connection_to_an_upstream_ends_when_rules_change() -> None:
                 assert _is_cut(upstream)
             client.send(head + b"\r\n\r\n")
             assert client.response().status == 403
+
+
+class _Other:
+    """The first to write in a turn, so that what others write waits for its end."""
+
+    def send_held(self) -> None: ...
+
+
+def _next_request_of_a_turn(p: ProxyUnderTest, head: bytes, then: Callable[[], object]) -> None:
+    """Let the only client ask once more, and something else happen in the same turn of the loop."""
+    context = p.running.serving().context
+    (client,) = context.connections.members
+    assert isinstance(client, ClientConnection)
+    for _ in range(2):
+        context.outbox.holds(_Other())
+    client.data_received(head)
+    then()
+
+
+def test_a_request_that_waits_for_the_end_of_a_turn_is_not_sent_to_a_host_denied_in_it() -> None:
+    live = hosts()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        route = a_route(listener.getsockname()[1])
+        with proxy(route, hosts=live, live_hosts=live) as p, Client(p.port) as client:
+            head = f"GET /alpha/ HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {PHANTOM}\r\n\r\n".encode()
+            client.send(head)
+            upstream, _ = listener.accept()
+            with upstream:
+                upstream.settimeout(TIMEOUT_S)
+                upstream.recv(4096)
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                assert client.response().status == 200
+
+                def deny() -> None:
+                    live.put([], [HostRule("127.0.0.1", None, "now")])
+                    assert p.running.rules_changed() == 1
+
+                p.on_loop(lambda: _next_request_of_a_turn(p, head, deny))
+                assert _is_cut(upstream)
+                wait_until(lambda: len(p.recording.outcomes) == 2)
+    assert p.recording.outcomes[1]["failure"] == "blocked"
+
+
+def _fails(reason: str) -> None:
+    raise RuntimeError(reason)
+
+
+def test_a_connection_that_cannot_be_judged_keeps_no_other_standing() -> None:
+    live = hosts("one.test")
+    with (
+        echoing() as port,
+        proxy(hosts=live, live_hosts=live) as p,
+        connecting(p, "one.test", port) as one,
+        connecting(p, "one.test", port) as two,
+    ):
+        assert (one.head()[0], two.head()[0]) == (200, 200)
+        for end in p.running.serving().context.connections.members:
+            assert isinstance(end, TimedEnd)
+            end.on_cut = _fails
+        assert changed(p, live, deny=("one.test",)) == 2
+        assert _is_cut(one)
+        assert _is_cut(two)
