@@ -190,8 +190,10 @@ class Launch:
             if view is not None:
                 launcher.begin_namespaces(view)
             # This forks, so it comes before any secret is in memory, and after the cgroup, which we may have
-            # left. Early, because the supervisor will wait for what it makes.
-            ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
+            # left. Early, because the supervisor will wait for what it makes, but after a hook, which may
+            # write the roots that it reads.
+            waits_for_hook = prepared.resolved.session_hooks.before is not None
+            ca_worker = None if waits_for_hook else stack.enter_context(_ca_worker(prepared, self._environ))
             if view is not None:
                 _import_meanwhile(prepared)
                 launcher.end_namespaces()
@@ -234,6 +236,8 @@ class Launch:
             with beside.end_recorded(session):
                 beside.begin(stack, session)
                 added = _before_hook(prepared, session)
+            if waits_for_hook:
+                ca_worker = stack.enter_context(_ca_worker(prepared, self._environ))
             with beside.end_recorded(session):
                 beside.keep(stack, session, prepared, child, argv, entry.shown()["name"])
                 run = RunContext(

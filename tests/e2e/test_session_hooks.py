@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from support.nono_run import TIMEOUT_S, NonoRun, nono_run
 from support.running import fork_server
@@ -63,6 +64,26 @@ def test_hooks_run_around_the_command(sandbox: NonoRun) -> None:
         ("after", 0, []),
     ]
     assert session_id not in leftovers(sandbox.user)
+
+
+def test_roots_that_a_hook_writes_are_trusted(sandbox: NonoRun) -> None:
+    roots, renewed = sandbox.user.home / "roots.pem", sandbox.user.home / "renewed.pem"
+    authorities = [trustme.CA(), trustme.CA()]
+    for path, authority in zip((roots, renewed), authorities, strict=True):
+        path.write_bytes(authority.cert_pem.bytes())
+        os.chown(path, sandbox.user.uid, sandbox.user.gid)
+    # The pause lets a process that does not wait for the hook read what was there before.
+    profile = hooked(before=hook(sandbox, "before", f"sleep 0.3; cat {renewed} > {roots}"))
+    profile["network"] = {
+        "custom_credentials": {"x": {"upstream": "https://x.test", "credential_key": "env://K"}}
+    }
+    profile["network"]["credentials"] = ["x"]
+    run = sandbox.run(
+        ["sh", "-c", 'cat "$SSL_CERT_FILE"'],
+        profile=profile, environment={"SSL_CERT_FILE": str(roots), "K": "key"},
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    assert [each.cert_pem.bytes().decode().strip() in run.stdout for each in authorities] == [False, True]
 
 
 def test_a_hook_finds_no_program_that_the_command_could_have_written(sandbox: NonoRun) -> None:
