@@ -51,10 +51,10 @@ class Turns:
         self._until = None
         if not self._waiting:
             return
+        asyncio.get_running_loop().call_soon(self._turn)  # first: a fault of _before() must not end the turns
         self._before()
         now = perf_counter()
         self._until = until = now + BUDGET_S
-        asyncio.get_running_loop().call_soon(self._turn)
         while self._waiting and now < until:
             work = self._waiting.popleft()
             if work(min(now + SHARE_S, until)):

@@ -203,3 +203,26 @@ async def _sent_beside_tickets() -> tuple[bytes, str | None]:
 
 def test_session_tickets_are_not_taken_for_a_response() -> None:
     assert uvloop.run(_sent_beside_tickets()) == (b"GET / HTTP/1.1\r\n\r\n", None)
+
+
+def test_work_goes_on_after_what_comes_before_it_has_failed() -> None:
+    async def main() -> list[str]:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        done, faults = list[str](), [OSError("of one connection")]
+
+        def before() -> None:
+            if len(done) == 1 and faults:
+                raise faults.pop()
+
+        def work(until: float) -> bool:
+            done.append("work")
+            return len(done) < 2
+
+        turns = Turns(before)
+        if turns.start(work):
+            turns.add(work)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return done
+
+    assert uvloop.run(main()) == ["work", "work"]
