@@ -10,7 +10,7 @@ from contextlib import suppress
 from nono.kernel.uapi import seccomp as uapi
 from nono.named_tuple import NamedTuple
 
-INTERRUPTIONS_MAX = 8  # a caller that does not run meanwhile is left
+INTERRUPTIONS_MAX = 8  # of one wait for the caller to run
 
 
 class Notification(NamedTuple):
@@ -94,8 +94,8 @@ def respond_with_descriptor(
 ) -> None:
     """Copy `descriptor` into the caller, whose call returns the copy's number; ours stays open.
 
-    OSError ENOENT: the caller is gone. EMFILE: its descriptor table is full. EINTR: it did not run for as
-    long as signals came. The caller still waits for an answer after the last two. EINVAL: before Linux 5.9.
+    OSError ENOENT: the caller is gone. EMFILE: its descriptor table is full. EINTR: signals kept interrupting
+    the wait for it. After EMFILE and EINTR the caller still waits for an answer. EINVAL: before Linux 5.9.
     """
     # Not in one step (SECCOMP_ADDFD_FLAG_SEND): a signal that comes before the caller has run takes the copy
     # back but leaves the call answered, with 0, which the caller takes for its standard input. Before Linux

@@ -110,7 +110,7 @@ class RunContext(NamedTuple):
         if state is not None:
             state.write(self._own_state(own, withheld))
         if self.session.log is not None:
-            # Imported here: the launcher restricts itself meanwhile, and nobody waits for this at the end.
+            # Imported here, while the launcher restricts itself, so that nobody waits for it at the end.
             from nono.launch.record import proof  # noqa: F401 - imported for later
         return self.launcher.end_restrict()
 

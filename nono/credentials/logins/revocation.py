@@ -56,7 +56,7 @@ def _ends(tokens: Tokens, provider: str, revocation: Revocation) -> Iterator[tup
     """Yield a token of each login of `provider`, with its field, that may be sent to the endpoint."""
     parts = urlsplit(revocation.url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    # One that a profile of the person's own gave to other hosts is not for this one.
+    # A profile of the person's own may have bound a login to other hosts: do not send it here.
     own = [
         token
         for token in tokens.values()

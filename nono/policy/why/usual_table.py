@@ -58,7 +58,7 @@ class Row(NamedTuple):
 TABLE = (
     Row("/usr/include", Access.READ, "headers of C and C++", _C),
     Row("/usr/local/include", Access.READ, "headers of C and C++", _C),
-    # The one makes a terminal, which then lies in the other, beside those of the user's other programs.
+    # Opening /dev/ptmx makes a terminal in /dev/pts, beside those of the user's other programs.
     Row("/dev/ptmx", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False),
     Row("/dev/pts", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False, is_filled=True),
     Row("/dev/shm", Access.READWRITE, "memory that processes share", _SHARED_MEMORY, is_whole=False),
