@@ -21,6 +21,7 @@ HISTORIES_MIB = (1, 10, 100)
 REST_S = 1.0
 LINE = "".join(f"\x1b[3{colour}m{colour} words in a colour \x1b[0m" for colour in range(1, 6)) + "\n"
 PEERS = ("dtach", "tmux")
+MORE_ROUNDS = 5  # times the usual of what is relayed: one round and the next differ by a fifth
 ECHO_ADDED_US = {"p50": 1000.0, "p99": 3000.0}
 RELAYED: dict[str, Budget] = {"dtach": at_least(0.9), "tmux": at_least(1.0)}
 ATTACHED_MS = at_most(150.0, Figure.VALUE)
@@ -119,7 +120,7 @@ def _output_rows(stage: Stage, kept: dict[str, Keeper], settings: Settings, text
             return rate(terminal)
 
     names = {name: kept_by(keeper) for name, keeper in kept.items()}
-    values = in_turn(settings.rounds, {"bare": bare, **names})
+    values = in_turn(settings.rounds * MORE_ROUNDS, {"bare": bare, **names})
     note = "tmux draws what is on the screen now and then, and relays nothing"
     path = "output of a detached session, relayed"
     return [
