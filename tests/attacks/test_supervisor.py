@@ -144,7 +144,7 @@ def test_a_supervisor_that_crashes_leaves_no_core(policy: str, sandbox: NonoRun)
     command = ["sh", "-c", "echo started; exec cat"]
     with core_dumps_allowed():
         hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-        with sandbox.started(command, flags=[f"--sandbox-policy={policy}"]) as nono:
+        with sandbox.started(command, flags=[f"--sandbox-policy={policy}"], is_own_child=True) as nono:
             assert nono.stdout is not None
             assert nono.stdout.readline() == "started\n"
             limits = Path(f"/proc/{nono.pid}/limits").read_text()

@@ -184,10 +184,15 @@ class NonoRun:
         sandboxed: bool = True,
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        is_own_child: bool = False,
     ) -> Iterator[subprocess.Popen[str]]:
-        """Yield a run that goes on; its pid is nono's own. Killed and reaped when the block is left."""
+        """Yield a run that goes on; its pid is nono's own. Killed and reaped when the block is left.
+
+        is_own_child: It has the limits of this process, which alone can wait for it: nobody else forks it.
+        """
         argv = self.argv(command, flags=flags) if sandboxed else self.user.command(command)
-        process = fork_server.start(
+        start = subprocess.Popen if is_own_child else fork_server.start
+        process = start(
             argv,
             env=self.user.environment(environment),
             cwd=self.project,
