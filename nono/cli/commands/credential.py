@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
         ),
         (
             "logout",
-            "forget the login of an agent, imported or made inside; of Codex, end it at the provider",
+            "forget the login of an agent, imported or made inside; for Codex, also end it at the provider",
             AGENTS,
         ),
     )
