@@ -27,7 +27,6 @@ _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chrom
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
 _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
 _AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
-_TO_OPEN_TERMINALS = "terminals that a program opens for others"
 # Programs that work on the directory where they start: some only read it, others write it too.
 READ_HERE = _NODE | _PYTHON | _JAVA | _names("ls find rg tree du wc sort")
 BUILD_HERE = (
@@ -59,8 +58,12 @@ TABLE = (
     Row("/usr/include", Access.READ, "headers of C and C++", _C),
     Row("/usr/local/include", Access.READ, "headers of C and C++", _C),
     # Opening /dev/ptmx makes a terminal in /dev/pts, beside those of the user's other programs.
-    Row("/dev/ptmx", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False),
-    Row("/dev/pts", Access.READWRITE, _TO_OPEN_TERMINALS, _TERMINALS, is_whole=False, is_filled=True),
+    Row("/dev/ptmx", Access.READWRITE, "makes terminals for others", _TERMINALS, is_whole=False),
+    Row(
+        *("/dev/pts", Access.READWRITE, "all terminals, yours among them", _TERMINALS),
+        is_whole=False,
+        is_filled=True,
+    ),
     Row("/dev/shm", Access.READWRITE, "memory that processes share", _SHARED_MEMORY, is_whole=False),
     Row("/tmp", Access.READWRITE, "temporary files", _JAVA, is_whole=False),
     Row("/proc", Access.READ, "the processes of this host", _PROCESSES, is_whole=False),
