@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--user", choices=USERS, action="append", help="who runs them; else all of the selection"
     )
-    parser.add_argument("--at-once", type=int, default=max(1, (os.cpu_count() or 1) // 2))
+    parser.add_argument("--at-once", type=int, help="guests; else as many as there are processors for")
     # A second one doubles the cost of a process: each change of its memory then stops the other one.
     parser.add_argument("--processors", type=int, default=1, help="of each guest")
     parser.add_argument("-v", "--verbose", action="store_true", help="say why tests were skipped")
@@ -59,7 +59,8 @@ def main(argv: Sequence[str]) -> int:
     if given.tests:
         selection = replace(selection, arguments=tuple(shlex.split(given.tests)))
     tasks = [task for task in selection.tasks if not given.user or task.user in given.user]
-    reports = _run(kernels, tasks, given.at_once, given.processors)
+    at_once = given.at_once or max(1, (os.cpu_count() or 1) // given.processors)
+    reports = _run(kernels, tasks, at_once, given.processors)
     for report in reports:
         for complaint in report.complaints:
             print(f"--- {report.kernel}, {report.user}: {complaint}")
