@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from support.running.pace import PACE
 
 SUPPORT = Path(__file__).parent
 TIMEOUT_S = 90.0 * PACE
+KILLED_S = 10.0 * PACE
 # Programs import their neighbours as the tests do, whatever their directory and environment.
 _BOOT = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); module = sys.argv.pop(1);"
@@ -268,4 +270,14 @@ def _end_daemons(home: Path) -> None:
     for name in filter(str.isdecimal, os.listdir("/proc")):  # many: pathlib would take twice as long
         with suppress(OSError), open(f"/proc/{name}/environ", "rb", buffering=0) as environ:
             if mark in b"\0" + environ.read():
-                os.kill(int(name), signal.SIGKILL)
+                _kill(int(name))
+
+
+def _kill(pid: int) -> None:
+    """Kill a process, and wait until it is gone: until then it may write into its home."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        select.select([pidfd], [], [], KILLED_S)
+    finally:
+        os.close(pidfd)
