@@ -70,11 +70,14 @@ def check(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         raise CannotRunError(f"exit code {ended.returncode}: {said[:160]}")
 
 
-def seconds_to_exit(argv: Sequence[str], environ: Mapping[str, str]) -> float:
-    """From posix_spawn(3) to the exit of argv, an absolute path first. CannotRunError when it fails."""
-    silence = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+def seconds_to_exit(argv: Sequence[str], environ: Mapping[str, str], terminal: str | None = None) -> float:
+    """From posix_spawn(3) to the exit of argv, an absolute path first. CannotRunError when it fails.
+
+    terminal: The one that it gets as its own, and whose other end somebody holds; else it is heard by nobody.
+    """
+    streams = [(os.POSIX_SPAWN_OPEN, number, terminal or os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     start = time.perf_counter()
-    pid = os.posix_spawn(argv[0], [*argv], environ, file_actions=silence)
+    pid = os.posix_spawn(argv[0], [*argv], environ, file_actions=streams, setsid=terminal is not None)
     # Polled through a pidfd: subprocess's wait with a time limit sleeps up to 50 ms between looks.
     descriptor = os.pidfd_open(pid)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 from collections.abc import Mapping
 
 from benchmarks.budget import Budget, Figure, Row, at_most
@@ -17,6 +19,8 @@ WRAP, RUN, CREDENTIAL = "nono wrap", "nono run", "nono run --credential"
 NETNS = f"{CREDENTIAL} --sandbox-policy netns"
 OFF = f"{RUN} --namespaces off"
 NAMESPACES_MS = at_most(6.0, Figure.ADDED)
+TERMINAL = f"{RUN} on a terminal"
+TERMINAL_MS = at_most(5.0, Figure.ADDED)
 
 
 def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
@@ -35,7 +39,14 @@ def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
         "sandlock": _command(peers.sandlock, str(PROGRAMS / "sandlock_run.py")),
         "srt": _command(peers.srt),
     }
-    took = in_turn(settings.start_rounds, {name: _round(argv, environ) for name, argv in commands.items()})
+    rounds = {name: _round(argv, environ) for name, argv in commands.items()}
+    master, slave = pty.openpty()
+    try:
+        rounds[TERMINAL] = _round([NONO, "--silent", "run", "--"], environ, os.ttyname(slave))
+        took = in_turn(settings.start_rounds, rounds)
+    finally:
+        os.close(master)
+        os.close(slave)
     ms = {
         name: value.map(lambda s: s * 1e3) if isinstance(value, Samples) else value
         for name, value in took.items()
@@ -56,6 +67,7 @@ def _rows(ms: Mapping[str, Measured]) -> list[Row]:
         row(CREDENTIAL, "srt", budget=at_most(0.35)),
         row(NETNS, CREDENTIAL),
         row(RUN, OFF, budget=NAMESPACES_MS),
+        Row("`nono run -- true` on a terminal", "ms", ms[TERMINAL], "without one", ms[RUN], TERMINAL_MS),
     ]
 
 
@@ -63,7 +75,7 @@ def _command(peer: Peer | Absent, *script: str) -> list[str] | Absent:
     return peer if isinstance(peer, Absent) else [*peer.command, *script]
 
 
-def _round(prefix: list[str] | Absent, environ: Mapping[str, str]) -> Round:
+def _round(prefix: list[str] | Absent, environ: Mapping[str, str], terminal: str | None = None) -> Round:
     """Checks the command before its first round, so that the table can say what is wrong with it."""
     checked = False
 
@@ -74,7 +86,7 @@ def _round(prefix: list[str] | Absent, environ: Mapping[str, str]) -> Round:
         if not checked:
             check([*prefix, TRUE], environ)
             checked = True
-        return seconds_to_exit([*prefix, TRUE], environ)
+        return seconds_to_exit([*prefix, TRUE], environ, terminal)
 
     return measure
 
