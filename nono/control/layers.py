@@ -26,10 +26,6 @@ PATTERN = "*?[{\\"
 class Hosts:
     """The hosts that a run's proxy may reach."""
 
-    @property
-    def leaves_standing(self) -> bool:
-        return self._ports is not None and self._ports.leads_past_the_proxy
-
     def __init__(self, live: LiveHosts, changed: Callable[[], int], ports: LivePorts | None) -> None:
         """Take the rules that may change.
 
@@ -39,6 +35,10 @@ class Hosts:
         self._live = live
         self._changed = changed
         self._ports = ports
+
+    @property
+    def leaves_standing(self) -> bool:
+        return self._ports is not None and self._ports.leads_past_the_proxy
 
     def refusal(self, wanted: Wanted) -> Refused | None:
         rule = parse_rule(wanted.target, "")
