@@ -51,9 +51,7 @@ class Scene:
         return self.stage.run("copilot-github", command or PROMPT)
 
     def files_with_tokens(self) -> set[str]:
-        home = self.stage.home
-        files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-        return {str(path.relative_to(home)) for path in files if CANARY.encode() in path.read_bytes()}
+        return self.stage.files_with(CANARY)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from e2e.test_subscriptions import files_with_tokens
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
 from support.agents.stage import TASK, TIMEOUT_S, AgentStage, agent_stage
@@ -69,7 +68,7 @@ def test_an_imported_login_of_google_works_with_phantoms_alone(scene: Scene) -> 
     assert "read .ssh/id" not in told
     assert CANARY not in told + run.stdout + run.stderr + json.dumps(run.events)
     assert (scene.stage.home / OUTSIDE).read_text() == content
-    assert files_with_tokens(scene.stage) == {OUTSIDE, STORE}
+    assert scene.stage.files_with(CANARY) == {OUTSIDE, STORE}
     assert scene.tokens.renewals == 0
     assert [event for event in run.denied if event["port"] == 443] == []
 
@@ -82,7 +81,7 @@ def test_two_runs_at_once_renew_an_expired_login_of_google_once(scene: Scene) ->
         runs = list(pool.map(lambda _: scene.run(), range(2)))
     assert [run.exit_code for run in runs] == [0, 0], "".join(run.stdout + run.stderr for run in runs)
     assert scene.tokens.renewals == 1
-    assert files_with_tokens(scene.stage) == {OUTSIDE, STORE}
+    assert scene.stage.files_with(CANARY) == {OUTSIDE, STORE}
 
 
 @pytest.mark.slow
@@ -102,7 +101,7 @@ def test_a_forgotten_login_of_google_is_of_no_use_inside(scene: Scene) -> None:
     scene.log_in_outside()
     scene.stage.nono("credential", "import", "gemini-cli")
     scene.stage.nono("credential", "logout", "gemini")
-    assert files_with_tokens(scene.stage) == {OUTSIDE}
+    assert scene.stage.files_with(CANARY) == {OUTSIDE}
     assert scene.run().exit_code != 0
     assert scene.api.results == []
 
@@ -140,7 +139,7 @@ def test_a_login_of_google_made_inside_is_captured_for_later_runs(scene: Scene) 
             screen.type(keys)
         assert screen.end() == 0, screen.text
     assert not (scene.stage.home / OUTSIDE).exists()
-    assert files_with_tokens(scene.stage) == {STORE}
+    assert scene.stage.files_with(CANARY) == {STORE}
     run = scene.run()
     assert run.exit_code == 0, run.stdout + run.stderr
     assert len(scene.api.results) == 1

@@ -66,13 +66,7 @@ class Scene:
         return Ended(ended.returncode, ended.stdout, ended.stderr, ())
 
     def files_with_tokens(self) -> set[str]:
-        return files_with_tokens(self.stage)
-
-
-def files_with_tokens(stage: AgentStage) -> set[str]:
-    home = stage.home
-    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
-    return {str(path.relative_to(home)) for path in files if CANARY.encode() in path.read_bytes()}
+        return self.stage.files_with(CANARY)
 
 
 @pytest.fixture
@@ -313,7 +307,7 @@ def test_codex_works_with_an_imported_login_of_chatgpt(codex: CodexScene) -> Non
     assert "tried" in told
     assert CANARY not in told + run.stdout + run.stderr + json.dumps(run.events)
     assert (codex.stage.home / CODEX_OUTSIDE).read_text() == content
-    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE, ".local/state/nono/oauth-capture/providers.json"}
+    assert codex.stage.files_with(CANARY) == {CODEX_OUTSIDE, ".local/state/nono/oauth-capture/providers.json"}
 
 
 def test_codex_and_a_second_codex_renew_a_revoked_login_once(codex: CodexScene) -> None:
@@ -324,7 +318,7 @@ def test_codex_and_a_second_codex_renew_a_revoked_login_once(codex: CodexScene) 
         runs = list(pool.map(lambda _: codex.stage.run("codex", CODEX), range(2)))
     assert [run.exit_code for run in runs] == [0, 0], "".join(run.stdout + run.stderr for run in runs)
     assert codex.chatgpt.tokens.renewals == 1
-    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE, ".local/state/nono/oauth-capture/providers.json"}
+    assert codex.stage.files_with(CANARY) == {CODEX_OUTSIDE, ".local/state/nono/oauth-capture/providers.json"}
 
 
 def test_codex_prefers_an_imported_login_to_a_stored_key(codex: CodexScene) -> None:
@@ -355,7 +349,7 @@ def test_a_login_that_is_logged_out_is_ended_at_the_provider_as_codex_ends_it(co
     assert "has ended it" in out.stdout, out.stdout + out.stderr
     assert CANARY not in out.stdout + out.stderr
     assert codex.chatgpt.tokens.refresh == set()
-    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE}
+    assert codex.stage.files_with(CANARY) == {CODEX_OUTSIDE}
     assert codex.stage.person(["codex", "logout"]).returncode == 0
     [by_nono, by_codex] = codex.chatgpt.ended
     assert by_nono == by_codex
@@ -368,7 +362,7 @@ def test_a_login_that_the_provider_does_not_end_is_forgotten_all_the_same(codex:
     out = codex.stage.person([*NONO, "credential", "logout", "codex"])
     assert out.returncode == 1
     assert "it answered 503" in out.stderr
-    assert files_with_tokens(codex.stage) == {CODEX_OUTSIDE}
+    assert codex.stage.files_with(CANARY) == {CODEX_OUTSIDE}
 
 
 # What somebody with a shell tries in order to have the file itself, or the tokens.

@@ -52,6 +52,11 @@ class AgentStage:
     def project(self) -> Path:
         return self.runner.project
 
+    def files_with(self, text: str) -> set[str]:
+        """Return the files below the home that hold this text, as paths below it."""
+        files = [path for path in self.home.rglob("*") if path.is_file() and not path.is_symlink()]
+        return {str(path.relative_to(self.home)) for path in files if text.encode() in path.read_bytes()}
+
     def directory(self, path: str) -> Path:
         """Create a directory below the home, and its parents, as the person."""
         return _directories(self.runner, path)
