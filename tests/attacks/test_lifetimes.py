@@ -16,6 +16,7 @@ from support.canary import Canary
 from support.ladder.launch import wait_until
 from support.nono_run import NO_NAMESPACES, POLICIES, SANDBOX_POLICIES, NonoRun, program
 from support.running.pace import PACE
+from support.sessions.control import ask_all, key_of
 from support.sessions.records import records
 
 LIMIT_S = 60 * PACE
@@ -54,6 +55,14 @@ def fifos(sandbox: NonoRun) -> Iterator[None]:
     finally:
         for path in paths:
             path.unlink()
+
+
+def wait_for_the_loop(sandbox: NonoRun, supervisor: int) -> None:
+    """Wait until the loop waits: an import may hold a lock of C, and libuv aborts within the loop alone."""
+    session_id = records(sandbox.user)[0]["session_id"]
+    assert ask_all(sandbox, session_id, ("GET", "/", None, key_of(sandbox, session_id)))[0][0] == 404
+    status = Path(f"/proc/{supervisor}/status")
+    assert wait_until(lambda: "State:\tS" in status.read_text())
 
 
 def tell(sandbox: NonoRun) -> dict[str, str]:
@@ -133,6 +142,7 @@ def test_a_daemon_does_not_outlive_an_aborted_supervisor(
             assert nono.stdout is not None
             assert int(nono.stdout.readline()) > 1
             assert running(command) != []
+            wait_for_the_loop(sandbox, nono.pid)
             nono.send_signal(signal.SIGABRT)  # as abort(3) does
             assert nono.stdout.read() == ""
             assert nono.wait(LIMIT_S) == abort.EXIT_CODE
