@@ -35,8 +35,11 @@ LIMIT_S = 3600
 
 
 @contextmanager
-def account() -> Iterator[OrdinaryUser]:
-    """Yield an ordinary user that is not this one."""
+def account() -> Iterator[OrdinaryUser | None]:
+    """Yield an ordinary user to become, or None if this one cannot become another."""
+    if os.geteuid() != 0:
+        yield None
+        return
     with ordinary_user() as user:
         try:
             named = pwd.getpwnam(ACCOUNT)
@@ -51,7 +54,8 @@ def account() -> Iterator[OrdinaryUser]:
 def environment(user: OrdinaryUser | None) -> dict[str, str]:
     names = ("PATH", "LANG", "PYTEST_XDIST_AUTO_NUM_WORKERS", "NONO_TEST_COLD")
     own = {name: os.environ[name] for name in names if name in os.environ}
-    given = {**own, "HOME": "/root"} if user is None else {**user.environment(), **own, "TMPDIR": "/tmp"}
+    home = "/root" if os.geteuid() == 0 else str(Path.home())
+    given = {**own, "HOME": home} if user is None else {**user.environment(), **own, "TMPDIR": "/tmp"}
     return {**given, "PYTHONPATH": str(ROOT / "tests"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -107,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
         if "user" in users:
             print(f"{name}, as an ordinary user", flush=True)
             with account() as user:
-                runs.append(run(name, host, user if os.geteuid() == 0 else None, given.arguments or TESTS))
+                runs.append(run(name, host, user, given.arguments or TESTS))
     print(table(runs))
     for each in runs:
         for why, count in each.skips.most_common():
