@@ -20,6 +20,8 @@ from support.sessions.records import leftovers, record_of
 MAX_USER_WATCHES = Path("/proc/sys/fs/epoll/max_user_watches")
 FEW_WATCHES = 50_000  # many more than anything that goes on beside needs
 
+LOWERED = pytest.mark.needs("sysctls", suite=True)
+
 # Room for a few more threads than the user has, those that /proc does not show in a container as well.
 LIMIT = """
 import os, resource, sys
@@ -100,6 +102,7 @@ def all_watches_taken(sandbox: NonoRun) -> Iterator[None]:
         yield
 
 
+@LOWERED
 @pytest.mark.root
 @pytest.mark.alone
 @POLICIES
@@ -118,6 +121,7 @@ def test_a_run_goes_on_when_its_command_takes_all_watches(taken: str, policy: st
     assert run.events[-1]["type"] == "session_ended"
 
 
+@LOWERED
 @pytest.mark.root
 @pytest.mark.alone
 @POLICIES
@@ -134,6 +138,7 @@ def test_a_run_goes_on_when_another_program_takes_all_watches(policy: str, sandb
         assert nono.wait(TIMEOUT_S) == 0
 
 
+@LOWERED
 @pytest.mark.root
 @pytest.mark.alone
 @pytest.mark.parametrize("sandbox", ["user"], indirect=True)  # root's are shared with whatever else runs here
@@ -154,6 +159,7 @@ def test_who_has_taken_all_watches_ends_no_session_at_its_socket(sandbox: NonoRu
         assert asked(nono, target) == "200\n"
 
 
+@LOWERED
 @pytest.mark.root
 @pytest.mark.alone
 @POLICIES
@@ -166,6 +172,7 @@ def test_a_run_without_any_watch_does_not_start(policy: str, sandbox: NonoRun) -
     assert leftovers(sandbox.user) == []
 
 
+@LOWERED
 @pytest.mark.root
 @pytest.mark.alone
 def test_a_loop_that_comes_too_late_for_a_watch_says_so(sandbox: NonoRun) -> None:
@@ -185,6 +192,7 @@ def test_a_loop_that_comes_too_late_for_a_watch_says_so(sandbox: NonoRun) -> Non
     assert run.stdout == "the event loop cannot watch a descriptor.\n", run.stderr
 
 
+@LOWERED
 @pytest.mark.root
 @pytest.mark.alone
 @POLICIES

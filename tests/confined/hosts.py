@@ -8,17 +8,22 @@ from pathlib import Path
 
 CONFINED = str(Path(__file__).parents[1] / "support/confined")
 
+PRIVILEGES = frozenset({"CAP_SYS_PTRACE", "sysctls"})  # of root alone, and no container's
 NONE = frozenset({"mounts", "namespaces", "network namespace", "user namespaces"})
-DOCKER = NONE | {
-    "pidfd_getfd",
-    "listener",
-    "keyrings",
-    "io_uring",
-    "userfaultfd",
-    "unshare",
-    "setuid programs",
-}
-PODMAN = frozenset({"namespaces", "keyrings", "io_uring", "userfaultfd"})
+DOCKER = (
+    NONE
+    | PRIVILEGES
+    | {
+        "pidfd_getfd",
+        "listener",
+        "keyrings",
+        "io_uring",
+        "userfaultfd",
+        "unshare",
+        "setuid programs",
+    }
+)
+PODMAN = PRIVILEGES | {"namespaces", "keyrings", "io_uring", "userfaultfd"}
 BUSY = frozenset({"listener", "place for a listener"})
 
 
@@ -38,7 +43,7 @@ class Host:
 HOSTS = {
     "container": Host("container", DOCKER, DOCKER),
     "podman": Host("podman", PODMAN, PODMAN),
-    "no-userns": Host("no-userns", NONE, frozenset({"user namespaces"})),
-    "apparmor": Host("apparmor", NONE, None),
-    "notify-busy": Host("notify-busy", BUSY, BUSY),
+    "no-userns": Host("no-userns", NONE | PRIVILEGES, frozenset({"user namespaces"})),
+    "apparmor": Host("apparmor", NONE | PRIVILEGES, None),
+    "notify-busy": Host("notify-busy", BUSY | PRIVILEGES, BUSY),
 }

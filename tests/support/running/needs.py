@@ -1,9 +1,9 @@
 """A pytest plugin: skip what this host cannot show, which a probe finds out, and say what is missing.
 
-@pytest.mark.needs("mounts", "listener") names what a test is about, and `require` is for helpers. The probes
-are the tests' own and do the thing itself in a child, as whoever runs the test's nono: were nono asked, a
-test would be skipped wherever nono is wrong. `make test-confined` fails if a host lacks more than it is known
-to.
+@pytest.mark.needs("mounts", "listener") names what a test is about, and `require` is for helpers.
+ordinary=True asks for an ordinary user, suite=True for whoever runs the tests. The probes are the tests' own
+and do the thing itself in a child, as whoever runs the test's nono: were nono asked, a test would be skipped
+wherever nono is wrong. `make test-confined` fails if a host lacks more than it is known to.
 """
 
 from __future__ import annotations
@@ -145,6 +145,27 @@ def _gain() -> None:
         raise OSError(errno.EPERM, "no_new_privs is set")
 
 
+def _sysctls() -> None:
+    """Open a limit of all users for writing, which is read-only in a container."""
+    os.close(os.open("/proc/sys/fs/epoll/max_user_watches", os.O_WRONLY))
+
+
+def _ptrace() -> None:
+    """Read the environment of a process that is not dumpable."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        calls.prctl(calls.PR_SET_DUMPABLE, 0)
+        os.write(write, b"x")
+        signal.pause()
+    try:
+        os.read(read, 1)
+        Path(f"/proc/{pid}/environ").read_bytes()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 PROBES: dict[str, Callable[[], object]] = {
     "user namespaces": _user_namespaces,
     "mounts": _mounts,
@@ -158,6 +179,8 @@ PROBES: dict[str, Callable[[], object]] = {
     "userfaultfd": _userfaultfd,
     "unshare": lambda: os.unshare(os.CLONE_FILES),
     "setuid programs": _gain,
+    "sysctls": _sysctls,
+    "CAP_SYS_PTRACE": _ptrace,
 }
 
 # Options of nono and of the simulator.
@@ -224,11 +247,18 @@ def user_of(item: pytest.Item) -> int:
     return UNPRIVILEGED_ID if is_ordinary else 0
 
 
+def asked_for(item: pytest.Item, *, ordinary: bool = False, suite: bool = False) -> int:
+    """Return the uid that must have what a mark names, by default that of the test's nono."""
+    if suite:
+        return os.geteuid()
+    return ORDINARY if ordinary else user_of(item)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for need in marker.args:
-            require(need, ORDINARY if marker.kwargs.get("ordinary") else user_of(item))
+            require(need, asked_for(item, **marker.kwargs))
 
 
 if __name__ == "__main__":
