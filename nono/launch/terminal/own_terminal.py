@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -23,6 +22,8 @@ from nono.supervisor.relay import pty
 from nono.supervisor.relay.relay import Relay
 
 if TYPE_CHECKING:
+    import socket
+
     from nono.credentials.values.credential import LeakDetector
     from nono.supervisor.relay.recording import Recording
     from nono.supervisor.relay.server import Server

@@ -6,7 +6,6 @@ the command waits for it as for a slow terminal. The other viewers see the same 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +16,8 @@ from nono.supervisor.relay.command_end import CommandEnd
 from nono.supervisor.relay.viewer import Viewer
 
 if TYPE_CHECKING:
+    import _socket
+
     from nono.supervisor.poll_loop import Loop, Timer
     from nono.supervisor.relay.recording import Recording
     from nono.supervisor.screen.screen import Screen
@@ -107,7 +108,7 @@ class Relay:
 
     def attach(
         self,
-        connection: socket.socket,
+        connection: _socket.socket,
         size: Size | None,
         received: bytes,
         words: frozenset[str] = frozenset(),
@@ -223,7 +224,7 @@ class Relay:
         waits = any(viewer.unsent or viewer.is_held for viewer in self._viewers)
         return (is_quiet and not waits) or now > began + LAST_WORDS_S
 
-    def close(self, exit_code: int | None) -> socket.socket | None:
+    def close(self, exit_code: int | None) -> _socket.socket | None:
         """Disconnect the viewers. Returns one connection to which nono may still send messages, or None.
 
         That viewer has restored its terminal. The caller closes the connection.

@@ -64,8 +64,8 @@ class Server:
 
     def _on_connection(self) -> None:
         with suppress(OSError):
-            connection, _ = self._listener.accept()
-            self._admit(connection)
+            descriptor, _ = self._listener._accept()  # type: ignore[attr-defined] # what socket.accept() calls
+            self._admit(socket.socket(fileno=descriptor))
 
     def _admit(self, connection: socket.socket) -> None:
         """Serve an accepted connection if it belongs to this user."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from nono.sessions import wire
 from nono.sessions.wire import Frames, Size
+
+if TYPE_CHECKING:
+    import _socket
 
 RECEIVE_BYTES = 1 << 16
 QUEUED_BYTES_MAX = 1 << 18  # for the writer; above this, the command waits as for a slow terminal
@@ -16,7 +19,7 @@ BEHIND_BYTES_MAX = 1 << 22  # for the other viewers, for which the command does 
 class Viewer:
     """A non-blocking connection, which end() closes."""
 
-    def __init__(self, connection: socket.socket, size: Size | None, words: frozenset[str]) -> None:
+    def __init__(self, connection: _socket.socket, size: Size | None, words: frozenset[str]) -> None:
         """words: The kind of viewer, as constants of nono.sessions.wire."""
         self.connection = connection
         self.size = size

@@ -54,8 +54,9 @@ def _connected(session: Chosen, patience_s: float) -> tuple[_Connected, str]:
         connection, key = connect(session.registry, session.record.session_id)
     except OSError as error:
         raise silent(session.record) from error
-    connection.settimeout(patience_s)
-    return _Connected(connection), key
+    connected = socket.socket(fileno=connection.detach())
+    connected.settimeout(patience_s)
+    return _Connected(connected), key
 
 
 def _fields(key: str) -> Mapping[str, str]:

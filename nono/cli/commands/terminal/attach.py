@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import select
-import socket
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, refuse_inside
@@ -26,6 +25,7 @@ from nono.settings.file import user_config
 from nono.settings.keys import parse_keys
 
 if TYPE_CHECKING:
+    import _socket
     import argparse
 
 DESCRIPTION = (
@@ -74,7 +74,7 @@ def run(argv: Sequence[str]) -> int:
             raise NonoError("nono attach needs a terminal on standard input and output.")
         words = wire.READ_ONLY if parsed.read_only else wire.ASKS
         connection, status, received = ask(session, wire.ATTACH, terminal_size(), (words,))
-        with connection:
+        with closing(connection):
             if status == wire.BUSY:
                 raise NonoError(f"session {record.session_id} is shown by as many as can be.")
             if status != wire.SWITCHED:
@@ -94,7 +94,7 @@ def _parsed(argv: Sequence[str]) -> Asked:
 
 
 def _view(
-    connection: socket.socket, received: bytes, keys: bytes, *, is_read_only: bool
+    connection: _socket.socket, received: bytes, keys: bytes, *, is_read_only: bool
 ) -> Mapping[str, object]:
     """Show the session. Returns why it stopped being shown."""
     reader, report = os.pipe()

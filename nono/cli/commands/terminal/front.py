@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from nono.cli.commands.terminal.guard import ENDING, fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
@@ -136,7 +136,7 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
     """
     _stop_together(ahead.pid, lambda: False)
     lent = Lent() if os.isatty(0) else None
-    with ahead.connection as connection:
+    with closing(ahead.connection) as connection:
         try:
             said = connection.recv(READ_BYTES) if select.select([connection], [], [], patience_s)[0] else None
         except KeyboardInterrupt:

@@ -6,7 +6,6 @@ import json
 import os
 import select
 import signal
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ from nono.sessions.wire import Frames
 from nono.settings.keys import parse_keys
 
 if TYPE_CHECKING:
+    import _socket
+
     from nono.cli.commands.terminal.questions import Questions
 
 READ_BYTES = 1 << 16
@@ -41,7 +42,7 @@ class Viewer:
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: _socket.socket,
         lent: Lent,
         *,
         keys: bytes | None = None,

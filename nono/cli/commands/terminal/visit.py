@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nono.cli.commands.sessions.chosen import Chosen
 from nono.errors import NonoError
@@ -12,13 +12,16 @@ from nono.sessions import wire
 from nono.sessions.meeting import connect
 from nono.sessions.record import Record
 
+if TYPE_CHECKING:
+    import _socket
+
 PATIENCE_S = 5.0
 
 
 class Answer(NamedTuple):
     """The connection, which the caller closes, the status, and what came behind the head."""
 
-    connection: socket.socket
+    connection: _socket.socket
     status: int | None
     received: bytes
 
