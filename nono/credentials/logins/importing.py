@@ -10,8 +10,8 @@ from posixpath import basename, dirname
 
 from nono.credentials.logins.agent_files import MAX_FILE_BYTES, AgentFile, FoundLogin, merged, parse
 from nono.credentials.logins.answer import phantom_in
+from nono.credentials.logins.provider_login import audience
 from nono.credentials.logins.token_store import Granted, LoginStore
-from nono.credentials.logins.tokens import audience
 from nono.credentials.store.private_file import PrivateFile
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.named_tuple import NamedTuple

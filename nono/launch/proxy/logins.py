@@ -76,8 +76,9 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
         return Logins()
     # Imported here and below: few runs have a login.
     from nono.credentials.logins.agent_files import AGENT_FILES
+    from nono.credentials.logins.provider_login import ProviderLogin
     from nono.credentials.logins.token_store import LoginStore
-    from nono.credentials.logins.tokens import LoginTokens, ProviderLogin
+    from nono.credentials.logins.tokens import LoginTokens
 
     tokens = LoginTokens(LoginStore(environ))
     of_provider: dict[str, list[OAuthRoute]] = {}

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nono.credentials.logins.provider_login import ProviderLogin
 from nono.credentials.logins.token_store import LoginStore
-from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens, ProviderLogin
+from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import UpgradeRule

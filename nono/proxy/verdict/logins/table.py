@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
-    from nono.credentials.logins.tokens import LoginCredential, ProviderLogin
+    from nono.credentials.logins.provider_login import ProviderLogin
+    from nono.credentials.logins.tokens import LoginCredential
     from nono.policy.services.oauth_routes import TokenEndpoint
 
 
