@@ -1,12 +1,17 @@
 """Start nono: `python -m nono` and the console script."""
 
+from __future__ import annotations
+
 import gc
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
 
 from nono.cli.main import main as run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:

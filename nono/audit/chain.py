@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import TYPE_CHECKING
 
 from nono.audit.event import TIME, Again, Event, Recurring
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.digests import Digest
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, cast
 
 from nono.clock import rfc3339, unix_ms
 from nono.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, Protocol
+else:
+    Protocol = object
 
 Event = dict[str, object]
 TIME = "timestamp_unix_ms"  # the first field of a network event
 OF_INSTRUCTIONS = "instruction file: "  # prefix of the reason for an open(2) that no grant would allow
 SEVERAL = "<several>"  # target of a record for more kinds of refusals than are recorded separately
 
-NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
-DenialCategory = Literal[
+type NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
+type DenialCategory = Literal[
     "authentication_failed",
     "authentication_required",
     "endpoint_policy",
@@ -26,7 +31,7 @@ DenialCategory = Literal[
     "external_proxy_rejected",
     "unsupported_upgrade",
 ]
-NetworkDecision = Literal[
+type NetworkDecision = Literal[
     "allow",
     "deny",
     "approve_requested",
@@ -35,7 +40,7 @@ NetworkDecision = Literal[
     "approve_timeout",
     "approve_error",
 ]
-Failure = Literal[
+type Failure = Literal[
     "refused",  # the upstream's machine accepts no connection on that port
     "reset",
     "unreachable",
@@ -47,8 +52,15 @@ Failure = Literal[
     "blocked",  # by the proxy, after the request was recorded
     "proxy",  # a fault of the proxy
 ]
-CapabilityDecision = Literal["Requested", "Granted", "Timeout"] | dict[Literal["Denied"], dict[str, str]]
-FileAccess = Literal["Read", "Write", "ReadWrite"]
+type CapabilityDecision = Literal["Requested", "Granted", "Timeout"] | dict[Literal["Denied"], dict[str, str]]
+type FileAccess = Literal["Read", "Write", "ReadWrite"]
+
+
+def part(event: Event, name: str) -> Event:
+    """Return the dictionary that an event holds under `name`."""
+    fields = event[name]
+    assert isinstance(fields, dict)
+    return fields
 
 
 class Recorder(Protocol):
@@ -136,7 +148,7 @@ def resource_limits(memory_bytes: int | None, max_processes: int | None) -> Even
     return {"type": "resource_limits", "memory_bytes": memory_bytes, "max_processes": max_processes}
 
 
-PolicyChange = Literal["added", "taken_back", "expired"]
+type PolicyChange = Literal["added", "taken_back", "expired"]
 
 
 def policy_changed(
@@ -291,7 +303,7 @@ class Again(Event):
         self.sequence: int | None = None
         self.unix_ms = unix_ms()
         # The recurring event already has a time, so the key stays first.
-        fields = {**cast(Event, recurring.event["event"]), TIME: self.unix_ms}
+        fields = {**part(recurring.event, "event"), TIME: self.unix_ms}
         super().__init__(type="network", event=fields)
 
 
@@ -339,7 +351,7 @@ class UnaskedDecision(Event):
         }
         super().__init__(capability_decision(request, decision, "policy", 0))
         if repeats is not None:
-            cast(Event, self["entry"])["repeats"] = repeats
+            part(self, "entry")["repeats"] = repeats
 
 
 def spelled(path: str) -> str:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from posixpath import join
-from typing import Self
 
 from nono.audit.chain import ChainState, Encoder, Integrity, record_line
 from nono.audit.event import (
@@ -20,6 +19,10 @@ from nono.audit.event import (
 from nono.audit.repeats import is_action, is_repeatable, repeats_of
 from nono.digests import quick_sha256
 from nono.private_dir import make_private_subdir, open_private_dir
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 EVENT_FILE = "audit-events.ndjson"
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from nono.audit.event import Event
+from nono.audit.event import Event, part
 
 
 def is_action(event: Event) -> bool:
     """Return True for an event that must be logged before the action it describes may happen."""
     match event["type"]:
         case "network":
-            fields = cast(Event, event["event"])
+            fields = part(event, "event")
             return "repeats" not in fields and fields["decision"] in _ACTIONS
         case "capability_decision":
-            entry = cast(Event, event["entry"])
+            entry = part(event, "entry")
             return "repeats" not in entry and entry["decision"] in ("Requested", "Granted")
         case _:
             return False
@@ -30,7 +28,7 @@ _REPEATABLE = (
 def repeats_of(event: Event) -> int:
     """Return how many decisions an event stands for."""
     fields = event.get("event") or event.get("entry")
-    repeats = cast(Event, fields).get("repeats") if fields is not None else None
+    repeats = fields.get("repeats") if isinstance(fields, dict) else None
     return repeats if isinstance(repeats, int) else 1
 
 

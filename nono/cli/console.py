@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Protocol, TextIO
 
 from nono.printable import printable
 from nono.typed_line import in_front
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol, TextIO
+
     from nono.cli.args.options import Given
+else:
+    Protocol = object
 
 
 class Log(Protocol):

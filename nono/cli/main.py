@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from nono import __version__
 from nono.cli.args.help_wanted import HelpWanted
@@ -15,6 +14,7 @@ from nono.cli.command_table import ALIASES, COMMANDS, LATER
 from nono.errors import NonoError, UsageError
 from nono.printable import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 

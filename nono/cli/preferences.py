@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from nono.audit.event import Event, run_options
 from nono.audit.redact import USUAL, Redaction, redaction_of
@@ -17,6 +16,7 @@ from nono.settings.file import user_config
 from nono.settings.theme import theme_of
 from nono.settings.user_config import Audit, UserConfig
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.outward.orders import Orders
     from nono.policy.resolve import Resolved

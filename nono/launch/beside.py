@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.errors import NonoError
@@ -13,6 +12,7 @@ from nono.named_tuple import NamedTuple
 from nono.sessions.ends import NOT_STARTED
 from nono.sessions.record import End
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.launch.around.undo import UndoRequest
     from nono.launch.prepare import Prepared

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import cast
 
-from nono.audit.event import SEVERAL, Event
+from nono.audit.event import SEVERAL, Event, part
 from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
 
@@ -84,9 +83,9 @@ class Denials:
 def _denied(event: Event) -> Denied | None:
     match event.get("type"):
         case "network":
-            return _of_network(cast(Event, event["event"]))
+            return _of_network(part(event, "event"))
         case "capability_decision":
-            return _of_file(cast(Event, event["entry"]))
+            return _of_file(part(event, "entry"))
         case _:
             return None
 
@@ -114,7 +113,7 @@ def _of_network(fields: Event) -> Denied | None:
 
 
 def _of_file(entry: Event) -> Denied | None:
-    request, decision = cast(Event, entry["request"]), entry["decision"]
+    request, decision = part(entry, "request"), entry["decision"]
     if decision == "Timeout":
         reason = "nobody answered in time"
     elif isinstance(decision, dict):

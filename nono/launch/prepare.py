@@ -1,9 +1,10 @@
 """Find out everything that can be known before a run: its program, and how the kernel will enforce it."""
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from nono.errors import NonoError, SandboxError
 from nono.named_tuple import NamedTuple
@@ -15,6 +16,7 @@ from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespaces_verdict import with_namespaces, without_supervisor
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.supervisor.cgroup.placement import Place
 
@@ -27,7 +29,7 @@ class Prepared(NamedTuple):
     enforcement: Enforcement
     program: str | None  # None: not looked up, because nothing will be started
     argv: tuple[str, ...]
-    cgroups: "Place | None" = None  # where its cgroup goes, if it has limits
+    cgroups: Place | None = None  # where its cgroup goes, if it has limits
 
     @property
     def capabilities(self) -> CapabilitySet:
@@ -77,7 +79,7 @@ def _may_be_of_somebody_else(path: str) -> bool:
     return bool(beside.st_mode & 0o002) and not is_own
 
 
-def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> "Place":
+def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> Place:
     """Return where a cgroup for the command can be created. Raises SandboxError if nowhere.
 
     ours: Pids of this process and of its children that are not part of the command yet.

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.audit.broadcast import Broadcast
@@ -41,6 +40,7 @@ from nono.sessions.record import End
 from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from nono.errors import NonoError
 from nono.launch.prepare import Prepared
@@ -19,6 +18,7 @@ from nono.sessions.record import ATTACHED, DETACHED, End
 from nono.sessions.registry import Entry, Registry, directory_of, new_record, registered
 from nono.supervisor.child import Child
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.approval.listing import Listed
     from nono.credentials.values.credential import LeakDetector

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from nono.audit.broadcast import Broadcast
 from nono.audit.event import Recorder
@@ -23,6 +22,7 @@ from nono.sandbox.plan.plan import draw
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
 from nono.supervisor.child import Child
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt

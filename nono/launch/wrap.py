@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from nono.errors import LaunchError
 from nono.kernel import process
@@ -17,6 +16,10 @@ from nono.sandbox import host
 from nono.sandbox.command import STATUS_NOT_EXECUTED, Command
 from nono.sandbox.enter import default_signals, enter
 from nono.sandbox.plan.plan import draw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def prepare(

@@ -1,11 +1,16 @@
 """Define the permissions of a run, as values that later steps read and never change."""
 
+from __future__ import annotations
+
 from enum import StrEnum
-from typing import Literal
 
 from nono.named_tuple import NamedTuple
 from nono.policy.ports import PortGrants
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 
 class Access(StrEnum):
@@ -23,10 +28,10 @@ class Access(StrEnum):
     def writes(self) -> bool:
         return self is not Access.READ
 
-    def united(self, other: "Access") -> "Access":
+    def united(self, other: Access) -> Access:
         return self if self is other else Access.READWRITE
 
-    def covers(self, other: "Access") -> bool:
+    def covers(self, other: Access) -> bool:
         return self is Access.READWRITE or self is other
 
 

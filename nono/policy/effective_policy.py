@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
@@ -15,6 +14,7 @@ from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.endpoints.policy import EndpointPolicy
     from nono.policy.hosts.endpoint_scope import EndpointScope

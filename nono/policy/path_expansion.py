@@ -3,16 +3,23 @@
 This module never touches the disk; the caller supplies a Filesystem that does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from posixpath import basename, dirname, isabs, join, normpath
-from typing import Literal, Protocol
 
 from nono import paths
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 
-Kind = Literal["dir", "file", "device", "socket", "other"]
-EntryKind = Literal["dir", "link", "file"]  # "file": anything else
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, Protocol
+else:
+    Protocol = object
+
+type Kind = Literal["dir", "file", "device", "socket", "other"]
+type EntryKind = Literal["dir", "link", "file"]  # "file": anything else
 
 # These refer to the process that opens them, so the launcher resolves them again in the child (proc(5)).
 CHILD_RELATIVE_DIRECTORIES = ("/proc/self", "/proc/thread-self", "/dev/fd")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
 
 from nono.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
+    from typing import Protocol
+else:
+    Protocol = object
 
 # Rule names, as used in profiles and in the audit log.
 OPEN_PORT, CONNECT_PORT, LISTEN_PORT = "network.open_port", "network.connect_port", "network.listen_port"

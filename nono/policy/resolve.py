@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from posixpath import join
-from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.errors import ConfigError
@@ -25,6 +24,7 @@ from nono.policy.request import RunRequest as RunRequest
 from nono.policy.schema.profile import Network, Profile, Rollback, SessionHooks
 from nono.policy.services.environment_rules import environment_rules, granted_pointers, unset
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.builtin.shipped import Group
     from nono.policy.hosts.endpoint_scope import EndpointScope

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
@@ -15,8 +14,10 @@ from nono.sandbox.enter import default_signals, enter
 from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.plan.private_view import PrivateView
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    from typing import NoReturn
 
 OUTSIDE = 0  # getppid(2) returns this for a parent outside the PID namespace
 

@@ -1,11 +1,12 @@
 """Prepare this process to become the command: signals, descriptors, masks, capabilities, restrictions."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 import signal
 import stat
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
@@ -15,6 +16,7 @@ from nono.sandbox.command import Command
 from nono.sandbox.plan.enforcement import NotifyProgram, StaticFilter
 from nono.sandbox.plan.plan import SandboxPlan
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
@@ -110,7 +112,7 @@ def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) ->
                 )
 
 
-def _is_connected_unix(stream: "socket.socket") -> bool:
+def _is_connected_unix(stream: socket.socket) -> bool:
     """Check for a connected AF_UNIX stream, which stays connected.
 
     An unconnected one could reach abstract sockets outside.

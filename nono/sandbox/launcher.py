@@ -27,7 +27,6 @@ from __future__ import annotations
 import os
 from _socket import socketpair  # socket makes enums of its constants: 2 ms of a start without a proxy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from nono.errors import LaunchError
 from nono.kernel import process
@@ -40,6 +39,7 @@ from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.plan import SandboxPlan
 from nono.sandbox.plan.private_view import PrivateView
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 

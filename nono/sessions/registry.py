@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from posixpath import join
-from typing import Any, Self
 
 from nono import paths
 from nono.clock import rfc3339, unix_ms
@@ -18,6 +17,10 @@ from nono.regular_file import read_at_most
 from nono.sessions import ends
 from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 SUFFIX = ".json"
 CAST, OLDER_CAST = ".cast", ".cast.1"  # the recorded screen, if any, and its older part

@@ -6,9 +6,12 @@ They are named tuples, as in nono.policy.schema.profile, so that a run without a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from nono.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DEFAULT_THEME = "mocha"
 

@@ -10,13 +10,13 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from nono.kernel import process, signals
 from nono.kernel.signals import ReceivedSignal
 from nono.sessions.ends import FOREIGN, Sender
 from nono.sessions.processes import process_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.sessions.stopping import StopRequest
 

@@ -10,7 +10,10 @@ import signal
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _PATIENCE_S, _TRIES = 0.1, 10  # for output that the command suspends repeatedly
 

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from posixpath import join
-from typing import cast
 
 from nono.audit.ledger import AuditLog
 from nono.audit.proof import ledger
 from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Summary, digest_of, document_of, to_json
 from nono.disk.durable import unfinished
 from nono.private_dir import open_private_dir
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -23,12 +26,14 @@ def summary_of(log: AuditLog) -> Summary:
     """Return the summary of a log that is complete, with both ends of its session."""
     log.record_unrecorded()
     started, ended = (log.bounds[kind] for kind in ("session_started", "session_ended"))
+    command: Any = started["command"]
+    exit_code: Any = ended["exit_code"]
     return Summary(
         log.session_id,
         str(started["started"]),
         str(ended["ended"]),
-        tuple(cast(list[str], started["command"])),
-        cast(int, ended["exit_code"]),
+        tuple(command),
+        exit_code,
         log.integrity(),
     )
 

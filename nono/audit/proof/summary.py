@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from nono.audit.chain import Integrity, compact
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SUMMARY_FILE, BUNDLE_FILE = "session.json", "audit-attestation.bundle"
 ALGORITHM = "sha256"

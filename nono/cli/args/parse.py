@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from nono.cli.args import options
 from nono.cli.args.options import Given
@@ -13,8 +12,10 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from typing import Any
 
 
 class Invocation(NamedTuple):

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn
 
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
@@ -17,8 +16,10 @@ from nono.sandbox.command import STATUS_NOT_EXECUTED
 from nono.sandbox.launcher import Probe, fork_launcher
 from nono.trust.disk.concern import root_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from typing import NoReturn
 
     from nono.cli.args.options import Given
     from nono.cli.instructions.before_run import BeforeRun

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import parse, sandbox_parser
 from nono.cli.console import console_of
@@ -14,6 +13,7 @@ from nono.errors import ConfigError
 from nono.launch import wrap
 from nono.policy.capability import NetworkMode, SandboxPolicy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, NetworkMode
@@ -13,6 +12,7 @@ from nono.policy.socket_grant import SocketGrant, SocketScope
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung
 from nono.sandbox.plan.facts import HostFacts
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.hosts.host_filter import HostFilter
     from nono.policy.services.credential_service import CredentialService

@@ -19,7 +19,8 @@ from nono.credentials.values.credential import Header, Injection, LeakDetector, 
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
-from nono.policy.schema.route_rules import AuthMethod, Inject
+from nono.policy.schema.constraints import AuthMethod
+from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 
 Post = Callable[[str, bytes, Sequence[Header]], Awaitable[TokenReply]]

@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import quote_plus, urlencode
 
 from nono.credentials.values.credential import Header
-from nono.policy.schema.route_rules import AuthMethod
+from nono.policy.schema.constraints import AuthMethod
 from nono.secret import Secret
 
 DEFAULT_LIFETIME_S = 3600.0

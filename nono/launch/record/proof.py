@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from posixpath import basename, dirname
-from typing import TYPE_CHECKING, cast
 
 from nono import paths
 from nono.audit.proof.conclusion import conclude, summary_of
@@ -14,7 +13,10 @@ from nono.launch.prepare import Prepared
 from nono.launch.session import USUAL_PROVING, Proving, Session, Warn
 from nono.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from nono.audit.proof.attestation import Signer
     from nono.undo.model.snapshot import Tree
 
@@ -161,7 +163,7 @@ def _signed(summary: Summary, session: Session, evidence: Evidence) -> tuple[Sum
 
     log = session.log
     assert log is not None
-    policy = cast(Mapping[str, object] | None, log.bounds["session_started"].get("redaction_policy"))
+    policy: Any = log.bounds["session_started"].get("redaction_policy")
     log_sha256 = digest_of_file(dirname(log.path), basename(log.path))
     return attested(summary, policy, log_sha256 or "", evidence.signer)
 

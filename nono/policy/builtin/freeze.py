@@ -19,7 +19,10 @@ def frozen() -> str:
     readers = {variable: name for name in reversed([*services]) for variable in services[name]["env_vars"]}
     return (
         '"""The groups of data/policy.json and the default ones, by nono.policy.builtin.freeze."""\n\n'
-        "from typing import Any\n\n"
+        "from __future__ import annotations\n\n"
+        "TYPE_CHECKING = False\n"
+        "if TYPE_CHECKING:\n"
+        "    from typing import Any\n\n"
         "# The fields of nono.policy.builtin.shipped.Group in their order.\n"
         f"GROUPS: tuple[tuple[Any, ...], ...] = (\n{pformat(groups, width=100)[1:]}\n\n"
         f"DEFAULT: tuple[str, ...] = (\n{pformat(default, width=100)[1:]}\n\n"

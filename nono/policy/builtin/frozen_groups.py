@@ -1,6 +1,10 @@
 """The groups of data/policy.json and the default ones, by nono.policy.builtin.freeze."""
 
-from typing import Any
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # The fields of nono.policy.builtin.shipped.Group in their order.
 GROUPS: tuple[tuple[Any, ...], ...] = (

@@ -4,12 +4,17 @@ This needs only the json module, so that a run without a user's file never impor
 every run needs, are frozen as a module: importing json and parsing them takes 4 ms.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from posixpath import dirname, join
-from typing import Any
 
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import frozen_groups
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PLATFORM = "linux"
 

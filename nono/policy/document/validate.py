@@ -21,7 +21,7 @@ from nono.policy.document.normalise import Normaliser
 from nono.policy.document.semantics import mistaken_replacements, mistaken_values
 from nono.policy.document.source import Mistake, ProfileMistakesError, Source, fixed_in
 from nono.policy.document.when import Host
-from nono.policy.schema.annotations import build
+from nono.policy.schema.annotations import build, evaluate
 from nono.policy.schema.profile import Profile
 
 OVERRIDES = "platform_overrides"
@@ -172,6 +172,7 @@ def _shape_mistakes(shape: Any, document: Any, beside: tuple[str, ...] = ()) -> 
 @cache
 def _adapter(shape: Any) -> TypeAdapter[Any]:
     """Built once: it takes longer than to validate a file, and a file with mistakes is validated twice."""
+    evaluate(shape)
     return TypeAdapter(shape)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from posixpath import normpath
-from typing import Literal
 
 from nono.errors import ConfigError, NonoError
 from nono.policy.builtin.shipped import Group
@@ -20,7 +19,11 @@ from nono.policy.path_expansion import (
 )
 from nono.printable import shell_word
 
-Wanted = Literal["dir", "file", "any"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+type Wanted = Literal["dir", "file", "any"]
 
 # Groups of shared temporary directories: if HOME lies in one, they would grant all of it.
 _TEMPORARY_GROUPS = ("system_write_linux", "linux_temp_read")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from posixpath import dirname, isabs, join
-from typing import TypeVar
 
 from nono.errors import NonoError, SandboxError
 from nono.named_tuple import NamedTuple
@@ -26,8 +25,6 @@ from nono.policy.path_expansion import (
 from nono.policy.socket_grant import SocketGrant
 
 _LINKS_MAX = 40  # as in path_resolution(7)
-
-AnyGrant = TypeVar("AnyGrant", Grant, SocketGrant)
 
 
 class Way(NamedTuple):
@@ -48,7 +45,7 @@ class Planted(NamedTuple):
         return f"'{self.link}' is a link that leads to '{self.leads_to}', and {self.reason}"
 
 
-Asked = tuple[AnyGrant, Way]
+type Asked[AnyGrant: (Grant, SocketGrant)] = tuple[AnyGrant, Way]
 
 
 def way_of_profile(text: str, path: str, path_context: PathContext, workdir: str) -> Way:
@@ -84,7 +81,9 @@ class LinkGuard:
             return Planted(link, canonical_as_far(way.path, self._fs), reason)
         return None
 
-    def kept(self, asked: Sequence[Asked[AnyGrant]], warnings: list[str]) -> list[AnyGrant]:
+    def kept[AnyGrant: (Grant, SocketGrant)](
+        self, asked: Sequence[Asked[AnyGrant]], warnings: list[str]
+    ) -> list[AnyGrant]:
         """Return the grants except those through a planted link, adding a warning for each of these.
 
         Raises NonoError if a flag named the path: the user meant it, and the hint gives the path to type

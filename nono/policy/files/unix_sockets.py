@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from posixpath import dirname
-from typing import Protocol
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
@@ -12,6 +11,12 @@ from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant
 from nono.printable import shell_word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 # Rule names, as used in the audit log.
 UNIX_SOCKET, UNIX_SOCKET_BIND = "filesystem.unix_socket", "filesystem.unix_socket_bind"

@@ -7,6 +7,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from nono.policy.schema import constraints
 from nono.policy.schema.constraints import Conditional, Says
 
 
@@ -15,10 +16,32 @@ def annotation_of(shape: Any, field: str) -> Any:
     """Return the annotation of one field of a named tuple; None if it has no such field.
 
     The shapes leave their annotations as text, which a start without a profile never evaluates. One field at
-    a time: typing.get_type_hints would evaluate all of them, at a multiple of what a profile needs.
+    a time: typing.get_type_hints would evaluate all of them, at a multiple of what a profile needs. Such a
+    start does not import the names of constraints either.
     """
     text = shape.__annotations__.get(field)
-    return eval(text, vars(sys.modules[shape.__module__])) if isinstance(text, str) else text
+    if not isinstance(text, str):
+        return text
+    return eval(text, {**vars(constraints), **vars(sys.modules[shape.__module__])})
+
+
+def evaluate(shape: Any) -> None:
+    """Replace the annotations of a named tuple, and of those in its fields, by what their text means.
+
+    For pydantic, which looks for names in the module of a shape alone.
+    """
+    for field in getattr(shape, "_fields", ()):
+        annotation = annotation_of(shape, field)
+        if shape.__annotations__[field] is not annotation:
+            shape.__annotations__[field] = annotation
+            for part in _parts(annotation):
+                evaluate(part)
+
+
+def _parts(shape: Any) -> tuple[Any, ...]:
+    """Return the types that an annotation consists of."""
+    parts = get_args(shape)
+    return tuple(each for part in parts for each in _parts(part)) if parts else (shape,)
 
 
 def bare(shape: Any) -> Any:

@@ -7,6 +7,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.schema.constraints import (
     SET_VARS,
     Command,
+    DecisionWord,
     Format,
     Header,
     Path,
@@ -19,7 +20,7 @@ from nono.policy.schema.constraints import (
     VariablePattern,
 )
 from nono.policy.schema.profile import ApprovalBackendEntry, ApprovalDefaults, OpenUrls
-from nono.policy.schema.routes import DecisionWord, DefaultEntry, PolicyEntry
+from nono.policy.schema.routes import DefaultEntry, PolicyEntry
 
 Count = Annotated[int, Says({"minimum": 1})]
 

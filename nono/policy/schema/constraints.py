@@ -5,7 +5,7 @@ nono.policy.document.semantics; a test keeps the two consistent, mutant by mutan
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from nono.named_tuple import NamedTuple
 
@@ -60,6 +60,14 @@ SET_VARS = Says(
 SERVICES = Says({"propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]*$"}})
 CAPTURES = Says({"propertyNames": {"pattern": "^[A-Za-z0-9_]+$"}})
 PROFILE_NAME = f"^{_NAME}$"
+
+# Values of which a field takes one.
+Reach = Literal["isolated", "allow_same_sandbox", "allow_all"]
+DecisionWord = Literal["allow", "approve", "deny"]
+InjectMode = Literal["header", "url_path", "query_param", "basic_auth"]
+OnLimit = Literal["refuse", "ask"]
+# Client authentication (RFC 6749 section 2.3.1), by the names of RFC 7591 section 2.
+AuthMethod = Literal["client_secret_post", "client_secret_basic"]
 
 
 def one_of(*names: str) -> Says:

@@ -8,39 +8,44 @@ the same annotations. Fields that are accepted but not built yet are in nono.pol
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Namespaces, SandboxPolicy, Wsl2ProxyPolicy
-from nono.policy.schema.constraints import (
-    CAPTURES,
-    SERVICES,
-    SET_VARS,
-    AbsolutePath,
-    DirectoryName,
-    GroupName,
-    Origin,
-    PackName,
-    Path,
-    Port,
-    PortRange,
-    Says,
-    Seconds,
-    Text,
-    VariablePattern,
-)
 from nono.policy.schema.routes import (
-    CaptureSource,
+    CaptureEntry,
+    CustomCredential,
     DomainEntry,
-    EnvTarget,
+    EnvCredential,
     ProviderEntry,
     ProviderRoute,
-    ServiceEntry,
     TlsIntercept,
     UpstreamProxyEntry,
 )
 
-Reach = Literal["isolated", "allow_same_sandbox", "allow_all"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Annotated, Literal
+
+    from nono.policy.schema.constraints import (
+        CAPTURES,
+        SERVICES,
+        SET_VARS,
+        AbsolutePath,
+        DirectoryName,
+        GroupName,
+        Origin,
+        PackName,
+        Path,
+        Port,
+        PortRange,
+        Reach,
+        Says,
+        Seconds,
+        Text,
+        Variable,
+        VariablePattern,
+        one_of,
+    )
 
 
 class Meta(NamedTuple):
@@ -129,7 +134,10 @@ class Network(NamedTuple):
     raw_tunnels: tuple[str, ...] = ()  # host:port whose CONNECT tunnels may carry something other than TLS
     credentials: tuple[str, ...] = ()
     optional_credentials: tuple[str, ...] = ()
-    custom_credentials: Annotated[Mapping[str, ServiceEntry], SERVICES] = {}
+    custom_credentials: Annotated[
+        Mapping[str, Annotated[CustomCredential, one_of("credential_key", "auth", "aws_auth", "spiffe")]],
+        SERVICES,
+    ] = {}
     open_port: tuple[Port, ...] = ()  # of loopback: to connect to and to listen on
     open_port_range: tuple[PortRange, ...] = ()  # first and last, both included
     connect_port: tuple[Port, ...] = ()  # of any host, without the proxy
@@ -216,9 +224,11 @@ class Profile(NamedTuple):
     network: Network = Network()
     diagnostics: Diagnostics = Diagnostics()
     linux: Linux = Linux()
-    env_credentials: Mapping[str, EnvTarget] = {}  # credential reference -> variable
+    env_credentials: Mapping[str, Variable | EnvCredential] = {}  # credential reference -> variable
     environment: Environment = Environment()
-    credential_capture: Annotated[Mapping[str, CaptureSource], CAPTURES] = {}
+    credential_capture: Annotated[
+        Mapping[str, Annotated[CaptureEntry, one_of("command", "provider")]], CAPTURES
+    ] = {}
     credential_providers: Mapping[str, ProviderEntry] = {}
     credential_routes: tuple[ProviderRoute, ...] = ()
     workdir: Workdir = Workdir()

@@ -5,12 +5,13 @@ Named tuples, because the fast paths through nono build policies without importi
 
 from __future__ import annotations
 
-from typing import Literal
-
 from nono.named_tuple import NamedTuple
-from nono.policy.schema.constraints import AbsolutePath, NotNegative
 
-InjectMode = Literal["header", "url_path", "query_param", "basic_auth"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from nono.policy.schema.constraints import AbsolutePath, AuthMethod, InjectMode, NotNegative, OnLimit
 
 
 class Inject(NamedTuple):
@@ -37,9 +38,6 @@ class RateLimit(NamedTuple):
     requests_per_minute: float
     burst: int = 5
     max_delay_s: float = 5.0  # a request that would wait longer is refused
-
-
-OnLimit = Literal["refuse", "ask"]
 
 
 class UsageLimits(NamedTuple):
@@ -87,10 +85,6 @@ class UpgradeRule(NamedTuple):
     """One path, canonical and without a pattern, on which a WebSocket may be opened."""
 
     path: AbsolutePath
-
-
-# Client authentication (RFC 6749 section 2.3.1), by the names of RFC 7591 section 2.
-AuthMethod = Literal["client_secret_post", "client_secret_basic"]
 
 
 class OAuth2Client(NamedTuple):

@@ -7,31 +7,34 @@ values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
 
 from nono.named_tuple import NamedTuple
-from nono.policy.schema.constraints import (
-    NOT_NEGATIVE,
-    AbsolutePath,
-    CacheSeconds,
-    Command,
-    Duration,
-    DurationS,
-    Format,
-    Header,
-    HttpsOrigin,
-    NotNegative,
-    PathPart,
-    QueryName,
-    Says,
-    Seconds,
-    Variable,
-    When,
-    one_of,
-)
-from nono.policy.schema.route_rules import AwsAuth, InjectMode, OAuth2Client, UpgradeRule, UsageLimits
+from nono.policy.schema.route_rules import AwsAuth, OAuth2Client, UpgradeRule, UsageLimits
 
-DecisionWord = Literal["allow", "approve", "deny"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Annotated, Any, Literal
+
+    from nono.policy.schema.constraints import (
+        NOT_NEGATIVE,
+        AbsolutePath,
+        CacheSeconds,
+        Command,
+        DecisionWord,
+        Duration,
+        DurationS,
+        Format,
+        Header,
+        HttpsOrigin,
+        InjectMode,
+        NotNegative,
+        PathPart,
+        QueryName,
+        Says,
+        Seconds,
+        Variable,
+        When,
+    )
 
 
 class RuleEntry(NamedTuple):
@@ -114,9 +117,6 @@ class CustomCredential(NamedTuple):
     upgrades: tuple[UpgradeRule, ...] | None = None  # None: a WebSocket wherever a GET is allowed
 
 
-ServiceEntry = Annotated[CustomCredential, one_of("credential_key", "auth", "aws_auth", "spiffe")]
-
-
 class CaptureOutput(NamedTuple):
     """A command that prints ``{"headers": {...}}``, and which headers it may set."""
 
@@ -142,9 +142,6 @@ class CaptureEntry(NamedTuple):
     stdin: Literal["null", "request_json"] = "null"
     output: Literal["text"] | CaptureOutput = "text"
     provider: CaptureProvider | None = None  # instead of command
-
-
-CaptureSource = Annotated[CaptureEntry, one_of("command", "provider")]
 
 
 class ResponseFieldEntry(NamedTuple):
@@ -216,6 +213,3 @@ class EnvCredential(NamedTuple):
 
     env_var: Variable
     when: When | None = None  # decided when the file is read, and never set afterwards
-
-
-EnvTarget = Variable | EnvCredential

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from nono.errors import ConfigError
 from nono.policy.builtin import shipped
@@ -16,6 +15,7 @@ from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far
 from nono.policy.schema.profile import Profile
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.hosts.proxy_settings import UpstreamProxySettings
     from nono.policy.services.credential_service import CredentialService

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def document_of(value: Any) -> Any:
@@ -24,6 +27,9 @@ def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) 
 
     `names` resolves annotations that their modules import for type checkers only.
     """
+    # Imported here, as below: every run writes a state, and few commands read one.
+    from typing import Literal, get_args, get_origin
+
     origin, parts = get_origin(kind), get_args(kind)
     if origin is UnionType:
         (inner,) = (part for part in parts if part is not NoneType)
@@ -75,7 +81,9 @@ def _record(
 @cache
 def _hints(kind: Any, names: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     """Evaluate the annotations of a record once: a state holds hundreds of a few kinds."""
-    return get_type_hints(kind, localns=dict(names))
+    from typing import Literal, get_type_hints
+
+    return get_type_hints(kind, localns={"Literal": Literal, **dict(names)})
 
 
 def _mistake(document: object, expected: str, place: str) -> ValueError:

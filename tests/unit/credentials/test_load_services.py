@@ -20,7 +20,8 @@ from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Header, Injection, Outgoing, RequestFacts
 from nono.errors import CredentialError
 from nono.policy.hosts.upstream import Upstream
-from nono.policy.schema.route_rules import AuthMethod, AwsAuth, Capture, Inject, OAuth2Client
+from nono.policy.schema.constraints import AuthMethod
+from nono.policy.schema.route_rules import AwsAuth, Capture, Inject, OAuth2Client
 from nono.policy.services.credential_service import CredentialService
 from nono.secret import Secret
 

@@ -31,7 +31,8 @@ from nono.credentials.renewal import FORGET_INTERVAL_S, MAX_DELAY_S
 from nono.credentials.values.credential import Header, Injection, Outgoing, RequestFacts, detectors
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.errors import CredentialError
-from nono.policy.schema.route_rules import AuthMethod, Inject
+from nono.policy.schema.constraints import AuthMethod
+from nono.policy.schema.route_rules import Inject
 from nono.secret import Secret
 from support.fake_keyring import CANARY
 

@@ -16,6 +16,7 @@ from nono.policy.capability import Access, Grant
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
+from nono.policy.schema.annotations import evaluate
 from nono.policy.schema.profile import Profile
 
 AWS = {"upstream": "https://bedrock.eu-west-1.amazonaws.com", "aws_auth": {"profile": "work"}}
@@ -32,6 +33,7 @@ def refuse(
 ) -> None:
     """As Launch.prepare does, for a run that is granted its home."""
     environ = {"HOME": str(home), "PATH": os.defpath, **environ}
+    evaluate(Profile)
     resolved = resolve(
         RunRequest(),
         TypeAdapter(Profile).validate_python(PROFILES[profile]),
