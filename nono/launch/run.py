@@ -195,7 +195,7 @@ class Launch:
             waits_for_hook = prepared.resolved.session_hooks.before is not None
             ca_worker = None if waits_for_hook else stack.enter_context(_ca_worker(prepared, self._environ))
             if view is not None:
-                _import_meanwhile(prepared)
+                _import_meanwhile(prepared, has_terminal=front is not None)
                 launcher.end_namespaces()
             if front is not None:
                 launcher.take_terminal(front.pty.slave)
@@ -280,12 +280,16 @@ class Launch:
         return self._launcher
 
 
-def _import_meanwhile(prepared: Prepared) -> None:
+def _import_meanwhile(prepared: Prepared, *, has_terminal: bool) -> None:
     """Import what the run needs later: the launcher is moving, and there would be nothing else to do."""
     if prepared.enforcement.rung is not None:
         from nono.launch import outset, run_proxy  # noqa: F401 - imported for later
-    else:
-        from nono.launch.record import proof  # noqa: F401 - imported for later
+
+        return
+    if has_terminal:
+        from nono.launch.terminal import own_terminal  # noqa: F401 - imported for later
+        from nono.sessions import meeting  # noqa: F401 - imported for later
+    from nono.launch.record import proof  # noqa: F401 - imported for later
 
 
 def _traffic(prepared: Prepared) -> Traffic | None:
@@ -438,14 +442,14 @@ def _run(run: RunContext) -> int:
         return outset.supervise(run, outset.without_proxy)
     # Nothing is served, so use no event loop: importing one would take longer than the command.
     run.restrict({}, None)
-    run.go()
     if run.front is None:
+        run.go()
         return wait(run.child)
     # Imported here: other runs share their terminal with the caller, or have none.
     from nono.launch.terminal.own_terminal import Shown, wait_on_poll
 
     shown = Shown(run.front, run.child, run.entry, run.session, run.env_credentials)
-    return wait_on_poll(shown, partial(_go_on, run))
+    return wait_on_poll(shown, run.go, partial(_go_on, run))
 
 
 def _go_on(run: RunContext, terminal: OwnTerminal, visitors: Sequence[Visitor]) -> int:

@@ -124,12 +124,16 @@ class RunContext(NamedTuple):
         is_own = self.view is not None and path in (*self.view.directories, TERMINALS)
         return None if is_own else identity(path)
 
-    def go(self) -> None:
-        """Start the command under its limits. Raises LaunchError if it cannot be executed."""
+    def go(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Start the command under its limits. Raises LaunchError if it cannot be executed.
+
+        meanwhile: Called while the kernel loads the command.
+        """
         if self.cgroup is not None:
             # Not earlier: processes that it forked for nono must not count against the limits.
             self.cgroup.take(self.launcher.pid)
         self.launcher.go()
+        meanwhile()
         self.launcher.wait_for_exec()
 
 

@@ -183,6 +183,15 @@ def test_a_terminal_of_its_own_needs_nothing_slow(statement: str) -> None:
     assert modules_after(f"import nono.cli.commands.run; {statement}") & slow == set()
 
 
+def test_what_shows_a_terminal_is_imported_before_the_command_starts() -> None:
+    statement = (
+        "from types import SimpleNamespace as S\n"
+        "from nono.launch import run\n"
+        "run._import_meanwhile(S(enforcement=S(rung=None)), has_terminal=True)"
+    )
+    assert {"nono.launch.terminal.own_terminal", "nono.sessions.meeting"} <= modules_after(statement)
+
+
 def test_a_person_who_attaches_waits_for_no_import_that_is_not_needed() -> None:
     slow = {"argparse", "email", "http.client", "ssl", "asyncio", "pydantic", "socket"}
     after = modules_after("from nono.cli.main import main; main(['attach', 'nobody'])")

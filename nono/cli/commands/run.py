@@ -85,7 +85,9 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
         raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
     if isinstance(forked, Front):
         forked.startup_s = startup_s
-        _end_at_once(_run(invocation, console, environ, forked, is_shell=is_shell))
+        exit_code = _run(invocation, console, environ, forked, is_shell=is_shell)
+        forked.leave()
+        _end_at_once(exit_code)
     # Imported here, as above: the supervisor is working meanwhile.
     from nono.cli.commands.terminal.front import stand_in_front, wait_for_start
 

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import termios
-from _socket import socketpair  # socket itself makes enums: 1.5 ms of a start
+from _socket import SHUT_RDWR, socketpair  # socket itself makes enums: 1.5 ms of a start
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -79,6 +79,8 @@ class Front:
 
     def ended(self, kept: _socket.socket | None) -> None:
         """Take over the connection on which messages can still be sent."""
+        if self._relay is None:
+            return  # the command never ran, and no relay got the connection
         self._relay = None
         self._connection = kept
         if kept is not None:
@@ -88,6 +90,14 @@ class Front:
     def is_alone(self) -> bool:
         """True if somebody is there, and the command is not."""
         return self._relay is None and self._connection is not None
+
+    def leave(self) -> None:
+        """Tell the viewer that nothing follows: it ends while this process does, which takes a moment."""
+        if self._connection is not None:
+            with suppress(OSError):  # it has gone
+                self._connection.shutdown(SHUT_RDWR)  # a process forked meanwhile may hold it too
+            self._connection.close()
+            self._connection = None
 
     def notice(self, text: str) -> None:
         """Show a message to the person, if anybody is there."""
@@ -145,7 +155,7 @@ class Front:
             except (OSError, ValueError):
                 received = b""
             if not received:
-                self._leave()
+                self.leave()
         return None
 
     def _send(self, content: bytes) -> None:
@@ -153,12 +163,7 @@ class Front:
             try:
                 self._connection.sendall(content)
             except OSError:
-                self._leave()
-
-    def _leave(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+                self.leave()
 
 
 class RemotePrompt:

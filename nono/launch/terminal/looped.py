@@ -28,8 +28,9 @@ async def relayed(shown: Shown, others: Others) -> AsyncIterator[Callable[[], No
         stack.push_async_callback(_last_words, terminal)
 
         def started() -> None:
-            meeting = terminal.started()
-            if meeting is not None:
+            terminal.listen()
+            terminal.started()
+            if (meeting := terminal.meeting) is not None:
                 terminal.relay.follow_screen()
                 control = others(meeting)
                 stack.push_async_callback(control.close)

@@ -15,7 +15,6 @@ from nono.launch.session_record import SessionEntry
 from nono.launch.terminal.front import Front, ignore_job_control
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import Sender
-from nono.sessions.meeting import Meeting
 from nono.supervisor.child import Child
 from nono.supervisor.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay import pty
@@ -55,17 +54,19 @@ class OwnTerminal:
         self._late: Timer | None = None  # runs until the command must have shown something
         self._child.on_stop = self._on_stop
 
-    def started(self) -> Meeting | None:
-        """Show the terminal to the process in front, as the command runs. Returns where others can attach."""
+    def listen(self) -> None:
+        """Let others attach, or warn that nobody can. Call once, before started()."""
         try:
             self.meeting = self.meeting or self._entry.listen()
         except NonoError as error:
             self._session.warn(error.message)
+
+    def started(self) -> None:
+        """Show the terminal to the process in front, as the command runs."""
         self._front.started(self.relay, {**self._entry.shown(), "can_be_left": self.meeting is not None})
         if self._front.startup_s:
             self.relay.command.keep_first()
             self._late = self._loop.call_later(self._front.startup_s, self._look_at_start)
-        return self.meeting
 
     def move_to(self, loop: Loop) -> None:
         """Continue on another loop; the old one is no longer used."""
@@ -141,9 +142,14 @@ class Visitor(NamedTuple):
     received: bytes
 
 
-def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal, Sequence[Visitor]], int]) -> int:
-    """Relay the terminal of a command that runs, and return its exit code.
+def wait_on_poll(
+    shown: Shown,
+    go: Callable[[Callable[[], object]], object],
+    go_on: Callable[[OwnTerminal, Sequence[Visitor]], int],
+) -> int:
+    """Start a command, relay its terminal, and return its exit code.
 
+    go: Starts the command, and calls its argument meanwhile. What it raises is raised.
     go_on: Goes on with an event loop, once somebody asks for more than the terminal. Raises NonoError if
         there can be none; then nobody is answered.
     """
@@ -152,7 +158,9 @@ def wait_on_poll(shown: Shown, go_on: Callable[[OwnTerminal, Sequence[Visitor]],
     came: list[Visitor] = []
     try:
         loop.add_reader(child.signal_descriptor, child.serve_signals)
-        meeting = terminal.started()
+        go(terminal.listen)
+        terminal.started()
+        meeting = terminal.meeting
 
         def on_first_visitor() -> None:
             # Imported here: most runs have none.

@@ -1,0 +1,100 @@
+"""A command with its own terminal: who may attach when, and who is told of its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nono.errors import LaunchError
+from nono.launch.terminal.front import Front
+from nono.launch.terminal.own_terminal import Shown, wait_on_poll
+from nono.sessions.meeting import Meeting
+from nono.supervisor.relay.pty import open_pty
+
+
+class Stage:
+    """A run on a terminal, without a command or a process in front."""
+
+    def __init__(self, folder: Path) -> None:
+        with open(os.devnull, "rb") as nothing:
+            self.own = open_pty(like=nothing.fileno())
+        self.viewer, theirs = socket.socketpair()
+        self.viewer.settimeout(5)
+        self.front = Front(self.own, theirs, is_detached=False)
+        self.happened: list[str] = []
+        self.signals, self.signalled = os.pipe()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(folder / "socket"))
+        self.listener.listen()
+        self.child: Any = SimpleNamespace(
+            exit_code=None, signal_descriptor=self.signals, serve_signals=lambda: None, on_stop=None
+        )
+        self.entry: Any = SimpleNamespace(listen=self._listen, shown=lambda: {"id": "one", "name": ""})
+
+    def _listen(self) -> Meeting:
+        self.happened.append("listens")
+        return Meeting(self.listener, "key")
+
+    def wait(self, go: Callable[[Callable[[], object]], object], monkeypatch: pytest.MonkeyPatch) -> int:
+        def started(*_: object) -> None:
+            self.happened.append("shown")
+            self.child.exit_code = 3
+
+        monkeypatch.setattr(self.front, "started", started)
+        session: Any = SimpleNamespace(warn=self.happened.append)
+        shown = Shown(self.front, self.child, self.entry, session, {})
+        return wait_on_poll(shown, go, lambda *_: 1)
+
+    def close(self) -> None:
+        for each in (self.own.master, self.own.slave, self.signals, self.signalled):
+            os.close(each)
+        self.viewer.close()
+        self.listener.close()
+        self.front.leave()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr("nono.launch.terminal.own_terminal.ignore_job_control", lambda: None)
+    made = Stage(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_session_listens_while_its_command_is_loaded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go(meanwhile: Callable[[], object]) -> None:
+        stage.happened.append("goes")
+        meanwhile()
+        stage.happened.append("runs")
+
+    assert stage.wait(go, monkeypatch) == 3
+    assert stage.happened == ["goes", "listens", "runs", "shown"]
+
+
+def test_a_command_that_cannot_be_executed_is_not_shown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def go(meanwhile: Callable[[], object]) -> None:
+        meanwhile()
+        raise LaunchError("no such program")
+
+    with pytest.raises(LaunchError):
+        stage.wait(go, monkeypatch)
+    assert stage.happened == ["listens"]
+    assert stage.listener.fileno() < 0
+    stage.front.notice("said")
+    assert stage.viewer.recv(64).endswith(b"said")
+
+
+def test_a_supervisor_that_leaves_says_so_although_a_child_holds_the_connection(stage: Stage) -> None:
+    assert stage.front._connection is not None
+    held = os.dup(stage.front._connection.fileno())
+    stage.front.leave()
+    assert stage.viewer.recv(1) == b""
+    os.close(held)
