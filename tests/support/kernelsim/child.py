@@ -22,19 +22,31 @@ EXIT_NOT_EXECUTABLE = 126
 EXIT_NOT_FOUND = 127
 
 
-def become_cmd(kernel: Kernel, argv: Sequence[str], channel: socket.socket, mask: SignalMask) -> NoReturn:
-    """Apply the restrictions, wait to be attended, and become CMD. `mask` is CMD's signal mask.
+def confine(kernel: Kernel, channel: socket.socket) -> None:
+    """Apply the restrictions and wait to be attended. Ends the process if it cannot be.
 
     `channel` carries one byte and, with --notify-busy, the listener to the simulator, and one byte back: go.
     """
-    code = EXIT_SIMULATOR_FAILED
+    is_confined = False
     try:
-        _restrict(kernel, channel)
+        with channel:
+            _restrict(kernel, channel)
+        is_confined = True
+    except OSError as error:
+        say(error.strerror or str(error))
+    finally:
+        if not is_confined:
+            os._exit(EXIT_SIMULATOR_FAILED)
+
+
+def execute(argv: Sequence[str], mask: SignalMask) -> NoReturn:
+    """Become CMD. `mask` is its signal mask."""
+    code = EXIT_NOT_EXECUTABLE
+    try:
         _restore_signals(mask)
-        code = EXIT_NOT_EXECUTABLE
         os.execvp(argv[0], list(argv))
     except FileNotFoundError as error:
-        code = EXIT_NOT_FOUND if code == EXIT_NOT_EXECUTABLE else code
+        code = EXIT_NOT_FOUND
         say(f"{argv[0]}: {error.strerror}")
     except OSError as error:
         say(f"{argv[0]}: {error.strerror or error}")

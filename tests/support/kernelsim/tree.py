@@ -18,7 +18,7 @@ from support.kernelsim.calls import (
     read_siginfo,
     signalfd,
 )
-from support.kernelsim.child import EXIT_SIMULATOR_FAILED, become_cmd
+from support.kernelsim.child import EXIT_SIMULATOR_FAILED, SignalMask, confine, execute
 from support.kernelsim.listener import Listener
 from support.kernelsim.standin import StandIn, imagine, say
 from support.kernelsim.tracer import Tracer, is_group_stop
@@ -42,15 +42,25 @@ LINGERING_ENDED_BY = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, si
 
 def run(kernel: Kernel, argv: Sequence[str]) -> int:
     """Run to the end. Returns CMD's exit code, or the negative number of the signal that killed it."""
+    outcome = fork(kernel)
+    return outcome if isinstance(outcome, int) else execute(argv, outcome)
+
+
+def fork(kernel: Kernel) -> int | SignalMask:
+    """Fork CMD's process and attend it to its end. Returns twice, like fork(2).
+
+    In CMD's process: the signal mask that CMD is to have; most signals are blocked. In the simulator: CMD's
+    exit code, or the negative number of the signal that killed it.
+    """
     try:
-        return _run(kernel, argv)
+        return _fork(kernel)
     except OSError as error:
         say(str(error))
         return EXIT_SIMULATOR_FAILED
 
 
 def end_like(code: int) -> NoReturn:
-    """End this process as CMD ended. `code`: as returned by `run`."""
+    """End this process as CMD ended. `code`: as returned by `fork`."""
     if code < 0:
         prctl(PR_SET_DUMPABLE, 0)  # CMD may have dumped core already, and once is enough
         if -code != signal.SIGKILL:
@@ -60,7 +70,7 @@ def end_like(code: int) -> NoReturn:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _run(kernel: Kernel, argv: Sequence[str]) -> int:
+def _fork(kernel: Kernel) -> int | SignalMask:
     if kernel.landlock_abi is not None and kernel.landlock_abi > landlock_abi():
         say(f"this kernel has Landlock ABI {landlock_abi()}, not {kernel.landlock_abi}")
         return EXIT_SIMULATOR_FAILED
@@ -71,7 +81,8 @@ def _run(kernel: Kernel, argv: Sequence[str]) -> int:
     cmd = os.fork()
     if cmd == 0:
         ours.close()
-        become_cmd(kernel, argv, theirs, mask_of_cmd)
+        confine(kernel, theirs)
+        return mask_of_cmd
     theirs.close()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # no child could be waited for if it is ignored
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -127,7 +138,7 @@ class Tree:
         self._everyone_ended = False
 
     def serve(self) -> int:
-        """Answer, reap and forward until CMD, or with --linger everyone, has ended. Returns as `run` does."""
+        """Answer, reap and forward until CMD, or with --linger everyone, has ended. Returns as `fork`."""
         poll = select.poll()
         poll.register(self.signals, select.POLLIN)
         if self.listener:

@@ -2,8 +2,8 @@
 
 Such a start costs half as much, and most tests do not test the start. With NONO_TEST_COLD=1 in the
 environment, each start executes the interpreter. So does a start that a fork cannot imitate: with a prefix
-other than the setpriv(1) of support.ordinary_user, with another interpreter or language, or in namespaces
-other than the server's.
+other than the setpriv(1) of support.ordinary_user and then the simulator of kernels, with another interpreter
+or language, or in namespaces other than the server's.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from support.kernelsim.kernel import Kernel
 from support.running.forked_process import ForkedProcess, told
 
 NONO = (sys.executable, "-I", "-m", "nono")
 SCRIPT = str(Path(sys.executable).with_name("nono"))
+SIMULATOR = Kernel().command([])[:-1]  # up to its options
 MAIN = Path(__file__).with_name("fork_server_main.py")
 LANGUAGE = "C.UTF-8"
 PR_SET_MM, PR_SET_MM_MAP_SIZE = 35, 15  # <linux/prctl.h>
@@ -140,18 +142,15 @@ def _request(
         start = (SCRIPT,) if program == SCRIPT else NONO
         if tuple(argv[first : first + len(start)]) != start:
             continue
-        prefix, rest = list(argv[:first]), argv[first + len(start) :]
-        number = _identity(prefix)
-        if prefix and number is None:
+        prefix = _understood(argv[:first])
+        if prefix is None:
             return None
-        is_script = start != NONO
-        values = {
-            "arguments": rest,
+        values = prefix | {
+            "arguments": argv[first + len(start) :],
             "env": env,
             "cwd": str(cwd),
-            "id": number,
             "pass_fds": pass_fds,
-            "is_script": is_script,
+            "is_script": start != NONO,
             "takes_terminal": takes_terminal,
         }
         request = json.dumps(values).encode()
@@ -159,9 +158,21 @@ def _request(
     return None
 
 
-def _identity(prefix: Sequence[str]) -> int | None:
-    """Return the user ID in the setpriv(1) prefix of support.ordinary_user; None for any other prefix."""
-    match prefix:
+def _understood(prefix: Sequence[str]) -> dict[str, object] | None:
+    """Return what the words before nono's ask for: setpriv(1), then the simulator. None if they are others.
+
+    "id": the user; "simulator": the simulator's words. None where the prefix has no such part.
+    """
+    number = _identity(prefix[:5])
+    left = list(prefix if number is None else prefix[5:])
+    if left and not (left[: len(SIMULATOR)] == SIMULATOR and left.count("--") == 1 and left[-1] == "--"):
+        return None
+    return {"id": number, "simulator": left or None}
+
+
+def _identity(words: Sequence[str]) -> int | None:
+    """Return the user ID in the setpriv(1) command of support.ordinary_user; None in other words."""
+    match words:
         case [program, user, group, "--clear-groups", "--"] if program.endswith("/setpriv"):
             name, _, number = user.partition("=")
             if name == "--reuid" and group == f"--regid={number}":

@@ -1,10 +1,10 @@
 """Run the fork server: import what a run of nono needs, and fork for each start.
 
 It is started by path with `-I`; its only argument is the number of a SOCK_SEQPACKET socket. It ends when the
-other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, pass_fds, takes_terminal)
-with these descriptors: stdin, stdout, stderr, one for the answer, and those that the process inherits. The
-answer is a line of the process with its ID ("pid 7"), which is missing if it could not be started, and one
-with its wait status when it has ended ("status 0").
+other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, simulator, pass_fds,
+takes_terminal) with these descriptors: stdin, stdout, stderr, one for the answer, and those that the process
+inherits. The answer is a line of the process with its ID ("pid 7"), which is missing if it could not be
+started, and one with its wait status when it has ended ("status 0").
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import mmap
 import os
 import pkgutil
 import selectors
+import signal
 import socket
 import sys
 import termios
@@ -28,7 +29,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from nono.kernel import process
+from nono.kernel import capabilities, process
 
 ROOMS = (
     *(
@@ -42,6 +43,9 @@ ROOMS = (
     ),
     *("nono.approval", "nono.cli.args", "nono.cli.diagnostics", "nono.cli.commands.run"),
 )
+SIMULATOR = tuple(f"support.kernelsim.{name}" for name in ("command_line", "tree", "child", "wsl2"))
+SIMULATOR_WORDS = 4  # python -I -S PROGRAM
+TESTS = str(Path(__file__).parents[2])
 LEFT_OUT = "nono.proxy.flows"  # mitmproxy, which few runs need
 REQUEST_MAX = 1 << 18
 DESCRIPTORS_MAX = 32
@@ -91,6 +95,10 @@ def preload() -> None:
         for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{room}."):
             if not module.name.startswith(LEFT_OUT):
                 importlib.import_module(module.name)
+    sys.path.append(TESTS)
+    for name in SIMULATOR:
+        importlib.import_module(name)
+    sys.path.remove(TESTS)
     gc.collect()
     make_immortal()
     gc.freeze()  # the collector writes to objects that it visits, so each process would copy them
@@ -134,6 +142,8 @@ def serve(requests: socket.socket) -> bool:
                 become(request)
                 _tell(answer, b"pid %d\n" % os.getpid())  # only now: Popen returns after execve(2)
                 os.close(answer)
+                if request["simulator"]:
+                    simulate(request)
                 return True
             answer = descriptors.pop(3)
             for descriptor in descriptors:
@@ -171,6 +181,25 @@ def _arrange(descriptors: list[int], numbers: list[int]) -> int:
     return answer
 
 
+def simulate(request: dict[str, Any]) -> None:
+    """Run the simulator of kernels to its end in this process, and return in the child that is to be nono.
+
+    The child is then as after execve(2).
+    """
+    command_line, tree, child, _ = map(importlib.import_module, SIMULATOR)
+    kernel, _ = command_line.parse([*request["simulator"][SIMULATOR_WORDS:], "nono"])
+    outcome = tree.fork(kernel)
+    if isinstance(outcome, int):
+        tree.end_like(outcome)
+    if os.geteuid():
+        if kernel.wsl2:  # whether it may be traced depends on the user namespace of its execve(2)
+            child.execute(sys.orig_argv, outcome)
+        capabilities.drop_all_but(())
+    process.set_dumpable(True)
+    show_if_possible(sys.orig_argv, request["env"])
+    signal.pthread_sigmask(signal.SIG_SETMASK, outcome)
+
+
 def become(request: dict[str, Any]) -> None:
     """Become what a process would be after execve(2): user, environment, directory, arguments."""
     if request["takes_terminal"]:
@@ -193,8 +222,12 @@ def become(request: dict[str, Any]) -> None:
         sys.path.insert(0, directory)
     sys.argv = [program, *request["arguments"]]
     sys.orig_argv = [sys.executable, *start, *request["arguments"]]
+    show_if_possible([*(request["simulator"] or ()), *sys.orig_argv], request["env"])
+
+
+def show_if_possible(words: Sequence[str], environ: Mapping[str, str]) -> None:
     with suppress(OSError):  # a kernel without CONFIG_CHECKPOINT_RESTORE
-        show(sys.orig_argv, request["env"])
+        show(words, environ)
 
 
 def show(words: Sequence[str], environ: Mapping[str, str]) -> None:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support.kernelsim.kernel import WSL2, Kernel
+from support.ladder.launch import children
 from support.nono_run import NONO, PROXY_ONLY, NonoRun, nono_run
 from support.running import fork_server
 from support.running.forked_process import ForkedProcess
@@ -19,6 +22,12 @@ from support.terminal import terminal
 LOOK = (
     "id; pwd; umask; ulimit -a; env | sort; ls /proc/self/fd; grep -E '^(Sig[BIC]|Cap|NoNew|Seccomp|Groups)'"
     " /proc/self/status; cat; echo end >&2; exit 3"
+)
+KERNELS = (
+    Kernel(notify_busy=True, landlock_abi=4),
+    Kernel(landlock_abi=3),
+    Kernel(notify_busy=True, no_userns=True),
+    WSL2._replace(landlock_abi=4),
 )
 DIFFERS = (
     "NONO_CAP_FILE=",
@@ -37,21 +46,65 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[NonoRun]:
         yield made
 
 
-def seen(sandbox: NonoRun, profile: dict[str, object]) -> tuple[int, list[str], str]:
-    run = sandbox.run(["sh", "-c", LOOK], profile=profile, environment={"A": "é\n"}, stdin="given")
+def seen(sandbox: NonoRun, profile: dict[str, object], kernel: Kernel) -> tuple[int, list[str], str]:
+    wrapper = () if kernel == Kernel() else kernel.command([])
+    how: dict[str, Any] = {"profile": profile, "wrapper": wrapper, "environment": {"A": "é\n"}}
+    run = sandbox.run(["sh", "-c", LOOK], stdin="given", **how)
     lines = [line for line in run.stdout.splitlines() if not any(name in line for name in DIFFERS)]
     return run.exit_code, lines, run.stderr
+
+
+def compare(
+    sandbox: NonoRun, profile: dict[str, object], kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forked = seen(sandbox, profile, kernel)
+    monkeypatch.setenv("NONO_TEST_COLD", "1")
+    assert forked == seen(sandbox, profile, kernel)
+    assert forked[0] == 3
+    assert "given" in forked[1]
 
 
 @pytest.mark.parametrize("profile", [{}, dict(PROXY_ONLY)], ids=["plain", "proxied"])
 def test_a_command_sees_the_same(
     profile: dict[str, object], sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forked = seen(sandbox, profile)
+    compare(sandbox, profile, Kernel(), monkeypatch)
+
+
+@pytest.mark.parametrize("profile", [{}, dict(PROXY_ONLY)], ids=["plain", "proxied"])
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_a_command_sees_the_same_on_a_simulated_kernel(
+    profile: dict[str, object], kernel: Kernel, sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(sandbox, profile, kernel, monkeypatch)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_nono_is_forked_with_the_simulator(kernel: Kernel, sandbox: NonoRun) -> None:
+    argv = sandbox.argv(["sh", "-c", "echo up; exec sleep 60"], profile={}, wrapper=kernel.command([]))
+    with fork_server.start(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True) as run:
+        assert isinstance(run, ForkedProcess)
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        (nono,) = children(run.pid)
+        shown = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in (run.pid, nono)]
+        run.kill()
+    assert shown[0][3].endswith(b"/kernelsim/__main__.py")
+    assert shown[0][shown[0].index(b"--") + 1 :] == shown[1]
+    assert shown[1][1:5] == [b"-I", b"-m", b"nono", b"run"]
+
+
+@pytest.mark.parametrize("script", ["exit 7", "kill -TERM $$"])
+def test_a_simulated_kernel_ends_as_nono_does(
+    script: str, sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended() -> int:
+        run = sandbox.run(["sh", "-c", script], profile={}, wrapper=KERNELS[0].command([]))
+        return run.exit_code
+
+    forked = ended()
     monkeypatch.setenv("NONO_TEST_COLD", "1")
-    assert forked == seen(sandbox, profile)
-    assert forked[0] == 3
-    assert "given" in forked[1]
+    assert forked == ended()
 
 
 def test_what_takes_too_long_is_killed(sandbox: NonoRun) -> None:
