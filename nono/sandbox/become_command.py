@@ -39,7 +39,9 @@ def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid
             request = channel.receive(connection.fileno())
         leaves = request is not None and "private_network" in request
         if request is not None and leaves:
-            request = _leave_network(connection, request)
+            request, owns_network = _leave_network(connection, request)
+            # Kept for the masks: root may map its own id in another user namespace with CAP_SETFCAP only.
+            holds_all |= owns_network
         if request is not None:
             plan, command = _parse_request(request)
             if plan.private_network != leaves:
@@ -115,10 +117,13 @@ def _take_terminal(request: channel.Message) -> None:
     os.close(number)
 
 
-def _leave_network(connection: _socket.socket, request: channel.Message) -> channel.Message | None:
+def _leave_network(
+    connection: _socket.socket, request: channel.Message
+) -> tuple[channel.Message | None, bool]:
     """Move to a private network and return the message after the announcement.
 
-    By then the supervisor has taken the announced descriptors.
+    By then the supervisor has taken the announced descriptors. Also return True if this process has every
+    capability over a user namespace that owns the network.
     """
     # Imported here, with socket: few runs have one.
     from nono.sandbox.private_network import enter_private_network
@@ -128,14 +133,15 @@ def _leave_network(connection: _socket.socket, request: channel.Message) -> chan
     if not isinstance(proxy_port, int):
         raise ValueError("a private network without a port")
     with ExitStack() as stack:
-        listener = stack.enter_context(enter_private_network(proxy_port))
+        listener, holds_all = enter_private_network(proxy_port)
+        stack.enter_context(listener)
         maker = stack.enter_context(fork_socket_maker()) if request["makes_sockets"] else None
         numbers: channel.Message = {
             "proxy_listener": listener.fileno(),
             "socket_maker": None if maker is None else maker.fileno(),
         }
         channel.send(connection.fileno(), numbers)
-        return channel.receive(connection.fileno())
+        return channel.receive(connection.fileno()), holds_all
 
 
 def _leave_supervisor(supervisor_pid: int) -> None:

@@ -125,7 +125,7 @@ def _open_in_private_network() -> int:
     # Imported here, with socket: few runs need one.
     from nono.sandbox.private_network import enter_private_network
 
-    return enter_private_network(0).detach()
+    return enter_private_network(0)[0].detach()
 
 
 class _Refused(NamedTuple):

@@ -27,7 +27,7 @@ def fork_socket_maker() -> socket.socket:
 def _make_sockets(descriptor: int) -> None:
     # It has the command's uid and is outside its sandbox, so the command must not be able to inspect it.
     process.set_dumpable(False)
-    capabilities.drop_dangerous()
+    capabilities.drop_all_but(())
     process.close_range_from(0, keep={descriptor})
     with socket.socket(fileno=descriptor) as channel:
         while asked := channel.recv(1):

@@ -162,6 +162,24 @@ def test_only_the_proxy_is_reached_past_masks(policy: str, sandbox: NonoRun, sta
         assert ("127.0.0.2", stranger) in run.denied_targets()
 
 
+@pytest.mark.root
+@pytest.mark.needs("network namespace", "mounts", "user namespaces")
+@pytest.mark.parametrize("sandbox", ["root"], indirect=True)
+def test_root_masks_where_its_network_takes_a_user_namespace(sandbox: NonoRun, stage: Path) -> None:
+    """As in a container: user_namespaces(7) takes CAP_SETFCAP to map root's id once more."""
+    script = ["sh", "-c", "grep ^Cap /proc/self/status; cat .env mine"]
+    run = sandbox.run(
+        script,
+        profile=masking({"allow_domain": []}),
+        flags=["--sandbox-policy=netns", NO_NAMESPACES],
+        wrapper=["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"],
+    )
+    assert run.exit_code == 0, run.stderr
+    *sets, last = run.stdout.splitlines()
+    assert last == "open"
+    assert [line.split()[1] for line in sets] == ["0" * 16] * 5
+
+
 @pytest.mark.needs("mounts")
 def test_no_capability_is_left_that_came_with_the_namespace(sandbox: NonoRun, stage: Path) -> None:
     sets = sandbox.run(program("processes.namespaces", 9), profile=PROFILE).outcomes()["capabilities"]
