@@ -27,8 +27,8 @@ ALONE, PROXIED, WRAPPED = "alone", "proxied", "wrapped"
 RUNS = pytest.mark.parametrize("mode", [ALONE, PROXIED])
 ALL = pytest.mark.parametrize("mode", [ALONE, PROXIED, WRAPPED])
 
-# Signal 32, which glibc's posix_spawn(3) leaves ignored where clone3(2) is refused, as in a container.
-OF_LIBC = 1 << 31
+# Signals 32 and 33: glibc's posix_spawn(3) leaves them ignored where clone3(2) is refused, as in a container.
+OF_LIBC = 0b11 << 31
 
 # Prints "ready", waits for one of some signals, prints its name; ends with 7.
 WAIT_FOR_SIGNAL = """
@@ -546,7 +546,7 @@ def test_the_command_inherits_what_it_would_without_nono(here: Place, mode: str)
     assert held == bare
     assert (held["umask"], nice[1]) == (0o027, 2 + os.getpriority(os.PRIO_PROCESS, 0))
     # Whom a supervisor answers is nicer than it.
-    assert nice[0] == min(nice[1] + (15 if mode == PROXIED else 0), 19)  # setpriority(2): no higher
+    assert nice[0] == min(nice[1] + (15 if mode == PROXIED else 0), 19)
 
 
 @pytest.mark.parametrize(

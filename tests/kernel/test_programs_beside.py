@@ -72,7 +72,8 @@ def schedule(who: int) -> dict[str, int]:
     priority = ctypes.c_int(0)
     cpus = (ctypes.c_ulong * 16)(*[(1 << 64) - 1] * 16)
     # struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, three of deadlines
-    attributes = (ctypes.c_uint32 * 12)(48, SCHED_BATCH)
+    nice = os.getpriority(os.PRIO_PROCESS, 0)  # a lower one takes CAP_SYS_NICE
+    attributes = (ctypes.c_uint32 * 12)(48, SCHED_BATCH, 0, 0, nice)
     where = ctypes.addressof
     return {
         "sched_setscheduler": call("sched_setscheduler", who, SCHED_BATCH, where(priority)),
