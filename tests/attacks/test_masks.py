@@ -20,6 +20,7 @@ from support.canary import Canary
 from support.elevation import asked
 from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, Ended, NonoRun, program
 from support.ports import unused_port
+from support.running.needs import lacking
 
 CANARY = "canary behind a mask"
 DENY = ("$WORKDIR/.env", "$WORKDIR/link", "$WORKDIR/keys", "$WORKDIR/sub/deep/key", "$WORKDIR/.git/hooks")
@@ -305,7 +306,7 @@ def test_why_and_dry_run_name_the_mask(sandbox: NonoRun, stage: Path) -> None:
     )
 
 
-@pytest.mark.needs("mounts")
+@pytest.mark.needs("mounts", "namespace sysctls")
 @pytest.mark.parametrize("limit", ["mnt", "user"])
 def test_a_run_without_a_mount_namespace_is_refused_with_advice(
     limit: str, sandbox: NonoRun, stage: Path
@@ -487,10 +488,18 @@ def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
         assert not Path(f"/proc/{keeper}").exists()
 
 
-# Every process that it sees, but itself and its children: init and, with masks, their keeper.
-SCHEDULE_OTHERS = """
+# The processes of this run: all that it sees, or where it shares /proc, its parent and that one's children.
+FAMILY = """
 import errno, os
+from contextlib import suppress
+family, parent = [], os.getppid()
 for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal()):
+    with suppress(OSError), open(f"/proc/{pid}/stat") as file:
+        if parent in (0, pid, int(file.read().rpartition(")")[2].split()[1])):
+            family.append(pid)
+"""
+SCHEDULE_OTHERS = """
+for pid in family:
     if pid != os.getpid():
         try:
             os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0))
@@ -498,15 +507,29 @@ for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdecimal())
         except OSError as error:
             print(errno.errorcode[error.errno])
 """
+OWNERS = """
+for pid in family:
+    print(os.stat(f"/proc/{pid}/environ").st_uid)
+"""
+CAPABILITIES = """
+for pid in family:
+    with open(f"/proc/{pid}/status") as file:
+        print(next(line.split()[1] for line in file if line.startswith("CapPrm")))
+"""
+
+
+def among_family(script: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", FAMILY + script]
 
 
 @pytest.mark.needs("mounts")
 def test_the_mask_keeper_is_not_scheduled_by_the_command(sandbox: NonoRun, stage: Path) -> None:
-    schedule = [sys.executable, "-I", "-S", "-c", SCHEDULE_OTHERS]
+    schedule = among_family(SCHEDULE_OTHERS)
     run = sandbox.run(schedule, profile=PROFILE)
-    assert run.stdout.split() == ["EPERM", "EPERM"], run.stderr
+    assert run.stdout.split() == ["EPERM", "EPERM"], run.stderr  # init or the supervisor, and the keeper
     unmasked = sandbox.run(schedule, profile={"network": {"block": True}})
-    assert unmasked.stdout.split() == ["done"], unmasked.stderr
+    is_shared = lacking("namespaces", sandbox.user.uid)
+    assert unmasked.stdout.split() == ["EPERM" if is_shared else "done"], unmasked.stderr
 
 
 @pytest.mark.needs("mounts")
@@ -514,20 +537,20 @@ def test_the_mask_keeper_is_not_dumpable(sandbox: NonoRun, stage: Path) -> None:
     """Its files in /proc belong to root then (proc(5)); Landlock closes them in any case."""
     if sandbox.user.uid == 0:
         pytest.skip("root's belong to root either way")
-    run = sandbox.run(["sh", "-c", "stat -c %u /proc/[0-9]*/environ; :"], profile=PROFILE)
+    run = sandbox.run(among_family(OWNERS), profile=PROFILE)
     owners = [int(owner) == sandbox.user.uid for owner in run.stdout.split()]
-    assert sorted(owners) == [False, False, True]  # init, the keeper; sh
+    assert sorted(owners) == [False, False, True]  # init or the supervisor, the keeper; the command
 
 
 @pytest.mark.needs("mounts")
 def test_the_mask_keeper_holds_only_what_mounts_take(sandbox: NonoRun, stage: Path) -> None:
-    run = sandbox.run(["sh", "-c", "grep -h ^CapPrm /proc/[0-9]*/status | sort -u"], profile=PROFILE)
-    held = {int(line.split()[1], 16) for line in run.stdout.splitlines()}
+    run = sandbox.run(among_family(CAPABILITIES), profile=PROFILE)
+    held = {int(line, 16) for line in run.stdout.split()}
     assert sum(1 << number for number in mask_keeper.NEEDED) in held
     assert len(held) == (3 if sandbox.user.uid == 0 else 2)  # that of root's command
 
 
-@pytest.mark.needs("mounts")
+@pytest.mark.needs("mounts", "namespace sysctls")
 def test_without_watches_the_run_is_refused_with_what_would_help(sandbox: NonoRun, stage: Path) -> None:
     inside = 'echo 0 > /proc/sys/user/max_inotify_instances; exec "$@"'
     wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh"]

@@ -206,6 +206,7 @@ def test_the_init_of_the_namespaces_is_out_of_reach(sandbox: NonoRun) -> None:
     assert run.stderr.count("not permitted") + run.stderr.count("denied") == 5
 
 
+@pytest.mark.needs("namespaces")
 def test_the_init_of_the_namespaces_shows_nothing_of_the_command_line(sandbox: NonoRun) -> None:
     """An option may hold a value that is for somebody else."""
     flags = ["--env=SHOWN=canary"]

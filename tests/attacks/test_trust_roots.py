@@ -161,6 +161,7 @@ def test_a_link_on_the_way_to_the_roots_is_refused_where_it_may_be_replaced(
     assert json.dumps(impostor.keys) == "[]"
 
 
+@pytest.mark.needs("files of root")
 def test_a_link_on_the_way_to_a_script_that_gives_out_a_key_is_refused(sandbox: NonoRun) -> None:
     """The command would turn it, and the next request run a script of its own outside the sandbox."""
     script = sandbox.user.home / "get"
@@ -180,6 +181,7 @@ def test_a_link_on_the_way_to_a_script_that_gives_out_a_key_is_refused(sandbox: 
     link.unlink()
 
 
+@pytest.mark.needs("files of root")
 def test_a_script_that_gives_out_a_key_finds_no_program_of_the_command(sandbox: NonoRun) -> None:
     """PATH names a directory which the command may write, and which is not the working directory."""
     granted, script = sandbox.user.home / "granted", sandbox.user.home / "get"

@@ -9,41 +9,37 @@ from pathlib import Path
 CONFINED = str(Path(__file__).parents[1] / "support/confined")
 
 PRIVILEGES = frozenset({"CAP_SYS_PTRACE", "sysctls"})  # of root alone, and no container's
-NONE = frozenset({"mounts", "namespaces", "network namespace", "user namespaces"})
-DOCKER = (
-    NONE
-    | PRIVILEGES
-    | {
-        "pidfd_getfd",
-        "listener",
-        "keyrings",
-        "io_uring",
-        "userfaultfd",
-        "unshare",
-        "setuid programs",
-    }
-)
-PODMAN = PRIVILEGES | {"namespaces", "keyrings", "io_uring", "userfaultfd"}
+NONE = frozenset({"mounts", "namespaces", "network namespace", "user namespaces", "namespace sysctls"})
+ENGINE = PRIVILEGES | {"namespaces", "namespace sysctls", "keyrings", "io_uring", "userfaultfd"}
+DOCKER = NONE | ENGINE | {"pidfd_getfd", "listener", "unshare", "setuid programs"}
 BUSY = frozenset({"listener", "place for a listener"})
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What an ordinary user lacks, and what root does; None where it does not confine root."""
+    """What an ordinary user lacks, and what root does; None where it does not confine root.
+
+    own: what the user lacks beside that, if it made the host without root.
+    """
 
     kind: str  # of support.confined
     user: frozenset[str]
     root: frozenset[str] | None
+    own: frozenset[str] = frozenset()
 
     def stage(self, *options: str) -> list[str]:
         """Return the beginning of an argv: the rest runs on this host."""
         return [sys.executable, "-I", "-S", CONFINED, *options, self.kind]
 
 
+# An ordinary user maps its own id alone, and installs a filter with no_new_privs only.
+MAPPED, HELD = frozenset({"files of root"}), frozenset({"setuid programs"})
 HOSTS = {
-    "container": Host("container", DOCKER, DOCKER),
-    "podman": Host("podman", PODMAN, PODMAN),
-    "no-userns": Host("no-userns", NONE | PRIVILEGES, frozenset({"user namespaces"})),
-    "apparmor": Host("apparmor", NONE | PRIVILEGES, None),
-    "notify-busy": Host("notify-busy", BUSY | PRIVILEGES, BUSY),
+    "container": Host("container", DOCKER, DOCKER, MAPPED),
+    "podman": Host("podman", ENGINE, ENGINE, MAPPED),
+    "no-userns": Host(
+        "no-userns", NONE | PRIVILEGES, frozenset({"user namespaces", "namespace sysctls"}), HELD
+    ),
+    "apparmor": Host("apparmor", (NONE - {"namespace sysctls"}) | PRIVILEGES, None, MAPPED),
+    "notify-busy": Host("notify-busy", BUSY | PRIVILEGES, BUSY, HELD),
 }

@@ -57,8 +57,12 @@ IN_NAMESPACES = ("script ", "pty.", "multiprocessing", "ipcmk ", "fakeroot ")
 
 
 def everyday(command: str) -> object:
-    is_only_there = any(word in command for word in IN_NAMESPACES)
-    return pytest.param(command, marks=pytest.mark.needs("namespaces") if is_only_there else ())
+    if any(word in command for word in IN_NAMESPACES):
+        return pytest.param(command, marks=pytest.mark.needs("namespaces"))
+    # ssh looks whose its configuration is.
+    return pytest.param(
+        command, marks=pytest.mark.needs("files of root") if command.startswith("ssh ") else ()
+    )
 
 
 @pytest.fixture(scope="module")

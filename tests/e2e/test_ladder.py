@@ -555,7 +555,7 @@ def test_setup_says_if_a_command_has_namespaces_of_its_own(
         assert run.returncode == 1
 
 
-@pytest.mark.needs("user namespaces")
+@pytest.mark.needs("namespace sysctls")
 def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stage) -> None:
     """The limit is one of the namespace that the user's account is put in, here by the test itself."""
     limited = [

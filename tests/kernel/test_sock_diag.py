@@ -55,6 +55,7 @@ def test_a_connection_of_another_user_is_not_ours(address: str) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.needs("user namespaces", ordinary=True)
 def test_a_user_namespace_makes_nobody_another_user() -> None:
     with connected("127.0.0.1", [*become(OTHER), "unshare", "--user", "--map-root-user"]) as accepted:
         assert owner(accepted) == OTHER

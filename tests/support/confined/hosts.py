@@ -9,6 +9,7 @@ from pathlib import Path
 
 from support.kernelsim.kernel import Kernel
 from support.nono_run import PROXY_ONLY, Ended, NonoRun
+from support.running.needs import lacking
 
 PROGRAM = str(Path(__file__).parent / "__main__.py")
 
@@ -17,7 +18,7 @@ PROGRAM = str(Path(__file__).parent / "__main__.py")
 class Host:
     """Where nono runs, with the cause and the remedy it names.
 
-    Root has namespaces there if not holds_root.
+    Root has namespaces there if not holds_root, where the host of the suite has them.
     """
 
     cause: str
@@ -26,7 +27,7 @@ class Host:
     holds_root: bool = True
 
     def holds(self, sandbox: NonoRun) -> bool:
-        return self.holds_root or sandbox.user.uid != 0
+        return self.holds_root or sandbox.user.uid != 0 or bool(lacking("namespaces", sandbox.user.uid))
 
     def run(self, sandbox: NonoRun, command: Sequence[str], *flags: str, proxied: bool = False) -> Ended:
         staged = [sys.executable, "-I", "-S", PROGRAM, str(self.kind)] if self.kind else ()

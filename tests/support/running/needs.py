@@ -145,6 +145,20 @@ def _gain() -> None:
         raise OSError(errno.EPERM, "no_new_privs is set")
 
 
+def _files_of_root() -> None:
+    """Find root as the owner of /, which is nobody in a user namespace without root's id."""
+    if os.stat("/").st_uid != 0:
+        raise OSError(errno.EINVAL, "root's files belong to nobody here")
+
+
+def _namespace_sysctls() -> None:
+    """Open a limit of the user's own namespace for writing."""
+    uid, gid = os.geteuid(), os.getegid()
+    os.unshare(os.CLONE_NEWUSER)
+    _map(uid, gid)
+    os.close(os.open("/proc/sys/user/max_user_namespaces", os.O_WRONLY))
+
+
 def _sysctls() -> None:
     """Open a limit of all users for writing, which is read-only in a container."""
     os.close(os.open("/proc/sys/fs/epoll/max_user_watches", os.O_WRONLY))
@@ -179,7 +193,9 @@ PROBES: dict[str, Callable[[], object]] = {
     "userfaultfd": _userfaultfd,
     "unshare": lambda: os.unshare(os.CLONE_FILES),
     "setuid programs": _gain,
+    "files of root": _files_of_root,
     "sysctls": _sysctls,
+    "namespace sysctls": _namespace_sysctls,
     "CAP_SYS_PTRACE": _ptrace,
 }
 
