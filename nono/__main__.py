@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import suppress
 
 from nono.cli.main import main as run
 
@@ -21,8 +20,10 @@ def main() -> NoReturn:
     gc.disable()
     status = run()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # None, a reader that is gone, closed
+        try:
             stream.flush()
+        except (AttributeError, OSError, ValueError):
+            continue  # None, a reader that is gone, closed
     # Nothing is left to finalise: the blocks that owned descriptors, tasks and children have been left.
     # Finalising the interpreter would keep the caller waiting another 6 ms, or 19 with an event loop.
     os._exit(status)

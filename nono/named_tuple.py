@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     __all__ = ["NamedTuple"]
 else:
-    from collections import _tuplegetter  # how namedtuple's fields are read, in C
+    from _collections import _tuplegetter  # how namedtuple's fields are read, in C
 
     # Compiling a constructor takes as long as this many calls without one. Most classes of a start are
     # instantiated once or twice.

@@ -6,7 +6,6 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from nono import __version__
 from nono.cli.args.help_wanted import HelpWanted
@@ -71,10 +70,12 @@ def _open_closed_streams() -> None:
 
 
 def _complain(message: str, hint: str | None = None) -> None:
-    with suppress(OSError):  # there is nobody to tell
+    try:
         print(f"nono: {printable(message)}", file=sys.stderr)
         if hint:
             print(f"hint: {printable(hint)}", file=sys.stderr)
+    except OSError:
+        return  # there is nobody to tell
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from nono.audit.event import SEVERAL, Event, part
 from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 
 KEPT_MAX = 100  # distinct denials; a command can make up any number
 

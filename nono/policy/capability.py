@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from nono.named_tuple import NamedTuple
 from nono.policy.ports import PortGrants
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
+from nono.str_enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from posixpath import dirname
 
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import is_within
+from nono.str_enum import StrEnum
 
 
 class SocketScope(StrEnum):

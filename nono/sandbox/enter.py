@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import signal
 import stat
 from collections.abc import Collection
 
@@ -18,7 +17,10 @@ from nono.sandbox.plan.plan import SandboxPlan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     import socket
+else:
+    import _signal as signal  # signal itself imports enum for the names of its constants
 
 
 def default_signals() -> None:

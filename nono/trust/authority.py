@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
 
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 from nono.trust import policy, predicates
 from nono.trust.bundle import Bundle
 from nono.trust.dsse import PublicKey

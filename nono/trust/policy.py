@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from enum import StrEnum
 
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 from nono.trust import pattern
 from nono.trust.dsse import PublicKey, decoded, public_key
 from nono.trust.json_text import parse_object

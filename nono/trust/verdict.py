@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from enum import StrEnum
 
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 from nono.trust import dsse, predicates, statement
 from nono.trust.bundle import Bundle
 from nono.trust.claims import Claims, is_blocked, is_publisher

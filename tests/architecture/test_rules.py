@@ -31,7 +31,10 @@ SLOW_TO_IMPORT = {
     "uvloop",
 }
 # What a supervisor needs json for, and a wrap without a profile does not.
-NOT_TO_WRAP = {"json", "nono.policy.profile.store", "re", "socket", "typing"}
+NOT_TO_WRAP = {
+    "contextlib", "enum", "functools", "json", "nono.policy.profile.store", "re", "signal", "socket",
+    "typing",
+}  # fmt: skip
 # What serves is imported once a command is starting; the rest by the runs that use it.
 NOT_TO_LISTEN = {
     "_hashlib",

@@ -1,10 +1,10 @@
 """Declare every option of the sandbox commands, including those that are not available yet."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from enum import StrEnum
 
 from nono.errors import ConfigError, UsageError
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 
 
 class Kind(StrEnum):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 
 
 class Kind(StrEnum):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 
 from nono.cli.text.wrap_text import wrapped
 from nono.named_tuple import NamedTuple
 from nono.printable import printable
+from nono.str_enum import StrEnum
 
 _MARK_COLUMNS = 7
 _CHECK_COLUMNS = 16

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from nono.policy.schema.annotations import annotation_of, branches
+from nono.str_enum import StrEnum
 
 Schema = dict[str, Any]
 
@@ -94,7 +94,7 @@ def _member(member: Any, words: Mapping[str, str]) -> Schema:
         return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
     if member is Any:
         return ANY
-    if issubclass(member, Enum):
+    if issubclass(member, StrEnum):
         return {"enum": [each.value for each in member]}
     return {"type": _TYPES[member]}
 

@@ -93,7 +93,7 @@ def _trusted(resolved: Resolved, environ: Mapping[str, str]) -> Iterator[tuple[s
 
 def _of_openssl(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     # Imported here: other runs speak no TLS.
-    from nono import root_places
+    from nono.disk import root_places
 
     default = root_places.of_openssl()
     yield default.file_variable, environ.get("SSL_CERT_FILE") or default.file

@@ -5,7 +5,6 @@ cannot express (a host, a path pattern).
 """
 
 from collections.abc import Mapping
-from enum import Enum
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -16,6 +15,7 @@ from nono.policy.schema.constraints import PROFILE_NAME
 from nono.policy.schema.descriptions import WORDS
 from nono.policy.schema.profile import Profile
 from nono.policy.schema.unimplemented import UNIMPLEMENTED
+from nono.str_enum import StrEnum
 
 SCHEMA_ID = "https://nono.sh/schemas/nono-profile.schema.json"
 
@@ -138,7 +138,7 @@ class _Definitions:
             return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
         if origin is not None:  # an annotated branch
             return self.schema_of(member)
-        if issubclass(member, Enum):
+        if issubclass(member, StrEnum):
             return {"enum": [each.value for each in member]}
         return {"type": _TYPES[member]}
 

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Mapping
-from enum import Enum
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from nono.policy.schema import constraints
 from nono.policy.schema.constraints import Conditional, Says
+from nono.str_enum import StrEnum
 
 
 @cache
@@ -117,7 +117,7 @@ def build(shape: Any, value: Any) -> Any:
             return {name: build(get_args(member)[1], each) for name, each in value.items()}
         if isinstance(value, list) and get_origin(member) is tuple:
             return tuple(build(get_args(member)[0], each) for each in value)
-        if isinstance(value, str) and isinstance(member, type) and issubclass(member, Enum):
+        if isinstance(value, str) and isinstance(member, type) and issubclass(member, StrEnum):
             return member(value)
         if isinstance(value, int) and member is float:
             return float(value)

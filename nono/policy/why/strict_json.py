@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
+
+from nono.str_enum import StrEnum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def document_of(value: Any) -> Any:
         return {name: document_of(getattr(value, name)) for name in fields}
     if isinstance(value, tuple):
         return [document_of(each) for each in value]
-    return value.value if isinstance(value, Enum) else value
+    return value.value if isinstance(value, StrEnum) else value
 
 
 def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) -> Any:
@@ -36,7 +37,7 @@ def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) 
         return None if document is None else value_of(document, inner, names, place)
     if origin is tuple:
         return _tuple(document, parts, names, place)
-    if origin is Literal or issubclass(kind, Enum):
+    if origin is Literal or issubclass(kind, StrEnum):
         words = parts if origin is Literal else [each.value for each in kind]
         if document not in words:
             raise _mistake(document, f"one of {', '.join(map(str, words))}", place)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from posixpath import join
 
-from nono import root_places
+from nono.disk import root_places
 from nono.named_tuple import NamedTuple
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_at_most

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from nono.named_tuple import NamedTuple
 from nono.policy.why.paths import Answer
 from nono.report.replay.judge import Judging, answer
 from nono.report.replay.tried import Log, Tried
+from nono.str_enum import StrEnum
 
 
 class Effect(StrEnum):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Any
 
 from nono.audit.event import SEVERAL
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
+from nono.str_enum import StrEnum
 
 Fields = Mapping[str, Any]
 TRIED_MAX = 20_000  # accesses counted separately

@@ -1,8 +1,7 @@
 """Describe how one run is enforced: its rung, its seccomp programs, or why it does not start."""
 
-from enum import StrEnum
-
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 
 
 class Rung(StrEnum):

@@ -1,8 +1,7 @@
 """Describe what this kernel can do, as found by probing."""
 
-from enum import StrEnum
-
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 
 
 class Listener(StrEnum):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 from nono.supervisor.verdict.open_call import signed
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import StrEnum
 from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
+from nono.str_enum import StrEnum
 from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.snapshot import Among, Snapshot, Tree, differing
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from nono import root_places
+from nono.disk import root_places
 from nono.errors import ConfigError
 from nono.launch.trusted.trust_roots import refuse_writable_trust
 from nono.policy.capability import Access, Grant

@@ -337,7 +337,7 @@ OUTSIDE = st.sampled_from(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(path=OUTSIDE, access=st.sampled_from(Access), elevated=st.booleans(), reads=st.booleans())
+@given(path=OUTSIDE, access=st.sampled_from([*Access]), elevated=st.booleans(), reads=st.booleans())
 def test_why_says_of_every_file_what_the_supervisor_does_with_its_open(
     run: Resolve, fs: Filesystem, path: str, access: Access, elevated: bool, reads: bool
 ) -> None:

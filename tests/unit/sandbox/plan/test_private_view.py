@@ -21,7 +21,7 @@ PATHS = st.builds(
 )
 GRANTS = st.lists(
     st.builds(
-        Grant, PATHS, st.sampled_from(Access), st.just(True), st.sampled_from(["user", "group:g"]), PATHS
+        Grant, PATHS, st.sampled_from([*Access]), st.just(True), st.sampled_from(["user", "group:g"]), PATHS
     )
 )
 

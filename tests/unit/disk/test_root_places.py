@@ -1,10 +1,10 @@
-"""nono.root_places: what OpenSSL says, asked without ssl."""
+"""nono.disk.root_places: what OpenSSL says, asked without ssl."""
 
 from __future__ import annotations
 
 import ssl
 
-from nono import root_places
+from nono.disk import root_places
 
 
 def test_the_places_are_those_that_ssl_names() -> None:
