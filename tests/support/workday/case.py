@@ -18,11 +18,12 @@ from support.running import fork_server
 
 TIMEOUT_S = 100.0
 BATCH_TIMEOUT_S = 1800.0
-# Runs each script of a batch in its own project, from the directory around all of them.
+# Runs each script of a batch in its own project, from a directory beside them.
 DRIVER = """
-for place in [0-9]*; do
-  (cd "$place/project" && exec timeout 300 sh -euc "$(cat ../script)") > "$place/out" 2>&1 < /dev/null
-  echo $? > "$place/status"
+for script in *.script; do
+  number=${script%.script} text=$(cat "$script")
+  (cd "../$number/project" && exec timeout 300 sh -euc "$text") > "$number.out" 2>&1 < /dev/null
+  echo $? > "$number.status"
 done
 """
 # These ask for no proxy, which a network namespace is for.
@@ -78,7 +79,7 @@ WAYS: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How one case of a batch ended."""
+    """How a case ended."""
 
     case: Case
     exit_code: int
@@ -99,33 +100,34 @@ class Workplace:
                 self._outside[case.name] = self._finish(self._shell(case), project / case.at)
         return self._outside[case.name]
 
-    def inside(self, case: Case, way: str) -> subprocess.CompletedProcess[str]:
+    def inside(self, case: Case, way: str) -> Ended:
         with self._project(case) as project:
             argv = [*NONO, "run", *self._options(case, way, project), "--", *self._shell(case)]
-            return self._finish(argv, project / case.at)
+            ended = self._finish(argv, project / case.at)
+            return Ended(case, ended.returncode, ended.stdout[-1000:] + ended.stderr[-3000:])
 
     def batch(self, cases: Sequence[Case], way: str | None) -> list[Ended]:
         """Run cases of one profile one after the other below a single nono; way None: outside."""
         around = Path(mkdtemp(prefix="batch-", dir=self.runner.user.home))
         self.runner.give(around)
+        outcomes = around / "outcomes"
+        self._own(outcomes)
+        numbers = [f"{number:03}" for number in range(len(cases))]
         try:
-            projects = [
-                self._one_of_batch(around / f"{number:03}", case) for number, case in enumerate(cases)
-            ]
+            for number, case in zip(numbers, cases, strict=True):
+                self.runner.give(_written(outcomes / f"{number}.script", case.script))
+            projects = [self._prepared(around / number) for number in numbers]
             shell = ["sh", "-uc", DRIVER]
-            inside = [] if way is None else [*NONO, "run", *self._options(cases[0], way, *projects), "--"]
-            ended = self._finish([*inside, *shell], around, BATCH_TIMEOUT_S)
+            if way is not None:
+                granted = [f"--allow={project}" for project in projects]
+                shell = [*NONO, "run", *self._options(cases[0], way, *projects), *granted, "--", *shell]
+            ended = self._finish(shell, outcomes, BATCH_TIMEOUT_S)
             return [
-                _ended(case, project.parent, ended.stderr)
-                for case, project in zip(cases, projects, strict=True)
+                _ended(case, outcomes / number, ended.stderr)
+                for number, case in zip(numbers, cases, strict=True)
             ]
         finally:
             shutil.rmtree(around, ignore_errors=True)  # what was left running may still write there
-
-    def _one_of_batch(self, place: Path, case: Case) -> Path:
-        project = self._prepared(place)
-        self.runner.give(_written(place / "script", case.script))
-        return project
 
     def _own(self, directory: Path) -> None:
         directory.mkdir()
@@ -186,10 +188,11 @@ class Workplace:
             )
 
 
-def _ended(case: Case, place: Path, stderr: str) -> Ended:
+def _ended(case: Case, outcome: Path, stderr: str) -> Ended:
     """Read how a case of a batch ended; it did not begin if nono refused to run the batch."""
     try:
-        return Ended(case, int((place / "status").read_text()), (place / "out").read_text(errors="replace"))
+        code = int(outcome.with_suffix(".status").read_text())
+        return Ended(case, code, outcome.with_suffix(".out").read_text(errors="replace"))
     except (FileNotFoundError, ValueError):
         return Ended(case, -1, stderr)
 
