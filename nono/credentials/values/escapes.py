@@ -18,11 +18,11 @@ from nono.named_tuple import NamedTuple
 Span = tuple[int, int]  # start and end
 
 _DEPTH = 3  # "%2526%252343%253B" is "+" escaped once for HTML and twice for URLs
-_LONGEST = 12  # octets of an escape, a surrogate pair
-_DENSE = 16  # octets for each that may begin an escape, below which looking for the escapes is no gain
+DENSE = 16  # octets for each that may begin an escape, below which looking for the escapes is no gain
 _LEADS = (b"%", b"\\", b"&", b"=")  # what escapes begin with, but for NULs
 _PERCENT, _BACKSLASH, _AND, _EQUALS = b"".join(_LEADS)
-_IS_LEAD = bytes(octet in b"".join(_LEADS) for octet in range(256))
+IS_LEAD = bytes(octet in b"".join(_LEADS) for octet in range(256))
+_SPARSE = 64  # octets for each NUL, above which NULs are replaced one by one
 _SUMMED = 32 * 1024
 _HEX = "[0-9A-Fa-f]"
 # HTML Standard section 13.5, names of ASCII punctuation; &amp;, &lt;, &gt; and &quot; also in upper case.
@@ -97,11 +97,20 @@ class _Step:
         return [(mapped(start, is_end=False), mapped(end, is_end=True)) for start, end in spans]
 
 
+class _Offset(NamedTuple):
+    """A text of which a part was taken."""
+
+    at: int
+
+    def origin(self, spans: Sequence[Span]) -> list[Span]:
+        return [(start + self.at, end + self.at) for start, end in spans]
+
+
 class Form(NamedTuple):
     """A text with some escapes undone."""
 
     text: bytes
-    steps: tuple[_Step, ...]  # from the original text to this one
+    steps: tuple[_Step | _Offset, ...]  # from the original text to this one
 
     def origin(self, spans: Sequence[Span]) -> Sequence[Span]:
         """Map spans of this form to those of the original text."""
@@ -109,21 +118,24 @@ class Form(NamedTuple):
             spans = step.origin(spans)
         return spans
 
-    def are_escapes(self, places: Sequence[int]) -> Sequence[bool]:
-        """Return for each position whether its octet came from an escape."""
-        return [end - start > 1 for start, end in self.origin([(at, at + 1) for at in places])]
+    def part(self, span: Span) -> Form:
+        """Return the form of a part of this text."""
+        return Form(self.text[span[0] : span[1]], (*self.steps, _Offset(span[0])))
 
-    def escape_before(self, end: int, octets: bytes, *, tokens: bool) -> int:
-        """Return the length of an escape of `octets` that ends there, possibly without its beginning; or 0.
+    def without_nuls(self) -> Form:
+        """Return the form without NULs, which UTF-16 and UTF-32 have."""
+        return self if 0 not in self.text else self.through(_nuls()) or self
 
-        Backslashes before it include their own, and with enough of them some remain in every form.
+    def undone(self, *, tokens: bool) -> Iterator[Form]:
+        """Yield this text with its escapes undone once, twice and so on, and quoted-printable as well.
+
+        `tokens`: Only ASCII without quotes and blanks matters, which is faster.
         """
-        for width in range(1, _LONGEST + 1):
-            tail = self.text[max(end - width, 0) : end]
-            for layer in (_escaped(tokens), _quoted(tokens)):
-                if any(layer.undone(lead + tail) == octets for lead in (b"", b"\\", b"%", b"&", b"=")):
-                    return len(tail)
-        return 0
+        yield from _peeled(self, _escaped(tokens))
+        # Separate from the other layers: in "?key=AB%2F" the equals sign begins no escape.
+        if (printable := self.through(_quoted(tokens))) is not None:
+            yield printable
+            yield from _peeled(printable, _escaped(tokens))
 
     def through(self, layer: _Layer) -> Form | None:
         """Return the form with one more layer undone; None if there is nothing to undo."""
@@ -133,81 +145,40 @@ class Form(NamedTuple):
         return Form(undone, (*self.steps, _Step(layer, self.text)))
 
 
-def has_forms(text: bytes) -> bool:
+def has_escapes(text: bytes) -> bool:
     """Return False if `text` holds no octet that an escape begins with, as many texts do not."""
     # By number: to search for an octet string takes eight times as long.
-    return _PERCENT in text or _BACKSLASH in text or _AND in text or _EQUALS in text or 0 in text
+    return _PERCENT in text or _BACKSLASH in text or _AND in text or _EQUALS in text
 
 
 def is_dense(text: bytes) -> bool:
     """Return True if escapes may make up much of `text`, so that undoing them takes long."""
-    if not (_PERCENT in text or _BACKSLASH in text or _AND in text or _EQUALS in text):
+    if not has_escapes(text):
         return False
     # bytes.count takes a nanosecond for each octet and lead. The low half of an Adler-32 (RFC 1950) is the
     # sum of the octets plus one, while that is below 65521.
-    flags = text.translate(_IS_LEAD)
+    flags = text.translate(IS_LEAD)
     sums = ((adler32(flags[at : at + _SUMMED]) & 0xFFFF) - 1 for at in range(0, len(flags), _SUMMED))
-    return _DENSE * sum(sums) > len(text)
+    return DENSE * sum(sums) > len(text)
 
 
 def forms(text: bytes, *, tokens: bool) -> Iterator[Form]:
-    """Yield `text` with its escapes undone once, twice and so on, and with quoted-printable undone too.
-
-    `tokens`: Only ASCII without quotes and blanks matters, which is faster.
-    """
-    if not has_forms(text):
-        return
-    start = Form(text, ())
-    if b"\0" in text and (narrowed := start.through(_nuls())) is not None:  # UTF-16 or UTF-32
-        start = narrowed
-        yield start
-    yield from _peeled(start, _escaped(tokens))
-    # Separate from the other layers: in "?key=AB%2F" the equals sign begins no escape.
-    if (printable := start.through(_quoted(tokens))) is not None:
-        yield printable
-        yield from _peeled(printable, _escaped(tokens))
+    """Yield `text` without NULs if it has any, and then as `Form.undone` does."""
+    form = Form(text, ()).without_nuls()
+    if form.text is not text:
+        yield form
+    if has_escapes(form.text):
+        yield from form.undone(tokens=tokens)
 
 
-def without_nuls(text: bytes) -> bytes | None:
-    """Return `text` without its NULs; None if none are placed as in UTF-16 or UTF-32."""
-    if b"\0" not in text:
-        return None
-    count = text.count(b"\0")
-    if count * 8 < len(text) and _wide().search(text) is None:
-        return None
+def without_nuls(text: bytes) -> bytes:
+    """Return `text` without its NULs."""
+    if 0 not in text:
+        return text
+    # To replace takes time for each NUL, to translate for each octet.
+    if text.count(b"\0") * _SPARSE < len(text):
+        return text.replace(b"\0", b"")
     return text.translate(None, b"\0")
-
-
-def around_escapes(text: bytes, reach: int, octets: bytes, *, tokens: bool) -> bytes:
-    """Return the parts of `text` within `reach` octets of an escape, each on separate lines.
-
-    NULs do not count as escapes. `octets`: The octets that spellings consist of.
-    """
-    counted = [(text.count(lead), kind) for lead, kind in _kinds(tokens) if lead in text]
-    if _DENSE * sum([count for count, _ in counted]) > len(text):
-        return text
-    found = sorted([each.span() for _, kind in counted for each in kind.finditer(text)])
-    of_spelling = octets + b"\r\n"  # including soft line breaks
-    found = [
-        (start, end)
-        for start, end in found
-        # On at least one side the spelling continues for three octets, which is rare in binary data.
-        if not text[end : end + 3].translate(None, of_spelling)
-        or not text[max(start - 3, 0) : start].translate(None, of_spelling)
-    ]
-    if not found:
-        return b""
-    if len(found) * reach > len(text):
-        return text
-    parts, begun, done = list[bytes](), 0, -reach
-    for start, end in found:
-        if start - reach > done + reach:
-            if parts or done >= 0:
-                parts.append(text[begun : done + reach])
-            begun = max(start - reach, 0)
-        done = max(done, end)
-    parts.append(text[begun : done + reach])
-    return b"\n\n".join(parts)  # a single line end could be a soft line break
 
 
 def _peeled(form: Form, layer: _Layer) -> Iterator[Form]:
@@ -222,16 +193,11 @@ def _peeled(form: Form, layer: _Layer) -> Iterator[Form]:
 # Compiled on first use, not at a start.
 @cache
 def _nuls() -> _Layer:
-    return _Layer(re.compile(rb"(\0+)"), lambda nuls: b"", lambda text: text.translate(None, b"\0"))
+    return _Layer(re.compile(rb"(\0+)"), lambda nuls: b"", without_nuls)
 
 
 @cache
-def _wide() -> re.Pattern[bytes]:
-    return re.compile(rb"\0[^\0]\0{1,3}[^\0]\0")
-
-
-@cache
-def _kinds(tokens: bool) -> list[tuple[bytes, re.Pattern[bytes]]]:
+def kinds(tokens: bool) -> list[tuple[bytes, re.Pattern[bytes]]]:
     """Return patterns by their first octet, which is searched much faster than a character class."""
     kinds = [re.compile(each.encode()) for each in (_IN_TOKENS if tokens else _IN_TEXT)]
     return [*zip((b"%", b"\\", b"&"), kinds, strict=True), (b"=", _quoted(tokens).pattern)]

@@ -19,7 +19,8 @@ TEXT_OCTETS = bytes(octet for octet in range(256) if octet not in b"\r\n")
 
 _WIDTH = 16  # the longest spelling of one character: "%26%23x0041%3B"
 _BOUNDS = (4 * 1024, 64 * 1024, 1024 * 1024)
-_MARGIN = 3  # octets of a soft line break
+_BREAK = 16  # octets that a soft line break seldom exceeds: "=\r\n" in UTF-32
+_LINE_ENDS = (b"=\r", b"=\n", b"=\r\n")  # the first may go on
 
 
 class Mode(NamedTuple):
@@ -54,28 +55,42 @@ def mode_for(texts: Sequence[str]) -> Mode:
 
 def run_start(text: bytes, mode: Mode) -> int:
     """Return where the run at the end of `text` begins; if far longer than the bound, a place within it."""
-    if text[-1:] not in mode.octets and not text.endswith((b"=\r", b"=\n", b"=\r\n")):
+    if text[-1:] not in mode.octets and _break_start(text, len(text)) == len(text):
         return len(text)
-    window, widest = 256, 2 * mode.bound_bytes + _MARGIN + 1
+    window, widest = 256, 2 * mode.bound_bytes + _BREAK + 1
     while True:
         low = max(len(text) - window, 0)
         start = _start_in(text[low:] if low else text, mode)
-        if start > _MARGIN or not low or window == widest:
+        if start > _BREAK or not low or window == widest:
             return low + start
         window = min(window * 16, widest)
 
 
 def _start_in(text: bytes, mode: Mode) -> int:
     flags = text.translate(mode.is_of_run)
-    end = len(text) - 2 if text.endswith(b"=\r") else len(text)
+    end = _break_start(text, len(text))
     while True:
         end = flags.rfind(b"\0", 0, end) + 1
-        if text.endswith(b"=\n", 0, end):
-            end -= 2
-        elif text.endswith(b"=\r\n", 0, end):
-            end -= 3
-        else:
+        start = _break_start(text, end)
+        if start == end:
             return end
+        end = start
+
+
+def _break_start(text: bytes | bytearray, end: int, endings: tuple[bytes, ...] = _LINE_ENDS) -> int:
+    """Return where a soft line break begins that ends in one of `endings` at `end`; `end` if none does.
+
+    NULs may stand anywhere in it.
+    """
+    tail = text[max(end - _BREAK, 0) : end]
+    plain = tail.translate(None, b"\0")
+    if plain.endswith(endings):
+        return end - len(tail) + tail.rfind(b"=")
+    if len(tail) == _BREAK and not plain.strip(b"\r\n"):  # its beginning is out of sight
+        at = text.rfind(b"=", 0, end)
+        if b"=" + text[at + 1 : end].translate(None, b"\0") in endings:
+            return max(at, 0)
+    return end
 
 
 class Hold:
@@ -95,10 +110,10 @@ class Hold:
         more than twice.
         """
         held, bound = self._held, self._mode.bound_bytes
-        if held and piece[:1] in (b"\r", b"\n") and held.endswith((b"=", b"=\r")):
-            tail = bytes(held[held.rfind(b"=") :])
-            del held[-len(tail) :]
-            piece = tail + piece
+        if held and piece[:1] in (b"\r", b"\n", b"\0"):
+            at = _break_start(held, len(held), (b"=", b"=\r"))
+            piece = bytes(held[at:]) + piece
+            del held[at:]
         start = run_start(piece, self._mode)
         if start == 0:
             held += piece

@@ -15,10 +15,10 @@ class Occurrences(NamedTuple):
     """Where the secret occurs in a text."""
 
     spans: Sequence[Span]  # ascending, without overlap
-    near: bool  # a long prefix of the secret continues differently
+    near: Sequence[int]  # where a long prefix of the secret begins that continues differently
 
 
-NOWHERE = Occurrences((), near=False)
+NOWHERE = Occurrences((), ())
 
 
 class LeakMask:
@@ -47,7 +47,8 @@ class LeakMask:
 
     def _pass(self, text: bytes, clear: int, found: Occurrences) -> bytes:
         spans, near = found
-        if near:
+        # What begins after `clear` may not be complete, and is searched again.
+        if any(start < clear for start in near):
             self.near = True
         if spans:
             spans = [span for span in spans if span[0] < clear]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Sequence
 
-from nono.credentials.values.escapes import forms, has_forms
+from nono.credentials.values.escapes import forms, has_escapes
 from nono.secret import Secret
 
 MIN_WATCHED_CHARACTERS = 8  # shorter text occurs by chance in unrelated bodies
@@ -62,7 +62,7 @@ def spellings(text: str, *, tokens: bool) -> Iterator[bytes]:
         yield raw.replace(b" ", b"+")  # in a form
         # In CSV, SQL and YAML; in printf formats and configuration files.
         yield from (raw.replace(each, each + each) for each in (b'"', b"'", b"%") if each in raw)
-        if has_forms(raw.rstrip(b"=")):
+        if has_escapes(raw.rstrip(b"=")):
             # The result of undoing escapes in a secret that itself contains something like an escape.
             undone = (each.text for each in forms(raw, tokens=tokens))
             yield from (each for each in undone if len(each) >= MIN_WATCHED_CHARACTERS)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from nono.credentials.values import spellings
-from nono.credentials.values.escapes import Form, Span, around_escapes, forms, has_forms, without_nuls
+from nono.credentials.values.automaton import (
+    GUESSABLE_CHARACTERS,
+    MOST_SKIPPED,
+    SEARCHED_OCTETS,
+    automaton,
+    stride_for,
+)
+from nono.credentials.values.escapes import IS_LEAD, Form, Span, forms, has_escapes, without_nuls
 from nono.credentials.values.holding import Mode, mode_for
 from nono.credentials.values.leak_mask import NOWHERE, LeakMask, Occurrences, masked
 from nono.credentials.values.spellings import MIN_WATCHED_CHARACTERS
+from nono.credentials.values.suspects import around_escapes
 from nono.secret import Secret
 
-_GUESSABLE_CHARACTERS = 20  # a shorter secret may be chosen by a person, and so be in a list of candidates
-# The search compares every n-th octet of a spelling with every n-th octet of a text. That is n times as fast,
-# and nobody who does not know the secret gets ten of these octets right.
-_SEARCHED_OCTETS = 10
-_MOST_SKIPPED = 8
 # Half an escape may stand before the secret: "%5" before "a1%2F..." becomes "Z1/..." when escapes are undone.
 # So a text with its escapes undone is searched for the secret without its first octets.
 _SWALLOWED_OCTETS = 8
 _SWALLOWED_OF_GUESSABLE = 2  # "\u00" before "41"; leaving out more would leave too little of a password
+_MOST_FOR_OCTET = 64  # of text for one octet of a spelling: "%26%23x0041%3B" in UTF-32
 # A long text is searched only if it has a run of octets long enough for a spelling. Whether it has one is not
 # secret. In random octets, no run is seen in this many samples.
 _SAMPLES_OF_RUN = 12
 _LONG_BYTES = 4 * 1024
-_WHOLE_OCTETS = 8 * _GUESSABLE_CHARACTERS  # of a spelling: no secret that a person may have chosen has more
-_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
-# Without a prefilter, the search takes the same time for text that is nearly the secret. The library uses no
-# prefilter if too many different octets could begin a match or are rare.
-_DECOYS = [bytes((n, n + 1, n + 1, n, n + 1, n, n, n + 1)) for n in range(0xE0, 0xF0, 2)]
 
 
 def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire | None:
@@ -69,14 +69,14 @@ class Tripwire:
     def __init__(self, texts: Sequence[str], cores: Sequence[str]) -> None:
         """`texts`: at least one, each of MIN_WATCHED_CHARACTERS or more. `cores`: their secret parts."""
         self.mode: Mode = mode_for(texts)
-        self.guessable = min(map(len, cores)) < _GUESSABLE_CHARACTERS
+        self.guessable = min(map(len, cores)) < GUESSABLE_CHARACTERS
         tokens = self.mode.tokens
         every = chain.from_iterable(spellings.spellings(text, tokens=tokens) for text in texts)
         self._spellings = sorted(set(every))
         self._beginnings = sorted({each for each in map(spellings.beginning, cores) if each is not None})
         self._reach = max(map(len, self._spellings))
         shortest = min(map(len, self._spellings))
-        self._stride = max(1, min(_MOST_SKIPPED, shortest // _SEARCHED_OCTETS, *map(_stride, cores)))
+        self._stride = max(1, min(MOST_SKIPPED, shortest // SEARCHED_OCTETS, *map(stride_for, cores)))
         self._sampled = min([shortest, *map(len, self._beginnings)]) // _SAMPLES_OF_RUN if tokens else 0
         self._search: Callable[[bytes], object] = self._first_search
         self._search_undone: Callable[[bytes], object] = self._first_search_undone
@@ -86,18 +86,18 @@ class Tripwire:
 
     def _first_search(self, text: bytes) -> object:
         """Build the automaton on first use, so that a run that never uses its credential does not wait."""
-        self._search = _automaton([*self._spellings, *self._beginnings], self._stride, whole=self.guessable)
+        self._search = automaton([*self._spellings, *self._beginnings], self._stride, whole=self.guessable)
         return self._search(text)
 
     def _first_search_undone(self, text: bytes) -> object:
         ends = {each[self._swallowed(each) :] for each in self._spellings}
-        stride = max(1, min(self._stride, min(map(len, ends)) // _SEARCHED_OCTETS))
-        self._search_undone = _automaton([*ends, *self._beginnings], stride, whole=self.guessable)
+        stride = max(1, min(self._stride, min(map(len, ends)) // SEARCHED_OCTETS))
+        self._search_undone = automaton([*ends, *self._beginnings], stride, whole=self.guessable)
         return self._search_undone(text)
 
     def _swallowed(self, spelling: bytes) -> int:
         """Return how many octets at the beginning of `spelling` may be missing where escapes are undone."""
-        most, rest = (_SWALLOWED_OF_GUESSABLE, 6) if self.guessable else (_SWALLOWED_OCTETS, _SEARCHED_OCTETS)
+        most, rest = (_SWALLOWED_OF_GUESSABLE, 6) if self.guessable else (_SWALLOWED_OCTETS, SEARCHED_OCTETS)
         return max(0, min(most, len(spelling) - rest))
 
     def stream(self) -> LeakMask:
@@ -132,52 +132,66 @@ class Tripwire:
 
     def find(self, text: bytes) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""
-        if len(text) > _LONG_BYTES and self._sampled and not self._has_room(text):
+        if text[:1] == b"\0" and text == bytes(len(text)):  # of which disk images are full
             return NOWHERE
-        found = bool(self._search(text))
-        if has_forms(text):
-            found = self._is_in_forms(text) or found
+        # Without NULs, all that was in one piece still is.
+        plain = without_nuls(text)
+        if len(text) > _LONG_BYTES and self._sampled and not self._has_room(plain):
+            return NOWHERE
+        found = bool(self._search(plain))
+        if has_escapes(plain):
+            found = self._is_in_escapes(plain) or found
         return self._located(text) if found else NOWHERE
 
     def _has_room(self, text: bytes) -> bool:
-        """Return False if no run of octets in `text` is long enough for a spelling, even in UTF-16."""
-        if text[:1] == b"\0" and text == bytes(len(text)):  # of which disk images are full
-            return False
-        if self._has_run(text):
-            return True
-        narrowed = without_nuls(text)
-        return narrowed is not None and self._has_run(narrowed)
-
-    def _has_run(self, text: bytes) -> bool:
+        """Return False if no run of octets in `text` is long enough for a spelling."""
         return b"\1" * _SAMPLES_OF_RUN in text[:: self._sampled].translate(self.mode.is_of_spelling)
 
-    def _is_in_forms(self, text: bytes) -> bool:
+    def _is_in_escapes(self, text: bytes) -> bool:
         """Undo the escapes of the parts of `text` that could hold an escaped spelling, and search them."""
+        parts = self._suspects(text)
+        if not parts:
+            return False
+        # A single line end could be a soft line break.
+        suspect = b"\n\n".join([text[start:end] for start, end in parts])
         found = False
-        octets, tokens = self.mode.octets, self.mode.tokens
-        if (narrowed := without_nuls(text)) is not None:
-            text = narrowed
-            found = bool(self._search(text))
-        if suspect := around_escapes(text, self._reach, octets, tokens=tokens):
-            for form in forms(suspect, tokens=tokens):
-                found = bool(self._search_undone(form.text)) or found
+        for form in Form(suspect, ()).undone(tokens=self.mode.tokens):
+            found = bool(self._search_undone(form.text)) or found
         return found
 
+    def _suspects(self, text: bytes) -> list[Span]:
+        """Return the parts of `text`, which has no NULs, that could hold an escaped spelling."""
+        octets, is_of_run, _, _ = mode = self.mode
+        # A part of a guessable secret counts as found, whatever stands beside the run that it is in.
+        clip = is_of_run if self.guessable else None
+        return around_escapes(text, self._reach, octets, tokens=mode.tokens, is_of_run=clip)
+
     def _located(self, text: bytes) -> Occurrences:
-        """Locate the spellings of which the automaton found a part. Rare, so it may be slow."""
-        spans = [*self._spans(text, self._spellings)]
-        for form in forms(text, tokens=self.mode.tokens):
-            spans += self._spans_undone(form)
-        whole = _merged(spans)
-        beginnings = self._spans(text, self._beginnings)
-        return Occurrences(whole, near=len(_merged([*whole, *beginnings])) > len(whole))
+        """Locate the spellings of which the automaton found a part. Rare, so it may be slow.
 
-    def _spans_undone(self, form: Form) -> Iterator[Span]:
-        """Yield the spans of spellings in `form`, as positions in the text that it was made from.
-
-        An escape that begins before the secret and swallows its first octets belongs to the secret.
+        What is found in a run of octets depends on nothing outside it, so a stream, which is searched run by
+        run, is masked like the whole.
         """
-        found = list[tuple[int, int, bytes]]()  # start, end, and the octets that the spelling has lost
+        form = Form(text, ()).without_nuls()
+        spans = [*form.origin(self._spans(form.text, self._spellings))]
+        for part in self._suspects(form.text):
+            for undone in form.part(part).undone(tokens=self.mode.tokens):
+                spans += self._spans_undone(undone, text)
+        whole = _merged(spans)
+        ends = [end for _, end in whole]
+        near = [
+            start
+            for start, end in self._spans(text, self._beginnings)
+            if (at := bisect_right(ends, start)) == len(ends) or whole[at][0] >= end
+        ]
+        return Occurrences(whole, near)
+
+    def _spans_undone(self, form: Form, text: bytes) -> Iterator[Span]:
+        """Yield the spans of spellings in `form`, as positions in `text`, which it was made from.
+
+        The first octets of a spelling may be missing in `form`: half an escape before it has swallowed them.
+        """
+        found = list[tuple[int, int, bytes, int]]()  # start, end, the spelling, and how many octets it lacks
         for each in self._spellings:
             swallowed = self._swallowed(each)
             at = form.text.find(each[swallowed:])
@@ -185,29 +199,35 @@ class Tripwire:
                 start, missing = at, swallowed
                 while missing and start and form.text[start - 1] == each[missing - 1]:
                     start, missing = start - 1, missing - 1
-                found.append((start, at + len(each) - swallowed, each[:missing]))
+                found.append((start, at + len(each) - swallowed, each, missing))
                 at = form.text.find(each[swallowed:], at + 1)
         if not found:
             return
         # Look up all places at once, because looking up one reads the whole text.
-        are_escapes = form.are_escapes([at for start, _, _ in found for at in (max(start - 1, 0), start)])
-        spans, all_lost = list[Span](), list[bytes]()
-        for (start, end, lost), before, first in zip(found, are_escapes[::2], are_escapes[1::2], strict=True):
-            # A possible password counts as found: a closer look takes time that could be measured unless
-            # the answer is ended.
-            if not lost or before or first or self.guessable:
-                begin = max(start - 1, 0) if lost and before else start
-            elif width := form.escape_before(start, lost, tokens=self.mode.tokens):
-                begin, lost = start - width, b""
-            else:
+        places = form.origin([(start, stop) for start, end, *_ in found for stop in (start + 1, end)])
+        for (_, _, each, missing), (_, escaped), (begin, end) in zip(
+            found, places[::2], places[1::2], strict=True
+        ):
+            if missing:
+                earliest = max(begin - missing * _MOST_FOR_OCTET, 0)
+                whole = self._whole_from(text, each, range(escaped - 1, earliest - 1, -1), end)
+                # A possible password counts as found: a closer look takes time that could be measured unless
+                # the answer is ended.
+                if whole is None and not self.guessable:
+                    continue
+                begin = begin if whole is None else whole
+            yield begin, end
+
+    def _whole_from(self, text: bytes, spelling: bytes, places: Iterable[int], end: int) -> int | None:
+        """Return the first of `places` from which `text` up to `end` spells all of `spelling`."""
+        for at in places:
+            if text[at] != spelling[0] and not IS_LEAD[text[at]]:
                 continue
-            spans += [(begin, begin + 1), (begin, end)]
-            all_lost.append(lost)
-        places = form.origin(spans)
-        for (begin, escaped), (_, end), lost in zip(places[::2], places[1::2], all_lost, strict=True):
-            # Leave the text before the secret as it is, so that the mask reveals nothing of its first octets.
-            is_in_plain = lost and form.steps[0].text.endswith(lost, begin, escaped)
-            yield (escaped - len(lost) if is_in_plain else begin), end
+            spelled = [each.text for each in forms(text[at:end], tokens=self.mode.tokens)]
+            # The last escape may stand for more than the last octet.
+            if any(each.startswith(spelling) and len(each) < len(spelling) + 4 for each in spelled):
+                return at
+        return None
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
         spans = list[Span]()
@@ -228,33 +248,3 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
-
-
-def _stride(text: str) -> int:
-    """Return the largest stride that still compares too many octets of `text` to be guessed."""
-    if text.startswith("eyJ"):  # of a JSON Web Token, many people know all but the signature
-        return (len(text) - text.rfind(".") - 1) // _SEARCHED_OCTETS
-    end = spellings.beginning(text)
-    shared = spellings.shared_characters(text)
-    secret = (len(text) if end is None else len(end)) - shared
-    stride = min(_MOST_SKIPPED, secret // _SEARCHED_OCTETS)
-    # In hex of hex, every second octet is a 3 or a 6.
-    return stride - 1 + stride % 2 if _HEX_DIGITS.issuperset(text[shared:]) else stride
-
-
-def _automaton(wanted: Sequence[bytes], stride: int, *, whole: bool) -> Callable[[bytes], object]:
-    """Return a search that is true for texts that hold one of `wanted`, and for few others.
-
-    `whole`: not true for a text that holds only a part of one.
-    """
-    # Imported here: a run without a credential has nothing to search for.
-    from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
-
-    ends = (each[-(_WHOLE_OCTETS if whole else 2 * stride * _SEARCHED_OCTETS) :] for each in wanted)
-    parts = {each[phase::stride] for each in ends for phase in range(stride)}
-    # A DFA takes one step for each octet, whatever it is: the time of a search must not tell how much of the
-    # secret a text holds.
-    search = BytesAhoCorasick(
-        sorted({*parts, *_DECOYS}), matchkind=MatchKind.Standard, implementation=Implementation.DFA
-    ).find_matches_as_indexes
-    return search if stride == 1 else lambda text: search(text[::stride])

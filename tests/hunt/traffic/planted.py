@@ -27,7 +27,7 @@ class TellingTripwire:
         return TellingStream(self._texts)
 
     def find(self, text: bytes) -> Occurrences:
-        return Occurrences([(0, 0)], near=False)  # so that whole bodies go through the stream as well
+        return Occurrences([(0, 0)], near=())  # so that whole bodies go through the stream as well
 
     def mask_text(self, value: bytes) -> bytes | None:
         return None

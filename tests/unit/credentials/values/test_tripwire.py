@@ -414,7 +414,7 @@ def test_no_part_of_a_password_is_looked_at_closer(
 
     def located(_: Tripwire, text: bytes) -> Occurrences:
         closer.append(text)
-        return Occurrences((), near=False)
+        return Occurrences((), near=())
 
     monkeypatch.setattr(Tripwire, "_located", located)
     whole, tripwire = spelling(password), _watcher(password)

@@ -1,0 +1,140 @@
+"""A stream masks what a search of the whole text finds, whatever the cuts and the spelling."""
+
+from __future__ import annotations
+
+import base64
+import os
+import string
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nono.credentials.values.leak_mask import masked
+from nono.credentials.values.tripwire import Tripwire, tripwire_for
+from nono.secret import Secret
+
+LONG = os.environ.get("NONO_TEST_LONG") == "1"
+ALPHABET = string.ascii_letters + string.digits
+
+SPELLED: list[Callable[[str], bytes]] = [
+    str.encode,
+    lambda text: base64.b64encode(text.encode()),
+    lambda text: base64.b64encode(b"x" + text.encode()),
+    lambda text: base64.urlsafe_b64encode(b"xy" + text.encode()),
+    lambda text: text.encode().hex().encode(),
+    lambda text: quote(text, safe="").encode(),
+    lambda text: "".join(f"%{octet:02x}" for octet in text.encode()).encode(),
+    lambda text: "".join(f"%25{octet:02x}" for octet in text.encode()).encode(),
+    lambda text: "".join(f"&#{ord(each)};" for each in text).encode(),
+    lambda text: "".join(f"\\u{ord(each):04x}" for each in text).encode(),
+    lambda text: "".join(f"\\\\x{ord(each):02x}" for each in text).encode(),
+    lambda text: "".join(f"={ord(each):02X}" for each in text).encode(),
+    lambda text: text.encode("utf-16-le"),
+    lambda text: text.encode("utf-16-be"),
+    lambda text: text.encode("utf-32-le"),
+    lambda text: "=\r\n".join(text).encode(),
+    lambda text: "=\r\n".join(text).encode("utf-16-le"),
+    lambda text: quote(text, safe="").encode("utf-16-le"),
+    lambda text: b"\0".join((text[:5].encode(), text[5:6].encode(), text[6:].encode())),
+]
+_tokens = st.one_of(
+    st.text(ALPHABET + "+/=_-.", min_size=20, max_size=40),
+    st.text("0123456789abcdef", min_size=20, max_size=100),
+)
+_guessable = st.text(ALPHABET + "+/=_-.", min_size=8, max_size=14)
+_passwords = st.text(ALPHABET + "+/=_-. \"'&<!%\\", min_size=8, max_size=30).map(
+    lambda text: f'{text.strip()}..."'
+)
+_secrets = st.one_of(_tokens, _guessable, _passwords)
+_fillers = st.one_of(
+    st.binary(max_size=30),
+    st.text('ab/+=&#;%\\ \n\r"{}', max_size=30).map(str.encode),
+    st.sampled_from([b"\n\n", b"data: ", b"=\r\n", b"=", b"=\r", b"=\0\r\0\n\0", b"*" * 32, b"%41 ", b"\\n"]),
+    st.sampled_from([b"=" + b"\0" * 40 + b"\n", b"=\r" + b"\0" * 20 + b"\n", b"\0", b"\x01\0"]),
+    st.sampled_from([b"%2", b"%4", b"&#", b"\\u00", b"\\x4", b"\\" * 7, b"\xe0\xe1\xe1\xe0\xe1\xe0\xe0\xe1"]),
+    st.sampled_from([b"x" * 5000, b"ab cd " * 900, b"%41" * 1500, b"\\" * 4500]),
+)
+
+
+@st.composite
+def _bodies(draw: st.DrawFn, secret: str) -> bytes:
+    """Text with the secret, or a part of it, in any spelling."""
+    body: bytes = draw(_fillers)
+    for _ in range(draw(st.integers(1, 4))):
+        spelled = draw(st.sampled_from(SPELLED))(secret)
+        start = draw(st.integers(0, 4))
+        end = draw(st.one_of(st.just(len(spelled)), st.integers(start, len(spelled))))
+        body += spelled[start:end] + draw(_fillers)
+    return body
+
+
+def _cut(body: bytes, cuts: Sequence[int]) -> list[bytes]:
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    return [body[start:end] for start, end in pairwise(edges) if start < end]
+
+
+def _tripwire(secret: str) -> Tripwire:
+    tripwire = tripwire_for([Secret(secret)])
+    assert tripwire is not None
+    return tripwire
+
+
+def _streamed(tripwire: Tripwire, pieces: Sequence[bytes]) -> tuple[bytes, int, bool]:
+    stream = tripwire.stream()
+    passed = b"".join([*(stream.feed(piece) for piece in pieces), stream.finish()])
+    return passed, stream.found, stream.near
+
+
+def _searched(tripwire: Tripwire, body: bytes) -> tuple[bytes, int, bool]:
+    spans, near = tripwire.find(body)
+    return masked(body, spans), len(spans), bool(near)
+
+
+@settings(max_examples=20_000 if LONG else 400)
+@given(st.data(), _secrets, st.lists(st.integers(0, 20_000), max_size=8))
+def test_a_stream_masks_what_a_search_of_the_whole_finds(
+    data: st.DataObject, secret: str, cuts: list[int]
+) -> None:
+    body = data.draw(_bodies(secret))
+    tripwire = _tripwire(secret)
+    assert _streamed(tripwire, _cut(body, cuts)) == _searched(tripwire, body)
+
+
+@settings(max_examples=1000 if LONG else 30)
+@given(st.data(), _secrets)
+def test_a_stream_of_single_octets_masks_what_a_search_of_the_whole_finds(
+    data: st.DataObject, secret: str
+) -> None:
+    body = data.draw(_bodies(secret).filter(lambda body: len(body) < 2000))
+    tripwire = _tripwire(secret)
+    assert _streamed(tripwire, [body[at : at + 1] for at in range(len(body))]) == _searched(tripwire, body)
+
+
+KEY = "4f1c" + "Zk3vQ9xTb7LmW2cRf8NdYs5HjA1uPg6EoKi0"
+
+
+@pytest.mark.parametrize("before", [b"", b"-", b"--", b"---"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x01\0" + KEY[1:].encode("utf-16-le"),
+        b"\x01\0" + KEY[2:].encode("utf-16-le") + b" %41",
+        KEY[:9].encode() + b"\0" + KEY[9:20].encode() + b"\0" + KEY[20:].encode(),
+        "=\r\n".join(KEY).encode("utf-16-le"),
+        b"%41" + KEY[8:].encode(),
+        b"%" + KEY[1:].encode(),
+    ],
+    ids=["UTF-16 but its first", "and an escape", "two NULs", "soft breaks", "but its first 8", "%"],
+)
+def test_what_is_found_does_not_depend_on_the_place(before: bytes, body: bytes) -> None:
+    tripwire = _tripwire(KEY)
+    far = b"x. " * 3000
+    short = bool(tripwire.find(before + body + b" ").spans)
+    assert bool(tripwire.find(far + before + body + b" " + far).spans) is short
+    assert bool(tripwire.find(before + body).spans) is short
+    for cut in range(len(body)):
+        assert bool(_streamed(tripwire, [before + body[:cut], body[cut:] + b" "])[1]) is short
