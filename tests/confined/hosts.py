@@ -8,7 +8,7 @@ from pathlib import Path
 
 CONFINED = str(Path(__file__).parents[1] / "support/confined")
 
-PRIVILEGES = frozenset({"CAP_SYS_PTRACE", "sysctls"})  # of root alone, and no container's
+PRIVILEGES = frozenset({"CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "sysctls"})  # of root alone, and no container's
 NONE = frozenset({"mounts", "namespaces", "network namespace", "user namespaces", "namespace sysctls"})
 ENGINE = PRIVILEGES | {"namespaces", "namespace sysctls", "keyrings", "io_uring", "userfaultfd"}
 DOCKER = NONE | ENGINE | {"pidfd_getfd", "listener", "unshare", "setuid programs"}

@@ -73,7 +73,7 @@ def test_an_ordinary_user_keeps_its_ids_in_a_private_network() -> None:
     assert as_ordinary_user(leave) == [True, ["lo"], True, 65534]
 
 
-@pytest.mark.needs("network namespace")
+@pytest.mark.needs("network namespace", "CAP_SYS_ADMIN")
 @pytest.mark.skipif(not IS_ROOT, reason="not root")
 def test_root_gets_a_private_network_without_a_user_namespace() -> None:
     def leave() -> list[object]:

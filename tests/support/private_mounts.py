@@ -2,7 +2,7 @@
 
 python private_mounts.py SOURCE TARGET [SOURCE TARGET]... -- CMD...
 
-If the suite is not run by root, it is in a user namespace as well, in which the user keeps its id.
+Without CAP_SYS_ADMIN it is in a user namespace as well, in which the user keeps its id.
 """
 
 from __future__ import annotations
@@ -32,21 +32,24 @@ def _mount(source: str, target: str, flags: int) -> None:
         raise OSError(number, os.strerror(number), target)
 
 
-def _leave() -> None:
-    """Move to a new mount namespace in which mounts can be made."""
+def _leave() -> bool:
+    """Move to a new mount namespace in which mounts can be made. Return True if it took a user namespace."""
     uid, gid = os.geteuid(), os.getegid()
-    os.unshare(os.CLONE_NEWNS if uid == 0 else os.CLONE_NEWNS | os.CLONE_NEWUSER)
-    if uid != 0:
+    try:
+        os.unshare(os.CLONE_NEWNS)
+    except PermissionError:
+        os.unshare(os.CLONE_NEWNS | os.CLONE_NEWUSER)
         maps = (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"))
         for name, text in maps:
             Path("/proc/self", name).write_text(text, encoding="ascii")
+        return True
+    return False
 
 
 def main(*arguments: str) -> None:
     end = arguments.index("--")
-    _leave()
     # In a user namespace the kernel does not allow leaving out what is mounted below.
-    bind = MS_BIND | (MS_REC if os.geteuid() else 0)
+    bind = MS_BIND | (MS_REC if _leave() else 0)
     _mount("none", "/", MS_REC | MS_PRIVATE)
     for source, target in zip(arguments[:end:2], arguments[1:end:2], strict=True):
         _mount(source, target, bind)

@@ -194,6 +194,7 @@ PROBES: dict[str, Callable[[], object]] = {
     "unshare": lambda: os.unshare(os.CLONE_FILES),
     "setuid programs": _gain,
     "files of root": _files_of_root,
+    "CAP_SYS_ADMIN": lambda: os.unshare(os.CLONE_NEWNS),
     "sysctls": _sysctls,
     "namespace sysctls": _namespace_sysctls,
     "CAP_SYS_PTRACE": _ptrace,
