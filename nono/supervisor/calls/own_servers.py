@@ -151,9 +151,10 @@ class OwnServers:
                 _dissolve(duplicate)
                 return None
             # A socket that listened before and still listens has listened all along: listen(2) is trapped.
-            if result == 0 and self._standing(connect.address) is not Standing.OWN:
+            if result == 0 and (found := self._standing(connect.address)) is not Standing.OWN:
                 _dissolve(duplicate)
-                return connect.refusal
+                # A server that ends meanwhile is no denial: some connect to themselves in order to end.
+                return errno.ECONNREFUSED if found is Standing.NOBODY else connect.refusal
         finally:
             if connect.is_blocking:
                 duplicate.setblocking(True)
