@@ -117,7 +117,7 @@ class Launch:
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
         cgroups = None
         if capabilities.limits.is_set:
-            launcher.settle()  # its probe children would be in our cgroup too
+            launcher.end_probe()  # its children would be in our cgroup too
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.refuse_writable_code(capabilities.grants, self._environ)
         module_path.withdraw(capabilities.grants)

@@ -62,16 +62,18 @@ def become_command(connection: _socket.socket, lifeline_end: int, supervisor_pid
 
 
 def _probe(connection: _socket.socket, request: channel.Message) -> channel.Message | None:
-    """Send the facts and return the next message."""
+    """Send the facts, wait for the end of the probe's children, and return the next message."""
     asked = request["probe"]
     if not isinstance(asked, dict):
         raise ValueError("a probe of nothing")
-    facts = probe.host_facts(network=bool(asked["network"]), private_network=bool(asked["private_network"]))
-    channel.send(connection.fileno(), {"facts": facts.to_message()})
-    # Imports the modules that are most likely needed next, while the supervisor is busy.
-    from nono.kernel import clone  # noqa: F401 - imported for later
-    from nono.sandbox import init  # noqa: F401 - imported for later
+    network, private_network = bool(asked["network"]), bool(asked["private_network"])
+    with probe.probed(network=network, private_network=private_network) as facts:
+        channel.send(connection.fileno(), {"facts": facts.to_message()})
+        # Imports the modules that are most likely needed next, while the supervisor is busy.
+        from nono.kernel import clone  # noqa: F401 - imported for later
+        from nono.sandbox import init  # noqa: F401 - imported for later
 
+    channel.send(connection.fileno(), {"probe_ended": True})
     return channel.receive(connection.fileno())
 
 

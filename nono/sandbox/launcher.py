@@ -5,6 +5,7 @@ Protocol, each line one message of nono.sandbox.channel:
     supervisor → launcher   {"probe": {"network": true|false, "private_network": true|false}}
                                                                 optional, more than once
     launcher → supervisor   {"facts": ...}
+    launcher → supervisor   {"probe_ended": true}               the children of the probe are gone
     supervisor → launcher   {"namespaces": VIEW}                optional: take namespaces of its own
     launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
     supervisor → launcher   {"terminal": N}                     optional: take the terminal of the session,
@@ -64,11 +65,13 @@ class Launcher:
         self._connection = connection
         self._lifeline = lifeline  # the writing end of a pipe on which nothing is written
         self._pending: Probe | None = None
+        self._has_probe_ended = True
 
     def request_facts(self, wanted: Probe) -> None:
         """Start the launcher's kernel probe, which runs while the supervisor does something else."""
+        self.end_probe()
         self._send({"probe": wanted._asdict()})
-        self._pending = wanted
+        self._pending, self._has_probe_ended = wanted, False
 
     def facts(self, wanted: Probe) -> HostFacts:
         """Return the result of the probe that request_facts started, or of one made now if that said less."""
@@ -76,15 +79,20 @@ class Launcher:
             self.settle()
             self.request_facts(wanted)
         self._pending = None
-        found = self._receive()["facts"]
+        found = self._receive_or_fail()["facts"]
         if not isinstance(found, dict):
             raise LaunchError("the launcher sent no host facts")
         return HostFacts.from_message(found)
 
     def settle(self) -> None:
-        """Wait for a pending probe to end and discard its result."""
+        """Wait for the result of a pending probe and discard it."""
         if self._pending is not None:
             self.facts(self._pending)
+
+    def end_probe(self) -> None:
+        """Wait until the processes of the probe are gone, whose result must have been taken."""
+        if not self._has_probe_ended:
+            self._has_probe_ended = bool(self._receive_or_fail()["probe_ended"])
 
     def begin_namespaces(self, view: PrivateView) -> None:
         """Send the launcher to new namespaces, in which it sees `view`.
@@ -185,6 +193,10 @@ class Launcher:
             raise LaunchError(ENDED_EARLY) from error
 
     def _receive(self) -> channel.Message:
+        self.end_probe()
+        return self._receive_or_fail()
+
+    def _receive_or_fail(self) -> channel.Message:
         message = self._receive_or_end()
         if message is None:
             raise LaunchError(ENDED_EARLY)

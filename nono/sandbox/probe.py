@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from nono.forked import Reply, answering, bytes_from_fork
 from nono.kernel import filters, inotify, landlock, process, seccomp
@@ -28,46 +29,60 @@ def host_facts(*, network: bool, private_network: bool = True) -> HostFacts:
     private_network: Probe for the latter even if there is a listener, which a run prefers.
     SandboxError: no seccomp program is shipped for this machine, and none can be built.
     """
-    facts = host.file_system_facts()
-    failed = _probe_namespaces()
-    if failed:
-        facts = facts._replace(own_namespaces=host.namespace_facts(failed))
-    return _with_network(facts, private_network=private_network) if network else facts
+    with probed(network=network, private_network=private_network) as facts:
+        return facts
 
 
-def _probe_namespaces() -> str:
+@contextmanager
+def probed(*, network: bool, private_network: bool = True) -> Iterator[HostFacts]:
+    """Yield what host_facts() returns before its children have ended; leaving the block waits for them.
+
+    The kernel takes as long to dismantle their namespaces as to make them.
+    """
+    with ExitStack() as children:
+        facts = host.file_system_facts()
+        failed = _probe_namespaces(children)
+        if failed:
+            facts = facts._replace(own_namespaces=host.namespace_facts(failed))
+        yield _with_network(facts, children, private_network=private_network) if network else facts
+
+
+def _probe_namespaces(children: ExitStack) -> str:
     """Mount a command's view in new namespaces. Returns the step that failed, or "" for success."""
     # Imported here: only a probe and a launcher with namespaces need it.
     from nono.kernel import namespaces
     from nono.sandbox import private_mounts
 
-    def view() -> bytes:
+    def view(reply: Reply) -> None:
         try:
             private_mounts.mount_view(PrivateView())
         except OSError as error:
-            return _encoded(error.strerror or str(error))
-        return b""
+            reply.send(_encoded(error.strerror or str(error)))
+        else:
+            reply.send(b"")
 
-    def attempt() -> bytes:
+    def attempt(reply: Reply) -> None:
         process.set_dumpable(True)
         try:
             namespaces.leave_processes()
         except OSError as error:
-            return _encoded(error.strerror or str(error))
+            reply.send(_encoded(error.strerror or str(error)))
+            return
         # In a child, because that is in the new PID namespace, whose /proc is mounted.
-        said = bytes_from_fork(view, PROBE_BYTES_MAX)
-        return b"the probe died" if said is None else said
+        with answering(view) as inside:
+            said = inside.answer.read(PROBE_BYTES_MAX)
+            reply.send(b"the probe died" if said is None else said)
 
-    said = bytes_from_fork(attempt, PROBE_BYTES_MAX)
+    said = children.enter_context(answering(attempt)).answer.read(PROBE_BYTES_MAX)
     return "the probe died" if said is None else said.decode("utf-8", "surrogateescape")
 
 
-def _with_network(facts: HostFacts, *, private_network: bool) -> HostFacts:
-    listener, detail = _probe_listener()
+def _with_network(facts: HostFacts, children: ExitStack, *, private_network: bool) -> HostFacts:
+    listener, detail = _probe_listener(children)
     facts = facts._replace(listener=listener, listener_detail=detail)
     if listener is Listener.AVAILABLE and not private_network:
         return facts
-    refused = _attempt_in_child(_open_in_private_network)
+    refused = _attempt_in_child(_open_in_private_network, children)
     return facts._replace(
         network_namespace=refused is None,
         namespaces=NamespaceFacts() if refused is None else host.namespace_facts(refused.failed),
@@ -105,13 +120,13 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
     return facts._replace(masks=MaskFacts(failed="" if step == "done" else failed or "the probe died"))
 
 
-def _probe_listener() -> tuple[Listener, str]:
+def _probe_listener(children: ExitStack) -> tuple[Listener, str]:
     """Check that a child can install a notify filter and that we can take its listener.
 
     Both halves matter: under Yama scope 2 the installation succeeds and pidfd_getfd is refused.
     """
     program = filters.load("notify")
-    refused = _attempt_in_child(lambda: seccomp.install_listener(program))
+    refused = _attempt_in_child(lambda: seccomp.install_listener(program), children)
     if refused is None:
         return Listener.AVAILABLE, ""
     if not refused.errno_name:
@@ -135,21 +150,23 @@ class _Refused(NamedTuple):
     errno_name: str = ""  # of the attempt itself; "" if it succeeded but its descriptor could not be taken
 
 
-def _attempt_in_child(attempt: Callable[[], int]) -> _Refused | None:
+def _attempt_in_child(attempt: Callable[[], int], children: ExitStack) -> _Refused | None:
     """Run `attempt`, which returns a descriptor, in a child and take that descriptor. None means success."""
-    with answering(lambda reply: _make_in_child(attempt, reply)) as child:
-        answer = child.answer.read(PROBE_BYTES_MAX)
-        if answer is None:
-            return _Refused("the probe died")
-        step, _, said = answer.decode("utf-8", "surrogateescape").partition(":")
-        if step != MADE:
-            return _Refused(said, step)
-        try:
-            os.close(process.duplicate_descriptor(child.pid, int(said)))
-        except OSError as error:
-            # Without the numbers, which mean nothing outside and differ each time.
-            return _Refused(os_error(error.errno or 0, "pidfd_getfd").strerror or "pidfd_getfd")
-        return None
+    child = children.enter_context(answering(lambda reply: _make_in_child(attempt, reply)))
+    answer = child.answer.read(PROBE_BYTES_MAX)
+    if answer is None:
+        return _Refused("the probe died")
+    step, _, said = answer.decode("utf-8", "surrogateescape").partition(":")
+    if step != MADE:
+        return _Refused(said, step)
+    try:
+        os.close(process.duplicate_descriptor(child.pid, int(said)))
+    except OSError as error:
+        # Without the numbers, which mean nothing outside and differ each time.
+        return _Refused(os_error(error.errno or 0, "pidfd_getfd").strerror or "pidfd_getfd")
+    finally:
+        child.answer.close()
+    return None
 
 
 def _make_in_child(attempt: Callable[[], int], reply: Reply) -> None:

@@ -196,3 +196,26 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
 
     said = in_child(launch)
     assert str(said).startswith("the command's own view of this system cannot be mounted")
+
+
+@pytest.mark.needs("namespaces")
+def test_the_facts_are_known_before_the_children_of_a_probe_are_gone() -> None:
+    def children_inside_and_after() -> tuple[int, int]:
+        with probe.probed(network=False):
+            inside = len(process.child_pids())
+        return inside, len(process.child_pids())
+
+    assert in_child(children_inside_and_after) == [1, 0]
+
+
+def test_no_child_of_a_probe_is_left_once_it_has_ended() -> None:
+    def children_of_the_launcher() -> list[str]:
+        launcher = fork_launcher({}, Probe(network=False, private_network=False))
+        try:
+            launcher.facts(Probe(network=True, private_network=True))  # more than it was asked at first
+            launcher.end_probe()
+            return Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+        finally:
+            launcher.abandon()
+
+    assert in_child(children_of_the_launcher) == []
