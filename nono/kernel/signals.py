@@ -1,16 +1,20 @@
-"""Read signals from signalfd(2), tell whether the kernel sent them, and handle one in C (signal(3))."""
+"""Read signals from signalfd(2), and tell whether the kernel sent them."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import signal
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from nono.kernel.libc import syscall, syscall_number
 from nono.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as signal
+else:
+    import _signal as signal  # signal itself makes enums of its constants, and enum takes 1 ms to import
 
 SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
 # struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes) begins with signo, errno, code, pid, uid.
@@ -52,19 +56,3 @@ def read_signal(descriptor: int) -> ReceivedSignal | None:
     except BlockingIOError:
         return None
     return ReceivedSignal(number, code == SI_KERNEL, pid, uid)
-
-
-@contextmanager
-def handled(number: int, handler: Callable[[int], None]) -> Iterator[None]:
-    """Call `handler` directly from the C signal handler (signal(3)) until the block is left.
-
-    A handler of Python's signal module would run only after the C code that raised the signal has returned.
-    """
-    callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
-    install = ctypes.CDLL(None)["signal"]  # by index: a function object of its own
-    install.argtypes, install.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
-    previous = install(number, ctypes.cast(callback, ctypes.c_void_p))
-    try:
-        yield
-    finally:
-        install(number, previous)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
-from signal import SIGKILL
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from nono.audit import event
 from nono.audit.dedup import DedupRecorder
 from nono.errors import NonoError
 from nono.kernel import process
+from nono.kernel.signals import signal
 from nono.launch.serving.network import Network
 from nono.launch.start import RunContext
 from nono.launch.trusted import module_path
@@ -57,7 +57,7 @@ def ended_in_order(run: RunContext, record: DedupRecorder) -> AbstractContextMan
 
 def _end(run: RunContext, record: DedupRecorder) -> None:
     """End the run from within an abort(3) of this process."""
-    run.child.send(SIGKILL)
+    run.child.send(signal.SIGKILL)
     try:
         record.drain()
         end = End(FAILED, by="nono", detail=abort.REASON)

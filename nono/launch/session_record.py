@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from nono.errors import NonoError
+from nono.kernel.signals import signal
 from nono.launch.prepare import Prepared
 from nono.launch.session import Warn
 from nono.policy.capability import NetworkMode

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import ExitStack, suppress
 
 from nono.errors import LaunchError, NonoError
 from nono.kernel import process
+from nono.kernel.signals import signal
 from nono.sandbox import channel, probe
 from nono.sandbox.command import STATUS_NOT_EXECUTED, STATUS_NOT_RESTRICTED, Command
 from nono.sandbox.enter import default_signals, enter

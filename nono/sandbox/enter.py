@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from nono.errors import LaunchError, SandboxError
 from nono.kernel import capabilities, filters, process, seccomp
+from nono.kernel.signals import signal
 from nono.kernel.uapi.process import AF_UNIX
 from nono.sandbox.apply import restrict
 from nono.sandbox.command import Command
@@ -17,10 +18,7 @@ from nono.sandbox.plan.plan import SandboxPlan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal
     import socket
-else:
-    import _signal as signal  # signal itself imports enum for the names of its constants
 
 
 def default_signals() -> None:

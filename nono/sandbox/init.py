@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from nono.errors import LaunchError
 from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import capabilities, process
+from nono.kernel.signals import signal
 from nono.sandbox import private_mounts
 from nono.sandbox.plan.private_view import PrivateView
 

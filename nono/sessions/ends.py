@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 
+from nono.kernel.signals import signal
 from nono.named_tuple import NamedTuple
 from nono.sessions.record import End
 
@@ -85,7 +85,10 @@ def _received(seen: Seen) -> int | None:
 
 
 def _name(number: int) -> str:
+    # Imported here: few commands end by a signal.
+    from signal import Signals
+
     try:
-        return signal.Signals(number).name
+        return Signals(number).name
     except ValueError:
         return f"SIG{number}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nono.kernel import signals
+from nono.kernel.signals import signal
 
 EXIT_CODE = 128 + signal.SIGABRT
 PATIENCE_S = 20  # for the end of the run; killing a command that forks quickly takes 6 of them
@@ -33,5 +33,21 @@ def ended_in_order(end: Callable[[], None]) -> Iterator[None]:
         finally:
             os._exit(EXIT_CODE)
 
-    with signals.handled(signal.SIGABRT, on_abort):
+    with _handled(signal.SIGABRT, on_abort):
         yield
+
+
+@contextmanager
+def _handled(number: int, handler: Callable[[int], None]) -> Iterator[None]:
+    """Call `handler` directly from the C signal handler (signal(3)) until the block is left.
+
+    A handler of Python's signal module would run only after the C code that raised the signal has returned.
+    """
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    install = ctypes.CDLL(None)["signal"]  # by index: a function object of its own
+    install.argtypes, install.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    previous = install(number, ctypes.cast(callback, ctypes.c_void_p))
+    try:
+        yield
+    finally:
+        install(number, previous)

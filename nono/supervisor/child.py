@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from nono.kernel import process, signals
-from nono.kernel.signals import ReceivedSignal
+from nono.kernel.signals import ReceivedSignal, signal
 from nono.sessions.ends import FOREIGN, Sender
 from nono.sessions.processes import process_name
 

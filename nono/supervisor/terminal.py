@@ -6,10 +6,11 @@ import errno
 import fcntl
 import os
 import select
-import signal
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+
+from nono.kernel.signals import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import marshal
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from nono.forked import Answer, Reply, answer_pipe, fork_child
 from nono.kernel import process
+from nono.kernel.signals import signal
 from nono.named_tuple import NamedTuple
 from nono.policy.resolve import Resolved
 
