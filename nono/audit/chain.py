@@ -6,12 +6,11 @@ mistaken for one of another kind.
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
-from json.encoder import encode_basestring
 
 from nono.audit.event import TIME, Again, Event, Recurring
 from nono.digests import sha256
+from nono.disk import json_text
 from nono.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -25,12 +24,8 @@ _NODE_TAG = b"nono.audit.merkle.alpha\n"
 MAX_KEPT = 256  # recurring events whose text is kept
 _UP_TO_TIME = b'{"type":"network","event":{"%b":' % TIME.encode("ascii")
 
-# Created once: json.dumps creates an encoder on each call with non-default arguments.
 MAX_TEXT_BYTES = 512  # of each text of an event that the command can repeat; longer ones are cut
 _REPEATABLE = ("network", "capability_decision")
-_json = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
-).encode
 
 
 def encode_event(event: Event) -> bytes:
@@ -51,7 +46,7 @@ def encode_event(event: Event) -> bytes:
 
 def compact(value: object) -> bytes:
     """Return the bytes of a JSON value to hash. Raises TypeError or ValueError if it is not JSON."""
-    return _json(value).encode("utf-8", "backslashreplace")
+    return json_text.compact(value).encode("utf-8", "backslashreplace")
 
 
 def shortened(text: str) -> str:
@@ -81,7 +76,7 @@ class Encoded(NamedTuple):
 
     @classmethod
     def of(cls, text: bytes) -> Encoded:
-        return cls(text, encode_basestring(text.decode("utf-8")))
+        return cls(text, json_text.quoted(text.decode("utf-8")))
 
 
 class Encoder:

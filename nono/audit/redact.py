@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 from nono.named_tuple import NamedTuple
@@ -94,6 +93,9 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     """Redact free text: URLs, `Name: value` headers, `NAME=value` assignments and flags."""
     if not any(mark in text for mark in _MARKS):
         return text  # true of most arguments; compiling the patterns takes longer than many commands
+    # Imported here, as below: most runs type nothing that is searched.
+    import re
+
     text = re.sub(_USERINFO, rf"\g<1>{REDACTED}@", text)
     for pattern in _patterns(redaction):
         text = re.sub(pattern, rf"\g<1>{REDACTED}", text, flags=re.IGNORECASE)
@@ -114,6 +116,8 @@ def _patterns(redaction: Redaction) -> Iterator[str]:
 
 def _any_of(names: Iterable[str]) -> str:
     """Return a pattern for any of the names, which never matches if there are none."""
+    import re
+
     return "(?:" + ("|".join(re.escape(name) for name in names) or r"(?!)") + ")"
 
 

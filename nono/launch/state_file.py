@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from posixpath import basename, join
 
 from nono import paths
+from nono.disk import json_text
 from nono.errors import NonoError
 from nono.launch.state import Identity, State, parse_state, state_document
 from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
@@ -49,7 +49,7 @@ class StateFile:
 
     def write(self, state: State) -> None:
         """Fill the file, once, before the command runs. On failure warns and removes it."""
-        content = json.dumps(state_document(state)).encode("ascii")
+        content = json_text.compact_ascii(state_document(state)).encode("ascii")
         try:
             with open(self._fd, "wb", closefd=False) as file:
                 file.write(content)
@@ -117,7 +117,7 @@ def read_own_state(environ: Mapping[str, str]) -> State | None:
     if not path:
         return None
     try:
-        return parse_state(json.loads(_read(path), parse_constant=_refuse_constant))
+        return parse_state(json_text.parse(_read(path).decode("utf-8")))
     except OSError as error:
         raise _invalid(path, error.strerror or str(error)) from None
     except (ValueError, RecursionError) as error:
@@ -146,10 +146,6 @@ def _read(path: str) -> bytes:
         if found.st_size > MAX_BYTES:
             raise NonoError(f"Capability state file too large: {path}: {found.st_size} bytes")
         return file.read(MAX_BYTES)
-
-
-def _refuse_constant(word: str) -> object:
-    raise ValueError(f"{word} is not JSON")
 
 
 def _without(directory: str, error: OSError) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import struct
+
+from nono.disk import json_text
 
 LENGTH = struct.Struct("=I")
 MESSAGE_BYTES_MAX = 8 * 1024 * 1024  # room for an environment and an argument list (ARG_MAX is 2 MiB)
@@ -18,7 +19,7 @@ def send(descriptor: int, message: Message) -> None:
     sendmsg(2) is trapped in the launcher once its filter is installed, and nobody serves the listener before
     the supervisor has taken it: a sendmsg would block forever.
     """
-    payload = json.dumps(message).encode("ascii")
+    payload = json_text.compact_ascii(message).encode("ascii")
     remaining = memoryview(LENGTH.pack(len(payload)) + payload)
     while remaining:
         remaining = remaining[os.write(descriptor, remaining) :]
@@ -38,7 +39,7 @@ def receive(descriptor: int) -> Message | None:
     payload = _read_exactly(descriptor, length)
     if payload is None:
         return None
-    message = json.loads(payload)
+    message = json_text.parse(payload.decode("ascii"))
     if not isinstance(message, dict):
         raise ValueError("a launcher message that is not an object")
     return message

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+from nono.disk import json_text
 from nono.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -63,7 +63,7 @@ def document_of(record: Record) -> dict[str, Any]:
 
 
 def to_json(record: Record) -> bytes:
-    return (json.dumps(document_of(record), indent=2) + "\n").encode("ascii")
+    return (json_text.indented_ascii(document_of(record)) + "\n").encode("ascii")
 
 
 # Optional fields may also be null; unknown fields of later versions are ignored.
@@ -105,7 +105,7 @@ _DEFAULTS: Mapping[str, object] = {
 def parse(content: bytes) -> Record:
     """Parse the output of to_json(). Raises ValueError that names the wrong field."""
     try:
-        document = json.loads(content)
+        document = json_text.parse(content.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if not isinstance(document, dict):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from nono.audit.chain import compact
 from nono.digests import sha256
+from nono.disk import json_text
 from nono.named_tuple import NamedTuple
 
 _CHAIN_TAG = b"nono.audit.ledger.chain.alpha\n"
@@ -66,7 +66,7 @@ def line_of(entry: Entry) -> bytes:
 def entry_of(line: bytes) -> Entry | None:
     """Return the entry of one line whose hash is correct; None if it is damaged."""
     try:
-        document = json.loads(line)
+        document = json_text.parse(line.decode("utf-8"))
         if document["prev_chain"] is not None and len(document["prev_chain"]) != 64:
             return None
         entry = _chained(*(document[field] for field in Entry._fields[:-1]))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from nono.audit.chain import Integrity, compact
 from nono.digests import sha256
+from nono.disk import json_text
 from nono.named_tuple import NamedTuple
 
 TYPE_CHECKING = False
@@ -68,7 +68,7 @@ def integrity_of(integrity: Integrity) -> dict[str, object]:
 
 
 def to_json(document: Mapping[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return (json_text.indented(document) + "\n").encode("utf-8", "backslashreplace")
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -119,7 +119,7 @@ def parse(content: bytes) -> dict[str, Any]:
     Every byte counts: bytes outside the digest could hold statements that nobody vouches for.
     """
     try:
-        document = json.loads(content)
+        document = json_text.parse(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError("is not JSON") from error
     if not isinstance(document, dict):

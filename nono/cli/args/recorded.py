@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
@@ -80,6 +79,9 @@ def _is_open(text: str, redaction: Redaction) -> bool:
 
 def _has_random_part(text: str) -> bool:
     """Return True if a part of a URL's path looks drawn by lot: that of a webhook is a secret by itself."""
+    # Imported here: few options name the path of a URL.
+    import re
+
     _, _, path = (text.partition("://")[2] or text).partition("/")
     return any(map(_is_mixed, re.findall(_LONG_PARTS, path)))
 
