@@ -218,6 +218,8 @@ def ancestry(path: str) -> frozenset[str]:
 
 def canonical_as_far(path: str, fs: Filesystem) -> str:
     """Canonicalise the existing part of `path` and append the rest."""
+    if (whole := fs.canonical(path)) is not None:
+        return whole
     head, missing = path, ""
     while (found := fs.canonical(head)) is None and head not in ("", "/"):
         head = head.rstrip("/")

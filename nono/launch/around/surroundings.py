@@ -109,7 +109,8 @@ def _with_own_environment(
 ) -> Resolved:
     capabilities, rules = resolved.capabilities, resolved.environment
     is_settled = "PATH" in rules.passed
-    search_path = None if is_settled else child_environment(environ, rules).get("PATH")
+    asked = {name: value for name, value in environ.items() if name == "PATH"}
+    search_path = None if is_settled else child_environment(asked, rules).get("PATH")
     own = own_environment(
         capabilities.grants, resolved.deny_rules, roots, resolved.path_context, search_path, makes=starts
     )

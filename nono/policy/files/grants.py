@@ -12,6 +12,7 @@ from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
     Filesystem,
     PathContext,
+    ancestry,
     canonical_as_far,
     is_child_relative,
     is_within,
@@ -48,8 +49,9 @@ def without_unsafe_temporary(
     sources = {f"group:{name}" for name in _TEMPORARY_GROUPS}
     kept, warnings = [], []
     for grant in grants:
-        held = [path for path in guarded if is_within(path, grant.path)]
-        if grant.source in sources and grant.path in temporary and held:
+        is_temporary = grant.source in sources and grant.path in temporary
+        held = [path for path in guarded if is_within(path, grant.path)] if is_temporary else []
+        if held:
             why = f"{held[0]} lies inside it" if held[0] != grant.path else f"it is a part of {guarded[0]}"
             warnings.append(f"{grant.path} is not granted: {why}.")
         else:
@@ -122,9 +124,8 @@ def accesses(grants: Iterable[Grant], path: str) -> Access | None:
 
 def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
     """Return the grants that cover `path`, the most specific first."""
-    found = [
-        grant for grant in grants if grant.path == path or (grant.is_dir and is_within(path, grant.path))
-    ]
+    upward = ancestry(path)
+    found = [grant for grant in grants if grant.path in upward and (grant.is_dir or grant.path == path)]
     return sorted(found, key=lambda grant: len(grant.path), reverse=True)
 
 
