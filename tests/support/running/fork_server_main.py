@@ -50,6 +50,8 @@ LEFT_OUT = "nono.proxy.flows"  # mitmproxy, which few runs need
 REQUEST_MAX = 1 << 18
 DESCRIPTORS_MAX = 32
 IMMORTAL = 2**32 - 1
+MADV_HUGEPAGE, MADV_COLLAPSE = 14, 25  # <linux/mman.h>; the second since Linux 6.1
+HUGE = 1 << 21
 PR_SET_MM, PR_SET_MM_MAP = 35, 14
 # Numbers of the fields of proc_pid_stat(5), by the members of struct prctl_mm_map.
 FIELDS = {
@@ -101,6 +103,7 @@ def preload() -> None:
     sys.path.remove(TESTS)
     gc.collect()
     make_immortal()
+    use_huge_pages()
     gc.freeze()  # the collector writes to objects that it visits, so each process would copy them
 
 
@@ -118,6 +121,18 @@ def make_immortal() -> None:
             left += gc.get_referents(each)
             if not isinstance(each, FrameType):
                 ctypes.c_uint32.from_address(id(each)).value = IMMORTAL
+
+
+def use_huge_pages() -> None:
+    """Collapse the heap into huge pages, because a fork copies a table entry for each page."""
+    libc = ctypes.CDLL(None)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, _, *name = line.split(maxsplit=5)
+        if access == "rw-p" and name in ([], ["[heap]"]):
+            first, end = (int(address, 16) for address in addresses.split("-"))
+            first, end = -(-first // HUGE) * HUGE, end // HUGE * HUGE
+            for advice in (MADV_HUGEPAGE, MADV_COLLAPSE) if first < end else ():
+                libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), advice)
 
 
 def serve(requests: socket.socket) -> bool:
