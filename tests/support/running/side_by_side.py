@@ -56,7 +56,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Move tests marked `alone` to the end, when little is left to run beside them anyway."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+    items.sort(key=_is_alone)
+
+
+def _is_alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.get_closest_marker("alone") is not None
 
 
 def pytest_collection_finish() -> None:
@@ -67,11 +71,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Run tests marked `alone` while no other worker runs one. The wait does not count as test time."""
     turns = item.config.stash.get(TURNS, None)
-    alone = item.get_closest_marker("alone") is not None
-    with turns.turn(alone=alone) if turns else nullcontext():
+    alone = _is_alone(item)
+    with turns.turn(alone=alone, keeps=alone and _is_alone(nextitem)) if turns else nullcontext():
         return (yield)
 
 

@@ -18,20 +18,30 @@ class Turns:
     def __init__(self, folder: Path) -> None:
         self._gate = (folder / "gate").open("wb")
         self._room = (folder / "room").open("wb")
+        self._is_kept = False
 
     @contextmanager
-    def turn(self, *, alone: bool) -> Iterator[None]:
-        """Wait for a turn and keep it for the block."""
-        fcntl.flock(self._gate, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(self._room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        finally:
-            fcntl.flock(self._gate, fcntl.LOCK_UN)
+    def turn(self, *, alone: bool, keeps: bool = False) -> Iterator[None]:
+        """Wait for a turn and keep it for the block.
+
+        keeps: The next turn of this process is alone as well and begins at once, without letting others in.
+        """
+        if not self._is_kept:
+            self._enter(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        self._is_kept = keeps
         try:
             yield
         finally:
-            # Unlocked rather than closed: a child that a test forked and left behind shares the open file.
-            fcntl.flock(self._room, fcntl.LOCK_UN)
+            if not keeps:
+                # Unlocked rather than closed: a child that a test has left behind shares the open file.
+                fcntl.flock(self._room, fcntl.LOCK_UN)
+
+    def _enter(self, how: int) -> None:
+        fcntl.flock(self._gate, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._room, how)
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def close(self) -> None:
         self._gate.close()

@@ -67,3 +67,18 @@ def test_who_comes_later_does_not_go_before_who_wants_to_be_alone(tmp_path: Path
         first.close()
         assert alone.wait(TIMEOUT_S)
         assert not later.wait(A_MOMENT_S)
+
+
+def test_nobody_comes_between_two_who_are_alone_one_after_the_other(tmp_path: Path) -> None:
+    turns = Turns(tmp_path)
+    with waiting_for_a_turn(tmp_path, alone=False) as beside:
+        assert beside.wait(TIMEOUT_S)
+    with ExitStack() as other:
+        with turns.turn(alone=True, keeps=True):
+            waits = other.enter_context(waiting_for_a_turn(tmp_path, alone=False))
+            assert not waits.wait(A_MOMENT_S)
+        assert not waits.wait(A_MOMENT_S)
+        with turns.turn(alone=True):
+            assert not waits.wait(A_MOMENT_S)
+        assert waits.wait(TIMEOUT_S)
+    turns.close()
