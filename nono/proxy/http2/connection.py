@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
-
-from h2.errors import ErrorCodes
-from h2.events import (
-    DataReceived,
-    Event,
-    RemoteSettingsChanged,
-    RequestReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
-)
-from h2.exceptions import H2Error
 
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.http import refusal
@@ -24,8 +12,17 @@ from nono.proxy.http.message import Header, MessageError, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Refusal
 from nono.proxy.http2 import heads
 from nono.proxy.http2.exchange import Http2Exchange
-from nono.proxy.http2.frames import FrameError, GoAway
 from nono.proxy.http2.intake import Intake
+from nono.proxy.http2.protocol.events import (
+    DataReceived,
+    Event,
+    GoAway,
+    HeadReceived,
+    SettingsReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstreams import Upstreams
 from nono.proxy.transport.deadline import GOODBYE_S, Deadline
@@ -115,20 +112,18 @@ class Http2Connection(asyncio.Protocol):
                     return
                 self._handle(event)
         except FrameError as fault:
-            self._fail(fault.reason, ErrorCodes.ENHANCE_YOUR_CALM)
+            self._fail(fault.reason, fault.code)
         self._update_deadline()
         self.session.flush()
 
-    def _events(self, data: bytes) -> Iterator[Event | GoAway]:
-        """Yield the events in `data`. Ends the connection if the data is malformed; raises FrameError."""
+    def _events(self, data: bytes) -> Iterator[Event]:
+        """Yield the events in `data`. Raises FrameError, also for a fault in the parser."""
         try:
             yield from self.session.receive(data)
         except FrameError:
             raise
-        except H2Error as fault:
-            self._fail(f"it is not HTTP/2 ({type(fault).__name__})", None)
-        except Exception:  # h2 and hpack crash on some input they should reject
-            self._fail("it is not HTTP/2", ErrorCodes.PROTOCOL_ERROR)
+        except Exception as fault:
+            raise FrameError("it is not HTTP/2", ErrorCode.PROTOCOL_ERROR) from fault
 
     @property
     def _is_closing(self) -> bool:
@@ -136,42 +131,45 @@ class Http2Connection(asyncio.Protocol):
 
     # -- frames
 
-    def _handle(self, event: Event | GoAway) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
+            case HeadReceived(stream_id, fields, ended):
+                self._request(stream_id, fields, ended=ended)
+            case DataReceived(stream_id, piece, _, ended):
+                stream = self._streams.get(stream_id)
+                if stream is None:
+                    self.session.settle(stream_id)
+                elif piece:
+                    stream.request_body(piece)
+                if ended:
+                    self._request_ended(stream_id)
+            case TrailersReceived(stream_id, fields):
+                stream = self._streams.get(stream_id)
+                if stream is not None:
+                    stream.request_trailers(fields)
+                self._request_ended(stream_id)
+            case StreamReset(stream_id):
+                self.session.stream_reset()
+                stream = self._streams.get(stream_id)
+                if stream is not None:
+                    stream.client_gone()
+            case SettingsReceived():
+                self._greeted = True
             case GoAway():
                 self._leaving = True  # the client opens no further stream; open ones continue
                 self._close_soon()
-                return
-            case RemoteSettingsChanged():
-                self._greeted = True
-                return
-        stream_id = getattr(event, "stream_id", None) or 0
-        if isinstance(event, RequestReceived):
-            self._request(stream_id, _fields(event.headers), ended=event.stream_ended is not None)
-            return
-        if isinstance(event, StreamReset):
-            self.session.stream_reset()
+
+    def _request_ended(self, stream_id: int) -> None:
+        # Looked up again: a malformed body or trailers may have ended the stream.
         stream = self._streams.get(stream_id)
-        match event:
-            case DataReceived() if stream is None:
-                self.session.settle(stream_id)
-            case _ if stream is None:
-                pass
-            case DataReceived():
-                if event.data:
-                    stream.request_body(bytes(event.data))
-            case TrailersReceived():
-                stream.request_trailers(_fields(event.headers))
-            case StreamEnded():
-                stream.request_ended()
-            case StreamReset():
-                stream.client_gone()
+        if stream is not None:
+            stream.request_ended()
 
     def _request(self, stream_id: int, fields: Sequence[Header], *, ended: bool) -> None:
         if not self.session.is_open(stream_id):
             return  # reset in the same batch of frames
         if self._leaving or len(self._streams) >= _MAX_STREAMS:
-            self.session.reset(stream_id, ErrorCodes.REFUSED_STREAM)
+            self.session.reset(stream_id, ErrorCode.REFUSED_STREAM)
             self.session.stream_reset()
             return
         try:
@@ -276,13 +274,12 @@ class Http2Connection(asyncio.Protocol):
             self._transport.close()
             self._deadline.set(_CLOSE_S if self._transport.get_write_buffer_size() else GOODBYE_S)
 
-    def _fail(self, reason: str, code: ErrorCodes | None) -> None:
-        """End the connection. `code` goes into the GOAWAY; None if h2 has already written one."""
+    def _fail(self, reason: str, code: ErrorCode) -> None:
+        """End the connection with a GOAWAY."""
         answer = refusal.malformed(400, f"the HTTP/2 connection was ended: {reason}")
         self._context.record(audit_events.denied(self._malformed(), answer))
         self._leaving = True
-        if code is not None:
-            self.session.say_goodbye(code)
+        self.session.say_goodbye(code)
         self._close()
         self._drop_streams()
 
@@ -309,7 +306,7 @@ class Http2Connection(asyncio.Protocol):
         if self._is_closing:
             self.abort()
         elif self._waits_for_head:
-            self._fail("a head took too long", ErrorCodes.ENHANCE_YOUR_CALM)
+            self._fail("a head took too long", ErrorCode.ENHANCE_YOUR_CALM)
         elif self._transport is not None and self._transport.get_write_buffer_size():
             self._deadline.set(self._context.idle_timeout_s)  # it has not read its last response yet
         else:
@@ -340,7 +337,3 @@ class _RefusedStream:
 
     def end_sent(self) -> None:
         self._connection.exchange_over(self._stream_id)
-
-
-def _fields(headers: Iterable[tuple[bytes | str, bytes | str]] | None) -> list[Header]:
-    return cast(list[Header], headers or [])

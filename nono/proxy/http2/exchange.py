@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from h2.errors import ErrorCodes
-
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.http import refusal
@@ -14,6 +12,7 @@ from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead,
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http2 import heads
 from nono.proxy.http2.downgrade import Http1Stream
+from nono.proxy.http2.protocol.frames import ErrorCode
 from nono.proxy.http2.relay import Http2Relay
 from nono.proxy.http2.session import Session
 from nono.proxy.http2.upstream import Http2Upstream, UpstreamStream
@@ -119,7 +118,7 @@ class Http2Exchange(Delivery[Reached]):
         self._client.refuse(self._stream_id, self._request, self._verdict.entry, answer)
 
     def _fault(self) -> None:
-        self._break_off(ErrorCodes.INTERNAL_ERROR, "a fault of the proxy", "proxy")
+        self._break_off(ErrorCode.INTERNAL_ERROR, "a fault of the proxy", "proxy")
 
     # -- the request
 
@@ -154,7 +153,7 @@ class Http2Exchange(Delivery[Reached]):
         if self._over:
             return
         if self._relay.started:
-            self._break_off(ErrorCodes.PROTOCOL_ERROR, reason, "client")
+            self._break_off(ErrorCode.PROTOCOL_ERROR, reason, "client")
         else:
             self._drop(reason)
             self._refuse(refusal.malformed(400, reason)._replace(failure="client"))
@@ -163,8 +162,8 @@ class Http2Exchange(Delivery[Reached]):
 
     def request_ended(self) -> None:
         if self._request.body.kind is BodyKind.LENGTH and self._unseen:
-            # h2 checks the length only at the end of DATA, but trailers may end the stream. An HTTP/1.1
-            # upstream would read the next request on its connection as the rest of this one.
+            # Trailers ended the stream, whose length is checked only at the end of DATA. An HTTP/1.1 upstream
+            # would read the next request on its connection as the rest of this one.
             self._malformed("the body of the request is shorter than announced")
             return
         self._complete = True
@@ -225,7 +224,7 @@ class Http2Exchange(Delivery[Reached]):
         self._pieces.clear()
         self._relay.stop()
 
-    def _break_off(self, code: ErrorCodes | int, reason: str, failure: Failure) -> None:
+    def _break_off(self, code: ErrorCode | int, reason: str, failure: Failure) -> None:
         """Reset the stream: nothing else tells the client that the rest is missing."""
         if self._over:
             return
@@ -258,7 +257,7 @@ class Http2Exchange(Delivery[Reached]):
         self._relay.finish(fields)
 
     def _unfit(self, reason: str, failure: Failure) -> None:
-        self._break_off(ErrorCodes.INTERNAL_ERROR, reason, failure)
+        self._break_off(ErrorCode.INTERNAL_ERROR, reason, failure)
 
     def body_sent(self, credit: int) -> None:
         if credit and self._upstream is not None:
@@ -289,7 +288,7 @@ class Http2Exchange(Delivery[Reached]):
             self._client.session.settle(self._stream_id)
             self._client.session.abandon(self._stream_id)
             self._check_over()
-        elif self._relay.started or code == ErrorCodes.HTTP_1_1_REQUIRED:
-            self._break_off(code or ErrorCodes.INTERNAL_ERROR, reason, failure)
+        elif self._relay.started or code == ErrorCode.HTTP_1_1_REQUIRED:
+            self._break_off(code or ErrorCode.INTERNAL_ERROR, reason, failure)
         elif not self._replay(replay):
             self._refuse(refusal.upstream_failed(self._verdict.origin.host, reason, failure))

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
-from hpack import NeverIndexedHeaderTuple
-
 from nono.proxy.http import message, refusal
 from nono.proxy.http.message import (
     Body,
@@ -22,6 +20,7 @@ from nono.proxy.http.message import (
     end_to_end,
 )
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.http2.protocol.compression import SecretField
 from nono.proxy.verdict.rewrite import WITHHELD, Completed
 
 # RFC 9113 section 8.2.2: a message that holds one of them is malformed.
@@ -74,14 +73,14 @@ def response_head(fields: Sequence[Header], *, to_method: bytes) -> ResponseHead
 def request_fields(written: Completed, scheme: str, framing: Iterable[Header]) -> list[Header]:
     """Return the fields to send. The credential enters no compression table (RFC 7541 section 7.1.3)."""
     request, target, headers, added, codings = written
-    secret = [NeverIndexedHeaderTuple(name.lower(), value) for name, value in added]
+    secret = [SecretField((name.lower(), value)) for name, value in added]
     asked = [] if codings is None else [(b"accept-encoding", codings)]
     pseudo: list[Header] = [
         (b":method", request.method),
         (b":scheme", scheme.encode("ascii")),
         (b":authority", request.authority),
         # A path that holds the credential is as secret as a header.
-        (b":path", target) if target == request.target else NeverIndexedHeaderTuple(b":path", target),
+        (b":path", target) if target == request.target else SecretField((b":path", target)),
     ]
     return [*pseudo, *lowered([*headers, *framing]), *secret, *asked]
 

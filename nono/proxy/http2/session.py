@@ -1,40 +1,28 @@
 """Run one HTTP/2 connection as client or server, buffering no more than the flow-control windows allow.
 
-The h2 library keeps the state machines and the windows (RFC 9113 sections 5 and 6.9). This module does the
-rest: it queues bodies until the peer's window and the transport allow them, and credits received data.
+`protocol` keeps the states and the windows (RFC 9113 sections 5 and 6.9). This module does the rest: it
+queues bodies until the peer's window and the transport allow them, and credits received data.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.errors import ErrorCodes
-from h2.events import DataReceived, Event, RemoteSettingsChanged, StreamEnded, StreamReset
-from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame, GoAwayFrame
-
 from nono.proxy.http.message import MAX_HEAD_BYTES, Header
-from nono.proxy.http2.frames import FrameError, FrameGate, GoAway
+from nono.proxy.http2.protocol.engine import Engine
+from nono.proxy.http2.protocol.events import DataReceived, Event, HeadReceived, StreamReset, TrailersReceived
+from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
+from nono.proxy.http2.protocol.settings import Setting
 
 _CONNECTION_WINDOW = 16 * 1024 * 1024  # at least
-_DEFAULT_WINDOW = 65535  # RFC 9113 section 6.9.2; of the connection, which no setting changes
 _BATCH_BYTES = 64 * 1024  # of bodies, in one write
-_SLICE_BYTES = 16 * 1024  # of received data, given to h2 at a time
+_SLICE_BYTES = 16 * 1024  # of received data, parsed at a time
 _SMALL_BYTES = 2 * 1024  # the same where frames may be tiny
-_COMPRESSION_TABLE_BYTES = 4096  # the most we use of the peer's table, however large it offers
 _UNREAD_BYTES = 4 * 1024 * 1024  # written but not read by a peer that keeps sending requests
 _SUBSTANTIAL_BYTES = 1024
-_UNLIMITED = 2**31 - 1
-
-# h2 describes each frame that arrives, with all its octets in hex, for a log that nobody keeps: 16 us of a
-# full DATA frame.
-Frame.__repr__ = object.__repr__  # type: ignore[method-assign]  # there is no other way to leave that out
 
 
 class Source(Protocol):
@@ -73,52 +61,33 @@ class Session:
     """
 
     def __init__(self, *, client_side: bool, stream_window: int, max_streams: int | None = None) -> None:
-        # hpack would log every field, including the credential.
-        logging.getLogger("hpack").setLevel(logging.WARNING)
-        # Heads are checked in `heads`, so that a malformed one ends only its own stream.
-        self._h2 = H2Connection(
-            H2Configuration(
-                client_side=client_side,
-                header_encoding=None,
-                validate_inbound_headers=False,
-                validate_outbound_headers=False,
-                normalize_inbound_headers=False,
-                normalize_outbound_headers=False,
-            )
-        )
-        self._gate = FrameGate(preface=not client_side)
-        self._settings = {
-            SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
-            SettingCodes.INITIAL_WINDOW_SIZE: stream_window,
+        settings = {
+            Setting.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
+            Setting.INITIAL_WINDOW_SIZE: stream_window,
         }
         if client_side:
-            self._settings[SettingCodes.ENABLE_PUSH] = 0
+            settings[Setting.ENABLE_PUSH] = 0
         if max_streams is not None:
-            self._settings[SettingCodes.MAX_CONCURRENT_STREAMS] = max_streams
+            # The owner refuses a stream too many; the engine does not end the connection over it.
+            settings[Setting.MAX_CONCURRENT_STREAMS] = max_streams
         # For all streams together: otherwise waiting streams would use up the window of the one they wait
         # for.
-        self._window = max(_CONNECTION_WINDOW, stream_window * (max_streams or 0))
-        self._client_side = client_side
+        window = max(_CONNECTION_WINDOW, stream_window * (max_streams or 0))
+        self._engine = Engine(client_side=client_side, settings=settings, window=window)
+        self._reader = self._engine.reader
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._sending: dict[int, _Sending] = {}
         self._waiting: dict[int, _Sending] = {}  # the subset with something to send
         self._owed: dict[int, int] = {}  # bytes received but not acknowledged
         self._is_scheduled = False
-        self._is_broken = False  # h2 has given up the connection and sends nothing more
+        self._is_broken = False  # the peer broke the protocol; nothing more is sent on its streams
         self.paused = False  # the transport's buffer is full
 
     def start(self, transport: asyncio.Transport) -> None:
         """Send SETTINGS and open the connection's window."""
         self._transport = transport
-        h2 = self._h2
-        h2.local_settings = Settings(client=self._client_side, initial_values=self._settings)
-        h2.initiate_connection()
-        h2.increment_flow_control_window(self._window - _DEFAULT_WINDOW)
-        if not self._client_side:
-            # The owner refuses a stream too many; h2 would end the connection over it.
-            values = self._settings | {SettingCodes.MAX_CONCURRENT_STREAMS: _UNLIMITED}
-            h2.local_settings = Settings(client=False, initial_values=values)
+        self._engine.start()
         self.flush()
 
     def stop(self) -> None:
@@ -136,18 +105,23 @@ class Session:
     @property
     def in_head(self) -> bool:
         """True while a header block is arriving."""
-        return self._gate.in_head
+        return self._reader.in_head
 
     @property
     def room(self) -> int:
         """The number of further streams the peer allows us to open."""
-        return int(self._h2.remote_settings.max_concurrent_streams) - self._h2.open_outbound_streams
+        return self._engine.room
+
+    @property
+    def table_bytes(self) -> int:
+        """The limit of the compression table for what is sent."""
+        return self._engine.table_bytes
 
     def open_outbound(self, fields: Iterable[Header], source: Source, *, end: bool) -> int:
         """Open a stream with its request head queued; return its number."""
-        stream_id = self._h2.get_next_available_stream_id()
+        stream_id = self._engine.open_stream(fields, ended=end)
         self.accept(stream_id, source, heard_all=False)
-        self._send_head(stream_id, fields, end=end)
+        self._head_sent(stream_id, end=end)
         return stream_id
 
     def accept(self, stream_id: int, source: Source | None, *, heard_all: bool) -> None:
@@ -165,17 +139,15 @@ class Session:
 
     def is_open(self, stream_id: int) -> bool:
         """Return True if anything can be sent on the stream."""
-        stream = self._h2.streams.get(stream_id)
-        is_there = stream is not None and not stream.closed
-        return is_there and self._transport is not None and not self._is_broken
+        return self._engine.is_open(stream_id) and self._transport is not None and not self._is_broken
 
     def head(self, stream_id: int, fields: Iterable[Header], *, end: bool = False) -> None:
         if self.is_open(stream_id):
-            self._send_head(stream_id, fields, end=end)
+            self._engine.send_head(stream_id, fields, ended=end)
+            self._head_sent(stream_id, end=end)
 
-    def _send_head(self, stream_id: int, fields: Iterable[Header], *, end: bool) -> None:
-        self._h2.send_headers(stream_id, fields, end_stream=end)
-        self._gate.carried()
+    def _head_sent(self, stream_id: int, *, end: bool) -> None:
+        self._reader.carried()
         if end:
             self._end_sent(stream_id)
         self.schedule()
@@ -211,12 +183,12 @@ class Session:
             return
         sending.abandoned = True
         if sending.ending and stream_id not in self._waiting:
-            self.reset(stream_id, ErrorCodes.NO_ERROR)
+            self.reset(stream_id, ErrorCode.NO_ERROR)
 
-    def reset(self, stream_id: int, code: ErrorCodes | int) -> None:
+    def reset(self, stream_id: int, code: int) -> None:
         """End the stream at once, and credit the connection's window for unread data."""
         if self.is_open(stream_id):
-            self._h2.reset_stream(stream_id, code)
+            self._engine.reset(stream_id, code)
         self._forget(stream_id)
         self.schedule()
 
@@ -234,7 +206,7 @@ class Session:
                 del self._owed[stream_id]
             else:
                 self._owed[stream_id] = owed - count
-            self._h2.acknowledge_received_data(count, stream_id)
+            self._engine.acknowledge(stream_id, count)
             self.schedule()
 
     def settle(self, stream_id: int) -> None:
@@ -250,51 +222,51 @@ class Session:
 
     def next_size(self) -> int:
         """Return how many bytes to pass to receive(): few, unless they are the rest of one frame."""
-        return max(_SMALL_BYTES, min(_SLICE_BYTES, self._gate.left))
+        return max(_SMALL_BYTES, min(_SLICE_BYTES, self._reader.left))
 
-    def receive(self, data: bytes) -> Iterable[Event | GoAway]:
-        """Yield the events in `data` as it is parsed. Raises FrameError or H2Error: end the connection.
+    def receive(self, data: bytes) -> Iterable[Event]:
+        """Yield the events in `data` as it is parsed. Raises FrameError: end the connection.
 
         A stream that was reset in the meantime is still announced; check is_open.
         """
-        for start in range(0, len(data), _SLICE_BYTES):
-            allowed, away = self._gate.feed(data[start : start + _SLICE_BYTES], self._loop.time())
-            for event in self._taken_in(allowed) if allowed else ():
-                self._note(event)
-                yield event
-            yield from away
+        try:
+            for start in range(0, len(data), _SLICE_BYTES):
+                for event in self._engine.receive(data[start : start + _SLICE_BYTES], self._loop.time()):
+                    self._note(event)
+                    yield event
+        except Exception:
+            self._is_broken = True
+            raise
         transport = self._transport
         if transport is not None and transport.get_write_buffer_size() > _UNREAD_BYTES:
             raise FrameError("the peer asks and does not read")
 
-    def _taken_in(self, data: bytes) -> Iterable[Event]:
-        try:
-            return self._h2.receive_data(data)
-        except Exception:
-            self._is_broken = True
-            raise
-
     def _note(self, event: Event) -> None:
         if isinstance(event, DataReceived):
-            stream_id, size = event.stream_id or 0, event.flow_controlled_length or 0
+            stream_id, piece, size, ended = event
             self._owed[stream_id] = self._owed.get(stream_id, 0) + size
             # Dropped padding counts as passed on.
-            padding = size if stream_id not in self._sending else size - len(event.data or b"")
+            padding = size if stream_id not in self._sending else size - len(piece)
             self.acknowledge(stream_id, padding)
-        elif isinstance(event, StreamEnded):
-            sending = self._sending.get(event.stream_id or 0)
-            if sending is not None:
-                sending.heard_all = True
-                self._close_if_done(event.stream_id or 0)
+            if ended:
+                self._all_heard(stream_id)
+        elif isinstance(event, TrailersReceived):
+            self._all_heard(event.stream_id)
+        elif isinstance(event, HeadReceived):
+            if event.ended:
+                self._all_heard(event.stream_id)
         elif isinstance(event, StreamReset):
-            self._forget(event.stream_id or 0)
-        elif isinstance(event, RemoteSettingsChanged):
-            table = min(self._h2.encoder.header_table_size, _COMPRESSION_TABLE_BYTES)
-            self._h2.encoder.header_table_size = table
+            self._forget(event.stream_id)
+
+    def _all_heard(self, stream_id: int) -> None:
+        sending = self._sending.get(stream_id)
+        if sending is not None:
+            sending.heard_all = True
+            self._close_if_done(stream_id)
 
     def stream_reset(self) -> None:
         """Count a stream that ended early. Raises FrameError if there are too many."""
-        self._gate.stream_reset()
+        self._reader.stream_reset()
 
     # -- to the peer
 
@@ -309,7 +281,7 @@ class Session:
         self._is_scheduled = False
         while self._transport is not None and not self._transport.is_closing():
             moved = 0 if self.paused else self._fill()
-            written = self._h2.data_to_send()
+            written = self._engine.to_send()
             if written:
                 self._transport.write(written)
             if not moved:
@@ -337,18 +309,18 @@ class Session:
         size = 0
         if sending.pieces:
             piece, credit = sending.pieces[0]
-            window = self._h2.local_flow_control_window(stream_id)
+            window = self._engine.window(stream_id)
             # RFC 9113 section 6.9.2: a setting from the peer can make the window negative.
-            size = max(min(len(piece), window, self._h2.max_outbound_frame_size), 0)
+            size = max(min(len(piece), window, self._engine.peer.max_frame_bytes), 0)
             if not size and piece:
                 return 0, 0
             whole = size == len(piece)
             is_last = whole and sending.ending and not sending.trailers and len(sending.pieces) == 1
             if size:
-                self._h2.send_data(stream_id, piece if whole else piece[:size], end_stream=is_last)
+                self._engine.send_data(stream_id, piece if whole else piece[:size], ended=is_last)
                 sending.size -= size
             if whole or size >= _SUBSTANTIAL_BYTES:
-                self._gate.carried()
+                self._reader.carried()
             if not whole:
                 sending.pieces[0] = (memoryview(piece)[size:], credit)
                 return 1, size
@@ -366,9 +338,9 @@ class Session:
 
     def _send_end(self, stream_id: int, sending: _Sending) -> None:
         if sending.trailers:
-            self._h2.send_headers(stream_id, sending.trailers, end_stream=True)
+            self._engine.send_head(stream_id, sending.trailers, ended=True)
         else:
-            self._h2.end_stream(stream_id)
+            self._engine.send_data(stream_id, b"", ended=True)
         self._end_sent(stream_id)
 
     def _end_sent(self, stream_id: int) -> None:
@@ -380,7 +352,7 @@ class Session:
         if sending.source is not None:
             sending.source.end_sent()
         if sending.abandoned and not sending.heard_all:
-            self.reset(stream_id, ErrorCodes.NO_ERROR)
+            self.reset(stream_id, ErrorCode.NO_ERROR)
         self._close_if_done(stream_id)
 
     def _close_if_done(self, stream_id: int) -> None:
@@ -390,12 +362,9 @@ class Session:
             # Received data may still be in transit to its receiver; it is acknowledged on delivery.
             del self._sending[stream_id]
 
-    def say_goodbye(self, code: ErrorCodes = ErrorCodes.NO_ERROR) -> None:
-        """Send GOAWAY: no further stream is accepted, open ones continue.
-
-        Written around h2, which lets no stream continue after a GOAWAY.
-        """
+    def say_goodbye(self, code: ErrorCode = ErrorCode.NO_ERROR) -> None:
+        """Send GOAWAY: no further stream is accepted, open ones continue."""
         if self._transport is not None:
             self.flush()
-            frame = GoAwayFrame(0, last_stream_id=self._h2.highest_inbound_stream_id, error_code=code)
-            self._transport.write(frame.serialize())
+            self._engine.go_away(code)
+            self._transport.write(self._engine.to_send())

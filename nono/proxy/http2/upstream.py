@@ -8,22 +8,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
 import anyio
-from h2.errors import ErrorCodes
-from h2.events import (
-    DataReceived,
-    Event,
-    InformationalResponseReceived,
-    RemoteSettingsChanged,
-    ResponseReceived,
-    StreamEnded,
-    StreamReset,
-    TrailersReceived,
-)
 
 from nono.proxy.http.message import BodyKind, Header, MessageError, ResponseHead
 from nono.proxy.http2 import heads
-from nono.proxy.http2.frames import GoAway
 from nono.proxy.http2.intake import Intake
+from nono.proxy.http2.protocol.events import (
+    DataReceived,
+    Event,
+    GoAway,
+    HeadReceived,
+    InterimReceived,
+    OnStream,
+    SettingsReceived,
+    StreamReset,
+    TrailersReceived,
+)
+from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
 from nono.proxy.http2.session import Session
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.transport.turns import Turns
@@ -93,7 +93,7 @@ class UpstreamStream:
     def drop(self) -> None:
         """Reset the stream: nobody waits for the response any more."""
         self._receiver = None
-        self._session.reset(self.stream_id, ErrorCodes.CANCEL)
+        self._session.reset(self.stream_id, ErrorCode.CANCEL)
         self._connection.forget(self.stream_id)
 
     # -- Source
@@ -108,33 +108,29 @@ class UpstreamStream:
 
     # -- what the connection calls
 
-    def handle(self, event: Event) -> None:
+    def handle(self, event: OnStream) -> None:
         receiver = self._receiver
         if receiver is None:
             return
         self.heard = True
         try:
             match event:
-                case ResponseReceived():
-                    fields = _fields(event.headers)
-                    self._handle_head(receiver, fields, ended=event.stream_ended is not None)
-                case InformationalResponseReceived():
-                    self._handle_interim(receiver, _fields(event.headers))
-                case DataReceived():
-                    self._handle_body(receiver, bytes(event.data or b""))
-                case TrailersReceived():
-                    self._trailers = heads.trailer_fields(_fields(event.headers))
-                case StreamEnded():
-                    if not self._ended:
-                        self._check_whole()
-                        self._ended = True
-                        receiver.response_finished(self._trailers)
-                case StreamReset():
-                    code = int(event.error_code or 0)
-                    replay: Replay = "any" if code == ErrorCodes.REFUSED_STREAM else "none"
+                case HeadReceived(_, fields, ended):
+                    self._handle_head(receiver, fields, ended=ended)
+                case DataReceived(_, piece, _, ended):
+                    self._handle_body(receiver, piece)
+                    if ended:
+                        self._finish()
+                case InterimReceived(_, fields):
+                    self._handle_interim(receiver, fields)
+                case TrailersReceived(_, fields):
+                    self._trailers = heads.trailer_fields(fields)
+                    self._finish()
+                case StreamReset(_, code):
+                    replay: Replay = "any" if code == ErrorCode.REFUSED_STREAM else "none"
                     self.fail(f"the upstream reset the stream ({_name(code)})", "reset", code, replay=replay)
         except MessageError as fault:
-            self._session.reset(self.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self._session.reset(self.stream_id, ErrorCode.PROTOCOL_ERROR)
             self.fail(f"the upstream's response is not well-formed: {fault.reason}", "malformed")
 
     def _handle_head(self, receiver: Receiver, fields: Sequence[Header], *, ended: bool) -> None:
@@ -161,13 +157,19 @@ class UpstreamStream:
         if self._unseen is not None:
             self._unseen -= len(piece)
             if self._unseen < 0:
-                # h2 accepts a body after a 204 or 304, but such a head makes us skip the search of its body.
+                # Also a body after a 204 or 304: such a head makes us skip the search of its body.
                 raise MessageError("a body longer than announced")
         if piece:
             receiver.response_body(piece)
 
+    def _finish(self) -> None:
+        # The receiver may have dropped the stream over its last piece.
+        if self._receiver is not None:
+            self._check_whole()
+            self._ended = True
+            self._receiver.response_finished(self._trailers)
+
     def _check_whole(self) -> None:
-        # h2 checks the length only at the end of DATA, but a header block may end the stream.
         if self._unseen:
             raise MessageError("a body shorter than announced")
 
@@ -307,22 +309,22 @@ class Http2Upstream(asyncio.Protocol):
             self._handle(event)
         self._session.flush()
 
-    def _events(self, data: bytes) -> Iterator[Event | GoAway]:
+    def _events(self, data: bytes) -> Iterator[Event]:
         """Yield the events in `data`. Ends the connection if the data is malformed."""
         try:
             yield from self._session.receive(data)
-        except Exception:  # whatever h2 or hpack raise: no later byte can be trusted
-            self._fail("the upstream's HTTP/2 is not well-formed")
+        except Exception as fault:  # also a fault in the parser: no later byte can be trusted
+            self._fail(fault.code if isinstance(fault, FrameError) else ErrorCode.PROTOCOL_ERROR)
 
-    def _handle(self, event: Event | GoAway) -> None:
+    def _handle(self, event: Event) -> None:
         if isinstance(event, GoAway):
             self._go_away(event)
-        elif isinstance(event, RemoteSettingsChanged):
+        elif isinstance(event, SettingsReceived):
             self._settled.set()
         else:
-            stream_id = getattr(event, "stream_id", None)
-            stream = self._streams.get(stream_id or 0)
-            if stream is not None and stream_id is not None:
+            stream_id = event.stream_id
+            stream = self._streams.get(stream_id)
+            if stream is not None:
                 stream.handle(event)
                 self._served = True
                 if not self._session.tracks(stream_id):
@@ -332,28 +334,24 @@ class Http2Upstream(asyncio.Protocol):
         """Fail the streams above last_stream_id, which were not processed (RFC 9113 section 6.8)."""
         self._leaving = True
         for stream_id in [each for each in self._streams if each > event.last_stream_id]:
-            self._session.reset(stream_id, ErrorCodes.CANCEL)
+            self._session.reset(stream_id, ErrorCode.CANCEL)
             reason = "the upstream is closing the connection"
             self._streams.pop(stream_id).fail(reason, "closed", replay="any")
         if not self._streams:
             self.close()
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, code: ErrorCode) -> None:
         self._leaving = True
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail(reason, "malformed")
+            stream.fail("the upstream's HTTP/2 is not well-formed", "malformed")
         if self._transport is not None:
-            self._session.flush()  # h2 has queued a GOAWAY with its reason
+            self._session.say_goodbye(code)
             self._transport.close()
-
-
-def _fields(headers: Iterable[tuple[bytes | str, bytes | str]] | None) -> list[Header]:
-    return cast(list[Header], headers or [])
 
 
 def _name(code: int) -> str:
     try:
-        return ErrorCodes(code).name
+        return ErrorCode(code).name
     except ValueError:
         return f"code {code}"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.http2.frames import MAX_FRAME_BYTES, Allowance, FrameError, FrameGate, GoAway
+from nono.proxy.http2.protocol.frames import MAX_FRAME_BYTES, Allowance, Frame, FrameError, FrameReader
 from support.clients.http2 import Http2Client
 from support.proxy.http2_stage import KEY, Stage, h2_stage
 from support.proxy.thread import TIMEOUT_S
@@ -289,7 +289,7 @@ def test_a_peer_cannot_make_the_compression_table_large() -> None:
     with h2_stage() as (stage, _), stage.client() as client:
         client.send_raw(frame(SETTINGS, struct.pack(">HI", 1, 2**32 - 1)))
         client.ping()
-        table = stage.connections()[0].session._h2.encoder.header_table_size
+        table = stage.connections()[0].session.table_bytes
     assert table == 4096
 
 
@@ -322,42 +322,43 @@ _FRAMES = st.lists(
 
 
 @given(frames=_FRAMES, cuts=st.lists(st.integers(0, 1000), max_size=10), preface=st.booleans())
-def test_every_byte_passes_in_order_but_those_of_a_goaway(
+def test_every_frame_is_read_whole_and_in_order(
     frames: list[tuple[int, bytes]], cuts: list[int], preface: bool
 ) -> None:
     begin = PREFACE if preface else b""
     whole = begin + b"".join(frame(kind, payload, flags=END_HEADERS) for kind, payload in frames)
-    kept = begin + b"".join(
-        frame(kind, payload, flags=END_HEADERS) for kind, payload in frames if kind != GOAWAY
-    )
-    gate = FrameGate(preface=preface)
+    reader = FrameReader(preface=preface)
     edges = [0, *sorted(cut for cut in cuts if cut < len(whole)), len(whole)]
-    passed, away = b"", list[GoAway]()
+    read = list[Frame]()
     for left, right in itertools.pairwise(edges):
-        piece, seen = gate.feed(whole[left:right], 1.0)
-        passed += piece
-        away += seen
-    assert passed == kept
-    wanted = [payload for kind, payload in frames if kind == GOAWAY]
-    assert away == [
-        GoAway(int.from_bytes(payload[:4]) & 0x7FFFFFFF, int.from_bytes(payload[4:8])) for payload in wanted
-    ]
+        read += reader.feed(whole[left:right], 1.0)
+    assert read == [Frame(kind, END_HEADERS, 0, payload) for kind, payload in frames]
+    assert reader.left == 0
 
 
 @pytest.mark.parametrize("length", [MAX_FRAME_BYTES, MAX_FRAME_BYTES + 1])
 def test_the_length_of_a_frame_is_judged_by_its_header(length: int) -> None:
     header = struct.pack(">I", length)[1:] + bytes((DATA, 0, 0, 0, 0, 1))
-    gate = FrameGate(preface=False)
+    reader = FrameReader(preface=False)
     if length > MAX_FRAME_BYTES:
         with pytest.raises(FrameError, match="larger"):
-            gate.feed(header, 0.0)
+            reader.feed(header, 0.0)
     else:
-        assert gate.feed(header, 0.0) == (header, [])
+        assert (reader.feed(header, 0.0), reader.left) == ([], length)
+
+
+@pytest.mark.parametrize("sent", [PREFACE[:-1] + b"x", b"P" + b"x" * 23, b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_preface_that_is_another_is_refused_at_its_first_wrong_byte(sent: bytes) -> None:
+    wrong = next(at for at, (mine, theirs) in enumerate(zip(PREFACE, sent, strict=False)) if mine != theirs)
+    reader = FrameReader(preface=True)
+    assert reader.feed(sent[:wrong], 0.0) == []
+    with pytest.raises(FrameError, match="preface"):
+        reader.feed(sent[wrong : wrong + 1], 0.0)
 
 
 def test_what_accompanies_data_is_no_flood() -> None:
-    gate = FrameGate(preface=False)
+    reader = FrameReader(preface=False)
     for _ in range(5000):
-        gate.feed(frame(DATA, b"x", stream=1) + frame(WINDOW_UPDATE, bytes(4)) * 3, 0.0)
+        reader.feed(frame(DATA, b"x", stream=1) + frame(WINDOW_UPDATE, bytes(4)) * 3, 0.0)
     with pytest.raises(FrameError):
-        gate.feed(frame(WINDOW_UPDATE, bytes(4)) * 2001, 0.0)
+        reader.feed(frame(WINDOW_UPDATE, bytes(4)) * 2001, 0.0)

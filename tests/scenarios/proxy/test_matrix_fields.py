@@ -310,9 +310,6 @@ def test_neither_logs_nor_answers_of_ours_hold_the_secret(
 
     caplog.set_level(logging.DEBUG)
     with five_transports(handler, credential=a_credential()) as stage:
-        # The test's own client logs through hpack as well, until the proxy's first session silences it.
-        stage.ask(transport)
-        caplog.clear()
         answers = [stage.ask(transport, path) for path in ("/x", "/gone", "/../x")]
         answers.append(stage.ask(transport, fields=[("x-api-key", "own")]))
         assert [answer.status for answer in answers] == [200, 502, 400, 403]

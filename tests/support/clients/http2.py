@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,9 @@ from hyperframe.frame import Frame, GoAwayFrame
 from support.proxy.thread import TIMEOUT_S, TOKEN
 
 Fields = Sequence[tuple[str, str]]
+
+# The ends of a test log every field, which tells nothing about the proxy between them.
+logging.getLogger("hpack").setLevel(logging.WARNING)
 
 
 @dataclass

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived
 from hyperframe import frame
 
+from nono.proxy.http2.protocol.events import DataReceived
 from nono.proxy.http2.session import Session
 
 
@@ -36,7 +36,7 @@ def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> 
         session = Session(client_side=False, stream_window=1 << 20, max_streams=8)
         session.start(_Transport())
         events = [*session.receive(client.data_to_send())]
-        return [len(event.data or b"") for event in events if isinstance(event, DataReceived)]
+        return [len(event.piece) for event in events if isinstance(event, DataReceived)]
 
     assert asyncio.run(run()) == [16 * 1024]
     assert described == []

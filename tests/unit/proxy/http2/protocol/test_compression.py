@@ -1,0 +1,120 @@
+"""Field blocks are read and written as the hpack library reads and writes them (RFC 7541)."""
+
+from __future__ import annotations
+
+import hpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.proxy.http.message import Header
+from nono.proxy.http2.protocol.compression import TABLE_BYTES, Decoder, Encoder, SecretField
+from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
+
+ROOM = 64 * 1024
+
+_NAMES = st.sampled_from([b":status", b":path", b"server", b"cookie", b"x-a", b"x-b", b"authorization"])
+_VALUES = st.one_of(
+    st.sampled_from([b"", b"200", b"/", b"nginx", b"a=1"]),
+    st.binary(max_size=40),
+    st.binary(min_size=120, max_size=700),
+)
+_FIELDS = st.lists(st.tuples(_NAMES, _VALUES), max_size=12)
+
+
+@given(heads=st.lists(_FIELDS, max_size=8), limits=st.lists(st.integers(0, 5000), max_size=8))
+def test_what_is_encoded_is_what_a_peer_reads(heads: list[list[Header]], limits: list[int]) -> None:
+    encoder, peer = Encoder(), hpack.Decoder()
+    for number, fields in enumerate(heads):
+        if number < len(limits):
+            peer.max_allowed_table_size = limits[number]
+            encoder.allow(limits[number])
+        assert [*peer.decode(encoder.encode(fields), raw=True)] == fields
+
+
+@given(
+    heads=st.lists(_FIELDS, max_size=8),
+    limits=st.lists(st.integers(0, TABLE_BYTES), max_size=8),
+    huffman=st.booleans(),
+)
+def test_what_a_peer_encodes_is_what_is_read(
+    heads: list[list[Header]], limits: list[int], huffman: bool
+) -> None:
+    peer, decoder = hpack.Encoder(), Decoder(ROOM)
+    for number, fields in enumerate(heads):
+        if number < len(limits):
+            peer.header_table_size = limits[number]
+        assert decoder.decode(peer.encode(fields, huffman)) == fields
+
+
+@given(blocks=st.lists(st.binary(max_size=60), max_size=6))
+def test_a_block_that_is_malformed_for_the_library_is_malformed(blocks: list[bytes]) -> None:
+    theirs, decoder = hpack.Decoder(ROOM), Decoder(ROOM)
+    theirs.max_allowed_table_size = TABLE_BYTES
+    for block in blocks:
+        try:
+            expected = [*theirs.decode(block, raw=True)]
+        except (hpack.HPACKError, IndexError):
+            with pytest.raises(FrameError):
+                decoder.decode(block)
+            return
+        assert decoder.decode(block) == expected
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"\x80",
+        b"\xbe",
+        b"\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x40\x05ab",
+        b"\x40\x01a\x85\xff",
+        b"\x40\x01a\x82\xff\xff",
+        b"\x82\x20",
+        b"\x3f\xe2\x1f",
+        b"\x40",
+    ],
+    ids=[
+        "index 0", "index beyond the table", "an integer without end", "a string cut off",
+        "a Huffman string cut off", "a Huffman string that is padding only", "a size update behind a field",
+        "a table larger than announced", "a name that is missing",
+    ],
+)  # fmt: skip
+def test_a_malformed_block_is_refused(block: bytes) -> None:
+    with pytest.raises(FrameError) as refused:
+        Decoder(ROOM).decode(block)
+    assert refused.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+def test_fields_beyond_the_limit_are_refused_however_small_their_block_is() -> None:
+    decoder = Decoder(ROOM)
+    decoder.decode(b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000)  # an entry of 4033 bytes
+    assert len(decoder.decode(b"\xbe" * 16)) == 16
+    with pytest.raises(FrameError) as refused:
+        decoder.decode(b"\xbe" * 17)
+    assert refused.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+def test_a_secret_enters_no_table() -> None:
+    encoder, peer = Encoder(), hpack.Decoder()
+    secret = SecretField((b"authorization", b"Bearer sk-secret"))
+    blocks = [encoder.encode([secret, (b"x-a", b"1")]) for _ in range(3)]
+    for block in blocks:
+        (field, *_) = peer.decode(block, raw=True)
+        assert isinstance(field, hpack.NeverIndexedHeaderTuple)
+        assert b"Bearer sk-secret" in block
+    assert [*peer.header_table.dynamic_entries] == [(b"x-a", b"1")]
+
+
+def test_a_field_that_repeats_takes_one_octet() -> None:
+    encoder = Encoder()
+    first, second = (encoder.encode([(b"x-a", b"1" * 50)]) for _ in range(2))
+    assert (len(first), len(second)) == (56, 1)
+
+
+def test_the_smallest_limit_since_the_last_block_is_announced() -> None:
+    encoder = Encoder()
+    for limit in (2000, 100, 300, 200):
+        encoder.allow(limit)
+    assert encoder.encode([]) == b"\x3f\x45" + b"\x3f\xa9\x01"  # 100, then 200
+    assert encoder.encode([]) == b""
