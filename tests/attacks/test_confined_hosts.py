@@ -15,6 +15,7 @@ import pytest
 from support.confined.hosts import HOSTS, Host
 from support.modes import HAS_TCP_RULES
 from support.nono_run import Ended, NonoRun, program
+from support.running.needs import require
 
 pytestmark = pytest.mark.needs("mounts")  # for the stage
 
@@ -23,8 +24,10 @@ SHARED = "the command shares processes and /tmp with this host"
 
 
 @pytest.fixture(params=HOSTS)
-def host(request: pytest.FixtureRequest) -> Host:
+def host(request: pytest.FixtureRequest, sandbox: NonoRun) -> Host:
     made, container = HOSTS[request.param], HOSTS["container"]
+    if made.kind == "apparmor":
+        require("user namespaces", sandbox.user.uid)  # which it restricts
     if made.kind is None and any(map(os.path.exists, CONTAINER_MARKERS)):
         return replace(
             made, cause=container.cause, remedy=container.remedy

@@ -78,7 +78,7 @@ def _checks(ended: Ended) -> list[tuple[object, object]]:
     return [(event["policy"], event["refused"]) for event in checks]
 
 
-@pytest.mark.needs("listener", "mounts")
+@pytest.mark.needs("listener", "mounts", ordinary=True)
 def test_no_way_to_open_it_reads_what_was_planted(sandbox: NonoRun) -> None:
     _approve(sandbox)
     ended = _run(sandbox, program("files.instructions", PLANTED))
@@ -142,7 +142,7 @@ def test_a_command_that_rewrites_the_policy_gains_nothing(sandbox: NonoRun, scri
     assert [refused for _, refused in _checks(ended)] == [True]
 
 
-@pytest.mark.needs("listener", "mounts")
+@pytest.mark.needs("listener", "mounts", ordinary=True)
 def test_what_decides_whom_to_trust_cannot_be_written(sandbox: NonoRun) -> None:
     _approve(sandbox)
     config = sandbox.give(_made(sandbox.user.home / ".config"))
@@ -156,7 +156,7 @@ def test_what_decides_whom_to_trust_cannot_be_written(sandbox: NonoRun) -> None:
     assert "and so nono's trust policy and keys" in refused.stderr
 
 
-@pytest.mark.needs("listener", "mounts")
+@pytest.mark.needs("listener", "mounts", ordinary=True)
 def test_a_signed_file_is_read_until_its_signature_is_gone(sandbox: NonoRun) -> None:
     key = f"file://{sandbox.user.home}/trust.key"
     signing = [sys.executable, "-I", "-c", f"KEY = {key!r}\n{SIGN}"]

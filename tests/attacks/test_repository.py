@@ -32,7 +32,7 @@ def inside(runner: NonoRun, script: str, *flags: str, directory: str = ".") -> s
     return done.stdout + done.stderr
 
 
-@pytest.mark.needs("namespaces")
+@pytest.mark.needs("namespaces", ordinary=True)
 @pytest.mark.parametrize(
     "attack",
     [
@@ -95,7 +95,7 @@ def test_a_gitfile_of_the_command_opens_no_other_repository(runner: NonoRun) -> 
         assert "private" not in inside(runner, f"cat {other}/.git/private").splitlines()
 
 
-@pytest.mark.needs("namespaces")
+@pytest.mark.needs("namespaces", ordinary=True)
 def test_the_repository_of_a_worktree_is_granted_with_it(runner: NonoRun) -> None:
     outside(runner, "git commit -qm one && git worktree add -q ../w")
     try:

@@ -82,7 +82,7 @@ def model_of(supervisor: int) -> int:
 
 @needs_library
 @pytest.mark.root
-@pytest.mark.needs("CAP_SYS_PTRACE")  # whose process is closed to the same user
+@pytest.mark.needs("CAP_SYS_PTRACE", suite=True)  # whose process is closed to the same user
 def test_it_has_neither_a_variable_nor_a_file_of_the_supervisor() -> None:
     with nono_run() as sandbox, detached(sandbox, ["sleep", "987"]) as record, attached(sandbox) as viewer:
         viewer.wait_for(b"\x1b[H")  # it has drawn something, so it has read something
