@@ -39,8 +39,11 @@ def stage(directory: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", SETUP, "sh", str(directory)]
 
 
+ALLOWED = pytest.param(("--allow-gpu",), marks=pytest.mark.needs("listener"), id="allowed")
+
+
 @NEEDS_ROOT
-@pytest.mark.parametrize("flags", [("--allow-gpu",), ()], ids=["allowed", "not asked for"])
+@pytest.mark.parametrize("flags", [ALLOWED, pytest.param((), id="not asked for")])
 def test_only_gpus_are_opened_and_driven(flags: tuple[str, ...], sandbox: NonoRun, tmp_path: Path) -> None:
     paths = [f"/dev/{name}" for name in GPUS + OTHERS]
     command = program("files.devices", *paths)
@@ -81,6 +84,7 @@ def names(sandbox: NonoRun, directory: Path, *flags: str, **profile: object) -> 
 
 
 @NEEDS_ROOT
+@pytest.mark.needs("listener")
 @pytest.mark.parametrize("profile", [{}, ELEVATED], ids=["open network", "proxy and elevation"])
 def test_naming_its_own_threads_opens_nothing_else(
     profile: dict[str, object], sandbox: NonoRun, tmp_path: Path
@@ -115,6 +119,7 @@ def test_naming_its_own_threads_opens_nothing_else(
 
 
 @NEEDS_ROOT
+@pytest.mark.needs("listener")
 def test_a_path_that_changes_while_it_is_judged_opens_no_name_but_an_own(
     sandbox: NonoRun, tmp_path: Path
 ) -> None:
@@ -128,6 +133,7 @@ def test_a_path_that_changes_while_it_is_judged_opens_no_name_but_an_own(
 
 
 @NEEDS_ROOT
+@pytest.mark.needs("listener")
 def test_a_name_that_cannot_be_recorded_is_not_opened(sandbox: NonoRun, tmp_path: Path) -> None:
     """Processes name themselves one after the other, until the audit log is full."""
     run = sandbox.run(
