@@ -104,6 +104,7 @@ class Mask(NamedTuple):
     names: int  # number of hard links; the other names are not masked
     grant: Grant  # a grant that reaches it
     shown: str | None = None  # a file outside all grants, which the command sees instead
+    own: str | None = None  # a directory private to the command, where the path leads to a file of that name
 
     @property
     def path(self) -> str:

@@ -75,6 +75,7 @@ def _mask(plan: SandboxPlan) -> bool:
 
     holds_all = mask_mounts.enter_private_mounts()
     try:
+        mask_mounts.mount_own(plan.masks)
         mask_mounts.mask_paths(plan.masks, plan.pinned)
         mask_keeper.fork_mask_keeper(plan)
     except mask_mounts.MaskError as error:

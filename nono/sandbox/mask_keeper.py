@@ -133,6 +133,6 @@ def _is_pinned(path: str) -> bool:
 
 def _lies_open(mask: MaskRule) -> bool:
     try:
-        return not is_masked(mask.path, mask.shown)
+        return not is_masked(mask)
     except MaskError:  # nothing is there
         return False

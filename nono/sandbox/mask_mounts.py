@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from nono.kernel import mounts, namespaces, open_path
+from nono.kernel.uapi import mount as uapi
 from nono.sandbox.plan.plan import MaskRule
 
 UNUSABLE = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
-TMPFS = {"mode": "0700", "size": "4k", "nr_inodes": "8"}  # its root, and the two inodes used as masks
-DIRECTORY, FILE = "dir", "file"
+TMPFS = {"mode": "0700", "size": "64k", "nr_inodes": "16"}  # its root, and the inodes used as masks
+DIRECTORY, FILE, LINK = "dir", "file", "link"
+# Of a directory private to the command: an agent's login, its lock, and what it writes before a rename.
+OWN_TMPFS = {"mode": "0700", "size": "1m", "nr_inodes": "64"}
+OWN_ATTRIBUTES = uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV | uapi.MOUNT_ATTR_NOEXEC
 FILE_MODE = 0o444
 
 
@@ -29,6 +33,22 @@ def enter_private_mounts() -> bool:
     return namespaces.leave_mounts()
 
 
+def mount_own(masks: Sequence[MaskRule]) -> None:
+    """Mount the directories private to the command, with their files. Raises MaskError if one cannot be."""
+    for mask in masks:
+        if mask.own is None:
+            continue
+        with _laying(mask.own), _opened(mask.own) as onto:
+            root = mounts.new_file_system("tmpfs", OWN_TMPFS, OWN_ATTRIBUTES)
+            if mask.content is not None:
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+                descriptor = os.open(os.path.basename(mask.path), flags, 0o600, dir_fd=root)
+                with open(descriptor, "w", encoding="utf-8") as file:
+                    os.fchmod(descriptor, 0o600)  # a umask may have taken bits away
+                    file.write(mask.content)
+            _attach(root, onto)
+
+
 def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
     """Mount over each mask, and mount each pinned directory over itself, outermost first.
 
@@ -36,7 +56,8 @@ def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
     lead past the masks. Raises MaskError if a mask cannot be laid, or if its path does not lead to it at the
     end; the process must then end.
     """
-    with _empty_inodes() as tmpfs:
+    links = {mask.path: _target(mask.path, mask.own) for mask in masks if mask.own is not None}
+    with _inodes([*links.values()]) as tmpfs:
         for path in pinned:
             with _laying(path), _opened(path) as directory:
                 # With its submounts: in a new user namespace the kernel does not allow leaving them out.
@@ -50,19 +71,25 @@ def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
                     if kind != "file":
                         raise MaskError(f"'{mask.path}' is not a file, so no other can be shown in its place")
                     _attach(_copy_of(mask.shown), target)
+                elif mask.own is not None:
+                    _attach(_copy_of_link(tmpfs, [*links].index(mask.path)), target)
                 else:
                     _attach(mounts.copy(tmpfs, DIRECTORY if kind == "dir" else FILE), target)
     for mask in masks:
-        if not is_masked(mask.path, mask.shown):
+        if not is_masked(mask):
             raise MaskError(f"'{mask.path}' has been replaced while it was being masked")
 
 
-def is_masked(path: str, shown: str | None = None) -> bool:
-    """Return True if `path` leads to a mask, or to the file `shown`. Raises MaskError if nothing is there."""
+def is_masked(mask: MaskRule) -> bool:
+    """Return True if the path leads to what is mounted over it. Raises MaskError if nothing is there."""
+    path, shown = mask.path, mask.shown
     with _laying(path):
         seen = mounts.look(path)
         if shown is not None:
             return seen.is_mount_root and os.path.samestat(os.lstat(path), os.lstat(shown))
+        if mask.own is not None:
+            is_link = seen.is_mount_root and stat.S_ISLNK(seen.mode)
+            return is_link and os.readlink(path) == _target(path, mask.own)
         is_ours = seen.mode in (stat.S_IFDIR, stat.S_IFREG | FILE_MODE)
         # Check the mount flags too: a file that somebody mounted here may have the same mode.
         if not seen.is_mount_root or not is_ours or os.statvfs(path).f_flag & UNUSABLE != UNUSABLE:
@@ -71,8 +98,8 @@ def is_masked(path: str, shown: str | None = None) -> bool:
 
 
 @contextmanager
-def _empty_inodes() -> Iterator[int]:
-    """Yield the root of a file system with a directory that cannot be read, and an empty file."""
+def _inodes(links: Sequence[str]) -> Iterator[int]:
+    """Yield the root of a file system with a directory that cannot be read, an empty file, and `links`."""
     try:
         tmpfs = mounts.new_file_system("tmpfs", TMPFS)
     except OSError as error:
@@ -83,6 +110,8 @@ def _empty_inodes() -> Iterator[int]:
         # open and at files that are not regular.
         os.close(os.open(FILE, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE, dir_fd=tmpfs))
         os.chmod(FILE, FILE_MODE, dir_fd=tmpfs)  # a umask may have taken bits away
+        for position, target in enumerate(links):
+            os.symlink(target, f"{LINK}{position}", dir_fd=tmpfs)
         mounts.make_unusable(tmpfs)
         # Before Linux 6.15 only an attached mount can be copied. Attached over the root it is above the place
         # where every path starts, so no path leads to it.
@@ -112,6 +141,19 @@ def _copy_of(shown: str) -> int:
         os.close(mount)
         raise
     return mount
+
+
+def _copy_of_link(tmpfs: int, position: int) -> int:
+    """Return an unattached mount of a link, which the command cannot replace: rename(2) returns EBUSY."""
+    link = os.open(f"{LINK}{position}", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tmpfs)
+    try:
+        return mounts.copy(link)
+    finally:
+        os.close(link)
+
+
+def _target(path: str, own: str) -> str:
+    return os.path.join(own, os.path.basename(path))
 
 
 def _attach(mount: int, onto: int) -> None:

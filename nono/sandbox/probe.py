@@ -90,9 +90,15 @@ def _with_network(facts: HostFacts, children: ExitStack, *, private_network: boo
 
 
 def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
-    """Return `facts` with the result of masking in a short-lived child, if anything is to be masked."""
+    """Return `facts` with the result of masking in a short-lived child, if anything is to be masked.
+
+    Files of the command's own are left out: some have no place yet, and only runs with namespaces have them.
+    """
     if not masking.masks:
         return facts
+    masks = [mask for mask in masking.masks if mask.own is None]
+    if not masks:
+        return facts._replace(masks=MaskFacts())
     # Imported here: most runs mask nothing.
     from nono.sandbox import mask_keeper, mask_mounts
 
@@ -103,9 +109,8 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
         except OSError as error:
             return f"namespace:{error.strerror}"
         try:
-            mask_mounts.mask_paths(
-                [MaskRule(mask.path, mask.kind, mask.shown) for mask in masking.masks], masking.pinned
-            )
+            pinned = [path for path in masking.pinned if os.path.lexists(path)]
+            mask_mounts.mask_paths([MaskRule(mask.path, mask.kind, mask.shown) for mask in masks], pinned)
             mask_keeper.watch(inotify.new_queue(), masking.watched)
         except mask_mounts.MaskError as error:
             return f"masks:{error}"

@@ -130,6 +130,55 @@ def test_a_masked_path_cannot_be_used_in_any_way(inside: Inside) -> None:
     assert (place / "file").read_text() == "text"
 
 
+@pytest.mark.parametrize("content", ["mine", None], ids=["with a file", "empty"])
+@pytest.mark.parametrize("name", ["file", "dangling"])
+def test_a_file_of_its_own_is_written_by_rename_and_seen_nowhere_else(
+    name: str, content: str | None, inside: Inside
+) -> None:
+    place, run = inside
+    (place / "dangling").symlink_to("keys/nothing")
+    rule = MaskRule(str(place / name), None, own=str(place / "keys"), content=content)
+
+    def work() -> list[object]:
+        mask_mounts.mount_own([rule])
+        mask_mounts.mask_paths([rule], [])
+        path, there = place / name, place / "keys" / name
+        before = [path.read_text() if path.exists() else None, [*map(str, (place / "keys").iterdir())]]
+        (place / "keys/new").write_text("new")
+        outcomes = [
+            errno_of(lambda: path.unlink()),
+            errno_of(lambda: (place / "open").rename(path)),
+            errno_of(lambda: (place / "keys").rename(place / "taken")),
+            errno_of(lambda: (place / "keys/new").rename(path.readlink())),
+            errno_of(lambda: os.chmod(there, 0o4755)),
+            errno_of(lambda: there.write_text("x" * 2 * 1024 * 1024)),
+        ]
+        is_laid = mask_mounts.is_masked(rule)
+        return [*before, outcomes, is_laid, there.stat().st_size > 0, path.stat().st_size > 0]
+
+    held, names, outcomes, *rest = run(work)
+    assert (held, names) == (content, [] if content is None else [str(place / "keys" / name)])
+    assert outcomes == [errno.EBUSY, errno.EBUSY, errno.EBUSY, 0, 0, errno.ENOSPC]
+    assert rest == [True, True, True]
+    assert (place / "file").read_text() == "text"
+    assert [each.name for each in (place / "keys").iterdir()] == ["id"]
+
+
+def test_a_file_of_its_own_in_a_directory_that_is_a_link_is_refused(inside: Inside) -> None:
+    place, run = inside
+    (place / "away").symlink_to("keys")
+    rule = MaskRule(str(place / "file"), None, own=str(place / "away"))
+
+    def work() -> str:
+        try:
+            mask_mounts.mount_own([rule])
+        except MaskError as error:
+            return str(error)
+        return ""
+
+    assert "away' cannot be masked" in run(work)
+
+
 def test_a_pinned_directory_cannot_be_moved(inside: Inside) -> None:
     place, run = inside
 

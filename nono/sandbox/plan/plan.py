@@ -1,9 +1,11 @@
 """Draw the kernel state of a run from its capabilities and the enforcement chosen for it."""
 
+from collections.abc import Mapping
+
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import CapabilitySet, NetworkMode
+from nono.policy.capability import CapabilitySet, Mask, NetworkMode
 from nono.policy.ports import PortGrants, PortRange, united
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
 from nono.sandbox.plan.facts import HostFacts
@@ -26,7 +28,9 @@ class MaskRule(NamedTuple):
 
     path: str
     kind: str | None  # "dir", "link" or "file", as it was when the plan was drawn; None: whatever it is
-    shown: str | None = None  # the file mounted over it; None: an empty placeholder
+    shown: str | None = None  # the file mounted over it; None: an empty placeholder, or a link
+    own: str | None = None  # the directory private to the command in which the link leads to a file
+    content: str | None = None  # of that file; None: there is none at the start
 
 
 class SandboxPlan(NamedTuple):
@@ -74,9 +78,17 @@ class SandboxPlan(NamedTuple):
 
 
 def draw(
-    capabilities: CapabilitySet, facts: HostFacts, enforcement: Enforcement, *, proxy_port: int | None = None
+    capabilities: CapabilitySet,
+    facts: HostFacts,
+    enforcement: Enforcement,
+    *,
+    proxy_port: int | None = None,
+    contents: Mapping[str, str] | None = None,
 ) -> SandboxPlan:
-    """Draw the plan for a run on the chosen rung. Give `proxy_port` exactly when there is a rung."""
+    """Draw the plan for a run on the chosen rung. Give `proxy_port` exactly when there is a rung.
+
+    `contents`: What files of the command's own hold, by masked path.
+    """
     if (enforcement.rung is None) != (proxy_port is None):
         raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")
     abi = facts.landlock_abi
@@ -106,7 +118,7 @@ def draw(
         static_filter=_static_filter(capabilities, listener),
         listener=listener,
         private_network=is_alone,
-        masks=tuple(MaskRule(mask.path, mask.kind, mask.shown) for mask in masking.masks),
+        masks=tuple(_mask_rule(mask, contents or {}) for mask in masking.masks),
         pinned=masking.pinned,
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
@@ -117,6 +129,12 @@ def draw(
         # The owner of a user namespace may inspect every process in it.
         stays_dumpable=listener is not None and not enforcement.namespaces,
     )
+
+
+def _mask_rule(mask: Mask, contents: Mapping[str, str]) -> MaskRule:
+    # A link that holds the place of a missing file may become a file until the masks are laid.
+    kind = mask.kind if mask.own is None else None
+    return MaskRule(mask.path, kind, mask.shown, mask.own, contents.get(mask.path))
 
 
 def _scoped(capabilities: CapabilitySet, abi: int) -> int:

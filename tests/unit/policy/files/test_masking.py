@@ -9,6 +9,7 @@ import pytest
 
 from nono.errors import NonoError, SandboxError
 from nono.policy.capability import Masking
+from nono.policy.files.masking import with_own_file
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import Entry, Filesystem
 from nono.policy.resolve import Resolved
@@ -257,3 +258,44 @@ def test_a_file_that_an_engine_hides_does_not_take_the_null_device_along(
     null = "21 20 0:5 / /dev rw - tmpfs t rw\n22 20 0:5 /null /proc/kcore rw - tmpfs t rw\n"
     fs = make_fs(files=("/dev/null", "/proc/kcore"), mountinfo=f"20 1 8:1 / / rw - ext4 a rw\n{null}")
     assert "/dev/null" in {grant.path for grant in run(denying("/proc/kcore"), fs=fs).capabilities.grants}
+
+
+CODEX, LOGIN, OWN = f"{HOME}/.codex", f"{HOME}/.codex/auth.json", f"{HOME}/.codex/nono"
+
+
+def with_own(resolved: Resolved) -> Masking:
+    capabilities = resolved.capabilities
+    return with_own_file(capabilities.masking, LOGIN, OWN, capabilities.grants)
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["a login outside", "none"])
+def test_a_file_of_the_commands_own_takes_the_place_of_a_login(
+    run: Resolve, make_fs: MakeFilesystem, is_there: bool
+) -> None:
+    fs = make_fs((CODEX,), files=(LOGIN,) if is_there else ())
+    masking = with_own(run(fs=fs, allow=("~/.codex",)))
+    assert {mask.path: mask.own for mask in masking.masks} == {LOGIN: OWN}
+    assert masking.absent == ()
+    assert CODEX in masking.watched
+
+
+def test_a_login_that_a_person_denies_is_not_replaced(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((CODEX,), files=(LOGIN,))
+    resolved = run(denying("~/.codex/auth.json"), fs=fs, allow=("~/.codex",))
+    assert with_own(resolved) == resolved.capabilities.masking
+
+
+def test_a_directory_in_the_place_of_a_login_is_not_replaced(run: Resolve, make_fs: MakeFilesystem) -> None:
+    resolved = run(fs=make_fs((CODEX, LOGIN)), allow=("~/.codex",))
+    assert with_own(resolved) == resolved.capabilities.masking
+
+
+def test_what_the_private_directory_hides_needs_no_mask(run: Resolve, make_fs: MakeFilesystem) -> None:
+    """The link that held a place was written through, so the login of the person lies where it leads."""
+    written = f"{OWN}/outside.json"
+    fs = make_fs((CODEX, OWN), files=(written,), links={LOGIN: written})
+    resolved = run(fs=fs, allow=("~/.codex",))
+    assert set(masked(resolved)) == {LOGIN, written}
+    masking = with_own(resolved)
+    assert [mask.path for mask in masking.masks] == [LOGIN]
+    assert OWN not in masking.pinned

@@ -80,7 +80,7 @@ def test_a_field_too_many_or_too_few_is_refused() -> None:
 def test_a_literal_is_one_of_its_words() -> None:
     grant = {"path": "/", "access": "read", "is_dir": True, "source": "user", "original": "/"}
     mask: dict[str, object] = {"denial": document_of(Denial("/a", "/a", "x")), "names": 1, "grant": grant}
-    mask["shown"] = None
+    mask["shown"] = mask["own"] = None
     assert value_of(mask | {"kind": "link"}, Mask, {}, "mask").kind == "link"
     with pytest.raises(ValueError, match=r"mask\.kind: one of dir, link, file"):
         value_of(mask | {"kind": "pipe"}, Mask, {}, "mask")
