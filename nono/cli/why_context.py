@@ -23,7 +23,7 @@ from nono.policy.why.variables import why_variable, why_variable_inside
 from nono.sandbox import probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.ladder import choose_enforcement
-from nono.sandbox.plan.namespaces_verdict import with_namespaces
+from nono.sandbox.plan.namespaces_verdict import has_namespaces, with_namespaces
 
 
 class Held(NamedTuple):
@@ -60,6 +60,11 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
         from nono.launch.proxy.shown_logins import with_shown_logins
 
         resolved = with_shown_logins(resolved, environ)
+    if resolved.oauth_routes and has_namespaces(resolved.capabilities, facts.own_namespaces):
+        # Imported here, as above.
+        from nono.launch.proxy.own_logins import with_own_logins
+
+        resolved = with_own_logins(resolved, environ)
     rules = effective_policy_of(resolved, HostFilesystem())
 
     def variable(name: str) -> Answer:

@@ -75,7 +75,13 @@ def _end(run: RunContext, record: DedupRecorder) -> None:
 def _restricted(run: RunContext, network: Network) -> Iterator[TrappedCommand | None]:
     """Make the launcher restrict itself; yield its listener, if it has one."""
     port = None if network.listener is None else network.listener.getsockname()[1]
-    number = run.restrict(network.variables, port, readable=network.readable, withheld=network.withheld)
+    number = run.restrict(
+        network.variables,
+        port,
+        readable=network.readable,
+        withheld=network.withheld,
+        own_files=network.own_files,
+    )
     if number is None:
         yield None
         return

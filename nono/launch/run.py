@@ -36,6 +36,8 @@ from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.sandbox.launcher import Launcher, Probe
+from nono.sandbox.plan.facts import MaskFacts
+from nono.sandbox.plan.namespaces_verdict import has_namespaces
 from nono.sessions.record import End
 from nono.supervisor.child import supervise, wait
 from nono.supervisor.terminal import shared_terminal
@@ -114,6 +116,13 @@ class Launch:
             from nono.sandbox import probe
 
             facts = probe.with_masks(facts, capabilities.masking)
+        if resolved.oauth_routes and has_namespaces(capabilities, facts.own_namespaces):
+            from nono.launch.proxy.own_logins import with_own_logins
+
+            resolved = with_own_logins(resolved, self._environ)
+            capabilities = resolved.capabilities
+            if facts.masks is None and capabilities.masking.masks:
+                facts = facts._replace(masks=MaskFacts())  # its namespaces can have mounts
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
         cgroups = None
         if capabilities.limits.is_set:
@@ -180,6 +189,7 @@ class Launch:
         denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
+            stack.enter_context(_own_logins(prepared, self._environ))
             make_temporary = partial(_temporary_directory, stack, session_id, warn)
             prepared, view = surrounded(
                 prepared,
@@ -319,6 +329,16 @@ def _limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractCont
     from nono.supervisor.cgroup.cgroup import limited
 
     return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
+
+
+def _own_logins(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContextManager[None]:
+    masking = prepared.capabilities.masking
+    if all(mask.own is None for mask in masking.masks):
+        return nullcontext()
+    # Imported here: few runs have a login.
+    from nono.launch.proxy.own_logins import places_ready
+
+    return places_ready(masking, environ)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -46,6 +46,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
             listener = stack.enter_context(closing(listening(config)))
         assembly = assemble(resolved, run.session, ca_worker=run.ca_worker, prompt=run.key_prompt)
         stack.enter_context(_left_logins(run, assembly))
+        stack.callback(_tell_of_logins, run, assembly)
         keys = loaded_keys(assembly)
         warn_of_arguments(keys, run.prepared.argv, run.session)
         # On these rungs every client is the command's: see nono.launch.serving.proxied.
@@ -73,6 +74,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
             withheld,
             tuple(detector for _, detector in keys.detectors),
             may_start_first=maker is None and _may_start_first(assembly),
+            own_files=_own_files(run, assembly),
         )
 
 
@@ -95,6 +97,25 @@ def _left_logins(run: RunContext, assembly: Assembly) -> AbstractContextManager[
     from nono.launch.proxy.left_logins import left_logins_removed
 
     return left_logins_removed(resolved, run.session, assembly.phantoms)
+
+
+def _own_files(run: RunContext, assembly: Assembly) -> Mapping[str, str]:
+    masking = run.prepared.capabilities.masking
+    if all(mask.own is None for mask in masking.masks):
+        return {}
+    # Imported here, as below: few runs have a login of their own.
+    from nono.launch.proxy.own_logins import contents
+
+    return contents(masking, assembly.logins.table, run.session.environ)
+
+
+def _tell_of_logins(run: RunContext, assembly: Assembly) -> None:
+    if not any(login.made for login in assembly.logins.table.logins):
+        return
+    from nono.launch.proxy.own_logins import told
+
+    for sentence in told(assembly.logins.table):
+        run.session.warn(sentence)
 
 
 @contextmanager

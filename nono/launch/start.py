@@ -83,6 +83,7 @@ class RunContext(NamedTuple):
         *,
         readable: Sequence[str] = (),
         withheld: Sequence[Withheld] = (),
+        own_files: Mapping[str, str] | None = None,
     ) -> int | None:
         """Make the launcher restrict itself. Returns its listener's descriptor number there, if it has one.
 
@@ -90,13 +91,16 @@ class RunContext(NamedTuple):
         proxy_port: Where the proxy listens; None without one.
         readable: Further files that nono made for the command.
         withheld: Variables to drop from all these, because they hold a key.
+        own_files: What files private to the command hold, by masked path.
         """
         prepared = self.prepared
         if proxy_port is not None:
             self.entry.proxy_listens(proxy_port)
         own = own_grants((*self.readable, *readable))
         capabilities = prepared.capabilities._replace(grants=(*prepared.capabilities.grants, *own))
-        plan = draw(capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port)
+        plan = draw(
+            capabilities, prepared.facts, prepared.enforcement, proxy_port=proxy_port, contents=own_files
+        )
         workdir = prepared.capabilities.workdir
         environment = started_in(workdir, self.inherited, prepared.resolved.environment)
         environment |= {**self.env_credentials, **added}

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.agents.github import USER_CODE, GitHub
+from support.agents.github import GitHub
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
 from support.agents.stage import TASK, TIMEOUT_S, AgentStage, agent_stage
-from support.agents.subscriptions import CANARY
+from support.agents.subscriptions import CANARY, USER_CODE
 from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended
 

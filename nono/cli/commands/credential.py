@@ -219,7 +219,8 @@ def _logout(name: str, environ: Mapping[str, str]) -> int:
         return 0
     print(f"Forgot the login of {agent.program}: {out.tokens} tokens.")
     if out.revoked and out.failure is None:
-        print(f"The provider has ended it: {agent.program} outside has to log in again too.")
+        outside = f": {agent.program} outside has to log in again too" if out.was_imported else ""
+        print(f"The provider has ended it{outside}.")
         return 0
     if out.failure is not None:
         print(f"nono: the provider has not ended the login: {out.failure}", file=sys.stderr)

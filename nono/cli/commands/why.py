@@ -113,6 +113,8 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
         held = _refused(chosen)
     elif isinstance(masked, Mask) and masked.shown is not None:
         held = f"mask: {masked.path} shows {summary.SHOWN}"
+    elif isinstance(masked, Mask) and masked.own is not None:
+        held = f"mask: {masked.path} leads to {summary.OWN}"
     elif isinstance(masked, Mask):
         held = f"mask: {masked.path} is {summary.MASKED}"
     else:

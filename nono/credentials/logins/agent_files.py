@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from posixpath import isabs, join
 
@@ -41,7 +42,12 @@ class AgentFile(NamedTuple):
     read: Callable[[Document], FoundLogin | None]
     with_phantoms: Callable[[Document, Mapping[str, str]], Document]  # phantoms by field of the response
     is_mounted: bool = False  # `inside` is mounted over `outside`, because the agent reads no other path
-    logs_in_inside: bool = True  # False: a login made inside would replace the file outside
+    # Beside `outside`: a directory private to each run, in which the agent writes a login made inside. None:
+    # such a login leaves the file outside alone.
+    own_directory: str | None = None
+    # Takes the tokens of a login made inside, by field of the response, and when they were issued, since the
+    # epoch. Returns what `with_phantoms` takes; None: a token is missing.
+    made_inside: Callable[[Mapping[str, Secret], int], Document | None] | None = None
     revocation: Revocation | None = None  # None: the agent's own logout only forgets
 
 
@@ -117,6 +123,7 @@ def _claude_with(document: Document, phantoms: Mapping[str, str]) -> Document:
 
 # Codex: tokens of auth.json. Codex itself reads the id token and the access token.
 _CODEX_KEPT = ("auth_mode", "last_refresh")
+_CODEX_CLAIM = "https://api.openai.com/auth"
 
 
 def _read_codex(document: Document) -> FoundLogin | None:
@@ -138,6 +145,15 @@ def _codex_with(document: Document, phantoms: Mapping[str, str]) -> Document:
     account = {"account_id": tokens["account_id"]} if "account_id" in tokens else {}
     kept = {name: document[name] for name in _CODEX_KEPT if name in document}
     return {**kept, "OPENAI_API_KEY": None, "tokens": {**phantoms, **account}}
+
+
+def _codex_made_inside(tokens: Mapping[str, Secret], issued_s: int) -> Document | None:
+    if not tokens.keys() >= {"id_token", "access_token", "refresh_token"}:
+        return None
+    auth = claims_of(tokens["id_token"], [_CODEX_CLAIM]).get(_CODEX_CLAIM)
+    account = auth.get("chatgpt_account_id") if isinstance(auth, dict) else None
+    issued = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(issued_s))
+    return {"auth_mode": "chatgpt", "last_refresh": issued, "tokens": {"account_id": account}}
 
 
 # Gemini CLI: the response of Google's token endpoint, with the time in milliseconds. It writes renewed tokens
@@ -187,7 +203,8 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         _read_codex,
         _codex_with,
         is_mounted=True,
-        logs_in_inside=False,
+        own_directory="nono",
+        made_inside=_codex_made_inside,
         revocation=Revocation("https://auth.openai.com/oauth/revoke", "app_EMoamEEZ73f0CkXaXp7hrann"),
     ),
     "gemini-cli": AgentFile(

@@ -9,13 +9,12 @@ from contextlib import suppress
 from posixpath import basename, dirname
 
 from nono.credentials.logins.agent_files import MAX_FILE_BYTES, AgentFile, FoundLogin, merged, parse
-from nono.credentials.logins.answer import phantom_in
-from nono.credentials.logins.provider_login import audience
+from nono.credentials.logins.provider_login import audience, phantom_of
 from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.credentials.store.private_file import PrivateFile
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.named_tuple import NamedTuple
-from nono.policy.services.oauth_routes import OAuthRoute, ResponseField
+from nono.policy.services.oauth_routes import OAuthRoute
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_regular_file
@@ -79,16 +78,11 @@ def forget_login(agent: AgentFile, environ: Mapping[str, str]) -> int:
 def _stored(name: str, found: FoundLogin, routes: Sequence[OAuthRoute], store: LoginStore) -> dict[str, str]:
     """Store the tokens and return their phantoms, by field of the response."""
     provider = routes[0].provider
-    fields = {
-        ".".join(field.path): field
-        for endpoint in provider.token_endpoints
-        for field in endpoint.response_fields
-    }
     names, tokens = list(found.tokens), list(found.tokens.values())
 
     def phantoms(nonces: Sequence[str]) -> dict[str, str]:
         return {
-            each: phantom_in(fields.get(each, ResponseField((each,), "opaque")), nonce, token)
+            each: phantom_of(provider, each, nonce, token)
             for each, nonce, token in zip(names, nonces, tokens, strict=True)
         }
 

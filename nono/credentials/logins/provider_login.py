@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
-from nono.credentials.logins.answer import Answer
+from nono.credentials.logins.answer import Answer, phantom_in
+from nono.credentials.logins.phantom import claims_of
 from nono.credentials.logins.request import (
     LoginRefusedError,
+    new_grant,
     redeemed_body,
     refreshed_nonce,
-    starts_login,
+    revoked_nonce,
 )
 from nono.credentials.logins.token_store import Granted
 from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens
-from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, TokenEndpoint
+from nono.named_tuple import NamedTuple
+from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
+from nono.printable import printable
+from nono.secret import Secret
+
+_CODE = "authorization_code"  # of a browser, and of Codex's device flow
+_UNSUPPORTED = b'{"error":"unsupported_grant_type"}'  # RFC 6749 section 5.2
 
 
 def audience(provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> tuple[list[str], list[str]]:
@@ -24,6 +33,33 @@ def audience(provider: OAuthProvider, routes: Sequence[OAuthRoute]) -> tuple[lis
     upstreams += [route.upstream for route in routes]
     consumers = [provider.consumer, *(route.consumer for route in routes)]
     return consumers, [str(upstream) for upstream in upstreams]
+
+
+def phantom_of(provider: OAuthProvider, name: str, nonce: str, token: Secret) -> str:
+    """Spell the phantom of the token that a provider issues in the field `name` of its responses."""
+    fields = (field for endpoint in provider.token_endpoints for field in endpoint.response_fields)
+    named = (field for field in fields if ".".join(field.path) == name)
+    return phantom_in(next(named, ResponseField((name,), "opaque")), nonce, token)
+
+
+class MadeInside(NamedTuple):
+    """How a run treats logins made inside, for an agent that would write them to the file it uses outside."""
+
+    agent: str  # as `nono credential` names it, and the imported login
+    refused: LoginRefusedError | None  # why none can be made; None: the file is private to the run
+
+    @property
+    def prefix(self) -> str:
+        """What the names of logins made inside begin with."""
+        return f"{self.agent}/"
+
+
+class Held(NamedTuple):
+    """A stored login that was made inside."""
+
+    tokens: Mapping[str, Secret]  # by field of the provider's response
+    phantoms: Mapping[str, str]  # likewise
+    issued_s: int  # since the epoch
 
 
 class ProviderLogin:
@@ -35,14 +71,16 @@ class ProviderLogin:
         provider: OAuthProvider,
         routes: Sequence[OAuthRoute],
         *,
-        imported_by: str | None = None,
+        inside: MadeInside | None = None,
     ) -> None:
         """`routes`: This run's routes on which the provider's tokens may be used.
 
-        imported_by: The command that imports its logins, if none can be made inside.
+        inside: None: logins made inside need no care.
         """
         self.provider = provider
-        self._imported_by = imported_by
+        self.inside = inside
+        self.made: list[str] = []  # the account of each login made in this run; "" if it is unknown
+        self._new: set[str] = set()  # the logins that this run is making or has made
         self._tokens = tokens
         self._consumers, self._origins = audience(provider, routes)
         upstreams = [endpoint.upstream for endpoint in provider.token_endpoints]
@@ -59,14 +97,61 @@ class ProviderLogin:
     def request_body(self, endpoint: TokenEndpoint, body: bytes) -> bytes:
         """Return the body to send.
 
-        Raises LoginRefusedError like redeemed_body(), and for a new login if none can be made inside.
+        Raises LoginRefusedError like redeemed_body(), for a new login if none can be made inside, and for the
+        end of an imported one, which is used outside too.
         """
-        if self._imported_by is not None and starts_login(endpoint, body):
-            raise LoginRefusedError(
-                f"a login of {self.provider.name} inside would leave placeholders in the agent's own file",
-                f"log in outside, then run: {self._imported_by}",
-            )
+        if self.inside is not None:
+            self._judge(self.inside, endpoint, body)
         return redeemed_body(endpoint, body, self.credential(endpoint).token)
+
+    def _judge(self, inside: MadeInside, endpoint: TokenEndpoint, body: bytes) -> None:
+        if inside.refused is not None and new_grant(endpoint, body) is not None:
+            raise inside.refused
+        if self._revoked(endpoint, body) == inside.agent:
+            raise LoginRefusedError(
+                f"the login of {self.provider.name} was imported, and ends outside only",
+                f"run outside: nono credential logout {inside.agent}",
+            )
+
+    def unsupported_grant(self, endpoint: TokenEndpoint, body: bytes) -> bytes | None:
+        """Return the response to a request for tokens that a login made inside does not need, or None.
+
+        Codex exchanges its id token for an API key of the person (RFC 8693), and works without one.
+        """
+        if self.inside is None or self.inside.refused is not None:
+            return None
+        return None if new_grant(endpoint, body) in (None, _CODE) else _UNSUPPORTED
+
+    def _revoked(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
+        nonce = revoked_nonce(endpoint, body)
+        return None if nonce is None else self._tokens.login_of(nonce)
+
+    def new_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
+        """Return a name for the login that a request makes; None: it makes none, or it needs no name."""
+        # A refresh token that is not nono's makes a login as well: later runs must not take that for theirs.
+        if self.inside is None or new_grant(endpoint, body) != _CODE:
+            return None
+        self._new.add(name := f"{self.inside.prefix}{os.urandom(8).hex()}")
+        return name
+
+    async def ended(self, endpoint: TokenEndpoint, body: bytes) -> None:
+        """Forget the login made inside that a request has ended at the provider, if it has ended one.
+
+        Raises CredentialUnavailable if the tokens remain.
+        """
+        login = self._revoked(endpoint, body)
+        if login is not None and self.inside is not None and login.startswith(self.inside.prefix):
+            await self._tokens.forget(login)
+
+    def held(self) -> Held | None:
+        """Return the login that was made inside last; None: there is none, or none may be used."""
+        if self.inside is None or self.inside.refused is not None:
+            return None
+        newest = self._tokens.newest(self.inside.prefix, self.provider.consumer)
+        if newest is None:
+            return None
+        spelled = {name: phantom_of(self.provider, name, *each) for name, each in newest.tokens.items()}
+        return Held({name: token for name, (_, token) in newest.tokens.items()}, spelled, newest.issued_s)
 
     def renewed_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
         """Return the login that a refresh request concerns; None for any other request."""
@@ -85,7 +170,7 @@ class ProviderLogin:
         return self._tokens.fresh_answer(login)
 
     async def captured(self, answer: Answer, login: str | None = None) -> bytes:
-        """Return the body for the command. `login`: The renewed login; None: a new one.
+        """Return the body for the command. `login`: The renewed one, or of new_login(); None: a new one.
 
         Its tokens are on disk when this returns; otherwise it raises CredentialUnavailable.
         """
@@ -98,4 +183,15 @@ class ProviderLogin:
                 answer.expires_s(time.time()),
             )
             nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins, granted)
+            if login in self._new:
+                self.made.append(_account(answer))
         return answer.with_phantoms(nonces)
+
+
+def _account(answer: Answer) -> str:
+    """Return the address in the id token of a response (OpenID Connect Core, section 5.1); "" without one."""
+    for name, token in zip(answer.fields, answer.tokens, strict=True):
+        email = claims_of(token, ["email"]).get("email") if name == "id_token" else None
+        if isinstance(email, str):
+            return printable(email)
+    return ""

@@ -70,9 +70,18 @@ def refreshed_nonce(endpoint: TokenEndpoint, body: bytes) -> str | None:
     return nonce_of(token) if isinstance(token, str) else None
 
 
-def starts_login(endpoint: TokenEndpoint, body: bytes) -> bool:
-    """Return True if the request asks for tokens without a refresh token (RFC 6749 section 4)."""
-    return _fields(endpoint, body).get("grant_type", "refresh_token") != "refresh_token"
+def new_grant(endpoint: TokenEndpoint, body: bytes) -> str | None:
+    """Return the grant type of a request for tokens without a refresh token (RFC 6749 section 4), or None."""
+    grant = _fields(endpoint, body).get("grant_type", "refresh_token")
+    return None if grant == "refresh_token" else str(grant)
+
+
+def revoked_nonce(endpoint: TokenEndpoint, body: bytes) -> str | None:
+    """Return the nonce of the token whose login the request wants ended (RFC 7009 section 2.1), or None."""
+    if ("token",) not in endpoint.request_nonce_fields:
+        return None
+    token = _fields(endpoint, body).get("token")
+    return nonce_of(token) if isinstance(token, str) else None
 
 
 def _fields(endpoint: TokenEndpoint, body: bytes) -> Mapping[str, object]:

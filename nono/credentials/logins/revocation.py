@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
@@ -29,6 +30,7 @@ class LoggedOut(NamedTuple):
     tokens: int  # that were forgotten
     revoked: int  # logins that the provider has ended
     failure: str | None  # why it did not end one; None: it did, or cannot be asked
+    was_imported: bool = False  # a login that the agent uses outside was among them
 
 
 def log_out(agent: AgentFile, environ: Mapping[str, str]) -> LoggedOut:
@@ -37,7 +39,8 @@ def log_out(agent: AgentFile, environ: Mapping[str, str]) -> LoggedOut:
     Blocks while a run renews one: it would store what replaces the token that ends here. Raises
     CredentialUnavailable if the store cannot be used.
     """
-    return anyio.run(_log_out, agent, environ)
+    was_imported = agent.is_mounted and os.path.isfile(agent.inside(environ))
+    return anyio.run(_log_out, agent, environ)._replace(was_imported=was_imported)
 
 
 async def _log_out(agent: AgentFile, environ: Mapping[str, str]) -> LoggedOut:

@@ -155,15 +155,18 @@ class LoginStore:
 
         A malformed file is left alone.
         """
-        if not self.read():
+        return self._remove(lambda token: consumer is None or consumer in token.consumers, may_ask=True)
+
+    def forget(self, login: str) -> int:
+        """Remove the tokens of one login; return how many. Nobody is asked."""
+        return self._remove(lambda token: token.login == login, may_ask=False)
+
+    def _remove(self, is_removed: Callable[[StoredToken], bool], *, may_ask: bool) -> int:
+        if not self.read_all(may_ask=may_ask).tokens:
             return 0
         with self._file.locked() as file:
-            stored, key = self._opened(file.read(), self._key)
-            kept = {
-                nonce: token
-                for nonce, token in stored.tokens.items()
-                if consumer is not None and consumer not in token.consumers
-            }
+            stored, key = self._opened(file.read(), self._key, may_ask=may_ask)
+            kept = {nonce: token for nonce, token in stored.tokens.items() if not is_removed(token)}
             document = _document(_pruned(stored._replace(tokens=kept)))
             file.replace(self._sealed.written(document, key))
         return len(stored.tokens) - len(kept)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
@@ -23,6 +23,13 @@ from nono.secret import Secret
 _MAX_WATCHED = 16  # tokens of one route; a command uses one at a time, and a new one after each refresh
 _RENEWED_BEFORE_S = 600.0  # clients ask for new tokens up to 5 minutes before theirs expire
 _LOG_IN = "log in again inside the sandbox"
+
+
+class NewestLogin(NamedTuple):
+    """The login that was made last."""
+
+    tokens: Mapping[str, tuple[str, Secret]]  # nonce and token, by field of the provider's response
+    issued_s: int  # since the epoch
 
 
 class LoginTokens:
@@ -47,11 +54,29 @@ class LoginTokens:
             raise LoginRefusedError(f"the phantom of a login is not for {origin}")
         return token.real
 
-    def has_any_for(self, consumer: str) -> bool:
-        """Check that some token may be redeemed by `consumer`."""
+    def has_any_for(self, consumer: str, *, but_of: str | None = None) -> bool:
+        """Check that some token may be redeemed by `consumer`. but_of: Ignore logins with this prefix."""
         now_s = time.time()
-        tokens = self._current().tokens.values()
-        return any(consumer in token.consumers and not token.has_expired(now_s) for token in tokens)
+        return any(
+            consumer in token.consumers
+            and not token.has_expired(now_s)
+            and not (but_of is not None and token.login.startswith(but_of))
+            for token in self._current().tokens.values()
+        )
+
+    def newest(self, prefix: str, consumer: str) -> NewestLogin | None:
+        """Return the login made last of those named `prefix`, if `consumer` may redeem its tokens."""
+        stored, now_s = self._current(), time.time()
+        # The order of logins is that in which they were made.
+        for name in reversed([name for name in stored.logins if name.startswith(prefix)]):
+            tokens = {
+                token.field: (nonce, token.real)
+                for nonce, token in stored.tokens.items()
+                if token.login == name and consumer in token.consumers and not token.has_expired(now_s)
+            }
+            if tokens:
+                return NewestLogin(tokens, stored.logins[name].renewed_s)
+        return None
 
     def login_of(self, nonce: str) -> str | None:
         """Return the login that a token is part of; None if it is unknown or in none."""
@@ -106,6 +131,12 @@ class LoginTokens:
 
     def renewal_lock(self, provider: str) -> AbstractAsyncContextManager[None]:
         return renewal_lock(self._store.directory, provider)
+
+    async def forget(self, login: str) -> None:
+        """Remove the tokens of a login that its provider has ended. CredentialUnavailable: they remain."""
+        import anyio
+
+        await anyio.to_thread.run_sync(partial(self._store.forget, login))
 
     async def store(
         self,

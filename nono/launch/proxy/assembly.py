@@ -73,7 +73,7 @@ def assemble(
     loaded = loader.load(resolved.services)
     keyed = [each.service for each in loaded if isinstance(each.outcome, Loaded)]
     asked_for = {service.upstream.host for service in keyed if not service.is_optional}
-    logins = load_logins(resolved.oauth_routes, environ)
+    logins = load_logins(resolved.oauth_routes, environ, resolved.capabilities.masking)
     logins = logins.beside({service.upstream.host for service in keyed}, asked_for)
     services = [each for each in loaded if not _is_replaced(each, logins, asked_for)]
     for service in services:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from os.path import isfile
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
@@ -12,7 +13,9 @@ from nono.proxy.child_env import ServiceVariables
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
 if TYPE_CHECKING:
+    from nono.credentials.logins.provider_login import MadeInside
     from nono.credentials.logins.tokens import LoginTokens
+    from nono.policy.capability import Masking
     from nono.policy.services.oauth_routes import OAuthRoute
     from nono.proxy.verdict.routes import Route
 
@@ -70,12 +73,14 @@ class Logins(NamedTuple):
         return any(host in _WITH_A_KEY.get(own, ()) for own in self.hosts)
 
 
-def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Logins:
-    """Read the token store; blocks. Raises CredentialUnavailable if it is untrusted or malformed."""
+def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str], masking: Masking) -> Logins:
+    """Read the token store; blocks. Raises CredentialUnavailable if it is untrusted or malformed.
+
+    `masking`: What of agents' files is private to the run.
+    """
     if not routes:
         return Logins()
     # Imported here and below: few runs have a login.
-    from nono.credentials.logins.agent_files import AGENT_FILES
     from nono.credentials.logins.provider_login import ProviderLogin
     from nono.credentials.logins.token_store import LoginStore
     from nono.credentials.logins.tokens import LoginTokens
@@ -84,16 +89,12 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
     of_provider: dict[str, list[OAuthRoute]] = {}
     for route in routes:
         of_provider.setdefault(route.provider.name, []).append(route)
-    # For agents whose login, made inside, would be written to the file used outside.
-    importers = {
-        agent.provider: f"nono credential import {name}"
-        for name, agent in AGENT_FILES.items()
-        if not agent.logs_in_inside
-    }
+    inside = _made_inside(environ, masking)
     logins = tuple(
-        ProviderLogin(tokens, own[0].provider, own, imported_by=importers.get(name))
+        ProviderLogin(tokens, own[0].provider, own, inside=inside.get(name))
         for name, own in of_provider.items()
     )
+    unused = {name: each.prefix for name, each in inside.items() if each.refused is not None}
     hosts = [route.upstream.host for route in routes]
     hosts += [endpoint.upstream.host for login in logins for endpoint in login.provider.token_endpoints]
     return Logins(
@@ -102,8 +103,40 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str]) -> Log
         tokens,
         tuple(ServiceVariables(route.name, base_urls=route.base_url_env_vars) for route in routes),
         is_local=any(map(is_loopback, hosts)),
-        hosts=frozenset(route.upstream.host for route in routes if tokens.has_any_for(route.consumer)),
+        hosts=frozenset(
+            route.upstream.host
+            for route in routes
+            if tokens.has_any_for(route.consumer, but_of=unused.get(route.provider.name))
+        ),
     )
+
+
+def _made_inside(environ: Mapping[str, str], masking: Masking) -> dict[str, MadeInside]:
+    """Return how logins made inside are treated, by provider."""
+    from nono.credentials.logins.agent_files import AGENT_FILES
+    from nono.credentials.logins.provider_login import MadeInside
+    from nono.credentials.logins.request import LoginRefusedError
+    from nono.launch.proxy.own_logins import agents_with_own
+
+    own = agents_with_own(masking, environ)
+    found = {}
+    for name, agent in AGENT_FILES.items():
+        if agent.own_directory is None:
+            continue
+        refused = None
+        if name not in own and isfile(agent.inside(environ)):
+            refused = LoginRefusedError(
+                f"{agent.program} has an imported login, which none made inside replaces",
+                f"log in outside and import again, or forget it first: nono credential logout {name}",
+            )
+        elif name not in own:
+            refused = LoginRefusedError(
+                f"a login of {agent.program} inside would leave placeholders in its own file, because this "
+                "run has no namespaces in which another could take its place",
+                f"log in outside, then run: nono credential import {name}",
+            )
+        found[agent.provider] = MadeInside(name, refused)
+    return found
 
 
 def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:

@@ -30,6 +30,7 @@ class Network(NamedTuple):
     withheld: tuple[Withheld, ...] = ()  # variables that hold a key this run has loaded
     leaks: tuple[LeakDetector, ...] = ()  # recognise these keys
     may_start_first: bool = False  # the command may start before anything is served
+    own_files: Mapping[str, str] = {}  # what files private to the command hold, by masked path
 
 
 def _not_kept(_peer: PeerAddress, _cookie: int) -> None:

@@ -167,6 +167,9 @@ class LoginExchange(Attempt):
             self._end()
             return
         at = self._at
+        if at is not None and (answer := at.login.unsupported_grant(at.endpoint, body)) is not None:
+            self._answer_myself(400, answer)
+            return
         login = None if at is None else at.login.renewed_login(at.endpoint, body)
         if at is None or login is None:
             await self._exchange(body, ready)
@@ -176,13 +179,18 @@ class LoginExchange(Attempt):
                 fresh = at.login.fresh_answer(login)
                 if fresh is None:
                     await self._renew(body, ready, login)
-                elif self._record():
-                    self._send(200, [(b"Content-Type", b"application/json")], fresh)
                 else:
-                    host = self._verdict.origin.host
-                    self._refuse(refusal.upstream_failed(host, "it cannot be recorded", "proxy"))
+                    self._answer_myself(200, fresh)
         except CredentialUnavailable as failure:
             self._refuse(self._refusal(LoginRefusedError(failure.message, failure.hint), 503))
+
+    def _answer_myself(self, status: int, body: bytes) -> None:
+        """Record the request, and answer it in place of the provider."""
+        if self._record():
+            self._send(status, [(b"Content-Type", b"application/json")], body)
+        else:
+            host = self._verdict.origin.host
+            self._refuse(refusal.upstream_failed(host, "it cannot be recorded", "proxy"))
 
     async def _renew(self, body: bytes, ready: Admitted, login: str) -> None:
         """Ask the provider for new tokens, and wait for them even if the client goes away.
@@ -225,7 +233,7 @@ class LoginExchange(Attempt):
             # no longer watched for.
             sent = self._watcher()
             timeout_s = _TIMEOUT_S if login is None else _RENEWAL_TIMEOUT_S
-            await self._relay(await self._fetch(request, timeout_s), sent, login)
+            await self._relay(await self._fetch(request, timeout_s), sent, body, login)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 502))
         except _FrozenError as frozen:
@@ -285,7 +293,9 @@ class LoginExchange(Attempt):
         if self._tally is not None:
             self._tally.sent()
 
-    async def _relay(self, fetched: Fetched, sent: LeakDetector | None, login: str | None) -> None:
+    async def _relay(
+        self, fetched: Fetched, sent: LeakDetector | None, request_body: bytes, login: str | None
+    ) -> None:
         at = self._at
         kinds = [value for name, value in fetched.headers if name.lower() == b"content-type"]
         if (charset := unsearchable_charset(kinds)) is not None:
@@ -295,7 +305,11 @@ class LoginExchange(Attempt):
         answer = await anyio.to_thread.run_sync(
             _examined, at.endpoint if at else None, fetched, headers, sent, abandon_on_cancel=True
         )
-        body = fetched.body if at is None else await at.login.captured(answer, login)
+        body = fetched.body
+        if at is not None:
+            body = await at.login.captured(answer, login or at.login.new_login(at.endpoint, request_body))
+            if 200 <= fetched.status < 300:
+                await at.login.ended(at.endpoint, request_body)
         self._send(fetched.status, headers, body)
 
     def _watcher(self) -> LeakDetector | None:

@@ -10,6 +10,11 @@ SHARED = (
 )
 
 
+def has_namespaces(capabilities: CapabilitySet, refused: NamespaceFacts | None) -> bool:
+    """Return True if the command runs in its own namespaces. `refused`: as for with_namespaces."""
+    return refused is None and capabilities.namespaces is not Namespaces.OFF and capabilities.scopes.signal
+
+
 def with_namespaces(
     chosen: Enforcement, capabilities: CapabilitySet, refused: NamespaceFacts | None
 ) -> Enforcement | Refusal:
@@ -17,6 +22,8 @@ def with_namespaces(
 
     refused: Why this host does not allow namespaces; None if it does, or if nothing was probed.
     """
+    if has_namespaces(capabilities, refused):
+        return chosen._replace(namespaces=True)
     wanted = capabilities.namespaces
     if wanted is Namespaces.OFF:
         return _sharing(chosen, "namespaces off")
@@ -28,8 +35,7 @@ def with_namespaces(
                 hint="leave one of them out",
             )
         return _sharing(chosen, 'signal_mode "allow_all"')
-    if refused is None:
-        return chosen._replace(namespaces=True)
+    assert refused is not None  # or they were had
     # Imported here: only hosts that refuse need it.
     from nono.sandbox.plan.namespace_advice import advice
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from support.agents.subscriptions import CANARY, answer, bearer, form
+from support.agents.subscriptions import CANARY, USER_CODE, answer, bearer, form
 from support.servers.http1 import Handler, Received
 
 API = "api.individual.githubcopilot.com"  # where the account's plan leads
-USER_CODE = "ABCD-1234"
 MODEL = {
     "id": "gpt-4o",
     "name": "GPT-4o",

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from support.servers.http1 import Handler, Received
 
 CANARY = "canary-of-a-subscription"
+USER_CODE = "ABCD-1234"  # of a login by device code
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"  # the scope that Gemini CLI requests from Google
 
 
@@ -152,6 +153,7 @@ class ChatGpt:
     seen: list[str] = field(default_factory=list)  # method and path of each request
     ended: list[dict[str, str]] = field(default_factory=list)  # what was sent to end a login
     is_broken: bool = False  # it ends none
+    entered: bool = False  # whether the person has entered the code of a device in a browser
 
     def __call__(self, request: Received) -> None:
         path = request.target.partition(b"?")[0]
@@ -159,6 +161,9 @@ class ChatGpt:
         if path == b"/oauth/revoke":
             request.read_body()
             self._revoke(request, json.loads(request.body))
+        elif path.startswith(b"/api/accounts/deviceauth/"):
+            request.read_body()
+            self._device(request, path)
         elif request.value(b"host") == b"auth.openai.com":
             request.read_body()
             self._token(request, path)
@@ -201,6 +206,16 @@ class ChatGpt:
             answer(request, {"error": {"code": "refresh_token_reused", "message": "log in again"}}, 401)
             return
         answer(request, {"access_token": given[0], "refresh_token": given[1], "id_token": id_token()})
+
+    def _device(self, request: Received, path: bytes) -> None:
+        """Give a code to a device, and then what it exchanges for tokens."""
+        if path.endswith(b"/usercode"):
+            answer(request, {"device_auth_id": "device", "user_code": USER_CODE, "interval": "1"})
+        elif self.entered:
+            pair = {"code_challenge": "challenge", "code_verifier": "verifier"}
+            answer(request, {"authorization_code": "one", **pair})
+        else:
+            answer(request, {"error": "authorization_pending"}, 403)
 
     def _revoke(self, request: Received, asked: dict[str, str]) -> None:
         """End a login as `codex logout` asks for it."""

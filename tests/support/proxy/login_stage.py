@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nono.credentials.logins.provider_login import ProviderLogin
+from nono.credentials.logins.provider_login import MadeInside, ProviderLogin
 from nono.credentials.logins.token_store import LoginStore
 from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
@@ -63,6 +63,7 @@ class Scene:
     api: HttpUpstream
     elsewhere: HttpUpstream
     store: LoginStore
+    login: ProviderLogin
     p: Intercepting
     inside: Callable[[str, HttpUpstream], Inside]
 
@@ -154,12 +155,14 @@ def login_scene(
     endpoints: EndpointPolicy = ALLOW_ALL,
     upgrades: tuple[UpgradeRule, ...] = (UpgradeRule("/socket"),),
     more: Callable[[Mapping[str, HttpUpstream]], Sequence[Route]] = lambda servers: (),
+    inside: MadeInside | None = None,
     **changes: Any,
 ) -> Iterator[Scene]:
     """Yield a scene whose logins are stored below HOME of environ; it is removed when the block is left.
 
     authority: An authority that the process trusts.
     more: Returns routes besides those of the provider.
+    inside: How logins made inside are treated.
     changes: Fields of the token endpoint.
     """
     provider = Provider()
@@ -176,7 +179,8 @@ def login_scene(
             OAuthRoute(f"acme{n or ''}", acme, api, None, (), endpoints, upgrades, "the test")
             for n, api in enumerate(apis)
         ]
-        table = LoginTable((ProviderLogin(tokens, acme, routes),))
+        login = ProviderLogin(tokens, acme, routes, inside=inside)
+        table = LoginTable((login,))
         p = stack.enter_context(
             intercepting(
                 *(login_route(tokens, route) for route in routes),
@@ -186,6 +190,6 @@ def login_scene(
             )
         )
         yield Scene(
-            provider, servers[AUTH], servers[API], servers[ELSEWHERE], store, p,
+            provider, servers[AUTH], servers[API], servers[ELSEWHERE], store, login, p,
             lambda host, server: p.inside(host, server.port),
         )  # fmt: skip

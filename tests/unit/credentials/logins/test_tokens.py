@@ -10,7 +10,7 @@ import anyio
 import anyio.from_thread
 import pytest
 
-from nono.credentials.logins.request import LoginRefusedError, starts_login
+from nono.credentials.logins.request import LoginRefusedError, new_grant
 from nono.credentials.logins.token_store import Granted, LoginStore, Stored
 from nono.credentials.logins.tokens import LoginTokens
 from nono.policy.hosts.upstream import Upstream
@@ -84,4 +84,4 @@ def test_a_request_for_a_first_token_starts_a_login(body: str, grant: str | None
     endpoint = TokenEndpoint(Upstream("https", "a.test", 443), "/token", (), "auto", (("refresh_token",),))
     fields = {"token": "x"} if grant is None else {"grant_type": grant, "code": "x"}
     sent = json.dumps(fields) if body == "json" else urlencode(fields)
-    assert starts_login(endpoint, sent.encode()) is starts
+    assert (new_grant(endpoint, sent.encode()) is not None) is starts

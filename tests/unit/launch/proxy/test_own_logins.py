@@ -1,0 +1,165 @@
+"""The place of a private login file: what is made outside for it, and what is left there."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from nono.errors import NonoError
+from nono.launch.proxy import own_logins
+from nono.launch.proxy.own_logins import places_ready
+from nono.policy.capability import Access, Denial, Grant, Mask, Masking
+
+CONTENT = "a login of somebody"
+
+
+@pytest.fixture
+def login(tmp_path: Path) -> Path:
+    (tmp_path / ".codex").mkdir()
+    return tmp_path / ".codex/auth.json"
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def masking(login: Path) -> Masking:
+    above = str(login.parent)
+    grant = Grant(above, Access.READWRITE, True, "profile", above)
+    denial = Denial(str(login), str(login), "group:deny_agent_logins")
+    return Masking((Mask(denial, "link", 1, grant, own=f"{above}/nono"),))
+
+
+def names(login: Path) -> list[str]:
+    return sorted(str(each.relative_to(login.parent)) for each in login.parent.rglob("*"))
+
+
+def test_a_place_is_held_for_the_run_and_reads_as_no_file(
+    masking: Masking, login: Path, environ: dict[str, str]
+) -> None:
+    with places_ready(masking, environ):
+        assert login.is_symlink()
+        assert not login.exists()
+        assert (login.parent / "nono").stat().st_mode & 0o777 == 0o700
+    assert names(login) == ["nono"]
+
+
+def test_a_login_outside_is_left_alone(masking: Masking, login: Path, environ: dict[str, str]) -> None:
+    login.write_text(CONTENT)
+    before = login.stat()
+    with places_ready(masking, environ):
+        pass
+    after = login.stat()
+    assert (login.read_text(), after.st_ino, after.st_mtime_ns) == (
+        CONTENT,
+        before.st_ino,
+        before.st_mtime_ns,
+    )
+
+
+def test_a_link_of_the_persons_own_is_left_alone(
+    masking: Masking, login: Path, environ: dict[str, str]
+) -> None:
+    login.symlink_to("../dotfiles/auth.json")
+    with places_ready(masking, environ):
+        pass
+    assert os.readlink(login) == "../dotfiles/auth.json"
+
+
+def test_a_place_is_held_until_the_last_run_ends(
+    masking: Masking, login: Path, environ: dict[str, str]
+) -> None:
+    """Removing it would detach what another run has mounted there."""
+    with ExitStack() as second:
+        with places_ready(masking, environ):
+            second.enter_context(places_ready(masking, environ))
+        assert login.is_symlink()
+    assert names(login) == ["nono"]
+
+
+def test_a_place_that_a_killed_run_left_is_removed_by_the_next(
+    masking: Masking, login: Path, environ: dict[str, str]
+) -> None:
+    login.symlink_to("nono/outside.json")
+    with places_ready(masking, environ):
+        assert not login.exists()
+    assert names(login) == ["nono"]
+
+
+def replace(login: Path) -> None:
+    """As Codex does: a new file is renamed into place."""
+    (login.parent / "new").write_text(CONTENT)
+    (login.parent / "new").rename(login)
+
+
+def write_through(login: Path) -> None:
+    login.write_text(CONTENT)
+
+
+def write_and_replace(login: Path) -> None:
+    login.write_text("an older login")
+    replace(login)
+
+
+@pytest.mark.parametrize("log_in", [replace, write_through, write_and_replace])
+def test_who_logs_in_outside_meanwhile_has_the_login_afterwards(
+    log_in: Callable[[Path], None], masking: Masking, login: Path, environ: dict[str, str]
+) -> None:
+    with places_ready(masking, environ):
+        log_in(login)
+        assert login.read_text() == CONTENT
+    assert not login.is_symlink()
+    assert login.read_text() == CONTENT
+    assert names(login) == ["auth.json", "nono"]
+
+
+def test_who_logs_in_just_as_the_run_ends_has_the_login_afterwards(
+    masking: Masking, login: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def late(source: str, target: str) -> None:
+        monkeypatch.undo()
+        replace(login)
+        rename(source, target)
+
+    with places_ready(masking, environ):
+        monkeypatch.setattr(os, "rename", late)
+    assert login.read_text() == CONTENT
+    assert names(login) == ["auth.json", "nono"]
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_in_the_way_of_the_directory_is_a_reason_not_to_start(
+    kind: str, masking: Masking, login: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    own = login.parent / "nono"
+    if kind == "link":
+        (tmp_path / "elsewhere").mkdir()
+        own.symlink_to(tmp_path / "elsewhere")
+    else:
+        own.write_text("")
+    with pytest.raises(NonoError, match="not a directory of your own"), places_ready(masking, environ):
+        pass
+    assert not login.is_symlink()
+
+
+def test_a_lock_that_is_never_free_is_a_reason_not_to_start(
+    masking: Masking, login: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_logins, "LOCK_WAIT_S", 0.1)
+    with places_ready(masking, environ):
+        pass
+    [lock] = Path(environ["HOME"]).rglob("*.lock")
+    with open(lock) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(NonoError, match="has held the lock"), places_ready(masking, environ):
+            pass
+    assert names(login) == ["nono"]
