@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Container, Mapping, Sequence
-from urllib.parse import quote
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.no_proxy import NoProxyEntry
@@ -76,7 +75,7 @@ def child_env(
     ALL_PROXY is set in both cases, because an inherited one would bypass the proxy.
     """
     authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    user = "" if session_token is None else f"nono:{quote(session_token, safe='')}@"
+    user = "" if session_token is None else f"nono:{_escaped(session_token)}@"
     url = f"http://{user}{authority}"
     loopback = [NoProxyEntry(name, is_suffix=False) for name in LOOPBACK_NO_PROXY if name not in granted]
     direct = list(dict.fromkeys((*loopback, *no_proxy)))
@@ -149,3 +148,13 @@ def trust_env(
         )
         variables["JAVA_TOOL_OPTIONS"] = " ".join(filter(None, options))
     return variables
+
+
+def _escaped(text: str) -> str:
+    """Return a password as a URL has it."""
+    if text.isascii() and text.isalnum():
+        return text
+    # Imported here: the token of a session is hexadecimal.
+    from urllib.parse import quote
+
+    return quote(text, safe="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -49,6 +48,8 @@ def key_from(passphrase: Secret, salt: str) -> Secret:
 
 def sealed(content: bytes, key: Secret, lock: Lock, purpose: Purpose) -> bytes:
     """Return the content of a store's file: `content` encrypted with `key`."""
+    import json
+
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(_NONCE_BYTES)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from nono.credentials.store import box, locks
 from nono.credentials.store.box import Lock
 from nono.credentials.store.locks import AskNew
+from nono.disk import json_text
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
 
@@ -64,6 +64,9 @@ class SealedFile(NamedTuple):
 
     def written(self, document: Mapping[str, object], key: Key | None, *, sort_keys: bool = False) -> bytes:
         """Return the content of the file; plain text if `key` is None."""
+        # Imported here: most runs read a store and write none.
+        import json
+
         content = json.dumps(document, indent=2, sort_keys=sort_keys).encode()
         return content if key is None else box.sealed(content, key.secret, key.lock, self.purpose)
 
@@ -74,7 +77,7 @@ def _parse(content: bytes) -> dict[str, object]:
     The parser's exception would carry the text, so it must not propagate.
     """
     try:
-        document = json.loads(content)
+        document = json_text.parse(content.decode("utf-8"))
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

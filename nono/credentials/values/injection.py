@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from nono.credentials.values.content import text_problem
 from nono.credentials.values.credential import Injected, Injection, Outgoing
@@ -15,8 +14,8 @@ from nono.policy.schema.route_rules import Inject
 from nono.policy.services import key_slot
 from nono.secret import Secret
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
-_PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@-]+", re.ASCII)  # RFC 3986 section 3.3, unescaped
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
+_PATH_SEGMENT = r"[A-Za-z0-9._~!$&'()*+,;=:@-]+"  # RFC 3986 section 3.3, unescaped
 
 # These decide where a message goes and where it ends; RFC 9110 sections 7.2 and 7.6.1, RFC 9112 section 6.
 _NEVER_INJECTED = frozenset(
@@ -106,7 +105,7 @@ class PathInjection:
             raise CredentialError("path_pattern and path_replacement must contain '{}' once")
         text = secret.reveal()
         # Percent-encoding would change the key; a slash would change the path.
-        if not _PATH_SEGMENT.fullmatch(text) or text in (".", ".."):
+        if not re.fullmatch(_PATH_SEGMENT, text, re.ASCII) or text in (".", ".."):
             raise CredentialUnavailable(
                 "the value has characters that a path cannot carry", hint="store the credential again"
             )
@@ -141,6 +140,9 @@ class QueryInjection:
         self._secret = secret
 
     def inject(self, request: Outgoing) -> Injected:
+        # Imported here: few keys stand in a query.
+        from urllib.parse import quote
+
         value = quote(self._secret.reveal(), safe="").encode("ascii")
         return Injected(key_slot.with_query(self._name, request.target, value), [])
 
@@ -158,7 +160,7 @@ def _basic(secret: Secret) -> Secret:
 
 
 def _check_header(name: str) -> None:
-    if not _TOKEN.fullmatch(name):
+    if not re.fullmatch(_TOKEN, name, re.ASCII):
         raise CredentialError(f"inject_header {name!r} is no name of a header")
     if name.lower() in _NEVER_INJECTED:
         raise CredentialError(f"inject_header {name!r}: this header steers the connection")

@@ -11,9 +11,9 @@ from nono.named_tuple import NamedTuple
 
 KEYRING_SERVICE = "nono"  # the service of bare names in the system keyring
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)  # a leading dash would read as a flag
-_VARIABLE = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://", re.ASCII)
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}"  # a leading dash would read as a flag
+_VARIABLE = r"[A-Za-z0-9_]+"
+_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
 _MAX_REFERENCE_BYTES = 1024
 
 # Characters with a meaning in shells. No shell is used here, but a reference that contains one was almost
@@ -145,7 +145,7 @@ def parse_reference(text: str) -> CredentialReference:
 
     No message repeats the reference, because people sometimes paste the key itself.
     """
-    match = _SCHEME.match(text)
+    match = re.match(_SCHEME, text, re.ASCII)
     if match is None:
         return StoredReference(check_name(text))
     scheme, rest = match[1], text[match.end() :]
@@ -166,7 +166,7 @@ def check_name(text: str) -> str:
             "a credential is referred to by its name, and this looks like a key itself",
             hint="store the key with: nono credential set NAME, and put NAME here",
         )
-    if not _NAME.fullmatch(text):
+    if not re.fullmatch(_NAME, text, re.ASCII):
         raise CredentialError(
             "a credential's name has 1 to 64 letters, digits, '_' or '-', and does not start with '-'"
         )
@@ -174,7 +174,7 @@ def check_name(text: str) -> str:
 
 
 def _environment(name: str) -> EnvironmentReference:
-    if not _VARIABLE.fullmatch(name):
+    if not re.fullmatch(_VARIABLE, name, re.ASCII):
         raise CredentialError("env:// reference: a variable's name has letters, digits and '_', and no other")
     if name.upper() in STEERING_VARIABLES:
         raise CredentialError(f"env:// reference: {name} steers programs and is no place for a secret")
@@ -235,7 +235,7 @@ def _pass(rest: str) -> PassReference:
 
 
 def _capture(name: str) -> CaptureReference:
-    if not _VARIABLE.fullmatch(name) or looks_like_key(name):
+    if not re.fullmatch(_VARIABLE, name, re.ASCII) or looks_like_key(name):
         raise CredentialError("cmd:// reference: a capture's name has letters, digits and '_', and no other")
     return CaptureReference(name)
 

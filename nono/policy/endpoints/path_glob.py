@@ -18,12 +18,10 @@ MAX_LENGTH = 1024  # characters of a pattern
 MAX_BRANCHES = 64  # expansions of its braces
 
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_LITERAL = re.compile(
-    r"[A-Za-z0-9._~!$&'()*+,;=:@-]", re.ASCII
-)  # pchar without escapes, RFC 3986 section 3.3
-_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]", re.ASCII)
+_LITERAL = r"[A-Za-z0-9._~!$&'()*+,;=:@-]"  # pchar without escapes, RFC 3986 section 3.3
+_UNRESERVED = r"[A-Za-z0-9._~-]"
 _NEVER_SENT = (0x00, 0x0A, 0x0D, 0x2F, 0x5C)  # requests with these escaped are refused before any rule
-_QUERY_MARK = re.compile(r"[?#]")  # decoded; some gateways decode a path before they split it
+_QUERY_MARK = r"[?#]"  # decoded; some gateways decode a path before they split it
 _FORMAT = re.compile(
     r"(?<=.)\.(?:atom|csv|html?|ics|js|jsonp?|pdf|rss|txt|xml|ya?ml)\Z", re.ASCII | re.IGNORECASE
 )
@@ -128,7 +126,7 @@ def loose(path: str) -> list[str]:
 
 
 def _before_query(name: str) -> tuple[str, bool]:
-    found = _QUERY_MARK.search(name)
+    found = re.search(_QUERY_MARK, name)
     return (name, False) if found is None else (name[: found.start()], True)
 
 
@@ -286,7 +284,7 @@ def _set(text: str, at: int) -> tuple[str, int]:
 
 
 def _literal(character: str) -> str:
-    if _LITERAL.fullmatch(character):
+    if re.fullmatch(_LITERAL, character, re.ASCII):
         return character
     if not character:
         raise ValueError("a backslash ends it")
@@ -301,6 +299,6 @@ def _octet(text: str) -> str:
     octet = int(found[1], 16)
     if octet in _NEVER_SENT:
         raise ValueError(f"no request that is let through has {text} in its path")
-    if _UNRESERVED.fullmatch(chr(octet)):
+    if re.fullmatch(_UNRESERVED, chr(octet), re.ASCII):
         raise ValueError(f"{text} is judged and sent as {chr(octet)!r}: write that")
     return chr(_OCTET + octet)

@@ -11,7 +11,7 @@ from nono.policy.endpoints.path_glob import PathGlob, compile_glob, exact, readi
 
 Decision = Literal["allow", "approve", "deny"]
 
-_METHOD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)  # token, RFC 9110 section 5.6.2
+_METHOD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # token, RFC 9110 section 5.6.2
 
 
 class _RuleFields(NamedTuple):
@@ -38,7 +38,7 @@ class EndpointRule(_RuleFields):
         reason: str | None = None,
         timeout_s: float | None = None,
     ) -> EndpointRule:
-        if not _METHOD.fullmatch(method):
+        if not re.fullmatch(_METHOD, method, re.ASCII):
             raise ValueError(f"{method!a} is not a method")
         made = tuple.__new__(cls, (method, path, backend, reason, timeout_s))
         try:

@@ -19,9 +19,6 @@ METADATA_ADDRESSES: frozenset[IpAddress] = frozenset(
         IPv6Address("fd20:ce::254"),
     )
 )
-METADATA_HOSTS = frozenset(
-    ("169.254.169.254", "metadata.google.internal", "metadata.google", "metadata.azure.internal")
-)
 
 _RANGES_V4: tuple[tuple[Class, tuple[IPv4Network, ...]], ...] = (
     ("link-local", (IPv4Network("169.254.0.0/16"),)),

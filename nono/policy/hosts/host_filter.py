@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.address import METADATA_HOSTS, classify, describe
+from nono.policy.hosts.hostname import METADATA_HOSTS, IpAddress, ip_literal, split_optional_port
 from nono.policy.hosts.hostname import HostError as HostError
-from nono.policy.hosts.hostname import IpAddress, ip_literal, split_optional_port
 from nono.policy.hosts.hostname import canonical_host as canonical_host
 from nono.policy.hosts.hostname import parse_authority as parse_authority
 from nono.printable import shell_word
@@ -148,6 +146,9 @@ class HostFilter(NamedTuple):
         return self._replace(allow=(HostRule("*", None, rule.origin), rule)) if is_address else self
 
     def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
+        # Imported here, as below: a run looks names up after its command has started.
+        from ipaddress import ip_address
+
         try:
             address = ip_address(text)
         except ValueError:
@@ -160,6 +161,8 @@ class HostFilter(NamedTuple):
         return self._judge_class(name, port, address)
 
     def _judge_class(self, name: str, port: int, address: IpAddress) -> Refuse | None:
+        from nono.policy.hosts.address import classify, describe
+
         kind = classify(address)
         may_be_local = self._is_granted_local(name, port)
         if kind == "private" and self.deny_private:

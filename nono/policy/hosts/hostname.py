@@ -7,15 +7,22 @@ filter. So this refuses anything that is not plainly a host name (RFC 1123 secti
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address
 
-IpAddress = IPv4Address | IPv6Address
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    # Imported below where an address is read: most hosts of a run are names.
+    from ipaddress import IPv4Address, IPv6Address
+
+type IpAddress = IPv4Address | IPv6Address
 
 MAX_HOST_LENGTH = 253  # RFC 1035 section 2.3.4, without the root label
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)  # "_" is not RFC 1123, but in use
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)  # read as a number by inet_aton(3)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _MAX_PORT = 65535
+METADATA_HOSTS = frozenset(
+    ("169.254.169.254", "metadata.google.internal", "metadata.google", "metadata.azure.internal")
+)
 
 
 class HostError(ValueError):
@@ -50,9 +57,12 @@ def canonical_host(raw: str) -> str:
 
 def ip_literal(host: str) -> IpAddress | None:
     """Return the address that a canonical host spells, or None for a name."""
-    if ":" in host:
-        return IPv6Address(host)
-    return IPv4Address(host) if host[-1:].isdigit() and _NUMBER.fullmatch(host.rpartition(".")[2]) else None
+    is_v6 = ":" in host
+    if not is_v6 and not (host[-1:].isdigit() and _NUMBER.fullmatch(host.rpartition(".")[2])):
+        return None
+    from ipaddress import IPv4Address, IPv6Address
+
+    return IPv6Address(host) if is_v6 else IPv4Address(host)
 
 
 def parse_port(text: str) -> int:
@@ -89,6 +99,8 @@ def split_optional_port(text: str) -> tuple[str, int | None]:
 
 
 def _ipv4(text: str) -> IPv4Address:
+    from ipaddress import IPv4Address
+
     try:
         return IPv4Address(text)
     except ValueError as error:
@@ -98,6 +110,8 @@ def _ipv4(text: str) -> IPv4Address:
 def _ipv6(text: str) -> IpAddress:
     if "%" in text:
         raise HostError("an address with a zone id is not accepted")
+    from ipaddress import IPv6Address
+
     try:
         address = IPv6Address(text)
     except ValueError as error:

@@ -6,14 +6,10 @@ Such an entry grants nothing: the kernel still refuses the connection unless som
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.address import METADATA_ADDRESSES, METADATA_HOSTS, classify
-from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
-
-_METADATA_NAMES = METADATA_HOSTS | {str(address) for address in METADATA_ADDRESSES}
+from nono.policy.hosts.hostname import METADATA_HOSTS, HostError, canonical_host, ip_literal
 
 
 class NoProxyEntry(NamedTuple):
@@ -59,7 +55,11 @@ def parse_no_proxy(text: str) -> NoProxyEntry:
         address = ip_literal(name)
     except HostError as error:
         raise ValueError(str(error)) from error
-    if any(known == name or known.endswith(f".{name}") for known in _METADATA_NAMES):
+    # Imported here, as below: few profiles name hosts to reach without the proxy.
+    from nono.policy.hosts.address import METADATA_ADDRESSES, classify
+
+    metadata = METADATA_HOSTS | {str(each) for each in METADATA_ADDRESSES}
+    if any(known == name or known.endswith(f".{name}") for known in metadata):
         raise ValueError("it would cover the metadata service of a cloud")
     if address is not None:
         if is_suffix:
@@ -118,6 +118,8 @@ def _has_port(text: str) -> bool:
         return not text.endswith("]")
     if ":" not in text:
         return False
+    from ipaddress import ip_address
+
     try:
         ip_address(text)
     except ValueError:

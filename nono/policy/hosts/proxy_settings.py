@@ -18,7 +18,7 @@ DAY_S = 86_400
 MAX_VALIDITY_DAYS = 365
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY_S}
-_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)", re.ASCII)
+_DURATION = r"([0-9]{1,9})([smhd]?)"
 
 
 class UpstreamProxySettings(NamedTuple):
@@ -94,7 +94,7 @@ def parse_duration(text: str) -> int:
 
     Raises ValueError if the text is malformed or out of range.
     """
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text, re.ASCII)
     seconds = int(found[1]) * _UNITS_S[found[2]] if found is not None else 0
     if not 1 <= seconds <= MAX_VALIDITY_DAYS * DAY_S:
         raise ValueError(f"{text!a}: expected a duration like 24h, 15m or 1d, up to a year")

@@ -7,7 +7,7 @@ import re
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal, split_optional_port
 
-_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*", re.ASCII)  # RFC 3986, without percent-encoding
+_PATH = r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*"  # RFC 3986, without percent-encoding
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -52,7 +52,9 @@ def parse_upstream(text: str) -> Upstream:
     if scheme == "http" and not is_loopback(host):
         raise ValueError("http is for loopback only: a key would cross the network in the clear")
     base_path = (slash + path).rstrip("/")
-    if not _PATH.fullmatch(base_path) or any(part in (".", "..") for part in base_path.split("/")):
+    if not re.fullmatch(_PATH, base_path, re.ASCII) or any(
+        part in (".", "..") for part in base_path.split("/")
+    ):
         raise ValueError("its path is not plain (no query, fragment, dot segment or percent-encoding)")
     if "//" in base_path:
         raise ValueError("its path has an empty segment")

@@ -1,7 +1,5 @@
 """Find and replace a key in a request target: in a path segment, or as a query parameter."""
 
-from urllib.parse import unquote_plus
-
 from nono.named_tuple import NamedTuple
 
 PLACEHOLDER = b"phantom"  # stands in the slot while a path is judged and recorded
@@ -84,6 +82,9 @@ def cut_from_path(target: bytes, slot: PathSlot) -> bytes:
 
 
 def _is_named(pair: bytes, name: str) -> bool:
+    # Imported here, as below: few keys stand in a query.
+    from urllib.parse import unquote_plus
+
     return unquote_plus(pair.partition(b"=")[0].decode("ascii", "replace")) == name
 
 
@@ -94,6 +95,8 @@ def query_values(name: str, target: bytes) -> list[str]:
     """
     pairs = _pairs(name, target)
     values = [pair.partition(b"=")[2].decode("ascii", "replace") for pair in pairs if _is_named(pair, name)]
+    from urllib.parse import unquote_plus
+
     return [unquote_plus(value) for value in values]
 
 

@@ -7,7 +7,6 @@ the event loop is imported, may have used up its user's limit of processes by th
 from __future__ import annotations
 
 import _socket
-import signal
 from _queue import SimpleQueue  # not from queue, which also imports threading and heapq
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.errors import NonoError
+from nono.kernel.signals import signal
 
 if TYPE_CHECKING:
     from asyncio import Future
