@@ -19,6 +19,8 @@ else:
 SIGSET_BYTES = 8  # the kernel's sigset_t, not the C library's
 # struct signalfd_siginfo (include/uapi/linux/signalfd.h, 128 bytes) begins with signo, errno, code, pid, uid.
 SIGINFO = struct.Struct("=IiiII108x")
+# Sent by a person, their terminal or the system to end a process in order.
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 SI_KERNEL = 0x80  # sent by the kernel: for the job-control signals, by the terminal
 
 

@@ -190,6 +190,11 @@ def test_a_terminal_of_its_own_needs_nothing_slow(statement: str) -> None:
     assert modules_after(f"import nono.cli.commands.run; {statement}") & slow == set()
 
 
+def test_a_supervisor_is_forked_before_what_talks_to_the_process_in_front_is_imported() -> None:
+    before = modules_after("import nono.cli.commands.run, nono.launch.terminal.apart")
+    assert before & {"nono.launch.terminal.front", "nono.sessions.wire", "selectors", "socket"} == set()
+
+
 def test_what_shows_a_terminal_is_imported_before_the_command_starts() -> None:
     statement = (
         "from types import SimpleNamespace as S\n"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nono.launch.prepare import Prepared
     from nono.launch.run import Outcome
     from nono.launch.session import Session
+    from nono.launch.terminal.apart import Apart
     from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
     from nono.policy.why.refusals import Refusals
@@ -75,7 +76,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     if given.flag("dry_run") or not (is_detached or is_at_terminal()):
         return _run(invocation, console, environ, is_shell=is_shell)
     # Imported here: other runs share their streams with the command.
-    from nono.launch.terminal.front import Front, fork_supervisor
+    from nono.launch.terminal.apart import Apart, fork_supervisor
 
     try:
         forked = fork_supervisor(is_detached=is_detached)
@@ -83,11 +84,12 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
         if not is_detached:
             return _run(invocation, console, environ, is_shell=is_shell)
         raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
-    if isinstance(forked, Front):
-        forked.startup_s = startup_s
-        exit_code = _run(invocation, console, environ, forked, is_shell=is_shell)
+    if isinstance(forked, Apart):
+        exit_code = _run(invocation, console, environ, forked, startup_s, is_shell=is_shell)
         forked.leave()
         _end_at_once(exit_code)
+    if not is_detached:
+        forked.step_back()
     # Imported here, as above: the supervisor is working meanwhile.
     from nono.cli.commands.terminal.front import stand_in_front, wait_for_start
 
@@ -126,10 +128,16 @@ def _run(
     invocation: Invocation,
     console: Console,
     environ: Mapping[str, str],
-    front: Front | None = None,
+    apart: Apart | None = None,
+    startup_s: int = 0,
     *,
     is_shell: bool,
 ) -> int:
+    """Run the command. Returns its exit code.
+
+    apart: The process in front, if the command gets its own terminal.
+    startup_s: As for Front.
+    """
     given = invocation.given
     # Before a profile brings pydantic and a credential brings a secret.
     likely = Probe(
@@ -144,6 +152,7 @@ def _run(
     from nono.launch.beside import Wishes
     from nono.launch.run import Launch
 
+    front = None if apart is None else _front(apart, startup_s)
     with told_why() as begun, Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         is_dry = given.flag("dry_run")
@@ -229,6 +238,13 @@ def _run(
         console.lines(lines_of(ended, traffic))
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
+
+
+def _front(apart: Apart, startup_s: int) -> Front:
+    # Imported here: other runs have none.
+    from nono.launch.terminal.front import Front
+
+    return Front(apart, startup_s)
 
 
 @contextmanager

@@ -1,56 +1,44 @@
 """Implement the supervisor's side of a run with its own terminal: how it talks to the process in front of it.
 
-The process that a person started stays in front, at their terminal. The supervisor is forked from it and
-leads a session of its own, whose terminal is the command's. Until the command runs, the supervisor may still
-write to and read from the person's terminal, because the kernel allows that to processes for which it is not
-the controlling terminal. From then on it does so through a viewer.
+Until the command runs, the supervisor may write to and read from the person's terminal, because the kernel
+allows that to processes for which it is not the controlling terminal. From then on it does so through a
+viewer.
 """
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import signal
 import sys
-import termios
-from _socket import SHUT_RDWR, socketpair  # socket itself makes enums: 1.5 ms of a start
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from nono.kernel import process
-from nono.named_tuple import NamedTuple
 from nono.sessions import wire
 from nono.supervisor.relay import pty
-from nono.supervisor.relay.pty import Pty, open_pty
 
 if TYPE_CHECKING:
     import _socket
 
+    from nono.launch.terminal.apart import Apart
     from nono.supervisor.relay.relay import Relay
 
 RECEIVE_BYTES = 1 << 16
 
 
-class Ahead(NamedTuple):
-    """What the process in front holds of the supervisor; it waits for the one and closes the other."""
-
-    pid: int
-    connection: _socket.socket
-
-
 class Front:
     """What the supervisor holds of the process in front."""
 
-    def __init__(self, own: Pty, connection: _socket.socket, *, is_detached: bool) -> None:
-        """is_detached: The process in front only waits until the command runs."""
-        self.pty = own
-        self.is_detached = is_detached
+    def __init__(self, apart: Apart, startup_s: int) -> None:
+        """startup_s: Time for the command to show something; 0: no limit."""
+        self.pty = apart.pty
+        self.is_detached = apart.is_detached
         self.detach_keys = ""  # as spelled in config.toml
         self.recorded_bytes_max = 0  # limit for recording the terminal; 0: no recording
-        self.startup_s = 0  # time for the command to show something; 0: no limit
-        self._connection: _socket.socket | None = connection
+        self.startup_s = startup_s
+        self._connection: _socket.socket | None = apart.connection
         self._frames = wire.Frames()
         self._relay: Relay | None = None
 
@@ -90,14 +78,6 @@ class Front:
     def is_alone(self) -> bool:
         """True if somebody is there, and the command is not."""
         return self._relay is None and self._connection is not None
-
-    def leave(self) -> None:
-        """Tell the viewer that nothing follows: it ends while this process does, which takes a moment."""
-        if self._connection is not None:
-            with suppress(OSError):  # it has gone
-                self._connection.shutdown(SHUT_RDWR)  # a process forked meanwhile may hold it too
-            self._connection.close()
-            self._connection = None
 
     def notice(self, text: str) -> None:
         """Show a message to the person, if anybody is there."""
@@ -155,15 +135,20 @@ class Front:
             except (OSError, ValueError):
                 received = b""
             if not received:
-                self.leave()
+                self._leave()
         return None
+
+    def _leave(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _send(self, content: bytes) -> None:
         if self._connection is not None:
             try:
                 self._connection.sendall(content)
             except OSError:
-                self.leave()
+                self._leave()
 
 
 class RemotePrompt:
@@ -194,30 +179,6 @@ class _Notices(io.TextIOBase):
     def write(self, text: str, /) -> int:
         self._front.notice(text)
         return len(text)
-
-
-def fork_supervisor(*, is_detached: bool) -> Front | Ahead:
-    """Fork the supervisor, which gets a Front. The calling process stays in front, and gets Ahead.
-
-    Call this before the launcher is forked, because the command inherits the session. Raises OSError if no
-    terminal is available.
-    """
-    own = open_pty(like=1)
-    ours, theirs = socketpair()
-    parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        theirs.close()
-        os.close(own.master)
-        os.close(own.slave)
-        return Ahead(pid, ours)
-    ours.close()
-    process.set_parent_death_signal(signal.SIGTERM)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGTERM)
-    os.setsid()
-    fcntl.ioctl(own.slave, termios.TIOCSCTTY, 0)
-    return Front(own, theirs, is_detached=is_detached)
 
 
 def ignore_job_control() -> None:

@@ -17,7 +17,7 @@ from nono.named_tuple import NamedTuple
 from nono.sessions.ends import Sender
 from nono.supervisor.child import Child
 from nono.supervisor.poll_loop import Loop, PollLoop, Timer
-from nono.supervisor.relay import pty
+from nono.supervisor.relay.command_end import size_within_bounds
 from nono.supervisor.relay.relay import Relay
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _recording(shown: Shown, loop: Loop) -> Recording | None:
 
         detector = tripwire_for([*map(Secret, shown.handed_out.values())])
         leaks += [] if detector is None else [detector]
-    size = pty.size_within_bounds(front.pty.master)
+    size = size_within_bounds(front.pty.master)
     return shown.entry.recorded(loop, size, front.recorded_bytes_max, leaks, shown.session.warn)
 
 

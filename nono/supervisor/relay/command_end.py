@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from nono.sessions.wire import Size
+from nono.sessions.wire import Size, size_of
 from nono.supervisor.relay import pty
 from nono.supervisor.screen.backlog import Backlog
 
@@ -23,6 +23,11 @@ TYPED_BYTES_MAX = 1 << 16  # kept for a command that does not read; above this, 
 REDRAW_S = 0.05  # between two sizes, so that a program sees the first
 FIRST_BYTES = 1 << 16
 _ESCAPE = b"\x1b"
+
+
+def size_within_bounds(terminal: int) -> Size:
+    """Return the size of a terminal, or the usual size if it is unknown."""
+    return size_of(*pty.size(terminal) or pty.USUAL) or Size(*pty.USUAL)
 
 
 class CommandEnd:
@@ -47,7 +52,7 @@ class CommandEnd:
         self._on_output, self._on_room = on_output, on_room
         self._recording = recording
         self._modes: Modes | None = None  # None until the output might set a mode
-        self.backlog = Backlog(pty.size_within_bounds(master))  # the output, for the model of the screen
+        self.backlog = Backlog(size_within_bounds(master))  # the output, for the model of the screen
         self._typed = bytearray()
         self._reads = False
         self._writes = False

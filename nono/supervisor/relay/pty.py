@@ -8,10 +8,9 @@ import struct
 import termios
 
 from nono.named_tuple import NamedTuple
-from nono.sessions import wire
 
 _IUTF8 = 0o40000  # asm-generic/termbits.h: backspace erases a whole character
-_ROWS, _COLUMNS = 24, 80
+USUAL = 24, 80  # rows and columns
 _WINSIZE = struct.Struct("HHHH")
 
 
@@ -35,7 +34,7 @@ def open_pty(like: int) -> Pty:
         attributes = termios.tcgetattr(slave)
         attributes[0] |= _IUTF8
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
-    rows, columns = size(like) or (_ROWS, _COLUMNS)
+    rows, columns = size(like) or USUAL
     set_size(master, rows, columns)
     return Pty(master, slave, os.ttyname(slave))
 
@@ -55,11 +54,6 @@ def size(terminal: int) -> tuple[int, int] | None:
     except OSError:
         return None
     return (rows, columns) if rows and columns else None
-
-
-def size_within_bounds(terminal: int) -> wire.Size:
-    """Return the size of a terminal, or the usual size if it is unknown."""
-    return wire.size_of(*size(terminal) or (_ROWS, _COLUMNS)) or wire.Size(_ROWS, _COLUMNS)
 
 
 def set_size(terminal: int, rows: int, columns: int) -> None:

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 
-from nono.cli.commands.terminal.guard import ENDING, fork_viewer
+from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
-from nono.cli.commands.terminal.viewer import DETACHED, LOST, Viewer
 from nono.errors import NonoError
-from nono.launch.terminal.front import Ahead
+from nono.kernel.signals import ENDING
+from nono.launch.terminal.apart import Ahead
 from nono.sessions import wire
 
 LEFT = 128 + signal.SIGTSTP  # exit code when the run goes on, as for a job stopped with Ctrl-Z
@@ -23,11 +23,13 @@ ENDING_S = 5.0
 
 
 def stand_in_front(ahead: Ahead) -> int:
-    """Show the terminal of a command until it ends or is left. Returns the exit code of this process."""
+    """Show the terminal of a command until it ends or is left. Returns the exit code of this process.
+
+    Call Ahead.step_back() before, which blocks the signals that are waited for here.
+    """
     lent = Lent()
-    viewer = fork_viewer(lent, lambda: _show(ahead, lent))  # blocks the signals that are waited for below
+    viewer = fork_viewer(lent, lambda: _show(ahead, lent))
     ahead.connection.close()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     _stop_together(ahead.pid, lambda: bool(lent.session))
     ended: dict[int, int] = {}
     while ahead.pid not in ended and ended.get(viewer, SEEN) == SEEN:
@@ -103,10 +105,14 @@ def _stop_together(supervisor: int, has_begun: Callable[[], bool]) -> None:
                 os.kill(supervisor, signal.SIGCONT)
 
     signal.signal(signal.SIGTSTP, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
 
 
 def _show(ahead: Ahead, lent: Lent) -> int:
     """Show the session in a process of its own. Returns SEEN or WAS_LEFT."""
+    # Imported here, as late as the process is forked.
+    from nono.cli.commands.terminal.viewer import DETACHED, LOST, Viewer
+
     viewer = Viewer(ahead.connection, lent)
     end = viewer.view()
     if end == DETACHED:

@@ -9,8 +9,7 @@ from contextlib import suppress
 
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.kernel import process
-
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+from nono.kernel.signals import ENDING
 
 
 def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:

@@ -26,8 +26,7 @@ READ_BYTES = 1 << 16
 TYPED_BYTES_MAX = 1 << 16
 LAST_WORDS_S = 1.0
 LOOK_EVERY_S = 0.25  # looks for a change to the foreground, which no signal reports
-_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
-_WATCHED = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, *_ENDING)
+_WATCHED = (signal.SIGWINCH, signal.SIGCONT, signal.SIGTSTP, *signals.ENDING)
 _CTRL_C = b"\x03"
 # The person's title is kept by their terminal meanwhile (xterm's window operations 22 and 23).
 _KEEP_TITLE, _TITLE_BACK = b"\x1b[22;2t", b"\x1b[23;2t"
@@ -117,7 +116,9 @@ class Viewer:
 
     def _on_signal(self, descriptor: int) -> Mapping[str, object] | None:
         while (received := signals.read_signal(descriptor)) is not None:
-            if received.number == signal.SIGTERM or (received.number in _ENDING and self._keys is not None):
+            if received.number == signal.SIGTERM or (
+                received.number in signals.ENDING and self._keys is not None
+            ):
                 return self._ended or (LOST if self._keys is None else DETACHED)
             if self._keys is None or self._ended is not None:
                 continue  # before the start, the supervisor receives the signal and ends

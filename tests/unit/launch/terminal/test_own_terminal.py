@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nono.errors import LaunchError
+from nono.launch.terminal.apart import Apart
 from nono.launch.terminal.front import Front
 from nono.launch.terminal.own_terminal import Shown, wait_on_poll
 from nono.sessions.meeting import Meeting
@@ -26,7 +27,8 @@ class Stage:
             self.own = open_pty(like=nothing.fileno())
         self.viewer, theirs = socket.socketpair()
         self.viewer.settimeout(5)
-        self.front = Front(self.own, theirs, is_detached=False)
+        self.apart = Apart(self.own, theirs, is_detached=False)
+        self.front = Front(self.apart, 0)
         self.happened: list[str] = []
         self.signals, self.signalled = os.pipe()
         self.listener = socket.socket(socket.AF_UNIX)
@@ -56,7 +58,7 @@ class Stage:
             os.close(each)
         self.viewer.close()
         self.listener.close()
-        self.front.leave()
+        self.apart.leave()
 
 
 @pytest.fixture
@@ -90,11 +92,3 @@ def test_a_command_that_cannot_be_executed_is_not_shown(
     assert stage.listener.fileno() < 0
     stage.front.notice("said")
     assert stage.viewer.recv(64).endswith(b"said")
-
-
-def test_a_supervisor_that_leaves_says_so_although_a_child_holds_the_connection(stage: Stage) -> None:
-    assert stage.front._connection is not None
-    held = os.dup(stage.front._connection.fileno())
-    stage.front.leave()
-    assert stage.viewer.recv(1) == b""
-    os.close(held)
