@@ -87,6 +87,18 @@ def test_a_login_at_github_is_for_copilot_alone(scene: Scene) -> None:
     assert any("/user/repos" in str(event) for event in run.denied)
 
 
+def test_copilot_does_not_renew_a_login_that_expires_and_never_has_the_token_for_it(scene: Scene) -> None:
+    """As outside: it keeps the access token alone, and the person logs in again."""
+    scene.github.expires_in_s = 28_800
+    scene.log_in()
+    assert scene.files_with_tokens() == {STORE}
+    scene.github.expire()
+    assert scene.run().exit_code != 0
+    assert scene.github.renewals == 0
+    scene.log_in()
+    assert scene.run().exit_code == 0
+
+
 def test_a_login_that_was_ended_at_github_is_of_no_use_inside(scene: Scene) -> None:
     scene.log_in()
     scene.github.revoke()
@@ -97,7 +109,7 @@ def test_a_login_that_was_ended_at_github_is_of_no_use_inside(scene: Scene) -> N
 
 def test_a_forgotten_login_at_github_is_of_no_use_inside(scene: Scene) -> None:
     scene.log_in()
-    scene.stage.nono("credential", "logins", "--purge", "github")
+    scene.stage.nono("credential", "logout", "copilot-github")
     run = scene.run()
     assert run.exit_code != 0
     assert scene.api.results == []

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 AGENTS = ("claude-code", "codex", "gemini-cli")
+LOGGED_IN_INSIDE = ("copilot-github",)  # and nowhere else, so there is nothing to import
 SHORT = {
     "claude": "claude-code",
     "gemini": "gemini-cli",
@@ -82,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         (
             "logout",
             "forget the login of an agent, imported or made inside; for Codex, also end it at the provider",
-            AGENTS,
+            (*AGENTS, *LOGGED_IN_INSIDE),
         ),
     )
     for action, help_text, agents in of_agent:
@@ -209,10 +210,10 @@ def _import_gh(environ: Mapping[str, str]) -> int:
 
 
 def _logout(name: str, environ: Mapping[str, str]) -> int:
-    from nono.credentials.logins.agent_files import AGENT_FILES
+    from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS
     from nono.credentials.logins.revocation import log_out
 
-    agent = AGENT_FILES[name]
+    agent = INSIDE_LOGINS[name] if name in INSIDE_LOGINS else AGENT_FILES[name]
     out = log_out(agent, environ)
     if out.tokens == 0:
         print(f"No login of {agent.program} was stored.")

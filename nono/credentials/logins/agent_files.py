@@ -51,6 +51,14 @@ class AgentFile(NamedTuple):
     revocation: Revocation | None = None  # None: the agent's own logout only forgets
 
 
+class InsideLogin(NamedTuple):
+    """The login of an agent that is made inside only, in a file that nono does not read."""
+
+    program: str
+    provider: str
+    revocation: None = None  # no package tells how to end it
+
+
 def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
     """Return the login in a file, and the document. Raises CredentialUnavailable if there is no login.
 
@@ -217,3 +225,5 @@ AGENT_FILES: Mapping[str, AgentFile] = {
         is_mounted=True,
     ),
 }
+# The agent outside has a login of its own, elsewhere (`~/.copilot`).
+INSIDE_LOGINS: Mapping[str, InsideLogin] = {"copilot-github": InsideLogin("Copilot CLI", "github")}

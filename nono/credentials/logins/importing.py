@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from posixpath import basename, dirname
 
-from nono.credentials.logins.agent_files import MAX_FILE_BYTES, AgentFile, FoundLogin, merged, parse
+from nono.credentials.logins.agent_files import (
+    MAX_FILE_BYTES,
+    AgentFile,
+    FoundLogin,
+    InsideLogin,
+    merged,
+    parse,
+)
 from nono.credentials.logins.provider_login import audience, phantom_of
 from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.credentials.store.private_file import PrivateFile
@@ -57,9 +64,11 @@ def import_login(
     return Imported(path, inside, len(found.tokens), found.expires_s, store.lock)
 
 
-def forget_login(agent: AgentFile, environ: Mapping[str, str]) -> int:
+def forget_login(agent: AgentFile | InsideLogin, environ: Mapping[str, str]) -> int:
     """Remove the tokens of the agent's provider, and the file of phantoms; return how many tokens."""
     count = LoginStore(environ).purge(f"oauth.{agent.provider}")
+    if isinstance(agent, InsideLogin):
+        return count
     inside = agent.inside(environ)
     try:
         directory_fd = open_private_dir(dirname(inside), create=False)

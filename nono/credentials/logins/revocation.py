@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from nono import __version__
-from nono.credentials.logins.agent_files import AgentFile, Revocation
+from nono.credentials.logins.agent_files import AgentFile, InsideLogin, Revocation
 from nono.credentials.logins.importing import forget_login
 from nono.credentials.logins.renewal_lock import renewal_lock
 from nono.credentials.logins.token_store import LoginStore, StoredToken, Tokens
@@ -33,17 +33,17 @@ class LoggedOut(NamedTuple):
     was_imported: bool = False  # a login that the agent uses outside was among them
 
 
-def log_out(agent: AgentFile, environ: Mapping[str, str]) -> LoggedOut:
+def log_out(agent: AgentFile | InsideLogin, environ: Mapping[str, str]) -> LoggedOut:
     """End the logins of `agent` at its provider, where that is possible, and forget them in any case.
 
     Blocks while a run renews one: it would store what replaces the token that ends here. Raises
     CredentialUnavailable if the store cannot be used.
     """
-    was_imported = agent.is_mounted and os.path.isfile(agent.inside(environ))
+    was_imported = isinstance(agent, AgentFile) and agent.is_mounted and os.path.isfile(agent.inside(environ))
     return anyio.run(_log_out, agent, environ)._replace(was_imported=was_imported)
 
 
-async def _log_out(agent: AgentFile, environ: Mapping[str, str]) -> LoggedOut:
+async def _log_out(agent: AgentFile | InsideLogin, environ: Mapping[str, str]) -> LoggedOut:
     store, revoked, failure = LoginStore(environ), 0, None
     async with renewal_lock(store.directory, agent.provider):
         if agent.revocation is not None:

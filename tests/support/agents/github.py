@@ -34,16 +34,27 @@ MODEL = {
 
 @dataclass
 class GitHub:
-    """github.com, api.github.com and Copilot's hosts. `api`: answers calls of a model with a valid token."""
+    """github.com, api.github.com and Copilot's hosts. `api`: answers calls of a model with a valid token.
+
+    expires_in_s: Lifetime of tokens that come with one to renew them, as of a GitHub App; None: they last.
+    """
 
     api: Handler
     valid: set[str] = field(default_factory=set)  # tokens
+    expires_in_s: int | None = None
+    refresh: set[str] = field(default_factory=set)  # tokens that renew, each once
+    renewals: int = 0
     entered: bool = False  # whether the person has entered the code in a browser
     seen: list[str] = field(default_factory=list)  # host and path of each request with a valid token
+    _number: int = 0
     hosts = ("github.com", "api.github.com", "api.githubcopilot.com", API)
 
     def revoke(self) -> None:
         """End the login, as the person can in the settings of GitHub."""
+        self.valid.clear()
+        self.refresh.clear()
+
+    def expire(self) -> None:
         self.valid.clear()
 
     def __call__(self, request: Received) -> None:
@@ -68,11 +79,32 @@ class GitHub:
             if not self.entered:
                 answer(request, {"error": "authorization_pending"})
                 return
-            token = f"gho_{CANARY}-{len(self.valid)}"
-            self.valid.add(token)
-            answer(request, {"access_token": token, "token_type": "bearer", "scope": "read:user,repo"})
+            answer(request, self._give())
+        elif path == "/login/oauth/access_token" and form(request).get("grant_type") == "refresh_token":
+            if form(request).get("refresh_token") not in self.refresh:
+                answer(request, {"error": "bad_refresh_token"})  # with 200, as GitHub answers
+                return
+            self.refresh.remove(form(request)["refresh_token"])
+            self.renewals += 1
+            answer(request, self._give())
         else:
             answer(request, {"message": "Not Found"}, 404)
+
+    def _give(self) -> dict[str, object]:
+        self._number += 1
+        token = f"gho_{CANARY}-{self._number}"
+        self.valid.add(token)
+        content: dict[str, object] = {
+            "access_token": token,
+            "token_type": "bearer",
+            "scope": "read:user,repo",
+        }
+        if self.expires_in_s is None:
+            return content
+        refresh = f"ghr_{CANARY}-{self._number}"
+        self.refresh.add(refresh)
+        renewal = {"refresh_token": refresh, "refresh_token_expires_in": 15_897_600}
+        return content | {"expires_in": self.expires_in_s, **renewal}
 
     def _serve(self, request: Received, host: str, path: str) -> None:
         if host == API and path in ("/chat/completions", "/responses"):

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from nono.credentials.logins.agent_files import AGENT_FILES, Revocation
+from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, Revocation
 from nono.credentials.logins.revocation import LoggedOut, log_out
 from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.secret import Secret
@@ -68,6 +68,17 @@ def test_each_login_ends_with_the_token_that_stands_for_it(
     store(environ, "two", origin(provider), "access_token")
     assert logged_out(provider, environ) == LoggedOut(3, 2, None)
     assert [each["token"] for each in provider.asked] == ["one-refresh_token", "two-access_token"]
+
+
+def test_a_login_that_is_made_inside_only_is_forgotten_without_asking_anybody(
+    environ: dict[str, str],
+) -> None:
+    granted = Granted("one", ["access_token", "refresh_token"], lambda nonces: "{}", None)
+    tokens = [Secret("of-github-a"), Secret("of-github-r")]
+    LoginStore(environ).add(tokens, ["oauth.github"], ["https://github.com"], granted)
+    store(environ, "other", "https://auth.openai.com", "refresh_token")
+    assert log_out(INSIDE_LOGINS["copilot-github"], environ) == LoggedOut(2, 0, None)
+    assert [each.login for each in LoginStore(environ).read().values()] == ["other"]
 
 
 def test_a_token_of_other_hosts_is_not_sent(provider: Provider, environ: dict[str, str]) -> None:
