@@ -41,6 +41,9 @@ def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
     `ended` means that no body follows. ``:authority`` becomes the Host field, and split cookie fields are
     joined. A CONNECT, also an extended one (RFC 8441), has its ``:authority`` as target.
     """
+    # Section 8.2.1. Stripped later, " 5" would be a length here and none where the frames are counted.
+    if any(value != value.strip() for _, value in fields):
+        raise MessageError("the value of a header field begins or ends with a blank")
     pseudo, regular = _split(fields)
     method = pseudo.pop(b":method", b"")
     authority = pseudo.pop(b":authority", None)

@@ -603,6 +603,24 @@ def test_a_body_of_a_wrong_length_never_looks_complete_over_http1(sent: bytes) -
     assert all(connection.raw.count(b"HTTP/1.1") == 1 for connection in server.connections)
 
 
+@pytest.mark.parametrize("announced", [" 5", "5 ", "\t5"])
+def test_no_request_hides_behind_a_length_with_blanks(announced: str) -> None:
+    """Read by one of two parsers only, it would leave the rest of the body to be read as a request."""
+
+    def handler(request: Received) -> None:
+        request.read_body()
+        request.connection.respond()
+
+    hidden = b"12345GET /hidden HTTP/1.1\r\nHost: api.test\r\n\r\n"
+    with h1_stage(handler) as (stage, server), stage.client() as client:
+        head = [KEY, ("content-length", announced)]
+        number = client.request(method="POST", fields=head, body=hidden, end=False)
+        assert client.answer(number).status == 400
+        assert client.get("/after", fields=[KEY]).status == 200
+    assert [request.request_line for request in server.requests] == [b"GET /after HTTP/1.1"]
+    assert all(b"/hidden" not in connection.raw for connection in server.connections)
+
+
 @pytest.mark.parametrize(
     ("sent", "announced"),
     [(b"", 0), (b"", 60), (b"abc", 3), (b"abc", 60)],

@@ -29,7 +29,8 @@ from h2.exceptions import H2Error
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nono.proxy.http.message import Header
+from nono.proxy.http.message import Header, MessageError
+from nono.proxy.http2 import heads
 from nono.proxy.http2.protocol.engine import Engine
 from nono.proxy.http2.protocol.events import (
     DataReceived,
@@ -265,6 +266,27 @@ def test_a_window_of_a_stream_that_grows_too_large_ends_the_stream() -> None:
         StreamReset(1, ErrorCode.FLOW_CONTROL_ERROR)
     ]
     assert sent(engine) == [Frame(RST_STREAM, 0, 1, struct.pack(">I", ErrorCode.FLOW_CONTROL_ERROR))]
+
+
+# -- announced lengths
+
+_LENGTHS = st.text("0123456789 \t+-_,x", max_size=20).map(str.encode)
+
+
+@given(announced=st.lists(_LENGTHS, min_size=1, max_size=2))
+@example(announced=[b"7"])
+@example(announced=[b" 7"])
+@example(announced=[b"7\x0b"])
+@example(announced=[b"7", b"7"])
+def test_the_length_that_is_judged_is_the_one_that_is_counted(announced: list[bytes]) -> None:
+    fields = [*REQUEST, *((b"content-length", value) for value in announced)]
+    try:
+        judged = heads.request_head(fields, ended=False)
+    except MessageError:
+        return
+    engine = server()
+    receive(engine, head(1, fields))
+    assert engine._streams.open[1].unseen == judged.body.length
 
 
 # -- after the end
