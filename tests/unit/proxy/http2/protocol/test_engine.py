@@ -309,6 +309,25 @@ def test_what_crosses_a_reset_does_not_end_the_connection() -> None:
     assert receive(engine, late) == []
 
 
+def test_of_many_resets_the_last_thousand_are_remembered() -> None:
+    engine = client()
+    for _ in range(1024):
+        engine.reset(engine.open_stream(REQUEST, ended=True), ErrorCode.CANCEL)
+    assert receive(engine, head(5, OK)) == []
+    engine.reset(engine.open_stream(REQUEST, ended=True), ErrorCode.CANCEL)
+    with pytest.raises(FrameError) as refused:
+        receive(engine, head(5, OK))
+    assert refused.value.code is ErrorCode.STREAM_CLOSED
+
+
+def test_a_connection_whose_numbers_are_used_up_has_no_room() -> None:
+    engine = client()
+    engine._streams._next_id = 2**31 - 1
+    assert engine.room > 0
+    assert engine.open_stream(REQUEST, ended=True) == 2**31 - 1
+    assert engine.room == 0
+
+
 def test_data_that_nobody_reads_gives_its_window_back() -> None:
     engine = client()
     engine.reset(1, ErrorCode.CANCEL)
