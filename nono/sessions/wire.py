@@ -7,10 +7,10 @@ passes over what it does not know.
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
+from nono.disk import json_text
 from nono.named_tuple import NamedTuple
 
 ATTACH, DETACH = ("GET", "/v1/attach"), ("POST", "/v1/detach")
@@ -131,13 +131,13 @@ def end_frame(word: str, **fields: object) -> bytes:
 
 
 def json_frame(kind: int, document: Mapping[str, object]) -> bytes:
-    return frame(kind, json.dumps(document).encode("ascii"))
+    return frame(kind, json_text.compact_ascii(document).encode("ascii"))
 
 
 def parse_json(content: bytes) -> Mapping[str, object]:
     """Return the object in a frame; an empty one if it is malformed."""
     try:
-        document = json.loads(content)
+        document = json_text.parse(content.decode("utf-8"))
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -182,11 +182,14 @@ def test_a_run_without_proxy_imports_no_event_loop() -> None:
             "import nono.launch.run, nono.launch.terminal.own_terminal, nono.sessions.meeting",
             id="supervisor",
         ),
-        pytest.param("import nono.cli.commands.terminal.front", id="the process in front"),
+        pytest.param(
+            "import nono.cli.commands.terminal.front, nono.cli.commands.terminal.viewer",
+            id="the process in front",
+        ),
     ],
 )
 def test_a_terminal_of_its_own_needs_nothing_slow(statement: str) -> None:
-    slow = {*SLOW_TO_IMPORT, "_hashlib", "selectors", "socket"}
+    slow = {*SLOW_TO_IMPORT, "_hashlib", "enum", "json", "re", "selectors", "signal", "socket", "typing"}
     assert modules_after(f"import nono.cli.commands.run; {statement}") & slow == set()
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import termios
 from _socket import SHUT_RDWR, socketpair  # socket itself makes enums: 1.5 ms of a start
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from nono.kernel import process
-from nono.kernel.signals import ENDING
+from nono.kernel.signals import ENDING, signal
 from nono.named_tuple import NamedTuple
 from nono.supervisor.relay.pty import Pty, open_pty
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from nono.kernel import process
+from nono.kernel.signals import signal
 from nono.sessions import wire
 from nono.supervisor.relay import pty
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.errors import NonoError
+from nono.kernel.signals import signal
 from nono.launch.session import Session
 from nono.launch.session_record import SessionEntry
 from nono.launch.terminal.front import Front, ignore_job_control
@@ -20,6 +19,7 @@ from nono.supervisor.poll_loop import Loop, PollLoop, Timer
 from nono.supervisor.relay.command_end import size_within_bounds
 from nono.supervisor.relay.relay import Relay
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from nono.sessions.wire import Size, size_of
 from nono.supervisor.relay import pty
 from nono.supervisor.screen.backlog import Backlog
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.sessions.modes import Modes
     from nono.supervisor.poll_loop import Loop, Timer

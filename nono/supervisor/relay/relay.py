@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
 
 from nono.sessions import wire
 from nono.sessions.wire import Size
 from nono.supervisor.relay.command_end import CommandEnd
 from nono.supervisor.relay.viewer import Viewer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
+    from typing import Protocol
 
     from nono.supervisor.poll_loop import Loop, Timer
     from nono.supervisor.relay.recording import Recording
     from nono.supervisor.screen.screen import Screen
+else:
+    Protocol = object  # typing takes 2 ms to import
 
 PATIENCE_S = 10.0  # for a writer that accepts no output; then the command goes on without it
 QUIET_S = 0.1  # after the end of the command, for output from other processes on its terminal

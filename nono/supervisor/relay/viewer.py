@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from nono.sessions import wire
 from nono.sessions.wire import Frames, Size
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 

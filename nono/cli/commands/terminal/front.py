@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -12,7 +11,7 @@ from contextlib import closing, suppress
 from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.errors import NonoError
-from nono.kernel.signals import ENDING
+from nono.kernel.signals import ENDING, signal
 from nono.launch.terminal.apart import Ahead
 from nono.sessions import wire
 

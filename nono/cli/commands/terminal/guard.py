@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.kernel import process
-from nono.kernel.signals import ENDING
+from nono.kernel.signals import ENDING, signal
 
 
 def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:

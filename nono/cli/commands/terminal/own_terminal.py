@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import mmap
 import os
-import signal
 import struct
 import termios
 from contextlib import suppress
-from typing import Any
+
+from nono.kernel.signals import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _STATE = struct.Struct(
     "??I"

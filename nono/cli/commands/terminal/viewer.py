@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from nono.cli.commands.terminal.own_terminal import Lent, in_front, stop_job
+from nono.disk import json_text
 from nono.kernel import signals
+from nono.kernel.signals import signal
 from nono.sessions import wire
 from nono.sessions.detach_key import DetachKeys
 from nono.sessions.wire import Frames
 from nono.settings.keys import parse_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 
@@ -267,7 +267,7 @@ class Viewer:
 
 def report_end(descriptor: int, end: Mapping[str, object]) -> None:
     """Tell another process why a viewer ended."""
-    os.write(descriptor, json.dumps(dict(end)).encode("ascii"))
+    os.write(descriptor, json_text.compact_ascii(dict(end)).encode("ascii"))
 
 
 def terminal_size() -> wire.Size | None:

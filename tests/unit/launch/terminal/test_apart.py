@@ -51,7 +51,7 @@ def test_a_signal_waits_until_somebody_can_pass_it_on(pair: tuple[socket.socket,
     theirs.close()
     Ahead(0, ours).step_back()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)
         assert signal.sigtimedwait({number}, 5) is not None
 
 

@@ -210,7 +210,7 @@ def test_the_command_cannot_answer(stage: Stage) -> None:
     assert asked.shown() == b""  # nor is anything shown over the question
     assert answers == []
     stage.relay.withdraw()
-    assert b'"answer": "yes"' in asked.shown()
+    assert b'"answer":"yes"' in asked.shown()
 
 
 def test_a_question_goes_with_its_viewer(stage: Stage) -> None:
