@@ -22,12 +22,6 @@ def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice
         ("CLONE_NEWNET", "CONFIG_NET_NS") if kind == "net" else ("CLONE_NEWNS", "CONFIG_NAMESPACES")
     )
     limit_of_kind = facts.max_net_namespaces if kind == "net" else facts.max_mnt_namespaces
-    if facts.apparmor_restricts:
-        return Advice(
-            "AppArmor restricts unprivileged user namespaces",
-            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, "
-            "or an AppArmor profile for nono that allows `userns`",
-        )
     if facts.clone_is_off:
         return Advice(
             "kernel.unprivileged_userns_clone is 0", "sudo sysctl -w kernel.unprivileged_userns_clone=1"
@@ -38,6 +32,12 @@ def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice
     ):
         if limit == 0:
             return Advice(f"{name} is 0", f"sudo sysctl -w {name}=1000")
+    if facts.apparmor_restricts:
+        return Advice(
+            "AppArmor restricts unprivileged user namespaces",
+            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, "
+            "or an AppArmor profile for nono that allows `userns`",
+        )
     if facts.failed.startswith("fsmount(proc)"):
         # mount_too_revealing() in fs/namespace.c: a new procfs would reveal what is covered in this one.
         return Advice(

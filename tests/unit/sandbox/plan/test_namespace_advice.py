@@ -50,3 +50,9 @@ def test_the_advice_names_what_was_found_and_the_way_out(
 def test_advice_names_the_forbidding_setting_before_the_container() -> None:
     given = advice(NamespaceFacts(max_user_namespaces=0, is_container=True, is_filtered=True))
     assert given.cause == "user.max_user_namespaces is 0"
+
+
+def test_advice_names_a_limit_before_apparmor_which_is_asked_after_it() -> None:
+    """create_user_ns() in kernel/user_namespace.c counts first, and fails with ENOSPC."""
+    given = advice(NamespaceFacts(max_user_namespaces=0, apparmor_restricts=True))
+    assert given.cause == "user.max_user_namespaces is 0"
