@@ -20,10 +20,10 @@ from nono.credentials.logins.token_store import Granted
 from nono.credentials.logins.tokens import Consumer, LoginCredential, LoginTokens
 from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
-from nono.printable import printable
 from nono.secret import Secret
 
 _CODE = "authorization_code"  # of a browser, and of Codex's device flow
+_ACCOUNT_MAX = 254  # RFC 5321 section 4.5.3.1.3, as erratum 1690 has it
 _UNSUPPORTED = b'{"error":"unsupported_grant_type"}'  # RFC 6749 section 5.2
 
 
@@ -193,5 +193,5 @@ def _account(answer: Answer) -> str:
     for name, token in zip(answer.fields, answer.tokens, strict=True):
         email = claims_of(token, ["email"]).get("email") if name == "id_token" else None
         if isinstance(email, str):
-            return printable(email)
+            return email[:_ACCOUNT_MAX]
     return ""

@@ -132,8 +132,15 @@ def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
     if text.count("&") > _MAX_PAIRS:
         raise LoginRefusedError(f"a request to the token endpoint has more than {_MAX_PAIRS} fields")
     pairs = []
+    judged = fields | {"grant_type"}
+    seen = set[str]()
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
+        plain = unquote_plus(name)
+        if plain in judged and plain in seen:
+            # RFC 6749 section 3.2. Which of the two the provider takes is unknown.
+            raise LoginRefusedError(f"a request to the token endpoint has the field {plain!r} twice")
+        seen.add(plain)
         if unquote_plus(name) in fields and MARK.search(unquote_plus(value)):
             pair = f"{name}={quote_plus(redeem(unquote_plus(value)))}"
         pairs.append(pair)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from nono.credentials.logins.agent_files import AGENT_FILES, AgentFile
 from nono.errors import NonoError
+from nono.named_tuple import NamedTuple
 from nono.paths import state_root
 from nono.policy.capability import Masking
 from nono.policy.files.masking import with_own_file
@@ -89,9 +89,37 @@ def places_ready(masking: Masking, environ: Mapping[str, str]) -> Iterator[None]
     with ExitStack() as stack:
         for mask in masking.masks:
             if mask.own is not None:
-                _make_directory(mask.own)
-                stack.enter_context(_placeholder(mask.path, basename(mask.own), environ))
+                place = stack.enter_context(_open_place(mask.path, mask.own))
+                stack.enter_context(_held(place, environ))
         yield
+
+
+class _Place(NamedTuple):
+    """A file that an agent uses outside, and the directory beside it that is hidden by a private one.
+
+    By descriptor: a command without mounts of its own may rename the directories meanwhile.
+    """
+
+    path: str
+    above_fd: int
+    directory: str  # its name
+    directory_fd: int
+
+    @property
+    def name(self) -> str:
+        return basename(self.path)
+
+    @property
+    def target(self) -> str:
+        """Where the link leads that holds the place of a missing file."""
+        return f"{self.directory}/{WRITTEN_OUTSIDE}"
+
+    def is_held(self, name: str) -> bool:
+        """Return True if `name` is such a link."""
+        try:
+            return os.readlink(name, dir_fd=self.above_fd) == self.target
+        except OSError:
+            return False
 
 
 def _place(agent: AgentFile, environ: Mapping[str, str]) -> tuple[str, str | None]:
@@ -102,56 +130,64 @@ def _place(agent: AgentFile, environ: Mapping[str, str]) -> tuple[str, str | Non
     return join(above, basename(outside)), own
 
 
-def _make_directory(path: str) -> None:
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass  # of an earlier run, or in the way
-    except OSError as error:
-        raise NonoError(f"the directory '{path}' cannot be made: {error.strerror}") from error
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise NonoError(
-            f"'{path}' is not a directory of your own.", hint=f"remove it, and nono makes another: {path}"
-        )
+@contextmanager
+def _open_place(path: str, directory: str) -> Iterator[_Place]:
+    """Open the directories, the private one made if it is missing."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with ExitStack() as stack:
+        try:
+            above_fd = os.open(dirname(path), flags)
+            stack.callback(os.close, above_fd)
+            with suppress(FileExistsError):  # of an earlier run, or in the way
+                os.mkdir(basename(directory), 0o700, dir_fd=above_fd)
+            directory_fd = os.open(basename(directory), flags, dir_fd=above_fd)
+            stack.callback(os.close, directory_fd)
+        except OSError as error:
+            raise NonoError(
+                f"'{directory}' is not a directory of your own: {error.strerror}",
+                hint=f"remove it, and nono makes another: {shell_word(directory)}",
+            ) from error
+        yield _Place(path, above_fd, basename(directory), directory_fd)
 
 
 @contextmanager
-def _placeholder(path: str, directory: str, environ: Mapping[str, str]) -> Iterator[None]:
-    """Keep something at `path` until the block is left, and no longer than any run needs it.
+def _held(place: _Place, environ: Mapping[str, str]) -> Iterator[None]:
+    """Keep something at the place until the block is left, and no longer than any run needs it.
 
     Removing it would detach the mounts of other runs. The lock tells whether there are any; the kernel frees
     it with its process, and the run after a crash removes what that left.
     """
-    lock = _open_lock(path, environ)
+    lock = _open_lock(place.path, environ)
     try:
-        _take(lock, fcntl.LOCK_SH, path)
-        with suppress(FileExistsError):
-            os.symlink(join(directory, WRITTEN_OUTSIDE), path)
+        _take(lock, fcntl.LOCK_SH, place.path)
+        try:
+            with suppress(FileExistsError):
+                os.symlink(place.target, place.name, dir_fd=place.above_fd)
+        except OSError as error:
+            raise NonoError(f"'{place.path}' cannot be kept for the run: {error.strerror}") from error
         yield
         with suppress(OSError):  # another run holds it, or it is gone
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_placeholder(path, join(directory, WRITTEN_OUTSIDE))
-    except OSError as error:
-        raise NonoError(f"'{path}' cannot be kept private to the run: {error.strerror}") from error
+            _release(place)
     finally:
         os.close(lock)
 
 
-def _remove_placeholder(path: str, target: str) -> None:
+def _release(place: _Place) -> None:
     """Remove the link, but nothing that has taken its place, and put there what was written by way of it."""
-    written = join(dirname(path), target)
-    if os.path.islink(path) and os.readlink(path) == target:
-        aside = f"{path}.nono-{os.urandom(8).hex()}"
-        os.rename(path, aside)
+    above, inner = place.above_fd, place.directory_fd
+    if place.is_held(place.name):
+        aside = f"{place.name}.nono-{os.urandom(8).hex()}"
+        os.rename(place.name, aside, src_dir_fd=above, dst_dir_fd=above)
         # The agent outside may just have logged in.
-        newest = written if os.path.islink(aside) and os.readlink(aside) == target else aside
+        is_ours = place.is_held(aside)
+        newest, where = (WRITTEN_OUTSIDE, inner) if is_ours else (aside, above)
         # link(2) replaces nothing, so a login that is newer still stays.
         with suppress(FileExistsError, FileNotFoundError):
-            os.link(newest, path, follow_symlinks=False)
-        os.unlink(aside)
+            os.link(newest, place.name, src_dir_fd=where, dst_dir_fd=above, follow_symlinks=False)
+        os.unlink(aside, dir_fd=above)
     with suppress(FileNotFoundError):
-        os.unlink(written)
+        os.unlink(WRITTEN_OUTSIDE, dir_fd=inner)
 
 
 def _open_lock(path: str, environ: Mapping[str, str]) -> int:

@@ -125,10 +125,10 @@ def test_who_logs_in_just_as_the_run_ends_has_the_login_afterwards(
 ) -> None:
     rename = os.rename
 
-    def late(source: str, target: str) -> None:
+    def late(source: str, target: str, **directories: int) -> None:
         monkeypatch.undo()
         replace(login)
-        rename(source, target)
+        rename(source, target, **directories)
 
     with places_ready(masking, environ):
         monkeypatch.setattr(os, "rename", late)
@@ -149,6 +149,19 @@ def test_what_is_in_the_way_of_the_directory_is_a_reason_not_to_start(
     with pytest.raises(NonoError, match="not a directory of your own"), places_ready(masking, environ):
         pass
     assert not login.is_symlink()
+
+
+def test_what_is_removed_lies_in_the_directory_that_was_opened(
+    masking: Masking, login: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "outside.json").write_text(CONTENT)
+    with places_ready(masking, environ):
+        (login.parent / "nono").rename(tmp_path / "away")
+        (login.parent / "nono").symlink_to(elsewhere)
+    assert (elsewhere / "outside.json").read_text() == CONTENT
+    assert not os.path.lexists(login)
 
 
 def test_a_lock_that_is_never_free_is_a_reason_not_to_start(

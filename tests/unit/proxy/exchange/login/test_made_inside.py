@@ -142,6 +142,23 @@ def test_an_imported_login_is_not_ended_inside(scene: Scene) -> None:
     assert phantom in scene.store.read()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "token={}&token=x",
+        "token=x&token={}",
+        "%74oken={}&token=x",
+        "code=abc&grant_type=refresh_token&grant_type=authorization_code",
+        "code=abc&grant_type=authorization_code&grant_type=refresh_token",
+    ],
+)
+def test_what_is_judged_cannot_be_said_twice(scene: Scene, body: str) -> None:
+    phantom = imported(scene)
+    before = len(scene.auth.requests)
+    assert scene.log_in(body.format(phantom).encode()).status == 403
+    assert len(scene.auth.requests) == before
+
+
 def test_an_imported_login_is_not_taken_for_one_made_inside(scene: Scene) -> None:
     imported(scene)
     assert scene.login.held() is None
