@@ -244,10 +244,11 @@ class Session:
     def _note(self, event: Event) -> None:
         if isinstance(event, DataReceived):
             stream_id, piece, size, ended = event
-            self._owed[stream_id] = self._owed.get(stream_id, 0) + size
-            # Dropped padding counts as passed on.
-            padding = size if stream_id not in self._sending else size - len(piece)
-            self.acknowledge(stream_id, padding)
+            if size:
+                self._owed[stream_id] = self._owed.get(stream_id, 0) + size
+                # Dropped padding counts as passed on.
+                padding = size if stream_id not in self._sending else size - len(piece)
+                self.acknowledge(stream_id, padding)
             if ended:
                 self._all_heard(stream_id)
         elif isinstance(event, TrailersReceived):

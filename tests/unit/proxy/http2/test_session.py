@@ -9,7 +9,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from hyperframe import frame
 
-from nono.proxy.http2.protocol.events import DataReceived
+from nono.proxy.http2.protocol.events import DataReceived, HeadReceived
 from nono.proxy.http2.session import Session
 
 
@@ -21,6 +21,36 @@ class _Transport(asyncio.Transport):
         return 0
 
     def write(self, data: object) -> None: ...
+
+
+def _after_streams(count: int, ends: list[bytes]) -> Session:
+    """Return a session that has served so many streams; `ends` are the pieces of each body."""
+    client = H2Connection(H2Configuration())
+    client.initiate_connection()
+    fields = [(":method", "POST"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")]
+
+    async def run() -> Session:
+        session = Session(client_side=False, stream_window=1 << 16, max_streams=8)
+        session.start(_Transport())
+        for stream_id in range(1, 2 * count, 2):
+            client.send_headers(stream_id, fields)
+            for at, piece in enumerate(ends, 1):
+                client.send_data(stream_id, piece, end_stream=at == len(ends))
+            for event in session.receive(client.data_to_send()):
+                if isinstance(event, HeadReceived):
+                    session.accept(stream_id, None, heard_all=event.ended)
+                elif isinstance(event, DataReceived):
+                    session.acknowledge(stream_id, len(event.piece))
+            session.head(stream_id, [(b":status", b"200")], end=True)
+        return session
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("ends", [[b"abc"], [b"abc", b""], [b""]], ids=["data", "data and an end", "an end"])
+def test_nothing_is_remembered_of_a_stream_that_is_over(ends: list[bytes]) -> None:
+    session = _after_streams(10, ends)
+    assert (len(session), session._owed, session._waiting) == (0, {}, {})
 
 
 def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
