@@ -21,6 +21,7 @@ TABLE_BYTES = 4096  # the default of SETTINGS_HEADER_TABLE_SIZE, which we neithe
 _STATIC: tuple[Header, ...] = HeaderTable.STATIC_TABLE  # appendix A
 _STATIC_SIZE = len(_STATIC)
 _ENTRY_BYTES = 32  # section 4.1: counted for each entry beside its name and value
+_MAX_UPDATES = 2  # section 4.2: of the table's size, at the beginning of a block
 _MAX_SHIFT = 28  # of an integer: five octets, as many as one of 32 bits can have
 _REMEMBERED = 64  # Huffman-coded strings of one connection, such as the name of its server
 _REMEMBERED_BYTES = 128
@@ -141,13 +142,15 @@ class Decoder:
         """Raises IndexError if the block ends too early."""
         fields = list[Header]()
         position, end, room = 0, len(block), self._max_list_bytes
+        updates = 0
         while position < end:
             first = block[position]
             if first & 0x80:
                 index, position = _read_integer(block, position, 0x7F)
                 field = self._entry(index)
             elif first & 0xE0 == 0x20:
-                if fields:
+                updates += 1
+                if fields or updates > _MAX_UPDATES:
                     raise _malformed()
                 limit, position = _read_integer(block, position, 0x1F)
                 self._resize(limit)
