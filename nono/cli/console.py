@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from nono.printable import printable
-from nono.typed_line import in_front
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +87,12 @@ def can_ask() -> bool:
 
     In the background, reading would stop this process.
     """
-    return os.isatty(0) and os.isatty(2) and in_front()
+    if not (os.isatty(0) and os.isatty(2)):
+        return False
+    # Imported here: without a terminal nobody is asked.
+    from nono.typed_line import in_front
+
+    return in_front()
 
 
 def is_at_terminal() -> bool:

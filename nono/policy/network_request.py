@@ -1,12 +1,17 @@
 """Merge flags and a profile's network section, and decide the network mode."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.schema.profile import Network
-from nono.policy.schema.routes import DomainEntry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.policy.schema.routes import DomainEntry
 
 Entry = tuple[str, str]  # the text and where it was written
 
@@ -61,7 +66,7 @@ def merge_network(
         profile = (network_profile, "--network-profile")
     in_profile = f"{label}, network."
     origin = f"{in_profile}allow_domain"
-    objects = [entry for entry in network.allow_domain or () if isinstance(entry, DomainEntry)]
+    objects = [entry for entry in network.allow_domain or () if not isinstance(entry, str)]
     whole = [(entry.domain, origin) for entry in objects if not entry.endpoints]
     allow = (*both("allow_domain", "--allow-domain", allow_domain), *whole)
     behind = "--upstream-proxy" if upstream_proxy is not None else None

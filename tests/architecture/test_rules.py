@@ -32,8 +32,8 @@ SLOW_TO_IMPORT = {
 }
 # What a supervisor needs json for, and a wrap without a profile does not.
 NOT_TO_WRAP = {
-    "contextlib", "enum", "functools", "json", "nono.policy.profile.store", "re", "signal", "socket",
-    "typing",
+    "contextlib", "enum", "functools", "json", "nono.policy.profile.store", "nono.policy.schema.constraints",
+    "nono.policy.schema.routes", "nono.typed_line", "re", "signal", "socket", "typing",
 }  # fmt: skip
 # What serves is imported once a command is starting; the rest by the runs that use it.
 NOT_TO_LISTEN = {

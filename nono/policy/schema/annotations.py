@@ -6,7 +6,7 @@ from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from nono.policy.schema import constraints
+from nono.policy.schema import constraints, routes
 from nono.policy.schema.constraints import Conditional, Says
 from nono.str_enum import StrEnum
 
@@ -17,12 +17,12 @@ def annotation_of(shape: Any, field: str) -> Any:
 
     The shapes leave their annotations as text, which a start without a profile never evaluates. One field at
     a time: typing.get_type_hints would evaluate all of them, at a multiple of what a profile needs. Such a
-    start does not import the names of constraints either.
+    start does not import the names of constraints and routes either.
     """
     text = shape.__annotations__.get(field)
     if not isinstance(text, str):
         return text
-    return eval(text, {**vars(constraints), **vars(sys.modules[shape.__module__])})
+    return eval(text, {**vars(constraints), **vars(routes), **vars(sys.modules[shape.__module__])})
 
 
 def evaluate(shape: Any) -> None:

@@ -11,16 +11,6 @@ from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Namespaces, SandboxPolicy, Wsl2ProxyPolicy
-from nono.policy.schema.routes import (
-    CaptureEntry,
-    CustomCredential,
-    DomainEntry,
-    EnvCredential,
-    ProviderEntry,
-    ProviderRoute,
-    TlsIntercept,
-    UpstreamProxyEntry,
-)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +22,8 @@ if TYPE_CHECKING:
         SET_VARS,
         AbsolutePath,
         DirectoryName,
+        Duration,
+        DurationS,
         GroupName,
         Origin,
         PackName,
@@ -45,6 +37,15 @@ if TYPE_CHECKING:
         Variable,
         VariablePattern,
         one_of,
+    )
+    from nono.policy.schema.routes import (
+        CaptureEntry,
+        CustomCredential,
+        DomainEntry,
+        EnvCredential,
+        ProviderEntry,
+        ProviderRoute,
+        UpstreamProxyEntry,
     )
 
 
@@ -120,6 +121,15 @@ class Filesystem(NamedTuple):
     deny_if_present: tuple[Path, ...] = ()  # as deny, unless the path is missing when the run starts
     bypass_protection: tuple[Path, ...] = ()
     suppress_save_prompt: tuple[Path, ...] = ()
+
+
+class TlsIntercept(NamedTuple):
+    """The certificates of intercepted connections. Durations: a number with s, m, h or d; bare: seconds."""
+
+    ca_lifecycle: Literal["session", "trusted"] = "session"
+    ca_validity: Duration | DurationS = "24h"
+    leaf_validity: Duration | DurationS | None = None  # None: as long as the CA
+    ca_env_vars: tuple[Variable, ...] = ()  # more variables that name the bundle of trusted certificates
 
 
 class Network(NamedTuple):

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
         CacheSeconds,
         Command,
         DecisionWord,
-        Duration,
-        DurationS,
         Format,
         Header,
         HttpsOrigin,
@@ -190,15 +188,6 @@ class ProviderRoute(NamedTuple):
     base_url_env_var: Variable | None = None
     endpoint_policy: PolicyEntry | None = None
     upgrades: tuple[OriginUpgrade, ...] = ()
-
-
-class TlsIntercept(NamedTuple):
-    """The certificates of intercepted connections. Durations: a number with s, m, h or d; bare: seconds."""
-
-    ca_lifecycle: Literal["session", "trusted"] = "session"
-    ca_validity: Duration | DurationS = "24h"
-    leaf_validity: Duration | DurationS | None = None  # None: as long as the CA
-    ca_env_vars: tuple[Variable, ...] = ()  # more variables that name the bundle of trusted certificates
 
 
 class UpstreamProxyEntry(NamedTuple):

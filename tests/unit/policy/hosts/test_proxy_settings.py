@@ -11,8 +11,8 @@ from nono.policy.capability import NetworkMode
 from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.proxy_settings import ProxySettings, parse_bypass, parse_duration, parse_upstream_proxy
 from nono.policy.resolve import Resolved
-from nono.policy.schema.profile import Meta, Network, Profile
-from nono.policy.schema.routes import ProviderEntry, ProviderRoute, TlsIntercept, UpstreamProxyEntry
+from nono.policy.schema.profile import Meta, Network, Profile, TlsIntercept
+from nono.policy.schema.routes import ProviderEntry, ProviderRoute, UpstreamProxyEntry
 from nono.policy.schema.routes import ResponseFieldEntry as Field
 from nono.policy.schema.routes import TokenEndpointEntry as Endpoint
 
