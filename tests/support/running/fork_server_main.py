@@ -29,24 +29,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import nono
 from nono.kernel import capabilities, process
+from nono.policy.document import source, validate, when
 
-ROOMS = (
-    *(
-        "nono.__main__",
-        "nono.launch",
-        "nono.supervisor",
-        "nono.proxy",
-        "nono.policy",
-        "nono.audit",
-        "nono.credentials",
-    ),
-    *("nono.approval", "nono.cli.args", "nono.cli.diagnostics", "nono.cli.commands.run"),
-)
 SIMULATOR = tuple(f"support.kernelsim.{name}" for name in ("command_line", "tree", "child", "wsl2"))
 SIMULATOR_WORDS = 4  # python -I -S PROGRAM
 TESTS = str(Path(__file__).parents[2])
-LEFT_OUT = "nono.proxy.flows"  # mitmproxy, which few runs need
+# Few runs need them: mitmproxy, textual.
+LEFT_OUT = ("nono.proxy.flows", "nono.cli.commands.report.viewer", "nono.cli.commands.top")
 REQUEST_MAX = 1 << 18
 DESCRIPTORS_MAX = 32
 IMMORTAL = 2**32 - 1
@@ -92,11 +83,11 @@ def main() -> None:
 
 
 def preload() -> None:
-    for room in ROOMS:
-        package = importlib.import_module(room)
-        for module in pkgutil.walk_packages(getattr(package, "__path__", ()), f"{room}."):
-            if not module.name.startswith(LEFT_OUT):
-                importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(nono.__path__, "nono."):
+        if not module.name.startswith(LEFT_OUT):
+            importlib.import_module(module.name)
+    importlib.import_module("pickle")  # of ctypes
+    validate.validate(source.read_source(b"{}", ""), when.Host())  # keeps the validator that it builds
     sys.path.append(TESTS)
     for name in SIMULATOR:
         importlib.import_module(name)
