@@ -40,14 +40,11 @@ def doctor(
 ) -> Any:
     """The document, with its exit status as "status"."""
     argv = [*NONO, "doctor", "--json", *options]
-    done = subprocess.run(
+    done = fork_server.run(
         user.command(argv if kernel is None else kernel.command(argv)),
         env=user.environment({"PATH": path}),
         cwd=cwd or user.home,
-        capture_output=True,
-        text=True,
         timeout=300,
-        check=False,
     )
     assert done.stderr == "", done.stderr
     return {**json.loads(done.stdout), "status": done.returncode}
