@@ -199,3 +199,27 @@ def test_a_supervisor_that_is_killed_leaves_none_either(sandbox: NonoRun) -> Non
         nono.kill()
         assert nono.stdout.read() == ""
     assert wait_until(lambda: not any(map(is_running, born)))
+
+
+@pytest.mark.root
+@pytest.mark.needs("network namespace", "CAP_SYS_PTRACE")  # to see who is in the network
+@pytest.mark.parametrize("sandbox", ["root"], indirect=True)
+def test_the_maker_of_sockets_holds_no_capability(sandbox: NonoRun) -> None:
+    """It stays beside root's command, outside its sandbox."""
+    flags = [*NETNS, NO_NAMESPACES, f"--listen-port={unused_port()}"]
+    with sandbox.started(["sh", "-c", "echo started; exec cat"], flags=flags) as nono:
+        assert nono.stdout is not None
+        assert nono.stdout.readline() == "started\n"
+        outside = os.readlink("/proc/self/ns/net")
+        inside = [pid for pid in children(nono.pid) if os.readlink(f"/proc/{pid}/ns/net") != outside]
+        held = {pid: permitted(pid) for pid in inside}
+        assert nono.stdin is not None
+        nono.stdin.close()
+        nono.wait()
+    assert len(held) == 2  # the command, and the maker
+    assert 0 in held.values()
+
+
+def permitted(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in lines if line.startswith("CapPrm"))
