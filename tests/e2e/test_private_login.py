@@ -72,6 +72,15 @@ def test_a_login_made_inside_is_there_in_the_next_run(scene: CodexScene) -> None
     assert run(scene, ASK).stdout == "200\n"
 
 
+@pytest.mark.needs("namespaces", "network namespace")
+def test_a_login_can_be_made_in_a_private_network_as_well(scene: CodexScene) -> None:
+    for script, said in ((LOG_IN, ""), (ASK, "200\n")):
+        argv = [*INSIDE[:-1], "--sandbox-policy", "netns", "--", "sh", "-c", script]
+        ended = scene.stage.person(argv)
+        assert (ended.returncode, ended.stdout) == (0, said), ended.stderr
+    assert scene.stage.files_with(CANARY) == {STORE}
+
+
 # What a command leaves in the file, in order that a later run uses it.
 PLANT = {
     "a key": 'echo \'{"OPENAI_API_KEY": "sk-planted"}\' > $file',
