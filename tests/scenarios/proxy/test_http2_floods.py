@@ -184,9 +184,11 @@ def test_ten_thousand_streams_at_once_are_no_trouble_to_another_client() -> None
 )
 def test_a_head_that_never_ends_ends_the_connection(payloads: Sequence[bytes]) -> None:
     with h2_stage() as (stage, server), stage.client() as client:
+        client.ping()  # has SETTINGS acknowledged, which would interrupt the head
         pieces = [frame(HEADERS, request_block(stage), stream=1)]
         pieces += [frame(CONTINUATION, payload, stream=1) for payload in payloads]
         feed_until_closed(client, b"".join(pieces), 1)
+    assert client.goaway in (CALM, None)
     assert server.streams == []
 
 
@@ -334,6 +336,18 @@ def test_every_frame_is_read_whole_and_in_order(
         read += reader.feed(whole[left:right], 1.0)
     assert read == [Frame(kind, END_HEADERS, 0, payload) for kind, payload in frames]
     assert reader.left == 0
+
+
+@pytest.mark.parametrize("count", [64, 65])
+def test_a_head_comes_in_64_frames_at_most(count: int) -> None:
+    reader = FrameReader(preface=False)
+    for _ in range(3):  # of each head anew
+        pieces = frame(HEADERS, b"x", stream=1) + frame(CONTINUATION, stream=1) * (count - 1)
+        if count > 64:
+            with pytest.raises(FrameError, match="frames"):
+                reader.feed(pieces, 0.0)
+        else:
+            assert len(reader.feed(pieces, 0.0)) == count
 
 
 @pytest.mark.parametrize("length", [MAX_FRAME_BYTES, MAX_FRAME_BYTES + 1])

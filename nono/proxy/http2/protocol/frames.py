@@ -12,6 +12,7 @@ from nono.named_tuple import NamedTuple
 
 MAX_FRAME_BYTES = 16 * 1024  # the initial value of SETTINGS_MAX_FRAME_SIZE
 MAX_HEAD_BYTES = 64 * 1024  # of one encoded header block
+_MAX_HEAD_FRAMES = 64  # which may be empty (CVE-2024-27316)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # section 3.4
 
 # Section 6. Plain numbers: comparing with the members of an IntEnum takes four times as long.
@@ -107,13 +108,22 @@ class FrameReader:
     preface: The client's preface comes first.
     """
 
-    __slots__ = ("_begun", "_control", "_head_bytes", "_held", "_preface", "_resets", "in_head")
+    __slots__ = (
+        "_begun",
+        "_control",
+        "_head_bytes",
+        "_head_frames",
+        "_held",
+        "_preface",
+        "_resets",
+        "in_head",
+    )
 
     def __init__(self, *, preface: bool) -> None:
         self._preface = PREFACE if preface else b""  # the part still to come
         self._held = bytearray()  # an incomplete header, or what has arrived of the payload of _begun
         self._begun: tuple[int, int, int, int] | None = None  # length, kind, flags, stream
-        self._head_bytes = 0
+        self._head_bytes = self._head_frames = 0
         self.in_head = False  # a header block has begun but not ended
         self._control = Allowance(2000, 1000)
         self._resets = Allowance(500, 50)
@@ -176,7 +186,7 @@ class FrameReader:
             raise FrameError(f"a frame is larger than {MAX_FRAME_BYTES} bytes", ErrorCode.FRAME_SIZE_ERROR)
         if kind in (HEADERS, PUSH_PROMISE):
             self._control.earn(_CREDIT)
-            self._head_bytes = 0
+            self._head_bytes = self._head_frames = 0
             self._count_head(length, flags)
         elif kind == DATA and (length or flags & END_STREAM):
             self._control.earn(_CREDIT)
@@ -190,4 +200,7 @@ class FrameReader:
         self._head_bytes += length
         if self._head_bytes > MAX_HEAD_BYTES:
             raise FrameError(f"a header block is larger than {MAX_HEAD_BYTES} bytes")
+        self._head_frames += 1
+        if self._head_frames > _MAX_HEAD_FRAMES:
+            raise FrameError(f"a header block comes in more than {_MAX_HEAD_FRAMES} frames")
         self.in_head = not flags & END_HEADERS
