@@ -76,6 +76,10 @@ class Delivery[C](Attempt):
     def _begin(self, reached: C, *, reused: bool) -> None:
         """Send the written head and the body received so far."""
 
+    @abstractmethod
+    def _withdraw(self) -> None:
+        """Let the connection go, on which nothing was sent."""
+
     # -- admission
 
     def start(self) -> None:
@@ -226,6 +230,14 @@ class Delivery[C](Attempt):
         else:
             self._give_back(reached)
             self._refuse(answer)
+
+    def may_go(self) -> bool:
+        """Return True if the request, which has waited since it was admitted, may be sent; else refuse it."""
+        answer = None if self._over else self._context.admission.frozen(self._verdict)
+        if answer is not None:
+            self._withdraw()
+            self._refuse(answer)
+        return not self._over
 
     def _give_back(self, unused: C) -> None:
         """Return an unused HTTP/1.1 connection to the pool. An HTTP/2 connection is shared and stays."""

@@ -158,9 +158,25 @@ class Exchange(Delivery[UpstreamConnection]):
         elif self._connection is not None and not self._sent_end:
             self._write([])
 
+    def may_go(self) -> bool:
+        if super().may_go() and not self._sent_end:
+            self._write([])
+        return not self._over
+
+    def _withdraw(self) -> None:
+        self._drop_connection()
+
     def _write(self, out: list[bytes]) -> None:
-        """Write `out` and the body received so far in one piece."""
+        """Write `out` and the body received so far in one piece.
+
+        While the head waits, the body stays here: if the head cannot be sent, it goes with another one.
+        """
         incoming = self._incoming
+        has_body = incoming.pieces or (incoming.complete and self._framing.kind is BodyKind.CHUNKED)
+        if has_body and self._connection is not None and self._connection.waits:
+            if out:
+                self._connection.write(out)
+            return
         if len(incoming.pieces) > 1:
             incoming.pieces = [b"".join(incoming.pieces)]  # one read can hold forty thousand one-byte chunks
         if self._watch is not None and self._holds(self._watch):
@@ -300,9 +316,10 @@ class Exchange(Delivery[UpstreamConnection]):
         if self._over:
             return
         unheard = connection is not None and self._reused and not connection.heard
+        unsent = connection is not None and not connection.has_begun
         if self._relay.started:
             self._break_off(reason, failure)
-        elif self._replay("idempotent" if unheard else "none"):
+        elif self._replay("any" if unsent else "idempotent" if unheard else "none"):
             self._writable = True
             self._client.update_reading()
         else:

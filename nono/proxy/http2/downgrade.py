@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, chunk, is_surely_read, last_chunk
 from nono.proxy.http2.upstream import Receiver
-from nono.proxy.upstream.connection import UpstreamConnection
+from nono.proxy.upstream.connection import Replay, UpstreamConnection
 
 if TYPE_CHECKING:
     from nono.audit.event import Failure
@@ -53,6 +53,11 @@ class Http1Stream:
 
     # -- what the exchange calls
 
+    @property
+    def waits(self) -> bool:
+        """True if nothing is sent before the end of the turn, and the receiver asked once more."""
+        return self._connection is not None and self._connection.waits
+
     def send(self, piece: bytes) -> None:
         if self._connection is None:
             return
@@ -91,6 +96,9 @@ class Http1Stream:
 
     # -- ResponseSink
 
+    def may_go(self) -> bool:
+        return self._receiver.may_go()
+
     def response_interim(self, head: ResponseHead) -> None:
         self._receiver.response_interim(head)
 
@@ -120,10 +128,14 @@ class Http1Stream:
 
     def upstream_failed(self, reason: str, failure: Failure) -> None:
         connection = self._let_go()
-        unheard = connection is not None and self._reused and not connection.heard
+        replay: Replay = "none"
         if connection is not None:
+            if not connection.has_begun:
+                replay = "any"
+            elif self._reused and not connection.heard:
+                replay = "idempotent"
             connection.abort()
-        self._receiver.upstream_failed(reason, failure, replay="idempotent" if unheard else "none")
+        self._receiver.upstream_failed(reason, failure, replay=replay)
 
     def upstream_writable(self, writable: bool) -> None:
         self._writable = writable

@@ -176,7 +176,7 @@ class Http2Exchange(Delivery[Reached]):
     def _send_body(self) -> None:
         """Send the body received so far; the client's window is credited once it has left."""
         upstream = self._upstream
-        if upstream is None:
+        if upstream is None or upstream.waits:
             return
         if self._watch is not None and self._holds(self._watch):
             return
@@ -204,6 +204,16 @@ class Http2Exchange(Delivery[Reached]):
         if not self._over:
             self._send_body()
             self._check_over()
+
+    def may_go(self) -> bool:
+        if super().may_go():
+            self._send_body()
+        return not self._over
+
+    def _withdraw(self) -> None:
+        upstream, self._upstream = self._upstream, None
+        if upstream is not None:
+            upstream.drop()
 
     def request_sent(self, count: int) -> None:
         self._client.session.acknowledge(self._stream_id, count)

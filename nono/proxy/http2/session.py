@@ -37,6 +37,18 @@ class Source(Protocol):
         ...
 
 
+class Opening(Source, Protocol):
+    """The sender on a stream that we open."""
+
+    def may_go(self) -> bool:
+        """Return True if the head may be sent now, after waiting for the end of the turn."""
+        ...
+
+    def not_opened(self) -> None:
+        """Note that the peer allows no further stream by now."""
+        ...
+
+
 class _Sending:
     """The outgoing queue of a stream."""
 
@@ -77,6 +89,7 @@ class Session:
         self._reader = self._engine.reader
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
+        self._unopened: dict[int, tuple[Opening, Iterable[Header], bool]] = {}  # heads that wait for a flush
         self._sending: dict[int, _Sending] = {}
         self._waiting: dict[int, _Sending] = {}  # the subset with something to send
         self._owed: dict[int, int] = {}  # bytes received but not acknowledged
@@ -95,6 +108,7 @@ class Session:
         self._transport = None
         self._sending.clear()
         self._waiting.clear()
+        self._unopened.clear()
 
     # -- streams
 
@@ -110,19 +124,36 @@ class Session:
     @property
     def room(self) -> int:
         """The number of further streams the peer allows us to open."""
-        return self._engine.room
+        return self._engine.room - len(self._unopened)
 
     @property
     def table_bytes(self) -> int:
         """The limit of the compression table for what is sent."""
         return self._engine.table_bytes
 
-    def open_outbound(self, fields: Iterable[Header], source: Source, *, end: bool) -> int:
-        """Open a stream with its request head queued; return its number."""
-        stream_id = self._engine.open_stream(fields, ended=end)
+    def open_outbound(self, fields: Iterable[Header], source: Opening, *, end: bool) -> int:
+        """Queue a request head, to open a stream with it in the next flush; return the stream's number."""
+        stream_id = self._engine.reserve()
         self.accept(stream_id, source, heard_all=False)
-        self._head_sent(stream_id, end=end)
+        self._unopened[stream_id] = source, fields, end
+        self.schedule()
         return stream_id
+
+    def _open_queued(self) -> None:
+        while self._unopened:
+            stream_id = next(iter(self._unopened))
+            source, fields, end = self._unopened[stream_id]
+            if (
+                not self._engine.has_place or self._is_broken
+            ):  # the peer has lowered its limit, or the connection ends
+                self._forget(stream_id)
+                source.not_opened()
+            elif source.may_go():
+                self._unopened.pop(stream_id, None)
+                self._engine.open_stream(fields, ended=end, reserved=stream_id)
+                self._head_sent(stream_id, end=end)
+            else:
+                self._forget(stream_id)
 
     def accept(self, stream_id: int, source: Source | None, *, heard_all: bool) -> None:
         """Track a stream. `heard_all` means the peer will send nothing more on it."""
@@ -215,6 +246,7 @@ class Session:
 
     def _forget(self, stream_id: int) -> None:
         self.settle(stream_id)
+        self._unopened.pop(stream_id, None)
         self._sending.pop(stream_id, None)
         self._waiting.pop(stream_id, None)
 
@@ -280,6 +312,8 @@ class Session:
     def flush(self) -> None:
         """Write everything the windows and the transport allow now."""
         self._is_scheduled = False
+        if self._unopened and self._transport is not None and not self._transport.is_closing():
+            self._open_queued()
         while self._transport is not None and not self._transport.is_closing():
             moved = 0 if self.paused else self._fill()
             written = self._engine.to_send()

@@ -33,11 +33,19 @@ if TYPE_CHECKING:
     from nono.audit.event import Failure
 
 _STREAM_WINDOW = 1024 * 1024  # bytes a distant upstream may send before we acknowledge
+_UNOPENED = "the upstream is closing the connection"
 _CLOSED = "the upstream closed the connection before its response was complete"
 
 
 class Receiver(Protocol):
     """The exchange that receives the response."""
+
+    def may_go(self) -> bool:
+        """Return True if the request, which has waited for the end of the turn, may be sent.
+
+        Then the receiver has queued what it has of the body. Otherwise it has dropped the stream.
+        """
+        ...
 
     def request_sent(self, count: int) -> None:
         """Note that `count` bytes of the request body have been sent."""
@@ -67,6 +75,7 @@ class UpstreamStream:
         self, connection: Http2Upstream, session: Session, receiver: Receiver, method: bytes
     ) -> None:
         self.stream_id = 0  # not yet assigned
+        self.waits = True  # its head was not sent
         self._connection = connection
         self._session = session
         self._receiver: Receiver | None = receiver
@@ -95,6 +104,16 @@ class UpstreamStream:
         self._receiver = None
         self._session.reset(self.stream_id, ErrorCode.CANCEL)
         self._connection.forget(self.stream_id)
+
+    # -- Opening
+
+    def may_go(self) -> bool:
+        self.waits = False
+        return self._receiver is not None and self._receiver.may_go()
+
+    def not_opened(self) -> None:
+        self._connection.forget(self.stream_id)
+        self.fail(_UNOPENED, "closed", replay="any")
 
     # -- Source
 
@@ -241,7 +260,7 @@ class Http2Upstream(asyncio.Protocol):
     def begin(
         self, receiver: Receiver, method: bytes, fields: Iterable[Header], *, end: bool
     ) -> UpstreamStream:
-        """Send a request head; requires has_room. `end` means no body follows."""
+        """Queue a request head; requires has_room. `end` means no body follows."""
         stream = UpstreamStream(self, self._session, receiver, method)
         stream.stream_id = self._session.open_outbound(fields, stream, end=end)
         self._streams[stream.stream_id] = stream
@@ -290,9 +309,8 @@ class Http2Upstream(asyncio.Protocol):
         streams, self._streams = self._streams, {}
         for stream in streams.values():
             failure: Failure = "reset" if self._was_reset else "closed"
-            stream.fail(
-                _CLOSED, failure, replay="idempotent" if self._served and not stream.heard else "none"
-            )
+            replay: Replay = "idempotent" if self._served and not stream.heard else "none"
+            stream.fail(_CLOSED, failure, replay="any" if stream.waits else replay)
 
     def pause_writing(self) -> None:
         self._session.paused = True
@@ -331,12 +349,13 @@ class Http2Upstream(asyncio.Protocol):
                     self.forget(stream_id)
 
     def _go_away(self, event: GoAway) -> None:
-        """Fail the streams above last_stream_id, which were not processed (RFC 9113 section 6.8)."""
+        """Fail the streams that wait, and those above last_stream_id (RFC 9113 section 6.8): unprocessed."""
         self._leaving = True
-        for stream_id in [each for each in self._streams if each > event.last_stream_id]:
+        for stream_id, stream in [*self._streams.items()]:
+            if stream_id <= event.last_stream_id and not stream.waits:
+                continue
             self._session.reset(stream_id, ErrorCode.CANCEL)
-            reason = "the upstream is closing the connection"
-            self._streams.pop(stream_id).fail(reason, "closed", replay="any")
+            self._streams.pop(stream_id).fail(_UNOPENED, "closed", replay="any")
         if not self._streams:
             self.close()
 
@@ -344,7 +363,8 @@ class Http2Upstream(asyncio.Protocol):
         self._leaving = True
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            stream.fail("the upstream's HTTP/2 is not well-formed", "malformed")
+            reason = "the upstream's HTTP/2 is not well-formed"
+            stream.fail(reason, "malformed", replay="any" if stream.waits else "none")
         if self._transport is not None:
             self._session.say_goodbye(code)
             self._transport.close()

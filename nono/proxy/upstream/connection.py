@@ -51,6 +51,13 @@ class PoolKey(NamedTuple):
 class ResponseSink(Protocol):
     """The receiver of a response. Calls come in this order, response_flush after each batch."""
 
+    def may_go(self) -> bool:
+        """Return True if a request that has waited for the end of a turn may still be sent.
+
+        Otherwise the sink has let the connection go. What it writes meanwhile is sent with the head.
+        """
+        ...
+
     def response_interim(self, head: ResponseHead) -> None: ...
     def response_started(self, head: ResponseHead) -> None: ...
     def response_body(self, piece: bytes) -> None: ...
@@ -85,7 +92,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._keeper = keeper
         self._outbox = outbox
         self._held = b""  # written, and held until the end of the turn
-        self._has_begun = False  # a byte of the current request was sent
+        self.waits = False  # the current request must not be sent before the end of the turn
+        self.has_begun = False  # a byte of the current request was sent
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
         self._sink: ResponseSink | None = None
@@ -137,7 +145,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._method = method
         self._may_switch = may_switch
-        self.heard = self._complete = self._excess = self._has_begun = False
+        self.heard = self._complete = self._excess = self.has_begun = False
+        self.waits = self._outbox is not None and self._outbox.holds(self)
         self._interim = 0
         self._forget_head()
         if self._parser is None:
@@ -147,25 +156,38 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if self._held:
+        if self._held or self.waits:
             self._held += piece
             if len(self._held) > HELD_BYTES:
                 self.send_held()
-        elif self._outbox is None or len(piece) > HELD_BYTES or not self._outbox.holds(self):
-            self._has_begun = True
+        elif not self.has_begun or self._outbox is None or len(piece) > HELD_BYTES:
+            self.has_begun = True
             self._transport.write(piece)
-        else:
+        elif self._outbox.holds(self):
             self._held = piece
+        else:
+            self._transport.write(piece)
 
     def send_held(self) -> None:
-        held, self._held = self._held, b""
-        if not held or self._transport is None or self._transport.is_closing():
+        if not self._held or self._transport is None or self._transport.is_closing():
             return
-        if self._has_begun or not self._was_kept or self.is_silent:
-            self._has_begun = True
+        self.waits = False
+        if not self.has_begun and not self._begins():
+            return
+        held, self._held = self._held, b""
+        if held:
             self._transport.write(held)
-        else:
+
+    def _begins(self) -> bool:
+        """Return True if the held request may be sent now; its sink adds what it has of the body."""
+        if self._was_kept and not self.is_silent:
             self._fail_unasked()
+            return False
+        self.has_begun = True
+        if self._sink is None or not self._sink.may_go():
+            self._held = b""
+            return False
+        return True
 
     @property
     def _was_kept(self) -> bool:
@@ -259,7 +281,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._excess = True
             self.abort()
             return
-        if self._held and not self._has_begun:
+        if self._held and not self.has_begun:
             self._fail_unasked()
             return
         self.heard = True

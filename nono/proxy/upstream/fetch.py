@@ -187,6 +187,10 @@ class _Collector:
     def response_finished(self, fields: Sequence[Header], *, reusable: bool) -> None:
         self._over.set()
 
+    def may_go(self) -> bool:
+        """Return True. Never called: the connection holds nothing."""
+        return True
+
     def response_switched(self, head: ResponseHead) -> None:
         """Never called: the request asks for no other protocol."""
 

@@ -140,6 +140,9 @@ class _Relay:
         self.faults: list[str] = []  # an exception here would be mistaken for one of the upstream's
         self._chunked = False
 
+    def may_go(self) -> bool:
+        return True
+
     def response_interim(self, head: ResponseHead) -> None:
         self._expect(self.head is None, "an interim response behind the final one")
         self.interim.append(head.status)

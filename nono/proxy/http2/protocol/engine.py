@@ -100,9 +100,19 @@ class Engine:
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
 
-    def open_stream(self, fields: Iterable[Header], *, ended: bool) -> int:
-        """Open a stream with a request head; requires room. Returns its number."""
-        stream_id = self._streams.add_ours(self._new_stream(has_head=False))
+    def reserve(self) -> int:
+        """Return the number of a stream to open, in this order. It may stay unused."""
+        return self._streams.reserve()
+
+    @property
+    def has_place(self) -> bool:
+        """True if the peer allows one more stream to be open."""
+        return len(self._streams.open) < self.peer.max_streams
+
+    def open_stream(self, fields: Iterable[Header], *, ended: bool, reserved: int | None = None) -> int:
+        """Open a stream, reserved or the next, with a request head; requires a place. Returns its number."""
+        stream_id = self._streams.reserve() if reserved is None else reserved
+        self._streams.open[stream_id] = self._new_stream(has_head=False)
         self.send_head(stream_id, fields, ended=ended)
         return stream_id
 

@@ -43,11 +43,10 @@ class Streams:
         """True if there is no number left for a stream of ours."""
         return self._next_id > _MAX_STREAM_ID
 
-    def add_ours(self, stream: Stream) -> int:
-        """Open a stream; return its number."""
+    def reserve(self) -> int:
+        """Return the number of the next stream of ours. It may stay unused (RFC 9113 section 5.1.1)."""
         stream_id = self._next_id
         self._next_id += 2
-        self.open[stream_id] = stream
         return stream_id
 
     def may_open(self, stream_id: int) -> bool:

@@ -87,6 +87,9 @@ class Sink:
     def upstream_failed(self, reason: str, failure: str) -> None:
         self.failed = failure
 
+    def may_go(self) -> bool:
+        return True
+
     def response_started(self, head: ResponseHead) -> None: ...
     def response_interim(self, head: ResponseHead) -> None: ...
     def response_body(self, piece: bytes) -> None: ...
