@@ -237,9 +237,14 @@ class Http2Connection(asyncio.Protocol):
     # -- the end
 
     def cut_if_refused(self) -> bool:
-        """Judge by the current rules. Returns True if the connection was cut."""
+        """Judge each stream by the current rules. Returns True if one, or the connection, was cut."""
         exchanges = [each for each in self._streams.values() if isinstance(each, Http2Exchange)]
         refused = [each for each in exchanges if each.note_if_refused()]
+        if len(refused) < len(exchanges):
+            for each in refused:
+                each.cut()
+            self.upstreams.close_idle()
+            return bool(refused)
         # Between two requests, the connection still is one to that host.
         if not refused and (self._last is None or not is_refused(*self._last)):
             return False

@@ -225,6 +225,10 @@ class Http2Exchange(Delivery[Reached]):
         self._drop("the client went away")
         self._client.exchange_over(self._stream_id)
 
+    def cut(self) -> None:
+        """Reset the stream, whose host is refused by now."""
+        self._break_off(ErrorCodes.CANCEL, "the rules changed", "blocked")
+
     def _drop(self, reason: str) -> None:
         self._inspection.break_off(reason)
         self._cancel()

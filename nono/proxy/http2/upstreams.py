@@ -67,9 +67,9 @@ class Upstreams:
                 if failure is not None and failure is not before:
                     return failure  # of the dial just waited for; failing one by one takes too long
                 if key not in self._http1_only:
-                    place = await self._places.wait(self._close_idle)
+                    place = await self._places.wait(self.close_idle)
                     return self._noted(key, await self._dial(key, hosts, may_begin, HTTP2, place))
-        place = await self._places.wait(self._close_idle)
+        place = await self._places.wait(self.close_idle)
         pooled = self._pooled(key, place, keeps=True)
         return pooled or await self._dial(key, hosts, may_begin, HTTP1, place)
 
@@ -92,10 +92,10 @@ class Upstreams:
     def _make_room(self) -> None:
         """Give a waiting stream the place of a connection that has become idle."""
         if self._places.are_awaited:
-            self._close_idle()
+            self.close_idle()
 
-    def _close_idle(self) -> None:
-        """Close the HTTP/2 connections without streams: another upstream needs their places."""
+    def close_idle(self) -> None:
+        """Close the HTTP/2 connections without streams: others need their places, or rules changed."""
         for connections in self._open.values():
             for connection in connections:
                 if connection.is_idle:

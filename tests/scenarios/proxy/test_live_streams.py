@@ -1,0 +1,69 @@
+"""Rules that change judge each stream of an HTTP/2 client by itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from h2.exceptions import H2Error
+
+from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.proxy.verdict.host_policy import HostPolicy
+from support.proxy.http2_stage import KEY, h2_stage
+from support.proxy.thread import TIMEOUT_S, FakeCredential, wait_until
+from support.servers.http1 import Gone
+from support.servers.http2 import Stream
+
+
+@dataclass
+class _Hosts:
+    """Allow every host, and later only with a key."""
+
+    only_keys: bool = False
+
+    def judge_name(self, host: str, port: int) -> Allow | Refuse:
+        return Refuse("only with a key", None, "the test", "") if self.only_keys else Allow(None, None)
+
+    def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
+        return Allow(None, None)
+
+    def allows_raw(self, host: str, port: int) -> bool:
+        return False
+
+    def for_route(self, host: str, port: int, origin: str) -> HostPolicy:
+        return _Hosts()
+
+
+@pytest.mark.parametrize("last", ["with a key", "without"])
+def test_only_the_streams_that_are_refused_are_cut(last: str) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def handler(stream: Stream) -> None:
+        begun.release()
+        assert go_on.wait(TIMEOUT_S)
+        with suppress(Gone, H2Error):
+            stream.head(200, end=True)
+
+    hosts = _Hosts()
+    with (
+        h2_stage(handler, credential=FakeCredential(), options={"hosts": hosts}) as (stage, _),
+        stage.client() as client,
+    ):
+        fields = {"with a key": [KEY], "without": []}
+        streams = {each: client.request(fields=fields[each]) for each in sorted(fields, key=last.__eq__)}
+        for _ in streams:
+            assert begun.acquire(timeout=TIMEOUT_S)
+
+        def change() -> int:
+            hosts.only_keys = True
+            return stage.proxy.running.rules_changed()
+
+        assert stage.proxy.on_loop(change) == 1
+        assert client.answer(streams["without"]).reset is not None
+        go_on.set()
+        assert client.answer(streams["with a key"]).status == 200
+        wait_until(lambda: len(stage.proxy.recording.outcomes) == 2)
+    assert {each.get("failure") for each in stage.proxy.recording.outcomes} == {"blocked", None}
