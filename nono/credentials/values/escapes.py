@@ -36,8 +36,8 @@ _NAMES = {
 }  # fmt: skip
 # ASCII only. Without \" and \', which fill JSON: text without quotes does not need them undone.
 _IN_TOKENS = (
-    f"%[2-7]{_HEX}",
-    rf"\\(?:u00[2-7]{_HEX}|x[2-7]{_HEX}|[01][0-7]{{2}}|[!#-&(-/:-@\[-`{{-~])",
+    f"%(?:[2-7]{_HEX}|00)",
+    rf"\\(?:u00(?:[2-7]{_HEX}|00)|x(?:[2-7]{_HEX}|00)|[01][0-7]{{2}}|[!#-&(-/:-@\[-`{{-~])",
     rf"&(?:#0{{0,5}}(?:3[2-9]|[4-9][0-9]|1[01][0-9]|12[0-6]);|#[xX]0{{0,4}}[2-7]{_HEX};|(?:{'|'.join(_NAMES)});)",
 )
 _IN_TEXT = (
@@ -210,18 +210,23 @@ def _escaped(tokens: bool) -> _Layer:
 
 @cache
 def _quoted(tokens: bool) -> _Layer:
-    pattern = rb"(=(?:[2-7][0-9A-F]|\r?\n))" if tokens else rb"(=(?:[0-9A-F]{2}|\r?\n))"
+    pattern = rb"(=(?:[2-7][0-9A-F]|00|\r?\n))" if tokens else rb"(=(?:[0-9A-F]{2}|\r?\n))"
     return _Layer(re.compile(pattern), _unquoted)
 
 
 @lru_cache(1024)
 def _unquoted(escape: bytes) -> bytes:
     """Undo an escape of quoted-printable (RFC 2045 section 6.7), a soft line break included."""
-    return b"" if escape[1:2] in b"\r\n" else bytes.fromhex(escape[1:].decode())
+    return b"" if escape[1:2] in b"\r\n" else bytes.fromhex(escape[1:].decode()).strip(b"\0")
 
 
 @lru_cache(8192)
 def _plain(escape: bytes) -> bytes:
+    # NULs are left out here too: text in UTF-16 is escaped by whoever takes it for another.
+    return _replacement(escape).strip(b"\0")
+
+
+def _replacement(escape: bytes) -> bytes:
     lead, rest = escape[:1], escape[1:].decode("ascii")
     if lead == b"%":
         return bytes.fromhex(rest)

@@ -35,6 +35,8 @@ SPELLED: list[Callable[[str], bytes]] = [
     lambda text: "".join(f"={ord(each):02X}" for each in text).encode(),
     lambda text: text.encode("utf-16-le"),
     lambda text: text.encode("utf-16-be"),
+    lambda text: quote(text.encode("utf-16-le"), safe="").encode(),
+    lambda text: "".join(f"\\u0000{each}" for each in text).encode(),
     lambda text: text.encode("utf-32-le"),
     lambda text: "=\r\n".join(text).encode(),
     lambda text: "=\r\n".join(text).encode("utf-16-le"),
