@@ -1,4 +1,4 @@
-"""List the texts that reveal a secret: the secret itself, its base64 at each offset, and its hex."""
+"""List the texts that reveal a secret: itself, and base64 at each offset and hex of it and its UTF-16."""
 
 from __future__ import annotations
 
@@ -66,8 +66,15 @@ def spellings(text: str, *, tokens: bool) -> Iterator[bytes]:
             # The result of undoing escapes in a secret that itself contains something like an escape.
             undone = (each.text for each in forms(raw, tokens=tokens))
             yield from (each for each in undone if len(each) >= MIN_WATCHED_CHARACTERS)
-        yield from _base64(raw)
-        yield from (raw.hex().encode(), raw.hex().upper().encode())
+        yield from _binary(raw)
+    for order in ("le", "be"):  # PowerShell's base64 is that of UTF-16
+        yield from _binary(text.encode(f"utf-16-{order}", "surrogatepass"))
+
+
+def _binary(raw: bytes) -> Iterator[bytes]:
+    """Yield base64 and hex of `raw`."""
+    yield from _base64(raw)
+    yield from (raw.hex().encode(), raw.hex().upper().encode())
 
 
 def _encodings(text: str) -> set[bytes]:

@@ -132,10 +132,11 @@ class Tripwire:
 
     def find(self, text: bytes) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""
-        if text[:1] == b"\0" and text == bytes(len(text)):  # of which disk images are full
-            return NOWHERE
-        # Without NULs, all that was in one piece still is.
-        plain = without_nuls(text)
+        plain = text
+        if 0 in text:
+            if text[0] == 0 and text == bytes(len(text)):  # of which disk images are full
+                return NOWHERE
+            plain = without_nuls(text)  # all that was in one piece still is
         if len(text) > _LONG_BYTES and self._sampled and not self._has_room(plain):
             return NOWHERE
         found = bool(self._search(plain))

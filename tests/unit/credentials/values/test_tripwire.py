@@ -115,6 +115,8 @@ FRAMEWORKS: dict[str, Callable[[str], str]] = {
     ),
     "UTF-16": lambda text: text.encode("utf-16-le").decode("latin-1"),
     "UTF-16 in a URL": lambda text: quote(text.encode("utf-16-le"), safe=""),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode().rstrip("="),
+    "hex of UTF-16": lambda text: text.encode("utf-16-be").hex(),
     "UTF-16 in JSON": lambda text: "".join(f"{json.dumps(each)[1:-1]}\\u0000" for each in text),
     "UTF-16, hex escapes": lambda text: "".join(f"\\x00\\x{ord(each):02x}" for each in text)[4:],
     "UTF-16 in quoted-printable": lambda text: "".join(f"={ord(each):02X}=00" for each in text),
