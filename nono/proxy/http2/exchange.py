@@ -227,7 +227,7 @@ class Http2Exchange(Delivery[Reached]):
 
     def cut(self) -> None:
         """Reset the stream, whose host is refused by now."""
-        self._break_off(ErrorCodes.CANCEL, "the rules changed", "blocked")
+        self._break_off(ErrorCode.CANCEL, "the rules changed", "blocked")
 
     def _drop(self, reason: str) -> None:
         self._inspection.break_off(reason)

@@ -143,9 +143,7 @@ class Session:
         while self._unopened:
             stream_id = next(iter(self._unopened))
             source, fields, end = self._unopened[stream_id]
-            if (
-                not self._engine.has_place or self._is_broken
-            ):  # the peer has lowered its limit, or the connection ends
+            if self._is_broken or not self._engine.has_place:  # the peer may have lowered its limit
                 self._forget(stream_id)
                 source.not_opened()
             elif source.may_go():
