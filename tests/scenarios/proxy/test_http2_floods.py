@@ -338,6 +338,17 @@ def test_every_frame_is_read_whole_and_in_order(
     assert reader.left == 0
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_head_has_begun_with_its_first_frame_and_ends_with_its_last(whole: bool) -> None:
+    """The time limit for heads runs in between, also while the only frame of a head is incomplete."""
+    reader = FrameReader(preface=False)
+    octets = frame(HEADERS, b"abc", flags=END_HEADERS, stream=1)
+    reader.feed(octets if whole else octets[:-1], 0.0)
+    assert reader.in_head is not whole
+    reader.feed(frame(PING, bytes(8)) if whole else octets[-1:], 0.0)
+    assert not reader.in_head
+
+
 @pytest.mark.parametrize("count", [64, 65])
 def test_a_head_comes_in_64_frames_at_most(count: int) -> None:
     reader = FrameReader(preface=False)

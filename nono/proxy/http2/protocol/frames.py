@@ -109,24 +109,24 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_begun",
-        "_control",
-        "_head_bytes",
-        "_head_frames",
-        "_held",
-        "_preface",
+        "_awaits_continuation", "_begun", "_control", "_head_bytes", "_head_frames", "_held", "_preface",
         "_resets",
-        "in_head",
-    )
+    )  # fmt: skip
 
     def __init__(self, *, preface: bool) -> None:
         self._preface = PREFACE if preface else b""  # the part still to come
         self._held = bytearray()  # an incomplete header, or what has arrived of the payload of _begun
         self._begun: tuple[int, int, int, int] | None = None  # length, kind, flags, stream
         self._head_bytes = self._head_frames = 0
-        self.in_head = False  # a header block has begun but not ended
+        self._awaits_continuation = False
         self._control = Allowance(2000, 1000)
         self._resets = Allowance(500, 50)
+
+    @property
+    def in_head(self) -> bool:
+        """True while a header block is arriving, its only frame included."""
+        begun = self._begun
+        return self._awaits_continuation or (begun is not None and begun[1] in (HEADERS, CONTINUATION))
 
     @property
     def left(self) -> int:
@@ -203,4 +203,4 @@ class FrameReader:
         self._head_frames += 1
         if self._head_frames > _MAX_HEAD_FRAMES:
             raise FrameError(f"a header block comes in more than {_MAX_HEAD_FRAMES} frames")
-        self.in_head = not flags & END_HEADERS
+        self._awaits_continuation = not flags & END_HEADERS
