@@ -42,7 +42,7 @@ from nono.proxy.http2.protocol.frames import (
 )
 from nono.proxy.http2.protocol.payloads import check_size, check_stream, violation
 from nono.proxy.http2.protocol.settings import PeerSettings, Setting, settings_payload
-from nono.proxy.http2.protocol.streams import Stream, Streams
+from nono.proxy.http2.protocol.streams import MAX_STREAM_ID, Stream, Streams
 from nono.proxy.http2.protocol.windows import DEFAULT_WINDOW, MAX_WINDOW, ReceiveWindow
 
 
@@ -63,6 +63,7 @@ class Engine:
         self._decoder = Decoder(MAX_HEAD_BYTES)
         self._out = list[bytes]()
         self._streams = Streams(client_side=client_side)
+        self._last_served = MAX_STREAM_ID  # as a GOAWAY of ours has said
         self._inbound = ReceiveWindow(window)
         self._outbound = DEFAULT_WINDOW
         self._block: tuple[int, int, bytearray] | None = None  # a header block whose end is awaited
@@ -154,7 +155,9 @@ class Engine:
 
     def go_away(self, code: int) -> None:
         """Queue a GOAWAY; open streams continue."""
-        self._send(GOAWAY, 0, 0, payloads.go_away_payload(self._streams.last_inbound, code))
+        # Section 6.8: a later one never names a later stream.
+        self._last_served = min(self._last_served, self._streams.last_inbound)
+        self._send(GOAWAY, 0, 0, payloads.go_away_payload(self._last_served, code))
 
     def _send(self, kind: int, flags: int, stream_id: int, payload: bytes | memoryview) -> None:
         self._out.append(frame_bytes(kind, flags, stream_id, payload))

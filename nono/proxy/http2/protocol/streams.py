@@ -5,7 +5,7 @@ from __future__ import annotations
 from nono.proxy.http2.protocol.payloads import violation
 from nono.proxy.http2.protocol.windows import ReceiveWindow
 
-_MAX_STREAM_ID = 2**31 - 1
+MAX_STREAM_ID = 2**31 - 1
 _RESETS_REMEMBERED = 1024
 
 
@@ -41,7 +41,7 @@ class Streams:
     @property
     def are_used_up(self) -> bool:
         """True if there is no number left for a stream of ours."""
-        return self._next_id > _MAX_STREAM_ID
+        return self._next_id > MAX_STREAM_ID
 
     def reserve(self) -> int:
         """Return the number of the next stream of ours. It may stay unused (RFC 9113 section 5.1.1)."""

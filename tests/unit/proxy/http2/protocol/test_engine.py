@@ -194,6 +194,19 @@ def test_a_goaway_leaves_the_streams_open() -> None:
     assert not engine.is_open(1)
 
 
+def test_a_later_goaway_names_no_later_stream() -> None:
+    """RFC 9113 section 6.8: what came after the first was told that it would not be served."""
+    engine = server()
+    receive(engine, head(1, ended=True))
+    engine.go_away(ErrorCode.NO_ERROR)
+    receive(engine, head(3, ended=True))
+    engine.go_away(ErrorCode.PROTOCOL_ERROR)
+    assert sent(engine) == [
+        Frame(GOAWAY, 0, 0, struct.pack(">II", 1, code))
+        for code in (ErrorCode.NO_ERROR, ErrorCode.PROTOCOL_ERROR)
+    ]
+
+
 def test_a_stream_is_over_once_both_sides_have_ended_it() -> None:
     engine = server()
     receive(engine, head(1))
