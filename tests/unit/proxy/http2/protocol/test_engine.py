@@ -17,7 +17,11 @@ from h2.events import (
     Event as TheirEvent,
 )
 from h2.events import (
+    InformationalResponseReceived as TheirInterim,
+)
+from h2.events import (
     RequestReceived,
+    ResponseReceived,
 )
 from h2.events import (
     StreamReset as TheirReset,
@@ -483,10 +487,10 @@ _STRICTER = (
 class _Theirs:
     """The library, told to check as little of a head as the engine does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, client_side: bool = False) -> None:
         self.h2 = H2Connection(
             H2Configuration(
-                client_side=False,
+                client_side=client_side,
                 header_encoding=None,
                 validate_inbound_headers=False,
                 normalize_inbound_headers=False,
@@ -494,9 +498,13 @@ class _Theirs:
             )
         )
         self.h2.initiate_connection()
-        self.h2.update_settings({4: WINDOW})
+        self.h2.update_settings({4: WINDOW, 2: 0} if client_side else {4: WINDOW})
         self.h2.increment_flow_control_window(70_000 - 65535)
-        self.h2.receive_data(PREFACE + announced() + frame_bytes(SETTINGS, ACK, 0, b"") * 2)
+        greeting = announced() + frame_bytes(SETTINGS, ACK, 0, b"") * 2
+        self.h2.receive_data(greeting if client_side else PREFACE + greeting)
+        if client_side:
+            self.h2.send_headers(1, REQUEST, end_stream=True)
+            self.h2.send_headers(3, REQUEST)
 
     def is_open(self, stream_id: int) -> bool:
         return stream_id in self.h2.streams and not self.h2.streams[stream_id].closed
@@ -507,7 +515,9 @@ class _Theirs:
 
 def _as_ours(event: TheirEvent) -> Event | None:
     match event:
-        case RequestReceived():
+        case TheirInterim():
+            return InterimReceived(event.stream_id, _pairs(event.headers))
+        case RequestReceived() | ResponseReceived():
             return HeadReceived(event.stream_id, _pairs(event.headers), event.stream_ended is not None)
         case TheirTrailers():
             return TrailersReceived(event.stream_id, _pairs(event.headers))
@@ -557,5 +567,50 @@ def test_the_engine_agrees_with_the_library_and_is_never_more_lenient(
         got = _attempt(partial(receive, engine, step))
         if isinstance(got, Exception):
             assert isinstance(expected, Exception) or str(got) in _STRICTER
+            return
+        assert got == expected
+
+
+_RESPONSES = st.sampled_from([OK, [(b":status", b"103")], [(b"x-sum", b"1")]]).map(block)
+_ON_RESPONSE = st.one_of(
+    st.builds(frame_bytes, st.just(HEADERS), st.sampled_from([4, 5, 0]), st.sampled_from([1, 3]), _RESPONSES),
+    st.builds(frame_bytes, st.just(DATA), _FLAGS, st.sampled_from([1, 3]), _PIECES),
+    _FRAMES,
+)
+_RESPONSE_STEPS = st.lists(st.one_of(_ON_RESPONSE, st.sampled_from([("end", 3), ("reset", 1), ("reset", 3)])))
+# On a stream that was reset, where section 5.1 has an endpoint ignore what crosses that, and in the place of
+# trailers, where `heads` refuses every pseudo-header field.
+_INTERIM_TOO_LATE = ("RECV_INFORMATIONAL_HEADERS in state", "END_STREAM on informational responses")
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps=_RESPONSE_STEPS)
+@example(steps=[("reset", 3), head(3, [(b":status", b"103")])])
+@example(steps=[head(1, OK), head(1, [(b":status", b"103")], ended=True)])
+@example(steps=[head(1, OK), ("end", 3), data(1, ended=True), head(3, OK, ended=True), data(3)])
+def test_the_engine_agrees_with_the_library_about_an_upstream(
+    steps: list[bytes | tuple[str, int]],
+) -> None:
+    engine, theirs = client(), _Theirs(client_side=True)
+    for step in steps:
+        if isinstance(step, tuple):
+            what, stream_id = step
+            assert engine.is_open(stream_id) == theirs.is_open(stream_id)
+            if engine.is_open(stream_id) and what == "reset":
+                engine.reset(stream_id, ErrorCode.CANCEL)
+                theirs.h2.reset_stream(stream_id, 8)
+            elif engine.is_open(stream_id) and not engine._streams.open[stream_id].sent_all:
+                engine.send_data(stream_id, b"", ended=True)
+                theirs.h2.end_stream(stream_id)
+            continue
+        if step[3] == GOAWAY:
+            continue
+        expected = _attempt(partial(theirs.receive, step))
+        got = _attempt(partial(receive, engine, step))
+        if isinstance(got, Exception):
+            assert isinstance(expected, Exception) or str(got) in _STRICTER
+            return
+        if any(reason in str(expected) for reason in _INTERIM_TOO_LATE):
+            assert all(isinstance(each, TrailersReceived) for each in got)
             return
         assert got == expected
