@@ -71,12 +71,28 @@ def _fast_gzip(body: bytes) -> bytes:
     return gzip.compress(body, 1, mtime=0)
 
 
+def _wide(key: str, guess: bytes) -> Observed:
+    return over_http1(key, CHUNKED, [guess.decode().encode("utf-16-le")[:-1], b"\0 more"])
+
+
+def _wide_in_json(key: str, guess: bytes) -> Observed:
+    text = "".join(f"{each}\\u0000" for each in guess.decode())
+    return over_http1(key, CHUNKED, [b'{"a": "' + text.encode(), b'"}'])
+
+
+def _wide_in_short_lines(key: str, guess: bytes) -> Observed:
+    return over_http2(key, CHUNKED, ["=\r\n".join(guess.decode()).encode("utf-16-le"), b".\0"])
+
+
 WAYS: dict[str, Way] = {
     "chunked": lambda key, guess: over_http1(key, CHUNKED, [b"a paste: " + guess]),
     "gzip": lambda key, guess: over_http1(key, GZIPPED, [_fast_gzip(b"a paste: " + guess)]),
     "JSON at the step of the decoder": _json,
     "SSE": lambda key, guess: over_http1(key, EVENTS, [b"data: " + guess, b" and more\n\n"]),
     "HTTP/2": lambda key, guess: over_http2(key, _length(guess + b"."), [guess, b"."]),
+    "UTF-16": _wide,
+    "UTF-16 in JSON": _wide_in_json,
+    "UTF-16 in short lines": _wide_in_short_lines,
     "in one piece": lambda key, guess: over_http1(key, _length(b"a paste: " + guess), [b"a paste: " + guess]),
     "timed": lambda key, guess: over_http1(key, _length(guess + b"."), [guess, b"."]),
 }
