@@ -77,10 +77,10 @@ def test_the_state_file_is_private_read_only_and_temporary(
     script = (
         'stat -c "%a %u" "$NONO_CAP_FILE"; dir=$(dirname "$NONO_CAP_FILE"); echo x >> "$NONO_CAP_FILE";'
         'rm -f "$NONO_CAP_FILE"; mv "$NONO_CAP_FILE" "$dir/other"; echo x > "$dir/new"; ls "$dir";'
-        'head -c 8 "$NONO_CAP_FILE"'
+        'head -c 7 "$NONO_CAP_FILE"'
     )
     run = sandbox.run(["sh", "-c", script], profile=BLOCKED)
-    assert run.stdout.splitlines() == [f"600 {sandbox.user.uid}", '{"fs": [']
+    assert run.stdout.splitlines() == [f"600 {sandbox.user.uid}", '{"fs":[']
     assert run.stderr.count("Permission denied") + run.stderr.count("Read-only") >= 4
     assert leftovers(sandbox.user) == []
 
@@ -91,7 +91,7 @@ def test_the_next_run_removes_only_the_state_of_a_killed_supervisor(
     def files() -> list[Path]:
         return sorted((sandbox.user.home / ".local/state/nono/sessions").glob(".*"))
 
-    script = 'echo up; read line; head -c 8 "$NONO_CAP_FILE"'
+    script = 'echo up; read line; head -c 7 "$NONO_CAP_FILE"'
     with sandbox.started(["sh", "-c", script]) as killed:
         assert killed.stdout is not None
         assert killed.stdout.readline() == "up\n"
@@ -107,7 +107,7 @@ def test_the_next_run_removes_only_the_state_of_a_killed_supervisor(
         assert files() == [used]
         running.stdin.write("\n")
         running.stdin.close()
-        assert running.stdout.read() == '{"fs": ['
+        assert running.stdout.read() == '{"fs":['
     assert files() == []
 
 
@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_no_half_written_state_file(sandbox: NonoRun) -> None
         ("{", 0o600, "Expecting property name"),
         ("[]", 0o600, "an object is expected"),
         ("{}", 0o600, "missing or unknown: "),
-        ("NaN", 0o600, "NaN is not JSON"),
+        ("NaN", 0o600, "NaN is no JSON value"),
         ("[" * 100_000, 0o600, "recursion"),
         ("{}", 0o644, "must belong to this user and have mode 0600"),
         ("{}", None, "Too many levels of symbolic links"),

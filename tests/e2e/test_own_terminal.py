@@ -361,7 +361,8 @@ def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: No
 # What is shown
 
 
-def test_much_output_takes_no_memory(sandbox: NonoRun) -> None:
+def test_much_output_takes_no_memory(sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NONO_TEST_COLD", "1")  # what is forked begins with the memory of the fork server
     script = f"read line; head -c {OUTPUT_MIB}M /dev/zero; echo; echo last words; read line"
     command = ["sh", "-c", script]
     with at_terminal(sandbox, command) as person:

@@ -10,7 +10,7 @@ from support.running.builds import Builds
 from support.running.workday_count import PROPERTY
 from support.workday import builds, files, languages, packing, processes, repositories, shells
 from support.workday.case import BATCH_TIMEOUT_S, WAYS, Case, Workplace, workplace
-from support.workday.shared import BATCH, SharedStarts
+from support.workday.shared import BATCH, Chosen, SharedStarts
 
 ONE_OF_EACH_KIND = files.CASES  # `make test` runs the others with namespaces only
 BATCHED = ("netns", "masked")  # ways that differ from "auto" in little, so many cases share a start of nono
@@ -48,6 +48,17 @@ def _batches() -> Iterator[object]:
             yield pytest.param(batch, id=f"{profile or 'plain'}-{first}", marks=pytest.mark.slow)
 
 
+def _chosen(session: pytest.Session) -> Iterator[Chosen]:
+    """The cases that the first test below will be asked for: it is not the only one with a case and a way."""
+    name = test_it_ends_inside_as_it_does_outside.__name__
+    for item in session.items:
+        if isinstance(item, pytest.Function) and item.originalname == name:
+            case, way = item.callspec.params["case"], item.callspec.params["way"]
+            assert isinstance(case, Case)
+            assert isinstance(way, str)
+            yield case, way
+
+
 @pytest.fixture(scope="module")
 def person() -> Iterator[Workplace]:
     with workplace() as made:
@@ -57,8 +68,7 @@ def person() -> Iterator[Workplace]:
 @pytest.fixture(scope="module")
 def starts(person: Workplace, builds: Builds, request: pytest.FixtureRequest) -> SharedStarts:
     made = SharedStarts(person, builds)
-    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    made.plan((each["case"], each["way"]) for each in parameters if each.keys() == {"case", "way"})
+    made.plan(_chosen(request.session))
     return made
 
 

@@ -16,6 +16,7 @@ from nono.approval import desktop as shown_by
 from nono.approval.listing import Listed, listed
 from nono.approval.notices import TITLE, WHAT_MAX, Notices, body, notices_of
 from nono.approval.request import FileOpen, HostRequest, Question, Request
+from nono.kernel import process
 from nono.policy.capability import Access
 from support.sessions.desktop import Desktop, desktop
 
@@ -168,5 +169,6 @@ def test_the_bus_of_another_user_learns_nothing() -> None:
             listener.listen()
         finally:
             os.seteuid(0)
+            process.set_dumpable(True)  # a change of the user id takes it away, and later tests ask for it
         with pytest.raises(PermissionError, match="another user's"):
             shown_by.show(f"unix:abstract={name}", "title", "body")
