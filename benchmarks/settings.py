@@ -15,5 +15,5 @@ class Settings:
     bulk_bytes: int
 
 
-FULL = Settings(start_rounds=21, rounds=5, seconds=1.5, calls=10_000, exchanges=40, bulk_bytes=1 << 29)
+FULL = Settings(start_rounds=41, rounds=5, seconds=1.5, calls=10_000, exchanges=40, bulk_bytes=1 << 29)
 QUICK = Settings(start_rounds=5, rounds=2, seconds=0.5, calls=4_000, exchanges=10, bulk_bytes=1 << 26)
