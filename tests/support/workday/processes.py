@@ -37,7 +37,8 @@ PROCESSES = [
     ),
     Case(
         "/proc/$$ tells of a shell's child",
-        "sleep 9 & tr '\\0' ' ' < /proc/$!/cmdline | grep -q sleep; kill $!",
+        # The child runs sleep a moment later.
+        "sleep 9 & until tr '\\0' ' ' < /proc/$!/cmdline | grep -q '^sleep'; do sleep 0.1; done; kill $!",
     ),
     Case(
         "/proc tells of processors and memory",
