@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.agents.codex import codex_api
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
 from support.agents.stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
@@ -19,15 +20,6 @@ from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended, nono_run
 
 KEY = "canary-of-the-real-key"
-
-
-def codex_api() -> FakeOpenAi:
-    """Newer models run programs of JavaScript, which call the tools; older ones call them themselves."""
-
-    def script(command: str) -> str:
-        return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"
-
-    return FakeOpenAi(TASK, {"exec": script, "exec_command": lambda command: {"cmd": command}})
 
 
 def described(command: str) -> Mapping[str, object]:

@@ -11,14 +11,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from e2e.test_agents import codex_api
-from e2e.test_subscriptions import CODEX, JWT, CodexScene
-from e2e.test_subscriptions import CODEX_OUTSIDE as OUTSIDE
-from support.agents.places import PLACES
+from support.agents.codex import CODEX, OUTSIDE, CodexScene, codex_scene
 from support.agents.programs import LIMIT_S
 from support.agents.screen import Screen
-from support.agents.stage import TIMEOUT_S, agent_stage
-from support.agents.subscriptions import CANARY, USER_CODE, ChatGpt, Tokens
+from support.agents.stage import TIMEOUT_S
+from support.agents.subscriptions import CANARY, USER_CODE
 from support.nono_run import NONO, Ended
 
 pytestmark = [pytest.mark.fetched, pytest.mark.timeout(LIMIT_S + TIMEOUT_S)]
@@ -29,15 +26,8 @@ INSIDE = (*NONO, "run", "--profile", "codex", "--allow-cwd", "--")
 @pytest.fixture
 def codex() -> Iterator[CodexScene]:
     """A person who has never logged in."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a provider its own name")
-    api = codex_api()
-    chatgpt = ChatGpt(api, Tokens(form=JWT))
-    place = PLACES["codex"]
-    with agent_stage(chatgpt.hosts, chatgpt, mounts=place.mounts("codex"), login=OUTSIDE) as stage:
-        place.install(stage)
-        (stage.home / OUTSIDE).unlink()
-        yield CodexScene(stage, chatgpt, api)
+    with codex_scene() as scene:
+        yield scene
 
 
 def follow(terminal: Screen) -> None:

@@ -11,11 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from e2e.test_agents import codex_api
-from e2e.test_subscriptions import CODEX_OUTSIDE as OUTSIDE
-from e2e.test_subscriptions import JWT, CodexScene
-from support.agents.stage import agent_stage
-from support.agents.subscriptions import CANARY, ChatGpt, Tokens
+from support.agents.codex import OUTSIDE, CodexScene, codex_scene
+from support.agents.subscriptions import CANARY
 from support.nono_run import NONO, Ended
 from support.proxy.thread import wait_until
 
@@ -37,13 +34,8 @@ curl -s -o /dev/null -w '%{http_code}\n' -X POST -d '{}' https://chatgpt.com/bac
 
 @pytest.fixture
 def scene() -> Iterator[CodexScene]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a provider its own name")
-    api = codex_api()
-    chatgpt = ChatGpt(api, Tokens(form=JWT))
-    with agent_stage(chatgpt.hosts, chatgpt, mounts={}, login=OUTSIDE) as stage:
-        (stage.home / OUTSIDE).unlink()
-        yield CodexScene(stage, chatgpt, api)
+    with codex_scene(is_installed=False) as made:
+        yield made
 
 
 def run(scene: CodexScene, script: str) -> Ended:

@@ -17,14 +17,13 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import pytest
 
-from e2e.test_agents import codex_api
-from support.agents.places import PLACES
+from support.agents.codex import CODEX, CodexScene, codex_scene
+from support.agents.codex import OUTSIDE as CODEX_OUTSIDE
 from support.agents.programs import LIMIT_S, installed
 from support.agents.screen import Screen
 from support.agents.stage import TASK, TIMEOUT_S, AgentStage, agent_stage
-from support.agents.subscriptions import CANARY, ChatGpt, Claude, Tokens, claude_file, codex_file
+from support.agents.subscriptions import CANARY, Claude, Tokens, claude_file, codex_file
 from support.models.anthropic import FakeAnthropic
-from support.models.openai import FakeOpenAi
 from support.nono_run import NONO, Ended
 from support.proxy.thread import wait_until
 
@@ -257,45 +256,10 @@ def test_a_key_of_the_console_is_not_handed_out_inside(scene: Scene) -> None:
     assert any("create_api_key" in str(event) for event in run.denied)
 
 
-CODEX_OUTSIDE = ".codex/auth.json"
-# Without zstd, which Python cannot read yet.
-PLAIN = ("-c", "features.enable_request_compression=false")
-CODEX = (
-    "codex",
-    "exec",
-    *PLAIN,
-    "--dangerously-bypass-approvals-and-sandbox",
-    "--skip-git-repo-check",
-    "Do it.",
-)
-# As the header and the claims of a real one; the rest is the canary.
-JWT = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjQwMDAwMDAwMDB9.{}"
-
-
-@dataclass(frozen=True)
-class CodexScene:
-    stage: AgentStage
-    chatgpt: ChatGpt
-    api: FakeOpenAi
-
-    def log_in_outside(self) -> str:
-        file = self.stage.directory(".codex") / "auth.json"
-        content = codex_file(self.chatgpt.tokens)
-        file.write_text(content)
-        self.stage.runner.give(file)
-        return content
-
-
 @pytest.fixture
 def codex() -> Iterator[CodexScene]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a provider its own name")
-    api = codex_api()
-    chatgpt = ChatGpt(api, Tokens(form=JWT))
-    place = PLACES["codex"]
-    with agent_stage(chatgpt.hosts, chatgpt, mounts=place.mounts("codex"), login=CODEX_OUTSIDE) as stage:
-        place.install(stage)
-        yield CodexScene(stage, chatgpt, api)
+    with codex_scene(has_file=True) as scene:
+        yield scene
 
 
 def test_codex_works_with_an_imported_login_of_chatgpt(codex: CodexScene) -> None:
