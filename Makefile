@@ -48,7 +48,7 @@ test-kernel: $(COMPILED) ## run what depends on who you are: kernel and attacks
 
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION, TESTS, PROCESSORS)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $${TESTS:+--tests "$$TESTS"} \
-		--processors $${PROCESSORS:-1} $(KERNELS)
+		$(PROCESSORS:%=--processors=%) $(KERNELS)
 
 test-confined: $(COMPILED) ## run the tests of the boundary on hosts that refuse namespaces, listeners or both (HOST, TESTS)
 	@PYTHONPATH=tests $(BIN)/python -m confined $(HOST:%=--host=%) $(TESTS)

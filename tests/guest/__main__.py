@@ -35,9 +35,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--user", choices=USERS, action="append", help="who runs them; else all of the selection"
     )
-    parser.add_argument("--at-once", type=int, help="guests; else as many as there are processors for")
-    # A second one doubles the cost of a process: each change of its memory then stops the other one.
-    parser.add_argument("--processors", type=int, default=1, help="of each guest")
+    parser.add_argument("--processors", type=int, help="of each guest; else as the selection has it")
     parser.add_argument("-v", "--verbose", action="store_true", help="say why tests were skipped")
     known = [release.version for release in debian.RELEASES]
     parser.add_argument("versions", metavar="VERSION", nargs="*", help=f"of {', '.join(known)}; else all")
@@ -55,12 +53,7 @@ def main(argv: Sequence[str]) -> int:
     except debian.NoKernelError as error:
         print(f"no guests: {error}", file=sys.stderr)
         return 2
-    selection = SELECTIONS[given.selection]
-    if given.tests:
-        selection = replace(selection, arguments=tuple(shlex.split(given.tests)))
-    tasks = [task for task in selection.tasks if not given.user or task.user in given.user]
-    at_once = given.at_once or max(1, (os.cpu_count() or 1) // given.processors)
-    reports = _run(kernels, tasks, at_once, given.processors)
+    reports = _run(kernels, _tasks(given))
     for report in reports:
         for complaint in report.complaints:
             print(f"--- {report.kernel}, {report.user}: {complaint}")
@@ -69,6 +62,17 @@ def main(argv: Sequence[str]) -> int:
                 print(f"--- {report.kernel}, {report.user}: {count} skipped: {why}")
     print(matrix.table(reports))
     return 1 if any(report.complaints for report in reports) else 0
+
+
+def _tasks(given: argparse.Namespace) -> list[Task]:
+    """What the command line leaves of a selection, or puts in its place."""
+    tasks = [task for task in SELECTIONS[given.selection] if not given.user or task.user in given.user]
+    if given.tests:
+        asked = tuple(shlex.split(given.tests))
+        tasks = list({task.user: replace(task, arguments=asked, processors=1) for task in tasks}.values())
+    if given.processors:
+        tasks = [replace(task, processors=given.processors) for task in tasks]
+    return tasks
 
 
 def _install_what_is_missing() -> None:
@@ -90,12 +94,13 @@ def _install_what_is_missing() -> None:
             raise debian.NoKernelError(f"apt-get {command[0]} failed")
 
 
-def _run(
-    kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task], at_once: int, processors: int
-) -> list[matrix.Report]:
-    """Each task on each kernel, at_once guests at a time, none for longer than its task may take."""
+def _run(kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]) -> list[matrix.Report]:
+    """Each task on each kernel, as many guests at a time as there are processors for."""
     _compile(tasks)
-    waiting = [(release, task) for release in kernels for task in tasks]
+    processors = os.cpu_count() or 1
+    waiting = sorted(
+        ((release, task) for release in kernels for task in tasks), key=lambda each: each[1].processors
+    )
     reports = list[matrix.Report]()
     with TemporaryDirectory(prefix="guests-", dir=CACHE) as work, ExitStack() as guests:
         archive = Path(work, "archive")
@@ -103,12 +108,14 @@ def _run(
         image.build(archive, built)
         running = list[tuple[debian.Release, Task, machine.Guest, float]]()
         while waiting or running:
-            while waiting and len(running) < at_once:
+            while waiting and _fits(waiting[0][1], [task for _, task, *_ in running], processors):
                 release, task = waiting.pop(0)
-                (folder := Path(work, f"{release.version}-{task.user}")).mkdir()
+                (folder := Path(work, f"{release.version}-{task.user}-{task.processors}")).mkdir()
                 own = folder / "own"
                 image.build_own(own, kernels[release], task)
-                started = machine.guest(kernels[release].image, [archive, own], folder, processors=processors)
+                started = machine.guest(
+                    kernels[release].image, [archive, own], folder, processors=task.processors
+                )
                 running.append((release, task, guests.enter_context(started), time.monotonic()))
             for each in list(running):
                 release, task, guest, began = each
@@ -118,12 +125,17 @@ def _run(
                 guest.process.kill()
                 guest.process.wait()
                 lines = guest.reports.read_text(errors="replace").splitlines()
-                reports.append(report := matrix.read(release, task.user, took, lines))
+                reports.append(report := matrix.read(release, task, took, lines))
                 if not report.ended:
                     print("\n".join(guest.console.read_text(errors="replace").splitlines()[-30:]))
                 running.remove(each)
             time.sleep(0.2)
     return sorted(reports, key=lambda report: list(kernels).index(report.release))
+
+
+def _fits(task: Task, running: Sequence[Task], processors: int) -> bool:
+    """One that wants more processors than there are runs alone."""
+    return not running or sum(other.processors for other in running) + task.processors <= processors
 
 
 def _compile(tasks: Sequence[Task]) -> None:

@@ -49,16 +49,17 @@ ENVIRONMENT = {
     "NONO_TEST_CGROUPS": "1",  # they are delegated, and tests of them need not be skipped
 }
 CGROUPS = Path("/sys/fs/cgroup")
-MANAGER = CGROUPS / f"user.slice/user-{USER}.slice/user@{USER}.service"  # as systemd has it
+MANAGER = "user.slice/user-{0}.slice/user@{0}.service"  # as systemd has it; of a user's id
 DELEGATED = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
 def main() -> None:
     """Never returns: the machine ends with it, whatever happens."""
     try:
-        _prepare()
+        task = json.loads(TASK.read_text())
+        _prepare(task["user"])
         if (tests := os.fork()) == 0:
-            _run(json.loads(TASK.read_text()))
+            _run(task)
             os._exit(0)
         while os.wait()[0] != tests:
             pass  # an orphan, whose exit code nobody else takes
@@ -67,7 +68,7 @@ def main() -> None:
         ctypes.CDLL(None).reboot(RB_AUTOBOOT)
 
 
-def _prepare() -> None:
+def _prepare(user: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     for kind, place in MOUNTS:
         os.makedirs(place, exist_ok=True)
@@ -82,21 +83,22 @@ def _prepare() -> None:
     os.chmod("/dev/shm", 0o1777)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
-    _delegate_cgroups()
+    _delegate_cgroups(IDS[user])
     os.mkdir("/home/user", 0o700)
     os.chown("/home/user", USER, USER)
     os.chmod(REPORTS, 0o666)
 
 
-def _delegate_cgroups() -> None:
+def _delegate_cgroups(user: int) -> None:
     """As a login to a system with systemd does it; this process and all that follow are in a scope there."""
-    scope = MANAGER / "tests.scope"
+    manager = CGROUPS / MANAGER.format(user)
+    scope = manager / "tests.scope"
     scope.mkdir(parents=True)
-    for directory in (CGROUPS, *reversed(MANAGER.relative_to(CGROUPS).parents[:-1]), MANAGER):
+    for directory in (CGROUPS, *reversed(manager.relative_to(CGROUPS).parents[:-1]), manager):
         (CGROUPS / directory / "cgroup.subtree_control").write_text("+memory +pids")
-    for directory in (MANAGER, scope):
+    for directory in (manager, scope):
         for name in DELEGATED:
-            os.chown(directory / name, USER, USER)
+            os.chown(directory / name, user, user)
     (scope / "cgroup.procs").write_text("0")
 
 

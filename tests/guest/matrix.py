@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from guest.debian import Release
+from guest.selection import Task
 
-HEADINGS = ("kernel", "user", "Landlock ABI", "rung", "passed", "failed", "skipped", "seconds")
+HEADINGS = ("kernel", "user", "processors", "Landlock ABI", "rung", "passed", "failed", "skipped", "seconds")
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class Report:
 
     release: Release
     user: str
+    processors: int
     seconds: float
     kernel: str = "did not start"
     abi: int = -1
@@ -41,9 +43,9 @@ class Report:
         return found
 
 
-def read(release: Release, user: str, seconds: float, lines: Iterable[str]) -> Report:
+def read(release: Release, task: Task, seconds: float, lines: Iterable[str]) -> Report:
     """The reports of guest/init.py and guest/reporting.py; what is not JSON is skipped, half a line say."""
-    report = Report(release, user, seconds)
+    report = Report(release, task.user, task.processors, seconds)
     for line in lines:
         try:
             told = json.loads(line)
@@ -69,6 +71,7 @@ def table(reports: Sequence[Report]) -> str:
         (
             report.kernel,
             report.user,
+            str(report.processors),
             str(report.abi),
             report.rung,
             *(str(report.counts[outcome]) for outcome in ("passed", "failed", "skipped")),

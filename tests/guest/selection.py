@@ -40,23 +40,11 @@ class Task:
     user: str  # "user" or "root"
     limit_s: int  # the guest ends after that time in any case
     environment: Mapping[str, str] = field(default_factory=dict)
+    # A second one doubles the cost of a process: each change of its memory then stops the other one.
+    processors: int = 1
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """The tasks on each kernel, one for each user."""
-
-    arguments: tuple[str, ...]
-    limit_s: int
-    users: tuple[str, ...] = USERS
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def tasks(self) -> list[Task]:
-        return [Task(self.arguments, user, self.limit_s, self.environment) for user in self.users]
 
 
 ATTACKS = (
@@ -68,33 +56,29 @@ ATTACKS = (
     "limits",
     "namespaces",
     "private_network",
-    "races",
     "sends",
     "shared_state",
     "socket_calls",
     "steering",
     "supervisor",
 )
+# What is simulated is simulated here as well; what differs is this kernel itself.
+OWN_RUNGS = ("-k", "not test_ladder or host-default or notify-busy-default")
+# On one processor the two sides of a race alternate only when one of them is preempted.
+RACES = "tests/attacks/test_races.py"
+SHORT_LADDER = tuple(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns"))
+FULL = (
+    "tests/kernel",
+    "tests/e2e/test_ladder.py",
+    *(f"tests/attacks/test_{name}.py" for name in ATTACKS),
+    *OWN_RUNGS,
+)
+HUNT = {"HUNT_S": "180", "HUNT_SEED": "11"}
 SELECTIONS = {
-    "short": Selection(
-        (
-            *LISTENER,
-            *LIMITS,
-            *NAMESPACES,
-            *(f"{LADDER}[{cell}]" for cell in ("host-default", "host-default-netns")),
-        ),
-        300,
-        ("user",),
+    "short": (Task((*LISTENER, *LIMITS, *NAMESPACES, *SHORT_LADDER), "user", 300),),
+    "full": (
+        *(Task(FULL, user, 5400) for user in USERS),
+        *(Task((RACES,), user, 1800, processors=2) for user in USERS),
     ),
-    "full": Selection(
-        (
-            "tests/kernel",
-            "tests/e2e/test_ladder.py",
-            *(f"tests/attacks/test_{name}.py" for name in ATTACKS),
-            # What is simulated is simulated here as well; what differs is this kernel itself.
-            *("-k", "not test_ladder or host-default or notify-busy-default"),
-        ),
-        5400,
-    ),
-    "hunt": Selection(("tests/hunt/test_hunt.py",), 3600, environment={"HUNT_S": "180", "HUNT_SEED": "11"}),
+    "hunt": tuple(Task(("tests/hunt/test_hunt.py",), user, 3600, HUNT) for user in USERS),
 }

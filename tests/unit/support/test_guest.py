@@ -12,9 +12,10 @@ from guest.cpio import Archive
 from guest.debian import RELEASES, Kernel
 from guest.image import build_own
 from guest.matrix import read, table
-from guest.selection import SELECTIONS
+from guest.selection import SELECTIONS, Task
 
 RELEASE = next(release for release in RELEASES if release.version == "6.12")
+TASK = Task(("tests",), "user", 60)
 STARTED = {"kernel": "6.12.1-test", "abi": 6, "rung": "notify", "said": ""}
 PASSED = {"test": "t.py::test_a", "outcome": "passed", "took_s": 0.1, "why": ""}
 ENDED = {"ended": 0, "seconds": 3}
@@ -25,10 +26,10 @@ def lines(*told: object) -> list[str]:
 
 
 def test_a_guest_that_did_everything_has_no_complaints() -> None:
-    report = read(RELEASE, "user", 9.6, lines(STARTED, PASSED, ENDED))
+    report = read(RELEASE, TASK, 9.6, lines(STARTED, PASSED, ENDED))
     assert report.complaints == []
     row = table([report]).splitlines()[1].split()
-    assert row == ["6.12.1-test", "user", "6", "notify", "1", "0", "0", "10"]
+    assert row == ["6.12.1-test", "user", "1", "6", "notify", "1", "0", "0", "10"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_guest_that_did_everything_has_no_complaints() -> None:
     ],
 )
 def test_whatever_is_missing_is_a_complaint(told: list[str]) -> None:
-    assert read(RELEASE, "user", 1, told).complaints
+    assert read(RELEASE, TASK, 1, told).complaints
 
 
 def entries_of(archive: bytes) -> dict[str, tuple[int, bytes]]:
@@ -68,7 +69,7 @@ def test_a_guest_is_given_its_task_and_modules_in_their_order(tmp_path: Path) ->
     modules = tuple(tmp_path / name for name in ("inet_diag.ko", "dummy.ko"))
     for module in modules:
         module.write_bytes(module.stem.encode())
-    (task,) = SELECTIONS["short"].tasks
+    (task,) = SELECTIONS["short"]
     build_own(tmp_path / "own", Kernel(tmp_path / "vmlinuz", modules), task)
     found = entries_of((tmp_path / "own").read_bytes())
     assert found["modules/0-inet_diag.ko"][1] == b"inet_diag"
