@@ -93,3 +93,14 @@ def test_settings_that_ssh_includes_are_those_of_the_system(runner: NonoRun) -> 
     assert (run.exit_code, run.stdout) == (0, runner.bare(["sh", "-c", script]).stdout)
     changed = runner.run(["sh", "-c", "echo x >> /etc/ssh/ssh_config.d/new"], profile={})
     assert changed.exit_code != 0
+
+
+def test_tmux_starts_in_a_window_of_a_tmux_outside(runner: NonoRun) -> None:
+    """tmux tries the socket in $TMUX before its own, and the command cannot reach the one outside."""
+    if not shutil.which("tmux"):
+        pytest.skip("tmux is not installed")
+    script = "export TERM=xterm; tmux -f /dev/null new -d 'sleep 9' && tmux has-session && tmux kill-server"
+    run = runner.run(
+        ["sh", "-c", script], profile={}, environment={"TMUX": f"/tmp/tmux-{runner.user.uid}/outside,123,0"}
+    )
+    assert run.exit_code == 0, run.stderr

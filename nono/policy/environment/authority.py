@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 _SOCKETS = frozenset({"SSH_AUTH_SOCK", "VSCODE_GIT_IPC_HANDLE", "VSCODE_IPC_HOOK_CLI"})
+_TMUX = "TMUX"  # "SOCKET,PID,SESSION"; who connects runs commands outside, and tmux fails without the socket
 _BUSES = frozenset({"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"})
 _ENGINES = frozenset({"DOCKER_HOST", "CONTAINER_HOST", "BUILDKIT_HOST"})
 _FILES = frozenset(
@@ -13,7 +14,7 @@ _FILES = frozenset(
 )
 SOCKET, FILES = "a Unix socket", "files"
 POINTERS: Mapping[str, str] = {
-    **dict.fromkeys(_SOCKETS | _BUSES | _ENGINES, SOCKET),
+    **dict.fromkeys(_SOCKETS | {_TMUX} | _BUSES | _ENGINES, SOCKET),
     **dict.fromkeys(_FILES, FILES),
 }
 
@@ -22,6 +23,8 @@ def targets(name: str, value: str) -> tuple[str, ...] | None:
     """Return the paths that the pointer names, as written; None if it points to anything else."""
     if name in _BUSES:
         paths = [_bus_path(address) for address in value.split(";") if address]
+    elif name == _TMUX:
+        paths = [value.rsplit(",", 2)[0]]
     elif name in _ENGINES:
         paths = [value.removeprefix("unix://") if value.startswith("unix://") else ""]
     elif name == "KUBECONFIG":
@@ -37,6 +40,8 @@ def flag_for(name: str) -> str:
     """Return the flag that grants what the pointer names, for a shell, which expands its value."""
     if name in _SOCKETS:
         return f'--allow-unix-socket "${name}"'
+    if name == _TMUX:
+        return f'--allow-unix-socket "${{{name}%,*,*}}"'
     if name in _BUSES or name in _ENGINES:
         return f"--allow-unix-socket PATH, or --env {name}"
     return f'--read-file "${name}"'

@@ -12,6 +12,9 @@ from nono.policy.environment.authority import POINTERS, flag_for, targets
     [
         ("SSH_AUTH_SOCK", "/run/agent", ["/run/agent"]),
         ("SSH_AUTH_SOCK", "agent", None),
+        ("TMUX", "/tmp/tmux-1000/default,123,0", ["/tmp/tmux-1000/default"]),
+        ("TMUX", "/tmp/a,b/s,123,0", ["/tmp/a,b/s"]),
+        ("TMUX", "default,123,0", None),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1/bus,guid=1", ["/run/user/1/bus"]),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:path=/b", ["/a", "/b"]),
         ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a;unix:abstract=/b", None),
