@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.errors import NonoError, SandboxError
+from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.unix_sockets import UnixSocketRules, shown
 from nono.policy.host_filesystem import HostFilesystem
@@ -182,6 +183,19 @@ def test_whoever_connects_to_nobody_hears_it_from_the_kernel(is_mediated: bool) 
     rules = UnixSocketRules(files=None if is_mediated else ())
     assert isinstance(judge_unix("/run/gone.sock", rules, binds=False, is_dead=True), PerformUnix)
     assert isinstance(judge_unix("/run/gone.sock", rules, binds=True, is_dead=True), Refuse)
+
+
+def test_where_files_may_be_written_only_its_own_sockets_are_reached() -> None:
+    rules = UnixSocketRules(written=(Grant(WORK, Access.READWRITE, True, "user", WORK),))
+    inside, beside = f"{WORK}/a.sock", f"{HOME}/a.sock"
+    assert not rules.judge(inside, binds=False).is_allowed
+    assert rules.judge(inside, binds=False, is_own=True).is_allowed
+    assert rules.judge(inside, binds=False, is_resolved=False).is_allowed  # nobody is there
+    assert rules.judge(inside, binds=True).is_allowed
+    assert rules.judge(beside, binds=False, is_own=True).is_allowed
+    assert not rules.judge(beside, binds=False, is_resolved=False).is_allowed
+    assert not rules.judge(beside, binds=True, is_own=True).is_allowed
+    assert not rules._replace(state_roots=(HOME,)).judge(inside, binds=False, is_own=True).is_allowed
 
 
 def test_a_denial_says_nothing_of_who_is_there(run: Resolve) -> None:

@@ -1,6 +1,8 @@
 """The adjudicator grants the proxy's address and the listed ports, and nothing beside them."""
 
 import errno
+import struct
+from collections.abc import Callable
 from ipaddress import ip_address
 
 import pytest
@@ -8,23 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.policy.capability import Access
+from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import LiveRule
 from nono.policy.ports import CONNECT_PORT, LISTEN_PORT, OPEN_PORT, PortGrants, united
 from nono.supervisor.verdict.adjudicator import (
     DENIED_PORT,
+    OWN_SERVER,
     PROXY_ONLY,
     NetworkGrants,
     Perform,
+    PerformUnix,
     Refuse,
     judge_bind,
     judge_connect,
+    judge_family,
     judge_listen,
+    judge_netlink,
     judge_send,
+    judge_unix_name,
     loopback,
     refuse_call,
 )
 from nono.supervisor.verdict.syscall_args import (
+    AF_INET,
+    AF_INET6,
+    AF_NETLINK,
     AbstractUnixAddress,
     Address,
     InetAddress,
@@ -185,3 +196,51 @@ def test_no_denial_keeps_the_command_from_its_proxy() -> None:
     live = LivePorts(PortGrants())
     live.put([LiveRule("0", "deny", "port", "*:4000", Access.READ, "a person", 0, None)])
     assert judge_connect(PROXY, NetworkGrants(PROXY, live)) == Perform(PROXY, PROXY_ONLY)
+
+
+@pytest.mark.parametrize("judge", [judge_bind, judge_listen])
+@pytest.mark.parametrize("beside", [("192.0.2.7", 5000), ("127.0.0.1", 80)])
+def test_an_own_server_is_one_on_loopback_at_a_port_of_no_service(
+    judge: Callable[[Address, NetworkGrants], object], beside: tuple[str, int]
+) -> None:
+    grants = NetworkGrants(PROXY, own_servers=True)
+    own = inet("127.0.0.1", 5000)
+    assert judge(own, grants) == Perform(own, OWN_SERVER)
+    assert isinstance(judge(inet(*beside), grants), Refuse)
+
+
+@pytest.mark.parametrize("name", [AbstractUnixAddress(b"name"), UnnamedUnixAddress()])
+def test_a_name_without_a_path_is_bound_unmediated_and_reached_unscoped(
+    name: AbstractUnixAddress | UnnamedUnixAddress,
+) -> None:
+    left = NetworkGrants(unix=UnixSocketRules(files=()))
+    assert isinstance(judge_unix_name(name, left, binds=True), PerformUnix)
+    assert isinstance(judge_unix_name(name, left, binds=False), Refuse)
+    unscoped = left._replace(reaches_abstract=True)
+    assert isinstance(judge_unix_name(name, unscoped, binds=False), PerformUnix)
+    mediated = unscoped._replace(unix=UnixSocketRules())
+    for binds in (True, False):
+        assert isinstance(judge_unix_name(name, mediated, binds=binds), Refuse)
+
+
+@pytest.mark.parametrize(
+    ("port", "groups", "connects", "binds"),
+    [
+        pytest.param(0, 0, True, True, id="the kernel, or any port"),
+        pytest.param(4711, 0, False, True, id="a port"),
+        pytest.param(0, 1, False, False, id="a group"),
+    ],
+)
+def test_netlink_leads_root_to_the_kernel_alone(port: int, groups: int, connects: bool, binds: bool) -> None:
+    sockaddr = struct.pack("=HHII", AF_NETLINK, 0, port, groups)
+    assert (judge_netlink(sockaddr, binds=False, is_root=True) is None) == connects
+    assert (judge_netlink(sockaddr, binds=True, is_root=True) is None) == binds
+    assert judge_netlink(sockaddr, binds=False, is_root=False) is None  # the kernel asks for the capability
+    other = struct.pack("=HHII", AF_INET, 0, port, groups)
+    assert judge_netlink(other, binds=False, is_root=True) is None
+
+
+@given(st.integers(0, 65535))
+def test_an_open_network_serves_ip_and_netlink_alone(family: int) -> None:
+    assert (judge_family(family) is None) == (family in (AF_INET, AF_INET6, AF_NETLINK))
+    assert all(judge_family(served) is None for served in (AF_INET, AF_INET6, AF_NETLINK))

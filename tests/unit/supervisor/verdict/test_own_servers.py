@@ -34,6 +34,11 @@ def test_a_listener_at_another_address_is_none(bound: str) -> None:
     assert judged("127.0.0.1", (bound, OTHER), ("127.0.0.1", OWN)) is Standing.OWN
 
 
+def test_a_listener_at_all_ipv4_addresses_does_not_answer_ipv6() -> None:
+    assert judged("::1", ("0.0.0.0", OTHER)) is Standing.NOBODY
+    assert judged("::1", ("::", OTHER)) is Standing.FOREIGN
+
+
 @pytest.mark.parametrize("beside", ["127.0.0.1", "0.0.0.0", "::"])
 def test_one_foreign_listener_among_those_that_match_is_enough_to_refuse(beside: str) -> None:
     assert judged("127.0.0.1", ("127.0.0.1", OWN), (beside, OTHER)) is Standing.FOREIGN

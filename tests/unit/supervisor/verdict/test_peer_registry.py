@@ -22,6 +22,8 @@ def test_connections_that_are_never_accepted_do_not_pile_up() -> None:
         registry.register(("127.0.0.1", port), 7)
     assert not registry.take(("127.0.0.1", 0))
     assert registry.take(("127.0.0.1", 1))
+    assert registry.cookie(("127.0.0.1", 0)) == 0
+    assert registry.cookie(("127.0.0.1", 1)) == 7
 
 
 def test_the_cookie_of_an_address_is_that_of_the_last_connection_from_it() -> None:

@@ -11,6 +11,7 @@ from nono.supervisor.verdict.route_netlink import is_route_socket, judge_name, j
 
 KERNEL = struct.pack("=HHII", 16, 0, 0, 0)
 GETLINK, NEWLINK, DELLINK, SETLINK, GETADDR, NEWADDR = 18, 16, 17, 19, 22, 20
+ERROR = 2  # below the kinds of rtnetlink, with the last bits of a question
 
 
 def message(*kinds: int) -> bytes:
@@ -25,7 +26,7 @@ def test_a_question_to_the_kernel_is_sent(kinds: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        *(message(kind) for kind in (NEWLINK, DELLINK, SETLINK, NEWADDR, 0, 3)),
+        *(message(kind) for kind in (NEWLINK, DELLINK, SETLINK, NEWADDR, 0, ERROR, 3)),
         message(GETLINK, NEWLINK),
         b"",
         message(GETLINK)[:10],

@@ -30,6 +30,9 @@ def inet6(host: str, port: int) -> bytes:
         pytest.param(LOOPBACK_80 + bytes(8), InetAddress(IPv4Address("127.0.0.1"), 80), id="inet, padded"),
         pytest.param(inet6("::1", 443), InetAddress(IPv6Address("::1"), 443), id="inet6"),
         pytest.param(
+            inet6("::1", 443)[:24], InetAddress(IPv6Address("::1"), 443), id="inet6 without a scope id"
+        ),
+        pytest.param(
             inet6("::ffff:127.0.0.1", 80), InetAddress(IPv4Address("127.0.0.1"), 80), id="mapped is IPv4"
         ),
         pytest.param(
