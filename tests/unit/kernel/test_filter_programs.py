@@ -360,3 +360,13 @@ def test_a_call_that_is_not_judged_takes_few_instructions(name: str, machine: st
     judged = set(SYSCALL_NUMBERS[machine].values())
     costs = [run(instructions, nr, AUDIT_ARCH[machine], (0,) * 6)[1] for nr in range(601) if nr not in judged]
     assert max(costs) <= 16
+
+
+@every_program
+def test_only_calls_with_judged_arguments_need_them(name: str, machine: str) -> None:
+    """The kernel remembers which other calls are allowed, and runs no program for them (Linux 5.11)."""
+    [program] = [program for program in PROGRAMS if program.name == name]
+    numbers, instructions = SYSCALL_NUMBERS[machine], decode(load(name, machine))
+    judged = {numbers.get(rule.syscall) for rule in program.rules if rule.comparisons}
+    needed = {nr for nr in range(601) if judged_by_number(instructions, nr, AUDIT_ARCH[machine]) is None}
+    assert needed <= judged
