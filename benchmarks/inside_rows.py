@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 
 from benchmarks.budget import Budget, Figure, Row, at_most
 from benchmarks.commands import in_turn, rounds_in_turn
-from benchmarks.proxies import Proxies
+from benchmarks.landlocked import rules_of_run
+from benchmarks.proxies import Proxies, present
 from benchmarks.samples import Absent, CannotRunError, Measured, Samples, percentile
 from benchmarks.settings import Settings
 from benchmarks.stage import SMALL, Stage
-from benchmarks.workers import Worker
+from benchmarks.workers import Worker, worker
 
 OPEN_NOTE = (
-    "not trapped; Landlock looks at each directory up to the root, because what may be read may not be "
-    "truncated. The file lies seven directories deep."
+    "not trapped. A bare Landlock is landlock.c, which applies the rules of this very run, and nothing else, "
+    "to the same worker. Landlock looks at each directory up to the root, because what may be read may not "
+    "be truncated. The file lies seven directories deep. Median of batches of 1,000 calls."
 )
 CONNECT_NOTE = (
     "back to back, so that each waits until the proxy has taken and dropped the connection before it. The "
@@ -23,38 +26,67 @@ CONNECT_NOTE = (
 )
 FLOODING_PROCESSES = 48
 TREE = "/usr/share"
-# Never trapped. Landlock itself walks up the tree once for each open.
-UNTOUCHED = at_most(1.0, noise=0.15)
+LANDLOCK = "a bare Landlock"
+# Never trapped.
+AS_LANDLOCK = at_most(1.05)
 # With 16 notifications per wake-up of the loop, instead of 1 or 2, the median rises to this.
 FAIR_MS = 1.2
 
 
 def inside_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
-    calls, file = settings.calls, stage.ca_file
-    find = ["find", TREE, "-name", "no-file-is-called-this"]
-    rows = [
-        _beside_bare(
-            "open + read + close", "µs", places, settings, _call(stage, "open", file, calls * 10), OPEN_NOTE
-        ),
-        _beside_bare("stat", "µs", places, settings, _call(stage, "stat", file, calls * 10)),
-        _beside_bare(
-            f"find {TREE}", "ms", places, settings, lambda each: each.ask("spawn", argv=find)[0] * 1e3
-        ),
+    return [
+        *_file_rows(stage, places, settings),
         *_connect_rows(stage, places, settings),
+        *_flood_rows(stage, places, settings),
     ]
-    return [*rows, *_flood_rows(stage, places, settings)]
 
 
 Measure = Callable[[Worker], float]
 
 
-def _beside_bare(
-    path: str, unit: str, places: Proxies, settings: Settings, measure: Measure, note: str = ""
-) -> Row:
-    values = in_turn(
-        settings.rounds, {"nono": lambda: measure(places.nono), "bare": lambda: measure(places.bare)}
-    )
-    return Row(f"{path}, inside", unit, values["nono"], "bare", values["bare"], UNTOUCHED, note)
+def _file_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
+    calls, file = settings.calls * 10, stage.ca_file
+    find = ["find", TREE, "-name", "no-file-is-called-this"]
+    measures: dict[str, tuple[str, Measure]] = {
+        "open + read + close": ("µs", _call(stage, "open", file, calls)),
+        "stat": ("µs", _call(stage, "stat", file, calls)),
+        f"find {TREE}": ("ms", lambda each: each.ask("spawn", argv=find)[0] * 1e3),
+    }
+    with ExitStack() as stack:
+        landlock: Worker | Absent
+        try:
+            landlock = stack.enter_context(_landlocked(stage, places))
+        except CannotRunError as error:
+            landlock = Absent(str(error))
+        rows: list[Row] = []
+        for what, (unit, measure) in measures.items():
+            values = in_turn(
+                settings.rounds,
+                {
+                    "nono": partial(measure, places.nono),
+                    LANDLOCK: partial(_measured, measure, landlock),
+                    "bare": partial(measure, places.bare),
+                },
+            )
+            note = "" if rows else OPEN_NOTE
+            for other, budget in ((LANDLOCK, AS_LANDLOCK), ("bare", None)):
+                rows.append(Row(f"{what}, inside", unit, values["nono"], other, values[other], budget, note))
+                note = ""
+        return rows
+
+
+def _measured(measure: Measure, place: Worker | Absent) -> float:
+    return measure(present(place))
+
+
+def _landlocked(stage: Stage, places: Proxies) -> AbstractContextManager[Worker]:
+    """A worker under the rules of nono's, and nothing else of it."""
+    if stage.landlock is None:
+        raise CannotRunError("no C compiler to build the restriction with")
+    rules = stage.folder / "rules"
+    rules.write_text(rules_of_run(stage.environ, int(places.nono.ask("proxy_port")[0])))
+    argv = [stage.landlock, str(rules), *stage.worker]
+    return worker(argv, stage.environ, stage.cpus.load, stage.folder / "landlock.log")
 
 
 def _probe(stage: Stage) -> str:

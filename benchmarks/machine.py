@@ -33,6 +33,16 @@ def tool(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
+def compiled(target: Path, source: str, *libraries: str) -> str | None:
+    """Its path; None where it cannot be built."""
+    compiler = tool("cc")
+    if compiler is None:
+        return None
+    argv = [compiler, "-O2", "-o", str(target), str(PROGRAMS / source), *libraries]
+    built = subprocess.run(argv, check=not libraries, capture_output=bool(libraries), timeout=60)
+    return None if built.returncode else str(target)
+
+
 def facts() -> dict[str, str]:
     found = cpus()
     apart = (

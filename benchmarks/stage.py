@@ -18,7 +18,7 @@ from typing import NamedTuple
 import trustme
 
 from benchmarks.commands import on_cpu
-from benchmarks.machine import BENCH_DIR, PROGRAMS, Cpus, tool
+from benchmarks.machine import BENCH_DIR, PROGRAMS, Cpus, compiled, tool
 from benchmarks.samples import CannotRunError
 
 NONO = str(Path(sys.executable).with_name("nono"))
@@ -71,6 +71,7 @@ class Stage:
     tls_load: str | None  # the compiled tls_load.c; None where there is no OpenSSL to build it with either
     crowd: str | None  # the compiled crowd.c
     supervisor: str | None  # the compiled supervisor.c
+    landlock: str | None  # the compiled landlock.c
     upstream: str  # what serves `small`, `tunnel` and `unwatched`
     upstream_pid: int
     cpus: Cpus
@@ -155,10 +156,11 @@ def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
         with _started(argv, cpus.load) as python:
             ports, nginx = Ports(*json.loads(_first_line(python))), tool("nginx")
             programs = (
-                _compile(folder / "shared/probe", "probe.c"),
-                _compile(folder / "shared/tls_load", "tls_load.c", "-lssl", "-lcrypto"),
-                _compile(folder / "shared/crowd", "crowd.c"),
-                _compile(folder / "shared/supervisor", "supervisor.c"),
+                compiled(folder / "shared/probe", "probe.c"),
+                compiled(folder / "shared/tls_load", "tls_load.c", "-lssl", "-lcrypto"),
+                compiled(folder / "shared/crowd", "crowd.c"),
+                compiled(folder / "shared/supervisor", "supervisor.c"),
+                compiled(folder / "shared/landlock", "landlock.c"),
             )
             if nginx is None:
                 upstream = "a Python server (uvloop): nginx is not installed"
@@ -193,16 +195,6 @@ def _write_documents(folder: Path, ports: Ports, bulk_bytes: int) -> None:
     (folder / "nginx.conf").write_text(
         NGINX_CONF.format(folder=folder, small=ports.small, tunnel=ports.tunnel, unwatched=ports.unwatched)
     )
-
-
-def _compile(target: Path, source: str, *libraries: str) -> str | None:
-    """Its path; None where it cannot be built."""
-    compiler = tool("cc")
-    if compiler is None:
-        return None
-    argv = [compiler, "-O2", "-o", str(target), str(PROGRAMS / source), *libraries]
-    built = subprocess.run(argv, check=not libraries, capture_output=bool(libraries), timeout=60)
-    return None if built.returncode else str(target)
 
 
 @contextmanager

@@ -71,21 +71,25 @@ def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
         if rule.required and stat.S_ISDIR(mode) != rule.is_dir:
             expected, got = ("directory", "file") if rule.is_dir else ("file", "directory")
             raise SandboxError(f"Expected a {expected} but got a {got}: '{rule.path}'")
-        rights = landlock_rights.access_rights(
-            access_reads=rule.reads,
-            access_writes=rule.writes,
-            is_dir=stat.S_ISDIR(mode),
-            is_device=stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or _is_below_dev(rule.path),
-            abi=plan.landlock_abi,
-        )
-        if rule.lists:
-            rights |= landlock_rights.socket_directory_rights(rule.makes_sockets)
+        rights = path_rights(rule, mode, plan.landlock_abi)
         landlock.add_path_beneath(ruleset, descriptor, rights)
     except OSError as error:
         if rule.required or error.errno not in TOLERATED:
             raise SandboxError(f"Landlock path error: '{rule.path}': {error}") from error
     finally:
         os.close(descriptor)
+
+
+def path_rights(rule: PathRule, mode: int, abi: int) -> int:
+    """Return the Landlock rights that `rule` allows on an inode of this `mode` (st_mode)."""
+    rights = landlock_rights.access_rights(
+        access_reads=rule.reads,
+        access_writes=rule.writes,
+        is_dir=stat.S_ISDIR(mode),
+        is_device=stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or _is_below_dev(rule.path),
+        abi=abi,
+    )
+    return rights | landlock_rights.socket_directory_rights(rule.makes_sockets) if rule.lists else rights
 
 
 def _open(path: str) -> int:
