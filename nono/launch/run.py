@@ -151,6 +151,7 @@ class Launch:
         proxy_port: int,
         warn: Warn,
         say: Say,
+        insist: Warn,
         observation: Observation | None = None,
         redaction: Redaction = USUAL,
         audit_bytes: int = BUDGET_BYTES,
@@ -168,6 +169,7 @@ class Launch:
         proxy_port: Where the proxy listens; 0 takes a free port.
         warn: Takes a sentence a person must hear before the command has the terminal, or while it runs.
         say: Takes the lines of a summary after the command has ended.
+        insist: Takes a sentence a person must hear even with --silent.
         observation: Records the command's file accesses and every event of the audit log.
         redaction: Rules for masking secrets in recorded arguments.
         audit_bytes: Size of the audit log at which actions are refused.
@@ -212,7 +214,7 @@ class Launch:
             self._launcher = None
             if front is None:
                 terminal = stack.enter_context(shared_terminal())
-                warn, say = terminal.writer(warn), terminal.writer(say)
+                warn, say, insist = terminal.writer(warn), terminal.writer(say), terminal.writer(insist)
             argv = redact_argv(prepared.argv, redaction)
             # Left last, because it writes the end of the session, which comes after the end of everything
             # else.
@@ -241,7 +243,7 @@ class Launch:
             watched = () if observation is None else (observation.recorded,)
             events = Broadcast()
             record = recorder_of(log, denials.note, *counted, *watched, written=events)
-            session = Session(self._environ, log, record, warn, say, redaction, session_id)
+            session = Session(self._environ, log, record, warn, say, redaction, session_id, insist)
             _record_start(session, prepared, argv, options, cgroup)
             with beside.end_recorded(session):
                 beside.begin(stack, session)
@@ -355,7 +357,7 @@ def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
     yield
     for change in repository_watch.changes(repository, before):
         session.record(change.event)
-        session.warn(change.sentence)
+        (session.insist or session.warn)(change.sentence)
 
 
 def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:

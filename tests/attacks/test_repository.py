@@ -76,6 +76,12 @@ def test_a_setting_that_has_git_run_a_program_is_told(runner: NonoRun, flag: str
     assert "this run set" not in inside(runner, "git config user.name m", "--allow=.", flag)
 
 
+def test_a_silent_run_tells_it_too(runner: NonoRun) -> None:
+    said = inside(runner, "git config core.sshCommand x", "--silent", "--allow=.")
+    assert "this run set core.sshcommand" in said.lower()
+    assert inside(runner, "git config user.name m", "--silent", "--allow=.") == ""
+
+
 def test_a_report_names_the_setting_that_has_git_run_a_program(runner: NonoRun) -> None:
     def reported(script: str) -> str:
         inside(runner, script, "--allow=.")

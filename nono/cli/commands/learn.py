@@ -87,6 +87,7 @@ def run(argv: Sequence[str]) -> int:
             audit=not given.flag("no_audit"),
             proxy_port=0,
             warn=console.warn,
+            insist=console.insist,
             say=console.lines,
             observation=plan.observation,
             redaction=redaction(config),

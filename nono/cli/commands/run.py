@@ -201,6 +201,7 @@ def _run(
             proxy_port=ports[-1] if ports else 0,
             warn=console.warn,
             say=console.lines,
+            insist=console.insist,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
             key_prompt=_key_prompt(resolved, invocation, environ),
