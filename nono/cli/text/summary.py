@@ -118,6 +118,8 @@ def _hosts(hosts: HostFilter | None) -> list[str]:
     """Count the hosts that may be reached."""
     if hosts is None or hosts.allow is None:
         return []
+    if any(rule.pattern == "*" and rule.port is None for rule in hosts.allow):
+        return ["    to   any host"]
     count = len({str(rule) for rule in hosts.allow})
     where = f" (nono profile hosts {hosts.network_profile})" if hosts.network_profile is not None else ""
     return [f"    to   {count} {'host' if count == 1 else 'hosts'}{where}"]

@@ -20,6 +20,8 @@ from nono.sandbox.plan.facts import HostFacts, Listener
         ([], []),
         (["--deny-domain", "x.example"], []),
         (["--allow-domain", "x.example"], ["    to   1 host"]),
+        (["--allow-domain", "*"], ["    to   any host"]),
+        (["--network-profile", "minimal", "--allow-domain", "*"], ["    to   any host"]),
         (["--network-profile", "minimal"], ["    to   16 hosts (nono profile hosts minimal)"]),
         (
             ["--allow-domain", "https://x.example:8443/a/**", "--upstream-proxy", "Corp:3128"],
