@@ -51,6 +51,9 @@ _ACTIONS: Mapping[str, Mapping[str, str]] = {
         ("get", "show", "print", "cat"), "values are never printed; nono credential test NAME checks one"
     )
     | {"login": "nono credential import AGENT"},
+    "nono credential logout": {
+        "gh": "nono credential remove github forgets the token that was imported from gh"
+    },
     "nono profile": {
         "edit": "any editor will do: your profiles are in ~/.config/nono/profiles",
         "path": "your profiles are in ~/.config/nono/profiles",
@@ -66,6 +69,7 @@ _SESSIONS: Mapping[str, str] = {
     "audit": "nono audit list names those with an audit log; latest is the newest",
 }
 _CHOICE = re.compile(r"argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)$", re.DOTALL)
+_COUNT = re.compile(r"expected (\d+) arguments")
 _VALUE = re.compile(r"argument (\S+?)(?:/\S+)?: (.*)$", re.DOTALL)
 
 
@@ -85,9 +89,19 @@ def answer(message: str, prog: str, flags: Sequence[str], actions: Iterable[str]
     if (choice := _CHOICE.match(message)) is not None:
         return _of_choice(choice[1], choice[2], choice[3], prog)
     if (value := _VALUE.match(message)) is not None:
-        says = "a value is expected." if value[2] == "expected one argument" else value[2]
-        return UsageError(f"{value[1]}: {says}", hint=hint)
+        return _of_value(value[1], value[2], hint)
     return UsageError(message, hint=hint)
+
+
+def _of_value(option: str, complaint: str, hint: str) -> UsageError:
+    """Say what is wrong with the value of an option, or that it has none or too many."""
+    if complaint == "expected one argument":
+        return UsageError(f"{option}: a value is expected.", hint=hint)
+    if complaint.startswith("ignored explicit argument"):
+        return UsageError(f"{option}: it takes no value.", hint=hint)
+    if (count := _COUNT.fullmatch(complaint)) is not None:
+        return UsageError(f"{option}: {count[1]} values are expected.", hint=hint)
+    return UsageError(f"{option}: {complaint}", hint=hint)
 
 
 def _of_words(words: str, prog: str, flags: Sequence[str]) -> UsageError:
