@@ -44,7 +44,6 @@ class ProxyConfig(NamedTuple):
     looks_into: Callable[[str], bool] | None = None  # further hosts to intercept
     logins: LoginTable = NO_LOGINS
     server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
-    prepare: Callable[[], object] | None = None  # loads what makes these; None: it may never be needed
     upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one
     token_post: TokenPost | None = None  # the routes' credentials fetch tokens through it
     require_auth: bool = True  # ask for the session token; a phantom is always required

@@ -74,16 +74,13 @@ class RunningProxy:
         """Judge open connections by the current rules, and cut those refused. Returns how many were cut."""
         return 0 if self._serving is None else self._serving.rules_changed()
 
-    async def get_ready(self, prepare: Callable[[], object] | None) -> None:
+    async def get_ready(self) -> None:
         """Create the ProxyService while the command starts, so that its first connection need not wait."""
         await anyio.sleep(_READY_AFTER_S)
         serving = self.serving()
         await anyio.lowlevel.checkpoint()  # whoever connected meanwhile comes first
-        for load in (serving.load_roots, prepare):
-            with suppress(OSError, ValueError):  # the first request that needs it is refused with the reason
-                if load is not None:
-                    load()
-            await anyio.lowlevel.checkpoint()
+        with suppress(OSError, ValueError):  # the first request that needs them is refused with the reason
+            serving.load_roots()
 
     async def close(self, grace_s: float) -> None:
         if self._serving is not None:
@@ -137,7 +134,7 @@ async def serve(
             server = await asyncio.get_running_loop().create_server(
                 lambda: running.serving().connection(), sock=bound, backlog=BACKLOG
             )
-            tasks.start_soon(running.get_ready, config.prepare)
+            tasks.start_soon(running.get_ready)
             try:
                 yield running
             finally:

@@ -166,7 +166,8 @@ def test_what_serves_a_proxy_makes_no_enum_of_every_status() -> None:
 
 
 def test_the_process_that_makes_a_ca_imports_no_more_than_signs_it() -> None:
-    statement = "from nono.launch.proxy import ca_worker; ca_worker._made(60, {'JAVA_HOME': '/opt/jdk'})"
+    made = "ca_worker._made(60, 60, ['a.test'], {'JAVA_HOME': '/opt/jdk'})"
+    statement = f"from nono.launch.proxy import ca_worker; {made}"
     assert modules_after(statement) & NOT_TO_CERTIFY == set()
 
 

@@ -161,7 +161,8 @@ def _own_authority(given: Given, resolved: Resolved) -> SessionCa | None:
     if given.value("proxy_ca_validity") is not None:
         raise UsageError("--proxy-ca-validity is for a CA that nono makes; yours has an end of its own.")
     # Imported here: cryptography is needed this early only with a CA of the user's own.
-    from nono.proxy.tls.session_ca import CaError, SessionCa
+    from nono.proxy.tls.leaf import CaError
+    from nono.proxy.tls.session_ca import SessionCa
 
     assert resolved.proxy is not None
     pair = (_read("--proxy-ca-cert", certificate), _read("--proxy-ca-key", key))

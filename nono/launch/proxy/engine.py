@@ -58,8 +58,6 @@ async def served(
                 scopes=tuple(map(_scope, assembly.resolved.scopes)),
                 logins=assembly.logins.table,
                 server_context=authority.server_context if authority is not None else None,
-                # A client with a login goes to its host by name; one with a key mostly takes the base URL.
-                prepare=authority.prepare if authority is not None and assembly.logins.hosts else None,
                 token_post=assembly.post,
                 upstream_proxy=assembly.upstream_proxy,
             ),

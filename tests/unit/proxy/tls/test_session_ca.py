@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 
 from nono.policy.hosts.hostname import canonical_host
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
-from nono.proxy.tls.session_ca import CaError, SessionCa
+from nono.proxy.tls.leaf import CaError
+from nono.proxy.tls.session_ca import SessionCa
 from support.ordinary_user import as_ordinary_user
 from support.servers.http1 import upstream
 
