@@ -13,6 +13,7 @@ from errno import ENOSYS, EPERM
 from nono.kernel.filters.rules import Masked, NotNull, Program, Rule, other_values
 from nono.kernel.filters.socket_options import STEERING
 from nono.kernel.uapi import process as uapi
+from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
 from nono.kernel.uapi.open import O_PATH
 from nono.kernel.uapi.seccomp import SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF
 
@@ -63,7 +64,26 @@ _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (
 # With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes.
 _STALLING = (Rule("userfaultfd"),)
 
-_WHATEVER_THE_NETWORK = (*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_STALLING)
+# Landlock checks neither who makes a snapshot nor what it contains, so denied files would appear in it
+# without their masks; and all of these need only a descriptor that was opened for reading.
+_FILE_SYSTEMS = tuple(
+    Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (*SUBVOLUMES, *VERITY_AND_ENCRYPTION)
+)
+
+# From Linux 6.18 a handle opens the namespaces of other programs, in which their owner has all capabilities.
+_HANDLES = (Rule("open_by_handle_at"),)
+
+# Where kernel.perf_event_paranoid is 0 or less, an event of a whole CPU or of a cgroup samples the stacks of
+# all processes, and Landlock does not check it. Events of single processes need the right to trace them.
+_WATCHING_ALL = (
+    Rule("perf_event_open", (Masked(1, _INT_MASK, _INT_MASK),)),  # -1
+    Rule("perf_event_open", (Masked(4, uapi.PERF_FLAG_PID_CGROUP, uapi.PERF_FLAG_PID_CGROUP),)),
+)
+
+_WHATEVER_THE_NETWORK = (
+    *(*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_STALLING),
+    *(*_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
+)
 
 # BLOCK_ALL includes them for sockets that a service passes in. An open network checks no address.
 _STEERING = tuple(

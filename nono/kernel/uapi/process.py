@@ -60,6 +60,9 @@ IOPRIO_WHO_USER = 3
 TIOCSTI = 0x5412
 TIOCLINUX = 0x541C
 
+# <linux/perf_event.h>: pid is a descriptor of a cgroup
+PERF_FLAG_PID_CGROUP = 1 << 2  # 2.6.39
+
 # <net/if.h>, <linux/sockios.h>
 IFREQ_FLAGS = struct.Struct("@16sh22x")  # ifr_name, ifr_flags, the rest of the union
 SIOCGIFFLAGS = 0x8913

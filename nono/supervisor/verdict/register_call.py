@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.syscall_args import AF_INET, AF_INET6
 
@@ -43,8 +44,22 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "userfaultfd":
             reason = "who reads such memory waits for the command, and nono reads it to judge calls"
             return refuse_call(name, reason)
+        case "open_by_handle_at":
+            reason = "a handle also opens the namespaces of other programs"
+            return refuse_call(name, reason)
+        case "perf_event_open":
+            reason = "an event of a whole CPU or cgroup samples the memory of other programs"
+            pid = second - (1 << 32) if second >> 31 else second
+            return refuse_call(f"perf_event_open(pid={pid})", reason)
         case "ioctl":
-            reason = "what is typed into the terminal is read by whoever reads it next: your shell"
-            return refuse_call(f"ioctl({second:#x})", reason)
+            return refuse_call(f"ioctl({second:#x})", _why_no_request(second))
     reason = "it could connect or open files without a system call that is looked at"
     return refuse_call(name or f"nr={nr}", reason)
+
+
+def _why_no_request(request: int) -> str:
+    if request in SUBVOLUMES:
+        return "a snapshot would show what is denied, and add to directories that may only be read"
+    if request in VERITY_AND_ENCRYPTION:
+        return "it would change files that may only be read, or lock those of other programs"
+    return "what is typed into the terminal is read by whoever reads it next: your shell"

@@ -41,6 +41,13 @@ FASTOPEN = 0x20000000
 O_PATH = 0o10000000
 PR_SET_DUMPABLE = 4
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+# Of btrfs, bcachefs and OCFS2, fs-verity and fscrypt.
+FILE_SYSTEMS = (
+    *(0x50009401, 0x5000940E, 0x5000940F, 0x50009417, 0x50009418, 0x4008941A, 0x5000943F),
+    *(0x4020BC10, 0x4020BC11, 0x40186F04),
+    *(0x40806685, 0x800C6613, 0xC0506617, 0xC0406618),
+)
+PERF_FLAG_PID_CGROUP = 4
 HIGH = 0xDEADBEEF << 32
 POINTER_HIGH_HALF_ONLY = 0x7F00_0000_0000
 
@@ -54,7 +61,7 @@ STEERING = {
 PGRP_AND_USER = {"setpriority": (1, 2), "ioprio_set": (2, 3)}
 ONE_PROCESS = {"setpriority": 0, "ioprio_set": 1}
 SCHEDULING = ("sched_setscheduler", "sched_setparam", "sched_setattr", "sched_setaffinity")
-KEYS = ("add_key", "request_key", "keyctl", "userfaultfd")
+ALWAYS = ("add_key", "request_key", "keyctl", "userfaultfd", "open_by_handle_at")
 IPC = frozenset(
     (
         *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
@@ -138,12 +145,14 @@ def refused_whatever_opens(name: str, call: str, args: Sequence[int]) -> bool:
 def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
     match call:
         case "ioctl":
-            return args[1] & 0xFFFFFFFF in (TIOCSTI, TIOCLINUX)
+            return args[1] & 0xFFFFFFFF in (TIOCSTI, TIOCLINUX, *FILE_SYSTEMS)
+        case "perf_event_open":
+            return args[1] & 0xFFFFFFFF == 0xFFFFFFFF or bool(args[4] & PERF_FLAG_PID_CGROUP)
         case "prlimit64":
             return args[0] & 0xFFFFFFFF != 0 and args[2] != 0
         case "setpriority" | "ioprio_set":
             return args[0] & 0xFFFFFFFF in PGRP_AND_USER[call]
-    return call in KEYS
+    return call in ALWAYS
 
 
 def refused_with_a_network(block_all: bool, notify: bool, call: str, args: Sequence[int]) -> bool:
@@ -221,8 +230,15 @@ SCHEDULING_ARGUMENTS = [
 
 IOCTL_ARGUMENTS = [
     (0, request, 0x7FFF_1234_5678, 0, 0, 0)
-    for known in (TIOCSTI, TIOCLINUX)
+    for known in (TIOCSTI, TIOCLINUX, *FILE_SYSTEMS)
     for request in (known, known | HIGH, *(known ^ 1 << bit for bit in range(64)))
+]
+
+PERF_ARGUMENTS = [
+    (0x7FFF_1234_5678, pid, cpu, 0xFFFFFFFF, flags, 0)
+    for pid in (0, 4711, 0xFFFFFFFF, HIGH | 0xFFFFFFFF, *(0xFFFFFFFF ^ 1 << bit for bit in range(64)))
+    for cpu in (0, 0xFFFFFFFF)
+    for flags in (0, 1, 2, 4, 8, 12, HIGH, HIGH | 4, 1 << 34)
 ]
 
 OPEN_ARGUMENTS = [
@@ -258,6 +274,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         "sendmmsg": SEND_ARGUMENTS,
         "prlimit64": LIMIT_ARGUMENTS,
         "ioctl": IOCTL_ARGUMENTS,
+        "perf_event_open": PERF_ARGUMENTS,
         "prctl": PRCTL_ARGUMENTS,
         "setsockopt": OPTION_ARGUMENTS,
         **dict.fromkeys((*SCHEDULING, *ONE_PROCESS), SCHEDULING_ARGUMENTS),

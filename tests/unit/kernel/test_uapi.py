@@ -16,6 +16,9 @@ import pyseccomp
 import pytest
 
 from nono.kernel.uapi import (
+    file_ioctl as uapi_file_ioctl,
+)
+from nono.kernel.uapi import (
     inet_diag as uapi_inet_diag,
 )
 from nono.kernel.uapi import (
@@ -43,6 +46,7 @@ from nono.kernel.uapi.seccomp import AUDIT_ARCH, SYSCALL_NUMBERS
 
 HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_landlock: ("linux/landlock.h",),
+    uapi_file_ioctl: ("linux/btrfs.h", "linux/fsverity.h", "linux/fscrypt.h"),
     uapi_inotify: ("linux/inotify.h",),
     uapi_inet_diag: ("linux/netlink.h", "linux/sock_diag.h", "linux/inet_diag.h", "netinet/tcp.h"),
     uapi_mount: ("sys/mount.h", "linux/mount.h", "linux/fcntl.h", "linux/stat.h"),
@@ -59,6 +63,7 @@ HEADERS: dict[ModuleType, tuple[str, ...]] = {
         "linux/pidfd.h",
         "linux/sched.h",
         "linux/if.h",
+        "linux/perf_event.h",
         "linux/sockios.h",
     ),
 }

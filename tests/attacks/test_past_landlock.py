@@ -1,0 +1,87 @@
+"""K31 to K33: what Landlock does not check, and leads past a grant, a mask or the bounds of a process."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun, program
+
+RUNS = {
+    **{policy: (PROXY_ONLY, (f"--sandbox-policy={policy}",)) for policy in SANDBOX_POLICIES},
+    "blocked": ({}, ("--block-net",)),
+    "open": ({}, ()),
+}
+HOW = pytest.mark.parametrize(("profile", "flags"), RUNS.values(), ids=RUNS)
+# The same as without nono.
+FREE = ("perf_event_open of itself", "FS_IOC_GETFLAGS")
+PERF = ("perf_event_open of a CPU", "perf_event_open of a CPU, high bits", "perf_event_open of a cgroup")
+SNAPSHOT = "btrfs subvolume snapshot . copied; cat copied/.env; btrfs subvolume create made; ls"
+
+
+def closed(outcomes: Mapping[str, str]) -> dict[str, str]:
+    return {name: outcome for name, outcome in outcomes.items() if name not in FREE}
+
+
+@HOW
+def test_none_of_it_is_carried_out(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    outcomes = sandbox.run(program("files.past_landlock"), profile=profile, flags=flags).outcomes()
+    assert closed(outcomes) == dict.fromkeys(closed(outcomes), "EPERM")
+    bare = sandbox.bare(program("files.past_landlock")).outcomes()
+    assert {name: outcomes[name] for name in FREE} == {name: bare[name] for name in FREE}
+
+
+def test_the_kernel_is_asked_for_it_without_nono(sandbox: NonoRun) -> None:
+    """It does not know the request, or misses its argument; a handle and an event of a CPU want a right."""
+    outcomes = closed(sandbox.bare(program("files.past_landlock")).outcomes())
+    assert "EPERM" not in {outcomes[name] for name in outcomes if "_IOC" in name}
+    if sandbox.user.uid == 0 and outcomes["open_by_handle_at"] == "ok":
+        assert {outcomes[name] for name in PERF[:2]} == {"ok"}
+
+
+@pytest.mark.needs("listener")
+def test_the_refusals_are_recorded(sandbox: NonoRun) -> None:
+    run = sandbox.run(program("files.past_landlock"))
+    assert {event["rule"] for event in run.denied} == {"network.static_filter"}
+    reasons = {event["target"]: event["reason"] for event in run.denied}
+    assert {"open_by_handle_at", "perf_event_open(pid=-1)"} <= reasons.keys()
+    assert "denied" in reasons["ioctl(0x50009417)"]
+    assert "lock" in reasons["ioctl(0xc0406618)"]
+
+
+@pytest.fixture
+def volume(sandbox: NonoRun, tmp_path: Path) -> Iterator[Path]:
+    """A subvolume of btrfs with a denied file, mounted in the project."""
+    if shutil.which("mkfs.btrfs") is None:
+        pytest.skip("no btrfs-progs")
+    image, mounted = tmp_path / "image", sandbox.project / "volume"
+    with image.open("wb") as file:
+        file.truncate(128 << 20)
+    mounted.mkdir()
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, timeout=60)
+    if subprocess.run(["mount", "-o", "loop", image, mounted], check=False, timeout=60).returncode:
+        mounted.rmdir()
+        pytest.skip("btrfs cannot be mounted here")
+    try:
+        (mounted / ".env").write_text("what is denied\n")
+        yield mounted
+    finally:
+        subprocess.run(["umount", mounted], check=True, timeout=60)
+        mounted.rmdir()
+
+
+@pytest.mark.root
+@pytest.mark.needs("mounts", "CAP_SYS_ADMIN")
+@pytest.mark.parametrize("sandbox", ["root"], indirect=True)
+def test_no_snapshot_shows_what_is_denied(sandbox: NonoRun, volume: Path) -> None:
+    script = f"cd {volume}; {SNAPSHOT}"
+    run = sandbox.run(["sh", "-c", script], profile={"filesystem": {"deny": [str(volume / ".env")]}})
+    assert run.stdout == "", run.stderr
+    assert "Operation not permitted" in run.stderr
+    assert "what is denied" in sandbox.bare(["sh", "-c", script]).stdout
