@@ -18,6 +18,9 @@ POINTERS: Mapping[str, str] = {
     **dict.fromkeys(_FILES, FILES),
 }
 
+# Set in every window of a program that people type in all day: to withhold them is no news.
+OF_TERMINALS = frozenset({_TMUX})
+
 
 def targets(name: str, value: str) -> tuple[str, ...] | None:
     """Return the paths that the pointer names, as written; None if it points to anything else."""

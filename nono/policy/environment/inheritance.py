@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nono.named_tuple import NamedTuple
-from nono.policy.environment.authority import POINTERS, flag_for
+from nono.policy.environment.authority import OF_TERMINALS, POINTERS, flag_for
 from nono.policy.environment.secret_names import is_switch, says_secret
 from nono.policy.environment.secret_values import secret_in
 
@@ -140,7 +140,8 @@ def _as_secret(name: str, value: str, rules: EnvironmentRules) -> Withheld | Non
         return None
     if name in POINTERS:
         reason = f"it points to {POINTERS[name]} that the command is not granted"
-        return Withheld(name, "points_to_authority", reason, flag_for(name))
+        rule = "terminal_socket" if name in OF_TERMINALS else "points_to_authority"
+        return Withheld(name, rule, reason, flag_for(name))
     if name in rules.services:
         service = rules.services[name]
         return Withheld(name, "service_key", f"{service} reads its key from it", f"--credential {service}")

@@ -194,6 +194,13 @@ def test_a_secret_stays_outside_unless_it_is_named(allow: tuple[str, ...] | None
     assert {each.name: each.rule for each in not_inherited(HOLDING, rules)} == SECRETS
 
 
+def test_the_socket_of_the_terminal_stays_outside_and_is_not_counted_as_a_secret() -> None:
+    inherited = {"TMUX": "/tmp/tmux-1000/default,123,0"}
+    (withheld,) = not_inherited(inherited, EnvironmentRules())
+    assert (withheld.rule, withheld.is_secret) == ("terminal_socket", False)
+    assert child_environment(inherited, EnvironmentRules(granted=frozenset({"TMUX"}))) == inherited
+
+
 @pytest.mark.parametrize("name", SECRETS)
 @pytest.mark.parametrize("how", ["--env", "allow_vars"])
 def test_a_secret_that_is_named_passes(name: str, how: str) -> None:
