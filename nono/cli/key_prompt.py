@@ -44,14 +44,20 @@ class TerminalKeyPrompt:
 
 def new_passphrase() -> Secret | None:
     """Ask twice for the passphrase of a new store. Returns None for an empty one."""
-    print("  Nothing here can hold a key for nono's credentials: no keyring answers, nor systemd-creds.")
+    _tell("  Nothing here can hold a key for nono's credentials: no keyring answers,")
+    _tell("  nor does systemd-creds.")
     while True:
         typed = read_hidden("  Passphrase to encrypt them with (not shown; Enter: plain text): ")
         if not typed:
             return None
         if read_hidden("  The same again: ") == typed:
             return Secret(typed)
-        print("  These two differ.")
+        _tell("  These two differ.")
+
+
+def _tell(line: str) -> None:
+    """Print to stderr: stdout may be the command's, and redirected."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def how_kept(place: Place) -> str:

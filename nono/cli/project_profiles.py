@@ -28,10 +28,14 @@ Answers = dict[str, dict[str, bool]]  # by directory, then by profile
 
 def offer_profile(profile: str, marker: str, description: str) -> bool:
     """Ask to add the profile. Anything but yes means no."""
-    from nono.approval.ask import confirm  # imported here: most runs ask nothing
+    # Imported here: most runs ask nothing.
+    from nono.approval.ask import confirm
+    from nono.cli.text.wrap_text import wrapped
 
     lines = (
-        f"  {marker} is here. Add the profile {profile} ({description}) to runs in this directory?",
+        *wrapped(
+            f"{marker} is here. Add the profile {profile} ({description}) to runs in this directory?", "  "
+        ),
         "  nono profile show NAME says what it grants; the answer is remembered",
     )
     return confirm(lines, "  [y/N] ", is_pristine=True)

@@ -32,7 +32,7 @@ def scope(learning: LearnPlan) -> list[str]:
         lines.append("  [nono]          nothing of this machine or its private networks;")
     if learning.inherited:
         lines.append(f"  [nono]   know   from its environment {', '.join(learning.inherited)};")
-    lines.append("  [nono] beside what was granted above. What it does is what the profile will allow.")
+    lines.append("  [nono] beside what was granted above. The profile will allow what it does.")
     return lines
 
 
