@@ -107,9 +107,9 @@ def _candidates(
             yield here, program
         for row in _named(program, operands, places, fs):
             yield row, program
-    for program, _, _ in programs:
+    for program, operands, _ in programs:
         for row in TABLE:
-            if program in row.programs:
+            if program in row.programs and not (row.operands and row.operands.isdisjoint(operands)):
                 yield row, program
 
 
@@ -173,7 +173,7 @@ def _judged(
     if kind in (None, "socket"):
         return None
     match rules.files.judge((path,), row.access):
-        case Denied(denial) if row.purpose in (_NAMED, _WRITTEN, _PROGRAM):
+        case Denied(denial) if row.is_told_if_denied or row.purpose in (_NAMED, _WRITTEN, _PROGRAM):
             return Absentee(path, row.access, f"{row.purpose}, denied by {denial.origin}", program, None)
         case TooWeak(held):
             access = row.access

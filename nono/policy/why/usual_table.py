@@ -26,6 +26,8 @@ _TERMINALS = _names("script expect tmux screen tmate gemini aider")
 _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
 _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
+_SSH = _names("ssh scp sftp rsync")
+_REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
 _AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
 # Programs that work on the directory where they start: some only read it, others write it too.
 READ_HERE = _NODE | _PYTHON | _JAVA | _names("ls find rg tree du wc sort")
@@ -50,7 +52,11 @@ class Row(NamedTuple):
     programs: frozenset[str] = frozenset()
     is_whole: bool = True  # True: grant all of it for any file below
     is_filled: bool = False  # True: the kernel puts the files there, and the user may not
+    is_told_if_denied: bool = False  # True: named, without an option, although a rule denies it
+    operands: frozenset[str] = frozenset()  # needed with one of these alone; empty: whatever the operands
 
+
+_KNOWN_HOSTS = ("~/.ssh/known_hosts", Access.READ, "the keys of hosts that ssh trusts")
 
 # Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
 # grants nothing by itself.
@@ -70,6 +76,13 @@ TABLE = (
     Row("/etc/ssl", Access.READ, "certificates of public authorities", _TLS),
     Row("~/.gitconfig", Access.READ, "your git settings", _GIT),
     Row("~/.config/git", Access.READ, "your git settings", _GIT),
+    Row(*_KNOWN_HOSTS, _SSH, is_whole=False, is_told_if_denied=True),
+    Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=_REACHES_A_REMOTE),
+    Row(
+        *("~/.gnupg", Access.READ, "your keys of GnuPG", _names("gpg gpg2")),
+        is_whole=False,
+        is_told_if_denied=True,
+    ),
     Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),

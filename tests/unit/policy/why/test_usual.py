@@ -72,6 +72,27 @@ def test_a_program_that_needs_no_headers_is_not_told_of_them(run: Resolve, fs: F
 
 
 @pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("ssh host.example", [".ssh/known_hosts"]),
+        ("git -C . push origin main", [".ssh/known_hosts"]),
+        ("git commit -m one", []),
+        ("gpg --list-keys", [".gnupg"]),
+        ("curl https://host.example", []),
+    ],
+)
+def test_what_ssh_and_gpg_read_below_the_home_is_named_without_an_option(
+    run: Resolve, make_fs: MakeFilesystem, line: str, told: list[str]
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/.ssh", f"{HOME}/.gnupg"), files=(f"{HOME}/.ssh/known_hosts",))
+    found = absentees(run(allow=(".",)), line, fs, exit_code=128)
+    assert [each.path for each in found] == [f"{HOME}/{path}" for path in told]
+    assert all(each.flag is None and "denied by" in each.purpose for each in found)
+    places = run(allow=(".",)).path_context
+    assert usual_place(f"{HOME}/.gnupg/pubring.kbx", Access.READ, places, fs) is None
+
+
+@pytest.mark.parametrize(
     ("line", "flag"),
     [
         ("cat /data/notes", "--read-file /data/notes"),
