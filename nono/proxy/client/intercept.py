@@ -13,8 +13,9 @@ from nono.proxy.handshake import client_hello
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
-from nono.proxy.transport.deadline import FLUSH_S, Deadline
-from nono.proxy.transport.handover import Handover
+from nono.proxy.transport import server_handshake
+from nono.proxy.transport.deadline import Deadline
+from nono.proxy.transport.server_handshake import Secured
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.verdict import Intercept
 
@@ -72,19 +73,25 @@ class Interception(asyncio.Protocol):
                 self._begin(hello)
 
     def _is_host(self, name: str) -> bool:
+        host = self._verdict.inside.host
         try:
-            return canonical_host(name) == self._verdict.inside.host
+            return name == host or canonical_host(name) == host
         except HostError:
             return False
 
     def _begin(self, hello: Hello) -> None:
-        transport, early = self._transport, self._early
+        transport, early, where = self._transport, self._early, self._verdict.inside
         assert transport is not None
         self._is_decided = True
         self._early = b""
         self._deadline.cancel()
-        transport.pause_reading()
-        self._context.spawn(lambda: self._handshake(transport, early, hello))
+        try:
+            context = self._context.server_context(where.host, hello.has_x25519)
+        except (OSError, ValueError) as failure:
+            transport.abort()
+            self._secured(failure)
+            return
+        server_handshake.begin(transport, context, early, self._context.head_timeout_s, self._secured)
 
     def _deny(self, reason: str) -> None:
         if self._is_decided or self._transport is None:
@@ -110,32 +117,14 @@ class Interception(asyncio.Protocol):
 
     # -- the handshake
 
-    async def _handshake(self, transport: asyncio.Transport, early: bytes, hello: Hello) -> None:
-        loop = asyncio.get_running_loop()
-        where = self._verdict.inside
-        opening = Handover()
-        try:
-            context = self._context.server_context(where.host, hello.has_x25519)
-            handshake = loop.start_tls(
-                transport,
-                opening,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=self._context.head_timeout_s,
-                ssl_shutdown_timeout=FLUSH_S,
-            )
-            loop.call_soon(_feed, transport, early)
-            secured = await handshake
-        except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
-            self._failed(getattr(failure, "reason", None) or type(failure).__name__)
-            transport.abort()
+    def _secured(self, result: Secured | Exception) -> None:
+        self._context.connections.discard(self)
+        self._transport = None
+        if isinstance(result, Exception):
+            self._failed(getattr(result, "reason", None) or type(result).__name__)
             return
-        finally:
-            self._context.connections.discard(self)
-            self._transport = None
-        assert secured is not None
         with suppress(ConnectionResetError):
-            opening.replace_with(self._successor(secured), secured)
+            result.hand_over(self._successor(result.transport))
 
     def _successor(self, secured: asyncio.Transport) -> asyncio.Protocol:
         """Return the protocol for the rest of the connection, as chosen by ALPN (RFC 7301)."""
@@ -178,17 +167,3 @@ class Interception(asyncio.Protocol):
 
     def client_lost(self) -> None:
         """The handshake will notice."""
-
-
-def _feed(transport: asyncio.Transport, early: bytes) -> None:
-    """Feed the ClientHello to the TLS protocol that start_tls has installed on `transport`.
-
-    start_tls does not accept bytes that were already read; its protocol is a BufferedProtocol.
-    """
-    tls = cast(asyncio.BufferedProtocol, transport.get_protocol())
-    while early and not transport.is_closing():
-        room = memoryview(tls.get_buffer(len(early)))
-        taken = min(len(room), len(early))
-        room[:taken] = early[:taken]
-        tls.buffer_updated(taken)
-        early = early[taken:]
