@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from nono.named_tuple import NamedTuple
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.tls.leaf import CaError, Leaf
@@ -23,12 +22,21 @@ _MAX_SESSIONS = 512
 _MFD_NOEXEC_SEAL = 0x0008  # linux/memfd.h; without it memfd_create(2) fails where vm.memfd_noexec is 2
 
 
-class _Minted(NamedTuple):
-    context: ssl.SSLContext
-    renew_at_s: float
+class _Minted:
+    __slots__ = ("_may_add", "_renew_at_s", "context")
+
+    def __init__(self, context: ssl.SSLContext, renew_at_s: float) -> None:
+        self.context = context
+        self._renew_at_s = renew_at_s
+        self._may_add = _MAX_SESSIONS  # handshakes until the sessions are counted again, which takes 3 µs
 
     def is_spent(self, now_s: float) -> bool:
-        return now_s >= self.renew_at_s or self.context.session_stats()["number"] > _MAX_SESSIONS
+        if now_s >= self._renew_at_s:
+            return True
+        self._may_add -= 1
+        if self._may_add < 0:
+            self._may_add = _MAX_SESSIONS - self.context.session_stats()["number"]
+        return self._may_add < 0
 
 
 class ServerContexts:
@@ -107,7 +115,7 @@ def _only_for(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext]
         if server_name is None:
             return None if is_address else refused
         try:
-            return None if canonical_host(server_name) == host else refused
+            return None if server_name == host or canonical_host(server_name) == host else refused
         except HostError:
             return refused
 
