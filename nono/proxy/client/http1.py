@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import select
 from time import perf_counter
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.intercept import Interception
@@ -94,7 +94,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._context.connections.add(self)
-        peer = transport.get_extra_info("peername")
+        entrance = self._entrance
+        peer: Any = () if entrance is None else transport.get_extra_info("peername")
         if peer is None:  # reset before it was accepted
             cast(asyncio.Transport, transport).abort()
             return
@@ -105,15 +106,19 @@ class ClientConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._time_head()
+        if entrance is not None:
+            self._enter(entrance, self._transport, peer)
+
+    def _enter(self, entrance: Entrance, transport: asyncio.Transport, peer: tuple[str, int]) -> None:
         local = transport.get_extra_info("sockname")
-        answer = self._entrance.enter(self, peer[:2], local[:2]) if self._entrance else None
+        answer = entrance.enter(self, peer[:2], local[:2])
         try:
             watch(transport.get_extra_info("socket").fileno())
         except OSError:
             answer = Cut()
         match answer:
             case Cut():
-                self._transport.abort()
+                transport.abort()
             case Refusal():
                 self.refuse(audit_events.malformed_request(), answer)
             case None:
