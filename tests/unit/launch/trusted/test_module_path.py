@@ -141,6 +141,16 @@ def test_a_user_site_that_the_command_could_make_is_refused(
     refuse_writable_code([grant(tmp_path)], {})
 
 
+def test_code_that_a_link_leads_to_may_not_be_written(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "library").symlink_to(project)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "library")])
+    with pytest.raises(ConfigError, match=r"own code in '.*library'"):
+        refuse_writable_code([grant(project)], {})
+    refuse_writable_code([grant(tmp_path / "beside")], {})
+
+
 @pytest.mark.parametrize("module", [nono.launch, os, json, pytest], ids=lambda module: module.__name__)
 def test_a_part_of_what_nono_imports_may_not_be_written(module: ModuleType) -> None:
     assert module.__file__ is not None
@@ -166,11 +176,20 @@ def test_a_python_that_the_command_may_write_is_refused(
 
 
 @pytest.mark.parametrize(
-    "place", ["/etc/ssl", "/usr/lib/x86_64-linux-gnu", "/usr", os.path.join(sys.prefix, "x")]
+    "place", ["/etc/ssl", "/usr/lib/x86_64-linux-gnu", "/usr", "/", os.path.join(sys.prefix, "x")]
 )
 def test_nothing_is_loaded_later_where_the_command_may_write(place: str) -> None:
     assert not may_load_later([grant(Path(place))])
     assert may_load_later([grant(Path(place), Access.READ)])
+
+
+def test_nor_where_a_link_leads_by_which_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "venv").symlink_to(tmp_path / "installed")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
+    assert not may_load_later([grant(tmp_path / "installed/lib")])
+    assert may_load_later([grant(tmp_path / "beside")])
 
 
 def test_what_is_loaded_later_does_not_depend_on_a_project(project: Path) -> None:

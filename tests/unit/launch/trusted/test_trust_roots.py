@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,11 @@ from pydantic import TypeAdapter
 
 from nono.disk import root_places
 from nono.errors import ConfigError
-from nono.launch.trusted.trust_roots import refuse_writable_trust
+from nono.launch.trusted.trust_roots import refuse_writable_trust, refuse_writable_trust_of_log
 from nono.policy.capability import Access, Grant
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.request import RunRequest
-from nono.policy.resolve import resolve
+from nono.policy.resolve import Resolved, resolve
 from nono.policy.schema.annotations import evaluate
 from nono.policy.schema.profile import Profile
 
@@ -29,7 +29,12 @@ PROFILES: Mapping[str, Mapping[str, object]] = {
 
 
 def refuse(
-    profile: str, home: Path, environ: Mapping[str, str], *, access: Access = Access.READWRITE
+    profile: str,
+    home: Path,
+    environ: Mapping[str, str],
+    *,
+    access: Access = Access.READWRITE,
+    refuses: Callable[[Resolved, Mapping[str, str]], None] = refuse_writable_trust,
 ) -> None:
     """As Launch.prepare does, for a run that is granted its home."""
     environ = {"HOME": str(home), "PATH": os.defpath, **environ}
@@ -43,7 +48,7 @@ def refuse(
     )
     grants = (Grant(str(home), access, True, "user", str(home)),)
     capabilities = resolved.capabilities._replace(grants=grants)
-    refuse_writable_trust(resolved._replace(capabilities=capabilities), environ)
+    refuses(resolved._replace(capabilities=capabilities), environ)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,37 @@ def test_a_trusted_file_in_a_writable_grant_is_refused(profile: str, variable: s
         refuse(profile, tmp_path, named)
     refuse(profile, tmp_path, named, access=Access.READ)
     refuse(profile, tmp_path, {**elsewhere, variable: "/nowhere"})
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ],
+)
+def test_a_certificate_of_the_collector_in_a_writable_grant_is_refused(variable: str, tmp_path: Path) -> None:
+    named = {variable: f"{tmp_path}/file"}
+    with pytest.raises(ConfigError, match=f"{variable} names '{tmp_path}/file'.* trusts with its log"):
+        refuse("open", tmp_path, named, refuses=refuse_writable_trust_of_log)
+    refuse("open", tmp_path, named, access=Access.READ, refuses=refuse_writable_trust_of_log)
+    refuse("open", tmp_path, {variable: "/nowhere"}, refuses=refuse_writable_trust_of_log)
+
+
+def test_a_link_to_a_trusted_file_that_the_command_could_turn_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "granted").mkdir()
+    (tmp_path / "granted/link").symlink_to("/nowhere")
+    (tmp_path / "link").symlink_to("granted/link")
+    named = {"SSL_CERT_FILE": str(tmp_path / "link")}
+    with pytest.raises(ConfigError, match="SSL_CERT_FILE names"):
+        refuse("proxy", tmp_path / "granted", named)
+    refuse("proxy", tmp_path / "granted", {"SSL_CERT_FILE": str(tmp_path / "file")})
 
 
 def test_the_usual_place_of_aws_is_asked_about_without_a_variable(tmp_path: Path) -> None:

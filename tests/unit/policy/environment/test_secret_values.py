@@ -48,6 +48,8 @@ def test_what_looks_like_a_key_elsewhere_does_so_here(prefix: str) -> None:
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", PRIVATE_KEY),
         ("https://hooks.slack.com/services/T0/B0/abcdefghijkl", PROVIDER_TOKEN),
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", PROVIDER_TOKEN),
+        ("Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", PROVIDER_TOKEN),
+        ("https://pypi.example/simple https://me:hunter2@pypi.example/simple", URL_PASSWORD),
     ],
 )
 def test_a_secret_is_recognised_by_its_form(value: str, reason: str) -> None:
@@ -71,6 +73,8 @@ def test_a_secret_is_recognised_by_its_form(value: str, reason: str) -> None:
         "sk-learn-pipeline-of-the-team-cache",
         "npm_config_cache_directory_2024_of_the_whole_team_here",
         "-----BEGIN CERTIFICATE-----",
+        "eyJjb2xvdXIiOiAiYmx1ZSIsICJzaXplIjogN30=",
+        "https://pypi.example/simple https://me@pypi.example/simple",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1 me@host",
         "rs=0:di=01;34:ln=01;36",
         "unix:path=/run/user/1000/bus",
