@@ -100,7 +100,7 @@ class ClientConnection(asyncio.Protocol):
             cast(asyncio.Transport, transport).abort()
             return
         self._transport = cast(asyncio.Transport, transport)
-        self._reader = RequestReader()
+        self._reader = RequestReader(self._context.first_heads)
         self._deadline = Deadline(self._overdue)
         if self._context.connections.closing:
             self._transport.abort()

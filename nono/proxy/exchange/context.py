@@ -17,6 +17,7 @@ from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.course import Course, Outcomes
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.http.request_reader import FirstHeads
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.transport.outbox import Outbox
 from nono.proxy.transport.turns import Turns
@@ -78,6 +79,7 @@ class ProxyContext:
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
     http2_places: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_HTTP2_UPSTREAMS))
     outbox: Outbox = field(default_factory=Outbox)
+    first_heads: FirstHeads = field(default_factory=FirstHeads)
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     server_context: ServerContext = no_authority
     head_timeout_s: float = 30.0

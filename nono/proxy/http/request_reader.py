@@ -19,6 +19,8 @@ from nono.proxy.http.message import (
 )
 
 MAX_REPEATED_BYTES = 4096  # of the head kept for comparison, one per connection
+MAX_FIRST_HEADS = 32  # kept of those that connections began with
+_HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(slots=True)
@@ -37,6 +39,26 @@ class Unreadable(NamedTuple):
     fault: MessageError
 
 
+class FirstHeads:
+    """The heads that connections began with: a client begins each in the same words, above all a CONNECT."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, RequestHead] = {}
+
+    def of(self, data: bytes) -> tuple[bytes, RequestHead] | None:
+        """Return the head that `data` begins with, as bytes and parsed; None if it is not known."""
+        raw = data[: data.find(_HEAD_END, 0, MAX_REPEATED_BYTES) + len(_HEAD_END)]  # 3 bytes if it has no end
+        head = self._kept.get(raw)
+        return None if head is None else (raw, head)
+
+    def keep(self, raw: bytes, head: RequestHead) -> None:
+        if len(self._kept) >= MAX_FIRST_HEADS:
+            del self._kept[next(iter(self._kept))]  # the oldest
+        self._kept[raw] = head
+
+
 class RequestReader:
     """Parses bytes into a queue; the owner takes requests from the front.
 
@@ -44,13 +66,15 @@ class RequestReader:
     collect, so that nothing is acted on while a batch of bytes is still being parsed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_heads: FirstHeads | None = None) -> None:
+        """first_heads: Shared by connections, so that none parses what another began with; None: none is."""
         self.queue: deque[Incoming | Unreadable] = deque()
         self.in_head = False  # the last byte was part of a head
         self.is_deaf = False
         self.leftover = b""  # the bytes after the head of a CONNECT, which belong to its tunnel
         self._after_connect = False
-        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._first_heads = first_heads
+        self._parser: httptools.HttpRequestParser | None = None  # until there is something to parse
         self._last: Incoming | None = None  # the request whose body is being read
         self._unfinished = 0  # bytes read since a head or a piece of a body was last completed
         self._progress = False
@@ -65,7 +89,7 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Parse `data`, one read of the transport. Never raises."""
-        if self._parser is None or self.is_deaf:
+        if self.is_deaf:
             if self._after_connect:
                 self.leftover += data
             return
@@ -73,12 +97,16 @@ class RequestReader:
         is_boundary = not self.in_head and (before is None or (before.complete and before.head.keep_alive))
         if is_boundary and self._is_repetition(data):
             return
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
         self._parse(self._parser, data)
         if is_boundary and self._last is not before:
-            self._remember(data)
+            self._remember(data, is_first=before is None)
 
     def _is_repetition(self, data: bytes) -> bool:
-        """Queue `data` unparsed if it is one whole request with the remembered head; else return False."""
+        """Queue `data` unparsed if it is one whole request with a remembered head; else return False."""
+        if self._last is None and self._first_heads is not None and not self._unfinished:
+            self._repeated = self._first_heads.of(data)
         if self._repeated is None or not data.startswith(self._repeated[0]):
             return False
         raw, head = self._repeated
@@ -87,20 +115,23 @@ class RequestReader:
         self._last = Incoming(head, [data[len(raw) :]] if head.body.length else [], complete=True)
         self.queue.append(self._last)
         self._unfinished = 0
+        self.is_deaf = self._after_connect = head.method == b"CONNECT"
         return True
 
-    def _remember(self, data: bytes) -> None:
+    def _remember(self, data: bytes, *, is_first: bool) -> None:
         """Remember the head if `data` holds nothing but that head and its whole body.
 
         The parsed lengths must account for every byte, however the parser has read them.
         """
-        request, end = self._last, data.find(b"\r\n\r\n") + 4
-        if request is None or not request.complete or end < 4 or end > MAX_REPEATED_BYTES:
+        request, end = self._last, data.find(_HEAD_END) + len(_HEAD_END)
+        if request is None or not request.complete or end < len(_HEAD_END) or end > MAX_REPEATED_BYTES:
             return
         head = request.head
-        is_plain = head.keep_alive and not head.wants_upgrade and head.method != b"CONNECT"
-        if is_plain and head.body.kind is not BodyKind.CHUNKED and len(data) == end + head.body.length:
+        is_plain = head.keep_alive and not head.wants_upgrade and head.body.kind is not BodyKind.CHUNKED
+        if is_plain and len(data) == end + head.body.length:
             self._repeated = data[:end], head
+            if is_first and self._first_heads is not None:
+                self._first_heads.keep(*self._repeated)
 
     def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> None:
         self._progress = False
@@ -136,7 +167,7 @@ class RequestReader:
     def resume_after_connect(self) -> None:
         """Resume after a refused CONNECT: the bytes after its head are the next request."""
         leftover, self.leftover = self.leftover, b""
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser = None
         self.is_deaf = self._after_connect = False
         if leftover:
             self.feed(leftover)

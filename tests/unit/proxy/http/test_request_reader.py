@@ -6,18 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.http.request_reader import MAX_REPEATED_BYTES, Incoming, RequestReader
+from nono.proxy.http.message import RequestHead, request_head
+from nono.proxy.http.request_reader import (
+    MAX_FIRST_HEADS,
+    MAX_REPEATED_BYTES,
+    FirstHeads,
+    Incoming,
+    RequestReader,
+)
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+CONNECT = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"
 PIECES = [
     GET, POST + b"12345", POST + b"67890", POST, b"12345", POST + b"123", b"45", POST + b"\r\n\r\nx",
     GET + GET, GET + POST + b"12345", GET[:10], GET[10:], b"\r\n" + GET, b"\r\n", b"G", b"ET /b HTTP/1.1\r\n",
     b"Host: b\r\n\r\n", LAST, CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", CHUNKED, b"3\r\nabc\r\n", b"0\r\n\r\n",
     b"GET /a HTTP/1.0\r\n\r\n", b"GET /x HTTP/1.1\r\nHost: a\r\nUpgrade: h\r\nConnection: upgrade\r\n\r\n",
-    b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", b"no http\r\n\r\n",
+    CONNECT, CONNECT + b"\x16\x03", CONNECT + GET, b"CONNECT b:1 HTTP/1.1\r\nHost: b:1\r\n",
+    b"no http\r\n\r\n",
     b"POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
 ]  # fmt: skip
 
@@ -39,6 +48,13 @@ def said(reader: RequestReader) -> list[object]:
     ]
 
 
+def heads_of(*readers: RequestReader) -> list[RequestHead]:
+    return [each.head for reader in readers for each in reader.queue if isinstance(each, Incoming)]
+
+
+CONNECTED = [request_head(b"CONNECT", b"a:1", "1.1", [(b"Host", b"a:1")])]
+
+
 @given(st.lists(st.sampled_from(PIECES), max_size=12))
 def test_a_repetition_is_read_as_the_parser_reads_it(pieces: list[bytes]) -> None:
     reader, forgetful = RequestReader(), Forgetful()
@@ -48,6 +64,40 @@ def test_a_repetition_is_read_as_the_parser_reads_it(pieces: list[bytes]) -> Non
         assert said(reader) == said(forgetful)
         states = [(each.in_head, each.is_deaf, each.leftover) for each in (reader, forgetful)]
         assert states[0] == states[1]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6), min_size=2, max_size=6))
+def test_a_connection_reads_what_another_began_with_as_the_parser_reads_it(wires: list[list[bytes]]) -> None:
+    heads = FirstHeads()
+    for pieces in wires:
+        reader, forgetful = RequestReader(heads), Forgetful()
+        for piece in pieces:
+            for each in (reader, forgetful):
+                each.feed(piece)
+                if len(each.queue) % 2 and heads_of(each)[-1:] == CONNECTED:
+                    each.resume_after_connect()  # it was refused
+            assert said(reader) == said(forgetful)
+            states = [(each.in_head, each.is_deaf, each.leftover) for each in (reader, forgetful)]
+            assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("wire", [GET, POST + b"12345", CONNECT], ids=["no body", "body", "CONNECT"])
+def test_the_head_that_another_connection_began_with_is_not_parsed_again(wire: bytes) -> None:
+    heads = FirstHeads()
+    readers = [RequestReader(heads) for _ in range(2)]
+    for reader in readers:
+        reader.feed(wire)
+    first, second = heads_of(*readers)
+    assert second is first
+    assert readers[1].is_deaf is (wire == CONNECT)
+
+
+def test_only_the_last_heads_of_a_bounded_number_are_kept() -> None:
+    heads = FirstHeads()
+    for number in range(MAX_FIRST_HEADS + 1):
+        RequestReader(heads).feed(GET.replace(b"/a", b"/%d" % number))
+    assert heads.of(GET.replace(b"/a", b"/0")) is None
+    assert heads.of(GET.replace(b"/a", b"/1")) is not None
 
 
 @pytest.mark.parametrize("wire", [GET, POST + b"12345"], ids=["no body", "body"])
