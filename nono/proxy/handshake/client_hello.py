@@ -14,7 +14,9 @@ _SERVER_NAME = 0  # RFC 6066 section 3
 _KEY_SHARE = 51  # RFC 8446 section 4.2.8
 _X25519 = 29  # of the named groups, RFC 8446 section 4.2.7
 _MAX_RECORD = 16384  # RFC 8446 section 5.1, plaintext
-_ENTRY = struct.Struct(">HH")
+_LENGTH = struct.Struct(">H")
+_ENTRY = struct.Struct(">HH")  # the number and the length of an extension or a key share
+_BEFORE_SESSION_ID = 2 + 32  # legacy_version, random
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,6 @@ class _Reader:
     def vector(self, length_octets: int) -> bytes:
         return self.take(self.number(length_octets))
 
-    def entry(self) -> tuple[int, bytes]:
-        """Take a number and the vector after it, two octets each: an extension, or a key share."""
-        at, message = self._at + _ENTRY.size, self._message
-        if at > len(message):
-            raise _TruncatedError
-        number, length = _ENTRY.unpack_from(message, self._at)
-        if at + length > len(message):
-            raise _TruncatedError
-        self._at = at + length
-        return number, message[at : at + length]
-
     def __bool__(self) -> bool:
         return self._at < len(self._message)
 
@@ -109,22 +100,20 @@ def _record_fault(header: bytes) -> str | None:
 
 def _server_name(hello: bytes) -> Hello | NotTls:
     try:
-        reader = _Reader(hello)
-        reader.take(2 + 32)  # legacy_version, random
-        reader.vector(1)  # legacy_session_id
-        reader.vector(2)  # cipher_suites
-        reader.vector(1)  # legacy_compression_methods
-        if not reader:
+        # By offsets: a browser's ClientHello has twenty extensions, of which two matter here.
+        at = _BEFORE_SESSION_ID
+        at += 1 + hello[at]  # legacy_session_id
+        at += _LENGTH.size + _LENGTH.unpack_from(hello, at)[0]  # cipher_suites
+        at += 1 + hello[at]  # legacy_compression_methods
+        if at == len(hello):
             return Hello(None)
-        extensions = _Reader(reader.vector(2))
-        names, groups = list[bytes](), list[int]()
-        while extensions:
-            kind, content = extensions.entry()
+        names, has_x25519 = list[bytes](), False
+        for kind, start, end in _entries(hello, at, len(hello)):
             if kind == _SERVER_NAME:
-                names.append(content)
+                names.append(hello[start:end])
             elif kind == _KEY_SHARE:
-                groups += _groups(content)
-        has_x25519 = _X25519 in groups
+                groups = [group for group, _, _ in _entries(hello, start, end)]
+                has_x25519 = has_x25519 or _X25519 in groups
         if not names:
             return Hello(None, has_x25519)
         entries = _Reader(_Reader(names[0]).vector(2))
@@ -134,12 +123,21 @@ def _server_name(hello: bytes) -> Hello | NotTls:
         if entries:
             return NotTls("the server_name extension is not one host name")
         return Hello(name.decode("ascii"), has_x25519)
-    except (_TruncatedError, UnicodeDecodeError):
+    except (_TruncatedError, IndexError, struct.error, UnicodeDecodeError):
         return NotTls("the ClientHello is not well-formed")
 
 
-def _groups(key_share: bytes) -> list[int]:
-    groups, shares = [], _Reader(_Reader(key_share).vector(2))
-    while shares:
-        groups.append(shares.entry()[0])
-    return groups
+def _entries(message: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
+    """Return number, start and end of each entry of the vector at `at`, which must end by `end`."""
+    start = at + _LENGTH.size
+    stop = start + _LENGTH.unpack_from(message, at)[0]
+    if stop > end:
+        raise _TruncatedError
+    found = list[tuple[int, int, int]]()
+    while start < stop:
+        number, length = _ENTRY.unpack_from(message, start)
+        start += _ENTRY.size + length
+        if start > stop:
+            raise _TruncatedError
+        found.append((number, start - length, start))
+    return found
