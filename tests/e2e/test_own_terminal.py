@@ -469,6 +469,15 @@ def test_a_command_that_shows_nothing_in_time_is_ended(
     assert cause == ("stop" if code == 137 else "exit")
 
 
+@pytest.mark.parametrize(("flag", "is_told"), [("--startup-timeout=1", True), ("--startup-timeout=0", False)])
+def test_a_timeout_for_the_start_is_said_to_be_off_without_a_terminal(
+    flag: str, is_told: bool, sandbox: NonoRun
+) -> None:
+    run = sandbox.run(["true"], flags=[flag, "--silent"])
+    assert run.exit_code == 0
+    assert ("--startup-timeout is switched off" in run.stderr) is is_told
+
+
 # In a multiplexer
 
 

@@ -39,6 +39,7 @@ DESCRIPTION = (
     "leaves it running, as does closing the terminal, and `nono attach` shows it again."
 )
 
+UNWATCHED = "--startup-timeout is switched off: it watches a terminal, and this run has none"
 WORTH_A_REPORT_S = 10.0
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
 
@@ -73,7 +74,10 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     # Somebody who may be asked a question may also take their time, and has Ctrl-C.
     patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
     startup_s = seconds(given, "startup_timeout", 0)
-    if given.flag("dry_run") or not (is_detached or is_at_terminal()):
+    is_dry = given.flag("dry_run")
+    if is_dry or not (is_detached or is_at_terminal()):
+        if startup_s and not is_dry:
+            console.note(UNWATCHED)
         return _run(invocation, console, environ, is_shell=is_shell)
     # Imported here: other runs share their streams with the command.
     from nono.launch.terminal.apart import Apart, fork_supervisor
@@ -82,6 +86,8 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
         forked = fork_supervisor(is_detached=is_detached)
     except OSError as error:
         if not is_detached:
+            if startup_s:
+                console.note(UNWATCHED)
             return _run(invocation, console, environ, is_shell=is_shell)
         raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
     if isinstance(forked, Apart):

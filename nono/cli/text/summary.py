@@ -215,6 +215,8 @@ def _network(capabilities: CapabilitySet) -> str:
     for ports, what in zip(capabilities.ports, PORTS, strict=True):
         if ports:
             parts.append(f"{what} {', '.join(map(str, ports))}")
+    if is_open and capabilities.ports.connect:
+        parts.append("no DNS (UDP is closed)")
     return ", ".join(parts)
 
 

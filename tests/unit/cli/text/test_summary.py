@@ -44,7 +44,10 @@ def test_hosts_paths_and_the_way_out_are_shown(argv: list[str], lines: list[str]
             ["--block-net", "--open-port", "3000", "--open-port", "3001"],
             "outbound blocked, connects to and listens on localhost at 3000-3001",
         ),
-        (["--allow-connect-port", "22"], "outbound by port, connects to any host on 22"),
+        (
+            ["--allow-connect-port", "22"],
+            "outbound by port, connects to any host on 22, no DNS (UDP is closed)",
+        ),
         (["--allow-domain", "x.example", "--listen-port", "80"], "proxy, listens on 80"),
     ],
 )
