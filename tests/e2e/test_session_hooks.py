@@ -87,13 +87,66 @@ def test_roots_that_a_hook_writes_are_trusted(sandbox: NonoRun) -> None:
 
 
 def test_a_hook_finds_no_program_that_the_command_could_have_written(sandbox: NonoRun) -> None:
-    hook(sandbox, "bash", "touch ~/planted", sandbox.project)
+    granted = sandbox.user.home / "granted"
+    granted.mkdir()
+    sandbox.give(granted)
+    for directory in (sandbox.project, granted):
+        hook(sandbox, "bash", "touch ~/planted", directory)
     before = hook(sandbox, "before", 'echo "$PATH" > ~/said')
-    path = f"{sandbox.project}:/usr/bin:/bin"
-    assert sandbox.run(["true"], profile=hooked(before=before), environment={"PATH": path}).exit_code == 0
+    path = f"{sandbox.project}:{granted}:/usr/bin:/bin"
+    run = sandbox.run(
+        ["true"], profile=hooked(before=before), environment={"PATH": path}, flags=[f"--allow={granted}"]
+    )
+    assert run.exit_code == 0, run.stderr
     kept = dict.fromkeys(map(os.path.realpath, ("/usr/bin", "/bin")))
     assert (sandbox.user.home / "said").read_text() == f"{':'.join(kept)}\n"
     assert not (sandbox.user.home / "planted").exists()
+
+
+@pytest.mark.parametrize(("change", "said"), [("true", None), ("chmod 777", "may be written by everybody")])
+def test_a_hook_is_examined_again_before_it_runs(change: str, said: str | None, sandbox: NonoRun) -> None:
+    after = hook(sandbox, "after", "touch ~/ran")
+    before = hook(sandbox, "before", f"{change} {after}")
+    run = sandbox.run(["true"], profile=hooked(before=before, after=after))
+    assert run.exit_code == 0
+    assert (sandbox.user.home / "ran").exists() == (said is None)
+    event = of_hooks(run.events)[1]
+    assert (event["hook"], event["exit_status"]) == ("after", None if said else 0)
+    assert said is None or f"session_hooks.after: {after} {said}" in run.stderr
+
+
+def test_a_hook_is_started_where_a_link_to_it_led(sandbox: NonoRun) -> None:
+    """The link may lead elsewhere once the file has been examined."""
+    target = hook(sandbox, "target", 'echo "$0" > ~/said')
+    link = sandbox.user.home / "link"
+    link.symlink_to(target)
+    assert sandbox.run(["true"], profile=hooked(before=str(link))).exit_code == 0
+    assert (sandbox.user.home / "said").read_text() == f"{target}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "passed"),
+    [
+        pytest.param("true", "1", id="as it was"),
+        pytest.param('mv "$NONO_ENV_FILE" ~/moved; ln -s ~/moved "$NONO_ENV_FILE"', "none", id="a link"),
+        pytest.param('rm "$NONO_ENV_FILE"; mkfifo "$NONO_ENV_FILE"', "none", id="a FIFO"),
+        pytest.param('head -c 1M /dev/zero >> "$NONO_ENV_FILE"', "none", id="too long"),
+    ],
+)
+def test_variables_come_from_the_file_that_was_made_for_them(
+    change: str, passed: str, sandbox: NonoRun
+) -> None:
+    before = hook(sandbox, "before", f'echo A=1 > "$NONO_ENV_FILE"; {change}')
+    run = sandbox.run(["sh", "-c", "echo ${A-none}"], profile=hooked(before=before))
+    assert (run.exit_code, run.stdout) == (0, f"{passed}\n")
+    assert of_hooks(run.events)[0]["variables"] == (["A"] if passed == "1" else [])
+
+
+def test_the_variables_of_a_hook_are_overwritten_when_they_have_been_read(sandbox: NonoRun) -> None:
+    before = hook(sandbox, "before", 'echo A=canary > "$NONO_ENV_FILE"; ln "$NONO_ENV_FILE" ~/kept')
+    run = sandbox.run(["sh", "-c", "echo $A"], profile=hooked(before=before))
+    assert run.stdout == "canary\n"
+    assert (sandbox.user.home / "kept").read_bytes() == bytes(len("A=canary\n"))
 
 
 def test_what_a_failing_hook_says_is_said(sandbox: NonoRun) -> None:

@@ -171,7 +171,8 @@ def _variables_file(session: Session) -> Iterator[str | None]:
 def _remove(directory_fd: int) -> None:
     """Overwrite and remove the file: it may hold keys."""
     with suppress(OSError):
-        descriptor = os.open(_ENV, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory_fd)
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO would wait for a reader
+        descriptor = os.open(_ENV, flags, dir_fd=directory_fd)
         try:
             os.write(descriptor, bytes(min(os.fstat(descriptor).st_size, ENV_BYTES_MAX)))
             os.fsync(descriptor)
