@@ -164,6 +164,109 @@ def test_a_file_of_its_own_is_written_by_rename_and_seen_nowhere_else(
     assert [each.name for each in (place / "keys").iterdir()] == ["id"]
 
 
+def test_a_directory_of_its_own_is_for_this_user_and_executes_nothing(inside: Inside) -> None:
+    place, run = inside
+    rule = MaskRule(str(place / "file"), None, own=str(place / "keys"), content="mine")
+
+    def work() -> list[int]:
+        os.umask(0)
+        mask_mounts.mount_own([rule])
+        modes = [path.stat().st_mode & 0o7777 for path in (place / "keys", place / "keys/file")]
+        return [*modes, os.statvfs(place / "keys").f_flag]
+
+    of_directory, of_file, flags = run(work)
+    assert (of_directory, of_file) == (0o700, 0o600)
+    refused = os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
+    assert flags & (refused | os.ST_RDONLY) == refused
+
+
+def test_a_file_shown_in_place_of_another_is_read_and_cannot_be_written(inside: Inside) -> None:
+    place, run = inside
+    (place / "open").write_text("shown")
+    rule = MaskRule(str(place / "file"), "file", shown=str(place / "open"))
+
+    def work() -> list[object]:
+        mask_mounts.mask_paths([rule], [])
+        path = place / "file"
+        outcomes = [errno_of(lambda: path.write_text("")), errno_of(lambda: path.unlink())]
+        return [path.read_text(), outcomes, os.statvfs(path).f_flag, mask_mounts.is_masked(rule)]
+
+    text, outcomes, flags, is_laid = run(work)
+    assert (text, outcomes, is_laid) == ("shown", [errno.EROFS, errno.EBUSY], True)
+    assert flags & mask_mounts.UNUSABLE == mask_mounts.UNUSABLE
+
+
+@pytest.mark.parametrize("shown", ["keys", "twice", "foreign", "fifo"])
+def test_only_a_plain_file_of_this_user_alone_is_shown(shown: str, inside: Inside) -> None:
+    place, run = inside
+    (place / "twice").hardlink_to(place / "keys/id")
+    os.mkfifo(place / "fifo")
+    if IS_ROOT:
+        (place / "foreign").write_text("")
+        os.chown(place / "fifo", place.stat().st_uid, -1)
+        os.chown(place / "foreign", place.stat().st_uid + 1, -1)
+    path = str(place / shown) if IS_ROOT or shown != "foreign" else "/etc/passwd"
+    rule = MaskRule(str(place / "file"), "file", shown=path)
+
+    def work() -> str:
+        try:
+            mask_mounts.mask_paths([rule], [])
+        except MaskError as error:
+            return str(error)
+        return ""
+
+    assert run(work) == f"'{path}' is not a plain file of this user alone"
+
+
+@pytest.mark.parametrize(
+    ("content", "is_unusable", "expected"), [("", True, True), ("", False, False), ("text", True, False)]
+)
+def test_what_somebody_else_mounted_over_a_path_is_no_mask(
+    content: str, is_unusable: bool, expected: bool, inside: Inside
+) -> None:
+    place, run = inside
+    (place / "open").write_text(content)
+    (place / "open").chmod(0o444)
+
+    def work() -> bool:
+        mount = mounts.copy(os.open(place / "open", os.O_PATH))
+        if is_unusable:
+            mounts.make_unusable(mount)
+        mounts.attach(mount, os.open(place / "file", os.O_PATH))
+        return mask_mounts.is_masked(MaskRule(str(place / "file"), "file"))
+
+    assert run(work) is expected
+
+
+def test_a_link_to_another_directory_is_not_that_of_a_file_of_its_own(inside: Inside) -> None:
+    place, run = inside
+    rule = MaskRule(str(place / "file"), None, own=str(place / "keys"))
+
+    def work() -> list[bool]:
+        mask_mounts.mask_paths([rule], [])
+        other = rule._replace(own=str(place / "sub"))
+        return [mask_mounts.is_masked(each) for each in (rule, other)]
+
+    assert run(work) == [True, False]
+
+
+def test_a_mask_that_lies_nowhere_at_the_end_is_an_error(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path may have been replaced since its descriptor was opened."""
+    place, run = inside
+    attach, target = mounts.attach, (place / "file").stat().st_ino
+
+    def miss(mount: int, onto: int) -> None:
+        if os.fstat(onto).st_ino != target:
+            attach(mount, onto)
+
+    assert run(lambda: masked(place, ("file", "file"))) == ""
+    monkeypatch.setattr(mounts, "attach", miss)
+    said = run(lambda: masked(place, ("file", "file")))
+    assert said == "'PLACE/file' has been replaced while it was being masked"
+
+
 def test_a_file_of_its_own_in_a_directory_that_is_a_link_is_refused(inside: Inside) -> None:
     place, run = inside
     (place / "away").symlink_to("keys")
