@@ -282,6 +282,15 @@ def test_a_helper_inherits_nothing_of_the_terminal_or_the_project() -> None:
     ]
 
 
+def test_what_starts_it_takes_no_module_from_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "resource.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w'); RLIMIT_CORE = 0\n")
+    environ = helper_environment(os.environ) | {"PYTHONPATH": str(tmp_path)}
+    run_helper_and_wait(["/bin/true"], environ, timeout_s=LONG_S)
+    assert not (tmp_path / "ran").exists()
+    subprocess.run([sys.executable, "-S", "-c", "import resource"], env=environ, check=True)
+    assert (tmp_path / "ran").exists()
+
+
 def test_it_inherits_no_descriptor() -> None:
     leaked = os.open("/dev/null", os.O_RDONLY)
     os.set_inheritable(leaked, True)
