@@ -18,6 +18,7 @@ from importlib.metadata import version
 from benchmarks import machine
 from benchmarks.agent_rows import agent_rows
 from benchmarks.budget import Row, Verdict, judge
+from benchmarks.build_rows import build_rows
 from benchmarks.crowd_rows import crowd_rows
 from benchmarks.inside_rows import inside_rows
 from benchmarks.intercept_rows import http2_rows, intercept_rows
@@ -37,7 +38,7 @@ from benchmarks.undo_rows import undo_rows
 
 USUAL = (
     *("start", "listening", "idle", "inside", "crowd", "tree", "undo"),
-    *("proxy", "intercept", "http2", "terminal"),
+    *("builds", "proxy", "intercept", "http2", "terminal"),
 )
 GROUPS = (*USUAL, "agents")  # the last one takes minutes, and is measured where it is named
 LIMIT_S = 1800  # without the installation of the peers, which happens once
@@ -94,6 +95,7 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
         "idle": lambda: idle_rows(set_up),
         "tree": lambda: tree_rows(set_up, settings),
         "undo": lambda: undo_rows(set_up, settings),
+        "builds": lambda: build_rows(set_up, settings),
         "terminal": lambda: terminal_rows(set_up, settings),
         "agents": lambda: agent_rows(set_up, peers, settings),
     }

@@ -1,4 +1,4 @@
-"""What the sandbox costs a coding agent: a turn of it, and the builds and tests that it runs all day."""
+"""What the sandbox costs a coding agent: a turn of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.budget import Row, at_most
-from benchmarks.commands import Round, check, in_turn, seconds_to_exit
-from benchmarks.machine import PROGRAMS, tool
+from benchmarks.commands import Round, check, in_directory, in_turn, seconds_to_exit
+from benchmarks.machine import PROGRAMS
 from benchmarks.peers import Peers, node_package
 from benchmarks.samples import Absent, CannotRunError
 from benchmarks.settings import Settings
@@ -27,7 +27,6 @@ PROMPT = "Do it."
 HOST, SECOND = "localhost", "127.0.0.2"
 START_S = 20.0
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-IN = ("/bin/sh", "-c", 'cd "$0" && exec "$@"')  # a directory, and a command
 CODEX_CONFIG = """
 model_provider = "api"
 [model_providers.api]
@@ -35,24 +34,6 @@ name = "API"
 env_key = "CODEX_API_KEY"
 wire_api = "responses"
 """
-CRATE = """
-mkdir -p src; printf '[package]\\nname = "m"\\nversion = "0.1.0"\\nedition = "2021"\\n' > Cargo.toml
-printf 'fn main() { println!("{}", 1) }\\n' > src/main.rs
-"""
-PACKAGE = """
-mkdir -p p; printf '{"name": "p", "version": "1.0.0"}' > p/package.json
-printf '{"name": "m", "version": "1.0.0"}' > package.json; npm install --offline --silent ./p
-"""
-TESTS = """
-printf '[pytest]\\n' > pytest.ini
-printf 'def test_a(tmp_path):\\n    assert tmp_path.exists()\\n' > test_a.py
-"""
-# What is run, in which profile, what is made ready before, and what is left over from the round before.
-TOOLS = {
-    "cargo build": ("cargo build -q --offline", "rust-dev", CRATE, "target"),
-    "npm ci": ("npm ci --offline --silent", "node-dev", PACKAGE, "node_modules"),
-    "pytest": ("python3 -m pytest -q", "python-dev", TESTS, ".pytest_cache"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +82,7 @@ def agent_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
                 rows += _turn_rows(stage, peers, settings, find(), project)
             except CannotRunError as error:
                 rows.append(Row(f"a turn of {name}", "s", Absent(str(error))))
-    return [*rows, *(_tool_row(stage, settings, name) for name in TOOLS)]
+    return rows
 
 
 def _claude(port: int) -> Agent:
@@ -159,7 +140,7 @@ def _round(
         nonlocal checked
         if isinstance(prefix, Absent):
             raise CannotRunError(prefix.reason)
-        whole = [*IN, str(at), *prefix, *argv]
+        whole = in_directory(at, *prefix, *argv)
         if not checked:
             check(whole, environ)
             checked = True
@@ -216,37 +197,6 @@ def _sandlock(stage: Stage, peers: Peers, agent: Agent, writable: str) -> list[s
     readable = f"{agent.program}:{Path(_authority(stage)).parent}"
     script = str(PROGRAMS / "sandlock_agent.py")
     return [*peers.sandlock.command, script, str(agent.port), writable, readable]
-
-
-def _tool_row(stage: Stage, settings: Settings, name: str) -> Row:
-    """A command of a small project, from what it has left nothing of, in the profile for it."""
-    command, profile, prepare, left = TOOLS[name]
-    program = command.split()[0]
-    if tool(program) is None:
-        return Row(f"`{name}` of a small project", "s", Absent(f"{program} is not installed"))
-    project = stage.folder / name.replace(" ", "-")
-    project.mkdir(exist_ok=True)
-    environ = base_environ(stage.folder) | _toolchains()
-    script = [*IN, str(project), "/bin/sh", "-euc", prepare]
-    reads = [f"--read={path}" for path in _toolchains().values()]
-    nono = [NONO, "--silent", "run", f"--profile={profile}", "--allow=.", *reads, "--"]
-    run = ["/bin/sh", "-euc", f"rm -rf {left}; {command}"]
-    try:
-        check(script, environ)
-    except CannotRunError as error:
-        return Row(f"`{name}` of a small project", "s", Absent(str(error)))
-    took = in_turn(
-        settings.rounds,
-        {"nono": _round(nono, run, environ, project), "bare": _round((), run, environ, project)},
-    )
-    return Row(f"`{name}` of a small project", "s", took["nono"], "bare", took["bare"], at_most(1.05))
-
-
-def _toolchains() -> dict[str, str]:
-    """Where rustup has its own, if anywhere: the home of the benchmark is another."""
-    home = Path.home()
-    places = {"RUSTUP_HOME": home / ".rustup", "CARGO_HOME": home / ".cargo", "PYENV_ROOT": home / ".pyenv"}
-    return {name: str(path) for name, path in places.items() if path.is_dir()}
 
 
 def _authority(stage: Stage) -> str:

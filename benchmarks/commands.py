@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from benchmarks.samples import Absent, CannotRunError, Measured, Samples
 
@@ -49,6 +50,11 @@ def rounds_in_turn[T](
             else:
                 values.extend([value] if number else [])
     return outcomes
+
+
+def in_directory(directory: Path, *argv: str) -> list[str]:
+    """The command that runs this one there."""
+    return ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(directory), *argv]
 
 
 def check(argv: Sequence[str], environ: Mapping[str, str]) -> None:
@@ -96,10 +102,10 @@ def seconds_to_exit(argv: Sequence[str], environ: Mapping[str, str], terminal: s
 
 
 @contextmanager
-def on_cpu(cpu: int) -> Iterator[None]:
-    """What is started within the block inherits this one CPU."""
+def on_cpu(cpu: int | None) -> Iterator[None]:
+    """What is started within the block inherits this one CPU; None: all that we have."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {cpu})
+    os.sched_setaffinity(0, before if cpu is None else {cpu})
     try:
         yield
     finally:

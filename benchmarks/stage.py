@@ -20,6 +20,7 @@ import trustme
 from benchmarks.commands import on_cpu
 from benchmarks.machine import BENCH_DIR, PROGRAMS, Cpus, compiled, tool
 from benchmarks.samples import CannotRunError
+from benchmarks.workers import WORKER, WORKER_READS
 
 NONO = str(Path(sys.executable).with_name("nono"))
 START_S = 10.0
@@ -100,12 +101,11 @@ class Stage:
 
     @property
     def worker(self) -> list[str]:
-        return [sys.executable, "-I", str(PROGRAMS / "worker.py"), str(self.cpus.load)]
+        return [*WORKER, str(self.cpus.load)]
 
     def nono_run(self, *command: str, flags: Sequence[str] = (), denied: Sequence[str] = ()) -> list[str]:
         """`nono run` with all services, and what the worker reads and runs. denied: files, if any."""
-        granted = dict.fromkeys((sys.prefix, sys.base_prefix, str(PROGRAMS), self.shared))
-        reads = [f"--read={path}" for path in granted]
+        reads = [f"--read={path}" for path in (*WORKER_READS, self.shared)]
         return [NONO, "--silent", "run", f"--profile={self._profile(denied)}", *reads, *flags, "--", *command]
 
     def _profile(self, denied: Sequence[str]) -> Path:

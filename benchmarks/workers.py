@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.commands import on_cpu
+from benchmarks.machine import PROGRAMS
 from benchmarks.samples import CannotRunError
 
+WORKER = (sys.executable, "-I", str(PROGRAMS / "worker.py"))  # and a CPU, or any
+WORKER_READS = tuple(dict.fromkeys((sys.prefix, sys.base_prefix, str(PROGRAMS))))  # what runs one
 ANSWER_S = 60.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -52,6 +55,18 @@ class Worker:
         values: list[float] = answer["values"]
         return values
 
+    def quickest(self, argv: Sequence[str], value_s: float, before: Sequence[str] = ()) -> float:
+        """Seconds of the quickest of as many commands as take `value_s`, at least.
+
+        before: Is run before each of them, and not timed.
+        """
+        taken: list[float] = []
+        while sum(taken) < value_s:
+            if before:
+                self.ask("spawn", argv=[*before])
+            taken.append(self.ask("spawn", argv=[*argv])[0])
+        return min(taken)
+
     def resident_mib(self, field: str = "VmRSS") -> float:
         """Of the supervisor; "VmHWM" for the most it ever was."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -65,8 +80,8 @@ class Worker:
 
 
 @contextmanager
-def worker(argv: Sequence[str], environ: Mapping[str, str], cpu: int, log: Path) -> Iterator[Worker]:
-    """Started on this CPU; ended with the block. CannotRunError when it does not answer.
+def worker(argv: Sequence[str], environ: Mapping[str, str], cpu: int | None, log: Path) -> Iterator[Worker]:
+    """Started on this CPU, or on any; ended with the block. CannotRunError when it does not answer.
 
     What it says on stderr goes to log: a terminal would slow it down.
     """
