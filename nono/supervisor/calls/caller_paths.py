@@ -53,35 +53,11 @@ class CallerPaths:
     def close(self) -> None:
         os.close(self._root)
 
-    @contextmanager
-    def resolved(self, tid: int, path: bytes) -> Iterator[Named]:
-        """Resolve `path`, following links, and yield the result, which is open until the block is left.
+    def absolute(self, tid: int, path: bytes) -> bytes:
+        """Return the path that the caller means by `path`, from its root. Its context is read here, once.
 
         Raises CallerContextMismatchError, HiddenCallerError, or OSError with the errno the kernel would give.
-        A magic link of /proc is ELOOP: it would resolve differently for this process than for the caller.
         """
-        descriptor = open_path.open_in_root(self._root, self._absolute(tid, path))
-        try:
-            yield _named(descriptor)
-        finally:
-            os.close(descriptor)
-
-    @contextmanager
-    def parent(self, tid: int, path: bytes) -> Iterator[tuple[Named, bytes]]:
-        """Yield the directory that contains `path`, existing or not, and the last component.
-
-        Otherwise like resolved().
-        """
-        head, _, name = self._absolute(tid, path).rpartition(b"/")
-        if name in (b"", b".", b".."):
-            raise OSError(errno.EADDRINUSE, "the path of a directory")
-        descriptor = open_path.open_in_root(self._root, head or b"/", directory=True)
-        try:
-            yield _named(descriptor), name
-        finally:
-            os.close(descriptor)
-
-    def _absolute(self, tid: int, path: bytes) -> bytes:
         try:
             if caller_context(tid) != self._standing:
                 raise CallerContextMismatchError
@@ -93,6 +69,34 @@ class CallerPaths:
         if not directory.startswith(b"/"):
             raise FileNotFoundError(errno.ENOENT, "the working directory cannot be reached")
         return directory + b"/" + path
+
+    @contextmanager
+    def resolved(self, path: bytes) -> Iterator[Named]:
+        """Resolve an absolute path, following links, and yield the result, open until the block is left.
+
+        Raises OSError with the errno the kernel would give. A magic link of /proc is ELOOP: it would resolve
+        differently for this process than for the caller.
+        """
+        descriptor = open_path.open_in_root(self._root, path)
+        try:
+            yield _named(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def parent(self, path: bytes) -> Iterator[tuple[Named, bytes]]:
+        """Yield the directory that contains `path`, existing or not, and the last component.
+
+        Otherwise like resolved().
+        """
+        head, _, name = path.rpartition(b"/")
+        if name in (b"", b".", b".."):
+            raise OSError(errno.EADDRINUSE, "the path of a directory")
+        descriptor = open_path.open_in_root(self._root, head or b"/", directory=True)
+        try:
+            yield _named(descriptor), name
+        finally:
+            os.close(descriptor)
 
 
 def umask_of(tid: int) -> int:

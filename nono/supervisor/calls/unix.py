@@ -82,8 +82,10 @@ class UnixCalls:
 
     def connect(self, call: Notification, address: UnixAddress) -> Answer:
         """Connect for the caller. Raises OSError and HiddenCallerError like every trapped call."""
+        path: bytes | None = None
         try:
-            with self._paths.resolved(call.tid, address.path) as named:
+            path = self._paths.absolute(call.tid, address.path)
+            with self._paths.resolved(path) as named:
                 if named.is_deleted:
                     return errno.ECONNREFUSED
                 is_own = self._own.holds(named.descriptor)
@@ -101,7 +103,7 @@ class UnixCalls:
         except OSError as error:
             if error.errno not in _UNRESOLVED:
                 raise
-            return self._unresolved(call, address, error.errno)
+            return self._unresolved(path, address, error.errno)
 
     def bind(self, call: Notification, address: UnixAddress) -> Answer:
         """Bind for the caller. The file gets the mode and owner that it would have had from the caller.
@@ -109,7 +111,8 @@ class UnixCalls:
         Raises like connect().
         """
         try:
-            with self._paths.parent(call.tid, address.path) as (directory, name):
+            path = self._paths.absolute(call.tid, address.path)
+            with self._paths.parent(path) as (directory, name):
                 if directory.is_deleted:
                     return errno.ENOENT
                 verdict = adjudicator.judge_unix(_below(directory.path, name), self._rules, binds=True)
@@ -141,14 +144,15 @@ class UnixCalls:
         release(duplicate)
         return result
 
-    def _unresolved(self, call: Notification, address: UnixAddress, errno_value: int) -> Answer:
-        """Give the kernel's answer, because clients look for their server, unless the path is denied."""
-        try:
-            with self._paths.parent(call.tid, address.path) as (directory, name):
-                resolved = UnixAddress(os.fsencode(_below(directory.path, name)))
-                return self._as_spelled(resolved, errno_value, binds=False)
-        except (OSError, CallerContextMismatchError):
-            return self._as_spelled(address, errno_value, binds=False)
+    def _unresolved(self, path: bytes | None, address: UnixAddress, errno_value: int) -> Answer:
+        """Give the kernel's answer, because clients look for their server, unless the path is denied.
+
+        `path`: Absolute; None if even that is unknown.
+        """
+        if path is not None:
+            with suppress(OSError), self._paths.parent(path) as (directory, name):
+                address = UnixAddress(os.fsencode(_below(directory.path, name)))
+        return self._as_spelled(address, errno_value, binds=False)
 
     def _as_spelled(self, address: UnixAddress, errno_value: int, *, binds: bool) -> Answer:
         """Return the kernel's errno or a refusal for a path that leads nowhere. Acts on nothing."""
@@ -227,7 +231,7 @@ class UnixCalls:
     def listens(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
         """Remember the file of a listening socket: the command may connect to it."""
         unknown = suppress(OSError, CallerContextMismatchError, HiddenCallerError)
-        with unknown, self._paths.resolved(call.tid, address.path) as named:
+        with unknown, self._paths.resolved(self._paths.absolute(call.tid, address.path)) as named:
             self._own.add(duplicate, named.descriptor)
 
     def _record(self, verdict: PerformUnix) -> bool:

@@ -1,15 +1,28 @@
-"""A bind in a directory leaves the working directory and the umask of the process as they were."""
+"""Unix sockets: what the supervisor reads of a caller, and what it leaves as it was."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from nono.supervisor.calls.unix import _bind_in, _own_directory_and_umask
+from nono.kernel.notify import Notification
+from nono.policy.capability import Denial
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.supervisor.calls import caller_paths
+from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
+from nono.supervisor.calls.caller_paths import CallerPaths
+from nono.supervisor.calls.unix import UnixCalls, _bind_in, _own_directory_and_umask
+from nono.supervisor.verdict.adjudicator import Refuse
+from nono.supervisor.verdict.syscall_args import UnixAddress
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
@@ -36,3 +49,58 @@ def test_a_refused_unshare_is_no_reason_to_bind_nothing(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "unshare", refuse)
     _own_directory_and_umask()
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads whose context was read."""
+    seen: list[int] = []
+
+    def look(tid: int) -> CallerContext:
+        seen.append(tid)
+        return caller_context(tid)
+
+    monkeypatch.setattr(caller_paths, "caller_context", look)
+    return seen
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Iterator[UnixCalls]:
+    """Calls of this process, which may reach nothing below `denied`."""
+    me = os.getpid()
+    denied = Denial(str(tmp_path / "denied"), str(tmp_path / "denied"), "profile p, filesystem.deny")
+    rules = UnixSocketRules(deny_rules=DenyRules((denied,)))
+    paths = CallerPaths(caller_context(me), open_root(me))
+    with closing(UnixCalls(paths, rules, Mock(), Mock(), Mock(), Mock(), Mock())) as made:
+        yield made
+
+
+CALL = Notification(1, os.getpid(), 0, 0, 0, (0,) * 6)
+
+
+def test_a_server_that_does_not_exist_costs_one_look_at_the_caller(
+    calls: UnixCalls, tmp_path: Path, looked_at: list[int]
+) -> None:
+    assert calls.connect(CALL, UnixAddress(os.fsencode(tmp_path / "none"))) == errno.ENOENT
+    assert looked_at == [CALL.tid]
+
+
+def test_a_missing_path_that_leads_to_a_denied_directory_is_refused(
+    calls: UnixCalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "denied").mkdir()
+    (tmp_path / "link").symlink_to("denied")
+    monkeypatch.chdir(tmp_path)
+    refused = [calls.connect(CALL, UnixAddress(path)) for path in (b"link/none", b"denied/none")]
+    assert all(isinstance(answer, Refuse) for answer in refused)
+    assert calls.connect(CALL, UnixAddress(b"other/none")) == errno.ENOENT
+
+
+def test_a_caller_whose_working_directory_is_gone_is_told_so(
+    calls: UnixCalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: CallerPaths, tid: int, path: bytes) -> bytes:
+        raise FileNotFoundError(errno.ENOENT, "gone")
+
+    monkeypatch.setattr(CallerPaths, "absolute", lost)
+    assert calls.connect(CALL, UnixAddress(b"none")) == errno.ENOENT
