@@ -91,8 +91,9 @@ def _redact_argument(argument: str, flags: Set[str], redaction: Redaction) -> st
 
 def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     """Redact free text: URLs, `Name: value` headers, `NAME=value` assignments and flags."""
-    if not any(mark in text for mark in _MARKS):
-        return text  # true of most arguments; compiling the patterns takes longer than many commands
+    # Most arguments end here: importing re and compiling the patterns takes longer than many commands.
+    if not any(mark in text for mark in _MARKS) or not _holds_name(text, redaction):
+        return text
     # Imported here, as below: most runs type nothing that is searched.
     import re
 
@@ -100,6 +101,20 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     for pattern in _patterns(redaction):
         text = re.sub(pattern, rf"\g<1>{REDACTED}", text, flags=re.IGNORECASE)
     return text
+
+
+def _holds_name(text: str, redaction: Redaction) -> bool:
+    """Return False if no pattern can match: `text` has no user information, and no name with its mark.
+
+    What is not ASCII counts as a name: re.IGNORECASE takes a long s for an s.
+    """
+    if "://" in text or not text.isascii():
+        return True
+    lowered = text.lower()
+    return any(
+        mark in text and any(not name.isascii() or name.lower() in lowered for name in names)
+        for mark, names in zip(_BEHIND_NAMES, redaction, strict=True)
+    )
 
 
 def _patterns(redaction: Redaction) -> Iterator[str]:
@@ -123,6 +138,9 @@ def _any_of(names: Iterable[str]) -> str:
 
 # Every pattern needs one of these characters, which include the blanks.
 _MARKS = (":", "=", "@", " ", "\t", "\n", "\r", "\v", "\f")
+
+# What else a pattern needs besides a flag, a header, a key of a query or a variable.
+_BEHIND_NAMES = ("", ":", "=", "=")
 
 # A shell word: quoted as a whole, or up to the next blank or quote.
 _WORD = r"""(?:"[^"]*"?|'[^']*'?|[^\s"']+)"""

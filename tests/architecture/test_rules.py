@@ -156,6 +156,11 @@ def test_the_way_of_a_run_with_logins_imports_no_event_loop() -> None:
     assert loaded & unneeded == {"nono.policy.services.oauth_routes"}
 
 
+def test_an_argument_that_names_no_secret_is_recorded_without_expressions() -> None:
+    prompt = "mend the code of src/key.py: it fails, see a@b"
+    assert "re" not in modules_after(f"from nono.audit.redact import redact_argv; redact_argv([{prompt!r}])")
+
+
 def test_trying_a_tls_identity_imports_no_event_loop() -> None:
     assert modules_after("import nono.proxy.upstream.contexts") & (SLOW_TO_IMPORT - {"ssl"}) == set()
 

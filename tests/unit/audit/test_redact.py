@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nono.audit import redact
 from nono.audit.redact import (
     ENV_NAMES,
     FLAGS,
     HEADERS,
     QUERY_KEYS,
+    USUAL,
     Redaction,
     redact_argv,
     redact_text,
@@ -87,6 +89,36 @@ def test_redaction_keeps_the_number_of_arguments(argv: list[str]) -> None:
 def test_text_without_a_listed_name_or_userinfo_is_left_alone(text: str) -> None:
     if "://" not in text:
         assert redact_text(text) == text
+
+
+PIECES = st.sampled_from(
+    [
+        *FLAGS,
+        *HEADERS,
+        *QUERY_KEYS,
+        *ENV_NAMES,
+        *"?&;#=:@ \t'\"-/",
+        "://",
+        "-H",
+        "\u017f",
+        "\u0131",
+        "\u212a",
+        "x",
+        "MINE",
+    ]
+)
+NAMES = st.lists(st.sampled_from(["mine", "\u017f", "s", "-p", "\u212a"]), max_size=2)
+
+
+@given(st.lists(st.one_of(PIECES, PIECES.map(str.upper), st.text(max_size=2)), max_size=12), NAMES)
+def test_what_is_not_searched_has_nothing_to_find(pieces: list[str], names: list[str]) -> None:
+    text = "".join(pieces)
+    own = redaction_of(RedactionNames(add_flags=tuple(names), add_env_names=tuple(names)))
+    for redaction in (USUAL, own):
+        found = redact_text(text, redaction)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(redact, "_holds_name", lambda *_: True)
+            assert redact_text(text, redaction) == found
 
 
 def test_names_that_a_person_adds_are_looked_for_too() -> None:
