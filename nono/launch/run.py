@@ -191,6 +191,11 @@ class Launch:
         denials, traffic, session_id = Denials(), _traffic(prepared), new_session_id()
         with ExitStack() as stack:
             cgroup = stack.enter_context(_limited(prepared, launcher, warn))
+            # This forks, so it comes before any secret is in memory, and after the cgroup, which we may have
+            # left. Early, because the supervisor will wait for what it makes, but after a hook, which may
+            # write the roots that it reads.
+            waits_for_hook = prepared.resolved.session_hooks.before is not None
+            ca_worker = None if waits_for_hook else stack.enter_context(_ca_worker(prepared, self._environ))
             stack.enter_context(_own_logins(prepared, self._environ))
             make_temporary = partial(_temporary_directory, stack, session_id, warn)
             prepared, view = surrounded(
@@ -201,11 +206,6 @@ class Launch:
             )
             if view is not None:
                 launcher.begin_namespaces(view)
-            # This forks, so it comes before any secret is in memory, and after the cgroup, which we may have
-            # left. Early, because the supervisor will wait for what it makes, but after a hook, which may
-            # write the roots that it reads.
-            waits_for_hook = prepared.resolved.session_hooks.before is not None
-            ca_worker = None if waits_for_hook else stack.enter_context(_ca_worker(prepared, self._environ))
             if view is not None:
                 _import_meanwhile(prepared, has_terminal=front is not None)
                 launcher.end_namespaces()

@@ -6,7 +6,6 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import quote
 
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.private_dir import open_private_dir
@@ -22,6 +21,8 @@ async def renewal_lock(directory: str, provider: str) -> AsyncIterator[None]:
     Raises CredentialUnavailable if it is not free within WAIT_S, or if `directory` is not private.
     """
     # Imported here, as below: a command waits for this module, and has started by then.
+    from urllib.parse import quote
+
     import anyio
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from urllib.parse import quote_plus, unquote_plus
 
 from nono.credentials.logins.phantom import MARK, nonce_of
 from nono.policy.services.oauth_routes import TokenEndpoint
@@ -53,7 +52,7 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
     else:
         text = body.decode("utf-8", "surrogateescape")
         sent = _form(text, {".".join(path) for path in endpoint.request_nonce_fields}, redeem)
-    if MARK.search(unquote_plus(sent)):
+    if MARK.search(_plain(sent)):
         raise LoginRefusedError(
             "a phantom is in no field of the token endpoint's request that takes one",
             "name the field in request_nonce_fields of the provider",
@@ -91,7 +90,7 @@ def _fields(endpoint: TokenEndpoint, body: bytes) -> Mapping[str, object]:
     fields: Mapping[str, object] | None = None if endpoint.request_body == "form" else _json(body)
     if fields is None and endpoint.request_body != "json" and body.count(b"&") <= _MAX_PAIRS:
         pairs = [pair.partition("=") for pair in body.decode("latin-1").split("&")]
-        return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+        return {_plain(name): _plain(value) for name, _, value in pairs}
     return fields or {}
 
 
@@ -136,12 +135,25 @@ def _form(text: str, fields: set[str], redeem: Callable[[str], str]) -> str:
     seen = set[str]()
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
-        plain = unquote_plus(name)
+        plain = _plain(name)
         if plain in judged and plain in seen:
             # RFC 6749 section 3.2. Which of the two the provider takes is unknown.
             raise LoginRefusedError(f"a request to the token endpoint has the field {plain!r} twice")
         seen.add(plain)
-        if unquote_plus(name) in fields and MARK.search(unquote_plus(value)):
-            pair = f"{name}={quote_plus(redeem(unquote_plus(value)))}"
+        if _plain(name) in fields and MARK.search(_plain(value)):
+            pair = f"{name}={_quoted(redeem(_plain(value)))}"
         pairs.append(pair)
     return "&".join(pairs)
+
+
+def _plain(text: str) -> str:
+    # Imported here, as below: each run that may capture a login starts with this module.
+    from urllib.parse import unquote_plus
+
+    return unquote_plus(text)
+
+
+def _quoted(text: str) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(text)

@@ -134,8 +134,8 @@ _NO_KEY = "it holds no key in PEM, or one with a passphrase"
 
 
 def _check_tls(named: str, path: str, identity: TlsIdentity, unusable: str) -> None:
-    # Imported here, with ssl: few services have a TLS identity.
-    from nono.proxy.upstream.contexts import check_identity
+    # Imported here: few services have a TLS identity.
+    from nono.proxy.upstream.identity import check_identity
 
     try:
         open(path, "rb").close()

@@ -13,11 +13,11 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from hashlib import sha256
 from posixpath import basename, dirname, join
 from typing import TYPE_CHECKING
 
 from nono.credentials.logins.agent_files import AGENT_FILES, AgentFile
+from nono.digests import sha256
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root

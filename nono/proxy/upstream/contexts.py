@@ -6,6 +6,7 @@ import ssl
 
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
+from nono.proxy.upstream.identity import load_identity
 
 
 def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
@@ -18,18 +19,5 @@ def tls_context(identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(alpn)
     context.load_default_certs()
-    _load(context, identity)
+    load_identity(context, identity)
     return context
-
-
-def check_identity(identity: TlsIdentity) -> None:
-    """Raise OSError as tls_context() does, without the system's roots, whose parsing takes 6 ms."""
-    _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), identity)
-
-
-def _load(context: ssl.SSLContext, identity: TlsIdentity) -> None:
-    if identity.ca is not None:
-        context.load_verify_locations(cafile=identity.ca)
-    if identity.cert is not None:
-        # With password="" OpenSSL does not ask for a passphrase on the terminal, even in the middle of a run.
-        context.load_cert_chain(identity.cert, identity.key, password="")
