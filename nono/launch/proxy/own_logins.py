@@ -27,13 +27,12 @@ from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
+from nono.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from nono.proxy.verdict.logins.table import LoginTable
 
-# In the private directory. The file is missing, so programs outside find none, and what they write by way of
-# the link is where no run sees it.
-WRITTEN_OUTSIDE = "outside.json"
+MAX_LOGIN_BYTES = 1 << 20
 LOCK_WAIT_S = 5.0  # another run holds the lock alone for a few system calls
 _PAUSE_S = 0.02
 
@@ -89,35 +88,26 @@ def places_ready(masking: Masking, environ: Mapping[str, str]) -> Iterator[None]
     with ExitStack() as stack:
         for mask in masking.masks:
             if mask.own is not None:
-                place = stack.enter_context(_open_place(mask.path, mask.own))
-                stack.enter_context(_held(place, environ))
+                above_fd = stack.enter_context(_opened_above(mask.path, mask.own))
+                stack.enter_context(_held(mask.path, above_fd, environ))
         yield
 
 
 class _Place(NamedTuple):
-    """A file that an agent uses outside, and the directory beside it that is hidden by a private one.
+    """A file that an agent uses outside, and where the link leads that holds the place of a missing one.
 
-    By descriptor: a command without mounts of its own may rename the directories meanwhile.
+    `written` lies in nono's state and is missing, so programs outside find no file. They write by way of the
+    link, which no command can. By descriptor: a command without mounts of its own may rename the directory.
     """
 
-    path: str
+    name: str
     above_fd: int
-    directory: str  # its name
-    directory_fd: int
-
-    @property
-    def name(self) -> str:
-        return basename(self.path)
-
-    @property
-    def target(self) -> str:
-        """Where the link leads that holds the place of a missing file."""
-        return f"{self.directory}/{WRITTEN_OUTSIDE}"
+    written: str
 
     def is_held(self, name: str) -> bool:
         """Return True if `name` is such a link."""
         try:
-            return os.readlink(name, dir_fd=self.above_fd) == self.target
+            return os.readlink(name, dir_fd=self.above_fd) == self.written
         except OSError:
             return False
 
@@ -131,8 +121,8 @@ def _place(agent: AgentFile, environ: Mapping[str, str]) -> tuple[str, str | Non
 
 
 @contextmanager
-def _open_place(path: str, directory: str) -> Iterator[_Place]:
-    """Open the directories, the private one made if it is missing."""
+def _opened_above(path: str, directory: str) -> Iterator[int]:
+    """Open the directory of `path`, and make the private one in it if it is missing."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with ExitStack() as stack:
         try:
@@ -140,31 +130,32 @@ def _open_place(path: str, directory: str) -> Iterator[_Place]:
             stack.callback(os.close, above_fd)
             with suppress(FileExistsError):  # of an earlier run, or in the way
                 os.mkdir(basename(directory), 0o700, dir_fd=above_fd)
-            directory_fd = os.open(basename(directory), flags, dir_fd=above_fd)
-            stack.callback(os.close, directory_fd)
+            os.close(os.open(basename(directory), flags, dir_fd=above_fd))
         except OSError as error:
             raise NonoError(
                 f"'{directory}' is not a directory of your own: {error.strerror}",
                 hint=f"remove it, and nono makes another: {shell_word(directory)}",
             ) from error
-        yield _Place(path, above_fd, basename(directory), directory_fd)
+        yield above_fd
 
 
 @contextmanager
-def _held(place: _Place, environ: Mapping[str, str]) -> Iterator[None]:
+def _held(path: str, above_fd: int, environ: Mapping[str, str]) -> Iterator[None]:
     """Keep something at the place until the block is left, and no longer than any run needs it.
 
     Removing it would detach the mounts of other runs. The lock tells whether there are any; the kernel frees
     it with its process, and the run after a crash removes what that left.
     """
-    lock = _open_lock(place.path, environ)
+    kept = join(state_root(environ), "oauth-capture", "inside", sha256(os.fsencode(path)).hexdigest()[:16])
+    place = _Place(basename(path), above_fd, f"{kept}.json")
+    lock = _open_lock(f"{kept}.lock")
     try:
-        _take(lock, fcntl.LOCK_SH, place.path)
+        _take(lock, fcntl.LOCK_SH, path)
         try:
             with suppress(FileExistsError):
-                os.symlink(place.target, place.name, dir_fd=place.above_fd)
+                os.symlink(place.written, place.name, dir_fd=above_fd)
         except OSError as error:
-            raise NonoError(f"'{place.path}' cannot be kept for the run: {error.strerror}") from error
+            raise NonoError(f"'{path}' cannot be kept for the run: {error.strerror}") from error
         yield
         with suppress(OSError):  # another run holds it, or it is gone
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,29 +166,41 @@ def _held(place: _Place, environ: Mapping[str, str]) -> Iterator[None]:
 
 def _release(place: _Place) -> None:
     """Remove the link, but nothing that has taken its place, and put there what was written by way of it."""
-    above, inner = place.above_fd, place.directory_fd
+    above = place.above_fd
     if place.is_held(place.name):
         aside = f"{place.name}.nono-{os.urandom(8).hex()}"
         os.rename(place.name, aside, src_dir_fd=above, dst_dir_fd=above)
-        # The agent outside may just have logged in.
-        is_ours = place.is_held(aside)
-        newest, where = (WRITTEN_OUTSIDE, inner) if is_ours else (aside, above)
-        # link(2) replaces nothing, so a login that is newer still stays.
-        with suppress(FileExistsError, FileNotFoundError):
-            os.link(newest, place.name, src_dir_fd=where, dst_dir_fd=above, follow_symlinks=False)
-        os.unlink(aside, dir_fd=above)
+        try:
+            # The agent outside may just have logged in. Neither way replaces a login that is newer still.
+            with suppress(FileExistsError, FileNotFoundError):
+                if place.is_held(aside):
+                    _copy(place)
+                else:
+                    os.link(aside, place.name, src_dir_fd=above, dst_dir_fd=above, follow_symlinks=False)
+        finally:
+            os.unlink(aside, dir_fd=above)
     with suppress(FileNotFoundError):
-        os.unlink(WRITTEN_OUTSIDE, dir_fd=inner)
+        os.unlink(place.written)
 
 
-def _open_lock(path: str, environ: Mapping[str, str]) -> int:
-    directory = join(state_root(environ), "oauth-capture", "inside")
+def _copy(place: _Place) -> None:
+    """Write the login at its place by one descriptor: a command could replace a file beside it.
+
+    The state directory may be on another file system, so it cannot be linked.
+    """
+    login = read_regular_file(place.written, MAX_LOGIN_BYTES)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(place.name, flags, 0o600, dir_fd=place.above_fd), "wb") as file:
+        file.write(login)
+
+
+def _open_lock(path: str) -> int:
+    directory = dirname(path)
     try:
         directory_fd = open_private_dir(directory, create=True)
         try:
-            name = f"{sha256(os.fsencode(path)).hexdigest()[:16]}.lock"
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            return os.open(name, flags, 0o600, dir_fd=directory_fd)
+            return os.open(basename(path), flags, 0o600, dir_fd=directory_fd)
         finally:
             os.close(directory_fd)
     except OSError as error:

@@ -87,9 +87,57 @@ def test_a_place_is_held_until_the_last_run_ends(
 def test_a_place_that_a_killed_run_left_is_removed_by_the_next(
     masking: Masking, login: Path, environ: dict[str, str]
 ) -> None:
-    login.symlink_to("nono/outside.json")
+    with places_ready(masking, environ):
+        left = os.readlink(login)
+    login.symlink_to(left)
     with places_ready(masking, environ):
         assert not login.exists()
+    assert names(login) == ["nono"]
+
+
+def test_a_login_is_written_where_no_command_can(
+    masking: Masking, login: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with places_ready(masking, environ):
+        login.write_text(CONTENT)
+        assert login.resolve().is_relative_to(tmp_path / ".local/state/nono")
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_lies_in_the_private_directory_outside_becomes_no_login(
+    kind: str, when: str, masking: Masking, login: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """A command without mounts of its own can write there."""
+
+    def plant() -> None:
+        planted = login.parent / "nono/outside.json"
+        planted.parent.mkdir(exist_ok=True)
+        if kind == "file":
+            planted.write_text(CONTENT)
+        else:
+            planted.symlink_to(tmp_path / ".bashrc")
+
+    if when == "before":
+        plant()
+    with places_ready(masking, environ):
+        if when == "meanwhile":
+            plant()
+    assert not os.path.lexists(login)
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "too much"])
+def test_what_is_no_login_is_not_put_in_its_place(
+    kind: str, masking: Masking, login: Path, environ: dict[str, str]
+) -> None:
+    with places_ready(masking, environ):
+        written = Path(os.readlink(login))
+        if kind == "directory":
+            written.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(written)
+        else:
+            written.write_bytes(bytes(own_logins.MAX_LOGIN_BYTES + 1))
     assert names(login) == ["nono"]
 
 
@@ -156,11 +204,11 @@ def test_what_is_removed_lies_in_the_directory_that_was_opened(
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "outside.json").write_text(CONTENT)
+    (elsewhere / "auth.json").write_text(CONTENT)
     with places_ready(masking, environ):
         (login.parent / "nono").rename(tmp_path / "away")
         (login.parent / "nono").symlink_to(elsewhere)
-    assert (elsewhere / "outside.json").read_text() == CONTENT
+    assert (elsewhere / "auth.json").read_text() == CONTENT
     assert not os.path.lexists(login)
 
 
