@@ -18,17 +18,25 @@ _CAPABILITIES_MAX = 64  # bits in a set
 # files and processes: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE ...
 DANGEROUS = {
     2: "CAP_DAC_READ_SEARCH",  # open_by_handle_at(2) opens inodes that no path rule covers
+    9: "CAP_LINUX_IMMUTABLE",  # file_setattr(2) takes a path, and Landlock does not check it
     12: "CAP_NET_ADMIN",  # addresses, routes and firewalls of the host
     13: "CAP_NET_RAW",
     16: "CAP_SYS_MODULE",
     17: "CAP_SYS_RAWIO",
     19: "CAP_SYS_PTRACE",  # memory and descriptors of the supervisor
+    20: "CAP_SYS_PACCT",
     21: "CAP_SYS_ADMIN",  # mounts, namespaces, bpf(2) on kernels before 5.8
     22: "CAP_SYS_BOOT",
+    25: "CAP_SYS_TIME",  # the clock of the machine: the times of the audit log, who is trusted over TLS
+    26: "CAP_SYS_TTY_CONFIG",  # the keys of every console
     27: "CAP_MKNOD",  # a device node below a granted directory is the device
+    30: "CAP_AUDIT_CONTROL",  # the rules of the kernel's audit
     32: "CAP_MAC_OVERRIDE",
     33: "CAP_MAC_ADMIN",
     34: "CAP_SYSLOG",
+    35: "CAP_WAKE_ALARM",
+    36: "CAP_BLOCK_SUSPEND",
+    37: "CAP_AUDIT_READ",  # what other programs did
     38: "CAP_PERFMON",  # /proc/PID/maps and environ of others, whatever Landlock says about ptrace
     39: "CAP_BPF",
     40: "CAP_CHECKPOINT_RESTORE",

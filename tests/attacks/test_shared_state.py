@@ -117,3 +117,29 @@ def test_the_priority_of_a_group_is_set_without_nono(sandbox: NonoRun) -> None:
     outcomes, priority = sandbox.bare(outer).stdout.splitlines()
     assert int(priority) == 19
     assert set(json.loads(outcomes).values()) == {"ok"}
+
+
+# By number, <linux/capability.h>: immutable files, accounting, the clock, consoles, audit, suspending.
+OF_THE_MACHINE = (9, 20, 25, 26, 30, 35, 36, 37)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("sandbox", ["root"], indirect=True)
+@HOW
+def test_root_has_no_capability_over_the_whole_machine(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    run = sandbox.run(["grep", "^Cap", "/proc/self/status"], profile=profile, flags=flags)
+    sets = {line.split()[0]: int(line.split()[1], 16) for line in run.stdout.splitlines()}
+    assert len(sets) == 5, run.stderr
+    of_the_machine = sum(1 << number for number in OF_THE_MACHINE)
+    assert {name: held & of_the_machine for name, held in sets.items()} == dict.fromkeys(sets, 0)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("sandbox", ["root"], indirect=True)
+def test_root_may_have_them_without_nono(sandbox: NonoRun) -> None:
+    held = int(sandbox.bare(["sed", "-n", "s/^CapEff://p", "/proc/self/status"]).stdout, 16)
+    if not any(held >> each & 1 for each in OF_THE_MACHINE):
+        pytest.skip("root has none of them here: a container")
+    assert held >> 0 & 1  # CAP_CHOWN, which the command keeps
