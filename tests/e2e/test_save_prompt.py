@@ -83,6 +83,7 @@ def test_all_but_a_clear_answer_saves_nothing(sandbox: NonoRun, keys: bytes) -> 
     with run(sandbox, "--profile=mine") as person:
         answer(person, OFFER, keys)
         assert person.end() == 5
+    assert (b"nothing was saved" in person.shown) is (keys == b"gg\n")  # who skips it knows
     assert profile_file(sandbox, "mine").read_text() == before
 
 
@@ -96,6 +97,7 @@ def test_some_of_it_is_granted_by_number(sandbox: NonoRun, keys: bytes, granted:
     with run(sandbox, "--profile=mine", command=("sh", "-c", f"{asked}; exit 5")) as person:
         answer(person, OFFER, keys)
         assert person.end() == 5
+    assert (b"nothing was saved" in person.shown) is (granted == [])
     assert read(sandbox, "mine")["network"]["allow_domain"] == ["x.example", *granted]
 
 

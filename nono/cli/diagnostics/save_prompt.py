@@ -73,9 +73,12 @@ def _offer(
         chosen = list(_confirmed(prompt, picked))
     elif word in ("s", "suppress"):
         chosen = suppressing(picked)
-    else:
+    elif word in ("", "n", "no"):
         return
+    else:
+        chosen = []
     if not chosen:
+        prompt.say(["  [nono] nothing was saved"])
         return
     if target.file is None:
         name = _name(prompt, target.suggestion(program), environ)
