@@ -11,7 +11,7 @@ from nono.cli.args.recorded import recordable
 from nono.cli.console import Console
 from nono.errors import ConfigError
 from nono.launch.session import Proving
-from nono.sessions.names import check_name
+from nono.sessions.names import check_name, reads_as_id
 from nono.settings.file import user_config
 from nono.settings.theme import theme_of
 from nono.settings.user_config import Audit, UserConfig
@@ -36,10 +36,15 @@ def preferences(
     return config._replace(ui=config.ui._replace(theme=theme))
 
 
-def session_name(given: Given) -> str | None:
+def session_name(given: Given, console: Console) -> str | None:
     """Return the name of the session; None: one is generated. Raises ConfigError for an unusable name."""
     name = given.value("name")
-    return None if name is None else check_name(name)
+    if name is not None and reads_as_id(check_name(name)):
+        console.warn(
+            f"--name '{name}' could be the beginning of another session's id, which `nono stop` and others "
+            "try first: a name with a hyphen cannot."
+        )
+    return name
 
 
 def proving(given: Given, console: Console) -> Proving:

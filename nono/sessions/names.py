@@ -31,3 +31,8 @@ def check_name(name: str) -> str:
     if name == LATEST:
         raise ConfigError(f"--name '{name}': that means the session started last.")
     return name
+
+
+def reads_as_id(name: str) -> bool:
+    """Return True if the name could be the beginning of a session's id, which takes precedence over names."""
+    return set(name) <= set("0123456789abcdef")

@@ -155,6 +155,13 @@ def test_a_command_does_not_see_the_sessions(sandbox: NonoRun) -> None:
     assert not (path / "planted.json").exists()
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("d3", True), ("cafe", True), ("web", False), ("d-3", False)])
+def test_a_name_that_reads_as_an_id_is_warned_about(name: str, is_told: bool, sandbox: NonoRun) -> None:
+    run = sandbox.run(["true"], profile=NO_PROXY, flags=[f"--name={name}"])
+    assert run.exit_code == 0
+    assert ("could be the beginning of another session's id" in run.stderr) is is_told
+
+
 def test_a_name_is_refused_where_nothing_can_be_recorded(sandbox: NonoRun) -> None:
     state = sandbox.user.home / "state"
     state.mkdir()

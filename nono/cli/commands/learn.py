@@ -92,7 +92,7 @@ def run(argv: Sequence[str]) -> int:
             observation=plan.observation,
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
-            name=session_name(given),
+            name=session_name(given, console),
             profile=given.value("profile"),
         )
     if outcome.limit is not None:

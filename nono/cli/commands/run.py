@@ -211,7 +211,7 @@ def _run(
             redaction=redaction(config),
             audit_bytes=config.audit.session_max_bytes,
             key_prompt=_key_prompt(resolved, invocation, environ),
-            name=session_name(given),
+            name=session_name(given, console),
             profile=given.value("profile"),
             options=options_of(given, resolved, config),
             refusals=refusals,
