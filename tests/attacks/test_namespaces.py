@@ -152,6 +152,17 @@ def test_tmp_granted_itself_is_that_of_the_machine(sandbox: NonoRun, shared: Pat
 
 @pytest.mark.needs("namespaces")
 @pytest.mark.skipif(shutil.which("ipcmk") is None, reason="util-linux is not installed")
+def test_no_device_and_no_other_id_is_had_from_a_mount_of_its_own(sandbox: NonoRun) -> None:
+    mounted = {}
+    for line in sandbox.run(["cat", "/proc/self/mountinfo"]).stdout.splitlines():
+        _, _, _, _, path, options, *_ = line.split()
+        mounted[path] = {*options.split(",")} & {"nosuid", "nodev", "noexec"}
+    assert mounted["/tmp"] == mounted["/dev/shm"] == {"nosuid", "nodev"}
+    assert mounted["/proc"] == {"nosuid", "nodev", "noexec"}
+    assert mounted["/dev/pts"] == {"nosuid", "noexec"}
+
+
+@pytest.mark.needs("namespaces")
 def test_shared_memory_of_others_is_not_there(sandbox: NonoRun) -> None:
     made = sandbox.bare(["ipcmk", "-M", "4096"]).stdout.split()[-1]
     try:
@@ -264,6 +275,30 @@ def test_the_init_of_the_namespaces_has_a_session_of_its_own(sandbox: NonoRun) -
     run = sandbox.run(["cat", "/proc/1/stat"])
     _, _, group, session = run.stdout.rpartition(")")[2].split()[:4]
     assert (group, session) == ("1", "1")
+
+
+@pytest.mark.root
+@pytest.mark.needs("namespaces")
+def test_the_init_of_the_namespaces_stays_in_no_directory_outside(sandbox: NonoRun) -> None:
+    """The one that nono was started in lies below the view, and could not be unmounted."""
+    with sandbox.started(sh("echo; read line")) as nono:
+        assert nono.stdout is not None
+        nono.stdout.readline()
+        children = Path(f"/proc/{nono.pid}/task/{nono.pid}/children").read_text().split()
+        where = {os.getsid(int(each)) == int(each): os.readlink(f"/proc/{each}/cwd") for each in children}
+    assert where == {True: "/", False: str(sandbox.project)}
+
+
+@pytest.mark.needs("namespaces")
+def test_the_init_of_the_namespaces_reaps_what_it_adopts(sandbox: NonoRun) -> None:
+    """What has ended would count against a limit of processes for as long as the run takes."""
+    script = (
+        'orphan=$(sh -c "sleep 600 >/dev/null & echo \\$!"); grep PPid: /proc/$orphan/status; kill $orphan;'
+        "n=0; while [ -e /proc/$orphan ] && [ $n -lt 500 ]; do sleep 0.01; n=$((n + 1)); done;"
+        "if [ -e /proc/$orphan ]; then grep State: /proc/$orphan/status; fi"
+    )
+    run = sandbox.run(sh(script))
+    assert run.stdout.split() == ["PPid:", "1"], run.stderr
 
 
 @pytest.mark.parametrize("flag", ["--namespaces=require", OFF])
