@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from nono.credentials.logins.agent_files import AGENT_FILES
 from nono.errors import NonoError
 from nono.launch.proxy import own_logins
-from nono.launch.proxy.own_logins import places_ready
+from nono.launch.proxy.logins import _made_inside
+from nono.launch.proxy.own_logins import places_ready, with_own_logins
 from nono.policy.capability import Access, Denial, Grant, Mask, Masking
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.profile.store import load
+from nono.policy.request import RunRequest
+from nono.policy.resolve import resolve
 
 CONTENT = "a login of somebody"
 
@@ -62,6 +68,7 @@ def test_a_login_outside_is_left_alone(masking: Masking, login: Path, environ: d
         before.st_ino,
         before.st_mtime_ns,
     )
+    assert after.st_ctime_ns == before.st_ctime_ns  # nor was it away for a moment
 
 
 def test_a_link_of_the_persons_own_is_left_alone(
@@ -212,6 +219,17 @@ def test_what_is_removed_lies_in_the_directory_that_was_opened(
     assert not os.path.lexists(login)
 
 
+def test_a_lock_is_no_link(masking: Masking, login: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    with places_ready(masking, environ):
+        pass
+    [lock] = Path(environ["HOME"]).rglob("*.lock")
+    lock.unlink()
+    lock.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NonoError, match="Too many levels"), places_ready(masking, environ):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_lock_that_is_never_free_is_a_reason_not_to_start(
     masking: Masking, login: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,3 +242,45 @@ def test_a_lock_that_is_never_free_is_a_reason_not_to_start(
         with pytest.raises(NonoError, match="has held the lock"), places_ready(masking, environ):
             pass
     assert names(login) == ["nono"]
+
+
+def owned(environ: dict[str, str], *, allow: tuple[str, ...] = ()) -> set[str]:
+    """Return the files that a run of the profile codex would have of its own."""
+    resolved = resolve(
+        RunRequest(allow=allow),
+        load("codex", environ).profile,
+        environ=environ,
+        cwd=environ["HOME"],
+        fs=HostFilesystem(),
+    )
+    masking = with_own_logins(resolved, environ).capabilities.masking
+    return {mask.path for mask in masking.masks if mask.own is not None}
+
+
+def test_codex_has_a_file_of_its_own_unless_its_login_was_imported(
+    login: Path, environ: dict[str, str]
+) -> None:
+    assert owned(environ) == {str(login)}
+    imported = Path(AGENT_FILES["codex"].inside(environ))
+    imported.parent.mkdir(parents=True)
+    imported.write_text("{}")
+    assert owned(environ) == set()
+
+
+def test_codex_has_no_file_of_its_own_where_the_person_alone_lets_it_write(
+    login: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environ["CODEX_HOME"] = str(elsewhere)
+    assert owned(environ, allow=(str(elsewhere),)) == set()
+
+
+def test_a_login_inside_is_refused_for_the_reason_there_is(masking: Masking, environ: dict[str, str]) -> None:
+    imported = Path(AGENT_FILES["codex"].inside(environ))
+    imported.parent.mkdir(parents=True)
+    none = Masking()
+    assert _made_inside(environ, masking)["chatgpt"].refused is None
+    assert "has no namespaces" in str(_made_inside(environ, none)["chatgpt"].refused)
+    imported.write_text("{}")
+    assert "an imported login" in str(_made_inside(environ, none)["chatgpt"].refused)
