@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -486,6 +487,27 @@ def test_the_mask_keeper_lives_out_of_reach_exactly_as_long_as_the_command(
         nono.communicate()
         assert nono.returncode == 0
         assert not Path(f"/proc/{keeper}").exists()
+
+
+@pytest.mark.needs("mounts")
+def test_the_mask_keeper_heeds_no_terminal_and_holds_nothing_open(sandbox: NonoRun, stage: Path) -> None:
+    """It gains nothing by execve(2) either."""
+    file = sandbox.write_profile(PROFILE)
+    options = [f"--profile={file}", f"--allow={stage}", NO_NAMESPACES, *PROGRAM_GRANTS]
+    argv = [*NONO, "run", *options, "--", *program("files.mask_waits")]
+    with sandbox.started(argv, sandboxed=False) as nono:
+        assert nono.stdout is not None
+        assert json.loads(nono.stdout.readline()) == "ready"
+        children = Path(f"/proc/{nono.pid}/task/{nono.pid}/children").read_text().split()
+        keeper = next(child for child in children if os.getsid(int(child)) == int(child))
+        lines = Path(f"/proc/{keeper}/status").read_text().splitlines()
+        status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        kept = os.listdir(f"/proc/{keeper}/fd") if os.geteuid() == 0 else ["command", "queue"]
+        nono.communicate()
+    assert status["NoNewPrivs"] == "1"
+    ignored = int(status["SigIgn"], 16)
+    assert all(ignored >> number - 1 & 1 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+    assert len(kept) == 2
 
 
 # The processes of this run: all that it sees, or where it shares /proc, its parent and that one's children.

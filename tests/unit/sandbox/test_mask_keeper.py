@@ -1,0 +1,51 @@
+"""After which change the mask keeper looks at its masks again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from nono.kernel import inotify
+from nono.sandbox import mask_keeper
+from nono.sandbox.plan.enforcement import StaticFilter
+from nono.sandbox.plan.plan import MaskRule, SandboxPlan
+
+PLAN = SandboxPlan(
+    *(1, 0, 0, 0, (), (), (), StaticFilter.OPEN_NET, None),
+    masks=(MaskRule("/home/ada/secret", "file"),),
+    unmasked=("/home/ada/absent",),
+    pinned=("/home/ada",),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "looks"),
+    [
+        pytest.param("secret", True, id="a mask"),
+        pytest.param("absent", True, id="a path that may come"),
+        pytest.param("ada", True, id="a directory above"),
+        pytest.param(None, True, id="names that were lost: the queue was full"),
+        pytest.param("other", False, id="another name"),
+    ],
+)
+def test_a_change_that_may_uncover_a_path_is_looked_at(
+    name: str | None, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, changes = os.pipe()
+    command, ends = os.pipe()
+    looked: list[SandboxPlan] = []
+
+    def changed_names(descriptor: int) -> Iterator[str | None]:
+        os.read(descriptor, 1)
+        os.write(ends, b"-")  # the command has ended when the keeper looks again
+        yield name
+
+    monkeypatch.setattr(inotify, "changed_names", changed_names)
+    monkeypatch.setattr(mask_keeper, "_watch_and_mask", lambda plan, _: looked.append(plan))
+    os.write(changes, b"-")
+    mask_keeper._serve(PLAN, queue, command)
+    assert looked == ([PLAN] if looks else [])
+    for descriptor in (queue, changes, command, ends):
+        os.close(descriptor)
