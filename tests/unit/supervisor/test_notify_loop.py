@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import select
 
 import pytest
 
 from nono.audit.dedup import DedupRecorder
+from nono.kernel import notify
 from nono.supervisor.notify_loop import NotifyLoop
 from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 
@@ -30,3 +33,26 @@ def test_only_a_listener_that_is_gone_is_no_longer_served(is_gone: bool, goes_on
         return still
 
     assert asyncio.run(is_served_afterwards()) == goes_on
+
+
+def test_a_call_that_cannot_be_judged_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in what judges it must not be taken for success."""
+
+    def fail(_: notify.Notification) -> int:
+        raise RuntimeError("a bug")
+
+    call = notify.Notification(id=7, tid=1, flags=0, nr=0, arch=0, args=(0, 0, 0, 0, 0, 0))
+    answers: list[tuple[int, int]] = []
+    with select.epoll() as stand_in:
+        served = NotifyLoop(
+            stand_in.fileno(), NetworkGrants(), DedupRecorder(lambda _: None), lambda *_: None
+        )
+    monkeypatch.setattr(served, "_decide_and_act", fail)
+    monkeypatch.setattr(
+        served, "_respond", lambda asked, errno_value: answers.append((asked.id, errno_value))
+    )
+    with pytest.raises(RuntimeError):
+        served._serve(call)
+    assert answers == [(7, errno.EACCES)]
+    served._calls.close()
+    served._poll.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import marshal
 import os
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import process
+from nono.kernel.libc import prctl
+from nono.kernel.uapi.process import PR_GET_PDEATHSIG
 from nono.launch.proxy.ca_worker import CaWorker, ca_worker, named_hosts
 from nono.launch.proxy.trust import LazyCa
 from nono.policy.host_filesystem import HostFilesystem
@@ -172,3 +175,25 @@ def test_one_that_is_stopped_is_waited_for_by_nobody(tmp_path: Path, monkeypatch
         assert ahead is not None
         ahead.stop()
         assert os.waitstatus_to_exitcode(os.wait()[1]) == -signal.SIGKILL
+
+
+def test_it_keeps_no_descriptor_but_its_pipe_and_ends_with_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It outlives no supervisor, and holds nothing open that another process waits for."""
+
+    def look(*_: object) -> bytes:
+        number = ctypes.c_int()
+        prctl(PR_GET_PDEATHSIG, ctypes.addressof(number), tried="prctl")
+        kept = [int(name) for name in os.listdir("/proc/self/fd")]
+        made = (bytes([number.value]), b"", 0, 0)
+        return marshal.dumps((bytes(kept), made, 0, {}, ((), (), ()), None))
+
+    monkeypatch.setattr("nono.launch.proxy.ca_worker._made", look)
+    with open(os.devnull, "rb") as held, begun({"HOME": str(tmp_path)}) as ahead:
+        found = ahead.take()
+        assert found is not None
+        assert held.fileno() not in found.certificate_pem
+        # The standard streams, the pipe, and the directory that is being listed.
+        assert len(found.certificate_pem) == 5
+        assert found.made[0] == bytes([signal.SIGKILL])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import Any, cast
 
 import pytest
 
+from nono.kernel.sock_diag import Listener
 from nono.supervisor.calls.own_servers import OwnServers
+from nono.supervisor.calls.trapped_call import cookie_of
 from nono.supervisor.verdict.adjudicator import Refuse, loopback
 from nono.supervisor.verdict.own_servers import Standing
 
@@ -48,3 +51,36 @@ def test_only_a_server_of_somebody_else_makes_a_connect_a_denial(
             servers.close()
         with pytest.raises(OSError, match="not connected"):
             caller.getpeername()
+
+
+def test_without_sock_diag_nobodys_server_is_the_commands_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> list[Listener]:
+        raise OSError(errno.EPERM, "no sock_diag")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as shared:
+        stub = cast(Any, Stub(server))
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(server)
+        local = loopback(server.getsockname()[1])
+        assert servers.may_listen(server, local)
+        monkeypatch.setattr(servers, "_listening", fail)
+        assert servers.connect(stub, local, REFUSAL) == REFUSAL
+        assert servers.may_listen(server, local)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        assert not servers.may_listen(shared, local)
+        servers.close()
+
+
+@pytest.mark.parametrize(("cookie", "inode"), [(0, 0), (1, 0), (0, 1)], ids=["own", "cookie", "inode"])
+def test_a_server_is_known_by_cookie_and_inode(
+    cookie: int, inode: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stub = cast(Any, Stub(server))
+        servers = OwnServers(stub, stub, stub, stub)
+        servers.add(server)
+        own = cookie_of(server), os.fstat(server.fileno()).st_ino
+        found = Listener("127.0.0.1", own[0] + cookie, own[1] + inode)
+        monkeypatch.setattr(servers, "_listening", lambda _: [found])
+        assert servers.may_listen(server, loopback(server.getsockname()[1])) == (found[1:] == own)
+        servers.close()
