@@ -1,0 +1,68 @@
+"""What must come before a connection is made for the command: its record, and no denial of its port."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from ipaddress import IPv4Address
+from typing import Any, cast
+
+import pytest
+
+from nono.policy.capability import Access
+from nono.policy.live.ports import LivePorts
+from nono.policy.live.rule import LiveRule
+from nono.policy.ports import PortGrants, united
+from nono.supervisor.calls.inet import InetCalls
+from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Refuse, loopback
+
+OWN_ANSWER = 4711
+
+
+class Stub:
+    """Everything around InetCalls that these tests are not about."""
+
+    def __init__(self, caller: socket.socket, *, records: bool = True) -> None:
+        self._caller = caller
+        self._records = records
+
+    def tcp_socket(self, call: object) -> socket.socket:
+        return self._caller.dup()
+
+    def dedup(self, event: object) -> None:
+        if not self._records:
+            raise OSError(errno.ENOSPC, "the log cannot be written")
+
+    def arm(self) -> None: ...
+
+    def connect(self, call: object, address: object, refusal: object) -> int:
+        return OWN_ANSWER
+
+
+def sockaddr(port: int) -> bytes:
+    return struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", port, IPv4Address("127.0.0.1").packed)
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_a_connection_that_cannot_be_recorded_is_not_made(records: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as caller:
+        port = server.getsockname()[1]
+        stub = cast(Any, Stub(caller, records=records))
+        grants = NetworkGrants(loopback(1), PortGrants(connect=united([port])))
+        calls = InetCalls(grants, stub, stub, stub, stub, stub)
+        assert calls.connect(stub, sockaddr(port)) == (0 if records else errno.EACCES)
+        assert (caller.connect_ex(("127.0.0.1", port)) == errno.EISCONN) == records
+
+
+def test_a_denied_port_leads_to_no_server_of_the_commands_own() -> None:
+    live = LivePorts(PortGrants())
+    live.put([LiveRule("0", "deny", "port", "5000", Access.READ, "a person", 0, None)])
+    with socket.socket() as caller:
+        stub = cast(Any, Stub(caller))
+        grants = NetworkGrants(loopback(1), live, own_servers=True)
+        calls = InetCalls(grants, stub, stub, stub, stub, stub, own=stub)
+        denied = calls.connect(stub, sockaddr(5000))
+        assert isinstance(denied, Refuse)
+        assert denied.rule == DENIED_PORT
+        assert calls.connect(stub, sockaddr(5001)) == OWN_ANSWER
