@@ -78,6 +78,14 @@ def test_a_plan_asks_for_no_more_than_its_abi_has(abi: int) -> None:
     assert plan.scoped == landlock_rights.SCOPES[abi]
 
 
+@pytest.mark.parametrize("rung", [Rung.NOTIFY, Rung.LANDLOCK])
+@pytest.mark.parametrize("namespaces", [True, False])
+def test_what_namespaces_would_keep_apart_is_refused_without_them(rung: Rung, namespaces: bool) -> None:
+    plan = draw(PROXIED, NATIVE, Enforcement(rung, namespaces=namespaces), proxy_port=4000)
+    assert plan.refuses_sysv_ipc is plan.refuses_foreign_scheduling is not namespaces
+    assert plan.stays_dumpable == (rung is Rung.NOTIFY and not namespaces)
+
+
 def test_a_scope_that_was_not_asked_for_is_not_set() -> None:
     open_ipc = PROXIED._replace(scopes=Scopes(signal=True, abstract_unix_socket=False))
     both = draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=1)
