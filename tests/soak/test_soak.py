@@ -19,6 +19,7 @@ import pytest
 from nono.audit import chain
 from nono.audit.chain import ChainState, Encoded, record_line
 from nono.proxy.http.message import MAX_KEPT_NAMES, MAX_KEPT_PASSING
+from nono.proxy.http.request_reader import MAX_FIRST_HEADS
 from nono.proxy.verdict.memo import MAX_KEPT
 from support.soak.proxy import KEY, SERVICES
 from support.soak.stage import Stage, soak_stage
@@ -40,7 +41,7 @@ _FLUCTUATING = (
     "nono.proxy.flows.recorder._Response",
 )
 
-# Of what the memos of verdicts and of records are made; an Entry is what both go by.
+# Of what the memos of verdicts, of records and of first heads are made; an Entry is what the first two go by.
 _KEPT = {
     "nono.audit.chain.Encoded": 2 * chain.MAX_KEPT,
     "nono.audit.event.Recurring": chain.MAX_KEPT,
@@ -49,6 +50,8 @@ _KEPT = {
     "nono.credentials.values.escapes._Layer": 5,  # each is made when it is first needed
     "nono.proxy.conversation.run_turns.RunTurns": 1,  # made for the first request to a model
     "nono.proxy.conversation.turns.TurnTable": 1,
+    "nono.proxy.http.message.Body": MAX_FIRST_HEADS,
+    "nono.proxy.http.message.RequestHead": MAX_FIRST_HEADS,
     "nono.proxy.http.message._Names": MAX_KEPT_NAMES,
     "nono.proxy.http.message._Passing": MAX_KEPT_PASSING,
     "nono.proxy.verdict.rewrite.Completed": MAX_KEPT,
