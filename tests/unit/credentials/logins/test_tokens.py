@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlencode
 
@@ -85,3 +86,24 @@ def test_a_request_for_a_first_token_starts_a_login(body: str, grant: str | None
     fields = {"token": "x"} if grant is None else {"grant_type": grant, "code": "x"}
     sent = json.dumps(fields) if body == "json" else urlencode(fields)
     assert (new_grant(endpoint, sent.encode()) is not None) is starts
+
+
+def test_a_laptop_that_slept_past_the_end_of_a_token_renews_the_login_and_keeps_it(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """During sleep CLOCK_MONOTONIC stands still (clock_gettime(2)), and only the wall clock goes on."""
+    store = LoginStore(environ)
+    awake_s = time.time()
+    answer = Granted(
+        None,
+        ("access_token", "refresh_token"),
+        lambda nonces: json.dumps({"access_token": nonces[0], "refresh_token": nonces[1]}),
+        int(awake_s) + 3600,
+    )
+    [_, refresh], stored = store.add([Secret("access"), Secret("refresh")], [CONSUMER], [ORIGIN], answer)
+    (login,) = stored.logins
+    tokens = LoginTokens(store)
+    assert tokens.fresh_answer(login) is not None
+    monkeypatch.setattr(time, "time", lambda: awake_s + 8 * 3600)
+    assert tokens.fresh_answer(login) is None
+    assert tokens.find(refresh, CONSUMER, ORIGIN) == Secret("refresh")
