@@ -13,6 +13,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from nono.kernel import open_path
 from nono.kernel.notify import Notification
 from nono.policy.capability import Denial
 from nono.policy.files.denials import DenyRules
@@ -104,3 +105,44 @@ def test_a_caller_whose_working_directory_is_gone_is_told_so(
 
     monkeypatch.setattr(CallerPaths, "absolute", lost)
     assert calls.connect(CALL, UnixAddress(b"none")) == errno.ENOENT
+
+
+def gone_once_opened(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """As another thread of the caller can arrange it, between the look-up and the verdict."""
+    opened = open_path.open_in_root
+
+    def open_and_remove(root: int, name: bytes, *, directory: bool = False) -> int:
+        descriptor = opened(root, name, directory=directory)
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(open_path, "open_in_root", open_and_remove)
+
+
+def test_a_denied_socket_that_is_removed_meanwhile_is_not_reached(
+    calls: UnixCalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel calls it "denied (deleted)" then, which no rule denies, and still connects to it."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "denied"))
+        server.listen()
+        server.setblocking(False)
+        assert isinstance(calls.connect(CALL, UnixAddress(os.fsencode(tmp_path / "denied"))), Refuse)
+        gone_once_opened(monkeypatch, tmp_path / "denied")
+        answer = calls.connect(CALL, UnixAddress(os.fsencode(tmp_path / "denied")))
+        assert answer == errno.ECONNREFUSED
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_nothing_is_bound_in_a_directory_that_is_removed_meanwhile(
+    calls: UnixCalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "denied").mkdir()
+    address = UnixAddress(os.fsencode(tmp_path / "denied/s"))
+    assert isinstance(calls.bind(CALL, address), Refuse)
+    gone_once_opened(monkeypatch, tmp_path / "denied")
+    assert calls.bind(CALL, address) == errno.ENOENT
