@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -166,7 +166,8 @@ def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
                 upstream = "a Python server (uvloop): nginx is not installed"
                 yield Stage(folder, ports, *programs, upstream, python.pid, cpus)
                 return
-            ports = Ports(free_port(), ports.events, free_port(), free_port())
+            small, *others = _free_ports(3)
+            ports = Ports(small, ports.events, *others)
             _write_documents(folder, ports, bulk_bytes)
             with _started([nginx, "-p", str(folder), "-c", str(folder / "nginx.conf")], cpus.load) as server:
                 _wait_for(ports.small, server)
@@ -220,10 +221,15 @@ def _first_line(server: subprocess.Popen[str]) -> str:
 
 def free_port() -> int:
     """A port that nobody has at this moment."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port: int = reserved.getsockname()[1]
-        return port
+    (port,) = _free_ports(1)
+    return port
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ones: all are held until the last is found."""
+    with ExitStack() as held:
+        reserved = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in reserved]
 
 
 def _wait_for(port: int, server: subprocess.Popen[str]) -> None:
