@@ -55,6 +55,7 @@ ATTACKS = (
     "lifetimes",
     "limits",
     "namespaces",
+    "past_landlock",
     "private_network",
     "sends",
     "shared_state",
