@@ -83,11 +83,18 @@ static int reached(int fd) {
     return inet->sin_port == good_port && inet->sin_addr.s_addr == good_address ? 1 : -1;
 }
 
+/* Emulated machines copy byte by byte: GOOD_PORT's first and BAD_PORT's second. It is a port for everybody. */
+static int torn(in_port_t port) {
+    return ntohs(port) == ((ntohs(good_port) & 0xff00) | (ntohs(bad_port) & 0xff)) && ntohs(port) > 1023;
+}
+
 static int bound(int fd) {
     struct sockaddr_in name;
     socklen_t length = sizeof name;
     getsockname(fd, (struct sockaddr *)&name, &length);
-    return name.sin_port == 0 ? 0 : name.sin_port == good_port ? 1 : -1;
+    if (name.sin_port != 0 && name.sin_port != good_port && !torn(name.sin_port))
+        fprintf(stderr, "bound to %d\n", ntohs(name.sin_port));
+    return name.sin_port == 0 || torn(name.sin_port) ? 0 : name.sin_port == good_port ? 1 : -1;
 }
 
 static int listens(int fd) {
