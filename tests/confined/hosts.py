@@ -10,7 +10,8 @@ CONFINED = str(Path(__file__).parents[1] / "support/confined")
 
 PRIVILEGES = frozenset({"CAP_SYS_ADMIN", "CAP_SYS_PTRACE", "sysctls"})  # of root alone, and no container's
 NONE = frozenset({"mounts", "namespaces", "network namespace", "user namespaces", "namespace sysctls"})
-ENGINE = PRIVILEGES | {"namespaces", "namespace sysctls", "keyrings", "io_uring", "userfaultfd"}
+CALLS = frozenset({"keyrings", "io_uring", "userfaultfd", "perf_event_open"})  # that an engine refuses
+ENGINE = PRIVILEGES | CALLS | {"namespaces", "namespace sysctls"}
 DOCKER = NONE | ENGINE | {"pidfd_getfd", "listener", "unshare", "setuid programs"}
 BUSY = frozenset({"listener", "place for a listener"})
 

@@ -95,6 +95,7 @@ def test_settings_that_ssh_includes_are_those_of_the_system(runner: NonoRun) -> 
     assert changed.exit_code != 0
 
 
+@pytest.mark.needs("namespaces")  # in which terminals can be opened
 def test_tmux_starts_in_a_window_of_a_tmux_outside(runner: NonoRun) -> None:
     """tmux tries the socket in $TMUX before its own, and the command cannot reach the one outside."""
     if not shutil.which("tmux"):

@@ -13,6 +13,9 @@ from nono.supervisor.calls.caller import CallerContext, caller_context
 from support.forked import child
 from support.ordinary_user import UNPRIVILEGED_ID
 
+NEW_MOUNTS = pytest.mark.needs("CAP_SYS_ADMIN")
+FOREIGN_IDS = pytest.mark.needs("CAP_SYS_PTRACE")  # to look at a process of other ids
+
 
 def context_after(change: Callable[[], object]) -> CallerContext:
     ready, said = os.pipe()
@@ -36,9 +39,9 @@ def context_after(change: Callable[[], object]) -> CallerContext:
         pytest.param(lambda: None, False, id="nothing"),
         pytest.param(lambda: os.chdir("/tmp"), False, id="directory"),
         pytest.param(lambda: os.chroot("/tmp"), True, id="root"),
-        pytest.param(lambda: os.unshare(os.CLONE_NEWNS), True, id="mounts"),
-        pytest.param(lambda: os.setresuid(UNPRIVILEGED_ID, 0, 0), True, id="uid"),
-        pytest.param(lambda: os.setresgid(UNPRIVILEGED_ID, 0, 0), True, id="gid"),
+        pytest.param(lambda: os.unshare(os.CLONE_NEWNS), True, id="mounts", marks=NEW_MOUNTS),
+        pytest.param(lambda: os.setresuid(UNPRIVILEGED_ID, 0, 0), True, id="uid", marks=FOREIGN_IDS),
+        pytest.param(lambda: os.setresgid(UNPRIVILEGED_ID, 0, 0), True, id="gid", marks=FOREIGN_IDS),
         pytest.param(lambda: os.setgroups([UNPRIVILEGED_ID]), True, id="groups"),
         pytest.param(capabilities.drop_dangerous, True, id="capabilities"),
     ],
@@ -60,7 +63,7 @@ def leave_user_namespace() -> None:
 
 
 @pytest.mark.root
-@pytest.mark.needs("user namespaces")
+@pytest.mark.needs("user namespaces", "CAP_SYS_PTRACE")
 def test_another_user_namespace_makes_another_caller_though_nothing_else_differs() -> None:
     here, there = context_after(become_ordinary), context_after(leave_user_namespace)
     assert here != there

@@ -37,6 +37,7 @@ ADD_KEY, KEY_SPEC_PROCESS_KEYRING = {"x86_64": 248, "aarch64": 217}, -2
 KEYCTL = {"x86_64": 250, "aarch64": 219}
 USERFAULTFD = {"x86_64": 323, "aarch64": 282}
 USER_MODE_ONLY = 1
+PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}
 KEYCTL_GET_KEYRING_ID = 0
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -138,6 +139,15 @@ def _userfaultfd() -> None:
     os.close(_call(USERFAULTFD[platform.machine()], USER_MODE_ONLY))
 
 
+def _perf_event_open() -> None:
+    """It looks at its attributes, and finds none."""
+    try:
+        _call(PERF_EVENT_OPEN[platform.machine()], 0, 0, -1, -1, 0)
+    except OSError as error:
+        if error.errno != errno.EFAULT:
+            raise
+
+
 def _gain() -> None:
     """execve(2) of a setuid program gives what it should: no_new_privs is not set."""
     status = Path("/proc/self/status").read_text()
@@ -191,6 +201,7 @@ PROBES: dict[str, Callable[[], object]] = {
     "keyrings": _keyrings,
     "io_uring": _io_uring,
     "userfaultfd": _userfaultfd,
+    "perf_event_open": _perf_event_open,
     "unshare": lambda: os.unshare(os.CLONE_FILES),
     "setuid programs": _gain,
     "files of root": _files_of_root,
