@@ -6,6 +6,7 @@ Each ioctl(2) has a null pointer for its argument, so the kernel looks at the re
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import struct
@@ -48,7 +49,11 @@ def open_own_namespace() -> None:
     mount_id = ctypes.c_int()
     addresses = [ctypes.addressof(each) for each in (handle, mount_id)]
     empty = ctypes.create_string_buffer(b"")
-    syscall("name_to_handle_at", namespace, ctypes.addressof(empty), *addresses, AT_EMPTY_PATH)
+    try:
+        syscall("name_to_handle_at", namespace, ctypes.addressof(empty), *addresses, AT_EMPTY_PATH)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:  # before Linux 6.18; the other call is tried all the same
+            raise
     os.close(syscall("open_by_handle_at", FD_NSFS_ROOT, addresses[0], os.O_RDONLY))
 
 
