@@ -99,12 +99,24 @@ def test_tmux_shows_the_question_in_colours_that_differ(
             timeout=20,
         ).stdout
 
+    deadline = time.monotonic() + 30
+
+    def wait_for(text: str) -> None:
+        while text not in call("capture-pane", "-p") and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     call("new-session", "-d", "-x", "100", "-y", "30", shlex.join(command))
     try:
-        deadline = time.monotonic() + 30
-        while QUESTION.decode().strip() not in call("capture-pane", "-p") and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for(QUESTION.decode().strip())
         screen = call("capture-pane", "-p", "-e").splitlines()
+        # Answered to the end: without its terminal the run would go on, and write to its home.
+        time.sleep(UNREAD_S)
+        call("send-keys", "n", "Enter")
+        wait_for("skip:")
+        time.sleep(UNREAD_S)
+        call("send-keys", "Enter")
+        while call("list-sessions") and time.monotonic() < deadline:
+            time.sleep(0.05)
     finally:
         call("kill-server")
     [line] = [line for line in screen if "Path:" in line]
