@@ -93,9 +93,10 @@ def run(place: Place, way: Way, program: Program, more: Sequence[str] = (), *, i
     for number, text in report.get("found", {}).items():
         complaints.append(f"secrets/{known[int(number)][0]}: nothing -> {text}")
     sights = [*complaints, *differences(before, after)]
+    gaps = [None if is_bare else gap(way, sight) for sight in sights]
     return Seen(
-        broken=tuple(sight for sight in sights if gap(way, sight) is None),
-        known=Counter(each.why for sight in sights if (each := gap(way, sight))),
+        broken=tuple(sight for sight, known_gap in zip(sights, gaps, strict=True) if known_gap is None),
+        known=Counter(each.why for each in gaps if each),
         outcomes=Counter(report.get("outcomes", {"cut short": len(program)})),
         took_s=time.monotonic() - begun,
         said=f"exit code {process.returncode}: {terminal.shown[-300:]!r} {errors[-300:]}",
