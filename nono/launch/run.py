@@ -243,7 +243,7 @@ class Launch:
             watched = () if observation is None else (observation.recorded,)
             events = Broadcast()
             record = recorder_of(log, denials.note, *counted, *watched, written=events)
-            session = Session(self._environ, log, record, warn, say, redaction, session_id, insist)
+            session = Session(self._environ, log, record, warn, say, redaction, session_id)
             _record_start(session, prepared, argv, options, cgroup)
             with beside.end_recorded(session):
                 beside.begin(stack, session)
@@ -279,7 +279,7 @@ class Launch:
                     refusals=refusals,
                     beside=beside,
                 )
-                with _repository_watched(session, prepared):
+                with _repository_watched(session, prepared, insist):
                     exit_code = _run(run)
             return _outcome(run, denials, exit_code)
 
@@ -344,8 +344,8 @@ def _own_logins(prepared: Prepared, environ: Mapping[str, str]) -> AbstractConte
 
 
 @contextmanager
-def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
-    """Report and record what changed in the working directory's git repository."""
+def _repository_watched(session: Session, prepared: Prepared, insist: Warn) -> Iterator[None]:
+    """Record what changed in the working directory's git repository, and tell it, even a silent run."""
     repository = prepared.resolved.repository
     if repository is None:
         yield
@@ -357,7 +357,7 @@ def _repository_watched(session: Session, prepared: Prepared) -> Iterator[None]:
     yield
     for change in repository_watch.changes(repository, before):
         session.record(change.event)
-        (session.insist or session.warn)(change.sentence)
+        insist(change.sentence)
 
 
 def _outcome(run: RunContext, denials: Denials, exit_code: int) -> Outcome:

@@ -37,7 +37,6 @@ class Session(NamedTuple):
     say: Say  # takes the lines of a summary after it has ended
     redaction: Redaction = USUAL
     run_id: str = ""  # id of a supervised run's record, with or without a log; "" for a standalone proxy
-    insist: Warn | None = None  # takes a sentence that a person hears even with --silent; None: `warn` does
 
     @property
     def session_id(self) -> str:
