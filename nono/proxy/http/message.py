@@ -108,6 +108,7 @@ class RequestHead(NamedTuple):
     keep_alive: bool
     expects_continue: bool
     wants_upgrade: bool
+    unindexed: frozenset[bytes] = frozenset()  # names, in lower case, that HTTP/2 must not index
 
     def values(self, name: bytes) -> list[bytes]:
         """Return the values of all fields called `name` (lower case), in order."""
@@ -121,6 +122,7 @@ class ResponseHead(NamedTuple):
     headers: tuple[Header, ...]
     body: Body
     keep_alive: bool
+    unindexed: frozenset[bytes] = frozenset()  # names, in lower case, that HTTP/2 must not index
 
     @property
     def is_interim(self) -> bool:

@@ -106,7 +106,7 @@ class Http2Exchange(Delivery[Reached]):
         framing = framing_fields(self._framing) if self._framing.kind is BodyKind.LENGTH else []
         if b"trailers" in self._request.values(b"te"):
             framing = [*framing, (b"te", b"trailers")]
-        fields = heads.request_fields(written, self._verdict.origin.scheme, framing)
+        fields = heads.request_fields(written, self._verdict.origin.scheme, framing, self._request.unindexed)
         self._sent_end = self._complete and not self._pieces and not self._trailers
         self._upstream = reached.begin(self, self._request.method, fields, end=self._sent_end)
 

@@ -57,6 +57,8 @@ def request_head(fields: Sequence[Header], *, ended: bool) -> RequestHead:
     if scheme != b"https":
         raise MessageError("the :scheme is not https")
     head = message.request_head(method, path, "1.1", headers)
+    if names := unindexed(fields):
+        head = head._replace(unindexed=names)
     if ended and head.body.length:
         raise MessageError("a body was announced, and none follows")
     if not ended and head.body.kind is BodyKind.NONE:
@@ -70,11 +72,17 @@ def response_head(fields: Sequence[Header], *, to_method: bytes) -> ResponseHead
     status = pseudo.pop(b":status", b"")
     if pseudo or len(status) != 3 or not status.isdigit():
         raise MessageError("not one three-digit :status")
-    return message.response_head(int(status), b"", "1.1", _regular(regular), to_method=to_method)
+    head = message.response_head(int(status), b"", "1.1", _regular(regular), to_method=to_method)
+    return head._replace(unindexed=names) if (names := unindexed(fields)) else head
 
 
-def request_fields(written: Completed, scheme: str, framing: Iterable[Header]) -> list[Header]:
-    """Return the fields to send. The credential enters no compression table (RFC 7541 section 7.1.3)."""
+def request_fields(
+    written: Completed, scheme: str, framing: Iterable[Header], unindexed: frozenset[bytes]
+) -> list[Header]:
+    """Return the fields to send. The credential enters no compression table (RFC 7541 section 7.1.3).
+
+    unindexed: The names of other fields that enter none.
+    """
     request, target, headers, added, codings = written
     secret = [SecretField((name.lower(), value)) for name, value in added]
     asked = [] if codings is None else [(b"accept-encoding", codings)]
@@ -85,7 +93,7 @@ def request_fields(written: Completed, scheme: str, framing: Iterable[Header]) -
         # A path that holds the credential is as secret as a header.
         (b":path", target) if target == request.target else SecretField((b":path", target)),
     ]
-    return [*pseudo, *lowered([*headers, *framing]), *secret, *asked]
+    return [*kept_out([*pseudo, *lowered([*headers, *framing])], unindexed), *secret, *asked]
 
 
 def response_fields(head: ResponseHead, *, credentialed: bool) -> list[Header]:
@@ -93,12 +101,13 @@ def response_fields(head: ResponseHead, *, credentialed: bool) -> list[Header]:
     without = WITHHELD if credentialed or head.is_interim else frozenset[bytes]()
     if head.is_interim or head.status == 204 or head.body.kind in (BodyKind.CHUNKED, BodyKind.UNTIL_CLOSE):
         without |= {b"content-length"}
-    return [(b":status", b"%d" % head.status), *lowered(end_to_end(head.headers, without=without))]
+    fields = [(b":status", b"%d" % head.status), *lowered(end_to_end(head.headers, without=without))]
+    return kept_out(fields, head.unindexed)
 
 
 def trailer_fields(fields: Sequence[Header]) -> list[Header]:
     """Return the trailer fields that may be relayed. Raises MessageError if malformed."""
-    return lowered(message.trailers(_regular(fields)))
+    return kept_out(lowered(message.trailers(_regular(fields))), unindexed(fields))
 
 
 def refusal_fields(answer: Refusal, request: RequestHead | None) -> tuple[list[Header], bytes]:
@@ -135,6 +144,16 @@ def _grpc_refusal(answer: Refusal) -> list[Header]:
         (b"grpc-status", b"%d" % status),
         (b"grpc-message", said),
     ]
+
+
+def unindexed(fields: Iterable[Header]) -> frozenset[bytes]:
+    """Return the names of the fields whose sender forbids to index them."""
+    return frozenset([field[0] for field in fields if isinstance(field, SecretField)])
+
+
+def kept_out(fields: list[Header], names: frozenset[bytes]) -> list[Header]:
+    """Keep the fields with these names out of every compression table (RFC 7541 section 6.2.3)."""
+    return [SecretField(field) if field[0] in names else field for field in fields] if names else fields
 
 
 def lowered(fields: Iterable[Header]) -> list[Header]:

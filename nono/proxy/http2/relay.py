@@ -83,7 +83,8 @@ class Http2Relay:
 
     def finish(self, fields: Sequence[Header]) -> None:
         """Finish: the whole response has arrived. `fields` are its trailers."""
-        self._trailers = heads.lowered(self._inspection.clean_fields(fields))
+        clean = heads.lowered(self._inspection.clean_fields(fields))
+        self._trailers = heads.kept_out(clean, heads.unindexed(fields))
         self._take()
 
     def go_on(self) -> None:

@@ -31,7 +31,7 @@ _INDEX_OF_NAME = {field[0]: index for index, field in reversed([*enumerate(_STAT
 
 
 class SecretField(tuple[bytes, bytes]):
-    """A field that no compression table may hold, here or at the peer (section 7.1.3)."""
+    """A field that no compression table may hold, here or at any later hop (sections 6.2.3 and 7.1.3)."""
 
     __slots__ = ()
 
@@ -166,6 +166,8 @@ class Decoder:
                 field = (name, value)
                 if is_added:
                     self._add(field)
+                elif first & 0x10:
+                    field = SecretField(field)
             room -= len(field[0]) + len(field[1]) + _ENTRY_BYTES
             if room < 0:
                 raise FrameError("the fields of a header block are too large")

@@ -49,6 +49,21 @@ def test_what_a_peer_encodes_is_what_is_read(
         assert decoder.decode(peer.encode(fields, huffman)) == fields
 
 
+@pytest.mark.parametrize("name", [b"authorization", b"x-of-no-table"])
+@pytest.mark.parametrize("is_secret", [True, False])
+def test_a_field_that_its_sender_forbids_to_index_is_told_from_others(name: bytes, is_secret: bool) -> None:
+    block = hpack.Encoder().encode([(name, b"value", is_secret), (b":method", b"GET", False)])
+    fields = Decoder(ROOM).decode(block)
+    assert fields == [(name, b"value"), (b":method", b"GET")]
+    assert [isinstance(field, SecretField) for field in fields] == [is_secret, False]
+
+
+def test_a_field_that_is_only_not_added_to_the_table_may_be_indexed_later() -> None:
+    [field] = Decoder(ROOM).decode(b"\x00\x03x-a\x01b")  # section 6.2.2
+    assert field == (b"x-a", b"b")
+    assert not isinstance(field, SecretField)
+
+
 @given(blocks=st.lists(st.binary(max_size=60), max_size=6))
 @example(blocks=[b"\x20\x3f\xe1\x1f\x82", b"\x20\x20\x20\x82"])
 def test_a_block_that_is_malformed_for_the_library_is_malformed(blocks: list[bytes]) -> None:
