@@ -9,6 +9,7 @@ from posixpath import dirname, join
 
 from nono.errors import NonoError
 from nono.policy.files.mount_table import MountTable
+from nono.policy.ownership import Inode
 from nono.policy.path_expansion import Entry, Kind
 
 _MOUNTINFO = "/proc/self/mountinfo"
@@ -154,3 +155,22 @@ def way_to(path: str) -> Iterator[str]:
 
 
 _LINKS_MAX = 40  # path_resolution(7)
+
+
+def inode(path: str) -> Inode:
+    """Return what `path` leads to. Raises OSError or ValueError."""
+    status = os.stat(path)
+    return Inode(path, status.st_mode, status.st_uid, status.st_gid)
+
+
+def directories_from(directory: str) -> tuple[Inode, ...]:
+    """Return the directory, without the links that lead there, then each above it.
+
+    Raises OSError or ValueError.
+    """
+    place = os.path.realpath(directory, strict=True)
+    found = [inode(place)]
+    while place != "/":
+        place = dirname(place)
+        found.append(inode(place))
+    return tuple(found)

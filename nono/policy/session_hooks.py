@@ -10,6 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Grant
 from nono.policy.environment.inheritance import EnvironmentRules, Withheld, refused_by_name
 from nono.policy.files.grants import covering
+from nono.policy.ownership import Inode, changeable, exchangeable
 
 TIMEOUT_S = 60  # for a hook that sets no limit
 VARIABLES_MAX = 1000
@@ -21,11 +22,8 @@ class Script(NamedTuple):
 
     path: str  # canonical
     way: tuple[str, ...]  # every link in its path, then the path: each can redirect the hook
-    mode: int
-    uid: int
-    parent_mode: int
-    parent_uid: int
-    above: tuple[int, ...] = ()  # modes of the directories above it
+    file: Inode
+    directories: tuple[tuple[Inode, ...], ...]  # of each place on the way, and those above it
 
 
 class HookVariables(NamedTuple):
@@ -45,20 +43,13 @@ def unfit(script: Script, grants: Iterable[Grant], euid: int) -> str | None:
                 f"lies in {grant.path}, which the command may write (source: {grant.source}): "
                 "it could choose what runs outside the sandbox"
             )
-    trusted = (0, euid)
-    if not stat.S_ISREG(script.mode):
+    if not stat.S_ISREG(script.file.mode):
         return "is not a regular file"
-    if not script.mode & 0o111:
+    if not script.file.mode & 0o111:
         return "is not executable"
-    if script.uid not in trusted or script.parent_uid not in trusted:
-        return "belongs to another user, or its directory does"
-    if script.mode & 0o002:
-        return "may be written by everybody"
-    if script.parent_mode & 0o002:  # /tmp too: another user may have made the file
-        return "lies in a directory that everybody may write"
-    if any(mode & 0o002 and not mode & stat.S_ISVTX for mode in script.above):
-        return "lies below a directory in which everybody may rename what others have"
-    return None
+    reasons = (changeable(script.file, euid), *(exchangeable(each, euid) for each in script.directories))
+    reason = next(filter(None, reasons), None)
+    return None if reason is None else f"could be changed by somebody else: {reason}"
 
 
 def hook_variables(content: bytes, rules: EnvironmentRules) -> HookVariables:

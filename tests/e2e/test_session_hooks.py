@@ -103,7 +103,9 @@ def test_a_hook_finds_no_program_that_the_command_could_have_written(sandbox: No
     assert not (sandbox.user.home / "planted").exists()
 
 
-@pytest.mark.parametrize(("change", "said"), [("true", None), ("chmod 777", "may be written by everybody")])
+@pytest.mark.parametrize(
+    ("change", "said"), [("true", None), ("chmod 777", "could be changed by somebody else")]
+)
 def test_a_hook_is_examined_again_before_it_runs(change: str, said: str | None, sandbox: NonoRun) -> None:
     after = hook(sandbox, "after", "touch ~/ran")
     before = hook(sandbox, "before", f"{change} {after}")
@@ -113,6 +115,25 @@ def test_a_hook_is_examined_again_before_it_runs(change: str, said: str | None, 
     event = of_hooks(run.events)[1]
     assert (event["hook"], event["exit_status"]) == ("after", None if said else 0)
     assert said is None or f"session_hooks.after: {after} {said}" in run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to a group of others")
+@pytest.mark.parametrize("mode", [0o775, 0o755], ids="{:o}".format)
+@pytest.mark.parametrize("part", ["script", "directory"])
+def test_a_hook_that_a_group_of_others_could_change_refuses_the_run(
+    part: str, mode: int, sandbox: NonoRun
+) -> None:
+    directory = sandbox.user.home / "hooks"
+    directory.mkdir(mode=0o755)
+    os.chown(directory, sandbox.user.uid, sandbox.user.gid)
+    script = Path(hook(sandbox, "before", "touch ~/ran", directory))
+    changed = script if part == "script" else directory
+    os.chown(changed, sandbox.user.uid, sandbox.user.gid + 1)
+    changed.chmod(mode)
+    run = sandbox.run(["true"], profile=hooked(before=str(script)))
+    assert (run.exit_code == 0) == (sandbox.user.home / "ran").exists() == (mode == 0o755)
+    said = f"could be changed by somebody else: group {sandbox.user.gid + 1} can write to {changed}"
+    assert (said in run.stderr) == (mode == 0o775)
 
 
 def test_a_hook_is_started_where_a_link_to_it_led(sandbox: NonoRun) -> None:

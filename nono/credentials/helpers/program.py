@@ -9,11 +9,11 @@ others can write to, and the agent of an earlier run through the project it work
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 
 from nono.credentials.values.errors import CredentialUnavailable
-from nono.policy.host_filesystem import way_to
+from nono.policy.host_filesystem import directories_from, inode, way_to
+from nono.policy.ownership import changeable, exchangeable
 from nono.policy.path_expansion import is_within
 
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -86,7 +86,7 @@ def _refusal(path: str, environ: Mapping[str, str]) -> str | None:
     """Return why an executable file, after following links, may be somebody else's; None if it is trusted."""
     try:
         target = os.path.realpath(path, strict=True)
-        if (reason := _status_refusal(os.stat(target), target)) is not None:
+        if (reason := changeable(inode(target), os.geteuid())) is not None:
             return reason
     except OSError as error:
         return f"{path} cannot be examined: {error.strerror}"
@@ -102,32 +102,12 @@ def _directory_refusal(directory: str, environ: Mapping[str, str]) -> str | None
         real = os.path.realpath(directory, strict=True)
         if not os.path.isdir(real):
             return f"{directory} is not a directory"
-        if (reason := _status_refusal(os.stat(real), directory)) is not None:
+        if (reason := exchangeable(directories_from(real), os.geteuid())) is not None:
             return reason
-        above = real
-        while above != "/":
-            above = os.path.dirname(above)
-            status = os.stat(above)
-            # The sticky bit keeps users from renaming each other's files, as in /tmp.
-            if not status.st_mode & stat.S_ISVTX and (reason := _status_refusal(status, above)) is not None:
-                return reason
     except (OSError, ValueError) as error:
         return f"{directory} cannot be examined: {getattr(error, 'strerror', None) or 'no such path'}"
     if _is_in_project(real, environ):
         return f"{directory} is inside the working directory, which the command may write to"
-    return None
-
-
-def _status_refusal(status: os.stat_result, path: str) -> str | None:
-    """Return how users other than root and us can change an inode with this status, or None."""
-    if status.st_uid not in (0, os.geteuid()):
-        return f"{path} belongs to uid {status.st_uid}"
-    if status.st_mode & stat.S_IWOTH:
-        return f"everybody can write to {path}"
-    # A group that root lets write, such as Debian's staff in /usr/local, is root's decision. A group whose
-    # gid equals the user's uid contains, by the convention of private groups, the user alone.
-    if status.st_mode & stat.S_IWGRP and status.st_uid != 0 and status.st_gid != os.geteuid():
-        return f"group {status.st_gid} can write to {path}"
     return None
 
 

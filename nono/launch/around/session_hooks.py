@@ -20,7 +20,7 @@ from nono.launch.session import Session
 from nono.launch.trusted.search_path import unwritten
 from nono.policy.capability import Grant
 from nono.policy.files.grants import at_every_mount
-from nono.policy.host_filesystem import HostFilesystem, way_to
+from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, way_to
 from nono.policy.schema.profile import SessionHook
 from nono.policy.session_hooks import TIMEOUT_S, Script, hook_variables, unfit
 from nono.private_dir import make_private_subdir, open_private_dir
@@ -66,21 +66,8 @@ def _found(path: str) -> Script:
     """Examine a hook. Raises OSError."""
     if not path.startswith("/"):
         raise FileNotFoundError(2, "its path is not absolute", path)
-    canonical = realpath(path, strict=True)
-    found, parent = os.stat(canonical), os.stat(dirname(canonical))
-    above, place = [], dirname(canonical)
-    while place != "/":
-        place = dirname(place)
-        above.append(os.stat(place).st_mode)
-    return Script(
-        canonical,
-        tuple(way_to(path)),
-        found.st_mode,
-        found.st_uid,
-        parent.st_mode,
-        parent.st_uid,
-        tuple(above),
-    )
+    canonical, way = realpath(path, strict=True), tuple(way_to(path))
+    return Script(canonical, way, inode(canonical), tuple(map(directories_from, map(dirname, way))))
 
 
 def run_before(prepared: Prepared, session: Session) -> Mapping[str, str]:

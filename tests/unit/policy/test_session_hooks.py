@@ -9,16 +9,25 @@ import pytest
 
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
+from nono.policy.ownership import Inode
 from nono.policy.session_hooks import Script, hook_variables, unfit
 
 ME = 1000
-FIT = Script("/home/me/bin/hook", ("/home/me/bin/hook",), stat.S_IFREG | 0o755, ME, stat.S_IFDIR | 0o755, ME)
+OTHER = 1001
+FILE = Inode("/home/me/bin/hook", stat.S_IFREG | 0o755, ME, ME)
+BIN = Inode("/home/me/bin", stat.S_IFDIR | 0o755, ME, ME)
+HOME = Inode("/home/me", stat.S_IFDIR | 0o755, ME, ME)
+FIT = Script("/home/me/bin/hook", ("/home/me/bin/hook",), FILE, ((BIN, HOME),))
 
 
 def test_a_program_of_the_persons_own_may_be_a_hook() -> None:
     assert unfit(FIT, (), ME) is None
-    assert unfit(FIT._replace(uid=0, parent_uid=0), (), ME) is None
-    assert unfit(FIT._replace(above=(stat.S_IFDIR | 0o1777,)), (), ME) is None
+    assert (
+        unfit(FIT._replace(file=FILE._replace(uid=0), directories=((BIN._replace(uid=0),),)), (), ME) is None
+    )
+    assert unfit(FIT._replace(file=FILE._replace(mode=stat.S_IFREG | 0o775)), (), ME) is None  # own group
+    sticky = HOME._replace(mode=stat.S_IFDIR | 0o1777)
+    assert unfit(FIT._replace(directories=((BIN, sticky),)), (), ME) is None
 
 
 @pytest.mark.parametrize(
@@ -26,16 +35,35 @@ def test_a_program_of_the_persons_own_may_be_a_hook() -> None:
     [
         ({"mode": stat.S_IFIFO | 0o755}, "not a regular file"),
         ({"mode": stat.S_IFREG | 0o644}, "not executable"),
-        ({"mode": stat.S_IFREG | 0o757}, "may be written by everybody"),
-        ({"uid": 1001}, "belongs to another user"),
-        ({"parent_uid": 1001}, "belongs to another user"),
-        ({"parent_mode": stat.S_IFDIR | 0o1777}, "a directory that everybody may write"),
-        ({"above": (stat.S_IFDIR | 0o755, stat.S_IFDIR | 0o777)}, "everybody may rename"),
+        ({"mode": stat.S_IFREG | 0o757}, "everybody can write to /home/me/bin/hook"),
+        ({"mode": stat.S_IFREG | 0o775, "gid": 100}, "group 100 can write to /home/me/bin/hook"),
+        ({"uid": OTHER}, "/home/me/bin/hook belongs to uid 1001"),
     ],
     ids=str,
 )
-def test_what_somebody_else_could_choose_is_no_hook(changes: dict[str, Any], reason: str) -> None:
-    assert reason in str(unfit(FIT._replace(**changes), (), ME))
+def test_a_file_that_somebody_else_could_change_is_no_hook(changes: dict[str, Any], reason: str) -> None:
+    assert reason in str(unfit(FIT._replace(file=FILE._replace(**changes)), (), ME))
+
+
+@pytest.mark.parametrize("position", [0, 1], ids=["of a link", "of the file"])
+@pytest.mark.parametrize(
+    ("directories", "reason"),
+    [
+        ((BIN._replace(uid=OTHER), HOME), "/home/me/bin belongs to uid 1001"),
+        ((BIN._replace(mode=stat.S_IFDIR | 0o1777), HOME), "everybody can write to /home/me/bin"),
+        ((BIN._replace(mode=stat.S_IFDIR | 0o775, gid=100), HOME), "group 100 can write to /home/me/bin"),
+        ((BIN, HOME._replace(mode=stat.S_IFDIR | 0o777)), "everybody can write to /home/me"),
+        ((BIN, HOME._replace(mode=stat.S_IFDIR | 0o775, gid=100)), "group 100 can write to /home/me"),
+        ((BIN, HOME._replace(uid=OTHER)), "/home/me belongs to uid 1001"),
+    ],
+    ids=str,
+)
+def test_a_file_that_somebody_else_could_exchange_is_no_hook(
+    directories: tuple[Inode, ...], reason: str, position: int
+) -> None:
+    ways: list[tuple[Inode, ...]] = [(BIN, HOME), (BIN, HOME)]
+    ways[position] = directories
+    assert reason in str(unfit(FIT._replace(directories=tuple(ways)), (), ME))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from nono.credentials.helpers import program
 from nono.credentials.helpers.program import find_program, trusted_directories
 from nono.credentials.values.errors import CredentialUnavailable
 
@@ -138,25 +136,6 @@ def test_a_program_that_everybody_could_replace_is_not_run(
         find_program("op", environ(installed.parent))
     with pytest.raises(CredentialUnavailable):
         find_program(str(installed), environ())
-
-
-@pytest.mark.parametrize(
-    ("mode", "uid", "gid", "refusal"),
-    [
-        pytest.param(0o40775, 1000, 1000, None, id="the user's private group"),
-        pytest.param(0o40775, 1000, 100, "group 100 can write to /x", id="a shared group"),
-        pytest.param(0o40755, 1000, 100, None, id="a shared group that only reads"),
-        pytest.param(0o40775, 0, 50, None, id="a group that root trusts"),
-        pytest.param(0o40755, 1001, 1001, "/x belongs to uid 1001", id="another user"),
-        pytest.param(0o40757, 0, 0, "everybody can write to /x", id="everybody"),
-    ],
-)
-def test_only_the_own_group_of_the_user_may_write(
-    monkeypatch: pytest.MonkeyPatch, mode: int, uid: int, gid: int, refusal: str | None
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    status = os.stat_result((mode, 1, 1, 2, uid, gid, 0, 0, 0, 0))
-    assert program._status_refusal(status, "/x") == refusal
 
 
 @pytest.mark.parametrize("name", ["absent", "", "a\0b", "..", "."])
