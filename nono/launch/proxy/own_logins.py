@@ -7,6 +7,7 @@ holds the place.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -168,8 +169,7 @@ def _release(place: _Place) -> None:
     """Remove the link, but nothing that has taken its place, and put there what was written by way of it."""
     above = place.above_fd
     if place.is_held(place.name):
-        aside = f"{place.name}.nono-{os.urandom(8).hex()}"
-        os.rename(place.name, aside, src_dir_fd=above, dst_dir_fd=above)
+        aside = _put_aside(place)
         try:
             # The agent outside may just have logged in. Neither way replaces a login that is newer still.
             with suppress(FileExistsError, FileNotFoundError):
@@ -181,6 +181,24 @@ def _release(place: _Place) -> None:
             os.unlink(aside, dir_fd=above)
     with suppress(FileNotFoundError):
         os.unlink(place.written)
+
+
+def _put_aside(place: _Place) -> str:
+    """Move what is at the place away from every command, and return its path, perhaps below `above_fd`.
+
+    Only the place's own name is denied to commands. A state directory on another file system leaves no other
+    choice than to use a second name beside it for some microseconds.
+    """
+    suffix = f"nono-{os.urandom(8).hex()}"
+    for aside in (f"{place.written}.{suffix}", f"{place.name}.{suffix}"):
+        try:
+            os.rename(place.name, aside, src_dir_fd=place.above_fd, dst_dir_fd=place.above_fd)
+        except OSError as error:
+            if error.errno != errno.EXDEV or not os.path.isabs(aside):
+                raise
+        else:
+            break
+    return aside
 
 
 def _copy(place: _Place) -> None:

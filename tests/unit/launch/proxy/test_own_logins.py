@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable
@@ -151,7 +152,7 @@ def test_what_is_no_login_is_not_put_in_its_place(
 def replace(login: Path) -> None:
     """As Codex does: a new file is renamed into place."""
     (login.parent / "new").write_text(CONTENT)
-    (login.parent / "new").rename(login)
+    (login.parent / "new").replace(login)
 
 
 def write_through(login: Path) -> None:
@@ -188,6 +189,28 @@ def test_who_logs_in_just_as_the_run_ends_has_the_login_afterwards(
     with places_ready(masking, environ):
         monkeypatch.setattr(os, "rename", late)
     assert login.read_text() == CONTENT
+    assert names(login) == ["auth.json", "nono"]
+
+
+@pytest.mark.parametrize("state", ["on the same file system", "on another"])
+def test_a_login_of_that_moment_is_never_where_a_command_could_read_it(
+    state: str, masking: Masking, login: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only its own name is denied to commands."""
+    rename, seen = os.rename, list[str]()
+
+    def late(source: str, target: str, **directories: int) -> None:
+        replace(login)
+        if state == "on another" and os.path.isabs(target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target, **directories)
+        seen.extend(names(login))
+
+    with places_ready(masking, environ):
+        monkeypatch.setattr(os, "rename", late)
+    monkeypatch.undo()
+    assert login.read_text() == CONTENT
+    assert (seen == ["nono"]) == (state == "on the same file system")
     assert names(login) == ["auth.json", "nono"]
 
 
