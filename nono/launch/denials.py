@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nono.audit.event import SEVERAL, Event, part
 from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
@@ -38,6 +40,12 @@ class Denied(NamedTuple):
 _UNIX = "unix:"
 # Sockets that the C library tries in any program, and can do without.
 _PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd/resolve/")
+# The first is tried by libuv, and so by Node, which works without it. The second is tried by each systemd
+# program that connects to a bus, such as systemd-inhibit, with which agents keep the machine awake.
+_TRIED = ("io_uring_setup", "<abstract>")
+# The C library probes these for if_nametoindex(3), until it gets a socket of AF_UNIX, AF_INET or AF_INET6.
+# Bubblewrap calls that function, and so does each agent that checks whether Bubblewrap works.
+_PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
 # Refusals that no grant would change, failures outside nono, and the request for the session token, which
 # clients such as git send only when asked.
 _NO_DENIALS = (
@@ -47,6 +55,12 @@ _NO_DENIALS = (
     "external_proxy_rejected",
 )
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
+
+
+def tried_among(targets: Sequence[str]) -> frozenset[str]:
+    """Return what runtimes try at each start and work without. targets: What was denied, oldest first."""
+    is_probed = any(tuple(targets[at : at + len(_PROBES)]) == _PROBES for at in range(len(targets)))
+    return frozenset((*_TRIED, *(_PROBES if is_probed else ())))
 
 
 class Denials:

@@ -28,7 +28,7 @@ PROMPT, SUBPROMPT = "Do the work", "Count the sheep"
 COUNT = "seq -f '%g sheep' 41 41"  # without anything that an agent takes for an injection
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
-DIAGNOSTIC, SAVE = "NONO DIAGNOSTIC", "Save to a user profile?"
+DIAGNOSTIC, SAVE, BLOCKED = "NONO DIAGNOSTIC", "Save to a user profile?", "\n  blocked "
 pytestmark = [pytest.mark.fetched, pytest.mark.timeout(LIMIT_S + TIMEOUT_S)]
 
 
@@ -410,6 +410,7 @@ def test_an_agent_works_at_a_terminal(scene: Scene) -> None:
         assert 40 < screen.width <= 80
         scene.left(screen)
         assert scene.agent.untold not in screen.text, screen.text
+        assert scene.agent.untold != DIAGNOSTIC or BLOCKED not in screen.text, screen.text
     told = "\n".join(scene.results)
     for each in scene.agent.told:
         assert each in told

@@ -13,7 +13,7 @@ from nono.cli.console import Console
 from nono.cli.text import footer
 from nono.cli.text.footer import Finding
 from nono.errors import NonoError
-from nono.launch.denials import Kind
+from nono.launch.denials import Kind, tried_among
 from nono.launch.prepare import Prepared
 from nono.launch.run import Outcome
 from nono.policy.capability import Access
@@ -27,12 +27,6 @@ if TYPE_CHECKING:
     from nono.policy.why.refusals import Refusals
     from nono.policy.why.usual import Absentee
 
-# The first is tried by libuv, and so by Node, which works without it. The second is tried by each systemd
-# program that connects to a bus, such as systemd-inhibit, with which agents keep the machine awake.
-TRIED = ("io_uring_setup", "<abstract>")
-# The C library probes these for if_nametoindex(3), until it gets a socket of AF_UNIX, AF_INET or AF_INET6.
-# Bubblewrap calls that function, and so does each agent that checks whether Bubblewrap works.
-PROBED = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
 STOPPED = range(129, 144)  # ended by a signal such as SIGTERM, whose sender is not there to be asked
 
 
@@ -88,9 +82,7 @@ def report(
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
     """Remove denials of the suppressed paths, of those below them, and of what runtimes try."""
-    targets = tuple(each.denied.target for each in found)
-    starts = [at for at in range(len(targets)) if targets[at : at + len(PROBED)] == PROBED]
-    tried = {*TRIED, *(PROBED if starts else ())}
+    tried = tried_among([each.denied.target for each in found])
     return [
         each
         for each in found

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from nono.audit.traffic import Traffic
 from nono.cli.text.session_text import one_line, reason
+from nono.launch.denials import tried_among
 from nono.named_tuple import NamedTuple
 from nono.sessions import ends
 from nono.sessions.record import End
@@ -38,18 +39,19 @@ def lines_of(ended: Ended, traffic: Traffic | None) -> list[str]:
     if ended.end != End(ends.EXIT, None, ends.ITSELF):
         lines += _row("ended", [reason(ended.end)])
     if traffic is not None:
-        lines += _requests(traffic)
+        lines += _requests(traffic, has_failed=ended.exit_code != 0)
     if ended.has_log:
         lines += _row("log", [f"nono logs {ended.session_id}", f"nono report {ended.session_id}"])
     return lines
 
 
-def _requests(traffic: Traffic) -> Iterator[str]:
+def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:
     requests = traffic.requests.items()
+    tried = frozenset[str]() if has_failed else tried_among(tuple(traffic.blocked))
     totals = {host: sum(statuses.values()) for host, statuses in requests}
     failed = {f"{each.host}: {each.reason}": count for each, count in traffic.failed.items()}
     yield from _counted("requests", totals, {host: _unusual(statuses) for host, statuses in requests})
-    yield from _counted("blocked", traffic.blocked)
+    yield from _counted("blocked", {call: n for call, n in traffic.blocked.items() if call not in tried})
     yield from _counted("failed", failed)
     for row in traffic.usage[:USAGE_MAX]:
         yield from _row("tokens", row)

@@ -40,6 +40,12 @@ def refused(
     )  # fmt: skip
 
 
+def refused_call(call: str) -> Event:
+    return event.network(
+        mode="connect", decision="deny", target=call, reason="refused", denial_category="host_denied"
+    )
+
+
 def traffic_of(*events: Event) -> Traffic:
     traffic = Traffic()
     for each in events:
@@ -67,6 +73,22 @@ def test_a_report_says_what_a_person_wants_to_know() -> None:
         "            about $3.87 at list prices of 2025-11",
         "  log       nono logs 0123456789abcdef · nono report 0123456789abcdef",
     ]
+
+
+PROBES = ("io_uring_setup", *(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10)))
+
+
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_what_runtimes_try_and_do_without_is_blocked_only_in_a_run_that_failed(exit_code: int) -> None:
+    traffic = traffic_of(*map(refused_call, PROBES))
+    told = "\n".join(lines_of(ENDED._replace(exit_code=exit_code), traffic))
+    assert ("blocked" in told) == ("io_uring_setup" in told) == bool(exit_code)
+
+
+def test_a_refused_call_that_no_runtime_tries_is_blocked() -> None:
+    told = "\n".join(lines_of(ENDED, traffic_of(*map(refused_call, PROBES[:2]))))
+    assert "blocked       1   socket(family=1, type=2, protocol=0)" in told
+    assert "io_uring_setup" not in told
 
 
 def test_a_run_that_did_not_end_by_itself_says_why() -> None:
