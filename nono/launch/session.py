@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 
 from nono import paths
@@ -52,8 +53,9 @@ def open_log(
     try:
         return AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
     except OSError as error:
+        where = root if error.filename is None else os.path.join(root, "audit", error.filename)
         raise NonoError(
-            f"the audit log cannot be opened: {error.filename or root}: {error.strerror or error}", hint=hint
+            f"the audit log cannot be opened: {where}: {error.strerror or error}", hint=hint
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -19,6 +20,8 @@ from nono.private_dir import open_private_dir
 _PREFIX, _SUFFIX = ".nono-", ".json"
 _UNFINISHED = ".new"  # precedes the name until the file is locked
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# On a read-only file system no name can be removed; a later run sweeps what was there before.
+_NOTHING_TO_REMOVE = (errno.ENOENT, errno.EROFS)
 MAX_BYTES = 8 * 1024 * 1024
 
 
@@ -65,8 +68,11 @@ class StateFile:
 
     def _unlink(self) -> None:
         for name in (basename(self.path), _UNFINISHED + basename(self.path)):
-            with suppress(FileNotFoundError):
+            try:
                 os.unlink(name, dir_fd=self._directory_fd)
+            except OSError as error:
+                if error.errno not in _NOTHING_TO_REMOVE:
+                    raise
 
 
 @contextmanager

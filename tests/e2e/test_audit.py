@@ -184,6 +184,20 @@ def test_a_session_that_cannot_be_summed_up_fails_a_run_that_would_succeed(
     )
 
 
+READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
+
+
+@pytest.mark.root
+def test_without_a_log_a_run_ends_well_where_its_state_is_read_only(sandbox: NonoRun) -> None:
+    ran(sandbox)
+    stage = ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", str(audit_of(sandbox).parent)]
+    refused = sandbox.run(["echo", "fine"], profile=OPEN, stage=stage)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert f"the audit log cannot be opened: {audit_of(sandbox)}/" in refused.stderr.replace("\n", " ")
+    advised = sandbox.run(["echo", "fine"], profile=OPEN, flags=["--no-audit"], stage=stage)
+    assert (advised.exit_code, advised.stdout) == (0, "fine\n"), advised.stderr
+
+
 def test_a_list_names_what_ran_by_its_directory(sandbox: NonoRun) -> None:
     session_id, _, _ = ran(sandbox, "exit 3")
     lines = nono(sandbox, "audit", "list", "--recent", "1").stdout.splitlines()
