@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except NonoError as error:
-        _complain(error.message, error.hint)
+        _complain(error.message, error.hint or _advice(error.__cause__))
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output is gone. Python would complain again when it flushes at exit.
@@ -40,17 +40,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Usually our own output on a full disk; commands turn the errors they expect into NonoErrors
         # themselves.
-        is_full = bool(error.filename) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         _complain(
             f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
-            "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
-            if is_full
-            else None,
+            _advice(error) if error.filename else None,
         )
         sys.stdout = None  # otherwise Python would flush again at exit and print its own error
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _advice(cause: BaseException | None) -> str | None:
+    """Return what to do about a full disk; None about anything else."""
+    is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (
+        "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
+        if is_full
+        else None
+    )
 
 
 def _open_closed_streams() -> None:

@@ -150,7 +150,7 @@ def session_record(
     try:
         registry = Registry(environ, create=True)
     except OSError as error:
-        _without_record(environ, name or ("detached" if is_detached else None), error, warn)
+        _without_record(environ, name, error, warn, is_needed=is_detached)
         yield SessionEntry(None, session_id)
         return
     with registry:
@@ -168,15 +168,19 @@ def session_record(
         try:
             registry.write(record)
         except OSError as error:
-            _without_record(environ, name or ("detached" if is_detached else None), error, warn)
+            _without_record(environ, name, error, warn, is_needed=is_detached)
             yield SessionEntry(None, session_id)
             return
         with registered(registry, record) as entry:
             yield SessionEntry(entry, session_id)
 
 
-def _without_record(environ: Mapping[str, str], name: str | None, error: OSError, warn: Warn) -> None:
+def _without_record(
+    environ: Mapping[str, str], name: str | None, error: OSError, warn: Warn, *, is_needed: bool
+) -> None:
+    """Warn; raise NonoError if a person counts on the record: by its name, or to attach to the session."""
     sentence = f"{directory_of(environ)}: {error.strerror or error}"
-    if name is not None:
-        raise NonoError(f"the session '{name}' cannot be recorded: {sentence}") from error
+    if name is not None or is_needed:
+        named = "" if name is None else f" '{name}'"
+        raise NonoError(f"the session{named} cannot be recorded: {sentence}") from error
     warn(f"`nono ps` will not show this run: {sentence}")

@@ -115,6 +115,24 @@ def test_a_state_that_is_read_only_refuses_the_run(sandbox: NonoRun) -> None:
     assert sandbox.run(["touch", "made"], profile={}, flags=["--rollback"]).exit_code == 0
 
 
+@pytest.mark.root
+def test_a_run_whose_end_finds_no_space_says_how_to_go_back(sandbox: NonoRun) -> None:
+    state, user = sandbox.user.home / ".local/state", sandbox.user
+    state.mkdir(parents=True, exist_ok=True)
+    small = (
+        f'mount -t tmpfs -o size=400k,mode=700,uid={user.uid},gid={user.gid} none "$1" && shift && exec "$@"'
+    )
+    stage = ["unshare", "--mount", "sh", "-c", small, "sh", str(state)]
+    names = "seq --format=%0200g 3000 | xargs touch"
+    ended = sandbox.run(["sh", "-c", names], profile={}, flags=["--rollback"], stage=stage)
+    assert ended.exit_code == 1
+    said = " ".join(ended.stderr.split())
+    assert (
+        "cannot be kept for undo: No space left on device. To go back to before the run: nono rollback"
+        in said
+    )
+
+
 def test_a_person_undoes_a_run_at_its_end(sandbox: NonoRun) -> None:
     file = sandbox.give(Path(shutil.copy(__file__, sandbox.project / "mine")))
     before = file.read_text()

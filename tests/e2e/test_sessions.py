@@ -172,6 +172,11 @@ def test_a_name_is_refused_where_nothing_can_be_recorded(sandbox: NonoRun) -> No
     )
     assert named.exit_code == 1
     assert "the session 'web' cannot be recorded" in named.stderr
+    left = sandbox.run(
+        ["true"], profile=NO_PROXY, flags=["--no-audit", "--detached"], environment=environment
+    )
+    assert left.exit_code == 1
+    assert "the session cannot be recorded" in left.stderr
     unnamed = sandbox.run(["true"], profile=NO_PROXY, flags=["--no-audit"], environment=environment)
     assert unnamed.exit_code == 0
     assert "`nono ps` will not show this run" in unnamed.stderr

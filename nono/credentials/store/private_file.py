@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -77,7 +78,7 @@ class PrivateFile:
             finally:
                 os.close(directory_fd)
         except OSError as error:
-            raise self._untrusted(error) from None
+            raise self._untrusted(error) from error
 
     def _take(self, lock_fd: int) -> None:
         deadline = time.monotonic() + LOCK_WAIT_S
@@ -128,9 +129,9 @@ class PrivateFile:
         durable.write(directory_fd, self._name, content)
 
     def _untrusted(self, error: OSError) -> CredentialUnavailable:
-        return CredentialUnavailable(
-            f"{self.path}: {error.strerror}", hint=f"ls -ld {shell_word(self._directory)}"
-        )
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)  # what to do then is said for every file
+        hint = None if is_full else f"ls -ld {shell_word(self._directory)}"
+        return CredentialUnavailable(f"{self.path}: {error.strerror}", hint=hint)
 
 
 class LockedFile:

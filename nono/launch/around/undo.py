@@ -186,7 +186,7 @@ def end(request: UndoRequest, taken: Recording, session: Session, exit_code: int
     except OSError as error:
         raise NonoError(
             f"the end of the run cannot be kept for undo: {error.strerror or error}",
-            hint=f"nono rollback restore {taken.info.session_id} --force goes back to before the run",
+            hint=f"To go back to before the run: nono rollback restore {taken.info.session_id} --force",
         ) from error
     for sentence in taken.info.notes:
         if sentence not in told:

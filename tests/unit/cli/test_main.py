@@ -14,6 +14,7 @@ import pytest
 from nono import __version__
 from nono.cli.command_table import COMMANDS, LATER
 from nono.cli.main import main
+from nono.errors import NonoError
 from nono.printable import printable
 
 
@@ -209,6 +210,21 @@ def test_a_full_disk_is_named_by_path_with_what_helps(
         "nono: /state/log: No space left on device\n"
         "hint: free space there; nono prune and nono rollback cleanup drop what is kept of old runs\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_told"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EROFS, False)]
+)
+def test_what_a_full_disk_prevents_is_told_with_what_helps(
+    cause: int, is_told: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prevented(arguments: list[str]) -> int:
+        raise NonoError("the session cannot be recorded") from OSError(cause, os.strerror(cause))
+
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    said = outcome(capsys, "run")[2]
+    assert said.startswith("nono: the session cannot be recorded\n")
+    assert ("hint: free space there" in said) is is_told
 
 
 def test_a_closed_standard_stream_is_replaced_by_dev_null() -> None:
