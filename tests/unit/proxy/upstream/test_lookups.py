@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import _socket
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 
@@ -51,6 +53,35 @@ def test_a_failure_reaches_whoever_asked(monkeypatch: pytest.MonkeyPatch, on_loo
 
     with lookups() as resolver:
         assert on_loop(ask) == ["127.0.0.1"]
+
+
+def test_looking_up_a_name_in_ascii_imports_no_idna() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from nono.proxy.upstream.lookups import _look_up\n"
+        "_look_up('localhost', 80, asyncio.new_event_loop().create_future())\n"
+        "print('encodings.idna' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_a_name_beyond_ascii_is_looked_up_as_before(monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop) -> None:
+    asked = list[object]()
+
+    def answer(host: object, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        return []
+
+    monkeypatch.setattr(_socket, "getaddrinfo", answer)
+
+    async def ask() -> None:
+        await resolver("b\u00fccher.test", 443)
+        await resolver("books.test", 443)
+
+    with lookups() as resolver:
+        on_loop(ask)
+    assert asked == ["b\u00fccher.test", b"books.test"]
 
 
 def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop) -> None:
