@@ -75,12 +75,12 @@ class RunningProxy:
         return 0 if self._serving is None else self._serving.rules_changed()
 
     async def get_ready(self) -> None:
-        """Create the ProxyService while the command starts, so that its first connection need not wait."""
+        """Create the ProxyService while the command starts, so that its first request need not wait."""
         await anyio.sleep(_READY_AFTER_S)
-        serving = self.serving()
-        await anyio.lowlevel.checkpoint()  # whoever connected meanwhile comes first
-        with suppress(OSError, ValueError):  # the first request that needs them is refused with the reason
-            serving.load_roots()
+        for prepare in self.serving().preparations():
+            await anyio.lowlevel.checkpoint()  # whoever connected meanwhile comes first
+            with suppress(OSError, ValueError):  # the first request that needs it is refused with the reason
+                prepare()
 
     async def close(self, grace_s: float) -> None:
         if self._serving is not None:

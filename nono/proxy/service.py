@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from nono.proxy.verdict.routes import RouteTable
 
 _log = logging.getLogger(__name__)
+
+_FEW = 2  # credentials of an agent; what searches for one takes 0.7 MB
 
 
 class ProxyService:
@@ -100,6 +103,18 @@ class ProxyService:
         """Return the protocol for a new client connection."""
         return ClientConnection(self.context, self._entrance)
 
+    def preparations(self) -> Iterator[Callable[[], object]]:
+        """Yield what the first request with a credential would wait for, in steps of 1 to 6 ms."""
+        yield self.load_roots
+        found = (each.credential for each in self._start.routes.routes)
+        credentials = [each for each in found if each is not None]
+        if credentials:
+            yield _import_turns
+        if len(credentials) <= _FEW:
+            detectors = (each.tripwire() for each in credentials)
+            # Searching the first text builds what searches.
+            yield from (partial(each.find, b"") for each in detectors if each is not None)
+
     def load_roots(self) -> None:
         """Parse the system's roots, for 6 ms, if the first request with a credential would have to."""
         usual = (each for each in self._start.routes.routes if each.tls == NO_IDENTITY)
@@ -139,6 +154,10 @@ def _cut_if_refused(connection: Connection) -> bool:
         _log.exception("a connection of the proxy could not be judged")
         connection.abort()
         return True
+
+
+def _import_turns() -> None:
+    from nono.proxy.conversation import run_turns  # noqa: F401 - imported for later
 
 
 async def _contained(work: Callable[[], Awaitable[None]]) -> None:

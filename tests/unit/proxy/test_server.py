@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 
+from nono.credentials.values.credential import LeakDetector
+from nono.credentials.values.leak_mask import NOWHERE, Occurrences
+from nono.proxy import service
 from nono.proxy.upstream import dial
-from support.proxy.thread import TIMEOUT_S, a_route, proxy
+from support.proxy.thread import TIMEOUT_S, FakeCredential, a_route, proxy, wait_until
 
 
 @pytest.fixture
@@ -29,6 +34,42 @@ def test_no_roots_are_parsed_for_a_route_that_needs_none(loaded: threading.Event
     with proxy(a_route(443, host="127.0.0.1", scheme=scheme, loaded=without != "key")) as running:
         running.on_loop(lambda: running.running.serving().load_roots())
     assert not loaded.is_set()
+
+
+@dataclass
+class Watched(FakeCredential):
+    """A credential whose detector notes which texts it searches."""
+
+    searched: list[bytes] = field(default_factory=list)
+
+    def tripwire(self) -> LeakDetector | None:
+        return cast(LeakDetector, self)
+
+    def find(self, text: bytes) -> Occurrences:
+        self.searched.append(text)
+        return NOWHERE
+
+
+def test_what_searches_for_a_key_is_built_before_the_first_request() -> None:
+    credential = Watched()
+    with proxy(a_route(80, credential=credential)):
+        wait_until(lambda: credential.searched == [b""])
+
+
+def test_many_keys_are_searched_for_only_once_they_are_used() -> None:
+    credentials = [Watched() for _ in range(3)]
+    routes = [a_route(80, service=f"s{n}", credential=each) for n, each in enumerate(credentials)]
+    with proxy(*routes) as running:
+        prepared = running.on_loop(lambda: [*running.running.serving().preparations()])
+    assert len(prepared) == 2  # the roots, and what follows the turns of a model
+    assert [each.searched for each in credentials] == [[], [], []]
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_follows_turns_is_imported_ahead_for_a_route_with_a_key(loaded: bool) -> None:
+    with proxy(a_route(80, loaded=loaded)) as running:
+        prepared = running.on_loop(lambda: [*running.running.serving().preparations()])
+    assert (service._import_turns in prepared) is loaded
 
 
 def test_a_proxy_serves_although_no_roots_could_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
