@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
@@ -74,10 +74,8 @@ class EffectivePolicy(NamedTuple):
         )
 
 
-def effective_policy_of(
-    resolved: Resolved, fs: Filesystem, handed_out: Iterable[Grant] = ()
-) -> EffectivePolicy:
-    """Build the rules of a run. `handed_out` holds grants on files the run creates for its command."""
+def effective_policy_of(resolved: Resolved, fs: Filesystem) -> EffectivePolicy:
+    """Build the rules of a run, which adds grants on the files that it creates for its command."""
     services = (
         Route(each.name, each.upstream, each.endpoints, each.origin, each.base_url_env_vars, is_login=False)
         for each in resolved.services
@@ -96,5 +94,4 @@ def effective_policy_of(
         asked=None if resolved.approval is None else str(resolved.approval),
         # The command can read this in its state file, so it must not contain references to keys.
         withheld=tuple(each for each in resolved.withheld if each.rule != PHANTOM),
-        handed_out=tuple(handed_out),
     )

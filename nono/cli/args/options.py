@@ -50,7 +50,6 @@ def _later(
     flags: str,
     kind: Kind = Kind.FLAG,
     commands: tuple[str, ...] = SANDBOX,
-    metavar: str = "VALUE",
     env: str = "",
 ) -> Option:
     """Return a planned option, which is known but refused by name."""
@@ -59,7 +58,7 @@ def _later(
         kind,
         "not available yet",
         commands,
-        metavar=metavar,
+        metavar="VALUE",
         env=env,
         available=False,
         in_request=False,

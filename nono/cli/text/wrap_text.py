@@ -9,6 +9,7 @@ from typing import Any
 from nono.printable import printable
 
 COLUMNS = 80
+_NAME_COLUMNS = 22
 
 
 def wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
@@ -22,16 +23,16 @@ def wrapped(text: str, indent: str = "", hanging: str | None = None) -> list[str
     ).wrap(printable(text))
 
 
-def described(entries: Iterable[tuple[str, str]], name_columns: int = 22) -> list[str]:
+def described(entries: Iterable[tuple[str, str]]) -> list[str]:
     """List names with their descriptions; a long description continues in the same column."""
-    hanging = " " * (name_columns + 4)
+    hanging = " " * (_NAME_COLUMNS + 4)
     lines = []
     for name, text in entries:
         shown = printable(name)
-        if len(shown) > name_columns:
+        if len(shown) > _NAME_COLUMNS:
             lines += [f"  {shown}", *wrapped(text, hanging)]
         else:
-            lines += wrapped(text or "-", f"  {shown:<{name_columns}}  ", hanging)
+            lines += wrapped(text or "-", f"  {shown:<{_NAME_COLUMNS}}  ", hanging)
     return lines
 
 

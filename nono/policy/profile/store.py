@@ -21,9 +21,9 @@ class Loaded(NamedTuple):
     document: Mapping[str, Any]  # the profile as a document
 
 
-def load_profile(reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()) -> Profile:
+def load_profile(reference: str, environ: Mapping[str, str]) -> Profile:
     """Load the profile alone; see load()."""
-    return load(reference, environ, extends).profile
+    return load(reference, environ).profile
 
 
 def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str]) -> Profile:

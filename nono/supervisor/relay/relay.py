@@ -168,10 +168,10 @@ class Relay:
         viewer.is_held = True
         screen.show(self.command.arm(), 0 if size is None else size.rows, draw)
 
-    def detach_all(self, word: str = "detached") -> None:
+    def detach_all(self) -> None:
         """Disconnect every viewer, and send each the reason if its socket accepts it."""
         for viewer in (*self._viewers,):
-            self._let_go(viewer, wire.end_frame(word))
+            self._let_go(viewer, wire.end_frame("detached"))
 
     def notice(self, text: str) -> None:
         """Show a message from nono to the writer, or to the next viewer if there is none."""
