@@ -28,8 +28,8 @@ class ControlledSession:
         events: Broadcast,
         questions: OpenQuestions | None,
         rules: LiveRules,
-        traffic: Traffic | None = None,
-        spent: Callable[[], Spent | None] | None = None,
+        traffic: Traffic | None,
+        spent: Callable[[], Spent | None] | None,
     ) -> None:
         """Take the parts of a session.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -30,9 +29,7 @@ class Renewal[T]:
     it is cancelled, the next one starts over. `fetch` raises CredentialUnavailable. `clock` is monotonic.
     """
 
-    def __init__(
-        self, fetch: Callable[[], Awaitable[Lease[T]]], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[Lease[T]]], *, clock: Callable[[], float]) -> None:
         self._fetch = fetch
         self._clock = clock
         self._lock = anyio.Lock()

@@ -131,7 +131,7 @@ def child_pids() -> list[int]:
     return found
 
 
-def close_range_from(first: int, keep: set[int] | tuple[int, ...] = ()) -> None:
+def close_range_from(first: int, keep: set[int] | tuple[int, ...]) -> None:
     """Close every descriptor from `first` on except those in `keep`. OSError ENOSYS: before Linux 5.9."""
     number = syscall_number("close_range")
     for kept in sorted(fd for fd in set(keep) if fd >= first):

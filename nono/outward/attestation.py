@@ -31,7 +31,7 @@ class Attested(NamedTuple):
     is_trusted: bool  # True: one of the given keys signed it
 
 
-def statement_of(head: Head, at: str, log_sha256: str | None = None, key_id: str | None = None) -> bytes:
+def statement_of(head: Head, at: str, log_sha256: str | None, key_id: str | None = None) -> bytes:
     """Return a statement about the note of the head, and about the log file if its digest is given."""
     subjects = [Subject(head_file(head), sha256(head.note()).hexdigest())]
     if log_sha256 is not None:

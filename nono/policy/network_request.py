@@ -47,7 +47,7 @@ def merge_network(
     deny_domain: tuple[str, ...],
     credential: tuple[str, ...],
     upstream_proxy: str | None = None,
-    has_logins: bool = False,
+    has_logins: bool,
     asks: bool = False,
 ) -> NetworkRequest:
     """Lay the command line over the profile: lists add up, a network profile replaces the profile's.

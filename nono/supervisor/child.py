@@ -120,7 +120,7 @@ class Child:
 @contextmanager
 def supervise(
     pid: int,
-    kill_at_once: Callable[[], None] | None = None,
+    kill_at_once: Callable[[], None] | None,
     stop_request: Callable[[], StopRequest | None] = lambda: None,
 ) -> Iterator[Child]:
     """Take charge of a child that has not been reaped.

@@ -71,7 +71,7 @@ class ProviderLogin:
         provider: OAuthProvider,
         routes: Sequence[OAuthRoute],
         *,
-        inside: MadeInside | None = None,
+        inside: MadeInside | None,
     ) -> None:
         """`routes`: This run's routes on which the provider's tokens may be used.
 
@@ -169,7 +169,7 @@ class ProviderLogin:
         """
         return self._tokens.fresh_answer(login)
 
-    async def captured(self, answer: Answer, login: str | None = None) -> bytes:
+    async def captured(self, answer: Answer, login: str | None) -> bytes:
         """Return the body for the command. `login`: The renewed one, or of new_login(); None: a new one.
 
         Its tokens are on disk when this returns; otherwise it raises CredentialUnavailable.

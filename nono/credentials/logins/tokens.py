@@ -54,7 +54,7 @@ class LoginTokens:
             raise LoginRefusedError(f"the phantom of a login is not for {origin}")
         return token.real
 
-    def has_any_for(self, consumer: str, *, but_of: str | None = None) -> bool:
+    def has_any_for(self, consumer: str, *, but_of: str | None) -> bool:
         """Check that some token may be redeemed by `consumer`. but_of: Ignore logins with this prefix."""
         now_s = time.time()
         return any(

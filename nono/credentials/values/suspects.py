@@ -10,7 +10,7 @@ _LINE_FEED = 10
 
 
 def around_escapes(
-    text: bytes, reach: int, octets: bytes, *, tokens: bool, is_of_run: bytes | None = None
+    text: bytes, reach: int, octets: bytes, *, tokens: bool, is_of_run: bytes | None
 ) -> list[Span]:
     """Return the parts of `text` within `reach` octets of an escape, ascending; NULs do not count as escapes.
 

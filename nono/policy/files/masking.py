@@ -13,9 +13,7 @@ from nono.policy.path_expansion import Filesystem, ancestry, is_within
 from nono.printable import shell_word
 
 
-def masking_of(
-    grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states: Sequence[Grant] = ()
-) -> Masking:
+def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states: Sequence[Grant]) -> Masking:
     """Return the masks needed for `grants`, each of which is compatible with `rules` by itself.
 
     `states`: those of the state directories.

@@ -13,9 +13,7 @@ from nono.policy.network_request import Entry, NetworkRequest
 from nono.policy.suggestions import did_you_mean
 
 
-def host_filter(
-    asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[EndpointScope] = ()
-) -> HostFilter:
+def host_filter(asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[EndpointScope]) -> HostFilter:
     """Return the rules of a run in proxy mode. `scopes` are the allow-list hosts with rules for their paths.
 
     Raises ConfigError for an unknown network profile, or an entry that is not a host.

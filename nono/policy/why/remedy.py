@@ -22,7 +22,7 @@ def of_path(
 
 
 def of_host(
-    rules: EffectivePolicy, host: str, port: int | None, method: str | None = None, path: str | None = None
+    rules: EffectivePolicy, host: str, port: int | None, method: str | None, path: str | None
 ) -> str | None:
     """Return the flag for a host or a request to it; None as for of_path()."""
     try:

@@ -53,7 +53,7 @@ class Entrance:
         limit: int,
         admits: Admits | None,
         is_ours: IsOurs | None,
-        recognises: Recognises | None = None,
+        recognises: Recognises | None,
     ) -> None:
         self._connections = connections
         self._limit = limit

@@ -58,8 +58,8 @@ class Admission:
     def __init__(
         self,
         routes: Sequence[Route],
-        approver: Approver | None = None,
-        alarm: Callable[[str], None] = lambda sentence: None,
+        approver: Approver | None,
+        alarm: Callable[[str], None],
     ) -> None:
         self._states = {route.service: RouteState(route) for route in routes}
         self._approver = approver

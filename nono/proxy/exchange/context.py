@@ -127,7 +127,7 @@ class ProxyContext:
             self.run_turns.append(RunTurns(self.record, self.turns, self.held, self.spawn, self.on_turn))
         return self.run_turns[0].watch(verdict.route.service, verdict, request)
 
-    def inspect(self, verdict: Forward, watch: TurnWatch | None = None) -> Inspection:
+    def inspect(self, verdict: Forward, watch: TurnWatch | None) -> Inspection:
         """Build the inspection for the exchange of `verdict`."""
         route = verdict.route
         flow = None if self.flows is None else _begin_flow(self.flows, verdict)

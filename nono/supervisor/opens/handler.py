@@ -75,7 +75,7 @@ class FileOpens:
         approver: Approver,
         recorder: Recorder,
         tasks: TaskGroup,
-        live: LivePaths | None = None,
+        live: LivePaths | None,
     ) -> None:
         self._live = live
         self._listener = listener

@@ -89,7 +89,7 @@ class InstructionFiles:
         recorder: Recorder,
         tasks: TaskGroup,
         others: PathCalls | None,
-        trees: set[str] | None = None,
+        trees: set[str] | None,
     ) -> None:
         """Serve one listener.
 

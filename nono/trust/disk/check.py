@@ -54,7 +54,7 @@ def check(
 
 
 def judge_all(
-    root: str, paths: Iterable[str], trust: Trust, verify: Verify | None = None
+    root: str, paths: Iterable[str], trust: Trust, verify: Verify | None
 ) -> tuple[tuple[Verdict, ...], dict[str, bytes]]:
     """Judge files. Also returns the contents of untrusted files, by SHA-256."""
     verdicts, contents = [], {}

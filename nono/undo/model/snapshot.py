@@ -91,7 +91,7 @@ def _to_document(tree: Tree, before: Tree | None, among: Among | None) -> dict[s
     return document if tree.only is None else {**document, "only": tree.only}
 
 
-def differing(before: Tree, after: Tree, among: Among | None = None) -> Iterator[str]:
+def differing(before: Tree, after: Tree, among: Among | None) -> Iterator[str]:
     """Yield the paths whose entries differ, among `among` or all."""
     old, new = before.entries, after.entries
     if among is not None:

@@ -28,7 +28,7 @@ async def main():
     assert not {"aiohttp", "nono.control.session"} & {*sys.modules}
     def session():
         from nono.control.session import ControlledSession
-        return ControlledSession("", lambda: None, None, None, None)
+        return ControlledSession("", lambda: None, None, None, None, None, None)
     await TakeOver(session)._start()
     assert "aiohttp" in sys.modules
     print(longest * 1000)

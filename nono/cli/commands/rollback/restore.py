@@ -60,7 +60,7 @@ def _before(turn: int, session: Kept) -> int:
     return found
 
 
-def preview(prepared: Prepared, *, force: bool = False) -> int:
+def preview(prepared: Prepared, *, force: bool) -> int:
     """Print what a restore would do."""
     plan = prepared.plan
     steps = [*plan.steps, *(plan.forced if force else ())]
