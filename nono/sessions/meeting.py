@@ -9,6 +9,7 @@ from _socket import AF_UNIX, SO_PEERCRED, SOL_SOCKET, socket  # socket itself ma
 from contextlib import suppress
 
 from nono.named_tuple import NamedTuple
+from nono.sessions.processes import seccomp_filters
 from nono.sessions.registry import KEY, SOCKET, Registry
 
 BACKLOG = 8
@@ -70,13 +71,6 @@ def is_own(connection: socket) -> bool:
     pid, uid, _ = _CREDENTIALS.unpack(sent)
     try:
         is_ours = uid == os.geteuid() and os.path.samefile(f"/proc/{pid}/ns/user", "/proc/self/ns/user")
-        return is_ours and _filters(str(pid)) <= _filters("self")
+        return is_ours and seccomp_filters(pid) <= seccomp_filters(os.getpid())
     except OSError:  # gone, or another user's
         return False
-
-
-def _filters(process: str) -> int:
-    """Return the number of seccomp filters of a process; 0 before Linux 5.10, which does not report it."""
-    with open(f"/proc/{process}/status", "rb", buffering=0) as status:
-        _, found, rest = status.read(8192).partition(b"\nSeccomp_filters:")
-    return int(rest.split(b"\n", 1)[0]) if found else 0

@@ -81,6 +81,16 @@ def process_name(pid: int) -> str:
         return ""
 
 
+def seccomp_filters(pid: int) -> int:
+    """Return the number of seccomp filters of a process; 0 before Linux 5.10, which does not report it.
+
+    Raises OSError if the process is gone.
+    """
+    with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
+        _, found, rest = status.read().partition(b"\nSeccomp_filters:")
+    return int(rest.split(b"\n", 1)[0]) if found else 0
+
+
 def boot_id() -> str:
     """Return the kernel's id of this boot; "" if it has none."""
     try:

@@ -18,18 +18,12 @@ import anyio
 
 from nono.kernel.process import signal_thread
 from nono.named_tuple import NamedTuple
+from nono.sessions.processes import ProcessStat, all_processes, below, process_stat, seccomp_filters
 
 PROCESSES_MAX = 512  # beyond that we give up: each takes a descriptor
 PATIENCE_S = 2.0  # for a command that forks as fast as it is stopped
 ROUND_S = 0.005
 SETTLED = b"TtDZX"  # stopped, traced, in uninterruptible sleep (also in a trapped call), ended
-STOPPED = b"Tt"
-
-
-class _Process(NamedTuple):
-    pid: int
-    parent: int
-    state: int  # a letter of proc(5)
 
 
 class _Held(NamedTuple):
@@ -80,13 +74,13 @@ def _hold(held: list[_Held]) -> Switches | None:
     known: set[int] = set()
     patience_ends = time.monotonic() + PATIENCE_S
     while time.monotonic() < patience_ends:
-        found = [process for process in _descendants() if process.pid not in known]
-        for process in found:
+        found = {pid: process for pid, process in _descendants().items() if pid not in known}
+        for pid, process in found.items():
             if len(held) >= PROCESSES_MAX:
                 return None
             # nono's own processes, such as a credential helper, have no filters beyond ours.
-            if _filters(process.pid) <= ours or _stop(process, held):
-                known.add(process.pid)
+            if _filters(pid) <= ours or _stop(pid, process, held):
+                known.add(pid)
         if found:
             continue  # they may have forked before they stopped
         switches = _switches(held)
@@ -98,7 +92,7 @@ def _hold(held: list[_Held]) -> Switches | None:
                 signal_thread(pid, tid, signal.SIGSTOP)
         if not running:
             time.sleep(ROUND_S)  # state D in SETTLED may be a short disk wait
-            if not [process for process in _descendants() if process.pid not in known]:
+            if not _descendants().keys() - known:
                 again = _switches(held)
                 if again == switches:
                     return switches
@@ -106,56 +100,37 @@ def _hold(held: list[_Held]) -> Switches | None:
     return None
 
 
-def _stop(process: _Process, held: list[_Held]) -> bool:
+def _stop(pid: int, process: ProcessStat, held: list[_Held]) -> bool:
     """Send SIGSTOP.
 
     Returns False if the process is gone or its parent changed, so that it must be re-examined.
     """
     try:
-        pidfd = os.pidfd_open(process.pid)
+        pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return False
     # The pid may have been reused since it was read: only this descriptor is reliable.
-    now = _read(process.pid)
+    now = process_stat(pid)
     if now is None or now.parent != process.parent:
         os.close(pidfd)
         return False
-    held.append(_Held(process.pid, pidfd, now.state in STOPPED))
+    held.append(_Held(pid, pidfd, now.is_stopped))
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGSTOP)
     return True
 
 
-def _descendants() -> list[_Process]:
-    """List every process below this one, parents before their children."""
-    children: dict[int, list[_Process]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and (process := _read(int(name))) is not None:
-            children.setdefault(process.parent, []).append(process)
-    found: list[_Process] = []
-    waiting = [os.getpid()]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += [process.pid for process in below]
-    return found
-
-
-def _read(pid: int) -> _Process | None:
-    with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as stat:
-        # The process name, in parentheses, may contain anything.
-        state, parent = stat.read().rpartition(b")")[2].split()[:2]
-        return _Process(pid, int(parent), state[0])
-    return None
+def _descendants() -> dict[int, ProcessStat]:
+    """Return every process below this one, parents before their children."""
+    processes = all_processes()
+    return {pid: processes[pid] for pid in below(os.getpid(), processes)}
 
 
 def _filters(pid: int) -> int:
-    """Return the number of seccomp filters of a process (Linux 5.10); 0 if it is gone."""
-    with suppress(OSError), open(f"/proc/{pid}/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"Seccomp_filters:"):
-                return int(line[16:])
-    return 0
+    try:
+        return seccomp_filters(pid)
+    except OSError:
+        return 0  # gone
 
 
 def _switches(held: list[_Held]) -> Switches:

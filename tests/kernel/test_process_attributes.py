@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.kernel import process
+from nono.kernel import filters, process, seccomp
 from nono.kernel.libc import prctl, syscall, syscall_number
 from nono.kernel.uapi.process import (
     PR_GET_CHILD_SUBREAPER,
@@ -25,6 +25,7 @@ from nono.kernel.uapi.process import (
     PR_GET_NO_NEW_PRIVS,
     PR_GET_PDEATHSIG,
 )
+from nono.sessions.processes import seccomp_filters
 from support.forked import Child, child, errno_of, in_child
 from support.running.needs import require
 
@@ -383,3 +384,15 @@ def test_an_error_carries_the_kernels_errno_and_what_was_tried() -> None:
 def test_a_system_call_without_a_known_number_is_an_error() -> None:
     with pytest.raises(OSError, match=r"reboot\(2\): number not known on .*\[ENOSYS\]"):
         syscall_number("reboot")
+
+
+@pytest.mark.root
+def test_a_filter_is_counted_however_many_groups_its_process_has() -> None:
+    def counted() -> int:
+        os.setgroups(range(100_000, 103_000))  # named in the file before the filters
+        process.no_new_privs()
+        before = seccomp_filters(os.getpid())
+        seccomp.install_filter(filters.load("tcp_only"))
+        return seccomp_filters(os.getpid()) - before
+
+    assert in_child(counted) == 1
