@@ -8,7 +8,7 @@ from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.entry import allow_list, rule_of
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
-from nono.policy.hosts.host_filter import HostRule, parse_rule, printable
+from nono.policy.hosts.host_filter import HostRule, escaped, parse_rule
 from nono.policy.hosts.hostname import HostError
 from nono.policy.hosts.upstream import Upstream, is_loopback
 from nono.policy.network_request import Entry
@@ -54,14 +54,14 @@ def split_url(text: str) -> UrlEntry | None:
     if not separator:
         return None
     if scheme.lower() not in ("http", "https"):
-        raise ConfigError(f"'{printable(text)}': only http and https URLs name a host.")
+        raise ConfigError(f"'{escaped(text)}': only http and https URLs name a host.")
     end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:end], rest[end:]
     if "@" in authority:
-        raise ConfigError(f"'{printable(text)}': user info has no place in a rule.")
+        raise ConfigError(f"'{escaped(text)}': user info has no place in a rule.")
     if "?" in path or "#" in path:
         raise ConfigError(
-            f"'{printable(text)}': a rule is about a path; a query or a fragment cannot be part of it.",
+            f"'{escaped(text)}': a rule is about a path; a query or a fragment cannot be part of it.",
             hint=f"--allow-domain {shell_word(text.partition('?')[0].partition('#')[0])}",
         )
     return UrlEntry(scheme.lower(), authority, "" if path == "/" else path)
@@ -76,7 +76,7 @@ def split_domain(text: str) -> tuple[str | None, str]:
     if url is None:
         return None, text
     if url.path:
-        raise ConfigError(f"'{printable(text)}': the path belongs into its endpoints.")
+        raise ConfigError(f"'{escaped(text)}': the path belongs into its endpoints.")
     return url.scheme, url.authority
 
 
@@ -107,7 +107,7 @@ def _add(
     try:
         parsed = parse_rule(authority, origin)
     except HostError as error:
-        raise ConfigError(f"{origin}: '{printable(authority)}' is not a host: {error}.") from error
+        raise ConfigError(f"{origin}: '{escaped(authority)}' is not a host: {error}.") from error
     host = parsed.pattern
     if host == "*":
         raise ConfigError(f"{origin}: rules for a path need a host, and '*' is every host.")
@@ -124,11 +124,11 @@ def _rules(entry: DomainEntry, origin: str) -> list[EndpointRule]:
     try:
         return [rule_of(each) for each in entry.endpoints]
     except ValueError as error:
-        raise ConfigError(f"{origin}: '{printable(entry.domain)}': {error}.") from error
+        raise ConfigError(f"{origin}: '{escaped(entry.domain)}': {error}.") from error
 
 
 def _rule(path: str, text: str, origin: str) -> EndpointRule:
     try:
         return EndpointRule("*", path)
     except ValueError as error:
-        raise ConfigError(f"{origin}: '{printable(text)}': {error}.") from error
+        raise ConfigError(f"{origin}: '{escaped(text)}': {error}.") from error

@@ -92,7 +92,7 @@ class HostFilter(NamedTuple):
         try:
             name = canonical_host(host)
         except HostError as error:
-            return Refuse(f"host {printable(host)} is malformed: {error}", None, BUILT_IN, None)
+            return Refuse(f"host {escaped(host)} is malformed: {error}", None, BUILT_IN, None)
         if name in METADATA_HOSTS:
             return Refuse(f"host {name} is in the deny list", name, BUILT_IN, None)
         denied = _first(self.deny, name, port)
@@ -152,9 +152,9 @@ class HostFilter(NamedTuple):
         try:
             address = ip_address(text)
         except ValueError:
-            return Refuse(f"resolved IP {printable(text)} is malformed", None, BUILT_IN, None)
+            return Refuse(f"resolved IP {escaped(text)} is malformed", None, BUILT_IN, None)
         if getattr(address, "scope_id", None) is not None:
-            return Refuse(f"resolved IP {printable(text)} has a zone id", None, BUILT_IN, None)
+            return Refuse(f"resolved IP {escaped(text)} has a zone id", None, BUILT_IN, None)
         denied = _first(self.deny, str(address), port) if name != str(address) else None
         if denied is not None and denied.is_exact:
             return _denied(f"resolved IP {address} is in the deny list", denied)
@@ -188,8 +188,8 @@ class HostFilter(NamedTuple):
         return f"--allow-domain {shell_word(_spelled(name, port if knows_host else None))}"
 
 
-def printable(text: str) -> str:
-    """Escape `text` for a message, so it cannot move the cursor or end the line."""
+def escaped(text: str) -> str:
+    """Escape `text` in ASCII for a message, cut off at 300 characters."""
     return text.encode("unicode_escape").decode("ascii")[:300]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from nono.errors import ConfigError
 from nono.policy.builtin.shipped import NetworkPolicy
 from nono.policy.hosts.endpoint_scope import EndpointScope, split_url
-from nono.policy.hosts.host_filter import HostFilter, HostRule, parse_rule, printable
+from nono.policy.hosts.host_filter import HostFilter, HostRule, escaped, parse_rule
 from nono.policy.hosts.hostname import HostError
 from nono.policy.network_request import Entry, NetworkRequest
 from nono.policy.suggestions import did_you_mean
@@ -56,20 +56,20 @@ def _rules(
             yield from _group_rules(text, origin, policy)
             continue
         if "." not in text and ":" not in text and (hint := did_you_mean(text, policy.groups)) is not None:
-            what = f"'{printable(text)}' is neither a group nor a whole host name"
+            what = f"'{escaped(text)}' is neither a group nor a whole host name"
             raise ConfigError(f"{origin}: {what}.", hint=hint)
         url = split_url(text)
         if url is not None and url.path:
             if has_scopes:
                 continue  # it is covered by a scope
             raise ConfigError(
-                f"{origin}: '{printable(text)}': a path can be allowed, and not refused here.",
+                f"{origin}: '{escaped(text)}': a path can be allowed, and not refused here.",
                 hint="endpoint_policy.deny of a credential service refuses paths",
             )
         try:
             yield parse_rule(text if url is None else url.authority, origin)
         except HostError as error:
-            raise ConfigError(f"{origin}: '{printable(text)}' is not a host: {error}.") from error
+            raise ConfigError(f"{origin}: '{escaped(text)}' is not a host: {error}.") from error
 
 
 def _group_rules(group: str, origin: str, policy: NetworkPolicy) -> Iterator[HostRule]:

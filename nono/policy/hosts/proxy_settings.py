@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
-from nono.policy.hosts.host_filter import HostRule, parse_rule, printable
+from nono.policy.hosts.host_filter import HostRule, escaped, parse_rule
 from nono.policy.hosts.hostname import HostError, canonical_host, split_optional_port
 from nono.policy.hosts.no_proxy import NoProxyEntry, parse_all
 from nono.policy.request import RunRequest
@@ -112,7 +112,7 @@ def parse_upstream_proxy(text: str) -> tuple[str, int]:
             raise HostError("the port is missing")
         return canonical_host(host), port
     except HostError as error:
-        raise ValueError(f"'{printable(text)}': expected host:port: {error}") from error
+        raise ValueError(f"'{escaped(text)}': expected host:port: {error}") from error
 
 
 def parse_bypass(text: str) -> HostRule:
@@ -120,7 +120,7 @@ def parse_bypass(text: str) -> HostRule:
     try:
         rule = parse_rule(text, "network.upstream_bypass")
     except HostError as error:
-        raise ValueError(f"'{printable(text)}' is not a host: {error}") from error
+        raise ValueError(f"'{escaped(text)}' is not a host: {error}") from error
     if rule.pattern == "*":
         raise ValueError("'*' would leave nothing for the upstream proxy")
     return rule
@@ -156,7 +156,7 @@ def _upstream(
 def _days(text: str) -> int:
     days = int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else 0
     if not 1 <= days <= MAX_VALIDITY_DAYS:
-        raise ValueError(f"'{printable(text)}': expected a number of days, 1 to {MAX_VALIDITY_DAYS}")
+        raise ValueError(f"'{escaped(text)}': expected a number of days, 1 to {MAX_VALIDITY_DAYS}")
     return days
 
 
