@@ -195,14 +195,14 @@ def _parsed(text: str) -> Iterator[Mount]:
             raise ValueError(f"mountinfo: a line of {len(fields)} fields")
         root, point = fields[3], fields[4]
         if "\\" in line:
-            root, point = _unescaped(root), _unescaped(point)
+            root, point = unescaped(root), unescaped(point)
         layers = ""
         if " - overlay " in line:
             layers = fields[-1]
         yield Mount(fields[0], fields[1], fields[2], root, point, layers)
 
 
-def _unescaped(text: str) -> str:
+def unescaped(text: str) -> str:
     r"""Replace each \ooo, an octal number, by its character; the kernel uses no other escape."""
     head, *pieces = text.split("\\")
     done = [head]
@@ -222,7 +222,7 @@ def _layers(options: str) -> list[str]:
         name, _, value = option.partition("=")
         if name in ("lowerdir", "lowerdir+", "upperdir"):
             # In a list a colon in a name is escaped by a backslash.
-            parts = _unescaped(value).replace("\\:", "\0").split(":")
+            parts = unescaped(value).replace("\\:", "\0").split(":")
             found += (part.replace("\0", ":").rstrip("/") for part in parts)
     return [path for path in dict.fromkeys(found) if isabs(path)]
 

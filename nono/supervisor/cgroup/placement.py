@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
+from nono.policy.files.mount_table import unescaped
 from nono.policy.path_expansion import is_within
 
 FILE_SYSTEM = "cgroup2"
@@ -79,13 +79,8 @@ def mounts(mountinfo: str) -> tuple[Mount, ...]:
         before, _, behind = line.partition(" - ")
         fields = before.split(" ")
         if behind.split(" ")[0] == FILE_SYSTEM and len(fields) > 4:
-            found.append(Mount(_unescaped(fields[3]), _unescaped(fields[4])))
+            found.append(Mount(unescaped(fields[3]), unescaped(fields[4])))
     return tuple(found)
-
-
-def _unescaped(field: str) -> str:
-    """Decode the octal escapes that mountinfo uses for spaces and the like."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def directories(path: str | None, mounted: Iterable[Mount], uid: int) -> tuple[str, ...]:
