@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from posixpath import basename, dirname, join
 
@@ -14,7 +14,7 @@ from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.kept import Kept
 from nono.undo.looking import look
 from nono.undo.model.changes import change_type
-from nono.undo.model.entry import DIRECTORY, FILE, LINK, Entry
+from nono.undo.model.entry import DIRECTORY, FILE, LINK, TOO_LARGE, Entry
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.snapshot import Snapshot
 from nono.undo.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, rename_at
@@ -380,15 +380,20 @@ def _set_metadata(file: int, was: Entry) -> None:
         except PermissionError:  # the verification afterwards reports it
             # Otherwise a file that ran with its owner's rights would run with those of the restoring user.
             mode &= ~(stat.S_ISUID | stat.S_ISGID)
+    if was.attributes != TOO_LARGE:
+        _set_attributes(file, was.attributes)
+    os.fchmod(file, mode)
+    os.utime(file, ns=(was.mtime_ns, was.mtime_ns))
+
+
+def _set_attributes(file: int, wanted: Mapping[str, str]) -> None:
     present = {name for name in _names(file) if not name.startswith("security.")}
-    for name in present - was.attributes.keys():
+    for name in present - wanted.keys():
         os.removexattr(file, name)
-    for name, value in was.attributes.items():
+    for name, value in wanted.items():
         content = b64decode(value)
         if name not in present or os.getxattr(file, name) != content:
             os.setxattr(file, name, content)
-    os.fchmod(file, mode)
-    os.utime(file, ns=(was.mtime_ns, was.mtime_ns))
 
 
 def _names(file: int) -> list[str]:

@@ -14,7 +14,7 @@ from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.undo import kept
 from nono.undo.kept import Kept
-from nono.undo.looking import Allowance
+from nono.undo.looking import ALL_ATTRIBUTES_BYTES_MAX, Allowance
 from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.scope import Scope, scopes
 from nono.undo.model.session import Info
@@ -92,7 +92,13 @@ def _amount(count: int) -> str:
 
 
 def _limit(error: TooMuchError, limits: Limits, room: str) -> str:
-    return f"more than {room}" if error.is_size else f"more than {limits.entries_max:,} files"
+    match error.what:
+        case "bytes":
+            return f"more than {room}"
+        case "files":
+            return f"more than {limits.entries_max:,} files"
+        case "attributes":
+            return f"more than {_amount(ALL_ATTRIBUTES_BYTES_MAX)} of extended attributes"
 
 
 def _too_much(error: TooMuchError, limits: Limits, room: str) -> NonoError:

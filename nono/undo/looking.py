@@ -9,15 +9,21 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from nono.undo.beneath import DIRECTORY_FLAGS
-from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, Entry
+from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, TOO_LARGE, Entry
 from nono.undo.store import LARGE_BYTES, QuotaError, Store
 
 TRIES = 4
+# Extended attributes are held in memory. On some file systems those of one file may take 500 MiB.
+ATTRIBUTES_BYTES_MAX = 64 << 10  # of one file, names included
+ALL_ATTRIBUTES_BYTES_MAX = 64 << 20  # of all files of a walk
 RACY_NS = 50_000_000  # longer than the tick of any clock that a file system takes its timestamps from
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class AttributesError(QuotaError):
+    """The extended attributes take more than may be kept."""
 
 
 class Allowance:
@@ -26,6 +32,7 @@ class Allowance:
     def __init__(self, left_bytes: int, *, is_strict: bool) -> None:
         """is_strict: Raise QuotaError for a file that exceeds the allowance, instead of skipping it."""
         self._left_bytes, self._is_strict = left_bytes, is_strict
+        self._attributes_bytes = ALL_ATTRIBUTES_BYTES_MAX
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
@@ -36,6 +43,13 @@ class Allowance:
         if self._is_strict:
             raise QuotaError
         return False
+
+    def take_attributes(self, size: int) -> None:
+        """Raises AttributesError, strict or not: without them no entry says what a file was."""
+        with self._lock:
+            self._attributes_bytes -= size
+            if self._attributes_bytes < 0:
+                raise AttributesError
 
 
 def look(
@@ -81,7 +95,7 @@ def _look(
         except PermissionError:
             return entry_of(status, None)
         try:
-            return entry_of(os.fstat(child), None, attributes_of(child))
+            return entry_of(os.fstat(child), None, attributes_of(child, allowance))
         finally:
             os.close(child)
     return entry_of(status, None)
@@ -109,8 +123,9 @@ def _file(
             if content is not None:
                 is_racy = status.st_ctime_ns > now_ns - RACY_NS
                 is_sparse = status.st_blocks * 512 < status.st_size
-                entry = entry_of(status, content, attributes_of(file))
-                return entry._replace(is_sparse=is_sparse, is_racy=is_racy)
+                attributes = attributes_of(file, allowance)
+                is_racy = is_racy or attributes is TOO_LARGE  # a next run reads it again
+                return entry_of(status, content, attributes)._replace(is_sparse=is_sparse, is_racy=is_racy)
             seen = entry_of(os.fstat(file), None)
         except QuotaError:
             raise
@@ -187,12 +202,25 @@ def entry_of(status: os.stat_result, content: str | None, attributes: Mapping[st
     )
 
 
-def attributes_of(file: int) -> dict[str, str]:
-    """Return the extended attributes of an open file; none if the file system has none."""
+def attributes_of(file: int, allowance: Allowance | None) -> Mapping[str, str]:
+    """Return the extended attributes of an open file; none if the file system has none.
+
+    Raises AttributesError if the allowance does not suffice.
+    """
     found: dict[str, str] = {}
-    with suppress(OSError):
+    size = 0
+    try:
         for name in os.listxattr(file):
             # Set by a security module or by root: nobody else can restore them.
-            if not name.startswith("security."):
-                found[name] = b64encode(os.getxattr(file, name)).decode("ascii")
+            if name.startswith("security."):
+                continue
+            value = os.getxattr(file, name)
+            size += len(name) + len(value)
+            if size > ATTRIBUTES_BYTES_MAX:
+                return TOO_LARGE
+            found[name] = b64encode(value).decode("ascii")
+    except OSError:
+        pass  # none, or one has just been removed
+    if size and allowance is not None:
+        allowance.take_attributes(size)
     return found

@@ -10,7 +10,7 @@ from contextlib import suppress
 from posixpath import basename, dirname
 
 from nono.undo.beneath import DIRECTORY_FLAGS, opened_directory, opened_parent, opened_root
-from nono.undo.looking import attributes_of, entry_of, look
+from nono.undo.looking import AttributesError, attributes_of, entry_of, look
 from nono.undo.model.entry import DIRECTORY
 from nono.undo.model.left_out import is_left_out
 from nono.undo.model.snapshot import Tree
@@ -36,7 +36,11 @@ def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
         try:
             return taking.tree(root, directory) if only is None else taking.named(root, directory, only)
         except QuotaError as error:
-            raise TooMuchError(True, taking.largest(lambda entry: entry.size)) from error
+            if isinstance(error, AttributesError):
+                raise TooMuchError(
+                    "attributes", taking.largest(lambda entry: len(entry.attributes))
+                ) from error
+            raise TooMuchError("bytes", taking.largest(lambda entry: entry.size)) from error
         except OSError:
             raise  # the next walk may succeed
         except BaseException:
@@ -74,7 +78,9 @@ def take_below(tree: Tree, paths: Iterable[str], walk: Walk) -> tuple[Tree, set[
         parents = {dirname(path) for path in wanted} - wanted
         for parent in parents:
             with suppress(OSError), opened_directory(root, parent) as directory:
-                entries[parent] = entry_of(os.fstat(directory), None, attributes_of(directory))
+                entries[parent] = entry_of(
+                    os.fstat(directory), None, attributes_of(directory, walk.allowance)
+                )
     return Tree(tree.path, entries, gaps), looked | gone | parents
 
 

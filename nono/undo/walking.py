@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
+from typing import Literal
 
 from nono.named_tuple import NamedTuple
 from nono.undo.beneath import DIRECTORY_FLAGS
@@ -26,12 +27,15 @@ TOLD_EVERY_S = 0.25
 ELSEWHERE = "on another file system"  # the reason of a gap
 
 
+TooMuch = Literal["bytes", "files", "attributes"]
+
+
 class TooMuchError(OSError):
     """The walk found more than may be kept."""
 
-    def __init__(self, is_size: bool, largest: Sequence[str]) -> None:
-        super().__init__(errno.EDQUOT if is_size else errno.EFBIG, "it holds more than undo may keep")
-        self.is_size = is_size  # False: there are too many files
+    def __init__(self, what: TooMuch, largest: Sequence[str]) -> None:
+        super().__init__(errno.EDQUOT if what == "bytes" else errno.EFBIG, "it holds more than undo may keep")
+        self.what = what
         self.largest = largest  # the top-level names with the most below them
 
 
@@ -155,7 +159,9 @@ class Walking:
     def _list(self, frame: _Frame) -> None:
         """List a directory, and hand its files to the readers."""
         directory, path = frame.directory, frame.path
-        self._entries[path] = entry_of(os.fstat(directory), None, attributes_of(directory))
+        self._entries[path] = entry_of(
+            os.fstat(directory), None, attributes_of(directory, self._walk.allowance)
+        )
         wanted: list[tuple[str, str]] = []
         before, sieve, entries = self._walk.before, self._walk.sieve, self._entries
         is_whole = True
@@ -188,7 +194,7 @@ class Walking:
             self._partly.append(path)
         self._seen += len(wanted)
         if len(entries) + self._seen > self._walk.entries_max:
-            raise TooMuchError(False, self.largest(lambda entry: 1))
+            raise TooMuchError("files", self.largest(lambda entry: 1))
         self._walk.progress(len(entries))
         self._read(directory, wanted)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from posixpath import basename, dirname, join
 
 from nono.named_tuple import NamedTuple
-from nono.undo.looking import Allowance
+from nono.undo.looking import ALL_ATTRIBUTES_BYTES_MAX, Allowance
 from nono.undo.model.entry import FILE, Entry
 from nono.undo.model.left_out import Sieve
 from nono.undo.model.snapshot import Tree, root_over
 from nono.undo.taking import take
-from nono.undo.walking import ELSEWHERE, TooMuchError, Walk
+from nono.undo.walking import ELSEWHERE, TooMuch, TooMuchError, Walk
 
 # What version control and package managers write by themselves, and a build writes anew.
 PASSED_OVER = frozenset(
@@ -27,6 +27,13 @@ class TreeRoot(NamedTuple):
 
     root: str  # 64 lower-case hex digits
     unreadable: int  # files and directories that are not in it
+
+
+_MOST: Mapping[TooMuch, str] = {
+    "bytes": f"{BYTES_MAX >> 30} GiB",
+    "files": f"{ENTRIES_MAX:,} files and directories",
+    "attributes": f"{ALL_ATTRIBUTES_BYTES_MAX >> 20} MiB of extended attributes",
+}
 
 
 class TooLargeError(Exception):
@@ -44,8 +51,7 @@ def tree_root(directories: Sequence[str], seen: Iterable[Tree] = ()) -> TreeRoot
         for directory in directories:
             hashing.add(directory, known.get(directory))
     except TooMuchError as error:
-        most = f"{BYTES_MAX >> 30} GiB" if error.is_size else f"{ENTRIES_MAX:,} files and directories"
-        raise TooLargeError(f"more than {most}") from error
+        raise TooLargeError(f"more than {_MOST[error.what]}") from error
     return TreeRoot(root_over(hashing.files.items()), hashing.unreadable)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from nono.named_tuple import NamedTuple
 
+TOO_LARGE: Mapping[str, str] = {
+    "": ""
+}  # in place of attributes too large to keep; no attribute has that name
 FILE, DIRECTORY, LINK, OTHER = "f", "d", "l", "o"  # OTHER: a socket, FIFO or device, which is not kept
 
 
@@ -24,7 +27,7 @@ class Entry(NamedTuple):
     inode: int
     links: int
     content: str | None  # SHA-256 of a file, target of a link; None: unreadable
-    attributes: Mapping[str, str] = {}  # extended attributes, in base64
+    attributes: Mapping[str, str] = {}  # extended attributes, in base64, or TOO_LARGE
     is_sparse: bool = False
     # It changed so shortly before it was read that it may have changed again within the same tick of the file
     # system's clock: equal times then do not prove that it is unchanged.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from nono.errors import NonoError
 from nono.kernel import namespaces
 from nono.launch.around.undo import uncovered
-from nono.undo import walking
+from nono.undo import looking, walking
 from nono.undo.acting import Acting
 from nono.undo.model.entry import Entry
 from nono.undo.model.restore_plan import Step
@@ -124,6 +126,62 @@ def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
     assert stage.restore(force=True) == []
     assert (stage.root / "file").read_text() == "old"
     assert (stage.root / "many1").exists()
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Stage]:
+    """A stage where one file may have any number of extended attributes."""
+    with TemporaryDirectory(dir="/dev/shm") as place:
+        try:
+            os.setxattr(place, "user.try", bytes(65536))
+        except OSError:
+            pytest.skip("/dev/shm takes no large extended attributes (before Linux 6.6)")
+        yield Stage(Path(place))
+
+
+def _enlarge(path: Path, count: int) -> None:
+    for number in range(count):
+        os.setxattr(path, f"user.{number}", bytes(65536 - 16))
+
+
+@pytest.mark.parametrize("name", ["file", "directory"])
+@pytest.mark.parametrize("count", [1, 40])
+def test_attributes_of_any_size_are_taken_off_again(name: str, count: int, in_memory: Stage) -> None:
+    stage = in_memory
+    (stage.root / "directory").mkdir()
+    (stage.root / "file").write_text("old")
+    before = stage.look()
+    with stage.recorded() as taken:
+        _enlarge(stage.root / name, count)
+        taken.finish(0)
+    snapshots = Path(stage.environ["XDG_STATE_HOME"]).rglob("snapshots/*")
+    assert 0 < sum(each.stat().st_size for each in snapshots) < 1 << 20
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_attributes_too_large_to_keep_are_said_not_to_be_back(in_memory: Stage) -> None:
+    stage = in_memory
+    (stage.root / "file").write_text("old")
+    _enlarge(stage.root / "file", 2)
+    assert stage.run(lambda: (stage.root / "file").write_text("by the run")) == ["modified file"]
+    assert stage.restore() == ["file: it is not as it was, after all"]
+    assert (stage.root / "file").read_text() == "old"
+
+
+def test_a_tree_with_more_attributes_than_may_be_kept_is_refused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        (stage.root / f"file{number}").write_text("old")
+        os.setxattr(stage.root / f"file{number}", "user.a", bytes(100))
+    monkeypatch.setattr(looking, "ALL_ATTRIBUTES_BYTES_MAX", 8 * 106)
+    assert stage.run(lambda: None) == []
+    monkeypatch.setattr(looking, "ALL_ATTRIBUTES_BYTES_MAX", 8 * 106 - 1)
+    os.setxattr(stage.root / "file0", "user.a", bytes(100))
+    shutil.rmtree(stage.environ["XDG_STATE_HOME"])
+    with pytest.raises(NonoError, match="extended attributes"):
+        stage.run(lambda: None)
 
 
 @pytest.mark.root
