@@ -11,6 +11,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\t\n" else ascii(c)[1:-1] for c in text)
 
 
+def printable_line(text: str) -> str:
+    """Escape line ends too: the name of a directory may look like a line of nono."""
+    return printable(text).replace("\n", "\\n")
+
+
 def shell_word(text: str) -> str:
     """Quote text as one word of a shell, on one line.
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
-from nono.printable import printable
+from nono.printable import printable_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nono.cli.args.options import Given
 else:
     Protocol = object
+
+
+_INDENT = "    "
 
 
 class Log(Protocol):
@@ -35,7 +38,7 @@ class Console:
     def lines(self, lines: Iterable[str]) -> None:
         if not self.silent:
             for line in lines:
-                print(printable(line), file=sys.stderr)
+                print(printable_line(line), file=sys.stderr)
                 self.log("INFO", line)
             sys.stderr.flush()
 
@@ -45,11 +48,11 @@ class Console:
 
     def note(self, text: str) -> None:
         """Print a note, even with --silent, that something which was asked for is switched off."""
-        self._warned(f"  [nono] {printable(text)}")
+        self._warned(f"  [nono] {_hanging(text)}")
 
     def insist(self, text: str) -> None:
         """Print a warning, even with --silent, that the run is weaker than it looks."""
-        self._warned(f"  [nono] WARNING: {printable(text)}")
+        self._warned(f"  [nono] WARNING: {_hanging(text)}")
 
     def log(self, level: str, text: str) -> None:
         """Write text to the log, if there is one, without printing: the person learns of it another way."""
@@ -59,6 +62,11 @@ class Console:
     def _warned(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
         self.log("WARN", line.strip())
+
+
+def _hanging(text: str) -> str:
+    """Escape a warning. Only what is indented goes on in a new line: a name in it may look like a warning."""
+    return f"\n{_INDENT}".join(map(printable_line, text.split(f"\n{_INDENT}")))
 
 
 def console_of(given: Given, *, silent: bool) -> Console:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nono.policy.capability import Access
-from nono.printable import printable
+from nono.printable import printable_line
 
 WORDS = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
 
@@ -12,6 +12,6 @@ def share_workdir(workdir: str, access: Access) -> bool:
     """Ask to share the working directory. Anything but yes means no."""
     from nono.approval.ask import confirm  # imported here: most runs ask nothing
 
-    place = printable(workdir).replace("\n", "\\n")
+    place = printable_line(workdir)
     lines = (f"  Share {place} with {WORDS[access]} access?", "  use --allow-cwd to skip this prompt")
     return confirm(lines, "  [y/N] ", is_pristine=True)

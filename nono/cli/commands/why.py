@@ -21,7 +21,7 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
 from nono.policy.why.hosts import why_host, why_request
 from nono.policy.why.paths import Answer, masked_path, why_path_since
-from nono.printable import printable
+from nono.printable import printable_line
 from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
 from nono.trust.disk.concern import root_of
@@ -62,7 +62,7 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
         print(printed(document))
     else:
         for line in lines:
-            print(printable(line).replace("\n", "\\n"))  # a path may look like a line of nono
+            print(printable_line(line))
 
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:

@@ -21,7 +21,7 @@ from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
-from nono.printable import printable
+from nono.printable import printable_line
 
 DESCRIPTION = (
     "Removes everything that nono keeps for you: settings, profiles, sessions, logs, stored keys and logins, "
@@ -78,7 +78,7 @@ def run(argv: Sequence[str]) -> int:
     kept = [*_kept(each for each in _places(environ) if not (parsed.keep_config and each.path == config))]
     keys = [each.name for each in resolver.names(environ) if each.where == SYSTEM_KEYRING]
     for line in _lines(kept, keys):
-        print(printable(line))
+        print(printable_line(line))
     sys.stdout.flush()  # what is said of the list goes to standard error, which may be the same file
     if not keys and not any(each.removed or each.target for each in kept):
         print("Nothing to remove.", file=sys.stderr)

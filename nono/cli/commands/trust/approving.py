@@ -11,7 +11,7 @@ from nono.cli.console import can_ask
 from nono.cli.instructions.loaded import Loaded
 from nono.cli.text.session_text import one_line
 from nono.errors import NonoError
-from nono.printable import printable
+from nono.printable import printable_line
 from nono.trust.disk.check import check, judge_all, judge_packages
 from nono.trust.disk.memory_file import MemoryFile
 from nono.trust.policy import FILE
@@ -32,7 +32,7 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
         verdicts, contents = checked.verdicts, dict(checked.contents)
     approved: dict[str, str] = {}
     for line in _policy(loaded, approved, contents) if FILE in names or not files else ():
-        print(printable(line))
+        print(printable_line(line))
     for verdict in verdicts:
         if verdict.is_trusted:
             continue
@@ -42,7 +42,7 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
         approved[verdict.path] = verdict.sha256
         print(one_line(f"  {verdict.path}: {verdict.reason}"))
         for line in loaded.difference(verdict.path, contents[verdict.sha256]):
-            print(printable(line))
+            print(printable_line(line))
     if not approved:
         print("Nothing waits for approval.")
         return 0 if all(each.is_trusted for each in verdicts) else 1
@@ -68,7 +68,7 @@ def forget(directory: str | None, environ: Mapping[str, str]) -> int:
         file.forget()
     except OSError as error:
         raise NonoError(f"{file.path} cannot be removed: {error.strerror}") from error
-    print(f"Forgot what was approved in {root}.")
+    print(printable_line(f"Forgot what was approved in {root}."))
     return 0
 
 

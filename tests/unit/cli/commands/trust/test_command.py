@@ -133,6 +133,18 @@ def test_a_policy_that_was_rewritten_waits_for_approval(trust: Trust, project: P
     assert f"  {FILE}: it has changed since you signed it" in said
 
 
+def test_the_name_of_a_directory_drives_no_terminal(
+    trust: Trust, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forged = project.parent / "x\n\x1b[2J"
+    forged.mkdir()
+    shutil.copy(project / FILE, forged)
+    (forged / "CLAUDE.md").write_text("be good\n")
+    monkeypatch.chdir(forged)
+    trust("approve", "--yes")
+    assert trust("forget")[1] == f"Forgot what was approved in {project.parent}/x\\n\\x1b[2J.\n"
+
+
 def test_a_signed_policy_verifies_until_it_is_rewritten(trust: Trust, project: Path) -> None:
     assert trust("verify", FILE)[1].startswith(f"  PASS   {FILE}: signed by you\n")
     (project / FILE).write_text((project / FILE).read_text().replace("deny", "audit"))
