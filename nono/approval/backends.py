@@ -21,6 +21,10 @@ class Backends:
     def default(self) -> str:
         return self._approval.default
 
+    def is_chain(self, name: str) -> bool:
+        backend = self._approval.backends.get(name)
+        return backend is not None and isinstance(backend.way, ChainBackend)
+
     def timeout_s(self, name: str) -> float:
         """Return the backend's time limit, for questions without one of their own."""
         backend = self._approval.backends.get(name)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from math import ceil
 
 import anyio
 from anyio.abc import TaskGroup
@@ -133,9 +134,18 @@ class ApprovalBroker:
         answers: list[Answer] = []
 
         async def at_backend() -> None:
-            answer = await self._backends.ask(question.backend, question, timeout_s)
-            if not (answer.is_unasked and self.questions.waits):
-                decide(answer)
+            ends, left_s = time.monotonic() + timeout_s, timeout_s
+            while True:
+                arrival = self.questions.arrival  # from before the question, so that none is missed
+                answer = await self._backends.ask(question.backend, question, left_s)
+                if not (answer.is_unasked and self.questions.waits):
+                    decide(answer)
+                    return
+                if self._backends.is_chain(question.backend):
+                    return  # its other backends have answered, and are not asked twice
+                await arrival.wait()
+                # As a person reads it; elsewhere() ends it in time.
+                left_s = min(timeout_s, ceil(ends - time.monotonic()))
 
         async def elsewhere() -> None:
             with anyio.move_on_after(timeout_s):

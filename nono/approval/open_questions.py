@@ -54,6 +54,7 @@ class OpenQuestions:
         self._told = [changed]
         self._open: dict[str, Waiting] = {}
         self._closed: OrderedDict[str, Answer] = OrderedDict()
+        self.arrival = anyio.Event()  # set when somebody comes who can be asked; then replaced
 
     @property
     def listed(self) -> tuple[Listed, ...]:
@@ -62,6 +63,11 @@ class OpenQuestions:
     def tell(self, changed: Callable[[tuple[Listed, ...]], None]) -> None:
         """Call another function with all open questions whenever they change."""
         self._told.append(changed)
+
+    def somebody_came(self) -> None:
+        """Have the questions asked again that could be shown to nobody."""
+        arrived, self.arrival = self.arrival, anyio.Event()
+        arrived.set()
 
     def _changed(self) -> None:
         for changed in self._told:

@@ -182,6 +182,20 @@ def test_a_question_whose_viewer_goes_is_a_no(sandbox: NonoRun) -> None:
             again.wait_for(b"then=0")
 
 
+def test_who_comes_while_a_question_waits_is_asked(sandbox: NonoRun) -> None:
+    with elevated(sandbox) as (first, outside):
+        first.type(b"sleep 1; cat " + outside + b"; echo code=$?\r" + KEYS)
+        first.end()
+        wait_until(lambda: json.loads(nono(sandbox, "approvals", "--json").stdout), "nobody is asked")
+        with looking_on(sandbox, "--read-only") as reader, attached(sandbox) as again:
+            again.wait_for(QUESTION)
+            time.sleep(UNREAD_S)
+            again.type(b"y\r")
+            again.wait_for(b"code=0")
+            assert b"canary" in again.shown
+            assert QUESTION not in reader.shown
+
+
 def test_a_session_that_nobody_shows_waits_for_an_answer_from_elsewhere(sandbox: NonoRun) -> None:
     def open_questions() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(nono(sandbox, "approvals", "--json").stdout)

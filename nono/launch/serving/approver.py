@@ -29,7 +29,9 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     asks = asks or any(service.limits.asks for service in resolved.services)
     # If nobody can be asked at a terminal, wait for another answer only where a person knows about it.
     questions = OpenQuestions(run.entry.asks, waits=asks or run.front is not None)
-    ask = None if run.front is None else run.front.ask
+    ask = None
+    if run.front is not None:
+        ask, run.front.arrived = run.front.ask, questions.somebody_came
     notified = run.entry.shown()["name"] if run.beside.notifies else None
     async with approvals(approval, run.session, job_stopped, ask, questions, notified) as approver:
         yield approver

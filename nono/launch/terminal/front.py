@@ -38,6 +38,7 @@ class Front:
         self.detach_keys = ""  # as spelled in config.toml
         self.recorded_bytes_max = 0  # limit for recording the terminal; 0: no recording
         self.startup_s = startup_s
+        self.arrived: Callable[[], None] = lambda: None  # called when a viewer comes
         self._connection: _socket.socket | None = apart.connection
         self._frames = wire.Frames()
         self._relay: Relay | None = None

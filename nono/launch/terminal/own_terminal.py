@@ -97,6 +97,8 @@ class OwnTerminal:
             child.send(signal.SIGHUP)  # nobody could ever attach to it again
         self._session.record(event.terminal_shown(is_arrival))
         self._entry.attached(count > 0)
+        if is_arrival:
+            self._front.arrived()
 
     def resumed(self) -> None:
         with suppress(ProcessLookupError):

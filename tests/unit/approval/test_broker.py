@@ -10,6 +10,7 @@ import pytest
 
 from nono.approval.backends import Backends
 from nono.approval.broker import WAITING_MAX, ApprovalBroker, approval_broker
+from nono.approval.open_questions import OpenQuestions
 from nono.approval.request import Answer, EndpointRequest, FileOpen, Question, Request
 from nono.audit.event import Event
 from nono.policy.capability import Access
@@ -27,6 +28,7 @@ class Person:
     def __init__(self, answer: Answer | Exception = GRANTED, *, waits: bool = False) -> None:
         self.answer = answer
         self.asked: list[Request] = []
+        self.within_s: list[float] = []
         self.may = anyio.Event()
         self.began = anyio.Event()
         self.cancelled = False
@@ -35,6 +37,7 @@ class Person:
 
     async def ask(self, question: Question, expires_s: float) -> Answer:
         self.asked.append(question.request)
+        self.within_s.append(expires_s)
         self.began.set()
         try:
             await self.may.wait()
@@ -60,13 +63,15 @@ def ask(
     *,
     approval: Approval | None = None,
     record: Callable[[Event], None] | None = None,
+    questions: OpenQuestions | None = None,
 ) -> list[Event]:
     """What was recorded while work was done at a desk."""
     events: list[Event] = []
 
     async def run() -> None:
-        backends = Backends(approval or Approval(), {TERMINAL: person})
-        async with approval_broker(backends, record or events.append, "session") as approver:
+        reached = dict.fromkeys((TERMINAL, "who"), person)
+        backends = Backends(approval or Approval(), reached)
+        async with approval_broker(backends, record or events.append, "session", questions) as approver:
             with anyio.fail_after(10):
                 await work(approver)
 
@@ -108,6 +113,38 @@ def test_silence_is_a_no_recorded_as_a_timeout() -> None:
 
     assert decisions(ask(person, work, approval=Approval(timeout_s=0.05))) == ["Requested", "Timeout"]
     assert person.cancelled
+
+
+NOBODY = Answer("denied", "no terminal", is_unasked=True)
+
+
+@pytest.mark.parametrize(
+    "backend", [TerminalBackend(), ChainBackend("any", (TERMINAL,))], ids=["one", "chain"]
+)
+def test_a_question_that_reached_nobody_is_asked_again_when_somebody_comes(
+    backend: TerminalBackend | ChainBackend,
+) -> None:
+    person = Person(NOBODY)
+    questions = OpenQuestions(lambda _: None, waits=True)
+    is_alone = isinstance(backend, TerminalBackend)  # others in a chain have answered, and are left in peace
+
+    async def work(approver: ApprovalBroker) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answered, approver)
+            await anyio.wait_all_tasks_blocked()
+            for answer in (NOBODY, GRANTED):
+                person.answer = answer
+                questions.somebody_came()
+                await anyio.wait_all_tasks_blocked()
+
+    async def answered(approver: ApprovalBroker) -> None:
+        got = await approver(FILE)
+        assert got.outcome == ("granted" if is_alone else "timeout"), got
+
+    named = {TERMINAL: ApprovalBackend(TerminalBackend()), "who": ApprovalBackend(backend)}
+    ask(person, work, approval=Approval(named, "who", 0.5), questions=questions)
+    assert len(person.asked) == (3 if is_alone else 1)
+    assert sorted(person.within_s, reverse=True) == person.within_s
 
 
 def test_who_asks_for_the_same_file_meanwhile_waits_for_the_same_answer() -> None:
