@@ -14,7 +14,9 @@ from nono.sessions.record import EXITED, LOST, PAUSED, RUNNING, End, Record, doc
 SESSION_HELP = "id, the beginning of one, name, or `latest`"
 WIDTH = 120
 HEADERS = ("SESSION", "NAME", "STATUS", "ATTACH", "PID", "UPTIME", "PROFILE", "COMMAND")
-NAME_WIDTH, PROFILE_WIDTH, COMMAND_WIDTH_LEAST = 24, 16, 7
+NAME_WIDTH, PROFILE_WIDTH = 24, 16
+COMMAND_WIDTH_WANTED = 12
+LESS_NEEDED = ("PID", "PROFILE", "ATTACH")  # left out one by one where the command has less; inspect has all
 _GREEN, _YELLOW, _RED, _RESET = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
 _COLOURS = {RUNNING: _GREEN, PAUSED: _YELLOW, "attached": _GREEN, "detached": _YELLOW}
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
@@ -31,11 +33,16 @@ class Shown(Protocol):
 
 def table(shown: Sequence[Shown], now_ms: int, width: int, is_coloured: bool) -> Iterator[str]:
     """Yield the lines of the table."""
-    rows = [_row(each.record, each.questions, now_ms) for each in shown]
-    widths = [max(map(len, column)) for column in zip(HEADERS, *rows, strict=True)]
-    left = width - sum(widths[:-1]) - 2 * (len(HEADERS) - 1)
-    widths[-1] = max(left, COMMAND_WIDTH_LEAST)
-    for row in (HEADERS, *rows):
+    rows = (HEADERS, *(_row(each.record, each.questions, now_ms) for each in shown))
+    columns = dict(zip(HEADERS, zip(*rows, strict=True), strict=True))
+    for name in (*LESS_NEEDED, ""):
+        widths = [max(map(len, column)) for column in columns.values()]
+        left = width - sum(widths[:-1]) - 2 * (len(widths) - 1)
+        if left >= min(widths[-1], COMMAND_WIDTH_WANTED):
+            break
+        columns.pop(name, None)
+    widths[-1] = max(left, len(HEADERS[-1]))
+    for row in zip(*columns.values(), strict=True):
         # Padded before it is coloured, otherwise the columns would not line up.
         cells = [cell[:size].ljust(size) for cell, size in zip(row, widths, strict=True)]
         if is_coloured:

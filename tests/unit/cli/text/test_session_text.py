@@ -52,6 +52,21 @@ def test_no_line_is_wider_than_the_terminal() -> None:
     assert max(map(len, table(records, 5000, 110, is_coloured=False))) == 110
 
 
+def test_a_narrow_terminal_shows_commands_rather_than_what_inspect_tells() -> None:
+    record = RECORD._replace(
+        command=("make", "everything"), child_pid=2357690, name="deep-cove", profile="agent"
+    )
+    header, row = table([Seen(record, ())], 5000, 80, is_coloured=False)
+    assert max(len(header), len(row)) <= 80
+    assert header.split() == ["SESSION", "NAME", "STATUS", "ATTACH", "UPTIME", "PROFILE", "COMMAND"]
+    assert row.endswith("make everything")
+    shortest, _ = table([Seen(record._replace(name="n" * 24), ())], 5000, 80, is_coloured=False)
+    assert shortest.split() == ["SESSION", "NAME", "STATUS", "UPTIME", "COMMAND"]
+    needs = [Seen(record._replace(name="n" * 64), (QUESTION,))]
+    assert max(map(len, table(needs, 500_000, 80, is_coloured=False))) <= 80
+    assert "PID" in next(table([Seen(record, ())], 5000, 100, is_coloured=False))
+
+
 @pytest.mark.parametrize(
     ("end", "text"),
     [
