@@ -137,8 +137,9 @@ notes: $(READY) ## print what the changelog says of VERSION
 freeze-filters: $(READY) ## build the seccomp programs anew with libseccomp
 	@$(BIN)/python -m nono.kernel.filters.freeze
 
-freeze-policy: $(READY) ## write the shipped groups as a module anew
+freeze-policy: $(READY) ## write the shipped groups and the shapes of profiles as modules anew
 	@$(BIN)/python -m nono.policy.builtin.freeze
+	@$(BIN)/python -m nono.policy.schema.freeze
 
 golden: $(READY) ## write down anew what the shipped profiles and the help come to; look at the difference
 	@PYTHONPATH=tests $(BIN)/python -m support.profiles.golden

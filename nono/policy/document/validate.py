@@ -21,7 +21,8 @@ from nono.policy.document.normalise import Normaliser
 from nono.policy.document.semantics import mistaken_replacements, mistaken_values
 from nono.policy.document.source import Mistake, ProfileMistakesError, Source, fixed_in
 from nono.policy.document.when import Host
-from nono.policy.schema.annotations import build, evaluate
+from nono.policy.schema.annotations import evaluate
+from nono.policy.schema.build import build_profile
 from nono.policy.schema.profile import Profile
 
 OVERRIDES = "platform_overrides"
@@ -67,7 +68,7 @@ def validate(source: Source, host: Host, known: Iterable[Mistake] = ()) -> Check
         read_over = {flaw.path for flaw in source.flaws}
         told = (each for each in mistakes if each.path not in read_over)
         raise ProfileMistakesError(source.located((*source.flaws, *told)))
-    profile = build(Profile, document)
+    profile = build_profile(document)
     document |= {"extends": extends.names, "replace": replace.names}
     if fragments:
         document[OVERRIDES] = fragments
@@ -136,7 +137,7 @@ def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str]
         document = root.plain()
         if [*_shape_mistakes(Profile, document)]:
             return warnings, document, mistakes
-    values = islice(mistaken_values(build(Profile, document)), MAX_MISTAKES)
+    values = islice(mistaken_values(build_profile(document)), MAX_MISTAKES)
     mistakes += [fixed_in(root, each) for each in values]
     return warnings, document, mistakes
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from nono.named_tuple import NamedTuple
 from nono.policy.document.fold import fold, shipped
 from nono.policy.profile.files import find
-from nono.policy.schema.annotations import build
+from nono.policy.schema.build import build_profile
 from nono.policy.schema.profile import Profile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Loaded(NamedTuple):
@@ -36,7 +39,7 @@ def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str
     from nono.policy.profile.host import this_host
 
     found = find_as(json.dumps(document).encode(), file, environ)
-    return build(Profile, validated(found, this_host())["document"])  # type: ignore[no-any-return]  # of Any
+    return build_profile(validated(found, this_host())["document"])
 
 
 def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def load(
     found = find(reference, environ, extends)
     if found.is_shipped:
         document = fold(found, shipped)
-        return Loaded(build(Profile, document), (), (), document)
+        return Loaded(build_profile(document), (), (), document)
     # Imported here: a shipped profile needs neither digest nor host, and hashlib imports OpenSSL.
     from nono.policy.profile import cache
     from nono.policy.profile.host import this_host
@@ -83,6 +86,4 @@ def load(
             entry = validated(found, host)
         cache.keep(key, entry, environ)
     files = [each.file for each in found.all() if each.file is not None]
-    return Loaded(
-        build(Profile, entry["document"]), tuple(entry["warnings"]), tuple(files), entry["document"]
-    )
+    return Loaded(build_profile(entry["document"]), tuple(entry["warnings"]), tuple(files), entry["document"])

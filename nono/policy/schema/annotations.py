@@ -1,4 +1,4 @@
-"""Walk the annotations of nono.policy.schema.profile and build its values from a document."""
+"""Walk the annotations of nono.policy.schema.profile."""
 
 import sys
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from nono.policy.schema import constraints, routes
 from nono.policy.schema.constraints import Conditional, Says
-from nono.str_enum import StrEnum
 
 
 @cache
@@ -102,26 +101,6 @@ def field_of(member: Any, name: str | int) -> str | None:
 def fields(shape: Any) -> list[str]:
     """Return the field names of `shape` as a file spells them."""
     return [name.removesuffix("_") for member in members(shape) for name in getattr(member, "_fields", ())]
-
-
-def build(shape: Any, value: Any) -> Any:
-    """Turn the value of a valid document into `shape`: objects into named tuples, lists into tuples.
-
-    Raises TypeError if an object has a field that `shape` lacks. Checks nothing else:
-    nono.policy.document.validate has checked the files of users before.
-    """
-    for member in members(shape):
-        if isinstance(value, dict) and hasattr(member, "_fields"):
-            return member(**{name: build(annotation_of(member, name), each) for name, each in value.items()})
-        if isinstance(value, dict) and get_origin(member) is Mapping:
-            return {name: build(get_args(member)[1], each) for name, each in value.items()}
-        if isinstance(value, list) and get_origin(member) is tuple:
-            return tuple(build(get_args(member)[0], each) for each in value)
-        if isinstance(value, str) and isinstance(member, type) and issubclass(member, StrEnum):
-            return member(value)
-        if isinstance(value, int) and member is float:
-            return float(value)
-    return value
 
 
 def _rules(shape: Any) -> tuple[Any, ...]:
