@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from nono.audit.event import TIME, Event, Failure
 from nono.clock import unix_ms
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object  # typing takes 2 ms to import
 
 
 class Outcome(Protocol):
@@ -15,12 +20,10 @@ class Outcome(Protocol):
     @property
     def number(self) -> int | None:
         """That of the record of its beginning; None without a log."""
-        ...
 
     @property
     def host(self) -> str:
         """The one that was reached."""
-        ...
 
     @property
     def port(self) -> int: ...
@@ -28,17 +31,14 @@ class Outcome(Protocol):
     @property
     def status(self) -> int | None:
         """What the client was answered; None if nothing."""
-        ...
 
     @property
     def by_proxy(self) -> bool:
         """True if the proxy answered in place of the upstream, which has a record of its own."""
-        ...
 
     @property
     def sent(self) -> int:
         """Bytes of the body as they went to the upstream; of a tunnel, all bytes."""
-        ...
 
     @property
     def received(self) -> int: ...
@@ -49,7 +49,6 @@ class Outcome(Protocol):
     @property
     def failure(self) -> Failure | None:
         """What has ended it, if not its response."""
-        ...
 
     @property
     def reason(self) -> str | None: ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from nono.audit.event import SEVERAL, Event
 from nono.audit.outcomes import Outcome, RequestsEnded
@@ -64,7 +63,7 @@ class Traffic:
             for outcome in event.outcomes:
                 self._ended(outcome)
         elif event["type"] == "network":
-            fields = cast(Event, event["event"])
+            fields: Event = event["event"]  # type: ignore[assignment]  # of a network event
             if fields["decision"] != "allow":
                 self._refused(event, fields)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
 
 from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction
@@ -29,8 +28,13 @@ from nono.policy.services.credential_service import CredentialService
 from nono.printable import shell_word
 from nono.secret import Secret
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from nono.credentials.oauth2.credential import Post
+else:
+    Protocol = object  # typing takes 2 ms to import
 
 
 class Loaded(NamedTuple):

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, cont
 from importlib import import_module
 from importlib.util import find_spec
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from nono.audit import event
 from nono.audit.dedup import DedupRecorder
@@ -23,6 +22,7 @@ from nono.sessions.record import End
 from nono.supervisor import abort, watches
 from nono.supervisor.calls.trapped_command import TrappedCommand
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.launch.serving.network import ServedNetwork
 

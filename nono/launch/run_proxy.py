@@ -11,7 +11,6 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
-from typing import TYPE_CHECKING
 
 from nono.credentials.phantom import make_session_token
 from nono.kernel import process
@@ -24,6 +23,7 @@ from nono.launch.start import RunContext
 from nono.proxy.upstream.lookups import lookups
 from nono.sandbox.plan.enforcement import Rung
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
     import socket

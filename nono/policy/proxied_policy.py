@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
@@ -19,6 +17,7 @@ from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.services.credential_service import CredentialService, ignored_endpoints, resolve_services
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
 

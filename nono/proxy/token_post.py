@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from nono.credentials.values.credential import Header
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.proxy.exchange.context import ProxyContext
     from nono.proxy.exchange.course import Course

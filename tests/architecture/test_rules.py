@@ -146,7 +146,19 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
         "import nono.policy.proxied_policy, nono.credentials.sources.store"  # imported where they are used
     )
     after = modules_after(f"{on_the_way}; {policy}")
-    assert after & {*NOT_TO_LISTEN, "ipaddress", "json", "signal", "urllib"} == set()
+    assert after & {*NOT_TO_LISTEN, "ipaddress", "json", "signal", "typing", "urllib"} == set()
+
+
+def test_a_run_with_an_agents_profile_evaluates_no_annotation() -> None:
+    profile = (
+        "import nono.cli.commands.run, nono.cli.resolution, nono.launch.run, nono.launch.run_proxy\n"
+        "import nono.launch.proxy.own_logins, nono.policy.profile.cache, nono.policy.profile.host\n"
+        "import nono.policy.services.oauth_routes, nono.launch.trusted.trust_roots, nono.audit.traffic\n"
+        "from nono.policy.profile.store import load_profile\n"
+        "from nono.policy.proxied_policy import proxied_policy\n"
+        "load_profile('claude-code', {'HOME': '/nowhere'})"
+    )
+    assert modules_after(profile) & {"typing", "nono.policy.schema.annotations"} == set()
 
 
 def test_the_way_of_a_run_with_logins_imports_no_event_loop() -> None:

@@ -8,7 +8,6 @@ not keep the process alive.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from nono.credentials.values.content import decode_go_keyring, require_credential, secret_from_text
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
@@ -17,6 +16,7 @@ from nono.errors import NonoError
 from nono.printable import shell_word
 from nono.secret import Secret
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 

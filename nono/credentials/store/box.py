@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from typing import Literal
 
 from nono.named_tuple import NamedTuple
 from nono.secret import Secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 KEY_BYTES = 32  # AES-256-GCM, NIST SP 800-38D
 _NONCE_BYTES = 12
@@ -17,7 +20,7 @@ _SAID = "nono {}, version 2"  # authenticated, so that no other file can be mist
 # RFC 9106 section 4, the second recommended choice: 64 MiB and three passes; a third of a second.
 _ITERATIONS, _LANES, _MEMORY_KIB = 3, 4, 64 * 1024
 
-Purpose = Literal["credentials", "logins"]  # two stores may share a key
+type Purpose = Literal["credentials", "logins"]  # two stores may share a key
 
 
 class Lock(NamedTuple):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
 
 from nono.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from nono.credentials.values.leak_mask import Occurrences
+else:
+    Protocol = object  # typing takes 2 ms to import
 
 Header = tuple[bytes, bytes]
 
@@ -47,16 +51,13 @@ class Injection(Protocol):
     @property
     def needs_body(self) -> bool:
         """True if inject must see the whole body, as a signature does."""
-        ...
 
     @property
     def header_names(self) -> frozenset[bytes]:
         """Names in lower case; the child's own fields of these names are removed first."""
-        ...
 
     def inject(self, request: Outgoing) -> Injected:
         """Write the credential. Raises OSError, ValueError or CredentialError, never quoting the secret."""
-        ...
 
 
 class LeakStream(Protocol):
@@ -65,16 +66,13 @@ class LeakStream(Protocol):
     @property
     def found(self) -> int:
         """How often the secret was found so far."""
-        ...
 
     @property
     def near(self) -> bool:
         """True once a long prefix of the secret was found that continues differently."""
-        ...
 
     def feed(self, piece: bytes) -> bytes:
         """Return the bytes to pass on, without the secret and without an end that could begin one."""
-        ...
 
     def finish(self) -> bytes: ...
 
@@ -85,20 +83,16 @@ class LeakDetector(Protocol):
     @property
     def guessable(self) -> bool:
         """True if the secret may be in a list of candidates, so that a mask in place would name it."""
-        ...
 
     def stream(self) -> LeakStream: ...
     def find(self, text: bytes) -> Occurrences:
         """Return where the secret occurs in a complete text."""
-        ...
 
     def occurs_in(self, text: bytes) -> bool:
         """Return True if a short text holds the secret."""
-        ...
 
     def mask_text(self, value: bytes) -> bytes | None:
         """Return `value` without the secret; None if it was clean."""
-        ...
 
 
 class Credential(Protocol):
@@ -106,22 +100,18 @@ class Credential(Protocol):
 
     def at_hand(self, request: RequestFacts) -> Injection | None:
         """Return an injection without waiting; None if acquire must be called."""
-        ...
 
     async def acquire(self, request: RequestFacts) -> Injection:
         """Return an injection. Raises OSError, ValueError or CredentialError if none is available now."""
-        ...
 
     def rejected(self, request: RequestFacts) -> None:
         """Handle a 401 from the upstream: a cached value may be stale."""
-        ...
 
     def tripwire(self) -> LeakDetector | None:
         """Return a detector for secrets that requests carry and that responses must not repeat.
 
         None if there is no secret yet, or none that can be distinguished from other text.
         """
-        ...
 
 
 def detectors(credential: Credential) -> Iterator[LeakDetector]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from nono.errors import CredentialError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class RequestUnfit(ValueError):  # noqa: N818  # it is about the request, not about the credential

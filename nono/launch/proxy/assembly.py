@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
 
 from nono.credentials.load import KeyPrompt, Loaded, LoadedService, Loader, Missing
 from nono.credentials.phantom import SessionToken
@@ -22,6 +21,7 @@ from nono.policy.services.credential_service import CredentialService
 from nono.proxy.config import ProxyConfig
 from nono.proxy.token_post import TokenPost
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.policy.hosts.host_filter import HostFilter

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
 
 from nono.credentials.load import Loaded, LoadedService
 from nono.credentials.phantom import SessionToken
@@ -18,6 +17,7 @@ from nono.proxy.child_env import LOOPBACK_NO_PROXY, ServiceVariables, child_env,
 from nono.proxy.config import ProxyConfig
 from nono.proxy.listener import bind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
 

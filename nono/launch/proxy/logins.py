@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from os.path import isfile
-from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import is_loopback
@@ -12,6 +11,7 @@ from nono.policy.services.draining import reads_bodies
 from nono.proxy.child_env import ServiceVariables
 from nono.proxy.verdict.logins.table import NO_LOGINS, LoginTable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.credentials.logins.provider_login import MadeInside
     from nono.credentials.logins.tokens import LoginTokens

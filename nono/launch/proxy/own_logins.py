@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import basename, dirname, join
-from typing import TYPE_CHECKING
 
 from nono.credentials.logins.agent_files import AGENT_FILES, AgentFile
 from nono.digests import sha256
@@ -30,6 +29,7 @@ from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.regular_file import read_regular_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.proxy.verdict.logins.table import LoginTable
 

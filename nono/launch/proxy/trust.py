@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from posixpath import join
-from typing import TYPE_CHECKING, Protocol
 
 from nono import paths
 from nono.named_tuple import NamedTuple
@@ -15,12 +14,16 @@ from nono.proxy.child_env import trust_env
 from nono.proxy.handshake.alpn import HTTP1, HTTP2, HTTP2_AT_NEED, Alpn
 from nono.proxy.tls.leaf import Leaf
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ssl import SSLContext
+    from typing import Protocol
 
     from nono.launch.proxy.ca_worker import PregeneratedCa
     from nono.proxy.tls.server_contexts import ServerContexts
     from nono.proxy.tls.session_ca import SessionCa
+else:
+    Protocol = object  # typing takes 2 ms to import
 
 
 class TrustedAuthority(NamedTuple):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from nono.errors import CredentialError
 from nono.policy.hosts.proxy_settings import ProxySettings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.proxy.http.upstream_proxy import UpstreamProxy
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from posixpath import join
-from typing import TYPE_CHECKING
 
 from nono import paths
 from nono.errors import ConfigError
@@ -13,6 +12,7 @@ from nono.policy.files.grants import covering
 from nono.policy.host_filesystem import way_to
 from nono.policy.resolve import Resolved
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.services.approval import Approval
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from nono.policy.document.found import Found
 from nono.policy.document.merge import domains, merge, without
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 PLATFORM = "linux"
 
-Document = dict[str, Any]
+type Document = dict[str, Any]
 
 
 def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Document:

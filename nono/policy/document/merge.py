@@ -7,9 +7,12 @@ This works on parsed documents rather than on Profile values, because only in a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-Document = Mapping[str, Any]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+type Document = Mapping[str, Any]
 
 # Fields that are never inherited.
 _OWN = ("extends", "replace", "$schema")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Literal
 
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.path_glob import PathGlob, compile_glob, exact, readings
 
-Decision = Literal["allow", "approve", "deny"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+type Decision = Literal["allow", "approve", "deny"]
 
 _METHOD = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # token, RFC 9110 section 5.6.2
 
@@ -90,7 +93,7 @@ _LENIENCY = ("allow", "approve", "deny")
 class EndpointPolicy(NamedTuple):
     """The rules of one route or host. The first match decides: deny, ahead, approve, allow, default."""
 
-    default: Decision = "allow"
+    default: Literal["allow", "approve", "deny"] = "allow"  # spelled out for strict_json
     deny: tuple[EndpointRule, ...] = ()
     approve: tuple[EndpointRule, ...] = ()
     allow: tuple[EndpointRule, ...] = ()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
     from nono.policy.live.rule import Decision, LiveRule

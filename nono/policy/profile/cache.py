@@ -12,7 +12,6 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from posixpath import dirname, join
-from typing import Any
 
 from nono import __version__, paths
 from nono.digests import sha256
@@ -21,11 +20,15 @@ from nono.policy.document.found import Found
 from nono.policy.document.when import Host
 from nono.private_dir import open_private_dir
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_ENTRIES = 64
 MAX_ENTRY_BYTES = 4 * 1024 * 1024
 _DIRECTORY = "profiles"
 
-Entry = dict[str, Any]
+type Entry = dict[str, Any]
 
 
 def key_of(found: Found, host: Host) -> str:

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import dirname, exists, join, realpath
-from typing import Any
 
 from nono import paths
 from nono.errors import ProfileError
@@ -15,6 +14,10 @@ from nono.policy.builtin import shipped
 from nono.policy.document.found import BadBase, Found
 from nono.policy.suggestions import did_you_mean
 from nono.regular_file import read_regular_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_PROFILE_BYTES = 1024 * 1024
 MAX_DEPTH = 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from posixpath import isabs
-from typing import Any
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
@@ -27,6 +26,10 @@ from nono.policy.schema.routes import CaptureEntry, CustomCredential, ProxyEntry
 from nono.policy.services.env_names import derived_variable
 from nono.policy.suggestions import did_you_mean
 from nono.printable import shell_word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # The AWS SDKs read the person's own keys, or ways to obtain them, from these.
 _AWS_VARIABLES = (

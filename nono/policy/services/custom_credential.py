@@ -10,10 +10,13 @@ from nono.policy.endpoints.entry import rule_problems
 from nono.policy.endpoints.path_glob import exact
 from nono.policy.hosts.hostname import HostError
 from nono.policy.hosts.upstream import is_loopback, parse_upstream
-from nono.policy.schema.constraints import InjectMode
 from nono.policy.schema.route_rules import AwsAuth, OAuth2Client, UpgradeRule
 from nono.policy.schema.routes import CustomCredential, PolicyEntry, RateLimitEntry
 from nono.policy.services.env_names import derived_variable, may_hold_credential
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.policy.schema.constraints import InjectMode
 
 Problem = tuple[str, str]  # field, problem
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
@@ -15,6 +14,10 @@ from nono.policy.schema.routes import ProviderEntry, ProviderRoute, TokenEndpoin
 from nono.policy.services.custom_credential import policy_problems, upgrade_problems
 from nono.policy.services.env_names import may_hold_credential
 from nono.policy.suggestions import did_you_mean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 Problem = tuple[str, str]  # key path, problem
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
 
 PORT = 22  # RFC 4253 section 4.1; SSH on other ports needs network.raw_tunnels
 

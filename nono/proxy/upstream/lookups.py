@@ -12,11 +12,11 @@ from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 from nono.errors import NonoError
 from nono.kernel.signals import signal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import Future
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nono.audit import event
-from nono.audit.dedup import Deduplicator, DedupRecorder, Repeated
+from nono.audit.dedup import DedupRecorder
 from nono.audit.event import SEVERAL, Event
+from nono.audit.windows import Deduplicator, Repeated
 
 
 class Clock:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nono.named_tuple import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.credentials.logins.provider_login import ProviderLogin
     from nono.credentials.logins.tokens import LoginCredential
