@@ -1,4 +1,4 @@
-"""The events of credentials: a command that was asked for one, and one that gets into no request any more."""
+"""Build the audit events of credentials: a capture command that ran, and a credential that was frozen."""
 
 from __future__ import annotations
 

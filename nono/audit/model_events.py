@@ -1,4 +1,4 @@
-"""The events of requests to language models: turns of an agent, and tokens."""
+"""Build the audit events of requests to language models: turns of an agent, and tokens."""
 
 from __future__ import annotations
 

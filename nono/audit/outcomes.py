@@ -1,4 +1,4 @@
-"""How requests and tunnels ended that were recorded when they began: one event for several."""
+"""Build and read the event that reports how several requests and tunnels ended."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Outcome(Protocol):
 
     @property
     def host(self) -> str:
-        """The one that was reached."""
+        """The host that was reached."""
 
     @property
     def port(self) -> int: ...
 
     @property
     def status(self) -> int | None:
-        """What the client was answered; None if nothing."""
+        """The status that the client received; None if it received none."""
 
     @property
     def by_proxy(self) -> bool:
-        """True if the proxy answered in place of the upstream, which has a record of its own."""
+        """True if the proxy answered in place of the upstream; that refusal is recorded separately."""
 
     @property
     def sent(self) -> int:
-        """Bytes of the body as they went to the upstream; of a tunnel, all bytes."""
+        """Bytes of the body sent upstream; for a tunnel, all bytes."""
 
     @property
     def received(self) -> int: ...
@@ -48,7 +48,7 @@ class Outcome(Protocol):
 
     @property
     def failure(self) -> Failure | None:
-        """What has ended it, if not its response."""
+        """Why it ended; None if its response ended it."""
 
     @property
     def reason(self) -> str | None: ...
@@ -58,9 +58,9 @@ OUTCOME_COLUMNS = ("request", "status", "bytes_out", "bytes_in", "ms", "failure"
 
 
 class RequestsEnded(Event):
-    """Several outcomes in one record, a row for each: to hash and write a record of its own takes longer.
+    """Several outcomes in one record, a row for each: hashing and writing a record for each takes longer.
 
-    All else about a request is in the record of its beginning. A row ends behind `ms` if nothing failed.
+    All else about a request is in the record of its beginning. A row ends after `ms` if nothing failed.
     """
 
     __slots__ = ("outcomes",)

@@ -1,4 +1,4 @@
-"""Print nono's own lines to stderr, or nothing with --silent. stdout belongs to the command."""
+"""Print nono's lines to stderr, or nothing with --silent. stdout belongs to the command."""
 
 from __future__ import annotations
 

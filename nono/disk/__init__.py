@@ -1,3 +1,5 @@
-"""What every room does with files on a disk: `durable` writes them whole or not at all, `json_text` has the
-JSON in them, `root_places` finds OpenSSL's root certificates.
+"""Write and find files for every room.
+
+`durable` writes a file whole or not at all, `json_text` writes and reads JSON, `root_places` finds OpenSSL's
+root certificates.
 """

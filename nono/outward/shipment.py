@@ -67,7 +67,7 @@ class Shipment:
         return Pumped(damage, is_whole=damage is None)
 
     def finish(self, sender: Sender) -> str | None:
-        """Send the rest of a session that has no carrier any more. Returns why it stopped before the end.
+        """Send the rest of a session whose carrier has ended. Returns why it stopped before the end.
 
         A session that has not recorded its end may still run. Raises OSError like pump().
         """

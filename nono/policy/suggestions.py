@@ -1,4 +1,4 @@
-"""Suggests what helps: the name that was meant, the packages that an option lacks."""
+"""Suggest a remedy: the name that was probably meant, or the packages that an option lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serves the seccomp listener on the loop: reads each call once, has it judged, and carries the verdict out.
+"""Serve the seccomp listener on the loop: read each call once, have it judged, and carry out the verdict.
 
 No decision depends on memory that the child can change afterwards: the address is copied, judged, and then
 used by us on a duplicate of the child's socket. CONTINUE is answered to one call only, the bind of a Unix

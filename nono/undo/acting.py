@@ -138,7 +138,7 @@ class Acting:
                     os.rmdir(name, dir_fd=self._kept.directory)
 
     def _away(self, root: int, step: Step, trash: int) -> None:
-        """Remove what is at a path."""
+        """Remove the file at a path."""
         assert step.now is not None
         with opened_parent(root, step.path) as parent:
             name = basename(step.path)
@@ -167,7 +167,7 @@ class Acting:
             os.unlink(name, dir_fd=parent)
 
     def _back(self, root: int, step: Step, trash: int) -> None:
-        """Restore what was at a path."""
+        """Restore the file of a step."""
         was, now = step.was, step.now
         assert was is not None
         if now is not None and not _is_replaced(step) and _is_same_file(was, now):
@@ -209,7 +209,7 @@ class Acting:
                 raise
 
     def _made(self, root: int, step: Step, was: Entry, parent: int) -> str:
-        """Make what was there, beside its place. Returns its name, which is temporary."""
+        """Recreate the file beside its place. Returns its temporary name."""
         temporary = self._temporary + os.urandom(8).hex()
         if was.kind == LINK:
             assert was.content is not None
@@ -251,7 +251,7 @@ class Acting:
             os.close(file)
 
     def _overwrite(self, parent: int, name: str, was: Entry, now: Entry) -> None:
-        """Write a file again where it lies. Raises as _write() does, and if that would cost anything."""
+        """Rewrite a file in place. Raises as _write() does, and if that would lose anything."""
         assert was.content is not None
         if now.content is None:
             raise OSError(errno.EACCES, _UNKEPT)

@@ -1,4 +1,4 @@
-"""Takes the snapshots of one run that goes on: marks meanwhile, and its end."""
+"""Take the snapshots of a run in progress: marks between its turns, and its end."""
 
 from __future__ import annotations
 

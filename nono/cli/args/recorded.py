@@ -1,4 +1,4 @@
-"""The options by which a run is judged later: what its log keeps of them, and how they are read back."""
+"""Choose which options of a run its log keeps for judging it again later, and read them back."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _ranges(ports: Iterable[int]) -> Iterator[str]:
 
 
 def _is_open(text: str, redaction: Redaction) -> bool:
-    """Return True if a value can be written down as it is."""
+    """Return True if a value can be recorded unchanged."""
     # Imported here: a run without options needs none of it.
     from nono.credentials.values.shapes import looks_like_key
 
@@ -78,7 +78,7 @@ def _is_open(text: str, redaction: Redaction) -> bool:
 
 
 def _has_random_part(text: str) -> bool:
-    """Return True if a part of a URL's path looks drawn by lot: that of a webhook is a secret by itself."""
+    """Return True if a part of a URL's path looks random: the path of a webhook is a secret by itself."""
     # Imported here: few options name the path of a URL.
     import re
 
@@ -109,7 +109,7 @@ def from_record(options: object) -> Given:
 
 
 def laid_over(was: Given, given: Given) -> Given:
-    """Return the options of a run with others in place of those that they replace or rule out."""
+    """Return the options of a run, overridden by others, which also drop the options that they rule out."""
     values = dict(was.values)
     if "profile" in given.values:
         for dest in ("config", "extends"):

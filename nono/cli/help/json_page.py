@@ -1,4 +1,4 @@
-"""The page on what --json prints, with a part for each command."""
+"""Build the page that documents the output of --json, command by command."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def _login_with(
 
 
 def _pruned(stored: Stored) -> Stored:
-    """Return the content without logins that have no tokens any more."""
+    """Return the content without logins that have lost their last token."""
     alive = {token.login for token in stored.tokens.values()}
     return stored._replace(logins={name: each for name, each in stored.logins.items() if name in alive})
 

@@ -1,2 +1,4 @@
-"""Keys that sign: `key` signs with one, `keystore` makes, stores and finds them, `public` their
-public halves."""
+"""Sign with private keys.
+
+`key` signs with one, `keystore` makes, stores and finds them, `public` keeps their public halves.
+"""

@@ -1,6 +1,5 @@
-"""Rules that are laid over a policy while its run goes on: `rule` is one, `paths`
-judges files by them, `endpoints` requests, `ports` and `sockets` what the command connects to by itself.
+"""Add rules to the policy of a run while it goes on.
 
-`rule` is one rule, `paths` applies rules to files and `endpoints` to requests; nono.policy.hosts.live_hosts
-applies rules to hosts.
+`rule` is one rule. `paths` applies rules to files, `endpoints` to requests, `ports` and `sockets` to what the
+command connects to by itself, and nono.policy.hosts.live_hosts to hosts.
 """

@@ -26,7 +26,7 @@ class SpiffeEntry(NamedTuple):
 
 
 class ClientAssertion(NamedTuple):
-    """A token of the workload API in the place of a client's id and secret."""
+    """A token of the workload API instead of a client's id and secret."""
 
     type: Literal["spiffe_jwt"]
     workload_api_socket: str

@@ -166,4 +166,4 @@ class Interception(asyncio.Protocol):
         """A CONNECT has no body that could be malformed."""
 
     def client_lost(self) -> None:
-        """The handshake will notice."""
+        """Do nothing: the handshake notices."""

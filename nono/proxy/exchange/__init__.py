@@ -1,4 +1,4 @@
-"""One allowed request, from admission to the end of its response.
+"""Carry out one allowed request, from admission to the end of its response.
 
 `delivery` has the order of the steps; `attempt` has the steps that it shares with `login`, the exchange with
 a login's token endpoint. `admission` decides when the request may go (approval, rate limit, credential), then

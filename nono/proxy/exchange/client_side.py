@@ -1,4 +1,4 @@
-"""Interfaces of a client's HTTP/1.1 connection, for the code that answers its requests."""
+"""Define the interfaces of a client's HTTP/1.1 connection, for the code that answers its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state shared by all connections of a proxy: dispatcher, connector, recorder, connection sets."""
+"""Hold the state shared by all connections of a proxy: dispatcher, connector, recorder, connection sets."""
 
 from __future__ import annotations
 

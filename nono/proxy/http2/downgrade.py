@@ -79,7 +79,7 @@ class Http1Stream:
         self._pace()
 
     def drop(self) -> None:
-        """Cut the connection: nobody waits for the response any more."""
+        """Cut the connection: nobody waits for the response."""
         connection = self._let_go()
         if connection is not None:
             connection.release(reusable=False)

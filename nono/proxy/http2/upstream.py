@@ -1,4 +1,4 @@
-"""An HTTP/2 connection to an upstream, and the streams that carry requests on it."""
+"""Carry requests to an upstream as the streams of one HTTP/2 connection."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class UpstreamStream:
         self._session.acknowledge(self.stream_id, count)
 
     def drop(self) -> None:
-        """Reset the stream: nobody waits for the response any more."""
+        """Reset the stream: nobody waits for the response."""
         self._receiver = None
         self._session.reset(self.stream_id, ErrorCode.CANCEL)
         self._connection.forget(self.stream_id)

@@ -54,4 +54,4 @@ class Deadline:
 
 
 def _nothing() -> None:
-    """Do nothing: nothing waits any more."""
+    """Do nothing: nothing waits."""

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 connection to an upstream that streams one response at a time to its sink."""
+"""Stream the responses of an HTTP/1.1 connection to an upstream, one at a time, each to its sink."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds the TLS contexts of upstream connections; imports no event loop."""
+"""Build the TLS contexts of upstream connections, without importing an event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads the files of a TLS identity, and tries them before a command starts."""
+"""Load the files of a TLS identity, and try them before a command starts."""
 
 from __future__ import annotations
 

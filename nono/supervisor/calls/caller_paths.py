@@ -43,7 +43,7 @@ class CallerPaths:
     """
 
     def __init__(self, standing: CallerContext, root: int) -> None:
-        """Both belong to the command, restricted but not yet executed.
+        """Take the context and root of the command, restricted but not yet executed.
 
         close() closes `root`, from open_root().
         """

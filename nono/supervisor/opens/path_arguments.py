@@ -120,7 +120,7 @@ def link(descriptor: int) -> str:
 
 
 def examine(descriptor: int) -> Found:
-    """Describe the inode of an O_PATH descriptor. OSError: it has no path any more."""
+    """Describe the inode of an O_PATH descriptor. OSError: it no longer has a path."""
     state = os.fstat(descriptor)
     path = os.readlink(link(descriptor))
     if not path.startswith("/") or state.st_nlink == 0:

@@ -1,4 +1,4 @@
-"""One attached connection: the bytes still to be sent to it, and the frames that it has sent."""
+"""Exchange frames with one attached viewer, queueing what its socket does not accept."""
 
 from __future__ import annotations
 

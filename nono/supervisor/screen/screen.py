@@ -46,7 +46,7 @@ class Screen:
             backlog.close()
 
     def move_to(self, loop: Loop) -> None:
-        """Go on on another loop."""
+        """Move to another loop."""
         old, self._loop = self._loop, loop
         if self._turn is not None:
             self._turn.cancel()
@@ -62,12 +62,12 @@ class Screen:
             self._flush()
 
     def follow(self) -> None:
-        """Note that there is more in the backlog."""
+        """Note that the backlog has grown."""
         if self._turn is None and self._backlog.held_bytes >= FOLLOW_BYTES:
             self._turn = self._loop.call_later(FOLLOW_S, self._follow)
 
     def show(self, armed: tuple[bytes, bytes], rows: int, done: Callable[[bytes], None]) -> None:
-        """Have the current screen drawn.
+        """Request a picture of the current screen.
 
         armed: The sequences that switch to the alternate screen, if shown, and set the other modes.
         rows: The rows of the viewer's terminal.

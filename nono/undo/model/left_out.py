@@ -59,7 +59,7 @@ class LeftOut(NamedTuple):
         return leaves_out
 
     def covers_file(self, path: str) -> bool:
-        """Return True if a file that is granted by itself is left out: by its name, or as what it is in."""
+        """Return True if a file granted by itself is left out, by its name or with a directory above it."""
         name = basename(path)
         return self.covers(path) or self.sieve(dirname(path))(name, name, False)
 

@@ -1,4 +1,4 @@
-"""Opens the log of a session, and reads by which options it ran."""
+"""Open the log of a session, and read the options that it ran with."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RanWith(NamedTuple):
 
 @contextmanager
 def log_of(record: Record, environ: Mapping[str, str]) -> Iterator[Reading]:
-    """Open the log of a session. Raises NonoError if there is none that can be read."""
+    """Open the log of a session. Raises NonoError if no log can be read."""
     if record.rollback_session is None:
         raise NonoError(f"No event log recorded for session {record.session_id}: it ran with --no-audit.")
     directory = directory_of(paths.state_root(environ), record.rollback_session)

@@ -15,7 +15,7 @@ from nono.sessions.record import Record
 
 
 def judging(record: Record, environ: Mapping[str, str]) -> Judging | None:
-    """Return the rules of a session, of its profile as it is now; None if that cannot be had any more."""
+    """Return the rules of a session under its profile's present content; None if the profile is gone."""
     try:
         ran_with = options_of(record, environ)
         profile = {} if record.profile is None else {"profile": seen_from(record.workdir, record.profile)}

@@ -1,4 +1,4 @@
-"""The commands about sessions. `chosen` finds the session that is meant, `talk` asks its supervisor.
+"""Hold the commands about sessions. `chosen` finds the requested session, `talk` asks its supervisor.
 
 `ps`, `inspect`, `logs`, `approvals`, `stop` and `prune` are one module each. `rules` is `nono allow` and
 `nono deny`, and `save_rule` writes their rules to a profile.

@@ -1,4 +1,4 @@
-"""Asks the control interface of a session something, at its socket."""
+"""Send one request to the control interface of a session, at its socket."""
 
 from __future__ import annotations
 

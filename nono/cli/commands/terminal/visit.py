@@ -1,4 +1,4 @@
-"""Asks the supervisor of a session for its terminal, at its socket: a few lines, without http.client."""
+"""Ask the supervisor of a session for its terminal, at its socket, without importing http.client."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE_S = 5.0
 
 
 class Answer(NamedTuple):
-    """The connection, which the caller closes, the status, and what came behind the head."""
+    """The connection, which the caller closes, the status, and the bytes received after the head."""
 
     connection: _socket.socket
     status: int | None

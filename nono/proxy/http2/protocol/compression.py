@@ -218,7 +218,7 @@ class Decoder:
 
 
 def _integer(pattern: int, bits: int, value: int) -> bytes:
-    """Encode an integer behind the pattern in its first octet (section 5.1)."""
+    """Encode an integer after the pattern in its first octet (section 5.1)."""
     most = (1 << bits) - 1
     if value < most:
         return b"%c" % (pattern | value)
@@ -232,7 +232,7 @@ def _integer(pattern: int, bits: int, value: int) -> bytes:
 
 
 def _read_integer(block: bytes, position: int, most: int) -> tuple[int, int]:
-    """Return an integer and the position behind it. Raises IndexError if the block ends in it."""
+    """Return an integer and the position after it. Raises IndexError if the block ends within it."""
     value = block[position] & most
     position += 1
     if value < most:

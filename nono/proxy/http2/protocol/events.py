@@ -1,4 +1,4 @@
-"""What arrives on an HTTP/2 connection, as values."""
+"""Define the events of an HTTP/2 connection: what arrives on it, as values."""
 
 from __future__ import annotations
 
