@@ -1,6 +1,6 @@
 """Resolve the paths of flags, profile and groups into the grants and denials of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from posixpath import dirname
 
 from nono.errors import ConfigError
@@ -103,10 +103,7 @@ def wanted_files(
     offer = _workdir_offer(profile, (), workdir, path_context)
     where_it_stands = [(offer, Way(workdir))] if offer is not None else []
     guard = LinkGuard((*asked, *states, *where_it_stands), path_context, fs)
-    for grant, way in states:
-        guard.refuse(f"Refusing the state directory '{grant.original}'", way, "filesystem.state_dir:")
-    if request.workdir is not None:
-        guard.refuse(f"Refusing --workdir {request.workdir}", Way(path_context.workdir), "--workdir")
+    _refuse_planted(guard, states, request, path_context)
     grants = [*guard.kept(asked, insisted), *(grant for grant, _ in states)]
     offer = _workdir_offer(profile, grants, workdir, path_context)
     names_threads = False
@@ -123,9 +120,10 @@ def wanted_files(
     for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
         own.refuse(grant, fs)
     denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
-    if profile is not None:
-        for text in filter(is_pattern, profile.filesystem.deny):
-            warnings.append(f"filesystem.deny '{text}' covers what is there now, and not what comes later.")
+    patterns = () if profile is None else filter(is_pattern, profile.filesystem.deny)
+    warnings += (
+        f"filesystem.deny '{text}' covers what is there now, and not what comes later." for text in patterns
+    )
     bypasses = _bypasses(request, profile, path_context, guard, fs, warnings, insisted)
     return WantedFiles(
         grants=tuple(grants),
@@ -142,6 +140,16 @@ def wanted_files(
         names_threads=names_threads,
         repository=repository_of(workdir, home, fs),
     )
+
+
+def _refuse_planted(
+    guard: LinkGuard, states: Iterable[tuple[Grant, Way]], request: RunRequest, path_context: PathContext
+) -> None:
+    """Raise SandboxError if a planted link leads to a state directory or to --workdir."""
+    for grant, way in states:
+        guard.refuse(f"Refusing the state directory '{grant.original}'", way, "filesystem.state_dir:")
+    if request.workdir is not None:
+        guard.refuse(f"Refusing --workdir {request.workdir}", Way(path_context.workdir), "--workdir")
 
 
 def file_rules(

@@ -116,18 +116,7 @@ class FileOpens:
         keeps = False
         try:
             found = examine(descriptor)
-            verdict = judge_open(call, found, self._policy)
-            if isinstance(verdict, Refuse) and _may_be_the_callers_own(call, found):
-                verdict = Leave()
-            if (
-                not isinstance(verdict, Leave)
-                and caller_context(notification.tid) != self._command.caller_context
-            ):
-                # The caller has another root, other namespaces or another user: the grants were made for
-                # other paths and rights, so add nothing.
-                verdict = Leave()
-            if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
-                verdict = Leave()  # the file's mode already refuses it
+            verdict = self._judged(notification.tid, call, found, descriptor)
             approved: LiveRule | None = None
             if isinstance(verdict, Ask):
                 verdict, approved = self._by_rule(found.path, verdict)
@@ -140,22 +129,50 @@ class FileOpens:
                     reason = "too many opens wait for an answer (rate limit)"
                     self._refuse(notification, Refuse(found.path, verdict.access, reason))
                 case Ask(access):
-                    request = FileOpen(
-                        found.path,
-                        access,
-                        found.kind or "file",
-                        call.truncates,
-                        process.thread_group_id(notification.tid),
-                    )
-                    # After the last look-up by tid, because the tid may have been reused before that.
-                    if self._is_there(notification):
-                        waiting = _Waiting(notification, call, found.path, descriptor)
-                        self._waiting += 1
-                        self._tasks.start_soon(self._ask, waiting, request, approved)
-                        keeps = True
+                    keeps = self._begin_asking(notification, call, found, access, descriptor, approved)
         finally:
             if not keeps:
                 os.close(descriptor)
+
+    def _judged(self, tid: int, call: OpenCall, found: Found, descriptor: int) -> Leave | Ask | Refuse:
+        """Judge an open by the policy. What cannot be judged for its caller is left to the kernel."""
+        verdict = judge_open(call, found, self._policy)
+        if isinstance(verdict, Leave) or (
+            isinstance(verdict, Refuse) and _may_be_the_callers_own(call, found)
+        ):
+            return Leave()
+        if caller_context(tid) != self._command.caller_context:
+            # The caller has another root, other namespaces or another user: the grants were made for
+            # other paths and rights, so add nothing.
+            return Leave()
+        if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
+            return Leave()  # the file's mode already refuses it
+        return verdict
+
+    def _begin_asking(
+        self,
+        notification: notify.Notification,
+        call: OpenCall,
+        found: Found,
+        access: Access,
+        descriptor: int,
+        approved: LiveRule | None,
+    ) -> bool:
+        """Ask in a task, which then owns `descriptor`. Returns False if the caller is gone."""
+        request = FileOpen(
+            found.path,
+            access,
+            found.kind or "file",
+            call.truncates,
+            process.thread_group_id(notification.tid),
+        )
+        # After the last look-up by tid, because the tid may have been reused before that.
+        if not self._is_there(notification):
+            return False
+        self._waiting += 1
+        waiting = _Waiting(notification, call, found.path, descriptor)
+        self._tasks.start_soon(self._ask, waiting, request, approved)
+        return True
 
     def _by_rule(self, path: str, ask: Ask) -> tuple[Ask | Refuse, LiveRule | None]:
         """Return a refusal or approval by a rule that a person added earlier; else `ask` unchanged."""
