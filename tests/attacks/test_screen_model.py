@@ -66,7 +66,7 @@ def test_it_can_do_nothing_but_answer() -> None:
     assert outcomes(confined=True) == dict.fromkeys(ATTEMPTS, "EPERM")
 
 
-def test_without_its_confinement_it_could() -> None:
+def test_a_model_without_its_confinement_can_do_each_of_these() -> None:
     assert outcomes(confined=False) == dict.fromkeys(ATTEMPTS)
 
 

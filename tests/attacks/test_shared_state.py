@@ -73,7 +73,7 @@ def test_no_memory_stalls_its_reader(
 
 
 @pytest.mark.needs("userfaultfd")
-def test_it_could_without_nono(sandbox: NonoRun) -> None:
+def test_memory_stalls_its_reader_without_nono(sandbox: NonoRun) -> None:
     outcome = sandbox.bare(program("processes.faults")).outcomes()["userfaultfd"]
     if outcome == "ENOSYS":
         pytest.skip("this kernel has no userfaultfd")

@@ -22,7 +22,7 @@ def shown(request: FileOpen | EndpointRequest) -> list[str]:
     return lines
 
 
-def test_a_question_about_a_file() -> None:
+def test_a_question_about_a_file_names_its_path_access_scope_and_end() -> None:
     assert shown(file("/outside/file")) == [
         "",
         "[nono] The sandboxed process is requesting additional access:",
@@ -36,7 +36,7 @@ def test_a_question_about_a_file() -> None:
     assert wording.ask() == "[nono] Grant access? [y/N] "
 
 
-def test_a_question_about_a_request() -> None:
+def test_a_question_about_a_request_names_its_host_reason_and_body() -> None:
     rule = EndpointVerdict("approve", "endpoint_policy.approve[POST /pay]", "it costs\nmoney")
     lines = shown(EndpointRequest("api.example", "POST", "/shop/pay", "shop", rule))
     assert "[nono]   Upstream: api.example" in lines
