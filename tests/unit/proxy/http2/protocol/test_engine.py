@@ -29,7 +29,7 @@ from h2.events import (
 from h2.events import (
     TrailersReceived as TheirTrailers,
 )
-from h2.exceptions import H2Error
+from h2.exceptions import H2Error, InvalidBodyLengthError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -601,6 +601,7 @@ def _is_closed(event: Event) -> bool:
 @example(steps=[("reset", 3), head(3, [(b":status", b"103")])])
 @example(steps=[head(3, OK, ended=True), head(3, [(b":status", b"103")])])
 @example(steps=[head(1, OK), head(1, [(b":status", b"103")], ended=True)])
+@example(steps=[head(1, [*OK, (b"content-length", b"3")]), data(1, ended=True)])
 @example(steps=[head(1, OK), ("end", 3), data(1, ended=True), head(3, OK, ended=True), data(3)])
 @example(steps=[number(WINDOW_UPDATE, 1, 1), ("reset", 1), announced(INITIAL_WINDOW_SIZE=2**31 - 1)])
 def test_the_engine_agrees_with_the_library_about_an_upstream(
@@ -627,6 +628,10 @@ def test_the_engine_agrees_with_the_library_about_an_upstream(
             return
         if any(reason in str(expected) for reason in _INTERIM_TOO_LATE):
             assert all(isinstance(each, TrailersReceived) or _is_closed(each) for each in got)
+            return
+        if isinstance(expected, InvalidBodyLengthError):
+            # nono.proxy.http2.upstream counts the body of a response: the engine does not know the request.
+            assert isinstance(got[-1], HeadReceived | DataReceived | TrailersReceived)
             return
         if got == [] and _counts_closed_streams(expected, theirs):
             return
