@@ -14,8 +14,8 @@ REASONS_MAX = 32
 OTHERS = "others"
 _OF_UPSTREAMS = frozenset(("refused", "reset", "unreachable", "timeout", "tls", "closed", "malformed"))
 # Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
-_FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
-_QUESTION = "authentication_required"  # the first request of a client that sends the token only when asked
+FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
+TOKEN_ASKED_FOR = "authentication_required"  # of a client that sends the token only when asked
 
 
 class Failed(NamedTuple):
@@ -82,12 +82,12 @@ class Traffic:
 
     def _refused(self, event: Event, fields: Event) -> None:
         category, decision = fields.get("denial_category"), fields["decision"]
-        if decision in ("approve_requested", "approve_granted") or category == _QUESTION:
+        if decision in ("approve_requested", "approve_granted") or category == TOKEN_ASKED_FOR:
             return
         if "credential_capture_action" in fields:
             return  # the request that needed the credential is refused too
         host, times = _host(fields), repeats_of(event)  # includes repeats that were only counted
-        if category in _FAILURES:
+        if category in FAILURES:
             self._count_failed(host, str(fields["reason"]), times)
         elif host and host != SEVERAL and not host.startswith("unix:"):
             port = fields.get("port")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from nono.audit.event import SEVERAL
 from nono.audit.outcomes import outcome_rows
+from nono.audit.traffic import FAILURES, TOKEN_ASKED_FOR
 from nono.launch.denials import Denials
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices
@@ -28,9 +29,6 @@ _ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
     "approve_timeout": "timeout",
     "approve_error": "error",
 }
-# Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
-_FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
-_QUESTION = "authentication_required"  # the first request of a client that sends the token only when asked
 _UNIX = "unix:"
 _EXACT = ("notify", "netns")  # rungs that check the exact address (ARCHITECTURE.md)
 
@@ -128,7 +126,7 @@ class Gathered:
             if fields.get("method") == "CONNECT" and fields.get("mode") == "connect_intercept":
                 return
             self._allowed(number, at_ms, fields)
-        elif decision != "approve_granted" and fields.get("denial_category") != _QUESTION:
+        elif decision != "approve_granted" and fields.get("denial_category") != TOKEN_ASKED_FOR:
             self._refused(at_ms, fields, event, times)
 
     def _allowed(self, number: int | None, at_ms: int | None, fields: Fields) -> None:
@@ -144,7 +142,7 @@ class Gathered:
         self._timeline.add(at_ms, "request", host_of(fields))
 
     def _refused(self, at_ms: int | None, fields: Fields, event: Fields, times: int) -> None:
-        is_failure = fields.get("denial_category") in _FAILURES
+        is_failure = fields.get("denial_category") in FAILURES
         self.denials.note(dict(event))
         target = str(fields["target"])
         if not is_failure and not target.startswith(_UNIX):

@@ -7,16 +7,11 @@ import re
 from typing import Any, Literal
 
 from nono.named_tuple import NamedTuple
+from nono.proxy.usage.json_picker import FLAT, PLAIN
 
 MAX_TEXT_BYTES = 96  # kept of each text: its beginning, up to the first escape
 MAX_KEPT_BYTES = 64 * 1024  # kept of one member, or one item of a list, with its texts shortened
 
-_TEXT = rb'"(?:[^"\\]++|\\.)*+"'
-_OTHER = rb'[^"{}\[\]]++'
-# Texts, and objects and arrays without nested ones: skipped as a whole, as in usage.json_picker.
-_FLAT = re.compile(
-    b"(?:%b|%b|%b(?:%b|%b)*+%b)*+" % (_OTHER, _TEXT, rb"[{\[]", _OTHER, _TEXT, rb"[}\]]"), re.DOTALL
-)
 # Kept unchanged: short texts without escapes, and everything that is neither text nor bracket.
 _SHORT = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]{0,%d}+")*+' % MAX_TEXT_BYTES)
 # From the model: a message, or a tool call, which is no message with OpenAI.
@@ -25,7 +20,6 @@ _ANSWER = re.compile(rb'"role"\s*:\s*"(?:assistant|model)"|"type"\s*:\s*"\w+_cal
 _ASIDE = re.compile(
     rb'"role"\s*:\s*"(?:system|developer)"|"type"\s*:\s*"(?:configuration_update|additional_tools)"'
 )
-_PLAIN = re.compile(rb'[^"{}\[\]:,]+')
 _QUOTE, _BACKSLASH = b'"\\'
 
 Outline = dict[str, Any]  # members by name, as json.loads() returns them; a Listed for each list
@@ -87,7 +81,7 @@ class OutlineReader:
                 at = self._inside(piece, at)
             elif self._where == "over":
                 return
-            elif plain := _PLAIN.match(piece, at):
+            elif plain := PLAIN.match(piece, at):
                 self._keep(plain[0])
                 at = plain.end()
             else:
@@ -120,7 +114,7 @@ class OutlineReader:
         self._keep(b'"')
 
     def _inside(self, piece: bytes, at: int) -> int:
-        known = (_SHORT if self._keeps else _FLAT).match(piece, at)
+        known = (_SHORT if self._keeps else FLAT).match(piece, at)
         if known is not None and known.end() > at:
             if self._keeps:
                 self._keep(known[0])

@@ -18,11 +18,11 @@ _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # quote of an unwanted value takes a hundred times as long.
 _TEXT = rb'"(?:[^"\\]++|\\.)*+"'
 _OTHER = rb'[^"{}\[\]]++'
-_FLAT = re.compile(
+FLAT = re.compile(
     b"(?:%b|%b|%b(?:%b|%b)*+%b)*+" % (_OTHER, _TEXT, rb"[{\[]", _OTHER, _TEXT, rb"[}\]]"), re.DOTALL
 )
 _QUOTE = ord('"')
-_PLAIN = re.compile(rb'[^"{}\[\]:,]+')  # numbers, literals and blanks
+PLAIN = re.compile(rb'[^"{}\[\]:,]+')  # numbers, literals and blanks
 
 
 class JsonPicker:
@@ -51,7 +51,7 @@ class JsonPicker:
                 at = self._in_string(piece, at)
             elif self._skipped:
                 at = self._in_skipped(piece, at)
-            elif plain := _PLAIN.match(piece, at):
+            elif plain := PLAIN.match(piece, at):
                 self._keep(plain[0])
                 at = plain.end()
             else:
@@ -74,7 +74,7 @@ class JsonPicker:
         return at
 
     def _in_skipped(self, piece: bytes, at: int) -> int:
-        flat = _FLAT.match(piece, at)
+        flat = FLAT.match(piece, at)
         at = flat.end() if flat else at
         if at < len(piece):
             if piece[at] == _QUOTE:
