@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from nono.cli.main import main as run
+from nono.bytecode import finder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ def main() -> NoReturn:
     # Objects made at startup stay alive: collecting garbage among them takes a tenth of the startup time. A
     # run with a loop turns the collector on again (nono.supervisor.loop).
     gc.disable()
+    finder.install()
+    # Imported here: from the file of bytecode.
+    from nono.cli.main import main as run
+
     status = run()
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
+from nono.bytecode import finder
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
 from nono.errors import ConfigError, LaunchError, NonoError
@@ -78,7 +79,9 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     if is_dry or not (is_detached or is_at_terminal()):
         if startup_s and not is_dry:
             console.note(UNWATCHED)
-        return _run(invocation, console, environ, is_shell=is_shell)
+        exit_code = _run(invocation, console, environ, is_shell=is_shell)
+        _keep_bytecode()
+        return exit_code
     # Imported here: other runs share their streams with the command.
     from nono.launch.terminal.apart import Apart, fork_supervisor
 
@@ -100,7 +103,9 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     from nono.cli.commands.terminal.front import stand_in_front, wait_for_start
 
     if not is_detached:
-        _end_at_once(stand_in_front(forked))
+        exit_code = stand_in_front(forked)
+        _keep_bytecode()
+        _end_at_once(exit_code)
     session = wait_for_start(forked, patience_s or None)
     console.lines(
         [
@@ -128,6 +133,15 @@ def _end_at_once(exit_code: int) -> NoReturn:
         with suppress(OSError):
             stream.flush()
     os._exit(exit_code)
+
+
+def _keep_bytecode() -> None:
+    """Leave a file of bytecode for later starts, once for an installation. The caller waits half a second."""
+    if finder.may_be_written() and finder.is_wanting():
+        # Imported here: it is written once.
+        from nono.bytecode.writer import keep
+
+        keep()
 
 
 def _run(

@@ -1,1 +1,1 @@
-"""Where somebody else starts nono: an engine of containers, a workflow of GitHub."""
+"""Where somebody else starts nono: an engine of containers, a workflow of GitHub, an installed copy."""

@@ -92,6 +92,7 @@ def preload() -> None:
     for name in SIMULATOR:
         importlib.import_module(name)
     sys.path.remove(TESTS)
+    sys.dont_write_bytecode = True  # each process has imported everything, and not from a file to be renewed
     gc.collect()
     make_immortal()
     use_huge_pages()

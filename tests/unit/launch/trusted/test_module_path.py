@@ -8,11 +8,13 @@ import site
 import subprocess
 import sys
 from pathlib import Path
+from posixpath import dirname
 from types import ModuleType
 
 import pytest
 
 import nono.launch
+from nono.bytecode import finder
 from nono.errors import ConfigError
 from nono.launch.trusted.module_path import may_load_later, refuse_writable_code, withdraw
 from nono.policy.capability import Access, Grant
@@ -158,6 +160,13 @@ def test_a_part_of_what_nono_imports_may_not_be_written(module: ModuleType) -> N
     with pytest.raises(ConfigError, match=f"own code in '{part}'"):
         refuse_writable_code([grant(part)], {})
     refuse_writable_code([grant(part, Access.READ)], {})
+
+
+@pytest.mark.parametrize("place", [finder.place(), dirname(finder.place())], ids=["itself", "its directory"])
+def test_the_file_of_bytecode_may_not_be_written(place: str) -> None:
+    with pytest.raises(ConfigError, match=f"own code in '{place}'"):
+        refuse_writable_code([grant(Path(place))], {})
+    refuse_writable_code([grant(Path(place), Access.READ)], {})
 
 
 def test_what_lies_beside_a_checkout_of_nono_may_be_written() -> None:

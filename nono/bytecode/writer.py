@@ -1,0 +1,95 @@
+"""Write the file of bytecode that a start imports from, where Python would write .pyc files."""
+
+from __future__ import annotations
+
+import importlib
+import marshal
+import os
+import pkgutil
+import sys
+from contextlib import suppress
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder, SourceFileLoader
+from subprocess import DEVNULL, SubprocessError, run
+
+import nono
+from nono.bytecode import finder
+from nono.disk.durable import unfinished
+
+# Their imports are the libraries of a run with a proxy and keys, in each of its processes. Every module of
+# nono is taken, because many are imported late.
+_ROOTS = (
+    "cryptography.hazmat.backends.openssl.backend",
+    "cryptography.hazmat.primitives.ciphers.aead",
+    "encodings.utf_16_be",
+    "encodings.utf_16_le",
+    "keyring.backends.SecretService",
+    "keyring.backends.kwallet",
+    "keyring.backends.libsecret",
+    "nono.cli.commands.run",
+    "nono.cli.commands.wrap",
+    "nono.launch.proxy.ca_worker",
+    "nono.launch.serving.proxied",
+    "nono.launch.supervised",
+    "nono.proxy.client.intercept",
+    "nono.proxy.service",
+    "nono.sandbox.become_command",
+)
+# The other process searches where this one does.
+_WRITER = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import write; write()"
+_TIMEOUT_S = 20.0
+_READABLE = 0o644
+
+
+def keep() -> None:
+    """Write the file, if Python would write .pyc files there.
+
+    Another process imports the modules, so that they are the same after any run. A failure is not reported:
+    the next start imports from .pyc files.
+    """
+    if not finder.may_be_written():
+        return
+    mode = os.stat(finder.__file__).st_mode & _READABLE
+    command = [sys.executable, *_flags(), "-c", _WRITER, *finder.started_with()]
+    # Not synced: what a power cut leaves is recognised by its hashes.
+    with (
+        suppress(OSError, SubprocessError),
+        unfinished(None, finder.place(), mode=mode, syncs=False) as file,
+    ):
+        run(command, check=True, stdin=DEVNULL, stdout=file, stderr=DEVNULL, timeout=_TIMEOUT_S)
+
+
+def write() -> None:
+    """Import what a start imports, and write the content of the file to standard output."""
+    for name in _ROOTS:
+        importlib.import_module(name)
+    names = {*sys.modules, *(found.name for found in pkgutil.walk_packages(nono.__path__, "nono."))}
+    others = (BuiltinImporter, FrozenImporter)  # are asked first
+    names -= {name for name in names if name == "__main__" or any(each.find_spec(name) for each in others)}
+    modules = {name: found for name in sorted(names) if (found := _module(name)) is not None}
+    sys.stdout.buffer.write(finder.packed(finder.search_path(), modules))
+
+
+def _module(name: str) -> finder.Module | None:
+    """Return a module as it is on disk; None if it has no source there. Its package has been imported."""
+    package = name.rpartition(".")[0]
+    path = getattr(sys.modules.get(package), "__path__", None)
+    spec = None if package and path is None else PathFinder.find_spec(name, path)
+    if spec is None or type(spec.loader) is not SourceFileLoader or spec.origin is None:
+        return None
+    version = finder.version(spec.origin)  # before the code is read: the source may be changed meanwhile
+    code = spec.loader.get_code(name)
+    if version is None or code is None:
+        return None
+    return spec.origin, spec.submodule_search_locations is not None, version, marshal.dumps(code)
+
+
+def _flags() -> list[str]:
+    """Return the options of Python that say where it searches for modules."""
+    flags = sys.flags
+    named = {
+        "-I": flags.isolated,
+        "-E": flags.ignore_environment,
+        "-P": flags.safe_path,
+        "-s": flags.no_user_site,
+    }
+    return [option for option, is_set in named.items() if is_set]

@@ -1,0 +1,81 @@
+"""A run leaves the file of bytecode, from which later starts import all they need."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from support.hosted.installed_copy import InstalledCopy, install
+
+TRUE = ("--", "true")
+# Of all imports of a start, in each of its processes, those of a source that the file lacks.
+LACKED = """
+import importlib.machinery, importlib.util, sys
+[one] = [each for each in sys.meta_path if isinstance(each, finder.Finder)]
+lacked = []
+for name in NAMES:
+    if name not in one._index:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            continue
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            lacked.append(name)
+print(json.dumps(lacked))
+"""
+# Python imports them before nono's first line.
+EARLY = {"nono.__main__", "site", "sitecustomize"}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> InstalledCopy:
+    return install(tmp_path_factory.mktemp("installed"))
+
+
+def test_a_run_leaves_the_file_and_the_next_keeps_it(copy: InstalledCopy) -> None:
+    copy.file.unlink(missing_ok=True)
+    assert copy.nono("wrap", "-s", *TRUE).returncode == 0
+    assert not copy.file.exists()  # nothing waits until a wrapped command has ended
+    first = copy.nono("run", "-s", *TRUE)
+    assert (first.returncode, first.stdout, first.stderr) == (0, "", "")
+    written = copy.file.stat()
+    assert copy.nono("run", "-s", *TRUE).returncode == 0
+    assert copy.file.stat().st_ino == written.st_ino
+
+
+def test_a_run_renews_what_is_mostly_stale(copy: InstalledCopy) -> None:
+    copy.keep()
+    written = copy.file.stat()
+    for source in (copy.site / "nono/policy").rglob("*.py"):
+        source.write_text(source.read_text() + "\n")
+    assert copy.nono("run", "-s", *TRUE).returncode == 0
+    assert copy.file.stat().st_ino != written.st_ino
+
+
+def test_a_run_that_may_not_write_bytecode_leaves_none(copy: InstalledCopy) -> None:
+    copy.file.unlink(missing_ok=True)
+    assert copy.nono("run", "-s", *TRUE, flags=("-I", "-B")).returncode == 0
+    assert not copy.file.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("wrap", "--allow-cwd"),
+        ("run", "--allow-cwd"),
+        ("run", "--profile", "claude-code"),
+        pytest.param(("run", "--profile", "codex"), marks=pytest.mark.needs("listener")),
+    ],
+    ids=" ".join,
+)
+def test_a_start_finds_all_its_modules_in_the_file(arguments: tuple[str, ...], copy: InstalledCopy) -> None:
+    if not copy.file.exists():
+        copy.keep()
+    environ = {"OPENAI_API_KEY": "sk-canary-of-a-start-000000", "ANTHROPIC_API_KEY": "sk-ant-canary-000000"}
+    code = "from nono.__main__ import main; sys.exit(main())"
+    done = copy.python(code, *arguments, *TRUE, flags=("-I", "-X", "importtime"), environ=environ)
+    assert done.returncode == 0, done.stderr
+    names = set(re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)) - EARLY
+    assert {"nono.cli.main", "nono.policy.capability"} <= names
+    assert copy.printed(LACKED.replace("NAMES", repr(sorted(names)))) == []

@@ -1,0 +1,88 @@
+"""A copy of nono, installed where the test may write, with its own file of bytecode."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nono
+from support.running.pace import PACE
+
+SOURCE = Path(nono.__file__).parent
+TIMEOUT_S = 60.0 * PACE
+LONG_AGO = 1_000_000_000
+_INSTALL = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from nono.bytecode import finder; finder.install()\n"
+)
+_KEEP = "from nono.bytecode.writer import keep; keep()"
+_NONO = "from nono.__main__ import main; sys.exit(main())"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledCopy:
+    """site: The directory it is installed in."""
+
+    site: Path
+
+    @property
+    def file(self) -> Path:
+        tag = sys.implementation.cache_tag
+        return self.site / "nono/__pycache__" / f"start.{tag}.bytecode"
+
+    def python(
+        self,
+        code: str,
+        *arguments: str,
+        flags: tuple[str, ...] = ("-I",),
+        environ: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run code once install() was called, as an isolated Python does unless flags say otherwise."""
+        return subprocess.run(
+            [sys.executable, *flags, "-c", _INSTALL + code, str(self.site), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            cwd=self.project,
+            env=self.environ | (environ or {}),
+        )
+
+    def printed(self, code: str) -> Any:
+        done = self.python(f"import json\n{code}")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def nono(self, *arguments: str, flags: tuple[str, ...] = ("-I",)) -> subprocess.CompletedProcess[str]:
+        return self.python(_NONO, *arguments, flags=flags)
+
+    def keep(self, flags: tuple[str, ...] = ("-I",), environ: dict[str, str] | None = None) -> None:
+        done = self.python(_KEEP, flags=flags, environ=environ)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    @property
+    def project(self) -> Path:
+        project = self.site.parent / "project"
+        project.mkdir(exist_ok=True)
+        return project
+
+    @property
+    def environ(self) -> dict[str, str]:
+        home = self.site.parent / "home"
+        home.mkdir(exist_ok=True)
+        return {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+
+
+def install(directory: Path) -> InstalledCopy:
+    """Copy nono into a directory, without bytecode except what Python writes for one import."""
+    site = directory / "site-packages"
+    shutil.copytree(SOURCE, site / "nono", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCE.parent / "profiles", site / "nono/profiles", dirs_exist_ok=True)
+    os.utime(site, (LONG_AGO, LONG_AGO))  # so that a change in the same second shows
+    copy = InstalledCopy(site)
+    copy.python("import nono.bytecode.finder")
+    return copy
