@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,57 @@ def test_a_directory_on_a_standard_stream_never_leads_past_masks(
     assert run.exit_code == 1
     assert CANARY not in run.stdout
     assert "irectory" in run.stderr or stream == 2
+
+
+TAKE_HANDED = """
+import array, os, socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+_, ((_, _, rights),), *_ = client.recvmsg(1, socket.CMSG_SPACE(4))
+print(os.read(os.open(".env", os.O_RDONLY, dir_fd=array.array("i", rights)[0]), 99).decode(), end="")
+"""
+
+
+@contextmanager
+def handing(place: Path, socket_path: Path) -> Iterator[None]:
+    """A process outside that hands a directory to whoever connects, opened without a right to read it."""
+    directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path))
+        socket_path.chmod(0o777)
+        listener.listen()
+
+        def serve() -> None:
+            with suppress(OSError):  # closed
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        socket.send_fds(connection, [b"!"], [directory])
+
+        server = threading.Thread(target=serve)
+        server.start()
+        try:
+            yield
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            server.join()
+            os.close(directory)
+
+
+@pytest.mark.needs("mounts", "listener")
+@pytest.mark.parametrize("is_granted", [False, True])
+def test_a_directory_handed_in_leads_past_masks_only_over_a_granted_socket(
+    is_granted: bool, sandbox: NonoRun, stage: Path
+) -> None:
+    """Landlock grants by inode, whichever mount leads there."""
+    path = stage / "service"
+    profile = masking({"allow_domain": ["granted.test"]}, [".env"])
+    flags = [f"--allow-unix-socket={path}"] if is_granted else []
+    with handing(stage, path):
+        run = sandbox.run([sys.executable, "-c", TAKE_HANDED, str(path)], profile=profile, flags=flags)
+    assert run.stdout == (CANARY if is_granted else ""), run.stderr
+    refused = {target for target, _ in run.denied_targets()}
+    assert (f"unix:{path}" in refused) is not is_granted
 
 
 @pytest.mark.needs("mounts")
