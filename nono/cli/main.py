@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-from nono import __version__
+from nono import __version__, paths
 from nono.cli.args.help_wanted import HelpWanted
 from nono.cli.command_table import ALIASES, COMMANDS, LATER
 from nono.errors import NonoError, UsageError
@@ -17,6 +18,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TextIO
 
+INSIDE = (
+    "this is inside a run of nono, whose sandbox has no access to nono's files: leave nono out here, "
+    "or run it outside"
+)
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
 
@@ -31,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except NonoError as error:
-        _complain(error.message, error.hint or _advice(error.__cause__))
+        _complain(error.message, _hint(error))
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output is gone. Python would complain again when it flushes at exit.
@@ -48,6 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _hint(error: NonoError) -> str | None:
+    """Return the hint of an error, unless its cause is the sandbox around this nono, or it has none."""
+    cause, hint = error.__cause__, error.hint or _advice(error.__cause__)
+    if not isinstance(cause, PermissionError) or not os.environ.get(paths.STATE_VARIABLE):
+        return hint
+    with suppress(NonoError):  # without a home there is no state
+        if paths.state_root(os.environ) in error.message:
+            return INSIDE
+    return hint
 
 
 def _advice(cause: BaseException | None) -> str | None:

@@ -296,6 +296,19 @@ def test_a_command_ends_no_session_from_inside(sandbox: NonoRun) -> None:
         assert victim.poll() is None
 
 
+@pytest.mark.parametrize("command", ["run --allow . -- true", "ps", "credential list"])
+def test_a_nono_without_its_files_says_that_it_is_inside(command: str, sandbox: NonoRun) -> None:
+    assert nono(sandbox, "ps").returncode == 0
+    nono(sandbox, "credential", "set", "openai", stdin="a-key")
+    code = Path(nono_package.__file__).parent.parent
+    inside = sandbox.run(["sh", "-c", f"{' '.join(NONO)} {command}"], flags=[f"--read={code}"])
+    assert inside.exit_code == 1
+    told = inside.stderr.replace("\n", " ")
+    assert "Permission denied" in told
+    assert "hint: this is inside a run of nono" in told
+    assert "chmod" not in told
+
+
 def test_logs_print_a_line_for_each_event(sandbox: NonoRun) -> None:
     sandbox.run(["python3", "-c", "import socket; socket.create_connection(('127.0.0.1', 9))"])
     lines = nono(sandbox, "logs", "latest").stdout.splitlines()

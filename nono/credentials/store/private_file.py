@@ -44,7 +44,7 @@ class PrivateFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._untrusted(error) from None
+            raise self._untrusted(error) from error
         try:
             return self._read_at(directory_fd)
         finally:
@@ -102,12 +102,12 @@ class PrivateFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._untrusted(error) from None
+            raise self._untrusted(error) from error
         try:
             self._refuse_unsafe(os.fstat(fd))
             return read_at_most(fd, self._max_bytes)
         except OSError as error:
-            raise self._untrusted(error) from None
+            raise self._untrusted(error) from error
         finally:
             os.close(fd)
 
