@@ -76,6 +76,8 @@ NOT_TO_LISTEN = {
 NOT_TO_CERTIFY = {
     "anyio",
     "asyncio",
+    "cryptography.hazmat.backends.openssl.backend",
+    "cryptography.hazmat.primitives.ciphers",
     "cryptography.hazmat.primitives.serialization",
     "cryptography.x509",
     "hashlib",

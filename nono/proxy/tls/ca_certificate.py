@@ -24,6 +24,24 @@ _SUBJECT_KEY_IDENTIFIER = bytes.fromhex("551d0e")
 _SIGNS = bytes.fromhex("0186")  # one unused bit; digitalSignature, keyCertSign, cRLSign
 
 
+class _EcdsaWithSha256(ec.ECDSA):
+    """ECDSA with SHA-256, with random numbers as usual.
+
+    The constructor of its base imports all ciphers, for 4 ms, to know if numbers could be derived instead.
+    """
+
+    def __init__(self) -> None:
+        """Leave the base as it is: what it keeps is read through the properties below."""
+
+    @property
+    def algorithm(self) -> hashes.SHA256:
+        return hashes.SHA256()
+
+    @property
+    def deterministic_signing(self) -> bool:
+        return False
+
+
 class Issuer(NamedTuple):
     """What the leaves of a CA repeat of its certificate."""
 
@@ -117,7 +135,7 @@ def signed(
         der.der(der.SEQUENCE, der.ON_P256, der.bits(point)),
         der.der(b"\xa3", der.der(der.SEQUENCE, extensions)),
     )
-    signature = key.sign(certificate, ec.ECDSA(hashes.SHA256()))
+    signature = key.sign(certificate, _EcdsaWithSha256())
     return der.der(der.SEQUENCE, certificate, der.ECDSA_WITH_SHA256, der.bits(signature))
 
 
