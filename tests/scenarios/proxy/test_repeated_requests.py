@@ -44,12 +44,17 @@ def test_a_request_of_another_length_is_sent_with_its_own_body() -> None:
         pytest.param(b"TRACE" + post(b"")[4:], 405, id="another method"),
     ],
 )
-def test_a_request_that_differs_in_anything_else_is_judged_anew(changed: bytes, status: int) -> None:
+@pytest.mark.parametrize("is_first", [False, True], ids=["behind it", "on another connection"])
+def test_a_request_that_differs_in_anything_else_is_judged_anew(
+    changed: bytes, status: int, is_first: bool
+) -> None:
     with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
         client.send(post(b""))
         assert client.response().status == 200
-        client.send(changed)
-        assert client.response().status == status
+        with Client(p.port) as other:
+            second = other if is_first else client
+            second.send(changed)
+            assert second.response().status == status
         assert len(server.requests) == 1
 
 

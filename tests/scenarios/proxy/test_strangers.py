@@ -48,6 +48,17 @@ def test_other_users_keep_nobody_out() -> None:
             assert client.response().status == 200
 
 
+def test_another_user_is_refused_with_the_words_that_our_own_connection_began_with() -> None:
+    """Heads that connections began with are kept for the next; see ADR 10."""
+    owners = iter((True, False, True))
+    with upstream() as server, proxy(a_route(server.port), is_ours=lambda *_: next(owners)) as p:
+        for status in (200, 403, 200):
+            with Client(p.port) as client:
+                client.send(GET)
+                assert client.response().status == status
+        assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize(("ours", "status"), [(False, 403), (True, 200), (None, 200)])
 def test_another_user_is_refused_whatever_it_shows(ours: bool | None, status: int) -> None:
     with upstream() as server, proxy(a_route(server.port), is_ours=lambda *_: ours) as p:
