@@ -12,7 +12,8 @@ from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
 from nono.policy.files.links import links_on_the_way
-from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, way_to
+from nono.policy.ownership import changeable, exchangeable
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
@@ -70,7 +71,9 @@ def resolve_given(
     if added:
         loaded = load(",".join((name, *added)), environ, extends, long_lived=long_lived)
     resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
-    warnings = [*filter(None, (_writable(file, resolved, fs, cwd) for file in loaded.files))]
+    places = [os.path.join(cwd, file) for file in loaded.files]
+    warnings = [*filter(None, (_writable(place, resolved, fs) for place in places))]
+    warnings += filter(None, map(_others_could_change, places))
     if warnings and any(resolved.session_hooks):
         raise ConfigError(
             f"the profile has session_hooks, and {warnings[0]}",
@@ -117,11 +120,12 @@ def _of_manifest(
             f"'{MODES[resolved.capabilities.network]}'.",
             hint="leave it out, or what contradicts it",
         )
-    writable = _writable(file, resolved, fs, cwd)
+    place = os.path.join(cwd, file)
+    warnings = (_writable(place, resolved, fs), _others_could_change(place))
     inert = without_effect(manifest.profile)
     return resolved._replace(
         warnings=(*inert, *resolved.warnings),
-        insisted=(*resolved.insisted, *filter(None, (writable,))),
+        insisted=(*resolved.insisted, *filter(None, warnings)),
     )
 
 
@@ -140,12 +144,28 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
     return (*typed, *resolved.command_args), warning
 
 
-def _writable(file: str, resolved: Resolved, fs: HostFilesystem, cwd: str) -> str | None:
-    """Return a warning if the command may write file, or redirect a link that leads to it.
+def _others_could_change(path: str) -> str | None:
+    """Return a warning if another user could change a profile, or exchange it or a link that leads to it."""
+    euid = os.geteuid()
+    try:
+        reason = changeable(inode(path), euid)
+        for place in way_to(path):
+            reason = reason or exchangeable(directories_from(os.path.dirname(place)), euid)
+    except OSError:
+        return None  # a pipe, which is gone by now
+    if reason is None:
+        return None
+    return (
+        f"somebody else could change the profile {path}, which decides what is granted and where keys go: "
+        f"{reason}."
+    )
+
+
+def _writable(path: str, resolved: Resolved, fs: HostFilesystem) -> str | None:
+    """Return a warning if the command may write a profile, or redirect a link that leads to it.
 
     The file decides about the next run.
     """
-    path = os.path.join(cwd, file)
     grants = [*at_every_mount(resolved.capabilities.grants, fs)]
     for place in (fs.canonical(path), *links_on_the_way(path, fs)):
         held = accesses(grants, place) if place is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -211,6 +212,25 @@ def test_a_profile_that_the_command_could_write_has_no_hooks(sandbox: NonoRun) -
     assert not (sandbox.user.home / "ran").exists()
     assert sandbox.run(["true"], profile=hooked(before=outside)).exit_code == 0
     assert (sandbox.user.home / "ran").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to a group of others")
+@pytest.mark.parametrize("has_hook", [True, False])
+@pytest.mark.parametrize("mode", [0o664, 0o644], ids="{:o}".format)
+def test_a_profile_that_others_could_change_is_told_and_has_no_hooks(
+    mode: int, has_hook: bool, sandbox: NonoRun
+) -> None:
+    ran = sandbox.user.home / "ran"
+    profile = hooked(before=hook(sandbox, "outside", "touch ~/ran")) if has_hook else {}
+    file = sandbox.user.home / "own.json"
+    file.write_text(json.dumps(profile))
+    os.chown(file, sandbox.user.uid, sandbox.user.gid + 1)
+    file.chmod(mode)
+    run = sandbox.run(["true"], profile={}, flags=[f"--extends={file}"])
+    told = f"somebody else could change the profile {file}"
+    assert (told in run.stderr) == (mode == 0o664)
+    assert run.exit_code == (mode == 0o664 and has_hook)
+    assert ran.exists() == (mode == 0o644 and has_hook)
 
 
 def test_a_signal_ends_the_hook_and_the_run(sandbox: NonoRun) -> None:
