@@ -252,11 +252,12 @@ def _run(
     is_worth_it = spent_s >= WORTH_A_REPORT_S or (traffic is not None and traffic.has_requests)
     if is_worth_it and not (console.silent or given.flag("no_diagnostics")):
         # Imported here: short runs without a proxy need no report.
-        from nono.cli.text.run_report import Ended, lines_of
+        from nono.cli.text.run_report import Ended, lines_of, unused_proxy
 
         has_log = not given.flag("no_audit")
         ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
-        console.lines(lines_of(ended, traffic))
+        has_upstream = resolved.proxy is not None and resolved.proxy.upstream_proxy is not None
+        console.lines(lines_of(ended, traffic, None if has_upstream else unused_proxy(environ)))
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
 

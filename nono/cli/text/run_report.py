@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 
@@ -32,17 +33,31 @@ class Ended(NamedTuple):
     has_log: bool
 
 
-def lines_of(ended: Ended, traffic: Traffic | None) -> list[str]:
-    """Return the lines of the report, none longer than WIDTH. The first one is empty."""
+def lines_of(ended: Ended, traffic: Traffic | None, unused: tuple[str, str] | None = None) -> list[str]:
+    """Return the lines of the report, none longer than WIDTH. The first one is empty.
+
+    unused: What unused_proxy() has found; None if the run has an upstream proxy.
+    """
     first = DOT.join((f"exit {ended.exit_code}", spent(ended.duration_s), f"session {ended.session_id}"))
     lines = ["", f"nono: {first}"]
     if ended.end != End(ends.EXIT, None, ends.ITSELF):
         lines += _row("ended", [reason(ended.end)])
     if traffic is not None:
         lines += _requests(traffic, has_failed=ended.exit_code != 0)
+        if traffic.failed and unused is not None:
+            lines += _row("hint", ["{} is not used; --upstream-proxy {} uses it".format(*unused)])
     if ended.has_log:
         lines += _row("log", [f"nono logs {ended.session_id}", f"nono report {ended.session_id}"])
     return lines
+
+
+def unused_proxy(environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the variable that names an HTTP proxy, and its host and port; None if there is none."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        found = re.fullmatch(r"(?:http://)?(?:[^@/]*@)?([a-z0-9.-]+:[0-9]+)/?", environ.get(name, ""), re.I)
+        if found is not None:
+            return name, found[1]
+    return None
 
 
 def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:

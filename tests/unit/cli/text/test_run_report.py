@@ -9,7 +9,7 @@ import pytest
 from nono.audit import event, outcomes
 from nono.audit.event import Event
 from nono.audit.traffic import HOSTS_MAX, OTHERS, Traffic
-from nono.cli.text.run_report import WIDTH, Ended, lines_of, spent
+from nono.cli.text.run_report import WIDTH, Ended, lines_of, spent, unused_proxy
 from nono.sessions import ends
 from nono.sessions.record import End
 
@@ -98,6 +98,33 @@ def test_a_run_that_did_not_end_by_itself_says_why() -> None:
         "nono: exit 143 · 19 m 42 s · session 0123456789abcdef",
         "  ended     stopped by nono stop (pid 7, uid 1000)",
     ]
+
+
+FAILED_LOOKUP = refused("api.example.com", category="upstream_connect_failed")
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"HTTPS_PROXY": "http://proxy.corp:3128"}, "HTTPS_PROXY"),
+        ({"https_proxy": "http://me:canary@proxy.corp:3128/", "no_proxy": "x"}, "https_proxy"),
+        ({"ALL_PROXY": "proxy.corp:3128"}, "ALL_PROXY"),
+        ({"HTTPS_PROXY": "socks5://proxy.corp:1080"}, None),
+        ({"HTTPS_PROXY": "http://[::1"}, None),
+        ({"HTTPS_PROXY": ""}, None),
+        ({}, None),
+    ],
+)
+def test_a_failure_names_a_proxy_of_the_environment_that_was_not_used(
+    environ: dict[str, str], told: str | None
+) -> None:
+    lines = lines_of(ENDED, traffic_of(FAILED_LOOKUP), unused_proxy(environ))
+    hints = [line for line in lines if line.startswith("  hint")]
+    assert hints == (
+        [] if told is None else [f"  hint      {told} is not used; --upstream-proxy proxy.corp:3128 uses it"]
+    )
+    assert "canary" not in "".join(lines)
+    assert lines_of(ENDED, traffic_of(), unused_proxy(environ)) == lines_of(ENDED, traffic_of())
 
 
 def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
