@@ -22,6 +22,7 @@ INSIDE = (
     "this is inside a run of nono, whose sandbox has no access to nono's files: leave nono out here, "
     "or run it outside"
 )
+WRITING_NOTHING = frozenset({"help", "completion", "why"})
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
 
@@ -114,6 +115,8 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"nono {__version__}")
         return 0
     if name in COMMANDS:
+        if name not in WRITING_NOTHING:
+            _refuse_kept_home()
         try:
             return COMMANDS[name].load().run(rest)
         except HelpWanted as wanted:
@@ -121,6 +124,20 @@ def _dispatch(arguments: list[str]) -> int:
     if name in LATER:
         raise UsageError(f"`nono {name}` is not available yet.")
     raise _unknown(name)
+
+
+def _refuse_kept_home() -> None:
+    """Raise NonoError where sudo has kept HOME: root's files in it would lock its owner out of ~/.local."""
+    uid = os.environ.get("SUDO_UID", "0")
+    if os.geteuid() != 0 or uid == "0":
+        return
+    with suppress(OSError):  # what is not there is nobody's
+        home = os.environ.get("HOME", "")
+        if str(os.stat(home).st_uid) == uid:
+            raise NonoError(
+                f"this is root, and HOME is still {home}, which belongs to uid {uid}.",
+                hint="nono needs no root: run it without sudo; sudo -H runs it with the home of root",
+            )
 
 
 def _take_globals(arguments: list[str]) -> list[str]:

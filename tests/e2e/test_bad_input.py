@@ -68,6 +68,27 @@ def test_a_missing_command_is_refused(somewhere: Place, command: str, arguments:
     assert_refused(nono(somewhere, command, *arguments), "No command specified")
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("command", [["run", *ECHO], ["wrap", *ECHO], ["ps"], ["credential", "list"]])
+@pytest.mark.parametrize("is_kept", [True, False], ids=["sudo -E", "sudo -H"])
+def test_root_leaves_nothing_in_a_home_that_sudo_has_kept(
+    here: Place, command: list[str], is_kept: bool
+) -> None:
+    home = here.user.home
+    if not is_kept:
+        os.chown(home, 0, 0)
+    uid, before = str(here.user.uid), sorted(home.rglob("*"))
+    environment = {"HOME": str(home), "SUDO_UID": uid, "PATH": "/usr/bin:/bin"}
+    result = subprocess.run(
+        [NONO, *command], env=environment, cwd=here.project, capture_output=True, text=True, check=False
+    )
+    if is_kept:
+        assert_refused(result, f"this is root, and HOME is still {home}, which belongs to uid {uid}.")
+        assert sorted(home.rglob("*")) == before
+    else:
+        assert result.returncode == 0, result.stderr
+
+
 def test_no_subcommand_is_an_error_with_the_help(somewhere: Place) -> None:
     result = nono(somewhere)
     assert (result.returncode, result.stdout) == (2, "")
