@@ -13,6 +13,7 @@ from nono.proxy.handshake import client_hello
 from nono.proxy.handshake.client_hello import Hello, NeedMore, NotTls
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.tls.leaf import CaError
 from nono.proxy.transport import server_handshake
 from nono.proxy.transport.deadline import Deadline
 from nono.proxy.transport.server_handshake import Secured
@@ -21,6 +22,7 @@ from nono.proxy.verdict.verdict import Intercept
 
 # RFC 8446 section 6.2: fatal, unrecognized_name.
 _UNRECOGNIZED_NAME = bytes((21, 3, 3, 0, 2, 2, 112))
+_DISTRUSTED = "the client must trust the file in SSL_CERT_FILE, and ask for this host by its name"
 
 
 class Interception(asyncio.Protocol):
@@ -120,6 +122,9 @@ class Interception(asyncio.Protocol):
     def _secured(self, result: Secured | Exception) -> None:
         self._context.connections.discard(self)
         self._transport = None
+        if isinstance(result, CaError):
+            self._failed(str(result), result.hint)
+            return
         if isinstance(result, Exception):
             self._failed(getattr(result, "reason", None) or type(result).__name__)
             return
@@ -135,13 +140,13 @@ class Interception(asyncio.Protocol):
             return Http2Connection(self._context, self._verdict.inside)
         return self._client.inside(self._verdict.inside)
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, reason: str, hint: str | None = _DISTRUSTED) -> None:
         host = self._verdict.inside.host
         answer = Refusal(
             502,
             f"the TLS handshake of the client failed: {reason}",
             host,
-            hint="the client must trust the file in SSL_CERT_FILE, and ask for this host by its name",
+            hint=hint,
             category="intercept_handshake_failed",
         )
         self._context.record(audit_events.denied(self._verdict.entry, answer))

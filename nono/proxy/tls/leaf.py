@@ -8,6 +8,11 @@ from nono.named_tuple import NamedTuple
 class CaError(ValueError):
     """The CA cannot be used. The text is one clause for a person and contains no key material."""
 
+    def __init__(self, text: str, hint: str | None = None) -> None:
+        """hint: What the person can do."""
+        super().__init__(text)
+        self.hint = hint
+
 
 class Leaf(NamedTuple):
     """A private key and its certificate for one host, and when to replace them."""

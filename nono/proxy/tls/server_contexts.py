@@ -76,7 +76,10 @@ class ServerContexts:
         """
         now_s = self._now()
         if now_s >= self._not_after_s:
-            raise CaError("the session's CA has expired; start the session anew")
+            raise CaError(
+                "the CA of this session has expired",
+                hint="start the session anew; --proxy-ca-validity DAYS gives it more than a day",
+            )
         key = (host, alpn, x25519)
         kept = self._minted.get(key)
         if kept is None or kept.is_spent(now_s):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from functools import partial
 
 import pytest
 
+from nono.proxy.tls.session_ca import SessionCa
 from support.proxy.interception import connect, intercepting
 from support.proxy.localhost import get, intercepted_localhost
 from support.proxy.thread import REAL_KEY, Client, Hosts, Recording, a_route, proxy, wait_until
@@ -153,6 +155,21 @@ def test_a_client_that_does_not_trust_the_authority_is_recorded() -> None:
             client.start_tls("localhost", ssl.create_default_context())
         wait_until(lambda: p.running.client_connections == 0)
         assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+        assert server.connections == []
+
+
+def test_an_authority_that_has_expired_is_named_with_the_option_for_longer_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(SessionCa, "create", partial(SessionCa.create, validity_s=-1))
+    with intercepted_localhost() as (server, p):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            p.inside("localhost", server.port)
+        wait_until(lambda: p.running.client_connections == 0)
+        assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
+        denied = p.recording.events[-1]
+        assert "the CA of this session has expired" in str(denied)
+        assert "--proxy-ca-validity" in str(denied)
         assert server.connections == []
 
 
