@@ -64,6 +64,10 @@ def parse_rule(text: str, origin: str) -> HostRule:
 
     Raises HostError if it is malformed.
     """
+    if "://" in text:
+        raise HostError(
+            'a URL where a host is expected; for some paths: {"domain": HOST, "endpoints": [...]}'
+        )
     host, port = split_optional_port(text)
     if host == "*":
         return HostRule("*", port, origin)

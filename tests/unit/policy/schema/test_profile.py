@@ -489,6 +489,19 @@ def test_each_bad_port_or_range_is_a_mistake() -> None:
     assert mistakes({"network": {"open_port": [True]}})
 
 
+@pytest.mark.parametrize("field", ["allow_domain", "deny_domain"])
+@pytest.mark.parametrize(
+    "url", ["https://", "https://example.com", "http://example.com:80", "https://a.test/b/**"]
+)
+def test_a_url_in_the_place_of_a_host_is_a_mistake_that_says_how_paths_are_written(
+    field: str, url: str
+) -> None:
+    line = mistakes({"network": {field: [url]}})
+    assert f"network.{field}.0: '{url}': a URL where a host is expected" in line
+    assert '"endpoints"' in line
+    assert checked({"network": {field: ["a.test:443"]}})
+
+
 def test_ports_of_a_base_and_its_child_add_up() -> None:
     base = {"network": {"open_port": [1], "open_port_range": [[3, 4]]}}
     child = {"network": {"open_port": [2, 1], "open_port_range": [[3, 4], [7, 9]]}}
