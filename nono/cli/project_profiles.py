@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,6 +9,7 @@ from posixpath import join, realpath
 
 from nono import paths
 from nono.cli import atomic_write
+from nono.disk import json_text
 from nono.errors import NonoError
 from nono.policy.profile.detection import detected
 from nono.policy.profile.store import own_document
@@ -76,7 +76,7 @@ def _is_in(name: str, profile: Profile, environ: Mapping[str, str]) -> bool:
 
 def _remembered(environ: Mapping[str, str]) -> Answers:
     try:
-        document = json.loads(read_regular_file(_path(environ), MAX_MEMORY_BYTES))
+        document = json_text.parse(read_regular_file(_path(environ), MAX_MEMORY_BYTES).decode())
         return {
             str(place): {str(name): answer is True for name, answer in answers.items()}
             for place, answers in document.items()
@@ -89,7 +89,7 @@ def _remember(answers: Answers, environ: Mapping[str, str]) -> None:
     kept = dict([*answers.items()][-MAX_PROJECTS:])
     with suppress(OSError):  # the person is asked again
         os.close(open_private_dir(paths.state_root(environ), create=True))
-        atomic_write.replace(_path(environ), (json.dumps(kept, indent=1) + "\n").encode())
+        atomic_write.replace(_path(environ), f"{json_text.indented_ascii(kept)}\n".encode())
 
 
 def _path(environ: Mapping[str, str]) -> str:

@@ -151,22 +151,23 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
     assert after & {*NOT_TO_LISTEN, "ipaddress", "json", "signal", "typing", "urllib"} == set()
 
 
-def test_a_run_with_an_agents_profile_evaluates_no_annotation() -> None:
+def test_a_run_with_an_agents_profile_imports_no_json_or_typing() -> None:
     profile = (
         "import nono.cli.commands.run, nono.cli.resolution, nono.launch.run, nono.launch.run_proxy\n"
         "import nono.launch.proxy.own_logins, nono.policy.profile.cache, nono.policy.profile.host\n"
+        "import nono.cli.project_profiles, nono.credentials.logins.provider_login\n"
         "import nono.policy.services.oauth_routes, nono.launch.trusted.trust_roots, nono.audit.traffic\n"
         "from nono.policy.profile.store import load_profile\n"
         "from nono.policy.proxied_policy import proxied_policy\n"
         "load_profile('claude-code', {'HOME': '/nowhere'})"
     )
-    assert modules_after(profile) & {"typing", "nono.policy.schema.annotations"} == set()
+    assert modules_after(profile) & {"json", "typing", "nono.policy.schema.annotations"} == set()
 
 
 def test_the_way_of_a_run_with_logins_imports_no_event_loop() -> None:
     profile = "import nono.launch.run_proxy, nono.cli.project_profiles, nono.policy.profile.cache"
     loaded = modules_after(f"{profile}; import nono.credentials.logins.tokens")
-    unneeded = {*NOT_TO_LISTEN, *SLOW_TO_IMPORT, "concurrent.futures", "random"}
+    unneeded = {*NOT_TO_LISTEN, *SLOW_TO_IMPORT, "concurrent.futures", "json", "random", "typing"}
     assert loaded & unneeded == {"nono.policy.services.oauth_routes"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from posixpath import isabs, join
@@ -76,11 +75,16 @@ def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Docu
 
 def merged(agent: AgentFile, before: bytes | None, document: Document, phantoms: Mapping[str, str]) -> bytes:
     """Return the file for runs. `before`: The current content, which a command may have written."""
+    # Imported here, as below: each command waits for this module, and few have a login.
+    import json
+
     others = _object(before) if before is not None else None
     return json.dumps({**(others or {}), **agent.with_phantoms(document, phantoms)}, indent=2).encode()
 
 
 def _object(content: bytes) -> Document | None:
+    import json
+
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -76,6 +75,9 @@ class Answer:
         """Return the body with a phantom for each of `tokens`, in their order."""
         if not self._found:
             return self._body
+        # Imported here, as below: each command waits for this module, and few log in.
+        import json
+
         for each, nonce in zip(self._found, nonces, strict=True):
             each.holder[each.name] = phantom_in(each.field, nonce, each.token)
         return json.dumps(self._document, separators=(",", ":")).encode()
@@ -134,6 +136,8 @@ def _json(body: bytes) -> tuple[object] | None:
 
     With a repeated name the command might read the other value.
     """
+    import json
+
     try:
         return (json.loads(body, object_pairs_hook=unique_names),)
     except (ValueError, RecursionError):

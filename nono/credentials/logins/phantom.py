@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64decode, b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping
@@ -43,6 +42,9 @@ def claims_of(token: Secret, names: Collection[str]) -> dict[str, object]:
 
 
 def _decoded(part: str) -> dict[str, object] | None:
+    # Imported here, as below: each command waits for this module, and few log in.
+    import json
+
     try:
         content = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (ValueError, RecursionError):
@@ -51,6 +53,8 @@ def _decoded(part: str) -> dict[str, object] | None:
 
 
 def _part(content: Mapping[str, object]) -> str:
+    import json
+
     return urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 

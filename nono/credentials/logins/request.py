@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
 from nono.credentials.logins.phantom import MARK, nonce_of
@@ -46,6 +45,9 @@ def redeemed_body(endpoint: TokenEndpoint, body: bytes, token_of: TokenOf) -> by
         return token_of(nonce).reveal()
 
     if document is not None:
+        # Imported here, as below: each command waits for this module, and few log in.
+        import json
+
         for path in endpoint.request_nonce_fields:
             _redeem_at(document, path, redeem)
         sent = json.dumps(document, separators=(",", ":"))
@@ -99,6 +101,8 @@ def _json(body: bytes) -> dict[str, object] | None:
 
     Which of two equal names counts is undefined.
     """
+    import json
+
     try:
         document = json.loads(body, object_pairs_hook=unique_names)
     except (ValueError, RecursionError):

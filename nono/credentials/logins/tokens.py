@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -104,6 +103,9 @@ class LoginTokens:
         tokens = [token.real for token in stored.tokens.values() if token.login == login]
         if not is_fresh or any(token in self._rejected for token in tokens):
             return None
+        # Imported here: each command waits for this module, and few log in.
+        import json
+
         try:
             document = json.loads(answer.answer)
         except ValueError:

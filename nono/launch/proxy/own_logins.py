@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ from posixpath import basename, dirname, join
 
 from nono.credentials.logins.agent_files import AGENT_FILES, AgentFile
 from nono.digests import sha256
+from nono.disk import json_text
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
@@ -75,7 +75,7 @@ def contents(masking: Masking, logins: LoginTable, environ: Mapping[str, str]) -
         agent = AGENT_FILES[login.inside.agent]
         document = None if agent.made_inside is None else agent.made_inside(held.tokens, held.issued_s)
         if document is not None:
-            content = json.dumps(agent.with_phantoms(document, held.phantoms), indent=2)
+            content = json_text.indented_ascii(agent.with_phantoms(document, held.phantoms))
             found[_place(agent, environ)[0]] = content
     return found
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 
+from nono.disk import json_text
 from nono.policy.document.found import Found
 from nono.policy.document.merge import domains, merge, without
 
@@ -35,7 +35,7 @@ def fold(found: Found, document_of: Callable[[Found], Mapping[str, Any]]) -> Doc
 
 def shipped(found: Found) -> Document:
     """Return the document of a shipped file, which was validated at build time."""
-    document: Document = json.loads(found.raw)
+    document: Document = json_text.parse(found.raw.decode())
     return document
 
 

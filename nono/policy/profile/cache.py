@@ -6,7 +6,6 @@ the host. A second start with the same profile imports no pydantic.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from posixpath import dirname, join
 
 from nono import __version__, paths
 from nono.digests import sha256
+from nono.disk import json_text
 from nono.disk.durable import unfinished
 from nono.policy.document.found import Found
 from nono.policy.document.when import Host
@@ -55,13 +55,13 @@ def kept(key: str, environ: Mapping[str, str]) -> Entry | None:
     head, _, payload = raw.partition(b"\n")
     if head.decode("ascii", "replace") != sha256(payload).hexdigest():
         return None
-    entry = json.loads(payload)
+    entry = json_text.parse(payload.decode())
     return entry if isinstance(entry, dict) else None
 
 
 def keep(key: str, entry: Entry, environ: Mapping[str, str]) -> None:
     """Write the entry if possible; without it the next start is only slower."""
-    payload = json.dumps(entry).encode()
+    payload = json_text.compact_ascii(entry).encode()
     if len(payload) > MAX_ENTRY_BYTES:
         return
     with suppress(OSError):

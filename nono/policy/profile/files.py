@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from posixpath import dirname, exists, join, realpath
 
 from nono import paths
+from nono.disk import json_text
 from nono.errors import ProfileError
 from nono.policy.builtin import shipped
 from nono.policy.document.found import BadBase, Found
@@ -246,7 +246,7 @@ def _distinct(bases: Iterable[Found]) -> list[Found]:
 def _extends(raw: bytes) -> list[str]:
     """Return the names in `extends` as far as readable; validation of the file reports mistakes."""
     try:
-        document: Any = json.loads(raw)
+        document: Any = json_text.parse(raw.decode())
     except (ValueError, RecursionError):
         from nono.policy.document.jsonc import parse  # imported here: few files have comments
 
