@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Mapping
 
 from nono.cli.commands.report.session import gathered, session_of
 from nono.cli.text.report.amounts import moment
+from nono.clock import unix_ms
 from nono.errors import ConfigError, NonoError
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.many import Past, Totals, Unread, total
@@ -23,7 +23,7 @@ def started_within(period: str, environ: Mapping[str, str]) -> list[Record]:
     match = _PERIOD.fullmatch(period)
     if match is None:
         raise ConfigError(f"--last '{period}': expected a number with m, h, d or w, such as 7d.")
-    since_ms = (time.time_ns() // 1_000_000) - int(match[1]) * _UNITS_S[match[2]] * 1000
+    since_ms = unix_ms() - int(match[1]) * _UNITS_S[match[2]] * 1000
     registry = open_registry(environ)
     if registry is None:
         return []

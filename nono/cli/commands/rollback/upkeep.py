@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Mapping
 
 from nono.cli.console import can_ask
 from nono.cli.text.report.amounts import size
 from nono.cli.text.rollback_text import snapshot_name
 from nono.cli.text.session_text import one_line
+from nono.clock import unix_ms
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
 from nono.settings.file import user_config
@@ -84,7 +84,7 @@ def cleanup(wish: Wish, environ: Mapping[str, str]) -> int:
         found = kept.weighed(root)
         broken = [each for each in found if not each.is_complete and not each.is_running]
         sound = [each for each in found if each not in broken]
-        now_unix_ms = time.time_ns() // 1_000_000
+        now_unix_ms = unix_ms()
         if wish.all:
             chosen_ones = [each for each in sound if not each.is_running]
         elif wish.older_than is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 
@@ -15,6 +14,7 @@ from nono.cli.commands.sessions.rules import seconds
 from nono.cli.commands.sessions.talk import Told, call
 from nono.cli.shapes.printed import printed_list
 from nono.cli.text import approvals_text, rules_text
+from nono.clock import unix_ms
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.sessions.listing import open_registry, records
@@ -109,11 +109,11 @@ def _show(found: Sequence[Open], parsed: argparse.Namespace) -> int:
         print(printed_list(map(_document, found)))
     elif parsed.action == "show":
         for each in found:
-            for line in approvals_text.details(each.question, each.session.record, _now_ms()):
+            for line in approvals_text.details(each.question, each.session.record, unix_ms()):
                 print(line)
     elif found:
         rows = [(each.question, each.session.record) for each in found]
-        for line in approvals_text.table(rows, _now_ms()):
+        for line in approvals_text.table(rows, unix_ms()):
             print(line)
     elif not getattr(parsed, "silent", False):
         print("Nothing waits for an answer.", file=sys.stderr)
@@ -169,7 +169,7 @@ def _ask(found: Sequence[Open]) -> int:
         if prompt is None:
             raise NonoError("There is no terminal to ask on.", hint="nono approvals allow ID, or deny ID")
         for each in found:
-            details = approvals_text.details(each.question, each.session.record, _now_ms())
+            details = approvals_text.details(each.question, each.session.record, unix_ms())
             prompt.say(["", *details])
             word = _WORDS.get((prompt.ask("Allow this? [y] yes / [n] no / [Enter] later: ") or "").lower())
             if word is not None:
@@ -177,7 +177,3 @@ def _ask(found: Sequence[Open]) -> int:
         if not found:
             prompt.say(["Nothing waits for an answer."])
     return 0
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

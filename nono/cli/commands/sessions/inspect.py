@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +12,7 @@ from nono.cli.commands.sessions.chosen import Chosen, caller_environ, chosen, qu
 from nono.cli.commands.sessions.talk import call
 from nono.cli.shapes.printed import printed
 from nono.cli.text import session_text
+from nono.clock import unix_ms
 from nono.errors import NonoError
 
 PATIENCE_S = 2.0
@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
         document = session_text.document(record, waiting)
         print(printed(document if live is None else {**document, "live": live}))
     else:
-        for line in session_text.details(record, waiting, live, time.time_ns() // 1_000_000):
+        for line in session_text.details(record, waiting, live, unix_ms()):
             print(line)
     return 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from posixpath import join
@@ -15,6 +14,7 @@ from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import is_closed
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside
+from nono.clock import unix_ms
 from nono.errors import NonoError
 from nono.sessions.leftovers import left_behind
 from nono.sessions.listing import forget, open_registry, records, remove_own
@@ -61,7 +61,7 @@ def run(argv: Sequence[str]) -> int:
             every = records(registry)
             held = [_held(registry, record, environ) for record in every if record.is_ended]
             retention = Retention(parsed.older_than, parsed.keep, parsed.max_mb)
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = unix_ms()
             removed = outdated(held, retention, now_ms)
             left = _left(registry, every, now_ms)
             logs = _logs_alone(environ, every, now_ms) if parsed.logs else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from posixpath import join
@@ -17,6 +16,7 @@ from nono.cli.commands.sessions.chosen import Seen, sessions
 from nono.cli.console import columns, is_coloured
 from nono.cli.shapes.printed import printed_list
 from nono.cli.text import session_text
+from nono.clock import unix_ms
 from nono.sessions.record import Record
 from nono.sessions.retention import DAYS
 
@@ -56,7 +56,7 @@ def run(argv: Sequence[str]) -> int:
     is_silent = getattr(parsed, "silent", False)
     if shown:
         width = columns(sys.stdout, environ, session_text.WIDTH)
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = unix_ms()
         for line in session_text.table(shown, now_ms, width, is_coloured(sys.stdout, environ)):
             print(line)
     elif not is_silent:

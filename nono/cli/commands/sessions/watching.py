@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import select
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 
 from nono.cli.commands.sessions.chosen import Seen, sessions
 from nono.cli.shapes.printed import list_line
 from nono.cli.text import session_text
-from nono.clock import local_time
+from nono.clock import local_time, unix_ms
 from nono.kernel import inotify
 from nono.sessions.registry import directory_of
 
@@ -73,7 +72,7 @@ def _print_changes(rounds: Iterator[list[Seen]]) -> None:
         gone = {each: session_text.gone_line(each) for each in known if each not in lines}
         for session_id, line in (*lines.items(), *gone.items()):
             if known.get(session_id) != line:
-                print(f"{local_time(_now_ms())[11:19]}  {line}", flush=True)
+                print(f"{local_time(unix_ms())[11:19]}  {line}", flush=True)
         known = lines
 
 
@@ -83,7 +82,7 @@ def _redraw(rounds: Iterator[list[Seen]], columns: Callable[[], int], *, is_colo
     sys.stdout.write(_HIDE)
     try:
         for every in rounds:
-            table = [*session_text.table(every, _now_ms(), columns(), is_coloured)]
+            table = [*session_text.table(every, unix_ms(), columns(), is_coloured)]
             height = _height()
             if len(table) > height:
                 table = [*table[: height - 1], f"... and {len(table) - height + 1} more"]
@@ -103,7 +102,3 @@ def _height() -> int:
         return max(os.get_terminal_size(1).lines - 1, 2)
     except OSError:
         return 23
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import ClassVar
@@ -19,6 +18,7 @@ from nono.cli.commands.top import acts
 from nono.cli.commands.top.questions import Asked, Confirmed
 from nono.cli.text import approvals_text, top_text
 from nono.cli.text.top_text import Watched
+from nono.clock import unix_ms
 from nono.errors import NonoError
 
 LOOK_EVERY_S = 1.0
@@ -83,7 +83,7 @@ class Top(App[None]):
             except NonoError as error:
                 self._tell_error(error)
             else:
-                self.show(top_text.shown(every, _now_ms(), has_all=self._has_all))
+                self.show(top_text.shown(every, unix_ms(), has_all=self._has_all))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), LOOK_EVERY_S)
 
@@ -115,7 +115,7 @@ class Top(App[None]):
 
     def _describe(self) -> None:
         selected = self.selected
-        lines = [NOTHING] if selected is None else top_text.details(selected, _now_ms())
+        lines = [NOTHING] if selected is None else top_text.details(selected, unix_ms())
         self._below.update("\n".join(lines))
 
     @property
@@ -143,7 +143,7 @@ class Top(App[None]):
         if selected is None or selected.record.is_ended:
             return
         session_id, name = selected.record.session_id, top_text.name_of(selected.record)
-        lines = (f"Stop {name}, and all that it has started?", "", *top_text.details(selected, _now_ms()))
+        lines = (f"Stop {name}, and all that it has started?", "", *top_text.details(selected, unix_ms()))
         if await self.push_screen_wait(Confirmed("\n".join(lines))):
             self._tell(f"Stopping {name} ...")
             await self._do(lambda: acts.stop(session_id, self._environ))
@@ -155,7 +155,7 @@ class Top(App[None]):
             self._tell("Nothing waits for an answer.")
             return
         session, question = found
-        text = "\n".join(approvals_text.details(question, session.record, _now_ms()))
+        text = "\n".join(approvals_text.details(question, session.record, unix_ms()))
         word = await self.push_screen_wait(Asked(text))
         if word is not None:
             # For the question that was shown: meanwhile another one may have become the oldest.
@@ -177,7 +177,3 @@ class Top(App[None]):
 
 def _ids(shown: Sequence[Watched]) -> list[str]:
     return [each.record.session_id for each in shown]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -23,6 +23,7 @@ from aiohttp.typedefs import Handler
 from nono.cli.commands.top import acts
 from nono.cli.text import top_text
 from nono.cli.text.top_text import Watched
+from nono.clock import unix_ms
 from nono.errors import NonoError
 
 ADDRESS = "127.0.0.1"
@@ -144,7 +145,7 @@ class Page:
         return web.json_response({"key": self._key})
 
     async def sessions(self, _: web.Request) -> web.StreamResponse:
-        now_ms = _now_ms()
+        now_ms = unix_ms()
         shown = top_text.shown(await self._now(), now_ms, has_all=self._has_all)
         return web.json_response(
             {
@@ -205,7 +206,3 @@ def _shows(request: web.Request, expected: str) -> bool:
 
 async def _with_headers(_: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
