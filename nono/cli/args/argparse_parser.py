@@ -135,6 +135,13 @@ def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], 
             parser.add_argument(*flags, dest=dest, action="append", nargs=2, metavar=metavar, help=help_text)
 
 
+def number(text: str) -> int:
+    """Parse a number in plain decimal, of at most nine digits."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return int(text)
+
+
 def port(text: str) -> int:
     """Parse a TCP port, from 1 to 65535, in plain decimal."""
     if not is_port(text):

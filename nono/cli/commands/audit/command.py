@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     listed.add_argument(
         "--path", metavar="PATH", help="those with a granted directory at, below or above PATH"
     )
-    listed.add_argument("--recent", type=_count, metavar="N", help="the newest N")
+    listed.add_argument("--recent", type=argparse_parser.number, metavar="N", help="the newest N")
     listed.add_argument("--no-tools", action="store_true", help=argparse.SUPPRESS)
     _json(listed)
 
@@ -98,9 +98,12 @@ def parser() -> argparse.ArgumentParser:
     which = removed.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="remove all of them, without being asked")
     which.add_argument(
-        "--older-than", type=_count, metavar="DAYS", help="those that began before that many days"
+        "--older-than",
+        type=argparse_parser.number,
+        metavar="DAYS",
+        help="those that began before that many days",
     )
-    removed.add_argument("--keep", type=_count, metavar="N", help="keep the newest N")
+    removed.add_argument("--keep", type=argparse_parser.number, metavar="N", help="keep the newest N")
     removed.add_argument("--dry-run", action="store_true", help="say what would be removed")
     return parser
 
@@ -117,12 +120,6 @@ def _day(text: str) -> date:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a date; write it as 2026-01-31") from None
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
-    return int(text)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     listing = argparse_parser.add_action(actions, "list", "list the runs that can be undone")
-    listing.add_argument("--recent", type=_number, metavar="N", help="only the newest N")
+    listing.add_argument("--recent", type=argparse_parser.number, metavar="N", help="only the newest N")
     listing.add_argument("--path", metavar="DIR", help="only runs that could write to a directory, or in it")
     listing.add_argument("--all", action="store_true", help="also those that changed nothing")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -92,10 +92,17 @@ def parser() -> argparse.ArgumentParser:
     )
     place = back.add_mutually_exclusive_group()
     place.add_argument(
-        "--snapshot", type=_number, default=0, metavar="N", help="go back to snapshot N (0: before the run)"
+        "--snapshot",
+        type=argparse_parser.number,
+        default=0,
+        metavar="N",
+        help="go back to snapshot N (0: before the run)",
     )
     place.add_argument(
-        "--before-turn", type=_number, metavar="N", help="go back to what was before turn N of the agent"
+        "--before-turn",
+        type=argparse_parser.number,
+        metavar="N",
+        help="go back to what was before turn N of the agent",
     )
     back.add_argument("--dry-run", action="store_true", help="say what would be done, do nothing")
     back.add_argument(
@@ -112,16 +119,15 @@ def parser() -> argparse.ArgumentParser:
 
     cleanup = argparse_parser.add_action(actions, "cleanup", "remove what is kept of old runs")
     cleanup.add_argument(
-        "--keep", type=_number, metavar="N", help="keep the newest N (max_sessions of config.toml: 10)"
+        "--keep",
+        type=argparse_parser.number,
+        metavar="N",
+        help="keep the newest N (max_sessions of config.toml: 10)",
     )
-    cleanup.add_argument("--older-than", type=_number, metavar="DAYS", help="remove those started before")
+    cleanup.add_argument(
+        "--older-than", type=argparse_parser.number, metavar="DAYS", help="remove those started before"
+    )
     cleanup.add_argument("--all", action="store_true", help="remove all, once you agree")
     cleanup.add_argument("--yes", "-y", action="store_true", help="agree")
     cleanup.add_argument("--dry-run", action="store_true", help="say what would be removed")
     return parser
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
-    return int(text)

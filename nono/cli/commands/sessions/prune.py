@@ -35,14 +35,16 @@ def parser() -> argparse.ArgumentParser:
     argparse_parser.add_globals(parser)
     parser.add_argument(
         "--older-than",
-        type=_number,
+        type=argparse_parser.number,
         metavar="DAYS",
         help=f"remove what ended more than so many days ago [default: {DAYS}]",
     )
-    parser.add_argument("--keep", type=_number, metavar="N", help="keep no more than the newest N")
+    parser.add_argument(
+        "--keep", type=argparse_parser.number, metavar="N", help="keep no more than the newest N"
+    )
     parser.add_argument(
         "--max-mb",
-        type=_number,
+        type=argparse_parser.number,
         metavar="N",
         help="keep no more than fit into N MiB with their logs and recordings",
     )
@@ -150,9 +152,3 @@ def _say(removed: Sequence[Record], left: Sequence[str], *, is_dry: bool) -> Non
         print(f"{'Would remove' if is_dry else 'Removed'}: {name}", file=sys.stderr)
     if removed and not is_dry:
         print(f"Pruned {len(removed)} session(s).", file=sys.stderr)
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
-    return int(text)
