@@ -39,8 +39,8 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _SHARED_WRITE = 0o022
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _FEW = 10
-# sys.path at the start; a run takes entries out that its command may write.
-_started_with: list[str] = []
+# What searched() was when install() was called.
+_searched: list[str] = []
 
 
 class Finder:
@@ -100,7 +100,8 @@ class _Loader(SourceFileLoader):
 
 def install() -> None:
     """Import from the file from now on, if there is one that was written for this very installation."""
-    _started_with[:] = sys.path
+    _searched.clear()
+    _searched[:] = searched()
     if is_usual() and (finder := _finder()) is not None:
         sys.meta_path.insert(sys.meta_path.index(PathFinder), finder)
 
@@ -111,9 +112,18 @@ def place() -> str:
 
 
 def is_usual() -> bool:
-    """Return True unless Python was told of other places for modules or bytecode, or of other bytecode."""
+    """Return True if modules and bytecode are where Python and nono are installed.
+
+    nono refuses a run that may write there. Any other directory, such as a project that is installed for
+    editing, may be the working directory of a run.
+    """
+    installed_in = os.path.dirname(_PACKAGE)
+    roots = tuple(f"{root}/" for root in (sys.prefix, sys.base_prefix, installed_in))
+    entries = searched()
     return (
-        sys.pycache_prefix is None
+        installed_in in entries
+        and all(f"{entry}/".startswith(roots) for entry in entries)
+        and sys.pycache_prefix is None
         and sys.flags.optimize == 0
         and (sys.flags.ignore_environment == 1 or not os.environ.get("PYTHONPATH"))
         and PathFinder in sys.meta_path
@@ -123,7 +133,7 @@ def is_usual() -> bool:
 def is_wanting() -> bool:
     """Return True if install() found no file of use, or a tenth of what was imported had changed."""
     finders = [finder for finder in sys.meta_path if isinstance(finder, Finder)]
-    return bool(_started_with) and not any(finder.used >= finder.stale * _FEW for finder in finders)
+    return bool(_searched) and not any(finder.used >= finder.stale * _FEW for finder in finders)
 
 
 def may_be_written() -> bool:
@@ -135,20 +145,23 @@ def may_be_written() -> bool:
     return not sys.dont_write_bytecode and is_usual() and owners == {os.geteuid()}
 
 
-def started_with() -> list[str]:
-    """Return sys.path as install() found it."""
-    return [*(_started_with or sys.path)]
+def searched() -> list[str]:
+    """Return sys.path as install() found it, without the script's own directory or the working one.
+
+    A run takes out of sys.path what its command may write, but never what is_usual() asks for.
+    """
+    return _searched[:] or (sys.path[:] if sys.flags.safe_path else sys.path[1:])
 
 
 def search_path() -> SearchPath:
-    """Return where modules are looked for: without the script's own directory, which has none of nono's.
+    """Return where modules are looked for.
 
     The time tells of packages that were installed, upgraded or removed. A checkout has only nono in it.
     """
     checkout = os.path.dirname(_PACKAGE)
     installed = ("site-packages", "dist-packages")
     found: SearchPath = []
-    for entry in sys.path if sys.flags.safe_path else sys.path[1:]:
+    for entry in searched():
         is_checkout = entry == checkout and os.path.basename(entry) not in installed
         found.append((entry, None if is_checkout else version(entry)))
     return found

@@ -1,4 +1,7 @@
-"""Write the file of bytecode that a start imports from, where Python would write .pyc files."""
+"""Write the file of bytecode that a start imports from, where Python would write .pyc files.
+
+`python -I -m nono.bytecode.writer` does so where nobody who runs nono may write it.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,8 @@ _ROOTS = (
     "nono.proxy.service",
     "nono.sandbox.become_command",
 )
-# The other process searches where this one does.
-_WRITER = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import write; write()"
+# The other process searches where this one did, but neither in a script's directory nor in the working one.
+_WRITER = "import sys; sys.path[:] = sys.argv[1:]; from nono.bytecode.writer import write; write()"
 _TIMEOUT_S = 20.0
 _READABLE = 0o644
 
@@ -49,7 +52,7 @@ def keep() -> None:
     if not finder.may_be_written():
         return
     mode = os.stat(finder.__file__).st_mode & _READABLE
-    command = [sys.executable, *_flags(), "-c", _WRITER, *finder.started_with()]
+    command = [sys.executable, *_flags(), "-c", _WRITER, *finder.searched()]
     # Not synced: what a power cut leaves is recognised by its hashes.
     with (
         suppress(OSError, SubprocessError),
@@ -84,12 +87,11 @@ def _module(name: str) -> finder.Module | None:
 
 
 def _flags() -> list[str]:
-    """Return the options of Python that say where it searches for modules."""
+    """Return the options of Python that say where it searches: not in the working directory (-P)."""
     flags = sys.flags
-    named = {
-        "-I": flags.isolated,
-        "-E": flags.ignore_environment,
-        "-P": flags.safe_path,
-        "-s": flags.no_user_site,
-    }
-    return [option for option, is_set in named.items() if is_set]
+    named = {"-I": flags.isolated, "-E": flags.ignore_environment, "-s": flags.no_user_site}
+    return ["-P", *(option for option, is_set in named.items() if is_set)]
+
+
+if __name__ == "__main__":
+    keep()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -56,6 +57,37 @@ def test_a_run_renews_what_is_mostly_stale(copy: InstalledCopy) -> None:
 def test_a_run_that_may_not_write_bytecode_leaves_none(copy: InstalledCopy) -> None:
     copy.file.unlink(missing_ok=True)
     assert copy.nono("run", "-s", *TRUE, flags=("-I", "-B")).returncode == 0
+    assert not copy.file.exists()
+
+
+def test_what_a_command_left_in_the_working_directory_is_not_imported(copy: InstalledCopy) -> None:
+    """`python -m nono` looks there first, until a run is granted the directory; so does another Python."""
+    copy.file.unlink(missing_ok=True)
+    copy.nono("--version", flags=())
+    names = " ".join(("encodings", "importlib", "json", "marshal", "pkgutil", "runpy", "site", "subprocess"))
+    plant = f'for name in {names}; do echo \'open("/proc/self/cwd/escaped", "w")\' > $name.py; done'
+    done = copy.nono("run", "-s", f"--allow={copy.project}", "--", "sh", "-c", plant, flags=())
+    escaped = (copy.project / "escaped").exists()
+    shutil.rmtree(copy.project)
+    assert (done.returncode, done.stderr, escaped) == (0, "", False)
+    assert copy.file.exists()
+
+
+def test_the_process_in_front_imports_no_more_from_the_working_directory_either(copy: InstalledCopy) -> None:
+    """At a terminal it writes the file, and has not resolved what the command may write."""
+    copy.file.unlink(missing_ok=True)
+    for name in ("pkgutil", "subprocess"):
+        (copy.project / f"{name}.py").write_text("raise SystemExit('planted')\n")
+    done = copy.python("from nono.cli.commands import run; run._keep_bytecode()", flags=())
+    shutil.rmtree(copy.project)
+    assert (done.returncode, done.stderr, copy.file.exists()) == (0, "", True)
+
+
+def test_no_file_is_written_for_a_path_with_a_directory_of_others(copy: InstalledCopy) -> None:
+    """As a project that is installed for editing beside nono."""
+    copy.file.unlink(missing_ok=True)
+    code = "sys.path.append('/opt/project'); finder.install()\n"
+    assert copy.python(f"{code}from nono.cli.commands import run; run._keep_bytecode()").returncode == 0
     assert not copy.file.exists()
 
 

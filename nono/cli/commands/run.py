@@ -138,7 +138,9 @@ def _end_at_once(exit_code: int) -> NoReturn:
 def _keep_bytecode() -> None:
     """Leave a file of bytecode for later starts, once for an installation. The caller waits half a second."""
     if finder.may_be_written() and finder.is_wanting():
-        # Imported here: it is written once.
+        # The process in front has not taken from the path what the command may write. Imported here: it is
+        # written once.
+        sys.path[:] = finder.searched()
         from nono.bytecode.writer import keep
 
         keep()

@@ -17,10 +17,13 @@ from support.running.pace import PACE
 SOURCE = Path(nono.__file__).parent
 TIMEOUT_S = 60.0 * PACE
 LONG_AGO = 1_000_000_000
+# The script's own directory comes first on the path, unless Python is isolated.
 _INSTALL = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from nono.bytecode import finder; finder.install()\n"
+    f"import sys; sys.path.remove({str(SOURCE.parent)!r})\n"
+    "sys.path.insert(not sys.flags.safe_path, sys.argv.pop(1))\n"
+    "from nono.bytecode import finder; finder.install()\n"
 )
-_KEEP = "from nono.bytecode.writer import keep; keep()"
+_KEEP = "import runpy; runpy.run_module('nono.bytecode.writer', run_name='__main__')"
 _NONO = "from nono.__main__ import main; sys.exit(main())"
 
 
