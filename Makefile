@@ -28,7 +28,7 @@ $(READY): pyproject.toml uv.lock
 # every worker would compile all tests for itself.
 $(COMPILED): $(READY)
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib nono tests/support >/dev/null || true # some ship what is no Python 3
-	@$(BIN)/python -c "from nono.bytecode.writer import keep; keep()"
+	@$(BIN)/python -I -m nono.bytecode.writer
 	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
 	@touch $(COMPILED)
 

@@ -18,6 +18,10 @@ ROOT = Path(__file__).parents[1]
 PYTHON = "/usr/bin/python3"
 PLACE = "usr/lib/nono"
 UV = Path(sys.executable).with_name("uv")
+SCRIPTS = {
+    "postinst": f"/{PLACE}/bin/python3 -I -m nono.bytecode.writer || true",
+    "prerm": f"rm -f /{PLACE}/lib/python3.*/site-packages/nono/__pycache__/start.*.bytecode",
+}
 SUMMARY = "run a command in a sandbox, with its keys kept outside"
 
 
@@ -36,9 +40,11 @@ def main(wheel: Path, target: Path) -> None:
         _run(PYTHON, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
              "-s", str(tree), "-p", "/", str(packages))  # fmt: skip
         _control(tree, version, minor, architecture)
+        _scripts(tree, minor)
         for path in [tree, *tree.rglob("*")]:
             if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+                is_program = path.parent.name == "bin" or path.name in SCRIPTS
+                path.chmod(0o755 if path.is_dir() or is_program else 0o644)
         package = target / f"nono_{version}_{architecture}.deb"
         _run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z9", "--build", str(tree), str(package))
         print(package)
@@ -112,6 +118,16 @@ def _control(tree: Path, version: str, minor: str, architecture: str) -> None:
     (tree / "DEBIAN").mkdir()
     control = "".join(f"{name}: {value}\n" for name, value in fields.items())
     (tree / "DEBIAN/control").write_text(control, encoding="utf-8")
+
+
+def _scripts(tree: Path, minor: str) -> None:
+    """Have the file of bytecode written where the package is installed, and anew when Python is upgraded.
+
+    It says when the directories of that machine were changed (docs/adr/0076-one-file-of-bytecode.md).
+    """
+    for name, line in SCRIPTS.items():
+        (tree / "DEBIAN" / name).write_text(f"#!/bin/sh\nset -e\n{line}\n")
+    (tree / "DEBIAN/triggers").write_text(f"interest-noawait /usr/lib/python3.{minor}\n")
 
 
 def _run(*command: str) -> None:

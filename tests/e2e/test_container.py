@@ -75,6 +75,12 @@ def test_nobody_is_root_in_the_image() -> None:
     assert done.stdout == "1000\n"
 
 
+def test_a_start_finds_the_file_of_bytecode_in_the_image() -> None:
+    code = "from nono.bytecode import finder; finder.install(); import json; print(type(json.__loader__))"
+    done = engine().run("-I", "-c", code, options=["--entrypoint=/opt/nono/bin/python3"])
+    assert done.stdout.startswith("<class 'nono.bytecode.finder._Loader'>"), done.stderr
+
+
 def test_the_doctor_finds_everything_but_namespaces() -> None:
     done = engine().run("doctor", "--json")
     found = checks(done.stdout)
