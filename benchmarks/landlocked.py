@@ -17,6 +17,8 @@ from nono.sandbox.apply import path_rights
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.plan import SandboxPlan, draw
 
+FILTER = "filter\n"  # a line of landlock.c: a seccomp filter that allows every call
+
 
 def rules_of_run(environ: Mapping[str, str], proxy_port: int) -> str:
     """Those of the only run in this environment, whose proxy listens there.

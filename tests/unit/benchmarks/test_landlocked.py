@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.landlocked import lines, plan_of, rules_of_run
+from benchmarks.landlocked import FILTER, lines, plan_of, rules_of_run
 from benchmarks.machine import compiled
 from benchmarks.samples import CannotRunError
 from nono.kernel import landlock
@@ -81,3 +81,23 @@ def test_the_program_beside_reads_what_is_granted_and_nothing_else(tmp_path: Pat
 
     assert said("granted") == (0, "granted")
     assert said("other") == (1, "Permission denied\n")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@pytest.mark.skipif(landlock.abi_version() < NATIVE.landlock_abi, reason="this kernel has an older Landlock")
+@pytest.mark.parametrize(("more", "added"), [("", 0), (FILTER, 1)], ids=["bare", "and a filter"])
+def test_the_program_beside_has_a_filter_only_where_one_is_asked_for(
+    tmp_path: Path, more: str, added: int
+) -> None:
+    program = compiled(tmp_path / "landlock", "landlock.c")
+    assert program is not None
+    rules = "".join(f"{line}\n" for line in lines(plan_with(Path("/usr"), Path("/proc"))))
+    (tmp_path / "rules").write_text(rules + more)
+    argv = [program, str(tmp_path / "rules"), "cat", "/proc/self/status"]
+    status = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout
+    assert _filters(status) == _filters(Path("/proc/self/status").read_text()) + added
+
+
+def _filters(status: str) -> int:
+    (line,) = (line for line in status.splitlines() if line.startswith("Seccomp_filters:"))
+    return int(line.split()[1])
