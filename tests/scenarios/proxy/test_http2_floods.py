@@ -34,7 +34,7 @@ DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONT
     8,
     9,
 )
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
+END_STREAM, END_HEADERS, PADDED, ACK = 1, 4, 8, 1
 WINDOW = h2.settings.SettingCodes.INITIAL_WINDOW_SIZE
 
 
@@ -83,14 +83,30 @@ def test_a_flood_of_frames_that_carry_nothing_ends_the_connection(flood: bytes) 
     assert stage.proxy.recording.network[-2]["status"] == 400
 
 
-def test_a_flood_of_empty_data_ends_the_connection() -> None:
+@pytest.mark.parametrize(
+    ("payload", "flags"),
+    [(b"", 0), (b"\0", PADDED), (b"\x07" + bytes(7), PADDED)],
+    ids=["", "padded", "padding"],
+)
+def test_a_flood_of_empty_data_ends_the_connection(payload: bytes, flags: int) -> None:
     def handler(stream: Stream) -> None:
         with pytest.raises(Gone):
             stream.read_body()
 
     with h2_stage(handler) as (stage, _), stage.client() as client:
         number = client.request(method="POST", fields=[KEY], end=False)
-        feed_until_closed(client, frame(DATA, stream=number) * 1000, 50)
+        feed_until_closed(client, frame(DATA, payload, flags=flags, stream=number) * 1000, 50)
+
+
+def test_a_flood_of_heads_on_a_stream_that_was_reset_ends_the_connection() -> None:
+    with h2_stage() as (stage, _), stage.client() as client, stage.client() as other:
+        number = client.request(method="POST", fields=[KEY], end=False)
+        client.send_raw(frame(RST_STREAM, struct.pack(">I", CANCEL), stream=number))
+        late = frame(HEADERS, b"\x00\x03x-a\x01b", flags=END_HEADERS | END_STREAM, stream=number)
+        client.send_raw(late * 100)
+        client.ping()  # as many as that may have crossed a reset
+        feed_until_closed(client, late * 1000, 50)
+        assert other.get(fields=[KEY]).status == 200
 
 
 def test_rapid_resets_end_the_connection() -> None:

@@ -97,6 +97,8 @@ class Engine(Sender):
         size = len(payload)
         self._inbound.take(size)
         piece = payloads.unpadded(flags, payload)
+        if size and not piece and not flags & END_STREAM:
+            self.reader.carried_nothing()
         stream = self._streams.open.get(stream_id)
         if stream is None or stream.heard_all:
             self._streams.check_not_idle(stream_id)
@@ -162,6 +164,7 @@ class Engine(Sender):
         self._streams.check_not_idle(stream_id)
         if not self._streams.was_reset(stream_id):
             raise FrameError("a head on a closed stream", ErrorCode.STREAM_CLOSED)
+        self.reader.carried_nothing()
         return self._late(stream_id)
 
     def _late(self, stream_id: int) -> Event | None:

@@ -28,6 +28,7 @@ _HEADER = Struct(">BHBBI")  # the length in 24 bits, then kind, flags and stream
 _HEADER_BYTES = 9
 _STREAM_MASK = 0x7FFFFFFF  # the highest bit is reserved
 _CREDIT = 4  # empty frames allowed for each frame that carries something
+_NOTHING = "too many frames that carry nothing"
 
 
 class ErrorCode(IntEnum):
@@ -91,9 +92,9 @@ class Allowance:
     def earn(self, units: float) -> None:
         self._left = min(self._burst, self._left + units)
 
-    def spend(self, reason: str) -> None:
-        """Spend one unit. Raises FrameError with `reason` if none is left."""
-        self._left -= 1
+    def spend(self, reason: str, units: int = 1) -> None:
+        """Spend some units. Raises FrameError with `reason` if they are not left."""
+        self._left -= units
         if self._left < 0:
             raise FrameError(reason)
 
@@ -101,9 +102,9 @@ class Allowance:
 class FrameReader:
     """Splits the bytes of one direction into frames, and charges for frames that carry nothing.
 
-    PING, SETTINGS, PRIORITY, WINDOW_UPDATE and empty DATA are free in proportion to the frames that carry
-    something (CVE-2019-9511 to -9518). Resets are limited separately, because a reset stream costs more
-    than the frame that resets it (CVE-2023-44487).
+    PING, SETTINGS, PRIORITY, WINDOW_UPDATE, DATA with nothing but padding, and heads on a stream that was
+    reset are free in proportion to the frames that carry something (CVE-2019-9511 to -9518). Resets are
+    limited separately, because a reset stream costs more than the frame that resets it (CVE-2023-44487).
 
     preface: The client's preface comes first.
     """
@@ -168,6 +169,10 @@ class FrameReader:
         """Grant credit for a substantial frame we sent: the peer's replies to it are not a flood."""
         self._control.earn(_CREDIT)
 
+    def carried_nothing(self) -> None:
+        """Charge for a frame that seemed to carry something, with the credit for it. Raises FrameError."""
+        self._control.spend(_NOTHING, _CREDIT + 1)
+
     def stream_reset(self) -> None:
         """Count a stream that the peer ended early. Raises FrameError if there are too many."""
         self._resets.spend("too many streams were reset")
@@ -191,7 +196,7 @@ class FrameReader:
         elif kind == DATA and (length or flags & END_STREAM):
             self._control.earn(_CREDIT)
         else:
-            self._control.spend("too many frames that carry nothing")
+            self._control.spend(_NOTHING)
             if kind == CONTINUATION:
                 self._count_head(length, flags)
         return length, kind, flags, stream_id & _STREAM_MASK
