@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Protocol
 
 from nono.named_tuple import NamedTuple
@@ -35,8 +34,7 @@ class ProxyAddress(NamedTuple):
         return authority(self.host, self.port)
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamProxy:
+class UpstreamProxy(NamedTuple):
     """An upstream proxy, used with CONNECT over plain HTTP/1.1 (RFC 9110 section 9.3.6)."""
 
     via: ProxyAddress

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from nono.named_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
@@ -18,8 +19,7 @@ RETRY_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)  # the last one repeats
 HELD_MAX = 256  # of one kind; each keeps descriptors open
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A waiting connect. `deadline_s` is on the loop's clock; None: the caller waits indefinitely."""
 
     call: Notification

@@ -10,12 +10,12 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
 from nono.kernel.sock_diag import Listener, Listeners
+from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.held_connects import Held, HeldConnects
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
@@ -37,8 +37,7 @@ _IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
 Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
-@dataclass(frozen=True, slots=True)
-class _Connect:
+class _Connect(NamedTuple):
     """A connect to one of the command's own servers."""
 
     duplicate: Socket

@@ -6,7 +6,6 @@ import base64
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -205,8 +204,8 @@ def test_the_proxy_behind_is_nobodys_but_ours(spelling: str) -> None:
     with (
         connect_proxy() as behind,
         proxy(
-            upstream_proxy=replace(
-                chain_at(0, "bypassed.test"), via=ProxyAddress("corporate.test", behind.port)
+            upstream_proxy=chain_at(0, "bypassed.test")._replace(
+                via=ProxyAddress("corporate.test", behind.port)
             )
         ) as ours,
     ):
