@@ -79,7 +79,7 @@ class RunningProxy:
         await anyio.sleep(_READY_AFTER_S)
         for prepare in self.serving().preparations():
             await anyio.lowlevel.checkpoint()  # whoever connected meanwhile comes first
-            with suppress(OSError, ValueError):  # the first request that needs it is refused with the reason
+            with suppress(Exception):  # the first request that needs it meets the error, and reports it
                 prepare()
 
     async def close(self, grace_s: float) -> None:

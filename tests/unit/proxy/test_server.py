@@ -72,12 +72,17 @@ def test_what_follows_turns_is_imported_ahead_for_a_route_with_a_key(loaded: boo
     assert (service._import_turns in prepared) is loaded
 
 
-def test_a_proxy_serves_although_no_roots_could_be_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error", [OSError("full"), ImportError("gone"), EOFError()], ids=lambda error: type(error).__name__
+)
+def test_a_proxy_serves_although_nothing_could_be_prepared(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     tried = threading.Event()
 
     def fail(*_: object) -> None:
         tried.set()
-        raise OSError("too many open files")
+        raise error
 
     monkeypatch.setattr(dial, "tls_context", fail)
     with proxy(a_route(443, host="api.test", scheme="https")) as running:
