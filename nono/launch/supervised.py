@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from nono.audit import windows  # noqa: F401 - imported for the first connect, which an update may come before
 from nono.audit.dedup import DedupRecorder
 from nono.kernel import process
 from nono.launch.control.interface import controlled, take_over

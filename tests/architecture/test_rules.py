@@ -191,6 +191,11 @@ def test_trying_a_tls_identity_imports_no_event_loop() -> None:
     assert modules_after(trying) & SLOW_TO_IMPORT == set()
 
 
+def test_what_counts_repeated_events_is_imported_with_what_serves() -> None:
+    """Once the command runs, an update of nono may take away what was not imported."""
+    assert "nono.audit.windows" in modules_after("import nono.launch.supervised")
+
+
 def test_what_serves_a_proxy_makes_no_enum_of_every_status() -> None:
     served = modules_after("import nono.launch.supervised, nono.launch.serving.proxied, nono.proxy.service")
     assert served & {"_hashlib", "http"} == set()
