@@ -18,7 +18,8 @@ import pytest
 
 from nono.audit import chain
 from nono.audit.chain import ChainState, Encoded, record_line
-from nono.proxy.http.message import MAX_KEPT_NAMES, MAX_KEPT_PASSING
+from nono.proxy.http.message import MAX_KEPT_NAMES
+from nono.proxy.http.passing import MAX_KEPT_PASSING
 from nono.proxy.http.request_reader import MAX_FIRST_HEADS
 from nono.proxy.verdict.memo import MAX_KEPT
 from support.soak.proxy import KEY, SERVICES
@@ -53,7 +54,7 @@ _KEPT = {
     "nono.proxy.http.message.Body": MAX_FIRST_HEADS,
     "nono.proxy.http.message.RequestHead": MAX_FIRST_HEADS,
     "nono.proxy.http.message._Names": MAX_KEPT_NAMES,
-    "nono.proxy.http.message._Passing": MAX_KEPT_PASSING,
+    "nono.proxy.http.passing._Passing": MAX_KEPT_PASSING,
     "nono.proxy.verdict.rewrite.Completed": MAX_KEPT,
     "nono.proxy.verdict.rewrite.RequestWriter": MAX_KEPT,
     "nono.proxy.verdict.rewrite._Unframed": MAX_KEPT,

@@ -11,17 +11,10 @@ from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.exchange.relay import Relay
 from nono.proxy.http import refusal, websocket
-from nono.proxy.http.message import (
-    BodyKind,
-    Header,
-    ResponseHead,
-    chunk,
-    framing_fields,
-    is_surely_read,
-    last_chunk,
-)
+from nono.proxy.http.message import BodyKind, Header, ResponseHead, is_surely_read
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import Incoming
+from nono.proxy.http.writing import chunk, framing_fields, last_chunk
 from nono.proxy.transport.splice import SpliceEnd, TimedEnd
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict import rewrite

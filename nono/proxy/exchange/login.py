@@ -22,9 +22,10 @@ from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.tally import Tally
 from nono.proxy.http import refusal
 from nono.proxy.http.charset import unsearchable_charset
-from nono.proxy.http.message import Header, serialise
+from nono.proxy.http.message import Header
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import Incoming
+from nono.proxy.http.writing import serialise
 from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch
 from nono.proxy.verdict import rewrite
 from nono.proxy.verdict.rewrite import WITHHELD

@@ -12,16 +12,9 @@ from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.response_filter import BodyFilter, LeakError
 from nono.proxy.http import websocket
 from nono.proxy.http.content_coding import ContentCodingError
-from nono.proxy.http.message import (
-    BodyKind,
-    Header,
-    RequestHead,
-    ResponseHead,
-    chunk,
-    end_to_end,
-    last_chunk,
-    serialise,
-)
+from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
+from nono.proxy.http.passing import end_to_end
+from nono.proxy.http.writing import chunk, last_chunk, serialise
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.rewrite import WITHHELD, response_for_client
 

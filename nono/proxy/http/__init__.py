@@ -1,7 +1,7 @@
 """Represent HTTP as checked values. Pure, and below everything else in the proxy.
 
-`message` has heads as values, `target` normalises a request target, `request_reader` parses requests with
-llhttp.
-`content_coding` decodes in bounded steps, `charset` recognises charsets that cannot be searched, `websocket`
-is the opening handshake, `refusal` the proxy's own answers, `upstream_proxy` a CONNECT to an upstream proxy.
+`message` checks heads, `passing` chooses the fields that go on to the next hop, `writing` serialises.
+`target` normalises a request target, `request_reader` parses requests with llhttp. `content_coding` decodes
+in bounded steps, `charset` recognises charsets that cannot be searched, `websocket` is the opening handshake,
+`refusal` the proxy's own answers, `upstream_proxy` a CONNECT to an upstream proxy.
 """

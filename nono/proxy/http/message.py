@@ -1,7 +1,7 @@
-"""Check HTTP/1.1 message heads, and serialise them again from the checked values.
+"""Check HTTP/1.1 message heads.
 
-RFC 9112 defines syntax and framing, RFC 9110 section 7.6.1 the hop-by-hop fields. llhttp has parsed the bytes
-already; anything it accepts that another parser may read differently is refused here.
+RFC 9112 defines syntax and framing. llhttp has parsed the bytes already; anything it accepts that another
+parser may read differently is refused here.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MAX_HEADERS = 100
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TOKENS = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?: [!#$%&'*+\-.^_`|~0-9A-Za-z]+)*")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _VALUES = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
-_TARGET = re.compile(rb"[\x21-\x7e]+")
+TARGET = re.compile(rb"[\x21-\x7e]+")
 _LENGTH_DIGITS = 18
 _VERSIONS = {"1.1": b"1.1", "1.0": b"1.0"}
 
@@ -33,38 +33,6 @@ _FOREIGN_METHODS = frozenset(
         b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY PRI "
         b"RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN"
     ).split()
-)
-HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-    )
-)
-_NEVER_IN_TRAILERS = HOP_BY_HOP | frozenset(
-    (
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"content-range",
-        b"content-type",
-        b"cookie",
-        b"expect",
-        b"host",
-        b"location",
-        b"set-cookie",
-        b"www-authenticate",
-        b"x-api-key",
-        b"x-goog-api-key",
-    )
 )
 
 
@@ -147,11 +115,11 @@ def _names(joined: bytes) -> _Names:
 
 _NO_NAMES = _Names((), ())
 MAX_KEPT_NAMES = 64
-_KEPT_NAMES_BYTES = 1024  # of one head; children and upstreams may send any number of others
+KEPT_NAMES_BYTES = 1024  # of one head; children and upstreams may send any number of others
 _kept_names = lru_cache(MAX_KEPT_NAMES)(_names)
 
 
-def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], _Names]:
+def checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], _Names]:
     """Return the fields without surrounding blanks, and their names. Raises MessageError."""
     if len(headers) > MAX_HEADERS:
         raise MessageError(f"more than {MAX_HEADERS} header fields", 431)
@@ -162,7 +130,7 @@ def _checked_fields(headers: Sequence[Header]) -> tuple[tuple[Header, ...], _Nam
     # cannot occur inside a name or value, so counting them is enough.
     names = b" ".join([name for name, _ in fields])
     values = b"\n".join([value for _, value in fields])
-    read = (_kept_names if len(names) <= _KEPT_NAMES_BYTES else _names)(names)
+    read = (_kept_names if len(names) <= KEPT_NAMES_BYTES else _names)(names)
     if len(read.lower) != len(fields):
         raise MessageError("the name of a header field is not well-formed")
     if _VALUES.fullmatch(values) is None or values.count(b"\n") != len(fields) - 1:
@@ -189,7 +157,7 @@ _STEERING = frozenset(
 )
 
 
-def _list_members(values: Iterable[bytes]) -> set[bytes]:
+def list_members(values: Iterable[bytes]) -> set[bytes]:
     """Return the lower-case members of a comma-separated field."""
     return {member.strip(b" \t").lower() for value in values for member in value.split(b",")}
 
@@ -248,7 +216,7 @@ def _persists(seen: _Steering, version: bytes) -> bool:
     if version != b"1.1":
         return False
     named = seen.connection  # nearly always nothing, or keep-alive
-    return not named or named == _KEEP_ALIVE or b"close" not in _list_members(named)
+    return not named or named == _KEEP_ALIVE or b"close" not in list_members(named)
 
 
 _KEEP_ALIVE = [b"keep-alive"]
@@ -270,16 +238,16 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
         raise MessageError("not an HTTP method")
     if len(target) > MAX_LINE_BYTES:
         raise MessageError(f"the request target is longer than {MAX_LINE_BYTES} bytes", 414)
-    if _TARGET.fullmatch(target) is None:
+    if TARGET.fullmatch(target) is None:
         raise MessageError("the request target holds a character that is not visible ASCII")
-    fields, names = _checked_fields(headers)
+    fields, names = checked_fields(headers)
     seen = _Steering(fields, names)
     if seen.hosts > 1 or (seen.hosts == 0 and raw_version == b"1.1"):
         raise MessageError("there must be exactly one Host field")
     body = _framing(seen, raw_version, NO_BODY)
     if method == b"CONNECT" and body.kind is not BodyKind.NONE:
         raise MessageError("CONNECT has no body")
-    options = _list_members(seen.connection) - {b""}
+    options = list_members(seen.connection) - {b""}
     if any(_TOKEN.fullmatch(option) is None for option in options):
         # nginx searches for the substring: it reads ": close" as close and drops pipelined requests.
         raise MessageError("Connection names something that is no token")
@@ -308,9 +276,9 @@ def response_head(
     raw_version = _VERSIONS.get(version)
     if raw_version is None or not 100 <= status <= 599:
         raise MessageError("not an HTTP/1.x response")
-    if _VALUE.fullmatch(reason) is None or len(reason) > MAX_LINE_BYTES:
+    if VALUE.fullmatch(reason) is None or len(reason) > MAX_LINE_BYTES:
         raise MessageError("the reason phrase holds a control character")
-    fields, names = _checked_fields(headers)
+    fields, names = checked_fields(headers)
     seen = _Steering(fields, names)
     body = _framing(seen, raw_version, _BODY_UNTIL_CLOSE)
     if status < 200 and body not in (_BODY_UNTIL_CLOSE, _EMPTY_BODY):
@@ -337,107 +305,3 @@ def is_surely_read(method: bytes, body: Body, *, drains: bool) -> bool:
     """
     is_empty = body.kind is BodyKind.NONE or body == _EMPTY_BODY
     return is_empty or (drains and method not in _BODY_MAY_STAY_UNREAD)
-
-
-def end_to_end(headers: Sequence[Header], *, without: frozenset[bytes] = frozenset()) -> list[Header]:
-    """Drop hop-by-hop fields, fields named by Connection, and those in `without` (folded names).
-
-    Host stays even if Connection names it, because it routes the message. A name with underscores counts as
-    the one with hyphens, since CGI and its successors (RFC 3875 section 4.1.18) do not distinguish them.
-
-    headers: of a checked head.
-    """
-    joined = b" ".join([name for name, _ in headers])
-    passing = (_kept_passing if len(joined) <= _KEPT_NAMES_BYTES else _passing)(joined, without)
-    if passing.total != len(headers):  # a name with a blank, which no checked head has
-        raise MessageError("the name of a header field is not well-formed")
-    values = [headers[at][1].lower() for at in passing.connection]
-    if values and values not in _NAMES_NO_FIELD:
-        named = {folded(name) for name in _list_members(values)} - {b"host", b"content-length"}
-        return [headers[at] for at in passing.kept if folded(headers[at][0]) not in named]
-    return [headers[at] for at in passing.kept]
-
-
-_NAMES_NO_FIELD = ([b"keep-alive"], [b"close"])  # Keep-Alive is a hop-by-hop field anyway
-
-
-class _Passing(NamedTuple):
-    """The positions of the fields that a head keeps, and of its Connection fields."""
-
-    kept: tuple[int, ...]
-    connection: tuple[int, ...]
-    total: int  # of all fields
-
-
-def _passing(joined: bytes, without: frozenset[bytes]) -> _Passing:
-    names = [*enumerate(folded(joined).split(b" "))] if joined else []
-    return _Passing(
-        tuple([at for at, name in names if name not in HOP_BY_HOP and name not in without]),
-        tuple([at for at, name in names if name == b"connection"]),
-        len(names),
-    )
-
-
-MAX_KEPT_PASSING = 128  # the same few names, each with a few constant values
-_kept_passing = lru_cache(MAX_KEPT_PASSING)(_passing)
-
-
-def folded(name: bytes) -> bytes:
-    """Return a field name in lower case with underscores as hyphens, as CGI-like servers read it."""
-    return name.lower().replace(b"_", b"-")
-
-
-def trailers(fields: Sequence[Header]) -> list[Header]:
-    """Return the trailer fields that may be relayed (RFC 9110 section 6.5.1). Raises MessageError."""
-    checked, names = _checked_fields(fields)
-    return [field for name, field in zip(names.lower, checked, strict=True) if name not in _NEVER_IN_TRAILERS]
-
-
-def serialise(start_line: bytes, headers: Iterable[Header]) -> bytes:
-    """Serialise a head. Every part must have passed request_head, response_head or checked_value."""
-    return b"\r\n".join([start_line, *map(b": ".join, headers), b"", b""])
-
-
-def lines(headers: Iterable[Header]) -> bytes:
-    """Serialise header fields, as in `serialise`."""
-    return b"\r\n".join([*map(b": ".join, headers), b""])
-
-
-def checked_value(value: bytes) -> bytes:
-    """Return `value` if it is safe in a header line.
-
-    Raises ValueError (without the value) if it is empty, has surrounding blanks, or contains CR, LF, NUL or
-    another control character.
-    """
-    if _VALUE.fullmatch(value) is None or value.strip(b" \t") != value or not value:
-        raise ValueError("not a header value")
-    return value
-
-
-def checked_target(target: bytes) -> bytes:
-    """Return `target` if it is safe in a request line.
-
-    Raises ValueError (without the target) for a blank, a control character, or more than twice
-    MAX_LINE_BYTES.
-    """
-    if _TARGET.fullmatch(target) is None or len(target) > 2 * MAX_LINE_BYTES:
-        raise ValueError("not a request target")
-    return target
-
-
-def framing_fields(body: Body) -> list[Header]:
-    """Return the fields that announce `body`, written by this hop."""
-    kind = body.kind
-    if kind is BodyKind.LENGTH:
-        return [(b"Content-Length", b"%d" % body.length)]
-    return [(b"Transfer-Encoding", b"chunked")] if kind is BodyKind.CHUNKED else []
-
-
-def chunk(data: bytes) -> bytes:
-    """Encode `data`, which must not be empty, as one chunk."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def last_chunk(fields: Iterable[Header] = ()) -> bytes:
-    """Encode the end of a chunked body, with the trailer fields."""
-    return serialise(b"0", fields)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, chunk, is_surely_read, last_chunk
+from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, is_surely_read
+from nono.proxy.http.writing import chunk, last_chunk
 from nono.proxy.http2.upstream import Receiver
 from nono.proxy.upstream.connection import Replay, UpstreamConnection
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 from nono.proxy.exchange.context import ProxyContext
 from nono.proxy.exchange.delivery import Delivery
 from nono.proxy.http import refusal
-from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead, framing_fields
+from nono.proxy.http.message import BodyKind, Header, MessageError, RequestHead, ResponseHead
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.writing import framing_fields
 from nono.proxy.http2 import heads
 from nono.proxy.http2.downgrade import Http1Stream
 from nono.proxy.http2.protocol.frames import ErrorCode

@@ -10,15 +10,8 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from nono.proxy.http import message, refusal
-from nono.proxy.http.message import (
-    Body,
-    BodyKind,
-    Header,
-    MessageError,
-    RequestHead,
-    ResponseHead,
-    end_to_end,
-)
+from nono.proxy.http.message import Body, BodyKind, Header, MessageError, RequestHead, ResponseHead
+from nono.proxy.http.passing import end_to_end, trailers
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http2.protocol.compression import SecretField
 from nono.proxy.verdict.rewrite import WITHHELD, Completed
@@ -107,7 +100,7 @@ def response_fields(head: ResponseHead, *, credentialed: bool) -> list[Header]:
 
 def trailer_fields(fields: Sequence[Header]) -> list[Header]:
     """Return the trailer fields that may be relayed. Raises MessageError if malformed."""
-    return kept_out(lowered(message.trailers(_regular(fields))), unindexed(fields))
+    return kept_out(lowered(trailers(_regular(fields))), unindexed(fields))
 
 
 def refusal_fields(answer: Refusal, request: RequestHead | None) -> tuple[list[Header], bytes]:

@@ -20,8 +20,8 @@ from nono.proxy.http.message import (
     MessageError,
     ResponseHead,
     response_head,
-    trailers,
 )
+from nono.proxy.http.passing import trailers
 from nono.proxy.http.upstream_proxy import ProxyAddress
 from nono.proxy.transport.outbox import HELD_BYTES, Outbox
 from nono.proxy.verdict.routes import Identity

@@ -11,8 +11,10 @@ from nono.named_tuple import NamedTuple
 from nono.policy.hosts.upstream import parse_upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http.content_coding import ContentCodingError, decoder
-from nono.proxy.http.message import Header, MessageError, ResponseHead, end_to_end, request_head, serialise
+from nono.proxy.http.message import Header, MessageError, ResponseHead, request_head
+from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.refusal import Refusal
+from nono.proxy.http.writing import serialise
 from nono.proxy.upstream.connection import Keeper, PoolKey, UpstreamConnection
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.verdict.host_policy import HostPolicy

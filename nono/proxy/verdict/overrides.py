@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nono.policy.endpoints.overrides import overridden, overriding_parameter
-from nono.proxy.http.message import RequestHead, folded
+from nono.proxy.http.message import RequestHead
+from nono.proxy.http.passing import folded
 from nono.proxy.http.refusal import Refusal
 
 # Google's APIs, Rack; Symfony, IIS.

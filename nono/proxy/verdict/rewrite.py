@@ -8,19 +8,9 @@ from nono.credentials.values.credential import Injection, Outgoing
 from nono.named_tuple import NamedTuple
 from nono.proxy.http.charset import without_charsets
 from nono.proxy.http.content_coding import accept_encoding
-from nono.proxy.http.message import (
-    BodyKind,
-    Header,
-    RequestHead,
-    ResponseHead,
-    checked_target,
-    checked_value,
-    end_to_end,
-    folded,
-    framing_fields,
-    lines,
-    serialise,
-)
+from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
+from nono.proxy.http.passing import end_to_end, folded
+from nono.proxy.http.writing import checked_target, checked_value, framing_fields, lines, serialise
 from nono.proxy.verdict.routes import Origin, Route
 
 # A secret split by ranges or deltas (RFC 3229) would be in no part, and a search in another charset finds

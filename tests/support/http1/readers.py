@@ -14,16 +14,10 @@ from aiohttp import http_exceptions, http_parser
 
 from nono.credentials.values.credential import Outgoing
 from nono.policy.schema.route_rules import TlsIdentity
-from nono.proxy.http.message import (
-    BodyKind,
-    Header,
-    ResponseHead,
-    chunk,
-    end_to_end,
-    framing_fields,
-    last_chunk,
-)
+from nono.proxy.http.message import BodyKind, Header, ResponseHead
+from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.request_reader import Incoming, RequestReader
+from nono.proxy.http.writing import chunk, framing_fields, last_chunk
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict.rewrite import completed, request_head, response_for_client
 

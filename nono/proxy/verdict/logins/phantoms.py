@@ -7,7 +7,8 @@ from urllib.parse import unquote_plus
 
 from nono.credentials.logins.phantom import MARK, PhantomError, nonces_in_field
 from nono.credentials.logins.tokens import LoginCredential
-from nono.proxy.http.message import Header, end_to_end
+from nono.proxy.http.message import Header
+from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict import phantoms
 from nono.proxy.verdict.phantoms import Presented, header_slots, missing

@@ -15,15 +15,11 @@ from nono.proxy.http.message import (
     BodyKind,
     Header,
     MessageError,
-    checked_value,
-    chunk,
-    end_to_end,
-    last_chunk,
     request_head,
     response_head,
-    serialise,
-    trailers,
 )
+from nono.proxy.http.passing import end_to_end, trailers
+from nono.proxy.http.writing import checked_value, chunk, last_chunk, serialise
 
 HOST: Header = (b"Host", b"a")
 

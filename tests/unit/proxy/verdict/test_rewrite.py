@@ -8,7 +8,8 @@ import itertools
 import pytest
 
 from nono.credentials.values.credential import Injected, Outgoing
-from nono.proxy.http.message import Header, framing_fields, request_head, response_head
+from nono.proxy.http.message import Header, request_head, response_head
+from nono.proxy.http.writing import framing_fields
 from nono.proxy.verdict.rewrite import RequestWriter, completed, outgoing, response_for_client
 from nono.proxy.verdict.rewrite import request_head as written_head
 from nono.proxy.verdict.routes import Origin
