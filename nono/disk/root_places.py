@@ -16,10 +16,6 @@ class OpensslPlaces(NamedTuple):
 
 def of_openssl() -> OpensslPlaces:
     """Return the places compiled into the OpenSSL of this Python."""
-    try:
-        import _ssl  # ssl makes enums of all its constants: 5 ms of a start
-    except ImportError:
-        import ssl
+    import _ssl  # ssl makes enums of all its constants: 5 ms of a start
 
-        return OpensslPlaces(*ssl.get_default_verify_paths()[2:6])
     return OpensslPlaces(*_ssl.get_default_verify_paths())

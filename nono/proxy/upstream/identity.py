@@ -11,14 +11,9 @@ if TYPE_CHECKING:
 
 def check_identity(identity: TlsIdentity) -> None:
     """Raise OSError as tls_context() does, without the system's roots, whose parsing takes 6 ms."""
-    try:
-        import _ssl  # ssl makes enums of all its constants: 3 ms for which the command would wait
-    except ImportError:
-        from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+    import _ssl  # ssl makes enums of all its constants: 3 ms for which the command would wait
 
-        load_identity(SSLContext(PROTOCOL_TLS_CLIENT), identity)
-    else:
-        load_identity(_ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT), identity)
+    load_identity(_ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT), identity)
 
 
 def load_identity(context: _ssl._SSLContext, identity: TlsIdentity) -> None:
