@@ -25,7 +25,6 @@ RUN_S = 40.0 * PACE
 PROGRAM = b"hunt.inside.runner"
 STAGE = CONFINED.encode()  # what comes before nono on another host
 LOOK_EVERY_S = 0.05
-ASK_EVERY_S = 0.5
 ANSWER_AGAIN_S = 5.0
 QUESTION = b"[Enter] skip: "  # of the offer to save what was denied
 

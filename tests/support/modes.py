@@ -20,11 +20,6 @@ class Mode:
     flags: tuple[str, ...] = ()
 
     @property
-    def has_port_rules(self) -> bool:
-        """Return True if Landlock has port rules, whatever else confines the run."""
-        return HAS_TCP_RULES and (self.kernel.landlock_abi is None or self.kernel.landlock_abi >= 4)
-
-    @property
     def wrapper(self) -> Sequence[str]:
         return () if self.kernel == Kernel() else self.kernel.command([])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import zip_longest
 
 MOST_SHOWN = 80
 
@@ -39,11 +38,3 @@ def kind(sight: str) -> str:
     """Its place without numbers, by which two runs of a program are compared."""
     place = sight.split(": ", 1)[0]
     return "".join("0" if each.isdigit() else each for each in place)
-
-
-def first_line_differing(before: str, after: str) -> str:
-    """For texts that are long."""
-    for old, new in zip_longest(before.splitlines(), after.splitlines(), fillvalue=""):
-        if old != new:
-            return f"{old!r} -> {new!r}"
-    return ""

@@ -18,8 +18,8 @@ DENIED = (".env", "link", "keys/id", "sub/deep/key", ".git/hooks/pre-commit")
 MASKS = (".env", "link", "keys", "sub/deep/key", ".git/hooks")
 MOVED = ("taken", "taken/id", "taken/key", "taken/deep/key", "taken/hooks/pre-commit", "taken/pre-commit")
 
-AT_EMPTY_PATH, AT_RECURSIVE, AT_HANDLE_FID, MNT_DETACH, MS_BIND, MS_REC, MS_REMOUNT = (
-    0x1000, 0x8000, 0x200, 2, 0x1000, 0x4000, 32,
+AT_EMPTY_PATH, AT_RECURSIVE, MNT_DETACH, MS_BIND, MS_REC, MS_REMOUNT = (
+    0x1000, 0x8000, 2, 0x1000, 0x4000, 32,
 )  # fmt: skip
 OPEN_TREE_CLONE, RENAME_EXCHANGE = 1, 2
 MOVE_MOUNT_BOTH_EMPTY = 0x44
