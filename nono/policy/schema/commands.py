@@ -67,7 +67,7 @@ class UsedCredential(NamedTuple):
 
 
 class CommandNetwork(NamedTuple):
-    """What a program reaches."""
+    """The network access of a program."""
 
     allow_all: bool = False
     allow_domain: tuple[str, ...] = ()
@@ -78,14 +78,14 @@ class CommandNetwork(NamedTuple):
 
 
 class CommandEnvironment(NamedTuple):
-    """Which variables a program has."""
+    """The variables of a program."""
 
     allow_vars: tuple[VariablePattern, ...] | None = None
     set_vars: Annotated[Mapping[str, Text], SET_VARS] = {}
 
 
 class Resources(NamedTuple):
-    """What a program may use up."""
+    """Limits on the resources of a program."""
 
     backend: Literal["auto", "cgroup", "portable"] = "auto"
     fallback: Literal["warn_if_weaker", "fail_if_weaker"] = "fail_if_weaker"
@@ -98,21 +98,21 @@ class Resources(NamedTuple):
 
 
 class OutputLimit(NamedTuple):
-    """How much a program may write to one stream."""
+    """The limit on what a program writes to one stream."""
 
     max_bytes: Count
     on_limit: Literal["truncate", "terminate", "deny"] = "terminate"
 
 
 class OutputLimits(NamedTuple):
-    """How much a program may write."""
+    """Limits on what a program writes."""
 
     stdout: OutputLimit | None = None
     stderr: OutputLimit | None = None
 
 
 class CommandSandbox(NamedTuple):
-    """What holds a program."""
+    """The sandbox of a program."""
 
     fs_read: tuple[Path, ...] = ()
     fs_read_file: tuple[Path, ...] = ()
@@ -132,21 +132,21 @@ class CommandSandbox(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """What holds a program when a certain one starts it; a sandbox alone may stand for it."""
+    """The sandbox of a program when a certain other program starts it; a sandbox alone may replace it."""
 
     sandbox: CommandSandbox | None = None
     invocation_policy: InvocationPolicy | None = None
 
 
 class CallMatch(NamedTuple):
-    """Which calls are intercepted."""
+    """The condition under which a call is intercepted."""
 
     argv: ArgumentMatch = ArgumentMatch()
     env: Mapping[str, EnvironmentMatch] = {}
 
 
 class Action(NamedTuple):
-    """What becomes of an intercepted call."""
+    """The treatment of an intercepted call."""
 
     type: Literal["passthrough", "respond", "capture", "capture_credential", "approve", "exec"]
     stdout: str | None = None
@@ -167,7 +167,7 @@ class Intercept(NamedTuple):
 
 
 class PidSource(NamedTuple):
-    """How a daemon's process is found."""
+    """The way to find a daemon's process."""
 
     argv: tuple[str, ...] = ()
     env: tuple[Variable, ...] = ()
@@ -190,7 +190,7 @@ class CommandPolicy(NamedTuple):
 
 
 class CredentialSource(NamedTuple):
-    """Where a secret is."""
+    """The place of a secret."""
 
     type: Literal["keystore", "command"]
     key: str | None = None

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class Meta(NamedTuple):
-    """What a profile says about itself; nothing depends on it."""
+    """A profile's description of itself; nothing depends on it."""
 
     name: str | None = None
     version: str | None = None
@@ -69,14 +69,14 @@ class ApprovalBackendEntry(NamedTuple):
 
 
 class ApprovalDefaults(NamedTuple):
-    """Which backend is asked when nothing names one, and how long it has."""
+    """The backend that is asked when nothing names one, and its time limit."""
 
     backend: str | None = None
     timeout_secs: Seconds | None = None
 
 
 class Security(NamedTuple):
-    """How much of other processes the child reaches."""
+    """The child's access to other processes."""
 
     signal_mode: Reach = "isolated"
     process_info_mode: Reach | None = None  # accepted for portability: Linux cannot enforce it
@@ -95,7 +95,7 @@ class Groups(NamedTuple):
 
 
 class Commands(NamedTuple):
-    """Programs that may, or may not, be what is started; deprecated, as it holds nobody."""
+    """Programs that may or may not be started by name; deprecated, because it confines nothing."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -133,7 +133,7 @@ class TlsIntercept(NamedTuple):
 
 
 class Network(NamedTuple):
-    """Which hosts the child reaches, and with whose credentials."""
+    """The hosts that the child may reach, and the credentials added for it."""
 
     block: bool = False
     network_profile: str | None = None
@@ -160,19 +160,19 @@ class Network(NamedTuple):
 
 
 class Diagnostics(NamedTuple):
-    """What the notes after a run leave out."""
+    """The denials that the report after a run leaves out."""
 
     suppress_system_services: tuple[str, ...] = ()
 
 
 class Workdir(NamedTuple):
-    """What --allow-cwd grants on the working directory."""
+    """The access that --allow-cwd grants on the working directory."""
 
     access: Literal["none", "read", "write", "readwrite"] = "none"
 
 
 class Environment(NamedTuple):
-    """Which variables the child inherits. Patterns are a name, or a prefix and one trailing `*`."""
+    """The variables that the child inherits. Patterns are a name, or a prefix and one trailing `*`."""
 
     allow_vars: tuple[VariablePattern, ...] | None = None  # None: all; (): none
     deny_vars: tuple[VariablePattern, ...] = ()
@@ -180,7 +180,7 @@ class Environment(NamedTuple):
 
 
 class Linux(NamedTuple):
-    """Choices that only this platform has."""
+    """Settings that exist on Linux only."""
 
     af_unix_mediation: Literal["off", "pathname"] = "off"  # always mediated with the proxy
     sandbox_policy: SandboxPolicy = SandboxPolicy.AUTO
@@ -196,28 +196,28 @@ class Hook(NamedTuple):
 
 
 class SessionHook(NamedTuple):
-    """A program of the person's that runs outside the sandbox."""
+    """A program that a person has run outside the sandbox."""
 
     script: AbsolutePath
     timeout_secs: Annotated[int, Says({"exclusiveMinimum": 0})] | None = None
 
 
 class SessionHooks(NamedTuple):
-    """What runs before and after the command."""
+    """The hooks that run before and after the command."""
 
     before: SessionHook | None = None
     after: SessionHook | None = None
 
 
 class Rollback(NamedTuple):
-    """What snapshots leave out."""
+    """The paths that snapshots leave out."""
 
     exclude_patterns: tuple[str, ...] = ()
     exclude_globs: tuple[str, ...] = ()
 
 
 class OpenUrls(NamedTuple):
-    """Which pages the command may have opened in the person's browser."""
+    """The pages that the command may open in the person's browser."""
 
     allow_origins: tuple[Origin, ...] = ()
     allow_localhost: bool = False

@@ -46,7 +46,7 @@ class RuleEntry(NamedTuple):
 
 
 class DefaultEntry(NamedTuple):
-    """What becomes of a request that no rule matches."""
+    """The decision on a request that no rule matches."""
 
     decision: DecisionWord = "deny"
     backend: str | None = None
@@ -70,7 +70,7 @@ class DomainEntry(NamedTuple):
 
 
 class ProxyEntry(NamedTuple):
-    """How the command presents the phantom; None: as the key is sent upstream."""
+    """The place of the phantom in a request; None: where the key is sent upstream."""
 
     inject_mode: InjectMode | None = None
     inject_header: Header | None = None
@@ -123,7 +123,7 @@ class CaptureOutput(NamedTuple):
 
 
 class CaptureProvider(NamedTuple):
-    """A command that is handed a configuration, and speaks a protocol of its own on both ends."""
+    """A command that is given a configuration, and speaks its own protocol on stdin and stdout."""
 
     command: Command
     config: Mapping[str, Any] = {}
@@ -151,7 +151,7 @@ class ResponseFieldEntry(NamedTuple):
 
 
 class TokenEndpointEntry(NamedTuple):
-    """Where a login gets its tokens."""
+    """The endpoint that issues a login's tokens."""
 
     host: HttpsOrigin
     path: AbsolutePath
@@ -191,7 +191,7 @@ class ProviderRoute(NamedTuple):
 
 
 class UpstreamProxyEntry(NamedTuple):
-    """The proxy behind ours."""
+    """The upstream proxy."""
 
     address: str  # host:port
     auth: str | None = None  # a credential reference to user:password

@@ -35,7 +35,7 @@ class ClientAssertion(NamedTuple):
 
 
 class CaptureInteraction(NamedTuple):
-    """What a capture command may do with the person."""
+    """The ways in which a capture command may interact with the person."""
 
     stdio: bool | str | None = None
     stdin: bool | str | None = None
@@ -44,7 +44,7 @@ class CaptureInteraction(NamedTuple):
 
 
 class CredentialStore(NamedTuple):
-    """Where a client keeps the tokens of its logins."""
+    """The place where a client keeps the tokens of its logins."""
 
     type: Literal["keychain_json", "file_json", "command_status"]
     path: str | None = None
