@@ -30,6 +30,8 @@ _MOST_FOR_OCTET = 64  # of text for one octet of a spelling: "%26%23x0041%3B" in
 # secret. In random octets, no run is seen in this many samples.
 _SAMPLES_OF_RUN = 12
 _LONG_BYTES = 4 * 1024
+# Between parts of a text. A line end first would make a soft line break of the "=" that a part ends with.
+_APART = b"\1\n"
 
 
 def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire | None:
@@ -153,8 +155,7 @@ class Tripwire:
         parts = self._suspects(text)
         if not parts:
             return False
-        # A single line end could be a soft line break.
-        suspect = b"\n\n".join([text[start:end] for start, end in parts])
+        suspect = _APART.join([text[start:end] for start, end in parts])
         found = False
         for form in Form(suspect, ()).undone(tokens=self.mode.tokens):
             found = bool(self._search_undone(form.text)) or found

@@ -140,3 +140,15 @@ def test_what_is_found_does_not_depend_on_the_place(before: bytes, body: bytes) 
     assert bool(tripwire.find(before + body).spans) is short
     for cut in range(len(body)):
         assert bool(_streamed(tripwire, [before + body[:cut], body[cut:] + b" "])[1]) is short
+
+
+@pytest.mark.parametrize("escape", [b"%30", b"\\x30", b"&#48;", b"=30"])
+@pytest.mark.parametrize("last", "=%\\&")
+def test_an_escape_elsewhere_ends_no_escape_of_the_last_octet(last: str, escape: bytes) -> None:
+    secret = f"0000000{last}"
+    spelled = b"=\r\n".join(bytes((octet,)) for octet in secret.encode())
+    body = spelled + b"\x01" + escape
+    tripwire = _tripwire(secret)
+    assert tripwire.find(spelled).spans
+    assert _streamed(tripwire, [body]) == _searched(tripwire, body)
+    assert tripwire.find(body).spans
