@@ -206,8 +206,8 @@ class Engine(Sender):
         if flags & ACK:
             return None
         before = self.peer.initial_window
-        self.peer.update(payload, from_server=self._client_side)
-        self._encoder.allow(self.peer.table_bytes)
+        for table_bytes in self.peer.update(payload, from_server=self._client_side):
+            self._encoder.allow(table_bytes)
         grown = self.peer.initial_window - before
         for stream in self._streams.open.values() if grown else ():
             stream.outbound += grown

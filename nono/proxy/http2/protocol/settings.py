@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from struct import Struct
 
-from nono.proxy.http2.protocol.compression import TABLE_BYTES
 from nono.proxy.http2.protocol.frames import MAX_FRAME_BYTES, ErrorCode, FrameError
 from nono.proxy.http2.protocol.windows import DEFAULT_WINDOW, MAX_WINDOW
 
@@ -30,20 +29,23 @@ class Setting(IntEnum):
 class PeerSettings:
     """The settings of the peer that limit what we send."""
 
-    __slots__ = ("initial_window", "max_frame_bytes", "max_streams", "table_bytes")
+    __slots__ = ("initial_window", "max_frame_bytes", "max_streams")
 
     def __init__(self) -> None:
-        self.table_bytes = TABLE_BYTES
         self.max_streams = _UNLIMITED
         self.initial_window = DEFAULT_WINDOW
         self.max_frame_bytes = MAX_FRAME_BYTES
 
-    def update(self, payload: bytes, *, from_server: bool) -> None:
-        """Apply a SETTINGS frame. Raises FrameError if a value is out of its range."""
+    def update(self, payload: bytes, *, from_server: bool) -> list[int]:
+        """Apply a SETTINGS frame. Raises FrameError if a value is out of its range.
+
+        Returns the sizes of the compression table in their order; the smallest counts too (RFC 7541 4.2).
+        """
+        tables = list[int]()
         for key, value in _PAIR.iter_unpack(payload):
             match key:
                 case Setting.HEADER_TABLE_SIZE:
-                    self.table_bytes = value
+                    tables.append(value)
                 case Setting.ENABLE_PUSH:
                     _check(value <= (0 if from_server else 1))
                 case Setting.MAX_CONCURRENT_STREAMS:
@@ -56,6 +58,7 @@ class PeerSettings:
                     self.max_frame_bytes = value
                 case Setting.ENABLE_CONNECT_PROTOCOL:
                     _check(value <= 1)
+        return tables
 
 
 def settings_payload(settings: Mapping[Setting, int]) -> bytes:

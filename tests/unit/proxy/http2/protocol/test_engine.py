@@ -540,6 +540,19 @@ def _attempt(work: Callable[[], list[Event]]) -> list[Event] | Exception:
         return fault
 
 
+def test_the_smallest_table_that_a_peer_allows_in_one_frame_is_announced() -> None:
+    engine = server()
+    receive(engine, head(1) + head(3))
+    engine.send_head(1, [(b":status", b"200"), (b"x-a", b"1")], ended=True)
+    engine.to_send()
+    sizes = b"".join(struct.pack(">HI", Setting.HEADER_TABLE_SIZE, size) for size in (0, 4096))
+    receive(engine, frame_bytes(SETTINGS, 0, 0, sizes))
+    engine.to_send()
+    engine.send_head(3, [(b":status", b"200"), (b"x-a", b"1")], ended=True)
+    peer = hpack.Decoder()  # whose table is empty, as the frame has asked for
+    assert peer.decode(engine.to_send()[9:], raw=True) == [(b":status", b"200"), (b"x-a", b"1")]
+
+
 def _counts_closed_streams(expected: object, theirs: _Theirs) -> bool:
     """The library changes the windows of closed streams too, which RFC 9113 section 6.9.2 does not have."""
     is_window = "May not increment flow control window" in str(expected)
