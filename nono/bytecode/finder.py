@@ -49,9 +49,10 @@ class Finder:
     used, stale: How many modules were taken from the file, and how many had changed.
     """
 
-    def __init__(self, index: Index, entries: memoryview) -> None:
+    def __init__(self, index: Index, file: mmap.mmap, entries_at: int) -> None:
         self._index = index
-        self._entries = entries
+        self._file = file
+        self._entries = memoryview(file)[entries_at:]
         self.used = 0
         self.stale = 0
 
@@ -81,6 +82,9 @@ class Finder:
         spec.cached = f"{directory}/__pycache__/{file[:-3]}.{sys.implementation.cache_tag}.pyc"
         return spec
 
+    def unload(self) -> None:
+        self._file.madvise(mmap.MADV_DONTNEED)
+
 
 class _Loader(SourceFileLoader):
     """Gives the code to the first import. Whatever else is asked of a loader is answered from the source."""
@@ -104,6 +108,13 @@ def install() -> None:
     _searched[:] = searched()
     if is_usual() and (finder := _finder()) is not None:
         sys.meta_path.insert(sys.meta_path.index(PathFinder), finder)
+
+
+def unload() -> None:
+    """Let go of the file's pages, for a process that waits. A later import reads them again."""
+    for finder in sys.meta_path:
+        if isinstance(finder, Finder):
+            finder.unload()
 
 
 def place() -> str:
@@ -200,17 +211,18 @@ def _intact(hashed: memoryview) -> Any:
 
 def _finder() -> Finder | None:
     """Return a finder for the file; None if there is none, or none to be trusted."""
-    content = _content()
-    if content is None or content[:_LENGTH_AT] != MAGIC_NUMBER:
+    file = _mapped()
+    if file is None or file[:_LENGTH_AT] != MAGIC_NUMBER:
         return None
+    content = memoryview(file)
     end = _HEAD_AT + int.from_bytes(content[_LENGTH_AT:_HEAD_AT], "little")
     head = _intact(content[_HEAD_AT:end])
     if head is None or head[0] != search_path():
         return None
-    return Finder(head[1], content[end:])
+    return Finder(head[1], file, end)
 
 
-def _content() -> memoryview | None:
+def _mapped() -> mmap.mmap | None:
     """Map the file, so that runs share its pages. Returns None if somebody else owns it or may write it."""
     try:
         descriptor = os.open(place(), _OPEN)
@@ -225,7 +237,7 @@ def _content() -> memoryview | None:
             or found.st_size < _HEAD_AT
         ):
             return None
-        return memoryview(mmap.mmap(descriptor, found.st_size, prot=mmap.PROT_READ))
+        return mmap.mmap(descriptor, found.st_size, prot=mmap.PROT_READ)
     except OSError:
         return None
     finally:

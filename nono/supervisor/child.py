@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from nono.bytecode import finder
 from nono.kernel import process, signals
 from nono.kernel.signals import ReceivedSignal, signal
 from nono.sessions.ends import FOREIGN, Sender
@@ -191,6 +192,7 @@ def wait(child: Child) -> int:
     poll = select.poll()
     poll.register(child.signal_descriptor, select.POLLIN)
     child.serve_signals()
+    finder.unload()
     while child.exit_code is None:
         poll.poll()
         child.serve_signals()

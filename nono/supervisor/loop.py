@@ -11,6 +11,7 @@ from typing import Protocol
 
 import anyio
 
+from nono.bytecode import finder
 from nono.errors import NonoError
 from nono.kernel import libc
 from nono.supervisor.child import Child
@@ -118,6 +119,7 @@ async def _keep_small() -> None:
     while True:
         await anyio.sleep(GIVE_BACK_INTERVAL_S)
         libc.give_back_free_memory()
+        finder.unload()
 
 
 async def _keep_written(log: SyncedLog, flush: Callable[[], None]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from support.hosted.installed_copy import InstalledCopy, install
+from support.sessions.detached import wait_until
+from support.sessions.own_terminal import children
 
 TRUE = ("--", "true")
 # Of all imports of a start, in each of its processes, those of a source that the file lacks.
@@ -111,3 +114,25 @@ def test_a_start_finds_all_its_modules_in_the_file(arguments: tuple[str, ...], c
     names = set(re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)) - EARLY
     assert {"nono.cli.main", "nono.policy.capability"} <= names
     assert copy.printed(LACKED.replace("NAMES", repr(sorted(names)))) == []
+
+
+@pytest.mark.parametrize("options", [(), ("--allow-domain", "api.example.com")], ids=["plain", "proxy"])
+def test_a_run_that_waits_holds_no_page_of_the_file(copy: InstalledCopy, options: tuple[str, ...]) -> None:
+    """Its pages count for each process in what tools show of memory."""
+    copy.keep()
+    with copy.started("run", "-s", *options, "--", "sh", "-c", "echo up; read line") as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "up\n"
+        tree = [run.pid, *children(run.pid)]
+        wait_until(lambda: not any(resident_kib(pid, copy.file) for pid in tree), "the pages stay")
+
+
+def resident_kib(pid: int, file: Path) -> int:
+    """Of a file that a process has mapped."""
+    resident, is_of_file = 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-", line):
+            is_of_file = line.endswith(str(file))
+        elif is_of_file and line.startswith("Rss:"):
+            resident += int(line.split()[1])
+    return resident

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from nono.audit import event
+from nono.bytecode import finder
 from nono.errors import NonoError
 from nono.kernel.signals import signal
 from nono.launch.session import Session
@@ -176,6 +177,7 @@ def wait_on_poll(
         if meeting is not None:
             loop.add_reader(meeting.listener.fileno(), on_first_visitor)
         child.serve_signals()  # it may have ended before anybody watched
+        finder.unload()
         while child.exit_code is None:
             loop.run_until(lambda: child.exit_code is not None or bool(came))
             if child.exit_code is None:

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,21 @@ class InstalledCopy:
 
     def nono(self, *arguments: str, flags: tuple[str, ...] = ("-I",)) -> subprocess.CompletedProcess[str]:
         return self.python(_NONO, *arguments, flags=flags)
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """Run nono beside the block, at whose end its command reads the end of its input."""
+        argv = [sys.executable, "-I", "-c", _INSTALL + _NONO, str(self.site), *arguments]
+        with subprocess.Popen(
+            argv,
+            cwd=self.project,
+            env=self.environ,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as run:
+            yield run
+            run.communicate(timeout=TIMEOUT_S)
 
     def keep(self, flags: tuple[str, ...] = ("-I",), environ: dict[str, str] | None = None) -> None:
         done = self.python(_KEEP, flags=flags, environ=environ)

@@ -266,3 +266,21 @@ def test_it_is_readable_as_the_source_is_and_written_by_its_owner(copy: Installe
         source.chmod(mode)
         copy.keep()
         assert copy.file.stat().st_mode & 0o7777 == expected
+
+
+RESIDENT = """
+import re
+def resident():
+    mappings = open("/proc/self/smaps").read()
+    [kib] = re.findall(r"start[.].*[.]bytecode\\n(?:.*\\n)*?Rss: +([0-9]+)", mappings)
+    return int(kib)
+before = resident()
+finder.unload()
+after = resident()
+from nono import errors
+print(json.dumps([before > 0, after, type(errors.__loader__).__name__, resident() > 0]))
+"""
+
+
+def test_a_process_that_waits_holds_no_page_of_the_file(kept: InstalledCopy) -> None:
+    assert kept.printed(RESIDENT) == [True, 0, "_Loader", True]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 
+from nono.bytecode import finder
 from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.errors import NonoError
@@ -31,6 +32,7 @@ def stand_in_front(ahead: Ahead) -> int:
     ahead.connection.close()
     _stop_together(ahead.pid, lambda: bool(lent.session))
     ended: dict[int, int] = {}
+    finder.unload()
     while ahead.pid not in ended and ended.get(viewer, SEEN) == SEEN:
         _reap(ended)
         if ahead.pid not in ended and ended.get(viewer, SEEN) == SEEN:
