@@ -29,6 +29,7 @@ COUNT = "seq -f '%g sheep' 41 41"  # without anything that an agent takes for an
 BUILD = "cc -o program program.c && ./program"
 PROGRAM = '#include <stdio.h>\n\nint main(void)\n{\n    puts("compiled by $PWD");\n}\n'
 DIAGNOSTIC, SAVE, BLOCKED = "NONO DIAGNOSTIC", "Save to a user profile?", "\n  blocked "
+OFFER = "Add the profile rust-dev"  # nono's own first question
 pytestmark = [pytest.mark.fetched, pytest.mark.timeout(LIMIT_S + TIMEOUT_S)]
 
 
@@ -389,11 +390,13 @@ def test_an_agent_begins_on_a_fresh_home_as_it_does_outside(scene: Scene) -> Non
 
 @of_each
 def test_an_agent_asks_a_person_nothing_twice(scene: Scene) -> None:
-    for again in (False, True):
+    scene.stage.furnish({"project/Cargo.toml": '[package]\nname = "sheep"\nversion = "0.1.0"\n'})
+    for run in ("first", "second", "third"):
         with scene.stage.on_screen(scene.inside(), environment=scene.environment()) as screen:
-            asked = scene.started(screen)
+            asked = screen.answer_until(scene.agent.ready, {OFFER: ["y", ENTER], **scene.agent.first})
             scene.left(screen)
-        assert not (again and asked), asked
+            assert SAVE not in screen.text, screen.text
+        assert (OFFER in asked) if run == "first" else not asked, (run, asked)
 
 
 @of_each
