@@ -108,3 +108,13 @@ def test_a_shipped_profile_reads_the_same_without_pydantic(name: str) -> None:
 def test_an_unknown_profile_has_no_document() -> None:
     with pytest.raises(KeyError):
         shipped.profile_document("nobody")
+
+
+@pytest.mark.parametrize("name", ["claude-code", "codex", "gemini-cli", "opencode"])
+def test_a_session_of_an_agent_outlives_its_day(name: str) -> None:
+    """An agent reads the CA once, when it starts, and people leave it running."""
+    assert load_profile(name, ENVIRON).network.tls_intercept.ca_validity == "30d"
+
+
+def test_another_session_has_a_day() -> None:
+    assert load_profile("python-dev", ENVIRON).network.tls_intercept.ca_validity == "24h"
