@@ -47,6 +47,7 @@ def test_what_looks_like_a_key_elsewhere_does_so_here(prefix: str) -> None:
         ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=abc==", CONNECTION_PASSWORD),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl", PRIVATE_KEY),
         ("https://hooks.slack.com/services/T0/B0/abcdefghijkl", PROVIDER_TOKEN),
+        ("glpat-" + "R-PFroLweztSCZiYOYWn", PROVIDER_TOKEN),  # without a digit
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", PROVIDER_TOKEN),
         ("Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", PROVIDER_TOKEN),
         ("https://pypi.example/simple https://me:hunter2@pypi.example/simple", URL_PASSWORD),
