@@ -17,7 +17,8 @@ else:
     Protocol = object
 
 
-_INDENT = "    "
+_INDENT = "\n    "
+_WSL2 = "\nkernel-enforced. "  # as the documentation has it, in a warning without names
 
 
 class Log(Protocol):
@@ -65,8 +66,12 @@ class Console:
 
 
 def _hanging(text: str) -> str:
-    """Escape a warning. Only what is indented goes on in a new line: a name in it may look like a warning."""
-    return f"\n{_INDENT}".join(map(printable_line, text.split(f"\n{_INDENT}")))
+    """Escape a warning, but for nono's own line ends: what a name adds may look like a warning."""
+    return _WSL2.join(map(_indented, text.split(_WSL2)))
+
+
+def _indented(text: str) -> str:
+    return _INDENT.join(map(printable_line, text.split(_INDENT)))
 
 
 def console_of(given: Given, *, silent: bool) -> Console:
