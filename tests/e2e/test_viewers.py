@@ -40,6 +40,14 @@ def looking_on(sandbox: NonoRun, *flags: str) -> Iterator[Terminal]:
         yield person
 
 
+@contextmanager
+def asked(sandbox: NonoRun) -> Iterator[Terminal]:
+    """A terminal that attaches while a question waits, for which it leaves its raw mode at once."""
+    argv = sandbox.user.command([*NONO, "attach", "one"])
+    with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        yield person
+
+
 def size_asked_by(person: Terminal, sandbox: NonoRun) -> str:
     """What stty says, twice the same: when a viewer comes, the size changes for a moment."""
     script = (
@@ -187,7 +195,7 @@ def test_who_comes_while_a_question_waits_is_asked(sandbox: NonoRun) -> None:
         first.type(b"sleep 1; cat " + outside + b"; echo code=$?\r" + KEYS)
         first.end()
         wait_until(lambda: json.loads(nono(sandbox, "approvals", "--json").stdout), "nobody is asked")
-        with looking_on(sandbox, "--read-only") as reader, attached(sandbox) as again:
+        with looking_on(sandbox, "--read-only") as reader, asked(sandbox) as again:
             again.wait_for(QUESTION)
             time.sleep(UNREAD_S)
             again.type(b"y\r")
