@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import string
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nono.credentials.values.holding import Mode
 from nono.credentials.values.leak_mask import masked
 from nono.credentials.values.tripwire import Tripwire, tripwire_for
 from nono.secret import Secret
@@ -91,6 +93,11 @@ def _streamed(tripwire: Tripwire, pieces: Sequence[bytes]) -> tuple[bytes, int, 
     return passed, stream.found, stream.near
 
 
+def _longest_run(body: bytes, mode: Mode) -> int:
+    flat = re.sub(rb"=\0*(?:\r\0*\n?|\n)", b"=", body)  # a soft line break is within a run
+    return max(map(len, flat.translate(mode.is_of_run).split(b"\0")))
+
+
 def _searched(tripwire: Tripwire, body: bytes) -> tuple[bytes, int, bool]:
     spans, near = tripwire.find(body)
     return masked(body, spans), len(spans), bool(near)
@@ -103,7 +110,13 @@ def test_a_stream_masks_what_a_search_of_the_whole_finds(
 ) -> None:
     body = data.draw(_bodies(secret))
     tripwire = _tripwire(secret)
-    assert _streamed(tripwire, _cut(body, cuts)) == _searched(tripwire, body)
+    passed, *counts = _streamed(tripwire, _cut(body, cuts))
+    expected, *expected_counts = _searched(tripwire, body)
+    assert counts == expected_counts
+    if passed != expected:
+        # In an endless run a cut decides which backslashes pair, so how many before the secret are masked.
+        assert _longest_run(body, tripwire.mode) > 2 * tripwire.mode.bound_bytes
+        assert not tripwire.find(passed).spans
 
 
 @settings(max_examples=1000 if LONG else 30)
