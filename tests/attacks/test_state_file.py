@@ -89,7 +89,8 @@ def test_the_next_run_removes_only_the_state_of_a_killed_supervisor(
     sandbox: NonoRun,
 ) -> None:
     def files() -> list[Path]:
-        return sorted((sandbox.user.home / ".local/state/nono/sessions").glob(".*"))
+        # Not the key of a session, which is written once its command runs.
+        return sorted((sandbox.user.home / ".local/state/nono/sessions").glob(".*nono-*"))
 
     script = 'echo up; read line; head -c 7 "$NONO_CAP_FILE"'
     with sandbox.started(["sh", "-c", script]) as killed:

@@ -408,6 +408,16 @@ def test_a_full_backlog_stops_nobody_but_its_caller(family: str, sandbox: NonoRu
             assert accepted == lines[0]["filled"]
 
 
+def wait_until_served(path: Path) -> None:
+    """Wait for its server, which binds the socket a moment before it listens."""
+    for _ in range(500):
+        with socket.socket(AF_UNIX) as client:
+            if client.connect_ex(str(path)) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"nobody listens at {path}")
+
+
 @pytest.mark.needs("listener")
 @pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="there is no ssh-agent")
 def test_a_real_agent_is_asked_only_when_granted(sandbox: NonoRun, place: Path) -> None:
@@ -419,10 +429,7 @@ def test_a_real_agent_is_asked_only_when_granted(sandbox: NonoRun, place: Path) 
     serve = sandbox.user.command(["ssh-agent", "-D", "-a", str(agent)])
     served = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
     try:
-        for _ in range(500):
-            if agent.exists():
-                break
-            time.sleep(0.01)
+        wait_until_served(agent)
         added = sandbox.bare(["ssh-add", "-q", str(key)], environment=environment)
         assert added.exit_code == 0, added.stderr
         profile: Mapping[str, object] = {
