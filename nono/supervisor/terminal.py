@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import select
+import stat
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -93,9 +94,15 @@ def _attributes(terminal: int) -> list[Any] | None:
     `nono run ... | less`, less sets them, and it may outlive us.
     """
     with suppress(OSError, termios.error):
-        if os.isatty(1) and os.tcgetpgrp(terminal) == os.getpgrp():
+        if not _goes_to_a_program(1) and os.tcgetpgrp(terminal) == os.getpgrp():
             return termios.tcgetattr(terminal)
     return None
+
+
+def _goes_to_a_program(descriptor: int) -> bool:
+    """Tell whether somebody else may read from it now. OSError: it is closed."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _take_back(terminal: int) -> bool:

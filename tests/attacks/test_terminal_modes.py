@@ -69,6 +69,16 @@ def test_the_terminal_is_as_it_was(does: str, end: str, sandbox: NonoRun) -> Non
         assert (termios.tcgetattr(kept), is_exclusive(kept)) == (before, False)
 
 
+@pytest.mark.parametrize("output", ["/dev/null", "output"])
+def test_so_it_is_where_the_output_goes_to_a_file(output: str, sandbox: NonoRun) -> None:
+    """Found by the hunt: nono left what TIOCSSOFTCAR had set."""
+    run = shlex.join(elevated(sandbox, python(f"{ALONE}{RAW}os._exit(3)"), elevates=False))
+    with shown_to(sandbox, ["/bin/sh", "-c", f"{run} >{output}"]) as (person, kept):
+        before = termios.tcgetattr(kept)
+        assert person.end() == 3
+        assert termios.tcgetattr(kept) == before
+
+
 def test_without_nono_all_of_that_stays(sandbox: NonoRun) -> None:
     argv = sandbox.user.command(python(f"{ALONE}{RAW}{EXCLUSIVE}os._exit(3)"))
     with shown_to(sandbox, argv) as (person, kept):
