@@ -28,6 +28,7 @@ _ROOTS = (
     "keyring.backends.SecretService",
     "keyring.backends.kwallet",
     "keyring.backends.libsecret",
+    "nono.credentials.sources.secret_service",
     "nono.cli.commands.run",
     "nono.cli.commands.wrap",
     "nono.launch.proxy.ca_worker",

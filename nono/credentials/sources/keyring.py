@@ -8,7 +8,9 @@ not keep the process alive.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 
+from nono.credentials.sources import keyring_backend
 from nono.credentials.values.content import decode_go_keyring, require_credential, secret_from_text
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import KeyringReference
@@ -20,19 +22,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
+    from nono.credentials.sources.keyring_backend import Library
+    from nono.credentials.sources.secret_service import SecretService
+
+    type Readable = SecretService | Library
+
 AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to answer
 UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless the variable says otherwise
 _UNLOCK_VARIABLE = "NONO_KEYRING_TIMEOUT_SECS"
 _MAX_DUPLICATES = 16
 
-# Named here rather than found by keyring.get_keyring(): that would read keyringrc.cfg from the configuration
-# directory, where a `keyring-path` line puts any directory on sys.path. A sandboxed child that may write
-# there would run its own code in the next supervisor.
-_BACKENDS = (
-    "keyring.backends.SecretService.Keyring",
-    "keyring.backends.kwallet.DBusKeyring",
-    "keyring.backends.libsecret.Keyring",
-)
+_BUS = "DBUS_SESSION_BUS_ADDRESS"
 
 _NO_DAEMON_HINT = (
     "nono credential set NAME keeps a credential without a keyring; env:// and file:// need none either"
@@ -53,11 +53,13 @@ def read(
     shown = reference.redacted()
     if environ.get(_UNLOCK_VARIABLE) and not _is_seconds(environ[_UNLOCK_VARIABLE]):
         warn(f"{_UNLOCK_VARIABLE} is no number of seconds; the keyring is given {UNLOCK_TIMEOUT_S:g} s")
-    backend = _backend(environ)
+    readable = _readable(environ)
 
     def get() -> str | int | None:
-        count = _count(backend, reference)
-        return count if count > 1 else backend.get_password(reference.service, reference.account)
+        with closing(readable):
+            attributes = {"service": reference.service, "username": reference.account}
+            count = len(readable.accounts(attributes))
+            return count if count > 1 else readable.password(reference.service, reference.account)
 
     value = _within(_unlock_timeout_s(environ), shown, get)
     if isinstance(value, int):
@@ -103,56 +105,36 @@ def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
     Empty too for a keyring that cannot list (only the Secret Service can). CredentialUnavailable: no answer.
     """
-    backend = _backend(environ)
-    return _within(
-        AVAILABILITY_TIMEOUT_S, f"keyring://{service}", lambda: _search(backend, {"service": service})
-    )
+    with closing(_readable(environ)) as readable:
+        return _within(
+            AVAILABILITY_TIMEOUT_S, f"keyring://{service}", lambda: readable.accounts({"service": service})
+        )
 
 
-def _search(backend: KeyringBackend, attributes: dict[str, str]) -> tuple[str, ...]:
-    """Return the user names of all items with these attributes, as the keyring library names them; sorted."""
-    from keyring.backends import SecretService
-
-    if not isinstance(backend, SecretService.Keyring):
-        return ()
-    import secretstorage
-
-    connection = secretstorage.dbus_init()
-    try:
-        items = secretstorage.search_items(connection, attributes)
-        return tuple(sorted(item.get_attributes().get("username", "") for item in items))
-    finally:
-        connection.close()
+def _readable(environ: Mapping[str, str]) -> Readable:
+    """Return the keyring that answers, to be closed. CredentialUnavailable: none does, within 2 s."""
+    if not keyring_backend.is_secret_service(environ):
+        return keyring_backend.Library(_backend(environ))
+    # Without a bus it would take a thousand times as long to import what finds that out.
+    answering = _within(AVAILABILITY_TIMEOUT_S, "system keyring", _connect) if environ.get(_BUS) else None
+    if answering is None:
+        raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
+    return answering
 
 
-def _count(backend: KeyringBackend, reference: KeyringReference) -> int:
-    return len(_search(backend, {"service": reference.service, "username": reference.account}))
+def _connect() -> SecretService | None:
+    # Imported here: most keys are found before the keyring is needed.
+    from nono.credentials.sources import secret_service
+
+    return secret_service.connect()
 
 
 def _backend(environ: Mapping[str, str]) -> KeyringBackend:
     """Return the keyring that answers. CredentialUnavailable: none does, within 2 s."""
-    backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: _choose(environ))
+    backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: keyring_backend.choose(environ))
     if backend is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
     return backend
-
-
-def _choose(environ: Mapping[str, str]) -> KeyringBackend | None:
-    """Return the backend that `environ` names, else the best of those that work; None if there is none.
-
-    The library's null and fail backends stand for "no keyring" and have priorities below 1.
-    """
-    from keyring.core import load_keyring
-
-    named = environ.get("PYTHON_KEYRING_BACKEND")
-    working = []
-    for name in (named,) if named else _BACKENDS:
-        try:
-            working.append(load_keyring(name))
-        except Exception:  # any failure means that this backend does not work here
-            continue
-    working = [backend for backend in working if backend.priority >= 1]
-    return max(working, key=lambda backend: backend.priority, default=None)
 
 
 def _unlock_timeout_s(environ: Mapping[str, str]) -> float | None:

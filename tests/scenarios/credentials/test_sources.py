@@ -241,7 +241,7 @@ def test_the_keyring_configuration_file_is_not_consulted(tmp_path: Path) -> None
     (config / "keyringrc.cfg").write_text(
         f"[backend]\ndefault-keyring=planted.Keyring\nkeyring-path={config}\n"
     )
-    script = "from nono.credentials.sources.keyring import _choose; _choose({})"
+    script = "from nono.credentials.sources.keyring_backend import choose; choose({})"
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", script], env=environ, check=True, timeout=60)
     assert not (config / "planted.py.ran").exists()

@@ -1,0 +1,62 @@
+"""Read from a Secret Service without the `keyring` library, which takes long to import (ADR 84).
+
+The specification is freedesktop.org's Secret Service API 0.2. Every call may wait for a daemon, or for a
+person who unlocks a collection.
+"""
+
+from __future__ import annotations
+
+import secretstorage
+from secretstorage.exceptions import LockedException, SecretServiceNotAvailableException
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from jeepney.io.blocking import DBusConnection
+
+
+class SecretService:
+    """A connection to the session bus, on which a Secret Service runs or can be started."""
+
+    def __init__(self, connection: DBusConnection) -> None:
+        """Take over a connection."""
+        self._connection = connection
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def accounts(self, attributes: dict[str, str]) -> tuple[str, ...]:
+        """Return the user names of all items with these attributes, locked or not; sorted."""
+        items = secretstorage.search_items(self._connection, attributes)
+        return tuple(sorted(item.get_attributes().get("username", "") for item in items))
+
+    def password(self, service: str, account: str) -> str | None:
+        """Return what the default collection keeps under these names, as `keyring` stores it, or None.
+
+        Asks a person to unlock the collection if it is locked. Raises LockedException if they do not.
+        """
+        collection = secretstorage.get_default_collection(self._connection)
+        _unlock(collection)
+        for item in collection.search_items({"service": service, "username": account}):
+            _unlock(item)
+            return item.get_secret().decode()
+        return None
+
+
+def connect() -> SecretService | None:
+    """Return the Secret Service on the session bus of the environment, or None. The caller closes it."""
+    try:
+        connection = secretstorage.dbus_init()
+    except SecretServiceNotAvailableException:
+        return None
+    if secretstorage.check_service_availability(connection):
+        return SecretService(connection)
+    connection.close()
+    return None
+
+
+def _unlock(what: secretstorage.Collection | secretstorage.Item) -> None:
+    if not what.is_locked():
+        return
+    what.unlock()
+    if what.is_locked():
+        raise LockedException("not unlocked")
