@@ -79,6 +79,7 @@ class Launch:
         """Take over a launcher that was just forked."""
         self._environ = environ
         self._launcher: Launcher | None = launcher
+        self._probes = ExitStack()
 
     def __enter__(self) -> Launch:
         return self
@@ -86,6 +87,7 @@ class Launch:
     def __exit__(self, *_: object) -> None:
         if self._launcher is not None:
             self._launcher.abandon()
+        self._probes.close()
 
     def prepare(self, resolved: Resolved, command: Sequence[str], *, needs_program: bool = True) -> Prepared:
         """Find the program and choose how this kernel enforces the run. Raises NonoError if it cannot."""
@@ -115,7 +117,7 @@ class Launch:
             # Imported here: most runs mask nothing.
             from nono.sandbox import probe
 
-            facts = probe.with_masks(facts, capabilities.masking)
+            facts = self._probes.enter_context(probe.masks_probed(facts, capabilities.masking))
         if resolved.oauth_routes and has_namespaces(capabilities, facts.own_namespaces):
             from nono.launch.proxy.own_logins import with_own_logins
 
@@ -127,6 +129,7 @@ class Launch:
         cgroups = None
         if capabilities.limits.is_set:
             launcher.end_probe()  # its children would be in our cgroup too
+            self._probes.close()
             cgroups = place_of_limits(capabilities, (os.getpid(), launcher.pid))
         module_path.refuse_writable_code(capabilities.grants, self._environ)
         module_path.withdraw(capabilities.grants)

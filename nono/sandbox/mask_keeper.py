@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 from collections.abc import Iterable
 from contextlib import suppress
 
 from nono.forked import Reply, answer_pipe, fork_orphan
 from nono.kernel import capabilities, inotify, mounts, process
+from nono.kernel.signals import signal
 from nono.sandbox.mask_mounts import MaskError, is_masked, mask_paths
 from nono.sandbox.plan.plan import MaskRule, SandboxPlan
 

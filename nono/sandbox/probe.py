@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from nono.forked import Reply, answering, bytes_from_fork
@@ -12,7 +12,7 @@ from nono.kernel import filters, inotify, landlock, process, seccomp
 from nono.kernel.libc import os_error
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Masking
+from nono.policy.capability import Mask, Masking
 from nono.sandbox import host
 from nono.sandbox.plan.facts import HostFacts, Listener, MaskFacts, NamespaceFacts
 from nono.sandbox.plan.plan import MaskRule
@@ -94,35 +94,52 @@ def with_masks(facts: HostFacts, masking: Masking) -> HostFacts:
 
     Files of the command's own are left out: some have no place yet, and only runs with namespaces have them.
     """
+    with masks_probed(facts, masking) as found:
+        return found
+
+
+@contextmanager
+def masks_probed(facts: HostFacts, masking: Masking) -> Iterator[HostFacts]:
+    """Yield what with_masks() returns before its child has ended; leaving the block waits for it.
+
+    The kernel takes up to 20 ms to release what watches names (flush_delayed_work in fs/notify/mark.c).
+    """
     if not masking.masks:
-        return facts
+        yield facts
+        return
     masks = [mask for mask in masking.masks if mask.own is None]
     if not masks:
-        return facts._replace(masks=MaskFacts())
+        yield facts._replace(masks=MaskFacts())
+        return
+    with answering(lambda reply: reply.send(_encoded(_mask(masks, masking)))) as child:
+        said = (child.answer.read(PROBE_BYTES_MAX) or b"").decode("utf-8", "surrogateescape")
+        step, _, failed = said.partition(":")
+        if step == "namespace":
+            found = MaskFacts(namespaces=host.namespace_facts(failed))
+        else:
+            found = MaskFacts(failed="" if step == "done" else failed or "the probe died")
+        yield facts._replace(masks=found)
+
+
+def _mask(masks: Sequence[Mask], masking: Masking) -> str:
+    """Mask in this process. Returns "done", or the step that failed, a colon and the reason."""
     # Imported here: most runs mask nothing.
     from nono.sandbox import mask_keeper, mask_mounts
 
-    def attempt() -> str:
-        process.set_dumpable(True)
-        try:
-            mask_mounts.enter_private_mounts()
-        except OSError as error:
-            return f"namespace:{error.strerror}"
-        try:
-            pinned = [path for path in masking.pinned if os.path.lexists(path)]
-            mask_mounts.mask_paths([MaskRule(mask.path, mask.kind, mask.shown) for mask in masks], pinned)
-            mask_keeper.watch(inotify.new_queue(), masking.watched)
-        except mask_mounts.MaskError as error:
-            return f"masks:{error}"
-        except OSError as error:
-            return f"masks:{mask_keeper.cannot_watch(error)}"
-        return "done"
-
-    said = bytes_from_fork(lambda: _encoded(attempt()), PROBE_BYTES_MAX) or b""
-    step, _, failed = said.decode("utf-8", "surrogateescape").partition(":")
-    if step == "namespace":
-        return facts._replace(masks=MaskFacts(namespaces=host.namespace_facts(failed)))
-    return facts._replace(masks=MaskFacts(failed="" if step == "done" else failed or "the probe died"))
+    process.set_dumpable(True)
+    try:
+        mask_mounts.enter_private_mounts()
+    except OSError as error:
+        return f"namespace:{error.strerror}"
+    try:
+        pinned = [path for path in masking.pinned if os.path.lexists(path)]
+        mask_mounts.mask_paths([MaskRule(mask.path, mask.kind, mask.shown) for mask in masks], pinned)
+        mask_keeper.watch(inotify.new_queue(), masking.watched)
+    except mask_mounts.MaskError as error:
+        return f"masks:{error}"
+    except OSError as error:
+        return f"masks:{mask_keeper.cannot_watch(error)}"
+    return "done"
 
 
 def _probe_listener(children: ExitStack) -> tuple[Listener, str]:

@@ -19,6 +19,7 @@ from nono.kernel import capabilities, landlock, namespaces, process
 from nono.kernel.landlock_rights import HANDLED_FS
 from nono.kernel.libc import prctl
 from nono.kernel.uapi.process import PR_GET_DUMPABLE, PR_GET_PDEATHSIG
+from nono.policy.capability import Access, Denial, Grant, Mask, Masking
 from nono.sandbox import probe
 from nono.sandbox.command import Command
 from nono.sandbox.launcher import Probe, fork_launcher
@@ -206,6 +207,24 @@ def test_the_facts_are_known_before_the_children_of_a_probe_are_gone() -> None:
         return inside, len(process.child_pids())
 
     assert in_child(children_inside_and_after) == [1, 0]
+
+
+@pytest.mark.needs("namespaces")
+def test_a_start_does_not_wait_until_the_probe_of_masks_is_gone(tmp_path: Path) -> None:
+    """The kernel takes up to 20 ms to end what has watched names."""
+    keys = tmp_path / "keys"
+    keys.touch()
+    grant = Grant(str(tmp_path), Access.READ, True, "user", str(tmp_path))
+    mask = Mask(Denial(str(keys), str(keys), "--deny"), "file", 1, grant)
+    masking = Masking((mask,), watched=(str(tmp_path),))
+
+    def children_inside_and_after() -> tuple[str | None, int, int]:
+        with probe.masks_probed(probe.host_facts(network=False), masking) as facts:
+            inside = len(process.child_pids())
+        assert facts.masks is not None
+        return facts.masks.failed, inside, len(process.child_pids())
+
+    assert in_child(children_inside_and_after) == ["", 1, 0]
 
 
 def test_no_child_of_a_probe_is_left_once_it_has_ended() -> None:
