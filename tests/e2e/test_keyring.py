@@ -174,20 +174,34 @@ def test_no_more_is_imported_than_what_may_answer(in_session: InSession, unset: 
 
 
 @pytest.mark.parametrize(
-    "elsewhere",
+    ("environment", "imported"),
     [
-        pytest.param("PYTHON_KEYRING_BACKEND=keyring.backends.SecretService.Keyring", id="named"),
-        pytest.param('PYTHONPATH="$HOME/bindings"', id="bindings of libsecret"),
+        ("PYTHON_KEYRING_BACKEND=keyring.backends.SecretService.Keyring", ["keyring", "secretstorage"]),
+        ('PYTHONPATH="$HOME/bindings" XDG_CURRENT_DESKTOP=X:KDE', ["keyring", "secretstorage"]),
+        ('PYTHONPATH="$HOME/bindings" XDG_CURRENT_DESKTOP=X', ["secretstorage"]),
+        ("XDG_CURRENT_DESKTOP=KDE", ["secretstorage"]),
     ],
+    ids=["named", "KWallet may come first", "KWallet comes later", "no bindings of KWallet"],
 )
-def test_the_library_is_asked_where_another_keyring_may_answer(in_session: InSession, elsewhere: str) -> None:
+def test_the_library_is_asked_where_another_keyring_may_come_first(
+    in_session: InSession, environment: str, imported: list[str]
+) -> None:
     result = in_session(
         UNLOCKED
-        + "mkdir bindings && : >bindings/gi.py\n"
+        + "mkdir bindings && : >bindings/dbus.py\n"
         + "printf %s real | secret-tool store --label=x service nono username openai\n"
-        + f"{elsewhere} {PYTHON} '{READS}'"
+        + f"{environment} {PYTHON} '{READS}'"
     )
-    assert result.stdout.splitlines() == ["True", "['keyring', 'secretstorage']"], result.stderr
+    assert result.stdout.splitlines() == ["True", str(imported)], result.stderr
+
+
+def test_without_a_secret_service_libsecret_is_asked_where_it_may_be(in_session: InSession) -> None:
+    result = in_session(
+        "mkdir bindings && : >bindings/gi.py\nunset DBUS_SESSION_BUS_ADDRESS\n"
+        f"PYTHONPATH=$HOME/bindings {PYTHON} '{READS}'"
+    )
+    assert result.stdout.splitlines()[0] == "no system keyring answers here", result.stderr
+    assert "'keyring'" in result.stdout
 
 
 @pytest.mark.parametrize("backend", ["", "keyring.backends.SecretService.Keyring"])

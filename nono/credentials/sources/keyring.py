@@ -113,10 +113,12 @@ def accounts(service: str, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def _readable(environ: Mapping[str, str]) -> Readable:
     """Return the keyring that answers, to be closed. CredentialUnavailable: none does, within 2 s."""
-    if not keyring_backend.is_secret_service(environ):
-        return keyring_backend.Library(_backend(environ))
+    answering = None
     # Without a bus it would take a thousand times as long to import what finds that out.
-    answering = _within(AVAILABILITY_TIMEOUT_S, "system keyring", _connect) if environ.get(_BUS) else None
+    if environ.get(_BUS) and keyring_backend.prefers_secret_service(environ):
+        answering = _within(AVAILABILITY_TIMEOUT_S, "system keyring", _connect)
+    if answering is None and keyring_backend.may_find_another(environ):
+        return keyring_backend.Library(_backend(environ))
     if answering is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
     return answering

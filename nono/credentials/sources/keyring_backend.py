@@ -19,8 +19,8 @@ _BACKENDS = (
     "keyring.backends.libsecret.Keyring",
 )
 _NAMED = "PYTHON_KEYRING_BACKEND"
-# Reach KWallet and libsecret. They come with a distribution: a virtual environment has neither.
-_BINDINGS = ("dbus", "gi")
+# With which the library reaches KWallet and libsecret. A virtual environment has neither.
+_KWALLET_BINDING, _LIBSECRET_BINDING = "dbus", "gi"
 
 
 class Library:
@@ -51,9 +51,15 @@ class Library:
         return self._backend.get_password(service, account)
 
 
-def is_secret_service(environ: Mapping[str, str]) -> bool:
-    """Return True if no keyring but the Secret Service can answer, so that `keyring` need not be imported."""
-    return not environ.get(_NAMED) and not any(map(find_spec, _BINDINGS))
+def prefers_secret_service(environ: Mapping[str, str]) -> bool:
+    """Return True if choose() returns the Secret Service wherever there is one."""
+    desktops = environ.get("XDG_CURRENT_DESKTOP", "").split(":")
+    return not environ.get(_NAMED) and not ("KDE" in desktops and find_spec(_KWALLET_BINDING))
+
+
+def may_find_another(environ: Mapping[str, str]) -> bool:
+    """Return True if choose() may return anything but the Secret Service."""
+    return bool(environ.get(_NAMED)) or any(map(find_spec, (_KWALLET_BINDING, _LIBSECRET_BINDING)))
 
 
 def choose(environ: Mapping[str, str]) -> KeyringBackend | None:
