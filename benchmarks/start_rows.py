@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from benchmarks.budget import Budget, Figure, Row, at_most
 from benchmarks.commands import Round, check, in_turn, seconds_to_exit
+from benchmarks.keyring import SERVICE, keyring
 from benchmarks.machine import PROGRAMS
 from benchmarks.peers import Peer, Peers
 from benchmarks.samples import Absent, CannotRunError, Measured, Samples
@@ -19,6 +20,7 @@ WRAP, RUN, CREDENTIAL = "nono wrap", "nono run", "nono run --credential"
 NETNS = f"{CREDENTIAL} --sandbox-policy netns"
 OFF = f"{RUN} --namespaces off"
 NAMESPACES_MS = at_most(6.0, Figure.ADDED)
+IN_KEYRING = f"{CREDENTIAL}, key in the keyring"
 TERMINAL = f"{RUN} on a terminal"
 TERMINAL_MS = at_most(5.0, Figure.ADDED)
 
@@ -43,7 +45,13 @@ def start_rows(stage: Stage, peers: Peers, settings: Settings) -> list[Row]:
     master, slave = pty.openpty()
     try:
         rounds[TERMINAL] = _round([NONO, "--silent", "run", "--"], environ, os.ttyname(slave))
-        took = in_turn(settings.start_rounds, rounds)
+        with keyring(environ, stage.folder) as unlocked:
+            asks = [NONO, "--silent", "run", "--credential", SERVICE, "--"]
+            rounds[IN_KEYRING] = _round(
+                unlocked if isinstance(unlocked, Absent) else asks,
+                environ if isinstance(unlocked, Absent) else unlocked,
+            )
+            took = in_turn(settings.start_rounds, rounds)
     finally:
         os.close(master)
         os.close(slave)
@@ -65,6 +73,13 @@ def _rows(ms: Mapping[str, Measured]) -> list[Row]:
         row(WRAP, "nono-py", "nono-py, apply + exec", at_most(0.25)),
         row(RUN, "sandlock", budget=at_most(1.0)),
         row(CREDENTIAL, "srt", budget=at_most(0.35)),
+        Row(
+            "`nono run --credential … -- true`, key in the keyring",
+            "ms",
+            ms[IN_KEYRING],
+            "in nono's store",
+            ms[CREDENTIAL],
+        ),
         row(NETNS, CREDENTIAL),
         row(RUN, OFF, budget=NAMESPACES_MS),
         Row("`nono run -- true` on a terminal", "ms", ms[TERMINAL], "without one", ms[RUN], TERMINAL_MS),
