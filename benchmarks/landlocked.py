@@ -11,8 +11,8 @@ from nono import paths
 from nono.errors import NonoError
 from nono.kernel import landlock_rights
 from nono.kernel.uapi import landlock as uapi
-from nono.launch.state import State
-from nono.launch.state_file import read_own_state
+from nono.launch.state.file import read_own_state
+from nono.launch.state.state import State
 from nono.sandbox.apply import path_rights
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.plan import SandboxPlan, draw

@@ -11,8 +11,8 @@ from nono.cli.console import Console
 from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
 from nono.launch.around.surroundings import surroundings
-from nono.launch.state import State
-from nono.launch.state_file import identity
+from nono.launch.state.file import identity
+from nono.launch.state.state import State
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of

@@ -6,7 +6,6 @@ command and imports `supervised`, which runs notify loop and proxy on one event 
 `serving`; `approvals` connects the approval backends. `wrap` becomes the command instead, `standalone_proxy`
 serves without one. `proxy` assembles a proxy, `learn` plans a `nono learn` run and makes its profile.
 `around` has what surrounds the command, `beside` what a person asked for beside it, `terminal` its own
-terminal, `control` the control interface. `state` and `state_file` tell the command about its sandbox,
-`denials` collects what it was refused, `record` proves the log, `trusted` keeps what nono itself trusts out
-of its reach.
+terminal, `control` the control interface. `state` tells the command about its sandbox, `denials` collects
+what it was refused, `record` proves the log, `trusted` keeps what nono itself trusts out of its reach.
 """

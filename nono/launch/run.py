@@ -27,7 +27,7 @@ from nono.launch.prepare import (
 from nono.launch.session import Say, Session, Warn, open_log, recorder_of
 from nono.launch.session_record import session_record
 from nono.launch.start import RunContext
-from nono.launch.state_file import state_file
+from nono.launch.state.file import state_file
 from nono.launch.trusted import module_path
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy

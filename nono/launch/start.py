@@ -10,8 +10,8 @@ from nono.audit.event import Recorder
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
 from nono.launch.session_record import SessionEntry
-from nono.launch.state import Identity, State, state_of
-from nono.launch.state_file import StateFile, identity
+from nono.launch.state.file import StateFile, identity
+from nono.launch.state.state import Identity, State, state_of
 from nono.named_tuple import NamedTuple
 from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Grant

@@ -14,7 +14,7 @@ from nono.cli.shapes.printed import printed
 from nono.cli.text import summary
 from nono.cli.why_context import Held, Subject, from_options, from_running_session
 from nono.errors import ConfigError, UsageError
-from nono.launch.state_file import read_own_state
+from nono.launch.state.file import read_own_state
 from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem

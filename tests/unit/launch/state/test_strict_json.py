@@ -1,4 +1,4 @@
-"""nono.policy.why.strict_json: what is written is read, and nothing that differs from it."""
+"""nono.launch.state.strict_json: what is written is read, and nothing that differs from it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from nono.launch.state.strict_json import document_of, value_of
 from nono.policy.capability import Access, Denial, Mask
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.ports import PortRange
-from nono.policy.why.strict_json import document_of, value_of
 
 
 class Every(NamedTuple):

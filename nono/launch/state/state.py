@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nono.launch.state.strict_json import document_of, value_of
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode
 from nono.policy.effective_policy import EffectivePolicy
-from nono.policy.why.strict_json import document_of, value_of
 from nono.sandbox.plan.enforcement import Enforcement
 
 Identity = tuple[int, int]  # device and inode

@@ -13,7 +13,7 @@ from posixpath import basename, join
 from nono import paths
 from nono.disk import json_text
 from nono.errors import NonoError
-from nono.launch.state import Identity, State, parse_state, state_document
+from nono.launch.state.state import Identity, State, parse_state, state_document
 from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
 from nono.private_dir import open_private_dir
 
