@@ -13,8 +13,7 @@ from nono.errors import ConfigError
 from nono.launch.session import Proving
 from nono.sessions.names import check_name, reads_as_id
 from nono.settings.file import user_config
-from nono.settings.theme import theme_of
-from nono.settings.user_config import Audit, UserConfig
+from nono.settings.user_config import Audit, UserConfig, theme_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

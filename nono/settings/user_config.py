@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFAULT_THEME = "mocha"
+THEMES = (DEFAULT_THEME, "latte", "frappe", "macchiato", "tokyo-night", "minimal")
+_OTHER_NAMES = {
+    "tokyo": "tokyo-night",
+    "tokyonight": "tokyo-night",
+    **{f"catppuccin-{name}": name for name in THEMES[:4]},
+}
 
 
 class Ui(NamedTuple):
@@ -115,6 +121,19 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     if "NONO_NO_UPDATE_CHECK" in environ:
         said["updates"] = {"check": False}
     return said
+
+
+def theme_of(name: str) -> tuple[str, str | None]:
+    """Return the theme for a name, with a warning if the name is unknown."""
+    lower = name.strip().lower()
+    known = _OTHER_NAMES.get(lower, lower)
+    if known in THEMES:
+        return known, None
+    # Imported here: most names are known.
+    from nono.policy.suggestions import did_you_mean
+
+    near = did_you_mean(lower, (*THEMES, *_OTHER_NAMES)) or f"there are {', '.join(THEMES)}"
+    return DEFAULT_THEME, f"unknown theme '{name}', {DEFAULT_THEME} is used instead ({near})."
 
 
 def as_document(config: UserConfig) -> dict[str, Any]:

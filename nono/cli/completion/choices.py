@@ -5,7 +5,7 @@ from __future__ import annotations
 from nono.cli.completion.tree import Words
 from nono.policy.builtin import shipped
 from nono.policy.capability import Namespaces, SandboxPolicy
-from nono.settings.theme import THEMES
+from nono.settings.user_config import THEMES
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.settings.keys import parse_keys
-from nono.settings.theme import theme_of
+from nono.settings.user_config import theme_of
 
 
 @pytest.mark.parametrize(
