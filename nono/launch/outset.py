@@ -99,9 +99,9 @@ def _run(run: RunContext, record: DedupRecorder, network: Network, trapped: Trap
         _find_servers()
         run.child.lower_priority()
         run.go()
-        has_ended = run.front is None and _ends_first(run, network, trapped)
+        has_ended = run.options.front is None and _ends_first(run, network, trapped)
         # Notices for a command with its own terminal wait there, and the loop shows them.
-        if (has_ended or _ends_meanwhile(run)) and run.front is None:
+        if (has_ended or _ends_meanwhile(run)) and run.options.front is None:
             assert run.child.exit_code is not None  # because it has ended
             return run.child.exit_code
     # Imported here: the command is loading meanwhile.

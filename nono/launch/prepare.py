@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Sequence
 
 from nono.errors import NonoError, SandboxError
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import CapabilitySet, Grant
+from nono.policy.capability import CapabilitySet, Grant, NetworkMode, SandboxPolicy
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
+from nono.sandbox.launcher import Probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -34,6 +35,23 @@ class Prepared(NamedTuple):
     @property
     def capabilities(self) -> CapabilitySet:
         return self.resolved.capabilities
+
+
+def probe_for(capabilities: CapabilitySet) -> Probe:
+    """Return what has to be probed to choose the enforcement."""
+    policy = capabilities.sandbox_policy
+    chooses_rung = capabilities.network is NetworkMode.PROXY and policy in (
+        SandboxPolicy.AUTO,
+        SandboxPolicy.NETNS,
+    )
+    traps_opens = (
+        capabilities.elevation
+        or capabilities.learns
+        or capabilities.names_threads
+        or capabilities.checks_instructions
+    )
+    is_served = traps_opens or capabilities.wants_sockets_served
+    return Probe(chooses_rung or is_served, policy is SandboxPolicy.NETNS)
 
 
 def enforcement_of(capabilities: CapabilitySet, facts: HostFacts, *, is_supervised: bool) -> Enforcement:

@@ -36,7 +36,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
     """Listen, read the credentials, and write the files that clients need, until the block is left."""
     resolved = run.prepared.resolved
     token = make_session_token()
-    config = config_of(resolved, token)._replace(port=run.proxy_port)
+    config = config_of(resolved, token)._replace(port=run.options.proxy_port)
     with ExitStack() as stack:
         listener: _socket.socket
         maker = None
@@ -44,7 +44,7 @@ def with_proxy(run: RunContext) -> Iterator[Network]:
             listener, maker = stack.enter_context(_private_network(run))
         else:
             listener = stack.enter_context(closing(listening(config)))
-        assembly = assemble(resolved, run.session, ca_worker=run.ca_worker, prompt=run.key_prompt)
+        assembly = assemble(resolved, run.session, ca_worker=run.ca_worker, prompt=run.options.key_prompt)
         stack.enter_context(_left_logins(run, assembly))
         stack.callback(_tell_of_logins, run, assembly)
         keys = loaded_keys(assembly)
@@ -126,7 +126,7 @@ def _private_network(run: RunContext) -> Iterator[tuple[socket.socket, socket.so
     """
     ports = run.prepared.capabilities.ports
     makes_sockets = bool(ports.listen or ports.open)
-    number, maker = run.launcher.leave_network(run.proxy_port, makes_sockets=makes_sockets)
+    number, maker = run.launcher.leave_network(run.options.proxy_port, makes_sockets=makes_sockets)
     with ExitStack() as stack:
         listener = stack.enter_context(_take_socket(run, number))
         listener.setblocking(False)

@@ -1,4 +1,4 @@
-"""Define the context of one run: a launcher waiting for its plan, and everything it will be given."""
+"""Define one run: what its caller decides, its launcher, and everything the command will be given."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from nono.audit.broadcast import Broadcast
-from nono.audit.event import Recorder
+from nono.audit.event import Event, Recorder
+from nono.audit.ledger import BUDGET_BYTES
+from nono.audit.redact import USUAL, Redaction
+from nono.launch.beside import NO_WISHES, Beside, Wishes
+from nono.launch.denials import Denials
 from nono.launch.prepare import Prepared
-from nono.launch.session import Session
+from nono.launch.session import Say, Session, Warn
 from nono.launch.session_record import SessionEntry
 from nono.launch.state.file import StateFile, identity
 from nono.launch.state.state import Identity, State, state_of
@@ -26,7 +30,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.credentials.load import KeyPrompt
-    from nono.launch.beside import Beside
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.front import Front
     from nono.policy.effective_policy import EffectivePolicy
@@ -34,38 +37,69 @@ if TYPE_CHECKING:
     from nono.policy.live.paths import LivePaths
     from nono.policy.why.refusals import Refusals
     from nono.supervisor.cgroup.cgroup import Cgroup
+    from nono.supervisor.terminal import SharedTerminal
+
+NOTHING: Mapping[str, str] = {}
+
+
+class RunOptions(NamedTuple):
+    """What the caller decides about one run, beside its policy."""
+
+    warn: Warn  # takes a sentence a person must hear before the command has the terminal, or while it runs
+    say: Say  # takes the lines of a summary after the command has ended
+    insist: Warn  # takes a sentence a person must hear even with --silent
+    has_audit: bool = True  # write an audit log
+    audit_bytes: int = BUDGET_BYTES  # size of the audit log at which actions are refused
+    redaction: Redaction = USUAL  # masks secrets in recorded arguments
+    as_event: Event | None = None  # states the options for the log; None: they are not recorded
+    name: str | None = None  # of the session; None makes one
+    profile: str | None = None  # as it was named, for the record of the session
+    proxy_port: int = 0  # where a proxy listens, if there is one; 0: any free port
+    key_prompt: KeyPrompt | None = None  # asks a person for a missing key; None: nobody can be asked
+    front: Front | None = None  # the process in front, if the command has its own terminal
+    observation: Observation | None = None  # records accesses and events, to learn a profile
+    refusals: Refusals | None = None  # collects the refused accesses, if the run is to be explained
+    wishes: Wishes = NO_WISHES  # what goes beside the run
+
+    @property
+    def is_detached(self) -> bool:
+        return self.front is not None and self.front.is_detached
+
+    def written_to(self, terminal: SharedTerminal) -> RunOptions:
+        """Return the same options for a run that shares its terminal with the command."""
+        write = terminal.writer
+        return self._replace(warn=write(self.warn), say=write(self.say), insist=write(self.insist))
 
 
 class RunContext(NamedTuple):
     """A launcher waiting for its plan, and the run it will become."""
 
     prepared: Prepared
+    options: RunOptions
+    argv: list[str]  # the command as it is recorded, without secrets
     session: Session
     launcher: Launcher
     child: Child
     entry: SessionEntry
     events: Broadcast
+    denials: Denials
     traffic: Traffic | None  # of a run with a proxy
-    front: Front | None  # the process in front, if the command has its own terminal
-    ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS
-    observation: Observation | None  # if the run is watched to learn a profile
+    ca_worker: CaWorker | None  # if the run has a proxy that intercepts TLS; a hook comes before it
     cgroup: Cgroup | None  # if the run has limits
-    proxy_port: int  # where a proxy listens, if there is one; 0: any free port
-    state: StateFile | None  # tells the command about its own sandbox
-    env_credentials: Mapping[str, str]  # credentials the command itself holds, by variable
-    inherited: Mapping[str, str]  # inherited variables, and those set for the command
     view: PrivateView | None  # what the command sees instead of shared directories, if it has namespaces
     close: Callable[[], None]  # leaves every block of the run, which ends the command if nothing else can
-    key_prompt: KeyPrompt | None  # asks a person for a missing key
     rules: Callable[[], EffectivePolicy]  # the policy in effect; reads the disk at the first call only
-    live_paths: LivePaths | None  # changeable rules for files, if a person is asked about files
-    refusals: Refusals | None  # collects the refused accesses, if the run is to be explained
     beside: Beside  # what goes beside the run, such as undo
+    # Known when the command is about to start:
+    state: StateFile | None = None  # tells the command about its own sandbox
+    env_credentials: Mapping[str, str] = NOTHING  # credentials the command itself holds, by variable
+    inherited: Mapping[str, str] = NOTHING  # inherited variables, and those set for the command
+    live_paths: LivePaths | None = None  # changeable rules for files, if a person is asked about files
 
     @property
     def is_watched(self) -> bool:
         """True if the command's file accesses are observed before the kernel checks them."""
-        return self.observation is not None or self.refusals is not None
+        return self.options.observation is not None or self.options.refusals is not None
 
     @property
     def readable(self) -> tuple[str, ...]:

@@ -88,14 +88,14 @@ async def _terminal_relayed(
 
     others: Answers visitors of the session that neither attach nor detach.
     """
-    if run.front is None:
+    if run.options.front is None:
         yield lambda: None
         return
     # Imported here: other runs have no terminal of their own.
     from nono.launch.terminal.looped import relayed
     from nono.launch.terminal.own_terminal import Shown
 
-    shown = Shown(run.front, run.child, run.entry, run.session, run.env_credentials, network.leaks)
+    shown = Shown(run.options.front, run.child, run.entry, run.session, run.env_credentials, network.leaks)
     async with relayed(shown, others) as started:
         yield started
 

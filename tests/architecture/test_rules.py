@@ -238,8 +238,8 @@ def test_a_supervisor_is_forked_before_what_talks_to_the_process_in_front_is_imp
 def test_what_shows_a_terminal_is_imported_before_the_command_starts() -> None:
     statement = (
         "from types import SimpleNamespace as S\n"
-        "from nono.launch import run\n"
-        "run._import_meanwhile(S(enforcement=S(rung=None)), has_terminal=True)"
+        "from nono.launch import optional\n"
+        "optional.import_meanwhile(S(enforcement=S(rung=None)), has_terminal=True)"
     )
     assert {"nono.launch.terminal.own_terminal", "nono.sessions.meeting"} <= modules_after(statement)
 

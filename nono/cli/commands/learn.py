@@ -16,6 +16,7 @@ from nono.cli.resolution import command_of
 from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
+from nono.launch.start import RunOptions
 from nono.policy.capability import Access
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.keys import services_with_keys
@@ -82,19 +83,18 @@ def run(argv: Sequence[str]) -> int:
             raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
         elif not ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] "):
             return 1
-        outcome = launch.execute(
-            prepared,
-            audit=not given.flag("no_audit"),
-            proxy_port=0,
-            warn=console.warn,
-            insist=console.insist,
-            say=console.lines,
-            observation=plan.observation,
-            redaction=redaction(config),
+        options = RunOptions(
+            console.warn,
+            console.lines,
+            console.insist,
+            has_audit=not given.flag("no_audit"),
             audit_bytes=config.audit.session_max_bytes,
+            redaction=redaction(config),
             name=session_name(given, console),
             profile=given.value("profile"),
+            observation=plan.observation,
         )
+        outcome = launch.execute(prepared, options)
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())
     exit_code = outcome.exit_code

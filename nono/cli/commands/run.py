@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from nono.cli.instructions.before_run import BeforeRun
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
+    from nono.launch.lifecycle import Outcome
     from nono.launch.prepare import Prepared
-    from nono.launch.run import Outcome
     from nono.launch.session import Session
     from nono.launch.terminal.apart import Apart
     from nono.launch.terminal.front import Front
@@ -173,6 +173,7 @@ def _run(
     from nono.cli.run_summary import show
     from nono.launch.beside import Wishes
     from nono.launch.run import Launch
+    from nono.launch.start import RunOptions
 
     front = None if apart is None else _front(apart, startup_s)
     with told_why() as begun, Launch(environ, launcher) as launch:
@@ -217,21 +218,20 @@ def _run(
             return exit_code
         refusals = _refusals(given)
         began = time.monotonic()
-        outcome = launch.execute(
-            prepared,
-            audit=not given.flag("no_audit"),
-            proxy_port=ports[-1] if ports else 0,
-            warn=console.warn,
-            say=console.lines,
-            insist=console.insist,
-            redaction=redaction(config),
+        options = RunOptions(
+            console.warn,
+            console.lines,
+            console.insist,
+            has_audit=not given.flag("no_audit"),
             audit_bytes=config.audit.session_max_bytes,
-            key_prompt=_key_prompt(resolved, invocation, environ),
+            redaction=redaction(config),
+            as_event=options_of(given, resolved, config),
             name=session_name(given, console),
             profile=given.value("profile"),
-            options=options_of(given, resolved, config),
-            refusals=refusals,
+            proxy_port=ports[-1] if ports else 0,
+            key_prompt=_key_prompt(resolved, invocation, environ),
             front=front,
+            refusals=refusals,
             wishes=Wishes(
                 proving(given, console),
                 outward(given, config.audit),
@@ -240,6 +240,7 @@ def _run(
                 notifies=config.ui.notify and not console.silent,
             ),
         )
+        outcome = launch.execute(prepared, options)
     if outcome.changed is not None and not console.silent:
         _review(outcome, given, console, environ, front)
     if not is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):

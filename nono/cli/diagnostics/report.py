@@ -14,8 +14,8 @@ from nono.cli.text import footer
 from nono.cli.text.footer import Finding
 from nono.errors import NonoError
 from nono.launch.denials import Kind, tried_among
+from nono.launch.lifecycle import Outcome
 from nono.launch.prepare import Prepared
-from nono.launch.run import Outcome
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses

@@ -27,7 +27,7 @@ OPENS_AFTER_S = 0.05  # a command that ends sooner has no interface, and no comm
 @asynccontextmanager
 async def controlled(run: RunContext, approver: ApprovalBroker | None, live: Live) -> AsyncIterator[None]:
     """Serve the interface until the block is left, where no terminal of the command is met at its socket."""
-    if run.front is not None:
+    if run.options.front is not None:
         yield
         return
     async with anyio.create_task_group() as tasks:
@@ -96,8 +96,8 @@ def _layers(run: RunContext, live: Live) -> Mapping[Kind, Layer]:
         files = Files(live_paths, capabilities, lambda: run.rules().files)
     sockets: Layer = NoSockets() if live.sockets is None else Sockets(live.sockets)
     if live.ports is None:
-        is_alone = prepared.enforcement.rung is Rung.NETNS
-        ports: Layer = NoPorts(capabilities, is_alone=is_alone, is_learning=run.observation is not None)
+        is_alone, is_learning = prepared.enforcement.rung is Rung.NETNS, run.options.observation is not None
+        ports: Layer = NoPorts(capabilities, is_alone=is_alone, is_learning=is_learning)
     else:
         ports = Ports(live.ports, live.proxy_port)
     return {"host": hosts, "endpoint": endpoints, "path": files, "port": ports, "socket": sockets}

@@ -28,10 +28,10 @@ async def approver_of(run: RunContext) -> AsyncIterator[ApprovalBroker | None]:
     asks = resolved.proxy is not None and resolved.proxy.asks
     asks = asks or any(service.limits.asks for service in resolved.services)
     # If nobody can be asked at a terminal, wait for another answer only where a person knows about it.
-    questions = OpenQuestions(run.entry.asks, waits=asks or run.front is not None)
+    questions = OpenQuestions(run.entry.asks, waits=asks or run.options.front is not None)
     ask = None
-    if run.front is not None:
-        ask, run.front.arrived = run.front.ask, questions.somebody_came
+    if run.options.front is not None:
+        ask, run.options.front.arrived = run.options.front.ask, questions.somebody_came
     notified = run.entry.shown()["name"] if run.beside.notifies else None
     async with approvals(approval, run.session, job_stopped, ask, questions, notified) as approver:
         yield approver

@@ -47,14 +47,14 @@ async def trapped_opens(
 async def _watched_or_asked(
     run: RunContext, listener: int, readable: Sequence[str], approver: ApprovalBroker | None
 ) -> AsyncIterator[PathCalls | None]:
-    if run.observation is not None:
-        run.observation.ignore((*run.readable, *readable))
-        with _watched(run, listener, run.observation) as watch:
+    if run.options.observation is not None:
+        run.options.observation.ignore((*run.readable, *readable))
+        with _watched(run, listener, run.options.observation) as watch:
             yield watch
-    elif run.refusals is not None:
+    elif run.options.refusals is not None:
         own = own_grants((*run.readable, *readable))
-        run.refusals.starts(run.rules()._replace(handed_out=own).files)
-        with _watched(run, listener, run.refusals) as watch:
+        run.options.refusals.starts(run.rules()._replace(handed_out=own).files)
+        with _watched(run, listener, run.options.refusals) as watch:
             yield watch
     elif approver is not None and run.prepared.enforcement.elevation:
         async with _asked(run, listener, readable, approver) as opens:

@@ -70,7 +70,7 @@ async def with_proxy(
                 on_turn=_marks(run),
             ) as proxy,
         ):
-            watched = None if run.observation is None else run.observation.ports
+            watched = None if run.options.observation is None else run.options.observation.ports
             unix = resolved.unix_sockets._replace(written=capabilities.grants)
             live = Live(_live(front, proxy.rules_changed, proxy.spent), proxy_port=proxy.port)
             if rung is Rung.NOTIFY:

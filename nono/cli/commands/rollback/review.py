@@ -11,7 +11,7 @@ from nono.cli.commands.rollback import look, restore
 from nono.cli.console import Console
 from nono.cli.text import rollback_text
 from nono.errors import NonoError
-from nono.launch.run import Outcome
+from nono.launch.lifecycle import Outcome
 from nono.undo.kept import chosen
 from nono.undo.model.changes import shown
 from nono.undo.restoring import prepare

@@ -1,0 +1,160 @@
+"""Enter the parts of a run that not every run has. Each is imported by the runs that have it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
+
+from nono.launch.prepare import Prepared
+from nono.launch.session import Session, Warn
+from nono.launch.start import RunContext
+from nono.policy.resolve import Resolved
+from nono.sandbox.launcher import Launcher
+from nono.supervisor.child import wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.audit.traffic import Traffic
+    from nono.launch.proxy.ca_worker import CaWorker
+    from nono.launch.terminal.own_terminal import OwnTerminal, Visitor
+    from nono.supervisor.cgroup.cgroup import Cgroup
+
+
+def traffic_of(prepared: Prepared) -> Traffic | None:
+    """Return the counters of a run's requests, if it has a proxy."""
+    if prepared.enforcement.rung is None:
+        return None
+    from nono.audit.traffic import Traffic
+
+    return Traffic()
+
+
+def limited(prepared: Prepared, launcher: Launcher, warn: Warn) -> AbstractContextManager[Cgroup | None]:
+    """Create the cgroup of a run with limits."""
+    if prepared.cgroups is None:
+        return nullcontext()
+    from nono.supervisor.cgroup.cgroup import limited
+
+    return limited(prepared.cgroups, prepared.capabilities.limits, (os.getpid(), launcher.pid), warn)
+
+
+def certified(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContextManager[CaWorker | None]:
+    """Fork the process that makes the CA of a run with a proxy."""
+    if prepared.enforcement.rung is None:
+        return nullcontext()
+    from nono.launch.proxy.ca_worker import ca_worker
+
+    return ca_worker(prepared.resolved, environ)
+
+
+def with_own_logins(prepared: Prepared, environ: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Make places for the logins that the command has to itself."""
+    masking = prepared.capabilities.masking
+    if all(mask.own is None for mask in masking.masks):
+        return nullcontext()
+    from nono.launch.proxy.own_logins import places_ready
+
+    return places_ready(masking, environ)
+
+
+def temporary_directory(stack: ExitStack, session_id: str, warn: Warn) -> str | None:
+    """Create a directory for temporary files until the stack is left; None, after a warning, on failure."""
+    # Imported here: with namespaces, /tmp is the command's own.
+    from nono.launch.around.temporary_directory import temporary_directory
+
+    try:
+        return stack.enter_context(temporary_directory(session_id))
+    except OSError as error:
+        warn(f"the run has no directory for temporary files: {error}")
+        return None
+
+
+def run_before_hook(prepared: Prepared, session: Session) -> Mapping[str, str]:
+    """Run the hook before the command, if there is one. Returns the variables that it adds."""
+    if prepared.resolved.session_hooks.before is None:
+        return {}
+    from nono.launch.around.session_hooks import run_before
+
+    return run_before(prepared, session)
+
+
+def run_after_hook(prepared: Prepared, session: Session, exit_code: int) -> None:
+    """Run the hook after the command, if there is one."""
+    if prepared.resolved.session_hooks.after is not None:
+        from nono.launch.around.session_hooks import run_after
+
+        run_after(prepared, session, exit_code)
+
+
+def read_env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: Warn) -> Mapping[str, str]:
+    """Read the credentials that the command itself holds, by variable."""
+    if not resolved.env_credentials:
+        return {}
+    from nono.credentials.env_credentials import read_env_credentials
+
+    return read_env_credentials(resolved.env_credentials, environ, warn)
+
+
+@contextmanager
+def repository_watched(session: Session, prepared: Prepared, insist: Warn) -> Iterator[None]:
+    """Record what changes in the working directory's git repository, and say it, even in a silent run."""
+    repository = prepared.resolved.repository
+    if repository is None:
+        yield
+        return
+    from nono.launch.around import repository_watch
+
+    before = repository_watch.look(repository)
+    yield
+    for change in repository_watch.changes(repository, before):
+        session.record(change.event)
+        insist(change.sentence)
+
+
+def import_meanwhile(prepared: Prepared, *, has_terminal: bool) -> None:
+    """Import what the run needs later: the launcher is moving, and there would be nothing else to do."""
+    if prepared.enforcement.rung is not None:
+        from nono.launch import outset, run_proxy  # noqa: F401 - imported for later
+
+        return
+    if has_terminal:
+        from nono.launch.terminal import own_terminal  # noqa: F401 - imported for later
+        from nono.sessions import meeting  # noqa: F401 - imported for later
+    from nono.launch.record import proof  # noqa: F401 - imported for later
+
+
+def supervise(run: RunContext) -> int:
+    """Run the command to its end. Returns its exit code."""
+    enforcement = run.prepared.enforcement
+    if enforcement.rung is not None:
+        # Imported here, as below: only these runs have one.
+        from nono.launch import outset
+        from nono.launch.run_proxy import with_proxy
+
+        return outset.supervise(run, with_proxy)
+    if enforcement.is_served or run.beside.carried is not None:
+        # Imported here: only runs that are served, or whose log is sent to others, need it.
+        from nono.launch import outset
+
+        return outset.supervise(run, outset.without_proxy)
+    # Nothing is served, so use no event loop: importing one would take longer than the command.
+    run.restrict({}, None)
+    if run.options.front is None:
+        run.go()
+        return wait(run.child)
+    # Imported here: other runs share their terminal with the caller, or have none.
+    from nono.launch.terminal.own_terminal import Shown, wait_on_poll
+
+    shown = Shown(run.options.front, run.child, run.entry, run.session, run.env_credentials)
+    return wait_on_poll(shown, run.go, partial(_go_on, run))
+
+
+def _go_on(run: RunContext, terminal: OwnTerminal, visitors: Sequence[Visitor]) -> int:
+    # Imported here: most sessions are asked nothing.
+    from nono.audit.dedup import DedupRecorder
+    from nono.launch import outset, supervised
+
+    with outset.ended_in_order(run, DedupRecorder(run.session.record)):
+        return supervised.go_on(run, terminal, visitors)
