@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol, TextIO
 
-    from nono.cli.args.options import Given
+    from nono.cli.args.parse import Given
 else:
     Protocol = object
 

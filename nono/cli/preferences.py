@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nono.audit.event import Event, run_options
 from nono.audit.redact import USUAL, Redaction, redaction_of
-from nono.cli.args.options import Given
+from nono.cli.args.parse import Given
 from nono.cli.args.recorded import recordable
 from nono.cli.console import Console
 from nono.errors import ConfigError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from nono.cli.args.options import RUN, Given
-from nono.cli.args.parse import Invocation, no_command
+from nono.cli.args.options import RUN
+from nono.cli.args.parse import Given, Invocation, no_command
 from nono.cli.console import can_ask
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access

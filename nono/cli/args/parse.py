@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nono.cli.args import options
-from nono.cli.args.options import Given
+from nono.cli.args.options import (
+    FALSE_WORDS,
+    LEGACY_ENVIRONMENT,
+    OPTIONS,
+    TRUE_WORDS,
+    WHY,
+    Kind,
+    Option,
+    options_of,
+)
 from nono.cli.args.scan import Scanned, scan
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
@@ -16,6 +25,58 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from typing import Any
+
+
+class Given(NamedTuple):
+    """The options given on the command line and in the environment; `values` has no entry for the others."""
+
+    values: Mapping[str, object]
+    warnings: tuple[str, ...]
+    insisted: tuple[str, ...] = ()  # warnings that are printed even with --silent
+
+    def flag(self, dest: str) -> bool:
+        return bool(self.values.get(dest))
+
+    def count(self, dest: str) -> int:
+        value = self.values.get(dest)
+        return value if isinstance(value, int) else 0
+
+    def value(self, dest: str) -> str | None:
+        value = self.values.get(dest)
+        return None if value is None else str(value)
+
+    def list(self, dest: str) -> tuple[str, ...]:
+        value = self.values.get(dest)
+        return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+    def pairs(self, dest: str) -> tuple[tuple[str, str], ...]:
+        value = self.values.get(dest)
+        return tuple((str(first), str(second)) for first, second in value) if isinstance(value, list) else ()
+
+    def ports(self, dest: str) -> tuple[int, ...]:
+        value = self.values.get(dest)
+        return tuple(int(item) for item in value) if isinstance(value, list) else ()
+
+    def of(self, option: Option) -> object:
+        """Return the value, in the type that the option's kind stands for."""
+        match option.kind:
+            case Kind.FLAG:
+                return self.flag(option.dest)
+            case Kind.COUNT:
+                return self.count(option.dest)
+            case Kind.VALUE:
+                return self.value(option.dest)
+            case Kind.LIST:
+                return self.list(option.dest)
+            case Kind.PORTS | Kind.PORT_RANGES:
+                return self.ports(option.dest)
+            case Kind.PAIRS:
+                return self.pairs(option.dest)
+
+    @property
+    def options(self) -> Iterator[Option]:
+        """Iterate over the options that were given, in the order of OPTIONS."""
+        return (option for option in OPTIONS if option.dest in self.values)
 
 
 class Invocation(NamedTuple):
@@ -42,7 +103,7 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     scanned = scan(command, argv) or _with_argparse(command, description, argv)
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
-    given = options.collect(command, scanned.values, ours, environ)
+    given = collect(command, scanned.values, ours, environ)
     if command == options.SHELL:
         if words:
             raise NonoError(
@@ -83,7 +144,7 @@ def no_command(command: str) -> NonoError:
 def parse_proxy(description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
     """Parse argv of `nono proxy`, after the subcommand."""
     parsed = vars(proxy_parser(description, argv).parse_args(list(argv)))
-    given = options.collect(options.PROXY, parsed, argv, environ)
+    given = collect(options.PROXY, parsed, argv, environ)
     return Invocation(given, parsed.get("silent", False), (), standalone_proxy=True)
 
 
@@ -95,6 +156,70 @@ def proxy_parser(description: str, argv: Sequence[str] = ()) -> ArgumentParser:
     argparse_parser.add_globals(parser)
     argparse_parser.add_options(parser, options.PROXY, argv)
     return parser
+
+
+def collect(
+    command: str, parsed: Mapping[str, object], argv: Sequence[str], environ: Mapping[str, str]
+) -> Given:
+    """Combine parsed options with environment variables.
+
+    Raises UsageError for an unavailable or empty one.
+    """
+    environ, warnings = _with_legacy(environ)
+    insisted: list[str] = []
+    values: dict[str, object] = {}
+    for option in options_of(command):
+        value = parsed.get(option.dest)
+        if value is None and option.env and command != WHY:
+            value = _from_environment(option, environ)
+        if value is None or value is False:
+            continue
+        if not option.available:
+            raise UsageError(f"{option.flags[0]}: not available yet.")
+        if any(part == "" or "" in _pair(part) for part in (value if isinstance(value, list) else [value])):
+            # Most likely an unset shell variable; as a path, it would mean the working directory.
+            raise UsageError(f"{option.flags[0]}: its value is empty.")
+        if option.splits_commas and isinstance(value, list):
+            value = [part.strip() for item in value for part in item.split(",") if part.strip()]
+        values[option.dest] = value
+        # An old flag that lifts a protection will stop working one day, so its owner must be warned in any
+        # case.
+        (insisted if option.dest == "bypass_protection" else warnings).extend(_deprecations(option, argv))
+    return Given(values, tuple(warnings), tuple(insisted))
+
+
+def _pair(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _from_environment(option: Option, environ: Mapping[str, str]) -> object:
+    text = environ.get(option.env)
+    if not text:
+        return None
+    if option.kind is not Kind.FLAG:
+        return [text] if option.kind is Kind.LIST else text
+    word = text.strip().lower()
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return None
+    raise ConfigError(f"environment variable {option.env}='{text}' is not a yes or a no.")
+
+
+def _with_legacy(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:
+    found = {old: new for old, new in LEGACY_ENVIRONMENT.items() if old in environ and new not in environ}
+    renamed = {new: environ[old] for old, new in found.items()}
+    return {**environ, **renamed}, [_deprecation(old, new) for old, new in found.items()]
+
+
+def _deprecations(option: Option, argv: Sequence[str]) -> list[str]:
+    """Warn of old spellings in argv. argv ends at the command, whose arguments are not nono's."""
+    used = {argument.partition("=")[0] for argument in argv}
+    return [_deprecation(old, option.flags[0]) for old in option.deprecated if old in used]
+
+
+def _deprecation(old: str, new: str) -> str:
+    return f"`{old}` is deprecated; use `{new}` instead. Will be removed in v1.0.0."
 
 
 def _sandbox_policy(text: str | None) -> SandboxPolicy | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
 from nono.audit.redact import Redaction, redact_text
-from nono.cli.args.options import OPTIONS, WHY, Given, Kind, Option, ports_of
+from nono.cli.args.options import OPTIONS, WHY, Kind, Option, ports_of
+from nono.cli.args.parse import Given
 
 _BETWEEN_WORDS = str.maketrans(dict.fromkeys("/:=?&#@,;", " "))
 _WITH_PATHS = ("allow_domain", "deny_domain", "allow_endpoint")

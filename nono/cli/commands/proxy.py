@@ -8,8 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli.args.options import Given
-from nono.cli.args.parse import parse_proxy, proxy_parser
+from nono.cli.args.parse import Given, parse_proxy, proxy_parser
 from nono.cli.console import Console, console_of
 from nono.cli.preferences import outward, preferences, redaction
 from nono.cli.resolution import resolve_given

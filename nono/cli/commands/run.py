@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from typing import NoReturn
 
-    from nono.cli.args.options import Given
+    from nono.cli.args.parse import Given
     from nono.cli.instructions.before_run import BeforeRun
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest

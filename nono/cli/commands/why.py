@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser, options
-from nono.cli.args.parse import Invocation
+from nono.cli.args.parse import Invocation, collect
 from nono.cli.shapes.printed import printed
 from nono.cli.text import summary
 from nono.cli.why_context import Held, Subject, from_options, from_running_session
@@ -67,7 +67,7 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
     """Return the run in question; None if --self finds none."""
-    given = options.collect(options.WHY, vars(parsed), argv, environ)
+    given = collect(options.WHY, vars(parsed), argv, environ)
     if not parsed.self:
         if environ.get(STATE_VARIABLE) and not given.values:
             print("hint: --self asks about the sandbox around this shell", file=sys.stderr)

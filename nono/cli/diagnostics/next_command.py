@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nono.cli.args.options import Given, Kind, Option
-from nono.cli.args.parse import Invocation
+from nono.cli.args.options import Kind, Option
+from nono.cli.args.parse import Given, Invocation
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import PathContext
 from nono.policy.ports import united

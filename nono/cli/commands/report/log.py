@@ -10,7 +10,7 @@ from posixpath import join
 from nono import paths
 from nono.audit.reading import Reading
 from nono.audit.stored import directory_of, read_log
-from nono.cli.args.options import Given
+from nono.cli.args.parse import Given
 from nono.cli.args.recorded import from_record
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple

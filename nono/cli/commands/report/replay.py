@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from posixpath import dirname
 
 from nono.cli.args import argparse_parser, options
-from nono.cli.args.options import Given
+from nono.cli.args.parse import Given, collect
 from nono.cli.args.recorded import laid_over
 from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.command import WIDTH, plain
@@ -62,7 +62,7 @@ def run(argv: Sequence[str]) -> int:
         raise UsageError(
             "name one session, or how many with --last.", hint="nono replay latest, or nono replay --last 10"
         )
-    given = options.collect(options.WHY, vars(parsed), argv, environ)
+    given = collect(options.WHY, vars(parsed), argv, environ)
     if parsed.alone and not given.values:
         raise UsageError("--alone needs options to judge by.", hint="--profile names a profile")
     comparison, skipped = Comparison(), list[tuple[str, str]]()

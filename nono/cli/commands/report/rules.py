@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nono.cli.args.options import Given
-from nono.cli.args.parse import Invocation
+from nono.cli.args.parse import Given, Invocation
 from nono.cli.commands.report.log import options_of, seen_from
 from nono.cli.why_context import from_options
 from nono.errors import NonoError

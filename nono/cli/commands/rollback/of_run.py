@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nono.cli.args.options import Given
+from nono.cli.args.parse import Given
 from nono.cli.commands.rollback.progress import shown_progress
 from nono.errors import ConfigError
 from nono.launch.around.undo import UndoRequest, refuse_writable_place

@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from nono.cli.args import argparse_parser, options
-from nono.cli.args.options import OPTIONS, Given, Kind
+from nono.cli.args.options import OPTIONS, Kind
+from nono.cli.args.parse import Given, collect
 from nono.errors import ConfigError, UsageError
 
 
 def given(argv: Sequence[str], environ: Mapping[str, str] | None = None, command: str = "run") -> Given:
     parser = argparse_parser.new_parser("nono run", "")
     argparse_parser.add_options(parser, command, argv)
-    return options.collect(command, vars(parser.parse_args(list(argv))), argv, environ or {})
+    return collect(command, vars(parser.parse_args(list(argv))), argv, environ or {})
 
 
 def test_an_option_left_out_is_not_given() -> None:
@@ -157,6 +158,6 @@ def test_the_open_network_is_not_advertised() -> None:
 
 def test_silent_does_not_hide_an_old_spelling_that_lifts_a_protection() -> None:
     argv = ["--override-deny", "/x", "--net-block"]
-    given = options.collect(options.RUN, {"bypass_protection": ["/x"], "block_net": True}, argv, {})
+    given = collect(options.RUN, {"bypass_protection": ["/x"], "block_net": True}, argv, {})
     assert [text.split("`")[1] for text in given.insisted] == ["--override-deny"]
     assert [text.split("`")[1] for text in given.warnings] == ["--net-block"]

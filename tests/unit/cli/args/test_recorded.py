@@ -7,8 +7,8 @@ import json
 import pytest
 
 from nono.audit.redact import USUAL
-from nono.cli.args.options import RUN, Given, Kind, own_options_of
-from nono.cli.args.parse import parse
+from nono.cli.args.options import RUN, Kind, own_options_of
+from nono.cli.args.parse import Given, parse
 from nono.cli.args.recorded import from_record, laid_over, recordable
 
 KEY = "sk-proj-0123456789abcdef"
