@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nono.proxy.http.message import Body, BodyKind, Header, ResponseHead, is_surely_read
 from nono.proxy.http.writing import chunk, last_chunk
-from nono.proxy.http2.upstream import Receiver
+from nono.proxy.http2.upstream_stream import Receiver
 from nono.proxy.upstream.connection import Replay, UpstreamConnection
 
 if TYPE_CHECKING:

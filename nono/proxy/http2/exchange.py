@@ -16,7 +16,8 @@ from nono.proxy.http2.downgrade import Http1Stream
 from nono.proxy.http2.protocol.frames import ErrorCode
 from nono.proxy.http2.relay import Http2Relay
 from nono.proxy.http2.session import Session
-from nono.proxy.http2.upstream import Http2Upstream, UpstreamStream
+from nono.proxy.http2.upstream import Http2Upstream
+from nono.proxy.http2.upstream_stream import UpstreamStream
 from nono.proxy.http2.upstreams import Reached, Upstreams
 from nono.proxy.upstream.connection import PoolKey, Replay
 from nono.proxy.verdict import rewrite

@@ -662,7 +662,7 @@ def test_the_engine_agrees_with_the_library_about_an_upstream(
             assert all(isinstance(each, TrailersReceived) or _is_closed(each) for each in got)
             return
         if isinstance(expected, InvalidBodyLengthError):
-            # nono.proxy.http2.upstream counts the body of a response: the engine does not know the request.
+            # nono.proxy.http2.upstream_stream counts the body of a response: the engine knows no request.
             assert isinstance(got[-1], HeadReceived | DataReceived | TrailersReceived)
             return
         if got == [] and _counts_closed_streams(expected, theirs):
