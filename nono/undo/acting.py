@@ -17,7 +17,7 @@ from nono.undo.model.changes import change_type
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, TOO_LARGE, Entry
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.snapshot import Snapshot
-from nono.undo.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, rename_at
+from nono.undo.rename import exchange, place
 
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"
@@ -188,11 +188,11 @@ class Acting:
             try:
                 if now is not None and not _is_replaced(step):
                     _refuse_other(os.stat(name, dir_fd=parent, follow_symlinks=False), now)
-                    if not _exchanged(parent, temporary, name):
+                    if not exchange(parent, temporary, name):
                         self._discard(parent, name, name, now, trash)
                         now = None
                 if now is None or _is_replaced(step):
-                    _placed(parent, temporary, name)
+                    place(parent, temporary, name)
                     return
             except BaseException:
                 os.unlink(temporary, dir_fd=parent)
@@ -201,11 +201,11 @@ class Acting:
                 self._discard(parent, temporary, name, now, trash)
             except OSError:
                 # It is neither kept nor expected, so it gets its name back.
-                if _exchanged(parent, temporary, name):
+                if exchange(parent, temporary, name):
                     if _inode(parent, temporary) == made:
                         os.unlink(temporary, dir_fd=parent)
                     else:  # another program has put something else in its place
-                        _exchanged(parent, temporary, name)
+                        exchange(parent, temporary, name)
                 raise
 
     def _made(self, root: int, step: Step, was: Entry, parent: int) -> str:
@@ -315,31 +315,6 @@ def _refuse_other(status: os.stat_result, expected: Entry) -> None:
 
 def _inode(parent: int, name: str) -> int:
     return os.stat(name, dir_fd=parent, follow_symlinks=False).st_ino
-
-
-def _exchanged(parent: int, temporary: str, name: str) -> bool:
-    """Exchange two names; False if the file system does not support it."""
-    try:
-        rename_at(parent, temporary, parent, name, RENAME_EXCHANGE)
-        return True
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS):
-            raise
-        return False
-
-
-def _placed(parent: int, temporary: str, name: str) -> None:
-    """Give a file its name, which must still be free."""
-    try:
-        try:
-            rename_at(parent, temporary, parent, name, RENAME_NOREPLACE)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOSYS):
-                raise
-            os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
-            os.unlink(temporary, dir_fd=parent)
-    except FileExistsError as error:
-        raise OSError(errno.EEXIST, "something was made there during the restore") from error
 
 
 def _is_same_file(was: Entry, now: Entry) -> bool:
