@@ -10,12 +10,12 @@ from posixpath import join, realpath
 from nono import paths
 from nono.cli import atomic_write
 from nono.disk import json_text
+from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
 from nono.policy.profile.detection import detected
 from nono.policy.profile.store import own_document
 from nono.policy.schema.profile import Profile
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_regular_file
 
 MAX_MEMORY_BYTES = 1024 * 1024
 MAX_PROJECTS = 1000  # the oldest are forgotten

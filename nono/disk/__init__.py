@@ -1,5 +1,5 @@
-"""Write and find files for every room.
+"""Read, write and find files for every room.
 
-`durable` writes a file whole or not at all, `json_text` writes and reads JSON, `root_places` finds OpenSSL's
-root certificates.
+`regular_file` reads one, `durable` writes one whole or not at all, `json_text` writes and reads JSON,
+`root_places` finds OpenSSL's root certificates.
 """

@@ -11,9 +11,9 @@ from posixpath import join
 from nono import paths
 from nono.clock import rfc3339, unix_ms
 from nono.disk.durable import unfinished
+from nono.disk.regular_file import read_at_most
 from nono.errors import NonoError
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_at_most
 from nono.sessions import ends
 from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import ATTACHED, EXITED, LOST, RUNNING, End, Record, to_json

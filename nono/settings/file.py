@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from posixpath import dirname, join
 
 from nono import __version__, paths
+from nono.disk.regular_file import read_regular_file
 from nono.errors import ConfigError, NonoError
-from nono.regular_file import read_regular_file
 from nono.settings.user_config import UserConfig, as_document, from_document, from_environment, without_file
 
 MAX_BYTES = 256 * 1024

@@ -20,11 +20,11 @@ from nono.credentials.logins.provider_login import audience, phantom_of
 from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.credentials.store.private_file import PrivateFile
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.disk.regular_file import read_regular_file
 from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import OAuthRoute
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_regular_file
 
 
 class Imported(NamedTuple):

@@ -10,10 +10,10 @@ from posixpath import dirname, join
 
 from nono import paths
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
+from nono.disk.regular_file import read_regular_file
 from nono.errors import CredentialError
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_regular_file
 from nono.trust.dsse import PublicKey, decoded, public_key
 
 _PUBLIC_BYTES_MAX = 4096

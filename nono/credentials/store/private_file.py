@@ -13,9 +13,9 @@ from posixpath import join
 
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.disk import durable
+from nono.disk.regular_file import read_at_most
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_at_most
 
 LOCK_WAIT_S = 5.0  # another nono holds the lock for a few fsync(2) at most
 _LOCK_PAUSE_S = 0.02

@@ -13,6 +13,7 @@ from nono import paths
 from nono.audit import event
 from nono.audit.redact import redact_text
 from nono.credentials.helpers.command import helper_environment
+from nono.disk.regular_file import read_at_most
 from nono.errors import ConfigError, NonoError
 from nono.launch.around.hook_process import Ran, ended
 from nono.launch.prepare import Prepared
@@ -24,7 +25,6 @@ from nono.policy.host_filesystem import HostFilesystem, directories_from, inode,
 from nono.policy.schema.profile import SessionHook
 from nono.policy.session_hooks import TIMEOUT_S, Script, hook_variables, unfit
 from nono.private_dir import make_private_subdir, open_private_dir
-from nono.regular_file import read_at_most
 
 SAID_LINES = 10  # the last lines of a failing hook's output
 ENV_BYTES_MAX = 1 << 20

@@ -8,9 +8,9 @@ from contextlib import contextmanager, suppress
 from posixpath import basename, dirname
 
 from nono.credentials.logins.agent_files import AGENT_FILES, MAX_FILE_BYTES
+from nono.disk.regular_file import read_at_most
 from nono.launch.session import Session
 from nono.policy.resolve import Resolved
-from nono.regular_file import read_at_most
 
 
 @contextmanager

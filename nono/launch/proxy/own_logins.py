@@ -18,6 +18,7 @@ from posixpath import basename, dirname, join
 from nono.credentials.logins.agent_files import AGENT_FILES, AgentFile
 from nono.digests import sha256
 from nono.disk import json_text
+from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.paths import state_root
@@ -27,7 +28,6 @@ from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_regular_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

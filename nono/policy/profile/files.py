@@ -9,11 +9,11 @@ from posixpath import dirname, exists, join, realpath
 
 from nono import paths
 from nono.disk import json_text
+from nono.disk.regular_file import read_regular_file
 from nono.errors import ProfileError
 from nono.policy.builtin import shipped
 from nono.policy.document.found import BadBase, Found
 from nono.policy.suggestions import did_you_mean
-from nono.regular_file import read_regular_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

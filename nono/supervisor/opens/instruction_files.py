@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from anyio.abc import TaskGroup
 
 from nono.audit.event import OF_INSTRUCTIONS, Recorder
+from nono.disk.regular_file import read_regular_file
 from nono.kernel import capabilities, notify, open_path
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.path_verdict import FilePolicy, Granted
 from nono.printable import shell_word
-from nono.regular_file import read_regular_file
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles

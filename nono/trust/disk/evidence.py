@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from posixpath import basename, dirname, join
 
 from nono.digests import sha256
+from nono.disk.regular_file import read_regular_file
 from nono.named_tuple import NamedTuple
-from nono.regular_file import read_regular_file
 from nono.trust import bundle
 from nono.trust.bundle import BUNDLE_BYTES_MAX, Bundle
 from nono.trust.claims import Claims

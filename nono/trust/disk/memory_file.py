@@ -11,8 +11,8 @@ from zlib import compress, decompressobj
 
 from nono.digests import sha256
 from nono.disk.durable import unfinished
+from nono.disk.regular_file import read_regular_file
 from nono.private_dir import open_private_dir
-from nono.regular_file import read_regular_file
 from nono.trust import memory
 from nono.trust.disk.concern import memory_path
 from nono.trust.disk.evidence import FILE_BYTES_MAX

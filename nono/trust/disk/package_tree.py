@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from posixpath import basename, dirname, join
 
 from nono.digests import sha256
+from nono.disk.regular_file import read_regular_file
 from nono.named_tuple import NamedTuple
-from nono.regular_file import read_regular_file
 from nono.trust.json_text import parse_object
 
 FILES_MAX = 50_000

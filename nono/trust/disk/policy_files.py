@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from posixpath import join
 
+from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
-from nono.regular_file import read_regular_file
 from nono.trust import policy
 from nono.trust.authority import Policies, PolicyFile
 from nono.trust.disk.concern import user_policy

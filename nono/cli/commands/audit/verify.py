@@ -14,12 +14,12 @@ from nono.audit.stored import read_log
 from nono.cli.commands.audit.found import RUNNING, the_one
 from nono.cli.shapes.printed import printed
 from nono.cli.text import audit_text
+from nono.disk.regular_file import read_regular_file
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.outward.rfc3161 import is_installed
 from nono.outward.verification import anchor_document, verify_anchors
 from nono.policy.suggestions import install_command
-from nono.regular_file import read_regular_file
 from nono.trust.dsse import PublicKey, public_key
 
 if TYPE_CHECKING:

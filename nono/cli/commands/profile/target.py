@@ -10,6 +10,7 @@ from posixpath import basename, join
 from typing import Any
 
 from nono.cli import atomic_write
+from nono.disk.regular_file import read_regular_file
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
@@ -25,7 +26,6 @@ from nono.policy.profile.files import (
 from nono.policy.profile.store import load, own_document
 from nono.policy.schema.profile import Profile
 from nono.printable import shell_word
-from nono.regular_file import read_regular_file
 
 
 class Target(NamedTuple):

@@ -17,8 +17,8 @@ from nono.cli.commands.trust.keyless_signing import Seal
 from nono.cli.text.session_text import one_line
 from nono.credentials.signing import keystore
 from nono.digests import sha256
+from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError, UsageError
-from nono.regular_file import read_regular_file
 from nono.trust import bundle, dsse, pattern, policy, predicates, statement
 from nono.trust.disk.concern import user_policy
 from nono.trust.disk.evidence import FILE_BYTES_MAX, MANIFEST, SIDECAR
