@@ -18,6 +18,10 @@ TIME = "timestamp_unix_ms"  # the first field of a network event
 OF_INSTRUCTIONS = "instruction file: "  # prefix of the reason for an open(2) that no grant would allow
 SEVERAL = "<several>"  # target of a record for more kinds of refusals than are recorded separately
 
+# Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
+FAILURES = ("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed")
+TOKEN_ASKED_FOR = "authentication_required"  # of a client that sends the token only when asked, such as git
+
 type NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
 type DenialCategory = Literal[
     "authentication_failed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nono.audit.event import SEVERAL, Event
+from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, Event
 from nono.audit.outcomes import Outcome, RequestsEnded
 from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
@@ -13,9 +13,6 @@ HOSTS_MAX = 64  # counted separately; a command can request any number
 REASONS_MAX = 32
 OTHERS = "others"
 _OF_UPSTREAMS = frozenset(("refused", "reset", "unreachable", "timeout", "tls", "closed", "malformed"))
-# Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
-FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
-TOKEN_ASKED_FOR = "authentication_required"  # of a client that sends the token only when asked
 
 
 class Failed(NamedTuple):

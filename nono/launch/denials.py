@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.audit.event import SEVERAL, Event, part
+from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, Event, part
 from nono.audit.repeats import repeats_of
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
@@ -46,14 +46,7 @@ _TRIED = ("io_uring_setup", "<abstract>")
 # The C library probes these for if_nametoindex(3), until it gets a socket of AF_UNIX, AF_INET or AF_INET6.
 # Bubblewrap calls that function, and so does each agent that checks whether Bubblewrap works.
 _PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
-# Refusals that no grant would change, failures outside nono, and the request for the session token, which
-# clients such as git send only when asked.
-_NO_DENIALS = (
-    "authentication_required",
-    "upstream_connect_failed",
-    "intercept_handshake_failed",
-    "external_proxy_rejected",
-)
+_NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from nono.audit.event import SEVERAL
+from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR
 from nono.audit.outcomes import outcome_rows
-from nono.audit.traffic import FAILURES, TOKEN_ASKED_FOR
 from nono.launch.denials import Denials
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nono.audit.event import FAILURES
 from nono.audit.outcomes import outcome_rows
 from nono.outward.ocsf.parts import (
     AI_OPERATION,
@@ -25,7 +26,6 @@ from nono.outward.ocsf.parts import (
 _OPEN, _FAIL, _REFUSE, _TRAFFIC = 1, 4, 5, 6
 _METHODS = {"CONNECT": 1, "DELETE": 2, "GET": 3, "HEAD": 4, "OPTIONS": 5, "POST": 6, "PUT": 7, "TRACE": 8}
 _METHODS |= {"PATCH": 9}
-_FAILURES = frozenset(("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed"))
 _DECIDED = {
     "allow": (Action.ALLOWED, Disposition.ALLOWED),
     "deny": (Action.DENIED, Disposition.BLOCKED),
@@ -45,7 +45,7 @@ def network(event: Fields) -> Projected:
         return _capture(fields)
     decision, target = str(fields["decision"]), str(fields["target"])
     action, disposition = _DECIDED.get(decision, (Action.DENIED, Disposition.ERROR))
-    has_failed = fields.get("denial_category") in _FAILURES
+    has_failed = fields.get("denial_category") in FAILURES
     if has_failed:
         disposition = Disposition.ERROR
     is_refused = action is Action.DENIED
