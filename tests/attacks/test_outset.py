@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,31 +60,11 @@ def hooked(sandbox: NonoRun, hook: str, command: Sequence[str], **options: objec
     return [*argv[:index], "-c", PROGRAM, hook, *argv[index + 2 :]]
 
 
-@contextmanager
-def begun(
-    sandbox: NonoRun, argv: Sequence[str], environment: Mapping[str, str] = NOTHING
-) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        argv,
-        env=sandbox.user.environment(environment),
-        cwd=sandbox.project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 def ended(
     sandbox: NonoRun, argv: Sequence[str], environment: Mapping[str, str] = NOTHING
 ) -> tuple[int, str, str, tuple[AuditEvent, ...]]:
     before = set(sandbox.logs())
-    with begun(sandbox, argv, environment) as process:
+    with sandbox.begun(argv, environment) as process:
         out, err = process.communicate(timeout=TIMEOUT_S)
     return process.returncode, out, err, sandbox.events_since(before)
 
@@ -229,7 +207,7 @@ def test_a_run_ends_in_order_if_what_serves_it_cannot_be_imported(sandbox: NonoR
 
 def test_a_signal_that_comes_during_the_import_reaches_the_command(sandbox: NonoRun, fifo: Path) -> None:
     command = ["sh", "-c", "trap 'echo told; exit 3' TERM; echo ready; while :; do sleep 0.05; done"]
-    with begun(sandbox, hooked(sandbox, WAIT.format(str(fifo)), command)) as nono:
+    with sandbox.begun(hooked(sandbox, WAIT.format(str(fifo)), command)) as nono:
         assert nono.stdout is not None
         assert nono.stdout.readline() == "ready\n"
         with open(fifo, "w") as release:  # once the import waits

@@ -193,12 +193,25 @@ class NonoRun:
         is_own_child: It has the limits of this process, which alone can wait for it: nobody else forks it.
         """
         argv = self.argv(command, flags=flags) if sandboxed else self.user.command(command)
+        with self.begun(argv, environment, stdin=subprocess.PIPE, is_own_child=is_own_child) as process:
+            yield process
+
+    @contextmanager
+    def begun(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        stdin: int = subprocess.DEVNULL,
+        is_own_child: bool = True,
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Yield a process of the user in the project. Killed and reaped when the block is left."""
         start = subprocess.Popen if is_own_child else fork_server.start
         process = start(
             argv,
             env=self.user.environment(environment),
             cwd=self.project,
-            stdin=subprocess.PIPE,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
 )
+
+from support.outward.serving import PostHandler, serving
 
 Attributes = dict[str, Any]
 
@@ -79,29 +80,14 @@ def collector(port: int = 0) -> Iterator[Collector]:
     """Serve until the block is left."""
     served = Collector()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            content = self.rfile.read(int(self.headers["Content-Length"]))
+    class Handler(PostHandler):
+        def post(self, content: bytes) -> None:
             answer = served.take(content, dict(self.headers)) if self.path == "/v1/logs" else (404, b"")
             if answer is None:
                 self.close_connection = True
                 return
             with suppress(OSError):  # the sender was killed or has stopped waiting
-                self.send_response(answer[0])
-                self.send_header("Content-Type", "application/x-protobuf")
-                self.send_header("Content-Length", str(len(answer[1])))
-                self.end_headers()
-                self.wfile.write(answer[1])
+                self.answer(answer[0], "application/x-protobuf", answer[1])
 
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        served.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler, port) as served.url:
+        yield served

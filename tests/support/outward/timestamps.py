@@ -6,8 +6,9 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from support.outward.serving import PostHandler, serving
 
 _CONFIG = """
 [req]
@@ -100,25 +101,11 @@ def authority(folder: Path) -> Iterator[Authority]:
     _make(folder)
     served = Authority(folder)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            query = self.rfile.read(int(self.headers["Content-Length"]))
+    class Handler(PostHandler):
+        def post(self, query: bytes) -> None:
             content = b"" if served.is_down else served.answer(query)
-            self.send_response(503 if served.is_down else 200)
-            self.send_header("Content-Type", "application/timestamp-reply")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(503 if served.is_down else 200, "application/timestamp-reply", content)
 
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        served.url = f"http://127.0.0.1:{server.server_port}/tsr"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield served
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        served.url = f"{url}/tsr"
+        yield served
