@@ -7,8 +7,8 @@ from itertools import chain
 from textwrap import wrap
 from typing import Any, Protocol
 
+from nono.amounts import size
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Attestation, LedgerVerdict, Verdict
-from nono.cli.text.report.amounts import size
 from nono.cli.text.session_text import one_line
 from nono.outward.verification import AnchorVerdict
 from nono.printable import shell_word

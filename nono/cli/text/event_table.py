@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nono.amounts import size
 from nono.audit.outcomes import outcome_rows
-from nono.cli.text.report.amounts import size
 from nono.cli.text.session_text import one_line, reason
 from nono.clock import local_time
 from nono.named_tuple import NamedTuple

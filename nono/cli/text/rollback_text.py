@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import unified_diff
 from itertools import zip_longest
 
-from nono.cli.text.report.amounts import size
+from nono.amounts import size
 from nono.cli.text.session_text import one_line
 from nono.printable import printable, shell_word
 from nono.undo.model.changes import Change, ChangeType

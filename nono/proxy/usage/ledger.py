@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nono.amounts import about, money, several, short
 from nono.audit.traffic import Spent
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import UsageLimits
@@ -26,11 +27,14 @@ class UsageTotal(NamedTuple):
 
     def __str__(self) -> str:
         cached = f" ({self.cached_input_tokens:,} cached)" if self.cached_input_tokens else ""
-        cost = "price unknown" if self.cost_usd is None else f"about ${self.cost_usd:,.2f}"
         return (
-            f"{self.credential}, {self.model}: {self.responses:,} response{'s' * (self.responses != 1)},"
-            f" {self.input_tokens:,} tokens in{cached}, {self.output_tokens:,} out, {cost}"
+            f"{self.credential}, {self.model}: {several(self.responses, 'response')},"
+            f" {self.input_tokens:,} tokens in{cached}, {self.output_tokens:,} out, {about(self.cost_usd)}"
         )
+
+    def amounts(self) -> list[str]:
+        """Return the tokens and the cost as short texts."""
+        return [f"{short(self.input_tokens)} in", f"{short(self.output_tokens)} out", about(self.cost_usd)]
 
 
 class UsageLedger:
@@ -77,7 +81,7 @@ class UsageLedger:
         costs = [total.cost_usd for total in self.totals() if total.cost_usd is not None]
         if costs:
             lines.append(
-                f"costs are estimates at list prices of {self._prices.as_of}: ${sum(costs):,.2f} in all"
+                f"costs are estimates at list prices of {self._prices.as_of}: {money(sum(costs))} in all"
             )
         return lines
 
@@ -85,12 +89,12 @@ class UsageLedger:
         """Return one row of short texts for each model, then one for the total cost."""
         totals = self.totals()
         costs = [total.cost_usd for total in totals if total.cost_usd is not None]
-        rows = [[f"{total.credential} {total.model}", *_amounts(total)] for total in totals]
+        rows = [[f"{total.credential} {total.model}", *total.amounts()] for total in totals]
         at_prices = f"at list prices of {self._prices.as_of}"
         if len(totals) == 1 and costs:
             rows[0][-1] += f" {at_prices}"
         elif costs:
-            rows.append([f"about ${sum(costs):,.2f} in all, {at_prices}"])
+            rows.append([f"{about(sum(costs))} in all, {at_prices}"])
         return rows
 
     def _cost_usd(self, model: str, usage: Usage) -> float | None:
@@ -103,19 +107,6 @@ class UsageLedger:
             + cached * price.cached_input
             + usage.output_tokens * price.output
         ) / 1_000_000
-
-
-def _amounts(total: UsageTotal) -> list[str]:
-    cost = "price unknown" if total.cost_usd is None else f"about ${total.cost_usd:,.2f}"
-    return [f"{_short(total.input_tokens)} in", f"{_short(total.output_tokens)} out", cost]
-
-
-def _short(count: int) -> str:
-    """Return a number with about three digits: 950, 90 k, 1.2 M."""
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.0f} {unit}" if count >= 10 * size else f"{count / size:.1f} {unit}"
-    return str(count)
 
 
 class UsageLimiter:

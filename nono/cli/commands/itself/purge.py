@@ -12,10 +12,9 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from posixpath import join
 
-from nono import paths
+from nono import amounts, paths
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside, sessions
-from nono.cli.text.report import amounts
 from nono.cli.text.wrap_text import wrapped
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING

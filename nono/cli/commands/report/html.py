@@ -14,8 +14,7 @@ from importlib.resources import files
 import jinja2
 from markupsafe import Markup
 
-from nono import __version__
-from nono.cli.text.report import amounts
+from nono import __version__, amounts
 from nono.cli.text.report import page as words
 from nono.cli.text.run_report import spent
 from nono.cli.text.session_text import one_line

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from nono.amounts import moment
 from nono.cli.commands.report.session import gathered, session_of
-from nono.cli.text.report.amounts import moment
 from nono.clock import unix_ms
 from nono.errors import ConfigError, NonoError
 from nono.proxy.usage.prices import shipped_prices

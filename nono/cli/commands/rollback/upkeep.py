@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 
+from nono.amounts import size
 from nono.cli.console import can_ask
-from nono.cli.text.report.amounts import size
 from nono.cli.text.rollback_text import snapshot_name
 from nono.cli.text.session_text import one_line
 from nono.clock import unix_ms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nono.cli.text.report.amounts import about, clock, moment, money, several, short, size
+from nono.amounts import about, clock, moment, money, several, short, size
 from nono.cli.text.report.layout import Section, laid_out
 from nono.cli.text.run_report import spent
 from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host, Page, Report, Turn, cost_of

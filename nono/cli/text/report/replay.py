@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nono.cli.text.report.amounts import several
+from nono.amounts import several
 from nono.cli.text.report.layout import Section, laid_out
 from nono.report.replay.compare import Difference, Effect, Result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nono.cli.text.report.amounts import about, money, several, short
+from nono.amounts import about, money, several, short
 from nono.cli.text.report.layout import Section, laid_out
 from nono.report.many import Totals
 

@@ -481,7 +481,7 @@ def test_the_ledger_adds_up_per_credential_and_model() -> None:
     assert ledger.summary_lines() == [
         "openai, gpt-4o: 2 responses, 1,001,000 tokens in (400,000 cached), 100,000 out, about $3.00",
         "openai, own-model: 1 response, 5 tokens in, 6 out, price unknown",
-        "other, gpt-4o: 1 response, 7 tokens in, 8 out, about $0.00",
+        "other, gpt-4o: 1 response, 7 tokens in, 8 out, under $0.01",
         "costs are estimates at list prices of 2025-11: $3.00 in all",
     ]
 

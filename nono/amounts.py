@@ -31,10 +31,10 @@ def money(usd: float | None) -> str:
     return f"${usd:,.2f}" if usd == 0 or usd >= _CENT / 2 else "under $0.01"
 
 
-def about(usd: float) -> str:
+def about(usd: float | None) -> str:
     """Word an estimate."""
     text = money(usd)
-    return text if text.startswith("under") else f"about {text}"
+    return f"about {text}" if text.startswith("$") else text
 
 
 def several(count: int, one: str, many: str | None = None) -> str:
