@@ -13,7 +13,6 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
 from nono.policy.files.links import links_on_the_way
 from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, way_to
-from nono.policy.ownership import changeable, exchangeable
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
@@ -146,6 +145,9 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
 
 def _others_could_change(path: str) -> str | None:
     """Return a warning if another user could change a profile, or exchange it or a link that leads to it."""
+    # Imported here: few runs have a profile in a file.
+    from nono.policy.ownership import changeable, exchangeable
+
     euid = os.geteuid()
     if inode("/").uid not in (0, euid):
         return None  # a user namespace without root, where owners are not told apart

@@ -9,8 +9,11 @@ from posixpath import dirname, join
 
 from nono.errors import NonoError
 from nono.policy.files.mount_table import MountTable
-from nono.policy.ownership import Inode
 from nono.policy.path_expansion import Entry, Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.policy.ownership import Inode
 
 _MOUNTINFO = "/proc/self/mountinfo"
 _CHUNK_BYTES = 64 * 1024
@@ -159,6 +162,9 @@ _LINKS_MAX = 40  # path_resolution(7)
 
 def inode(path: str) -> Inode:
     """Return what `path` leads to. Raises OSError or ValueError."""
+    # Imported here: few runs have a file whose owner is judged.
+    from nono.policy.ownership import Inode
+
     status = os.stat(path)
     return Inode(path, status.st_mode, status.st_uid, status.st_gid)
 

@@ -32,7 +32,8 @@ SLOW_TO_IMPORT = {
 }
 # What a supervisor needs json for, and a wrap without a profile does not.
 NOT_TO_WRAP = {
-    "contextlib", "enum", "functools", "json", "nono.policy.profile.store", "nono.policy.schema.constraints",
+    "contextlib", "enum", "functools", "json", "nono.policy.ownership", "nono.policy.profile.store",
+    "nono.policy.schema.constraints",
     "nono.policy.schema.routes", "nono.typed_line", "re", "signal", "socket", "typing",
 }  # fmt: skip
 # What serves is imported once a command is starting; the rest by the runs that use it.
@@ -208,8 +209,9 @@ def test_the_process_that_makes_a_ca_imports_no_more_than_signs_it() -> None:
 
 
 def test_a_run_without_proxy_imports_no_event_loop() -> None:
-    after = modules_after("import nono.cli.commands.run, nono.launch.run, nono.launch.record.proof")
-    assert after & {*SLOW_TO_IMPORT, "_hashlib", "enum", "json", "re", "signal", "typing"} == set()
+    run = "import nono.cli.commands.run, nono.cli.resolution, nono.launch.run, nono.launch.record.proof"
+    slow = {*SLOW_TO_IMPORT, "_hashlib", "enum", "json", "re", "signal", "typing"}
+    assert modules_after(run) & {*slow, "nono.policy.ownership", "nono.policy.why"} == set()
 
 
 @pytest.mark.parametrize(
