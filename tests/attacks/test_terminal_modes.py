@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shlex
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 import pytest
 
 from support.elevation import elevated, python
-from support.nono_run import NonoRun
+from support.nono_run import NONO, PROGRAM_GRANTS, NonoRun
 from support.terminal import Terminal, terminal
 
 TITLE = b"NONO DIAGNOSTIC"
@@ -25,6 +26,16 @@ SUSPEND = "termios.tcflow(0, termios.TCOOFF); "
 EXCLUSIVE = "import fcntl; fcntl.ioctl(0, termios.TIOCEXCL); "
 RAW = "a = termios.tcgetattr(0); a[3] = 0; a[1] = 0; termios.tcsetattr(0, termios.TCSANOW, a); "
 TIOCGPTN, TIOCGEXCL = 0x80045430, 0x80045440  # asm-generic/ioctls.h
+TIOCSETD, TIOCGETD = 0x5423, 0x5424
+N_NULL = 27  # <linux/tty.h>: reads nothing and writes nothing
+KDSKBMODE, KDSETMODE, PIO_FONTX = 0x4B45, 0x4B3A, 0x4B6C  # <linux/kd.h>
+# Ends with the error that a request comes to.
+ASKS = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+refused = libc.ioctl(0, ctypes.c_ulong(int(sys.argv[1])), (ctypes.c_int * 16)(int(sys.argv[2])))
+os._exit(ctypes.get_errno() if refused else 0)
+"""
 
 
 @contextmanager
@@ -77,6 +88,36 @@ def test_so_it_is_where_the_output_goes_to_a_file(output: str, sandbox: NonoRun)
         before = termios.tcgetattr(kept)
         assert person.end() == 3
         assert termios.tcgetattr(kept) == before
+
+
+def line_discipline(descriptor: int) -> int:
+    (number,) = struct.unpack("i", fcntl.ioctl(descriptor, TIOCGETD, bytes(4)))
+    return int(number)
+
+
+@pytest.mark.parametrize("request_number", [TIOCSETD, KDSKBMODE, KDSETMODE, PIO_FONTX])
+def test_the_terminal_is_not_made_useless(request_number: int, sandbox: NonoRun) -> None:
+    """Found by hand: a command left a terminal that showed nothing, and a console whose keyboard was off."""
+    asks = python(ASKS, str(request_number), str(N_NULL))
+    wrap = [*NONO, "wrap", "--silent", f"--allow={sandbox.project}", *PROGRAM_GRANTS, "--", *asks]
+    for nono in (elevated(sandbox, asks, elevates=False), sandbox.user.command(wrap)):
+        with shown_to(sandbox, ["/bin/sh", "-c", f"{shlex.join(nono)} >/dev/null"]) as (person, kept):
+            assert person.end() == errno.EPERM
+            assert line_discipline(kept) == 0
+
+
+@pytest.mark.parametrize("request_number", [KDSKBMODE, KDSETMODE, PIO_FONTX])
+def test_a_pseudoterminal_knows_none_of_the_consoles_requests(request_number: int, sandbox: NonoRun) -> None:
+    argv = sandbox.user.command(python(ASKS, str(request_number), "0"))
+    with shown_to(sandbox, argv) as (person, _):
+        assert person.end() == errno.ENOTTY
+
+
+def test_without_nono_the_line_discipline_stays(sandbox: NonoRun) -> None:
+    with shown_to(sandbox, sandbox.user.command(python(ASKS, str(TIOCSETD), str(N_NULL)))) as (person, kept):
+        if person.end() == errno.EINVAL:
+            pytest.skip("this kernel has no N_NULL")
+        assert line_discipline(kept) == N_NULL
 
 
 def test_without_nono_all_of_that_stays(sandbox: NonoRun) -> None:

@@ -61,6 +61,14 @@ _KEYS = (Rule("add_key"), Rule("request_key"), Rule("keyctl"))
 # kernel reads the request as 32 bits, and so do the rules (CVE-2019-7303).
 _TYPING = tuple(Rule("ioctl", (Masked(1, _INT_MASK, request),)) for request in (uapi.TIOCSTI, uapi.TIOCLINUX))
 
+# Both outlive the run, also where nobody is left to undo them. N_NULL is a line discipline that neither reads
+# nor writes, and others load modules. Whoever has a Linux console for its terminal may turn its keyboard off
+# (KDSKBMODE), its picture too (KDSETMODE), and load a font that hides a question.
+_DEAD_TERMINALS = (
+    Rule("ioctl", (Masked(1, _INT_MASK, uapi.TIOCSETD),)),
+    Rule("ioctl", (Masked(1, uapi.KD_MASK, uapi.KD_REQUESTS),)),
+)
+
 # With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes.
 _STALLING = (Rule("userfaultfd"),)
 
@@ -81,8 +89,8 @@ _WATCHING_ALL = (
 )
 
 _WHATEVER_THE_NETWORK = (
-    *(*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_STALLING),
-    *(*_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
+    *(*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_DEAD_TERMINALS),
+    *(*_STALLING, *_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
 )
 
 # BLOCK_ALL includes them for sockets that a service passes in. An open network checks no address.

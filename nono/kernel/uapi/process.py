@@ -59,6 +59,11 @@ IOPRIO_WHO_USER = 3
 # <asm-generic/ioctls.h>: both push input into a terminal
 TIOCSTI = 0x5412
 TIOCLINUX = 0x541C
+TIOCSETD = 0x5423  # sets the line discipline
+
+# <linux/kd.h>: the high bytes of all requests of the Linux console, which has numbers of 16 bits
+KD_MASK = 0xFFFFFF00
+KD_REQUESTS = 0x4B00
 
 # <linux/perf_event.h>: pid is a descriptor of a cgroup
 PERF_FLAG_PID_CGROUP = 1 << 2  # 2.6.39

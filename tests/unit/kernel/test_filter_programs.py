@@ -40,7 +40,9 @@ NONBLOCK_CLOEXEC = 0o4000 | 0o2000000
 FASTOPEN = 0x20000000
 O_PATH = 0o10000000
 PR_SET_DUMPABLE = 4
-TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+TIOCSTI, TIOCLINUX, TIOCSETD = 0x5412, 0x541C, 0x5423
+CONSOLE = 0x4B  # the high byte of all requests of <linux/kd.h>
+KDSETMODE, KDSKBMODE, KDSKBDIACRUC = 0x4B3A, 0x4B45, 0x4BFB
 # Of btrfs, bcachefs and OCFS2, fs-verity and fscrypt.
 FILE_SYSTEMS = (
     *(0x50009401, 0x5000940E, 0x5000940F, 0x50009417, 0x50009418, 0x4008941A, 0x5000943F),
@@ -145,7 +147,8 @@ def refused_whatever_opens(name: str, call: str, args: Sequence[int]) -> bool:
 def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
     match call:
         case "ioctl":
-            return args[1] & 0xFFFFFFFF in (TIOCSTI, TIOCLINUX, *FILE_SYSTEMS)
+            request = args[1] & 0xFFFFFFFF
+            return request >> 8 == CONSOLE or request in (TIOCSTI, TIOCLINUX, TIOCSETD, *FILE_SYSTEMS)
         case "perf_event_open":
             return args[1] & 0xFFFFFFFF == 0xFFFFFFFF or bool(args[4] & PERF_FLAG_PID_CGROUP)
         case "prlimit64":
@@ -230,7 +233,7 @@ SCHEDULING_ARGUMENTS = [
 
 IOCTL_ARGUMENTS = [
     (0, request, 0x7FFF_1234_5678, 0, 0, 0)
-    for known in (TIOCSTI, TIOCLINUX, *FILE_SYSTEMS)
+    for known in (TIOCSTI, TIOCLINUX, TIOCSETD, KDSETMODE, KDSKBMODE, KDSKBDIACRUC, *FILE_SYSTEMS)
     for request in (known, known | HIGH, *(known ^ 1 << bit for bit in range(64)))
 ]
 
