@@ -4,6 +4,6 @@
 `verdict`, and carry out what it allows. `child` waits for the command and forwards signals, `loop` runs the
 event loop and its housekeeping, `poll_loop` runs callbacks where nothing else needs one, `job_stop` stops
 the command while a question is on its terminal, `port_relay` relays granted ports, `cgroup` holds the
-limits, `terminal` keeps the terminal usable, `abort` ends a run in order where libuv gives up, `relay` shows
-the terminal of a session.
+limits, `terminal` keeps the terminal usable and `streams` those of the caller, `abort` ends a run in order
+where libuv gives up, `relay` shows the terminal of a session.
 """

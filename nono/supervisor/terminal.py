@@ -11,7 +11,9 @@ import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from nono.kernel.process import FIRST_PRIVATE_DESCRIPTOR
 from nono.kernel.signals import signal
+from nono.supervisor.streams import shared_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ class SharedTerminal:
     def writer[T](self, write: Callable[[T], None]) -> Callable[[T], None]:
         """Return `write`, made to resume a suspended output first. Drops what could not be shown in a second.
 
-        A write would otherwise wait, and the command's signals and calls with it.
+        A write would otherwise wait, and the command's signals and calls with it; or it would fail, if the
+        command has made the stream non-blocking.
         """
 
         def resumed(what: T) -> None:
@@ -39,7 +42,8 @@ class SharedTerminal:
         return resumed
 
     def _takes_output(self) -> bool:
-        if self._descriptor is None or not os.isatty(2):
+        may_be_suspended = self._descriptor is not None and os.isatty(2)
+        if not may_be_suspended and not _is_non_blocking(2):
             return True
         poll = select.poll()
         poll.register(2, select.POLLOUT)
@@ -62,29 +66,50 @@ def shared_terminal() -> Iterator[SharedTerminal]:
 
     In the block nono's own output cannot stop it (TOSTOP), whichever job is in the foreground.
     """
-    try:
-        # Open it now, because the command may make it exclusive.
-        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        yield SharedTerminal(None)
+    terminal = _open_terminal()
+    if terminal is None:
+        with shared_streams(has_terminal=True):
+            yield SharedTerminal(None)
         return
-    before = _attributes(terminal)
+    is_in_front = _has_foreground(terminal)
+    before = _attributes(terminal) if is_in_front else None
     handler = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         shared = SharedTerminal(terminal)
         try:
-            yield shared
+            with shared_streams(has_terminal=is_in_front):
+                yield shared
         finally:
             with suppress(OSError, termios.error):
                 fcntl.ioctl(terminal, termios.TIOCNXCL)
             shared.resume()
             with suppress(OSError, termios.error):
-                if before is not None and _take_back(terminal):
+                if is_in_front and _take_back(terminal) and before is not None:
                     # Does not wait for output, which a person may have stopped.
                     termios.tcsetattr(terminal, termios.TCSANOW, before)
     finally:
         signal.signal(signal.SIGTTOU, handler)
         os.close(terminal)
+
+
+def _open_terminal() -> int | None:
+    """Open the terminal now, because the command may make it exclusive.
+
+    Without a controlling terminal, as below `su -c`, it is the one on a standard stream.
+    """
+    with suppress(OSError):
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    for stream in range(FIRST_PRIVATE_DESCRIPTOR):
+        if os.isatty(stream):
+            return os.dup(stream)
+    return None
+
+
+def _has_foreground(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # it is not the controlling terminal, so there is no background
+        return True
 
 
 def _attributes(terminal: int) -> list[Any] | None:
@@ -94,9 +119,15 @@ def _attributes(terminal: int) -> list[Any] | None:
     `nono run ... | less`, less sets them, and it may outlive us.
     """
     with suppress(OSError, termios.error):
-        if not _goes_to_a_program(1) and os.tcgetpgrp(terminal) == os.getpgrp():
+        if not _goes_to_a_program(1):
             return termios.tcgetattr(terminal)
     return None
+
+
+def _is_non_blocking(descriptor: int) -> bool:
+    with suppress(OSError):  # it is closed
+        return not os.get_blocking(descriptor)
+    return False
 
 
 def _goes_to_a_program(descriptor: int) -> bool:
@@ -107,9 +138,9 @@ def _goes_to_a_program(descriptor: int) -> bool:
 
 def _take_back(terminal: int) -> bool:
     """Take the foreground back from a group that has ended. Returns False if somebody else has it."""
-    ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
-    if front == ours:
+    if _has_foreground(terminal):
         return True
+    ours, front = os.getpgrp(), os.tcgetpgrp(terminal)
     try:
         os.killpg(front, 0)
     except OSError as error:

@@ -6,10 +6,12 @@ import errno
 import fcntl
 import os
 import shlex
+import signal
 import struct
+import subprocess
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -18,6 +20,7 @@ from support.nono_run import NONO, PROGRAM_GRANTS, NonoRun
 from support.terminal import Terminal, terminal
 
 TITLE = b"NONO DIAGNOSTIC"
+BEHIND_S = 2.0
 # A group of its own in the foreground, as a shell makes for its jobs.
 ALONE = "import os, signal, sys, termios; signal.signal(signal.SIGTTOU, signal.SIG_IGN); "
 IN_FRONT = "os.setpgid(0, 0); os.tcsetpgrp(0, os.getpid()); "
@@ -25,6 +28,16 @@ TOSTOP = "a = termios.tcgetattr(0); a[3] |= termios.TOSTOP; termios.tcsetattr(0,
 SUSPEND = "termios.tcflow(0, termios.TCOOFF); "
 EXCLUSIVE = "import fcntl; fcntl.ioctl(0, termios.TIOCEXCL); "
 RAW = "a = termios.tcgetattr(0); a[3] = 0; a[1] = 0; termios.tcsetattr(0, termios.TCSANOW, a); "
+# Of the caller's own open file description, without its flag for large files.
+STREAM = (
+    "import fcntl, os, signal; signal.signal(signal.SIGIO, signal.SIG_IGN);"
+    "fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_NONBLOCK);"
+    "fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGURG)"
+)
+TELL_STREAM = (
+    "import fcntl, os; flags = fcntl.fcntl(0, fcntl.F_GETFL);"
+    "print('stream:', flags & os.O_NONBLOCK, flags & os.O_ASYNC, fcntl.fcntl(0, fcntl.F_GETSIG))"
+)
 TIOCGPTN, TIOCGEXCL = 0x80045430, 0x80045440  # asm-generic/ioctls.h
 TIOCSETD, TIOCGETD = 0x5423, 0x5424
 N_NULL = 27  # <linux/tty.h>: reads nothing and writes nothing
@@ -120,6 +133,42 @@ def test_without_nono_the_line_discipline_stays(sandbox: NonoRun) -> None:
         assert line_discipline(kept) == N_NULL
 
 
+@pytest.mark.parametrize("nobody_reads", [True, False], ids=["to a file", "to a pipe"])
+def test_a_stream_that_the_caller_shares_is_as_it_was(nobody_reads: bool, sandbox: NonoRun) -> None:
+    """Found by hand: a script's next read came to EAGAIN, and a signal."""
+    run = shlex.join(elevated(sandbox, python(STREAM), elevates=False))
+    tell = shlex.join(python(TELL_STREAM))
+    output = ">/dev/null" if nobody_reads else "| cat"
+    with shown_to(sandbox, ["/bin/sh", "-c", f"{run} {output}; {tell}"]) as (person, _):
+        assert person.end() == 0
+    assert b"stream: 0 0 0" in person.shown
+
+
+def test_without_nono_the_stream_stays_so(sandbox: NonoRun) -> None:
+    line = f"{shlex.join(python(STREAM))} >/dev/null; {shlex.join(python(TELL_STREAM))}"
+    with shown_to(sandbox, sandbox.user.command(["/bin/sh", "-c", line])) as (person, _):
+        assert person.end() == 0
+    assert b"stream: %d 0 %d" % (os.O_NONBLOCK, signal.SIGURG) in person.shown
+
+
+def test_the_foreground_comes_back_where_a_program_reads_the_output(sandbox: NonoRun) -> None:
+    """A script reads from the terminal afterwards, and would be stopped."""
+    run = shlex.join(elevated(sandbox, python(f"{ALONE}{IN_FRONT}"), elevates=False))
+    tell = shlex.join(python("import os; print('in front:', os.tcgetpgrp(0) == os.getpgrp())"))
+    with shown_to(sandbox, ["/bin/sh", "-c", f"{run} | cat; {tell}"]) as (person, _):
+        assert person.end() == 0
+    assert b"in front: True" in person.shown
+
+
+def test_a_terminal_that_is_not_the_controlling_one_is_as_it_was(sandbox: NonoRun) -> None:
+    """As below `su -c`, which makes a session without one."""
+    run = shlex.join(elevated(sandbox, python(f"{ALONE}{RAW}os._exit(3)"), elevates=False))
+    with shown_to(sandbox, ["/bin/sh", "-c", f"setsid --wait {run} >/dev/null"]) as (person, kept):
+        before = termios.tcgetattr(kept)
+        assert person.end() == 3
+        assert termios.tcgetattr(kept) == before
+
+
 def test_without_nono_all_of_that_stays(sandbox: NonoRun) -> None:
     argv = sandbox.user.command(python(f"{ALONE}{RAW}{EXCLUSIVE}os._exit(3)"))
     with shown_to(sandbox, argv) as (person, kept):
@@ -140,3 +189,28 @@ def test_modes_set_by_whoever_reads_the_output_stay(sandbox: NonoRun) -> None:
     with shown_to(sandbox, ["/bin/sh", "-c", f"{run} 2>&1 | {pager}"]) as (person, _):
         assert person.end() == 0
     assert b"left: 0" in person.shown
+
+
+def test_nono_says_all_it_has_to_say_to_a_stream_that_does_not_block(sandbox: NonoRun) -> None:
+    """Whoever reads it is behind: what did not fit was lost without a word."""
+    fills = (
+        "import fcntl, os; fcntl.fcntl(2, fcntl.F_SETFL, fcntl.fcntl(2, fcntl.F_GETFL) | os.O_NONBLOCK)\n"
+        "try:\n"
+        "    while True:\n"
+        "        os.write(2, b'x')\n"
+        "except BlockingIOError:\n"
+        "    pass\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    argv = elevated(sandbox, python(fills), elevates=False)
+    environment = sandbox.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1"})
+    with subprocess.Popen(argv, env=environment, cwd=sandbox.project, stderr=writer) as process:
+        os.close(writer)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(BEHIND_S)  # it waits for the reader
+        with open(reader, "rb") as stderr:
+            said = stderr.read()
+    assert process.returncode == 137
+    assert TITLE in said
