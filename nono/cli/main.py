@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from nono import __version__, paths
 from nono.cli.args.help_wanted import HelpWanted
-from nono.cli.command_table import ALIASES, COMMANDS, LATER
+from nono.cli.command_table import ALIASES, COMMANDS, LATER, Loaded
 from nono.errors import NonoError, UsageError
 from nono.printable import printable
 
@@ -22,7 +22,7 @@ INSIDE = (
     "this is inside a run of nono, whose sandbox has no access to nono's files: leave nono out here, "
     "or run it outside"
 )
-WRITING_NOTHING = frozenset({"help", "completion", "why"})
+WRITING_NOTHING = frozenset({"help", "version", "completion", "why"})
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
 
@@ -115,10 +115,11 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"nono {__version__}")
         return 0
     if name in COMMANDS:
-        if name not in WRITING_NOTHING:
-            _refuse_kept_home()
+        loaded = COMMANDS[name].load()
         try:
-            return COMMANDS[name].load().run(rest)
+            if name not in WRITING_NOTHING:
+                _refuse_kept_home(loaded, rest)
+            return loaded.run(rest)
         except HelpWanted as wanted:
             return _help(wanted)
     if name in LATER:
@@ -126,18 +127,28 @@ def _dispatch(arguments: list[str]) -> int:
     raise _unknown(name)
 
 
-def _refuse_kept_home() -> None:
-    """Raise NonoError where sudo has kept HOME: root's files in it would lock its owner out of ~/.local."""
+def _refuse_kept_home(command: Loaded, arguments: Sequence[str]) -> None:
+    """Raise NonoError where sudo has kept HOME: root's files in it would lock its owner out of ~/.local.
+
+    Raises HelpWanted instead if the arguments ask for help, which writes nothing.
+    """
     uid = os.environ.get("SUDO_UID", "0")
     if os.geteuid() != 0 or uid == "0":
         return
-    with suppress(OSError):  # what is not there is nobody's
-        home = os.environ.get("HOME", "")
-        if str(os.stat(home).st_uid) == uid:
-            raise NonoError(
-                f"this is root, and HOME is still {home}, which belongs to uid {uid}.",
-                hint="nono needs no root: run it without sudo; sudo -H runs it with the home of root",
-            )
+    home = os.environ.get("HOME", "")
+    try:
+        is_kept = str(os.stat(home).st_uid) == uid
+    except OSError:  # what is not there is nobody's
+        return
+    if not is_kept:
+        return
+    if command.parser is not None:
+        with suppress(NonoError):  # a mistake in the arguments is not worth a word here
+            command.parser().parse_args(arguments)
+    raise NonoError(
+        f"this is root, and HOME is still {home}, which belongs to uid {uid}.",
+        hint="nono needs no root: run it without sudo; sudo -H runs it with the home of root",
+    )
 
 
 def _take_globals(arguments: list[str]) -> list[str]:

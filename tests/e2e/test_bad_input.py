@@ -68,8 +68,20 @@ def test_a_missing_command_is_refused(somewhere: Place, command: str, arguments:
     assert_refused(nono(somewhere, command, *arguments), "No command specified")
 
 
+def by_sudo(here: Place, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run nono as root, with the HOME of the place."""
+    environment = {"HOME": str(here.user.home), "SUDO_UID": str(here.user.uid), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [NONO, *command], env=environment, cwd=here.project, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.root
-@pytest.mark.parametrize("command", [["run", *ECHO], ["wrap", *ECHO], ["ps"], ["credential", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [["run", *ECHO], ["wrap", *ECHO], ["ps"], ["credential", "list"], ["run", *ECHO, "--help"]],
+    ids=" ".join,
+)
 @pytest.mark.parametrize("is_kept", [True, False], ids=["sudo -E", "sudo -H"])
 def test_root_leaves_nothing_in_a_home_that_sudo_has_kept(
     here: Place, command: list[str], is_kept: bool
@@ -77,16 +89,28 @@ def test_root_leaves_nothing_in_a_home_that_sudo_has_kept(
     home = here.user.home
     if not is_kept:
         os.chown(home, 0, 0)
-    uid, before = str(here.user.uid), sorted(home.rglob("*"))
-    environment = {"HOME": str(home), "SUDO_UID": uid, "PATH": "/usr/bin:/bin"}
-    result = subprocess.run(
-        [NONO, *command], env=environment, cwd=here.project, capture_output=True, text=True, check=False
-    )
+    before = sorted(home.rglob("*"))
+    result = by_sudo(here, command)
     if is_kept:
-        assert_refused(result, f"this is root, and HOME is still {home}, which belongs to uid {uid}.")
+        said = f"this is root, and HOME is still {home}, which belongs to uid {here.user.uid}."
+        assert_refused(result, said)
         assert sorted(home.rglob("*")) == before
     else:
         assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "command",
+    [["run", "--help"], ["ps", "-h"], ["profile", "show", "--help"], ["version"], ["help", "run"]],
+    ids=" ".join,
+)
+def test_help_and_version_are_printed_in_a_home_that_sudo_has_kept(here: Place, command: list[str]) -> None:
+    before = sorted(here.user.home.rglob("*"))
+    result = by_sudo(here, command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert command[-1] == "version" or "Usage: nono" in result.stdout
+    assert sorted(here.user.home.rglob("*")) == before
 
 
 def test_no_subcommand_is_an_error_with_the_help(somewhere: Place) -> None:
