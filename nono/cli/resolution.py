@@ -13,6 +13,7 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
 from nono.policy.files.links import links_on_the_way
 from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, way_to
+from nono.policy.network_request import ContradictionError
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
@@ -63,13 +64,17 @@ def resolve_given(
     # Imported here: it imports json and re, which a run without a profile does not need.
     from nono.cli.project_profiles import offer_profile, wanted
     from nono.policy.export.no_effect import without_effect
-    from nono.policy.profile.store import load
+    from nono.policy.profile.store import labels_of, load
 
     loaded = load(name, environ, extends, long_lived=long_lived)
     added = wanted(loaded.profile, cwd, environ, offer_profile if ask is not None else None)
     if added:
-        loaded = load(",".join((name, *added)), environ, extends, long_lived=long_lived)
-    resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
+        name = ",".join((name, *added))
+        loaded = load(name, environ, extends, long_lived=long_lived)
+    try:
+        resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
+    except ContradictionError as error:
+        raise error.named(labels_of(error.fields, name, environ, extends)) from error
     places = [os.path.join(cwd, file) for file in loaded.files]
     warnings = [*filter(None, (_writable(place, resolved, fs) for place in places))]
     warnings += filter(None, map(_others_could_change, places))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
@@ -14,6 +14,33 @@ if TYPE_CHECKING:
     from nono.policy.schema.routes import DomainEntry
 
 Entry = tuple[str, str]  # the text and where it was written
+
+
+class ContradictionError(ConfigError):
+    """A blocked network beside what needs the proxy."""
+
+    def __init__(self, flag: str, block: str, other: str) -> None:
+        """flag: what asks for the same as `other`. block, other: where each was written."""
+        super().__init__(
+            f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
+            f"needs the proxy (asked for by {block} and {other}).",
+            hint="leave one of them out",
+        )
+        self.flag = flag
+        self.origins = (block, other)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of a profile among the two, as in "network.block"."""
+        return [origin.rpartition(", ")[2] for origin in self.origins if not origin.startswith("--")]
+
+    def named(self, labels: Mapping[str, str]) -> ContradictionError:
+        """Return the error with the label of the profile that has each field."""
+        block, other = (
+            f"{labels[field]}, {field}" if (field := origin.rpartition(", ")[2]) in labels else origin
+            for origin in self.origins
+        )
+        return ContradictionError(self.flag, block, other)
 
 
 class NetworkRequest(NamedTuple):
@@ -88,7 +115,7 @@ def merge_network(
 
 
 def mode_of(asked: NetworkRequest) -> NetworkMode:
-    """Return the mode of the child's network. Raises ConfigError if block contradicts another setting.
+    """Return the mode of the child's network. Raises ContradictionError if block contradicts another setting.
 
     Deny rules do not contradict block; if a profile has both, the proxy runs and answers for itself.
     The flag --block-net contradicts flags only: it beats what a profile asks for.
@@ -106,11 +133,7 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
         for flag, origins in needs:
             origin = next((each for each in origins if each.startswith("--") or not by_flag), None)
             if origin is not None:
-                raise ConfigError(
-                    f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
-                    f"needs the proxy (asked for by {asked.block} and {origin}).",
-                    hint="leave one of them out",
-                )
+                raise ContradictionError(flag, asked.block, origin)
         return NetworkMode.PROXY if asked.is_strict else NetworkMode.BLOCKED
     has_rules = asked.allow is not None or asked.deny or asked.deny_private is not None
     return NetworkMode.PROXY if has_rules or any(origins for _, origins in needs) else NetworkMode.ALLOWED

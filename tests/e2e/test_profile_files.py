@@ -92,6 +92,25 @@ def test_a_flag_adds_a_base_which_the_file_wins_over(nono: Nono) -> None:
     assert nowhere.stderr == "nono: Profile inheritance error: base profile 'nobody' not found\n"
 
 
+@pytest.mark.parametrize(
+    "words", [("-p", "shut,open"), ("-p", "open,shut"), ("-p", "open", "--extends", "shut")]
+)
+def test_profiles_that_contradict_each_other_are_both_named(nono: Nono, words: tuple[str, ...]) -> None:
+    shut, open_ = {"network": {"block": True}}, {"network": {"allow_domain": ["example.com"]}}
+    refused = nono("run", *words, "--", "true", shut=shut, open=open_)
+    assert refused.returncode == 1
+    assert (
+        "(asked for by profile shut, network.block and profile open, network.allow_domain)" in refused.stderr
+    )
+    assert nono("-s", "run", "-p", "shut", "--", "true").returncode == 0
+
+
+def test_of_a_profile_and_a_flag_that_contradict_each_other_the_profile_is_named(nono: Nono) -> None:
+    shut, quiet = {"network": {"block": True}}, {"extends": "shut"}
+    refused = nono("run", "-p", "quiet", "--allow-domain", "a.example", "--", "true", shut=shut, quiet=quiet)
+    assert "(asked for by profile shut, network.block and --allow-domain)" in refused.stderr
+
+
 def test_an_old_name_is_said_once_for_each_start(nono: Nono) -> None:
     profile = {"extends": "base", "policy": {"add_allow_read": ["/opt"], "add_deny_access": []}}
     base = {"security": {"groups": ["nix_runtime"]}}

@@ -12,7 +12,10 @@ from nono.policy.schema.profile import Profile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
+
+    from nono.policy.document.found import Found
 
 
 class Loaded(NamedTuple):
@@ -44,13 +47,34 @@ def profile_of(document: Mapping[str, Any], file: str, environ: Mapping[str, str
 
 def own_document(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the document in the profile's own file, without bases. Raises ProfileError like load()."""
-    found = find(reference, environ)
+    return _own(find(reference, environ))
+
+
+def _own(found: Found) -> dict[str, Any]:
     if found.file is None:
         return shipped(found)
     from nono.policy.document.check import own_document as checked_document
     from nono.policy.profile.host import this_host
 
     return checked_document(found, this_host())
+
+
+def labels_of(
+    fields: Iterable[str], reference: str, environ: Mapping[str, str], extends: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the label of the profile whose own file has each field, such as "network.block".
+
+    Takes the rest like load(), which has succeeded. Leaves out what only an override for a platform sets.
+    """
+    wanted, labels = [*fields], dict[str, str]()
+    for found in find(reference, environ, extends).all():
+        document = _own(found)
+        for field in wanted:
+            section, _, name = field.partition(".")
+            value = document.get(section) or {}
+            if value.get(name) if name else value:
+                labels.setdefault(field, f"profile {found.name}")
+    return labels
 
 
 def load(
