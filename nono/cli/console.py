@@ -18,6 +18,9 @@ else:
 
 
 _INDENT = "\n    "
+# Begin what a person copies: a terminal copies what it wrapped itself as one line.
+_WHOLE = ("$ ", "fix: ", "undo ", "nono ")
+_HANGING = 4
 _WSL2 = "\nkernel-enforced. "  # as the documentation has it, in a warning without names
 
 
@@ -38,8 +41,9 @@ class Console:
 
     def lines(self, lines: Iterable[str]) -> None:
         if not self.silent:
+            width = line_columns(sys.stderr, os.environ)
             for line in lines:
-                print(printable_line(line), file=sys.stderr)
+                print(folded(printable_line(line), width), file=sys.stderr)
                 self.log("INFO", line)
             sys.stderr.flush()
 
@@ -61,8 +65,30 @@ class Console:
             self._log.write(level, text)
 
     def _warned(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        width = line_columns(sys.stderr, os.environ)
+        shown = "\n".join(folded(each, width) for each in line.split("\n"))
+        print(shown, file=sys.stderr, flush=True)
         self.log("WARN", line.strip())
+
+
+def folded(line: str, width: int | None) -> str:
+    """Break a line between words where it is wider than the terminal, which would break it within a word.
+
+    Returns a line for a person to copy as it is, and any line if width is None.
+    """
+    if width is None or len(line) <= width or line.lstrip().startswith(_WHOLE):
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + _HANGING)
+    pieces, start = [], len(indent) - _HANGING
+    while len(line) > width:
+        end = line.rfind(" ", start, width + 1)
+        if end <= start:  # a word that is as long as that, such as a path
+            end = line.find(" ", width)
+        if end < 0:
+            break
+        pieces.append(line[:end].rstrip())
+        line, start = indent + line[end:].lstrip(), len(indent)
+    return "\n".join([*pieces, line])
 
 
 def _hanging(text: str) -> str:

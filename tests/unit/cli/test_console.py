@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pty
+import sys
+import termios
+
 import pytest
 
-from nono.cli.console import Console
+from nono.cli.console import Console, folded
 
 FORGED = "/project/x\n  [nono] all is well\n\x1b[2J"
 SPELLED = "/project/x\\n  [nono] all is well\\n\\x1b[2J"
@@ -22,3 +26,50 @@ def test_a_name_begins_no_warning(kind: str, capsys: pytest.CaptureFixture[str])
     say(f"the hook {FORGED} failed:\n    its last line")
     prefix = "  [nono] WARNING: " if kind == "warn" else "  [nono] "
     assert capsys.readouterr().err == f"{prefix}the hook {SPELLED} failed:\n    its last line\n"
+
+
+LONG = "  not enforced: what takes the place of a denied path while the command runs is masked later"
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_line_is_broken_between_words(width: int) -> None:
+    lines = folded(LONG, width).split("\n")
+    assert max(map(len, lines)) <= width
+    assert " ".join(line.strip() for line in lines) == LONG.strip()
+    assert [line[: line.index(line.strip())] for line in lines] == ["  ", *["      "] * (len(lines) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "width"),
+    [(LONG, None), (LONG, len(LONG)), ("      fix: --read /a/long/path and more", 20), ("  $ touch a b", 8)],
+)
+def test_a_line_is_whole_where_it_fits_or_is_copied(line: str, width: int | None) -> None:
+    assert folded(line, width) == line
+
+
+def test_a_path_is_not_broken() -> None:
+    path = "/home/somebody/" + "x" * 60
+    assert folded(f"  not enforced: {path} and more", 40) == f"  not enforced:\n      {path}\n      and more"
+    assert folded(f"  {path}", 40) == f"  {path}"
+
+
+@pytest.mark.parametrize("kind", ["warn", "note", "insist", "lines"])
+def test_what_is_not_printed_at_a_terminal_is_whole(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(silent=False, verbosity=0)
+    getattr(console, kind)([LONG] if kind == "lines" else LONG)
+    assert LONG in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["warn", "note", "insist", "lines"])
+def test_what_is_printed_at_a_terminal_is_broken_between_words(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 60))
+    with open(master, "rb", 0) as shown, open(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        getattr(Console(silent=False, verbosity=0), kind)([LONG] if kind == "lines" else LONG)
+        lines = shown.read(4096).decode().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert LONG.strip() in " ".join(line.strip() for line in lines)
