@@ -18,6 +18,7 @@ from nono.policy.capability import CapabilitySet
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import PathContext
+from nono.policy.why.extent import WorkdirOffer, workdir_offer
 from nono.policy.why.paths import Answer
 from nono.policy.why.variables import why_variable, why_variable_inside
 from nono.sandbox import probe
@@ -40,6 +41,7 @@ class Subject(NamedTuple):
     path_context: PathContext  # resolves the paths of a question
     held: Callable[[], Held]  # asks the kernel, which takes a moment
     variable: Callable[[str], Answer]  # answers about a variable of the environment
+    offer: WorkdirOffer | None = None  # what --allow-cwd would grant, where nothing grants that yet
     stale: frozenset[str] = frozenset()  # paths that now hold a file other than the one that was granted
 
 
@@ -65,13 +67,14 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
         from nono.launch.proxy.own_logins import with_own_logins
 
         resolved = with_own_logins(resolved, environ)
-    rules = effective_policy_of(resolved, HostFilesystem())
+    fs = HostFilesystem()
+    rules, offer = effective_policy_of(resolved, fs), workdir_offer(resolved, fs)
 
     def variable(name: str) -> Answer:
         loads_keys = bool(resolved.services)
         return why_variable(name, environ, resolved.environment, loads_keys=loads_keys)
 
-    return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities), variable)
+    return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities), variable, offer)
 
 
 def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
@@ -86,7 +89,7 @@ def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
     def variable(name: str) -> Answer:
         return why_variable_inside(name, environ, state.rules.withheld)
 
-    return Subject(state.rules, path_context, lambda: held, variable, state.stale(identity))
+    return Subject(state.rules, path_context, lambda: held, variable, stale=state.stale(identity))
 
 
 def _would_be_held(capabilities: CapabilitySet) -> Held:

@@ -46,6 +46,21 @@ def test_a_file_named_in_the_command_is_offered(sandbox: NonoRun, letter: str) -
     assert (again.exit_code, again.stdout, TITLE in again.stderr) == (0, "dear", False)
 
 
+@pytest.mark.parametrize(("access", "is_enough"), [("readwrite", True), ("read", False)])
+def test_the_working_directory_is_offered_by_its_own_option(
+    sandbox: NonoRun, access: str, is_enough: bool
+) -> None:
+    profile = {**BLOCKED, "workdir": {"access": access}}
+    other = sandbox.user.home / "other"
+    other.mkdir()
+    here = ["--workdir", str(sandbox.give(other))]
+    run = sandbox.run(["touch", "new"], profile=profile, flags=here)
+    offered = "--allow-cwd" if is_enough else f"--write {other}"
+    assert (run.exit_code, fixes(run.stderr)) == (1, [offered])
+    again = sandbox.run(["touch", "new"], profile=profile, flags=[*here, *offered.split()])
+    assert (again.exit_code, TITLE in again.stderr) == (0, False)
+
+
 def test_a_library_that_a_program_is_not_granted_is_offered(sandbox: NonoRun) -> None:
     """The program finds it by its own search path, as one that a build has linked does."""
     library, program = sandbox.user.home / "lib/liba.so", sandbox.project / "program"

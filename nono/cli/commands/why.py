@@ -28,6 +28,7 @@ from nono.trust.disk.concern import root_of
 
 if TYPE_CHECKING:
     from nono.policy.effective_policy import EffectivePolicy
+    from nono.policy.why.extent import WorkdirOffer
 
 DESCRIPTION = "Says whether a path, a host or a variable would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
@@ -52,7 +53,7 @@ def run(argv: Sequence[str]) -> int:
         _say(parsed, {"status": "not_sandboxed", "message": NOT_SANDBOXED}, ["NOT SANDBOXED", NO_STATE])
         return 0
     answer = _answer(subject, parsed)
-    _say(parsed, answer.as_json(), _text(answer))
+    _say(parsed, answer.as_json(), _text(answer, subject.offer))
     is_no = answer.is_open if isinstance(answer, ScopeAnswer) else answer.status == "denied"
     return DENIED_STATUS if parsed.exit_code and is_no else 0
 
@@ -271,9 +272,12 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
     return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)
 
 
-def _text(answer: Answer | ScopeAnswer) -> list[str]:
+def _text(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[str]:
     if isinstance(answer, ScopeAnswer):
         return _text_of_scope(answer)
+    fix = answer.suggested_flag
+    if fix is not None and offer is not None:
+        fix, _ = offer.spelled(fix) or (fix, None)
     lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
     match = answer.matching_capability
     labelled = (
@@ -284,7 +288,7 @@ def _text(answer: Answer | ScopeAnswer) -> list[str]:
         ("Policy", answer.policy_source),
         ("Enforced by", answer.enforced_by),
         ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
-        ("Suggested fix", answer.suggested_flag),
+        ("Suggested fix", fix),
         ("Warning", answer.warning),
     )
     lines += [f"  {label}: {value}" for label, value in labelled if value]

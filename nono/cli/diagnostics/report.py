@@ -24,6 +24,7 @@ from nono.policy.path_expansion import UnsetVariableError, is_within
 
 if TYPE_CHECKING:
     from nono.cli.diagnostics.save_prompt import Asks
+    from nono.policy.why.extent import WorkdirOffer
     from nono.policy.why.refusals import Refusals
     from nono.policy.why.usual import Absentee
 
@@ -67,7 +68,12 @@ def report(
         told = [] if limit is None else limit.lines()
         is_watched = refusals is not None
         told = told or footer.footer(
-            exit_code, listed, is_complete=is_complete, absent=absent, is_watched=is_watched
+            exit_code,
+            listed,
+            is_complete=is_complete,
+            absent=absent,
+            is_watched=is_watched,
+            offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)
     if invocation.given.flag("diagnostics_json"):
@@ -78,6 +84,13 @@ def report(
         print(printed(document(exit_code, found, limit, absent)), file=sys.stderr, flush=True)
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
+
+
+def _offered(prepared: Prepared, fs: HostFilesystem) -> WorkdirOffer | None:
+    # Imported here: most runs end well.
+    from nono.policy.why.extent import workdir_offer
+
+    return workdir_offer(prepared.resolved, fs)
 
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:

@@ -16,6 +16,7 @@ from nono.policy.files.unix_sockets import shown
 from nono.policy.path_expansion import Filesystem, PathContext
 
 if TYPE_CHECKING:
+    from nono.policy.why.extent import WorkdirOffer
     from nono.policy.why.usual import Absentee
 
 TITLE = "  NONO DIAGNOSTIC"
@@ -70,11 +71,13 @@ def footer(
     is_complete: bool,
     absent: Sequence[Absentee] = (),
     is_watched: bool = False,
+    offer: WorkdirOffer | None = None,
 ) -> list[str]:
     """Return the footer as lines; empty if nono has nothing to say about how the run ended.
 
     absent: What the command usually needs and was not granted, if it failed.
     is_watched: `found` contains the refused files too.
+    offer: What --allow-cwd would have granted, if anything.
     """
     if exit_code == INTERRUPTED and not is_watched:
         return []
@@ -84,11 +87,11 @@ def footer(
     if found:
         count = f"{len(found)}{'' if is_complete else ' or more'}"
         elsewhere = "--diagnostics-json lists them" if is_watched else "all of them are in the audit log"
-        lines += [f"  Sandbox denial: {count} denied.", *_table(found, elsewhere)]
+        lines += [f"  Sandbox denial: {count} denied.", *_table(found, elsewhere, offer)]
     elif is_watched:
         lines.append(NOTHING_REFUSED if is_complete else f"{NOTHING_REFUSED[:-1]} that could be seen.")
     if absent:
-        lines += ["  Not granted in this run, and often needed:", *_absentees(absent)]
+        lines += ["  Not granted in this run, and often needed:", *_absentees(absent, offer)]
         lines += () if is_watched else UNSEEN
     return [*lines, *_next_steps(found)]
 
@@ -122,7 +125,7 @@ def what(denied: Denied) -> str:
             return shown(f"{request}{denied.target}{port}")
 
 
-def _table(found: Sequence[Finding], elsewhere: str) -> Iterator[str]:
+def _table(found: Sequence[Finding], elsewhere: str, offer: WorkdirOffer | None) -> Iterator[str]:
     """Yield the denials, each once. Those that one flag would allow are listed together above it."""
     rows: dict[str, list[Finding]] = {}
     for finding in found:
@@ -135,7 +138,7 @@ def _table(found: Sequence[Finding], elsewhere: str) -> Iterator[str]:
             yield f"    ... and {len(together) - LISTED_MAX} more like these"
         last = together[-1]
         if last.flag is not None:
-            yield from _fix(last.flag, last.grants)
+            yield from _fix(last.flag, last.grants, offer)
         elif last.note is not None:
             yield from _wrapped(last.note)
         elif last.denied.hint is not None:
@@ -144,17 +147,19 @@ def _table(found: Sequence[Finding], elsewhere: str) -> Iterator[str]:
         yield f"    ... and {len(rows) - LISTED_MAX} more ({elsewhere})"
 
 
-def _absentees(absent: Sequence[Absentee]) -> Iterator[str]:
+def _absentees(absent: Sequence[Absentee], offer: WorkdirOffer | None) -> Iterator[str]:
     # Imported here, as below: most runs end well.
     from nono.policy.why.extent import extent
 
     for each in absent:
         yield from _row(shown(each.path), f"{each.purpose} ({each.needed_by})")
         if each.flag is not None:
-            yield from _fix(each.flag, extent(each.flag))
+            yield from _fix(each.flag, extent(each.flag), offer)
 
 
-def _fix(flag: str, grants: str | None) -> Iterator[str]:
+def _fix(flag: str, grants: str | None, offer: WorkdirOffer | None) -> Iterator[str]:
+    if offer is not None:
+        flag, grants = offer.spelled(flag) or (flag, grants)
     yield f"      fix: {flag}"  # on one line, so that it can be copied
     if grants is not None:
         yield from _wrapped(grants)

@@ -1,8 +1,15 @@
-"""Say what an option grants beyond the access for which it was suggested."""
+"""Say what a suggested option grants, beyond the access for which it was suggested."""
 
 from __future__ import annotations
 
 import shlex
+
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.policy.files.grants import directory_flag
+from nono.policy.path_expansion import Filesystem, canonical_as_far
+from nono.policy.resolve import Resolved
+from nono.printable import shell_word
 
 _OF_FLAG = {
     "--allow": "grants reading and writing everything in {}",
@@ -30,3 +37,28 @@ def extent(flag: str) -> str | None:
         if name in _OF_FLAG:
             return _OF_FLAG[name].format(value)
     return None
+
+
+class WorkdirOffer(NamedTuple):
+    """What --allow-cwd would grant."""
+
+    path: str  # canonical
+    access: Access
+
+    def spelled(self, flag: str) -> tuple[str, str] | None:
+        """Return --allow-cwd with what it grants, if it covers the access of `flag`; None: it does not.
+
+        A profile has no field for --allow-cwd, so this is for a person to read and not to be saved.
+        """
+        place = shell_word(self.path)
+        covered = {f"{directory_flag(each)} {place}" for each in Access if self.access.covers(each)}
+        if flag not in covered:
+            return None
+        return "--allow-cwd", str(extent(f"{directory_flag(self.access)} {place}"))
+
+
+def workdir_offer(resolved: Resolved, fs: Filesystem) -> WorkdirOffer | None:
+    """Return what --allow-cwd would add to a run; None: nothing."""
+    if resolved.workdir_offer is None:
+        return None
+    return WorkdirOffer(canonical_as_far(resolved.path_context.workdir, fs), resolved.workdir_offer)
