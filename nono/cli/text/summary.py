@@ -45,6 +45,7 @@ SERVED = {
     NotifyProgram.UNIX_PATHS: "Unix sockets are connected and bound by it",
 }
 RULE = "  " + "-" * 50
+PATTERNS_MAX = 3  # named in the summary; more are counted
 
 
 def banner() -> list[str]:
@@ -115,14 +116,21 @@ def routes(resolved: Resolved) -> list[str]:
 
 
 def _hosts(hosts: HostFilter | None) -> list[str]:
-    """Count the hosts that may be reached."""
+    """Count the hosts that may be reached, and name the patterns: each of them is any number of hosts."""
     if hosts is None or hosts.allow is None:
         return []
     if any(rule.pattern == "*" and rule.port is None for rule in hosts.allow):
         return ["    to   any host"]
-    count = len({str(rule) for rule in hosts.allow})
+    exact = {str(rule) for rule in hosts.allow if rule.is_exact}
+    patterns = sorted({str(rule) for rule in hosts.allow if not rule.is_exact})
+    parts = []
+    if exact or not patterns:
+        parts.append(f"{len(exact)} {'host' if len(exact) == 1 else 'hosts'}")
+    if patterns:
+        named = ", ".join(patterns) if len(patterns) <= PATTERNS_MAX else f"{len(patterns)} patterns"
+        parts.append(f"any host of {named}")
     where = f" (nono profile hosts {hosts.network_profile})" if hosts.network_profile is not None else ""
-    return [f"    to   {count} {'host' if count == 1 else 'hosts'}{where}"]
+    return [f"    to   {', '.join(parts)}{where}"]
 
 
 def not_inherited(variables: Sequence[Withheld], *, verbose: bool, has_proxy: bool = True) -> list[str]:

@@ -20,6 +20,15 @@ from nono.sandbox.plan.facts import HostFacts, Listener
         ([], []),
         (["--deny-domain", "x.example"], []),
         (["--allow-domain", "x.example"], ["    to   1 host"]),
+        (["--allow-domain", "*.com"], ["    to   any host of *.com"]),
+        (
+            ["--allow-domain", "x.example", "--allow-domain", "*.org:8443", "--allow-domain", "*.com"],
+            ["    to   1 host, any host of *.com, *.org:8443"],
+        ),
+        (
+            [f"--allow-domain=*.{name}.example" for name in "abcd"],
+            ["    to   any host of 4 patterns"],
+        ),
         (["--allow-domain", "*"], ["    to   any host"]),
         (["--network-profile", "minimal", "--allow-domain", "*"], ["    to   any host"]),
         (["--network-profile", "minimal"], ["    to   16 hosts (nono profile hosts minimal)"]),
