@@ -12,7 +12,8 @@ from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
 from nono.policy.files.links import links_on_the_way
-from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, way_to
+from nono.policy.files.requested import MissingPathError
+from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, is_read_only, way_to
 from nono.policy.network_request import ContradictionError
 from nono.policy.request import RunRequest
 from nono.policy.resolve import Resolved, asked_for, resolve
@@ -195,7 +196,12 @@ def _shared(
     ask: Ask | None,
 ) -> Resolved:
     """Resolve the policy, including the working directory if it is offered and ask says yes."""
-    asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    try:
+        asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    except MissingPathError as error:
+        if error.is_to_be_made and is_read_only(error.path):
+            error.hint = "its file system is read-only; --allow-missing goes on without it"
+        raise
     resolved = asked.policy(shares_workdir=request.allow_cwd)
     if resolved.workdir_offer is None or ask is None:
         return resolved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Collection, Iterable, Sequence
@@ -20,6 +21,9 @@ from nono.sandbox.plan.namespaces_verdict import with_namespaces, without_superv
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.supervisor.cgroup.placement import Place
+
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_OTHER_HOME = "you may make nothing there; HOME=DIR nono ... takes another home, for the command too"
 
 
 class Prepared(NamedTuple):
@@ -86,7 +90,7 @@ def ready_state_directories(grants: Iterable[Grant]) -> None:
         except OSError as error:
             raise NonoError(
                 f"the state directory '{grant.path}' cannot be made: {error.strerror}",
-                hint=f"mkdir -p {shell_word(grant.path)}",
+                hint=_OTHER_HOME if error.errno in _REFUSED else f"mkdir -p {shell_word(grant.path)}",
             ) from error
 
 

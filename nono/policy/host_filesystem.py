@@ -160,6 +160,16 @@ def way_to(path: str) -> Iterator[str]:
 _LINKS_MAX = 40  # path_resolution(7)
 
 
+def is_read_only(path: str) -> bool:
+    """Return True if the file system is read-only where an absolute path is, or would be made."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def inode(path: str) -> Inode:
     """Return what `path` leads to. Raises OSError or ValueError."""
     # Imported here: few runs have a file whose owner is judged.

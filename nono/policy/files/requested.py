@@ -32,6 +32,16 @@ _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
 )
 
 
+class MissingPathError(NonoError):
+    """A path on the command line does not exist."""
+
+    def __init__(self, path: str, *, hint: str, is_to_be_made: bool) -> None:
+        """is_to_be_made: The hint is to make it."""
+        super().__init__(f"'{path}' does not exist, so it cannot be granted.", hint=hint)
+        self.path = path
+        self.is_to_be_made = is_to_be_made
+
+
 class _Wish(NamedTuple):
     original: str
     way: Way
@@ -63,7 +73,7 @@ def requested_grants(
             raise missing_error(wish.original, wish.wanted)
 
 
-def missing_error(path: str, wanted: Wanted) -> NonoError:
+def missing_error(path: str, wanted: Wanted) -> MissingPathError:
     """Return the error for a missing path on the command line."""
     if "$" in path:
         hint = "the shell did not replace a variable: use double quotes, or none"
@@ -71,7 +81,7 @@ def missing_error(path: str, wanted: Wanted) -> NonoError:
         hint = "a file that is not there cannot be granted; grant its directory"
     else:
         hint = f"mkdir -p {shell_word(path)}, or --allow-missing to go on without it"
-    return NonoError(f"'{path}' does not exist, so it cannot be granted.", hint=hint)
+    return MissingPathError(path, hint=hint, is_to_be_made=hint.startswith("mkdir"))
 
 
 def _wishes(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
+from nono.errors import NonoError
 
 
 def warnings(profile: Path, *flags: str, home: Path) -> str:
@@ -31,3 +34,22 @@ def test_a_profile_inside_a_writable_grant_is_warned_about(
     warned = "may write its own profile" in warnings(inside, flag, str(project), home=home)
     assert warned == is_warned
     assert "may write its own profile" not in warnings(outside, flag, str(project), home=home)
+
+
+@pytest.mark.parametrize(("is_read_only", "word"), [(True, "is read-only"), (False, "mkdir -p ")])
+def test_a_missing_directory_is_to_be_made_where_one_can_be(
+    is_read_only: bool, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def statvfs(path: str) -> SimpleNamespace:
+        asked.append(path)
+        return SimpleNamespace(f_flag=os.ST_RDONLY if is_read_only else 0)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    argv = ["--allow", str(tmp_path / "a/b"), "--", "true"]
+    with pytest.raises(NonoError, match="does not exist") as caught:
+        resolve_given(parse("run", "", argv, {}), {"HOME": str(tmp_path)})
+    assert word in str(caught.value.hint)
+    assert "--allow-missing" in str(caught.value.hint)
+    assert asked == [str(tmp_path)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -125,3 +126,18 @@ def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(NonoError, match="file/state' cannot be made: Not a directory") as caught:
         ready_state_directories([state(tmp_path / "file/state")])
     assert caught.value.hint == f"mkdir -p {tmp_path}/file/state"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_no_state_directory_is_to_be_made_where_nothing_can_be(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str, mode: int) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(os, "makedirs", refused)
+    with pytest.raises(NonoError, match=f"cannot be made: {os.strerror(number)}") as caught:
+        ready_state_directories([state(tmp_path / "state")])
+    assert caught.value.hint is not None
+    assert "mkdir" not in caught.value.hint
+    assert "HOME=" in caught.value.hint
