@@ -46,6 +46,7 @@ class Plan(NamedTuple):
     conflicts: tuple[Refused, ...]  # changed by another program since
     impossible: tuple[Refused, ...]  # not kept
     forced: tuple[Step, ...]  # the steps that --force takes for the conflicts
+    is_end_known: bool = True  # False: the conflicts may be the work of the run itself
 
     def left_alone(self, *, force: bool) -> tuple[Refused, ...]:
         """Return the conflicts that are left alone; those behind a link always are."""
@@ -95,7 +96,7 @@ def plan(
     if not ended:
         conflicts += [Refused(each.full_path, "the end of the run was not seen") for each in steps]
         forced, steps = [*steps, *forced], []
-    return Plan(tuple(steps), tuple(conflicts), tuple(impossible), tuple(forced))
+    return Plan(tuple(steps), tuple(conflicts), tuple(impossible), tuple(forced), ended)
 
 
 def _is_same(one: Entry | None, other: Entry | None) -> bool:

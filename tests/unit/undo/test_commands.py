@@ -52,6 +52,24 @@ def test_a_restore_of_times_alone_does_not_count_paths(
 
 
 @pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize("is_end_seen", [True, False])
+def test_nobody_else_is_blamed_where_the_end_of_the_run_was_not_seen(
+    stage: Stage, is_end_seen: bool, is_dry: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if is_end_seen:
+        stage.run(lambda: (stage.root / "a").write_text("run"))
+        (stage.root / "a").write_text("person")
+    else:
+        with stage.recorded():
+            (stage.root / "a").write_text("run")
+    restore.run("latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=False, force=False)
+    said = capsys.readouterr().out
+    assert ("somebody else" in said) is is_end_seen
+    assert ("run or" in said) is not is_end_seen
+    assert max(len(line) for line in said.splitlines() if str(stage.root) not in line) <= 80
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
 @pytest.mark.parametrize(("query", "says"), [("latest", True), ("run-2", False)])
 def test_a_restore_of_the_latest_says_first_which_run_that_is(
     stage: Stage, query: str, says: bool, is_dry: bool, capsys: pytest.CaptureFixture[str]

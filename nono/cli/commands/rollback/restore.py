@@ -76,7 +76,10 @@ def preview(prepared: Prepared, *, force: bool) -> int:
     left = plan.left_alone(force=force)
     if steps:
         _say_repository(prepared)
-    _refused("Changed by somebody else since, so left alone:", left)
+    if plan.is_end_known:
+        _refused("Changed by somebody else since, so left alone:", left)
+    else:
+        _refused("Changed by the run or somebody since, so left alone without --force:", left)
     _refused("Cannot be restored:", plan.impossible)
     return 1 if plan.impossible or left else 0
 
@@ -85,8 +88,12 @@ def carry_out(session: Kept, prepared: Prepared, *, skips: bool = False, force: 
     """Restore, and print what was done."""
     plan, session_id = prepared.plan, session.info.session_id
     if plan.conflicts and not (skips or force):
-        _refused("Nothing was restored, because somebody else changed since:", plan.conflicts)
-        _say("--skip-changed restores the rest; --force these too, once their present state is kept.")
+        if plan.is_end_known:
+            _refused("Nothing was restored, because somebody else changed since:", plan.conflicts)
+            _say("--skip-changed restores the rest; --force these too, and keeps what is there.")
+        else:
+            _refused("Nothing was restored. The run or somebody since has changed:", plan.conflicts)
+            _say("--force restores these, and keeps what is there.")
         return 1
     with shown_progress("restoring") as progress:
         done = restore(session, prepared, force=force, progress=progress)
