@@ -22,9 +22,11 @@ from nono.approval.tty import (
     controlling_terminal,
     foreground,
     line_mode,
+    read_single_keys,
     recover_sequence,
 )
 from nono.printable import printable
+from nono.sessions.detach_key import DetachKeys
 
 LINE_BYTES_MAX = 1024
 # Undoes an alternate screen or a hidden cursor that an ended program left; recover_sequence() does the rest.
@@ -48,10 +50,13 @@ class Dialog:
     Raises OSError or termios.error if the terminal went away.
     """
 
-    def __init__(self, terminal: int, question: bytes) -> None:
+    def __init__(self, terminal: int, question: bytes, keys: DetachKeys | None = None) -> None:
+        """keys: The keys that leave the question, whose first one ends a read (line_mode). None: none do."""
         self._terminal = terminal
         self._question = question
+        self._keys = keys
         self.answer: str | None = None  # stays None unless a whole line was typed
+        self.is_left = False
 
     def __iter__(self) -> Iterator[Wait]:
         yield from write(self._terminal, self._question)
@@ -67,7 +72,9 @@ class Dialog:
                 continue
             if not piece:  # ^D at the start of a line
                 break
-            typed += piece
+            typed += self._without_keys(piece)
+            if self.is_left:
+                break
         self.answer = answer_of(typed)
         if not typed.endswith(b"\n"):
             yield from write(self._terminal, b"\n")
@@ -75,6 +82,16 @@ class Dialog:
     @property
     def is_yes(self) -> bool:
         return is_yes(self.answer)
+
+    def _without_keys(self, piece: bytes) -> bytes:
+        """Return what is part of the answer. A key that may begin the others has them read one by one."""
+        if self._keys is None:
+            return piece
+        was_begun = self._keys.is_begun
+        passed, self.is_left = self._keys.feed(piece)
+        if self._keys.is_begun is not was_begun:
+            read_single_keys(self._terminal, is_single=self._keys.is_begun)
+        return passed
 
 
 def write(terminal: int, text: bytes) -> Iterator[Wait]:

@@ -51,7 +51,7 @@ def needs_you(in_short: str) -> bytes:
     return b"" if is_console else b"\x1b]9;" + text.encode("utf-8", "replace") + b"\x1b\\"
 
 
-_NO_KEY = b"\0"  # _POSIX_VDISABLE
+NO_KEY = b"\0"  # _POSIX_VDISABLE
 
 
 _OPEN = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -125,12 +125,13 @@ def _is_below_us(group: int) -> bool:
 
 
 @contextmanager
-def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
+def line_mode(terminal: int, *, has_signals: bool = False, ends_read: bytes = NO_KEY) -> Iterator[None]:
     """Set the terminal to echoed lines within the block.
 
     has_signals: The terminal is as the user set it, and ^C interrupts. TOSTOP then stays on: it keeps a
       background job from writing over the question. Otherwise TOSTOP is cleared, because a command may have
       left it on and it would stop nono itself, and ^C ends the line, as a no.
+    ends_read: A key at which a read returns, before the end of the line.
     """
     before = termios.tcgetattr(terminal)
     attributes = termios.tcgetattr(terminal)
@@ -144,8 +145,11 @@ def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
     keys = list(attributes[characters])
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", CTRL_C, b"\x7f"
     # A terminal's reports, requested by the command, arrive as keys: none of them may edit the line.
-    for editing in (termios.VKILL, termios.VWERASE, termios.VREPRINT, termios.VLNEXT, termios.VEOL2):
-        keys[editing] = _NO_KEY
+    for editing in (termios.VKILL, termios.VWERASE, termios.VREPRINT, termios.VLNEXT):
+        keys[editing] = NO_KEY
+    keys[termios.VEOL2] = ends_read
+    if ends_read != NO_KEY:
+        attributes[lflag] |= termios.IEXTEN  # otherwise VEOL2 is ignored
     attributes[characters] = keys
     # TCSANOW: the other modes wait until all output is shown, which a held terminal (^S) can delay forever.
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)
@@ -155,3 +159,15 @@ def line_mode(terminal: int, *, has_signals: bool = False) -> Iterator[None]:
         with suppress(OSError, termios.error):
             termios.tcflush(terminal, termios.TCIFLUSH)  # keys typed for the question are not the command's
             termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
+def read_single_keys(terminal: int, *, is_single: bool) -> None:
+    """Within line_mode: have each key read at once, or the whole line again."""
+    attributes = termios.tcgetattr(terminal)
+    lflag, characters = 3, attributes[6]
+    if is_single:
+        attributes[lflag] &= ~termios.ICANON
+        characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+    else:
+        attributes[lflag] |= termios.ICANON
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)

@@ -36,6 +36,16 @@ class DetachKeys:
         self._count = 0  # number of keys typed so far
         self._held = b""
 
+    @property
+    def first(self) -> bytes:
+        """The byte that the first key sends."""
+        return self._keys[:1]
+
+    @property
+    def is_begun(self) -> bool:
+        """True if the next key may complete them."""
+        return self._count > 0
+
     def feed(self, typed: bytes) -> Typed:
         """Take typed input. Input after the detach keys is dropped."""
         passed: list[bytes] = []

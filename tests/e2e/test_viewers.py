@@ -190,6 +190,51 @@ def test_a_question_whose_viewer_goes_is_a_no(sandbox: NonoRun) -> None:
             again.wait_for(b"then=0")
 
 
+def test_the_keys_that_detach_leave_a_question_open(sandbox: NonoRun) -> None:
+    with elevated(sandbox) as (first, outside):
+        first.type(b"cat " + outside + b"; echo code=$?\r")
+        first.wait_for(QUESTION)
+        time.sleep(UNREAD_S)
+        first.type(KEYS)
+        assert first.end() == 148
+        assert b"Session detached." in first.shown
+        with asked(sandbox) as again:
+            again.wait_for(QUESTION)
+            time.sleep(UNREAD_S)
+            again.type(b"y\r")
+            again.wait_for(b"code=0")
+            assert b"canary" in again.shown
+
+
+def test_a_question_that_is_left_is_asked_at_another_terminal(sandbox: NonoRun) -> None:
+    with elevated(sandbox) as (first, outside), looking_on(sandbox) as second:
+        first.type(b"cat " + outside + b"; echo code=$?\r")
+        first.wait_for(QUESTION)
+        time.sleep(UNREAD_S)
+        assert QUESTION not in second.shown
+        first.type(KEYS)
+        first.end()
+        second.wait_for(QUESTION)
+        time.sleep(UNREAD_S)
+        second.type(b"n\r")
+        second.wait_for(b"code=1")
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [(KEYS[:1] + b"xy\r", b"code=1"), (b"n" + KEYS[:1] + b"\r", b"code=1"), (b"y\r", b"code=0")],
+)
+def test_a_question_is_answered_by_a_line_that_begins_like_the_keys(
+    sandbox: NonoRun, typed: bytes, code: bytes
+) -> None:
+    with elevated(sandbox) as (first, outside):
+        first.type(b"cat " + outside + b"; echo code=$?\r")
+        first.wait_for(QUESTION)
+        time.sleep(UNREAD_S)
+        first.type(typed)
+        first.wait_for(code)
+
+
 def test_who_comes_while_a_question_waits_is_asked(sandbox: NonoRun) -> None:
     with elevated(sandbox) as (first, outside):
         first.type(b"sleep 1; cat " + outside + b"; echo code=$?\r" + KEYS)

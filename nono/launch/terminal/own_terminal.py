@@ -98,7 +98,7 @@ class OwnTerminal:
             child.send(signal.SIGHUP)  # nobody could ever attach to it again
         self._session.record(event.terminal_shown(is_arrival))
         self._entry.attached(count > 0)
-        if is_arrival:
+        if count:  # of several, another one can be asked what the one that left did not answer
             self._front.arrived()
 
     def resumed(self) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from nono.approval import wording
 from nono.approval.ask import Dialog, Prompt, Wait, conclusion, last_line, open_terminal
 from nono.approval.tty import (
+    NO_KEY,
     SHOWN_S,
     controlling_terminal,
     foreground,
@@ -21,27 +22,41 @@ from nono.approval.tty import (
 )
 from nono.approval.viewer_terminal import ANSWERS
 from nono.printable import printable
+from nono.sessions.detach_key import DetachKeys
 
+LEFT = f"\n{wording.PREFIX} The question waits: nono attach asks it again, nono approvals lists it."
 CLOSED = f"\n{wording.PREFIX} The question is closed: who asked is gone."
 
 
 class Questions:
     """Questions that are asked one after the other. The terminal is not lent meanwhile."""
 
-    def __init__(self, watched: Collection[int], withdrawn: Callable[[], str | None]) -> None:
-        """withdrawn: called when a watched descriptor can be read; returns why the question is closed."""
+    def __init__(
+        self,
+        watched: Collection[int],
+        withdrawn: Callable[[], str | None],
+        leave: Callable[[], None],
+    ) -> None:
+        """withdrawn: called when a watched descriptor can be read; returns why the question is closed.
+
+        leave: Called when the keys that detach were typed.
+        """
         self._watched = watched
         self._withdrawn = withdrawn
+        self._leave = leave
         self._why = ""
         self._held = ExitStack()  # holds the terminal between "open" and "close"
         self._prompt: Prompt | None = None
 
-    def answer(self, document: Mapping[str, object]) -> str | None:
-        """Do what is asked for, and return what the person said, if anything."""
+    def answer(self, document: Mapping[str, object], keys: DetachKeys | None) -> str | None:
+        """Do what is asked for, and return what the person said, if anything.
+
+        keys: Those that detach; None: the session cannot be left.
+        """
         try:
             match document.get("kind"):
                 case "approve":
-                    return self._approve(_lines(document), printable(str(document.get("short", ""))))
+                    return self._approve(_lines(document), printable(str(document.get("short", ""))), keys)
                 case "open":
                     self._prompt = self._held.enter_context(open_terminal())
                     return None if self._prompt is None else "open"
@@ -56,20 +71,27 @@ class Questions:
             return "gone"
         return None
 
-    def _approve(self, lines: list[str], in_short: str) -> str:
-        """Ask for a yes or a no, and notify. Returns a word of nono.approval.viewer_terminal."""
+    def _approve(self, lines: list[str], in_short: str, keys: DetachKeys | None) -> str | None:
+        """Ask for a yes or a no, and notify. Returns a word of nono.approval.viewer_terminal.
+
+        Returns None if the person has left: then nobody was asked.
+        """
         with controlling_terminal() as terminal:
             if terminal is None:
                 return "gone"
             with foreground(terminal) as is_ours:
                 if not is_ours:
                     return "background"
-                with line_mode(terminal):
+                with line_mode(terminal, ends_read=NO_KEY if keys is None else keys.first):
                     text = recover_sequence() + "\n".join([*lines, wording.ask()]).encode()
-                    dialog = Dialog(terminal, text + needs_you(in_short))
-                    word = (
-                        ("yes" if dialog.is_yes else "no") if self._perform(terminal, dialog) else "withdrawn"
-                    )
+                    dialog = Dialog(terminal, text + needs_you(in_short), keys)
+                    is_asked = self._perform(terminal, dialog)
+                    if dialog.is_left:
+                        self._leave()
+                        with suppress(OSError):
+                            os.write(terminal, last_line(LEFT))
+                        return None
+                    word = ("yes" if dialog.is_yes else "no") if is_asked else "withdrawn"
                     answer = ANSWERS.get(word)
                     line = self._why or CLOSED if answer is None else conclusion(answer, answer)
                     with suppress(OSError):

@@ -223,13 +223,20 @@ class Viewer:
             from nono.cli.commands.terminal.questions import Questions
 
             watched = (self._connection.fileno(), self._signals)
-            self._questions = Questions(watched, self._withdrawn)
+            self._questions = Questions(watched, self._withdrawn, self._leave)
         was_lent = self._lent.is_lent
         self._lent.take_back()
-        answer = self._questions.answer(document)
+        answer = self._questions.answer(document, self._detach_keys)
         self._unsent += wire.json_frame(wire.ANSWER, {"number": document.get("number"), "answer": answer})
-        if was_lent:
+        if was_lent and self._leaving is None:
             self._show_again()
+
+    @property
+    def _detach_keys(self) -> DetachKeys | None:
+        return None if self.session.get("can_be_left") is False else self._keys
+
+    def _leave(self) -> None:
+        self._leaving = DETACHED
 
     def _withdrawn(self) -> str | None:
         """Handle what arrives while the person is asked. Returns why asking has become pointless."""
@@ -253,11 +260,8 @@ class Viewer:
             typed = os.read(0, READ_BYTES // 2)
         except OSError:
             typed = b""
-        assert self._keys is not None  # otherwise the terminal would not be lent
-        if self.session.get("can_be_left") is False:
-            passed, is_detached = typed, not typed
-        else:
-            passed, is_detached = self._keys.feed(typed)
+        keys = self._detach_keys
+        passed, is_detached = (typed, not typed) if keys is None else keys.feed(typed)
         if passed and not self._is_read_only:
             if _CTRL_C in passed:
                 self._lent.interrupt()
