@@ -12,6 +12,7 @@ import mmap
 import os
 import stat
 import sys
+import time
 from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER, PathFinder, SourceFileLoader
 
@@ -39,6 +40,8 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _SHARED_WRITE = 0o022
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
 _FEW = 10
+# How long a file without modules is kept, which says that its writing has failed.
+RETRIED_S = 86400
 # What searched() was when install() was called.
 _searched: list[str] = []
 
@@ -149,11 +152,13 @@ def is_wanting() -> bool:
 
 def may_be_written() -> bool:
     """Return True if Python would write .pyc files here, which nobody else owns."""
+    directory = os.path.dirname(place())
     try:
-        owners = {os.stat(path).st_uid for path in (__file__, os.path.dirname(place()))}
+        owners = {os.stat(path).st_uid for path in (__file__, directory)}
     except OSError:
         return False
-    return not sys.dont_write_bytecode and is_usual() and owners == {os.geteuid()}
+    is_own = owners == {os.geteuid()}
+    return is_own and not sys.dont_write_bytecode and is_usual() and os.access(directory, os.W_OK)
 
 
 def searched() -> list[str]:
@@ -218,6 +223,9 @@ def _finder() -> Finder | None:
     end = _HEAD_AT + int.from_bytes(content[_LENGTH_AT:_HEAD_AT], "little")
     head = _intact(content[_HEAD_AT:end])
     if head is None or head[0] != search_path():
+        return None
+    written = version(place())
+    if not head[1] and (written is None or written[0] + RETRIED_S < time.time()):
         return None
     return Finder(head[1], file, end)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import marshal
 import os
@@ -42,24 +43,49 @@ _ROOTS = (
 _WRITER = "import sys; sys.path[:] = sys.argv[1:]; from nono.bytecode.writer import write; write()"
 _TIMEOUT_S = 20.0
 _READABLE = 0o644
+_ROOM_BYTES = 12 << 20  # it takes 11 MB
 
 
 def keep() -> None:
     """Write the file, if Python would write .pyc files there.
 
     Another process imports the modules, so that they are the same after any run. A failure is not reported:
-    the next start imports from .pyc files.
+    the next start imports from .pyc files. A file without modules is left where there was none of use, so
+    that the caller does not wait for another failure each time (finder.RETRIED_S).
     """
     if not finder.may_be_written():
         return
     mode = os.stat(finder.__file__).st_mode & _READABLE
-    command = [sys.executable, *_flags(), "-c", _WRITER, *finder.searched()]
     # Not synced: what a power cut leaves is recognised by its hashes.
     with (
         suppress(OSError, SubprocessError),
         unfinished(None, finder.place(), mode=mode, syncs=False) as file,
     ):
-        run(command, check=True, stdin=DEVNULL, stdout=file, stderr=DEVNULL, timeout=_TIMEOUT_S)
+        _fill(file.fileno())
+
+
+def _fill(descriptor: int) -> None:
+    """Have another process write the content. Raises OSError or SubprocessError if there is none to keep."""
+    _reserve(descriptor)
+    command = [sys.executable, *_flags(), "-c", _WRITER, *finder.searched()]
+    try:
+        run(command, check=True, stdin=DEVNULL, stdout=descriptor, stderr=DEVNULL, timeout=_TIMEOUT_S)
+    except SubprocessError:
+        if not finder.is_wanting():
+            raise  # the present file is better than none
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, finder.packed(finder.search_path(), {}), 0)
+    else:
+        os.ftruncate(descriptor, os.lseek(descriptor, 0, os.SEEK_CUR))  # they share the offset
+
+
+def _reserve(descriptor: int) -> None:
+    """Raise OSError if the file has no room on the disk, before time is spent on its content."""
+    try:
+        os.posix_fallocate(descriptor, 0, _ROOM_BYTES)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # of file systems without it, under musl
+            raise
 
 
 def write() -> None:

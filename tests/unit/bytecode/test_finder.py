@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -258,6 +259,49 @@ def test_it_is_written_whole_or_not_at_all(copy: InstalledCopy) -> None:
         os.utime(broken, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert copy.file.read_bytes() == good
     assert [name for name in os.listdir(copy.file.parent) if "start" in name] == [copy.file.name]
+
+
+# Counts the processes that fill the file, each of which takes 0.4 s.
+COUNTED = """
+import json, resource, subprocess
+started = []
+class Counted(subprocess.Popen):
+    def __init__(self, *arguments, **more):
+        started.append(1)
+        super().__init__(*arguments, **more)
+subprocess.Popen = Counted
+from nono.bytecode import writer
+"""
+KEPT = "if finder.is_wanting(): writer.keep()\nprint(json.dumps(len(started)))"
+
+
+def test_nothing_is_tried_on_a_full_disk(copy: InstalledCopy) -> None:
+    copy.file.unlink()
+    full = "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+    assert copy.printed(COUNTED + full + KEPT) == 0
+    assert [name for name in os.listdir(copy.file.parent) if "start" in name] == []
+    assert copy.printed(COUNTED + KEPT) == 1
+    assert copy.file.stat().st_size == len(copy.file.read_bytes()) < 12 << 20
+
+
+@pytest.mark.parametrize("may_write", [True, False])
+def test_nothing_is_tried_where_the_directory_cannot_be_written(may_write: bool, copy: InstalledCopy) -> None:
+    asked = f"import os, json\nos.access = lambda path, mode: {may_write}\n"
+    assert copy.printed(f"{asked}print(json.dumps(finder.may_be_written()))") is may_write
+
+
+def test_a_failure_is_repeated_after_a_day(copy: InstalledCopy) -> None:
+    copy.file.unlink()
+    broken = copy.site / "nono/sandbox/become_command.py"
+    source = broken.read_bytes()
+    broken.write_text("raise ImportError\n")
+    assert [copy.printed(COUNTED + KEPT) for _ in range(3)] == [1, 0, 0]
+    broken.write_bytes(source)
+    assert copy.printed(COUNTED + KEPT) == 0
+    yesterday = time.time() - 86401
+    os.utime(copy.file, (yesterday, yesterday))
+    assert copy.printed(COUNTED + KEPT) == 1
+    assert copy.file.stat().st_size > 1 << 20
 
 
 def test_it_is_readable_as_the_source_is_and_written_by_its_owner(copy: InstalledCopy) -> None:
