@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
+from nono.credentials.logins.answer_form import is_form, parse_form, written_form
 from nono.credentials.logins.phantom import claims_of, jwt_phantom
 from nono.credentials.logins.request import LoginRefusedError, unique_names
 from nono.credentials.values.content import MAX_SECRET_BYTES
@@ -39,10 +40,13 @@ class _Found(NamedTuple):
 class Answer:
     """A response body that may go to the command once its tokens are replaced by phantoms."""
 
-    def __init__(self, body: bytes, document: object, found: Sequence[_Found]) -> None:
+    def __init__(
+        self, body: bytes, document: object, found: Sequence[_Found], *, is_form: bool = False
+    ) -> None:
         self._body = body
         self._document = document
         self._found = found
+        self._is_form = is_form  # and the values of `document` are strings
 
     @property
     def fields(self) -> list[str]:
@@ -55,6 +59,8 @@ class Answer:
         for each in self._found if lifetime is None else ():
             expires = claims_of(each.token, ["exp"]).get("exp") if each.name == "access_token" else None
             lifetime = expires - now_s if isinstance(expires, int) else lifetime
+        if self._is_form and isinstance(lifetime, str) and lifetime.isdecimal() and len(lifetime) <= 10:
+            lifetime = int(lifetime)
         if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < 1e10:
             return None
         return int(now_s + lifetime)
@@ -75,12 +81,19 @@ class Answer:
         """Return the body with a phantom for each of `tokens`, in their order."""
         if not self._found:
             return self._body
+        text = self.json_with_phantoms(nonces)
+        if self._is_form and isinstance(self._document, dict):
+            return written_form(self._document)
+        return text.encode()
+
+    def json_with_phantoms(self, nonces: Sequence[str]) -> str:
+        """Return the same as JSON, in which a response is kept whatever its form."""
         # Imported here, as below: each command waits for this module, and few log in.
         import json
 
         for each, nonce in zip(self._found, nonces, strict=True):
             each.holder[each.name] = phantom_in(each.field, nonce, each.token)
-        return json.dumps(self._document, separators=(",", ":")).encode()
+        return json.dumps(self._document, separators=(",", ":"))
 
 
 def phantom_in(field: ResponseField, nonce: str, token: Secret) -> str:
@@ -104,9 +117,12 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
     ):
         raise LoginRefusedError("the answer has more fields than one of a login can have")
     document = _json(body)
+    of_form = document is None and endpoint is not None and is_form(headers)
+    if of_form and (fields := parse_form(body)) is not None:
+        document = (fields,)
     if document is None:
         if endpoint is not None and 200 <= status < 300 and body:
-            raise LoginRefusedError("the token endpoint answered with something else than JSON")
+            raise LoginRefusedError("the token endpoint answered with neither JSON nor a plain form")
         if _occurs(_NAMED, body.replace(b"\0", b"")):  # NUL: text in UTF-16 or UTF-32
             raise LoginRefusedError("an answer that is not JSON speaks of tokens")
         return Answer(body, None, [])
@@ -114,7 +130,7 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
     if endpoint is not None and 200 <= status < 300:
         found = [each for field in endpoint.response_fields if (each := _field(document[0], field))]
     _examine_document(document[0], found)
-    return Answer(body, document[0], found)
+    return Answer(body, document[0], found, is_form=of_form)
 
 
 def holds_secret(watchers: Sequence[LeakDetector | None], headers: Sequence[Header], body: bytes) -> bool:

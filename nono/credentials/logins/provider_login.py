@@ -179,7 +179,7 @@ class ProviderLogin:
             granted = Granted(
                 login,
                 answer.fields,
-                lambda nonces: answer.with_phantoms(nonces).decode(),
+                answer.json_with_phantoms,
                 answer.expires_s(time.time()),
             )
             nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins, granted)

@@ -7,6 +7,7 @@ import json
 from base64 import b64encode
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -204,6 +205,61 @@ def test_an_answer_without_tokens_passes_as_it_is(scene: Scene, answer: Answer) 
     assert (got.status, got.body) == (status, body)
     for name, value in fields:
         assert got.value(name) == value
+
+
+FORM = (("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"),)
+
+
+def test_the_tokens_in_an_answer_that_is_a_form_are_replaced(scene: Scene) -> None:
+    """As GitHub answers who does not ask for JSON."""
+    body = (
+        f"access_token={ACCESS}&expires_in=3600&refresh_token={REFRESH}&scope=gist%2Crepo&token_type=bearer"
+    )
+    scene.provider.answer = (200, body.encode(), FORM)
+    answer = scene.log_in()
+    assert answer.status == 200, answer.body
+    held = {name: values[0] for name, values in parse_qs(answer.body.decode(), strict_parsing=True).items()}
+    assert (held["scope"], held["token_type"], held["expires_in"]) == ("gist,repo", "bearer", "3600")
+    stored = scene.store.read_all()
+    assert stored.tokens[held["access_token"]].real == Secret(ACCESS)
+    assert stored.tokens[held["refresh_token"]].real == Secret(REFRESH)
+    [login] = stored.logins.values()
+    assert login.expires_s == login.renewed_s + 3600
+    assert json.loads(login.answer)["access_token"] == held["access_token"]
+
+
+def test_a_form_that_says_to_wait_passes_as_it_is(scene: Scene) -> None:
+    body = b"error=authorization_pending&error_description=The+request+is+still+pending.&interval=5"
+    scene.provider.answer = (200, body, FORM)
+    assert scene.log_in().body == body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"access_token={ACCESS}&access_token=x",
+        f"access_token=x&%61ccess_token={ACCESS}",
+        f"access_token={ACCESS}&user_access_token={ACCESS}",
+        f"access_token={ACCESS}&note={ACCESS}",
+        f"access_token={ACCESS}%20",
+        f"token_type=bearer;access_token={ACCESS}",
+        f"token_type=bearer%0aaccess_token={ACCESS}",
+        f"Access_Token={ACCESS}",
+        f"access_token={ACCESS}&a=" + "&a=".join(map(str, range(2000))),
+        f"access_token={ACCESS}&name=%ff",
+        f"access_token={ACCESS}&name=\u00e9",
+        f'{{"access_token":"{ACCESS}"',
+    ],
+)
+def test_a_form_that_may_be_read_in_two_ways_is_a_502_that_stores_nothing(scene: Scene, body: str) -> None:
+    scene.provider.answer = (200, body.encode(), FORM)
+    assert scene.log_in().status == 502
+    assert scene.store.read() == {}
+
+
+def test_a_form_of_two_types_is_a_502(scene: Scene) -> None:
+    scene.provider.answer = (200, f"access_token={ACCESS}".encode(), (*FORM, ("Content-Type", "text/plain")))
+    assert scene.log_in().status == 502
 
 
 def test_the_tokens_of_a_compressed_answer_are_captured(scene: Scene) -> None:
