@@ -151,12 +151,18 @@ class Loader(NamedTuple):
     def _stored(
         self, service: CredentialService, reference: CredentialReference, warnings: list[str]
     ) -> Secret | None:
-        """Return the key that `nono credential set` stored for a service whose variable is unset."""
+        """Return the stored key of a service whose variable is unset, or else its login made inside.
+
+        Raises CredentialUnavailable if the store of logins cannot be used.
+        """
         if not isinstance(reference, EnvironmentReference) or self.environ.get(reference.name):
             return None
         with suppress(CredentialError):
             return self._read(parse_reference(service.name), warnings)
-        return None
+        # Imported here, as below: few services have such a login.
+        from nono.credentials.logins.service_key import login_key
+
+        return login_key(service.name, str(service.upstream), self.environ)
 
     def _asked_for(self, service: CredentialService) -> Secret | None:
         if self.prompt is None or service.is_optional:
@@ -183,7 +189,13 @@ class Loader(NamedTuple):
                         f"printenv {variable} | nono credential set {shell_word(name)}"
                     )
             case [EnvironmentReference(name)]:
-                return f"nono credential set {shell_word(service.name)}, or export {name}"
+                from nono.credentials.logins.service_key import program_of
+
+                program = program_of(service.name)
+                stored = f"nono credential set {shell_word(service.name)}, or export {name}"
+                if program is None:
+                    return stored
+                return f"{stored}, or log in with nono run --profile {program} -- {program} auth login"
         return None
 
 

@@ -51,9 +51,6 @@ _ACTIONS: Mapping[str, Mapping[str, str]] = {
         ("get", "show", "print", "cat"), "values are never printed; nono credential test NAME checks one"
     )
     | {"login": "nono credential import AGENT"},
-    "nono credential logout": {
-        "gh": "nono credential remove github forgets the token that was imported from gh"
-    },
     "nono profile": {
         "edit": "any editor will do: your profiles are in ~/.config/nono/profiles",
         "path": "your profiles are in ~/.config/nono/profiles",

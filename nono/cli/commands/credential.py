@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 AGENTS = ("claude-code", "codex", "gemini-cli")
-LOGGED_IN_INSIDE = ("copilot-github",)  # and nowhere else, so there is nothing to import
+LOGGED_IN_INSIDE = ("copilot-github", "gh")  # and there is no file to import
 SHORT = {
     "claude": "claude-code",
     "gemini": "gemini-cli",
@@ -210,11 +210,14 @@ def _import_gh(environ: Mapping[str, str]) -> int:
 
 
 def _logout(name: str, environ: Mapping[str, str]) -> int:
-    from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS
+    from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, InsideLogin
     from nono.credentials.logins.revocation import log_out
 
     agent = INSIDE_LOGINS[name] if name in INSIDE_LOGINS else AGENT_FILES[name]
     out = log_out(agent, environ)
+    key = agent.service if isinstance(agent, InsideLogin) else None
+    if key is not None and any(entry.name == key for entry in resolver.names(environ)):
+        print(f"The key '{key}' stays; `nono credential remove {key}` forgets it.")
     if out.tokens == 0:
         print(f"No login of {agent.program} was stored.")
         return 0

@@ -51,11 +51,12 @@ class AgentFile(NamedTuple):
 
 
 class InsideLogin(NamedTuple):
-    """The login of an agent that is made inside only, in a file that nono does not read."""
+    """The login of a program that is made inside, in a file that nono does not read."""
 
     program: str
     provider: str
     revocation: None = None  # no package tells how to end it
+    service: str | None = None  # whose key the access token is, in runs that ask for that service
 
 
 def parse(agent: AgentFile, content: bytes, path: str) -> tuple[FoundLogin, Document]:
@@ -230,4 +231,7 @@ AGENT_FILES: Mapping[str, AgentFile] = {
     ),
 }
 # The agent outside has a login of its own, elsewhere (`~/.copilot`).
-INSIDE_LOGINS: Mapping[str, InsideLogin] = {"copilot-github": InsideLogin("Copilot CLI", "github")}
+INSIDE_LOGINS: Mapping[str, InsideLogin] = {
+    "copilot-github": InsideLogin("Copilot CLI", "github"),
+    "gh": InsideLogin("gh", "gh", service="github"),
+}

@@ -22,7 +22,8 @@ from nono.named_tuple import NamedTuple
 from nono.policy.services.oauth_routes import OAuthProvider, OAuthRoute, ResponseField, TokenEndpoint
 from nono.secret import Secret
 
-_CODE = "authorization_code"  # of a browser, and of Codex's device flow
+CODE = "authorization_code"  # of a browser, and of Codex's device flow
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 section 3.4
 _ACCOUNT_MAX = 254  # RFC 5321 section 4.5.3.1.3, as erratum 1690 has it
 _UNSUPPORTED = b'{"error":"unsupported_grant_type"}'  # RFC 6749 section 5.2
 
@@ -43,10 +44,11 @@ def phantom_of(provider: OAuthProvider, name: str, nonce: str, token: Secret) ->
 
 
 class MadeInside(NamedTuple):
-    """How a run treats logins made inside, for an agent that would write them to the file it uses outside."""
+    """How a run treats logins made inside that later runs use without the agent's own file."""
 
     agent: str  # as `nono credential` names it, and the imported login
-    refused: LoginRefusedError | None  # why none can be made; None: the file is private to the run
+    refused: LoginRefusedError | None  # why none can be made; None: one can
+    grant: str = CODE  # the grant type that makes one
 
     @property
     def prefix(self) -> str:
@@ -120,7 +122,7 @@ class ProviderLogin:
         """
         if self.inside is None or self.inside.refused is not None:
             return None
-        return None if new_grant(endpoint, body) in (None, _CODE) else _UNSUPPORTED
+        return None if new_grant(endpoint, body) in (None, self.inside.grant) else _UNSUPPORTED
 
     def _revoked(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
         nonce = revoked_nonce(endpoint, body)
@@ -129,7 +131,7 @@ class ProviderLogin:
     def new_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
         """Return a name for the login that a request makes; None: it makes none, or it needs no name."""
         # A refresh token that is not nono's makes a login as well: later runs must not take that for theirs.
-        if self.inside is None or new_grant(endpoint, body) != _CODE:
+        if self.inside is None or new_grant(endpoint, body) != self.inside.grant:
             return None
         self._new.add(name := f"{self.inside.prefix}{os.urandom(8).hex()}")
         return name

@@ -89,7 +89,7 @@ def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str], maskin
     of_provider: dict[str, list[OAuthRoute]] = {}
     for route in routes:
         of_provider.setdefault(route.provider.name, []).append(route)
-    inside = _made_inside(environ, masking)
+    inside = {**_made_inside(environ, masking), **_keys_made_inside(set(of_provider), environ)}
     logins = tuple(
         ProviderLogin(tokens, own[0].provider, own, inside=inside.get(name))
         for name, own in of_provider.items()
@@ -137,6 +137,46 @@ def _made_inside(environ: Mapping[str, str], masking: Masking) -> dict[str, Made
             )
         found[agent.provider] = MadeInside(name, refused)
     return found
+
+
+def _keys_made_inside(providers: Set[str], environ: Mapping[str, str]) -> dict[str, MadeInside]:
+    """Return how logins are treated that are the key of a service, by provider.
+
+    A key of the service wins, so that a login made beside one would be of no use and nobody would hear of it.
+    """
+    from nono.credentials.logins.agent_files import INSIDE_LOGINS
+    from nono.credentials.logins.provider_login import DEVICE_CODE, MadeInside
+    from nono.credentials.logins.request import LoginRefusedError
+
+    found = {}
+    for name, login in INSIDE_LOGINS.items():
+        if login.service is None or login.provider not in providers:
+            continue
+        kept = _kept(login.service, environ)
+        refused = None
+        if kept is not None:
+            where, remedy = kept
+            refused = LoginRefusedError(
+                f"there is a key for '{login.service}' in {where}, which none made inside replaces",
+                f"use it with --credential {login.service}, or forget it first: {remedy}",
+            )
+        found[login.provider] = MadeInside(name, refused, DEVICE_CODE)
+    return found
+
+
+def _kept(service: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return where a service has a key of its own, and what removes it, or None."""
+    from nono.credentials.resolver import SYSTEM_KEYRING, names
+    from nono.policy.builtin.shipped import network_policy
+
+    variable = str(network_policy().services[service]["credential_key"]).removeprefix("env://")
+    if environ.get(variable):
+        return f"the variable {variable}", f"unset {variable}"
+    for entry in names(environ):
+        if entry.name == service:
+            where = f"the {entry.where}" if entry.where == SYSTEM_KEYRING else entry.where
+            return where, f"nono credential remove {service}"
+    return None
 
 
 def _route(route: OAuthRoute, tokens: LoginTokens) -> Route:

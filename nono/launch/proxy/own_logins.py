@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from posixpath import basename, dirname, join
 
-from nono.credentials.logins.agent_files import AGENT_FILES, AgentFile
+from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, AgentFile
 from nono.digests import sha256
 from nono.disk import json_text
 from nono.disk.regular_file import read_regular_file
@@ -241,10 +241,14 @@ def _take(lock: int, operation: int, path: str) -> None:
 def told(logins: LoginTable) -> Iterable[str]:
     """Yield a sentence about each login that this run has made, because later runs use it."""
     for login in logins.logins:
-        for account in login.made if login.inside is not None else ():
-            assert login.inside is not None
+        if login.inside is None:
+            continue
+        name = login.inside.agent
+        agent = AGENT_FILES.get(name) or INSIDE_LOGINS[name]
+        place = f"to {login.provider.name}" if name in AGENT_FILES else f"with {agent.program}"
+        for account in login.made:
             who = f" as {shell_word(account)}" if account else ""
             yield (
-                f"this run has logged in to {login.provider.name}{who}, and later runs use that login; "
-                f"nono credential logout {login.inside.agent} ends it"
+                f"this run has logged in {place}{who}, and later runs use that login; "
+                f"nono credential logout {name} {'forgets' if agent.revocation is None else 'ends'} it"
             )

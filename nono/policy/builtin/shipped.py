@@ -91,6 +91,7 @@ def profile_names() -> tuple[str, ...]:
         "qwen-code",
         "copilot-cli",
         "copilot-github",
+        "gh",
         "linux-host-compat",
         "mise-dev",
         "python-dev",

@@ -76,10 +76,11 @@ def oauth_routes(
 ) -> tuple[OAuthRoute, ...]:
     """Build one route per API host; if a provider has several, the position is added to the name.
 
-    The entries must be valid. Raises ConfigError for an unknown provider, a duplicate name, or an upgrade on
-    a host the provider does not have.
+    The entries must be valid. Raises ConfigError for an unknown provider, a duplicate name, two providers
+    with one token endpoint, or an upgrade on a host the provider does not have.
     """
     made: dict[str, OAuthRoute] = {}
+    owners: dict[tuple[Upstream, str], str] = {}
     for entry in routes:
         if entry.provider not in providers:
             raise ConfigError(
@@ -88,6 +89,14 @@ def oauth_routes(
                 hint=did_you_mean(entry.provider, providers),
             )
         provider = _provider(entry.provider, providers[entry.provider])
+        for endpoint in provider.token_endpoints:
+            owner = owners.setdefault((endpoint.upstream, endpoint.path), provider.name)
+            if owner != provider.name:
+                raise ConfigError(
+                    f"{label}, credential_routes: '{owner}' and '{provider.name}' both get their tokens at "
+                    f"{endpoint.upstream}{endpoint.path}, so nobody could tell whose login is made there.",
+                    hint="use them in two runs",
+                )
         for route in _routes(entry, provider, f"{label}, credential_routes"):
             if route.name in made:
                 raise ConfigError(f"{label}, credential_routes: two routes are named '{route.name}'.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 from support.agents.subscriptions import CANARY, USER_CODE, answer, bearer, form
 from support.servers.http1 import Handler, Received
@@ -32,6 +33,24 @@ MODEL = {
 }
 
 
+def _spelled(path: str) -> str:
+    """Return the path as the most lenient of servers might read it."""
+    return path.lower().rstrip("/").removesuffix(".json")
+
+
+def in_form_asked_for(request: Received, content: dict[str, object]) -> None:
+    """Answer in JSON or XML if that was asked for, and else in a form, as GitHub does."""
+    accepted = (request.value(b"accept") or b"").decode()
+    if "json" in accepted:
+        answer(request, content)
+        return
+    kind, body = "application/x-www-form-urlencoded; charset=utf-8", urlencode(content)
+    if "xml" in accepted:
+        members = "".join(f"<{name}>{value}</{name}>" for name, value in content.items())
+        kind, body = "application/xml; charset=utf-8", f"<OAuth>{members}</OAuth>"
+    request.connection.respond(200, body.encode(), [("Content-Type", kind)])
+
+
 @dataclass
 class GitHub:
     """github.com, api.github.com and Copilot's hosts. `api`: answers calls of a model with a valid token.
@@ -46,7 +65,7 @@ class GitHub:
     renewals: int = 0
     entered: bool = False  # whether the person has entered the code in a browser
     seen: list[str] = field(default_factory=list)  # host and path of each request with a valid token
-    _number: int = 0
+    given: int = 0  # how many logins and renewals it has answered with tokens
     hosts = ("github.com", "api.github.com", "api.githubcopilot.com", API)
 
     def revoke(self) -> None:
@@ -71,28 +90,29 @@ class GitHub:
             self._serve(request, host, path)
 
     def _log_in(self, request: Received, path: str) -> None:
+        asked = form(request)
         if path == "/login/device/code":
             page = "https://github.com/login/device"
             content = {"device_code": "device", "user_code": USER_CODE, "verification_uri": page}
-            answer(request, {**content, "expires_in": 900, "interval": 1})
-        elif path == "/login/oauth/access_token" and form(request).get("device_code") == "device":
-            if not self.entered:
-                answer(request, {"error": "authorization_pending"})
+            in_form_asked_for(request, {**content, "expires_in": 900, "interval": 1})
+        elif _spelled(path) != "/login/oauth/access_token":
+            answer(request, {"message": "Not Found"}, 404)
+        elif asked.get("device_code") == "device":
+            pending: dict[str, object] = {"error": "authorization_pending"}
+            in_form_asked_for(request, self._give() if self.entered else pending)
+        elif asked.get("grant_type") == "refresh_token":
+            if asked.get("refresh_token") not in self.refresh:
+                in_form_asked_for(request, {"error": "bad_refresh_token"})  # with 200, as GitHub answers
                 return
-            answer(request, self._give())
-        elif path == "/login/oauth/access_token" and form(request).get("grant_type") == "refresh_token":
-            if form(request).get("refresh_token") not in self.refresh:
-                answer(request, {"error": "bad_refresh_token"})  # with 200, as GitHub answers
-                return
-            self.refresh.remove(form(request)["refresh_token"])
+            self.refresh.remove(asked["refresh_token"])
             self.renewals += 1
-            answer(request, self._give())
+            in_form_asked_for(request, self._give())
         else:
             answer(request, {"message": "Not Found"}, 404)
 
     def _give(self) -> dict[str, object]:
-        self._number += 1
-        token = f"gho_{CANARY}-{self._number}"
+        self.given += 1
+        token = f"gho_{CANARY}-{self.given}"
         self.valid.add(token)
         content: dict[str, object] = {
             "access_token": token,
@@ -101,7 +121,7 @@ class GitHub:
         }
         if self.expires_in_s is None:
             return content
-        refresh = f"ghr_{CANARY}-{self._number}"
+        refresh = f"ghr_{CANARY}-{self.given}"
         self.refresh.add(refresh)
         renewal = {"refresh_token": refresh, "refresh_token_expires_in": 15_897_600}
         return content | {"expires_in": self.expires_in_s, **renewal}
@@ -120,6 +140,8 @@ class GitHub:
                 answer(request, {"data": [MODEL], "object": "list"})
             case "/user":
                 answer(request, {"login": "somebody", "id": 1})
+            case "/graphql":
+                answer(request, {"data": {"viewer": {"login": "somebody"}}})
             case "/user/repos":
                 answer(request, [{"full_name": "somebody/secret", "private": True}])
             case _:

@@ -15,6 +15,7 @@ from nono.credentials import resolver
 from nono.credentials.aws.credential import AwsCredential
 from nono.credentials.capture.credential import CommandCapture
 from nono.credentials.load import Loaded, LoadedService, Loader, Missing
+from nono.credentials.logins.token_store import Granted, LoginStore
 from nono.credentials.oauth2.credential import OAuth2Credential
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Header, Injection, Outgoing, RequestFacts
@@ -78,6 +79,21 @@ def test_a_loaded_service_has_a_header_with_its_phantom(environ: dict[str, str])
     assert isinstance(loaded.outcome, Loaded)
     assert loaded.outcome.phantom.child_value().startswith("sk-proj-")
     assert injection(other).inject(REQUEST).headers == [(b"x-api-key", b"real too")]
+
+
+def test_a_login_made_inside_is_a_key_where_there_is_no_other(environ: dict[str, str]) -> None:
+    api = Upstream("https", "api.github.com", 443)
+    github = OPENAI._replace(name="github", upstream=api, credential_key="env://GITHUB_TOKEN")
+    assert "nono run --profile gh -- gh auth login" in str(missing(github, environ).hint)
+    granted = Granted("gh/1", ["access_token"], lambda nonces: "{}", None)
+    LoginStore(environ).add([Secret("of-login")], ["oauth.gh"], [str(api)], granted)
+    for expected, variables in (("of-login", {}), ("real", {"GITHUB_TOKEN": "real"})):
+        (loaded,) = load([github], environ | variables)
+        [(_, value)] = injection(loaded).inject(REQUEST).headers
+        assert value == f"Bearer {expected}".encode()
+    resolver.save("github", Secret("stored"), environ)
+    (loaded,) = load([github], environ)
+    assert injection(loaded).inject(REQUEST).headers == [(b"Authorization", b"Bearer stored")]
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from nono.credentials import resolver
 from nono.credentials.logins.agent_files import AGENT_FILES
 from nono.errors import NonoError
 from nono.launch.proxy import own_logins
-from nono.launch.proxy.logins import _made_inside
+from nono.launch.proxy.logins import _keys_made_inside, _made_inside
 from nono.launch.proxy.own_logins import places_ready, with_own_logins
 from nono.policy.capability import Access, Denial, Grant, Mask, Masking
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.profile.store import load
 from nono.policy.request import RunRequest
 from nono.policy.resolve import resolve
+from nono.secret import Secret
 
 CONTENT = "a login of somebody"
 
@@ -307,3 +309,16 @@ def test_a_login_inside_is_refused_for_the_reason_there_is(masking: Masking, env
     assert "has no namespaces" in str(_made_inside(environ, none)["chatgpt"].refused)
     imported.write_text("{}")
     assert "an imported login" in str(_made_inside(environ, none)["chatgpt"].refused)
+
+
+def test_a_login_that_is_a_key_is_refused_beside_a_key_that_would_win(environ: dict[str, str]) -> None:
+    environ |= {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring", "PATH": "/nonexistent"}
+    assert _keys_made_inside({"gh"}, environ)["gh"].refused is None
+    assert _keys_made_inside({"github"}, environ) == {}  # of Copilot, whose login is no key
+    in_variable = _keys_made_inside({"gh"}, {**environ, "GITHUB_TOKEN": "x"})["gh"].refused
+    assert "in the variable GITHUB_TOKEN" in str(in_variable)
+    resolver.save("github", Secret("real"), environ)
+    refused = _keys_made_inside({"gh"}, environ)["gh"].refused
+    assert refused is not None
+    assert "credentials.json" in refused.reason
+    assert "nono credential remove github" in str(refused.hint)

@@ -63,6 +63,14 @@ def test_a_policy_of_the_route_is_explicit() -> None:
     assert route.endpoints.judge("GET", "/b").decision == "deny"
 
 
+def test_two_providers_with_one_token_endpoint_are_refused() -> None:
+    other = ProviderRoute("other", "q")
+    with pytest.raises(ConfigError, match=r"'p' and 'q' both get their tokens at https://auth\.example:8443"):
+        oauth_routes([ROUTE, other], {"p": PROVIDER, "q": PROVIDER}, "web")
+    elsewhere = PROVIDER._replace(token_endpoints=(ENDPOINT._replace(path="/oauth/other"),))
+    assert len(oauth_routes([ROUTE, other], {"p": PROVIDER, "q": elsewhere}, "web")) == 2
+
+
 @pytest.mark.parametrize(
     ("routes", "sentence"),
     [

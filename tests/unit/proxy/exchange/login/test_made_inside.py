@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from nono.credentials.logins.phantom import nonce_of
-from nono.credentials.logins.provider_login import MadeInside, audience
+from nono.credentials.logins.provider_login import DEVICE_CODE, MadeInside, audience
 from nono.credentials.logins.request import LoginRefusedError
 from nono.credentials.logins.token_store import Granted
 from nono.secret import Secret
@@ -102,6 +102,17 @@ def test_tokens_of_no_login_by_code_are_not_for_later_runs(scene: Scene, body: b
     assert scene.log_in(body).status == 200
     assert scene.login.held() is None
     assert scene.login.made == []
+
+
+@pytest.mark.parametrize(("grant", "made"), [(DEVICE_CODE, [""]), ("authorization_code", [])])
+def test_a_program_that_logs_in_by_device_code_makes_a_login_by_that_alone(
+    make: Make, grant: str, made: list[str]
+) -> None:
+    with make(inside=MadeInside(AGENT, None, DEVICE_CODE)) as scene:
+        body = urlencode({"grant_type": grant, "device_code": "d", "code": "c"}).encode()
+        assert scene.log_in(body).status == (200 if made else 400)
+        assert scene.login.made == made
+        assert (scene.login.held() is not None) == bool(made)
 
 
 def test_no_key_is_made_of_a_login(scene: Scene) -> None:
