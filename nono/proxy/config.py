@@ -58,6 +58,7 @@ class ProxyConfig(NamedTuple):
     pool_idle_timeout_s: float = 90.0
     pool_max_idle: int = 4  # per upstream and TLS identity
     close_grace_s: float = 1.0  # for responses in flight when the block is left
+    renewal_grace_s: float = 5.0  # for renewals of logins, which are lost without their answers
 
     @property
     def client_address(self) -> str:

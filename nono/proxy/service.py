@@ -59,6 +59,7 @@ class ProxyService:
             own_names=config.own_names,
         )
         self._live_endpoints = config.live_endpoints
+        self._renewal_grace_s = config.renewal_grace_s
         # No memo with captured logins: the set of valid login phantoms changes during a run.
         memo: Callable[[Judge], Judge] = (lambda judge: judge) if config.logins.logins else VerdictMemo
         self._judges = (
@@ -129,7 +130,10 @@ class ProxyService:
         return sum(_cut_if_refused(each) for each in [*self.context.connections.members])
 
     async def close(self, grace_s: float) -> None:
-        """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once."""
+        """Let responses in flight end within grace_s seconds; close idle connections and tunnels at once.
+
+        Renewals of logins have seconds of their own.
+        """
         context = self.context
         context.connections.closing = True
         for member in [*context.connections.members]:
@@ -139,6 +143,8 @@ class ProxyService:
                 member.abort()
         with anyio.move_on_after(grace_s):
             await _until_empty(context.connections)
+        with anyio.move_on_after(self._renewal_grace_s):
+            await context.renewals.until_none()
         context.pool.close()
         for connections in (context.connections, context.tunnel_ends, context.pool.connections):
             connections.abort()

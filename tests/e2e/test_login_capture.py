@@ -39,14 +39,19 @@ class Scene:
     def start(
         self, *actions: str, allow: bool = True, flags: tuple[str, ...] = (), limit_s: str = "0"
     ) -> Ended:
-        running = self.running
-        domains = [f"localhost:{running.auth.port}"] if allow else []
         return self.stage.runner.run(
-            ("timeout", limit_s, *PYTHON, PROGRAM, str(running.auth.port), str(running.api.port), *actions),
-            profile={"network": {"allow_domain": domains}, **running.profile},
+            ("timeout", limit_s, *self.client(*actions)),
+            profile=self.profile(allow=allow),
             environment={"SSL_CERT_FILE": self.stage.authority.ca_file},
             flags=flags,
         )
+
+    def client(self, *actions: str) -> tuple[str, ...]:
+        return (*PYTHON, PROGRAM, str(self.running.auth.port), str(self.running.api.port), *actions)
+
+    def profile(self, *, allow: bool = True) -> dict[str, object]:
+        domains = [f"localhost:{self.running.auth.port}"] if allow else []
+        return {"network": {"allow_domain": domains}, **self.running.profile}
 
     def files(self) -> list[Path]:
         home = self.stage.runner.user.home

@@ -99,7 +99,8 @@ class LoginTokens:
         if answer is None or answer.expires_s is None:
             return None
         lifetime_s = answer.expires_s - answer.renewed_s
-        is_fresh = now_s < answer.expires_s - min(_RENEWED_BEFORE_S, lifetime_s / 2)
+        # A clock that was set back since cannot tell how old the token is.
+        is_fresh = answer.renewed_s <= now_s < answer.expires_s - min(_RENEWED_BEFORE_S, lifetime_s / 2)
         tokens = [token.real for token in stored.tokens.values() if token.login == login]
         if not is_fresh or any(token in self._rejected for token in tokens):
             return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -58,6 +59,31 @@ def no_authority(host: str, has_x25519: bool) -> ssl.SSLContext:
     raise ValueError(f"no certificate can be made for {host}")
 
 
+class Renewals:
+    """The renewals that a proxy has asked providers for and not stored yet."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._ended: anyio.Event | None = None  # set when the last one ends; None: nobody waits
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a renewal until the block is left."""
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._count == 0 and self._ended is not None:
+                self._ended.set()
+
+    async def until_none(self) -> None:
+        """Wait until none is in flight."""
+        if self._count:
+            self._ended = anyio.Event()
+            await self._ended.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class ProxyContext:
     """The collaborators of connections and exchanges. Times are in seconds."""
@@ -81,6 +107,7 @@ class ProxyContext:
     outbox: Outbox = field(default_factory=Outbox)
     first_heads: FirstHeads = field(default_factory=FirstHeads)
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
+    renewals: Renewals = field(default_factory=Renewals)
     server_context: ServerContext = no_authority
     head_timeout_s: float = 30.0
     idle_timeout_s: float = 120.0

@@ -36,7 +36,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 _STORE = "nono credential logins says what is wrong with the store"
 _TIMEOUT_S = 120.0  # for one exchange; device logins poll, so no request waits long
 _RENEWAL_TIMEOUT_S = 30.0  # shorter, because other requests wait for a renewal
-_GRACE_S = 1.0  # for a provider's answer when the run ends
+_GRACE_S = 1.0  # for storing what a provider has answered when the proxy has closed
 _NOT_FETCHED = frozenset((b"accept-encoding", b"expect"))  # the fetch writes its own
 _NOT_RELAYED = frozenset(  # these describe the body from before its tokens were replaced
     (b"content-length", b"content-encoding", b"content-md5", b"digest", b"repr-digest", b"etag")
@@ -196,8 +196,8 @@ class LoginExchange(Attempt):
     async def _renew(self, body: bytes, ready: Admitted, login: str) -> None:
         """Ask the provider for new tokens, and wait for them even if the client goes away.
 
-        A provider accepts a refresh token once, so its answer must not be lost. Only the end of the run ends
-        the wait early.
+        A provider accepts a refresh token once, so its answer must not be lost. The end of the run waits too,
+        for as long as ProxyConfig.renewal_grace_s.
         """
         scope = anyio.CancelScope(shield=True)
 
@@ -209,11 +209,12 @@ class LoginExchange(Attempt):
 
         self._is_renewing = True
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(until_the_end)
-                with scope:
-                    await self._exchange(body, ready, login)
-                tasks.cancel_scope.cancel()
+            with self._context.renewals.one():
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(until_the_end)
+                    with scope:
+                        await self._exchange(body, ready, login)
+                    tasks.cancel_scope.cancel()
         finally:
             self._is_renewing = False
             if self._over:

@@ -88,6 +88,46 @@ def test_a_request_for_a_first_token_starts_a_login(body: str, grant: str | None
     assert (new_grant(endpoint, sent.encode()) is not None) is starts
 
 
+def logged_in(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, at_s: float
+) -> tuple[LoginTokens, str]:
+    """Store a login whose access token lasts an hour; returns the tokens of a run, and its name."""
+    monkeypatch.setattr(time, "time", lambda: at_s)
+    store = LoginStore(environ)
+    names = ("access_token", "refresh_token")
+    answer = Granted(
+        None, names, lambda nonces: json.dumps(dict(zip(names, nonces, strict=True))), int(at_s) + 3600
+    )
+    _, stored = store.add([Secret("access"), Secret("refresh")], [CONSUMER], [ORIGIN], answer)
+    (login,) = stored.logins
+    return LoginTokens(store), login
+
+
+def test_a_clock_that_was_set_back_does_not_make_a_token_last_longer(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hour may have passed: by this clock nobody can tell, so the login is renewed once."""
+    at_s = time.time()
+    tokens, login = logged_in(environ, monkeypatch, at_s)
+    assert tokens.fresh_answer(login) is not None
+    monkeypatch.setattr(time, "time", lambda: at_s - 7200)
+    assert tokens.fresh_answer(login) is None
+    tokens, login = logged_in(environ, monkeypatch, at_s - 7200)
+    assert tokens.fresh_answer(login) is not None
+
+
+@pytest.mark.parametrize("back_s", [0, 3600, 23 * 3600])
+def test_a_clock_that_was_set_back_leaves_a_login_that_can_be_renewed(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, back_s: int
+) -> None:
+    at_s = time.time()
+    logged_in(environ, monkeypatch, at_s)
+    monkeypatch.setattr(time, "time", lambda: at_s - back_s)
+    store = LoginStore(environ)
+    store.add([Secret("other")], [CONSUMER], [ORIGIN])  # which removes what has expired
+    assert sorted(token.real.reveal() for token in store.read().values()) == ["access", "other", "refresh"]
+
+
 def test_a_laptop_that_slept_past_the_end_of_a_token_renews_the_login_and_keeps_it(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
