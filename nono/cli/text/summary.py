@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nono import __version__
 from nono.policy.capability import Access, CapabilitySet, Grant, Limits, Mask, NetworkMode
@@ -45,7 +45,7 @@ SERVED = {
     NotifyProgram.UNIX_PATHS: "Unix sockets are connected and bound by it",
 }
 RULE = "  " + "-" * 50
-PATTERNS_MAX = 3  # named in the summary; more are counted
+NAMED_MAX = 3  # hosts and patterns; more are counted
 
 
 def banner() -> list[str]:
@@ -106,7 +106,7 @@ def hooks(resolved: Resolved) -> list[str]:
 
 def routes(resolved: Resolved) -> list[str]:
     """List the network access: hosts, hosts by path, logins, and the upstream proxy."""
-    lines = _hosts(resolved.host_filter)
+    lines = _hosts(resolved.host_filter, {str(scope.host_rule) for scope in resolved.scopes})
     lines += [f"    path {scope} {rule}" for scope in resolved.scopes for rule in scope.endpoints.allow]
     lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
     if resolved.proxy is not None and resolved.proxy.upstream_proxy is not None:
@@ -115,22 +115,37 @@ def routes(resolved: Resolved) -> list[str]:
     return lines
 
 
-def _hosts(hosts: HostFilter | None) -> list[str]:
-    """Count the hosts that may be reached, and name the patterns: each of them is any number of hosts."""
+def _hosts(hosts: HostFilter | None, by_path: Collection[str]) -> list[str]:
+    """Count the hosts that may be reached, and name the patterns, each of which is any number of hosts.
+
+    by_path: Hosts of which some paths are allowed, which the lines below name.
+    """
     if hosts is None or hosts.allow is None:
         return []
     if any(rule.pattern == "*" and rule.port is None for rule in hosts.allow):
         return ["    to   any host"]
-    exact = {str(rule) for rule in hosts.allow if rule.is_exact}
-    patterns = sorted({str(rule) for rule in hosts.allow if not rule.is_exact})
+    of_profile = {str(rule) for rule in hosts.allow[: hosts.of_profile]}
+    others = {str(rule): rule.is_exact for rule in hosts.allow if str(rule) not in of_profile}
+    exact, patterns = ([name for name in sorted(others) if others[name] is kind] for kind in (True, False))
     parts = []
-    if exact or not patterns:
-        parts.append(f"{len(exact)} {'host' if len(exact) == 1 else 'hosts'}")
+    if hosts.network_profile is not None:
+        # The command prints no more than these, so the others are named.
+        parts.append(f"{_counted(len(of_profile), 'host')} (nono profile hosts {hosts.network_profile})")
+        parts += _few([host for host in exact if host not in by_path], "more host")
+    elif exact or not patterns:
+        parts.append(_counted(len(exact), "host"))
     if patterns:
-        named = ", ".join(patterns) if len(patterns) <= PATTERNS_MAX else f"{len(patterns)} patterns"
-        parts.append(f"any host of {named}")
-    where = f" (nono profile hosts {hosts.network_profile})" if hosts.network_profile is not None else ""
-    return [f"    to   {', '.join(parts)}{where}"]
+        parts.append(f"any host of {', '.join(_few(patterns, 'pattern'))}")
+    return [f"    to   {', '.join(parts)}"]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _few(names: Sequence[str], what: str) -> Sequence[str]:
+    """Return the names, or their count where they are many."""
+    return names if len(names) <= NAMED_MAX else [_counted(len(names), what)]
 
 
 def not_inherited(variables: Sequence[Withheld], *, verbose: bool, has_proxy: bool = True) -> list[str]:

@@ -90,6 +90,7 @@ class HostFilter(NamedTuple):
     deny_private: bool = False
     deny_private_origin: str | None = None
     network_profile: str | None = None  # the network profile among the sources of `allow`
+    of_profile: int = 0  # how many rules of `allow`, from the first on, came from it
 
     def judge_name(self, host: str, port: int) -> Allow | Refuse:
         """Judge the requested host, before any name is resolved."""

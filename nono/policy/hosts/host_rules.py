@@ -19,9 +19,10 @@ def host_filter(asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[E
     Raises ConfigError for an unknown network profile, or an entry that is not a host.
     """
     allow: tuple[HostRule, ...] | None = None
+    of_profile = tuple(_profile_rules(asked.network_profile, policy))
     if asked.network_profile is not None or asked.allow is not None or asked.is_strict:
         allow = (
-            *_profile_rules(asked.network_profile, policy),
+            *of_profile,
             *_rules(asked.allow or (), policy, has_scopes=True),
             *(scope.host_rule for scope in scopes),
         )
@@ -32,6 +33,7 @@ def host_filter(asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[E
         deny_private=asked.deny_private is not None,
         deny_private_origin=asked.deny_private,
         network_profile=asked.network_profile[0] if asked.network_profile is not None else None,
+        of_profile=len(of_profile),
     )
 
 

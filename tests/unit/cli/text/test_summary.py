@@ -33,6 +33,14 @@ from nono.sandbox.plan.facts import HostFacts, Listener
         (["--network-profile", "minimal", "--allow-domain", "*"], ["    to   any host"]),
         (["--network-profile", "minimal"], ["    to   16 hosts (nono profile hosts minimal)"]),
         (
+            ["--network-profile=minimal", "--allow-domain=x.example", "--allow-domain=*.org"],
+            ["    to   16 hosts (nono profile hosts minimal), x.example, any host of *.org"],
+        ),
+        (
+            ["--network-profile=minimal", *(f"--allow-domain={name}.example" for name in "abcd")],
+            ["    to   16 hosts (nono profile hosts minimal), 4 more hosts"],
+        ),
+        (
             ["--allow-domain", "https://x.example:8443/a/**", "--upstream-proxy", "Corp:3128"],
             ["    to   1 host", "    path https://x.example:8443 * /a/**", "    via  corp:3128"],
         ),
