@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from nono.audit.event import Event, part
 
 
@@ -28,7 +30,12 @@ _REPEATABLE = (
 def repeats_of(event: Event) -> int:
     """Return how many decisions an event stands for."""
     fields = event.get("event") or event.get("entry")
-    repeats = fields.get("repeats") if isinstance(fields, dict) else None
+    return repeats_in(fields) if isinstance(fields, dict) else 1
+
+
+def repeats_in(fields: Mapping[str, object]) -> int:
+    """Return how many decisions the fields of an event stand for."""
+    repeats = fields.get("repeats")
     return repeats if isinstance(repeats, int) else 1
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR
 from nono.audit.outcomes import outcome_rows
+from nono.audit.repeats import repeats_in
 from nono.launch.denials import Denials
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices
@@ -110,7 +111,7 @@ class Gathered:
 
     def _network(self, number: int | None, fields: Fields, event: Fields) -> None:
         decision, at_ms = fields["decision"], fields.get("timestamp_unix_ms")
-        where, times = _where(fields), _times(fields)
+        where, times = _where(fields), repeats_in(fields)
         if decision in _ANSWERS:
             by, reason = str(fields.get("approval_backend") or "?"), fields.get("reason")
             self._answered(Approval(at_ms, where, _ANSWERS[decision], by, reason and str(reason)))
@@ -166,7 +167,7 @@ class Gathered:
             reason = None if isinstance(decision, str) else str(decision["Denied"]["reason"])
             self._answered(Approval(at_ms, what, answer, str(entry["backend"]), reason))
         elif decision != "Granted":
-            self._timeline.add(at_ms, "refused", what, _times(entry))
+            self._timeline.add(at_ms, "refused", what, repeats_in(entry))
 
     def _answered(self, approval: Approval) -> None:
         if len(self._approvals) < APPROVALS_MAX:
@@ -234,11 +235,6 @@ def _unusual(kind: str, event: Fields) -> str | None:
 
 def _granted(decision: object) -> str:
     return "granted" if decision == "Granted" else "denied"
-
-
-def _times(fields: Fields) -> int:
-    repeats = fields.get("repeats")
-    return repeats if isinstance(repeats, int) else 1
 
 
 def _where(fields: Fields) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nono.audit.event import SEVERAL
+from nono.audit.repeats import repeats_in
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.str_enum import StrEnum
@@ -98,7 +99,7 @@ class Log:
             return
         if decision not in _DENIED and decision != "allow":
             return  # a question; its outcome has an event of its own
-        times = _times(fields)
+        times = repeats_in(fields)
         target = str(fields["target"])
         if target == SEVERAL:
             self._unjudged(MANY, times)
@@ -119,7 +120,7 @@ class Log:
         request, decision = entry["request"], entry["decision"]
         if decision == "Requested":
             return
-        path, times = str(request["path"]), _times(entry)
+        path, times = str(request["path"]), repeats_in(entry)
         if "\\" in path:
             self._unjudged(ODD, times)
         elif _CUT in path:
@@ -169,8 +170,3 @@ def _of_network(fields: Fields, target: str) -> Tried | str | None:
     if method in (None, "", "CONNECT") or path is None:
         return Tried(Kind.HOST, target, port, service=service) if port else None
     return Tried(Kind.REQUEST, target, port, str(method), str(path), service, is_reverse)
-
-
-def _times(fields: Fields) -> int:
-    repeats = fields.get("repeats")
-    return repeats if isinstance(repeats, int) else 1
