@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,3 +128,18 @@ def _run(work: Callable[[], Any], output: int) -> None:
         os.write(output, text.encode())
     finally:
         os._exit(code)
+
+
+def killed_at(call: int, work: Callable[[], object]) -> None:
+    """Do the work, but be killed at its nth call of a C function. For a child."""
+
+    def count(_: object, event: str, function: object) -> None:
+        nonlocal call
+        if event == "c_call":
+            call -= 1
+            if call == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.setprofile(count)
+    work()
+    sys.setprofile(None)

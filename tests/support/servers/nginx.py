@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from support.ordinary_user import ordinary_user
 from support.ports import unused_port
+from support.servers.process import accepts
 
 TIMEOUT_S = 20.0
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -123,18 +123,6 @@ class Nginx:
         return self.entries()
 
 
-def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), TIMEOUT_S).close()
-        except ConnectionRefusedError:
-            time.sleep(0.01)  # nginx does not announce when it listens
-        else:
-            return True
-    return False
-
-
 @contextmanager
 def _running(command: Sequence[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -156,7 +144,7 @@ def nginx() -> Iterator[Nginx]:
         os.chmod(configuration, 0o644)
         command = user.command([NGINX, "-e", "stderr", "-p", str(user.home), "-c", str(configuration)])
         with _running(command, user.environment()) as process:
-            if not _accepts(port, process):
+            if not accepts(port, process):
                 process.kill()
                 raise RuntimeError(f"nginx does not start: {process.communicate()[1].decode()}")
             yield Nginx(port, user.home / "access.log")

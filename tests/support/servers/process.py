@@ -12,7 +12,8 @@ from pathlib import Path
 TIMEOUT_S = 30.0
 
 
-def _accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
+def accepts(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the program accepts connections. Returns False if it ends or takes too long."""
     deadline = time.monotonic() + TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -37,7 +38,7 @@ def listening(
             argv, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
     try:
-        if not _accepts(port, process):
+        if not accepts(port, process):
             raise RuntimeError(f"{argv[0]} does not start: {log.read_text(errors='replace')}")
         yield process
     finally:

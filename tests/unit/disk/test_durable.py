@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from nono.disk.durable import unfinished, write
-from support.forked import child, in_child
+from support.forked import child, in_child, killed_at
 
 OLD, NEW = b"old" * 1000, b"new" * 5000
 
@@ -23,21 +22,6 @@ def directory(tmp_path: Path) -> Iterator[int]:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     yield descriptor
     os.close(descriptor)
-
-
-def killed_at(call: int, work: Callable[[], object]) -> None:
-    """Do work, and be killed before a call of a C function, counted from its beginning."""
-
-    def count(_: object, event: str, function: object) -> None:
-        nonlocal call
-        if event == "c_call":
-            call -= 1
-            if call == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
-    work()
-    sys.setprofile(None)
 
 
 def test_a_writer_killed_at_any_call_leaves_the_old_or_the_new(directory: int, tmp_path: Path) -> None:

@@ -8,10 +8,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from hashlib import sha256
@@ -31,7 +29,7 @@ from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Executable, dige
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Verdict
 from nono.credentials.signing.key import SigningKey, new_key
 from nono.kernel import mounts, namespaces
-from support.forked import child, in_child
+from support.forked import child, in_child, killed_at
 
 MASKED: Event = {"type": "masked", "path": "/x", "origin": "o"}
 
@@ -380,21 +378,6 @@ def test_a_copy_on_a_read_only_medium_is_verified(root: Path) -> None:
         return []
 
     assert in_child(work) == [errno.EROFS, VERIFIED]
-
-
-def killed_at(call: int, work: Callable[[], object]) -> None:
-    """Do work, and be killed at a call of a C function, counted from its beginning."""
-
-    def count(_: object, event: str, function: object) -> None:
-        nonlocal call
-        if event == "c_call":
-            call -= 1
-            if call == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
-    work()
-    sys.setprofile(None)
 
 
 def calls_of_a_conclusion(root: Path) -> int:

@@ -19,8 +19,7 @@ from nono.audit.proof import ledger as ledger_module
 from nono.audit.proof.entries import following, line_of
 from nono.audit.proof.history import History
 from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append, together
-from support.forked import child
-from unit.disk.test_durable import killed_at
+from support.forked import child, killed_at
 
 DIGEST, AT = "ab" * 32, "2026-01-02T03:04:06Z"
 
