@@ -16,8 +16,9 @@ def watch(descriptor: int) -> None:
     """Add `descriptor` to the epoll of the running loop; libuv then only modifies the entry.
 
     The watch ends when the descriptor is closed, or when an event arrives while the transport neither reads
-    nor
-    writes: libuv then removes it. Raises OSError ENOSPC if the user has reached fs.epoll.max_user_watches.
+    nor writes: libuv then removes it.
+
+    Raises OSError ENOSPC if the user has reached fs.epoll.max_user_watches.
     """
     loop = asyncio.get_running_loop()
     epoll = _epolls.get(loop)

@@ -30,6 +30,7 @@ _ACCESS: dict[Access, event.FileAccess] = {
 
 
 def asked(question: Question) -> Event:
+    """Return the event for a question that is about to be asked."""
     match question.request:
         case FileOpen() as request:
             return event.capability_decision(capability(question, request), "Requested", question.backend, 0)
@@ -38,6 +39,7 @@ def asked(question: Question) -> Event:
 
 
 def answered(question: Question, answer: Answer, duration_ms: int) -> Event:
+    """Return the event for its answer. duration_ms: From question to answer."""
     backend = answer.backend or question.backend
     match question.request:
         case FileOpen() as request:

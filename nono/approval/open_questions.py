@@ -65,7 +65,7 @@ class OpenQuestions:
         self._told.append(changed)
 
     def somebody_came(self) -> None:
-        """Have the questions asked again that could be shown to nobody."""
+        """Ask the questions again that could be shown to nobody."""
         arrived, self.arrival = self.arrival, anyio.Event()
         arrived.set()
 

@@ -19,7 +19,7 @@ class Outcome(Protocol):
 
     @property
     def number(self) -> int | None:
-        """That of the record of its beginning; None without a log."""
+        """The number of the record of its beginning; None without a log."""
 
     @property
     def host(self) -> str:

@@ -53,9 +53,8 @@ def resolve_credential(
 
     `warn`: Called with a sentence about something that works but should be changed.
 
-    CredentialError: The reference itself is malformed. Raises CredentialNotFound and CredentialUnavailable
-      like
-    the sources.
+    Raises CredentialError if the reference itself is malformed, and CredentialNotFound and
+    CredentialUnavailable as the sources do.
     """
     return read(parse_reference(text), environ, warn)
 

@@ -19,6 +19,7 @@ def leave_network() -> bool:
     (user_namespaces(7)). In there uid and gid stay the same, files of other users appear to belong to the
     overflow ids, and setgroups(2) is denied. The process then has every capability over both namespaces: drop
     them.
+
     The process must be single-threaded and dumpable. OSError names the refused step; the process may have
     moved by then.
     """

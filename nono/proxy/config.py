@@ -41,7 +41,7 @@ class ProxyConfig(NamedTuple):
     asks_hosts: bool = False  # a person is asked about hosts that no rule allows
     routes: tuple[Route, ...] = ()
     scopes: tuple[Scope, ...] = ()
-    looks_into: Callable[[str], bool] | None = None  # further hosts to intercept
+    also_intercepts: Callable[[str], bool] | None = None  # further hosts to intercept
     logins: LoginTable = NO_LOGINS
     server_context: Callable[[str, bool], ssl.SSLContext] | None = None  # None: TLS is not intercepted
     upstream_proxy: UpstreamProxy | None = None  # the proxy behind this one

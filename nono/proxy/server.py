@@ -123,7 +123,7 @@ async def serve(
     taken = listener if listener is not None else bind(config.address, config.port)
     with socket.socket(fileno=taken.detach()) as bound:
         port = bound.getsockname()[1]
-        table = RouteTable(config.routes, config.scopes, config.logins, config.looks_into)
+        table = RouteTable(config.routes, config.scopes, config.logins, config.also_intercepts)
         async with anyio.create_task_group() as tasks:
             parts = Dependencies(
                 recorder, admits, is_ours, recognises, resolver, approver, alarm, flows, tasks, on_turn

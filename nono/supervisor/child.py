@@ -34,8 +34,7 @@ class Child:
     """The command's process group and, because nono is a subreaper, every process orphaned by it.
 
     No event loop owns the descriptors: a run with nothing else to do uses poll(2), other runs use
-    add_reader().
-    Either way, call serve_signals() when signal_descriptor is readable.
+    add_reader(). Either way, call serve_signals() when signal_descriptor is readable.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class Recording:
 
     @property
     def marks_left(self) -> int:
-        """How many marks may still be taken: the end of the run is always kept."""
+        """The number of marks that may still be taken: the end of the run is always kept."""
         return max(0, self._limits.snapshots_max - self._last.number - 2)
 
     @property

@@ -16,7 +16,7 @@ from nono.undo.model.left_out import is_left_out
 from nono.undo.model.snapshot import Tree
 from nono.undo.opening import let_owner_in
 from nono.undo.store import QuotaError
-from nono.undo.walking import TooMuchError, Walk, Walking
+from nono.undo.walking import TooMuchError, Walk, Walker
 
 
 def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
@@ -32,7 +32,7 @@ def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
         opened_root(root, lists=only is None) as directory,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
     ):
-        taking = Walking(walk, pool)
+        taking = Walker(walk, pool)
         try:
             return taking.tree(root, directory) if only is None else taking.named(root, directory, only)
         except QuotaError as error:
@@ -99,7 +99,7 @@ def _below(root: int, path: str, walk: Walk, pool: ThreadPoolExecutor) -> Tree:
             except PermissionError:
                 return Tree("", {path: entry}, {path: os.strerror(errno.EACCES)})
             try:
-                return Walking(walk, pool).tree("", directory, path)
+                return Walker(walk, pool).tree("", directory, path)
             finally:
                 os.close(directory)
     except (QuotaError, TooMuchError):

@@ -23,7 +23,7 @@ from nono.undo.store import Store
 DEPTH_MAX = 200  # each level holds an open descriptor
 BATCH = 64  # files that a thread reads per task
 AHEAD = 32  # batches that wait for a thread; each holds its directory open
-TOLD_EVERY_S = 0.25
+PROGRESS_EVERY_S = 0.25  # while a large file is read
 ELSEWHERE = "on another file system"  # the reason of a gap
 
 
@@ -57,7 +57,9 @@ class _Frame(NamedTuple):
     names: list[str]  # directories still to be walked
 
 
-class Walking:
+class Walker:
+    """One walk; what it finds becomes a Tree. pool: The threads that read files."""
+
     def __init__(self, walk: Walk, pool: ThreadPoolExecutor) -> None:
         self._walk, self._pool = walk, pool
         self._entries: dict[str, Entry] = {}
@@ -211,7 +213,7 @@ class Walking:
 
     def _gather(self) -> None:
         reading = self._reading.popleft()
-        while wait_for((reading,), TOLD_EVERY_S).not_done:  # one file can be large
+        while wait_for((reading,), PROGRESS_EVERY_S).not_done:  # one file can be large
             self._walk.progress(len(self._entries))
         found = reading.result()
         self._seen -= len(found)

@@ -52,7 +52,7 @@ class MadeInside(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """What the names of logins made inside begin with."""
+        """The prefix of the names of logins made inside."""
         return f"{self.agent}/"
 
 

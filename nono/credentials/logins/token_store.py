@@ -87,7 +87,7 @@ class LoginStore:
 
     @property
     def lock(self) -> str | None:
-        """What protected the key of the file when it was last read or written; None: it is plain text."""
+        """The kind of lock on the file's key when it was last read or written; None: it is plain text."""
         return None if self._key is None else self._key.lock.kind
 
     def stamp(self) -> Stamp | None:

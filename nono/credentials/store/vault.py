@@ -55,11 +55,12 @@ class Vault:
     def set(self, name: str, secret: Secret, ask: AskNew | None = None) -> str | None:
         """Store or replace a credential; on disk when this returns. Returns what protects the store's key.
 
-        None: nothing does, and the store is plain text. A plain-text store is encrypted as soon as something
-          can
-        protect its key. `ask`: Asks for a new passphrase if nothing else can; None if nobody is there.
+        None: nothing does, and the store is plain text. It is encrypted as soon as something can protect its
+        key.
 
-        Also raises like require_credential().
+        `ask`: Asks for a new passphrase if nothing else can protect the key; None if nobody is there.
+
+        Raises as require_credential() does too.
         """
         check_name(name)
         require_credential(secret, f"credential '{name}'")

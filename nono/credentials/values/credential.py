@@ -65,7 +65,7 @@ class LeakStream(Protocol):
 
     @property
     def found(self) -> int:
-        """How often the secret was found so far."""
+        """The number of times the secret was found so far."""
 
     @property
     def near(self) -> bool:

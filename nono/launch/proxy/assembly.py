@@ -100,7 +100,7 @@ def config_of(resolved: Resolved, token: SessionToken) -> ProxyConfig:
         live_hosts=live,
         live_endpoints=LiveEndpoints(),
         asks_hosts=settings is not None and settings.asks,
-        looks_into=_looks_into(resolved.proxy),
+        also_intercepts=_also_intercepts(resolved.proxy),
         session_token=token,
     )
 
@@ -201,7 +201,7 @@ def _is_replaced(loaded: LoadedService, logins: Logins, asked_for: Set[str]) -> 
     return (is_missing and host in asked_for) or logins.replaces(host, is_missing=is_missing)
 
 
-def _looks_into(settings: ProxySettings | None) -> Callable[[str], bool] | None:
+def _also_intercepts(settings: ProxySettings | None) -> Callable[[str], bool] | None:
     """Return a predicate for hosts to intercept although no path rule requires it; None: there are none."""
     if settings is None or not settings.learns:
         return None

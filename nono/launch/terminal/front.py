@@ -88,7 +88,7 @@ class Front:
             self._send(wire.frame(wire.NOTICE, text.encode("utf-8", "replace")[: wire.FRAME_BYTES_MAX]))
 
     async def ask(self, document: Mapping[str, object], why_closed: Callable[[], str]) -> object:
-        """Have a person asked while the command runs. Returns the answer; None if nobody can be asked.
+        """Ask a person while the command runs. Returns the answer; None if nobody can be asked.
 
         why_closed: Returns the line for the person if the question is withdrawn.
         """
@@ -115,7 +115,7 @@ class Front:
 
     @contextmanager
     def open_prompt(self) -> Iterator[RemotePrompt | None]:
-        """Have the viewer take its terminal for questions after the end; None if nobody is there."""
+        """Take the viewer's terminal for questions after the end; None if nobody is there."""
         if self._asked({"kind": "open"}) != "open":
             yield None
             return

@@ -29,7 +29,6 @@ _PATH_TEXT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/-]*", re.ASCII)  # unescape
 _AWS_WORD = re.compile(r"[a-z0-9-]+", re.ASCII)
 
 _SOURCES = ("credential_key", "auth", "aws_auth")
-_NEEDS_ENV_VAR = ("op", "bw", "file", "cmd")
 
 
 def problems_of(name: str, custom: CustomCredential) -> Iterator[Problem]:

@@ -40,8 +40,7 @@ class Entrance:
     limit: How many may be served at a time; 0: any number. Strangers do not count.
     admits: Returns True for a connection that the command made. None: that is unknown.
     recognises: Returns True for a connection that the command made and whose address nobody has taken over
-      since.
-      None: connections cannot be identified that precisely.
+      since. None: connections cannot be identified that precisely.
     is_ours: Asked if `admits` is None. Returns True for a connection of a program of our user, and False for
       another user's, which is refused. All others are strangers until they have shown a token or phantom.
       None: nobody is a stranger.

@@ -41,7 +41,7 @@ class Dispatcher:
     session_token: Phantom
     own_port: int
     intercepts: bool = False  # the session has a CA that clients inside trust
-    upstream_proxy: UpstreamProxy | None = None  # the upstream proxy
+    upstream_proxy: UpstreamProxy | None = None
     require_auth: bool = True  # require the session token on proxy requests
     own_names: frozenset[str] | None = None  # of a listener that browsers can reach; None: they cannot
     _judge: Judge = field(init=False, repr=False, compare=False)
@@ -116,8 +116,8 @@ class Dispatcher:
         if reaches_proxy(host, port, self.own_port):
             return Refused(entry, refusal.host_denied(own_port_refused(host), host))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
-        is_looked_into = self.routes.looks_into is not None and self.routes.looks_into(host)
-        if routes or scopes or is_looked_into or self.routes.logins.captures(host):
+        is_intercepted = self.routes.also_intercepts is not None and self.routes.also_intercepts(host)
+        if routes or scopes or is_intercepted or self.routes.logins.captures(host):
             return self._intercept(entry, host, port, routes, scopes)
         verdict = self.hosts.judge_name(host, port)
         if isinstance(verdict, Refuse):

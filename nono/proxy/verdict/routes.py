@@ -132,7 +132,7 @@ class RouteTable:
     routes: tuple[Route, ...]
     scopes: tuple[Scope, ...] = ()
     logins: LoginTable = NO_LOGINS
-    looks_into: Callable[[str], bool] | None = None  # further hosts to intercept
+    also_intercepts: Callable[[str], bool] | None = None  # further hosts to intercept
     phantoms: tuple[Phantom, ...] = field(init=False, repr=False, compare=False)
     _by_service: Mapping[str, Route] = field(init=False, repr=False, compare=False)
 

@@ -267,8 +267,7 @@ def _is_dead(named: Named) -> bool:
     """Return whether no socket is bound to the file. That cannot change: bind(2) creates a new file.
 
     No socket notices the test: connect(2) looks for the socket first, and refuses one of another type
-    (unix(7)).
-    A datagram socket that it finds is told nothing either.
+    (unix(7)). A datagram socket that it finds is told nothing either.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         return probe.connect_ex(named.address) == errno.ECONNREFUSED

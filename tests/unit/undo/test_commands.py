@@ -157,7 +157,7 @@ def test_an_interrupted_walk_does_not_read_a_large_file_to_its_end(
             raise NonoError("interrupted.")
 
     monkeypatch.setattr(os, "read", noted)
-    monkeypatch.setattr(walking, "TOLD_EVERY_S", 0.001)
+    monkeypatch.setattr(walking, "PROGRESS_EVERY_S", 0.001)
     stage.progress = progress
     with pytest.raises(NonoError, match="interrupted"), stage.recorded():
         pass

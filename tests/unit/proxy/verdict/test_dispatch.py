@@ -241,7 +241,7 @@ def test_two_routes_cannot_share_a_service_name() -> None:
 
 def connected(target: bytes, *, intercepts: bool = True) -> Verdict:
     """A CONNECT of a run that looks into all TLS."""
-    table = RouteTable((ROUTE,), looks_into=lambda host: host != "left.test")
+    table = RouteTable((ROUTE,), also_intercepts=lambda host: host != "left.test")
     hosts = Hosts(denied=frozenset(("denied.test",)))
     dispatcher = Dispatcher(table, hosts, Secret(TOKEN), OWN_PORT, intercepts=intercepts)
     return dispatcher.judge(request_head(b"CONNECT", target, "1.1", [(b"Host", target), PROXY_AUTHORIZATION]))
