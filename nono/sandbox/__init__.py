@@ -1,8 +1,9 @@
 """Turn capabilities into kernel state.
 
-`probe` tests what this kernel can do; `plan` chooses the enforcement and draws the plan; `launcher`, forked
-early, receives it and becomes the command: `enter` takes the steps, `apply` installs Landlock and the static
-filter. `init` is process 1 of the command's namespaces, `private_mounts` mounts the command's view there.
-`mask_mounts` and `mask_keeper` hide denied paths; `private_network` and `socket_maker` serve the rung
+`host` reads what this kernel says of itself, `probe` tests what it can do; `plan` chooses the enforcement and
+draws the plan; `launcher` forks a process early and talks to it over a `channel`. That process lives in
+`become_command`: it receives plan and `command`, `enter` takes the steps, `apply` installs Landlock and the
+static filter. `init` is process 1 of the command's namespaces, `private_mounts` mounts the command's view
+there. `mask_mounts` and `mask_keeper` hide denied paths; `private_network` and `socket_maker` serve the rung
 `netns`.
 """

@@ -2,5 +2,5 @@
 
 `report` is the entry point; `explained` adds what a watched run was refused. `save_prompt` asks,
 `saved_profile` is the profile that is written, and `next_command` builds the command that runs the same
-again.
+again. `not_started` says why the kernel did not start the command, for which `program_parts` inspects it.
 """

@@ -2,5 +2,5 @@
 
 In order: `jsonc` parses, `source` keeps positions, `legacy` renames, `when` and `normalise` evaluate
 conditions, `validate` and `semantics` find mistakes, `error_messages` words them, `fold` and `merge` merge a
-profile over its bases. `check` runs all of these.
+profile over its bases, whose files `found` holds. `check` runs all of these.
 """
