@@ -26,6 +26,9 @@ from nono.secret import Secret
 _SWALLOWED_OCTETS = 8
 _SWALLOWED_OF_GUESSABLE = 2  # "\u00" before "41"; leaving out more would leave too little of a password
 _MOST_FOR_OCTET = 64  # of text for one octet of a spelling: "%26%23x0041%3B" in UTF-32
+# Most places from which a spelling could begin are ruled out by what is undone of the octets that follow.
+_COMPARED_OCTETS = 2
+_COMPARED_TEXT = _COMPARED_OCTETS * _MOST_FOR_OCTET
 # A long text is searched only if it has a run of octets long enough for a spelling. Whether it has one is not
 # secret. In random octets, no run is seen in this many samples.
 _SAMPLES_OF_RUN = 12
@@ -176,9 +179,10 @@ class Tripwire:
         """
         form = Form(text, ()).without_nuls()
         spans = [*form.origin(self._spans(form.text, self._spellings))]
+        begins = dict[bytes, list[bytes]]()
         for part in self._suspects(form.text):
             for undone in form.part(part).undone(tokens=self.mode.tokens):
-                spans += self._spans_undone(undone, text)
+                spans += self._spans_undone(undone, text, begins)
         whole = _merged(spans)
         ends = [end for _, end in whole]
         near = [
@@ -188,10 +192,11 @@ class Tripwire:
         ]
         return Occurrences(whole, near)
 
-    def _spans_undone(self, form: Form, text: bytes) -> Iterator[Span]:
+    def _spans_undone(self, form: Form, text: bytes, begins: dict[bytes, list[bytes]]) -> Iterator[Span]:
         """Yield the spans of spellings in `form`, as positions in `text`, which it was made from.
 
         The first octets of a spelling may be missing in `form`: half an escape before it has swallowed them.
+        begins: See `_whole_from`.
         """
         found = list[tuple[int, int, bytes, int]]()  # start, end, the spelling, and how many octets it lacks
         for each in self._spellings:
@@ -212,7 +217,8 @@ class Tripwire:
         ):
             if missing:
                 earliest = max(begin - missing * _MOST_FOR_OCTET, 0)
-                whole = self._whole_from(text, each, range(escaped - 1, earliest - 1, -1), end)
+                starts = range(escaped - 1, earliest - 1, -1)
+                whole = self._whole_from(text, each, starts, end, begins)
                 # A possible password counts as found: a closer look takes time that could be measured unless
                 # the answer is ended.
                 if whole is None and not self.guessable:
@@ -220,16 +226,37 @@ class Tripwire:
                 begin = begin if whole is None else whole
             yield begin, end
 
-    def _whole_from(self, text: bytes, spelling: bytes, places: Iterable[int], end: int) -> int | None:
-        """Return the first of `places` from which `text` up to `end` spells all of `spelling`."""
+    def _whole_from(
+        self,
+        text: bytes,
+        spelling: bytes,
+        places: Iterable[int],
+        end: int,
+        begins: dict[bytes, list[bytes]],
+    ) -> int | None:
+        """Return the first of `places` from which `text` up to `end` spells all of `spelling`.
+
+        begins: How octets of `text` begin once undone. Filled here, because a text that is dense with escapes
+          repeats itself, and the forms of it share most places.
+        """
         for at in places:
             if text[at] != spelling[0] and not IS_LEAD[text[at]]:
+                continue
+            following = text[at : min(at + _COMPARED_TEXT, end)]
+            if following not in begins:
+                begins[following] = self._beginnings_of(following)
+            if not any(map(spelling.startswith, begins[following])):
                 continue
             spelled = [each.text for each in forms(text[at:end], tokens=self.mode.tokens)]
             # The last escape may stand for more than the last octet.
             if any(each.startswith(spelling) and len(each) < len(spelling) + 4 for each in spelled):
                 return at
         return None
+
+    def _beginnings_of(self, text: bytes) -> list[bytes]:
+        """Return the first octets of `text` in each of its forms."""
+        undone = [each.text for each in forms(text, tokens=self.mode.tokens)]
+        return [*{each[:_COMPARED_OCTETS] for each in (without_nuls(text), *undone)}]
 
     def _spans(self, text: bytes, wanted: Sequence[bytes]) -> list[Span]:
         spans = list[Span]()
