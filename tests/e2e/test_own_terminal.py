@@ -37,6 +37,7 @@ WAYS = pytest.mark.parametrize(
     "flags", [(), (NO_NAMESPACES,), ("--allow-domain=example.com",)], ids=["namespaces", "none", "proxy"]
 )
 LEFT = 148
+LINES = 50_000
 CTRL_Z, CTRL_C = b"\x1a", b"\x03"
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
 OUTPUT_MIB = 1024 if os.environ.get("NONO_TEST_LONG") else 100
@@ -380,6 +381,20 @@ def test_much_output_takes_no_memory(sandbox: NonoRun, monkeypatch: pytest.Monke
             assert peak_kb < 60_000
         person.type(b"go\r")
         assert person.end() == 0
+
+
+def test_a_terminal_that_was_left_non_blocking_is_no_reason_to_leave(sandbox: NonoRun) -> None:
+    """As by Node when it is killed: the run was left at the first output that the terminal took slowly."""
+    argv = sandbox.argv(["seq", str(LINES)], profile={})
+    leaves = (
+        "import fcntl, os, sys; fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_NONBLOCK);"
+        "os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    with terminal(
+        [sys.executable, "-c", leaves, *argv], sandbox.user.environment(VARIABLES), sandbox.project
+    ) as person:
+        assert person.end() == 0
+        assert b"".join(b"%d\r\n" % number for number in range(1, LINES + 1)) in person.shown
 
 
 def test_every_byte_passes_in_both_directions(sandbox: NonoRun) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import select
 import struct
 import termios
 from contextlib import suppress
@@ -87,7 +88,7 @@ class Lent:
             self.restore()
         with suppress(OSError):
             if disarm:
-                os.write(1, _END + disarm)
+                write(_END + disarm)
 
     def restore(self) -> None:
         """Set the line modes that were in force before the session."""
@@ -119,6 +120,19 @@ def in_front() -> bool:
         return os.tcgetpgrp(0) == os.getpgrp()
     except OSError:  # it is not the controlling terminal, so there is no background
         return True
+
+
+def write(content: bytes) -> None:
+    """Write to the terminal, as slowly as it takes it.
+
+    Another program may have left it non-blocking: whoever has it shares one open file description.
+    """
+    remaining = memoryview(content)
+    while remaining:
+        try:
+            remaining = remaining[os.write(1, remaining) :]
+        except BlockingIOError:
+            select.select([], [1], [])
 
 
 def stop_job() -> None:

@@ -7,7 +7,7 @@ import select
 from collections.abc import Mapping
 from contextlib import suppress
 
-from nono.cli.commands.terminal.own_terminal import Lent, in_front, stop_job
+from nono.cli.commands.terminal.own_terminal import Lent, in_front, stop_job, write
 from nono.disk import json_text
 from nono.kernel import signals
 from nono.kernel.signals import signal
@@ -170,11 +170,11 @@ class Viewer:
     def _show_frame(self, kind: int, content: bytes) -> Mapping[str, object] | None:
         match kind:
             case wire.DATA:
-                _write(content)
+                write(content)
             case wire.MODES:
                 self._follow(*wire.parse_modes(content))
             case wire.NOTICE:
-                _write(content.replace(b"\n", b"\r\n") if self._lent.is_lent else content)
+                write(content.replace(b"\n", b"\r\n") if self._lent.is_lent else content)
             case wire.START:
                 self.session = wire.parse_json(content)
                 self._lent.session = str(self.session.get("id"))
@@ -195,7 +195,7 @@ class Viewer:
     def _follow(self, disarm: bytes, arm: bytes) -> None:
         self._note(disarm)
         if self._arm is None:
-            _write(_KEEP_TITLE)
+            write(_KEEP_TITLE)
         self._disarm, self._arm = disarm, arm
 
     def _note(self, disarm: bytes) -> None:
@@ -213,7 +213,7 @@ class Viewer:
         self._lent.lend()
         if self._lent.is_lent and self._arm is not None:
             self._note(self._disarm)
-            _write(_KEEP_TITLE + self._arm)
+            write(_KEEP_TITLE + self._arm)
         self._unsent += wire.frame(wire.CONTINUE, b"")
 
     def _ask(self, document: Mapping[str, object]) -> None:
@@ -258,6 +258,8 @@ class Viewer:
     def _on_typed(self) -> Mapping[str, object] | None:
         try:
             typed = os.read(0, READ_BYTES // 2)
+        except BlockingIOError:  # another program has read it: the terminal was left non-blocking
+            return None
         except OSError:
             typed = b""
         keys = self._detach_keys
@@ -281,9 +283,3 @@ def terminal_size() -> wire.Size | None:
     except OSError:
         return None
     return wire.size_of(rows, columns)
-
-
-def _write(content: bytes) -> None:
-    remaining = memoryview(content)
-    while remaining:
-        remaining = remaining[os.write(1, remaining) :]
