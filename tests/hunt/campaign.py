@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hunt.inside.runner import REPORT
@@ -17,7 +16,7 @@ from hunt.outside.sights import differences, kind
 from hunt.outside.victim import NOBODY
 from hunt.programs.reducer import shortest
 from hunt.programs.steps import Program, numbered
-from hunt.running import started, terminal_complaints, watch
+from hunt.running import started, watch
 from hunt.ways import Way, gap
 from support.ports import unused_port
 from support.running.pace import PACE
@@ -78,12 +77,12 @@ def run(place: Place, way: Way, program: Program, more: Sequence[str] = (), *, i
     argv = place.sandbox.argv(command, profile=way.profile or {}, flags=flags, stage=place.stage)
     if is_bare:
         argv = place.sandbox.user.command(command)
-    with started(place, way, argv) as (process, terminal, output):
+    with started(place, way, argv) as (process, caller):
+        mine = caller.look()
         asked = proxy if way.has_proxy and way.rung != "netns" else None  # which is in a network of its own
-        complaints = watch(process, asked, terminal, place.sandbox.user.uid)
-        complaints += terminal_complaints(terminal.slave)
-        said = Path(output + ".out").read_text(errors="replace")
-        errors = Path(output + ".err").read_text(errors="replace")
+        complaints = watch(process, asked, caller, place.sandbox.user.uid)
+        said, errors = caller.texts()
+        complaints += differences(mine, caller.look())
     after = place.look()
     report = _report(said)
     if OWN_FRAME in errors:
@@ -99,7 +98,7 @@ def run(place: Place, way: Way, program: Program, more: Sequence[str] = (), *, i
         known=Counter(each.why for each in gaps if each),
         outcomes=Counter(report.get("outcomes", {"cut short": len(program)})),
         took_s=time.monotonic() - begun,
-        said=f"exit code {process.returncode}: {terminal.shown[-300:]!r} {errors[-300:]}",
+        said=f"exit code {process.returncode}: {bytes(caller.shown[-300:])!r} {errors[-300:]}",
     )
 
 

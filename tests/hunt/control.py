@@ -7,6 +7,7 @@ from pathlib import Path
 from hunt import campaign
 from hunt.outside.place import Place
 from hunt.programs.steps import Program
+from hunt.programs.sweeps import N_NULL
 from hunt.ways import RUNGS
 
 # A step, and the sight that has to come of it.
@@ -27,6 +28,13 @@ STEPS: Program = (
     ("call", "connect", "fd:tcp", "sa:stranger", 16),
     ("call", "sendto", "fd:datagram", "page", 16, 0, "sa:stranger", 16),
     ("call", "write", "fd:terminal", "page", 4),
+    ("call", "fcntl", "fd:stdin", 4, 0o4000),
+    ("call", "fcntl", "fd:stdin", 8, "pid:outside"),
+    ("call", "fcntl", "fd:stdin", 10, 23),
+    ("call", "fcntl", "fd:stdout", 4, 1),
+    ("ioctl", "stdin", 0x5414, "page"),
+    ("ioctl", "stdin", 0x540C, 0),
+    ("ioctl", "stdin", 0x541A, "page"),
 )
 EXPECTED = (
     *("secrets/open", "neighbour/events/", "neighbour/files/temporary/there", "neighbour/files/fresh/there"),
@@ -38,15 +46,23 @@ EXPECTED = (
         "neighbour/ipc/msg",
     ),
     *("neighbour/ipc/sem", "neighbour/queue", "neighbour/sockets/abstract", "neighbour/sockets/service"),
+    *("streams/stdin/flags", "streams/stdin/owner", "streams/stdin/signal", "streams/stdout/flags"),
+    *("terminal/size", "terminal/exclusive", "terminal/modes"),
     *("neighbour/sockets/tcp", "packets/tcp", "packets/udp", "neighbour/terminal/written"),
 )
 STOPPED: Program = (("signal", "kill", "pid:outside", 19),)
+DEAD: Program = (("ioctl", "stdin", 0x5423, N_NULL),)
 
 
 def blind(place: Place) -> list[str]:
     """The sights that should have come and did not."""
     seen = campaign.run(place, RUNGS[0], STEPS, is_bare=True).broken
     stopped = campaign.run(place, RUNGS[0], STOPPED, is_bare=True).broken
+    dead = campaign.run(place, RUNGS[0], DEAD, is_bare=True).broken
     Path("/tmp/hunt-left").unlink(missing_ok=True)
-    missed = [each for each in EXPECTED if not any(sight.startswith(each) for sight in seen)]
-    return missed + ([] if any(sight.startswith("process/state") for sight in stopped) else ["process/state"])
+    expected = [
+        *((each, seen) for each in EXPECTED),
+        ("process/state", stopped),
+        ("terminal/discipline", dead),
+    ]
+    return [each for each, sights in expected if not any(sight.startswith(each) for sight in sights)]

@@ -26,6 +26,7 @@ MOST_NAMES = 60
 RANDOM = "random"
 OPTIONS = "nono's options"
 STDINS = ("terminal", "terminal", "nothing")
+OUTPUTS = ("file", "pipe", "terminal")
 WARM_UP: Program = (("open", "/dev/null", 0),)
 
 
@@ -93,11 +94,14 @@ class Hunt:
         while True:
             for way in self.choice.sample(those, len(those)):
                 sweep, program = next(programs)
-                self._try(place, replace(way, stdin=self.choice.choice(STDINS)), sweep, program)
+                self._try(place, self._called(way), sweep, program)
                 if not self.sweeps or OPTIONS in self.sweeps:
                     self._try_options(place)
                 if time.monotonic() > ends:
                     return
+
+    def _called(self, way: Way) -> Way:
+        return replace(way, stdin=self.choice.choice(STDINS), output=self.choice.choice(OUTPUTS))
 
     def _programs(self, *, as_root: bool) -> Iterator[tuple[str, Program]]:
         """Without end: the sweeps by turns with programs at random, then anew."""

@@ -15,7 +15,7 @@ PROXY_ONLY: Mapping[str, object] = {"network": {"allow_domain": []}}
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """flags are options of `nono run`; stdin is a pipe, a file or a terminal."""
+    """flags are options of `nono run`; stdin is nothing or a terminal, output a file, pipe or the same."""
 
     rung: str
     flags: tuple[str, ...] = ()
@@ -23,10 +23,15 @@ class Way:
     namespaces: str = "auto"
     as_root: bool = False
     stdin: str = "terminal"
+    output: str = "file"
 
     def __str__(self) -> str:
         who = "root" if self.as_root else "user"
-        return f"{self.rung}, namespaces {self.namespaces}, {who}"
+        return f"{self.rung}, namespaces {self.namespaces}, {who}, {self.stdin} to {self.output}"
+
+    @property
+    def has_own_terminal(self) -> bool:
+        return self.stdin == self.output == "terminal"
 
     @property
     def has_proxy(self) -> bool:
@@ -97,6 +102,16 @@ GAPS = (
         "on the rung landlock the address behind the proxy's port and behind granted ones",
         r"packets/tcp",
         lambda way: way.rung == "landlock",
+    ),
+    _gap(
+        "modes of a terminal, where the output goes to a program that may set them",
+        r"terminal/modes",
+        lambda way: way.output == "pipe",
+    ),
+    _gap(
+        "the size of a shared terminal, which a person may have changed too",
+        r"terminal/size",
+        lambda way: not way.has_own_terminal,
     ),
     _gap(
         "signals and abstract sockets before Landlock V6",

@@ -174,6 +174,7 @@ def run_one(step: list[Any], world: World, slot: memoryview) -> None:
     said = errno.EOVERFLOW
     try:
         os.setpgid(0, 0)
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # from the background it would change no terminal
         one = Step(world)
         handler: Callable[..., bytes] = getattr(one, step[0])
         said = 0

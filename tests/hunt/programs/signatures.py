@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 SIGNATURES = """
+fcntl fd int:4 oflags; fcntl fd:stdin int:4 int:10240; fcntl fd:stdout int:4 int:2048
+fcntl fd:stderr int:4 int:2048; fcntl fd:stdin int:8 pid; fcntl fd:stdin int:10 sig
 open path oflags mode; openat at path oflags mode; openat2 at path how int:24; creat path mode
 read fd buf len; write fd in len; pread64 fd out len int; pwrite64 fd in len int; preadv fd iov int int
 pwritev fd iov int int; process_vm_readv pid iov int iov int 0; process_vm_writev pid iov int iov int 0

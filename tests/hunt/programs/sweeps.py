@@ -21,8 +21,9 @@ CONNECTS: tuple[tuple[int, int, int, str], ...] = (
     (2, 1, 262, "sa:proxy"),
     (1, 1, 0, "sa:service"),
 )
+OF_TERMINALS = (*range(0x5400, 0x5480), 0x80045440)  # <asm-generic/ioctls.h>
 IOCTLS = (
-    *range(0x5400, 0x5480),  # <asm-generic/ioctls.h>
+    *OF_TERMINALS,
     *range(0x8900, 0x89F0),  # <linux/sockios.h>
     *(
         0x80045430,
@@ -73,7 +74,8 @@ IOCTLS = (
     *(0x127F, 0x125D, 0x1260, 0x80081272, 0x127D, 0xC0481273, 0x4B30, 0x4B31, 0x541C, 0x5603, 0x5606, 0x5607),
     *(0xC020AA3F, 0xAA00, 0x2400, 0x2401, 0x2405, 0xC0502100, 0x40182103, 0xC0302200),
 )
-IOCTL_ARGUMENTS = ("buf", "page", "zeros", 0, 1, "pid:outside")
+N_NULL = "text:\x1b\0\0"  # as an int, of the line discipline that reads and writes nothing
+IOCTL_ARGUMENTS = ("buf", "page", "zeros", N_NULL, 0, 1, "pid:outside")
 OPEN_FLAGS = (os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_PATH)
 # Opened, the machine ends or waits: watchdogs, the snapshot device, queues that others read.
 NOT_OPENED = (
@@ -121,6 +123,10 @@ def ioctls(choice: random.Random, random_ones: int = 200) -> Iterator[Step]:
     for descriptor in DESCRIPTORS:
         for request in requests:
             yield ("ioctl", descriptor, request, choice.choice(IOCTL_ARGUMENTS))
+    # The terminal of who started the run, which that one uses afterwards.
+    for request in OF_TERMINALS:
+        for argument in IOCTL_ARGUMENTS:
+            yield ("ioctl", "stdin", request, argument)
 
 
 def opens(list_directory: Callable[[str], list[str]]) -> Iterator[Step]:
