@@ -14,7 +14,7 @@ GAP = "…"  # in the place of what is known at run time only
 STATUS = {
     "NonoError": 1, "UsageError": 2, "ConfigError": 1, "ProfileError": 1, "SandboxError": 1,
     "CredentialError": 1, "CredentialNotFound": 1, "CredentialUnavailable": 1, "LaunchError": 126,
-    "ArgumentTypeError": 2,
+    "ArgumentTypeError": 2, "ContradictionError": 1, "MissingPathError": 1,
 }  # fmt: skip
 # What is put before a message; argparse says which option is meant.
 _BEFORE = {"SandboxError": "Sandbox initialization failed: ", "ArgumentTypeError": f"{GAP}: "}

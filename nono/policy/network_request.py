@@ -19,15 +19,10 @@ Entry = tuple[str, str]  # the text and where it was written
 class ContradictionError(ConfigError):
     """A blocked network beside what needs the proxy."""
 
-    def __init__(self, flag: str, block: str, other: str) -> None:
-        """flag: what asks for the same as `other`. block, other: where each was written."""
-        super().__init__(
-            f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
-            f"needs the proxy (asked for by {block} and {other}).",
-            hint="leave one of them out",
-        )
-        self.flag = flag
-        self.origins = (block, other)
+    def __init__(self, message: str, *, hint: str | None, origins: tuple[str, str]) -> None:
+        """origins: where each of the two was written, as in the message."""
+        super().__init__(message, hint=hint)
+        self.origins = origins
 
     @property
     def fields(self) -> list[str]:
@@ -36,11 +31,12 @@ class ContradictionError(ConfigError):
 
     def named(self, labels: Mapping[str, str]) -> ContradictionError:
         """Return the error with the label of the profile that has each field."""
-        block, other = (
-            f"{labels[field]}, {field}" if (field := origin.rpartition(", ")[2]) in labels else origin
-            for origin in self.origins
-        )
-        return ContradictionError(self.flag, block, other)
+        message = self.message
+        for origin in self.origins:
+            field = origin.rpartition(", ")[2]
+            if field in labels:
+                message = message.replace(origin, f"{labels[field]}, {field}")
+        return ContradictionError(message, hint=self.hint, origins=self.origins)
 
 
 class NetworkRequest(NamedTuple):
@@ -133,7 +129,12 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
         for flag, origins in needs:
             origin = next((each for each in origins if each.startswith("--") or not by_flag), None)
             if origin is not None:
-                raise ContradictionError(flag, asked.block, origin)
+                raise ContradictionError(
+                    f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
+                    f"needs the proxy (asked for by {asked.block} and {origin}).",
+                    hint="leave one of them out",
+                    origins=(asked.block, origin),
+                )
         return NetworkMode.PROXY if asked.is_strict else NetworkMode.BLOCKED
     has_rules = asked.allow is not None or asked.deny or asked.deny_private is not None
     return NetworkMode.PROXY if has_rules or any(origins for _, origins in needs) else NetworkMode.ALLOWED

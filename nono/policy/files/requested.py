@@ -35,11 +35,14 @@ _LISTS: tuple[tuple[str, Access, Wanted], ...] = (
 class MissingPathError(NonoError):
     """A path on the command line does not exist."""
 
-    def __init__(self, path: str, *, hint: str, is_to_be_made: bool) -> None:
-        """is_to_be_made: The hint is to make it."""
-        super().__init__(f"'{path}' does not exist, so it cannot be granted.", hint=hint)
+    def __init__(self, message: str, *, hint: str, path: str) -> None:
+        super().__init__(message, hint=hint)
         self.path = path
-        self.is_to_be_made = is_to_be_made
+
+    @property
+    def is_to_be_made(self) -> bool:
+        """True if the hint is to make it."""
+        return str(self.hint).startswith("mkdir")
 
 
 class _Wish(NamedTuple):
@@ -81,7 +84,7 @@ def missing_error(path: str, wanted: Wanted) -> MissingPathError:
         hint = "a file that is not there cannot be granted; grant its directory"
     else:
         hint = f"mkdir -p {shell_word(path)}, or --allow-missing to go on without it"
-    return MissingPathError(path, hint=hint, is_to_be_made=hint.startswith("mkdir"))
+    return MissingPathError(f"'{path}' does not exist, so it cannot be granted.", hint=hint, path=path)
 
 
 def _wishes(
