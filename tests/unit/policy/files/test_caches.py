@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
 from nono.policy.files.caches import Caches, own_caches
@@ -75,6 +77,43 @@ def test_settings_of_gh_that_may_be_read_stay_in_use(make_fs: MakeFilesystem) ->
     reading = Grant(f"{HOME}/.config/gh", Access.READ, True, "user", f"{HOME}/.config/gh")
     assert "GH_CONFIG_DIR" not in variables(caches(fs, READ_WRITE, reading))
     assert "GH_CONFIG_DIR" in variables(caches(fs, READ_WRITE))
+
+
+@pytest.mark.parametrize(
+    ("variable", "usual"),
+    [
+        ("IPYTHONDIR", ".ipython"),
+        ("JUPYTER_CONFIG_DIR", ".jupyter"),
+        ("JUPYTER_DATA_DIR", ".local/share/jupyter"),
+        ("MPLCONFIGDIR", ".config/matplotlib"),
+        ("PIPX_BIN_DIR", ".local/bin"),
+        ("PIPX_HOME", ".local/share/pipx"),
+        ("UV_TOOL_BIN_DIR", ".local/bin"),
+        ("UV_TOOL_DIR", ".local/share/uv/tools"),
+    ],
+)
+def test_a_tool_that_writes_in_the_home_has_a_place_beside_the_caches(
+    variable: str, usual: str, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/{usual}",))
+    writing = Grant(f"{HOME}/{usual}", Access.READWRITE, True, "user", f"{HOME}/{usual}")
+    found = caches(fs, READ_WRITE)
+    assert variables(found)[variable].startswith(f"{path(found)}/")
+    assert variable not in variables(caches(fs, READ_WRITE, writing))
+    assert variable in variables(caches(fs, READ_WRITE, writing._replace(access=Access.READ)))
+
+
+def test_pythons_of_uv_that_may_be_read_stay_in_use(make_fs: MakeFilesystem) -> None:
+    place = f"{HOME}/.local/share/uv/python"
+    fs = make_fs(directories=(place,))
+    reading = Grant(place, Access.READ, True, "user", place)
+    assert "UV_PYTHON_INSTALL_DIR" not in variables(caches(fs, READ_WRITE, reading))
+    assert "UV_PYTHON_INSTALL_DIR" in variables(caches(fs, READ_WRITE))
+
+
+def test_each_tool_has_a_place_of_its_own(make_fs: MakeFilesystem) -> None:
+    places = [value.rpartition("=")[2] for value in variables(caches(make_fs(), READ_WRITE)).values()]
+    assert len(set(places)) == len(places)
 
 
 def test_a_variable_that_is_set_for_the_command_stays(make_fs: MakeFilesystem) -> None:
