@@ -15,6 +15,7 @@ SESSION_HELP = "id, the beginning of one, name, or `latest`"
 WIDTH = 120
 HEADERS = ("SESSION", "NAME", "STATUS", "ATTACH", "PID", "UPTIME", "PROFILE", "COMMAND")
 NAME_WIDTH, PROFILE_WIDTH = 24, 16
+_CUT = "..."
 COMMAND_WIDTH_WANTED = 12
 LESS_NEEDED = ("PID", "PROFILE", "ATTACH")  # left out one by one where the command has less; inspect has all
 _GREEN, _YELLOW, _RED, _RESET = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
@@ -59,9 +60,17 @@ def _row(record: Record, questions: Sequence[Listed], now_ms: int) -> tuple[str,
         "-" if record.is_ended else record.attachment,
         str(record.child_pid),
         "-" if until_ms is None else duration((until_ms - record.started_unix_ms) // 1000),
-        shell_word(record.profile)[-PROFILE_WIDTH:] if record.profile else "-",
+        _profile(shell_word(record.profile)) if record.profile else "-",
         " ".join(map(shell_word, record.command)),
     )
+
+
+def _profile(text: str) -> str:
+    """Cut a profile to the width of its column: the end of a path tells most, and the start of names."""
+    if len(text) <= PROFILE_WIDTH:
+        return text
+    kept = PROFILE_WIDTH - len(_CUT)
+    return f"{_CUT}{text[-kept:]}" if "/" in text else f"{text[:kept]}{_CUT}"
 
 
 def document(record: Record, questions: Sequence[Listed]) -> Mapping[str, object]:

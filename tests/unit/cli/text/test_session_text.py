@@ -96,3 +96,16 @@ def test_a_narrow_terminal_shows_commands_rather_than_what_inspect_tells() -> No
 )
 def test_a_reason_is_a_sentence(end: End, text: str) -> None:
     assert reason(end) == text
+
+
+@pytest.mark.parametrize(
+    ("profile", "shown"),
+    [
+        ("claude-code", "claude-code"),
+        ("claude-code,python-dev", "claude-code,p..."),
+        ("/home/ada/agents/mine.json", "...nts/mine.json"),
+    ],
+)
+def test_a_profile_that_is_cut_says_so(profile: str, shown: str) -> None:
+    _, line = table([Seen(RECORD._replace(profile=profile), ())], 5000, 200, is_coloured=False)
+    assert f"  {shown}  " in line
