@@ -11,6 +11,7 @@ from nono import __version__
 from nono.cli.args import argparse_parser
 from nono.cli.commands.profile.examples import write_examples
 from nono.cli.completion.shell_setup import shell_advice
+from nono.cli.console import folded, line_columns
 from nono.cli.doctor.look import compare_programs, limits
 from nono.cli.text import summary
 from nono.cli.text.wrap_text import wrapped
@@ -38,6 +39,7 @@ FEATURES = (
     (6, "Signal and abstract UNIX socket scoping"),
 )
 COMMANDS_SHOWN = 8
+SHELL = "Shell integration"
 NOBODY = {"HOME": "/nonexistent"}  # an environment without user profiles that override shipped ones
 NO_LANDLOCK_STEPS = (
     "  1. Use Linux 5.13 or newer, built with CONFIG_SECURITY_LANDLOCK=y.",
@@ -68,15 +70,17 @@ def run(argv: Sequence[str]) -> int:
     if parsed.profiles:
         _phase(5, total, "Setting up example profiles", write_examples(environ))
     if parsed.shell_integration:
-        _phase(total, total, "Shell integration", shell_advice(environ))
+        _phase(total, total, SHELL, shell_advice(environ))
     print("Installation verified!" if parsed.check_only else "Setup complete!")
     return 0
 
 
 def _phase(number: int, total: int, title: str, lines: Iterable[str]) -> None:
     print(f"[{number}/{total}] {title}...")
+    width = line_columns(sys.stdout, os.environ)
     for line in lines:
-        print(f"  * {printable(line)}")
+        shown = f"  * {printable(line)}"
+        print(shown if "hint: " in line or title == SHELL else folded(shown, width))  # they are copied
     print()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.parse import Invocation, collect
+from nono.cli.console import folded, line_columns
 from nono.cli.shapes.printed import printed
 from nono.cli.text import summary
 from nono.cli.why_context import Held, Subject, from_options, from_running_session
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Says whether a path, a host or a variable would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
+FIX = "Suggested fix"
 DENIED_STATUS = 1  # with --exit-code
 QUESTIONS = ("command", "path", "host", "scope", "env")
 NOT_SANDBOXED = "Not running inside a nono sandbox"
@@ -62,8 +64,10 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
     if parsed.json:
         print(printed(document))
     else:
+        width = line_columns(sys.stdout, os.environ)
         for line in lines:
-            print(printable_line(line))
+            shown = printable_line(line)
+            print(shown if line.lstrip().startswith(FIX) else folded(shown, width))  # a fix is copied
 
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
@@ -288,7 +292,7 @@ def _text(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[str]
         ("Policy", answer.policy_source),
         ("Enforced by", answer.enforced_by),
         ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
-        ("Suggested fix", fix),
+        (FIX, fix),
         ("Warning", answer.warning),
     )
     lines += [f"  {label}: {value}" for label, value in labelled if value]

@@ -159,6 +159,18 @@ def test_why_says_whether_scopes_are_held(capsys: pytest.CaptureFixture[str]) ->
     assert out.startswith("SCOPE\n  Scope: signal\n  State: ")
 
 
+def test_why_breaks_no_word_at_a_terminal_and_no_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nono.cli.commands.why.line_columns", lambda stream, environ: 40)
+    _, out, _ = outcome(capsys, "why", "--path", "/nonexistent/one/of/several/words")
+    assert "\n  Suggested fix: --read /nonexistent/one/of/several\n" in out
+    _, out, _ = outcome(
+        capsys, "why", "--host", "https://x.example/no/../no", "--allow-domain", "https://x.example/ok/**"
+    )
+    assert max(map(len, out.splitlines())) <= 40
+
+
 @pytest.mark.parametrize("host", ["a.example", "a.example:80", "[::1]:443", "::1", "https://[::1]/x"])
 def test_why_takes_a_host_in_any_spelling_of_a_url(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = outcome(capsys, "why", "--host", host)

@@ -52,6 +52,16 @@ def test_each_phase_has_its_number(
     assert directory.exists() == ("--profiles" in argv)
 
 
+@pytest.mark.parametrize("width", [40, None])
+def test_only_what_is_copied_is_wider_than_the_terminal(
+    width: int | None, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "line_columns", lambda stream, environ: width)
+    lines = setup(capsys, "--shell-integration")
+    wide = [line for line in lines[: lines.index("[5/5] Shell integration...")] if len(line) > 40]
+    assert all("hint: " in line for line in wide) is (width is not None)
+
+
 def test_profiles_are_named_with_what_they_reach(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / ".config/nono/profiles").mkdir(parents=True)
     (home / ".config/nono/profiles/go-dev.json").write_text('{"network": {"block": true}}')
