@@ -20,6 +20,7 @@ else:
 _INDENT = "\n    "
 # Begin what a person copies: a terminal copies what it wrapped itself as one line.
 _WHOLE = ("$ ", "fix: ", "undo ", "nono ")
+_COMMAND = ": nono "
 _HANGING = 4
 _WSL2 = "\nkernel-enforced. "  # as the documentation has it, in a warning without names
 
@@ -77,14 +78,15 @@ def folded(line: str, width: int | None) -> str:
     Returns a line for a person to copy as it is, and any line if width is None.
     """
     # Not by textwrap, which takes 2 ms to import.
-    if width is None or len(line) <= width or line.lstrip().startswith(_WHOLE):
+    if width is None:
         return line
     indent = " " * (len(line) - len(line.lstrip()) + _HANGING)
     pieces, start = [], len(indent) - _HANGING
-    while len(line) > width:
-        end = line.rfind(" ", start, width + 1)
+    while len(line) > width and not line.lstrip().startswith(_WHOLE):
+        whole = line.find(_COMMAND) + 1 or len(line)  # a command is copied, and broken only before it
+        end = line.rfind(" ", start, min(width, whole) + 1)
         if end <= start:  # a word that is as long as that, such as a path
-            end = line.find(" ", width)
+            end = line.find(" ", width, whole + 1)
         if end < 0:
             break
         pieces.append(line[:end].rstrip())

@@ -47,6 +47,18 @@ def test_a_line_is_whole_where_it_fits_or_is_copied(line: str, width: int | None
     assert folded(line, width) == line
 
 
+def test_a_command_is_broken_only_before_it() -> None:
+    command = "nono run --profile build --allow-cwd -- COMMAND"
+    assert (
+        folded(f"  [nono] Written. To run with it: {command}", 40)
+        == f"  [nono] Written. To run with it:\n      {command}"
+    )
+    assert (
+        folded(f"  [nono] Written. To run with it: {command}", 25)
+        == f"  [nono] Written. To run\n      with it:\n      {command}"
+    )
+
+
 def test_a_path_is_not_broken() -> None:
     path = "/home/somebody/" + "x" * 60
     assert folded(f"  not enforced: {path} and more", 40) == f"  not enforced:\n      {path}\n      and more"
