@@ -123,9 +123,23 @@ def place_of_limits(capabilities: CapabilitySet, ours: Collection[int]) -> Place
 
 
 def program_of(resolved: Resolved, name: str, search_path: str) -> str:
-    """Find the program, like find_program. Refuses a name that the policy says not to start."""
+    """Find the program, like find_program. Refuses a name that the policy says not to start.
+
+    A path is relative to where the command starts.
+    """
     resolved.commands.refuse(name)
-    return find_program(name, search_path, resolved.capabilities.workdir)
+    starts_in, workdir = resolved.capabilities.workdir, resolved.path_context.workdir
+    try:
+        return find_program(name, search_path, starts_in)
+    except NonoError as error:
+        is_relative = "/" in name and not name.startswith("/")
+        if is_relative and starts_in != workdir and os.path.lexists(os.path.join(workdir, name)):
+            raise NonoError(
+                f"Command execution failed: {name}: the working directory is not shared, so the command "
+                f"would start in {starts_in}",
+                hint=f"--read {shell_word(workdir)}" if resolved.workdir_offer is None else "--allow-cwd",
+            ) from error
+        raise
 
 
 def find_program(name: str, search_path: str, workdir: str) -> str:

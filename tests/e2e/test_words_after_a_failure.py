@@ -61,6 +61,30 @@ def test_the_working_directory_is_offered_by_its_own_option(
     assert (again.exit_code, TITLE in again.stderr) == (0, False)
 
 
+@pytest.mark.parametrize(
+    ("flags", "program", "said"),
+    [
+        ([], "./tool", "./tool: the working directory is not shared, so the command would start in /"),
+        ([], "./other", "./other: no such file"),
+        (["--allow-cwd"], "./other", "./other: no such file"),
+        (["--allow-cwd"], "./tool", None),
+    ],
+)
+def test_a_program_of_a_working_directory_that_is_not_shared(
+    sandbox: NonoRun, flags: list[str], program: str, said: str | None
+) -> None:
+    directory = sandbox.user.home / "other"
+    directory.mkdir()
+    tool = directory / "tool"
+    tool.write_text("#!/bin/sh\nexit 0\n")
+    tool.chmod(0o755)
+    sandbox.give(directory)
+    profile = {**BLOCKED, "workdir": {"access": "read"}}
+    run = sandbox.run([program], profile=profile, flags=["--workdir", str(directory), *flags])
+    assert (run.exit_code == 0) is (said is None)
+    assert said is None or f"nono: Command execution failed: {said}" in run.stderr.splitlines()
+
+
 def test_a_library_that_a_program_is_not_granted_is_offered(sandbox: NonoRun) -> None:
     """The program finds it by its own search path, as one that a build has linked does."""
     library, program = sandbox.user.home / "lib/liba.so", sandbox.project / "program"
