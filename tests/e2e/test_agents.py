@@ -140,6 +140,17 @@ AGENTS = [
         settings={"OPENAI_MODEL": "gpt-4o"},
     ),
     Agent(
+        profile="goose",
+        argv=("goose", "run", "--text", "Do it."),
+        hosts=("api.openai.com",),
+        header=("authorization", f"Bearer {KEY}"),
+        login=".config/goose/secrets.yaml",
+        api=lambda: FakeOpenAi("sh task", {"shell": lambda command: {"command": command}}),
+        phantom="OPENAI_API_KEY",
+        key="openai",
+        settings={"GOOSE_PROVIDER": "openai", "GOOSE_MODEL": "gpt-4o"},
+    ),
+    Agent(
         profile="copilot-cli",
         argv=("copilot", "--allow-all", "--prompt", "Do it."),
         hosts=("api.openai.com",),

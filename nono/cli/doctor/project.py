@@ -18,6 +18,7 @@ AGENTS = {
     "codex": "codex",
     "gemini": "gemini-cli",
     "opencode": "opencode",
+    "goose": "goose",
     "aider": "aider",
     "openclaw": "openclaw",
     "qwen": "qwen-code",

@@ -45,5 +45,6 @@ PLACES = {
     "aider": Place("aider", "bin/aider", ".local/share/uv/tools/aider-chat"),
     "openclaw": Place("openclaw", "openclaw/openclaw.mjs", node=NODE_24),
     "qwen-code": Place("qwen", "@qwen-code/qwen-code/cli-entry.js", node=NODE_24),
+    "goose": Place("goose", "bin/goose", f"{PACKAGES}/@aaif/goose-binary-linux-{ARCHITECTURE}"),
     "copilot-cli": Place("copilot", "copilot", f"{PACKAGES}/@github/copilot-linux-{ARCHITECTURE}"),
 }

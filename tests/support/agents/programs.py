@@ -30,6 +30,7 @@ NPM_PACKAGES = {
     "opencode": f"{OPENCODE}@1.18.33",
     "qwen-code": "@qwen-code/qwen-code@0.24.4",
     "copilot-cli": f"@github/copilot-linux-{ARCHITECTURE}@1.0.102",
+    "goose": f"@aaif/goose-binary-linux-{ARCHITECTURE}@0.20.1",  # goose 1.34.0
     "xterm": "@xterm/headless@6.0.0",  # not an agent but a terminal
 }
 # Where an agent is in node_modules, if not in the directory of its package: its libraries are next to it.
