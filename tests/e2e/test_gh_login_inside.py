@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from support.agents.github import GitHub
+from support.agents.github import BIG, GitHub
 from support.agents.stage import AgentStage, agent_stage
 from support.agents.subscriptions import CANARY, USER_CODE
 from support.models.openai import FakeOpenAi
@@ -101,6 +101,12 @@ def test_the_placeholder_of_gh_is_of_no_use_at_another_host(scene: Scene) -> Non
     )
     assert run.stdout.split() == ["200", "403"], run.stdout + run.stderr
     assert "github.com/user" not in scene.github.seen
+
+
+@pytest.mark.parametrize("profile", ["gh", "copilot-github"])
+def test_what_a_repository_sends_is_not_held_for_tokens(scene: Scene, profile: str) -> None:
+    run = scene.stage.run(profile, ("sh", "-c", "curl -sSf https://github.com/somebody/big | wc -c"))
+    assert run.stdout == f"{len(BIG)}\n", run.stderr
 
 
 def test_the_login_of_gh_made_last_is_the_key(scene: Scene) -> None:

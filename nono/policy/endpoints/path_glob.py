@@ -125,6 +125,15 @@ def loose(path: str) -> list[str]:
     return read
 
 
+def may_be_below(base: str, path: str) -> bool:
+    """Return True if a lenient server may take a canonical path for one at or below `base`.
+
+    A base without a name is that of every path.
+    """
+    names = [segment.lower() for segment in loose(base)]
+    return any([segment.lower() for segment in read[: len(names)]] == names for read in readings(path))
+
+
 def _before_query(name: str) -> tuple[str, bool]:
     found = re.search(_QUERY_MARK, name)
     return (name, False) if found is None else (name[: found.start()], True)

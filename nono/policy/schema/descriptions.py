@@ -249,6 +249,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "response_fields": "Fields of the response that hold tokens.",
         "request_body": "How the request is written.",
         "request_nonce_fields": "Fields of the request that hold phantoms.",
+        "searched_below": "The path below which the host gives tokens; other answers pass unsearched.",
     },
     "ResponseFieldEntry": {
         "path": "Names joined by dots.",

@@ -158,6 +158,7 @@ class TokenEndpointEntry(NamedTuple):
     response_fields: Annotated[tuple[ResponseFieldEntry, ...], Says({"minItems": 1})]
     request_body: Literal["auto", "json", "form"] = "auto"
     request_nonce_fields: tuple[str, ...] = ()
+    searched_below: AbsolutePath = "/"
 
 
 class ProviderEntry(NamedTuple):

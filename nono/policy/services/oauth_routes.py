@@ -38,6 +38,7 @@ class TokenEndpoint(NamedTuple):
     response_fields: tuple[ResponseField, ...]
     request_body: Literal["auto", "json", "form"]
     request_nonce_fields: tuple[tuple[str, ...], ...]  # fields in which a phantom is exchanged for its token
+    searched_below: str = "/"  # answers of the host to other paths hold no tokens
 
 
 class OAuthProvider(NamedTuple):
@@ -175,6 +176,7 @@ def _token_endpoint(entry: TokenEndpointEntry) -> TokenEndpoint:
         ),
         request_body=entry.request_body,
         request_nonce_fields=tuple(tuple(field.split(".")) for field in entry.request_nonce_fields),
+        searched_below=entry.searched_below,
     )
 
 
@@ -182,6 +184,8 @@ def _endpoint_problems(endpoint: TokenEndpointEntry) -> Iterator[Problem]:
     yield from _origin("host", endpoint.host)
     for field, what in upgrade_problems("path", [UpgradeRule(endpoint.path)]):
         yield field.partition(".")[0], what
+    if not f"{endpoint.path}/".startswith(f"{endpoint.searched_below.rstrip('/')}/"):
+        yield "searched_below", "expected a path that the endpoint's own is below"
     if not endpoint.response_fields:
         yield "response_fields", "expected at least one field that holds a token"
     for position, response_field in enumerate(endpoint.response_fields):

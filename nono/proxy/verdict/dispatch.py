@@ -55,7 +55,7 @@ class Dispatcher:
         `inside` is the CONNECT the request came through, if its TLS was terminated here.
         """
         verdict = self._verdict(head, inside)
-        if isinstance(verdict, Forward) and self.routes.logins.captures(verdict.origin.host):
+        if isinstance(verdict, Forward) and self._is_searched(verdict):
             # Imported here: few runs have a captured login.
             from nono.proxy.verdict.logins import phantoms as login_phantoms
 
@@ -70,6 +70,14 @@ class Dispatcher:
         return Refused(
             entry, answer._replace(closes=answer.closes or head.wants_upgrade), verdict.may_be_asked
         )
+
+    def _is_searched(self, forward: Forward) -> bool:
+        """Return True if the answer may hold the tokens of a login."""
+        logins = self.routes.logins
+        if not logins.captures(forward.origin.host):
+            return False
+        path = forward.request.target.partition(b"?")[0].decode("ascii")
+        return logins.searches(forward.origin.host, path)
 
     def _verdict(self, head: RequestHead, inside: ConnectTarget | None) -> Verdict:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nono.policy.endpoints.path_glob import loose, readings
+from nono.policy.endpoints.path_glob import may_be_below
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
@@ -162,7 +162,9 @@ class Judge:
         siblings = [
             sibling.endpoints
             for sibling in self.routes.of_upstream(origin.host, origin.port)
-            if sibling is not route and sibling.endpoints.is_explicit and may_be_below(sibling, path)
+            if sibling is not route
+            and sibling.endpoints.is_explicit
+            and may_be_below(sibling.origin.base_path, path)
         ]
         judged = [(policy, policy.judge(method, path)) for policy in siblings]
         return next((each for each in judged if each[1].decision == "deny"), own)
@@ -228,12 +230,6 @@ def is_below(route: Route, path: bytes) -> bool:
     """Return True if `path` is the route's base path or below it."""
     base = route.origin.base_path.encode("ascii")
     return path.startswith(base) and path[len(base) : len(base) + 1] in (b"", b"/", b"?")
-
-
-def may_be_below(route: Route, path: str) -> bool:
-    """Return True if a lenient server may take `path` for one at or below the route's base path."""
-    base = [segment.lower() for segment in loose(route.origin.base_path)]
-    return any([segment.lower() for segment in read[: len(base)]] == base for read in readings(path))
 
 
 def _bare(path: bytes) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from support.agents.subscriptions import CANARY, USER_CODE, answer, bearer, form
 from support.servers.http1 import Handler, Received
 
+BIG = 2**21 * b"x"  # of a repository
 API = "api.individual.githubcopilot.com"  # where the account's plan leads
 MODEL = {
     "id": "gpt-4o",
@@ -95,6 +96,8 @@ class GitHub:
             page = "https://github.com/login/device"
             content = {"device_code": "device", "user_code": USER_CODE, "verification_uri": page}
             in_form_asked_for(request, {**content, "expires_in": 900, "interval": 1})
+        elif path == "/somebody/big":
+            request.connection.respond(200, BIG, [("Content-Type", "application/octet-stream")])
         elif _spelled(path) != "/login/oauth/access_token":
             answer(request, {"message": "Not Found"}, 404)
         elif asked.get("device_code") == "device":

@@ -99,6 +99,7 @@ FULL: dict[str, Any] = {
                     "path": "/oauth/token",
                     "response_fields": [{"path": "access_token"}, {"path": "id_token", "kind": "jwt"}],
                     "request_nonce_fields": ["refresh_token"],
+                    "searched_below": "/oauth",
                 }
             ],
             "api_hosts": ["https://api.example"],

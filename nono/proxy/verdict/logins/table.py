@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.path_glob import may_be_below
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ class LoginTable(NamedTuple):
     def captures(self, host: str) -> bool:
         """Return True if `host` has a token endpoint on any port: its answers may hold tokens."""
         return any(each.endpoint.upstream.host == host for each in self._endpoints())
+
+    def searches(self, host: str, path: str) -> bool:
+        """Return True if the answer of `host` to a canonical path, without its query, may hold tokens."""
+        return any(
+            each.endpoint.upstream.host == host and may_be_below(each.endpoint.searched_below, path)
+            for each in self._endpoints()
+        )
 
     def serves(self, host: str, port: int) -> bool:
         """Return True if there is a token endpoint at host:port."""

@@ -15,7 +15,18 @@ from nono.credentials.logins.phantom import MARK, jwt_phantom, nonce_of
 from nono.proxy.exchange.context import MAX_CAPTURING
 from nono.proxy.exchange.login import MAX_ANSWER_BYTES
 from nono.secret import Secret
-from support.proxy.login_stage import ACCESS, AUTH, CODE, GRANTED, ID, REFRESH, Answer, Scene, json_answer
+from support.proxy.login_stage import (
+    ACCESS,
+    AUTH,
+    CODE,
+    GRANTED,
+    ID,
+    REFRESH,
+    Answer,
+    Make,
+    Scene,
+    json_answer,
+)
 
 
 def test_only_the_tokens_in_the_answer_to_a_login_are_replaced(scene: Scene) -> None:
@@ -180,6 +191,43 @@ def test_the_other_paths_of_its_host_are_searched_the_same_way(
     scene.provider.answer = answer
     assert scene.log_in(path=path).status == 502
     assert scene.store.read() == {}
+
+
+@pytest.mark.parametrize("path", ["/", "/x", "/oauthx/token", "/x/oauth/token", "/x?/oauth/token"])
+def test_an_answer_from_where_its_host_gives_no_tokens_passes_unsearched(make: Make, path: str) -> None:
+    """As a repository, which is long."""
+    with make(searched_below="/oauth") as scene:
+        scene.provider.answer = (200, b'{"access_token":"of a file"}' + b" " * MAX_ANSWER_BYTES, [])
+        answer = scene.ask(AUTH, "GET", path)
+        assert (answer.status, answer.body) == (200, scene.provider.answer[1])
+        assert scene.store.read() == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/oauth",
+        "/oauth/token/",
+        "/oauth/Token.json",
+        "/OAuth/token",
+        "/oauth;x=1/token",
+        "/%6fauth/token",
+        "/x/../oauth/token",
+        "//oauth/token2",
+        "/x/%2e%2e/oauth/token2",
+        "/x/..%2foauth/token2",
+        "/oauth./token",
+        "/oauth%20/token",
+        "/%2foauth/token",
+        "/oauth%3f/token",
+        "/./oauth/token2",
+    ],
+)
+def test_no_spelling_of_the_path_leads_past_the_search(make: Make, path: str) -> None:
+    with make(searched_below="/oauth") as scene:
+        scene.provider.answer = json_answer({**GRANTED, "other_access_token": "x"})
+        assert scene.log_in(path=path).status in (400, 403, 502)
+        assert scene.store.read() == {}
 
 
 HARMLESS: dict[str, Answer] = {
