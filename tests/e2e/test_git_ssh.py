@@ -60,24 +60,25 @@ def inside(
     script: str,
     network: Mapping[str, object],
     environment: Mapping[str, str] | None = None,
+    **sections: object,
 ) -> Ended:
-    """A shell script in the project."""
+    """A shell script in the project. sections: Others of the profile."""
     return made.runner.run(
         ["sh", "-c", script],
-        profile={"network": network},
+        profile={"network": network, **sections},
         environment={**ENVIRONMENT, **(environment or {})},
         stage=server.stage,
     )
 
 
 def clone_by_port_22(
-    made: Stage, server: Sshd, allowed: Sequence[str], more: str = ""
+    made: Stage, server: Sshd, allowed: Sequence[str], more: str = "", **sections: object
 ) -> tuple[Ended, list[str]]:
     """git clone git@host:path; port 22 of the host is the server's, which an upstream proxy knows."""
     with connect_proxy({f"{HOST}:22": server.port}) as behind:
         network = {"allow_domain": allowed, "upstream_proxy": f"127.0.0.1:{behind.port}"}
         script = f"{WITH_KEY}{more} git clone {server.user}@{HOST}:{server.repository} cloned"
-        return inside(made, server, script, network), behind.targets
+        return inside(made, server, script, network, **sections), behind.targets
 
 
 def readme(made: Stage) -> Path:
@@ -103,6 +104,22 @@ def test_a_host_or_port_that_is_not_granted_is_refused_with_the_reason(
     assert targets == []
     assert refused_by_proxy(ended) == [("host_denied", HOST)]
     assert not readme(made).exists()
+
+
+def test_git_clones_by_ssh_from_a_host_where_logins_get_their_tokens(made: Stage, server: Sshd) -> None:
+    """As github.com is both."""
+    endpoint = {"host": f"https://{HOST}", "path": "/token", "response_fields": [{"path": "access_token"}]}
+    provider = {"type": "oauth_capture", "token_endpoints": [endpoint], "api_hosts": ["https://api.test"]}
+    ended, targets = clone_by_port_22(
+        made,
+        server,
+        [HOST],
+        credential_providers={"p": provider},
+        credential_routes=[{"name": "p", "provider": "p"}],
+    )
+    assert ended.exit_code == 0, ended.stderr
+    assert targets == [f"{HOST}:22"]
+    assert "SSH is spoken" in [event["reason"] for event in ended.allowed]
 
 
 def test_a_push_of_many_megabytes_arrives_whole(made: Stage, server: Sshd) -> None:

@@ -161,15 +161,8 @@ class TunnelClient(TimedEnd):
         if self.other is None:
             return  # denied; later bytes are dropped
         self.early += data
-        if self._verdict.port == ssh_identification.PORT:
-            match ssh_identification.parse(self.early):
-                case "more":
-                    return
-                case "ssh":
-                    self._begin_ssh()
-                    return
-                case "other":
-                    pass
+        if self._verdict.port == ssh_identification.PORT and not self._may_be_tls():
+            return
         match client_hello.parse(self.early):
             case NeedMore():
                 return
@@ -187,6 +180,19 @@ class TunnelClient(TimedEnd):
                     self._splice()
                 else:
                     self._deny(f"the ClientHello names {refusal.one_line(name)}")
+
+    def _may_be_tls(self) -> bool:
+        """Let SSH begin on its port. Returns True if the first bytes may be those of TLS."""
+        match ssh_identification.parse(self.early):
+            case "more":
+                return False
+            case "ssh":
+                self._begin_ssh()
+                return False
+            case "other":
+                if self._verdict.only_ssh:
+                    self._deny(f"logins get their tokens from {self._verdict.host}: only SSH passes here")
+                return not self._verdict.only_ssh
 
     def _begin_ssh(self) -> None:
         # SSH names no host, and no shared front end multiplexes it by name, so there is nothing to compare.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nono.policy.hosts.host_filter import Refuse
+from nono.proxy.handshake import ssh_identification
 from nono.proxy.http import refusal, target
 from nono.proxy.http.message import MessageError, RequestHead
 from nono.proxy.http.refusal import Refusal
@@ -125,12 +126,16 @@ class Dispatcher:
             return Refused(entry, refusal.host_denied(own_port_refused(host), host))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
         is_intercepted = self.routes.also_intercepts is not None and self.routes.also_intercepts(host)
-        if routes or scopes or is_intercepted or self.routes.logins.captures(host):
+        logins = self.routes.logins
+        is_captured = logins.captures(host)
+        only_ssh = is_captured and port == ssh_identification.PORT and not logins.serves(host, port)
+        if routes or scopes or is_intercepted or (is_captured and not only_ssh):
             return self._intercept(entry, host, port, routes, scopes)
         verdict = self.hosts.judge_name(host, port)
         if isinstance(verdict, Refuse):
             return Refused(entry, refusal.host_denied(verdict, host), may_be_asked(verdict, host))
-        return Tunnel(entry, host, port, self.hosts, raw=self.hosts.allows_raw(host, port))
+        raw = not only_ssh and self.hosts.allows_raw(host, port)
+        return Tunnel(entry, host, port, self.hosts, raw=raw, only_ssh=only_ssh)
 
     def _intercept(
         self, entry: Entry, host: str, port: int, routes: Sequence[Route], scopes: Sequence[Scope]

@@ -96,6 +96,7 @@ class Tunnel(NamedTuple):
     port: int
     hosts: HostPolicy  # vets the addresses
     raw: bool  # any protocol is allowed, because the profile names this host:port as raw
+    only_ssh: bool = False  # TLS would hide what the host of a login answers
 
 
 class Intercept(NamedTuple):

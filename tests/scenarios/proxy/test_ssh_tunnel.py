@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nono.policy.hosts.upstream import Upstream
+from nono.policy.services.oauth_routes import OAuthProvider, TokenEndpoint
 from nono.proxy.handshake import ssh_identification
 from nono.proxy.http.upstream_proxy import ProxyAddress, UpstreamProxy
-from support.proxy.thread import TOKEN, Client, proxy
+from nono.proxy.verdict.logins.table import LoginTable
+from support.proxy.thread import TOKEN, Client, proxy, wait_until
 from support.servers.connect_proxy import ESTABLISHED, connect_proxy
 
 HOST = "git.test"
@@ -109,6 +114,61 @@ def test_anything_else_ends_the_tunnel_before_a_byte_of_it_has_left(port: int, f
         client.rest()
         assert ours.recording.decisions()[-1] == ("deny", "host_denied")
     assert b"".join(heard) == b""
+
+
+def logins_of(host: str) -> LoginTable:
+    """Return the table of a provider whose tokens come from port 443 of the host."""
+    endpoint = TokenEndpoint(Upstream("https", host, 443), "/token", (), "auto", ())
+    provider = OAuthProvider("acme", (endpoint,), ())
+    return LoginTable((SimpleNamespace(provider=provider),))  # type: ignore[arg-type]  # no more is asked for
+
+
+def test_ssh_passes_to_a_host_where_logins_get_their_tokens() -> None:
+    with (
+        connect_proxy(answer=greet) as behind,
+        proxy(
+            upstream_proxy=UpstreamProxy(ProxyAddress("127.0.0.1", behind.port)), logins=logins_of(HOST)
+        ) as ours,
+        Client(ours.port) as client,
+    ):
+        tunnel(client, 22)
+        client.send(OPENSSH)
+        assert client.read_until(b"\n") == b"SSH-2.0-server\r\n"
+
+
+@pytest.mark.parametrize(("logins", "passes"), [(HOST, False), ("other.test", True)])
+def test_tls_on_the_port_of_ssh_is_no_way_past_the_capture_of_logins(logins: str, passes: bool) -> None:
+    heard: list[bytes] = []
+
+    def listen(client: socket.socket, target: str) -> bool:
+        client.sendall(ESTABLISHED)
+        heard.append(client.recv(4096))
+        return False
+
+    hello = client_hello_of(HOST)
+    with (
+        connect_proxy(answer=listen) as behind,
+        proxy(
+            upstream_proxy=UpstreamProxy(ProxyAddress("127.0.0.1", behind.port)), logins=logins_of(logins)
+        ) as ours,
+        Client(ours.port) as client,
+    ):
+        tunnel(client, 22)
+        client.send(hello)
+        if passes:
+            wait_until(lambda: heard == [hello])
+        else:
+            client.rest()
+            assert ours.recording.decisions()[-1] == ("deny", "host_denied")
+    assert b"".join(heard) == (hello if passes else b"")
+
+
+def client_hello_of(name: str) -> bytes:
+    """Return the first bytes of a client of TLS."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
 
 
 def test_a_spoken_ssh_that_cannot_be_recorded_does_not_pass() -> None:
