@@ -60,25 +60,29 @@ def inside(
     script: str,
     network: Mapping[str, object],
     environment: Mapping[str, str] | None = None,
-    **sections: object,
+    sections: Mapping[str, object] | None = None,
 ) -> Ended:
     """A shell script in the project. sections: Others of the profile."""
     return made.runner.run(
         ["sh", "-c", script],
-        profile={"network": network, **sections},
+        profile={"network": network, **(sections or {})},
         environment={**ENVIRONMENT, **(environment or {})},
         stage=server.stage,
     )
 
 
 def clone_by_port_22(
-    made: Stage, server: Sshd, allowed: Sequence[str], more: str = "", **sections: object
+    made: Stage,
+    server: Sshd,
+    allowed: Sequence[str],
+    more: str = "",
+    sections: Mapping[str, object] | None = None,
 ) -> tuple[Ended, list[str]]:
     """git clone git@host:path; port 22 of the host is the server's, which an upstream proxy knows."""
     with connect_proxy({f"{HOST}:22": server.port}) as behind:
         network = {"allow_domain": allowed, "upstream_proxy": f"127.0.0.1:{behind.port}"}
         script = f"{WITH_KEY}{more} git clone {server.user}@{HOST}:{server.repository} cloned"
-        return inside(made, server, script, network, **sections), behind.targets
+        return inside(made, server, script, network, sections=sections), behind.targets
 
 
 def readme(made: Stage) -> Path:
@@ -110,13 +114,11 @@ def test_git_clones_by_ssh_from_a_host_where_logins_get_their_tokens(made: Stage
     """As github.com is both."""
     endpoint = {"host": f"https://{HOST}", "path": "/token", "response_fields": [{"path": "access_token"}]}
     provider = {"type": "oauth_capture", "token_endpoints": [endpoint], "api_hosts": ["https://api.test"]}
-    ended, targets = clone_by_port_22(
-        made,
-        server,
-        [HOST],
-        credential_providers={"p": provider},
-        credential_routes=[{"name": "p", "provider": "p"}],
-    )
+    sections = {
+        "credential_providers": {"p": provider},
+        "credential_routes": [{"name": "p", "provider": "p"}],
+    }
+    ended, targets = clone_by_port_22(made, server, [HOST], sections=sections)
     assert ended.exit_code == 0, ended.stderr
     assert targets == [f"{HOST}:22"]
     assert "SSH is spoken" in [event["reason"] for event in ended.allowed]
