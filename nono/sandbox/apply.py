@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 
@@ -35,6 +36,8 @@ def restrict(plan: SandboxPlan) -> None:
     programs = [filters.load(name) for name in names]
     process.no_new_privs()
     _apply_landlock(plan)
+    if plan.own_root_fs:
+        _hold_to_own_root(plan)
     for program in programs:
         try:
             seccomp.install_filter(program)
@@ -56,6 +59,54 @@ def _apply_landlock(plan: SandboxPlan) -> None:
         raise SandboxError(f"Landlock error: {error}") from error
     finally:
         os.close(ruleset)
+
+
+def _hold_to_own_root(plan: SandboxPlan) -> None:
+    """Leave of the grants what is reached by way of this process's root directory.
+
+    Landlock grants by inode: a directory that another process opened where nothing is mounted over denied
+    paths, and handed in over a Unix socket, would lead to them. It looks for rules on the way up through the
+    mounts on which a file was reached, and on no other way is the inode of the own root. Both rulesets have
+    to allow an access.
+    """
+    try:
+        ruleset = landlock.create_ruleset(plan.own_root_fs)
+    except OSError as error:
+        raise SandboxError(f"Landlock error: {error}") from error
+    try:
+        root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        try:
+            landlock.add_path_beneath(ruleset, root, plan.own_root_fs)
+        finally:
+            os.close(root)
+        for descriptor in range(process.FIRST_PRIVATE_DESCRIPTOR):
+            _add_stream_rule(ruleset, descriptor, plan)
+        landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
+    except OSError as error:
+        raise SandboxError(f"Landlock error: {error}") from error
+    finally:
+        os.close(ruleset)
+
+
+def _add_stream_rule(ruleset: int, descriptor: int, plan: SandboxPlan) -> None:
+    """Allow opening what a standard stream is anew, as /dev/stdin does: it was opened outside."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            return  # it would lead past the masks
+        opened_for = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        rights = landlock_rights.access_rights(
+            access_reads=opened_for != os.O_WRONLY,
+            access_writes=opened_for != os.O_RDONLY,
+            is_dir=False,
+            is_device=stat.S_ISCHR(mode),
+            abi=plan.landlock_abi,
+        )
+        if rights & plan.own_root_fs:
+            landlock.add_path_beneath(ruleset, descriptor, rights & plan.own_root_fs)
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.EBADFD):  # it is closed, or a pipe or socket without a name
+            raise
 
 
 def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:

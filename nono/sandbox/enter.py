@@ -63,24 +63,33 @@ def enter(
 
 
 def _mask(plan: SandboxPlan) -> bool:
-    """Lay the plan's masks, if any. Return True if that left this process with every capability.
+    """Make the plan's own root and masks. Return True if that left this process with every capability.
 
-    Paths looked up afterwards see the masks. A directory open on a standard stream would lead past them, but
-    Python does not start with one.
+    Paths looked up afterwards start at that root and see the masks.
     """
-    if not plan.masks:
+    if not plan.own_root_fs:
         return False
+    # Imported here: not every run has one.
+    from nono.kernel import namespaces
+    from nono.sandbox.own_root import enter_own_root
+
+    holds_all = namespaces.leave_mounts()
+    enter_own_root()
+    if plan.masks:
+        _lay_masks(plan)
+    return holds_all
+
+
+def _lay_masks(plan: SandboxPlan) -> None:
     # Imported here: most runs mask nothing.
     from nono.sandbox import mask_keeper, mask_mounts
 
-    holds_all = mask_mounts.enter_private_mounts()
     try:
         mask_mounts.mount_own(plan.masks)
         mask_mounts.mask_paths(plan.masks, plan.pinned)
         mask_keeper.fork_mask_keeper(plan)
     except mask_mounts.MaskError as error:
         raise SandboxError(f"{error}.") from error
-    return holds_all
 
 
 def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) -> None:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from nono.kernel import mounts, namespaces, open_path
+from nono.kernel import mounts, open_path
 from nono.kernel.uapi import mount as uapi
 from nono.sandbox.plan.plan import MaskRule
 
@@ -22,15 +22,6 @@ FILE_MODE = 0o444
 
 class MaskError(Exception):
     """A denied path cannot be hidden. The message is a sentence."""
-
-
-def enter_private_mounts() -> bool:
-    """Move to a private mount namespace. Returns True if that took a user namespace too.
-
-    Its capabilities are then to be dropped after mask_paths(). OSError names the refused step; the process
-    must then end.
-    """
-    return namespaces.leave_mounts()
 
 
 def mount_own(masks: Sequence[MaskRule]) -> None:

@@ -124,13 +124,19 @@ def masks_probed(facts: HostFacts, masking: Masking) -> Iterator[HostFacts]:
 def _mask(masks: Sequence[Mask], masking: Masking) -> str:
     """Mask in this process. Returns "done", or the step that failed, a colon and the reason."""
     # Imported here: most runs mask nothing.
+    from nono.kernel import namespaces
     from nono.sandbox import mask_keeper, mask_mounts
+    from nono.sandbox.own_root import enter_own_root
 
     process.set_dumpable(True)
     try:
-        mask_mounts.enter_private_mounts()
+        namespaces.leave_mounts()
     except OSError as error:
         return f"namespace:{error.strerror}"
+    try:
+        enter_own_root()
+    except OSError as error:
+        return f"masks:the command can have no root directory of its own: {error.strerror}"
     try:
         pinned = [path for path in masking.pinned if os.path.lexists(path)]
         mask_mounts.mask_paths([MaskRule(mask.path, mask.kind, mask.shown) for mask in masks], pinned)

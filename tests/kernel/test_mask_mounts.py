@@ -50,7 +50,7 @@ def inside(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Callable[[Cal
                     os.setresuid(*[user.uid] * 3)
                 process.set_dumpable(True)
                 os.chdir("/")
-                mask_mounts.enter_private_mounts()
+                namespaces.leave_mounts()
                 return work()
 
             return in_child(attempt)

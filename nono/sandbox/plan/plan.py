@@ -50,6 +50,7 @@ class SandboxPlan(NamedTuple):
     pinned: tuple[str, ...] = ()  # directories above the masks that must not be renamed, outermost first
     unmasked: tuple[str, ...] = ()  # paths to mask once they exist
     watched: tuple[str, ...] = ()  # directories in which a masked path may be replaced
+    own_root_fs: int = 0  # rights that hold only below a root directory of the command's own; 0: it has none
     stays_in_cgroup: bool = False  # no descendant may be created in another cgroup
     refuses_sysv_ipc: bool = False  # System V IPC and POSIX queues, because they are shared with the machine
     refuses_foreign_scheduling: bool = False  # scheduling of any other process, as others are visible
@@ -122,6 +123,7 @@ def draw(
         pinned=masking.pinned,
         unmasked=tuple(absent.path for absent in masking.absent),
         watched=masking.watched,
+        own_root_fs=_own_root_rights(capabilities, enforcement, abi),
         stays_in_cgroup=capabilities.limits.is_set,
         # Without namespaces both reach processes outside. The mask keeper is inside.
         refuses_sysv_ipc=not enforcement.namespaces,
@@ -135,6 +137,18 @@ def _mask_rule(mask: Mask, contents: Mapping[str, str]) -> MaskRule:
     # A link that holds the place of a missing file may become a file until the masks are laid.
     kind = mask.kind if mask.own is None else None
     return MaskRule(mask.path, kind, mask.shown, mask.own, contents.get(mask.path))
+
+
+def _own_root_rights(capabilities: CapabilitySet, enforcement: Enforcement, abi: int) -> int:
+    """Return the rights that would be open to a command which is handed a directory from other mounts."""
+    if capabilities.masking.masks:
+        return landlock_rights.HANDLED_FS[abi]
+    if enforcement.namespaces and capabilities.hooks is not None:
+        # They are mounted read-only. Landlock asks for the right to truncate at each open, which would take
+        # longer for it.
+        writing = landlock_rights.WRITE_RIGHTS & ~uapi_landlock.LANDLOCK_ACCESS_FS_TRUNCATE
+        return writing & landlock_rights.HANDLED_FS[abi]
+    return 0
 
 
 def _scoped(capabilities: CapabilitySet, abi: int) -> int:

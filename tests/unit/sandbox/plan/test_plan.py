@@ -5,7 +5,13 @@ import json
 import pytest
 
 from nono.kernel import landlock_rights
+from nono.kernel.uapi import landlock as uapi
 from nono.policy.capability import (
+    Access,
+    Denial,
+    Grant,
+    Mask,
+    Masking,
     NetworkMode,
     SandboxPolicy,
     Scopes,
@@ -84,6 +90,33 @@ def test_what_namespaces_would_keep_apart_is_refused_without_them(rung: Rung, na
     plan = draw(PROXIED, NATIVE, Enforcement(rung, namespaces=namespaces), proxy_port=4000)
     assert plan.refuses_sysv_ipc is plan.refuses_foreign_scheduling is not namespaces
     assert plan.stays_dumpable == (rung is Rung.NOTIFY and not namespaces)
+
+
+PROJECT = Grant("/project", Access.READWRITE, True, "user", "--allow")
+MASK = Mask(Denial("/project/.env", "/project/.env", "filesystem.deny"), "file", 1, PROJECT)
+HOOKED = PROXIED._replace(hooks="/project/.git/hooks")
+
+
+@pytest.mark.parametrize("abi", range(1, landlock_rights.KNOWN_ABI + 1))
+def test_beside_masks_every_right_is_held_by_the_root_directory(abi: int) -> None:
+    masked = PROXIED._replace(masking=Masking((MASK,)))
+    facts = NATIVE._replace(landlock_abi=abi)
+    plan = draw(masked, facts, Enforcement(Rung.NOTIFY), proxy_port=4000)
+    assert plan.own_root_fs == plan.handled_fs == landlock_rights.HANDLED_FS[abi]
+    assert draw(PROXIED, facts, Enforcement(Rung.NOTIFY), proxy_port=4000).own_root_fs == 0
+
+
+@pytest.mark.parametrize("abi", range(1, landlock_rights.KNOWN_ABI + 1))
+def test_hooks_that_are_mounted_read_only_cost_no_open_for_reading(abi: int) -> None:
+    facts = NATIVE._replace(landlock_abi=abi)
+    plan = draw(HOOKED, facts, Enforcement(Rung.NOTIFY, namespaces=True), proxy_port=4000)
+    asked_for = landlock_rights.READ_RIGHTS | uapi.LANDLOCK_ACCESS_FS_TRUNCATE
+    assert plan.own_root_fs & asked_for == 0
+    assert plan.own_root_fs | asked_for == landlock_rights.HANDLED_FS[min(abi, 4)] | asked_for
+
+
+def test_hooks_that_no_mount_holds_need_no_root_directory() -> None:
+    assert draw(HOOKED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).own_root_fs == 0
 
 
 def test_a_scope_that_was_not_asked_for_is_not_set() -> None:

@@ -1,0 +1,118 @@
+"""F-handed: two runs of one person conspire; neither may read what is denied."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.kernel import landlock
+from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, TIMEOUT_S, NonoRun, program
+
+CANARY = "canary behind a mask"
+HAS_PORTS = landlock.abi_version() >= 4
+DENIED = {"filesystem": {"deny": ["$WORKDIR/.env"]}}
+PROXIED = {"allow_domain": ["granted.test"]}
+# Each way to run the second one: its network, and its flags.
+OPEN: dict[str, object] = {}
+BLOCKED: dict[str, object] = {"block": True}
+WAYS = {
+    "open network": (OPEN, ()),
+    "blocked network": (BLOCKED, ()),
+    "without namespaces": (BLOCKED, (NO_NAMESPACES,)),
+    "netns": (PROXIED, ("--sandbox-policy=netns",)),
+    **({"landlock": (PROXIED, ("--sandbox-policy=landlock",))} if HAS_PORTS else {}),
+}
+
+
+@pytest.fixture
+def stage(sandbox: NonoRun) -> Iterator[Path]:
+    """The second run's project, with the directory in which both runs may write."""
+    project = sandbox.project
+    for directory in ("meeting", *(f".git{name}" for name in ("", "/hooks", "/objects", "/refs"))):
+        (project / directory).mkdir()
+    for name, text in ((".env", CANARY), ("mine", "mine"), ("meeting/file", "passed on"), (".git/HEAD", "")):
+        (project / name).write_text(text)
+    for path in project.rglob("*"):
+        sandbox.give(path)
+    yield project
+    for left in project.iterdir():
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def grants(stage: Path, *flags: str) -> list[str]:
+    return [f"--allow={stage}", *PROGRAM_GRANTS, *flags]
+
+
+@contextmanager
+def handing(sandbox: NonoRun, stage: Path, way: str) -> Iterator[subprocess.Popen[str]]:
+    """The first run, which may use the directory of the meeting, and no other of the project."""
+    meeting = stage / "meeting"
+    command = program("files.handing", "hand", f"{meeting}/socket", way, str(stage), f"{meeting}/file")
+    flags = ("--block-net", f"--allow={meeting}", f"--workdir={sandbox.user.home}/run", *PROGRAM_GRANTS)
+    with sandbox.started([*NONO, "run", *flags, "--", *command], sandboxed=False) as first:
+        yield first
+
+
+def taken(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *paths: str) -> Any:
+    """What came of `paths` in a run by `argv`, to which the first run handed the project."""
+    (stage / "meeting/socket").unlink(missing_ok=True)
+    command = program("files.handing", "take", f"{stage}/meeting/socket", way, *paths)
+    with handing(sandbox, stage, way) as first:
+        second = sandbox.bare([*argv, *command])
+        assert second.stdout, second.stderr
+        first_said, _ = first.communicate(timeout=TIMEOUT_S)
+    assert json.loads(first_said) == {".env": "EACCES", "mine": "EACCES"}
+    return second.outcomes()
+
+
+def masked(sandbox: NonoRun, stage: Path, network: object, *flags: str, verb: str = "run") -> list[str]:
+    profile = sandbox.write_profile({**DENIED, "network": network})
+    return [*NONO, verb, f"--profile={profile}", *grants(stage, *flags), "--"]
+
+
+@pytest.mark.needs("mounts", "namespaces")
+@pytest.mark.parametrize("listens", ["hand", "take"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_directory_of_another_run_leads_to_nothing_denied(
+    way: str, listens: str, sandbox: NonoRun, stage: Path
+) -> None:
+    network, flags = WAYS[way]
+    said = taken(sandbox, stage, masked(sandbox, stage, network, *flags), listens, ".env", ".env+")
+    assert said == {".env": "EACCES", ".env+": "EACCES", "file": "passed on"}
+    assert (stage / ".env").read_text() == CANARY
+
+
+@pytest.mark.needs("mounts")
+def test_a_wrapped_command_is_led_to_nothing_denied(sandbox: NonoRun, stage: Path) -> None:
+    said = taken(sandbox, stage, masked(sandbox, stage, BLOCKED, verb="wrap"), "hand", ".env")
+    assert said == {".env": "EACCES", "file": "passed on"}
+
+
+@pytest.mark.needs("mounts", "listener")
+def test_a_socket_of_ones_own_leads_to_nothing_denied_where_sockets_are_judged(
+    sandbox: NonoRun, stage: Path
+) -> None:
+    """A command may listen where it may write, and nobody judges the connect of the other run."""
+    said = taken(sandbox, stage, masked(sandbox, stage, PROXIED), "take", ".env")
+    assert said == {".env": "EACCES", "file": "passed on"}
+
+
+@pytest.mark.needs("mounts")
+def test_it_leads_there_without_nono(sandbox: NonoRun, stage: Path) -> None:
+    said = taken(sandbox, stage, [], "hand", ".env", "mine")
+    assert said == {".env": CANARY, "mine": "mine", "file": "passed on"}
+
+
+@pytest.mark.needs("namespaces", ordinary=True)
+def test_a_directory_of_another_run_leads_to_no_hooks(sandbox: NonoRun, stage: Path) -> None:
+    argv = [*NONO, "run", "--block-net", *grants(stage), "--"]
+    said = taken(sandbox, stage, argv, "hand", ".git/hooks/pre-commit+")
+    assert said == {".git/hooks/pre-commit+": "EACCES", "file": "passed on"}
+    assert not (stage / ".git/hooks/pre-commit").exists()

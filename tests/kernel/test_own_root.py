@@ -1,0 +1,106 @@
+"""A root directory of a process's own, against the running kernel."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nono.kernel import landlock, landlock_rights, namespaces, process
+from nono.sandbox.own_root import enter_own_root
+from support.forked import errno_of, in_child
+from support.ordinary_user import ordinary_user
+from support.running.needs import ORDINARY, require
+
+IS_ROOT = os.geteuid() == 0
+WHO = [False, True] if IS_ROOT else [False]
+
+
+@pytest.fixture(params=WHO, ids=lambda as_root: "root" if as_root else "user")
+def inside(request: pytest.FixtureRequest) -> Callable[[Callable[[], object]], Any]:
+    """Runs work in a child that has entered a root directory of its own."""
+    require("mounts", 0 if request.param else ORDINARY)
+
+    def run(work: Callable[[], object]) -> Any:
+        def attempt() -> object:
+            if IS_ROOT and not request.param:
+                os.setgroups([])
+                os.setresgid(ORDINARY, ORDINARY, ORDINARY)
+                os.setresuid(ORDINARY, ORDINARY, ORDINARY)
+            process.set_dumpable(True)
+            namespaces.leave_mounts()
+            enter_own_root()
+            return work()
+
+        return in_child(attempt)
+
+    return run
+
+
+def top_level() -> dict[str, list[object]]:
+    """Kind, inode and target of everything in "/"; the inode of a link is its own."""
+    found: dict[str, list[object]] = {}
+    for name in os.listdir("/"):
+        status = os.lstat(f"/{name}")
+        is_link = stat.S_ISLNK(status.st_mode)
+        found[name] = [
+            stat.S_IFMT(status.st_mode),
+            None if is_link else status.st_ino,
+            os.readlink(f"/{name}") if is_link else "",
+        ]
+    return found
+
+
+Inside = Callable[[Callable[[], object]], Any]
+
+
+def test_the_top_level_is_what_it_was(inside: Inside) -> None:
+    assert inside(top_level) == top_level()
+
+
+def test_the_directory_itself_is_another(inside: Inside) -> None:
+    assert inside(lambda: os.stat("/").st_dev) != os.stat("/").st_dev
+
+
+def test_nothing_is_made_in_it_and_below_it_what_could_be(inside: Inside) -> None:
+    with ordinary_user() as user:
+        made = user.home / "made"
+        attempts = [partial(os.mkdir, path) for path in ("/made", made)]
+        assert inside(lambda: [errno_of(attempt) for attempt in attempts]) == [errno.EROFS, 0]
+        assert made.is_dir()
+
+
+def test_nothing_of_it_is_seen_outside(inside: Inside) -> None:
+    before = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    assert inside(lambda: Path("/proc/self/mountinfo").read_text(encoding="utf-8")) != before
+    assert Path("/proc/self/mountinfo").read_text(encoding="utf-8") == before
+
+
+def test_a_user_namespace_can_be_made_in_it(inside: Inside) -> None:
+    """A plain chroot(2) would prevent it, and browsers have a sandbox that needs it."""
+    assert inside(lambda: errno_of(lambda: os.unshare(os.CLONE_NEWUSER))) == 0
+
+
+@pytest.mark.skipif(landlock.abi_version() == 0, reason="it tells Landlock what was reached from it")
+def test_a_rule_for_it_covers_what_is_reached_from_it_and_nothing_else(inside: Inside) -> None:
+    outside = os.open("/usr", os.O_PATH | os.O_DIRECTORY)
+    handled = landlock_rights.HANDLED_FS[1]
+
+    def work() -> list[int]:
+        ruleset = landlock.create_ruleset(handled)
+        landlock.add_path_beneath(ruleset, os.open("/", os.O_PATH), handled)
+        landlock.restrict_self(ruleset)
+        again = os.open("/usr", os.O_PATH | os.O_DIRECTORY)
+        opens = [partial(os.open, "bin", os.O_RDONLY, dir_fd=at) for at in (again, outside)]
+        return [errno_of(attempt) for attempt in opens]
+
+    try:
+        assert inside(work) == [0, errno.EACCES]
+    finally:
+        os.close(outside)
