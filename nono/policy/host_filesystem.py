@@ -173,10 +173,14 @@ def is_read_only(path: str) -> bool:
 def inode(path: str) -> Inode:
     """Return what `path` leads to. Raises OSError or ValueError."""
     # Imported here: few runs have a file whose owner is judged.
-    from nono.policy.ownership import Inode
+    from nono.policy.ownership import ACL, Inode
 
     status = os.stat(path)
-    return Inode(path, status.st_mode, status.st_uid, status.st_gid)
+    try:
+        acl = os.getxattr(path, ACL)
+    except OSError:  # it has none, or the file system has none
+        acl = b""
+    return Inode(path, status.st_mode, status.st_uid, status.st_gid, acl)
 
 
 def directories_from(directory: str) -> tuple[Inode, ...]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem, inode
+from nono.policy.ownership import ACL, changeable
 from nono.policy.path_expansion import canonical_as_far, is_within, parent_resolved, rule_path
 
 FS = HostFilesystem()
+NOBODY = 0xFFFFFFFF  # of an entry that names neither user nor group
 
 
 @pytest.fixture
@@ -35,6 +38,17 @@ def test_what_is_not_there_has_neither_path_nor_kind(tree: Path) -> None:
     for missing in ("gone", "dangling", "loop", "real/file/x", "nul\0"):
         assert FS.canonical(f"{tree}/{missing}") is None
         assert FS.kind(f"{tree}/{missing}") is None
+
+
+def test_who_may_write_by_an_access_control_list_is_read(tree: Path) -> None:
+    entries = ((1, 6, NOBODY), (2, 6, 4242), (4, 4, NOBODY), (16, 6, NOBODY), (32, 0, NOBODY))
+    content = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *each) for each in entries)
+    try:
+        os.setxattr(tree / "real/file", ACL, content)
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    assert changeable(inode(f"{tree}/link/file")._replace(uid=1000), 1000) is not None
+    assert changeable(inode(f"{tree}/real")._replace(uid=1000), 1000) is None
 
 
 def test_each_kind_is_told_apart(tree: Path) -> None:
