@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from nono.cli.instructions.before_run import BeforeRun
     from nono.credentials.load import KeyPrompt
     from nono.launch.around.undo import UndoRequest
+    from nono.launch.beside import Wishes
     from nono.launch.lifecycle import Outcome
     from nono.launch.prepare import Prepared
     from nono.launch.session import Session
+    from nono.launch.start import RunOptions
     from nono.launch.terminal.apart import Apart
     from nono.launch.terminal.front import Front
     from nono.policy.resolve import Resolved
     from nono.policy.why.refusals import Refusals
     from nono.settings.user_config import UserConfig
+    from nono.trust.disk.check import Checked
 
 DESCRIPTION = (
     "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d "
@@ -168,29 +171,19 @@ def _run(
     )
     launcher = fork_launcher(environ, likely)
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
-    from nono.cli.preferences import options_of, outward, preferences, proving, redaction, session_name
-    from nono.cli.resolution import asker, command_of, resolve_given
+    from nono.cli.preferences import preferences
+    from nono.cli.resolution import command_of
     from nono.cli.run_summary import show
-    from nono.launch.beside import Wishes
     from nono.launch.run import Launch
-    from nono.launch.start import RunOptions
 
     front = None if apart is None else _front(apart, startup_s)
+    is_dry = given.flag("dry_run")
     with told_why() as begun, Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
-        is_dry = given.flag("dry_run")
         if front is not None:
             front.detach_keys = config.ui.detach_sequence
             front.recorded_bytes_max = config.sessions.recorded_bytes_max
-        resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))
-        ports = given.ports("proxy_port")
-        if ports and resolved.capabilities.network is not NetworkMode.PROXY:
-            raise ConfigError(
-                "--proxy-port is for a run with a proxy, and nothing asks for one.",
-                hint="--network-profile, --allow-domain, --deny-domain or --credential does",
-            )
-        if given.flag("explain"):
-            resolved = _explained(invocation, resolved)
+        resolved = _resolved(invocation, environ)
         root = None if is_shell else root_of(resolved.path_context.workdir, environ)
         instructions = None if root is None else _instructions(root, invocation, environ, console)
         if instructions is not None:
@@ -199,48 +192,16 @@ def _run(
         prepared = launch.prepare(resolved, command, needs_program=not is_dry)
         begun.append(prepared)
         show(prepared, invocation, console)
-        if any(resolved.session_hooks):
-            # Imported here: few runs have hooks.
-            from nono.cli.text.summary import hooks
-
-            console.lines(hooks(resolved))
-        if warning is not None:
-            console.warn(warning)
-        if is_shell and not is_dry:
-            console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
+        _notes(prepared, console, warning, exits_shell=is_shell and not is_dry)
         if is_dry:
             console.lines([] if instructions is None else [instructions.announced])
-            # Imported here: only dry runs need it.
-            from nono.cli.dry_run import conclude
-
-            exit_code = conclude(prepared, console, environ, redaction(config))
-            console.log("INFO", f"ended with exit code {exit_code}")
-            return exit_code
+            return _conclude_dry(prepared, console, environ, config)
         refusals = _refusals(given)
         began = time.monotonic()
-        options = RunOptions(
-            console.warn,
-            console.lines,
-            console.insist,
-            has_audit=not given.flag("no_audit"),
-            audit_bytes=config.audit.session_max_bytes,
-            redaction=redaction(config),
-            as_event=options_of(given, resolved, config),
-            name=session_name(given, console),
-            profile=given.value("profile"),
-            proxy_port=ports[-1] if ports else 0,
-            key_prompt=_key_prompt(resolved, invocation, environ),
-            front=front,
-            refusals=refusals,
-            wishes=Wishes(
-                proving(given, console),
-                outward(given, config.audit),
-                _unchecked(root) if instructions is None and root is not None else instructions,
-                _undo_request(given, resolved, config),
-                notifies=config.ui.notify and not console.silent,
-            ),
-        )
-        outcome = launch.execute(prepared, options)
+        options = _options(invocation, config, resolved, console, environ)
+        checked = _unchecked(root) if instructions is None and root is not None else instructions
+        wishes = _wishes(given, config, resolved, console, checked)
+        outcome = launch.execute(prepared, options._replace(front=front, refusals=refusals, wishes=wishes))
     if outcome.changed is not None and not console.silent:
         _review(outcome, given, console, environ, front)
     if not is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):
@@ -250,19 +211,119 @@ def _run(
 
         asks = open_terminal if front is None else front.open_prompt
         report(outcome, prepared, invocation, console, environ, asks, refusals)
-    spent_s = time.monotonic() - began
-    traffic = outcome.traffic
-    is_worth_it = spent_s >= WORTH_A_REPORT_S or (traffic is not None and traffic.has_requests)
-    if is_worth_it and not (console.silent or given.flag("no_diagnostics")):
-        # Imported here: short runs without a proxy need no report.
-        from nono.cli.text.run_report import Ended, lines_of, unused_proxy
-
-        has_log = not given.flag("no_audit")
-        ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
-        has_upstream = resolved.proxy is not None and resolved.proxy.upstream_proxy is not None
-        console.lines(lines_of(ended, traffic, None if has_upstream else unused_proxy(environ)))
+    _sum_up(outcome, resolved, given, console, environ, time.monotonic() - began)
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
+
+
+def _resolved(invocation: Invocation, environ: Mapping[str, str]) -> Resolved:
+    """Resolve the policy of the run. Raises ConfigError for options that it has no use for."""
+    from nono.cli.resolution import asker, resolve_given
+
+    given = invocation.given
+    resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))
+    if given.ports("proxy_port") and resolved.capabilities.network is not NetworkMode.PROXY:
+        raise ConfigError(
+            "--proxy-port is for a run with a proxy, and nothing asks for one.",
+            hint="--network-profile, --allow-domain, --deny-domain or --credential does",
+        )
+    return _explained(invocation, resolved) if given.flag("explain") else resolved
+
+
+def _notes(prepared: Prepared, console: Console, warning: str | None, *, exits_shell: bool) -> None:
+    """Say what a person should know besides the summary."""
+    if any(prepared.resolved.session_hooks):
+        # Imported here: few runs have hooks.
+        from nono.cli.text.summary import hooks
+
+        console.lines(hooks(prepared.resolved))
+    if warning is not None:
+        console.warn(warning)
+    if exits_shell:
+        console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
+
+
+def _conclude_dry(
+    prepared: Prepared, console: Console, environ: Mapping[str, str], config: UserConfig
+) -> int:
+    """End a dry run. Returns its exit code."""
+    # Imported here: only dry runs need it.
+    from nono.cli.dry_run import conclude
+    from nono.cli.preferences import redaction
+
+    exit_code = conclude(prepared, console, environ, redaction(config))
+    console.log("INFO", f"ended with exit code {exit_code}")
+    return exit_code
+
+
+def _wishes(
+    given: Given,
+    config: UserConfig,
+    resolved: Resolved,
+    console: Console,
+    instructions: Callable[[Session], Checked | None] | None,
+) -> Wishes:
+    """Return what goes beside the run. Raises ConfigError for options that contradict each other."""
+    from nono.cli.preferences import outward, proving
+    from nono.launch.beside import Wishes
+
+    return Wishes(
+        proving(given, console),
+        outward(given, config.audit),
+        instructions,
+        _undo_request(given, resolved, config),
+        notifies=config.ui.notify and not console.silent,
+    )
+
+
+def _options(
+    invocation: Invocation,
+    config: UserConfig,
+    resolved: Resolved,
+    console: Console,
+    environ: Mapping[str, str],
+) -> RunOptions:
+    """Return the options of a run that shares its terminal and has no wishes."""
+    from nono.cli.preferences import options_of, redaction, session_name
+    from nono.launch.start import RunOptions
+
+    given = invocation.given
+    ports = given.ports("proxy_port")
+    return RunOptions(
+        console.warn,
+        console.lines,
+        console.insist,
+        has_audit=not given.flag("no_audit"),
+        audit_bytes=config.audit.session_max_bytes,
+        redaction=redaction(config),
+        as_event=options_of(given, resolved, config),
+        name=session_name(given, console),
+        profile=given.value("profile"),
+        proxy_port=ports[-1] if ports else 0,
+        key_prompt=_key_prompt(resolved, invocation, environ),
+    )
+
+
+def _sum_up(
+    outcome: Outcome,
+    resolved: Resolved,
+    given: Given,
+    console: Console,
+    environ: Mapping[str, str],
+    spent_s: float,
+) -> None:
+    """Print the lines about a run that took long or made requests."""
+    traffic = outcome.traffic
+    is_worth_it = spent_s >= WORTH_A_REPORT_S or (traffic is not None and traffic.has_requests)
+    if not is_worth_it or console.silent or given.flag("no_diagnostics"):
+        return
+    # Imported here: short runs without a proxy need no report.
+    from nono.cli.text.run_report import Ended, lines_of, unused_proxy
+
+    has_log = not given.flag("no_audit")
+    ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
+    has_upstream = resolved.proxy is not None and resolved.proxy.upstream_proxy is not None
+    console.lines(lines_of(ended, traffic, None if has_upstream else unused_proxy(environ)))
 
 
 def _front(apart: Apart, startup_s: int) -> Front:
