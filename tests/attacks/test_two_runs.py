@@ -16,6 +16,13 @@ from nono.kernel import landlock
 from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, TIMEOUT_S, NonoRun, program
 
 CANARY = "canary behind a mask"
+FILES = {
+    ".env": CANARY,
+    "mine": "mine",
+    "meeting/file": "passed on",
+    ".git/HEAD": "",
+    ".git/hooks/there": "laid outside",
+}
 HAS_PORTS = landlock.abi_version() >= 4
 DENIED = {"filesystem": {"deny": ["$WORKDIR/.env"]}}
 PROXIED = {"allow_domain": ["granted.test"]}
@@ -37,7 +44,7 @@ def stage(sandbox: NonoRun) -> Iterator[Path]:
     project = sandbox.project
     for directory in ("meeting", *(f".git{name}" for name in ("", "/hooks", "/objects", "/refs"))):
         (project / directory).mkdir()
-    for name, text in ((".env", CANARY), ("mine", "mine"), ("meeting/file", "passed on"), (".git/HEAD", "")):
+    for name, text in FILES.items():
         (project / name).write_text(text)
     for path in project.rglob("*"):
         sandbox.give(path)
@@ -60,10 +67,10 @@ def handing(sandbox: NonoRun, stage: Path, way: str) -> Iterator[subprocess.Pope
         yield first
 
 
-def taken(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *paths: str) -> Any:
-    """What came of `paths` in a run by `argv`, to which the first run handed the project."""
+def taken(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *acts: str) -> Any:
+    """What came of `acts` in a run by `argv`, to which the first run handed the project."""
     (stage / "meeting/socket").unlink(missing_ok=True)
-    command = program("files.handing", "take", f"{stage}/meeting/socket", way, *paths)
+    command = program("files.handing", "take", f"{stage}/meeting/socket", way, *acts)
     with handing(sandbox, stage, way) as first:
         second = sandbox.bare([*argv, *command])
         assert second.stdout, second.stderr
@@ -77,6 +84,10 @@ def masked(sandbox: NonoRun, stage: Path, network: object, *flags: str, verb: st
     return [*NONO, verb, f"--profile={profile}", *grants(stage, *flags), "--"]
 
 
+REACHED = ("read:.env", "write:.env", "chdir:.env", "link:.env", "move:.env", "read:mine")
+HELD = {**dict.fromkeys((*REACHED, "opened anew"), "EACCES"), "passed": "passed on"}
+
+
 @pytest.mark.needs("mounts", "namespaces")
 @pytest.mark.parametrize("listens", ["hand", "take"])
 @pytest.mark.parametrize("way", WAYS)
@@ -84,15 +95,14 @@ def test_a_directory_of_another_run_leads_to_nothing_denied(
     way: str, listens: str, sandbox: NonoRun, stage: Path
 ) -> None:
     network, flags = WAYS[way]
-    said = taken(sandbox, stage, masked(sandbox, stage, network, *flags), listens, ".env", ".env+")
-    assert said == {".env": "EACCES", ".env+": "EACCES", "file": "passed on"}
+    said = taken(sandbox, stage, masked(sandbox, stage, network, *flags), listens, *REACHED)
     assert (stage / ".env").read_text() == CANARY
+    assert said == HELD
 
 
 @pytest.mark.needs("mounts")
 def test_a_wrapped_command_is_led_to_nothing_denied(sandbox: NonoRun, stage: Path) -> None:
-    said = taken(sandbox, stage, masked(sandbox, stage, BLOCKED, verb="wrap"), "hand", ".env")
-    assert said == {".env": "EACCES", "file": "passed on"}
+    assert taken(sandbox, stage, masked(sandbox, stage, BLOCKED, verb="wrap"), "hand", *REACHED) == HELD
 
 
 @pytest.mark.needs("mounts", "listener")
@@ -100,19 +110,39 @@ def test_a_socket_of_ones_own_leads_to_nothing_denied_where_sockets_are_judged(
     sandbox: NonoRun, stage: Path
 ) -> None:
     """A command may listen where it may write, and nobody judges the connect of the other run."""
-    said = taken(sandbox, stage, masked(sandbox, stage, PROXIED), "take", ".env")
-    assert said == {".env": "EACCES", "file": "passed on"}
+    assert taken(sandbox, stage, masked(sandbox, stage, PROXIED), "take", *REACHED) == HELD
 
 
 @pytest.mark.needs("mounts")
 def test_it_leads_there_without_nono(sandbox: NonoRun, stage: Path) -> None:
-    said = taken(sandbox, stage, [], "hand", ".env", "mine")
-    assert said == {".env": CANARY, "mine": "mine", "file": "passed on"}
+    said = taken(sandbox, stage, [], "hand", "read:.env", "chdir:.env", "link:.env", "read:mine")
+    there = {"read:mine": "mine", "passed": "passed on"}
+    reached = dict.fromkeys(("read:.env", "chdir:.env", "link:.env", "opened anew"), CANARY)
+    assert said == {**reached, **there}
+
+
+# What lays a hook or takes one away.
+LAID = (
+    "write:.git/hooks/pre-commit",
+    "write:.git/hooks/there",
+    "remove:.git/hooks/there",
+    "move:.git/hooks/there",
+    "move:.git/hooks",
+    "mkdir:.git/hooks/directory",
+)
 
 
 @pytest.mark.needs("namespaces", ordinary=True)
 def test_a_directory_of_another_run_leads_to_no_hooks(sandbox: NonoRun, stage: Path) -> None:
     argv = [*NONO, "run", "--block-net", *grants(stage), "--"]
-    said = taken(sandbox, stage, argv, "hand", ".git/hooks/pre-commit+")
-    assert said == {".git/hooks/pre-commit+": "EACCES", "file": "passed on"}
-    assert not (stage / ".git/hooks/pre-commit").exists()
+    said = taken(sandbox, stage, argv, "hand", *LAID, "read:mine")
+    assert {act: said[act] for act in LAID} == dict.fromkeys(LAID, "EACCES")
+    assert said["read:mine"] == "mine"
+    assert [*(stage / ".git/hooks").iterdir()] == [stage / ".git/hooks/there"]
+    assert (stage / ".git/hooks/there").read_text() == "laid outside"
+
+
+@pytest.mark.needs("namespaces", ordinary=True)
+def test_it_leads_to_hooks_that_nothing_holds(sandbox: NonoRun, stage: Path) -> None:
+    argv = [*NONO, "run", "--block-net", NO_NAMESPACES, *grants(stage), "--"]
+    assert taken(sandbox, stage, argv, "hand", LAID[0])[LAID[0]] == "written"

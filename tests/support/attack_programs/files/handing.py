@@ -1,14 +1,14 @@
 """Hand a directory from one run to another over a Unix socket, and go from there to what is denied.
 
-handing hand SOCKET WAY DIRECTORY FILE: sends DIRECTORY as an O_PATH descriptor, and FILE opened for reading.
-handing take SOCKET WAY [PATH ...]: receives both, and reports what each path below it and the file give:
-the text, or the errno. A path that ends in "+" is written instead.
+handing hand SOCKET WAY DIRECTORY FILE: sends DIRECTORY and its .env as O_PATH descriptors, and FILE opened
+for reading.
+handing take SOCKET WAY [ACT ...]: receives them, and reports what each act gives: text or errno. An act
+is the name of one below with a path from the directory, such as read:.env; "passed" reads FILE.
 WAY: who listens, "hand" or "take". The other one tries to connect until it may.
 """
 
 from __future__ import annotations
 
-import array
 import os
 import socket
 import sys
@@ -60,22 +60,63 @@ def write(path: str, directory: int) -> str:
     return "written"
 
 
+def read_from_within(path: str, directory: int) -> str:
+    os.fchdir(directory)
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def remove(path: str, directory: int) -> str:
+    os.unlink(path, dir_fd=directory)
+    return "removed"
+
+
+def make_directory(path: str, directory: int) -> str:
+    os.mkdir(path, dir_fd=directory)
+    return "made"
+
+
+def link(path: str, directory: int) -> str:
+    os.link(path, "linked", src_dir_fd=directory)
+    return read("linked", directory)
+
+
+def move(path: str, directory: int) -> str:
+    os.rename(path, f"{path}.moved", src_dir_fd=directory, dst_dir_fd=directory)
+    return "moved"
+
+
+HERE = {
+    "read": read,
+    "write": write,
+    "chdir": read_from_within,
+    "remove": remove,
+    "mkdir": make_directory,
+    "link": link,
+    "move": move,
+}
+
+
 def hand(connection: socket.socket, directory: str, file: str) -> dict[str, str]:
     place = os.open(directory, os.O_PATH | os.O_DIRECTORY)
+    denied = os.open(".env", os.O_PATH, dir_fd=place)
     seen = {name: told(partial(read, name, place)) for name in (".env", "mine")}
-    socket.send_fds(connection, [b"!"], [place, os.open(file, os.O_RDONLY)])
+    socket.send_fds(connection, [b"!"], [place, denied, os.open(file, os.O_RDONLY)])
     connection.recv(1)
     return seen
 
 
-def take(connection: socket.socket, *paths: str) -> dict[str, str]:
-    _, passed, *_ = socket.recv_fds(connection, 1, 2)
-    place, file = array.array("i", passed)
+def take(connection: socket.socket, *acts: str) -> dict[str, str]:
+    _, (place, denied, file), *_ = socket.recv_fds(connection, 1, 3)
     done = {}
-    for path in paths:
-        act = write if path.endswith("+") else read
-        done[path] = told(partial(act, path.removesuffix("+"), place))
-    return {**done, "file": told(lambda: os.read(file, 99).decode())}
+    for each in acts:
+        name, _, path = each.partition(":")
+        done[each] = told(partial(HERE[name], path, place))
+    return {
+        **done,
+        "opened anew": told(lambda: read(f"/proc/self/fd/{denied}", place)),
+        "passed": told(lambda: os.read(file, 99).decode()),
+    }
 
 
 ACTS: dict[str, Callable[..., dict[str, str]]] = {"hand": hand, "take": take}
