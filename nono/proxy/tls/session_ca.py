@@ -65,16 +65,11 @@ class SessionCa:
 
     @classmethod
     def from_pem(
-        cls,
-        certificate_pem: bytes,
-        key_pem: bytes,
-        *,
-        leaf_validity_s: float | None = None,
-        now: Callable[[], datetime] = _now,
+        cls, certificate_pem: bytes, key_pem: bytes, *, leaf_validity_s: float | None = None
     ) -> SessionCa:
         """Load a person's own root and its P-256 key (PKCS #8, unencrypted). Raises CaError if unusable."""
         # Imported here: few people have one, and cryptography's X.509 support takes 11 ms.
         from nono.proxy.tls import own_root
 
-        root = own_root.read(certificate_pem, key_pem, now())
-        return cls(root.certificate_pem, root.key, root.issuer, leaf_validity_s=leaf_validity_s, now=now)
+        root = own_root.read(certificate_pem, key_pem, _now())
+        return cls(root.certificate_pem, root.key, root.issuer, leaf_validity_s=leaf_validity_s)
