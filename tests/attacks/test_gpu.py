@@ -157,7 +157,7 @@ def test_without_a_listener_only_nvidia_gpus_are_refused(sandbox: NonoRun, tmp_p
     profile, flags = {"allow_gpu": True}, ("--allow-gpu",)
     run = sandbox.run(["echo", "started"], profile=profile, flags=flags, stage=there, wrapper=simulated)
     assert (run.exit_code, run.stdout) == (1, "")
-    assert "WSL2: NVIDIA GPU thread-name mediation is not to be had here" in run.stderr
+    assert "WSL2: NVIDIA GPU thread-name mediation is not available here" in run.stderr
     assert "leave --allow-gpu out" in run.stderr
     only_wsl2 = [*there, "sh", "-c", 'rm -r /dev/nvidia*; exec "$@"', "sh"]
     run = sandbox.run(["echo", "started"], profile=profile, flags=flags, stage=only_wsl2, wrapper=simulated)

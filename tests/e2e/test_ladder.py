@@ -315,7 +315,7 @@ def test_the_refusal_names_the_opt_in_the_errno_and_the_issue(ran: Run, cell: Ce
 def test_without_user_namespaces_the_refusal_does_not_offer_one(
     ladder_stage: Stage, policy: str | None
 ) -> None:
-    offer = "A private network namespace can be had here"
+    offer = "A private network namespace is available here"
     with_namespaces = run_probe(ladder_stage, Cell(WSL2, policy, ON_WSL2))
     without = run_probe(
         ladder_stage,

@@ -95,7 +95,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
             if startup_s:
                 console.note(UNWATCHED)
             return _run(invocation, console, environ, is_shell=is_shell)
-        raise LaunchError(f"no terminal can be had for the session: {error.strerror}") from error
+        raise LaunchError(f"no terminal is available for the session: {error.strerror}") from error
     if isinstance(forked, Apart):
         exit_code = _run(invocation, console, environ, forked, startup_s, is_shell=is_shell)
         forked.leave()

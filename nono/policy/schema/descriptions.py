@@ -129,8 +129,8 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "tls_ca": "A PEM file of certificates that are trusted for this upstream too.",
         "tls_client_cert": "A PEM file with the certificate to show.",
         "tls_client_key": "A PEM file with its key.",
-        "auth": "OAuth2 client credentials in the place of a key.",
-        "aws_auth": "AWS Signature Version 4 in the place of a key.",
+        "auth": "OAuth2 client credentials instead of a key.",
+        "aws_auth": "AWS Signature Version 4 instead of a key.",
         "path_pattern": "With url_path: a part of the path, with {} for the key.",
         "path_replacement": "With url_path: what it becomes upstream.",
         "query_param_name": "With query_param: the parameter.",
@@ -141,7 +141,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "limits": "What one run may use up.",
         "tripwire": "Whether responses are searched for the key.",
         "upgrades": "Paths on which a WebSocket may be opened.",
-        "spiffe": "A token of the workload API in the place of a key.",
+        "spiffe": "A token of the workload API instead of a key.",
     },
     "OAuth2Client": {
         "token_url": "Where tokens are fetched.",
@@ -149,7 +149,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "client_secret": "A credential reference.",
         "scope": "The scope that is asked for.",
         "auth_method": "Whether id and secret are sent in the form or as Basic authentication.",
-        "client_assertion": "A token of the workload API in the place of id and secret.",
+        "client_assertion": "A token of the workload API instead of id and secret.",
         "extra_params": "Further parameters of the request.",
     },
     "AwsAuth": {
@@ -202,7 +202,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
     "Linux": {
         "af_unix_mediation": "pathname: Unix sockets need a grant in a run without a proxy too.",
         "sandbox_policy": "By what the network is held; auto is the strongest there is.",
-        "namespaces": "Processes, temporary files and IPC of the command's own: where they can be had, "
+        "namespaces": "Processes, temporary files and IPC of the command's own: where available, "
         "never, or always.",
     },
     "EnvCredential": {

@@ -83,7 +83,7 @@ def _refuse_naming_threads(facts: HostFacts) -> Refusal:
     if facts.listener is Listener.AVAILABLE:
         because = "Linux 5.14 is needed to hand an opened file over"
     return Refusal(
-        f"{where}NVIDIA GPU thread-name mediation is not to be had here ({because}{issue}), and without it "
+        f"{where}NVIDIA GPU thread-name mediation is not available here ({because}{issue}), and without it "
         "the driver fails from version 570 on.",
         hint="leave --allow-gpu out, or run it on native Linux and not inside another sandbox",
     )
@@ -97,7 +97,7 @@ def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
         because = facts.listener_detail or "there is no supervisor that could watch"
         return Refusal(
             f"{where}nothing can be learned here: what a command does with files is seen by a seccomp "
-            f"listener, which is not to be had ({because}{issue}).",
+            f"listener, which is not available ({because}{issue}).",
             hint="watch it on native Linux, outside other sandboxes; a learned profile holds here as well",
         )
     if chosen.sockets is not None:
@@ -227,7 +227,7 @@ def _refuse_mediation(policy: SandboxPolicy, facts: HostFacts) -> Refusal | None
     where = "WSL2: " if facts.is_wsl2 else ""
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     return Refusal(
-        f'{where}linux.af_unix_mediation "pathname" needs a seccomp listener, which is not to be had here '
+        f'{where}linux.af_unix_mediation "pathname" needs a seccomp listener, which is not available here '
         f"({facts.listener_detail or 'there is no supervisor'}{issue}).",
         hint='set it to "off", or run on native Linux and not inside another sandbox',
     )
@@ -322,14 +322,14 @@ def _without_enforcement(
     issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     message = (
         f"{where}: proxy-only network mode cannot be kernel-enforced.\n"
-        f"  The listener that would check each connection is not to be had ({because}{issue}), and Landlock "
+        f"  The listener that would check each connection is not available ({because}{issue}), and Landlock "
         f"V{facts.landlock_abi} has no TCP rules (V4+, kernel 6.7+).\n"
         "  Without either, the sandboxed process could bypass the proxy and open arbitrary outbound "
         "connections.\n"
     )
     if facts.network_namespace:
         message += (
-            '  A private network namespace can be had here: wsl2_proxy_policy: "netns" would enforce it.\n'
+            '  A private network namespace is available here: wsl2_proxy_policy: "netns" would enforce it.\n'
         )
     message += (
         'To allow degraded execution, set wsl2_proxy_policy: "insecure_proxy" in your profile\'s '

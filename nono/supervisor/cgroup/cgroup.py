@@ -171,7 +171,7 @@ def limited(
         except OSError as error:
             raise SandboxError(
                 f"the limits cannot be set: {error.filename or place.parent}: {error.strerror}",
-                hint="nono setup --check-only says whether they can be had here",
+                hint="nono setup --check-only says whether they are available here",
             ) from error
         stack.callback(cgroup.kill)
         yield cgroup

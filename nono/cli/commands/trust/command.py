@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _add_policy(sign)
 
     policy = argparse_parser.add_action(actions, "sign-policy", "sign a trust policy, which makes it yours")
-    policy.add_argument("file", nargs="?", metavar="FILE", help="in the place of trust-policy.json")
+    policy.add_argument("file", nargs="?", metavar="FILE", help="instead of trust-policy.json")
     policy.add_argument("--user", action="store_true", help="the policy for all your projects")
     _add_key(policy)
 
@@ -112,4 +112,4 @@ def _add_key(action: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGrou
 
 
 def _add_policy(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--policy", metavar="FILE", help="in the place of trust-policy.json")
+    action.add_argument("--policy", metavar="FILE", help="instead of trust-policy.json")

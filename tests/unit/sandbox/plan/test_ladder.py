@@ -243,7 +243,7 @@ def test_threads_that_cannot_be_named_keep_a_run_from_starting() -> None:
     asked = PROXIED._replace(network=NetworkMode.ALLOWED, names_threads=True)
     found = refusal(asked, WSL2)
     assert found.message == (
-        "WSL2: NVIDIA GPU thread-name mediation is not to be had here (seccomp user notification returns "
+        "WSL2: NVIDIA GPU thread-name mediation is not available here (seccomp user notification returns "
         "EBUSY, microsoft/WSL#9548), and without it the driver fails from version 570 on."
     )
     assert found.hint == "leave --allow-gpu out, or run it on native Linux and not inside another sandbox"
