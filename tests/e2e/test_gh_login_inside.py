@@ -91,6 +91,15 @@ def test_a_later_run_with_the_profile_uses_the_placeholder_in_the_file_of_gh(sce
     assert run.stdout == "somebody\n", run.stderr
 
 
+def test_the_key_and_the_placeholder_of_gh_work_in_one_run(scene: Scene) -> None:
+    scene.log_in()
+    nono = (*NONO, "run", "--profile", "gh", "--credential", "github", "--allow-cwd", "--")
+    ask = "gh api user --jq .login"
+    run = scene.stage.person([*nono, "sh", "-c", f"{ask}; unset GH_TOKEN GITHUB_TOKEN; {ask}"])
+    assert run.stdout == "somebody\nsomebody\n", run.stderr
+    assert CANARY not in run.stdout + run.stderr
+
+
 def test_the_placeholder_of_gh_is_of_no_use_at_another_host(scene: Scene) -> None:
     scene.log_in()
     run = scene.with_profile(
