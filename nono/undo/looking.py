@@ -205,6 +205,8 @@ def entry_of(status: os.stat_result, content: str | None, attributes: Mapping[st
 def attributes_of(file: int, allowance: Allowance | None) -> Mapping[str, str]:
     """Return the extended attributes of an open file; none if the file system has none.
 
+    TOO_LARGE stands for more than may be kept, and for more names than the kernel lists.
+
     Raises AttributesError if the allowance does not suffice.
     """
     found: dict[str, str] = {}
@@ -219,8 +221,10 @@ def attributes_of(file: int, allowance: Allowance | None) -> Mapping[str, str]:
             if size > ATTRIBUTES_BYTES_MAX:
                 return TOO_LARGE
             found[name] = b64encode(value).decode("ascii")
-    except OSError:
-        pass  # none, or one has just been removed
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            return TOO_LARGE
+        # otherwise there are none, or one has just been removed
     if size and allowance is not None:
         allowance.take_attributes(size)
     return found

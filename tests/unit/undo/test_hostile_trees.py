@@ -26,6 +26,8 @@ from nono.undo.recording import Limits, Recording
 from support.forked import in_child
 from unit.undo.conftest import Stage
 
+LISTED_BYTES = 65536  # XATTR_LIST_MAX of <linux/limits.h>
+
 
 def _churn(root: Path, outside: Path) -> None:
     """Replace files, directories and links by each other, as quickly as can be."""
@@ -167,6 +169,21 @@ def test_attributes_too_large_to_keep_are_said_not_to_be_back(in_memory: Stage) 
     assert stage.run(lambda: (stage.root / "file").write_text("by the run")) == ["modified file"]
     assert stage.restore() == ["file: it is not as it was, after all"]
     assert (stage.root / "file").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["file", "directory"])
+def test_more_names_of_attributes_than_the_kernel_lists_are_told(name: str, in_memory: Stage) -> None:
+    """Found by hand: where nothing can be listed there seemed to be nothing, as before the run."""
+    stage = in_memory
+    (stage.root / "directory").mkdir()
+    (stage.root / "file").write_text("old")
+
+    def work() -> None:
+        for number in range(LISTED_BYTES // 200 + 1):
+            os.setxattr(stage.root / name, f"user.{number:0200}", b"")
+
+    assert stage.run(work) == [f"permissions {name}"]
+    assert stage.restore() == [f"{name}: it is not as it was, after all"]
 
 
 def test_a_tree_with_more_attributes_than_may_be_kept_is_refused(
