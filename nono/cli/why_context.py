@@ -94,4 +94,7 @@ def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:
 
 def _would_be_held(capabilities: CapabilitySet) -> Held:
     facts = probe.with_masks(probe.host_facts(network=True), capabilities.masking)
-    return Held(choose_enforcement(capabilities, facts), facts.landlock_abi)
+    chosen = choose_enforcement(capabilities, facts)
+    if not isinstance(chosen, Refusal):
+        chosen = with_namespaces(chosen, capabilities, facts.own_namespaces)
+    return Held(chosen, facts.landlock_abi)

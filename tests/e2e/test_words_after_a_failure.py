@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from support.nono_run import PROXY_ONLY, Ended, NonoRun, nono_run
+from nono.policy.why.refusals import KEPT_HOOKS
+from support.nono_run import NONO, PROXY_ONLY, Ended, NonoRun, nono_run
 
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}
 TITLE = "NONO DIAGNOSTIC"
@@ -83,6 +84,23 @@ def test_a_program_of_a_working_directory_that_is_not_shared(
     run = sandbox.run([program], profile=profile, flags=["--workdir", str(directory), *flags])
     assert (run.exit_code == 0) is (said is None)
     assert said is None or f"nono: Command execution failed: {said}" in run.stderr.splitlines()
+
+
+def test_a_hook_that_a_run_keeps_is_told_by_explain_and_by_why(sandbox: NonoRun) -> None:
+    """The directory is granted with the project, and a mount keeps it all the same."""
+    sandbox.bare(["git", "init", "-q", str(sandbox.project)])
+    hooks = sandbox.project / ".git/hooks"
+    write = ["sh", "-c", f"echo x > {hooks}/pre-commit"]
+    refused = sandbox.run(write, profile=BLOCKED, flags=["--explain", "--namespaces", "require"])
+    assert refused.exit_code != 0
+    assert KEPT_HOOKS in " ".join(footer(refused.stderr))
+    ask = ["why", "--path", f"{hooks}/pre-commit", "--op", "write", "--allow", str(sandbox.project)]
+    answer = sandbox.bare([*NONO, *ask])
+    assert answer.stdout.startswith("DENIED\n  Reason: kept_hooks\n")
+    reading = sandbox.bare([*NONO, *ask[:4], "read", *ask[5:]])
+    assert reading.stdout.startswith("ALLOWED\n")
+    allowed = sandbox.run(write, profile=BLOCKED, flags=[f"--allow={hooks}"])
+    assert allowed.exit_code == 0, allowed.stderr
 
 
 def test_a_library_that_a_program_is_not_granted_is_offered(sandbox: NonoRun) -> None:

@@ -21,7 +21,7 @@ from nono.policy.capability import Access, Mask, NetworkMode
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
 from nono.policy.why.hosts import why_host, why_request
-from nono.policy.why.paths import Answer, masked_path, why_path_since
+from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
 from nono.printable import printable_line
 from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
@@ -108,6 +108,9 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     if rules.capabilities.elevation and not _elevates(subject.held()):
         rules = rules._replace(capabilities=rules.capabilities._replace(elevation=False))
     answer = why_path_since(rules, subject.path_context, parsed.path, Access(parsed.op), fs, subject.stale)
+    kept = kept_hook(rules, subject.path_context, parsed.path, Access(parsed.op), fs)
+    if answer.status == "allowed" and kept is not None and _has_namespaces(subject.held()):
+        return kept
     if answer.status != "denied" and Access(parsed.op).reads and not parsed.self:
         return _as_instructions(answer, subject, parsed.path)
     masked = masked_path(rules, subject.path_context, parsed.path, fs)
@@ -187,6 +190,10 @@ def _enforced_by(subject: Subject) -> str | None:
 def _elevates(held: Held) -> bool:
     """Check that the run can ask somebody, which needs a listener."""
     return not isinstance(held.chosen, Refusal) and held.chosen.elevation
+
+
+def _has_namespaces(held: Held) -> bool:
+    return not isinstance(held.chosen, Refusal) and held.chosen.namespaces
 
 
 def _refused(chosen: Refusal) -> str:

@@ -53,7 +53,9 @@ async def _watched_or_asked(
             yield watch
     elif run.options.refusals is not None:
         own = own_grants((*run.readable, *readable))
-        run.options.refusals.starts(run.rules()._replace(handed_out=own).files)
+        rules, has_mounts = run.rules(), run.prepared.enforcement.namespaces
+        kept = rules.capabilities.hooks if has_mounts else None
+        run.options.refusals.starts(rules._replace(handed_out=own).files, kept)
         with _watched(run, listener, run.options.refusals) as watch:
             yield watch
     elif approver is not None and run.prepared.enforcement.elevation:

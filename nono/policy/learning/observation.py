@@ -158,6 +158,10 @@ class Observation:
         """Count an access to a path that could not be read or resolved."""
         self._dropped += 1
 
+    def is_kept(self, path: str) -> bool:
+        """Return False: a profile does not have what a run refuses in any case."""
+        return False
+
     def recorded(self, event: Mapping[str, Any]) -> None:
         """Process an event of the audit log; only network events matter."""
         fields = event.get("event")

@@ -27,6 +27,7 @@ from nono.policy.path_expansion import (
     parent_resolved,
     rule_path,
 )
+from nono.policy.why.refusals import KEPT_HOOKS
 from nono.printable import shell_word
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
@@ -143,6 +144,25 @@ def why_path_since(
         "stale_file_grant",
         details=f"{replaced}. A new run grants what is there now",
         matching_capability=MatchingCapability(gone[0].path, _BADGES[gone[0].access], gone[0].source),
+    )
+
+
+def kept_hook(
+    rules: EffectivePolicy, path_context: PathContext, path: str, access: Access, fs: Filesystem
+) -> Answer | None:
+    """Refuse to change a hook of git that a grant covers incidentally; None for all other paths.
+
+    Holds where the run has mounts of its own. Reads `path` as why_path() does.
+    """
+    hooks, original = rules.capabilities.hooks, path_context.of_flag(path)
+    if hooks is None or not access.writes or not is_within(canonical_as_far(original, fs), hooks):
+        return None
+    return Answer(
+        "denied",
+        "kept_hooks",
+        details=KEPT_HOOKS,
+        suggested_flag=f"{directory_flag(Access.READWRITE)} {shell_word(hooks)}",
+        enforced_by="a read-only mount",
     )
 
 

@@ -21,8 +21,10 @@ from nono.policy.files.path_verdict import (
     Protected,
     TooWeak,
 )
+from nono.policy.path_expansion import is_within
 
 REFUSED_MAX = 500
+KEPT_HOOKS = "git runs hooks outside the sandbox too, so a run leaves them as they are"
 
 
 class Refused(NamedTuple):
@@ -39,12 +41,16 @@ class Refusals:
 
     def __init__(self) -> None:
         self._policy: FilePolicy | None = None
+        self._kept: str | None = None
         self._refused: dict[tuple[str, str], Refused] = {}
         self.is_complete = True  # False: more than REFUSED_MAX, or some could not be followed
 
-    def starts(self, policy: FilePolicy) -> None:
-        """Take the policy of the run, including files that the run created for the command."""
-        self._policy = policy
+    def starts(self, policy: FilePolicy, kept_hooks: str | None = None) -> None:
+        """Take the policy of the run, including files that the run created for the command.
+
+        kept_hooks: The directory of git's hooks, where a mount keeps it unchanged.
+        """
+        self._policy, self._kept = policy, kept_hooks
 
     def used(self, path: str, access: Access, *, is_dir: bool) -> None:
         """Judge the use of a file, or of a directory that was listed."""
@@ -59,6 +65,10 @@ class Refusals:
         """Note that an access could not be followed."""
         self.is_complete = False
 
+    def is_kept(self, path: str) -> bool:
+        """Return True for git's hooks, where a mount keeps them unchanged."""
+        return self._kept is not None and is_within(path, self._kept)
+
     def listed(self) -> tuple[Refused, ...]:
         return tuple(self._refused.values())
 
@@ -66,6 +76,8 @@ class Refusals:
         if self._policy is None:
             return
         reason = _reason(self._policy.judge(names, access))
+        if reason is None and access.writes and self.is_kept(path):
+            reason = KEPT_HOOKS
         if reason is None:
             return
         key = (path, place)

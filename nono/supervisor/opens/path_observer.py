@@ -43,6 +43,10 @@ class Watcher(Protocol):
         """Called when an access could not be observed."""
         ...
 
+    def is_kept(self, path: str) -> bool:
+        """Tell whether a read-only mount of nono's own refuses a change, and that is to be reported."""
+        ...
+
 
 class PathWatch:
     """Observes the calls of one listener that name files, until close(). The opener of `root` closes it."""
@@ -151,7 +155,7 @@ class PathWatch:
             is_dir = found.kind == "directory"
             if is_dir and call.flags & uapi.O_ACCMODE != uapi.O_RDONLY and not call.flags & os.O_DIRECTORY:
                 return  # EISDIR
-            if os.access(link(descriptor), _MODES[access]):  # otherwise the file's mode refuses it
+            if self._may(descriptor, _MODES[access]):  # otherwise the file's mode refuses it
                 self._watcher.used(found.path, access, is_dir=is_dir)
         finally:
             os.close(descriptor)
@@ -169,10 +173,15 @@ class PathWatch:
             else:
                 if deed is Deed.MADE:
                     return  # EEXIST
-            if os.access(link(parent), os.W_OK | os.X_OK):
+            if self._may(parent, os.W_OK | os.X_OK):
                 found, is_made = os.readlink(link(parent)), deed is not Deed.REMOVED
                 access = access.united(Access.WRITE)
                 self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made)
+
+    def _may(self, descriptor: int, mode: int) -> bool:
+        """Check that this user has an access, or that only a mount of nono's own refuses it."""
+        place = link(descriptor)
+        return os.access(place, mode) or self._watcher.is_kept(os.readlink(place))
 
     def _linked(self, tid: int, old: PathUse, new: PathUse) -> None:
         """Record a hard link. A new name in the same directory needs no access to the existing file."""

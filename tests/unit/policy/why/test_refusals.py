@@ -10,7 +10,7 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
-from nono.policy.why.refusals import REFUSED_MAX, Refusals, Refused
+from nono.policy.why.refusals import KEPT_HOOKS, REFUSED_MAX, Refusals, Refused
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -68,3 +68,14 @@ def test_the_list_is_bounded(refusals: Refusals) -> None:
 def test_a_missed_access_is_not_forgotten(refusals: Refusals) -> None:
     refusals.missed()
     assert not refusals.is_complete
+
+
+def test_a_change_of_hooks_that_a_mount_keeps_is_refused(run: Resolve, fs: Filesystem) -> None:
+    hooks = f"{WORK}/.git/hooks"
+    for kept, listed in ((hooks, [(f"{hooks}/pre-commit", KEPT_HOOKS)]), (None, [])):
+        watched = Refusals()
+        watched.starts(effective_policy_of(run(allow=(".",)), fs).files, kept)
+        watched.used(f"{hooks}/pre-commit", Access.READ, is_dir=False)
+        watched.changed(f"{WORK}/.git", "index", Access.WRITE, is_made=True)
+        watched.changed(hooks, "pre-commit", Access.WRITE, is_made=True)
+        assert [(each.path, each.reason) for each in watched.listed()] == listed
