@@ -15,9 +15,8 @@ def enter_own_root() -> None:
     """Make a new root directory, and move there; the mount namespace must be private to this process.
 
     Every path of this process then leads up to an inode that no mount of another process leads to, which is
-    what a Landlock rule can tell them apart by (nono.sandbox.apply). The root is read-only: nothing can be
-    made beside what was in "/". Changes the working directory. OSError names the step that failed; the
-    process must then end.
+    what a Landlock rule can tell them apart by (nono.sandbox.apply). The root is read-only. Changes the
+    working directory. OSError names the step that failed; the process must then end.
     """
     with os.scandir("/") as found:
         entries = [*found]
