@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -180,7 +181,8 @@ class Walker:
                         continue
                     with suppress(FileNotFoundError):  # it is gone
                         status = each.stat(follow_symlinks=False)
-                        if is_directory:
+                        # Something of another kind may have taken its place since it was listed.
+                        if is_directory and stat.S_ISDIR(status.st_mode):
                             frame.names.append(each.name)
                             entries[below] = entry_of(status, None)
                             continue

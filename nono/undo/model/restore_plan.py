@@ -7,7 +7,7 @@ from posixpath import join
 
 from nono.named_tuple import NamedTuple
 from nono.undo.model.changes import Change, ChangeType, change_type, changes
-from nono.undo.model.entry import FILE, OTHER, Entry
+from nono.undo.model.entry import FILE, LINK, OTHER, Entry
 from nono.undo.model.snapshot import Snapshot, is_relative
 
 # What is at a path now: an entry, nothing, or why that is unknown.
@@ -125,7 +125,7 @@ def _impossible(change: Change, now: Entry | None, has: Callable[[str], bool]) -
         return None  # only metadata is needed
     if was.kind == OTHER:
         return "a socket, FIFO or device is not kept"
-    if was.kind == FILE and was.content is None:
+    if was.kind in (FILE, LINK) and was.content is None:
         return "it could not be read before the run"
     if was.kind == FILE and was.content is not None and not has(was.content):
         return "its content was not kept"

@@ -18,9 +18,10 @@ import pytest
 from nono.errors import NonoError
 from nono.kernel import namespaces
 from nono.launch.around.undo import uncovered
-from nono.undo import looking, walking
+from nono.undo import baseline, looking, walking
 from nono.undo.acting import Acting
 from nono.undo.model.entry import Entry
+from nono.undo.model.left_out import Sieve
 from nono.undo.model.restore_plan import Step
 from nono.undo.recording import Limits, Recording
 from support.forked import in_child
@@ -92,6 +93,27 @@ def test_a_tree_that_changes_while_it_is_read_can_be_restored(stage: Stage, tmp_
         assert {path: each for path, each in stage.look().items() if path.startswith(b"calm")} == before
         os.system(f"rm -r {stage.root}/busy")
     assert (outside / "secret").read_text() == "not the run's"
+
+
+def test_a_link_that_takes_the_place_of_a_directory_while_it_is_listed_comes_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stage.root / "place"
+    place.mkdir()
+
+    def walk(sieve: Sieve, *rest: Any) -> walking.Walk:
+        def swap(path: str, name: str, is_directory: bool) -> bool:
+            if is_directory and place.is_dir() and not place.is_symlink():
+                place.rmdir()
+                place.symlink_to("/target")
+            return sieve(path, name, is_directory)
+
+        return walking.Walk(swap, *rest)
+
+    monkeypatch.setattr(baseline, "Walk", walk)
+    assert stage.run(place.unlink) == ["deleted place"]
+    assert stage.restore() == []
+    assert place.readlink() == Path("/target")
 
 
 def test_a_file_of_a_terabyte_without_content_is_passed_over(stage: Stage) -> None:
