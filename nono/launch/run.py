@@ -123,6 +123,7 @@ class Launch:
         with ExitStack() as stack:
             enclosed = self._enclose(stack, launcher, beside.prepared, options, session_id)
             self._launcher = None
+            self._probes.close()  # its children have ended by now, and supervise() would leave them unreaped
             if options.front is None:
                 options = options.written_to(stack.enter_context(shared_terminal()))
             run = self._take_charge(stack, enclosed, options, beside, session_id)
