@@ -94,7 +94,7 @@ def test_a_directory_is_asked_for_where_one_belongs(line: str, offers: Offers) -
 
 @pytest.mark.parametrize("line", ["nono run --profile go", "nono run -p go", "nono profile show go"])
 def test_the_users_profiles_are_offered_with_the_shipped_ones(line: str, offers: Offers) -> None:
-    assert set(offers(line)) == {"go-dev", "gobi", "gopher"}
+    assert set(offers(line)) == {"go-dev", "goose", "gobi", "gopher"}
 
 
 def test_names_in_a_directory_are_never_executed(offers: Offers, home: Path) -> None:

@@ -169,7 +169,8 @@ def test_a_job_of_the_shell_is_suspended_and_resumed(sandbox: NonoRun) -> None:
         viewer.type(b"\x1a")
         viewer.wait_for(b"Stopped")
         viewer.type(b"fg\r")
-        viewer.wait_for(b"fg\r\n")
+        # fg tells which job it resumes. Until then the shell reads key by key, and \r would end no line.
+        viewer.wait_for(b"\x1b[?2004l\rsh -c")
         viewer.type(b"words\r")
         viewer.wait_for(b"got=words")
 
