@@ -16,7 +16,7 @@ from typing import Any
 
 TIOCGETD, TIOCGEXCL = 0x5424, 0x80045440  # asm-generic/ioctls.h
 F_GETOWN_EX = 16  # asm-generic/fcntl.h
-PIECE_BYTES = 65536
+PIECE_BYTES, PIECES_MAX, KEPT_BYTES = 65536, 64, 1 << 20
 ANSWER_AGAIN_S = 5.0
 QUESTION = b"[Enter] skip: "  # of the offer to save what was denied
 STREAMS = ("stdin", "stdout", "stderr")
@@ -104,11 +104,15 @@ def calling(uid: int, stdin: str, output: str) -> Iterator[Caller]:
 
 
 def _drain(descriptor: int, into: bytearray) -> None:
-    while select.select([descriptor], [], [], 0)[0]:
+    """Take out what is there: of somebody who writes without end no more than what others wait for allows."""
+    for _ in range(PIECES_MAX):
+        if not select.select([descriptor], [], [], 0)[0]:
+            return
         piece = os.read(descriptor, PIECE_BYTES)
         if not piece:
             return
         into += piece
+        del into[:-KEPT_BYTES]
 
 
 def _description(descriptor: int) -> dict[str, object]:
