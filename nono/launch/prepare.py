@@ -12,7 +12,6 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant, NetworkMode, SandboxPolicy
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
-from nono.sandbox.launcher import Probe
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -20,6 +19,7 @@ from nono.sandbox.plan.namespaces_verdict import with_namespaces, without_superv
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nono.sandbox.launcher import Probe
     from nono.supervisor.cgroup.placement import Place
 
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -43,6 +43,9 @@ class Prepared(NamedTuple):
 
 def probe_for(capabilities: CapabilitySet) -> Probe:
     """Return what has to be probed to choose the enforcement."""
+    # Imported here: a wrap has no launcher.
+    from nono.sandbox.launcher import Probe
+
     policy = capabilities.sandbox_policy
     chooses_rung = capabilities.network is NetworkMode.PROXY and policy in (
         SandboxPolicy.AUTO,

@@ -20,7 +20,7 @@ from support.running.fork_server import TAKE_TERMINAL
 from support.running.pace import PACE
 from support.terminal import session_leaders
 
-RUN_S = 40.0 * PACE
+RUN_S = 60.0 * PACE
 PROGRAM = b"hunt.inside.runner"
 STAGE = CONFINED.encode()  # what comes before nono on another host
 LOOK_EVERY_S = 0.05
