@@ -37,6 +37,10 @@ from nono.sandbox.plan.facts import HostFacts, Listener
             ["    to   16 hosts (nono profile hosts minimal), x.example, any host of *.org"],
         ),
         (
+            ["--network-profile=minimal", "--allow-domain=https://x.example/a"],
+            ["    to   16 hosts (nono profile hosts minimal)", "    path https://x.example * /a"],
+        ),
+        (
             ["--network-profile=minimal", *(f"--allow-domain={name}.example" for name in "abcd")],
             ["    to   16 hosts (nono profile hosts minimal), 4 more hosts"],
         ),
