@@ -291,6 +291,7 @@ def test_a_form_that_says_to_wait_passes_as_it_is(scene: Scene) -> None:
         f"access_token={ACCESS}&note={ACCESS}",
         f"access_token={ACCESS}%20",
         f"token_type=bearer;access_token={ACCESS}",
+        f"access_token={ACCESS};scope=gist",
         f"token_type=bearer%0aaccess_token={ACCESS}",
         f"Access_Token={ACCESS}",
         f"access_token={ACCESS}&a=" + "&a=".join(map(str, range(2000))),
