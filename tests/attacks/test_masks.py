@@ -224,7 +224,7 @@ def test_a_file_on_a_standard_stream_is_opened_anew_for_what_it_was_opened_for(
     assert "again\n" in (stage / "sub/open").read_text()
 
 
-@pytest.mark.needs("mounts")
+@pytest.mark.needs("mounts", "user namespaces")
 def test_a_user_namespace_can_be_made_beside_masks(sandbox: NonoRun, stage: Path) -> None:
     """Browsers make one for what they show."""
     run = sandbox.run(["unshare", "--user", "true"], profile=PROFILE)
