@@ -174,6 +174,21 @@ def test_no_more_is_imported_than_what_may_answer(in_session: InSession, unset: 
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param("unix:path=$HOME/gone", id="that is gone"),
+        pytest.param("unix:path=$HOME", id="that is a directory"),
+        pytest.param("nonsense", id="of no kind"),
+    ],
+)
+def test_a_bus_that_nobody_can_use_is_no_keyring(in_session: InSession, address: str) -> None:
+    """As the address of a desktop that has ended, in a session of tmux."""
+    result = in_session(f"export DBUS_SESSION_BUS_ADDRESS=\"{address}\"\n{PYTHON} '{READS}'")
+    assert result.stdout.splitlines()[0] == "no system keyring answers here", result.stderr
+    assert result.stderr.count("Warning") == 0
+
+
+@pytest.mark.parametrize(
     ("environment", "imported"),
     [
         ("PYTHON_KEYRING_BACKEND=keyring.backends.SecretService.Keyring", ["keyring", "secretstorage"]),

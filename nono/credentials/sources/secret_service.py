@@ -6,8 +6,10 @@ person who unlocks a collection.
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 import secretstorage
-from secretstorage.exceptions import LockedException, SecretServiceNotAvailableException
+from secretstorage.exceptions import LockedException
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,14 +46,15 @@ class SecretService:
 
 def connect() -> SecretService | None:
     """Return the Secret Service on the session bus of the environment, or None. The caller closes it."""
-    try:
-        connection = secretstorage.dbus_init()
-    except SecretServiceNotAvailableException:
-        return None
-    if secretstorage.check_service_availability(connection):
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(closing(secretstorage.dbus_init()))
+            if not secretstorage.check_service_availability(connection):
+                return None
+        except Exception:  # any failure means that there is none: the bus has ended, or is somebody else's
+            return None
+        stack.pop_all()
         return SecretService(connection)
-    connection.close()
-    return None
 
 
 def _unlock(what: secretstorage.Collection | secretstorage.Item) -> None:
