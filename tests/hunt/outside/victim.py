@@ -14,6 +14,8 @@ from support.running.pace import PACE
 
 RSS_KIB_MAX = 400 * 1024
 DESCRIPTORS_MAX = 600
+PF_EXITING = 0x4  # include/linux/sched.h
+ENDING_EVERY_S = 0.005
 NOBODY = "nobody.example"  # asked for without the token, as anybody on the machine may
 PATIENCE_S = 5.0 * PACE  # for an answer; a second, on a machine that does nothing else
 # What a run may leave in a home: its project, the neighbour's own, what nono records.
@@ -94,19 +96,30 @@ def answer_s(port: int) -> float | None:
 
 
 def left_processes(known: Collection[int]) -> dict[str, str]:
-    """What runs on this machine beside what is known; the driver is its process 1."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if int(entry.name) in known or _is_kernels(entry):
-                continue
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            found[entry.name] = f"{(entry / 'comm').read_text().strip()} {words[:60]}"
-    return found
+    """What runs on this machine beside what is known; the driver is its process 1.
+
+    A process that the kernel is dismantling has PATIENCE_S to be gone: only its parent can wait for it.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        found, is_any_ending = {}, False
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                state, flags = _state(entry)
+                if int(entry.name) in known or state in "ZX":
+                    continue
+                is_any_ending |= bool(flags & PF_EXITING)
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                found[entry.name] = f"{(entry / 'comm').read_text().strip()} {words[:60]}"
+        if not is_any_ending or time.monotonic() > deadline:
+            return found
+        time.sleep(ENDING_EVERY_S)
 
 
-def _is_kernels(entry: Path) -> bool:
-    return (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+def _state(entry: Path) -> tuple[str, int]:
+    """A process's state and flags: proc_pid_stat(5), fields 3 and 9."""
+    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+    return fields[0], int(fields[6])
 
 
 def left_files(home: Path) -> dict[str, list[str]]:
