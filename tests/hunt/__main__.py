@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from confined.hosts import HOSTS
-from hunt.hunting import Hunt
+from hunt.hunting import CHOICES, Hunt
 from hunt.outside import stage
 from hunt.ways import RUNGS
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="of another run, to repeat its choices")
     parser.add_argument("--rung", choices=[way.rung for way in RUNGS], action="append")
     parser.add_argument("--host", choices=HOSTS, help="confine nono as this one does (make test-confined)")
-    parser.add_argument("--sweep", action="append", help="only these of them")
+    parser.add_argument("--sweep", choices=CHOICES, action="append", help="only these of them")
     parser.add_argument(
         "--keep", type=Path, default=Path(tempfile.gettempdir(), "nono-hunt"), metavar="FOLDER"
     )

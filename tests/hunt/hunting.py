@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from confined.hosts import Host
@@ -16,17 +17,15 @@ from hunt import campaign, control, corpus, options
 from hunt.outside.place import Place, settled
 from hunt.outside.sights import kind
 from hunt.outside.stage import Packets
-from hunt.programs import mixed
-from hunt.programs.steps import Program, in_batches, to_json
+from hunt.programs import mixed, turns
+from hunt.programs.steps import Program, to_json
 from hunt.ways import Way, ways
 
-BATCH = 400
-RANDOM_LENGTH = 150
 MOST_NAMES = 60
-RANDOM = "random"
 OPTIONS = "nono's options"
 STDINS = ("terminal", "terminal", "nothing")
 OUTPUTS = ("file", "pipe", "terminal")
+CHOICES = (*mixed.SWEEPS, turns.RANDOM, OPTIONS)  # of what is tried
 WARM_UP: Program = (("open", "/dev/null", 0),)
 
 
@@ -93,9 +92,9 @@ class Hunt:
         programs = self._programs(as_root=those[0].as_root)
         while True:
             for way in self.choice.sample(those, len(those)):
-                sweep, program = next(programs)
-                self._try(place, self._called(way), sweep, program)
-                if not self.sweeps or OPTIONS in self.sweeps:
+                for sweep, program in islice(programs, 1):
+                    self._try(place, self._called(way), sweep, program)
+                if self._has(OPTIONS):
                     self._try_options(place)
                 if time.monotonic() > ends:
                     return
@@ -103,20 +102,16 @@ class Hunt:
     def _called(self, way: Way) -> Way:
         return replace(way, stdin=self.choice.choice(STDINS), output=self.choice.choice(OUTPUTS))
 
+    def _has(self, sweep: str) -> bool:
+        return not self.sweeps or sweep in self.sweeps
+
     def _programs(self, *, as_root: bool) -> Iterator[tuple[str, Program]]:
-        """Without end: the sweeps by turns with programs at random, then anew."""
-        while True:
-            sweeps = mixed.sweeps_of(self.choice, campaign.name_of, list_directory, as_root=as_root)
-            chosen = {name: steps for name, steps in sweeps.items() if not self.sweeps or name in self.sweeps}
-            batches = {
-                name: in_batches(self.choice.sample(steps, len(steps)), BATCH)
-                for name, steps in chosen.items()
-            }
-            for name, program in mixed.interleaved(self.choice, batches):
-                yield name, program
-                if not self.sweeps or RANDOM in self.sweeps:
-                    pools = list(sweeps.values())
-                    yield RANDOM, mixed.program(self.choice, pools, RANDOM_LENGTH, as_root=as_root)
+        return turns.programs(
+            self.choice,
+            lambda: mixed.sweeps_of(self.choice, campaign.name_of, list_directory, as_root=as_root),
+            self._has,
+            as_root=as_root,
+        )
 
     def _try(self, place: Place, way: Way, sweep: str, program: Program) -> None:
         more = [f"--allow={place.facts['paths']['folder']}"] if self.is_planted else []

@@ -10,6 +10,10 @@ from hunt.programs.signatures import signatures
 from hunt.programs.steps import Program, Step
 
 RANDOM_ARGUMENTS = tuple(calls.POOLS)
+SWEEPS = (
+    *("canaries", "opens", "typed calls", "odd calls", "options"),
+    *("ioctls", "signals", "clones", "requests"),
+)
 
 
 def program(choice: random.Random, pools: Sequence[Sequence[Step]], length: int, *, as_root: bool) -> Program:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from hunt import corpus, options
-from hunt.programs import calls, mixed, signatures, steps, sweeps
+from hunt.__main__ import main
+from hunt.programs import calls, mixed, signatures, steps, sweeps, turns
 from hunt.ways import RUNGS, gap, ways
 
 NAMES = {0: "read", 1: "write", 169: "reboot", 170: "sethostname", 428: "open_tree"}
@@ -97,6 +99,35 @@ def test_a_random_program_has_its_length() -> None:
     program = mixed.program(random.Random(1), pools, 80, as_root=False)
     assert len(program) in (80, 81)
     assert steps.from_json(steps.to_json(program)) == program
+
+
+def turns_of(*wanted: str, count: int) -> list[str]:
+    """The names of the first turns."""
+    given = turns.programs(random.Random(1), lambda: all_sweeps(1), wanted.__contains__, as_root=False)
+    return [name for name, _ in islice(given, count)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (("random",), ["random"] * 3),
+        (("clones",), ["clones"] * 3),
+        (("clones", "random"), ["clones", "random", "clones"]),
+        ((), []),
+    ],
+)
+def test_only_what_is_wanted_has_its_turn(wanted: tuple[str, ...], names: list[str]) -> None:
+    assert turns_of(*wanted, count=3) == names
+
+
+def test_each_sweep_can_be_chosen_by_its_name() -> None:
+    assert set(mixed.SWEEPS) == all_sweeps(1).keys()
+
+
+def test_a_sweep_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--sweep=nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
 
 
 def test_a_gap_covers_no_way_that_promises_more() -> None:
