@@ -12,7 +12,9 @@ from nono import typed_line
 
 NOTIFIED_MAX = 120  # characters
 SHOWN_S = 0.4  # delay before a key counts as an answer to the new text
-CTRL_C = b"\x03"
+CTRL_C, CTRL_Q, CTRL_S = b"\x03", b"\x11", b"\x13"
+_EXTPROC = 0o200000  # <asm-generic/termbits.h>: lines are read as typed, and Enter ends none
+_CHANGED_INPUT = termios.ISTRIP | termios.IUCLC | termios.PARMRK  # modes in which other octets arrive
 
 # Undoes the states that a command may leave a terminal in. Terminals ignore sequences they do not know. What
 # DECSTR resets is also reset one by one, because not every terminal supports DECSTR.
@@ -129,8 +131,9 @@ def line_mode(terminal: int, *, has_signals: bool = False, ends_read: bytes = NO
     """Set the terminal to echoed lines within the block.
 
     has_signals: The terminal is as the user set it, and ^C interrupts. TOSTOP then stays on: it keeps a
-      background job from writing over the question. Otherwise TOSTOP is cleared, because a command may have
-      left it on and it would stop nono itself, and ^C ends the line, as a no.
+      background job from writing over the question. Otherwise a command may have set anything: TOSTOP, which
+      would stop nono itself, is cleared, as is all that keeps what is typed from arriving, and ^C ends the
+      line, as a no.
     ends_read: A key at which a read returns, before the end of the line.
     """
     before = termios.tcgetattr(terminal)
@@ -140,9 +143,11 @@ def line_mode(terminal: int, *, has_signals: bool = False, ends_read: bytes = NO
     attributes[oflag] |= termios.OPOST | termios.ONLCR
     attributes[lflag] |= termios.ICANON | termios.ECHO | termios.ECHOE | termios.ECHOK
     attributes[lflag] &= ~termios.ECHONL
-    if not has_signals:
-        attributes[lflag] &= ~(termios.ISIG | termios.TOSTOP)
     keys = list(attributes[characters])
+    if not has_signals:
+        attributes[iflag] &= ~_CHANGED_INPUT
+        attributes[lflag] &= ~(termios.ISIG | termios.TOSTOP | _EXTPROC)
+        keys[termios.VSTART], keys[termios.VSTOP] = CTRL_Q, CTRL_S  # Enter or "y" may have been made these
     keys[termios.VEOF], keys[termios.VEOL], keys[termios.VERASE] = b"\x04", CTRL_C, b"\x7f"
     # A terminal's reports, requested by the command, arrive as keys: none of them may edit the line.
     for editing in (termios.VKILL, termios.VWERASE, termios.VREPRINT, termios.VLNEXT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import subprocess
 import time
@@ -111,6 +112,18 @@ def test_what_the_command_leaves_on_the_terminal_is_no_answer(sandbox: NonoRun) 
         answer(person, OFFER, b"\n", times=2)
         assert person.end() == 5
     assert profile_file(sandbox, "mine").read_text() == before
+
+
+@pytest.mark.parametrize("modes", ["extproc", "ixon stop ^M start ^A", "ixon stop g", "sane"])
+def test_an_answer_arrives_whatever_the_command_has_made_of_the_keys(sandbox: NonoRun, modes: str) -> None:
+    """Found by the hunt: nono waited for good. Modes are given back where no program reads the output."""
+    write(sandbox, "mine", json.dumps(ALLOWED))
+    argv = [*NONO, "run", "--profile=mine", "--", "sh", "-c", f"stty {modes} || exit 9; {HOSTS[2]}"]
+    line = f"{shlex.join(sandbox.user.command(argv))} | cat"
+    with terminal(["/bin/sh", "-c", line], sandbox.user.environment(), sandbox.project) as person:
+        answer(person, OFFER, b"g\r")
+        assert person.end() == 0
+    assert read(sandbox, "mine")["network"]["allow_domain"] == ["x.example", "evil.example"]
 
 
 def test_a_saved_profile_extends_the_one_in_use_under_a_free_name(sandbox: NonoRun) -> None:

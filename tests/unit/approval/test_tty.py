@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import termios
 from collections.abc import Iterator
 
@@ -11,19 +12,82 @@ import pytest
 
 from nono.approval.tty import line_mode
 
-LFLAG = 3
+IFLAG, LFLAG, CHARACTERS = 0, 3, 6
+EXTPROC = 0o200000  # <asm-generic/termbits.h>
 
 
 @pytest.fixture
-def terminal() -> Iterator[int]:
-    """A real terminal on which the user has said `stty tostop`."""
+def keyboard() -> Iterator[tuple[int, int]]:
+    """The two ends of a real terminal: where keys are typed, and what programs have."""
     master, slave = pty.openpty()
-    attributes = termios.tcgetattr(slave)
-    attributes[LFLAG] |= termios.TOSTOP
-    termios.tcsetattr(slave, termios.TCSANOW, attributes)
-    yield slave
+    yield master, slave
     os.close(slave)
     os.close(master)
+
+
+@pytest.fixture
+def terminal(keyboard: tuple[int, int]) -> int:
+    """A terminal on which the user has said `stty tostop`."""
+    _, slave = keyboard
+    set_modes(slave, lflag=termios.TOSTOP)
+    return slave
+
+
+def set_modes(terminal: int, iflag: int = 0, lflag: int = 0, **keys: bytes) -> None:
+    attributes = termios.tcgetattr(terminal)
+    attributes[IFLAG] |= iflag
+    attributes[LFLAG] |= lflag
+    for name, key in keys.items():
+        attributes[CHARACTERS][getattr(termios, name)] = key
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+
+
+def read(terminal: int) -> bytes:
+    """What is there to read; nothing if the line has no end."""
+    return os.read(terminal, 64) if select.select([terminal], [], [], 0.2)[0] else b""
+
+
+LEFT_BY_A_COMMAND = [
+    pytest.param(0, EXTPROC, {}, id="lines edited elsewhere"),
+    pytest.param(termios.IXON, 0, {"VSTOP": b"\r", "VSTART": b"\x01"}, id="Enter stops the output"),
+    pytest.param(termios.IXON, 0, {"VSTOP": b"y", "VSTART": b"n"}, id="yes stops it"),
+    pytest.param(
+        termios.ISTRIP | termios.IUCLC | termios.PARMRK, termios.IEXTEN, {}, id="letters are changed"
+    ),
+]
+OF_A_COMMAND = pytest.mark.parametrize(("iflag", "lflag", "keys"), LEFT_BY_A_COMMAND)
+
+
+@OF_A_COMMAND
+def test_an_answer_arrives_as_it_was_typed(
+    keyboard: tuple[int, int], iflag: int, lflag: int, keys: dict[str, bytes]
+) -> None:
+    """Found by the hunt: Enter ended no line, and nono waited for good."""
+    master, slave = keyboard
+    set_modes(slave, iflag, lflag, **keys)
+    with line_mode(slave):
+        os.write(master, "yÄ\r".encode())
+        assert read(slave) == "yÄ\n".encode()
+
+
+@OF_A_COMMAND
+def test_without_that_it_does_not(
+    keyboard: tuple[int, int], iflag: int, lflag: int, keys: dict[str, bytes]
+) -> None:
+    master, slave = keyboard
+    set_modes(slave, iflag, lflag, **keys)
+    os.write(master, "yÄ\r".encode())
+    assert read(slave) != "yÄ\n".encode()
+
+
+def test_keys_that_the_user_has_set_to_hold_the_output_hold_it_still(keyboard: tuple[int, int]) -> None:
+    _, slave = keyboard
+    set_modes(slave, termios.IXON, VSTOP=b"\x0f", VSTART=b"\x10")
+    before = termios.tcgetattr(slave)[CHARACTERS]
+    with line_mode(slave, has_signals=True):
+        during = termios.tcgetattr(slave)[CHARACTERS]
+    for key in (termios.VSTOP, termios.VSTART):
+        assert during[key] == before[key]
 
 
 @pytest.mark.parametrize(
