@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -17,6 +18,7 @@ _RUN_PROGRAMS = {
     "diff": ("command", "external", "textconv"),
     "difftool": ("cmd", "path"),
     "filter": ("clean", "process", "smudge"),
+    "gc": ("recentobjectshook",),
     "gpg": ("program", "defaultkeycommand"),
     "guitool": ("cmd",),
     "hook": ("command",),
@@ -24,7 +26,9 @@ _RUN_PROGRAMS = {
     "include": ("path",),  # includes more settings
     "includeif": ("path",),
     "init": ("templatedir",),
+    "instaweb": ("browser", "httpd"),
     "interactive": ("difffilter",),
+    "lfs": ("clean", "path", "smudge"),  # git-lfs-config(5)
     "man": ("cmd", "path"),
     "merge": ("driver",),
     "mergetool": ("cmd", "path"),
@@ -35,12 +39,19 @@ _RUN_PROGRAMS = {
     "sendemail": ("*",),
     "sequence": ("editor",),
     "submodule": ("update",),
+    "svn": ("authorsprog",),
     "tar": ("command",),
     "trailer": ("cmd", "command"),
     "uploadpack": ("packobjectshook",),
     "web": ("browser",),
 }  # fmt: skip
 _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
+# These may be switches instead. Anywhere else, a program or directory may be called "on".
+_SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*"})
+# A line with those that continue it, until its comment; then the comment, which no line continues (config.c).
+_LINE = re.compile(r'((?:"(?:\\.|[^"\\\n]|\\\n)*"|\\.|\\\n|[^"\\\n#;]|")*+)([^\n]*)(?:\n|$)')
+_QUOTES = re.compile(r'\\(.)|"')
+_HEADER = re.compile(r'\[([^]\s"]*)\s*(?:"((?:\\.|[^"\\])*)")?\s*\]')
 
 Setting = tuple[str, str]
 
@@ -51,38 +62,54 @@ def newly_run(before: str, after: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name, _ in new))
 
 
+def no_longer_run(before: str, after: str) -> tuple[str, ...]:
+    """Return the names of settings that run programs in `before` and are not, or switched off, in `after`."""
+    names = {name.lower() for name, _ in programs_of(after)}
+    return tuple(dict.fromkeys(name for name, _ in programs_of(before) if name.lower() not in names))
+
+
 def programs_of(text: str) -> Iterator[Setting]:
     """Yield name and value of each setting in a configuration file that runs a program."""
     for name, value in _settings(text):
         section, _, rest = name.partition(".")
-        last = rest.rpartition(".")[2].lower()
-        known = _RUN_PROGRAMS.get(section.lower(), ())
-        if ("*" in known or last in known) and value.lower() not in _SWITCHES:
+        section, last = section.lower(), rest.rpartition(".")[2].lower()
+        known = _RUN_PROGRAMS.get(section, ())
+        last = "*" if "*" in known else last
+        is_switch = f"{section}.{last}" in _SWITCHED and value.lower() in _SWITCHES
+        # Without a value nothing is run, but with an empty directory of hooks none of the others either.
+        if last in known and not is_switch and (value or last == "hookspath"):
             yield name, value
+
+
+def paths_of(text: str, section: str, name: str) -> Iterator[str]:
+    """Yield the values of a plain key, or of those of all subsections, without quotes."""
+    for full, value in _settings(text):
+        first, _, rest = full.partition(".")
+        if first.lower() == section and rest.rpartition(".")[2].lower() == name:
+            yield value
 
 
 def _settings(text: str) -> Iterator[Setting]:
     """Yield every setting. In a file that git would reject, yield everything that looks like one."""
     section = ""
-    joined = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\\\n", "")
-    for line in joined.split("\n"):
-        line = line.strip()
+    for found in _LINE.finditer(text.removeprefix("\ufeff").replace("\r\n", "\n")):
+        line = found[1].replace("\\\n", "").strip()
         while line.startswith("["):
-            header, line = _header(line)
-            section = header
-        if not line or line[0] in "#;":
-            continue
-        key, _, value = line.partition("=")
-        yield f"{section}.{key.strip()}", value.strip()
+            section, line = _header(line)
+        if line:
+            key, _, value = line.partition("=")
+            yield f"{section}.{key.strip()}", _unquoted(value.strip())
 
 
 def _header(line: str) -> tuple[str, str]:
     """Split ``[section "sub"] rest`` into ``section.sub`` and the rest."""
-    is_quoted = False
-    for place, letter in enumerate(line):
-        if letter == '"' and line[place - 1] != "\\":
-            is_quoted = not is_quoted
-        elif letter == "]" and not is_quoted:
-            section, _, sub = line[1:place].partition(" ")
-            return f"{section.strip()}.{sub.strip().strip(chr(34))}".rstrip("."), line[place + 1 :].strip()
-    return line[1:], ""
+    found = _HEADER.match(line)
+    if found is None:
+        return line[1:], ""
+    section = found[1] if found[2] is None else f"{found[1]}.{_unquoted(found[2])}"
+    return section, line[found.end() :].strip()
+
+
+def _unquoted(value: str) -> str:
+    """Drop quotes, and the backslash of each escape; those of blanks and control characters do not matter."""
+    return _QUOTES.sub(r"\1", value)

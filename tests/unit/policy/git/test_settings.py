@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import subprocess
 
-from nono.policy.git.settings import newly_run
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nono.policy.git.settings import newly_run, no_longer_run, paths_of, programs_of
 
 PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = https://host.example/a.git\n'
 
@@ -47,3 +51,79 @@ def test_a_setting_that_was_there_is_not_told() -> None:
 
 def test_a_changed_value_is_told() -> None:
     assert newly_run(PLAIN, PLAIN.replace("vim", "./run")) == ("core.editor",)
+
+
+DISGUISED = {
+    "after a comment that ends with a backslash": ("# c \\\n[core]\n\thooksPath = x\n", "core.hooksPath"),
+    "after a value's comment": ("[a]\n\tb = c # d \\\n[core]\n\thooksPath = x\n", "core.hooksPath"),
+    "after a header's comment": ("[a] ; c \\\n[core]hooksPath = x\n", "core.hooksPath"),
+    "after an escaped backslash": ("[a]\n\tb = c\\\\\n[core]\n\thooksPath = x\n", "core.hooksPath"),
+    "within a continued value": ('[a]\n\tb = "c\\\nd"\n[core]\n\thooksPath = x\n', "core.hooksPath"),
+    "below a name that ends with a backslash": ('[filter "a\\\\"]clean = x\n', "filter.a\\.clean"),
+    "in the place of a switch": ("[core]\n\thooksPath = on\n", "core.hooksPath"),
+    "included from the place of a switch": ("[include]\n\tpath = 1\n", "include.path"),
+    "turned off": ("[core]\n\thooksPath =\n", "core.hooksPath"),
+    "of git gc": ("[gc]\n\trecentObjectsHook = x\n", "gc.recentObjectsHook"),
+    "of git lfs": ('[lfs "customtransfer.a"]\n\tpath = x\n', "lfs.customtransfer.a.path"),
+    "of a tool that is found": ('[mergetool "a"]\n\tpath = x\n', "mergetool.a.path"),
+}
+
+
+@pytest.mark.parametrize(("text", "name"), DISGUISED.values(), ids=DISGUISED)
+def test_no_spelling_hides_a_setting_that_runs_a_program(text: str, name: str) -> None:
+    assert newly_run(PLAIN, PLAIN + text) == (name,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# [core] hooksPath = x\n",
+        "[a]\n\tb = c \\\n[core] hooksPath = x\n",
+        '[a]\n\tb = "[core] # \\\n hooksPath = x"\n',
+        "[credential]\n\thelper =\n",
+    ],
+)
+def test_what_git_reads_as_something_else_is_not_told(text: str) -> None:
+    assert newly_run(PLAIN, PLAIN + text) == ()
+
+
+PIECES = (
+    *("[core]", "[a]", '[alias "b\\\\"]', '[a "\\"#"]', "hooksPath = x", "b = c"),
+    *("\n", "\\", "\\\n", '"', "#", ";", " ", "\t", "\r\n"),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+@settings(max_examples=150, deadline=None)
+def test_what_git_reads_is_read(text: str) -> None:
+    text += "\n[core]\n\thooksPath = last\n"
+    done = subprocess.run(
+        ["git", "config", "--file", "-", "--null", "--list"],
+        input=text.encode(),
+        capture_output=True,
+        check=False,
+    )
+    by_git = [each.partition("\n")[::2] for each in done.stdout.decode().split("\0")[:-1]]
+    ran = [
+        name for name, value in by_git if name == "core.hookspath" or (name.startswith("alias.") and value)
+    ]
+    assert done.returncode != 0 or ran == [name.lower() for name, _ in programs_of(text)]
+
+
+def test_a_setting_that_is_taken_away_is_told() -> None:
+    text = f"{PLAIN}[core]\n\thooksPath = .husky\n\tfsmonitor = ./watch\n"
+    assert no_longer_run(text, text.replace("hooksPath", "# hooksPath")) == ("core.hooksPath",)
+    assert no_longer_run(text, text.replace("./watch", "false")) == ("core.fsmonitor",)
+    assert no_longer_run(text, "") == ("core.editor", "core.hooksPath", "core.fsmonitor")
+
+
+def test_a_setting_that_is_changed_or_moved_is_not_told_as_taken_away() -> None:
+    assert no_longer_run(PLAIN, PLAIN.replace("vim", "./run")) == ()
+    assert no_longer_run(PLAIN, "[CORE]EDITOR=vim") == ()
+    assert no_longer_run(PLAIN, "") == ("core.editor",)
+
+
+def test_paths_are_read_without_quotes() -> None:
+    text = '[include]\n\tpath = "../a b" # c\n[includeIf "gitdir:x"]\n\tpath = c\\\\d\n'
+    assert [*paths_of(text, "include", "path")] == ["../a b"]
+    assert [*paths_of(text, "includeif", "path")] == ["c\\d"]
