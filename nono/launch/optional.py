@@ -104,10 +104,12 @@ def repository_watched(session: Session, prepared: Prepared, insist: Warn) -> It
     if repository is None:
         yield
         return
+    from nono.launch.around.repository_state import look
+
+    before = look(repository)
+    yield
     from nono.launch.around import repository_watch
 
-    before = repository_watch.look(repository)
-    yield
     for change in repository_watch.changes(repository, before):
         session.record(change.event)
         insist(change.sentence)

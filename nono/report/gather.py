@@ -30,6 +30,12 @@ _ANSWERS: Mapping[str, Literal["granted", "denied", "timeout", "error"]] = {
     "approve_error": "error",
 }
 _UNIX = "unix:"
+_GIT_RUNS = {
+    "hooks": "git outside runs these hooks: ",
+    "settings": "git outside runs what these name: ",
+    "removed_hooks": "git outside no longer runs these hooks: ",
+    "removed_settings": "git outside no longer runs what these named: ",
+}
 _EXACT = ("notify", "netns")  # rungs that check the exact address (ARCHITECTURE.md)
 
 
@@ -201,9 +207,9 @@ class Gathered:
         names = [str(each) for each in event["names"]]
         shown, left = ", ".join(names), int(event["count"]) - len(names)
         more = f" and {left:,} more" if left > 0 else ""
-        what = "these hooks" if event["what"] == "hooks" else "what these name"
+        what = _GIT_RUNS.get(str(event["what"]), "git outside runs something else, which nono cannot read")
         if len(self._later) < LATER_MAX:
-            self._later.append(RunsLater(str(event["path"]), f"git outside runs {what}: {shown}{more}"))
+            self._later.append(RunsLater(str(event["path"]), f"{what}{shown}{more}"))
 
     def _note(self, text: str) -> None:
         if len(self._notes) < NOTES_MAX:

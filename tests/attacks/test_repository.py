@@ -123,3 +123,27 @@ def test_a_denied_repository_is_not_granted_with_a_directory_below(runner: NonoR
     profile.write_text('{"filesystem": {"deny": ["%s"]}}' % (runner.project / ".git/kept"))
     said = inside(runner, "git status", f"--profile={profile}", "--allow=.", directory="sub")
     assert "not a git repository" in said
+
+
+@pytest.mark.parametrize("flag", ["--allow=.git/hooks", NO_NAMESPACES])
+def test_a_hook_that_is_removed_is_told(runner: NonoRun, flag: str) -> None:
+    outside(runner, HOOK)
+    assert "disabled hooks" not in inside(runner, "true", "--allow=.", flag)
+    assert "disabled hooks" in inside(runner, "chmod -x .git/hooks/pre-commit", "--allow=.", flag)
+    outside(runner, HOOK)
+    said = inside(runner, "rm .git/hooks/pre-commit", "--silent", "--allow=.", flag)
+    assert "removed or disabled hooks in" in said
+    assert "no longer runs pre-commit" in said
+    report = runner.user.run([*NONO, "report", "latest"], cwd=runner.project).stdout
+    assert "no longer runs these hooks: pre-commit" in " ".join(report.split())
+
+
+def test_a_setting_that_is_removed_is_told(runner: NonoRun) -> None:
+    outside(runner, "git config core.hooksPath .githooks")
+    said = inside(runner, "git config --unset core.hooksPath")
+    assert "this run removed core.hookspath from" in said.lower()
+
+
+def test_no_spelling_of_a_setting_keeps_it_from_being_told(runner: NonoRun) -> None:
+    hidden = r"printf '# \\\n[core]\n\thooksPath = on\n' >> .git/config"
+    assert "this run set core.hookspath" in inside(runner, hidden).lower()

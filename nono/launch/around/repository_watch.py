@@ -1,85 +1,77 @@
-"""Report changes by a run in a git repository that make git run programs outside the sandbox."""
+"""Report changes by a run in a git repository that change which programs git runs outside the sandbox."""
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
-from posixpath import join
 
 from nono.audit import event
-from nono.audit.event import Event
+from nono.audit.event import Event, RepositoryChange
+from nono.launch.around.repository_state import Hook, Seen, look
 from nono.named_tuple import NamedTuple
 from nono.policy.git.repository import Repository
-from nono.policy.host_filesystem import HostFilesystem
 from nono.printable import shell_word
 
-_SETTINGS = ("config", "config.worktree")
-_SAMPLE = ".sample"
 NAMES_MAX = 50  # a command can create any number of hooks
 
-_Hook = tuple[int, int, int, int]  # mode, size, time of the last change, inode
-
-
-class Seen(NamedTuple):
-    """The state of a repository at one time."""
-
-    settings: tuple[str | None, ...]  # the texts of _SETTINGS
-    hooks: dict[str, _Hook]
+_SENTENCES: dict[RepositoryChange, str] = {
+    "hooks": "this run changed hooks in {path}, which git runs outside as well: {names}",
+    "settings": "this run set {names} in {path}: git outside runs what it names",
+    "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
+    "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
+    "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
+}
 
 
 class Change(NamedTuple):
-    """A file of a repository, or its hooks directory, by which git now runs something else."""
+    """A file of a repository, or a directory of hooks, by which git now runs something else."""
 
     path: str
-    names: tuple[str, ...]  # names of settings or hooks
-    are_hooks: bool
+    what: RepositoryChange
+    names: tuple[str, ...] = ()  # of settings or hooks
 
     @property
     def sentence(self) -> str:
         shown = ", ".join(map(shell_word, self.names[:NAMES_MAX]))
         if len(self.names) > NAMES_MAX:
             shown += f" and {len(self.names) - NAMES_MAX:,} more"
-        if self.are_hooks:
-            return f"this run changed hooks in {self.path}, which git runs outside as well: {shown}"
-        return f"this run set {shown} in {self.path}: git outside runs what it names"
+        return _SENTENCES[self.what].format(path=shell_word(self.path), names=shown)
 
     @property
     def event(self) -> Event:
-        return event.repository_changed(
-            self.path, "hooks" if self.are_hooks else "settings", self.names[:NAMES_MAX], len(self.names)
-        )
-
-
-def look(repository: Repository) -> Seen:
-    """Read the settings and the hooks of a repository."""
-    fs = HostFilesystem()
-    texts = tuple(fs.text(join(repository.directory, name)) for name in _SETTINGS)
-    return Seen(texts, dict(_hooks(repository.hooks)))
+        return event.repository_changed(self.path, self.what, self.names[:NAMES_MAX], len(self.names))
 
 
 def changes(repository: Repository, before: Seen) -> Iterator[Change]:
-    """Yield each file that makes git run something else than before."""
+    """Yield each file and directory that makes git run something else than before."""
     after = look(repository)
-    for name, old, new in zip(_SETTINGS, before.settings, after.settings, strict=True):
-        if old == new or new is None:
-            continue
-        # Imported here: most runs change nothing.
-        from nono.policy.git.settings import newly_run
-
-        if keys := newly_run(old or "", new):
-            yield Change(join(repository.directory, name), tuple(keys), are_hooks=False)
-    hooks = [name for name, hook in after.hooks.items() if before.hooks.get(name) != hook]
-    if hooks:
-        yield Change(repository.hooks, tuple(sorted(hooks)), are_hooks=True)
+    unread = [path for path, inode in after.unread.items() if before.unread.get(path) != inode]
+    yield from (Change(path, "unreadable") for path in unread)
+    # Where something was not read, what is missing may only be out of sight.
+    for path in after.settings if unread else dict.fromkeys((*before.settings, *after.settings)):
+        yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""))
+    for path in after.hooks if unread else dict.fromkeys((*before.hooks, *after.hooks)):
+        yield from _of_hooks(path, before.hooks.get(path, {}), after.hooks.get(path, {}))
 
 
-def _hooks(directory: str) -> Iterator[tuple[str, _Hook]]:
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                if not entry.name.endswith(_SAMPLE) and not stat.S_ISDIR(found.st_mode):
-                    yield entry.name, (found.st_mode, found.st_size, found.st_ctime_ns, found.st_ino)
-    except OSError:
+def _of_settings(path: str, before: str, after: str) -> Iterator[Change]:
+    if before == after:
         return
+    # Imported here: most runs change nothing.
+    from nono.policy.git.settings import newly_run, no_longer_run
+
+    if names := newly_run(before, after):
+        yield Change(path, "settings", names)
+    if names := no_longer_run(before, after):
+        yield Change(path, "removed_settings", names)
+
+
+def _of_hooks(path: str, before: dict[str, Hook], after: dict[str, Hook]) -> Iterator[Change]:
+    gone = {name for name, hook in before.items() if hook.does_something and not _does(after.get(name))}
+    if changed := {name for name, hook in after.items() if before.get(name) != hook} - gone:
+        yield Change(path, "hooks", tuple(sorted(changed)))
+    if gone:
+        yield Change(path, "removed_hooks", tuple(sorted(gone)))
+
+
+def _does(hook: Hook | None) -> bool:
+    return hook is not None and hook.does_something

@@ -35,6 +35,14 @@ def _options(event: Fields) -> str:
     return f"options of the run: {', '.join(map(str, options)) if isinstance(options, Mapping) else '?'}"
 
 
+def _git(event: Fields) -> str:
+    what = str(event.get("what"))
+    if what == "unreadable":
+        return f"changed, and cannot be read: {event.get('path')}"
+    change, kind = ("removed", what.removeprefix("removed_")) if "removed" in what else ("changed", what)
+    return f"{change}: {event.get('count')} {kind} in {event.get('path')}"
+
+
 _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     "session_started": session.started,
     "session_ended": session.ended,
@@ -67,7 +75,7 @@ _KINDS: Mapping[str, Callable[[Fields], Projected]] = {
     ),
     "repository_changed": session.finding(
         "Git runs something else",
-        lambda event: f"changed: {event.get('count')} {event.get('what')} in {event.get('path')}",
+        _git,
         Severity.MEDIUM,
     ),
     "credential_frozen": session.finding(

@@ -230,3 +230,14 @@ def test_what_git_outside_will_run_is_named_by_file_with_how_many_more() -> None
     (only,) = report([changed]).later
     assert only.path == "/p/.git/hooks"
     assert only.reason == "git outside runs these hooks: post-merge, pre-commit and 3 more"
+
+
+def test_what_git_outside_no_longer_runs_is_named() -> None:
+    removed = event.repository_changed("/p/.git/hooks", "removed_hooks", ["pre-push"], 1)
+    unset = event.repository_changed("/p/.git/config", "removed_settings", ["core.hooksPath"], 1)
+    unreadable = event.repository_changed("/p/.git/config", "unreadable", [], 0)
+    assert [each.reason for each in report([removed, unset, unreadable]).later] == [
+        "git outside no longer runs these hooks: pre-push",
+        "git outside no longer runs what these named: core.hooksPath",
+        "git outside runs something else, which nono cannot read",
+    ]

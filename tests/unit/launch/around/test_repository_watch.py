@@ -1,0 +1,210 @@
+"""What a run changed in a git repository, told by what git runs outside afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nono.audit.event import RepositoryChange
+from nono.launch.around import repository_state
+from nono.launch.around.repository_state import look
+from nono.launch.around.repository_watch import changes
+from nono.policy.git.repository import Repository
+
+SETTINGS = "[core]\n\thooksPath = .githooks\n\tfsmonitor = ./watch\n[include]\n\tpath = ../shared\n"
+FILES = {
+    ".git/hooks/pre-commit": "#!/bin/sh\nscan-for-secrets\n",
+    ".git/hooks/pre-commit.sample": "#!/bin/sh\n",
+    ".git/hooks/pre-push": "#!/bin/sh\n",
+    ".githooks/commit-msg": "#!/bin/sh\n",
+    ".githooks/README": "not a hook",
+    "scripts/check": "#!/bin/sh\nscan-for-secrets\n",
+    "shared": "[alias]\n\tst = !./run\n",
+    ".git/modules/a/b/HEAD": "",
+    ".git/modules/a/b/config": "[core]\n\tfsmonitor = ./watch\n",
+    ".git/modules/a/b/hooks/pre-push": "#!/bin/sh\n",
+    ".git/modules/a/b/modules/c/HEAD": "",
+    ".git/worktrees/w/config.worktree": "[core]\n\teditor = vim\n",
+}
+
+Said = list[tuple[str, RepositoryChange, tuple[str, ...]]]
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    tmp_path = tmp_path / "top"
+    subprocess.run(["git", "init", "-q", "--template=", str(tmp_path)], check=True)
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
+    (tmp_path / ".git/hooks/post-commit").symlink_to("../../scripts/check")
+    (tmp_path / ".git/config").write_text(SETTINGS)
+    return tmp_path
+
+
+def told(top: Path, act: Callable[[], object]) -> Said:
+    """What is told of `act`: path below `top`, kind of the change, names."""
+    repository = Repository(str(top / ".git"), str(top))
+    before = look(repository)
+    act()
+    found = changes(repository, before)
+    return [(os.path.relpath(change.path, top), change.what, change.names) for change in found]
+
+
+def script(text: str) -> Callable[[Path], object]:
+    return lambda top: subprocess.run(["sh", "-euc", text], cwd=top, check=True)
+
+
+HOOKS = ".git/hooks"
+GONE: RepositoryChange = "removed_hooks"
+CHANGES: dict[str, tuple[str, Said]] = {
+    "removed": ("rm .git/hooks/pre-commit", [(HOOKS, GONE, ("pre-commit",))]),
+    "emptied": (": > .git/hooks/pre-commit", [(HOOKS, GONE, ("pre-commit",))]),
+    "not executable": ("chmod -x .git/hooks/pre-commit", [(HOOKS, GONE, ("pre-commit",))]),
+    "renamed": (
+        "mv .git/hooks/pre-push .git/hooks/update",
+        [(HOOKS, "hooks", ("update",)), (HOOKS, GONE, ("pre-push",))],
+    ),
+    "a directory": (
+        "rm .git/hooks/pre-push; mkdir .git/hooks/pre-push",
+        [(HOOKS, GONE, ("pre-push",))],
+    ),
+    "all of them": (
+        "mv .git/hooks .git/old",
+        [(HOOKS, GONE, ("post-commit", "pre-commit", "pre-push"))],
+    ),
+    "replaced": (
+        "printf '#!/bin/sh\\n' > .git/x; chmod +x .git/x; mv .git/x .git/hooks/pre-commit",
+        [(HOOKS, "hooks", ("pre-commit",))],
+    ),
+    "overwritten in its own size": (
+        "tr s x < .git/hooks/pre-commit > x; cat x > .git/hooks/pre-commit; touch -r x .git/hooks/pre-commit",
+        [(HOOKS, "hooks", ("pre-commit",))],
+    ),
+    "where its link leads": ("echo true > scripts/check", [(HOOKS, "hooks", ("post-commit",))]),
+    "where its link leads, removed": ("rm scripts/check", [(HOOKS, GONE, ("post-commit",))]),
+    "in a directory that core.hooksPath names": (
+        "rm .githooks/commit-msg",
+        [(".githooks", GONE, ("commit-msg",))],
+    ),
+    "laid there": (
+        "touch .githooks/pre-push; chmod +x .githooks/pre-push",
+        [(".githooks", "hooks", ("pre-push",))],
+    ),
+    "of a submodule": (
+        "rm .git/modules/a/b/hooks/pre-push",
+        [(".git/modules/a/b/hooks", GONE, ("pre-push",))],
+    ),
+    "laid in a submodule of a submodule": (
+        "mkdir .git/modules/a/b/modules/c/hooks; touch .git/modules/a/b/modules/c/hooks/x",
+        [(".git/modules/a/b/modules/c/hooks", "hooks", ("x",))],
+    ),
+    "a setting removed": (
+        "git config --unset core.hooksPath",
+        [(".git/config", "removed_settings", ("core.hooksPath",)), (".githooks", GONE, ("commit-msg",))],
+    ),
+    "a setting switched off": (
+        "git config core.fsmonitor false",
+        [(".git/config", "removed_settings", ("core.fsmonitor",))],
+    ),
+    "a setting of a submodule": (
+        "git config -f .git/modules/a/b/config core.pager x",
+        [(".git/modules/a/b/config", "settings", ("core.pager",))],
+    ),
+    "a setting of a worktree": (
+        "git config -f .git/worktrees/w/config.worktree core.editor x",
+        [(".git/worktrees/w/config.worktree", "settings", ("core.editor",))],
+    ),
+    "a setting of a new worktree": (
+        "mkdir .git/worktrees/v; git config -f .git/worktrees/v/config.worktree core.hooksPath x",
+        [(".git/worktrees/v/config.worktree", "settings", ("core.hookspath",))],
+    ),
+    "included settings": (
+        "git config -f shared alias.st '!x'; git config -f shared core.hooksPath x",
+        [("shared", "settings", ("alias.st", "core.hookspath"))],
+    ),
+    "included settings, removed": ("rm shared", [("shared", "removed_settings", ("alias.st",))]),
+    "settings that grew beyond what is read": (
+        "yes '# more' | head -c 17000000 >> .git/config; git config core.sshCommand x",
+        [(".git/config", "unreadable", ())],
+    ),
+    "settings elsewhere": (
+        "cp .git/config x; git config -f x core.sshCommand x; ln -sf ../x .git/config",
+        [(".git/config", "settings", ("core.sshcommand",))],
+    ),
+    "its directory by one elsewhere": (
+        "mv .git/hooks .git/old; mkdir ../elsewhere; ln -s ../../elsewhere .git/hooks",
+        [(HOOKS, "unreadable", ())],
+    ),
+    "by a link that leads out": (
+        "ln -sf ../../../elsewhere .git/hooks/pre-push",
+        [(HOOKS, "hooks", ("pre-push",))],
+    ),
+    "settings of a worktree, elsewhere": (
+        "mv .git/worktrees ../w; ln -s ../../w .git/worktrees",
+        [(".git/worktrees", "unreadable", ())],
+    ),
+    "the whole working tree": (
+        'mv "$PWD" ../away',
+        [
+            (".git/config", "removed_settings", ("core.hooksPath", "core.fsmonitor", "include.path")),
+            (".git/worktrees/w/config.worktree", "removed_settings", ("core.editor",)),
+            (".git/modules/a/b/config", "removed_settings", ("core.fsmonitor",)),
+            ("shared", "removed_settings", ("alias.st",)),
+            (HOOKS, GONE, ("post-commit", "pre-commit", "pre-push")),
+            (".git/modules/a/b/hooks", GONE, ("pre-push",)),
+            (".githooks", GONE, ("commit-msg",)),
+        ],
+    ),
+    "settings that nobody can read": (
+        "rm .git/config; mkfifo .git/config",
+        [(".git/config", "unreadable", ())],
+    ),
+}
+
+
+@pytest.mark.parametrize(("act", "expected"), CHANGES.values(), ids=CHANGES)
+def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said) -> None:
+    said = told(top, lambda: script(act)(top))
+    assert [(path, what, tuple(map(str.lower, names))) for path, what, names in said] == [
+        (path, what, tuple(map(str.lower, names))) for path, what, names in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "rm .git/hooks/pre-commit.sample",
+        "git config user.name x",
+        "git config -f shared user.name x",
+        "rm .githooks/README; echo x > .githooks/other",
+        "mkdir .git/modules/a/b/objects",
+        "echo x > scripts/other",
+    ],
+)
+def test_what_changes_nothing_that_git_runs_is_not_told(top: Path, act: str) -> None:
+    assert told(top, lambda: script(act)(top)) == []
+
+
+@pytest.mark.parametrize("directory", [".git/modules", ".git/worktrees", ".git/hooks"])
+def test_more_than_is_looked_at_is_told(top: Path, directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DIRECTORIES_MAX", "HOOKS_MAX", "FILES_MAX"):
+        monkeypatch.setattr(repository_state, name, 20)
+
+    def make_many() -> None:
+        for number in range(30):
+            path = top / directory / f"many{number}"
+            if directory == HOOKS:
+                path.touch()
+                continue
+            path.mkdir()
+            for name in ("HEAD", "config", "config.worktree"):
+                (path / name).touch()
+
+    assert "unreadable" in [what for _, what, _ in told(top, make_many)]
