@@ -1,4 +1,4 @@
-"""Serve HTTP/1.1 clients: read requests one by one, judge each, carry it out and answer it.
+"""Serve HTTP/1.1 clients: take requests one by one, have each judged, and carried out or refused.
 
 The transport may be plain TCP or the inside of an intercepted TLS connection.
 """
@@ -8,51 +8,27 @@ from __future__ import annotations
 import asyncio
 import select
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from nono.proxy.client.entrance import Entrance
-from nono.proxy.client.intercept import Interception
+from nono.proxy.client.intake import Intake
+from nono.proxy.client.jobs import Job, job_for
+from nono.proxy.client.output import Output
 from nono.proxy.client.tunnel import TunnelOpening
 from nono.proxy.exchange.attempt import Attempt
 from nono.proxy.exchange.context import ProxyContext
-from nono.proxy.exchange.http1 import Exchange
 from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
-from nono.proxy.http.request_reader import Incoming, RequestReader, Unreadable
-from nono.proxy.transport.deadline import GOODBYE_S, Deadline
-from nono.proxy.transport.outbox import HELD_BYTES
+from nono.proxy.http.request_reader import Incoming, Unreadable
+from nono.proxy.transport.deadline import Deadline
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import HostPolicy, is_refused
-from nono.proxy.verdict.verdict import (
-    Capture,
-    ConnectTarget,
-    Entry,
-    Forward,
-    Intercept,
-    Refused,
-    Tunnel,
-    Verdict,
-)
+from nono.proxy.verdict.verdict import ConnectTarget, Entry, Forward, Refused, Verdict
 from nono.watch import watch
 
 _DRAINED_BYTES = 64 * 1024  # a refused body up to this length is read and dropped, to keep the connection
-_PARSED_BYTES = 8 * 1024  # parsed before the first answer if a read has more than _MANY_HEADS
-_MANY_HEADS = 32
-_LINGER_S = 2.0  # how long a client may keep sending data that nobody reads
-_CLOSE_S = 30.0  # how long a client may take to read the end of its response
-
-
-class Job(Protocol):
-    """An active request, as its connection sees it."""
-
-    @property
-    def wants_pause(self) -> bool: ...
-    def request_progress(self) -> None: ...
-    def client_paused(self, paused: bool) -> None: ...
-    def client_malformed(self, answer: Refusal) -> None: ...
-    def client_lost(self) -> None: ...
 
 
 class ClientConnection(asyncio.Protocol):
@@ -73,15 +49,13 @@ class ClientConnection(asyncio.Protocol):
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._reader: RequestReader  # neither is created if the client is already gone
+        self._intake: Intake  # none of the three is created if the client is already gone
+        self._output: Output
         self._deadline: Deadline
         self._pumps_soon = False
-        self._unparsed = b""  # the rest of a read with many heads
         self._current: Incoming | None = None  # the request being answered, or the last one
         self._active: Job | None = None  # the work on it; None before its verdict and after its answer
         self._last: tuple[HostPolicy, str, int] | None = None  # where the last request was sent
-        self._out: list[bytes] = []
-        self._held = b""  # flushed, and held until the end of the turn
         self._discarding = False  # the last response was sent
         self._reading_paused = False
         self._peer_paused = False
@@ -100,7 +74,8 @@ class ClientConnection(asyncio.Protocol):
             cast(asyncio.Transport, transport).abort()
             return
         self._transport = cast(asyncio.Transport, transport)
-        self._reader = RequestReader(self._context.first_heads)
+        self._intake = Intake(self._context.first_heads)
+        self._output = Output(self._transport, self._context.outbox)
         self._deadline = Deadline(self._overdue)
         if self._context.connections.closing:
             self._transport.abort()
@@ -130,11 +105,15 @@ class ClientConnection(asyncio.Protocol):
             self._entrance.leave(self)
         if self._transport is None:  # the client was already gone
             return
-        self._transport = None
-        self._unparsed = self._held = b""
-        self._reader.stop()
-        self._deadline.cancel()
+        self._let_go()
         self._lose_job()
+
+    def _let_go(self) -> None:
+        """Drop the transport, which is lost or a successor's."""
+        self._transport = None
+        self._output.let_go()
+        self._intake.stop()
+        self._deadline.cancel()
 
     def _lose_job(self) -> None:
         job, self._active = self._active, None
@@ -145,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
         # close() and shutdown(SHUT_WR) look the same here. Waiting to tell them apart would keep an upstream
         # busy in vain, so both mean that the client is gone.
         if self._transport is not None:
-            self.send_held()
+            self._output.send_held()
             if self._active is not None:
                 self._transport.abort()
             else:
@@ -165,17 +144,8 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._discarding:
             return
-        if self._unparsed or (len(data) > _PARSED_BYTES and data.count(b"\r\n\r\n") > _MANY_HEADS):
-            self._unparsed += data
-        else:
-            self._reader.feed(data)
+        self._intake.feed(data)
         self._pump()
-
-    def _parse(self) -> None:
-        """Parse more of a read with many heads, until a request is queued."""
-        while self._unparsed and not self._reader.queue:
-            piece, self._unparsed = self._unparsed[:_PARSED_BYTES], self._unparsed[_PARSED_BYTES:]
-            self._reader.feed(piece)
 
     # -- one request after another
 
@@ -183,7 +153,7 @@ class ClientConnection(asyncio.Protocol):
         """Continue the active request, or start the next one in the queue."""
         if self._transport is None or self._discarding:
             return
-        self._parse()
+        self._intake.parse_more()
         current = self._current
         if current is not None and current.fault is not None:
             self._current_is_malformed(current.fault.reason)
@@ -191,7 +161,7 @@ class ClientConnection(asyncio.Protocol):
             self._active.request_progress()
         elif current is not None and not current.complete:
             current.pieces.clear()  # answered already; the rest of its body is read and dropped
-        queue = self._reader.queue
+        queue = self._intake.queue
         until = perf_counter() + BUDGET_S
         while self._active is None and queue and not self._discarding:
             if self._current is not None and not self._current.complete:
@@ -209,8 +179,8 @@ class ClientConnection(asyncio.Protocol):
         if self._discarding:
             return False
         if self._active is None:
-            return bool(self._reader.queue or self._unparsed)  # hundreds of refused requests in one read
-        return bool(self._unparsed) and self._current is not None and not self._current.complete
+            return self._intake.has_more  # hundreds of refused requests in one read
+        return self._intake.has_unparsed and self._current is not None and not self._current.complete
 
     def _pump_soon(self) -> None:
         if not self._pumps_soon:
@@ -253,39 +223,16 @@ class ClientConnection(asyncio.Protocol):
         """Answer the current request, for which nothing has been done yet."""
         request = self._current
         assert request is not None  # its verdict exists
-        match verdict:
-            case Refused(may_be_asked=True) if self._context.asks_hosts:
-                # Imported here: few runs ask.
-                from nono.proxy.client.host_question import HostQuestion
-
-                question = HostQuestion(self._context, self, request.head, verdict)
-                self._active = question
-                question.start()
-            case Refused(entry, answer):
-                self.refuse(entry, answer)
-            case Forward():
-                self._last = (verdict.hosts, verdict.origin.host, verdict.origin.port)
-                exchange = Exchange(self._context, self, request, verdict)
-                self._active = exchange
-                if self._peer_paused:
-                    exchange.client_paused(True)
-                exchange.start()
-            case Capture():
-                # Imported here: few runs have a captured login.
-                from nono.proxy.exchange.login import LoginExchange
-
-                login = LoginExchange(self._context, self, request, verdict)
-                self._active = login
-                login.client_paused(self._peer_paused)
-                login.start()
-            case Tunnel():
-                opening = TunnelOpening(self._context, self, verdict)
-                self._active = opening
-                opening.start()
-            case Intercept():
-                interception = Interception(self._context, self, verdict)
-                self._active = interception
-                interception.start()
+        if isinstance(verdict, Forward):
+            self._last = (verdict.hosts, verdict.origin.host, verdict.origin.port)
+        job = job_for(self._context, self, request, verdict)
+        if isinstance(job, Refused):
+            self.refuse(job.entry, job.refusal)
+            return
+        self._active = job
+        if self._peer_paused:
+            job.client_paused(True)
+        job.start()
 
     def _judge(self, head: RequestHead) -> Verdict:
         verdict = self._context.judge(head, self._inside)
@@ -321,26 +268,10 @@ class ClientConnection(asyncio.Protocol):
     # -- ClientSide
 
     def send(self, piece: bytes) -> None:
-        self._out.append(piece)
+        self._output.send(piece)
 
     def flush(self) -> None:
-        out, self._out = self._out, []
-        if not out or self._transport is None or self._transport.is_closing():
-            return
-        piece = out[0] if len(out) == 1 else b"".join(out)
-        if self._held:
-            self._held += piece
-            if len(self._held) > HELD_BYTES:
-                self.send_held()
-        elif len(piece) > HELD_BYTES or not self._context.outbox.holds(self):
-            self._transport.write(piece)
-        else:
-            self._held = piece
-
-    def send_held(self) -> None:
-        held, self._held = self._held, b""
-        if held and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(held)
+        self._output.flush()
 
     def refuse(self, entry: Entry, answer: Refusal) -> None:
         self._active = None
@@ -363,7 +294,7 @@ class ClientConnection(asyncio.Protocol):
         self.send(refusal.response(answer, closes=closes, without_body=without_body))
         self.flush()
         if not closes and head is not None and head.method == b"CONNECT":
-            self._reader.resume_after_connect()
+            self._intake.resume_after_connect()
         self.exchange_over(closes=closes)
 
     def _can_skip_body(self) -> bool:
@@ -382,49 +313,39 @@ class ClientConnection(asyncio.Protocol):
         if closes or self.winding_down:
             self._finish()
             return
-        if self._reader.queue or self._unparsed or (self._current is not None and not self._current.complete):
+        if self._intake.has_more or (self._current is not None and not self._current.complete):
             # Later, because this may be called while a batch of the upstream's bytes is being read.
             self._pump_soon()
         self.update_reading()  # updates the deadline too, which may expire in this very turn
 
     def _finish(self) -> None:
         """Close once the response is sent, without an RST that could overtake it."""
-        transport = self._transport
-        if transport is None:
+        if self._transport is None:
             return
         current = self._current
         all_read = current is not None and current.complete
-        all_read = all_read and not self._unparsed and not self._reader.is_deaf and not self._reading_paused
+        all_read = all_read and self._intake.has_read_all and not self._reading_paused
         self._discarding = True
-        self._reader.stop()
-        self.send_held()
-        if all_read or not transport.can_write_eof():
-            transport.close()
-            self._deadline.set(_CLOSE_S)
-            return
-        # Closing with unread bytes makes the kernel send RST, which discards the response at the client.
-        transport.write_eof()
-        self._deadline.set(_LINGER_S)
+        self._intake.stop()
+        self._deadline.set(self._output.close(all_read=all_read))
         self.update_reading()
 
     def abort(self) -> None:
         if self._transport is not None:
-            self.send_held()
+            self._output.send_held()
             self._transport.abort()
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
         """Replace this object with `successor`; return the transport and the bytes after the CONNECT head."""
-        transport, leftover = self._transport, self._reader.leftover + self._unparsed
-        self._unparsed = b""
+        transport, leftover = self._transport, self._intake.leftover
         assert transport is not None
-        self.send_held()
+        self._output.send_held()
         successor.connection_made(transport)
         self._context.connections.discard(self)
         if self._entrance is not None:
             self._entrance.leave(self)
-        self._active = self._transport = None
-        self._reader.stop()
-        self._deadline.cancel()
+        self._active = None
+        self._let_go()
         transport.set_protocol(successor)
         return transport, leftover
 
@@ -434,8 +355,8 @@ class ClientConnection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         job = self._active
-        waits = bool(self._reader.queue or self._unparsed)
-        paused = not self._discarding and (waits or (job is not None and job.wants_pause))
+        waits = self._intake.has_more or (job is not None and job.wants_pause)
+        paused = waits and not self._discarding
         if paused != self._reading_paused:
             self._reading_paused = paused
             if paused:
@@ -456,14 +377,12 @@ class ClientConnection(asyncio.Protocol):
         """Close now if no request is active, otherwise after the response."""
         self.winding_down = True
         if self._active is None and self._transport is not None:
-            self._leave(self._transport)
+            self._leave()
 
-    def _leave(self, transport: asyncio.Transport) -> None:
+    def _leave(self) -> None:
         """Close a connection that has no active request."""
         self._discarding = True
-        self.send_held()
-        transport.close()
-        self._deadline.set(_CLOSE_S if transport.get_write_buffer_size() else GOODBYE_S)
+        self._deadline.set(self._output.leave())
 
     # -- deadlines
 
@@ -478,7 +397,7 @@ class ClientConnection(asyncio.Protocol):
             else:
                 # The upstream's turn, which may last: event streams have long silences.
                 self._deadline.lift()
-        elif not self._reader.in_head:
+        elif not self._intake.in_head:
             self._head_is_timed = False
             self._deadline.set(self._context.idle_timeout_s)
         elif not self._head_is_timed:
@@ -496,14 +415,14 @@ class ClientConnection(asyncio.Protocol):
             self._deadline.set(self._context.idle_timeout_s)  # the upstream's turn
         elif self._discarding or self._active is not None:
             self.abort()
-        elif self._reader.in_head:
+        elif self._intake.in_head:
             self._current = None
             answer = refusal.malformed(408, "the request head took too long")
             self.refuse(audit_events.malformed_request(), answer)
         elif self._transport.get_write_buffer_size():
             self._deadline.set(self._context.idle_timeout_s)  # it has not read its last response yet
         else:
-            self._leave(self._transport)
+            self._leave()
 
 
 def _has_left(transport: asyncio.Transport) -> bool:
