@@ -17,6 +17,7 @@ from nono.settings.user_config import Audit, UserConfig, theme_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nono.launch.start import RunOptions
     from nono.outward.orders import Orders
     from nono.policy.resolve import Resolved
 
@@ -35,7 +36,24 @@ def preferences(
     return config._replace(ui=config.ui._replace(theme=theme))
 
 
-def session_name(given: Given, console: Console) -> str | None:
+def run_options_of(given: Given, config: UserConfig, console: Console) -> RunOptions:
+    """Return the options that every supervised run has. Raises ConfigError for an unusable session name."""
+    # Imported here: not every command that has preferences starts a run.
+    from nono.launch.start import RunOptions
+
+    return RunOptions(
+        console.warn,
+        console.lines,
+        console.insist,
+        has_audit=not given.flag("no_audit"),
+        audit_bytes=config.audit.session_max_bytes,
+        redaction=redaction(config),
+        name=_session_name(given, console),
+        profile=given.value("profile"),
+    )
+
+
+def _session_name(given: Given, console: Console) -> str | None:
     """Return the name of the session; None: one is generated. Raises ConfigError for an unusable name."""
     name = given.value("name")
     if name is not None and reads_as_id(check_name(name)):

@@ -11,12 +11,11 @@ from nono.approval import ask
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.commands.run import told_why
 from nono.cli.console import Console, console_of
-from nono.cli.preferences import preferences, redaction, session_name
+from nono.cli.preferences import preferences, redaction, run_options_of
 from nono.cli.resolution import command_of
 from nono.cli.run_summary import show
 from nono.errors import ConfigError, NonoError
 from nono.launch.run import Launch
-from nono.launch.start import RunOptions
 from nono.policy.capability import Access
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.learning.keys import services_with_keys
@@ -83,17 +82,7 @@ def run(argv: Sequence[str]) -> int:
             raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
         elif not ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] "):
             return 1
-        options = RunOptions(
-            console.warn,
-            console.lines,
-            console.insist,
-            has_audit=not given.flag("no_audit"),
-            audit_bytes=config.audit.session_max_bytes,
-            redaction=redaction(config),
-            name=session_name(given, console),
-            profile=given.value("profile"),
-            observation=plan.observation,
-        )
+        options = run_options_of(given, config, console)._replace(observation=plan.observation)
         outcome = launch.execute(prepared, options)
     if outcome.limit is not None:
         console.lines(outcome.limit.lines())

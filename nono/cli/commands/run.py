@@ -284,21 +284,12 @@ def _options(
     environ: Mapping[str, str],
 ) -> RunOptions:
     """Return the options of a run that shares its terminal and has no wishes."""
-    from nono.cli.preferences import options_of, redaction, session_name
-    from nono.launch.start import RunOptions
+    from nono.cli.preferences import options_of, run_options_of
 
     given = invocation.given
     ports = given.ports("proxy_port")
-    return RunOptions(
-        console.warn,
-        console.lines,
-        console.insist,
-        has_audit=not given.flag("no_audit"),
-        audit_bytes=config.audit.session_max_bytes,
-        redaction=redaction(config),
+    return run_options_of(given, config, console)._replace(
         as_event=options_of(given, resolved, config),
-        name=session_name(given, console),
-        profile=given.value("profile"),
         proxy_port=ports[-1] if ports else 0,
         key_prompt=_key_prompt(resolved, invocation, environ),
     )
