@@ -38,7 +38,7 @@ TELL_STREAM = (
     "import fcntl, os; flags = fcntl.fcntl(0, fcntl.F_GETFL);"
     "print('stream:', flags & os.O_NONBLOCK, flags & os.O_ASYNC, fcntl.fcntl(0, fcntl.F_GETSIG))"
 )
-TIOCGPTN, TIOCGEXCL = 0x80045430, 0x80045440  # asm-generic/ioctls.h
+TIOCGEXCL = 0x80045440  # asm-generic/ioctls.h
 TIOCSETD, TIOCGETD = 0x5423, 0x5424
 N_NULL = 27  # <linux/tty.h>: reads nothing and writes nothing
 KDSKBMODE, KDSETMODE, PIO_FONTX = 0x4B45, 0x4B3A, 0x4B6C  # <linux/kd.h>
@@ -56,8 +56,7 @@ def shown_to(sandbox: NonoRun, argv: Sequence[str]) -> Iterator[tuple[Terminal, 
     """A person in front of argv, and a descriptor of the terminal that outlives it."""
     environment = sandbox.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1"})
     with terminal(argv, environment, sandbox.project) as person:
-        (number,) = struct.unpack("I", fcntl.ioctl(person.master, TIOCGPTN, bytes(4)))
-        kept = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+        kept = person.other_end()
         try:
             yield person, kept
         finally:

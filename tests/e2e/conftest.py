@@ -6,7 +6,24 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.clients.intercepted import stage_of
+from support.clients.run import Stage as ClientStage
 from support.ladder.stage import Stage, stage
+from support.nono_run import NonoRun, nono_run
+
+
+@pytest.fixture
+def sandbox() -> Iterator[NonoRun]:
+    """Yield one for each test, removed with all it has left. A module may have its own."""
+    with nono_run() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def made(request: pytest.FixtureRequest) -> Iterator[ClientStage]:
+    """Yield the stage of the user that as_every_user or as_ordinary_user names."""
+    with stage_of(request.param) as prepared:
+        yield prepared
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.elevation import UNREAD_S, asked
-from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NONO, TIMEOUT_S, NonoRun
 from support.sessions.control import ask
 from support.sessions.detached import wait_until
 from support.sessions.records import directory, leftovers, nono, record_of
@@ -27,12 +27,6 @@ ASKING = (
     "except Exception as error: print(error, flush=True)\n"
     "sys.stdin.readline()\n"
 )
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @contextmanager

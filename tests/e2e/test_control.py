@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import nono as nono_package
-from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NONO, TIMEOUT_S, NonoRun
 from support.running import fork_server
 from support.sessions.control import ask, ask_all, key_of
 from support.sessions.detached import attached, detached
@@ -30,12 +30,6 @@ REFUSED = (
 
 
 TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+import tty
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 
 import nono as nono_package
 from support.elevation import UNREAD_S
-from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun
 from support.sessions.detached import (
     KEYS,
     OPEN,
@@ -37,12 +37,6 @@ from support.terminal import terminal
 SHELL = ["bash", "--norc", "--noprofile"]
 WAYS = [pytest.param((), id="its own namespaces"), pytest.param((NO_NAMESPACES,), id="none")]
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @pytest.mark.parametrize("flags", WAYS)
@@ -86,11 +80,8 @@ def test_nothing_of_a_session_keeps_the_terminal_of_its_start(
 ) -> None:
     argv = sandbox.argv(["sleep", "987"], profile=OPEN, flags=["--detached", "--name=one", *flags])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
-        descriptor = starter.other_end()
-        path = os.ttyname(descriptor)
-        os.close(descriptor)
         assert starter.end() == 0
-        assert openers(sandbox, path) == []
+        assert openers(sandbox, starter.path) == []
         assert openers(sandbox, os.readlink(f"/proc/{record_of(sandbox.user, 'one')['child_pid']}/fd/0"))
     assert nono(sandbox, "stop", "one", "--force").returncode == 0
 
@@ -141,7 +132,7 @@ def test_the_terminal_of_the_viewer_is_as_it_was(sandbox: NonoRun) -> None:
         try:
             viewer.type(KEYS)
             viewer.end()
-            assert termios.tcgetattr(kept)[3] & (termios.ICANON | termios.ECHO | termios.ISIG)
+            assert termios.tcgetattr(kept)[tty.LFLAG] & (termios.ICANON | termios.ECHO | termios.ISIG)
         finally:
             os.close(kept)
 
@@ -305,7 +296,7 @@ def test_a_killed_viewer_leaves_no_broken_terminal(whom: str, sandbox: NonoRun) 
             viewer.process.wait(TIMEOUT_S)
             viewer.wait_for(LEAVE_ALTERNATE)
             assert b"\x1b[?1003l" in viewer.shown
-            wait_until(lambda: termios.tcgetattr(kept)[3] & termios.ICANON, "it is still raw")
+            wait_until(lambda: termios.tcgetattr(kept)[tty.LFLAG] & termios.ICANON, "it is still raw")
             os.close(kept)
         wait_until_detached(sandbox)
         assert not has_ended(record["child_pid"])
@@ -409,9 +400,7 @@ def test_a_start_that_takes_too_long_is_given_up(sandbox: NonoRun) -> None:
         starter.wait_for(b"[y/N] ")  # which nobody answers
         assert starter.end() == 1
         assert b"failed to become attachable within its startup timeout (1 s)." in starter.shown
-        slave = starter.other_end()
-        assert termios.tcgetattr(slave)[3] & termios.ECHO
-        os.close(slave)
+        assert starter.modes()[tty.LFLAG] & termios.ECHO
     assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)
 
 

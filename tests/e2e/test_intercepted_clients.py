@@ -18,11 +18,11 @@ from support.clients import programs as client_programs
 from support.clients.intercepted import (
     KEY,
     OUTSIDE,
-    USERS,
     WITHOUT_TRUST,
     Intercepted,
+    as_every_user,
+    as_ordinary_user,
     reasons,
-    stage_of,
     with_key,
 )
 from support.clients.run import PYTHON, Stage
@@ -139,16 +139,6 @@ def skip_if_missing(client: Client) -> None:
         pytest.skip("fetch takes a proxy from the environment in Node 22.21 and from Node 24 on")
     if client.name == "undici" and not Path(NODE_MODULES, "undici").exists():
         pytest.skip("node-undici is not installed")
-
-
-@pytest.fixture(scope="module")
-def made(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    with stage_of(request.param) as stage:
-        yield stage
-
-
-as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
-as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
 
 
 @dataclass(frozen=True)

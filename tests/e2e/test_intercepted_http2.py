@@ -12,11 +12,11 @@ import trustme
 from support.clients import intercept_programs
 from support.clients.intercepted import (
     KEY,
-    USERS,
     WITHOUT_TRUST,
     Intercepted,
+    as_every_user,
+    as_ordinary_user,
     reasons,
-    stage_of,
     with_key,
 )
 from support.clients.run import PYTHON, Stage
@@ -29,16 +29,6 @@ CURL = r"""
 curl -sS --http2 -o /dev/null -w '%{http_version} %{http_code}' -H "Authorization: Bearer $TOKEN" \
     "https://$AUTHORITY/v1"
 """
-
-
-@pytest.fixture(scope="module")
-def made(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    with stage_of(request.param) as stage:
-        yield stage
-
-
-as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
-as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ from support.clients.intercepted import (
     KEY,
     OUTSIDE,
     SYSTEM_PATH,
-    USERS,
     WITHOUT_TRUST,
     Intercepted,
+    as_every_user,
+    as_ordinary_user,
     reasons,
-    stage_of,
     with_key,
 )
 from support.clients.run import Stage
@@ -55,14 +55,6 @@ def compiled(language: str, project: Path, builds: Builds) -> list[str]:
     return ["java", "-cp", str(project / "classes"), "InterceptClient"]
 
 
-@pytest.fixture(scope="module")
-def made(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    with stage_of(request.param) as stage:
-        yield stage
-
-
-as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
-as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
 each_language = pytest.mark.parametrize("language", LANGUAGES)
 
 

@@ -18,11 +18,11 @@ from support.clients.intercepted import (
     KEY,
     OUTSIDE,
     SYSTEM_PATH,
-    USERS,
     WITHOUT_TRUST,
     Intercepted,
+    as_every_user,
+    as_ordinary_user,
     reasons,
-    stage_of,
     with_key,
 )
 from support.clients.run import Stage
@@ -157,14 +157,6 @@ TOOLS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def made(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    with stage_of(request.param) as stage:
-        yield stage
-
-
-as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
-as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=str)
 few_tools = pytest.mark.parametrize("tool", [GIT, GH_TOOL, CARGO_TOOL], ids=str)
 

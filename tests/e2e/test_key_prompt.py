@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from support.elevation import UNREAD_S
-from support.nono_run import NONO, NonoRun, nono_run
+from support.nono_run import NONO, NonoRun
 from support.terminal import Terminal, terminal
 
 KEY = b"sk-canary-0123456789abcdefghij"
@@ -17,12 +17,6 @@ COMMAND = ("sh", "-c", "echo value=$OPENAI_API_KEY. url=$OPENAI_BASE_URL.")
 NOBODY = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
 PASSPHRASE = b"(not shown; Enter: plain text): "
 FOR_KEY, YES_OR_NO = b"Key for openai (not shown; Enter: none): ", b"[y/N] "
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @contextmanager

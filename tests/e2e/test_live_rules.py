@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.nono_run import PROXY_ONLY, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import PROXY_ONLY, TIMEOUT_S, NonoRun
 from support.ports import unused_port
 from support.running import fork_server
 from support.sessions.control import key_of
@@ -64,12 +64,6 @@ SERVING = (
     "    s.close()\n"
 )
 FAR = "198.51.100.1"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @contextmanager

@@ -19,19 +19,13 @@ from nono.credentials.signing.key import new_key
 from nono.outward.tail import Tail
 from nono.outward.verification import AnchorVerdict, verify_anchors
 from nono.trust.dsse import PublicKey
-from support.nono_run import NO_NAMESPACES, PROXY_ONLY, NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, PROXY_ONLY, NonoRun
 from support.outward.collector import Collector, collector
 from support.outward.timestamps import Authority, authority
 from support.ports import unused_port
 from support.sessions.records import nono
 
 OPEN: Mapping[str, object] = {}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @pytest.fixture(scope="module")

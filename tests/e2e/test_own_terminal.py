@@ -10,13 +10,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+import tty
 from pathlib import Path
 
 import pytest
 
 from support.elevation import UNREAD_S
-from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun
 from support.sessions.detached import (
     KEYS,
     VARIABLES,
@@ -30,7 +30,7 @@ from support.sessions.detached import (
 )
 from support.sessions.own_terminal import PROMPT, at_terminal, children, in_shell, is_lent
 from support.sessions.records import leftovers, nono, record_of
-from support.terminal import Terminal, terminal
+from support.terminal import terminal
 
 SHELL = ["bash", "--norc", "--noprofile"]
 WAYS = pytest.mark.parametrize(
@@ -41,20 +41,6 @@ LINES = 50_000
 CTRL_Z, CTRL_C = b"\x1a", b"\x03"
 ENTER_ALTERNATE, LEAVE_ALTERNATE = b"\x1b[?1049h", b"\x1b[?1049l"
 OUTPUT_MIB = 1024 if os.environ.get("NONO_TEST_LONG") else 100
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
-
-
-def modes(person: Terminal) -> list[object]:
-    slave = person.other_end()
-    try:
-        return termios.tcgetattr(slave)
-    finally:
-        os.close(slave)
 
 
 @WAYS
@@ -89,9 +75,7 @@ def test_the_exit_code_is_the_commands(flags: tuple[str, ...], sandbox: NonoRun)
 def test_nothing_of_a_run_that_was_left_keeps_its_terminal(flags: tuple[str, ...], sandbox: NonoRun) -> None:
     """Else ssh would wait for it when the person logs out."""
     with at_terminal(sandbox, SHELL, flags=flags) as person:
-        slave = person.other_end()
-        path = os.ttyname(slave)
-        os.close(slave)
+        path = person.path
         assert len(openers(sandbox, path)) == 2  # the process in front, and the one that shows it
         person.type(KEYS)
         assert person.end() == LEFT
@@ -158,21 +142,21 @@ def test_a_killed_supervisor_gives_the_terminal_back(sandbox: NonoRun) -> None:
 @pytest.mark.parametrize("how", ["exit 0", "kill -9 $$", "kill -INT $$"])
 def test_the_terminal_is_as_it_was(how: str, sandbox: NonoRun) -> None:
     with at_terminal(sandbox, ["sh", "-c", f"read line; stty -echo raw; {how}"]) as person:
-        raw = modes(person)
+        raw = person.modes()
         person.type(b"go\r")
         person.end()
-        after = modes(person)
-        assert after[3] & termios.ICANON  # type: ignore[operator]  # the fourth is a number
+        after = person.modes()
+        assert after[tty.LFLAG] & termios.ICANON
         assert after != raw
 
 
 def test_a_run_that_fails_to_start_changes_no_terminal(sandbox: NonoRun) -> None:
     argv = sandbox.argv(["./nothing"], profile={})
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
-        before = modes(person)
+        before = person.modes()
         assert person.end() == 1
         assert b"nono: Command execution failed: ./nothing: no such file\r\n" in person.shown
-        assert modes(person) == before
+        assert person.modes() == before
 
 
 def test_a_run_that_nobody_could_find_again_is_not_left(sandbox: NonoRun) -> None:
@@ -424,12 +408,9 @@ def test_a_pipe_makes_no_terminal(sandbox: NonoRun) -> None:
     )
     stage = ["/bin/bash", "-c", '"$@" | cat', "-"]
     with terminal([*stage, *argv], sandbox.user.environment(VARIABLES), sandbox.project) as person:
-        slave = person.other_end()
-        own = os.ttyname(slave)
-        os.close(slave)
         assert person.end() == 0
         assert b"piped" in person.shown
-        assert (sandbox.project / "tty").read_text() == f"{own}\n"
+        assert (sandbox.project / "tty").read_text() == f"{person.path}\n"
 
 
 # nono shell, and times

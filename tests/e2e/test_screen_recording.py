@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from support.nono_run import NonoRun, nono_run
+from support.nono_run import NonoRun
 from support.sessions.detached import attached, detached, end
 from support.sessions.records import directory, nono
 
@@ -22,12 +19,6 @@ DEMO = {
     "env_var": "DEMO_KEY",
 }
 WITH_KEY = {"network": {"credentials": ["demo"], "custom_credentials": {"demo": DEMO}}}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 def wants_recordings(sandbox: NonoRun) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import nono as nono_package
-from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun
 from support.running import fork_server
 from support.sessions.records import directory, leftovers, nono, record_of, records
 from support.terminal import terminal
@@ -36,12 +36,6 @@ while os.WIFSTOPPED(os.waitpid(pid, WALL)[1]):
     pass
 """
 OPEN: dict[str, Any] = {}
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @contextmanager

@@ -5,24 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 
-from support.nono_run import TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import TIMEOUT_S, NonoRun
 from support.running import fork_server
 from support.sessions.records import leftovers, records
 
 SHEBANG = "#!/usr/bin/env bash\n"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 def hook(sandbox: NonoRun, name: str, script: str, directory: Path | None = None) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from nono.supervisor.screen.library import library_path
-from support.nono_run import NonoRun, nono_run
+from support.nono_run import NonoRun
 from support.sessions.detached import KEYS, attached, detached
 from support.sessions.xterm import Xterm, Xterms, xterms
 from support.terminal import Terminal
@@ -16,12 +16,6 @@ from support.terminal import Terminal
 pytestmark = pytest.mark.skipif(library_path() is None, reason="there is no libghostty-vt")
 SHELL = ["bash", "--norc", "--noprofile"]
 VIM = b"vim -u NONE -N -i NONE text\r"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import pytest
 from nono.credentials.store import locks
 from nono.credentials.store.box import Lock
 from support.elevation import UNREAD_S
-from support.nono_run import NONO, NonoRun, nono_run
+from support.nono_run import NONO, NonoRun
 from support.running import fork_server
 from support.terminal import Terminal, terminal
 
@@ -28,12 +28,6 @@ NEW, AGAIN = b"(not shown; Enter: plain text): ", b"The same again: "
 VALUE, OLD = b"Value of 'openai' (not shown): ", b"Passphrase of nono's credentials (not shown): "
 # Clears the keyring of the user, by keyctl(2).
 FORGET = "import ctypes; ctypes.CDLL(None).syscall(250, 7, -4)"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 def store(sandbox: NonoRun) -> Path:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from e2e.test_approvals import decisions, questions, waiting
-from support.nono_run import NONO, TIMEOUT_S, NonoRun, nono_run
+from support.nono_run import NONO, TIMEOUT_S, NonoRun
 from support.sessions.detached import KEYS, VARIABLES, detached, end, wait_until
 from support.sessions.own_terminal import is_lent
 from support.sessions.records import nono, record_of
@@ -37,12 +37,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 def pressed(sandbox: NonoRun, keys: str, until: str) -> str:

@@ -16,19 +16,13 @@ import pytest
 
 from nono.sessions import wire
 from support.elevation import QUESTION, UNREAD_S
-from support.nono_run import NONO, NonoRun, nono_run
+from support.nono_run import NONO, NonoRun
 from support.sessions.detached import KEYS, VARIABLES, attached, detached, wait_until
 from support.sessions.own_terminal import at_terminal, is_lent
 from support.sessions.records import nono, record_of
 from support.terminal import Terminal, terminal
 
 SHELL = ["bash", "--norc", "--noprofile"]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @contextmanager

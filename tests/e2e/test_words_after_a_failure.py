@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from nono.policy.why.refusals import KEPT_HOOKS
-from support.nono_run import NONO, PROXY_ONLY, Ended, NonoRun, nono_run
+from support.nono_run import NONO, PROXY_ONLY, Ended, NonoRun
 
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}
 TITLE = "NONO DIAGNOSTIC"
@@ -22,12 +22,6 @@ def footer(stderr: str) -> list[str]:
 
 def fixes(stderr: str) -> list[str]:
     return [line.removeprefix("fix: ") for line in footer(stderr) if line.startswith("fix: ")]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[NonoRun]:
-    with nono_run() as runner:
-        yield runner
 
 
 @pytest.fixture

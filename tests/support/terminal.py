@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from support.running import fork_server
 from support.running.pace import PACE
@@ -34,10 +35,23 @@ class Terminal:
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
+    @property
+    def path(self) -> str:
+        """Return the path of the command's end."""
+        (number,) = struct.unpack("I", fcntl.ioctl(self.master, TIOCGPTN, bytes(4)))
+        return f"/dev/pts/{number}"
+
     def other_end(self) -> int:
         """Return a descriptor of the command's end, which the caller closes."""
-        (number,) = struct.unpack("I", fcntl.ioctl(self.master, TIOCGPTN, bytes(4)))
-        return os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+        return os.open(self.path, os.O_RDWR | os.O_NOCTTY)
+
+    def modes(self) -> list[Any]:
+        """Return the modes of the terminal, as tcgetattr does; the constants of tty are its indices."""
+        slave = self.other_end()
+        try:
+            return termios.tcgetattr(slave)
+        finally:
+            os.close(slave)
 
     def resize(self, rows: int, columns: int) -> None:
         termios.tcsetwinsize(self.master, (rows, columns))

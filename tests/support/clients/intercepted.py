@@ -19,6 +19,8 @@ KEY = "canary-of-the-real-key"
 KEY_SOURCE = "REAL_KEY"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # runnable by every user, and not broken by an empty home
 USERS = ("ordinary user", "root")
+as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
+as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
 OUTSIDE = "localhost:444"  # the right host on a wrong port
 # Without these, a client trusts what it was built with.
 TRUST_VARIABLES = (

@@ -6,6 +6,7 @@ import os
 import signal
 import termios
 import time
+import tty
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,11 +60,7 @@ def attached(sandbox: NonoRun, name: str = "one", size: tuple[int, int] = (24, 8
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as viewer:
         viewer.resize(*size)
         wait_until(lambda: record_of(sandbox.user, name)["attachment"] == "attached", "nobody is attached")
-        slave = viewer.other_end()
-        try:
-            wait_until(lambda: not termios.tcgetattr(slave)[3] & termios.ICANON, "it is not raw")
-        finally:
-            os.close(slave)
+        wait_until(lambda: not viewer.modes()[tty.LFLAG] & termios.ICANON, "it is not raw")
         yield viewer
 
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import termios
+import tty
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,11 +21,7 @@ PROMPT = b"person> "
 
 def is_lent(person: Terminal) -> bool:
     """Return True if the person's terminal is in the raw mode of a viewer; a line editor keeps OPOST."""
-    slave = person.other_end()
-    try:
-        return not termios.tcgetattr(slave)[1] & termios.OPOST
-    finally:
-        os.close(slave)
+    return not person.modes()[tty.OFLAG] & termios.OPOST
 
 
 def children(pid: int) -> list[int]:
