@@ -9,6 +9,7 @@ from nono.named_tuple import NamedTuple
 
 # Fields are numbered from 1; the third follows the name.
 _TIMES = slice(14 - 3, 18 - 3)  # utime, stime, and those of waited-for children
+_THREADS = 20 - 3
 _STARTED = 22 - 3
 _RESIDENT = 24 - 3
 
@@ -16,15 +17,16 @@ _RESIDENT = 24 - 3
 class ProcessStat(NamedTuple):
     """One process at one time."""
 
-    state: str  # a letter of proc_pid_stat(5)
+    state: str  # a letter of proc_pid_stat(5), of the first thread
     parent: int
     started_ticks: int  # clock ticks since boot: no later process with the same number has the same value
     cpu_ticks: int = 0  # used so far, including waited-for children
     resident_pages: int = 0
+    threads: int = 1  # that have not been reaped; the first is only once all others have ended
 
     @property
     def is_alive(self) -> bool:
-        return self.state not in "ZXx"
+        return self.state not in "ZXx" or self.threads > 1
 
     @property
     def is_stopped(self) -> bool:
@@ -44,6 +46,7 @@ def process_stat(pid: int) -> ProcessStat | None:
             int(fields[_STARTED]),
             sum(map(int, fields[_TIMES])),
             int(fields[_RESIDENT]),
+            int(fields[_THREADS]),
         )
     except (OSError, ValueError, IndexError):
         return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import pytest
 import nono as nono_package
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun
 from support.running import fork_server
+from support.running.leaderless import leaderless
 from support.sessions.records import directory, leftovers, nono, record_of, records
 from support.terminal import terminal
 
@@ -217,23 +220,53 @@ def test_stop_kills_a_tree_that_does_not_end(flags: tuple[str, ...], sandbox: No
     assert record_of(sandbox.user, "web")["end"]["cause"] == "stop"
 
 
+@contextmanager
+def frozen(sandbox: NonoRun, pid: int) -> Iterator[None]:
+    """Have a process take no signals but SIGKILL within the block, as if it hung in the kernel."""
+    stopping = sandbox.user.command(["sh", "-c", f"while kill -STOP {pid}; do :; done 2>/dev/null"])
+    tracing = [sys.executable, "-I", "-S", "-c", TRACER, str(pid)]  # only root may, and need not spin
+    tracer = subprocess.Popen(tracing if os.geteuid() == 0 else stopping)
+    try:
+        assert wait_until(lambda: "\nstate:\tt" in Path(f"/proc/{pid}/status").read_text().lower())
+        yield
+    finally:
+        tracer.kill()
+        tracer.wait(TIMEOUT_S)
+
+
 @pytest.mark.parametrize("flags", WAYS)
 def test_stop_ends_a_tree_whose_supervisor_does_not_answer(flags: tuple[str, ...], sandbox: NonoRun) -> None:
     with session(sandbox, STUBBORN, "web", flags) as run:
-        # It takes no more signals but SIGKILL: as if it hung in the kernel.
-        stopping = sandbox.user.command(["sh", "-c", f"while kill -STOP {run.pid}; do :; done 2>/dev/null"])
-        tracing = [sys.executable, "-I", "-S", "-c", TRACER, str(run.pid)]  # only root may, and need not spin
-        tracer = subprocess.Popen(tracing if os.geteuid() == 0 else stopping)
-        try:
-            assert wait_until(lambda: "\nstate:\tt" in Path(f"/proc/{run.pid}/status").read_text().lower())
+        with frozen(sandbox, run.pid):
             assert nono(sandbox, "stop", "web", "--force").returncode == 0
-        finally:
-            tracer.kill()
-            tracer.wait(TIMEOUT_S)
         run.wait(TIMEOUT_S)
     assert not [command for command in processes(sandbox) if "sleep" in command]
     end = record_of(sandbox.user, "web")["end"]
     assert (end["cause"], end["detail"]) == ("stop", "its supervisor did not answer")
+
+
+@pytest.mark.parametrize("flags", WAYS)
+@pytest.mark.parametrize("answers", [True, False])
+def test_stop_ends_a_process_whose_first_thread_has_ended(
+    answers: bool, flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    lock = sandbox.project / "lock"
+    script = f"trap '' TERM; setsid {shlex.join(leaderless(str(lock)))} & while :; do sleep 0.1; done"
+    with session(sandbox, script, "web", flags) as run, open(lock) as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with nullcontext() if answers else frozen(sandbox, run.pid):
+            assert nono(sandbox, "stop", "web", "--force").returncode == 0
+        run.wait(TIMEOUT_S)
+        assert wait_until(lambda: is_free(file.fileno()))
+
+
+def is_free(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_stop_ends_a_paused_session(sandbox: NonoRun) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,15 +27,14 @@ STATUS = ("TracerPid", "Uid", "Gid", "Groups", "NoNewPrivs", "Cpus_allowed")
 def scheduling(pid: int) -> dict[str, str]:
     """How the kernel treats a process, and whether it lives. Nothing of it changes by itself."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-        fields = text[text.rindex(")") + 2 :].split()
+        fields = _fields(Path(f"/proc/{pid}"))
         status = dict(
             line.split(":\t", 1)
             for line in Path(f"/proc/{pid}/status").read_text().splitlines()
             if ":\t" in line
         )
         found = {
-            "state": "stopped" if fields[0] in "tT" else "ended" if fields[0] in "ZX" else "alive",
+            "state": "stopped" if fields[0] in "tT" else "ended" if _has_ended(fields) else "alive",
             "group": " ".join(fields[2:4]),
             "nice": fields[16],
             "policy": f"{fields[38]} {fields[37]}",
@@ -105,10 +104,10 @@ def left_processes(known: Collection[int]) -> dict[str, str]:
         found, is_any_ending = {}, False
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
-                state, flags = _state(entry)
-                if int(entry.name) in known or state in "ZX":
+                fields = _fields(entry)
+                if int(entry.name) in known or _has_ended(fields):
                     continue
-                is_any_ending |= bool(flags & PF_EXITING)
+                is_any_ending |= _is_ending(entry)
                 words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
                 found[entry.name] = f"{(entry / 'comm').read_text().strip()} {words[:60]}"
         if not is_any_ending or time.monotonic() > deadline:
@@ -116,10 +115,19 @@ def left_processes(known: Collection[int]) -> dict[str, str]:
         time.sleep(ENDING_EVERY_S)
 
 
-def _state(entry: Path) -> tuple[str, int]:
-    """A process's state and flags: proc_pid_stat(5), fields 3 and 9."""
-    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-    return fields[0], int(fields[6])
+def _fields(entry: Path) -> list[str]:
+    """From the third on: proc_pid_stat(5)."""
+    return (entry / "stat").read_text().rsplit(")", 1)[1].split()
+
+
+def _has_ended(fields: Sequence[str]) -> bool:
+    """Whether no thread is left but the first, which waits for the others and then to be reaped."""
+    return fields[0] in "ZX" and int(fields[20 - 3]) <= 1
+
+
+def _is_ending(entry: Path) -> bool:
+    """Whether the kernel dismantles a thread of a process; the others may follow."""
+    return any(int(_fields(task)[9 - 3]) & PF_EXITING for task in (entry / "task").iterdir())
 
 
 def left_files(home: Path) -> dict[str, list[str]]:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from hunt.outside import victim
+from support.running.leaderless import leaderless
 
 # The first process of a PID namespace ends after all others, and one of them after its parent has waited for
 # it (zap_pid_ns_processes in kernel/pid_namespace.c).
@@ -76,3 +78,23 @@ def test_what_never_ends_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(victim, "PATIENCE_S", 0.05)
     with held() as process:
         assert "python" in victim.left_processes({os.getpid()})[process.pid]
+
+
+def test_a_process_whose_first_thread_has_ended_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(victim, "PATIENCE_S", 0.05)
+    with subprocess.Popen(leaderless(str(tmp_path / "lock")), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        seen = [
+            str(process.pid) in victim.left_processes({os.getpid()}),
+            victim.scheduling(process.pid)["state"],
+        ]
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        after = [
+            str(process.pid) in victim.left_processes({os.getpid()}),
+            victim.scheduling(process.pid)["state"],
+        ]
+    assert (seen, after) == ([True, "alive"], [False, "ended"])

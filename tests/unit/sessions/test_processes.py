@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from pathlib import Path
 
 from nono.sessions.processes import ProcessStat, below, process_stat
+from support.running.leaderless import leaderless
 
 
 def of(parent: int) -> ProcessStat:
@@ -28,3 +31,17 @@ def test_a_process_tells_the_time_and_memory_it_has_used() -> None:
     )
     assert abs(before.cpu_ticks - ticks) < os.sysconf("SC_CLK_TCK")
     assert before.resident_pages * os.sysconf("SC_PAGE_SIZE") > 1 << 20
+
+
+def test_a_process_lives_until_its_last_thread_has_ended(tmp_path: Path) -> None:
+    with subprocess.Popen(leaderless(str(tmp_path / "lock")), stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        found = process_stat(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        afterwards = process_stat(process.pid)
+    assert found is not None
+    assert afterwards is not None
+    assert (found.state, found.is_alive) == ("Z", True)
+    assert (afterwards.state, afterwards.is_alive) == ("Z", False)
