@@ -56,6 +56,8 @@ _TOOLS = (
     _Tool("PLAYWRIGHT_BROWSERS_PATH", "playwright", "$XDG_CACHE_HOME/ms-playwright"),
     _Tool("PNPM_HOME", "pnpm", "$XDG_DATA_HOME/pnpm"),
     _Tool("POETRY_CACHE_DIR", "poetry", "$XDG_CACHE_HOME/pypoetry"),
+    # `poetry config`, with --local too, makes the directory first.
+    _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
     _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),

@@ -62,6 +62,29 @@ def test_no_group_grants_a_directory_above_what_another_denies() -> None:
     assert not [(grant, deny) for grant in granted for deny in denied if f"{deny}/".startswith(f"{grant}/")]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "~/.local/share/uv/credentials",
+        "$XDG_DATA_HOME/uv/credentials",
+        "$UV_CREDENTIALS_DIR",
+        "~/.config/pypoetry/auth.toml",
+        "$POETRY_CONFIG_DIR/auth.toml",
+        "~/.config/composer/auth.json",
+        "~/.composer/auth.json",
+        "~/.config/glab-cli",
+    ],
+)
+def test_what_package_managers_keep_of_logins_is_denied(path: str) -> None:
+    assert path in shipped.groups()["deny_credentials_more"].deny
+
+
+def test_programs_that_uv_installed_can_be_read_without_its_credentials() -> None:
+    granted = shipped.groups()["python_runtime"].read
+    assert {"~/.local/share/uv/python", "~/.local/share/uv/tools"} <= set(granted)
+    assert "~/.local/share/uv" not in granted
+
+
 def test_the_dangerous_commands_are_kept_as_data() -> None:
     groups = shipped.groups()
     assert len(groups["dangerous_commands"].commands) + len(groups["dangerous_commands_linux"].commands) == 46
@@ -74,6 +97,25 @@ def test_the_network_profiles_are_made_of_known_groups() -> None:
     assert len(policy.profiles["developer"]) == 6
     assert len(policy.profiles["enterprise"]) == 9
     assert policy.groups["google_cloud"] == ("*.googleapis.com",)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "proxy.golang.org",  # `go mod download`
+        "sum.golang.org",
+        "services.gradle.org",  # `./gradlew`, which is sent on to GitHub
+        "release-assets.githubusercontent.com",  # where GitHub sends a download of a release
+        "pypi.org",
+        "index.crates.io",
+        "repo.maven.apache.org",
+    ],
+)
+def test_the_dependencies_of_a_project_can_be_fetched_under_each_toolchain(host: str) -> None:
+    policy = shipped.network_policy()
+    for name in ("developer", "claude-code", "codex", "gemini-cli"):
+        assert host in {host for group in policy.profiles[name] for host in policy.groups[group]}
+    assert host not in {host for group in policy.profiles["minimal"] for host in policy.groups[group]}
 
 
 @pytest.mark.parametrize(

@@ -72,11 +72,13 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
     assert "npm_config_cache" in variables(caches(fs, READ_WRITE, reading))
 
 
-def test_settings_of_gh_that_may_be_read_stay_in_use(make_fs: MakeFilesystem) -> None:
-    fs = make_fs(directories=(f"{HOME}/.config/gh",))
-    reading = Grant(f"{HOME}/.config/gh", Access.READ, True, "user", f"{HOME}/.config/gh")
-    assert "GH_CONFIG_DIR" not in variables(caches(fs, READ_WRITE, reading))
-    assert "GH_CONFIG_DIR" in variables(caches(fs, READ_WRITE))
+@pytest.mark.parametrize(("variable", "name"), [("GH_CONFIG_DIR", "gh"), ("POETRY_CONFIG_DIR", "pypoetry")])
+def test_settings_that_may_be_read_stay_in_use(variable: str, name: str, make_fs: MakeFilesystem) -> None:
+    place = f"{HOME}/.config/{name}"
+    fs = make_fs(directories=(place,))
+    reading = Grant(place, Access.READ, True, "user", place)
+    assert variable not in variables(caches(fs, READ_WRITE, reading))
+    assert variable in variables(caches(fs, READ_WRITE))
 
 
 @pytest.mark.parametrize(
