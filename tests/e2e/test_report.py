@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +110,21 @@ def test_without_what_undo_keeps_files_that_run_later_are_found_by_their_times(p
     told = json.loads(past.nono("report", past.plain["session_id"], "--json").stdout)
     assert told["files"] is None  # and nothing is claimed of them
     assert "Makefile" in {Path(each["path"]).name for each in told["later"]}
+
+
+def test_files_are_not_looked_for_where_a_link_of_the_command_leads(past: Past) -> None:
+    project = past.sandbox.project
+    laid = "mkdir -p ../elsewhere/workflows; touch ../elsewhere/workflows/foreign.yml; mv .github kept"
+    past.sandbox.user.run(["sh", "-euc", f"{laid}; ln -s ../elsewhere .github"], cwd=project)
+    try:
+        told = json.loads(past.nono("report", past.plain["session_id"], "--json").stdout)["later"]
+        named = {os.path.relpath(each["path"], project) for each in told}
+        assert named >= {".github/workflows", "Makefile"}
+        assert ".github/workflows/foreign.yml" not in named
+    finally:
+        (project / ".github").unlink()
+        (project / "kept").rename(project / ".github")
+        shutil.rmtree(project.parent / "elsewhere")
 
 
 def with_another_host(log: bytes) -> bytes:

@@ -124,22 +124,43 @@ def _as_recorded(denied: Denied) -> footer.Finding:
 def _newer(record: Record) -> Iterator[str]:
     """Yield the files of the working directory that are examined and have changed since the start.
 
-    Compares the time of the inode, which no program can set.
+    Compares the time of the inode, which no program can set. A link counts for itself: the command may have
+    laid it, and it may lead anywhere, to a mount that never answers too.
     """
     for name in LOOKED_AT:
-        for path in _below(join(record.workdir, name)):
+        place = _link_on(record.workdir, name)
+        below = [join(record.workdir, name)] if place is not None else _below(join(record.workdir, name))
+        for path in below:
             with suppress(OSError):
-                if os.lstat(path).st_ctime_ns // 1_000_000 >= record.started_unix_ms:
+                if os.lstat(place or path).st_ctime_ns // 1_000_000 >= record.started_unix_ms:
                     yield path
+
+
+def _link_on(workdir: str, name: str) -> str | None:
+    """Return the first link on the way to a path in `workdir`."""
+    path = workdir
+    for part in name.split("/"):
+        path = join(path, part)
+        if os.path.islink(path):
+            return path
+    return None
 
 
 def _below(path: str) -> Sequence[str]:
     """Return the file itself, or the files in the directory and its subdirectories."""
-    if not os.path.isdir(path) or os.path.islink(path):
+    if not os.path.isdir(path):
         return [path] if os.path.lexists(path) else []
-    found: list[str] = []
-    for directory, directories, names in os.walk(path):
-        found += (join(directory, name) for name in names)
-        if len(found) >= LISTED_MAX or directory != path:
-            directories.clear()
+    found, directories = _listed(path)
+    for directory in directories:
+        found += _listed(directory)[0] if len(found) < LISTED_MAX else []
     return found[:LISTED_MAX]
+
+
+def _listed(directory: str) -> tuple[list[str], list[str]]:
+    """Return the files and links in a directory, and its subdirectories. Nothing if it cannot be read."""
+    files: list[str] = []
+    directories: list[str] = []
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            (directories if entry.is_dir(follow_symlinks=False) else files).append(entry.path)
+    return files, directories
