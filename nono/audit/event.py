@@ -35,7 +35,9 @@ type DenialCategory = Literal[
     "external_proxy_rejected",
     "unsupported_upgrade",
 ]
-type RepositoryChange = Literal["settings", "hooks", "removed_settings", "removed_hooks", "unreadable"]
+type RepositoryChange = Literal[
+    "settings", "hooks", "removed_settings", "removed_hooks", "redirected", "unreadable"
+]
 type NetworkDecision = Literal[
     "allow",
     "deny",
@@ -180,7 +182,8 @@ def repository_changed(path: str, what: RepositoryChange, names: Sequence[str], 
     """Report that git outside the sandbox will now run other programs, because of what the command wrote.
 
     path: The settings file, or the directory of the hooks.
-    what: What was added or changed there, what was taken away or turned off, or that nobody can tell.
+    what: What was added or changed there, what was taken away or turned off, that it leads to
+        another repository, or that nobody can tell.
     names: The first of the `count` changed settings or hooks.
     """
     changed: Event = {"type": "repository_changed", "at": rfc3339(), "path": spelled(path), "what": what}

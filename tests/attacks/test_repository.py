@@ -147,3 +147,10 @@ def test_a_setting_that_is_removed_is_told(runner: NonoRun) -> None:
 def test_no_spelling_of_a_setting_keeps_it_from_being_told(runner: NonoRun) -> None:
     hidden = r"printf '# \\\n[core]\n\thooksPath = on\n' >> .git/config"
     assert "this run set core.hookspath" in inside(runner, hidden).lower()
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=auto", NO_NAMESPACES])
+def test_a_repository_that_leads_to_another_is_told(runner: NonoRun, flag: str) -> None:
+    said = inside(runner, "cp -r .git other && echo ../other > .git/commondir", "--allow=.", flag)
+    assert "lead git to another repository" in said
+    assert "lead git" not in inside(runner, "touch g", "--allow=.", flag)

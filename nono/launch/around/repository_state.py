@@ -13,7 +13,7 @@ from nono.disk.regular_file import read_at_most
 from nono.kernel import open_path
 from nono.kernel.uapi.open import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS
 from nono.named_tuple import NamedTuple
-from nono.policy.git.repository import Repository
+from nono.policy.git.repository import HOOK_NAMES, Repository
 from nono.policy.path_expansion import is_within
 
 _SETTINGS = ("config", "config.worktree")
@@ -47,6 +47,8 @@ class Seen(NamedTuple):
 
     settings: dict[str, str]  # text, by path
     hooks: dict[str, dict[str, Hook]]  # by directory and name
+    pointers: dict[str, str]  # text by path, of files that lead to a repository or to its common part
+    places: set[str]  # repositories, and what belongs to one worktree: where pointers may lead
     unread: dict[str, Inode]  # files and directories of both kinds that are there, and were not read whole
 
 
@@ -69,7 +71,7 @@ class _Look:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self.seen = Seen({}, {}, {})
+        self.seen = Seen({}, {}, {}, set(), {})
         self._left_bytes = SETTINGS_MAX_BYTES
         directory, top = repository
         outer = dirname(directory) if basename(directory) == ".git" else directory
@@ -92,10 +94,16 @@ class _Look:
             if count == DIRECTORIES_MAX:
                 self._leave(join(self._repository.directory, "modules"))
                 break
+            worktrees = self._within(join(directory, "worktrees"))
             places += (join(directory, name) for name in _SETTINGS)
-            places += (join(each, "config.worktree") for each in self._within(join(directory, "worktrees")))
+            places += (join(each, "config.worktree") for each in worktrees)
             self._add_hooks(join(directory, "hooks"))
+            self.seen.places.update((directory, *worktrees))
+            for each in (directory, *worktrees):
+                self._add_pointer(join(each, "commondir"))
         self._add_settings(places)
+        if (own := join(self._repository.top, ".git")) != self._repository.directory:
+            self._add_pointer(own)
 
     def _repositories(self) -> Iterator[str]:
         """Yield the repository, and those of its submodules and of theirs."""
@@ -129,8 +137,8 @@ class _Look:
                 continue
             self.seen.settings[path] = text
             lower = text.lower()
-            if "include" in lower or "hookspath" in lower:
-                # Imported here: most repositories have neither.
+            if any(each in lower for each in ("include", "hookspath", "worktree")):
+                # Imported here: most repositories have none of them.
                 from nono.policy.git.settings import paths_of
 
                 for section in ("include", "includeif"):
@@ -140,7 +148,13 @@ class _Look:
                 for directory in paths_of(text, "core", "hookspath"):
                     place = normpath(join(self._repository.top, directory))
                     if place not in self.seen.hooks:
-                        self._add_hooks(place, _NAMES)
+                        self._add_hooks(place, HOOK_NAMES)
+                for worktree in paths_of(text, "core", "worktree"):  # of a submodule
+                    self._add_pointer(normpath(join(dirname(path), worktree, ".git")))
+
+    def _add_pointer(self, path: str) -> None:
+        if (text := self._text(path)) is not None:
+            self.seen.pointers[path] = text
 
     def _text(self, path: str) -> str | None:
         try:
@@ -235,13 +249,3 @@ class _Look:
 
 def _inode_of(found: os.stat_result) -> Inode:
     return found.st_mode, found.st_size, found.st_ctime_ns, found.st_ino
-
-
-_NAMES = frozenset({  # githooks(5)
-    "applypatch-msg", "commit-msg", "fsmonitor-watchman", "p4-changelist", "p4-post-changelist",
-    "p4-pre-submit", "p4-prepare-changelist", "post-applypatch", "post-checkout", "post-commit",
-    "post-index-change", "post-merge", "post-receive", "post-rewrite", "post-update", "pre-applypatch",
-    "pre-auto-gc", "pre-commit", "pre-merge-commit", "pre-push", "pre-rebase", "pre-receive",
-    "prepare-commit-msg", "proc-receive", "push-to-checkout", "reference-transaction",
-    "sendemail-validate", "update",
-})  # fmt: skip

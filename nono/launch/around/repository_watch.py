@@ -8,7 +8,7 @@ from nono.audit import event
 from nono.audit.event import Event, RepositoryChange
 from nono.launch.around.repository_state import Hook, Seen, look
 from nono.named_tuple import NamedTuple
-from nono.policy.git.repository import Repository
+from nono.policy.git.repository import Repository, led_to
 from nono.printable import shell_word
 
 NAMES_MAX = 50  # a command can create any number of hooks
@@ -18,6 +18,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "settings": "this run set {names} in {path}: git outside runs what it names",
     "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
     "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
+    "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
 }
 
@@ -46,6 +47,9 @@ def changes(repository: Repository, before: Seen) -> Iterator[Change]:
     after = look(repository)
     unread = [path for path, inode in after.unread.items() if before.unread.get(path) != inode]
     yield from (Change(path, "unreadable") for path in unread)
+    for path, text in after.pointers.items():
+        if before.pointers.get(path) != text and led_to(path, text) not in after.places:
+            yield Change(path, "redirected")
     # Where something was not read, what is missing may only be out of sight.
     for path in after.settings if unread else dict.fromkeys((*before.settings, *after.settings)):
         yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""))

@@ -39,6 +39,8 @@ def _git(event: Fields) -> str:
     what = str(event.get("what"))
     if what == "unreadable":
         return f"changed, and cannot be read: {event.get('path')}"
+    if what == "redirected":
+        return f"git is led to another repository by {event.get('path')}"
     change, kind = ("removed", what.removeprefix("removed_")) if "removed" in what else ("changed", what)
     return f"{change}: {event.get('count')} {kind} in {event.get('path')}"
 

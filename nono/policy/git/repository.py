@@ -13,6 +13,14 @@ from nono.policy.path_expansion import Filesystem, is_within
 
 _GITFILE = "gitdir:"
 _LEVELS_MAX = 64
+HOOK_NAMES = frozenset({  # githooks(5)
+    "applypatch-msg", "commit-msg", "fsmonitor-watchman", "p4-changelist", "p4-post-changelist",
+    "p4-pre-submit", "p4-prepare-changelist", "post-applypatch", "post-checkout", "post-commit",
+    "post-index-change", "post-merge", "post-receive", "post-rewrite", "post-update", "pre-applypatch",
+    "pre-auto-gc", "pre-commit", "pre-merge-commit", "pre-push", "pre-rebase", "pre-receive",
+    "prepare-commit-msg", "proc-receive", "push-to-checkout", "reference-transaction",
+    "sendemail-validate", "update",
+})  # fmt: skip
 
 
 class Repository(NamedTuple):
@@ -56,6 +64,11 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
     else:
         return None
     return Repository(found, top) if found and _is_repository(found, fs) else None
+
+
+def led_to(pointer: str, text: str) -> str:
+    """Return where a gitfile, or the file ``commondir`` of a repository, leads."""
+    return normpath(join(dirname(pointer), text.removeprefix(_GITFILE).strip()))
 
 
 def _linked(top: str, fs: Filesystem) -> str | None:

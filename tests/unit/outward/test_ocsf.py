@@ -93,6 +93,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "package": ({"type": "package_used", "at": AT, "name": "x", "path": "/c/x", "sha256": "0" * 64}, 1001, 2),
     "flows": ({"type": "flows_recorded", "at": AT, "path": "/p/flows"}, 5019, 1),
     "repository, removed": (event.repository_changed("/p/.git/hooks", "removed_hooks", ["pre-push"], 1), 2004, 1),
+    "repository, redirected": (event.repository_changed("/p/.git/commondir", "redirected", [], 0), 2004, 1),
     "repository, unreadable": (event.repository_changed("/p/.git/config", "unreadable", [], 0), 2004, 1),
     "repository": (event.repository_changed("/p/.git/config", "settings", ["core.hooksPath"], 1), 2004, 1),
     "of a later version": ({"type": "unheard_of", "at": AT}, 0, 99),

@@ -25,10 +25,12 @@ FILES = {
     "scripts/check": "#!/bin/sh\nscan-for-secrets\n",
     "shared": "[alias]\n\tst = !./run\n",
     ".git/modules/a/b/HEAD": "",
-    ".git/modules/a/b/config": "[core]\n\tfsmonitor = ./watch\n",
+    ".git/modules/a/b/config": "[core]\n\tfsmonitor = ./watch\n\tworktree = ../../../../sub\n",
+    "sub/.git": "gitdir: ../.git/modules/a/b\n",
     ".git/modules/a/b/hooks/pre-push": "#!/bin/sh\n",
     ".git/modules/a/b/modules/c/HEAD": "",
     ".git/worktrees/w/config.worktree": "[core]\n\teditor = vim\n",
+    ".git/worktrees/w/commondir": "../..\n",
 }
 
 Said = list[tuple[str, RepositoryChange, tuple[str, ...]]]
@@ -162,6 +164,18 @@ CHANGES: dict[str, tuple[str, Said]] = {
             (".githooks", GONE, ("commit-msg",)),
         ],
     ),
+    "the common part of the repository": (
+        "cp -r .git evil; echo ../evil > .git/commondir",
+        [(".git/commondir", "redirected", ())],
+    ),
+    "the common part of a worktree": (
+        "echo ../../../evil > .git/worktrees/w/commondir",
+        [(".git/worktrees/w/commondir", "redirected", ())],
+    ),
+    "the repository of a submodule": (
+        "echo 'gitdir: ../evil' > sub/.git",
+        [("sub/.git", "redirected", ())],
+    ),
     "settings that nobody can read": (
         "rm .git/config; mkfifo .git/config",
         [(".git/config", "unreadable", ())],
@@ -185,6 +199,10 @@ def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said)
         "git config -f shared user.name x",
         "rm .githooks/README; echo x > .githooks/other",
         "mkdir .git/modules/a/b/objects",
+        "mkdir .git/worktrees/v; echo ../.. > .git/worktrees/v/commondir",
+        "rm -r sub .git/worktrees/w/commondir",
+        "mkdir new .git/modules/d; echo 'gitdir: ../.git/modules/d' > new/.git; touch .git/modules/d/HEAD;"
+        "git config -f .git/modules/d/config core.worktree ../../../new",
         "echo x > scripts/other",
     ],
 )
@@ -208,3 +226,15 @@ def test_more_than_is_looked_at_is_told(top: Path, directory: str, monkeypatch: 
                 (path / name).touch()
 
     assert "unreadable" in [what for _, what, _ in told(top, make_many)]
+
+
+def test_a_linked_worktree_that_leads_to_another_repository_is_told(top: Path) -> None:
+    linked = top.parent / "linked"
+    linked.mkdir()
+    gitfile = linked / ".git"
+    gitfile.write_text(f"gitdir: {top}/.git/worktrees/w\n")
+    repository = Repository(str(top / ".git"), str(linked))
+    before = look(repository)
+    assert [*changes(repository, before)] == []
+    gitfile.write_text("gitdir: evil\n")
+    assert [(each.path, each.what) for each in changes(repository, before)] == [(str(gitfile), "redirected")]
