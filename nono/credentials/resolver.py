@@ -51,7 +51,7 @@ def resolve_credential(
 
     It blocks: up to two minutes while a person unlocks a keyring, half a minute for a password manager.
 
-    `warn`: Called with a sentence about something that works but should be changed.
+    warn: Called with a sentence about something that works but should be changed.
 
     Raises CredentialError if the reference itself is malformed, and CredentialNotFound and
     CredentialUnavailable as the sources do.

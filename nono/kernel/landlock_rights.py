@@ -50,7 +50,7 @@ WRITE_RIGHTS = _FS_3 & ~READ_RIGHTS
 def access_rights(access_reads: bool, access_writes: bool, is_dir: bool, is_device: bool, abi: int) -> int:
     """Return `allowed_access` for the rule of one grant: a subset of ``HANDLED_FS[abi]``, 0 at ABI 0.
 
-    `is_device`: a character or block device, or a directory at or below /dev.
+    is_device: a character or block device, or a directory at or below /dev.
     Rights that the kernel's ABI lacks are left out: a kernel that cannot handle a right does not restrict it
     either. IndexError: `abi` is above KNOWN_ABI.
     """

@@ -22,7 +22,7 @@ _NUMBERS = SYSCALL_NUMBERS.get(os.uname().machine, {})
 def syscall(number: int, *args: int, tried: str) -> int:
     """Return the result of syscall(2). Up to six arguments, integers or addresses.
 
-    `tried`: how errors name the call, such as "landlock_add_rule(net_port)".
+    tried: how errors name the call, such as "landlock_add_rule(net_port)".
     The caller keeps buffers behind addresses alive. Raises OSError with the kernel's errno, worded "<tried>:
     <reason> [<NAME>]".
     """

@@ -27,7 +27,7 @@ def make_all_private() -> None:
 def new_file_system(kind: str, options: Mapping[str, str], attributes: int = 0) -> int:
     """Return the root of a new, unattached file system; the caller closes the descriptor.
 
-    `kind`: its name in filesystems(5), such as "tmpfs". `attributes`: MOUNT_ATTR_* flags of the mount.
+    kind: its name in filesystems(5), such as "tmpfs". `attributes`: MOUNT_ATTR_* flags of the mount.
     The file system disappears with its last mount.
     """
     name = ctypes.create_string_buffer(kind.encode("ascii"))

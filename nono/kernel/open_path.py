@@ -15,7 +15,7 @@ _RACES_MAX = 16  # retries of a look-up that a rename disturbs (EAGAIN)
 def open_canonical(path: str, *, flags: int = 0) -> int:
     """Open an absolute path as an O_PATH descriptor, close-on-exec; the caller closes it.
 
-    `flags`: with os.O_NOFOLLOW the last component may be a symbolic link, which is opened itself.
+    flags: with os.O_NOFOLLOW the last component may be a symbolic link, which is opened itself.
     OSError ELOOP: a component of `path` is a symbolic link. ENOSYS: before Linux 5.6, which had no Landlock.
     """
     return open_at(uapi.AT_FDCWD, os.fsencode(path), os.O_PATH | flags, uapi.RESOLVE_NO_SYMLINKS)

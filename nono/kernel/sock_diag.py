@@ -148,7 +148,7 @@ def _packed(family: socket.AddressFamily, *addresses: str) -> list[bytes]:
 def bound_inode(socket_inode: int) -> int | None:
     """Return the inode number of the file that a Unix socket is bound to, its low 32 bits.
 
-    `socket_inode`: st_ino of the socket's descriptor. None: it is not bound, or the kernel does not answer.
+    socket_inode: st_ino of the socket's descriptor. None: it is not bound, or the kernel does not answer.
     """
     states, show = 0xFFFFFFFF, unix_uapi.UDIAG_SHOW_VFS
     request = unix_uapi.UNIX_DIAG_REQ.pack(

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import cache, partial
 
 from nono.audit.broadcast import Broadcast
-from nono.audit.ledger import new_session_id
+from nono.audit.ledger import AuditLog, new_session_id
 from nono.audit.redact import redact_argv
 from nono.errors import LaunchError
 from nono.kernel import process
@@ -192,17 +192,7 @@ class Launch:
         stack.callback(launcher.close)
         if ca_worker is not None:
             stack.callback(ca_worker.stop)  # before supervise() waits for what is left
-        log = None
-        if options.has_audit:
-            log = stack.enter_context(
-                open_log(
-                    self._environ,
-                    session_id,
-                    hint=_UNRECORDED,
-                    warn=options.warn,
-                    budget_bytes=options.audit_bytes,
-                )
-            )
+        log = self._open_log(stack, options, session_id) if options.has_audit else None
         denials, traffic, events = Denials(), optional.traffic_of(prepared), Broadcast()
         counted = () if traffic is None else (traffic.note,)
         watched = () if options.observation is None else (options.observation.recorded,)
@@ -224,6 +214,18 @@ class Launch:
             close=stack.close,
             rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
             beside=beside,
+        )
+
+    def _open_log(self, stack: ExitStack, options: RunOptions, session_id: str) -> AuditLog:
+        """Open the audit log until the stack is left."""
+        return stack.enter_context(
+            open_log(
+                self._environ,
+                session_id,
+                hint=_UNRECORDED,
+                warn=options.warn,
+                budget_bytes=options.audit_bytes,
+            )
         )
 
     def _supervise(self, stack: ExitStack, run: RunContext) -> int:

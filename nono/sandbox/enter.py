@@ -38,7 +38,7 @@ def enter(
 ) -> int | None:
     """Restrict this process permanently for `command`.
 
-    `holds_all`: it has every capability over a user namespace of its own, which the command must not have.
+    holds_all: it has every capability over a user namespace of its own, which the command must not have.
 
     Return its notify listener, or None if the plan has none. Closes every descriptor from 3 on except those
     in `keep`, which must be close-on-exec. Raises SandboxError, LaunchError or OSError if any part of the
@@ -98,8 +98,8 @@ def _check_standard_streams(*, may_be_network: bool, only_unix: bool = False) ->
     The filters only prevent new sockets. A datagram socket can address every send. A stream socket can be
     connected again, in the network where it was made, which must not be the outside one if the command has
     its own.
-    `may_be_network`: stream sockets of any family pass.
-    `only_unix`: check Unix sockets only.
+    may_be_network: stream sockets of any family pass.
+    only_unix: check Unix sockets only.
     """
     for descriptor in range(process.FIRST_PRIVATE_DESCRIPTOR):
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):

@@ -41,7 +41,7 @@ async def job_stopped(call_waits: bool) -> AsyncIterator[Callable[[], bool] | No
 
     Yields a function to call at the end: True if none of them ran since. Yields None if they cannot be
     stopped, or must not be: up to Linux 5.18 the signal would end the very call that waits for the answer.
-    `call_waits`: a trapped call waits for the answer.
+    call_waits: a trapped call waits for the answer.
     """
     held: list[_Held] = []
     try:

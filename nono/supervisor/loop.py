@@ -74,7 +74,7 @@ async def start_lookups() -> None:
 async def start_command(execute: Callable[[], None], *, is_watched: bool) -> None:
     """Start the command. `execute` returns once the command has exec'd.
 
-    `is_watched`: the loop must answer the exec itself, so `execute` runs in a thread.
+    is_watched: the loop must answer the exec itself, so `execute` runs in a thread.
     """
     if is_watched:
         await anyio.to_thread.run_sync(execute)

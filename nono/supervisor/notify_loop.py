@@ -74,8 +74,8 @@ class NotifyLoop:
     ) -> None:
         """Set up the loop; close() closes `paths` and `opens`.
 
-        `paths`: Resolves the command's paths, if its Unix sockets are trapped.
-        `opens`: Serves calls that open files, if those are trapped.
+        paths: Resolves the command's paths, if its Unix sockets are trapped.
+        opens: Serves calls that open files, if those are trapped.
         """
         self._listener = listener
         self._opens = opens

@@ -33,10 +33,10 @@ async def relayed(
 ) -> AsyncIterator[None]:
     """Relay ports until the block is left.
 
-    `inward`: Ports on which this host reaches the command.
-    `outward`: Ports of this host that the command reaches on the same ports of its own network.
-    `maker`: The channel of a socket maker; the caller closes it.
-    `reached`: Called before each outward connection, which is not made if this raises OSError.
+    inward: Ports on which this host reaches the command.
+    outward: Ports of this host that the command reaches on the same ports of its own network.
+    maker: The channel of a socket maker; the caller closes it.
+    reached: Called before each outward connection, which is not made if this raises OSError.
 
     Raises LaunchError if a port cannot be listened on.
     """

@@ -49,7 +49,7 @@ class _Source(Protocol):
 def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
     """Return the service and region to sign for at `host`; settings in `auth` take precedence.
 
-    `host`: canonical, or ``*.suffix`` for a route that covers many.
+    host: canonical, or ``*.suffix`` for a route that covers many.
     Raises CredentialUnavailable if either is unknown.
     """
     said: Endpoint = endpoint_of(host)

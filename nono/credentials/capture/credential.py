@@ -81,10 +81,10 @@ class CommandCapture:
     ) -> None:
         """Check the configuration and find the program.
 
-        `environ`: nono's own environment.
-        `report`: records each attempt; if it raises OSError, the credential is not used.
-        `session_id`: of the audit log, "" without one.
-        `clock`: monotonic.
+        environ: nono's own environment.
+        report: records each attempt; if it raises OSError, the credential is not used.
+        session_id: of the audit log, "" without one.
+        clock: monotonic.
         CredentialUnavailable: the program is missing or not trusted, or a variable is not set.
         CredentialError: no output could fit the configuration.
         """

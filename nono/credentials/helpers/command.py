@@ -47,9 +47,10 @@ _INHERITED_PREFIXES = ("LC_", "XDG_")
 def helper_environment(environ: Mapping[str, str], *tool_names: str) -> dict[str, str]:
     """Return the part of `environ` that a helper inherits.
 
-    `tool_names`: the helper's own variables; a name that ends in '_' is a prefix.
     PATH keeps only the directories that ``program`` trusts, because a helper that is a script runs other
     programs by name.
+
+    tool_names: The helper's own variables; a name that ends in '_' is a prefix.
     """
     prefixes = _INHERITED_PREFIXES + tuple(name for name in tool_names if name.endswith("_"))
     names = _INHERITED | set(tool_names)
@@ -85,7 +86,7 @@ async def run_helper(
 ) -> Outcome:
     """Run `argv` in ``/`` with this environment, and collect its output. argv[0] is an absolute path.
 
-    `stdin`: None means /dev/null.
+    stdin: None means /dev/null.
     The helper and its process group are dead when this returns or is cancelled. A process that left the
     group, such as a gpg-agent or another daemon, is not waited for and lives on.
     """

@@ -104,8 +104,8 @@ def phantom_in(field: ResponseField, nonce: str, token: Secret) -> str:
 def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Header], body: bytes) -> Answer:
     """Search a response for tokens.
 
-    `endpoint`: The token endpoint that responded; None for another path on its host.
-    `body`: The body without framing and content coding.
+    endpoint: The token endpoint that responded; None for another path on its host.
+    body: The body without framing and content coding.
 
     Raises LoginRefusedError if a token is, or might be, outside the fields named for it: an unrecognised
     token would reach the command.

@@ -46,7 +46,7 @@ def read(
 ) -> Secret:
     """Return the entry's value, after asking for the keyring to be unlocked if it is locked.
 
-    `warn`: told of a malformed time limit in `environ`.
+    warn: told of a malformed time limit in `environ`.
     CredentialNotFound: no such entry. CredentialUnavailable: no keyring answers, it stayed locked, several
     entries match the name, or the value cannot be a credential.
     """

@@ -30,7 +30,7 @@ class Manager:
 def ask(manager: Manager, arguments: Sequence[str], shown: str, environ: Mapping[str, str]) -> Secret:
     """Return all that the program prints, which may be empty.
 
-    `shown`: the redacted reference, for messages, which never repeat the program's output.
+    shown: the redacted reference, for messages, which never repeat the program's output.
     CredentialNotFound: it knows no such entry. CredentialUnavailable: it is missing, locked, or fails.
     """
     # Imported here: a run with other sources needs neither subprocess nor an event loop.

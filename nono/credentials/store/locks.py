@@ -24,7 +24,7 @@ AskNew = Callable[[], Secret | None]  # asks for the passphrase of a new store; 
 def new_lock(environ: Mapping[str, str], ask: AskNew | None) -> tuple[Secret, Lock] | None:
     """Return a key for a new store and its lock; None if nothing can protect one.
 
-    `ask`: None if nobody is there.
+    ask: None if nobody is there.
     """
     key = new_key()
     sealed = _systemd_creds(environ, "encrypt", key.reveal())

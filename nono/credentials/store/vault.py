@@ -58,7 +58,7 @@ class Vault:
         None: nothing does, and the store is plain text. It is encrypted as soon as something can protect its
         key.
 
-        `ask`: Asks for a new passphrase if nothing else can protect the key; None if nobody is there.
+        ask: Asks for a new passphrase if nothing else can protect the key; None if nobody is there.
 
         Raises as require_credential() does too.
         """

@@ -33,7 +33,7 @@ def stride_for(text: str) -> int:
 def automaton(wanted: Sequence[bytes], stride: int, *, whole: bool) -> Callable[[bytes], object]:
     """Return a search that is true for texts that hold one of `wanted`, and for few others.
 
-    `whole`: not true for a text that holds only a part of one.
+    whole: not true for a text that holds only a part of one.
     """
     # Imported here: a run without a credential has nothing to search for.
     from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind

@@ -17,7 +17,7 @@ _GO_KEYRING_PREFIX = "go-keyring-base64:"
 def secret_from_bytes(content: bytes, shown: str) -> Secret:
     """Make a Secret of the content of a file or pipe, without its one trailing line end.
 
-    `shown`: the redacted reference, for messages. Raises as secret_from_text does.
+    shown: the redacted reference, for messages. Raises as secret_from_text does.
     """
     if len(content) > MAX_SECRET_BYTES:
         raise CredentialUnavailable(

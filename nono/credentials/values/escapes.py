@@ -129,7 +129,7 @@ class Form(NamedTuple):
     def undone(self, *, tokens: bool) -> Iterator[Form]:
         """Yield this text with its escapes undone once, twice and so on, and quoted-printable as well.
 
-        `tokens`: Only ASCII without quotes and blanks matters, which is faster.
+        tokens: Only ASCII without quotes and blanks matters, which is faster.
         """
         yield from _peeled(self, _escaped(tokens))
         # Separate from the other layers: in "?key=AB%2F" the equals sign begins no escape.

@@ -40,7 +40,7 @@ _APART = b"\1\n"
 def tripwire_for(secrets: Sequence[Secret], *, basic: bool = False) -> Tripwire | None:
     """Build a watcher for secrets; None if each is too short to be distinguished from other text.
 
-    `basic`: each secret is the ``user:password`` of RFC 7617, and its password is watched for too.
+    basic: each secret is the ``user:password`` of RFC 7617, and its password is watched for too.
     """
     texts = spellings.watched(secrets, basic=basic)
     return Tripwire(texts, spellings.cores(spellings.texts(secrets, basic=basic))) if texts else None

@@ -18,7 +18,7 @@ MACHINES = ("x86_64", "aarch64")  # as uname(2) spells them
 def load(name: str, machine: str | None = None) -> bytes:
     """Return the program `name` of nono.kernel.filters.bpf, such as ``tcp_only``, for a machine.
 
-    `machine`: as uname(2) spells it; None for this one.
+    machine: as uname(2) spells it; None for this one.
     SandboxError: none is frozen for that machine, and libseccomp cannot build it here.
     """
     machine = machine or os.uname().machine

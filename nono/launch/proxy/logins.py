@@ -76,7 +76,7 @@ class Logins(NamedTuple):
 def load_logins(routes: Sequence[OAuthRoute], environ: Mapping[str, str], masking: Masking) -> Logins:
     """Read the token store; blocks. Raises CredentialUnavailable if it is untrusted or malformed.
 
-    `masking`: What of agents' files is private to the run.
+    masking: What of agents' files is private to the run.
     """
     if not routes:
         return Logins()

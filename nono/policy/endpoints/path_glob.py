@@ -74,7 +74,7 @@ class PathGlob(NamedTuple):
 def compile_glob(pattern: str, *, ignores_case: bool = False) -> PathGlob:
     """Compile a pattern. Raises ValueError for one that is malformed or could never match.
 
-    `ignores_case`: of the letters of ASCII.
+    ignores_case: of the letters of ASCII.
     """
     if not pattern.startswith("/"):
         raise ValueError("a path pattern begins with '/'")

@@ -16,7 +16,7 @@ from nono.printable import shell_word
 def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states: Sequence[Grant]) -> Masking:
     """Return the masks needed for `grants`, each of which is compatible with `rules` by itself.
 
-    `states`: those of the state directories.
+    states: those of the state directories.
     Raises SandboxError if a bypass lies below a path to be masked, since it would be masked too.
     """
     directories = [*at_every_mount((grant for grant in grants if grant.is_dir), fs)]

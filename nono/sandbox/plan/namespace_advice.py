@@ -16,7 +16,7 @@ class Advice(NamedTuple):
 def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice:
     """Return the most likely obstacle: of several, the one that the kernel checks first.
 
-    `kind`: The namespace that was requested beside a user namespace.
+    kind: The namespace that was requested beside a user namespace.
     """
     flag, option = (
         ("CLONE_NEWNET", "CONFIG_NET_NS") if kind == "net" else ("CLONE_NEWNS", "CONFIG_NAMESPACES")

@@ -88,7 +88,7 @@ def draw(
 ) -> SandboxPlan:
     """Draw the plan for a run on the chosen rung. Give `proxy_port` exactly when there is a rung.
 
-    `contents`: What files of the command's own hold, by masked path.
+    contents: What files of the command's own hold, by masked path.
     """
     if (enforcement.rung is None) != (proxy_port is None):
         raise ValueError("a proxy-only plan, and no other, needs the port of its proxy")

@@ -60,7 +60,7 @@ class PrivateView(NamedTuple):
 def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: str | None) -> PrivateView:
     """Draw the view of a command.
 
-    `roots`: nono's own directories, in which files for the command appear while it runs; canonical.
+    roots: nono's own directories, in which files for the command appear while it runs; canonical.
     """
     shared = {*_shared(capabilities, roots)}
     directories = tuple(directory for directory in DIRECTORIES if directory not in shared)
@@ -118,10 +118,10 @@ def own_grants(
 ) -> tuple[Grant, ...]:
     """Return what the command may use of its surroundings in addition to its policy's grants.
 
-    `view`: None without namespaces.
-    `terminals`: The caller's terminals on the standard streams.
-    `ptmx`: The canonical path of /dev/ptmx; None if there is none.
-    `denied`: Paths that the policy denies.
+    view: None without namespaces.
+    terminals: The caller's terminals on the standard streams.
+    ptmx: The canonical path of /dev/ptmx; None if there is none.
+    denied: Paths that the policy denies.
     """
     paths = [("/proc", Access.READ, True)]
     if view is None:

@@ -75,10 +75,10 @@ class InetCalls:
     ) -> None:
         """Set up the calls of one listener.
 
-        `connected`: Called for each connection to the proxy.
-        `answer`: Sends the errno of a delayed answer.
-        `bound`: Called with each address that a socket was bound to.
-        `own`: Connects to the command's own servers, if it may reach them; the caller closes it.
+        connected: Called for each connection to the proxy.
+        answer: Sends the errno of a delayed answer.
+        bound: Called with each address that a socket was bound to.
+        own: Connects to the command's own servers, if it may reach them; the caller closes it.
         """
         self._grants = grants
         self._calls = calls

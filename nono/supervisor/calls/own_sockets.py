@@ -25,7 +25,7 @@ class OwnSockets:
     def add(self, duplicate: Socket, descriptor: int) -> None:
         """Remember the file that a listening socket of the command is bound to.
 
-        `descriptor`: The file now found at the socket's path. The command may have replaced it by another
+        descriptor: The file now found at the socket's path. The command may have replaced it by another
         socket's, so the kernel is asked which file was bound. If it does not answer, the file does not count.
         """
         found = os.fstat(descriptor)

@@ -59,9 +59,9 @@ class UnixCalls:
     ) -> None:
         """Set up the calls of one listener.
 
-        `answer`: Sends the errno of a delayed answer.
-        `resume`: Lets the kernel carry out a call.
-        `paths`: Closed by this object.
+        answer: Sends the errno of a delayed answer.
+        resume: Lets the kernel carry out a call.
+        paths: Closed by this object.
         """
         self._paths = paths
         self._rules = rules
@@ -147,7 +147,7 @@ class UnixCalls:
     def _unresolved(self, path: bytes | None, address: UnixAddress, errno_value: int) -> Answer:
         """Give the kernel's answer, because clients look for their server, unless the path is denied.
 
-        `path`: Absolute; None if even that is unknown.
+        path: Absolute; None if even that is unknown.
         """
         if path is not None:
             with suppress(OSError), self._paths.parent(path) as (directory, name):

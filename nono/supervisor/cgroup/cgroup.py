@@ -42,7 +42,7 @@ class Figures(NamedTuple):
 def look(ours: Collection[int]) -> CgroupFacts:
     """Read the cgroup facts of this host.
 
-    `ours`: pids of the processes that would leave our cgroup with us.
+    ours: pids of the processes that would leave our cgroup with us.
     """
     own = _read("/proc/self/cgroup")
     mounts = placement.mounts(_read("/proc/self/mountinfo"))
@@ -152,8 +152,8 @@ def limited(
 ) -> Iterator[Cgroup]:
     """Create an empty cgroup with limits. Leaving the block kills every process in it and removes it.
 
-    `ours`: as for look.
-    `warn`: called with a message if the cgroup cannot be removed.
+    ours: as for look.
+    warn: called with a message if the cgroup cannot be removed.
     Raises SandboxError if the cgroup cannot be created.
     """
     with ExitStack() as stack:

@@ -93,8 +93,8 @@ class InstructionFiles:
     ) -> None:
         """Serve one listener.
 
-        `others`: Serves every other call, and is closed with this object; None: the kernel serves them.
-        `trees`: Collects the packages of npx and uvx that are read; None: nobody needs them.
+        others: Serves every other call, and is closed with this object; None: the kernel serves them.
+        trees: Collects the packages of npx and uvx that are read; None: nobody needs them.
         """
         self._listener = listener
         self._command = command

@@ -208,7 +208,7 @@ def judge_unix(
 ) -> PerformUnix | Refuse:
     """Judge connect(2) to a Unix socket, or bind(2) of one. The flags are those of the rules.
 
-    `path`: The kernel's name of the opened file. For a missing file, the resolved part followed by the rest
+    path: The kernel's name of the opened file. For a missing file, the resolved part followed by the rest
     as spelled.
     """
     verdict = rules.judge(path, binds=binds, is_resolved=is_resolved, is_own=is_own, is_dead=is_dead)

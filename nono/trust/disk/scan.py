@@ -48,7 +48,7 @@ class _Search:
     def below(self, directory: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
         """Yield matching paths.
 
-        `above`: The directories above this one, which links must not lead back to.
+        above: The directories above this one, which links must not lead back to.
         """
         try:
             with os.scandir(join(self._root, directory)) as entries:
