@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nono.amounts import several
 from nono.audit.chain import ChainState
 from nono.audit.reading import Record
 from nono.digests import sha256
@@ -117,7 +118,7 @@ def _not_covered(anchored: Iterable[Anchored], kind: str, count: int, *, is_ende
     if not covered:
         yield f"no {who} that is trusted vouches for any record"
     elif is_ended and covered < count:
-        yield f"no {who} that is trusted vouches for the last {count - covered} records"
+        yield f"no {who} that is trusted vouches for the last {several(count - covered, 'record')}"
 
 
 def _unlike_the_log(tokens: Sequence[Token], stated: Mapping[str, str]) -> Iterable[str]:

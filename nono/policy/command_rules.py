@@ -28,7 +28,7 @@ class CommandRules(NamedTuple):
         if name in self.blocked:
             raise NonoError(
                 f"'{name}' is blocked by name ({self.blocked[name]}): nono does not start it.",
-                hint=f"--allow-command {shell_word(name)} starts it; from a shell inside it runs as it is",
+                hint=f"--allow-command {shell_word(name)} starts it; a shell inside starts it in any case",
             )
 
 

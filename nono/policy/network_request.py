@@ -129,9 +129,12 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
         for flag, origins in needs:
             origin = next((each for each in origins if each.startswith("--") or not by_flag), None)
             if origin is not None:
+                by_profile = (
+                    "" if by_flag and origin == flag else f" (asked for by {asked.block} and {origin})"
+                )
                 raise ContradictionError(
                     f"--block-net and {flag} are contradictory: the first lets nothing out, the second "
-                    f"needs the proxy (asked for by {asked.block} and {origin}).",
+                    f"needs the proxy{by_profile}.",
                     hint="leave one of them out",
                     origins=(asked.block, origin),
                 )

@@ -215,7 +215,7 @@ def test_a_range_of_ports_has_a_first_and_a_last(somewhere: Place, ports: str) -
 
 
 def no_port(text: str, *, is_range: bool) -> str:
-    expected = "is expected or a range, such as 3000-3010" if is_range else "is expected"
+    expected = "is expected, or a range such as 3000-3010" if is_range else "is expected"
     return f"'{text}' is not a port: a number from 1 to 65535 {expected}"
 
 

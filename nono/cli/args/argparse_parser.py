@@ -92,7 +92,7 @@ def add_globals(parser: argparse.ArgumentParser) -> None:
         "-s",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="print errors alone, and what weakens the sandbox",
+        help="print only errors, and what weakens the sandbox",
     )
     for option in GLOBALS:
         parser.add_argument(
@@ -154,6 +154,6 @@ def ports(text: str) -> list[int]:
     found = ports_of(text)
     if found is None:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a port: a number from 1 to 65535 is expected or a range, such as 3000-3010"
+            f"'{text}' is not a port: a number from 1 to 65535 is expected, or a range such as 3000-3010"
         )
     return list(found)

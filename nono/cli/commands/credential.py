@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nono.amounts import several
 from nono.cli.args import argparse_parser
 from nono.cli.key_prompt import how_kept, new_passphrase
 from nono.cli.shapes.printed import printed_list
@@ -72,7 +73,10 @@ def parser() -> argparse.ArgumentParser:
     )
     for action, help_text in named:
         argparse_parser.add_action(actions, action, help_text).add_argument(
-            "name", metavar="NAME", help="of the service that uses it, such as openai"
+            "name",
+            metavar="NAME",
+            help="name of the service that uses it, such as openai"
+            + (", or a reference" if action == "test" else ""),
         )
     of_agent = (
         (
@@ -150,7 +154,7 @@ def _logins(purge: str | None, environ: Mapping[str, str], *, as_json: bool) -> 
     store = LoginStore(environ)
     if purge is not None:
         count = store.purge(f"oauth.{purge}" if purge else None)
-        print(f"Removed {count} tokens of captured logins from {store.path}.")
+        print(f"Removed {several(count, 'token')} of captured logins from {store.path}.")
         return 0
     count_by_provider = Counter(_provider_of(token) for token in store.read().values())
     if as_json:
@@ -166,7 +170,7 @@ def _logins(purge: str | None, environ: Mapping[str, str], *, as_json: bool) -> 
         print("No logins are captured. They are made inside a sandbox whose profile names a provider.",
               file=sys.stderr)  # fmt: skip
     for provider, count in sorted(count_by_provider.items()):
-        print(f"{provider:<24} {count} tokens in {_place(store.path)}{kept}")
+        print(f"{provider:<24} {several(count, 'token')} in {_place(store.path)}{kept}")
     return 0
 
 
@@ -181,7 +185,8 @@ def _import(name: str, environ: Mapping[str, str]) -> int:
         "" if imported.expires_s is None else f", the access token valid until {_time(imported.expires_s)}"
     )
     command = f"nono run --profile {name} --allow-cwd -- ..."
-    print(f"Imported the login of {agent.program} from {imported.outside}: {imported.tokens} tokens{until}.")
+    tokens = several(imported.tokens, "token")
+    print(f"Imported the login of {agent.program} from {imported.outside}: {tokens}{until}.")
     store = Place(LoginStore(environ).path, imported.lock)
     print(f"They are in {_place(store.where)}{how_kept(store)}.")
     where = imported.outside if agent.is_mounted else imported.inside
@@ -221,7 +226,7 @@ def _logout(name: str, environ: Mapping[str, str]) -> int:
     if out.tokens == 0:
         print(f"No login of {agent.program} was stored.")
         return 0
-    print(f"Forgot the login of {agent.program}: {out.tokens} tokens.")
+    print(f"Forgot the login of {agent.program}: {several(out.tokens, 'token')}.")
     if out.revoked and out.failure is None:
         outside = f": {agent.program} outside has to log in again too" if out.was_imported else ""
         print(f"The provider has ended it{outside}.")

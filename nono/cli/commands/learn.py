@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from nono.cli.commands.profile.target import Target
 
 DESCRIPTION = (
-    "Runs COMMAND with a wider sandbox than it is to have, watches what it does, and writes a profile with "
-    "which it can do that again and nothing else. What is sensitive it may not do while it is watched either."
+    "Runs COMMAND in a sandbox wider than the one it will get, watches what it does, and writes a profile "
+    "that allows that and nothing else. Sensitive files stay out of its reach while it is watched, too."
 )
 UNANSWERED = "nobody can be asked whether the command may be watched doing what no profile grants it yet."
 

@@ -29,7 +29,7 @@ from nono.sandbox.plan.ladder import choose_enforcement
 from nono.sandbox.plan.namespace_advice import advice
 from nono.supervisor.cgroup import placement
 
-DESCRIPTION = "Checks what this machine can enforce; with its options, helps to begin."
+DESCRIPTION = "Checks what this machine can enforce; its options help you get started."
 FEATURES = (
     (1, "Basic filesystem access control"),
     (2, "File rename across directories (Refer)"),
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--check-only", action="store_true", help="check, and change nothing")
     parser.add_argument("--profiles", action="store_true", help="write three example profiles")
     parser.add_argument(
-        "--shell-integration", action="store_true", help="say how to complete nono in your shell"
+        "--shell-integration", action="store_true", help="say how to set up completion in your shell"
     )
     parser.add_argument("--verbose", "-v", action="count", default=0, help="print more")
     return parser

@@ -137,16 +137,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
 }
 
 _EXIT = "Exit status: that of the command; 128+N if signal N killed it; see nono help exit-codes."
-_SESSION = "SESSION is an id, the beginning of one, a name, or latest."
 SEE_ALSO: Mapping[str, tuple[str, ...]] = {
     "nono run": (_EXIT,),
     "nono shell": (_EXIT,),
     "nono learn": (_EXIT,),
     "nono wrap": (_EXIT,),
-    "nono logs": (_SESSION,),
-    "nono inspect": (_SESSION,),
-    "nono attach": (_SESSION,),
-    "nono detach": (_SESSION,),
-    "nono stop": (_SESSION,),
     "nono profile": ("nono profile guide says how a profile is written.",),
 }

@@ -20,7 +20,7 @@ GROUPS: Mapping[str, str] = {
     "Other": "proxy purge help version",
 }
 OPTIONS = (
-    Entry(("--silent", "-s"), "print errors alone, and what weakens the sandbox"),
+    Entry(("--silent", "-s"), "print only errors, and what weakens the sandbox"),
     Entry(("--log-file",), "append nono's messages to a file", "FILE"),
     Entry(("--help", "-h"), "print help"),
     Entry(("--version", "-V"), "print the version"),

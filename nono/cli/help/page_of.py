@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 
-from nono.cli.args.options import GLOBALS, PROXY, SANDBOX, WHY, Kind, Option, own_options_of
+from nono.cli.args.options import GLOBALS, PROXY, SANDBOX, SHELL, WHY, Kind, Option, own_options_of
 from nono.cli.help import sections
 from nono.cli.help.examples import EXAMPLES, SEE_ALSO
 from nono.cli.help.page import Entry, Page, Section
@@ -24,7 +24,8 @@ def page_of(parser: argparse.ArgumentParser, summary: str, values: Values) -> Pa
     declared = _declared(words)
     for action in parser._actions:
         if action.nargs == argparse.REMAINDER:
-            usage.append("[--] COMMAND [ARGS]...")
+            if words[1] != SHELL:
+                usage.append("[--] COMMAND [ARGS]...")
         elif action.help == argparse.SUPPRESS or sections.HIDDEN & {*action.option_strings}:
             continue
         elif isinstance(action, argparse._SubParsersAction):

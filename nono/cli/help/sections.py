@@ -108,6 +108,7 @@ RARE = frozenset(
 
 # Listed here where argparse knows no default, because the value is set where it is used.
 DEFAULTS: Mapping[str, str] = {
+    "--audit-anchor-every": "10",
     "--detach-timeout": "30",
     "--listen": "127.0.0.1",
     "--max-connections": "256",

@@ -77,12 +77,12 @@ AUDIT_SHOWN: dict[str, Schema] = {
 }
 AUDIT_DELIVERY: dict[str, Schema] = {
     "enrolled": flag("a collector gets the log"),
-    "queued": number("records that collectors have not got yet"),
+    "queued": number("records that collectors have not received yet"),
     "collectors": listed(
         an_object(
             {
                 "collector": text("where it listens"),
-                "queued": number("records that it has not got yet"),
+                "queued": number("records that it has not received yet"),
                 "sessions": listed(text(), "their logs"),
                 "refused": number("records that it never took"),
             }

@@ -71,7 +71,7 @@ SHAPES = (
     Shape("audit show SESSION --json", "What the log of one session recorded", _one(kept.AUDIT_SHOWN)),
     Shape("audit verify SESSION --json", "Whether the log of a session is as it was written",
           _one(kept.AUDIT_VERIFIED)),
-    Shape("audit status --json", "What collectors have not got yet of the logs", _one(kept.AUDIT_DELIVERY)),
+    Shape("audit status --json", "What collectors have not received yet", _one(kept.AUDIT_DELIVERY)),
     Shape("audit sync --json", "The same, after another try to send it", _one(kept.AUDIT_DELIVERY)),
     Shape("rollback list --json", "The runs that can be undone", _many(kept.ROLLBACK_LISTED)),
     Shape("rollback show SESSION --json", "What one run changed", _one(kept.ROLLBACK_SHOWN)),

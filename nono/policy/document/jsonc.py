@@ -205,7 +205,7 @@ class _Reader:
         if word[0] not in _WORDS:
             known = {"True": "true", "False": "false", "None": "null"}
             hint = f" (did you mean {known[word[0]]}?)" if word[0] in known else ""
-            quoted = "" if hint else ": text stands in double quotes"
+            quoted = "" if hint else ": text needs double quotes"
             self._note(start, path, f"unexpected {_short(word[0])}{hint}{quoted}")
         return _WORDS.get(word[0])
 

@@ -37,4 +37,7 @@ def _load(path: str) -> Manifest:
         mode, mistakes = to_profile(source)
         return Manifest(validate(source, this_host(), mistakes).profile, mode)
     except ProfileError as error:
-        raise ProfileError(error.message.replace("Profile ", "Manifest ", 1), hint=error.hint) from error
+        message = error.message.replace("Profile ", "Manifest ", 1).replace(
+            ": profile file", ": manifest file", 1
+        )
+        raise ProfileError(message, hint=error.hint) from error

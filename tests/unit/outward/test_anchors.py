@@ -158,7 +158,7 @@ def test_a_history_that_is_cut_and_ended_anew_is_caught(session: Session, roots:
     # Back to the first anchor, without a trace of the last one.
     (session.directory / "anchors" / last).unlink()
     session.rewrite(lambda found: found.__delitem__(slice(1, 6)))
-    assert session.verdict(roots).problems == ("no authority that is trusted vouches for the last 1 records",)
+    assert session.verdict(roots).problems == ("no authority that is trusted vouches for the last 1 record",)
     assert session.verdict([]).is_verified
 
 

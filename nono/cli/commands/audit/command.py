@@ -87,24 +87,24 @@ def parser() -> argparse.ArgumentParser:
 
     export.add_parser(actions)
 
-    owed = argparse_parser.add_action(actions, "status", "say what collectors have not got yet")
+    owed = argparse_parser.add_action(actions, "status", "show what collectors have not received yet")
     _json(owed)
     sent = argparse_parser.add_action(
-        actions, "sync", "send collectors what they have not got; exit 1 if they still have not all of it"
+        actions, "sync", "send collectors what they have not received; exit 1 if something is still missing"
     )
     _json(sent)
 
     removed = argparse_parser.add_action(actions, "cleanup", "remove the audit logs of ended sessions")
     which = removed.add_mutually_exclusive_group()
-    which.add_argument("--all", action="store_true", help="remove all of them, without being asked")
+    which.add_argument("--all", action="store_true", help="remove all of them without asking")
     which.add_argument(
         "--older-than",
         type=argparse_parser.number,
         metavar="DAYS",
-        help="those that began before that many days",
+        help="remove those that began more than DAYS days ago",
     )
     removed.add_argument("--keep", type=argparse_parser.number, metavar="N", help="keep the newest N")
-    removed.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    removed.add_argument("--dry-run", action="store_true", help="list what would be removed")
     return parser
 
 

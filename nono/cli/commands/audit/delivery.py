@@ -1,4 +1,4 @@
-"""`nono audit status` and `sync`: what collectors have not got yet, and another try to send it."""
+"""`nono audit status` and `sync`: what collectors have not received yet, and another try to send it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Owed(NamedTuple):
-    """What one collector has not got."""
+    """What one collector has not received."""
 
     collector: str
     queued: int = 0  # records
@@ -29,7 +29,7 @@ class Owed(NamedTuple):
 
 
 def status(environ: Mapping[str, str], *, as_json: bool) -> int:
-    """Print what each collector has not got."""
+    """Print what each collector has not received."""
     found = owed(environ)
     if as_json:
         print(printed(_document(found)))
@@ -41,7 +41,7 @@ def status(environ: Mapping[str, str], *, as_json: bool) -> int:
 
 
 def sync(environ: Mapping[str, str], *, as_json: bool) -> int:
-    """Send what collectors have not got. Returns 1 if they still have not all of it. Raises NonoError."""
+    """Send what collectors have not received. Returns 1 if something is still missing. Raises NonoError."""
     waiting, exit_code = [each for each in owed(environ) if each.sessions], 0
     if waiting:
         # Imported here: it takes the OpenTelemetry SDK.

@@ -40,7 +40,9 @@ def add_parser(actions: Any) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
     which.add_argument("--all", action="store_true", help="every session")
-    which.add_argument("--last", type=_age, metavar="AGE", help="the sessions begun since: 30m, 12h, 7d, 2w")
+    which.add_argument(
+        "--last", type=_age, metavar="AGE", help="sessions that began within 30m, 12h, 7d or 2w"
+    )
     parser.add_argument(
         "--format",
         choices=(OCSF, OTLP, IN_TOTO, COSE),
@@ -51,8 +53,10 @@ def add_parser(actions: Any) -> None:
         "--sign-key", metavar="REF", help="key that signs the head: keystore://NAME, file:///PATH"
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--out", metavar="FILE", help="write it there, not to stdout")
-    where.add_argument("--to", metavar="URL", help="send a collector what it has not got yet; for otlp")
+    where.add_argument("--out", metavar="FILE", help="write to FILE instead of standard output")
+    where.add_argument(
+        "--to", metavar="URL", help="send a collector what it has not received yet (otlp only)"
+    )
 
 
 def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:

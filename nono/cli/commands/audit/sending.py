@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable
 
+from nono.amounts import several
 from nono.errors import NonoError
 from nono.outward.orders import check_collector
 from nono.outward.otlp import Sender
@@ -41,7 +42,7 @@ def _sent(url: str, root: int, session_id: str, sender: Sender) -> str | None:
                 problem = own.finish(sender)
                 count, gaps = own.cursor.sent - before.sent, own.cursor.gaps - before.gaps
                 refused = f", {gaps} of them refused" if gaps else ""
-                print(f"{session_id}: {count} records{refused}", file=sys.stderr)
+                print(f"{session_id}: {several(count, 'record')}{refused}", file=sys.stderr)
                 return problem
         finally:
             os.close(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from nono.amounts import several
 from nono.cli.commands.profile.look import print_lines
 from nono.cli.shapes.printed import printed, printed_list
 from nono.cli.text.wrap_text import described
@@ -22,7 +23,7 @@ def hosts(name: str | None, environ: Mapping[str, str], *, as_json: bool) -> int
         if as_json:
             print(printed_list({"network_profile": each, "hosts": counts[each]} for each in counts))
         else:
-            print_lines(described((each, f"{count} hosts") for each, count in counts.items()))
+            print_lines(described((each, several(count, "host")) for each, count in counts.items()))
         return 0
     chosen, groups = _groups(name, policy, environ)
     by_group = {group: list(policy.groups[group]) for group in groups}
@@ -30,7 +31,7 @@ def hosts(name: str | None, environ: Mapping[str, str], *, as_json: bool) -> int
         print(printed({"network_profile": chosen, "groups": by_group}))
         return 0
     count = len({host for found in by_group.values() for host in found})
-    print(f"{chosen or name}: {count} hosts")
+    print(f"{chosen or name}: {several(count, 'host')}")
     for group, found in by_group.items():
         print_lines(["", f"{group}:", *(f"  {host}" for host in found)])
     return 0

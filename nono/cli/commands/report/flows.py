@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
     parser.add_argument("--live", action="store_true", help="show what is recorded from now on, too")
     parser.add_argument("--terminal", action="store_true", help="open mitmproxy in this terminal instead")
-    parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"of the page ({PORT})")
+    parser.add_argument("--port", type=_port, default=PORT, metavar="N", help="port of the page")
     return parser
 
 

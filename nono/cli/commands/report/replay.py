@@ -32,9 +32,9 @@ SESSIONS_MAX = 10_000
 
 DESCRIPTION = (
     "Judges what sessions did by another profile: what that would have refused, and what it would have "
-    "allowed. Each option takes the place of the run's, whose others stay; without any the run is judged by "
-    "its own, as its profile is now. Paths are read in the directory of each session. Exits 1 if something "
-    "that was allowed would be refused (with --against, if the other profile would allow it)."
+    "allowed. Each option replaces the run's own, and the others stay; without any, the run is judged by its "
+    "own options and by its profile as it is now. Paths are read in the directory of each session. Exits 1 "
+    "if something that was allowed would be refused (with --against, if the other profile would allow it)."
 )
 
 

@@ -125,9 +125,12 @@ def parser() -> argparse.ArgumentParser:
         help="keep the newest N (max_sessions of config.toml: 10)",
     )
     cleanup.add_argument(
-        "--older-than", type=argparse_parser.number, metavar="DAYS", help="remove those started before"
+        "--older-than",
+        type=argparse_parser.number,
+        metavar="DAYS",
+        help="remove those that began more than DAYS days ago",
     )
-    cleanup.add_argument("--all", action="store_true", help="remove all, once you agree")
-    cleanup.add_argument("--yes", "-y", action="store_true", help="agree")
-    cleanup.add_argument("--dry-run", action="store_true", help="say what would be removed")
+    cleanup.add_argument("--all", action="store_true", help="remove all of them")
+    cleanup.add_argument("--yes", "-y", action="store_true", help="do not ask")
+    cleanup.add_argument("--dry-run", action="store_true", help="list what would be removed")
     return parser

@@ -21,7 +21,7 @@ from nono.sessions.listing import open_registry, records
 from nono.sessions.registry import Registry
 
 DESCRIPTION = (
-    "Lists what the sessions of this user wait for: a file, a request, a host, a limit. `allow` and `deny` "
+    "Lists what your sessions wait for: a file, a request, a host, a limit. `allow` and `deny` "
     "answer, for whoever waits and for no later one; the first answer counts, whichever terminal it is from."
 )
 ACTIONS = ("list", "show", "allow", "deny", "answer")
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         dest="for_s",
         type=seconds,
         metavar="TIME",
-        help="with allow: allow it again for so long (30s, 15m, 8h, 1d), by a rule as of nono allow",
+        help="with allow: go on allowing it for 30s, 15m, 8h or 1d, by a rule as nono allow makes",
     )
     parser.add_argument("--json", action="store_true", help="print the questions as JSON")
     return parser

@@ -24,8 +24,8 @@ from nono.sessions.registry import CAST, OLDER_CAST, Registry
 from nono.sessions.retention import DAY_MS, DAYS, Held, Retention, outdated
 
 DESCRIPTION = (
-    f"Forgets sessions that ended more than {DAYS} days ago, but not their audit logs "
-    "unless --logs is given, and what killed sessions have left. One that runs or is stopped is kept."
+    f"Forgets sessions that ended more than {DAYS} days ago, and removes what killed ones left. Their audit "
+    "logs stay unless --logs is given, and so does a session that runs or is stopped."
 )
 
 

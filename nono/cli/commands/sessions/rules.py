@@ -74,10 +74,12 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
     kind.add_argument(
         "--listen-port", action="store_true", help="the port is one to listen on, for other machines too"
     )
-    parser.add_argument("--for", dest="for_s", type=seconds, metavar="TIME", help="30s, 15m, 8h, 1d")
+    parser.add_argument(
+        "--for", dest="for_s", type=seconds, metavar="TIME", help="end the rule after 30s, 15m, 8h or 1d"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--session", metavar="SESSION", help=session_text.SESSION_HELP)
-    which.add_argument("--all", action="store_true", help="every session that runs")
+    which.add_argument("--all", action="store_true", help="change every session that runs")
     parser.add_argument("--undo", action="store_true", help="take the rule back")
     parser.add_argument(
         "--save",
@@ -86,7 +88,7 @@ def _parser(name: str, description: str) -> argparse.ArgumentParser:
         metavar="PROFILE",
         help="show what it changes in a profile (the session's, if it is yours), and write that",
     )
-    parser.add_argument("--yes", "-y", action="store_true", help="write it without being asked")
+    parser.add_argument("--yes", "-y", action="store_true", help="write it without asking")
     return parser
 
 

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
     import argparse
 
 DESCRIPTION = (
-    "Shows the terminal of a session: of a run at a terminal that was left, or of one started with "
-    "--detached. Ctrl-] d (ui.detach_sequence in config.toml) leaves it, as does closing this terminal; the "
-    "session goes on."
+    "Shows the terminal of a session that was left, or that was started with --detached. Ctrl-] d "
+    "(ui.detach_sequence in config.toml) leaves it, as does closing this terminal; the session goes on."
 )
 
 ENDING_S = 1.0

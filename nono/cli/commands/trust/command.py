@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     init = argparse_parser.add_action(actions, "init", "write a trust policy for this directory")
-    init.add_argument("--user", action="store_true", help="for all your projects, in nono's configuration")
+    init.add_argument(
+        "--user", action="store_true", help="write the policy for all your projects, in nono's configuration"
+    )
     init.add_argument(
         "--include", action="append", default=[], metavar="PATTERN",
         help="which files are instructions; a name without a slash counts at any depth",
@@ -61,37 +63,45 @@ def parser() -> argparse.ArgumentParser:
 
     sign = argparse_parser.add_action(actions, "sign", "sign files, or each folder as a whole")
     sign.add_argument("files", nargs="*", metavar="FILE", help="a file, or the folder of a skill")
-    sign.add_argument("--all", action="store_true", help="all files that the policy includes")
-    _add_key(sign).add_argument("--keyless", action="store_true", help="as this CI job, by Sigstore")
+    sign.add_argument("--all", action="store_true", help="sign all files that the policy includes")
+    _add_key(sign).add_argument("--keyless", action="store_true", help="sign as this CI job, by Sigstore")
     sign.add_argument(
-        "--multi-subject", action="store_true", help="one signature over all, in .nono-trust.bundle"
+        "--multi-subject", action="store_true", help="make one signature over all, in .nono-trust.bundle"
     )
     _add_policy(sign)
 
     policy = argparse_parser.add_action(actions, "sign-policy", "sign a trust policy, which makes it yours")
-    policy.add_argument("file", nargs="?", metavar="FILE", help="instead of trust-policy.json")
-    policy.add_argument("--user", action="store_true", help="the policy for all your projects")
+    policy.add_argument("file", nargs="?", metavar="FILE", help="policy to use instead of trust-policy.json")
+    policy.add_argument("--user", action="store_true", help="sign the policy for all your projects")
     _add_key(policy)
 
     verify = argparse_parser.add_action(actions, "verify", "check files; exit with 1 if one is not trusted")
-    verify.add_argument("files", nargs="*", metavar="FILE", help="usually all that the policy includes")
-    verify.add_argument("--all", action="store_true", help="all files that the policy includes (usual)")
+    verify.add_argument(
+        "files", nargs="*", metavar="FILE", help="file to check; without any, all that the policy includes"
+    )
+    verify.add_argument(
+        "--all", action="store_true", help="check all files that the policy includes, as without FILE"
+    )
     _add_policy(verify)
 
     shown = argparse_parser.add_action(actions, "list", "list the files that the policy includes")
-    shown.add_argument("--json", action="store_true", help="as JSON")
+    shown.add_argument("--json", action="store_true", help="print JSON")
     _add_policy(shown)
 
     approve = argparse_parser.add_action(
         actions, "approve", "show what changed since you approved it, and approve it"
     )
-    approve.add_argument("files", nargs="*", metavar="FILE", help="usually all that are not trusted")
-    approve.add_argument("--yes", "-y", action="store_true", help="without being asked")
+    approve.add_argument(
+        "files", nargs="*", metavar="FILE", help="file to approve; without any, all that are not trusted"
+    )
+    approve.add_argument("--yes", "-y", action="store_true", help="do not ask")
 
     forget = argparse_parser.add_action(
         actions, "forget", "forget what was approved in a project, and its policy"
     )
-    forget.add_argument("directory", nargs="?", metavar="DIR", help="usually this one")
+    forget.add_argument(
+        "directory", nargs="?", metavar="DIR", help="directory of the project; without one, this one"
+    )
 
     keygen = argparse_parser.add_action(actions, "keygen", "make a key to sign with")
     export = argparse_parser.add_action(actions, "export-key", "print the public half of a key")
@@ -100,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
         which.add_argument("--id", dest="key", metavar="ID", help="name in the keystore (default)")
         which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
     keygen.add_argument("--force", action="store_true", help="replace one that is there")
-    export.add_argument("--pem", action="store_true", help="as PEM, which cosign and openssl read")
+    export.add_argument("--pem", action="store_true", help="print PEM, which cosign and openssl read")
     return parser
 
 
@@ -112,4 +122,4 @@ def _add_key(action: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGrou
 
 
 def _add_policy(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--policy", metavar="FILE", help="instead of trust-policy.json")
+    action.add_argument("--policy", metavar="FILE", help="policy to use instead of trust-policy.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.cli.args.options import OPTIONS, SANDBOX, own_options_of
+from nono.cli.args.options import OPTIONS, SANDBOX, SHELL, own_options_of
 from nono.cli.command_table import COMMANDS, offered_parsers
 from nono.cli.completion.choices import choices
 from nono.cli.help import sections
@@ -52,6 +52,13 @@ def test_no_word_is_broken_in_the_middle() -> None:
 
     for page in PAGES.values():
         assert sorted(words(page, 60)) == sorted(words(page, 100)), page.words
+
+
+@pytest.mark.parametrize("command", SANDBOX)
+def test_the_usage_has_a_command_where_one_is_taken(command: str) -> None:
+    """`nono shell` runs the person's shell, and refuses another command."""
+    (page,) = (each for each in PAGES.values() if each.words == ("nono", command))
+    assert ("COMMAND" in page.usage) is (command != SHELL)
 
 
 @pytest.mark.parametrize("command", SANDBOX)

@@ -80,7 +80,7 @@ def test_a_value_knows_where_it_and_its_key_stand() -> None:
         ('{"a": 1, "a": 2}', Flaw(9, ("a",), "duplicate field 'a', first given in line 1")),
         ("{'a': 1}", Flaw(1, ("a",), "expected the key in double quotes")),
         ("[True]", Flaw(1, (0,), "unexpected True (did you mean true?)")),
-        ("[01]", Flaw(1, (0,), "unexpected 01: text stands in double quotes")),
+        ("[01]", Flaw(1, (0,), "unexpected 01: text needs double quotes")),
         ("[1 2]", Flaw(2, (), "expected ',' between two items")),
         ("[1e999]", Flaw(1, (0,), "the number is out of range")),
         ("[" + "9" * 5000 + "]", Flaw(1, (0,), "the number is out of range")),
