@@ -143,15 +143,24 @@ def close_range_from(first: int, keep: set[int] | tuple[int, ...]) -> None:
 
 def thread_group_id(tid: int) -> int:
     """Return the pid of the process a thread belongs to. OSError ESRCH: the thread is gone or not visible."""
+    return _status_number(tid, b"Tgid:")
+
+
+def tracer_thread(tid: int) -> int:
+    """Return the thread that traces a thread (ptrace(2)); 0: none. OSError ESRCH as for thread_group_id."""
+    return _status_number(tid, b"TracerPid:")
+
+
+def _status_number(tid: int, name: bytes) -> int:
     try:  # not contextlib's suppress: this module is on the hot path, and contextlib takes 3 ms to import
         with open(f"/proc/{tid}/status", "rb") as status:
             for line in status:
                 # The program's name, which it chooses itself, is on a separate line with newlines escaped.
-                if line.startswith(b"Tgid:"):
-                    return int(line[5:])
+                if line.startswith(name):
+                    return int(line[len(name) :])
     except FileNotFoundError:
         pass
-    raise ProcessLookupError(errno.ESRCH, f"/proc/{tid}/status: no Tgid")
+    raise ProcessLookupError(errno.ESRCH, f"/proc/{tid}/status: no {name[:-1].decode()}")
 
 
 def numbers_inside(tid: int) -> tuple[int, int]:

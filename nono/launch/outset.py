@@ -132,7 +132,7 @@ def _ends_first(run: RunContext, network: Network, trapped: TrappedCommand | Non
     Its connections wait in the proxy's backlog, its trapped calls in the kernel.
     """
     poll = select.poll()
-    poll.register(run.child.signal_descriptor, select.POLLIN)
+    poll.register(run.child.descriptor, select.POLLIN)
     if network.listener is not None:
         poll.register(network.listener, select.POLLIN)
     if trapped is not None:
@@ -143,7 +143,7 @@ def _ends_first(run: RunContext, network: Network, trapped: TrappedCommand | Non
         if left_s <= 0:
             return False
         for descriptor, events in poll.poll(left_s * 1000):
-            if descriptor == run.child.signal_descriptor:
+            if descriptor == run.child.descriptor:
                 continue
             if events & select.POLLIN:
                 return False

@@ -14,7 +14,7 @@ from nono.bytecode import finder
 from nono.kernel import process, signals
 from nono.kernel.signals import ReceivedSignal, signal
 from nono.sessions.ends import FOREIGN, Sender
-from nono.sessions.processes import process_name
+from nono.sessions.processes import all_processes, below, process_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Child:
     """The command's process group and, because nono is a subreaper, every process orphaned by it.
 
     No event loop owns the descriptors: a run with nothing else to do uses poll(2), other runs use
-    add_reader(). Either way, call serve_signals() when signal_descriptor is readable.
+    add_reader(). Either way, call serve_signals() when `descriptor` is readable. Signals alone are read from
+    signal_descriptor.
     """
 
     def __init__(
@@ -54,9 +55,15 @@ class Child:
         self._stop_request = stop_request
         self.signal_descriptor = signal_descriptor
         self._pidfd = pidfd
+        self._events = _events_of(signal_descriptor, pidfd)
+        self.descriptor = signal_descriptor if self._events is None else self._events.fileno()
 
     def serve_signals(self) -> None:
-        """Forward received signals and reap ended children. Does not block."""
+        """Forward received signals and reap ended children.
+
+        Does not block, except once for ORPHAN_GRACE_S at most if the command has ended but cannot be reaped.
+        """
+        happened = [] if self._events is None else [number for number, _ in self._events.poll(0)]
         while (received := signals.read_signal(self.signal_descriptor)) is not None:
             if received.number == signal.SIGCHLD:
                 self._reap()
@@ -68,6 +75,12 @@ class Child:
                     self.send(signal.SIGHUP)
             else:
                 self._pass_on(received)
+        if self._pidfd in happened and self.exit_code is None:
+            self._reap_traced()
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
 
     def _pass_on(self, received: ReceivedSignal) -> None:
         pid = received.pid or FOREIGN
@@ -81,7 +94,11 @@ class Child:
             self.send(received.number)
             return
         self.stopped_by = asked.by
-        self.send(signal.SIGKILL if asked.force else signal.SIGTERM)
+        if asked.force:
+            self.send(signal.SIGKILL)
+            self._end_tracer()  # at its last step the command waits for it (PTRACE_O_TRACEEXIT)
+        else:
+            self.send(signal.SIGTERM)
         self.send(signal.SIGCONT)  # a stopped job would otherwise end only when continued
 
     def send(self, number: int) -> None:
@@ -116,6 +133,27 @@ class Child:
                 self.exit_code = 128 - code if code < 0 else code
                 self.ended_by = -code if code < 0 else None
 
+    def _reap_traced(self) -> None:
+        """Reap the command, which has ended; end its tracer if that leaves it unreaped.
+
+        A command may be traced by a process that it has started. The kernel tells us nothing of its end then,
+        until the tracer has waited for it or has ended; no signal can change that.
+        """
+        patience_ends = time.monotonic() + ORPHAN_GRACE_S
+        self._reap()
+        while self.exit_code is None and (left_s := patience_ends - time.monotonic()) > 0:
+            signal.sigtimedwait({signal.SIGCHLD}, left_s)
+            self._reap()
+        self._end_tracer()
+
+    def _end_tracer(self) -> None:
+        """Kill the process that traces the command, if the command has started it."""
+        if self.exit_code is None:
+            with suppress(OSError):
+                tracer = process.thread_group_id(process.tracer_thread(self.pid))
+                if tracer in below(os.getpid(), all_processes()):
+                    os.kill(tracer, signal.SIGKILL)
+
 
 @contextmanager
 def supervise(
@@ -137,12 +175,23 @@ def supervise(
     try:
         yield child
     finally:
-        if child.exit_code is None:
-            child.send(signal.SIGKILL)
-            os.waitpid(pid, 0)
+        child.send(signal.SIGKILL)  # it is reaped below, where a tracer of its own is ended too
+        child.close()
         os.close(signal_descriptor)
         os.close(pidfd)
         _end_descendants(kill_at_once)
+
+
+def _events_of(signal_descriptor: int, pidfd: int) -> select.epoll | None:
+    """Watch for signals, and once for the end of the command; None if this user has no watches left."""
+    events = select.epoll()
+    try:
+        events.register(signal_descriptor, select.EPOLLIN)
+        events.register(pidfd, select.EPOLLIN | select.EPOLLONESHOT)  # readable for good once it has ended
+    except OSError:
+        events.close()
+        return None
+    return events
 
 
 def _terminal_is_closed() -> bool:
@@ -189,7 +238,7 @@ def _reap_ended() -> bool:
 def wait(child: Child) -> int:
     """Block until the command has ended and return its exit code. For a run that serves nothing meanwhile."""
     poll = select.poll()
-    poll.register(child.signal_descriptor, select.POLLIN)
+    poll.register(child.descriptor, select.POLLIN)
     child.serve_signals()
     finder.unload()
     while child.exit_code is None:

@@ -92,12 +92,12 @@ async def wait(child: Child) -> int:
         if child.exit_code is not None:
             ended.set()
 
-    loop.add_reader(child.signal_descriptor, on_signal)
+    loop.add_reader(child.descriptor, on_signal)
     try:
         on_signal()  # it may have ended before the loop watched it
         await ended.wait()
     finally:
-        loop.remove_reader(child.signal_descriptor)
+        loop.remove_reader(child.descriptor)
     if child.exit_code is None:
         raise RuntimeError("a child that ended has no exit code")
     return child.exit_code

@@ -160,7 +160,7 @@ def wait_on_poll(
     terminal = OwnTerminal(shown, loop)
     came: list[Visitor] = []
     try:
-        loop.add_reader(child.signal_descriptor, child.serve_signals)
+        loop.add_reader(child.descriptor, child.serve_signals)
         go(terminal.listen)
         terminal.started()
         meeting = terminal.meeting
@@ -188,7 +188,7 @@ def wait_on_poll(
             while came:
                 came.pop().connection.close()
         began = loop.time()
-        loop.remove_reader(child.signal_descriptor)
+        loop.remove_reader(child.descriptor)
         loop.run_until(lambda: terminal.relay.has_said_all(began), LOOK_S)
         return child.exit_code
     finally:

@@ -35,7 +35,7 @@ class Stage:
         self.listener.bind(str(folder / "socket"))
         self.listener.listen()
         self.child: Any = SimpleNamespace(
-            exit_code=None, signal_descriptor=self.signals, serve_signals=lambda: None, on_stop=None
+            exit_code=None, descriptor=self.signals, serve_signals=lambda: None, on_stop=None
         )
         self.entry: Any = SimpleNamespace(listen=self._listen, shown=lambda: {"id": "one", "name": ""})
 
