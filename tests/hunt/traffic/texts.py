@@ -6,9 +6,10 @@ from base64 import b64encode
 from hashlib import sha1
 
 from hunt.traffic.ends.codings import coded
-from hunt.traffic.ends.routes import shown
+from hunt.traffic.ends.routes import detector_of, shown
 from hunt.traffic.programs.program import Ask, End, Head, More, Part, Parts, Piece, Program
 from hunt.traffic.programs.secrets import SPELLINGS, twins
+from nono.credentials.values.automaton import stride_for
 
 CLIENT_KEY = b64encode(b"0123456789abcdef").decode()
 ACCEPT = b64encode(sha1(CLIENT_KEY.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
@@ -53,6 +54,18 @@ class Texts:
             if isinstance(each, Piece) and each.number == head.number:
                 pieces.append((self.resolved(each.body), each.held))
         return b"".join(octets for octets, _ in pieces), coded(head.coding, pieces)
+
+    def near(self) -> list[int]:
+        """How often what is searched again is in the bodies of answers: a long prefix of each secret.
+
+        The first search looks at every n-th octet, and takes a prefix that lacks n - 1 octets for one.
+        """
+        pieces = [part for step in self._program.steps if isinstance(step, Piece) for part in step.body]
+        lacking = max(map(stride_for, self.secrets), default=1) - 1
+        longer = [part._replace(times=part.times + lacking) for part in pieces if part.kind == "beginning"]
+        body = self.resolved((*pieces, *longer))
+        detectors = map(detector_of, self._program.scene.services, self.secrets)
+        return [0 if each is None else len(each.find(body).near) for each in detectors]
 
     def presented(self, ask: Ask) -> tuple[str, list[tuple[str, str]]]:
         """The target and the fields of a request."""

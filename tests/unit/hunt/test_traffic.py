@@ -15,8 +15,9 @@ from hunt.traffic.ends.codings import coded
 from hunt.traffic.ends.upstreams import Arrived, Http1Served
 from hunt.traffic.play import Read
 from hunt.traffic.programs.drawn import program
-from hunt.traffic.programs.program import Ask, Program, Scene, Service, from_json
+from hunt.traffic.programs.program import Ask, Head, Part, Piece, Program, Scene, Service, from_json
 from hunt.traffic.programs.secrets import SHAPES, disclosed, twins
+from hunt.traffic.texts import Texts
 from hunt.traffic.watch import Watch
 
 SECRETS = ("sk-first-secret-of-the-two", "sk-other-secret-of-the-two")
@@ -72,6 +73,16 @@ def test_the_same_octets_cut_elsewhere_are_told_apart() -> None:
 )
 def test_a_secret_is_seen_in_its_spellings(told: str) -> None:
     assert (disclosed(SECRETS[0], f"before {told} after".encode()) is None) == ("%2d" in told)
+
+
+@pytest.mark.parametrize(("octets", "is_near"), [(30, False), (31, True), (40, True)])
+def test_three_quarters_of_a_key_are_near_for_the_twin_that_has_it(octets: int, is_near: bool) -> None:
+    """Its reader sees that it was searched again (ADR 30): found with 36 octets, as cuts in other places."""
+    part = Part("beginning", "", octets, 0, "raw")
+    steps = (Ask(0), Head(0), Piece(0, (part,)), Piece(0, (Part("text", "=", 99, 0, "raw"),)))
+    drawn = Program(Scene(4112400028, ("reverse",), (Service("header", "base64", True),)), steps)
+    first, second = (Texts(drawn, which).near() for which in (0, 1))
+    assert (first != [0], second) == (is_near, [0])
 
 
 class Arrivals:

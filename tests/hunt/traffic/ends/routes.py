@@ -13,7 +13,7 @@ from nono.credentials.aws.credential import AwsCredential
 from nono.credentials.aws.signature import Keys
 from nono.credentials.oauth2.credential import OAuth2Credential
 from nono.credentials.static import StaticCredential
-from nono.credentials.values.credential import Credential, Header
+from nono.credentials.values.credential import Credential, Header, LeakDetector
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
@@ -118,6 +118,13 @@ def _credential(number: int, service: Service, text: str) -> Credential:
         case _:
             watches = tripwire_for([secret], basic=service.mode == "basic")
             return StaticCredential(injection_of(INJECTED[service.mode], secret), watches)
+
+
+def detector_of(service: Service, secret: str) -> LeakDetector | None:
+    """What recognises the secret in an answer; nothing does that of AWS, which signs."""
+    if service.mode == "aws":
+        return None
+    return tripwire_for([Secret(full_secret(service, secret))], basic=service.mode == "basic")
 
 
 def route_of(number: int, scene: Scene, secret: str, port: int, ca_file: str) -> Route:
