@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
+from posixpath import join
 
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session, Warn
@@ -113,6 +114,32 @@ def repository_watched(session: Session, prepared: Prepared, insist: Warn) -> It
     for change in repository_watch.changes(repository, before):
         session.record(change.event)
         insist(change.sentence)
+
+
+@contextmanager
+def gh_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
+    """Say, even in a silent run, that gh has kept a token where the command can read it."""
+    directory = dict(prepared.resolved.environment.fixed).get("GH_CONFIG_DIR")
+    if directory is None:
+        yield
+        return
+    file = join(directory, "hosts.yml")
+    before = _changed_ns(file)
+    yield
+    if _changed_ns(file) in (None, before):
+        return
+    # Imported here: few runs log in with gh.
+    from nono.launch.around import gh_logins
+
+    for sentence in gh_logins.told(file):
+        insist(sentence)
+
+
+def _changed_ns(file: str) -> int | None:
+    try:
+        return os.lstat(file).st_ctime_ns
+    except OSError:
+        return None
 
 
 def import_meanwhile(prepared: Prepared, *, has_terminal: bool) -> None:

@@ -243,7 +243,11 @@ class Launch:
                 env_credentials=optional.read_env_credentials(prepared.resolved, self._environ, session.warn),
                 inherited={**added, **child_environment(self._environ, prepared.resolved.environment)},
             )
-            with optional.repository_watched(session, prepared, run.options.insist):
+            insist = run.options.insist
+            with (
+                optional.repository_watched(session, prepared, insist),
+                optional.gh_watched(prepared, insist),
+            ):
                 return optional.supervise(run)
 
     def _unused(self) -> Launcher:

@@ -75,6 +75,7 @@ def scene() -> Iterator[Scene]:
 def test_a_login_of_gh_made_inside_is_the_key_of_later_runs(scene: Scene) -> None:
     shown = " ".join(scene.log_in().split())
     assert "this run has logged in with gh" in shown
+    assert "gh has kept a token" not in shown
     assert "nono credential logout gh" in shown
     assert scene.stage.files_with(CANARY) == {STORE}
     assert "oauth_token: nono_" in (scene.stage.home / INSIDE).read_text()
@@ -165,6 +166,22 @@ def test_a_token_that_is_pasted_inside_is_not_for_the_profile_of_gh(scene: Scene
     assert "is no phantom of a login" in run.stdout + run.stderr
     assert scene.github.seen == []
     assert scene.stage.files_with("ghp_pasted") == set()
+
+
+def test_a_token_that_gh_keeps_inside_without_the_profile_is_told(scene: Scene) -> None:
+    scene.github.entered = True
+    authority = str(scene.stage.home / "ca.pem")  # of the GitHub that is simulated
+    nono = (*NONO, "run", "--silent", "--allow-net", "--allow-cwd", "--read-file", authority, "--")
+    with scene.stage.on_screen((*nono, "gh", "auth", "login")) as screen:
+        screen.answer_until("Logged in as somebody", ANSWERS)
+        assert screen.end() == 0, screen.shown
+        said = " ".join(screen.shown.split())
+    assert "gh has kept a token of github.com in" in said
+    assert "a login in `nono run --profile gh` is kept outside" in said
+    assert CANARY not in said
+    again = scene.stage.person([*nono, "sh", "-c", "grep -q oauth_token $GH_CONFIG_DIR/hosts.yml"])
+    assert again.returncode == 0, again.stderr
+    assert "gh has kept" not in again.stderr  # this run has changed nothing
 
 
 # Every way to ask for the token of a code that the person has entered, and to read where it is kept.

@@ -2,7 +2,7 @@
 
 `surroundings` adds the grants and the view that a run gets beside its policy, including nono's own programs
 (`own_environment`); `temporary_directory` replaces a private /tmp. `repository_state` reads the repository,
-and `repository_watch` reports what has changed there. `session_hooks` runs hooks in a `hook_process`. `undo`
-keeps what a run may change, and `turn_marks` takes a mark of it before each turn of an agent. `packages_run`
-records packages of npx and uvx.
+`repository_watch` reports what has changed there, and `gh_logins` a token that gh has kept. `session_hooks`
+runs hooks in a `hook_process`. `undo` keeps what a run may change, and `turn_marks` takes a mark of it before
+each turn of an agent. `packages_run` records packages of npx and uvx.
 """
