@@ -22,6 +22,7 @@ from support.running.pace import slowness
 FROZEN = "text that nearly is a key is searched twice and freezes it after a while, and its reader sees that"
 TURN_S = 0.010  # of an ordinary machine's CPU time, the longest that other clients may be kept waiting
 PLAY_S = 20.0
+FURTHER_PLAYS = 4
 ATTEMPTS, REDUCING_S = 150, 25.0
 
 
@@ -65,13 +66,19 @@ class Campaign:
         if told is not None and (first.alarms != second.alarms or _is_near_for_one(program)):
             result.known[FROZEN] += 1
         elif told is not None:
-            again = difference(first.reads, self.play(program, 0).reads)
-            result.is_unsteady = bool(again or difference(second.reads, self.play(program, 1).reads))
+            result.is_unsteady = not (
+                self._is_steady(program, 0, first) and self._is_steady(program, 1, second)
+            )
             if not result.is_unsteady:
                 result.sights.append(told)
         result.sights += self._slow(program, first, second)
         result.sights = list(dict.fromkeys(result.sights))
         return result
+
+    def _is_steady(self, program: Program, which: int, seen: Seen) -> bool:
+        """Whether further plays with the same secret look the same: order and cuts vary by themselves too."""
+        plays = (self.play(program, which) for _ in range(FURTHER_PLAYS))
+        return all(difference(seen.reads, again.reads) is None for again in plays)
 
     def _slow(self, program: Program, *seen: Seen) -> list[str]:
         """A turn that was long each time; other things of this machine make one long now and then."""

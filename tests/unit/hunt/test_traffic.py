@@ -10,10 +10,10 @@ from collections import Counter
 import brotli
 import pytest
 
-from hunt.traffic.campaign import difference
+from hunt.traffic.campaign import Campaign, difference
 from hunt.traffic.ends.codings import coded
 from hunt.traffic.ends.upstreams import Arrived, Http1Served
-from hunt.traffic.play import Read
+from hunt.traffic.play import Read, Seen
 from hunt.traffic.programs.drawn import program
 from hunt.traffic.programs.program import Ask, Head, Part, Piece, Program, Scene, Service, from_json
 from hunt.traffic.programs.secrets import SHAPES, disclosed, twins
@@ -73,6 +73,32 @@ def test_the_same_octets_cut_elsewhere_are_told_apart() -> None:
 )
 def test_a_secret_is_seen_in_its_spellings(told: str) -> None:
     assert (disclosed(SECRETS[0], f"before {told} after".encode()) is None) == ("%2d" in told)
+
+
+class Scripted(Campaign):
+    """Shows what is given for each play of the two secrets by turns; the last of them again and again."""
+
+    def __init__(self, *shown: list[bytes]) -> None:
+        self._shown = shown
+
+    def play(self, program: Program, which: int) -> Seen:
+        mine = self._shown[which]
+        return Seen(read(mine.pop(0) if len(mine) > 1 else mine[0]))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_told"),
+    [
+        pytest.param([b"a"], [b"b"], True, id="each time"),
+        pytest.param([b"a", b"a", b"b"], [b"b"], False, id="not the third time"),
+        pytest.param([b"a"], [b"b", b"b", b"b", b"a"], False, id="not the fourth time"),
+        pytest.param([b"a"], [b"a"], False, id="never"),
+    ],
+)
+def test_only_what_differs_each_time_is_told(first: list[bytes], second: list[bytes], is_told: bool) -> None:
+    """Found as the order in which two clients were answered: it varied with one and the same secret."""
+    drawn = Program(Scene(1, ("reverse",), (Service(),)), (Ask(0),))
+    assert bool(Scripted(first, second).compare(drawn).sights) is is_told
 
 
 @pytest.mark.parametrize(("octets", "is_near"), [(30, False), (31, True), (40, True)])
