@@ -155,6 +155,8 @@ def _absentees(absent: Sequence[Absentee], offer: WorkdirOffer | None) -> Iterat
         yield from _row(shown(each.path), f"{each.purpose} ({each.needed_by})")
         if each.flag is not None:
             yield from _fix(each.flag, extent(each.flag), offer)
+        if each.instead is not None:
+            yield from _wrapped(f"instead: {each.instead}")
 
 
 def _fix(flag: str, grants: str | None, offer: WorkdirOffer | None) -> Iterator[str]:

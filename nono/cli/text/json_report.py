@@ -61,7 +61,8 @@ def _absentee(absentee: Absentee) -> dict[str, Any]:
         "message": f"{absentee.path} was not granted: {absentee.purpose}",
         "remediation": {"kind": "check_policy" if absentee.flag is None else "grant_path"},
     }
-    hint = {} if absentee.flag is None else {"hint": absentee.flag}
+    remedy = absentee.flag or absentee.instead
+    hint = {} if remedy is None else {"hint": remedy}
     access = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}[absentee.access]
     return fields | hint | {"path": absentee.path, "access": access}
 

@@ -70,7 +70,7 @@ def no_longer_run(before: str, after: str) -> tuple[str, ...]:
 
 def programs_of(text: str) -> Iterator[Setting]:
     """Yield name and value of each setting in a configuration file that runs a program."""
-    for name, value in _settings(text):
+    for name, value in settings_of(text):
         section, _, rest = name.partition(".")
         section, last = section.lower(), rest.rpartition(".")[2].lower()
         known = _RUN_PROGRAMS.get(section, ())
@@ -83,13 +83,13 @@ def programs_of(text: str) -> Iterator[Setting]:
 
 def paths_of(text: str, section: str, name: str) -> Iterator[str]:
     """Yield the values of a plain key, or of those of all subsections, without quotes."""
-    for full, value in _settings(text):
+    for full, value in settings_of(text):
         first, _, rest = full.partition(".")
         if first.lower() == section and rest.rpartition(".")[2].lower() == name:
             yield value
 
 
-def _settings(text: str) -> Iterator[Setting]:
+def settings_of(text: str) -> Iterator[Setting]:
     """Yield every setting. In a file that git would reject, yield everything that looks like one."""
     section = ""
     for found in _LINE.finditer(text.removeprefix("\ufeff").replace("\r\n", "\n")):

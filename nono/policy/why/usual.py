@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
@@ -12,6 +13,7 @@ from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
+from nono.policy.why.signing import signing_key
 from nono.policy.why.usual_table import (
     ANSWERS,
     BUILD_HERE,
@@ -42,6 +44,7 @@ class Absentee(NamedTuple):
     purpose: str
     needed_by: str  # the program
     flag: str | None  # the option that would grant it; None: denied, or it would grant too much
+    instead: str | None = None  # what to do, where no option grants it
 
 
 # Tells whether this user has the access outside the sandbox.
@@ -71,7 +74,10 @@ def usually_needed(
     programs = [each for each in started(argv) if each.program not in STARTERS] or started(argv)
     if exit_code == 1 and all(each.program in ANSWERS for each in programs):
         return []
-    found = _candidates(programs, exit_code, places, fs, needs_of)
+    found = chain(
+        signing_key(programs, argv, exit_code, places, fs),
+        _candidates(programs, exit_code, places, fs, needs_of),
+    )
     judged = (_judged(each, by, rules, places, fs, is_usable) for each, by in found)
     by_path: dict[str, Absentee] = {}
     for each in judged:
@@ -174,7 +180,8 @@ def _judged(
         return None
     match rules.files.judge((path,), row.access):
         case Denied(denial) if row.is_told_if_denied or row.purpose in (_NAMED, _WRITTEN, _PROGRAM):
-            return Absentee(path, row.access, f"{row.purpose}, denied by {denial.origin}", program, None)
+            purpose = f"{row.purpose}, denied by {denial.origin}"
+            return Absentee(path, row.access, purpose, program, None, row.instead)
         case TooWeak(held):
             access = row.access
             purpose = f"{row.purpose}; granted for {held.value} only"

@@ -54,6 +54,7 @@ class Row(NamedTuple):
     is_filled: bool = False  # True: the kernel puts the files there, and the user may not
     is_told_if_denied: bool = False  # True: named, without an option, although a rule denies it
     operands: frozenset[str] = frozenset()  # needed with one of these alone; empty: whatever the operands
+    instead: str | None = None  # what to do where a rule denies it
 
 
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", Access.READ, "the keys of hosts that ssh trusts")

@@ -92,6 +92,35 @@ def test_what_ssh_and_gpg_read_below_the_home_is_named_without_an_option(
     assert usual_place(f"{HOME}/.gnupg/pubring.kbx", Access.READ, places, fs) is None
 
 
+SIGNS = "[user]\n\tname = a\n[commit]\n\tgpgSign = true\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "settings", "exit_code", "told"),
+    [
+        ("git commit -m one", SIGNS, 128, ".gnupg"),
+        ("git commit -m one", SIGNS + "[gpg]\n\tformat = ssh\n", 128, ".ssh"),
+        ("sh -c 'git add . && git commit -S -m one'", "", 128, ".gnupg"),
+        ("git tag -s v1", "", 128, ".gnupg"),
+        ("git commit -m one", SIGNS, 1, None),  # nothing to commit
+        ("git commit -m one", SIGNS.replace("true", "false"), 128, None),
+        ("git commit -m one", "", 128, None),
+        ("git commit --no-gpg-sign -m one", SIGNS, 128, None),
+        ("git -c commit.gpgsign=false commit -m one", SIGNS, 128, None),
+        ("git status", SIGNS, 128, None),
+    ],
+)
+def test_a_commit_that_git_could_not_sign_is_told_what_to_do(
+    run: Resolve, make_fs: MakeFilesystem, line: str, settings: str, exit_code: int, told: str | None
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/.ssh", f"{HOME}/.gnupg"), texts={f"{HOME}/.gitconfig": settings})
+    found = [each for each in absentees(run(allow=(".",)), line, fs, exit_code) if each.instead is not None]
+    assert [each.path for each in found] == ([] if told is None else [f"{HOME}/{told}"])
+    for each in found:
+        assert each.purpose == "the keys that git signs with, denied by group:deny_credentials"
+        assert str(each.instead).startswith("git commit --no-gpg-sign, and sign outside")
+
+
 @pytest.mark.parametrize(
     ("line", "flag"),
     [
