@@ -154,3 +154,20 @@ def test_a_repository_that_leads_to_another_is_told(runner: NonoRun, flag: str) 
     said = inside(runner, "cp -r .git other && echo ../other > .git/commondir", "--allow=.", flag)
     assert "lead git to another repository" in said
     assert "lead git" not in inside(runner, "touch g", "--allow=.", flag)
+
+
+BARE = {
+    "hooks": "rm -r .git && git init -q --bare .",
+    ".bare/hooks": "rm -r .git && git init -q --bare .bare && echo 'gitdir: ./.bare' > .git",
+}
+
+
+@pytest.mark.needs("namespaces", ordinary=True)
+@pytest.mark.parametrize("hooks", BARE)
+def test_a_hook_of_a_bare_repository_is_not_laid(runner: NonoRun, hooks: str) -> None:
+    outside(runner, BARE[hooks])
+    laid = f"touch {hooks}/update && chmod +x {hooks}/update"
+    inside(runner, laid)
+    assert not (runner.project / hooks / "update").exists()
+    assert "changed hooks" in inside(runner, laid, "--allow=.", NO_NAMESPACES)
+    assert "changed hooks" not in inside(runner, "true", "--allow=.", NO_NAMESPACES)

@@ -49,6 +49,8 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
         entry = fs.entry(join(top, ".git"))
         if entry is not None:
             break
+        if top == workdir and _is_repository(top, fs):
+            return Repository(top, top)  # a bare one
         if top == "/":
             return None
         top = dirname(top)
@@ -60,7 +62,7 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
     if entry.kind == "dir":
         found = join(top, ".git")
     elif entry.kind == "file":
-        found = _linked(top, fs) or ""
+        found = _linked(top, fs, is_workdir=top == workdir) or ""
     else:
         return None
     return Repository(found, top) if found and _is_repository(found, fs) else None
@@ -71,8 +73,8 @@ def led_to(pointer: str, text: str) -> str:
     return normpath(join(dirname(pointer), text.removeprefix(_GITFILE).strip()))
 
 
-def _linked(top: str, fs: Filesystem) -> str | None:
-    """Return the repository that a gitfile names, if it points back."""
+def _linked(top: str, fs: Filesystem, *, is_workdir: bool) -> str | None:
+    """Return the repository that a gitfile names, if it points back or lies in the working directory."""
     text = fs.text(join(top, ".git")) or ""
     if not text.startswith(_GITFILE):
         return None
@@ -85,6 +87,8 @@ def _linked(top: str, fs: Filesystem) -> str | None:
         is_right = normpath(join(own, back.strip())) == join(top, ".git")
         is_in_place = basename(dirname(own)) == "worktrees"
         return dirname(dirname(own)) if is_right and is_in_place else None
+    if is_workdir and own != top and is_within(own, top):
+        return own
     worktree = _value(fs.text(join(own, "config")) or "", "core", "worktree")
     is_submodules = worktree is not None and fs.canonical(join(own, worktree)) == top
     return own if is_submodules else None

@@ -98,6 +98,30 @@ def test_a_submodule_leads_to_its_own_part(make_fs: MakeFilesystem) -> None:
     assert found(staged("../../../../else")) is None
 
 
+def test_a_repository_inside_the_directory_needs_not_point_back(make_fs: MakeFilesystem) -> None:
+    own = f"{WORK}/.bare"
+    texts = {
+        f"{WORK}/.git": "gitdir: ./.bare\n",
+        f"{own}/config": "[core]\n\tbare = true\n",
+        f"{own}/HEAD": "r",
+    }
+    fs = make_fs(directories=(*parts(own), f"{WORK}/a"), texts=texts)
+    assert found(fs) == own
+    assert found(fs, f"{WORK}/a") is None  # it would be granted with a directory beside it
+
+
+def test_a_directory_that_is_a_bare_repository_is_found(make_fs: MakeFilesystem) -> None:
+    fs = make_fs(directories=(*parts(WORK), f"{WORK}/a"), files=(f"{WORK}/HEAD",))
+    assert found(fs) == WORK
+    assert found(fs, f"{WORK}/a") is None
+
+
+def test_the_hooks_of_a_bare_repository_are_kept(run: Resolve, make_fs: MakeFilesystem) -> None:
+    resolved = run(fs=make_fs(directories=parts(WORK), files=(f"{WORK}/HEAD",)), allow=(WORK,))
+    assert resolved.capabilities.hooks == f"{WORK}/hooks"
+    assert resolved.repository is not None
+
+
 def test_the_repository_is_granted_as_the_directory_is(run: Resolve, make_fs: MakeFilesystem) -> None:
     fs = worktree(make_fs)
 
