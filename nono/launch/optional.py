@@ -108,12 +108,17 @@ def repository_watched(session: Session, prepared: Prepared, insist: Warn) -> It
     from nono.launch.around.repository_state import look
 
     before = look(repository)
-    yield
-    from nono.launch.around import repository_watch
+    try:
+        yield
+    finally:
+        from nono.launch.around import repository_watch
 
-    for change in repository_watch.changes(repository, before):
+        changes = [*repository_watch.changes(repository, before)]
+        # Said first, and whatever happened: a command that fills the disk lets nothing be recorded.
+        for change in changes:
+            insist(change.sentence)
+    for change in changes:
         session.record(change.event)
-        insist(change.sentence)
 
 
 @contextmanager

@@ -171,3 +171,21 @@ def test_a_hook_of_a_bare_repository_is_not_laid(runner: NonoRun, hooks: str) ->
     assert not (runner.project / hooks / "update").exists()
     assert "changed hooks" in inside(runner, laid, "--allow=.", NO_NAMESPACES)
     assert "changed hooks" not in inside(runner, "true", "--allow=.", NO_NAMESPACES)
+
+
+@pytest.mark.root
+def test_a_setting_is_told_where_nothing_can_be_recorded_any_more(runner: NonoRun) -> None:
+    state, user = runner.user.home / ".local/state", runner.user
+    state.mkdir(parents=True, exist_ok=True)
+    small = (
+        f'mount -t tmpfs -o size=1m,mode=700,uid={user.uid},gid={user.gid} none "$1" &&'
+        f'mkdir "$1/beside" && chown {user.uid} "$1/beside" && shift && exec "$@"'
+    )
+    stage = ["unshare", "--mount", "sh", "-c", small, "sh", str(state)]
+    # Refusals fill the last page that the log has.
+    refused = 'for i in $(seq 40); do curl -s "http://$i.test/"; done'
+    filled = f'git config core.sshCommand x; cat /dev/zero > "$0"; {refused}'
+    command = ["sh", "-c", filled, str(state / "beside/filled")]
+    ended = runner.run(command, flags=["--silent", f"--allow={state}/beside"], stage=stage)
+    assert "audit log" in ended.stderr
+    assert "this run set core.sshcommand" in ended.stderr.lower()
