@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.profile import hosts, look, write
@@ -57,7 +58,14 @@ def parser() -> argparse.ArgumentParser:
         "cat": "show",
     }
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_init(actions)
+    _add_looking(actions)
+    _add_reference(actions)
+    _add_promote(actions)
+    return parser
 
+
+def _add_init(actions: Any) -> None:
     init = argparse_parser.add_action(actions, "init", "create a starter profile")
     init.add_argument("name", metavar="NAME", help="of the new profile")
     init.add_argument("--extends", action="append", default=[], metavar="PROFILE", help="a base profile")
@@ -69,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
     init.add_argument("--output", "-o", metavar="FILE", help="write it here instead of among your profiles")
     init.add_argument("--force", action="store_true", help="overwrite an existing file")
 
+
+def _add_looking(actions: Any) -> None:
+    """Add the actions that read profiles."""
     listing = argparse_parser.add_action(actions, "list", "list the profiles, shipped and yours")
     _json(listing)
 
@@ -96,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("--strict", action="store_true", help="exit with status 2 if a key has an old name")
     _json(validate)
 
+
+def _add_reference(actions: Any) -> None:
+    """Add the actions about what a profile may say."""
     schema = argparse_parser.add_action(actions, "schema", "print the JSON Schema of profiles, for editors")
     schema.add_argument("--output", "-o", metavar="FILE", help="write it to a file")
 
@@ -111,12 +125,13 @@ def parser() -> argparse.ArgumentParser:
     listed.add_argument("name", metavar="NAME", nargs="?", help=which_hosts)
     _json(listed)
 
+
+def _add_promote(actions: Any) -> None:
     promote = argparse_parser.add_action(actions, "promote", "turn a draft into your profile")
     promote.add_argument("name", metavar="NAME", help="of the draft")
     which = promote.add_mutually_exclusive_group()
     which.add_argument("--diff", action="store_true", help="show what would change, and stop")
     which.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
 
 
 def _wish(parsed: argparse.Namespace) -> write.Wish:

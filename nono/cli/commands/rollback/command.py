@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import refuse_inside
@@ -66,7 +67,14 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono rollback", DESCRIPTION)
     argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_looking(actions)
+    _add_restore(actions)
+    _add_upkeep(actions)
+    return parser
 
+
+def _add_looking(actions: Any) -> None:
+    """Add the actions that only read."""
     listing = argparse_parser.add_action(actions, "list", "list the runs that can be undone")
     listing.add_argument("--recent", type=argparse_parser.number, metavar="N", help="only the newest N")
     listing.add_argument("--path", metavar="DIR", help="only runs that could write to a directory, or in it")
@@ -83,6 +91,8 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("--full", action="store_true", help="print the lines of each file whole")
     style.add_argument("--json", action="store_true", help="print JSON")
 
+
+def _add_restore(actions: Any) -> None:
     back = argparse_parser.add_action(
         actions, "restore", "bring back what was before a run, or at a snapshot"
     )
@@ -112,6 +122,9 @@ def parser() -> argparse.ArgumentParser:
     )
     back.add_argument("--force", action="store_true", help="restore that too; it is kept in a snapshot first")
 
+
+def _add_upkeep(actions: Any) -> None:
+    """Add the actions on what is kept."""
     verify = argparse_parser.add_action(
         actions, "verify", "check that everything kept of a run is there and intact"
     )
@@ -133,4 +146,3 @@ def parser() -> argparse.ArgumentParser:
     cleanup.add_argument("--all", action="store_true", help="remove all of them")
     cleanup.add_argument("--yes", "-y", action="store_true", help="do not ask")
     cleanup.add_argument("--dry-run", action="store_true", help="list what would be removed")
-    return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from nono.cli.args import argparse_parser
 
@@ -49,7 +50,14 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono trust", DESCRIPTION)
     argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_signing(actions)
+    _add_judging(actions)
+    _add_keys(actions)
+    return parser
 
+
+def _add_signing(actions: Any) -> None:
+    """Add the actions that write and sign."""
     init = argparse_parser.add_action(actions, "init", "write a trust policy for this directory")
     init.add_argument(
         "--user", action="store_true", help="write the policy for all your projects, in nono's configuration"
@@ -75,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
     policy.add_argument("--user", action="store_true", help="sign the policy for all your projects")
     _add_key(policy)
 
+
+def _add_judging(actions: Any) -> None:
+    """Add the actions that check files and approve them."""
     verify = argparse_parser.add_action(actions, "verify", "check files; exit with 1 if one is not trusted")
     verify.add_argument(
         "files", nargs="*", metavar="FILE", help="file to check; without any, all that the policy includes"
@@ -103,6 +114,9 @@ def parser() -> argparse.ArgumentParser:
         "directory", nargs="?", metavar="DIR", help="directory of the project; without one, this one"
     )
 
+
+def _add_keys(actions: Any) -> None:
+    """Add the actions about keys."""
     keygen = argparse_parser.add_action(actions, "keygen", "make a key to sign with")
     export = argparse_parser.add_action(actions, "export-key", "print the public half of a key")
     for action in (keygen, export):
@@ -111,7 +125,6 @@ def parser() -> argparse.ArgumentParser:
         which.add_argument("--keyref", metavar="URI", help="keystore://NAME or file:///PATH")
     keygen.add_argument("--force", action="store_true", help="replace one that is there")
     export.add_argument("--pem", action="store_true", help="print PEM, which cosign and openssl read")
-    return parser
 
 
 def _add_key(action: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
