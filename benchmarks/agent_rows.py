@@ -54,7 +54,7 @@ class Agent:
         return [word.replace("{host}", host) for word in self.argv]
 
     def environ(self, stage: Stage, host: str) -> dict[str, str]:
-        """That of a person who has neither nono nor another sandbox."""
+        """Return the environment of a person who has neither nono nor another sandbox."""
         home = stage.folder / "home"
         (home / "codex/config.toml").write_text(CODEX_CONFIG)
         authority = _authority(stage)
@@ -150,7 +150,7 @@ def _round(
 
 
 def _nono(stage: Stage, agent: Agent) -> list[str]:
-    """The agent's profile, with its service where the fake is."""
+    """Return the command that runs the agent under its profile, with its service at the fake."""
     service = {
         "upstream": f"https://{HOST}:{agent.port}{agent.path}",
         "credential_key": f"env://{agent.key}",
@@ -204,7 +204,7 @@ def _authority(stage: Stage) -> str:
 
 
 def _roots(stage: Stage) -> str:
-    """The system's roots and the authority, as a person has them: an agent takes 40 ms to parse them."""
+    """Return the system's roots and the authority, as a person has them: an agent parses them for 40 ms."""
     file = stage.folder / "models/roots.pem"
     if not file.exists():
         authority = Path(_authority(stage)).read_bytes().strip()
@@ -214,7 +214,7 @@ def _roots(stage: Stage) -> str:
 
 @contextmanager
 def _models(stage: Stage) -> Iterator[tuple[int, int]]:
-    """The ports of the fakes of Anthropic and OpenAI."""
+    """Return the ports of the fakes of Anthropic and OpenAI."""
     (stage.folder / "models").mkdir(exist_ok=True)
     argv = [sys.executable, "-I", str(PROGRAMS / "model.py"), _authority(stage), COMMAND]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:

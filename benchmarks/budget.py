@@ -67,7 +67,7 @@ class Verdict(Enum):
 
 
 def judge(row: Row) -> Verdict:
-    """Whether the medians keep the budget; a value that is missing keeps nothing."""
+    """Judge whether the medians keep the budget; a missing value keeps none."""
     if isinstance(row.ours, Absent):
         return Verdict.NOT_MEASURED
     if row.budget is None:
@@ -79,7 +79,7 @@ def judge(row: Row) -> Verdict:
 
 
 def figure_of(row: Row, figure: Figure) -> float | None:
-    """The figure, or None when one of the values it is made of is missing."""
+    """Return the figure, or None if one of the values it is made of is missing."""
     if isinstance(row.ours, Absent):
         return None
     if figure is Figure.VALUE:

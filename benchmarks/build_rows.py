@@ -80,7 +80,7 @@ def _rows(stage: Stage, settings: Settings, build: Build) -> list[Row]:
 
 
 def _project(stage: Stage, build: Build) -> Path:
-    """Its folder, made ready. CannotRunError when its tool is missing or fails."""
+    """Prepare the folder of a build. Raises CannotRunError if its tool is missing or fails."""
     program = build.command.split()[0]
     if tool(program) is None:
         raise CannotRunError(f"{program} is not installed")
@@ -127,7 +127,7 @@ def _shell(script: str) -> list[str]:
 
 
 def _nono(build: Build, reads: Sequence[str] = ()) -> list[str]:
-    """In the profile for it."""
+    """Return the command that runs a build under the profile for it."""
     flags = [f"--read={path}" for path in (*reads, *_toolchains().values())]
     return [NONO, "--silent", "run", f"--profile={build.profile}", "--allow=.", *flags, "--"]
 
@@ -137,7 +137,7 @@ def _environ(stage: Stage) -> dict[str, str]:
 
 
 def _toolchains() -> dict[str, str]:
-    """Where rustup has its own, if anywhere: the home of the benchmark is another."""
+    """Return where rustup has its toolchains, if anywhere: the benchmark has another home."""
     home = Path.home()
     places = {"RUSTUP_HOME": home / ".rustup", "CARGO_HOME": home / ".cargo", "PYENV_ROOT": home / ".pyenv"}
     return {name: str(path) for name, path in places.items() if path.is_dir()}

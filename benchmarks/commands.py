@@ -19,7 +19,7 @@ Round = Callable[[], float]  # one value; CannotRunError when there is none
 
 
 def in_turn(rounds: int, measurements: Mapping[str, Round]) -> dict[str, Measured]:
-    """The values of each measurement, as rounds_in_turn() gets them."""
+    """Return the values of each measurement, as rounds_in_turn() gets them."""
     outcomes = rounds_in_turn(rounds, measurements)
     return {
         name: outcome if isinstance(outcome, Absent) else Samples(tuple(outcome))
@@ -30,7 +30,7 @@ def in_turn(rounds: int, measurements: Mapping[str, Round]) -> dict[str, Measure
 def rounds_in_turn[T](
     rounds: int, measurements: Mapping[str, Callable[[], T]]
 ) -> dict[str, list[T] | Absent]:
-    """What each measurement returned, round by round. What drifts on the machine meets all of them alike.
+    """Measure round by round. What drifts on the machine affects all measurements alike.
 
     The first round is not counted: it warms caches up. What raises CannotRunError is left out from then on.
     """
@@ -53,7 +53,7 @@ def rounds_in_turn[T](
 
 
 def in_directory(directory: Path, *argv: str) -> list[str]:
-    """The command that runs this one there."""
+    """Return a command that runs `argv` in a directory."""
     return ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(directory), *argv]
 
 
@@ -103,7 +103,7 @@ def seconds_to_exit(argv: Sequence[str], environ: Mapping[str, str], terminal: s
 
 @contextmanager
 def on_cpu(cpu: int | None) -> Iterator[None]:
-    """What is started within the block inherits this one CPU; None: all that we have."""
+    """Let what is started within the block inherit one CPU; None: all that we have."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, before if cpu is None else {cpu})
     try:

@@ -70,7 +70,7 @@ def _rows(stage: Stage, settings: Settings, inside: Worker, what: str, crowd: li
 
 @contextmanager
 def _upstream_first(pid: int) -> Iterator[None]:
-    """The upstream answers at once. CannotRunError: neither it nor the client can be scheduled first."""
+    """Let the upstream answer at once. CannotRunError: neither it nor the client can be scheduled first."""
     try:
         os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(1))
     except PermissionError as error:  # not root, or in a control group that has no real time

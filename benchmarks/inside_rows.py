@@ -91,7 +91,7 @@ def _measured(measure: Measure, place: Worker | Absent) -> float:
 
 
 def _landlocked(stage: Stage, places: Proxies, name: str, more: str = "") -> AbstractContextManager[Worker]:
-    """A worker under the rules of nono's, and nothing else of it.
+    """Start a worker under the rules of nono's worker, and nothing else of nono.
 
     more: Lines for landlock.c.
     """
@@ -144,7 +144,7 @@ def _connect_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row
 
 
 def _flood_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
-    """A request on a connection of its own, with and without the flood."""
+    """Measure a request on its own connection, with and without the flood."""
     port = int(places.nono.ask("proxy_port")[0])
 
     def seconds_of_requests(processes: int) -> list[float]:

@@ -23,7 +23,7 @@ START_S = 10.0
 
 @contextmanager
 def keyring(environ: Mapping[str, str], folder: Path) -> Iterator[Mapping[str, str] | Absent]:
-    """The environment of a user with an unlocked keyring. It is gone when the block is left."""
+    """Yield the environment of a user with an unlocked keyring, which is gone when the block is left."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         yield Absent(f"not installed: {', '.join(missing)}")
@@ -72,7 +72,7 @@ def _unlocked(environ: Mapping[str, str]) -> Iterator[Mapping[str, str] | Absent
 
 
 def _has_owner(address: str) -> bool:
-    """Whether the daemon is on the bus in time: who asked for it sooner would start another."""
+    """Wait for the daemon to be on the bus: asking sooner would start another. Returns False if late."""
     deadline = time.monotonic() + START_S
     with open_dbus_connection(bus=address) as connection:
         while time.monotonic() < deadline:

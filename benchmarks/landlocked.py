@@ -21,7 +21,7 @@ FILTER = "filter\n"  # a line of landlock.c: a seccomp filter that allows every 
 
 
 def rules_of_run(environ: Mapping[str, str], proxy_port: int) -> str:
-    """Those of the only run in this environment, whose proxy listens there.
+    """Return the rules of the only run in this environment, whose proxy listens on that port.
 
     CannotRunError when there are more or none.
     """
@@ -37,7 +37,7 @@ def rules_of_run(environ: Mapping[str, str], proxy_port: int) -> str:
 
 
 def plan_of(state: State, proxy_port: int) -> SandboxPlan:
-    """The plan that the run was restricted by."""
+    """Return the plan that the run was restricted by."""
     rules, enforcement = state.rules, state.enforcement
     capabilities = rules.capabilities._replace(grants=rules.grants)
     facts = HostFacts(os.uname().release, state.landlock_abi, Listener.NOT_PROBED, "", False, False)
@@ -45,7 +45,7 @@ def plan_of(state: State, proxy_port: int) -> SandboxPlan:
 
 
 def lines(plan: SandboxPlan) -> Iterator[str]:
-    """A line for each rule, after one for what is handled. Paths that do not exist are left out."""
+    """Return a line for each rule, after one for what is handled. Omits paths that do not exist."""
     flags = landlock_rights.RESTRICT_FLAGS[plan.landlock_abi]
     yield f"handled {plan.handled_fs:x} {plan.handled_net:x} {plan.scoped:x} {flags:x}"
     for rule in plan.path_rules:

@@ -29,12 +29,12 @@ def cpus() -> Cpus:
 
 
 def tool(name: str) -> str | None:
-    """Its path. Debian keeps servers where an ordinary user's PATH does not lead."""
+    """Return the path of a program. Debian keeps servers where an ordinary user's PATH does not lead."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
 
 
 def compiled(target: Path, source: str, *libraries: str) -> str | None:
-    """Its path; None where it cannot be built."""
+    """Build a C program and return its path; None if it cannot be built."""
     compiler = tool("cc")
     if compiler is None:
         return None

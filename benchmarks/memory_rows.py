@@ -51,7 +51,7 @@ def _memory(place: Worker | Absent, field: str) -> Measured:
 
 
 def idle_rows(stage: Stage) -> list[Row]:
-    """Of ten runs at once. Each gets one request to an intercepted host, and then rests."""
+    """Measure ten runs at once. Each gets one request to an intercepted host, and then rests."""
     path = f"memory of {AGENTS} idle runs with the proxy, in all"
     order = {"host": HOST, "port": stage.ports.events, "key": "EVENTS_KEY", "path": "/v1/events"}
     with ExitStack() as stack:
@@ -75,7 +75,7 @@ def idle_rows(stage: Stage) -> list[Row]:
 
 
 def _own_mib(supervisor: int) -> float:
-    """Of the supervisor and its processes but the command, which is the worker."""
+    """Return the memory of the supervisor and its processes except the command, which is the worker."""
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     ours = [child for child in children if b"worker.py" not in Path(f"/proc/{child}/cmdline").read_bytes()]
     return sum(_shared_mib(pid) for pid in (str(supervisor), *ours))

@@ -49,7 +49,7 @@ class Peers:
 
 
 def find_peers() -> Peers:
-    """Installs what is not there yet."""
+    """Find the peers, and install those that are missing."""
     BENCH_DIR.mkdir(exist_ok=True)
     return Peers(
         nono_py=_or_absent(lambda: _python_peer("nono-py")),
@@ -85,7 +85,7 @@ def _node_modules(name: str) -> Path:
 
 
 def node_package(name: str, version: str) -> Path:
-    """The folder of the packages, once this one is in it."""
+    """Install a package, and return the folder of the packages."""
     npm = tool("npm")
     if npm is None:
         raise CannotRunError("npm is not installed")
@@ -100,7 +100,7 @@ def node_package(name: str, version: str) -> Path:
 
 
 def _codex() -> Peer:
-    """The native binary: its node shim would be measured as well."""
+    """Return the native binary: its node shim would be measured as well."""
     folders = sorted(_node_modules("@openai/codex").glob("@openai/codex-*/vendor/*/bin/codex"))
     if not folders:
         raise CannotRunError(f"no native binary for {platform.machine()}")

@@ -33,7 +33,7 @@ def present(place: Worker | Absent) -> Worker:
 
 @contextmanager
 def proxies(stage: Stage, peers: Peers) -> Iterator[Proxies]:
-    """Each proxy on the CPU for proxies; the workers go to the other one by themselves."""
+    """Start each proxy on the CPU for proxies; the workers go to the other one by themselves."""
     with ExitStack() as stack:
         urls = {f"{name}_BASE_URL": url for name, url in stage.services.items()}
         log = stage.folder / "bare.log"
@@ -67,7 +67,7 @@ def _nono_py(stage: Stage, peers: Peers) -> list[str] | Absent:
 
 
 def nono_py_argv(stage: Stage, peer: Peer, port: int, *command: str) -> list[str]:
-    """Its proxy on this port (0: a free one), with the same services as nono's, which it intercepts too."""
+    """Return the command of nono-py's proxy on a port (0: a free one), with the same services as nono's."""
     services = [f"{name}={url}" for name, url in stage.services.items()]
     script, authority = str(PROGRAMS / "nono_py_proxy.py"), stage.folder / "nono-py-ca"
     authority.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def nono_py_argv(stage: Stage, peer: Peer, port: int, *command: str) -> list[str
 
 
 def mitmdump_argv(stage: Stage, *command: str) -> list[str]:
-    """The one that nono depends on, with a directory and an authority of its own."""
+    """Return the command of the mitmdump that nono depends on, with its own directory and authority."""
     confdir = str(stage.folder / "mitmproxy")
     script = str(PROGRAMS / "mitmdump_proxy.py")
     return [sys.executable, "-I", script, str(free_port()), confdir, stage.ca_file, KEY, "--", *command]

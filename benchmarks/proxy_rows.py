@@ -73,7 +73,7 @@ def _load(each: Worker, stage: Stage, settings: Settings, *, keep: bool) -> Load
 
 
 def with_cpu(each: Worker, load: Callable[[Worker], Loaded]) -> tuple[float, float]:
-    """Requests per second, and µs of the proxy's CPU for each."""
+    """Return the requests per second, and the µs of the proxy's CPU for each."""
     before = each.cpu_seconds()
     answered, failed, seconds = load(each)
     spent = each.cpu_seconds() - before
@@ -85,7 +85,7 @@ def with_cpu(each: Worker, load: Callable[[Worker], Loaded]) -> tuple[float, flo
 def columns(
     rounds: Mapping[str, list[tuple[float, float]] | Absent],
 ) -> tuple[dict[str, Measured], dict[str, Measured]]:
-    """What with_cpu returned, by name: the rates, and the costs."""
+    """Return what with_cpu returned, by name: the rates, and the costs."""
     return (
         {name: _column(outcome, 0) for name, outcome in rounds.items()},
         {name: _column(outcome, 1) for name, outcome in rounds.items()},

@@ -48,7 +48,7 @@ class CannotRunError(Exception):
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The least value that a `share` (0 to 1) of the values do not exceed. ValueError without values."""
+    """Return the least value that a `share` (0 to 1) of the values do not exceed. ValueError if empty."""
     if not values:
         raise ValueError("no values")
     ordered = sorted(values)

@@ -131,7 +131,7 @@ class Stage:
 
 
 def base_environ(folder: Path) -> dict[str, str]:
-    """Of a user whose home is in folder, and who has no proxy."""
+    """Return the environment of a user whose home is in folder, and who has no proxy."""
     proxies = {spelled for name in PROXY_VARIABLES for spelled in (name, name.lower())}
     kept = {name: value for name, value in os.environ.items() if name not in {*NOT_INHERITED, *proxies}}
     kept |= {
@@ -200,7 +200,7 @@ def _write_documents(folder: Path, ports: Ports, bulk_bytes: int) -> None:
 
 @contextmanager
 def _started(argv: Sequence[str], cpu: int) -> Iterator[subprocess.Popen[str]]:
-    """A server that ends with its stdin, or by SIGTERM when that does nothing to it."""
+    """Start a server that ends with its stdin, or by SIGTERM if it does not."""
     with on_cpu(cpu):
         server = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with server:
@@ -220,7 +220,7 @@ def _first_line(server: subprocess.Popen[str]) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody has at this moment."""
+    """Return a port that nobody has at this moment."""
     (port,) = _free_ports(1)
     return port
 

@@ -91,7 +91,7 @@ def _command(peer: Peer | Absent, *script: str) -> list[str] | Absent:
 
 
 def _round(prefix: list[str] | Absent, environ: Mapping[str, str], terminal: str | None = None) -> Round:
-    """Checks the command before its first round, so that the table can say what is wrong with it."""
+    """Check the command before its first round, so that the table can say what is wrong with it."""
     checked = False
 
     def measure() -> float:

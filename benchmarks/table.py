@@ -12,14 +12,14 @@ HEADS = ("path", "nono", "beside", "nono / beside", "budget", "verdict")
 
 
 def page(title: str, facts: Mapping[str, str], rows: Sequence[Row], how: Iterable[str]) -> str:
-    """The whole page as Markdown. facts: what a reader must know to repeat it; how: one sentence each."""
+    """Return the page as Markdown. facts: what a reader must know to repeat it; how: one sentence each."""
     parts = [f"# {title}", "\n".join(f"- {name}: {value}" for name, value in facts.items())]
     parts.extend([table(rows), *_notes(rows), *how])
     return "\n\n".join(parts) + "\n"
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Cells are `median [least to most]`."""
+    """Return the rows as a table, with cells of `median [least to most]`."""
     lines = [_line(HEADS), _line(["---"] * len(HEADS))]
     lines.extend(_line(_cells(row)) for row in rows)
     return "\n".join(lines)

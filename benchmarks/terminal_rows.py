@@ -40,7 +40,7 @@ def terminal_rows(stage: Stage, settings: Settings) -> list[Row]:
 
 @contextmanager
 def _text(stage: Stage, size: int) -> Iterator[Path]:
-    """A file of coloured lines, as much as is relayed at once."""
+    """Yield a file of coloured lines, as much as is relayed at once."""
     path = Path(stage.shared, "coloured")
     path.write_text(LINE * (size // len(LINE)))
     try:
@@ -97,7 +97,7 @@ def _echoes(terminal: Seat, count: int) -> list[float]:
 
 
 def _output_rows(stage: Stage, kept: dict[str, Keeper], settings: Settings, text: Path) -> list[Row]:
-    """What a command can write while somebody watches."""
+    """Measure what a command can write while somebody watches."""
     script = f"stty -echo; read go; cat {text}; printf THE-END; exec cat"
     size = text.stat().st_size
 
@@ -166,7 +166,7 @@ def _memory_rows(kept: dict[str, Keeper], settings: Settings, text: Path) -> lis
 
 @contextmanager
 def _after(keeper: Keeper, text: Path, mib: int) -> Iterator[None]:
-    """A session that has written so much, to nobody."""
+    """Run a session until it has written that much, to nobody."""
     done = text.with_name("done")
     script = (
         f"yes \"$(head -c 4000 {text})\" | head -c {mib}M; printf '\\nTHE-LAST-LINE'; echo > {done}; exec cat"

@@ -145,7 +145,7 @@ def keepers(stage: Stage) -> dict[str, Keeper]:
 
 
 def memory_mib(pids: Sequence[int]) -> float:
-    """The memory of processes, each page of several counted by its share (Pss of proc_pid_smaps(5))."""
+    """Return the memory of processes; shared pages count by their share (Pss of proc_pid_smaps(5))."""
     total = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

@@ -79,7 +79,7 @@ def _commands(tree: Path, archive: Path) -> Mapping[str, list[str]]:
 
 
 def _plant(tree: Path, environ: Mapping[str, str]) -> None:
-    """A clean working copy. CannotRunError without git."""
+    """Make a clean working copy. CannotRunError without git."""
     for directory in range(DIRECTORIES):
         (tree / f"d{directory}").mkdir(parents=True)
         for file in range(FILES):

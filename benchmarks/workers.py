@@ -30,7 +30,7 @@ class Worker:
     process: subprocess.Popen[str]
 
     def ask(self, job: str, **order: Any) -> list[float]:
-        """The values of one job. CannotRunError when it fails or takes more than ANSWER_S."""
+        """Do one job and return its values. CannotRunError if it fails or takes more than ANSWER_S."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps({"job": job, **order}) + "\n")
@@ -56,7 +56,7 @@ class Worker:
         return values
 
     def quickest(self, argv: Sequence[str], value_s: float, before: Sequence[str] = ()) -> float:
-        """Seconds of the quickest of as many commands as take `value_s`, at least.
+        """Return the seconds of the quickest of as many commands as take `value_s`, at least.
 
         before: Is run before each of them, and not timed.
         """
@@ -68,13 +68,13 @@ class Worker:
         return min(taken)
 
     def resident_mib(self, field: str = "VmRSS") -> float:
-        """Of the supervisor; "VmHWM" for the most it ever was."""
+        """Return the memory of the supervisor; "VmHWM" for the most it ever had."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(field))
         return int(line.split()[1]) / 1024
 
     def cpu_seconds(self) -> float:
-        """Of the supervisor, all threads; proc(5), fields 14 and 15."""
+        """Return the CPU time of the supervisor, all threads; proc(5), fields 14 and 15."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
@@ -105,7 +105,7 @@ def worker(argv: Sequence[str], environ: Mapping[str, str], cpu: int | None, log
 
 
 def _tell(log: Path) -> None:
-    """A word about what was said on stderr: a supervisor in order says nothing."""
+    """Print what was said on stderr: a supervisor that is well says nothing."""
     lines = log.read_text(errors="replace").splitlines()
     if lines:
         print(f"{log.name}: {len(lines)} lines on stderr, the last: {lines[-1]}", file=sys.stderr)

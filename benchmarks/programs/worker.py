@@ -51,7 +51,7 @@ class Link:
         return head
 
     def read_body(self, head: bytes) -> int:
-        """Drops a body that has a Content-Length; how long it was."""
+        """Drop a body that has a Content-Length. Returns its length."""
         fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:-2])
         size = int(fields[b"content-length"])
         left, self._buffer = size - len(self._buffer), b""
@@ -110,12 +110,12 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _trusted(ca_file: str) -> str:
-    """The roots that a client inside trusts where TLS is intercepted, else ca_file."""
+    """Return the roots that a client inside trusts where TLS is intercepted, else ca_file."""
     return os.environ.get("SSL_CERT_FILE", ca_file)
 
 
 def _connect_head(authority: str) -> tuple[int, bytes]:
-    """The port to dial for authority, and the head that asks for it: empty where there is no proxy."""
+    """Return the port to dial for authority, and the head that asks for it: empty if there is no proxy."""
     if "HTTPS_PROXY" not in os.environ:
         return int(authority.rpartition(":")[2]), b""
     proxy = urlsplit(os.environ["HTTPS_PROXY"])
@@ -144,7 +144,7 @@ def _get_with_key(path: str, authority: str, key: str) -> bytes:
 
 
 def _get_block(path: str, authority: str, key: str) -> bytes:
-    """The same as a field block of HTTP/2: literals without indexing (RFC 7541 section 6.2.2)."""
+    """Return a GET as a field block of HTTP/2: literals without indexing (RFC 7541 section 6.2.2)."""
 
     def value(text: str) -> bytes:
         length, more = len(text), b""
@@ -162,7 +162,7 @@ def _get_block(path: str, authority: str, key: str) -> bytes:
 
 
 def spawn(argv: list[str]) -> list[float]:
-    """Seconds that a command took, then the numbers that it printed."""
+    """Return the seconds that a command took, then the numbers that it printed."""
     start = time.perf_counter()
     ended = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     seconds = time.perf_counter() - start
@@ -184,7 +184,7 @@ def _as_load(argv: list[str], given: bytes, seconds: float) -> subprocess.Comple
 
 
 def load(service: str, path: str, probe: str, connections: int, seconds: float, keep: bool) -> list[float]:
-    """Requests that were answered, requests that failed, seconds."""
+    """Return the requests that were answered, the requests that failed, and the seconds."""
     where = Service(service, None)
     mode = "keep" if keep else "new"
     argv = [probe, "load", str(where.port), str(connections), str(seconds), mode]
@@ -244,7 +244,7 @@ def tls_load(
 
 
 def bulk_intercepted(program: str, host: str, port: int, key: str, path: str, ca_file: str) -> list[float]:
-    """Bytes per second of a body, over TLS that ends in the proxy."""
+    """Return the bytes per second of a body, over TLS that ends in the proxy."""
     authority = f"{host}:{port}"
     dialled, head = _connect_head(authority)
     request = _get_with_key(path, authority, os.environ[key])
@@ -279,13 +279,13 @@ def _seconds_to_first_event(link: Link, request: bytes) -> float:
 
 
 def first_event(service: str, path: str, ca_file: str, count: int) -> list[float]:
-    """Seconds from a request on a connection just opened to the first event of its stream."""
+    """Return the seconds from a request on a connection just opened to the first event of its stream."""
     where = Service(service, ca_file)
     return [_seconds_to_first_event(where.connect(), where.request(path)) for _ in range(count)]
 
 
 def tunnels(host: str, port: int, path: str, ca_file: str, count: int) -> list[float]:
-    """Seconds for a tunnel: TCP, CONNECT, TLS, one request and its answer."""
+    """Return the seconds for a tunnel: TCP, CONNECT, TLS, one request and its answer."""
     tls, taken = _trusting(ca_file), []
     for _ in range(count):
         start = time.perf_counter()
@@ -298,14 +298,14 @@ def tunnels(host: str, port: int, path: str, ca_file: str, count: int) -> list[f
 
 
 def bulk_reverse(service: str, path: str) -> list[float]:
-    """Bytes per second of a body through the reverse route."""
+    """Return the bytes per second of a body through the reverse route."""
     where = Service(service, None)
     link = where.connect()
     return [_rate(link, where.request(path))]
 
 
 def bulk_tunnel(host: str, port: int, path: str, ca_file: str) -> list[float]:
-    """Bytes per second of a body through a tunnel."""
+    """Return the bytes per second of a body through a tunnel."""
     return [_rate(_tunnel(host, port, _trusting(ca_file)), _get(path, host))]
 
 
@@ -321,7 +321,7 @@ def _rate(link: Link, request: bytes) -> float:
 def latency(
     service: str, path: str, crowd: list[str], seconds: float, pause_s: float = 0.0, urgent: bool = False
 ) -> list[float]:
-    """Seconds of each request on one connection while a crowd, if there is one, is busy.
+    """Return the seconds of each request on one connection while a crowd, if there is one, is busy.
 
     urgent: we run whenever we can, whatever the crowd does, so that what is measured is not our own waiting.
     """
@@ -377,7 +377,7 @@ JOBS: dict[str, Callable[..., list[float]]] = {
 
 
 def answer(order: dict[str, Any]) -> dict[str, Any]:
-    """What is printed; a job that fails says so and the worker goes on."""
+    """Do a job, and return what is printed; one that fails says so, and the worker goes on."""
     try:
         return {"values": JOBS[order.pop("job")](**order)}
     except Exception as error:

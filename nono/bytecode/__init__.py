@@ -1,1 +1,1 @@
-"""One file with the bytecode of what a start imports: `finder` imports from it, `writer` leaves it."""
+"""Keep the bytecode of what a start imports in one file: `finder` imports from it, `writer` writes it."""

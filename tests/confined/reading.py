@@ -54,7 +54,7 @@ def read(run: Run, file: Path) -> None:
 
 
 def table(runs: Sequence[Run]) -> str:
-    """One line a run, aligned."""
+    """Return one aligned line for each run."""
     rows = [HEADINGS, *(run.row for run in runs)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

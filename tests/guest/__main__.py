@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _tasks(given: argparse.Namespace) -> list[Task]:
-    """What the command line leaves of a selection, or puts in its place."""
+    """Return the tasks of a selection that the command line leaves, or those it puts in their place."""
     tasks = [task for task in SELECTIONS[given.selection] if not given.user or task.user in given.user]
     if given.tests:
         asked = tuple(shlex.split(given.tests))
@@ -95,7 +95,7 @@ def _install_what_is_missing() -> None:
 
 
 def _run(kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]) -> list[matrix.Report]:
-    """Each task on each kernel, as many guests at a time as there are processors for."""
+    """Run each task on each kernel, with as many guests at a time as there are processors for."""
     _compile(tasks)
     processors = os.cpu_count() or 1
     waiting = sorted(
@@ -134,7 +134,7 @@ def _run(kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]) ->
 
 
 def _fits(task: Task, running: Sequence[Task], processors: int) -> bool:
-    """One that wants more processors than there are runs alone."""
+    """Check that there are processors left for a task; one that wants more than there are runs alone."""
     return not running or sum(other.processors for other in running) + task.processors <= processors
 
 

@@ -1,4 +1,4 @@
-"""Writes the archive that a kernel unpacks as its first file system (initramfs, "newc" format).
+"""Write the archive that a kernel unpacks as its first file system (initramfs, "newc" format).
 
 Source: Documentation/driver-api/early-userspace/buffer-format.rst.
 """
@@ -41,7 +41,7 @@ class Archive:
         self._add(path, stat.S_IFLNK | 0o777, target.encode())
 
     def copy(self, path: Path, place: Path | None = None) -> None:
-        """A file with its mode and modification time, to the same place unless another is named.
+        """Add a file with its mode and modification time, at the same place unless another is named.
 
         Symbolic links are followed one by one, so that every link on the way is there as well.
         """

@@ -118,7 +118,7 @@ class _Apt:
 
 
 def _source(suite: str) -> str:
-    """The line of sources.list: the mirror and the keys that this machine takes Debian from."""
+    """Return the line of sources.list with the mirror and the keys that this machine takes Debian from."""
     form = "$(ORIGIN)\t$(COMPONENT)\t$(REPO_URI)\t$(SIGNED_BY)"
     command = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
     listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout

@@ -93,7 +93,7 @@ def _standard_library() -> Iterator[Path]:
 
 
 def _packages() -> Iterator[Path]:
-    """The files of NEEDED and of what they depend on, and the virtual environment's own."""
+    """List the files of NEEDED, of what they depend on, and of the virtual environment."""
     waiting, seen = list(NEEDED), set[str]()
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
@@ -140,7 +140,7 @@ def _attack_programs(work: Path) -> Iterator[Path]:
 
 
 def _libraries(binaries: Sequence[Path]) -> list[Path]:
-    """The shared libraries of all of them, as ldd(1) finds them, and LOADED."""
+    """List the shared libraries of all of them, as ldd(1) finds them, and LOADED."""
     needed = _said(["ldd", *map(str, binaries)])
     known = _said(["ldconfig", "-p"])
     found = re.findall(r"(?:=> |^\s)(/\S+) \(0x", needed, re.MULTILINE)

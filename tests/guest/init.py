@@ -1,4 +1,4 @@
-"""The first process of a guest: sets the machine up, runs a selection of the tests as a user, switches off.
+"""Be the first process of a guest: set the machine up, run a selection of the tests as a user, switch off.
 
 What it has to tell goes to the second serial port, a JSON object a line; the first is the console.
 """

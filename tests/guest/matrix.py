@@ -44,7 +44,7 @@ class Report:
 
 
 def read(release: Release, task: Task, seconds: float, lines: Iterable[str]) -> Report:
-    """The reports of guest/init.py and guest/reporting.py; what is not JSON is skipped, half a line say."""
+    """Read the reports of guest/init.py and guest/reporting.py; skip what is not JSON, such as half lines."""
     report = Report(release, task.user, task.processors, seconds)
     for line in lines:
         try:
@@ -66,7 +66,7 @@ def read(release: Release, task: Task, seconds: float, lines: Iterable[str]) -> 
 
 
 def table(reports: Sequence[Report]) -> str:
-    """One line a guest, aligned."""
+    """Return one aligned line for each guest."""
     rows = [
         (
             report.kernel,

@@ -1,4 +1,4 @@
-"""A machine that looks for what nobody thought of: runs programs in real sandboxes and watches the outside.
+"""Look for what nobody thought of: run programs in real sandboxes and watch the outside.
 
 `programs` says what is tried, `inside` runs it, `outside` sees what came of it. `ways` are the kinds of run
 and what each does not promise, `running` starts one, `campaign` compares before and after, `options` does the

@@ -1,4 +1,4 @@
-"""Runs programs in real sandboxes and looks at everything outside before and after."""
+"""Run programs in real sandboxes and look at everything outside before and after."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Seen:
 
 
 def run(place: Place, way: Way, program: Program, more: Sequence[str] = (), *, is_bare: bool = False) -> Seen:
-    """One program in one sandbox.
+    """Run one program in one sandbox, and compare the outside before and after.
 
     more: Flags beside those of the way.
     is_bare: Without nono, for the positive control.
@@ -118,7 +118,7 @@ def _report(said: str) -> dict[str, Any]:
 
 
 def reduce(place: Place, way: Way, program: Program, seen: Seen, more: Sequence[str] = ()) -> Program:
-    """The shortest part that is seen to do one of the same things; empty when the whole does it no more."""
+    """Return the shortest part that does one of the same things; empty if the whole no longer does."""
     kinds = {kind(sight) for sight in seen.broken}
 
     ends = time.monotonic() + REDUCING_S

@@ -59,7 +59,7 @@ ATTEMPTS = 3  # a step has a moment, which a busy machine may not give it
 
 
 def blind(place: Place) -> list[str]:
-    """The sights that should have come and did not."""
+    """Return the sights that should have been seen and were not."""
     missed = [
         *_missed(place, STEPS, EXPECTED),
         *_missed(place, STOPPED, ("process/state",)),

@@ -1,4 +1,4 @@
-"""Keeps programs that were once seen to break something, one file each, to be run again by the tests."""
+"""Keep programs that were once seen to break something, one file each, to be run again by the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hunts until the time is over: each program of each sweep by turns, in each way to run, as each user."""
+"""Hunt until the time is over: each program of each sweep by turns, in each way to run, as each user."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Hunt:
     runs: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> None:
-        """Each user in turn, as the machine's IPC has one neighbour at a time; the time is divided."""
+        """Hunt as each user in turn: the machine's IPC has one neighbour at a time. Divides the time."""
         users, begun = self._users(), time.monotonic()
         for number, as_root in enumerate(users, 1):
             ends = begun + (self.ends - begun) * number / len(users)
@@ -54,7 +54,7 @@ class Hunt:
                 self._hunt(place, [way for way in self._ways(as_root=as_root) if self._is_wanted(way)], ends)
 
     def replay(self) -> None:
-        """Every program of the corpus on its rung, with and without namespaces."""
+        """Run every program of the corpus on its rung, with and without namespaces."""
         entries = [(path.name, corpus.read(path)) for path in corpus.entries()]
         for as_root in self._users():
             with settled(self.packets, as_root=as_root, stage=self._stage()) as place:
@@ -65,7 +65,7 @@ class Hunt:
                             self._try(place, way, name, entry.program)
 
     def control(self) -> None:
-        """What a program does without a sandbox: a watcher that sees nothing of it is blind."""
+        """Run a program without a sandbox: a watcher that sees nothing of it is blind."""
         for as_root in self._users():
             with settled(self.packets, as_root=as_root, stage=self._stage()) as place:
                 campaign.run(place, self._ways(as_root=as_root)[0], WARM_UP)
@@ -80,7 +80,7 @@ class Hunt:
         return ways(as_root=as_root, lacks=lacks or ())
 
     def _users(self) -> list[bool]:
-        """Whether each of those who run is root."""
+        """Return the users to hunt as: True for root."""
         confines_root = self.host is None or self.host.root is not None
         return [False, True] if os.geteuid() == 0 and confines_root else [False]
 
@@ -152,7 +152,7 @@ class Hunt:
 
 
 def list_directory(path: str) -> list[str]:
-    """A sample of what is alike: of numbered directories one, and none of a link's."""
+    """List a directory, one name for many that are alike; nothing behind a link."""
     if os.path.islink(path):
         return []
     try:

@@ -1,4 +1,4 @@
-"""Tries nono's own command line and environment: expects an exit code, a message, and no traceback."""
+"""Try nono's own command line and environment: expect an exit code, a message, and no traceback."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ VARIABLES = (
 
 
 def arguments(choice: random.Random) -> tuple[list[str], dict[str, str]]:
-    """A command line up to the command, and variables."""
+    """Draw a command line up to the command, and variables."""
     command = choice.choice(COMMANDS)
     words = [command]
     for option in choice.sample(options_of(command), choice.randrange(1, 5)):
@@ -132,7 +132,7 @@ def _variable(choice: random.Random) -> str:
 
 
 def complaint(exit_code: int | None, stderr: str) -> str | None:
-    """What is wrong with how a command line was answered; None: nothing."""
+    """Return what is wrong with the answer to a command line; None: nothing."""
     if exit_code is None:
         return f"options/end: within {LIMIT_S:.0f} s -> never"
     if "Traceback (most recent call last)" in stderr or "internal error" in stderr:
@@ -162,7 +162,7 @@ def answer(argv: Sequence[str], place: Place, environment: dict[str, str]) -> tu
 
 
 def try_one(place: Place, choice: random.Random) -> dict[tuple[str, ...], Entry]:
-    """One command line; what was found, if anything, by what was said."""
+    """Try one command line. Returns what was found, if anything, by what was said."""
     words, environment = arguments(choice)
     tail = ["--help"] if words[0] == PROXY else ["--", "true"]  # a proxy would serve for good
     said = complaint(*answer([*NONO, *words, *tail], place, environment))

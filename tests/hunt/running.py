@@ -1,4 +1,4 @@
-"""Starts a run as a person would, on a terminal of its own, and looks at its supervisor until it ends."""
+"""Start a run as a person would, on its own terminal, and look at its supervisor until it ends."""
 
 from __future__ import annotations
 

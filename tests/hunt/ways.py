@@ -52,7 +52,7 @@ RUNGS = (
 
 
 def ways(*, as_root: bool, lacks: Collection[str] = ()) -> list[Way]:
-    """What there is to run in on a host that lacks these things (support.running.needs).
+    """Return the ways to run on a host that lacks these things (support.running.needs).
 
     A run that asks for nothing is on the rung landlock where there is no listener, and without namespaces
     where there are none, whatever is asked for.
@@ -122,5 +122,5 @@ GAPS = (
 
 
 def gap(way: Way, sight: str) -> Gap | None:
-    """The first that covers it; None: a promise is broken."""
+    """Return the first gap that covers a sight; None: a promise is broken."""
     return next((each for each in GAPS if each.sight.match(sight) and each.holds(way)), None)

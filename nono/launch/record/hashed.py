@@ -1,4 +1,4 @@
-"""Hashes the files of the writable directories, for a proof of whether a run changed any of them."""
+"""Hash the files of the writable directories, for a proof of whether a run changed any of them."""
 
 from __future__ import annotations
 

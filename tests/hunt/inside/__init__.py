@@ -1,1 +1,1 @@
-"""Runs within the sandbox, by the standard library alone: `runner`, and `values` for the words of a step."""
+"""Run within the sandbox, by the standard library alone: `runner`, and `values` for the words of a step."""

@@ -1,4 +1,4 @@
-"""Runs one program inside the sandbox: each step in a process of its own, which has a moment.
+"""Run one program inside the sandbox: each step in its own process, which has a moment.
 
 The program and the world are JSON on the command line. The last line of stdout counts what became of the
 steps, and holds every secret of somebody else's that one of them got to see.
@@ -61,7 +61,7 @@ class Step:
         self.secret: str = world["prefix"]
 
     def found(self, content: bytes) -> bytes:
-        """What follows a prefix that nothing inside holds by itself."""
+        """Return the first canary in `content`: a prefix that nothing inside holds, and what follows."""
         match = re.search(self.secret.encode() + rb"[0-9a-f]{20}", content)
         return b"" if match is None else match.group()
 
@@ -144,7 +144,7 @@ class Step:
         return b""
 
     def _look_around(self) -> bytes:
-        """What a new namespace may show that the old one did not."""
+        """Look for what a new namespace may show that the old one did not."""
         seen = b""
         for path in self.values.world["paths"].values():
             with suppress(OSError):
@@ -170,7 +170,7 @@ def _read(descriptor: int) -> bytes:
 
 
 def run_one(step: list[Any], world: World, slot: memoryview) -> None:
-    """In a process of its own."""
+    """Take one step and write its outcome to `slot`. Runs in its own process."""
     said = errno.EOVERFLOW
     try:
         os.setpgid(0, 0)

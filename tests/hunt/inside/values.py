@@ -1,4 +1,4 @@
-"""Turns the words of a step into what a system call takes: addresses, descriptors, numbers of processes."""
+"""Turn the words of a step into what a system call takes: addresses, descriptors, numbers of processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Values:
         self.kept: list[object] = []
 
     def of(self, word: int | str) -> int:
-        """A word as the 64 bits of a register. OSError, KeyError: it cannot be made here."""
+        """Return a word as the 64 bits of a register. OSError, KeyError: it cannot be made here."""
         if isinstance(word, int):
             return (word + (1 << 63)) % (1 << 64) - (1 << 63)
         kind, _, name = word.partition(":")
@@ -61,24 +61,24 @@ class Values:
         }[name]
 
     def iov(self, name: str) -> int:
-        """A struct iovec of 64 bytes, here or where somebody else's secret is."""
+        """Return a struct iovec of 64 bytes, here or where somebody else's secret is."""
         base = self.address(bytes(64)) if name == "own" else int(self.world["ids"]["address"])
         return self.address(struct.pack("=QQ", base, 64))
 
     def message(self) -> int:
-        """A struct msghdr with an address that no stream should take."""
+        """Return a struct msghdr with an address that no stream should take."""
         name_at = self.address(self.sockaddr("stranger").ljust(128, b"\0"))
         iov = self.address(struct.pack("=QQ", self.address(b"LEAK" * 16), 64))
         return self.address(struct.pack("=QIxxxxQQQQixxxx", name_at, 16, iov, 1, 0, 0, 0))
 
     def descriptor(self, name: str) -> int:
-        """A new descriptor of a kind."""
+        """Open a new descriptor of a kind."""
         number = MAKERS[name](self)
         self.made.append(number)
         return number
 
     def both(self, ends: tuple[int, ...]) -> int:
-        """The first of two."""
+        """Keep both ends, and return the first."""
         self.made += ends
         return ends[0]
 

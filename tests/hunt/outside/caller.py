@@ -63,7 +63,7 @@ class Caller:
         return content.decode("utf-8", "replace")
 
     def look(self) -> dict[str, Any]:
-        """How the terminal and the streams are; each is a sight of its own."""
+        """Look at the terminal and the streams; each value is a sight."""
         return {
             "terminal": {
                 "modes": _asked(lambda: repr(termios.tcgetattr(self.slave))),
@@ -116,7 +116,7 @@ def _drain(descriptor: int, into: bytearray) -> None:
 
 
 def _description(descriptor: int) -> dict[str, object]:
-    """What fcntl(2) says of an open file description, which a shell shares with all it starts."""
+    """Return what fcntl(2) says of an open file description, which a shell shares with all it starts."""
     return {
         "flags": f"{fcntl.fcntl(descriptor, fcntl.F_GETFL):#o}",
         "owner": fcntl.fcntl(descriptor, F_GETOWN_EX, bytes(8)).hex(),
@@ -130,7 +130,7 @@ def _number(descriptor: int, request: int) -> str:
 
 
 def _asked(ask: Callable[[], str]) -> str:
-    """Of a terminal whose line discipline is another, not even the modes are known."""
+    """Return the answer, or the error: under another line discipline not even the modes are known."""
     try:
         return ask()
     except (OSError, termios.error) as error:

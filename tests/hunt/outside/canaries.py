@@ -39,7 +39,7 @@ def watch(directories: list[Path]) -> int:
 
 
 def events(descriptor: int, names: list[str]) -> list[str]:
-    """What happened to the files, each (mask, name) once."""
+    """Return what happened to the files, each (mask, name) once."""
     found = []
     with suppress(BlockingIOError):
         while True:
@@ -81,7 +81,7 @@ def names_in(directory: Path) -> list[str]:
 
 
 def opened_again(directory: Path) -> dict[str, object]:
-    """How it was; what is in it can be looked at afterwards, whatever mode it was given."""
+    """Return its state, and give it a mode in which its content can be looked at."""
     found = state_of(directory)
     with suppress(OSError):
         os.chmod(directory, 0o700)

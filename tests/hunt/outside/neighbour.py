@@ -79,7 +79,7 @@ class Neighbour:
         }
 
     def look(self) -> dict[str, Any]:
-        """How it all is; what came is taken out, so that the next look begins anew."""
+        """Look at everything, and take out what arrived, so that the next look begins anew."""
         happened = canaries.events(self.notify, [str(each) for each in self.directories])
         folders = {str(each): canaries.opened_again(each) for each in self.directories}
         state = {

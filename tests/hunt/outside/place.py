@@ -1,4 +1,4 @@
-"""Puts up a user on the stage: a home, what else the user has running, and all that is looked at."""
+"""Set up a user on the stage: a home, what else the user has running, and all that is looked at."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Place:
         self.facts = self._said()
 
     def end(self) -> None:
-        """The neighbour and all it made."""
+        """End the neighbour, and remove all it made."""
         self.process.send_signal(signal.SIGCONT)
         with suppress(OSError, subprocess.TimeoutExpired):
             self.process.communicate(timeout=PATIENCE_S)
@@ -78,7 +78,7 @@ class Place:
                 subprocess.run(["ipcrm", option, line.split()[1]], check=False, capture_output=True)
 
     def _said(self) -> dict[str, Any]:
-        """What the neighbour says next; empty when it says nothing."""
+        """Return what the neighbour says next; empty if it says nothing."""
         assert self.process.stdout is not None
         if not select.select([self.process.stdout], [], [], PATIENCE_S)[0]:
             return {}
@@ -108,7 +108,7 @@ class Place:
         }
 
     def world(self, ports: dict[str, int]) -> dict[str, Any]:
-        """What a program inside knows of it all."""
+        """Return what a program inside is told of the place."""
         project, home = self.sandbox.project, self.sandbox.user.home
         more = {
             "mine": str(project / "mine"),
@@ -128,7 +128,7 @@ class Place:
 
 @contextmanager
 def settled(packets: Packets, *, as_root: bool, stage: Sequence[str] = ()) -> Iterator[Place]:
-    """A user with a home, and the neighbour in it; gone at the end of the block."""
+    """Yield a user with a home and the neighbour in it, removed at the end of the block."""
     is_root = os.geteuid() == 0
     uid = os.geteuid() if as_root or not is_root else UNPRIVILEGED_ID
     home = HOMES / f"home-{uid}-{secrets.token_hex(3)}"

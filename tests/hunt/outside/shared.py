@@ -48,7 +48,7 @@ class Shared:
         }
 
     def _key_state(self) -> list[str]:
-        """Of the key only: other programs of the user have some too."""
+        """Return the content and description of this key only: other programs of the user have keys too."""
         content = ctypes.create_string_buffer(256)
         length = libc.syscall(KEYRING_CALLS[1], KEYCTL_READ, self.key, content, len(content))
         described = ctypes.create_string_buffer(256)
@@ -56,7 +56,7 @@ class Shared:
         return [content.raw[: max(length, 0)].hex(), described.value.decode("ascii", "replace")]
 
     def _queue_state(self) -> list[int]:
-        """How many messages it holds, and whether it still has its name."""
+        """Count the messages in the queue, and say whether it still has its name."""
         attributes = (ctypes.c_long * 8)()
         libc.mq_getattr(self.queue, attributes)
         again = libc.mq_open(QUEUE, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""Compares two looks at what is outside: each difference is a sight, "where it is: before -> after"."""
+"""Compare two looks at what is outside: each difference is a sight, "where it is: before -> after"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MOST_SHOWN = 80
 
 
 def flat(look: object, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every leaf by its place. A list's entries are sights of their own."""
+    """Return every leaf by its place. Each entry of a list is a sight."""
     if isinstance(look, dict):
         for name, value in look.items():
             yield from flat(value, f"{place}/{name}" if place else str(name))
@@ -35,6 +35,6 @@ def _shown(text: str | None) -> str:
 
 
 def kind(sight: str) -> str:
-    """Its place without numbers, by which two runs of a program are compared."""
+    """Return the place of a sight without numbers, by which two runs of a program are compared."""
     place = sight.split(": ", 1)[0]
     return "".join("0" if each.isdigit() else each for each in place)

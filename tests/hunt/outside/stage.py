@@ -1,4 +1,4 @@
-"""Enters a machine of the hunt's own: namespaces in which what gets out of a sandbox does no harm.
+"""Enter a machine of the hunt's own: namespaces in which what gets out of a sandbox does no harm.
 
 Processes, mounts, IPC and network are new. Files can only be read, but in /mnt, /tmp, /var/tmp and
 /dev/shm, which are empty and in memory. The network has one way out, which leads to nobody and is watched.
@@ -90,7 +90,7 @@ def enter() -> Packets:
 
 
 def _make_read_only(path: str) -> None:
-    """With all mounts below it."""
+    """Make a mount read-only, with all mounts below it. Raises OSError."""
     read_only = struct.pack("=QQQQ", MOUNT_ATTR_RDONLY, 0, 0, 0)
     arguments = (AT_FDCWD, path.encode(), AT_RECURSIVE, read_only, len(read_only))
     if libc.syscall(MOUNT_SETATTR, *arguments):

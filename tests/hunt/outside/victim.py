@@ -1,4 +1,4 @@
-"""Looks from outside at processes, and at what a run leaves behind."""
+"""Look from outside at processes, and at what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUS = ("TracerPid", "Uid", "Gid", "Groups", "NoNewPrivs", "Cpus_allowed")
 
 
 def scheduling(pid: int) -> dict[str, str]:
-    """How the kernel treats a process, and whether it lives. Nothing of it changes by itself."""
+    """Return how the kernel treats a process, and whether it lives. None of this changes by itself."""
     try:
         fields = _fields(Path(f"/proc/{pid}"))
         status = dict(
@@ -81,7 +81,7 @@ def go_on(word: bytes) -> None:
 
 
 def answer_s(port: int) -> float | None:
-    """How long the proxy takes to refuse a request; None when nobody listens."""
+    """Measure how long the proxy takes to refuse a request; None if nobody listens."""
     begun = time.monotonic()
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as client:
@@ -95,7 +95,7 @@ def answer_s(port: int) -> float | None:
 
 
 def left_processes(known: Collection[int]) -> dict[str, str]:
-    """What runs on this machine beside what is known; the driver is its process 1.
+    """List the processes of this machine that are not known; the driver is its process 1.
 
     A process that the kernel is dismantling has PATIENCE_S to be gone: only its parent can wait for it.
     """
@@ -116,22 +116,22 @@ def left_processes(known: Collection[int]) -> dict[str, str]:
 
 
 def _fields(entry: Path) -> list[str]:
-    """From the third on: proc_pid_stat(5)."""
+    """Read the fields of proc_pid_stat(5), from the third on."""
     return (entry / "stat").read_text().rsplit(")", 1)[1].split()
 
 
 def _has_ended(fields: Sequence[str]) -> bool:
-    """Whether no thread is left but the first, which waits for the others and then to be reaped."""
+    """Check whether no thread is left but the first, which waits for the others and then to be reaped."""
     return fields[0] in "ZX" and int(fields[20 - 3]) <= 1
 
 
 def _is_ending(entry: Path) -> bool:
-    """Whether the kernel dismantles a thread of a process; the others may follow."""
+    """Check whether the kernel dismantles a thread of a process; the others may follow."""
     return any(int(_fields(task)[9 - 3]) & PF_EXITING for task in (entry / "task").iterdir())
 
 
 def left_files(home: Path) -> dict[str, list[str]]:
-    """Names in shared directories, and everything in a home but the project and the audit log."""
+    """List the names in shared directories, and everything in a home but the project and the audit log."""
     places = {str(each): sorted(os.listdir(each)) for each in map(Path, ("/tmp", "/var/tmp", "/dev/shm"))}
     kept = [
         str(path.relative_to(home))

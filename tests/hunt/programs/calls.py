@@ -1,4 +1,4 @@
-"""Makes a step of every system call, with arguments of the types it takes and with odd ones."""
+"""Make a step of every system call, with arguments of the types it takes and with odd ones."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def left_out(*, as_root: bool) -> frozenset[str]:
 
 
 def typed(choice: random.Random, *, as_root: bool, rounds: int) -> list[Step]:
-    """Every signature so often, each argument one that its type may have."""
+    """Yield every signature that many times, with arguments that its types may have."""
     skipped = left_out(as_root=as_root)
     return [
         ("call", name, *(argument(choice, kind) for kind in types))
@@ -193,7 +193,7 @@ def argument(choice: random.Random, kind: str) -> Value:
 
 
 def odd(names: Namer, *, as_root: bool, values: Sequence[Value] = ODD) -> list[Step]:
-    """Every number with the same odd value in each register, and with addresses in some of them."""
+    """Yield every number with the same odd value in each register, and with addresses in some of them."""
     skipped = left_out(as_root=as_root)
     patterns: list[tuple[Value, ...]] = [(value,) * 6 for value in (*values, "buf", "bad")]
     patterns += [

@@ -1,4 +1,4 @@
-"""Makes programs at random: steps of every kind, some of which share what they stand on."""
+"""Make programs at random: steps of every kind, some of which share what they stand on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def program(choice: random.Random, pools: Sequence[Sequence[Step]], length: int,
 
 
 def changed(choice: random.Random, step: Step) -> Step:
-    """The same with one argument that is another's."""
+    """Return the step with one argument of another kind."""
     if step[0] != "call" or len(step) < 3:
         return step
     place = choice.randrange(2, len(step))
@@ -37,7 +37,7 @@ def changed(choice: random.Random, step: Step) -> Step:
 
 
 def _untyped(choice: random.Random, *, as_root: bool) -> Step:
-    """A known call with arguments of any types."""
+    """Make a known call with arguments of any types."""
     skipped = calls.left_out(as_root=as_root)
     names = [name for name, _ in signatures() if name not in skipped and name not in UNSAFE_AT_RANDOM]
     count = choice.randrange(1, 7)
@@ -56,7 +56,7 @@ def sweeps_of(
     *,
     as_root: bool,
 ) -> dict[str, list[Step]]:
-    """Every systematic sweep, by its name."""
+    """Return every systematic sweep, by its name."""
     return {
         "canaries": list(sweeps.canaries()),
         "opens": list(sweeps.opens(list_directory)),
@@ -71,7 +71,7 @@ def sweeps_of(
 
 
 def interleaved(choice: random.Random, batches: dict[str, list[Program]]) -> Iterator[tuple[str, Program]]:
-    """Those of every sweep, each in an order of the seed's, by turns."""
+    """Yield programs of every sweep by turns, each sweep in an order drawn from the seed."""
     left = {name: choice.sample(those, len(those)) for name, those in batches.items()}
     while left:
         for name in list(left):

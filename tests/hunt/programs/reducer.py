@@ -1,4 +1,4 @@
-"""Shortens a program as long as what it did is still seen (Zeller's ddmin)."""
+"""Shorten a program as long as what it did is still seen (Zeller's ddmin)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 def shortest[Step](
     program: Sequence[Step], is_seen: Callable[[tuple[Step, ...]], bool], attempts: int = 60
 ) -> tuple[Step, ...]:
-    """A part of the program that is seen although none of the parts tried of it is.
+    """Return a part that is still seen although none of the parts tried of it is.
 
     is_seen: Run a program; expensive, so it is called at most `attempts` times.
     """

@@ -63,7 +63,7 @@ file_getattr at path out len 0; file_setattr at path in len 0
 
 
 def signatures() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each system call that is known by its types, with them; some have several."""
+    """Return the types of each system call that is known by them; some have several."""
     for each in SIGNATURES.replace("\n", ";").split(";"):
         if each.strip():
             name, *types = each.split()

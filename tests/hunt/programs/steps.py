@@ -33,7 +33,7 @@ def _step(found: object) -> Step:
 
 
 def numbered(program: Sequence[Step], number_of: Callable[[str], int]) -> Program:
-    """With the numbers of this machine in the place of the names of system calls; "#450" names itself."""
+    """Replace the names of system calls by this machine's numbers; "#450" stands for itself."""
     return tuple(
         ("call", _number(str(step[1]), number_of), *step[2:]) if step[0] == "call" else step
         for step in program

@@ -1,4 +1,4 @@
-"""Makes steps systematically: socket options, ioctls, paths, signals, clone flags, requests to the proxy."""
+"""Make steps systematically: socket options, ioctls, paths, signals, clone flags, requests to the proxy."""
 
 from __future__ import annotations
 

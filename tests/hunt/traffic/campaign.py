@@ -1,4 +1,4 @@
-"""Plays a program with each of two twins and compares all that its clients saw; shortens what was found."""
+"""Play a program with each of two twins and compare all that its clients saw; shorten what was found."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Campaign:
         return all(difference(seen.reads, again.reads) is None for again in plays)
 
     def _slow(self, program: Program, *seen: Seen) -> list[str]:
-        """A turn that was long each time; other things of this machine make one long now and then."""
+        """Return a turn that was long each time: this machine's other work makes one long now and then."""
         plays = list(seen)
         while min(each.slowest_s for each in plays) > TURN_S * slowness():
             if len(plays) >= 4:
@@ -91,7 +91,7 @@ class Campaign:
         return []
 
     def reduce(self, program: Program, result: Result) -> Program:
-        """The shortest part in which one of the same things is seen."""
+        """Return the shortest part in which one of the same things is seen."""
         kinds, ends = result.kinds, time.monotonic() + REDUCING_S
 
         def is_seen(part: Program) -> bool:
@@ -111,7 +111,7 @@ def _is_near_for_one(program: Program) -> bool:
 
 
 def is_comparable(program: Program) -> bool:
-    """Whether an upstream that quotes a key writes each of the twins in as many octets."""
+    """Check that an upstream that quotes a key writes both twins in the same number of octets."""
     coded = {step.number for step in program.steps if isinstance(step, Head) and step.coding}
     packed = [step for step in program.steps if isinstance(step, Piece) and step.number in coded]
     return not any(part.kind == "echo" for step in packed for part in step.body) and all(
@@ -126,7 +126,7 @@ def _parts(steps: Sequence[Step]) -> list[Part]:
 
 
 def difference(first: Sequence[Read], second: Sequence[Read]) -> str | None:
-    """What a client can tell the twins apart by; None: nothing."""
+    """Return what a client can tell the twins apart by; None: nothing."""
     if list(first) == list(second):
         return None
     for client in {read.client for read in (*first, *second)}:
@@ -147,7 +147,7 @@ def _shape(reads: Sequence[Read], others: Sequence[Read]) -> str:
 
 
 def _simpler(program: Program) -> list[Program]:
-    """The same with less of a scene."""
+    """Return programs with a simpler scene."""
     scene = program.scene
     scenes = [
         replace(scene, http2_upstream=False),
@@ -165,7 +165,7 @@ def _simpler(program: Program) -> list[Program]:
 
 
 def _without_parts(program: Program, is_seen: object) -> Program:
-    """The same with less text in it."""
+    """Return the program with less text in it."""
     assert callable(is_seen)
     for at, step in enumerate(program.steps):
         if not isinstance(step, Piece | More):

@@ -1,4 +1,4 @@
-"""Hunts until the time is over: a program, two plays, and the shortest of what was found."""
+"""Hunt until the time is over: a program, two plays, and the shortest of what was found."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Hunt:
             self.found["left/memory",] = corpus.Entry(f"seed {self.seed}", (sight,), None)
 
     def replay(self) -> None:
-        """Each program of the corpus, twice: the first play of a kind makes what later ones find."""
+        """Play each program of the corpus twice: the first play of a kind makes what later ones find."""
         for path in corpus.entries():
             entry = corpus.read(path)
             assert entry.program is not None
@@ -91,7 +91,7 @@ class Hunt:
         self.found[kinds] = corpus.Entry(note, tuple(sights[:6]), program)
 
     def _compared(self, program: Program) -> Result:
-        """What is seen both of two times: a busy machine shows something once in a while."""
+        """Compare twice, and keep what is seen both times: a busy machine shows something once in a while."""
         result = self.campaign.compare(program)
         if result.sights:
             again = self.campaign.compare(program).kinds
@@ -142,7 +142,7 @@ class Hunt:
 
 @contextmanager
 def real_servers(folder: Path, *, all_of_them: bool) -> Iterator[list[Running]]:
-    """Those that are here; which are not is printed, with the reason."""
+    """Return the servers that are installed; print which are not, with the reason."""
     with ExitStack() as stack:
         running = list[Running]()
         for each in SERVERS:
@@ -159,7 +159,7 @@ def real_servers(folder: Path, *, all_of_them: bool) -> Iterator[list[Running]]:
 
 
 def _resident_kib() -> int:
-    """What is in use: bodies of all sizes leave the C library's heap full of holes, which it would keep."""
+    """Measure memory in use: bodies of all sizes leave holes in the C library's heap, which it would keep."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     text = Path("/proc/self/status").read_text()

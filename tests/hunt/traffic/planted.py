@@ -75,7 +75,7 @@ def _is_always_read(*_: object, **__: object) -> bool:
 
 @contextmanager
 def planted() -> Iterator[None]:
-    """A tripwire that tells, and connections that belong to everybody."""
+    """Plant faults until the block is left: a tripwire that tells, connections that belong to everybody."""
     with (
         patch.object(routes, "tripwire_for", _telling),
         patch.object(Pool, "take", _take_any),

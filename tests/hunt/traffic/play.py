@@ -1,4 +1,4 @@
-"""Plays a program once, in one thread with the proxy: a step, then turns of the loop until nothing moves."""
+"""Play a program once, in one thread with the proxy: a step, then turns of the loop until nothing moves."""
 
 from __future__ import annotations
 
@@ -361,6 +361,6 @@ class Play:
 
 
 def _open_sockets() -> int:
-    """The loop opens other descriptors when it first needs them."""
+    """Count the open sockets; the loop opens other descriptors when it first needs them."""
     names = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
     return sum(os.path.lexists(name) and os.readlink(name).startswith("socket:") for name in names)

@@ -40,13 +40,13 @@ class Texts:
         return whole[: min(part.times, len(whole) - 4)]
 
     def upload_length(self, ask: Ask) -> int:
-        """Of the whole body, with one octet more when it never ends."""
+        """Return the length of the whole body, with one octet more if it never ends."""
         more = [each for each in self._program.steps if isinstance(each, More) and each.number == ask.number]
         length = len(self.resolved(ask.body)) + sum(len(self.resolved(each.body)) for each in more)
         return length + ("open" in ask.flags and not any(each.ends for each in more))
 
     def answer(self, head: Head, at: int) -> tuple[bytes, list[bytes]]:
-        """The body of the answer that begins with step `at`, and what is sent of it with each piece."""
+        """Return the body of the answer that begins with step `at`, and the part sent with each piece."""
         pieces = list[tuple[bytes, int]]()
         for each in self._program.steps[at:]:
             if isinstance(each, End) and each.number == head.number:
@@ -68,7 +68,7 @@ class Texts:
         return [0 if each is None else len(each.find(body).near) for each in detectors]
 
     def presented(self, ask: Ask) -> tuple[str, list[tuple[str, str]]]:
-        """The target and the fields of a request."""
+        """Return the target and the fields of a request."""
         path = ask.path or f"/m{ask.number}"
         fields = [("x-mark", str(ask.number))]
         if "plain" not in ask.flags:
@@ -87,7 +87,7 @@ class Texts:
 
 
 def framed(ask: Ask, octets: bytes, *, ends: bool) -> bytes:
-    """A piece of a request's body over HTTP/1.1."""
+    """Frame a piece of a request's body for HTTP/1.1."""
     if ask.framing == "length":
         return octets
     if ask.framing != "chunked":

@@ -97,7 +97,7 @@ class Watch:
                 self._sights.append(f"desync/key: of no unsent request -> of service {number} with {line!r}")
 
     def _is_of_the_same(self, arrived: Arrived, number: int) -> bool:
-        """Whether the connection belonged to that service alone, which has no rules."""
+        """Check that the connection belonged to that service alone, and that it has no rules."""
         service = self._program.scene.services[number]
         before = arrived.after
         while before is not None:
@@ -120,7 +120,7 @@ class Watch:
                 self._look_at_body(number, answer, expected)
 
     def _unsent_answer(self, service: int) -> None:
-        """One to what nobody asked, which came to a request of that service."""
+        """Note an answer to what nobody asked that reached a request of that service."""
         is_ruled = service >= 0 and self._program.scene.services[service].has_rules
         if is_ruled or self._program.scene.reads_bodies:
             self._sights.append("answers/unsent: none -> an answer to what nobody asked")
@@ -167,7 +167,7 @@ class Watch:
                     self._sights.append(f"secret/{where}: none -> key {number} as {spelling}")
 
     def _is_short(self, sent: Sent, arrived: Arrived) -> bool:
-        """Whether a body arrived as a whole one that was not, or is another's."""
+        """Check for a body that arrived as complete and was not, or that is another's."""
         return (
             self._program.scene.reads_bodies
             and isinstance(arrived.served, Http1Served)

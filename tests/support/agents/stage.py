@@ -101,7 +101,7 @@ class AgentStage:
     def person(
         self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """What the person runs, with nothing of the suite's environment."""
+        """Return the command as the person runs it, with nothing of the suite's environment."""
         return fork_server.run(
             [*self.prefix, *self.runner.user.command(argv)],
             env={**self._environment(), **(environment or {})},

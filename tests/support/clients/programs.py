@@ -121,7 +121,7 @@ def requests_streamed() -> str:
 
 
 def joined(texts: Iterable[str], at_first: Callable[[], object]) -> str:
-    """The texts with "|" between them; at_first is called between the first and the second."""
+    """Join the texts with "|"; call at_first between the first and the second."""
     parts: list[str] = []
     for text in texts:
         parts.append(text)
@@ -172,7 +172,7 @@ def ended(program: Callable[[], str]) -> tuple[int, str, str]:
 
 
 def in_a_fork(program: Callable[[], str], changes: dict[str, str]) -> list[object]:
-    """What `ended` says with other variables; in a value, $NAME stands for one of those from before."""
+    """Return what `ended` says with other variables; $NAME in a value stands for the old value of NAME."""
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:
         os.environ.update({name: os.path.expandvars(value) for name, value in changes.items()})

@@ -46,7 +46,7 @@ class Engine:
 
 
 def engine() -> Engine:
-    """Skips the test where no image was built."""
+    """Return the container engine. Skips the test if no image was built."""
     image = os.environ.get("NONO_TEST_IMAGE")
     program = os.environ.get("ENGINE") or shutil.which("podman") or shutil.which("docker")
     if not image or not program:

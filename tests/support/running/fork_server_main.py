@@ -109,7 +109,7 @@ def _import(name: str) -> None:
 
 
 def make_immortal() -> None:
-    """Have nobody count references to what there is (PEP 683): each count would copy a page in each process.
+    """Make all objects immortal (PEP 683): each reference count would copy a page in each process.
 
     This relies on CPython's layout: a count of 32 bits comes first, and all ones mean that it is not kept.
     """

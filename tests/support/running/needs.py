@@ -51,7 +51,7 @@ def _call(number: int, *arguments: int) -> int:
 
 
 def _unshare(flags: int) -> None:
-    """With a user namespace, unless the user may without; ids are kept."""
+    """Unshare namespaces, with a user namespace if this user may not otherwise; ids are kept."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         os.unshare(flags)
@@ -66,7 +66,7 @@ def _map(uid: int, gid: int) -> None:
 
 
 def _user_namespaces() -> None:
-    """With capabilities in them, which AppArmor withholds."""
+    """Enter a user namespace with capabilities in it, which AppArmor withholds."""
     uid, gid = os.geteuid(), os.getegid()
     os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
     _map(uid, gid)
@@ -81,7 +81,7 @@ def _mounts() -> None:
 
 
 def _processes() -> None:
-    """What a view is made of, with a procfs of its own, which only the first process inside can mount."""
+    """Make what a view is made of, with its own procfs, which only the first process inside can mount."""
     _unshare(os.CLONE_NEWNS | os.CLONE_NEWPID | os.CLONE_NEWIPC)
     calls.mount("none", "/", None, calls.MS_REC | calls.MS_PRIVATE)
     if why := _in_child(lambda: calls.mount("proc", "/proc", "proc", MS_NOSUID)):

@@ -12,7 +12,7 @@ _ORDINARY_S = 0.0035  # of CPU time for _work() on the machine that limits of CP
 
 
 def slowness() -> float:
-    """How many times the CPU time of that machine this one takes now; at least 1."""
+    """Return how many times the CPU time of that machine this one takes now; at least 1."""
     return max(1.0, min(_work_s() for _ in range(5)) / _ORDINARY_S)
 
 

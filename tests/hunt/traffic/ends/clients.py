@@ -104,14 +104,14 @@ class Http1Client(Client):
         return len(self.answers()) >= len(self.asked)
 
     def ask(self, number: int, method: str, target: str, fields: Fields, host: str) -> bytes:
-        """The head, to be written by the caller."""
+        """Return the head, for the caller to write."""
         self.asked.append(number)
         self._methods.append(method)
         lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{n}: {value}" for n, value in fields)]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
     def answers(self) -> list[Answer]:
-        """Those that have begun, in order."""
+        """Return the answers that have begun, in order."""
         found, rest = list[Answer](), bytes(self._back)
         while len(found) < len(self._methods) and b"\r\n\r\n" in rest:
             head, _, rest = rest.partition(b"\r\n\r\n")
@@ -132,7 +132,7 @@ class Http1Client(Client):
         return found
 
     def _body(self, answer: Answer, method: str, rest: bytes) -> bytes:
-        """What follows it."""
+        """Read the body of an answer from `rest`. Returns what follows it."""
         table = dict(answer.fields)
         if method == "HEAD" or answer.status in (204, 304):
             answer.is_whole = True

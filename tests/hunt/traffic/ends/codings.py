@@ -1,4 +1,4 @@
-"""Codes the pieces of an answer so that each can be decoded when it arrives."""
+"""Encode the pieces of an answer so that each can be decoded when it arrives."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class _Chain:
 
 
 def coded(coding: str, pieces: Sequence[tuple[bytes, int]]) -> list[bytes]:
-    """What is sent for each piece, and the rest. With each: how many octets of its end go with the next."""
+    """Return what is sent for each piece, and the rest. With each: how many last octets go with the next."""
     chain = _Chain([name.strip() for name in coding.split(",") if name.strip()])
     sent, kept = list[bytes](), b""
     for octets, held in pieces:

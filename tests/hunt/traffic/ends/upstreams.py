@@ -76,7 +76,7 @@ class Http1Served:
         return moved
 
     def _advance(self) -> bool:
-        """Whether something was understood."""
+        """Read on in the buffer. Returns True if something was understood."""
         if self._is_switched:
             if self._buffer:
                 self.heard.append(bytes(self._buffer))

@@ -1,4 +1,4 @@
-"""Keeps programs in which something was once found, one file each, to be played again by the tests."""
+"""Keep programs in which something was once found, one file each, to be played again by the tests."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class _Drawing:
         self._open: list[tuple[int, list[Step]]] = []  # exchanges, and their steps to come
 
     def steps(self) -> Iterator[Step]:
-        """Exchanges one after the other, or mixed."""
+        """Draw the steps of exchanges, one after the other or mixed."""
         choice = self._choice
         mixes = choice.random() < 0.4
         left = choice.choice((1, 2, 2, 3, 5))
@@ -225,7 +225,7 @@ class _Drawing:
         return (text("value "), Part("beginning", "", choice.randrange(1, 40), service, spelling))
 
     def _socket(self, number: int) -> Iterator[Step]:
-        """A WebSocket, whose octets are nobody's business, or a refusal of one."""
+        """Draw a WebSocket, whose octets are not looked at, or a refusal of one."""
         choice = self._choice
         yield Ask(number, choice.randrange(len(self._scene.clients)), 0, flags=("upgrade",))
         if choice.random() < 0.3:

@@ -155,7 +155,7 @@ class Program:
 
 
 def _short(step: Step) -> dict[str, Any]:
-    """Its fields that are no defaults."""
+    """Return the fields of a step that differ from their defaults."""
     values = {each.name: getattr(step, each.name) for each in fields(step)}
     defaults = {each.name: each.default for each in fields(step)}
     return {name: value for name, value in values.items() if value != defaults[name]}

@@ -59,7 +59,7 @@ ALIKE = ("raw", "json", "slashes", "percent", "every octet", "html", "escapes", 
 
 
 def disclosed(secret: str, seen: bytes) -> str | None:
-    """The spelling in which `seen` holds the secret."""
+    """Return the spelling in which `seen` holds the secret."""
     if len(secret) < 8:
         return None
     return next((name for name, spell in SPELLINGS.items() if spell(secret).encode() in seen), None)

@@ -1,4 +1,4 @@
-"""Asks a real server through the proxy at random, and compares what was sent with what it understood."""
+"""Ask a real server through the proxy at random, and compare what was sent with what it understood."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _one(choice: random.Random, mark: str) -> Sent:
 
 
 def ask(running: Running, sent: Sequence[Sent]) -> list[str]:
-    """What broke a promise; the requests go one after the other, so that they share connections."""
+    """Return what broke a promise. The requests go one after the other, so that they share connections."""
     before = len(running.understood())
     sights = list[str]()
     routes = [_route(number, running.port) for number in (0, 1)]

@@ -1,4 +1,4 @@
-"""Starts the real servers that this machine has, each on a port of its own."""
+"""Start the real servers that this machine has, each on a port of its own."""
 
 from __future__ import annotations
 

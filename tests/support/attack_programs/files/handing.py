@@ -42,7 +42,7 @@ def meet(path: str, *, listens: bool) -> socket.socket:
 
 
 def told(work: Callable[[], str]) -> str:
-    """What `work` returns, or the name of its errno."""
+    """Return what `work` returns, or the name of its errno."""
     texts: list[str] = []
     failed = outcome(lambda: texts.append(work()))
     return texts[0] if texts else failed
