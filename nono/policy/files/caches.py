@@ -35,6 +35,7 @@ class _Tool(NamedTuple):
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
 _TOOLS = (
     _EVERYTHING_ELSE,
+    _Tool("ANSIBLE_HOME", "ansible", "~/.ansible"),
     _Tool("CARGO_HOME", "cargo", "~/.cargo"),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
@@ -43,11 +44,14 @@ _TOOLS = (
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
     _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod"),
     _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
+    _Tool("HATCH_CACHE_DIR", "hatch/cache", "$XDG_CACHE_HOME/hatch"),
+    _Tool("HATCH_DATA_DIR", "hatch/data", "$XDG_DATA_HOME/hatch"),
     _Tool("IPYTHONDIR", "ipython", "~/.ipython"),
     _Tool("JUPYTER_CONFIG_DIR", "jupyter/config", "~/.jupyter"),
     _Tool("JUPYTER_DATA_DIR", "jupyter/data", "$XDG_DATA_HOME/jupyter"),
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),
+    _Tool("PDM_CONFIG_FILE", "pdm/config.toml", "$XDG_CONFIG_HOME/pdm/config.toml", reading_is_enough=True),
     # pipx and uv refuse to run a program of a package if they could not install one.
     _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin"),
     _Tool("PIPX_HOME", "pipx", "$XDG_DATA_HOME/pipx"),
@@ -63,6 +67,7 @@ _TOOLS = (
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
     _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin"),
     _Tool("UV_TOOL_DIR", "uv-tools", "$XDG_DATA_HOME/uv/tools"),
+    _Tool("WORKON_HOME", "virtualenvs", "$XDG_DATA_HOME/virtualenvs"),  # of pipenv
     _Tool("YARN_CACHE_FOLDER", "yarn", "$XDG_CACHE_HOME/yarn"),
     _Tool("YARN_GLOBAL_FOLDER", "yarn-berry", "~/.yarn/berry"),
     _Tool("npm_config_cache", "npm", "~/.npm"),

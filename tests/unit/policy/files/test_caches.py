@@ -72,7 +72,10 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
     assert "npm_config_cache" in variables(caches(fs, READ_WRITE, reading))
 
 
-@pytest.mark.parametrize(("variable", "name"), [("GH_CONFIG_DIR", "gh"), ("POETRY_CONFIG_DIR", "pypoetry")])
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [("GH_CONFIG_DIR", "gh"), ("PDM_CONFIG_FILE", "pdm"), ("POETRY_CONFIG_DIR", "pypoetry")],
+)
 def test_settings_that_may_be_read_stay_in_use(variable: str, name: str, make_fs: MakeFilesystem) -> None:
     place = f"{HOME}/.config/{name}"
     fs = make_fs(directories=(place,))
@@ -84,6 +87,9 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, name: str, make_fs
 @pytest.mark.parametrize(
     ("variable", "usual"),
     [
+        ("ANSIBLE_HOME", ".ansible"),
+        ("HATCH_CACHE_DIR", ".cache/hatch"),
+        ("HATCH_DATA_DIR", ".local/share/hatch"),
         ("IPYTHONDIR", ".ipython"),
         ("JUPYTER_CONFIG_DIR", ".jupyter"),
         ("JUPYTER_DATA_DIR", ".local/share/jupyter"),
@@ -92,6 +98,7 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, name: str, make_fs
         ("PIPX_HOME", ".local/share/pipx"),
         ("UV_TOOL_BIN_DIR", ".local/bin"),
         ("UV_TOOL_DIR", ".local/share/uv/tools"),
+        ("WORKON_HOME", ".local/share/virtualenvs"),
     ],
 )
 def test_a_tool_that_writes_in_the_home_has_a_place_beside_the_caches(
