@@ -244,11 +244,19 @@ class Launch:
                 inherited={**added, **child_environment(self._environ, prepared.resolved.environment)},
             )
             insist = run.options.insist
+            if beside.carried is not None:
+                run.child.spared.add(beside.carried.pid)
             with (
                 optional.repository_watched(session, prepared, insist),
                 optional.gh_watched(prepared, insist),
             ):
-                return optional.supervise(run)
+                try:
+                    return optional.supervise(run)
+                finally:
+                    # Before anybody looks at what the command did: what it left running could do more.
+                    if run.ca_worker is not None:
+                        run.ca_worker.stop()
+                    run.child.end()
 
     def _unused(self) -> Launcher:
         if self._launcher is None:

@@ -44,15 +44,21 @@ class Child:
         pidfd: int,
         signal_descriptor: int,
         stop_request: Callable[[], StopRequest | None] = lambda: None,
+        kill_at_once: Callable[[], None] | None = None,
     ) -> None:
-        """stop_request: Returns the request of `nono stop` if that has sent SIGTERM."""
+        """stop_request: Returns the request of `nono stop` if that has sent SIGTERM.
+
+        kill_at_once: As for supervise().
+        """
         self.pid = pid
+        self.spared: set[int] = set()  # children of nono's own that outlive the command
         self.exit_code: int | None = None  # 128+N when signal N ended it
         self.ended_by: int | None = None  # that signal
         self.received: dict[int, Sender] = {}  # the last sender of each signal
         self.stopped_by: str | None = None  # who requested the end with `nono stop`
         self.on_stop: Callable[[], None] | None = None  # called when the command stops, as by Ctrl-Z
         self._stop_request = stop_request
+        self._kill_at_once = kill_at_once
         self.signal_descriptor = signal_descriptor
         self._pidfd = pidfd
         self._events = _events_of(signal_descriptor, pidfd)
@@ -125,13 +131,49 @@ class Child:
                 return
             if pid == 0:
                 return
-            if os.WIFSTOPPED(status):
-                if pid == self.pid and self.on_stop is not None:
-                    self.on_stop()
-            elif pid == self.pid:
-                code = os.waitstatus_to_exitcode(status)
-                self.exit_code = 128 - code if code < 0 else code
-                self.ended_by = -code if code < 0 else None
+            if not os.WIFSTOPPED(status):
+                self._has_ended(pid, status)
+            elif pid == self.pid and self.on_stop is not None:
+                self.on_stop()
+
+    def _has_ended(self, pid: int, status: int) -> None:
+        self.spared.discard(pid)  # the number may be given to another process now
+        if pid == self.pid:
+            code = os.waitstatus_to_exitcode(status)
+            self.exit_code = 128 - code if code < 0 else code
+            self.ended_by = -code if code < 0 else None
+
+    def end(self) -> None:
+        """Kill the command if it still runs, and end everything it left running. Twice is harmless.
+
+        What is left gets a moment, and is killed then: nobody would answer its calls. The moment is for `tee`
+        in a shell's >(...), which ends once its input ends. A subreaper inherits every descendant whose
+        parent has died, so each round of killing reaches one more generation.
+        """
+        self.send(signal.SIGKILL)  # it is reaped below, where a tracer of its own is ended too
+        patience_ends = time.monotonic() + ORPHAN_GRACE_S
+        gives_up = patience_ends + KILLING_S
+        while self._has_left() and time.monotonic() < gives_up:
+            patience_s = patience_ends - time.monotonic()
+            if patience_s > 0:
+                signal.sigtimedwait({signal.SIGCHLD}, patience_s)
+                continue
+            if self._kill_at_once is not None:
+                self._kill_at_once()
+            self._end_tracer()
+            for descendant in {*process.child_pids()} - self.spared:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(descendant, signal.SIGKILL)  # the number of an unreaped child is not reused
+            signal.sigtimedwait({signal.SIGCHLD}, KILLING_S / 10)
+
+    def _has_left(self) -> bool:
+        """Reap every child that has ended. Returns True if others remain that are not spared."""
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                self._has_ended(*ended)
+            # Where the kernel does not list them, what is spared would be waited for in vain.
+            return not self.spared or bool({*process.child_pids()} - self.spared)
+        return False
 
     def _reap_traced(self) -> None:
         """Reap the command, which has ended; end its tracer if that leaves it unreaped.
@@ -171,15 +213,15 @@ def supervise(
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)
     signal_descriptor = signals.open_signalfd((*FORWARDED, signal.SIGCHLD))
-    child = Child(pid, pidfd, signal_descriptor, stop_request)
+    child = Child(pid, pidfd, signal_descriptor, stop_request, kill_at_once)
     try:
         yield child
     finally:
-        child.send(signal.SIGKILL)  # it is reaped below, where a tracer of its own is ended too
+        child.spared.clear()
+        child.end()
         child.close()
         os.close(signal_descriptor)
         os.close(pidfd)
-        _end_descendants(kill_at_once)
 
 
 def _events_of(signal_descriptor: int, pidfd: int) -> select.epoll | None:
@@ -202,36 +244,6 @@ def _terminal_is_closed() -> bool:
         except termios.error as error:
             if error.args[0] == errno.EIO:
                 return True
-    return False
-
-
-def _end_descendants(kill_at_once: Callable[[], None] | None) -> None:
-    """Give the command's remaining processes a moment, then kill them: nobody would answer their calls.
-
-    The moment is for `tee` in a shell's >(...), which ends once its input ends. A subreaper inherits every
-    descendant whose parent has died, so each round of killing reaches one more generation.
-    """
-    patience_ends = time.monotonic() + ORPHAN_GRACE_S
-    gives_up = patience_ends + KILLING_S
-    while _reap_ended() and time.monotonic() < gives_up:
-        patience_s = patience_ends - time.monotonic()
-        if patience_s > 0:
-            signal.sigtimedwait({signal.SIGCHLD}, patience_s)
-            continue
-        if kill_at_once is not None:
-            kill_at_once()
-        for descendant in process.child_pids():
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(descendant, signal.SIGKILL)  # the number of an unreaped child is not reused
-        signal.sigtimedwait({signal.SIGCHLD}, KILLING_S / 10)
-
-
-def _reap_ended() -> bool:
-    """Reap every child that has ended. Returns True if others remain."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
-        return True
     return False
 
 

@@ -189,3 +189,15 @@ def test_a_setting_is_told_where_nothing_can_be_recorded_any_more(runner: NonoRu
     ended = runner.run(command, flags=["--silent", f"--allow={state}/beside"], stage=stage)
     assert "audit log" in ended.stderr
     assert "this run set core.sshcommand" in ended.stderr.lower()
+
+
+# What a command leaves running has a moment to end by itself, once the command itself is gone.
+LATE = "(while kill -0 $$ 2>/dev/null; do :; done; sleep 0.2; %s) >/dev/null 2>&1 &"
+
+
+@pytest.mark.parametrize("flag", ["--block-net", "--allow-domain=granted.test", NO_NAMESPACES])
+def test_a_setting_is_told_that_is_made_after_the_command_has_ended(runner: NonoRun, flag: str) -> None:
+    said = inside(runner, LATE % "git config core.sshCommand x", "--allow=.", flag)
+    assert (runner.user.run(["git", "config", "core.sshCommand"], cwd=runner.project)).stdout == "x\n"
+    assert "this run set core.sshcommand" in said.lower()
+    assert "this run" not in inside(runner, LATE % "git config user.name m", "--allow=.", flag)

@@ -100,6 +100,15 @@ def test_a_run_is_anchored_and_sent_whole(
     assert [each["nono.audit.chain_hash"] for each in sink.records] == [line["chain_hash"] for line in whole]
 
 
+def test_a_log_is_sent_whole_where_a_command_leaves_a_process(sandbox: NonoRun, sink: Collector) -> None:
+    """What ends that process spares what carries the log."""
+    command = ["sh", "-c", "sleep 600 >/dev/null 2>&1 &"]
+    assert sandbox.run(command, profile=OPEN, flags=[f"--audit-otlp={sink.url}"]).exit_code == 0
+    (log,) = sandbox.logs()
+    assert sink.numbers() == [line["sequence"] for line in lines(log)]
+    assert not recorded(sandbox, "audit_carrier_ended")
+
+
 def test_nothing_is_started_without_an_anchor_that_is_required(sandbox: NonoRun) -> None:
     anchor = f"rfc3161:http://127.0.0.1:{unused_port()}/"
     ended = sandbox.run(["touch", "made"], flags=[f"--audit-anchor={anchor}", "--audit-anchor-required"])

@@ -133,6 +133,15 @@ def test_a_run_whose_end_finds_no_space_says_how_to_go_back(sandbox: NonoRun) ->
     )
 
 
+def test_what_is_made_after_the_command_has_ended_is_undone_too(sandbox: NonoRun) -> None:
+    late = "(while kill -0 $$ 2>/dev/null; do :; done; sleep 0.2; echo x > late) >/dev/null 2>&1 &"
+    ended = sandbox.run(["sh", "-c", late], profile={}, flags=["--rollback"])
+    assert "1 created" in ended.stderr
+    assert (sandbox.project / "late").exists()
+    assert rollback(sandbox, "restore", "latest").exit_code == 0
+    assert not (sandbox.project / "late").exists()
+
+
 def test_a_person_undoes_a_run_at_its_end(sandbox: NonoRun) -> None:
     file = sandbox.give(Path(shutil.copy(__file__, sandbox.project / "mine")))
     before = file.read_text()

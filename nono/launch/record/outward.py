@@ -38,7 +38,9 @@ QUIET_S = 1.0  # then a person is told what takes so long
 class Carried:
     """The supervisor's end of the channel. Only require() and finish() wait."""
 
-    def __init__(self, orders: Orders, session: Session, channel: socket.socket) -> None:
+    def __init__(self, orders: Orders, session: Session, channel: socket.socket, pid: int) -> None:
+        """Take over a channel to the process. pid: Whoever reaps it may be told."""
+        self.pid = pid
         self._orders = orders
         self._session = session
         self._channel = channel
@@ -184,9 +186,9 @@ def carried(orders: Orders, session: Session) -> Iterator[Carried]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     directory = dirname(session.log.path)
     with ours:
-        fork_child(lambda: _carry(orders, theirs, directory))
+        pid = fork_child(lambda: _carry(orders, theirs, directory))
         theirs.close()
-        beside = Carried(orders, session, ours)
+        beside = Carried(orders, session, ours, pid)
         if orders.is_anchor_required:
             beside.require()
         yield beside
