@@ -77,7 +77,7 @@ def test_a_tracer_that_waits_says_how_the_command_ended(here: Place, mode: str, 
 @WAYS
 def test_stop_ends_a_command_that_is_held_at_its_last_step(flags: list[str]) -> None:
     """SIGKILL does not reach it: nono was killed in its place."""
-    says_so = f"print('up', flush=True); {NEVER_WAITS}"
+    says_so = f"os.waitpid(command, 0x40000000); print('up', flush=True); {NEVER_WAITS}"
     with (
         nono_run() as sandbox,
         sandbox.started([*PYTHON, TRACED, says_so, TRACEEXIT], flags=[*flags, "--name=web"]) as run,
