@@ -24,6 +24,7 @@ RUN_S = 60.0 * PACE
 PROGRAM = b"hunt.inside.runner"
 STAGE = CONFINED.encode()  # what comes before nono on another host
 LOOK_EVERY_S = 0.05
+SHOWN_BYTES = 200  # of the terminal of a run that does not end: it may have asked something
 
 
 @contextmanager
@@ -64,7 +65,8 @@ def watch(process: subprocess.Popen[bytes], port: int | None, caller: Caller, ui
         victim.go_on(PROGRAM)
         complaints.update(dict.fromkeys(victim.too_heavy(victim.weight(process.pid))))
         if time.monotonic() > deadline:
-            complaints[f"supervisor/end: within {RUN_S:.0f} s -> never"] = None
+            shown = bytes(caller.shown[-SHOWN_BYTES:])
+            complaints[f"supervisor/end: within {RUN_S:.0f} s -> never, {victim.waits()}; {shown!r}"] = None
             return list(complaints)
         if port is not None and time.monotonic() - asked > 0.5:
             took = victim.answer_s(port)

@@ -94,6 +94,17 @@ def answer_s(port: int) -> float | None:
     return time.monotonic() - begun
 
 
+def waits() -> str:
+    """What each process of this machine waits for: number, parent, name, state and place in the kernel."""
+    found = []
+    for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
+        with suppress(OSError):
+            fields, name = _fields(entry), (entry / "comm").read_text().strip()
+            place = (entry / "wchan").read_text()
+            found.append(f"{entry.name} below {fields[1]} {name} {fields[0]} {place}")
+    return "; ".join(found)
+
+
 def left_processes(known: Collection[int]) -> dict[str, str]:
     """List the processes of this machine that are not known; the driver is its process 1.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,3 +99,12 @@ def test_a_process_whose_first_thread_has_ended_is_seen(
             victim.scheduling(process.pid)["state"],
         ]
     assert (seen, after) == ([True, "alive"], [False, "ended"])
+
+
+def test_what_a_process_waits_for_is_said() -> None:
+    with subprocess.Popen(["sleep", "987"]) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        said = victim.waits()
+        process.kill()
+    assert f"{process.pid} below {os.getpid()} sleep T " in said
