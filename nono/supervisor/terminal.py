@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_IFLAG, _CHARACTERS = 0, 6  # in what tcgetattr returns
+_FLOW = slice(termios.VSTART, termios.VSTOP + 1)
 _PATIENCE_S, _TRIES = 0.1, 10  # for output that the command suspends repeatedly
 
 
@@ -73,6 +75,7 @@ def shared_terminal() -> Iterator[SharedTerminal]:
         return
     is_in_front = _has_foreground(terminal)
     before = _attributes(terminal) if is_in_front else None
+    flow_keys = _flow_keys(terminal) if is_in_front else None
     handler = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         shared = SharedTerminal(terminal)
@@ -84,9 +87,12 @@ def shared_terminal() -> Iterator[SharedTerminal]:
                 fcntl.ioctl(terminal, termios.TIOCNXCL)
             shared.resume()
             with suppress(OSError, termios.error):
-                if is_in_front and _take_back(terminal) and before is not None:
-                    # Does not wait for output, which a person may have stopped.
-                    termios.tcsetattr(terminal, termios.TCSANOW, before)
+                if is_in_front and _take_back(terminal):
+                    if flow_keys is not None:
+                        _give_back_flow_keys(terminal, flow_keys)
+                    if before is not None:
+                        # Does not wait for output, which a person may have stopped.
+                        termios.tcsetattr(terminal, termios.TCSANOW, before)
     finally:
         signal.signal(signal.SIGTTOU, handler)
         os.close(terminal)
@@ -122,6 +128,29 @@ def _attributes(terminal: int) -> list[Any] | None:
         if not _goes_to_a_program(1):
             return termios.tcgetattr(terminal)
     return None
+
+
+def _flow_keys(terminal: int) -> list[Any] | None:
+    """Return the keys that start and stop the output."""
+    with suppress(OSError, termios.error):
+        keys: list[Any] = termios.tcgetattr(terminal)[_CHARACTERS]
+        return keys[_FLOW]
+    return None
+
+
+def _give_back_flow_keys(terminal: int, keys: list[Any]) -> None:
+    """Restore keys that the command has changed, and start an output that those have stopped.
+
+    A person may have typed one of them, knows no key that starts it again, and nono's own output would wait.
+    Raises termios.error.
+    """
+    attributes = termios.tcgetattr(terminal)
+    if attributes[_CHARACTERS][_FLOW] == keys:
+        return
+    attributes[_CHARACTERS][_FLOW] = keys
+    flags = attributes[_IFLAG]
+    for attributes[_IFLAG] in (flags & ~termios.IXON, flags):
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def _is_non_blocking(descriptor: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 import shlex
 import signal
 import struct
@@ -28,6 +29,12 @@ TOSTOP = "a = termios.tcgetattr(0); a[3] |= termios.TOSTOP; termios.tcsetattr(0,
 SUSPEND = "termios.tcflow(0, termios.TCOOFF); "
 EXCLUSIVE = "import fcntl; fcntl.ioctl(0, termios.TIOCEXCL); "
 RAW = "a = termios.tcgetattr(0); a[3] = 0; a[1] = 0; termios.tcsetattr(0, termios.TCSANOW, a); "
+# Waits until the output is stopped, by "x".
+STOPPED_BY_X = (
+    "import select; a = termios.tcgetattr(0); a[0] |= termios.IXON;"
+    "a[6][termios.VSTOP], a[6][termios.VSTART] = b'x', b'\\x01'; termios.tcsetattr(0, termios.TCSANOW, a);"
+    "os.write(2, b'type'); [None for _ in iter(lambda: select.select([], [0], [], 0)[1], [])]; "
+)
 # Of the caller's own open file description, without its flag for large files.
 STREAM = (
     "import fcntl, os, signal; signal.signal(signal.SIGIO, signal.SIG_IGN);"
@@ -100,6 +107,52 @@ def test_so_it_is_where_the_output_goes_to_a_file(output: str, sandbox: NonoRun)
         before = termios.tcgetattr(kept)
         assert person.end() == 3
         assert termios.tcgetattr(kept) == before
+
+
+@pytest.mark.parametrize("output", [">/dev/null", "| cat"])
+def test_a_key_of_the_commands_choice_holds_no_output_up_afterwards(output: str, sandbox: NonoRun) -> None:
+    """Found by hand: a person typed it, knew no key that starts the output again, and nono never ended."""
+    run = shlex.join(
+        elevated(sandbox, python(f"{ALONE}{STOPPED_BY_X}os.kill(os.getpid(), 9)"), elevates=False)
+    )
+    with shown_to(sandbox, ["/bin/sh", "-c", f"{run} {output}"]) as (person, kept):
+        before = flow_keys(kept)
+        person.wait_for(b"type")
+        person.type(b"x")
+        person.end()
+        assert flow_keys(kept) == before
+    assert TITLE in person.shown
+
+
+def test_without_nono_the_key_goes_on_holding_it_up(sandbox: NonoRun) -> None:
+    with shown_to(sandbox, sandbox.user.command(python(f"{ALONE}{STOPPED_BY_X}os._exit(3)"))) as (
+        person,
+        kept,
+    ):
+        person.wait_for(b"type")
+        person.type(b"x")
+        assert person.end() == 3
+        assert not select.select([], [kept], [], 0)[1]
+        termios.tcflush(kept, termios.TCOFLUSH)
+
+
+def test_what_a_person_holds_up_is_held_until_they_let_go(sandbox: NonoRun) -> None:
+    waits = STOPPED_BY_X.replace("b'x'", "b'\\x13'").replace("b'\\x01'", "b'\\x11'")
+    run = shlex.join(elevated(sandbox, python(f"{ALONE}{waits}os.kill(os.getpid(), 9)"), elevates=False))
+    with shown_to(sandbox, ["/bin/sh", "-c", f"{run} >/dev/null"]) as (person, kept):
+        person.wait_for(b"type")
+        person.type(b"\x13")
+        with pytest.raises(subprocess.TimeoutExpired):
+            person.end(2.0)
+        assert not select.select([], [kept], [], 0)[1]
+        person.type(b"\x11")
+        assert person.end() == 137
+    assert TITLE in person.shown
+
+
+def flow_keys(descriptor: int) -> list[bytes]:
+    keys = termios.tcgetattr(descriptor)[6]
+    return [keys[termios.VSTART], keys[termios.VSTOP]]
 
 
 def line_discipline(descriptor: int) -> int:
