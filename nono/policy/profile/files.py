@@ -156,7 +156,11 @@ class _Finder:
         )
 
     def nearest(self, name: str) -> str | None:
-        return did_you_mean(name, [*shipped.profile_names(), *user_profile_names(self.environ)])
+        names = [*shipped.profile_names(), *user_profile_names(self.environ)]
+        if name in names:
+            # The directory has the entry, and named() did not find a file behind it.
+            return f"{user_directory(self.environ)} has a link of that name that leads to no file"
+        return did_you_mean(name, names)
 
     def _shipped(self, name: str, chain: _Chain) -> Found | None:
         if name not in shipped.profile_names():

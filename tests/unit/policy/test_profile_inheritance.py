@@ -12,7 +12,7 @@ from nono.errors import ProfileError
 from nono.policy.document.check import validated
 from nono.policy.document.when import Host, holds
 from nono.policy.files.active_groups import group_names
-from nono.policy.profile.files import find
+from nono.policy.profile.files import find, user_directory
 from nono.policy.profile.store import load_profile
 
 UBUNTU = Host(id="ubuntu", id_like=("debian",), version="24.04", variant="server")
@@ -320,3 +320,19 @@ def test_of_several_profiles_each_must_be_there(environ: dict[str, str], referen
 def test_a_file_may_have_a_comma_in_its_name(environ: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "a,b.json").write_text('{"meta": {"name": "one"}}')
     assert load_profile(str(tmp_path / "a,b.json"), environ).meta.name == "one"
+
+
+def test_a_profile_that_is_a_link_to_nothing_is_told_as_one(environ: dict[str, str]) -> None:
+    write(environ, real={})
+    directory = Path(user_directory(environ))
+    (directory / "gone.json").symlink_to("nowhere")
+    (directory / "circle.json").symlink_to("circle.json")
+    (directory / "good.json").symlink_to("real.json")
+    for name in ("gone", "circle"):
+        with pytest.raises(ProfileError, match=f"Profile not found: {name}") as error:
+            load_profile(name, environ)
+        assert error.value.hint == f"{directory} has a link of that name that leads to no file"
+    assert load_profile("good", environ)
+    with pytest.raises(ProfileError) as error:
+        load_profile("goof", environ)
+    assert error.value.hint == "did you mean 'good'?"
