@@ -22,7 +22,7 @@ _SAMPLE = ".sample"
 DIRECTORIES_MAX = 1_000
 FILES_MAX = 1_000
 HOOKS_MAX = 1_000  # in one directory
-SETTINGS_MAX_BYTES = 16 * 1024 * 1024  # in all
+SETTINGS_MAX_BYTES = 1024 * 1024  # in all; a second to read
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 

@@ -49,9 +49,9 @@ _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
 # These may be switches instead. Anywhere else, a program or directory may be called "on".
 _SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*"})
 # A line with those that continue it, until its comment; then the comment, which no line continues (config.c).
-_LINE = re.compile(r'((?:"(?:\\.|[^"\\\n]|\\\n)*"|\\.|\\\n|[^"\\\n#;]|")*+)([^\n]*)(?:\n|$)')
+_LINE = re.compile(r'((?:[^"\\\n#;]++|"(?:[^"\\\n]++|\\[\s\S])*+"|\\[\s\S]|")*+)([^\n]*+)(?:\n|\Z)')
 _QUOTES = re.compile(r'\\(.)|"')
-_HEADER = re.compile(r'\[([^]\s"]*)\s*(?:"((?:\\.|[^"\\])*)")?\s*\]')
+_HEADER = re.compile(r'\s*+\[([^]\s"]*+)\s*+(?:"((?:\\.|[^"\\])*+)")?+\s*+\]')
 
 Setting = tuple[str, str]
 
@@ -72,10 +72,12 @@ def programs_of(text: str) -> Iterator[Setting]:
     """Yield name and value of each setting in a configuration file that runs a program."""
     for name, value in settings_of(text):
         section, _, rest = name.partition(".")
-        section, last = section.lower(), rest.rpartition(".")[2].lower()
-        known = _RUN_PROGRAMS.get(section, ())
-        last = "*" if "*" in known else last
-        is_switch = f"{section}.{last}" in _SWITCHED and value.lower() in _SWITCHES
+        known = _RUN_PROGRAMS.get(section.lower())
+        if known is None:
+            continue
+        last = "*" if "*" in known else rest.rpartition(".")[2].lower()
+        value = unquoted(value)
+        is_switch = f"{section.lower()}.{last}" in _SWITCHED and value.lower() in _SWITCHES
         # Without a value nothing is run, but with an empty directory of hooks none of the others either.
         if last in known and not is_switch and (value or last == "hookspath"):
             yield name, value
@@ -86,30 +88,29 @@ def paths_of(text: str, section: str, name: str) -> Iterator[str]:
     for full, value in settings_of(text):
         first, _, rest = full.partition(".")
         if first.lower() == section and rest.rpartition(".")[2].lower() == name:
-            yield value
+            yield unquoted(value)
 
 
 def settings_of(text: str) -> Iterator[Setting]:
-    """Yield every setting. In a file that git would reject, yield everything that looks like one."""
+    """Yield every setting, its value with quotes and escapes. A command may have written a million.
+
+    In a file that git would reject, yields everything that looks like one.
+    """
     section = ""
     for found in _LINE.finditer(text.removeprefix("\ufeff").replace("\r\n", "\n")):
-        line = found[1].replace("\\\n", "").strip()
-        while line.startswith("["):
-            section, line = _header(line)
-        if line:
-            key, _, value = line.partition("=")
-            yield f"{section}.{key.strip()}", _unquoted(value.strip())
+        line, place = found[1].replace("\\\n", ""), 0
+        while (header := _HEADER.match(line, place)) is not None:
+            name, sub = header.groups()
+            section = name if sub is None else f"{name}.{unquoted(sub)}"
+            place = header.end()
+        key, _, value = line[place:].partition("=")
+        key = key.strip()
+        if key.startswith("["):
+            section = key[1:]
+        elif key:
+            yield f"{section}.{key}", value.strip()
 
 
-def _header(line: str) -> tuple[str, str]:
-    """Split ``[section "sub"] rest`` into ``section.sub`` and the rest."""
-    found = _HEADER.match(line)
-    if found is None:
-        return line[1:], ""
-    section = found[1] if found[2] is None else f"{found[1]}.{_unquoted(found[2])}"
-    return section, line[found.end() :].strip()
-
-
-def _unquoted(value: str) -> str:
+def unquoted(value: str) -> str:
     """Drop quotes, and the backslash of each escape; those of blanks and control characters do not matter."""
     return _QUOTES.sub(r"\1", value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from posixpath import join
 
 from nono.policy.capability import Access
-from nono.policy.git.settings import settings_of
+from nono.policy.git.settings import settings_of, unquoted
 from nono.policy.path_expansion import Filesystem, PathContext
 from nono.policy.why.command_words import Started
 from nono.policy.why.usual_table import Row
@@ -43,4 +43,5 @@ def _settings(places: PathContext, fs: Filesystem) -> dict[str, str]:
     """Return the settings of this person and of a repository in the working directory, by lower-case name."""
     files = ("~/.config/git/config", "~/.gitconfig", join(places.workdir, ".git", "config"))
     texts = [fs.text(places.of_flag(file)) for file in files]
-    return {name.lower(): value for text in texts if text is not None for name, value in settings_of(text)}
+    found = (setting for text in texts if text is not None for setting in settings_of(text))
+    return {name.lower(): unquoted(value) for name, value in found}

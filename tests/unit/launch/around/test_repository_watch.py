@@ -133,7 +133,7 @@ CHANGES: dict[str, tuple[str, Said]] = {
     ),
     "included settings, removed": ("rm shared", [("shared", "removed_settings", ("alias.st",))]),
     "settings that grew beyond what is read": (
-        "yes '# more' | head -c 17000000 >> .git/config; git config core.sshCommand x",
+        "yes '# more' | head -c 2000000 >> .git/config; git config core.sshCommand x",
         [(".git/config", "unreadable", ())],
     ),
     "settings elsewhere": (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nono.launch.around.repository_state import SETTINGS_MAX_BYTES
 from nono.policy.git.settings import newly_run, no_longer_run, paths_of, programs_of
+from support.running.pace import PACE
 
 PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = https://host.example/a.git\n'
 
@@ -127,3 +130,11 @@ def test_paths_are_read_without_quotes() -> None:
     text = '[include]\n\tpath = "../a b" # c\n[includeIf "gitdir:x"]\n\tpath = c\\\\d\n'
     assert [*paths_of(text, "include", "path")] == ["../a b"]
     assert [*paths_of(text, "includeif", "path")] == ["c\\d"]
+
+
+@pytest.mark.parametrize("piece", ["[a]", "x=y\n", '"\n', "[alias]a=b\n", '"\\\n', "["])
+def test_as_much_as_is_read_takes_no_time(piece: str) -> None:
+    text = piece * (SETTINGS_MAX_BYTES // len(piece))
+    began_s = time.process_time()
+    newly_run("", text)
+    assert time.process_time() - began_s < 5 * PACE
