@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nono.kernel import landlock, landlock_rights, namespaces, process
+from nono.kernel import landlock, landlock_rights, mounts, namespaces, process
 from nono.sandbox.own_root import enter_own_root
 from support.forked import errno_of, in_child
 from support.running.needs import ORDINARY, require
@@ -106,3 +107,40 @@ def test_a_rule_for_it_covers_what_is_reached_from_it_and_nothing_else(inside: I
         assert inside(work) == [0, errno.EACCES]
     finally:
         os.close(outside)
+
+
+def odd_top_level(place: Path) -> None:
+    """Make a root directory of odd things, below `place`, that of this process."""
+    device = os.open("/dev/fuse", os.O_RDWR) if os.path.exists("/dev/fuse") else None
+    root = mounts.new_file_system("tmpfs", {})
+    mounts.attach(root, os.open(place, os.O_PATH))
+    os.fchdir(root)
+    os.chroot(".")
+    for name in (b"line\nend\xff\\", b"n" * 255, *(b"many%d" % number for number in range(500))):
+        os.mkdir(name)
+    os.mkdir("closed", 0)
+    os.symlink("nowhere", "dangling")
+    os.symlink("round", "round")
+    os.mkfifo("fifo")
+    socket.socket(socket.AF_UNIX).bind("socket")
+    os.mknod("device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    with open("file", "x", opener=partial(os.open, mode=0)) as file:
+        file.write("here")
+    if device is not None:  # nobody ever answers its requests
+        os.mkdir("hung")
+        options = {"fd": str(device), "rootmode": "40000", "user_id": "0", "group_id": "0"}
+        mounts.attach(mounts.new_file_system("fuse", options), os.open("hung", os.O_PATH))
+
+
+@pytest.mark.root
+def test_nothing_at_the_top_level_stops_it(tmp_path: Path) -> None:
+    def work() -> list[bool]:
+        namespaces.leave_mounts()
+        odd_top_level(tmp_path)
+        before = {os.fsencode(entry): entry.is_dir(follow_symlinks=False) for entry in os.scandir(b"/")}
+        enter_own_root()
+        after = {os.fsencode(entry): entry.is_dir(follow_symlinks=False) for entry in os.scandir(b"/")}
+        is_there = os.path.isdir("/closed") and os.readlink("/dangling") == "nowhere"
+        return [before == after, len(after) > 500, is_there, Path("/file").read_text() == "here"]
+
+    assert in_child(work) == [True] * 4
