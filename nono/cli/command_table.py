@@ -232,7 +232,7 @@ def _version() -> Loaded:
 COMMANDS = {
     "run": Command("run a command in the sandbox, supervised", _run),
     "shell": Command("run your shell in the sandbox, supervised", _shell),
-    "learn": Command("watch a command, and write the least profile for it", _learn),
+    "learn": Command("watch a command, and write the smallest profile for it", _learn),
     "wrap": Command("apply the sandbox to this process and become the command", _wrap),
     "ps": Command("list the sessions", _ps),
     "top": Command("show all sessions on one screen or page, and answer", _top),

@@ -33,7 +33,7 @@ SHORT = {
     "gemini": "gemini-cli",
 }  # what people say when they mean a profile
 GH = "gh"
-DESCRIPTION = "Keeps credentials in the system keyring, or where none answers in a file of nono's own."
+DESCRIPTION = "Keeps credentials in the system keyring, or in nono's own file where no keyring answers."
 INPUT_BYTES_MAX = 64 * 1024
 
 

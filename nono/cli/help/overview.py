@@ -44,7 +44,7 @@ def overview(commands: Mapping[str, str]) -> Page:
         (*(each for each in sections if each.entries), Section("Options", OPTIONS)),
         EXAMPLES["nono"],
         (
-            "Start with nono doctor. nono help COMMAND says more about one of them; nono help environment, "
-            "exit-codes and files about the rest.",
+            "Start with nono doctor. nono help COMMAND describes one command; nono help environment, "
+            "exit-codes and files describe the rest.",
         ),
     )
