@@ -38,7 +38,7 @@ async def relayed(
     maker: The channel of a socket maker; the caller closes it.
     reached: Called before each outward connection, which is not made if this raises OSError.
 
-    Raises LaunchError if a port cannot be listened on.
+    Raises LaunchError if nothing can listen on a port.
     """
     inside = _PrivateNetwork(maker)
     relay = _Relay()
@@ -69,7 +69,7 @@ def _listen(port: int) -> socket.socket:
         listener = socket.create_server((ADDRESS, port), backlog=BACKLOG)
     except OSError as error:
         raise LaunchError(
-            f"--listen-port {port}: {ADDRESS}:{port} cannot be listened on: {error.strerror}", exit_code=1
+            f"--listen-port {port}: nothing can listen on {ADDRESS}:{port}: {error.strerror}", exit_code=1
         ) from error
     listener.setblocking(False)
     return listener
@@ -159,7 +159,7 @@ class _PrivateNetwork:
         except OSError as error:
             made.close()
             raise LaunchError(
-                f"--open-port {port}: {ADDRESS}:{port} of the private network cannot be listened on: "
+                f"--open-port {port}: nothing can listen on {ADDRESS}:{port} of the private network: "
                 f"{error.strerror}",
                 exit_code=1,
             ) from error

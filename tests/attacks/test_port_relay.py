@@ -100,7 +100,7 @@ def test_a_port_that_is_taken_on_this_host_starts_nothing(sandbox: NonoRun) -> N
         refused = sandbox.run(["echo", "started"], flags=flags)
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert (
-        f"--listen-port {port}: 127.0.0.1:{port} cannot be listened on: Address already in use"
+        f"--listen-port {port}: nothing can listen on 127.0.0.1:{port}: Address already in use"
         in refused.stderr
     )
     assert sandbox.run(["echo", "started"], flags=flags).stdout == "started\n"

@@ -42,7 +42,7 @@ CANNOT = "proxy-only network mode cannot be kernel-enforced."
 ON_WSL2 = f"{FAILED}WSL2: {CANNOT}"
 ON_LINUX = f"{FAILED}this kernel: {CANNOT}"
 NO_NETNS = (
-    f"{FAILED}this kernel: the private network namespace of netns cannot be had: a seccomp filter "
+    f"{FAILED}this kernel: the private network namespace of netns is not available: a seccomp filter "
     "of whatever started nono may refuse it (unshare(CLONE_NEWUSER | CLONE_NEWNET): "
     "Operation not permitted [EPERM])."
 )
@@ -570,7 +570,7 @@ def test_setup_names_the_setting_that_lifts_a_namespace_limit(ladder_stage: Stag
     assert (refused.returncode, refused.stdout) == (1, "")
     lines = refused.stderr.strip().splitlines()
     assert lines == [
-        f"{FAILED}this kernel: the private network namespace of netns cannot be had: "
+        f"{FAILED}this kernel: the private network namespace of netns is not available: "
         "user.max_user_namespaces is 0 (unshare(CLONE_NEWUSER | CLONE_NEWNET): "
         "No space left on device [ENOSPC]).",
         "hint: sudo sysctl -w user.max_user_namespaces=1000",

@@ -150,7 +150,9 @@ class AwsCredential:
             raise CredentialUnavailable(f"{self._shown}: {problem}", hint=self._hint)
         for text in (frozen.access_key, frozen.secret_key, frozen.token or "-"):
             if not _VISIBLE.fullmatch(text or ""):
-                raise CredentialUnavailable(f"{self._shown}: what was found are no AWS keys", hint=self._hint)
+                raise CredentialUnavailable(
+                    f"{self._shown}: what was found is not a pair of AWS keys", hint=self._hint
+                )
         token = None if frozen.token is None else Secret(frozen.token)
         return Keys(frozen.access_key, Secret(frozen.secret_key), token)
 

@@ -293,7 +293,7 @@ def _compile(capture: Capture) -> re.Pattern[str] | None:
         pattern = re.compile(capture.cache_path_regex)
     except re.error as error:
         raise CredentialError(
-            f"credential_capture '{capture.name}': cache_path_regex is no regular expression: {error.msg}"
+            f"credential_capture '{capture.name}': cache_path_regex is not a regular expression: {error.msg}"
         ) from None
     reason = regex_cost.slow(capture.cache_path_regex)
     if reason is not None:

@@ -35,5 +35,5 @@ def read(reference: PassReference, environ: Mapping[str, str]) -> Secret:
     first = printed.partition("\n")[0].removesuffix("\r")
     if first == reference.entry:
         # For a folder, pass lists the entries below the folder's name, and reports success.
-        raise CredentialNotFound(f"{shown}: it is a folder of the password store, and no entry")
+        raise CredentialNotFound(f"{shown}: it is a folder of the password store, not an entry")
     return secret_from_text(first, shown)

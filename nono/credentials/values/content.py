@@ -43,7 +43,7 @@ def secret_from_text(text: str, shown: str) -> Secret:
 def require_credential(secret: Secret, shown: str) -> None:
     """Check a secret. CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
     if not secret.reveal():
-        raise CredentialNotFound(f"{shown}: it is there, and empty")
+        raise CredentialNotFound(f"{shown}: it exists, and is empty")
     problem = text_problem(secret.reveal())
     if problem is not None:
         raise CredentialUnavailable(

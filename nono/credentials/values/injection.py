@@ -133,7 +133,7 @@ class QueryInjection:
 
     def __init__(self, name: str, secret: Secret) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name, re.ASCII):
-            raise CredentialError(f"query_param_name {name!r} is no name of a parameter")
+            raise CredentialError(f"query_param_name {name!r} is not the name of a parameter")
         if not secret.reveal():
             raise CredentialUnavailable("the value is empty", hint="store the credential again")
         self._name = name
@@ -161,7 +161,7 @@ def _basic(secret: Secret) -> Secret:
 
 def _check_header(name: str) -> None:
     if not re.fullmatch(_TOKEN, name, re.ASCII):
-        raise CredentialError(f"inject_header {name!r} is no name of a header")
+        raise CredentialError(f"inject_header {name!r} is not the name of a header")
     if name.lower() in _NEVER_INJECTED:
         raise CredentialError(f"inject_header {name!r}: this header steers the connection")
 

@@ -137,7 +137,7 @@ def _routes(entry: ProviderRoute, provider: OAuthProvider, origin: str) -> Itera
     hosts = provider.api_hosts
     foreign = [each.origin for each in entry.upgrades if parse_origin(each.origin) not in hosts]
     if foreign:
-        raise ConfigError(f"{origin}: '{entry.name}': {foreign[0]} is none of the provider's api_hosts.")
+        raise ConfigError(f"{origin}: '{entry.name}': {foreign[0]} is not one of the provider's api_hosts.")
     if entry.endpoint_policy is not None:
         endpoints = policy_of(entry.endpoint_policy, f"{origin}.{entry.name}.endpoint_policy")
     else:

@@ -278,7 +278,7 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
         where = "WSL2" if facts.is_wsl2 else "this kernel"
         failed = f" ({facts.namespaces.failed})" if facts.namespaces.failed else ""
         return Refusal(
-            f"{where}: the private network namespace of netns cannot be had: {cause}{failed}.", hint=remedy
+            f"{where}: the private network namespace of netns is not available: {cause}{failed}.", hint=remedy
         )
     ports = capabilities.ports
     if ports.connect:

@@ -66,5 +66,5 @@ def _fields(key: str) -> Mapping[str, str]:
 def silent(record: Record) -> NonoError:
     return NonoError(
         f"Session {record.session_id} does not answer.",
-        hint=f"a session does that has a proxy, served calls or a terminal: nono inspect {record.session_id}",
+        hint=f"only one with a proxy, served calls or a terminal does: nono inspect {record.session_id}",
     )

@@ -75,7 +75,7 @@ def run(argv: Sequence[str]) -> int:
         connection, status, received = ask(session, wire.ATTACH, terminal_size(), (words,))
         with closing(connection):
             if status == wire.BUSY:
-                raise NonoError(f"session {record.session_id} is shown by as many as can be.")
+                raise NonoError(f"session {record.session_id} is shown in as many terminals as it can be.")
             if status != wire.SWITCHED:
                 raise unreachable(record)
             end = _view(connection, received, keys, is_read_only=parsed.read_only)

@@ -63,7 +63,7 @@ def forget(directory: str | None, environ: Mapping[str, str]) -> int:
     root = realpath(directory or os.getcwd())
     file = MemoryFile(root, environ)
     if not os.path.lexists(file.path):
-        raise NonoError(f"nothing is remembered of {root}.")
+        raise NonoError(f"nothing is remembered about {root}.")
     try:
         file.forget()
     except OSError as error:

@@ -29,7 +29,7 @@ def sealer() -> Seal:
     try:
         token = detect_credential()
     except Error as error:
-        raise NonoError(f"the identity of this job cannot be had: {error}") from error
+        raise NonoError(f"the identity of this job cannot be obtained: {error}") from error
     if token is None:
         raise NonoError(
             "signing without a key needs the identity of a CI job, and there is none here.",

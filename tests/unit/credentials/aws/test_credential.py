@@ -204,14 +204,24 @@ def test_after_a_refusal_the_file_is_read_again(config: Path) -> None:
         ),
         pytest.param("work", f"print({CANARY!r})", "could not be read (JSONDecodeError)", id="no JSON"),
         pytest.param(
-            "work", printing(SecretAccessKey=f"{CANARY}\n"), "no AWS keys", id="line end in the key"
+            "work",
+            printing(SecretAccessKey=f"{CANARY}\n"),
+            "not a pair of AWS keys",
+            id="line end in the key",
         ),
-        pytest.param("work", printing(SecretAccessKey=""), "no AWS keys", id="empty key"),
-        pytest.param("work", printing(AccessKeyId="AKID, Signature=x"), "no AWS keys", id="comma and blank"),
+        pytest.param("work", printing(SecretAccessKey=""), "not a pair of AWS keys", id="empty key"),
         pytest.param(
-            "work", printing(SessionToken=f"{CANARY}\r\nX: y"), "no AWS keys", id="line end in the token"
+            "work", printing(AccessKeyId="AKID, Signature=x"), "not a pair of AWS keys", id="comma and blank"
         ),
-        pytest.param("work", printing(SessionToken=f"{CANARY}é"), "no AWS keys", id="token not ASCII"),
+        pytest.param(
+            "work",
+            printing(SessionToken=f"{CANARY}\r\nX: y"),
+            "not a pair of AWS keys",
+            id="line end in the token",
+        ),
+        pytest.param(
+            "work", printing(SessionToken=f"{CANARY}é"), "not a pair of AWS keys", id="token not ASCII"
+        ),
     ],
 )
 def test_a_source_without_usable_keys_is_unavailable_in_words_of_nono(

@@ -348,7 +348,7 @@ def test_a_command_that_cannot_run_is_unavailable_from_the_start(
         (Capture("helper", ("true",), allow_headers=()), Inject(), "must name a header"),
         (Capture("helper", ("true",), allow_headers=("Host",)), Inject(), "steers"),
         (Capture("helper", ("true",), allow_headers=("Proxy-Authorization",)), Inject(), "steers"),
-        (Capture("helper", ("true",), allow_headers=("a b",)), Inject(), "no name of a header"),
+        (Capture("helper", ("true",), allow_headers=("a b",)), Inject(), "not the name of a header"),
         (
             Capture("helper", ("true",), allow_headers=("X",)),
             Inject("query_param"),

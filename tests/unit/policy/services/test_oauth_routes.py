@@ -76,7 +76,10 @@ def test_two_providers_with_one_token_endpoint_are_refused() -> None:
     [
         ([ROUTE._replace(provider="q")], "unknown provider 'q'"),
         ([ROUTE, ROUTE], "two routes are named 'login'"),
-        ([ROUTE._replace(upgrades=(OriginUpgrade("https://x.example", "/ws"),))], "none of the provider's"),
+        (
+            [ROUTE._replace(upgrades=(OriginUpgrade("https://x.example", "/ws"),))],
+            "not one of the provider's",
+        ),
     ],
 )
 def test_routes_that_do_not_fit_together_are_refused(routes: list[ProviderRoute], sentence: str) -> None:

@@ -91,13 +91,13 @@ def test_a_private_network_is_taken_only_where_there_is_no_listener(abi: int) ->
 def test_a_requested_private_network_is_taken_or_the_run_refused(facts: HostFacts) -> None:
     assert enforcement(ONLY_NETNS, facts).rung is Rung.NETNS
     refused = refusal(ONLY_NETNS, facts._replace(network_namespace=False))
-    assert "the private network namespace of netns cannot be had" in refused.message
+    assert "the private network namespace of netns is not available" in refused.message
 
 
 @pytest.mark.parametrize("abi", range(1, 8))
 def test_nothing_weaker_replaces_a_requested_private_network(abi: int) -> None:
     refused = refusal(IN_NETNS, WSL2._replace(landlock_abi=abi, network_namespace=False))
-    assert refused.message.startswith("WSL2: the private network namespace of netns cannot be had")
+    assert refused.message.startswith("WSL2: the private network namespace of netns is not available")
 
 
 def test_a_private_network_leaves_only_path_sockets_and_signals_open() -> None:
