@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nono.kernel import landlock
-from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, TIMEOUT_S, NonoRun, program
+from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, TIMEOUT_S, Ended, NonoRun, program
 
 CANARY = "canary behind a mask"
 FILES = {
@@ -69,6 +69,10 @@ def handing(sandbox: NonoRun, stage: Path, way: str) -> Iterator[subprocess.Pope
 
 def taken(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *acts: str) -> Any:
     """What came of `acts` in a run by `argv`, to which the first run handed the project."""
+    return second_run(sandbox, stage, argv, way, *acts).outcomes()
+
+
+def second_run(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *acts: str) -> Ended:
     (stage / "meeting/socket").unlink(missing_ok=True)
     command = program("files.handing", "take", f"{stage}/meeting/socket", way, *acts)
     with handing(sandbox, stage, way) as first:
@@ -76,7 +80,7 @@ def taken(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *acts: s
         assert second.stdout, second.stderr
         first_said, _ = first.communicate(timeout=TIMEOUT_S)
     assert json.loads(first_said) == {".env": "EACCES", "mine": "EACCES"}
-    return second.outcomes()
+    return second
 
 
 def masked(sandbox: NonoRun, stage: Path, network: object, *flags: str, verb: str = "run") -> list[str]:
@@ -140,6 +144,19 @@ def test_a_directory_of_another_run_leads_to_no_hooks(sandbox: NonoRun, stage: P
     assert said["read:mine"] == "mine"
     assert [*(stage / ".git/hooks").iterdir()] == [stage / ".git/hooks/there"]
     assert (stage / ".git/hooks/there").read_text() == "laid outside"
+
+
+@pytest.mark.needs("namespaces", ordinary=True)
+@pytest.mark.parametrize("act", ["empty", "disable"])
+def test_a_hook_that_it_leads_to_is_told_once_it_does_nothing(
+    act: str, sandbox: NonoRun, stage: Path
+) -> None:
+    """Landlock holds neither: this is the price of reading that costs nothing (ADR 83)."""
+    (stage / ".git/hooks/there").chmod(0o755)
+    argv = [*NONO, "run", "--silent", "--block-net", *grants(stage), "--"]
+    ended = second_run(sandbox, stage, argv, "hand", f"{act}:.git/hooks/there")
+    assert ended.outcomes()[f"{act}:.git/hooks/there"] in ("emptied", "disabled")
+    assert "git outside no longer runs there" in ended.stderr
 
 
 @pytest.mark.needs("namespaces", ordinary=True)

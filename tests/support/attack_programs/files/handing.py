@@ -86,6 +86,17 @@ def move(path: str, directory: int) -> str:
     return "moved"
 
 
+def empty(path: str, directory: int) -> str:
+    os.fchdir(directory)
+    os.truncate(path, 0)
+    return "emptied"
+
+
+def disable(path: str, directory: int) -> str:
+    os.chmod(path, 0o644, dir_fd=directory)
+    return "disabled"
+
+
 HERE = {
     "read": read,
     "write": write,
@@ -94,6 +105,8 @@ HERE = {
     "mkdir": make_directory,
     "link": link,
     "move": move,
+    "empty": empty,
+    "disable": disable,
 }
 
 
