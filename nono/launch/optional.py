@@ -130,14 +130,15 @@ def gh_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
         return
     file = join(directory, "hosts.yml")
     before = _changed_ns(file)
-    yield
-    if _changed_ns(file) in (None, before):
-        return
-    # Imported here: few runs log in with gh.
-    from nono.launch.around import gh_logins
+    try:
+        yield
+    finally:  # whatever happened, as above
+        if _changed_ns(file) not in (None, before):
+            # Imported here: few runs log in with gh.
+            from nono.launch.around import gh_logins
 
-    for sentence in gh_logins.told(file):
-        insist(sentence)
+            for sentence in gh_logins.told(file):
+                insist(sentence)
 
 
 def _changed_ns(file: str) -> int | None:
