@@ -174,6 +174,7 @@ def test_a_hook_of_a_bare_repository_is_not_laid(runner: NonoRun, hooks: str) ->
 
 
 @pytest.mark.root
+@pytest.mark.needs("CAP_SYS_ADMIN", suite=True)
 def test_a_setting_is_told_where_nothing_can_be_recorded_any_more(runner: NonoRun) -> None:
     state, user = runner.user.home / ".local/state", runner.user
     state.mkdir(parents=True, exist_ok=True)

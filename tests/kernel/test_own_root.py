@@ -133,6 +133,7 @@ def odd_top_level(place: Path) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.needs("CAP_SYS_ADMIN", suite=True)
 def test_nothing_at_the_top_level_stops_it(tmp_path: Path) -> None:
     def work() -> list[bool]:
         namespaces.leave_mounts()
