@@ -118,16 +118,17 @@ from contextlib import suppress
 from nono.supervisor.child import supervise
 command = os.posix_spawn(sys.executable, [sys.executable, "-c", *sys.argv[1:]], os.environ)
 with suppress(OSError), supervise(command, None):
-    while " Z " not in open(f"/proc/{command}/stat").read():
+    while open(f"/proc/{command}/stat").read().rsplit(")", 1)[1].split()[0] not in "Zt":
         pass
     raise OSError
-print("over")
+print("left" if os.path.exists(f"/proc/{command}") else "over")
 """
 
 
-def test_a_run_that_fails_does_not_wait_for_the_tracer() -> None:
+@pytest.mark.parametrize("options", ["0", TRACEEXIT], ids=["ended", "held at its last step"])
+def test_a_run_that_fails_does_not_wait_for_the_tracer(options: str) -> None:
     failed = subprocess.run(
-        [sys.executable, "-c", GIVES_UP, TRACED, NEVER_WAITS, "0"],
+        [sys.executable, "-c", GIVES_UP, TRACED, NEVER_WAITS, options],
         stdout=subprocess.PIPE,
         text=True,
         timeout=TIMEOUT_S,

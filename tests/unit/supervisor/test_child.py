@@ -1,4 +1,4 @@
-"""nono.supervisor.child where its user has no epoll watch left: the command's end is told by its signal."""
+"""How nono.supervisor.child is told of the command's end: once, and by its signal where there is no watch."""
 
 from __future__ import annotations
 
@@ -24,6 +24,19 @@ with child.supervise(os.posix_spawn("/bin/sh", ["sh", "-c", "sleep 0.1; exit 3"]
     print(child.wait(started), started.descriptor == started.signal_descriptor)
 """
 
+# As if a tracer from outside kept it unreaped.
+TOLD = """
+import os, select
+from nono.supervisor import child
+
+with child.supervise(os.posix_spawn("/bin/true", ["true"], {}), None) as started:
+    started._reap = lambda: None
+    select.select([started._pidfd], [], [])
+    for patience_s in (20, 0):
+        print(len(select.select([started.descriptor], [], [], patience_s)[0]))
+        started.serve_signals()
+"""
+
 
 @pytest.mark.parametrize(("watches", "said"), [("without", "3 True\n"), ("with", "3 False\n")])
 def test_a_run_needs_no_watch(watches: str, said: str) -> None:
@@ -31,3 +44,11 @@ def test_a_run_needs_no_watch(watches: str, said: str) -> None:
         [sys.executable, "-c", WAITS, watches], stdout=subprocess.PIPE, text=True, timeout=30, check=False
     )
     assert (waited.returncode, waited.stdout) == (0, said)
+
+
+def test_an_end_that_cannot_be_reaped_is_told_once() -> None:
+    """Each time would keep the loop waiting, and with it the proxy."""
+    told = subprocess.run(
+        [sys.executable, "-c", TOLD], stdout=subprocess.PIPE, text=True, timeout=30, check=False
+    )
+    assert (told.returncode, told.stdout) == (0, "1\n0\n")
