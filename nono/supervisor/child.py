@@ -207,8 +207,8 @@ def supervise(
 
     Leaving the block kills the child if it still runs, and ends everything it left running.
 
-    `kill_at_once`: Kills most of that in one step, however fast it forks.
-    `stop_request`: As for Child.
+    kill_at_once: Kills most of that in one step, however fast it forks.
+    stop_request: As for Child.
     """
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)

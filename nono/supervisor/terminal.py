@@ -148,9 +148,11 @@ def _give_back_flow_keys(terminal: int, keys: list[Any]) -> None:
     if attributes[_CHARACTERS][_FLOW] == keys:
         return
     attributes[_CHARACTERS][_FLOW] = keys
-    flags = attributes[_IFLAG]
-    for attributes[_IFLAG] in (flags & ~termios.IXON, flags):
-        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+    has_flow = attributes[_IFLAG] & termios.IXON
+    attributes[_IFLAG] &= ~termios.IXON  # without flow control the kernel starts a stopped output
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+    attributes[_IFLAG] |= has_flow
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def _is_non_blocking(descriptor: int) -> bool:
