@@ -14,13 +14,13 @@ from nono.bytecode import finder
 from nono.kernel import process, signals
 from nono.kernel.signals import ReceivedSignal, signal
 from nono.sessions.ends import FOREIGN, Sender
-from nono.sessions.processes import all_processes, below, process_name
+from nono.sessions.processes import all_processes, below, process_name, process_stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.sessions.stopping import StopRequest
 
-# SIGTSTP and SIGCONT are absent: the terminal stops and continues supervisor and command together.
+# SIGTSTP is absent: the terminal stops supervisor and command together.
 FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 NICER_BY = 15  # added to our own niceness for the command, which waits for us (docs/adr/0017)
@@ -73,6 +73,8 @@ class Child:
         while (received := signals.read_signal(self.signal_descriptor)) is not None:
             if received.number == signal.SIGCHLD:
                 self._reap()
+            elif received.number == signal.SIGCONT:
+                self._continue()
             elif received.from_kernel:
                 # The terminal sent it to the command too.
                 self.received[received.number] = Sender(0)
@@ -106,6 +108,12 @@ class Child:
         else:
             self.send(signal.SIGTERM)
         self.send(signal.SIGCONT)  # a stopped job would otherwise end only when continued
+
+    def _continue(self) -> None:
+        """Continue a command that has stopped itself. A shell's `fg` has continued the whole job already."""
+        found = process_stat(self.pid)
+        if found is not None and found.is_stopped:
+            self.send(signal.SIGCONT)
 
     def send(self, number: int) -> None:
         """Signal the command through its pidfd, which never refers to another process."""
@@ -212,7 +220,7 @@ def supervise(
     """
     process.become_subreaper()
     pidfd = os.pidfd_open(pid)
-    signal_descriptor = signals.open_signalfd((*FORWARDED, signal.SIGCHLD))
+    signal_descriptor = signals.open_signalfd((*FORWARDED, signal.SIGCONT, signal.SIGCHLD))
     child = Child(pid, pidfd, signal_descriptor, stop_request, kill_at_once)
     try:
         yield child

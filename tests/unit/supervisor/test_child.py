@@ -37,6 +37,43 @@ with child.supervise(os.posix_spawn("/bin/true", ["true"], {}), None) as started
         started.serve_signals()
 """
 
+# The command continues when its input ends; on SIGCONT it says so.
+CONTINUED = """
+import os, select, signal, sys, time
+from nono.sessions.processes import process_stat
+from nono.supervisor import child
+
+inside = "import os, signal, sys; signal.signal(signal.SIGCONT, lambda *_: os.write(1, b'continued')); "
+inside += "os.write(1, b'ready'); sys.stdin.read()"
+reads, told = os.pipe()
+said, says = os.pipe()
+files = [(os.POSIX_SPAWN_DUP2, reads, 0), (os.POSIX_SPAWN_DUP2, says, 1), (os.POSIX_SPAWN_CLOSE, told)]
+pid = os.posix_spawn(sys.executable, ["python", "-c", inside], os.environ, file_actions=files)
+os.close(reads), os.close(says)
+with child.supervise(pid, None) as started:
+    os.read(said, 100)
+    if sys.argv[1] == "stopped":
+        os.kill(pid, signal.SIGSTOP)
+        while not process_stat(pid).is_stopped:
+            time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGCONT)
+    select.select([started.descriptor], [], [])
+    started.serve_signals()
+    if sys.argv[1] == "stopped":
+        print(os.read(said, 100).decode(), end="")
+    os.close(told)
+    print(os.read(said, 100).decode(), child.wait(started), started.received)
+"""
+
+
+@pytest.mark.parametrize(("state", "said"), [("stopped", "continued 0 {}\n"), ("running", " 0 {}\n")])
+def test_sigcont_reaches_a_command_that_is_stopped(state: str, said: str) -> None:
+    """Not a running one: a shell's `fg` continues nono and the command, which would hear of it twice."""
+    told = subprocess.run(
+        [sys.executable, "-c", CONTINUED, state], stdout=subprocess.PIPE, text=True, timeout=30, check=False
+    )
+    assert (told.returncode, told.stdout) == (0, said)
+
 
 @pytest.mark.parametrize(("watches", "said"), [("without", "3 True\n"), ("with", "3 False\n")])
 def test_a_run_needs_no_watch(watches: str, said: str) -> None:
