@@ -123,7 +123,7 @@ def _measure(set_up: Stage, peers: Peers, settings: Settings, groups: Collection
 
 
 def _give_up(*_: object) -> None:
-    """Not an Exception, which some row could take for its own; what is open is closed on the way out."""
+    """End the benchmark. Raises SystemExit, which no row takes for its own error; open blocks are closed."""
     raise SystemExit(f"benchmarks: not done within {LIMIT_S} s")
 
 

@@ -109,7 +109,7 @@ def _codex(peers: Peers, port: int) -> Agent:
 
 
 def _turn_rows(stage: Stage, peers: Peers, settings: Settings, agent: Agent, project: Path) -> list[Row]:
-    """From the start of the agent to its end, with two requests to its model and a command between them."""
+    """Time an agent from its start to its end, with two requests to its model and a command between them."""
     environ = agent.environ(stage, HOST)
     writable = f"{project}:{stage.folder / 'home'}"
     places: dict[str, Sequence[str] | Absent] = {

@@ -91,7 +91,7 @@ def _project(stage: Stage, build: Build) -> Path:
 
 
 def _inside(stage: Stage, settings: Settings, build: Build, project: Path) -> dict[str, Measured]:
-    """Only the build is timed, not what removes the one before."""
+    """Time the build alone, without the removal of the one before."""
     prefixes = {"nono": _nono(build, WORKER_READS), "bare": []}
 
     def seconds(place: Worker | Absent) -> float:

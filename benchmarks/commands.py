@@ -77,7 +77,7 @@ def check(argv: Sequence[str], environ: Mapping[str, str]) -> None:
 
 
 def seconds_to_exit(argv: Sequence[str], environ: Mapping[str, str], terminal: str | None = None) -> float:
-    """From posix_spawn(3) to the exit of argv, an absolute path first. CannotRunError when it fails.
+    """Time argv, an absolute path first, from posix_spawn(3) to its exit. Raises CannotRunError if it fails.
 
     terminal: The one that it gets as its own, and whose other end somebody holds; else it is heard by nobody.
     """

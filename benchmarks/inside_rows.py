@@ -110,7 +110,7 @@ def _probe(stage: Stage) -> str:
 
 
 def _call(stage: Stage, call: str, *arguments: str | int) -> Measure:
-    """µs per call."""
+    """Return a function that measures µs per call."""
 
     def measure(each: Worker) -> float:
         argv = [_probe(stage), call, *map(str, arguments)]
@@ -166,7 +166,7 @@ def _flood_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
 
 
 def percentiles(rounds: list[list[float]] | Absent, share: float) -> Measured:
-    """ms, one per round."""
+    """Return ms, one value per round."""
     if isinstance(rounds, Absent):
         return rounds
     return Samples(tuple(percentile(taken, share) * 1e3 for taken in rounds))

@@ -33,7 +33,7 @@ def intercept_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Ro
 
 
 def http2_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
-    """Without nono-py and srt, which know no HTTP/2."""
+    """Measure without nono-py and srt, which know no HTTP/2."""
     load = _loads(stage, settings, "h2", HTTP2_CONNECTIONS, streams=STREAMS)
     rates, cpu = columns(
         rounds_in_turn(
@@ -145,7 +145,7 @@ def _everywhere[T](places: Proxies, measure: Callable[[Worker], T]) -> dict[str,
 def _loads(
     stage: Stage, settings: Settings, kind: str, connections: int, *, watched: bool = True, streams: int = 1
 ) -> Callable[[Worker], Loaded]:
-    """For with_cpu."""
+    """Return the load for with_cpu."""
 
     def load(each: Worker) -> Loaded:
         order = _destination(stage, watched=watched) | {"path": "/v1/small", "kind": kind}

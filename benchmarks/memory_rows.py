@@ -24,7 +24,7 @@ REST_S = 2.0
 
 
 def memory_rows(places: Proxies) -> list[Row]:
-    """Before the first client of HTTP/2, with the budget."""
+    """Read the memory before the first HTTP/2 client, with the budget."""
     time.sleep(REST_S)
     budget = at_most(LIMIT_MIB, Figure.VALUE)
     return [

@@ -138,7 +138,7 @@ def _bwrap() -> Peer:
 
 
 def _run(what: str, argv: Sequence[str]) -> None:
-    """CannotRunError with the last line that was said when it fails or takes too long."""
+    """Run argv. Raises CannotRunError with the last line of its output if it fails or takes too long."""
     print(f"installing {what} into .bench", file=sys.stderr)
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=INSTALL_S, check=False)

@@ -25,7 +25,7 @@ class Proxies:
 
 
 def present(place: Worker | Absent) -> Worker:
-    """CannotRunError when it is not there."""
+    """Return the worker. Raises CannotRunError if there is none."""
     if isinstance(place, Absent):
         raise CannotRunError(place.reason)
     return place

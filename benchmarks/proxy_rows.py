@@ -29,7 +29,7 @@ def proxy_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
 
 
 def _request_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
-    """nono with keep-alive and without, nono-py without, which is all that it can."""
+    """Measure nono with and without keep-alive, and nono-py without, which is all that it can do."""
     wrk = tool("wrk")
 
     def keep_alive(each: Worker) -> Loaded:

@@ -104,7 +104,7 @@ class Stage:
         return [*WORKER, str(self.cpus.load)]
 
     def nono_run(self, *command: str, flags: Sequence[str] = (), denied: Sequence[str] = ()) -> list[str]:
-        """`nono run` with all services, and what the worker reads and runs. denied: files, if any."""
+        """Return `nono run` with all services, and what the worker reads and runs. denied: files, if any."""
         reads = [f"--read={path}" for path in (*WORKER_READS, self.shared)]
         return [NONO, "--silent", "run", f"--profile={self._profile(denied)}", *reads, *flags, "--", *command]
 
@@ -143,7 +143,7 @@ def base_environ(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def stage(cpus: Cpus, bulk_bytes: int) -> Iterator[Stage]:
-    """Everything is gone when the block is left. Not below /tmp, which a sandbox grants as a whole."""
+    """Yield a stage, removed with the block. Not below /tmp, which a sandbox grants as a whole."""
     BENCH_DIR.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stage-", dir=BENCH_DIR) as directory:
         folder = Path(directory)
@@ -180,7 +180,7 @@ def _store_key(environ: Mapping[str, str]) -> None:
 
 
 def _certify(folder: Path) -> Path:
-    """Key and certificate of the upstreams; their authority goes to shared/ca.pem."""
+    """Write key and certificate of the upstreams; their authority goes to shared/ca.pem."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "shared/ca.pem"))
     certificate = folder / "server.pem"
@@ -226,14 +226,14 @@ def free_port() -> int:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Different ones: all are held until the last is found."""
+    """Return different ports: all are held until the last is found."""
     with ExitStack() as held:
         reserved = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in reserved]
 
 
 def _wait_for(port: int, server: subprocess.Popen[str]) -> None:
-    """Until something listens there. CannotRunError when the server ends before, or takes too long."""
+    """Wait until something listens. Raises CannotRunError if the server ends before, or takes too long."""
     for _ in range(int(START_S / 0.02)):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=START_S).close()

@@ -52,7 +52,7 @@ def budget_text(budget: Budget, unit: str) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count, and no exponent."""
+    """Format a number with three significant digits, and without an exponent."""
     size = abs(value)
     if size >= 100:
         return f"{value:,.0f}"

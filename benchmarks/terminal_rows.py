@@ -50,7 +50,7 @@ def _text(stage: Stage, size: int) -> Iterator[Path]:
 
 
 def _echo_rows(stage: Stage, kept: dict[str, Keeper], settings: Settings) -> list[Row]:
-    """From a key to its echo by a program that only copies."""
+    """Time from a key to its echo by a program that only copies."""
     keys = settings.calls // 10
 
     def kept_by(keeper: Keeper) -> Callable[[], list[float]]:
@@ -133,7 +133,7 @@ def _output_rows(stage: Stage, kept: dict[str, Keeper], settings: Settings, text
 
 
 def _attach_rows(kept: dict[str, Keeper], settings: Settings, text: Path, mib: int) -> list[Row]:
-    """From the start of what attaches to the last line of the screen; dtach shows none of what was before."""
+    """Time from the start of what attaches to the last line of the screen; dtach shows no earlier output."""
 
     def kept_by(keeper: Keeper) -> Callable[[], float]:
         def measure() -> float:

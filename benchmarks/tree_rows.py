@@ -69,7 +69,7 @@ def _rows(what: str, argv: list[str], places: Mapping[str, Worker], settings: Se
 
 
 def _commands(tree: Path, archive: Path) -> Mapping[str, list[str]]:
-    """By their names. What is denied is left out where it would be read, which nobody inside can."""
+    """Map names to commands. They skip what is denied, since nobody inside can read it."""
     left_out = [f"--exclude={name}" for name in (*(Path(name).name for name in DENIED), ".git")]
     return {
         "git status": ["git", "-C", str(tree), "status", "--porcelain"],

@@ -81,7 +81,7 @@ class Worker:
 
 @contextmanager
 def worker(argv: Sequence[str], environ: Mapping[str, str], cpu: int | None, log: Path) -> Iterator[Worker]:
-    """Started on this CPU, or on any; ended with the block. CannotRunError when it does not answer.
+    """Yield a worker on this CPU, or on any. Raises CannotRunError if it does not answer.
 
     What it says on stderr goes to log: a terminal would slow it down.
     """

@@ -121,7 +121,7 @@ def _control(tree: Path, version: str, minor: str, architecture: str) -> None:
 
 
 def _scripts(tree: Path, minor: str) -> None:
-    """Have the file of bytecode written where the package is installed, and anew when Python is upgraded.
+    """Make the package write the file of bytecode when it is installed and when Python is upgraded.
 
     It says when the directories of that machine were changed (docs/adr/0076-one-file-of-bytecode.md).
     """

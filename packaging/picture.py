@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def recorded(command: list[str]) -> str:
-    """What the command prints at a terminal. SystemExit if it fails."""
+    """Return what the command prints at a terminal. Raises SystemExit if it fails."""
     chunks: list[bytes] = []
 
     def keep(descriptor: int) -> bytes:

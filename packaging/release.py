@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> str:
 
 
 def released(texts: Mapping[str, str], version: str, day: datetime.date) -> dict[str, str]:
-    """The files of PLACES and the changelog, as they are in a version. SystemExit if it cannot be one."""
+    """Return the files of PLACES and the changelog as of a version. Raises SystemExit if it cannot be one."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise SystemExit(f"'{version}' is no version: expected three numbers, such as 0.2.0")
     made = {name: _with(texts[name], name, version) for name in PLACES}
@@ -51,7 +51,7 @@ def released(texts: Mapping[str, str], version: str, day: datetime.date) -> dict
 
 
 def notes(changelog: str, version: str) -> str:
-    """What the changelog says under the heading of a version; SystemExit if it has none."""
+    """Return the changelog's text below the heading of a version. Raises SystemExit if it has none."""
     section = rf"^## {re.escape(version)}(?: - [^\n]+)?\n(.*?)(?=^## |\Z)"
     found = re.search(section, changelog, re.MULTILINE | re.DOTALL)
     if found is None:

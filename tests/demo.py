@@ -65,7 +65,7 @@ def work(stage: DemoStage, report: Report) -> None:
 
 
 def _ask(stage: DemoStage, report: Report, shown: str, *command: str) -> None:
-    """What one client held and got, beside the request that its question became."""
+    """Show what one client held and got, and the request that its question became."""
     ended = stage.run("sh", "-c", SHOW_KEY_AND, "sh", *command)
     held = (stage.project / "environment").read_text()
     phantom, _, answer = ended.output.partition("\n")

@@ -34,7 +34,7 @@ class Link:
         self._buffer = b""
 
     def read_until(self, mark: bytes) -> bytes:
-        """Through the mark. ConnectionError when the other end closes before it."""
+        """Read through the mark. Raises ConnectionError if the other end closes before it."""
         while mark not in self._buffer:
             piece = self.transport.recv(PIECE)
             if not piece:
@@ -64,7 +64,7 @@ class Link:
         return size
 
     def drain(self) -> None:
-        """To the last chunk, or to the end: nono-py closes and leaves the last chunk out."""
+        """Read to the last chunk, or to the end: nono-py closes and leaves the last chunk out."""
         while not self._buffer.endswith(b"0\r\n\r\n"):
             piece = self.transport.recv(PIECE)
             if not piece:
@@ -125,7 +125,7 @@ def _connect_head(authority: str) -> tuple[int, bytes]:
 
 
 def _tunnel(host: str, port: int, tls: ssl.SSLContext) -> Link:
-    """TLS to host:port, through the proxy if there is one."""
+    """Connect by TLS to host:port, through the proxy if there is one."""
     dialled, head = _connect_head(f"{host}:{port}")
     transport = _dial("127.0.0.1", dialled)
     if head:
@@ -195,7 +195,7 @@ def load(service: str, path: str, probe: str, connections: int, seconds: float, 
 
 
 def wrk(service: str, path: str, wrk: str, connections: int, seconds: float) -> list[float]:
-    """As load() with keep-alive; wrk counts in whole seconds."""
+    """Load by wrk as load() does with keep-alive; wrk counts in whole seconds."""
     where = Service(service, None)
     line, *fields = where.request(path).decode().split("\r\n")
     url = f"http://127.0.0.1:{where.port}{line.split(' ')[1]}"
@@ -222,7 +222,7 @@ def tls_load(
     seconds: float,
     streams: int = 1,
 ) -> list[float]:
-    """As load(), over TLS that ends in the proxy; kind is one of tls_load.c, key names the variable."""
+    """Load as load() does, over TLS that ends in the proxy. kind is one of tls_load.c; key: the variable."""
     authority = f"{host}:{port}"
     dialled, head = _connect_head(authority)
     request = (_get_block if kind == "h2" else _get_with_key)(path, authority, os.environ[key])
@@ -259,7 +259,7 @@ def bulk_intercepted(program: str, host: str, port: int, key: str, path: str, ca
 def first_event_intercepted(
     host: str, port: int, key: str, path: str, ca_file: str, count: int
 ) -> list[float]:
-    """As first_event(), over TLS that ends in the proxy."""
+    """Time as first_event() does, over TLS that ends in the proxy."""
     tls, taken = _trusting(_trusted(ca_file)), []
     request = _get_with_key(path, f"{host}:{port}", os.environ[key])
     for _ in range(count):

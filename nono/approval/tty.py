@@ -167,7 +167,7 @@ def line_mode(terminal: int, *, has_signals: bool = False, ends_read: bytes = NO
 
 
 def read_single_keys(terminal: int, *, is_single: bool) -> None:
-    """Within line_mode: have each key read at once, or the whole line again."""
+    """Let each key, or again each whole line, be read at once. Call within line_mode."""
     attributes = termios.tcgetattr(terminal)
     lflag, characters = 3, attributes[6]
     if is_single:

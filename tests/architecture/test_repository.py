@@ -21,7 +21,7 @@ TEXTS = {".md", ".py", ".sh", ".toml", ".yml", ".yaml", ".json", ".cfg", ""}
 
 
 def texts() -> dict[str, str]:
-    """The files of the project by path. RELEASING.md says what the placeholder is."""
+    """Map the path of each file of the project to its text. RELEASING.md explains the placeholder."""
     rooms = (".ci", ".github", "docker", "docs", "nono", "packaging", "profiles")
     files = [path for room in rooms for path in (ROOT / room).rglob("*")]
     files += [path for path in ROOT.iterdir() if path.name not in ("RELEASING.md", "uv.lock")]

@@ -91,7 +91,7 @@ NOT_TO_CERTIFY = {
 
 
 def modules_after(statement: str) -> set[str]:
-    """What is imported in a fresh interpreter once the statement has run."""
+    """Return the modules imported in a fresh interpreter once the statement has run."""
     code = f"import sys\nbefore = set(sys.modules)\n{statement}\nafter = set(sys.modules)\nimport json\n"
     code += "print(json.dumps(sorted(after - before)))"
     command = [sys.executable, "-I", "-c", code]
@@ -262,12 +262,6 @@ def test_the_launcher_is_forked_before_a_policy_is_imported() -> None:
     )
 
 
-def test_every_module_says_what_it_is_in_one_sentence() -> None:
-    for path in SOURCES:
-        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
-        assert re.match(r'"""(nono |[A-Z`]).*', first), f"{path.relative_to(ROOT)} has no docstring"
-
-
 def test_an_ignored_rule_carries_its_reason() -> None:
     silent = re.compile(r"#\s*(noqa(: [A-Z0-9, ]+)?|type: ignore(\[[a-z-]+(, ?[a-z-]+)*\])?)\s*$")
     offenders = [
@@ -280,7 +274,7 @@ def test_an_ignored_rule_carries_its_reason() -> None:
 
 
 def circles(graph: grimp.ImportGraph) -> list[set[str]]:
-    """The modules that reach each other, in groups (Tarjan's strongly connected components)."""
+    """Return the groups of modules that reach each other (Tarjan's strongly connected components)."""
     found, stack = list[set[str]](), list[str]()
     index, lowest = dict[str, int](), dict[str, int]()
 

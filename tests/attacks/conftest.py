@@ -20,7 +20,7 @@ WHO = ["root" if os.geteuid() == 0 else "user"]  # CI and guests run the attacks
 
 @pytest.fixture(scope="module", params=WHO)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[NonoRun]:
-    """One account for a module; a test leaves nothing in its project that matters to the next."""
+    """Yield one account for the module; a test leaves nothing in its project that matters to the next."""
     if landlock.abi_version() == 0:
         pytest.skip("without Landlock every run is refused: tests/e2e/test_ladder.py")
     with nono_run(as_root=request.param == "root") as runner:
@@ -29,7 +29,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[NonoRun]:
 
 @pytest.fixture(scope="module")
 def compiled(sandbox: NonoRun, builds: Builds) -> Callable[[str], str]:
-    """Puts attack_programs/*/<name>.c into the project, built; the path of the program."""
+    """Return a function that builds attack_programs/*/<name>.c in the project, and returns its path."""
     compiler = shutil.which("cc")
 
     def build(name: str) -> str:

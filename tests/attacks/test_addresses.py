@@ -50,7 +50,7 @@ def test_an_address_that_cannot_be_read_fails_as_it_would_without_nono(sandbox: 
 
 @contextmanager
 def other_hosts() -> Iterator[tuple[Canary, int, dict[str, tuple[str, str]]]]:
-    """Canaries on one port of other addresses: (canary, port, name of each in it and its address)."""
+    """Yield canaries on one port of other addresses: (canary, port, name of each in it and its address)."""
     hosts = {"another loopback": ("tcp", "127.0.0.2"), "IPv6 loopback": ("tcp6", "::1")}
     if can_be_made():
         hosts["not loopback"] = ("tcp", PRIVATE_ADDRESS)
@@ -90,7 +90,7 @@ def test_the_other_hosts_are_reached_without_nono(sandbox: NonoRun) -> None:
 
 @contextmanager
 def unix_sockets(project: Path) -> Iterator[tuple[Canary, dict[str, str]]]:
-    """Listeners of every kind in the project, which is granted: (canary, what is asked by its kind)."""
+    """Yield listeners of every kind in the granted project: (canary, what is asked by its kind)."""
     link, name = project / "link", f"@nono-attack-{os.getpid()}"
     for left in ("stream", "seqpacket", "datagram"):
         (project / left).unlink(missing_ok=True)

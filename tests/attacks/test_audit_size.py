@@ -65,7 +65,7 @@ def test_a_long_path_is_recorded_by_its_start_and_hash(
 
 @pytest.fixture
 def small_budget(sandbox: NonoRun) -> Iterator[None]:
-    """A person who allows a session one mebibyte of log."""
+    """Let the user allow a session one mebibyte of log."""
     folder = sandbox.user.home / ".config/nono"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text("[audit]\nsession_max_mb = 1\n")

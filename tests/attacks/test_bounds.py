@@ -30,7 +30,7 @@ def post(server: HttpUpstream, field: bytes) -> bytes:
 
 
 def play_one(sandbox: NonoRun, server: HttpUpstream, steps: Steps) -> tuple[int, list[int | None]]:
-    """The first status, and the statuses of the refusals that were recorded."""
+    """Return the first status, and the statuses of the refusals that were recorded."""
     profile = {"network": {"allow_domain": [f"localhost:{server.port}"]}}
     [answer], run = play(sandbox, [steps], profile=profile)
     return answer.status, [event["status"] for event in run.denied]

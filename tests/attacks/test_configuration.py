@@ -28,7 +28,7 @@ WITHOUT = "import sys; sys.modules[sys.argv.pop(1)] = None;from nono.__main__ im
 
 @pytest.fixture
 def profiles(sandbox: NonoRun) -> Iterator[Path]:
-    """The user's profiles, with one in them."""
+    """Yield the user's profile directory, with one profile in it."""
     folder = sandbox.user.home / ".config/nono/profiles"
     folder.mkdir(parents=True)
     (folder / "mine.json").write_text("{}")
@@ -117,7 +117,7 @@ def test_without_what_it_needs_nothing_is_started(sandbox: NonoRun) -> None:
 
 @pytest.fixture
 def dotfiles(sandbox: NonoRun) -> Iterator[Path]:
-    """A project in which nono's configuration is kept: the home has links to it."""
+    """Yield a project in which nono's configuration is kept: the home has links to it."""
     kept = sandbox.give(_made(sandbox.project / "dotfiles"))
     config = sandbox.user.home / ".config/nono"
     for directory in (config.parent, config, config / "profiles"):

@@ -61,7 +61,7 @@ def test_required_namespaces_refuse_the_run_there(host: Host, sandbox: NonoRun) 
 
 @contextmanager
 def neighbours(sandbox: NonoRun) -> Iterator[tuple[int, str]]:
-    """A process of the user, and a terminal that is theirs."""
+    """Yield a process of the user, and a terminal of theirs."""
     opened = pty.openpty()
     process = subprocess.Popen(sandbox.user.command(["sleep", "60"]), env={"PATH": os.defpath})
     try:

@@ -22,7 +22,7 @@ CURL = "curl -sS --max-time 20 -o /dev/null"
 
 @contextmanager
 def served_outside(sandbox: NonoRun) -> Iterator[str]:
-    """The path of a socket of somebody else, whom nobody may reach without a grant."""
+    """Yield the path of somebody else's socket, which nobody may reach without a grant."""
     path = sandbox.user.home / "x.sock"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
@@ -139,14 +139,14 @@ def test_a_command_writes_no_line_of_the_diagnostic(sandbox: NonoRun) -> None:
 
 
 def fixes(stderr: str) -> list[str]:
-    """The fix lines of a diagnostic, as somebody would copy them."""
+    """Return the fix lines of a diagnostic, as somebody would copy them."""
     return [
         line.strip().removeprefix("fix: ") for line in stderr.splitlines() if line.strip().startswith("fix: ")
     ]
 
 
 def as_a_shell_reads(line: str, sandbox: NonoRun) -> list[str]:
-    """The words of a line in a shell that has been given it, in the project."""
+    """Return the words of a line as a shell in the project splits it."""
     argv = ["sh", "-c", f"printf '%s\\n' {line}"]
     return subprocess.run(
         argv, cwd=sandbox.project, capture_output=True, text=True, check=False, timeout=20

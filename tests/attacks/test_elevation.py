@@ -22,7 +22,7 @@ as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 
 @pytest.fixture
 def outside(sandbox: NonoRun) -> Iterator[Path]:
-    """A file beside the project, which is not granted."""
+    """Yield a file beside the project, which is not granted."""
     directory = sandbox.user.home / "outside"
     directory.mkdir()
     sandbox.give(directory)

@@ -25,7 +25,7 @@ ODD = os.fsdecode(b"caf\xe9 \x1b")
 
 @pytest.fixture
 def outside(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory beside the project with one of each."""
+    """Yield a directory beside the project with one of each."""
     directory = sandbox.user.home / "outside"
     directory.mkdir()
     for name in (*FILES, ODD, "closed", "secret"):
@@ -140,7 +140,7 @@ def test_elevation_takes_nothing_from_what_the_command_has_of_its_own(sandbox: N
 
 @pytest.fixture
 def pair(sandbox: NonoRun) -> Iterator[tuple[Path, Path, Path]]:
-    """Files of equally long paths: a granted one, one that is asked about, one that is never given."""
+    """Create files with paths of equal length: one granted, one asked about, one never given."""
     found = []
     for name, text in (("granted", "good"), ("asked__", "good"), ("secret_", "secret")):
         directory = (sandbox.project if name == "granted" else sandbox.user.home) / f"race-{name}"

@@ -54,7 +54,7 @@ def variables(ended: Ended) -> dict[str, str]:
 
 
 def withheld(ended: Ended) -> dict[str, str]:
-    """The variables that the audit log says were withheld, each with the rule."""
+    """Map each variable that the audit log lists as withheld to the rule."""
     events = [event for event in ended.events if event["type"] == "variables_withheld"]
     return {each["name"]: each["rule"] for event in events for each in event["variables"]}
 

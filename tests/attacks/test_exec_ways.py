@@ -18,7 +18,7 @@ CONNECTS = "a shell in memory that connects"
 
 @pytest.fixture
 def outside(sandbox: NonoRun) -> Iterator[Path]:
-    """A program that everybody may execute, in a directory that is not granted."""
+    """Yield a program that everybody may execute, in a directory that is not granted."""
     directory = sandbox.user.home / "outside"
     directory.mkdir()
     target = directory / "true"

@@ -17,7 +17,7 @@ CANARY = "canary of a file"
 
 @pytest.fixture
 def outside(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory beside the project, with a secret and a victim."""
+    """Create a directory beside the project, with a secret and a victim."""
     home = sandbox.user.home
     directory, ssh, mine = home / "outside", home / ".ssh", sandbox.project / "mine"
     for made in (directory, ssh):

@@ -25,7 +25,7 @@ def run(sandbox: NonoRun) -> Ended:
 
 @pytest.fixture(scope="module")
 def bare(sandbox: NonoRun) -> Ended:
-    """mount and mknod would change the host, so root does not try them there."""
+    """Run without a sandbox. mount and mknod would change the host, so root does not try them there."""
     return sandbox.bare(program("sockets.odd_sockets", "harmless"))
 
 

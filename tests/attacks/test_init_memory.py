@@ -26,7 +26,7 @@ pytestmark = pytest.mark.root  # to look into processes that are not dumpable
 
 @contextmanager
 def held(sandbox: NonoRun) -> Iterator[tuple[int, int]]:
-    """The pids of nono and of the init of its command, while a key of nono's environment is loaded."""
+    """Yield the pids of nono and of its command's init, while a key from nono's environment is loaded."""
     process = subprocess.Popen(
         sandbox.argv(["sh", "-c", "echo up; read x"], profile=PROFILE, flags=["--namespaces=require"]),
         env=sandbox.user.environment({"SVC_KEY": KEY}),
@@ -45,7 +45,7 @@ def held(sandbox: NonoRun) -> Iterator[tuple[int, int]]:
 
 
 def init_of(nono: int) -> int:
-    """The child of nono that is process 1 of a PID namespace."""
+    """Return the child of nono that is process 1 of a PID namespace."""
     for status in Path("/proc").glob("[0-9]*/status"):
         with suppress(OSError):  # it has ended
             text = status.read_text()
@@ -56,7 +56,7 @@ def init_of(nono: int) -> int:
 
 
 def copies(pid: int, text: bytes) -> int:
-    """How often a text stands in the memory of a process."""
+    """Count the occurrences of a text in the memory of a process."""
     count = 0
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():

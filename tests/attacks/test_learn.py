@@ -19,7 +19,7 @@ TOOL = ".tool"  # of the user's home; the command may write there where a test s
 
 @pytest.fixture
 def learner(sandbox: NonoRun) -> Iterator[Learner]:
-    """One account each: a profile that was learned changes what the next one begins with."""
+    """Yield an account of its own: a learned profile changes what the next test begins with."""
     with nono_run(as_root=sandbox.user.uid == 0) as runner:
         yield Learner(runner)
 
@@ -39,7 +39,7 @@ def make(learner: Learner, path: str, text: str = "") -> Path:
 
 
 def at_home(learner: Learner) -> set[str]:
-    """What the profile grants of the home directory."""
+    """Return what the profile grants in the home directory."""
     lists = learner.profile.get("filesystem", {}).values()
     return {path for paths in lists for path in paths if path.startswith("~")}
 

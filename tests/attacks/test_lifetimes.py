@@ -35,7 +35,7 @@ UNRESTRICTED = {"tcp": "ok", "udp": "ok", "write": "ok"}
 
 
 def running(command: Sequence[str]) -> list[str]:
-    """The processes that run a command, which names ports that no other has."""
+    """Return the processes that run a command; it names ports that no other command has."""
     found = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended
@@ -66,7 +66,10 @@ def wait_for_the_loop(sandbox: NonoRun, supervisor: int) -> None:
 
 
 def tell(sandbox: NonoRun) -> dict[str, str]:
-    """Have the daemon try; its outcomes. pytest's time limit ends a wait for a daemon that is gone."""
+    """Have the daemon try.
+
+    Returns its outcomes; pytest's time limit ends a wait for a daemon that is gone.
+    """
     (sandbox.project / "go").write_text("go", encoding="ascii")
     return dict(json.loads((sandbox.project / "answer").read_text(encoding="ascii")))
 

@@ -38,7 +38,7 @@ def found() -> Place | Unavailable:
 
 @pytest.fixture
 def parent() -> Path:
-    """The cgroup in which those of runs are made. What a test puts there is gone when it ends."""
+    """Return the cgroup in which runs create theirs. What a test puts there is removed at its end."""
     place = found()
     if isinstance(place, Unavailable):
         assert PROMISED not in os.environ, place
@@ -152,7 +152,7 @@ def test_nothing_gets_out_from_under_its_limits(policy: str, sandbox: NonoRun, p
 
 
 def own_cgroup(command: Sequence[str]) -> list[str]:
-    """The command with one argument more: the directory of its cgroup."""
+    """Return the command with one more argument: the directory of its cgroup."""
     script = 'read line </proc/self/cgroup; exec "$@" "/sys/fs/cgroup${line#0::}"'
     return ["sh", "-c", script, "sh", *command]
 

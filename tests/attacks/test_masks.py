@@ -47,7 +47,7 @@ OPEN = ("mine", "sub/open", "sub/deep/open", ".git/config")
 
 @pytest.fixture
 def stage(sandbox: NonoRun) -> Iterator[Path]:
-    """The project, with denied paths in it."""
+    """Yield the project, with denied paths in it."""
     project = sandbox.project
     for directory in (".git", ".git/hooks", "sub", "sub/deep", "keys", "other"):
         (project / directory).mkdir()
@@ -62,7 +62,7 @@ def stage(sandbox: NonoRun) -> Iterator[Path]:
 
 
 def identities(project: Path) -> dict[str, tuple[int, int]]:
-    """Inode and size of everything in the project, by its name."""
+    """Map the name of everything in the project to its inode and size."""
     found = ((path, path.lstat()) for path in project.rglob("*"))
     return {str(path.relative_to(project)): (status.st_ino, status.st_size) for path, status in found}
 
@@ -242,7 +242,7 @@ print(os.read(os.open(".env", os.O_RDONLY, dir_fd=array.array("i", rights)[0]), 
 
 @contextmanager
 def handing(place: Path, socket_path: Path) -> Iterator[None]:
-    """A process outside that hands a directory to whoever connects, opened without a right to read it."""
+    """Yield a process outside that hands a directory, opened without read permission, to each client."""
     directory = os.open(place, os.O_PATH | os.O_DIRECTORY)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(socket_path))
@@ -487,7 +487,7 @@ REPLACED = (
 
 @contextmanager
 def waiting(sandbox: NonoRun, verb: str, *flags: str) -> Iterator[Callable[[str], object]]:
-    """A run, or a wrapped command, that tells about each path it is given whether it is masked soon."""
+    """Yield a run, or a wrapped command, that reports for each path it is given whether it is masked soon."""
     file = sandbox.write_profile(PROFILE)
     grants = [f"--allow={sandbox.project}", *PROGRAM_GRANTS, *flags]
     argv = [*NONO, verb, f"--profile={file}", *grants, "--", *program("files.mask_waits")]

@@ -30,7 +30,7 @@ mv .git moved
 
 @pytest.fixture
 def second(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory beside the project, onto which something is mounted; the project has secrets."""
+    """Yield a directory beside the project, onto which something is mounted; the project has secrets."""
     other = sandbox.give(_made(sandbox.user.home / "second"))
     for directory in (sandbox.project / ".git", sandbox.project / ".git/hooks"):
         sandbox.give(_made(directory))
@@ -45,7 +45,7 @@ def second(sandbox: NonoRun) -> Iterator[Path]:
 
 @pytest.fixture
 def store(sandbox: NonoRun) -> Iterator[Path]:
-    """Nono's state, with a key in it, and a key of ssh's."""
+    """Yield nono's state, with a key in it, and a key of ssh's."""
     files = [sandbox.user.home / name for name in (".local/state/nono/vault/key", ".ssh/id_rsa")]
     for file in files:
         for directory in (*reversed(file.parents),):
@@ -69,7 +69,7 @@ def profile(network: dict[str, object]) -> dict[str, Any]:
 
 
 def granting(sandbox: NonoRun, mounts: dict[str | Path, Path], *words: str) -> Ended:
-    """A run that is granted nothing but what `words` say, where `mounts` are."""
+    """Run with no other grants than `words`, where `mounts` are mounted."""
     argv = [*NONO, "run", "--block-net", *PROGRAM_GRANTS, *words]
     return sandbox.bare(argv, stage=stage(mounts))
 

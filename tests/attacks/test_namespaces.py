@@ -31,7 +31,7 @@ needs_user_namespaces = pytest.mark.parametrize("sandbox", ["user"], indirect=Tr
 
 @contextmanager
 def sleeper(sandbox: NonoRun, *argv: str) -> Iterator[int]:
-    """A process of the user outside, with a secret in its environment."""
+    """Yield a process of the user outside, with a secret in its environment."""
     process = subprocess.Popen(
         sandbox.user.command(argv or ("sleep", "600")), env={"CANARY": CANARY, "PATH": os.defpath}
     )
@@ -44,7 +44,7 @@ def sleeper(sandbox: NonoRun, *argv: str) -> Iterator[int]:
 
 @pytest.fixture
 def shared(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory of the user in /tmp."""
+    """Yield a directory of the user in /tmp."""
     directory = sandbox.give(Path(tempfile.mkdtemp(prefix="nono-namespaces-", dir="/tmp")))
     sandbox.give(directory / "file") if (directory / "file").write_text(CANARY) else None
     yield directory
@@ -177,7 +177,7 @@ def test_shared_memory_of_others_is_not_there(sandbox: NonoRun) -> None:
 
 @contextmanager
 def terminals(sandbox: NonoRun) -> Iterator[tuple[int, str]]:
-    """The user's own terminal, as a descriptor, and the path of another one of theirs."""
+    """Yield the user's own terminal, as a descriptor, and the path of another one of theirs."""
     opened = [pty.openpty() for _ in range(2)]
     try:
         for _, end in opened:

@@ -171,7 +171,7 @@ def test_what_a_command_must_not_outrun_is_imported_first(
 
 
 def with_a_ca(sandbox: NonoRun, ca: Path) -> dict[str, object]:
-    """A profile with a service whose upstream is known by the CA at this path."""
+    """Return a profile with a service whose upstream is known by the CA at this path."""
     (sandbox.user.home / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
     sandbox.give(sandbox.user.home / "ca.pem")
     service = {

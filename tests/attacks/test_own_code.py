@@ -41,7 +41,7 @@ def start(
 
 @pytest.fixture
 def planted(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory of the project in which the command has left what Python runs at its start."""
+    """Yield a directory of the project in which the command has left what Python runs at its start."""
     place = sandbox.project / "place"
     place.mkdir()
     (place / "sitecustomize.py").write_text(PLANTED)

@@ -30,7 +30,7 @@ class Inside:
     before: set[Path]
 
     def asks(self, *action: object) -> tuple[str, int]:
-        """The outcome, and the port of the server of that name."""
+        """Have the command act. Returns the outcome, and the port of the server of that name."""
         assert self.run.stdin is not None
         assert self.run.stdout is not None
         self.run.stdin.write(json.dumps(action) + "\n")
@@ -49,7 +49,7 @@ class Inside:
         return self.asks("connect", "", host, port)[0]
 
     def ends(self) -> list[AuditEvent]:
-        """Its network decisions."""
+        """End the command. Returns its network decisions."""
         self.run.communicate(timeout=30)
         events = self.sandbox.events_since(self.before)
         return [event["event"] for event in events if event["type"] == "network"]
@@ -153,7 +153,7 @@ def test_a_port_that_somebody_took_over_is_refused(command: Inside, ended: str) 
 
 @contextmanager
 def sharing(sandbox: NonoRun, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A program of the same user that shares its port (SO_REUSEPORT), which the kernel allows that user."""
+    """Yield a program of the same user that shares its port (SO_REUSEPORT), as the kernel allows."""
     code = (
         "import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
         "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); print(s.getsockname()[1], flush=True);"

@@ -64,7 +64,7 @@ def _command(sandbox: NonoRun, request: pytest.FixtureRequest) -> Iterator[Insid
 
 @pytest.fixture(name="place")
 def _place(sandbox: NonoRun) -> Path:
-    """Of the project, which may be written."""
+    """Return a directory of the project, which may be written."""
     return sandbox.project / "sockets"
 
 

@@ -66,7 +66,7 @@ def test_a_refused_handle_and_event_are_recorded(sandbox: NonoRun) -> None:
 
 @pytest.fixture
 def volume(sandbox: NonoRun, tmp_path: Path) -> Iterator[Path]:
-    """A subvolume of btrfs with a denied file, mounted in the project."""
+    """Yield a subvolume of btrfs with a denied file, mounted in the project."""
     if shutil.which("mkfs.btrfs") is None:
         pytest.skip("no btrfs-progs")
     image, mounted = tmp_path / "image", sandbox.project / "volume"

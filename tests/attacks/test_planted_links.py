@@ -25,7 +25,7 @@ PROFILES: dict[str, list[str]] = {
 
 @pytest.fixture
 def outside(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory of the home that nothing grants, and directories of the project."""
+    """Yield a directory of the home that nothing grants, and directories of the project."""
     home = sandbox.user.home
     for directory in (home / "outside", home / "outside/deep", sandbox.project / "real"):
         directory.mkdir()
@@ -40,7 +40,7 @@ def outside(sandbox: NonoRun) -> Iterator[Path]:
 
 
 def granting(sandbox: NonoRun, profile: dict[str, Any], *command: str, flags: tuple[str, ...] = ()) -> Ended:
-    """A run that is granted what `profile` and `flags` say and nothing else."""
+    """Run `command` with no other grants than those of `profile` and `flags`."""
     file = sandbox.write_profile({"network": {"block": True}, **profile})
     return sandbox.bare([*NONO, "-s", "run", f"--profile={file}", *PROGRAM_GRANTS, *flags, "--", *command])
 

@@ -108,7 +108,7 @@ def test_a_port_that_is_taken_on_this_host_starts_nothing(sandbox: NonoRun) -> N
 
 @contextmanager
 def counting_server(address: str) -> Iterator[int]:
-    """The port of a server of this host that says how many bytes its client sent."""
+    """Yield the port of a server on this host that reports how many bytes its client sent."""
 
     class Count(socketserver.StreamRequestHandler):
         def handle(self) -> None:

@@ -25,7 +25,7 @@ restricted = pytest.mark.parametrize("profile", [PROXY_ONLY, BLOCKED], ids=["wit
 
 
 def hosts() -> dict[str, str]:
-    """Addresses by how they are asked for: (family, host) to where it listens."""
+    """Map each (family, host) that is asked for to the address that listens."""
     found = {"tcp 127.0.0.1": "127.0.0.1", "tcp 127.0.0.2": "127.0.0.2", "tcp6 ::1": "::1"}
     if can_be_made():
         found[f"tcp {PRIVATE_ADDRESS}"] = PRIVATE_ADDRESS
@@ -151,7 +151,7 @@ def test_who_connected_to_an_open_port_is_not_admitted_to_the_proxy(sandbox: Non
 
 @contextmanager
 def answers_to_a_stranger(sandbox: NonoRun, to: str) -> Iterator[Iterator[bytes]]:
-    """Each is that to another stranger, after another connection of the command's."""
+    """Yield the answers to one stranger after another, each after another connection of the command's."""
     source, proxy_port = unused_port(), unused_port()
     with Canary() as canary:
         opened = canary.tcp("open")

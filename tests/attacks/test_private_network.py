@@ -174,7 +174,7 @@ def test_no_process_that_would_keep_the_namespace_is_left_behind(
 
 
 def marked(mark: str) -> list[Path]:
-    """The processes that have it in their environment."""
+    """Return the processes that have it in their environment."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -27,7 +27,7 @@ def server() -> Iterator[HttpUpstream]:
 
 
 def with_a_credential(port: int) -> dict[str, object]:
-    """A run that intercepts: its one service is at localhost:port."""
+    """Return a profile that intercepts: its one service is at localhost:port."""
     service = {
         "upstream": f"https://localhost:{port}",
         "credential_key": "env://REAL_KEY",

@@ -25,17 +25,17 @@ ELSEWHERE = "127.0.0.2"
 
 
 def sockaddr_as_path(port: int) -> bytes:
-    """The sockaddr of 127.0.0.1:port read as a sockaddr_un: what stands before its first NUL."""
+    """Return the sockaddr of 127.0.0.1:port read as a sockaddr_un: the bytes before its first NUL."""
     return struct.pack("!HB", port, 127)
 
 
 def is_race(mode: str, counts: Mapping[str, int], tries: int) -> bool:
-    """Whether both got their turn: on a busy machine one of them may hardly get any."""
+    """Return True if both got their turn: on a busy machine one of them may hardly get any."""
     return mode == "unmap" or counts["permitted"] > tries // 100
 
 
 def listen_elsewhere(canary: Canary, project: Path) -> int:
-    """A port of 127.0.0.2, not used on 127.0.0.1, and a Unix socket at the path that its sockaddr spells."""
+    """Listen on a port of 127.0.0.2 that 127.0.0.1 does not use, and at the path that its sockaddr spells."""
     for _ in range(100):
         port = unused_port()
         name = sockaddr_as_path(port)
@@ -78,7 +78,7 @@ def test_what_is_flipped_during_a_call_reaches_nothing_forbidden(
 
 
 def unjudged_races() -> list[tuple[str, str]]:
-    """Where no supervisor judges, what is held all the same. Landlock holds no address, and that is said.
+    """List the races that are held without a supervisor. Landlock holds no address, and that is said.
 
     In a network of its own every port is the command's: unit/sandbox/plan/test_plan.py.
     """

@@ -26,7 +26,7 @@ def outside(runner: NonoRun, script: str) -> None:
 
 
 def inside(runner: NonoRun, script: str, *flags: str, directory: str = ".") -> str:
-    """What was printed by a script inside, and by nono."""
+    """Return the output of a script inside, and of nono."""
     argv = [*NONO, "run", *(flags or ("--allow=.",)), "--", "sh", "-c", script]
     done = runner.user.run(argv, cwd=runner.project / directory)
     return done.stdout + done.stderr

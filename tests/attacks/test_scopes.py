@@ -25,7 +25,7 @@ UNSCOPED = "not restricted: Landlock V5 has no scopes (V6+)."
 
 @contextmanager
 def outside(sandbox: NonoRun) -> Iterator[tuple[int, str]]:
-    """A process of the user and an abstract socket that listens, both outside."""
+    """Yield a process of the user and a listening abstract socket, both outside."""
     sleeper = os.fork()
     if sleeper == 0:
         os.setresgid(*(sandbox.user.gid,) * 3)

@@ -33,7 +33,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
 
 
 def outcomes(*, confined: bool) -> dict[str, str | None]:
-    """What becomes of each attempt in a process of this test: an errno, or None if it worked."""
+    """Map each attempt in a process of this test to an errno, or None if it worked."""
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -74,7 +74,7 @@ needs_library = pytest.mark.skipif(library_path() is None, reason="there is no l
 
 
 def model_of(supervisor: int) -> int:
-    """The process that models the terminal of a session."""
+    """Return the process that models the terminal of a session."""
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
     (found,) = (int(pid) for pid in children if b"screen.model" in Path(f"/proc/{pid}/cmdline").read_bytes())
     return found

@@ -16,7 +16,7 @@ TCP = ("tcp", "tcp connected", "tcp6", FAST_OPEN)
 
 
 def expected() -> dict[str, str]:
-    """Refused, or without effect: the kernel ignores the name in a sendmsg(2) on a TCP socket."""
+    """Return refusals, or no effect: the kernel ignores the name in a sendmsg(2) on a TCP socket."""
     ignored = {name: "ok" if name == "tcp connected" else "EPIPE" for name in TCP}
     return (
         {f"{call}(MSG_FASTOPEN) on {name}": "EPERM" for call in CALLS for name in TCP}

@@ -81,7 +81,7 @@ def test_memory_stalls_its_reader_without_nono(sandbox: NonoRun) -> None:
 
 
 def everything(sandbox: NonoRun) -> tuple[dict[str, str], list[str]]:
-    """As root PRIO_USER would mean the whole machine, if it were not refused."""
+    """Return the calls to try. As root, PRIO_USER would mean the whole machine if it were not refused."""
     is_root = sandbox.user.uid == 0
     return (OF_GROUPS, []) if is_root else (OF_GROUPS | OF_USERS, ["all"])
 

@@ -39,7 +39,7 @@ SAME_WITHOUT_NONO = {"a pipe": "ENOTSOCK", "a number that is not open": "EBADF"}
 
 
 def _has_pidfds_of_threads() -> bool:
-    """Before Linux 6.9 none stands for a thread, and a thread with a table of its own is not served."""
+    """Return False before Linux 6.9, where a thread with a table of its own is not served."""
     try:
         os.close(os.pidfd_open(os.getpid(), PIDFD_THREAD))
     except OSError:

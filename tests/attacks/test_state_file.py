@@ -21,7 +21,7 @@ BLOCKED = {"network": {"block": True}}
 def inside(
     sandbox: NonoRun, *questions: str, profile: Mapping[str, object], flags: Sequence[str] = ()
 ) -> list[dict[str, object]]:
-    """The answers to questions that a command asks about its own run."""
+    """Return the answers to questions that a command asks about its own run."""
     script = "; echo ,; ".join(f"{WHY} {question}" for question in questions)
     run = sandbox.run(["sh", "-c", script], flags=(SELF, *flags), profile=profile)
     try:

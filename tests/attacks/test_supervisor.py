@@ -121,7 +121,7 @@ def test_the_environment_and_command_lines_hold_no_key(sandbox: NonoRun) -> None
 
 @contextmanager
 def core_dumps_allowed() -> Iterator[None]:
-    """For what is started in the block."""
+    """Allow core dumps of what is started in the block."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
@@ -131,7 +131,7 @@ def core_dumps_allowed() -> Iterator[None]:
 
 
 def crashed(process: subprocess.Popen[str]) -> int:
-    """How a process ended that was sent SIGSEGV: CLD_KILLED, or CLD_DUMPED if there is a core. Not reaped."""
+    """Return how a process ended after SIGSEGV: CLD_KILLED, or CLD_DUMPED with a core. It is not reaped."""
     process.send_signal(signal.SIGSEGV)
     ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert ended is not None

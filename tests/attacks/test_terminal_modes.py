@@ -60,7 +60,7 @@ os._exit(ctypes.get_errno() if refused else 0)
 
 @contextmanager
 def shown_to(sandbox: NonoRun, argv: Sequence[str]) -> Iterator[tuple[Terminal, int]]:
-    """A person in front of argv, and a descriptor of the terminal that outlives it."""
+    """Yield a person in front of argv, and a descriptor of the terminal that outlives it."""
     environment = sandbox.user.environment({"LC_ALL": "C", "NONO_NO_SAVE_PROMPT": "1"})
     with terminal(argv, environment, sandbox.project) as person:
         kept = person.other_end()

@@ -79,7 +79,7 @@ def impostor(sandbox: NonoRun) -> Iterator[Impostor]:
 
 
 def roots_in(directory: Path, sandbox: NonoRun) -> Path:
-    """A file with some CA in it, of the user."""
+    """Write a file of the user with some CA in it."""
     roots = directory / "roots.pem"
     Authority(str(roots))
     return sandbox.give(roots)

@@ -33,7 +33,7 @@ def tunnel(server: HttpUpstream, *steps: list[str | int]) -> Steps:
 
 
 def raw_bytes(server: HttpUpstream) -> bytes:
-    """What reached the upstream, over all its connections, once they have ended."""
+    """Return what reached the upstream, over all its connections, once they have ended."""
     server.close()
     return b"".join(connection.raw for connection in server.connections)
 
@@ -115,7 +115,7 @@ BAD_TOKENS = [
 
 
 def unauthorised(server: HttpUpstream, fields: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The same two requests, with each of the fields in place of the token."""
+    """Return the same two requests with each of the fields in place of the token."""
     host = b"localhost:%d" % server.port
     opening = b"CONNECT " + host + b" HTTP/1.1\r\nHost: " + host + b"\r\n"
     return {f"CONNECT, {name}": opening + line + b"\r\n" for name, line in fields.items()} | {

@@ -40,7 +40,7 @@ WAYS = {
 
 @pytest.fixture
 def stage(sandbox: NonoRun) -> Iterator[Path]:
-    """The second run's project, with the directory in which both runs may write."""
+    """Yield the second run's project, with the directory in which both runs may write."""
     project = sandbox.project
     for directory in ("meeting", *(f".git{name}" for name in ("", "/hooks", "/objects", "/refs"))):
         (project / directory).mkdir()
@@ -59,7 +59,7 @@ def grants(stage: Path, *flags: str) -> list[str]:
 
 @contextmanager
 def handing(sandbox: NonoRun, stage: Path, way: str) -> Iterator[subprocess.Popen[str]]:
-    """The first run, which may use the directory of the meeting, and no other of the project."""
+    """Yield the first run, which may use the directory of the meeting and nothing else of the project."""
     meeting = stage / "meeting"
     command = program("files.handing", "hand", f"{meeting}/socket", way, str(stage), f"{meeting}/file")
     flags = ("--block-net", f"--allow={meeting}", f"--workdir={sandbox.user.home}/run", *PROGRAM_GRANTS)
@@ -68,7 +68,7 @@ def handing(sandbox: NonoRun, stage: Path, way: str) -> Iterator[subprocess.Pope
 
 
 def taken(sandbox: NonoRun, stage: Path, argv: Sequence[str], way: str, *acts: str) -> Any:
-    """What came of `acts` in a run by `argv`, to which the first run handed the project."""
+    """Return the result of `acts` in a run by `argv`, to which the first run handed the project."""
     return second_run(sandbox, stage, argv, way, *acts).outcomes()
 
 

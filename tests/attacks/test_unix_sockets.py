@@ -39,7 +39,7 @@ with_and_without_proxy = pytest.mark.parametrize(
 
 @pytest.fixture
 def place(sandbox: NonoRun) -> Iterator[Path]:
-    """A directory of the user's, outside the project."""
+    """Yield a directory of the user's, outside the project."""
     directory = sandbox.user.home / "sockets"
     directory.mkdir()
     sandbox.give(directory)

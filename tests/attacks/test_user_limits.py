@@ -91,7 +91,7 @@ def few_watches() -> Iterator[None]:
 
 
 def asked(nono: subprocess.Popen[str], target: str) -> str:
-    """What processes.ask says of one request."""
+    """Return what processes.ask answers to one request."""
     assert nono.stdin is not None
     assert nono.stdout is not None
     nono.stdin.write(f"{target}\n")
@@ -101,7 +101,7 @@ def asked(nono: subprocess.Popen[str], target: str) -> str:
 
 @contextmanager
 def all_watches_taken(sandbox: NonoRun) -> Iterator[None]:
-    """By another program of the user, until the block is left."""
+    """Take all watches by another program of the user, until the block is left."""
     with few_watches(), sandbox.started(program("processes.take_all", "watches"), sandboxed=False) as taker:
         assert taker.stdout is not None
         assert taker.stdout.readline() == "watches\n"

@@ -28,6 +28,6 @@ def made(request: pytest.FixtureRequest) -> Iterator[ClientStage]:
 
 @pytest.fixture(scope="module")
 def ladder_stage() -> Iterator[Stage]:
-    """One for the tests of a module: nothing that a test leaves on it may matter to the next."""
+    """Yield one stage for the tests of a module: nothing that a test leaves on it may matter to the next."""
     with stage() as prepared:
         yield prepared

@@ -27,7 +27,7 @@ def described(command: str) -> Mapping[str, object]:
 
 
 def openclaw_api() -> FakeOpenAi:
-    """Its one tool runs programs of JavaScript too."""
+    """Serve a model whose one tool runs JavaScript programs too."""
     return FakeOpenAi(
         TASK, {"exec": lambda command: {"code": f"return await exec({json.dumps({'command': command})});"}}
     )

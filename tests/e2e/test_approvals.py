@@ -31,7 +31,7 @@ ASKING = (
 
 @contextmanager
 def waiting(sandbox: NonoRun, url: str = "http://new.test/") -> Iterator[subprocess.Popen[str]]:
-    """A session that waits until somebody was asked about a host."""
+    """Yield a session that waits until somebody was asked about a host."""
     argv = [sys.executable, "-u", "-c", ASKING, url]
     with sandbox.started(argv, flags=["--name=web", "--ask"]) as run:
         wait_until(

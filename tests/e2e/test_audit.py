@@ -29,7 +29,7 @@ OPEN: dict[str, Any] = {}
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[NonoRun]:
-    """One for all tests: each looks at the sessions that it has made."""
+    """Yield one sandbox for all tests: each looks at the sessions that it has made."""
     with nono_run() as runner:
         yield runner
 
@@ -39,7 +39,7 @@ def audit_of(sandbox: NonoRun) -> Path:
 
 
 def ran(sandbox: NonoRun, script: str = "true", *flags: str) -> tuple[str, int, str]:
-    """A run to its end: its id, the exit code of nono and what it said."""
+    """Finish a run. Returns its id, the exit code of nono and its output."""
     ended = sandbox.run(["sh", "-c", script], profile=OPEN, flags=flags)
     return records(sandbox.user)[0]["session_id"], ended.exit_code, ended.stderr
 
@@ -51,7 +51,7 @@ def verified(sandbox: NonoRun, session_id: str, *flags: str) -> tuple[int, dict[
 
 @contextmanager
 def running(sandbox: NonoRun, script: str, name: str) -> Iterator[subprocess.Popen[str]]:
-    """A session whose script has printed a line."""
+    """Yield a session whose script has printed a line."""
     with sandbox.started(["sh", "-c", script], flags=[NO_NAMESPACES, f"--name={name}"]) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "up\n"
@@ -281,7 +281,7 @@ def test_no_audit_contradicts_what_proves_one(sandbox: NonoRun, other: str) -> N
 
 @pytest.fixture(scope="module")
 def signing_key(sandbox: NonoRun) -> Path:
-    """The file of a key that signs; its public half lies beside it."""
+    """Return the file of a signing key; its public half lies beside it."""
     path = sandbox.user.home / "sign.key"
     made = nono(sandbox, "trust", "keygen", f"--keyref=file://{path}")
     assert made.returncode == 0, made.stderr

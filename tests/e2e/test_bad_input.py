@@ -35,7 +35,7 @@ def here() -> Iterator[Place]:
 
 @pytest.fixture(scope="module")
 def somewhere() -> Iterator[Place]:
-    """For the many cases that leave nothing behind: if one does, the module fails at its end."""
+    """Yield one stage for the many cases that leave nothing behind: the module's end checks that."""
     with place() as prepared:
         yield prepared
 
@@ -54,7 +54,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], message: str, code:
 
 
 def usage_error(result: subprocess.CompletedProcess[str], sentence: str) -> None:
-    """What argparse finds wrong with a command line: the whole first line, and a hint."""
+    """Check what argparse finds wrong with a command line: the whole first line, and a hint."""
     assert_refused(result, sentence, 2)
     assert result.stderr.splitlines()[0] == f"nono: {sentence}"
 
@@ -544,7 +544,7 @@ def test_certificates_that_cannot_be_used_start_nothing(here: Place, content: st
 
 
 def weak_pair() -> tuple[bytes, bytes]:
-    """A certificate with a key that OpenSSL finds too short, and that key."""
+    """Return a certificate with a key that OpenSSL finds too short, and that key."""
     key = rsa.generate_private_key(65537, 1024)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client.test")])
     begin = datetime(2020, 1, 1, tzinfo=UTC)

@@ -128,7 +128,7 @@ def test_a_run_that_waits_holds_no_page_of_the_file(copy: InstalledCopy, options
 
 
 def resident_kib(pid: int, file: Path) -> int:
-    """Of a file that a process has mapped."""
+    """Return the resident memory, in KiB, of a file that a process has mapped."""
     resident, is_of_file = 0, False
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         if re.match(r"[0-9a-f]+-", line):

@@ -213,7 +213,7 @@ def attempt_of(scene: Scene, client: Client, name: str) -> Attempt:
 
 
 def attempts_of(scene: Scene, client: Client) -> dict[str, Attempt]:
-    """All of CHANGES, one after the other in one run."""
+    """Try all of CHANGES, one after the other in one run."""
     changes = [change(client, scene) for change in CHANGES.values()]
     run = scene.nono(*client.argv, "each", json.dumps(changes))
     assert run.exit_code == 0, run

@@ -25,7 +25,7 @@ INSIDE = (*NONO, "run", "--profile", "codex", "--allow-cwd", "--")
 
 @pytest.fixture
 def codex() -> Iterator[CodexScene]:
-    """A person who has never logged in."""
+    """Yield a person who has never logged in."""
     with codex_scene() as scene:
         yield scene
 

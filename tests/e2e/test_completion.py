@@ -21,7 +21,7 @@ EVIL = ("$(touch pwned).json", "`touch pwned`.json", "a;touch pwned.json", "x y.
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With two directories, a file, a profile and files that only look like profiles."""
+    """Return a home with two directories, a file, a profile and files that only look like profiles."""
     home = tmp_path_factory.mktemp("home")
     profiles = home / ".config/nono/profiles"
     profiles.mkdir(parents=True)

@@ -46,7 +46,7 @@ class Mounted:
         return [f"--user={ANYBODY}", f"--volume={self.project}:/work", f"--volume={self.home}:/home/agent"]
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`nono run` in the container."""
+        """Run `nono run` in the container."""
         return self.engine.run("run", *arguments, options=self.options)
 
 

@@ -34,7 +34,7 @@ TOKENS = ("input_tokens", "cached_input_tokens", "output_tokens")
 
 @contextmanager
 def session(sandbox: NonoRun, *flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A session with a proxy, and its record."""
+    """Yield a session with a proxy, and its record."""
     argv = [sys.executable, "-u", "-c", REFUSED]
     with sandbox.started(argv, flags=["--name=web", *flags]) as run:
         assert run.stdout is not None
@@ -43,7 +43,7 @@ def session(sandbox: NonoRun, *flags: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def refused(run: subprocess.Popen[str]) -> str:
-    """Have the command ask for a host that nothing allows."""
+    """Make the command ask for a host that nothing allows. Returns what it prints."""
     assert run.stdin is not None
     assert run.stdout is not None
     run.stdin.write("x\n")

@@ -26,7 +26,7 @@ Shown = subprocess.CompletedProcess[str]
 
 
 def run_demo(directory: Path, *prefix: str) -> Shown:
-    """As whoever runs the suite; temporary files go into directory."""
+    """Run the demo as whoever runs the suite; temporary files go into `directory`."""
     path = os.environ.get("PATH", os.defpath)
     return subprocess.run(
         (*prefix, *DEMO),
@@ -41,7 +41,7 @@ def run_demo(directory: Path, *prefix: str) -> Shown:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """What it shows here; its temporary files are gone already."""
+    """Return the output of the demo here; its temporary files are gone already."""
     directory = tmp_path_factory.mktemp("demo")
     shown = run_demo(directory)
     assert list(directory.iterdir()) == []

@@ -429,7 +429,7 @@ def test_only_the_user_reaches_the_socket(sandbox: NonoRun) -> None:
 
 
 def asked(sandbox: NonoRun, session_id: str, head: bytes) -> bytes:
-    """What a program of this user outside any sandbox is answered."""
+    """Return the answer to a program of this user outside any sandbox."""
     script = (
         "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(10); s.connect(sys.argv[1]);"
         "s.sendall(sys.stdin.buffer.read()); sys.stdout.buffer.write(s.recv(4096))"

@@ -38,7 +38,7 @@ def doctor(
     cwd: Path | None = None,
     kernel: Kernel | None = None,
 ) -> Any:
-    """The document, with its exit status as "status"."""
+    """Return the document, with its exit status as "status"."""
     argv = [*NONO, "doctor", "--json", *options]
     done = fork_server.run(
         user.command(argv if kernel is None else kernel.command(argv)),
@@ -55,7 +55,7 @@ def clients_of(document: Any) -> dict[str, dict[str, str]]:
 
 
 def path_of(user: OrdinaryUser, *programs: str) -> str:
-    """A PATH with these programs alone, beside what runs them."""
+    """Return a PATH with these programs alone, beside what runs them."""
     directory = user.home / ".local/bin"
     directory.mkdir(parents=True)
     user.give(directory.parent)
@@ -247,7 +247,7 @@ def _is_older(node: str) -> bool:
 
 
 def project_of(user: OrdinaryUser, **files: str) -> Path:
-    """A repository with these files; "_" stands for a dot in their names."""
+    """Create a repository with these files; "_" stands for a dot in their names."""
     directory = user.home / "project"
     directory.mkdir()
     for name, text in files.items():

@@ -29,26 +29,26 @@ SPAN = re.compile(r"`(nono [^`]+)`")
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The blocks of one language, in order and without the page's indentation."""
+    """Return the blocks of one language, in order and without the page's indentation."""
     found = BLOCK.finditer((ROOT / page).read_text(encoding="utf-8"))
     return [_undented(block[3], len(block[1])) for block in found if block[2] == language]
 
 
 def commands(page: str) -> list[str]:
-    """What a person types who follows the page, without the remarks beside it."""
+    """Return what a person types who follows the page, without the remarks beside it."""
     lines = [line for block in blocks(page, "console") for line in _joined(block).splitlines()]
     typed = (line.removeprefix("$ ") for line in lines if line.startswith("$ "))
     return [re.sub(r"\s+# .*", "", line) for line in typed]
 
 
 def spans(page: str) -> Iterator[str]:
-    """Commands of nono within sentences."""
+    """Yield the commands of nono within sentences."""
     text = (ROOT / page).read_text(encoding="utf-8")
     yield from (re.sub(r"\s+", " ", found[1]) for found in SPAN.finditer(BLOCK.sub("", text)))
 
 
 def _joined(block: str) -> str:
-    """With each command on one line."""
+    """Join each command into one line."""
     return re.sub(r" *\\\n *", " ", block)
 
 

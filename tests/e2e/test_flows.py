@@ -41,7 +41,7 @@ def service() -> Iterator[Intercepted]:
 
 @contextmanager
 def running(service: Intercepted) -> Iterator[None]:
-    """A run that has made one request, makes another once `go` is there, and ends once that is gone."""
+    """Yield a run that makes one request, another once `go` exists, and ends once that is gone."""
     project = service.stage.project
     flags = (f"--record-flows={project}/flows",)
     argv = ("env", f"URL={service.origin}", "sh", "-c", SCRIPT)
@@ -61,7 +61,7 @@ def running(service: Intercepted) -> Iterator[None]:
 
 @contextmanager
 def viewer(service: Intercepted, *argv: str) -> Iterator[tuple[str, str]]:
-    """The authority and the token of the page."""
+    """Yield the authority and the token of the page."""
     port, user = unused_port(), service.stage.runner.user
     with fork_server.start(
         user.command([*NONO, "flows", *argv, "--port", str(port)]),

@@ -32,7 +32,7 @@ def server(made: Stage, tmp_path: Path) -> Iterator[GitServer]:
 
 
 def tunnelled(made: Stage, allowed: str, *argv: str) -> Ended:
-    """argv in the project, with one host granted."""
+    """Run argv in the project, with one host granted."""
     environment = ENVIRONMENT | {"GIT_SSL_CAINFO": made.authority.ca_file}
     return made.nono(argv, network={"allow_domain": [allowed]}, environment=environment)
 
@@ -115,14 +115,14 @@ def test_past_the_proxy_there_is_no_way(made: Stage, server: GitServer) -> None:
 
 @pytest.fixture
 def closed_server(made: Stage, tmp_path: Path) -> Iterator[GitServer]:
-    """Serves who brings the real key only."""
+    """Yield a server that answers only requests with the real key."""
     certified = made.authority.server_context("localhost")
     with git_server(tmp_path, certified, required=AUTHORIZATION) as server:
         yield server
 
 
 def by_route(made: Stage, server: GitServer, script: str) -> Ended:
-    """A shell script whose $url is the repository on the route of the service github."""
+    """Return a shell script whose $url is the repository on the route of the service github."""
     more = {"env_var": "GITHUB_TOKEN", "credential_format": "token {}"}
     github = service(server.upstream.port, "REAL_GITHUB", made.authority, **more)
     network = {"credentials": ["github"], "custom_credentials": {"github": github}}

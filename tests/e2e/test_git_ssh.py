@@ -62,7 +62,7 @@ def inside(
     environment: Mapping[str, str] | None = None,
     sections: Mapping[str, object] | None = None,
 ) -> Ended:
-    """A shell script in the project. sections: Others of the profile."""
+    """Return a shell script in the project. sections: further sections of the profile."""
     return made.runner.run(
         ["sh", "-c", script],
         profile={"network": network, **(sections or {})},
@@ -78,7 +78,7 @@ def clone_by_port_22(
     more: str = "",
     sections: Mapping[str, object] | None = None,
 ) -> tuple[Ended, list[str]]:
-    """git clone git@host:path; port 22 of the host is the server's, which an upstream proxy knows."""
+    """Clone git@host:path; port 22 of the host is the server's, which an upstream proxy knows."""
     with connect_proxy({f"{HOST}:22": server.port}) as behind:
         network = {"allow_domain": allowed, "upstream_proxy": f"127.0.0.1:{behind.port}"}
         script = f"{WITH_KEY}{more} git clone {server.user}@{HOST}:{server.repository} cloned"
@@ -161,7 +161,7 @@ def test_a_port_that_is_granted_for_tls_carries_no_ssh(made: Stage, server: Sshd
 
 
 def git_ssh_command(made: Stage, allowed: Sequence[str], *, fixed: Mapping[str, str] | None = None) -> str:
-    """What git finds in the sandbox; fixed: variables of the profile."""
+    """Return what git finds in the sandbox; fixed: variables of the profile."""
     profile = {"network": {"allow_domain": allowed}, "environment": {"set_vars": fixed or {}}}
     argv = ["sh", "-c", 'echo "$GIT_SSH_COMMAND"']
     return made.runner.run(argv, profile=profile).stdout.strip()

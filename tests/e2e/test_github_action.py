@@ -17,7 +17,7 @@ CONNECT = "exec 3<>/dev/tcp/127.0.0.1/9"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[NonoRun]:
-    """A runner's user, for whom the first step has installed this nono."""
+    """Yield a runner's user, for whom the first step has installed this nono."""
     with nono_run() as run:
         program = run.user.home / "tmp/nono/bin/nono"
         program.parent.mkdir(parents=True)

@@ -105,7 +105,7 @@ def _for_a_person(command: str) -> Mapping[str, object]:
 
 
 def codex_api() -> FakeOpenAi:
-    """Its one tool runs programs of JavaScript, which call the others, but for those of other agents."""
+    """Serve a model whose one tool runs JavaScript programs, which call all tools but other agents'."""
 
     def runs(call: str) -> tuple[str, str]:
         return "exec", f"text(JSON.stringify(await tools.{call}));"
@@ -124,7 +124,7 @@ def codex_api() -> FakeOpenAi:
 
 
 def openclaw_api() -> FakeOpenAi:
-    """Its one tool runs programs of JavaScript too."""
+    """Serve a model whose one tool runs JavaScript programs too."""
 
     def script(command: str) -> Mapping[str, object]:
         run = {"command": f'cd "$PROJECT" && {command}'}
@@ -336,7 +336,7 @@ class Scene:
         return {self.agent.key: KEY, **trusted, **self.agent.settings}
 
     def started(self, screen: Screen) -> list[str]:
-        """The questions until it waits for a prompt."""
+        """Return the questions until it waits for a prompt."""
         asked = screen.answer_until(self.agent.ready, self.agent.first)
         screen.settle()
         return asked

@@ -33,7 +33,7 @@ curl -sS --http2 -o /dev/null -w '%{http_version} %{http_code}' -H "Authorizatio
 
 @pytest.fixture
 def grpc(made: Stage, tmp_path: Path) -> Iterator[Intercepted]:
-    """A service with an authority of its own: its server has to be given the certificate as a file."""
+    """Yield a service with an authority of its own: its server takes the certificate as a file."""
     authority = trustme.CA()
     ca_file = made.runner.user.home / "grpc-ca.pem"
     authority.cert_pem.write_to_path(ca_file)
@@ -44,14 +44,14 @@ def grpc(made: Stage, tmp_path: Path) -> Iterator[Intercepted]:
 
 
 def call(service: Intercepted, how: str, *prefix: str, **more: Any) -> Ended:
-    """A gRPC client. prefix: a program that starts it with another environment."""
+    """Return a gRPC client. prefix: a program that starts it with another environment."""
     argv = (*prefix, *PYTHON, intercept_programs.__file__, "grpc", how)
     environment = {"AUTHORITY": service.authority, "GRPC_VERBOSITY": "NONE"}
     return service.run(argv, environment=environment, **{"flags": HTTP2, **more})
 
 
 def calls(service: Intercepted) -> list[tuple[str, str]]:
-    """(method, authorization) of each call that arrived. Ends the server."""
+    """Return (method, authorization) of each call that arrived. Ends the server."""
     assert isinstance(service.server, GrpcServer)
     return [(call["method"], call["authorization"]) for call in service.server.ended()]
 

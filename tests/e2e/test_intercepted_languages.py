@@ -44,7 +44,7 @@ def build_java(classes: Path) -> None:
 
 
 def compiled(language: str, project: Path, builds: Builds) -> list[str]:
-    """The argv of the client, built outside the sandbox: that takes its time, and is done once for all."""
+    """Return the argv of the client, built outside the sandbox once for all tests, which takes long."""
     for tool in (language, "javac" if language == "java" else language):
         if shutil.which(tool, path=SYSTEM_PATH) is None:
             pytest.skip(f"{tool} is not installed")

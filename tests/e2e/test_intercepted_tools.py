@@ -106,7 +106,7 @@ def github(_: Path, tls: SSLContext) -> AbstractContextManager[HttpUpstream]:
 
 
 def answer_gh(request: Received) -> None:
-    """As much of the API as gh asks to check its token, and to be told who it is."""
+    """Answer as much of the API as gh asks to check its token and to learn who it is."""
     request.read_body()
     fields = [("Content-Type", "application/json"), ("X-OAuth-Scopes", "repo, read:org, gist")]
     request.connection.respond(body=b'{"login": "canary", "data": {}}', fields=fields)

@@ -93,7 +93,7 @@ print(json.dumps(told[1:]))
 
 
 def told(sandbox: NonoRun, commands: list[list[str]]) -> list[str]:
-    """What each command prints on standard output, as the user of the sandbox."""
+    """Return the standard output of each command, as the user of the sandbox."""
     done = subprocess.run(
         sandbox.user.command([sys.executable, "-I", "-c", IN_ONE_PROCESS]),
         env=sandbox.user.environment({}),
@@ -110,7 +110,7 @@ def told(sandbox: NonoRun, commands: list[list[str]]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def printed() -> Iterator[dict[str, list[str]]]:
-    """What each command prints beside a session that has ended, and one that waits for an answer."""
+    """Yield the output of each command beside an ended session, and one that waits for an answer."""
     with nono_run() as sandbox:
         profiles = sandbox.user.home / ".config/nono/profiles"
         profiles.mkdir(parents=True)

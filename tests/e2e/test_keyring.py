@@ -33,7 +33,7 @@ InSession = Callable[[str], subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def in_session(tmp_path: Path) -> InSession:
-    """Runs a shell script in a D-Bus session with an empty home; everything it started is gone afterwards."""
+    """Run a shell script in a D-Bus session with an empty home; everything it started is gone afterwards."""
     (tmp_path / "run").mkdir(mode=0o700)
     environ = {
         "PATH": os.environ["PATH"],
@@ -54,7 +54,7 @@ def in_session(tmp_path: Path) -> InSession:
 
 
 def end_processes_of(home: Path) -> None:
-    """gnome-keyring-daemon leaves its session; it is known by the home directory only this test has."""
+    """End gnome-keyring-daemon, which leaves its session: only it has the home directory of this test."""
     mark = f"HOME={home}\0".encode()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:

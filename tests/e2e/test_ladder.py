@@ -125,7 +125,7 @@ REACH: dict[Rung, dict[str, str]] = {
 
 
 def reach(cell: Cell) -> dict[str, str]:
-    """What the probe finds in this cell, where a newer Landlock holds more than the rung does."""
+    """Return what the probe finds in this cell, where a newer Landlock holds more than the rung does."""
     rung = rung_of(cell)
     found = dict(REACH[rung])
     if rung in (Rung.LANDLOCK, Rung.NONE) and cell.abi >= 6:
@@ -138,7 +138,7 @@ MPTCP = ladder_probe.outcome(ladder_probe.make_mptcp_socket)
 
 
 def closed(cell: Cell) -> dict[str, str]:
-    """What no run reaches; without any filter of nono's that is files alone."""
+    """Return what no run reaches; without any filter of nono's that is files alone."""
     return CLOSED_ANYWHERE | ({"udp": "ok", "mptcp": MPTCP} if cell.sandbox_policy == EXTERNAL else {})
 
 
@@ -156,7 +156,7 @@ def cells(chosen: list[Cell]) -> pytest.MarkDecorator:
 
 
 def _needs(cell: Cell) -> tuple[str, ...]:
-    """What a host must have that its kernel is not simulated to lack."""
+    """Return what a host must have that its kernel is not simulated to lack."""
     if cell.outcome == NO_NETNS:
         return ("namespaces",)  # the words are those of the simulated cause, which a container has too
     match cell.outcome:
@@ -168,7 +168,7 @@ def _needs(cell: Cell) -> tuple[str, ...]:
 
 
 def _param(value: object, kernel: Kernel, *needs: str) -> object:
-    """Skipped where the host's own Landlock is older than the one to be simulated."""
+    """Return a parameter, skipped where the host's own Landlock is older than the simulated one."""
     lacking = pytest.mark.skipif(
         max(kernel.landlock_abi or 0, 1) > HOST_ABI, reason=f"the host has Landlock ABI {HOST_ABI}"
     )
@@ -218,7 +218,7 @@ def run_probe(stage: Stage, cell: Cell, *more: str, **environment: str) -> Run:
 
 @pytest.fixture(scope="module")
 def setup_on(ladder_stage: Stage) -> SetupOn:
-    """`nono setup --check-only` on a kernel, which is asked once: it says the same every time."""
+    """Run `nono setup --check-only` on a kernel, once: it says the same every time."""
     return cache(lambda kernel: ladder_stage.nono("setup", "--check-only", kernel=kernel))
 
 

@@ -63,7 +63,10 @@ def test_the_exit_code_is_the_commands(here: Place, mode: str, code: int) -> Non
 
 
 def not_started(mode: str, program: Path, reason: str, why: str) -> str:
-    """What is said of a program that was not started. After `nono wrap` nobody is left to look at it."""
+    """Return the message about a program that was not started.
+
+    After `nono wrap` nobody is left to print one.
+    """
     if mode == WRAPPED:
         why = f"{reason}\nhint: nono run, with the same options, says why"
     return f"nono: Command execution failed: {program}: {why.format(program)}\n"
@@ -535,7 +538,7 @@ KERNELS_OWN = {"NoNewPrivs", "Seccomp"}
 
 
 def with_changed_limits(argv: list[str | bytes]) -> list[str | bytes]:
-    """argv under a umask, a priority and limits that are nobody's default."""
+    """Return argv under a umask, a priority and limits that are nobody's default."""
     return ["sh", "-c", 'umask 027; ulimit -Sn 321; ulimit -Sc 0; exec nice -n 2 "$@"', "sh", *argv]
 
 

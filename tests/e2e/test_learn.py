@@ -39,7 +39,7 @@ def made() -> Iterator[Stage]:
 
 
 def write(learner: Learner, path: str, text: str) -> Path:
-    """A file of the user's, with the directories above it."""
+    """Write a file of the user's, with the directories above it."""
     file = learner.runner.user.home / path
     for directory in reversed([*file.parents]):
         if not directory.exists():

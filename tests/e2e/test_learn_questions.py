@@ -28,7 +28,7 @@ def learner() -> Iterator[Learner]:
 
 @pytest.fixture
 def person(learner: Learner, request: pytest.FixtureRequest) -> Iterator[Terminal]:
-    """At the terminal of a command that is to be watched."""
+    """Yield a person at the terminal of a command that is to be watched."""
     command = getattr(request, "param", "touch ran")
     argv = [*NONO, "learn", f"--output={NAME}", "--", "sh", "-c", command]
     runner = learner.runner

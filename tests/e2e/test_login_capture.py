@@ -30,7 +30,7 @@ class Scene:
     running: Running
 
     def run(self, *actions: str, allow: bool = True, flags: tuple[str, ...] = ()) -> Ended:
-        """The client inside a new `nono run`; afterwards no real token is anywhere but in the store."""
+        """Run the client inside a new `nono run`; afterwards no real token is anywhere but in the store."""
         ended = self.start(*actions, allow=allow, flags=flags)
         assert CANARY not in ended.stdout + ended.stderr + json.dumps(ended.events)
         assert {path.name for path in self.files() if CANARY.encode() in path.read_bytes()} <= {STORE}
@@ -69,7 +69,7 @@ class Scene:
         store.write_text(json.dumps(document))
 
     def kept(self) -> dict[str, str]:
-        """What the client has in its file."""
+        """Return what the client has in its file."""
         content: dict[str, str] = json.loads((self.stage.project / "login.json").read_text())
         return content
 

@@ -55,7 +55,7 @@ def run(here: Place, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def typed(here: Place, library: str, mode: str) -> subprocess.CompletedProcess[str]:
-    """nono in that mode, with a command that says what becomes of typing into a terminal."""
+    """Run nono in that mode, with a command that tries to type into a terminal and prints the outcome."""
     nono = [sys.executable, "-I", "-c", PROGRAM, library, *MODES[mode]]
     return run(here, *nono, "--", *PYTHON, IOCTL_TIOCSTI)
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def environ() -> Iterator[dict[str, str]]:
-    """A home with a password store, whose keys have no passphrase; its gpg-agent is gone afterwards."""
+    """Yield a home with a password store, whose keys have no passphrase; its gpg-agent is gone afterwards."""
     # Not below tmp_path: a socket's name must fit into 108 bytes.
     with tempfile.TemporaryDirectory(prefix="nono-pass-") as directory:
         home = Path(directory)

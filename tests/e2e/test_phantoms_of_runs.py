@@ -15,7 +15,7 @@ ASK += '"$DEMO_BASE_URL/"'
 
 
 def ask(sandbox: NonoRun, provider: HttpUpstream, old: str = "") -> tuple[str, str, Ended]:
-    """The phantom of a run, the status it was answered, and the run."""
+    """Return the phantom of a run, the status it was answered, and the run."""
     demo = {
         "upstream": f"http://127.0.0.1:{provider.port}",
         "credential_key": "env://DEMO_KEY",

@@ -18,7 +18,7 @@ Nono = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def nono(tmp_path: Path) -> Nono:
-    """Runs nono with a home of its own; files by name go to the user's profile directory."""
+    """Run nono with a home of its own; files by name go to the user's profile directory."""
     directory = tmp_path / ".config/nono/profiles"
     directory.mkdir(parents=True)
 

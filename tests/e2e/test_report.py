@@ -137,7 +137,7 @@ def without_its_end(log: bytes) -> bytes:
 
 @contextmanager
 def changed(past: Past, edit: Callable[[bytes], bytes]) -> Iterator[None]:
-    """Another log of the run, until the block is left."""
+    """Edit the log of the run until the block is left."""
     folder = past.sandbox.user.home / ".local/state/nono/audit" / past.record["session_id"]
     log = folder / "audit-events.ndjson"
     before = log.read_bytes()

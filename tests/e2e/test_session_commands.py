@@ -45,7 +45,7 @@ OPEN: dict[str, Any] = {}
 def session(
     sandbox: NonoRun, script: str, name: str, flags: tuple[str, ...] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """A session whose script has printed a line."""
+    """Yield a session whose script has printed a line."""
     with sandbox.started(["sh", "-c", script], flags=[*flags, f"--name={name}"]) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "up\n"
@@ -53,7 +53,7 @@ def session(
 
 
 def processes(sandbox: NonoRun) -> list[str]:
-    """What runs below this user's home."""
+    """Return the processes below this user's home."""
     mark, found = f"HOME={sandbox.user.home}\0".encode(), []
     for entry in Path("/proc").iterdir():
         try:
@@ -107,7 +107,7 @@ def test_ps_prints_the_records_as_json(sandbox: NonoRun) -> None:
 
 @contextmanager
 def watching(sandbox: NonoRun, *flags: str) -> Iterator[Callable[[], str]]:
-    """`nono ps --watch`, which Ctrl-C ends; yields what reads its next line."""
+    """Run `nono ps --watch`, which Ctrl-C ends. Yields what reads its next line."""
     argv = sandbox.user.command([*NONO, "ps", "--watch", *flags])
     with fork_server.start(argv, env=sandbox.user.environment(), stdout=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
@@ -222,7 +222,7 @@ def test_stop_kills_a_tree_that_does_not_end(flags: tuple[str, ...], sandbox: No
 
 @contextmanager
 def frozen(sandbox: NonoRun, pid: int) -> Iterator[None]:
-    """Have a process take no signals but SIGKILL within the block, as if it hung in the kernel."""
+    """Freeze a process within the block, as if it hung in the kernel: it takes no signal but SIGKILL."""
     stopping = sandbox.user.command(["sh", "-c", f"while kill -STOP {pid}; do :; done 2>/dev/null"])
     tracing = [sys.executable, "-I", "-S", "-c", TRACER, str(pid)]  # only root may, and need not spin
     tracer = subprocess.Popen(tracing if os.geteuid() == 0 else stopping)
@@ -385,7 +385,7 @@ def test_a_session_without_a_log_says_so(sandbox: NonoRun) -> None:
 
 
 def aged(sandbox: NonoRun, days: int) -> str:
-    """The id of a session that ended so many days ago."""
+    """Return the id of a session that ended so many days ago."""
     sandbox.run(["true"], profile=OPEN)
     record = records(sandbox.user)[0]
     record["ended_unix_ms"] -= days * 86_400_000

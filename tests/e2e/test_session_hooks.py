@@ -19,7 +19,7 @@ SHEBANG = "#!/usr/bin/env bash\n"
 
 
 def hook(sandbox: NonoRun, name: str, script: str, directory: Path | None = None) -> str:
-    """The path of a program of the user's, outside the grants unless a directory says otherwise."""
+    """Return the path of a program of the user's, outside the grants unless a directory says otherwise."""
     path = (directory or sandbox.user.home) / name
     path.write_text(SHEBANG + script)
     path.chmod(0o755)

@@ -25,7 +25,7 @@ def terminals() -> Iterator[Xterms]:
 
 
 def persons(terminals: Xterms, viewer: Terminal) -> Xterm:
-    """What a person sees who had some lines on the screen before."""
+    """Return a person's terminal that had some lines on its screen before."""
     seen = terminals.new(24, 80)
     seen.write(b"mine 1\r\nmine 2\r\n$ nono attach one\r\n")
     seen.write(viewer.shown)

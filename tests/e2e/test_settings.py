@@ -13,7 +13,7 @@ import pytest
 
 
 def run(home: Path, *argv: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
-    """The run, and the events of its audit log."""
+    """Return the run, and the events of its audit log."""
     done = subprocess.run(
         [sys.executable, "-I", "-m", "nono", "run", "--", *argv],
         env={"HOME": str(home), "PATH": os.defpath},

@@ -67,7 +67,7 @@ class Standalone:
         return dict(line.split("=", 1) for line in shown.stdout.splitlines())
 
     def end(self) -> str:
-        """What it had said on stderr when it has ended as it was asked to."""
+        """End it by its signal. Returns what it had written to stderr."""
         self.process.terminate()
         said = self.process.communicate(timeout=TIMEOUT_S)[1]
         assert self.process.returncode == 0, said
@@ -94,7 +94,7 @@ def running(
     security: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Standalone]:
-    """Ended when the block is left, unless a test did it before."""
+    """Yield a proxy, ended with the block unless a test did it before."""
     profile = None if network is None else {"network": network, "security": security or {}}
     process = fork_server.start(
         argv_of(made, flags, profile),
@@ -122,7 +122,7 @@ def running(
 
 
 def refused_start(made: Stage, *flags: str, **environment: str) -> str:
-    """What it said when it did not start; nothing is on stdout."""
+    """Return the message when it did not start; nothing is on stdout."""
     ended = fork_server.run(
         argv_of(made, flags, None),
         env=made.runner.user.environment(environment),
@@ -270,7 +270,7 @@ def test_its_audit_log_is_sent_to_a_collector_meanwhile(made: Stage) -> None:
 
 
 def alpha(made: Stage, port: int, **more: object) -> dict[str, object]:
-    """A network section with one service."""
+    """Return a network section with one service."""
     entry = {**service(port, "REAL", made.authority, env_var="ALPHA_KEY"), **more}
     return {"credentials": ["alpha"], "custom_credentials": {"alpha": entry}}
 
@@ -338,7 +338,7 @@ def test_no_web_page_reaches_a_route(made: Stage, fields: Sequence[str], status:
 
 
 def curl(ours: Standalone, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """curl with the variables of the proxy and nothing else."""
+    """Run curl with the variables of the proxy and nothing else."""
     environment = {"PATH": os.defpath, **ours.variables(), "NO_PROXY": "", "no_proxy": ""}
     words = ["curl", "-sS", *arguments]
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -367,7 +367,7 @@ def test_a_client_that_takes_its_variables_is_intercepted(made: Stage) -> None:
 
 
 def own_ca(made: Stage) -> tuple[Path, Path]:
-    """A root and its key, as a person would keep them."""
+    """Return a root and its key, as a person would keep them."""
     import datetime
 
     from cryptography import x509

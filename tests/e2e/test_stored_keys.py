@@ -169,7 +169,7 @@ class Root:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Root]:
-    """Root with a stored key. The kernel keeps nothing of the store afterwards."""
+    """Yield root with a stored key. The kernel keeps nothing of the store afterwards."""
     assert shutil.which("systemd-creds"), "Debian's systemd has it"
     root = Root(tmp_path)
     assert "encrypted by systemd-creds" in root.run("set", "openai")[1]

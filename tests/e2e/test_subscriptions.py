@@ -58,7 +58,7 @@ class Scene:
         return self.stage.run("claude-code", PROMPT)
 
     def run_with_a_token(self, token: str, *flags: str) -> Ended:
-        """With what `claude setup-token` has printed, in the person's environment."""
+        """Run with what `claude setup-token` has printed, in the person's environment."""
         nono = (*NONO, "run", "--profile", "claude-code", *flags, "--allow-cwd", "--")
         environment = {"CLAUDE_CODE_OAUTH_TOKEN": token}
         ended = self.stage.person([*nono, *PROMPT], environment=environment)
@@ -178,7 +178,7 @@ mv "$PROJECT/page.new" "$PROJECT/page"
 
 @contextmanager
 def signing_in(scene: Scene, *flags: str) -> Iterator[tuple[Screen, SplitResult]]:
-    """What a person sees who starts `claude auth login` inside, and where the provider's page leads."""
+    """Yield the screen of a `claude auth login` inside, and the target of the provider's page."""
     browser = scene.stage.directory(".local/bin") / "xdg-open"
     browser.write_text(BROWSER)
     browser.chmod(0o755)
@@ -193,7 +193,7 @@ def signing_in(scene: Scene, *flags: str) -> Iterator[tuple[Screen, SplitResult]
 
 
 def follow(target: SplitResult) -> int:
-    """What a browser outside does, up to where it is sent next."""
+    """Follow a link as a browser outside does. Returns the status."""
     browser = HTTPConnection("127.0.0.1", target.port or 80, timeout=TIMEOUT_S)
     browser.request("GET", f"{target.path}?{target.query}", headers={"Host": target.netloc})
     status = browser.getresponse().status
@@ -425,7 +425,7 @@ def test_a_login_of_codex_elsewhere_is_not_shown(codex: CodexScene) -> None:
 
 
 def enforced(stage: AgentStage, *, inside: bool) -> str:
-    """What `nono why` says that enforces the denial of Codex's login."""
+    """Return what `nono why` names as enforcing the denial of Codex's login."""
     question = ("--path", str(stage.home / CODEX_OUTSIDE), "--json")
     if inside:
         answer = stage.run("codex", (*NONO, "why", "--self", *question)).stdout

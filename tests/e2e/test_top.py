@@ -40,7 +40,7 @@ asyncio.run(main())
 
 
 def pressed(sandbox: NonoRun, keys: str, until: str) -> str:
-    """What `nono top` shows of the first session, and says after these keys."""
+    """Return what `nono top` shows of the first session, and says after these keys."""
     done = subprocess.run(
         sandbox.user.command([sys.executable, "-I", "-c", PILOT, keys, until]),
         env=sandbox.user.environment(),
@@ -74,7 +74,7 @@ def test_a_yes_before_the_question_is_shown_answers_nothing(sandbox: NonoRun) ->
 
 @contextmanager
 def top(sandbox: NonoRun) -> Iterator[Terminal]:
-    """`nono top` on a terminal, once it shows the session `one`."""
+    """Yield `nono top` on a terminal, once it shows the session `one`."""
     argv = sandbox.user.command([*NONO, "top"])
     variables = sandbox.user.environment({**VARIABLES, "NO_COLOR": "1"})
     with terminal(argv, variables, sandbox.project, (24, 80)) as person:

@@ -28,7 +28,7 @@ class Web:
     def ask(
         self, method: str, path: str, token: str | None = None, body: object = None, **fields: str
     ) -> tuple[int, Mapping[str, str], str]:
-        """Status, fields and text of one response."""
+        """Return status, fields and text of one response."""
         sent = {"Host": self.host, **{name.replace("_", "-"): value for name, value in fields.items()}}
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -48,7 +48,7 @@ class Web:
 
 @contextmanager
 def web(sandbox: NonoRun) -> Iterator[Web]:
-    """The page, opened once."""
+    """Yield the page, opened once."""
     with fork_server.start(
         sandbox.user.command([*NONO, "top", "--web", "--silent"]),
         env=sandbox.user.environment(),
@@ -68,7 +68,7 @@ def web(sandbox: NonoRun) -> Iterator[Web]:
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Web]:
-    """A page without sessions, for what is refused before any is looked at."""
+    """Yield a page without sessions, for what is refused before any is looked at."""
     with nono_run() as runner, web(runner) as opened:
         yield opened
 

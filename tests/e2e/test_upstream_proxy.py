@@ -43,7 +43,7 @@ def server(made: Stage) -> Iterator[HttpUpstream]:
 
 
 def far(made: Stage, port: int) -> dict[str, str]:
-    """A service at HOST."""
+    """Return a service at HOST."""
     entry = service(port, "REAL", made.authority, env_var="FAR_KEY")
     return {**entry, "upstream": f"https://{HOST}:{port}"}
 

@@ -27,7 +27,7 @@ SHELL = ["bash", "--norc", "--noprofile"]
 
 @contextmanager
 def looking_on(sandbox: NonoRun, *flags: str) -> Iterator[Terminal]:
-    """A further terminal that shows the session."""
+    """Yield a further terminal that shows the session."""
     argv = sandbox.user.command([*NONO, "attach", *flags, "one"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project, (40, 120)) as person:
         wait_until(lambda: is_lent(person), "it is not shown")
@@ -36,14 +36,14 @@ def looking_on(sandbox: NonoRun, *flags: str) -> Iterator[Terminal]:
 
 @contextmanager
 def asked(sandbox: NonoRun) -> Iterator[Terminal]:
-    """A terminal that attaches while a question waits, for which it leaves its raw mode at once."""
+    """Yield a terminal that attaches while a question waits, for which it leaves its raw mode at once."""
     argv = sandbox.user.command([*NONO, "attach", "one"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as person:
         yield person
 
 
 def size_asked_by(person: Terminal, sandbox: NonoRun) -> str:
-    """What stty says, twice the same: when a viewer comes, the size changes for a moment."""
+    """Return what stty prints twice in a row: when a viewer comes, the size changes for a moment."""
     script = (
         'until a=$(stty size); sleep 0.1; [ "$a" = "$(stty size)" ]; do :; done; echo "$a" > new; mv new size'
     )
@@ -145,7 +145,7 @@ def test_a_viewer_that_takes_nothing_holds_nothing_up_for_others(sandbox: NonoRu
 
 @contextmanager
 def elevated(sandbox: NonoRun) -> Iterator[tuple[Terminal, bytes]]:
-    """A run that asks about a file outside the grants, and the path of that."""
+    """Yield a run that asks about a file outside the grants, and the path of that file."""
     outside = sandbox.user.home / "outside"
     outside.write_text("canary\n")
     sandbox.give(outside)

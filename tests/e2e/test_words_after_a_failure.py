@@ -26,7 +26,7 @@ def fixes(stderr: str) -> list[str]:
 
 @pytest.fixture
 def letter(sandbox: NonoRun) -> str:
-    """A file of the person's that no run is granted."""
+    """Return a file of the person's that no run is granted."""
     file = sandbox.user.home / "letter"
     file.write_text("dear")
     return str(sandbox.give(file))

@@ -137,7 +137,7 @@ def test_a_run_in_the_background_is_not_stopped_by_a_question(sandbox: NonoRun) 
 
 
 def dry_run(sandbox: NonoRun, command: str) -> subprocess.CompletedProcess[str]:
-    """With credentials whose references cannot be read, which a run would fail with."""
+    """Return a dry run with credentials whose references cannot be read: a real run would fail with them."""
     file = sandbox.user.home / "keys.json"
     demo = {"upstream": "https://api.example", "credential_key": "file:///nowhere", "env_var": "DEMO"}
     file.write_text(

@@ -28,7 +28,7 @@ STARTUP_S = 300  # beside the tests: unpacking, and what nono says of the kernel
 
 
 def main(argv: Sequence[str]) -> int:
-    """0 when every guest did all it should; 1 when one did not; 2 when none could be started."""
+    """Return 0 if every guest did all it should, 1 if one did not, 2 if none could be started."""
     parser = argparse.ArgumentParser(prog="guest", description=__doc__)
     parser.add_argument("--selection", choices=SELECTIONS, default="full")
     parser.add_argument("--tests", help="of pytest, instead of a selection")
@@ -76,7 +76,7 @@ def _tasks(given: argparse.Namespace) -> list[Task]:
 
 
 def _install_what_is_missing() -> None:
-    """NoKernelError: something is missing that only root could install, or the machine is another."""
+    """Raise NoKernelError if only root could install what is missing, or the machine is another."""
     if platform.machine() != "x86_64":
         raise debian.NoKernelError(f"they are x86-64 machines, and this is {platform.machine()}")
     missing = [package for program, package in PACKAGES.items() if which(program) is None]

@@ -54,7 +54,7 @@ DELEGATED = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")
 
 
 def main() -> None:
-    """Never returns: the machine ends with it, whatever happens."""
+    """Run to the end of the machine. Never returns: the machine ends with it, whatever happens."""
     try:
         task = json.loads(TASK.read_text())
         _prepare(task["user"])
@@ -90,7 +90,7 @@ def _prepare(user: str) -> None:
 
 
 def _delegate_cgroups(user: int) -> None:
-    """As a login to a system with systemd does it; this process and all that follow are in a scope there."""
+    """Put this process and all that follow in a scope, as a login to a system with systemd does."""
     manager = CGROUPS / MANAGER.format(user)
     scope = manager / "tests.scope"
     scope.mkdir(parents=True)

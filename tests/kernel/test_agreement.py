@@ -77,7 +77,7 @@ quietly = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """A home directory with a tree, outside what every command may write."""
+    """Yield a home directory with a tree, outside what every command may write."""
     root = Path(tempfile.mkdtemp(prefix="nono-agree-", dir="/var/tmp")).resolve()
     for directory in DIRECTORIES:
         (root / directory).mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def facts(abi: int, listener: Listener = Listener.AVAILABLE) -> HostFacts:
 
 
 def policy(home: Path, request: dict[str, object], deny: tuple[str, ...] = ()) -> Resolved | None:
-    """None: it is refused, and so nothing is run."""
+    """Resolve the policy; None: it is refused, and so nothing is run."""
     profile = Profile(meta=Meta(name="random"), filesystem=Files(deny=deny))
     environ = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
     try:
@@ -133,7 +133,7 @@ def drawn(resolved: Resolved, abi: int = ABI, listener: Listener = Listener.AVAI
 
 
 def rights_on(plan: SandboxPlan, path: str) -> int:
-    """Those of every rule on the way to a file; what a mask hides has none."""
+    """Return the rights of every rule on the way to a file; what a mask hides has none."""
     if any(is_within(path, mask.path) for mask in plan.masks):
         return 0
     rights = 0
@@ -296,7 +296,7 @@ kinds = st.sampled_from([kind | flag for kind in range(7) for flag in (0, socket
 
 
 def answers(plan: SandboxPlan, nr: int, arguments: tuple[int, ...]) -> set[int]:
-    """What each program of the plan returns."""
+    """Return the answer of each program of the plan."""
     names = [each.value for each in (plan.static_filter, plan.listener) if each is not None]
     return {run(decode(filters.load(name)), nr, AUDIT_ARCH[MACHINE], arguments)[0] for name in names}
 

@@ -30,7 +30,7 @@ WHO = [False, True] if IS_ROOT else [False]
 
 @pytest.fixture(params=WHO, ids=lambda as_root: "root" if as_root else "user")
 def inside(request: pytest.FixtureRequest) -> Iterator[tuple[Path, Callable[[Callable[[], object]], Any]]]:
-    """A directory of a user's, and what runs work in a child of that user's with mounts of its own."""
+    """Yield a directory of a user's, and what runs work in a child of that user's with mounts of its own."""
     require("mounts", 0 if request.param else ORDINARY)
     with ordinary_user() as user:
         place = user.home / "place"
@@ -62,7 +62,7 @@ Inside = tuple[Path, Callable[[Callable[[], object]], Any]]
 
 
 def masked(place: Path, *masks: tuple[str, str], pinned: tuple[str, ...] = ()) -> str:
-    """What became of masking; "" when it is done."""
+    """Return what masking reported; "" once it is done."""
     rules = [MaskRule(str(place / name), kind) for name, kind in masks]
     try:
         mask_mounts.mask_paths(rules, [str(place / name) for name in pinned])

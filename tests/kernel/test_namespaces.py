@@ -42,7 +42,7 @@ def become_ordinary() -> None:
 
 
 def as_ordinary_user(work: Callable[[], object]) -> Any:
-    """What work returns in a child without privilege."""
+    """Return what work returns in a child without privilege."""
 
     def attempt() -> object:
         become_ordinary()

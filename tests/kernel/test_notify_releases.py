@@ -34,12 +34,12 @@ class GaveUpError(Exception):
 
 
 def listen_on_nothing() -> int:
-    """A trapped call that fails by itself, so that whatever it returns is the answer it was given."""
+    """Make a trapped call that fails by itself, so that whatever it returns is the answer it was given."""
     return syscall(syscall_number("listen"), 99, 1, tried="listen")
 
 
 def expect(first: tuple[int, int], tried_without: tuple[int, int], happens: bool) -> None:
-    """That something happens from release `first` on, and does not up to `tried_without`."""
+    """Check that something happens from release `first` on, and does not up to `tried_without`."""
     if first <= RELEASE:
         assert happens
     elif tried_without >= RELEASE:
@@ -53,7 +53,7 @@ def reported(run: Supervised) -> int:
 
 
 def wait_until_dead(run: Supervised) -> None:
-    """Until the child is a zombie that nobody has reaped."""
+    """Wait until the child is a zombie that nobody has reaped."""
     os.waitid(os.P_PID, run.child.pid, os.WEXITED | os.WNOWAIT)
 
 
@@ -119,7 +119,7 @@ def test_a_descriptor_is_sent_before_the_answer() -> None:
 
 
 def listen_when_others_leave_time() -> int:
-    """On one processor with somebody who uses all of it."""
+    """Listen on one processor with somebody who uses all of it."""
     processor = {min(os.sched_getaffinity(0))}
     os.sched_setaffinity(0, processor)
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
@@ -139,7 +139,7 @@ def busy_processor() -> Iterator[None]:
 
 @contextmanager
 def timer(interval_s: float) -> Iterator[None]:
-    """As the watchdog of blocking calls has one: a handler that does nothing."""
+    """Set a timer as the watchdog of blocking calls does: its handler does nothing."""
     previous = signal.signal(signal.SIGALRM, lambda *_: None)
     signal.setitimer(signal.ITIMER_REAL, interval_s, interval_s)
     try:
@@ -150,7 +150,7 @@ def timer(interval_s: float) -> Iterator[None]:
 
 
 def _hand_over(listener: int, call: notify.Notification, descriptor: int) -> None:
-    """Again where the caller did not come to run meanwhile, which is the test's own doing."""
+    """Hand over, again if the caller did not get to run meanwhile, which is the test's own doing."""
     try:
         notify.respond_with_descriptor(listener, call.id, descriptor, close_on_exec=True)
     except InterruptedError:
@@ -168,7 +168,7 @@ def test_no_signal_makes_a_sent_descriptor_the_number_0() -> None:
 
 
 def of_a_thread() -> int:
-    """A trapped call made by a thread that leads no group; its answer."""
+    """Make a trapped call in a thread that leads no group. Returns its answer."""
     answers: list[int] = []
     thread = threading.Thread(target=lambda: answers.append(listen_on_nothing()))
     thread.start()

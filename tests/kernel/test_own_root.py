@@ -25,7 +25,7 @@ WHO = [False, True] if IS_ROOT else [False]
 
 @pytest.fixture(params=WHO, ids=lambda as_root: "root" if as_root else "user")
 def inside(request: pytest.FixtureRequest) -> Callable[[Callable[[], object]], Any]:
-    """Runs work in a child that has entered a root directory of its own."""
+    """Run work in a child that has entered a root directory of its own."""
     require("mounts", 0 if request.param else ORDINARY)
 
     def run(work: Callable[[], object]) -> Any:
@@ -45,7 +45,7 @@ def inside(request: pytest.FixtureRequest) -> Callable[[Callable[[], object]], A
 
 
 def top_level() -> dict[str, list[object]]:
-    """Kind, inode and target of everything in "/"; the inode of a link is its own."""
+    """Return kind, inode and target of everything in "/"; the inode of a link is its own."""
     found: dict[str, list[object]] = {}
     for name in os.listdir("/"):
         status = os.lstat(f"/{name}")

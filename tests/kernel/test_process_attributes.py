@@ -197,7 +197,7 @@ def copier() -> Iterator[process.DescriptorCopier]:
 
 
 def told_apart(copies: process.DescriptorCopier, tid: int, number: int) -> bytes:
-    """What stands in the file that tid has open as number."""
+    """Return the content of the file that tid has open as number."""
     copy = copies.copy(tid, number)
     try:
         assert not os.get_inheritable(copy)
@@ -208,7 +208,7 @@ def told_apart(copies: process.DescriptorCopier, tid: int, number: int) -> bytes
 
 @contextmanager
 def holder_of(text: bytes, number: int) -> Iterator[Child]:
-    """A child that has this text open under this number, and nothing of ours there."""
+    """Yield a child that has this text open under this number, and nothing of ours there."""
     with tempfile.TemporaryFile() as file:
         file.write(text)
         file.flush()

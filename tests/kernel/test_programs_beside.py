@@ -50,7 +50,7 @@ def under(plan: SandboxPlan, work: Callable[[], object]) -> object:
 
 
 def use_ipc() -> dict[str, int]:
-    """Of objects that are not there: nothing is changed where it is not refused."""
+    """Try each call on objects that do not exist, so that nothing changes where it is not refused."""
     return {name: call(name, -1, 0, -1) for name in IPC_CALLS}
 
 
@@ -68,7 +68,7 @@ def test_ipc_is_left_alone_where_it_is_not_shared() -> None:
 
 
 def schedule(who: int) -> dict[str, int]:
-    """Each call upon one process, to what would be less of a share than it has."""
+    """Try to give one process less of a share than it has, by each call."""
     priority = ctypes.c_int(0)
     cpus = (ctypes.c_ulong * 16)(*[(1 << 64) - 1] * 16)
     # struct sched_attr (sched_setattr(2)): size, policy, flags, nice, priority, three of deadlines
@@ -116,7 +116,7 @@ def test_a_process_schedules_itself(high: int) -> None:
 
 
 def hide() -> bool:
-    """Whether the process can be looked into afterwards."""
+    """Return True if the process can be looked into afterwards."""
     process.set_dumpable(False)
     return bool(prctl(uapi.PR_GET_DUMPABLE, tried="prctl"))
 

@@ -22,7 +22,7 @@ FAMILIES = pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 
 @contextmanager
 def connected(address: str, before: Sequence[str] = ()) -> Iterator[socket.socket]:
-    """The accepted end of a connection that another program, started by `before`, has made."""
+    """Yield the accepted end of a connection that another program, started by `before`, has made."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, 0), family=family) as listener:
         client = [sys.executable, "-I", "-S", "-c", CONNECT, address, str(listener.getsockname()[1])]

@@ -106,7 +106,7 @@ def test_bits_above_an_int_change_no_verdict(garbage: int) -> None:
 
 
 def fast_open_sends(address: tuple[str, int], flag: int) -> list[int]:
-    """errno of sendto, sendmsg and sendmmsg, each on a new socket, with an address."""
+    """Return the errno of sendto, sendmsg and sendmmsg, each on a new socket, with an address."""
 
     def attempt(send: Callable[[socket.socket], object]) -> int:
         with socket.socket() as client:
@@ -149,7 +149,7 @@ def test_tcp_works_under_tcp_only() -> None:
 
 
 def call_int_0x80(nr: int) -> int:
-    """The result of a system call without arguments through the 32-bit gate of x86."""
+    """Return the result of a system call without arguments through the 32-bit gate of x86."""
     code = (
         b"\x53\xb8" + nr.to_bytes(4, "little") + b"\xcd\x80\x5b\xc3"
     )  # push rbx; mov eax, nr; int 0x80; pop rbx; ret

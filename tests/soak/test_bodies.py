@@ -70,7 +70,7 @@ def _peak_kib(stage: Stage) -> int:
 
 
 async def _download(stage: Stage, transport: str, behaviour: str, size: int) -> int:
-    """The bytes that came, with a halt, and decoded."""
+    """Return the bytes that came, with a halt, and decoded."""
     clients = Clients(stage.where)
     path, fields = f"/v1/1/{behaviour}/{size}", {"accept-encoding": "gzip"}
     if transport == "http2":
@@ -91,7 +91,7 @@ async def _download(stage: Stage, transport: str, behaviour: str, size: int) -> 
 
 
 async def _halting(body: AsyncIterator[bytes], stage: Stage) -> AsyncIterator[bytes]:
-    """body; after its first piece nothing is read until the upstream cannot send any more."""
+    """Yield body. After its first piece, nothing is read until the upstream cannot send any more."""
     halts = True
     async for piece in body:
         yield piece
@@ -101,7 +101,10 @@ async def _halting(body: AsyncIterator[bytes], stage: Stage) -> AsyncIterator[by
 
 
 async def _standstill(progress: Callable[[], Awaitable[int]]) -> None:
-    """Until progress stays what it is. On a busy machine that may be too early, which spares the proxy."""
+    """Wait until progress stays what it is.
+
+    On a busy machine that may be too early, which spares the proxy.
+    """
     last, repeated = await progress(), 0
     while repeated < 3:
         await asyncio.sleep(0.1)
@@ -111,7 +114,7 @@ async def _standstill(progress: Callable[[], Awaitable[int]]) -> None:
 
 
 async def _upload(stage: Stage, transport: str, size: int) -> int:
-    """The bytes that the upstream received; it read the first, and the rest when we could not send more."""
+    """Return the bytes that the upstream received: the first, and the rest once we could send no more."""
     await asyncio.to_thread(stage.upstream.ask, "hold")
     clients = Clients(stage.where)
     path = f"/v1/1/held_upload/{size}"
@@ -152,5 +155,5 @@ async def _http2_upload(client: Http2Client, path: str, size: int, progress: Sum
 
 
 def _told(answer: bytes) -> int:
-    """The upstream's answer to an upload: its length and CRC-32."""
+    """Return the upstream's answer to an upload: its length and CRC-32."""
     return int(answer.split()[0])

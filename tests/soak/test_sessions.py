@@ -45,7 +45,7 @@ def sandbox() -> Iterator[NonoRun]:
 
 
 def processes(sandbox: NonoRun) -> list[int]:
-    """All that runs with the home of this user: nono's own, and what the command has started."""
+    """Return all processes with the home of this user: nono's own, and what the command has started."""
     mark, found = f"HOME={sandbox.user.home}\0".encode(), []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
@@ -98,7 +98,10 @@ def one_killed(sandbox: NonoRun, dice: random.Random, flags: list[str]) -> str:
 
 
 def ended(sandbox: NonoRun, person: Any) -> bool:
-    """True once nono is gone. What was killed before it had a record is stopped as soon as it has one."""
+    """Return True once nono is gone.
+
+    What was killed before it had a record is stopped as soon as it has one.
+    """
     person.read(0)
     if person.process.poll() is not None and not processes(sandbox):
         return True
@@ -124,7 +127,7 @@ def test_many_sessions_stand_side_by_side(sandbox: NonoRun) -> None:
 
 
 def own_kib(pid: int) -> int:
-    """The memory that a process shares with no other."""
+    """Return the memory, in KiB, that a process shares with no other."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
 

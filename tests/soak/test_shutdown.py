@@ -33,7 +33,7 @@ def closing(grace_s: float) -> Iterator[tuple[Stage, Clients]]:
 
 
 async def _refuses(stage: Stage) -> None:
-    """Until the proxy accepts no connection any more."""
+    """Wait until the proxy accepts no connection any more."""
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", stage.where.port)

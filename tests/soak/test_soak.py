@@ -110,13 +110,13 @@ def _no_faults(clients: Worker) -> None:
 
 
 def _open(state: dict[str, Any]) -> dict[str, int]:
-    """What is open of connections and exchanges."""
+    """Count the open connections and exchanges."""
     names = ("clients", "tunnels", "upstreams", "flows")
     return {name: state["counts"][name] for name in names if state["counts"][name]}
 
 
 def _grown(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Of what there is more than before; garbage has been collected."""
+    """Return what there is more of than before; garbage has been collected."""
     grown = {}
     for part in ("counts", "objects"):
         for name, count in now[part].items():
@@ -130,7 +130,7 @@ def _grown(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[int, 
 
 
 def _quiet(stage: Stage, is_quiet: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The state once it is quiet, or the last one."""
+    """Return the state once it is quiet, or the last one."""
     deadline = time.monotonic() + QUIET_S
     while True:
         state: dict[str, Any] = stage.proxy.ask("state", objects=True)
@@ -140,7 +140,7 @@ def _quiet(stage: Stage, is_quiet: Callable[[dict[str, Any]], bool]) -> dict[str
 
 
 def _report_when_left(upstream: Worker) -> dict[str, Any]:
-    """What it saw, once it has noticed that all its connections have ended."""
+    """Return its report, once it has noticed that all its connections have ended."""
     deadline = time.monotonic() + QUIET_S
     while True:
         report: dict[str, Any] = upstream.ask("report")
@@ -150,7 +150,7 @@ def _report_when_left(upstream: Worker) -> dict[str, Any]:
 
 
 def _watch(stage: Stage, length_s: float) -> tuple[int, dict[str, int]]:
-    """The resident KiB after the first minute (or third), and the most that there was of each count."""
+    """Return the resident KiB after the first minute (or third), and the highest value of each count."""
     begun = time.monotonic()
     warm_kib, most = 0, dict[str, int]()
     while (elapsed_s := time.monotonic() - begun) < length_s:
@@ -171,12 +171,12 @@ def _every_byte_arrived(results: dict[str, Any], upstream: dict[str, Any]) -> No
 
 
 def _only_real_keys_arrived(upstream: dict[str, Any]) -> None:
-    """Or none, where none belongs."""
+    """Check that only real keys arrived, or none, where none belongs."""
     assert set(upstream["keys"]) == {"", *(f"Bearer {KEY}{service}" for service in SERVICES)}
 
 
 def _everything_is_recorded(log: Path, results: dict[str, Any], upstream: dict[str, Any]) -> None:
-    """The chain is whole, and what the upstream saw of the proxy's requests stands in it."""
+    """Check that the chain is whole, and holds what the upstream saw of the proxy's requests."""
     state, recorded = ChainState(), set()
     for line in log.read_bytes().splitlines(keepends=True):
         written = json.loads(line)

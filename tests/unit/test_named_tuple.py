@@ -115,7 +115,7 @@ def _outcome(use: Callable[[Any], Any], kind: Any) -> Any:
 
 @pytest.fixture(params=[0, 100], ids=["at first", "made often"])
 def made_before(request: pytest.FixtureRequest) -> None:
-    """Ours as a class of which so many values were made: after some it has a constructor of its own."""
+    """Make so many values of Ours before: after some, the class has a constructor of its own."""
     if "__new__" in vars(Ours):
         del Ours.__new__
     calls_left: list[None] = vars(Ours)["_calls_left"]

@@ -49,7 +49,7 @@ def _batches() -> Iterator[object]:
 
 
 def _chosen(session: pytest.Session) -> Iterator[Chosen]:
-    """The cases that the first test below will be asked for: it is not the only one with a case and a way."""
+    """Yield the cases that the first test below is asked for; others have a case and a way too."""
     name = test_it_ends_inside_as_it_does_outside.__name__
     for item in session.items:
         if isinstance(item, pytest.Function) and item.originalname == name:

@@ -36,7 +36,7 @@ class Packets:
         self._reader = reader
 
     def seen(self) -> dict[str, int]:
-        """Since the last time."""
+        """Count the packets since the last call, by kind."""
         seen: Counter[str] = Counter()
         while True:
             try:
@@ -48,7 +48,7 @@ class Packets:
 
 
 def packet_kind(frame: bytes) -> str | None:
-    """None: the kernel's own chatter."""
+    """Return the kind of a packet; None for the kernel's own chatter."""
     if kind := watched_network.kind(frame):
         return kind
     protocol = int.from_bytes(frame[12:14], "big")

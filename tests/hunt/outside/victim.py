@@ -52,7 +52,7 @@ def words_of(pid: int) -> bytes:
 
 
 def weight(pid: int) -> dict[str, int]:
-    """Resident KiB and descriptors of a process; empty when it has ended."""
+    """Return the resident KiB and descriptors of a process; empty once it has ended."""
     with suppress(OSError, ValueError, IndexError):
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         return {
@@ -95,7 +95,7 @@ def answer_s(port: int) -> float | None:
 
 
 def waits() -> str:
-    """What each process of this machine waits for: number, parent, name, state and place in the kernel."""
+    """List for each process here: number, parent, name, state and the place in the kernel where it waits."""
     found = []
     for entry in sorted(Path("/proc").glob("[0-9]*"), key=lambda entry: int(entry.name)):
         with suppress(OSError):
@@ -158,7 +158,7 @@ def mounts() -> list[str]:
 
 
 def listeners() -> list[str]:
-    """Listening sockets of this network, and Unix sockets that have a name."""
+    """List the listening sockets of this network, and Unix sockets that have a name."""
     found = []
     for file in ("tcp", "tcp6"):
         with suppress(OSError):

@@ -19,7 +19,7 @@ type Turn = tuple[str, Program]
 def programs(
     choice: random.Random, sweeps_of: Callable[[], Sweeps], is_wanted: Callable[[str], bool], *, as_root: bool
 ) -> Iterator[Turn]:
-    """Without end: the sweeps by turns with programs at random, then anew. None if neither is wanted.
+    """Yield the sweeps by turns with random programs, again and again. None: neither is wanted.
 
     is_wanted: Of the name of a sweep, or RANDOM.
     """

@@ -76,7 +76,7 @@ class Campaign:
         return result
 
     def _is_steady(self, program: Program, which: int, seen: Seen) -> bool:
-        """Whether further plays with the same secret look the same: order and cuts vary by themselves too."""
+        """Return True if further plays with the same secret look the same: order and cuts vary anyway."""
         plays = (self.play(program, which) for _ in range(FURTHER_PLAYS))
         return all(difference(seen.reads, again.reads) is None for again in plays)
 
@@ -106,7 +106,7 @@ class Campaign:
 
 
 def _is_near_for_one(program: Program) -> bool:
-    """Whether what an upstream says nearly is the key of one twin more often than that of the other."""
+    """Return True if what an upstream says nearly is one twin's key more often than it is the other's."""
     return Texts(program, 0).near() != Texts(program, 1).near()
 
 
@@ -141,7 +141,7 @@ def difference(first: Sequence[Read], second: Sequence[Read]) -> str | None:
 
 
 def _shape(reads: Sequence[Read], others: Sequence[Read]) -> str:
-    """From the first read that differs."""
+    """Return the shape from the first read that differs."""
     at = next((n for n, pair in enumerate(zip(reads, others, strict=False)) if pair[0] != pair[1]), 0)
     return str([(each.step, each.kind, len(each.octets), each.octets[:40]) for each in reads[at : at + 3]])
 

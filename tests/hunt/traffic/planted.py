@@ -60,7 +60,7 @@ def _telling(secrets: Sequence[Secret], *, basic: bool = False) -> TellingTripwi
 
 
 def _take_any(pool: Pool, key: PoolKey) -> UpstreamConnection | None:
-    """Whoever used it before."""
+    """Take an idle connection to the same host, whoever used it before."""
     for idle in pool._idle.values():
         for connection in idle:
             if connection.key[:3] == key[:3] and connection.is_open and connection.is_silent:

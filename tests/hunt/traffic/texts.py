@@ -56,7 +56,7 @@ class Texts:
         return b"".join(octets for octets, _ in pieces), coded(head.coding, pieces)
 
     def near(self) -> list[int]:
-        """How often what is searched again is in the bodies of answers: a long prefix of each secret.
+        """Count how often each secret's long prefix, which is searched again, is in the bodies of answers.
 
         The first search looks at every n-th octet, and takes a prefix that lacks n - 1 octets for one.
         """

@@ -22,7 +22,7 @@ Install = Callable[[str, str], dict[str, str]]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Makes a script of a name the one that is found; the environment to find it with."""
+    """Return a function that installs a script under a name, and returns the environment to find it with."""
     directory = tmp_path / "bin"
     directory.mkdir(mode=0o755)
     project = tmp_path / "project"
@@ -285,7 +285,7 @@ def test_a_manager_sees_no_secret_but_its_own_session(install: Install) -> None:
 
 
 def refused_unseen(reference: str, environ: dict[str, str], kind: type[NonoError]) -> NonoError:
-    """The error, after a look for the secret in all that could be printed of it."""
+    """Return the error, after a look for the secret in all that could be printed of it."""
     with pytest.raises(kind) as caught:
         resolver.resolve_credential(reference, environ)
     error = caught.value

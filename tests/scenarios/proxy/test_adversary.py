@@ -224,7 +224,7 @@ def test_a_burst_of_strangers_takes_no_place_that_the_child_needs() -> None:
 
 
 def judged(alpha: EndpointPolicy, beta: EndpointPolicy, path: str) -> tuple[str, EndpointVerdict | None]:
-    """What becomes of a request with alpha's phantom, and what a person is asked."""
+    """Return the verdict on a request with alpha's phantom, and what a person is asked."""
     routes = (
         a_route(443, host="api.test", scheme="https", endpoints=alpha),
         a_route(443, service="beta", host="api.test", scheme="https", phantom=BETA, endpoints=beta),

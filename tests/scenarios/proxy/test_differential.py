@@ -56,7 +56,7 @@ def examples(in_ci: int, long: int) -> settings:
 
 
 def differs(mine: Reading, theirs: Reading, parser: str) -> str | None:
-    """How another parser misreads bytes that nono accepts; it may refuse them, at any message."""
+    """Return how another parser misreads bytes that nono accepts; it may refuse them, at any message."""
     for number, (ours, read) in enumerate(zip(mine.messages, theirs.messages, strict=False)):
         if parser == "h11":  # it shows the coding in lower case
             ours = _with_plain_coding(ours)
@@ -84,7 +84,7 @@ def _with_plain_coding(message: Message) -> Message:
 
 
 def sent(wire: bytes) -> tuple[list[Message], list[bytes]]:
-    """What the proxy sends for the requests that it reads in wire, where it sends them at all."""
+    """Return what the proxy sends for the requests that it reads in wire, where it sends them at all."""
     incoming, _ = nono_incoming([wire])
     pairs = [sent_by_nono(one, b"up.test") for one in incoming if one.complete and is_sent(one)]
     return [message for message, _ in pairs], [written for _, written in pairs]
@@ -96,7 +96,7 @@ def is_sent(request: Incoming) -> bool:
 
 
 def assert_read_as(messages: list[Message], reading: Reading, parser: str) -> None:
-    """The proxy's own bytes: whoever does not refuse them reads every message."""
+    """Check that whoever does not refuse the proxy's own bytes reads every message in them."""
     for ours, theirs in zip(messages, reading.messages, strict=False):
         assert ours.says(theirs), (parser, theirs)
     # aiohttp refuses a Content-Type that comes twice, among others, and a Host that is none.
@@ -130,7 +130,7 @@ def test_a_request_of_the_corpus_says_the_same_to_every_parser(wire: bytes) -> N
 
 
 def shown(fields: tuple[tuple[bytes, bytes], ...]) -> dict[str, bytes]:
-    """fields as nginx logs them: repeated ones as a list, in the variable's spelling of their names."""
+    """Return fields as nginx logs them: repeated ones as a list, names in the variable's spelling."""
     joined: dict[str, bytes] = {}
     for raw_name, value in fields:
         name = raw_name.decode("latin-1").replace("_", "-")
@@ -142,7 +142,7 @@ def shown(fields: tuple[tuple[bytes, bytes], ...]) -> dict[str, bytes]:
 
 
 def _trimmed(fields: dict[str, bytes]) -> dict[str, bytes]:
-    """fields without the tabs that nginx leaves before a value, which it may have joined to others."""
+    """Return fields without the tabs that nginx leaves before a value, even one it joined to others."""
     bare = {
         name: b", ".join(part.strip(b" \t") for part in value.split(b",")) for name, value in fields.items()
     }
@@ -283,7 +283,7 @@ class Through:
         self._seen: dict[int, int] = {}
 
     def exchange(self, wire: bytes) -> bytes:
-        """What a client gets for wire, whose last request or first fault ends the connection."""
+        """Return what a client gets for wire, whose last request or first fault ends the connection."""
         answers = b""
         with Client(self.running.port) as client, suppress(ConnectionResetError):
             client.send(wire)
@@ -292,7 +292,7 @@ class Through:
         return answers
 
     def received(self) -> list[bytes]:
-        """The bytes that came since the last call, of each connection that got any."""
+        """Return the bytes since the last call, of each connection that got any."""
         new: list[bytes] = []
         for connection in [*self._server.connections]:
             raw = connection.raw
@@ -313,7 +313,7 @@ def through() -> Iterator[Through]:
 
 
 def ends(wire: bytes) -> bool:
-    """Whether the proxy has to close after wire, and every request of it is one for an upstream."""
+    """Return True if the proxy has to close after wire, and every request of it is one for an upstream."""
     incoming, end = nono_incoming([wire])
     ordinary = all(not one.head.wants_upgrade and one.head.method != b"CONNECT" for one in incoming)
     return ordinary and end in ("switched", "refused")
@@ -476,7 +476,7 @@ MAX_MEMORY = 1 << 20  # a head of 64 KiB, in whatever form Python keeps its part
 
 
 def read_and_drop(start: bytes, again: bytes, size: int) -> int:
-    """The most memory in use while size bytes of again are read, by an owner who takes what is there."""
+    """Return the peak memory while size bytes of `again` are read, by an owner who takes what is there."""
     reader = RequestReader()
     piece = (again * (4096 // len(again) + 1))[: 4096 // len(again) * len(again)]
     tracemalloc.start()

@@ -608,7 +608,7 @@ def test_a_large_body_passes_whole_both_ways_in_bounded_memory(version: str) -> 
 
 
 def download(client: Http2Client, number: int) -> int:
-    """The size of the rest of a body, which is checked and not kept."""
+    """Return the size of the rest of a body, which is checked and not kept."""
     answer, total = client.answers[number], 0
     while not answer.is_over:
         assert client.receive()

@@ -47,7 +47,7 @@ def ways(accept: Inject, inject: Inject, **fields: object) -> Iterator[tuple[Htt
 
 
 def ask(server: HttpUpstream, p: Intercepting, path: str, fields: str = "") -> Response:
-    """The same request on both ways, whose answers agree; that of the second."""
+    """Send the same request both ways, and compare the answers. Returns the second."""
     lines = f" HTTP/1.1\r\nHost: localhost:{server.port}\r\n{fields}\r\n"
     with Client(p.port) as outside, p.inside("localhost", server.port) as inside:
         outside.send(f"GET /alpha{path}{lines}".encode())

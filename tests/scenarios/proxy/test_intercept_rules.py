@@ -76,7 +76,7 @@ def a_site(endpoints: EndpointPolicy = READS, base_path: str = "/v1", **fields: 
 
 
 def status(verdict: Verdict) -> int:
-    """200: forwarded."""
+    """Return the status of a refusal, or 200 for what is forwarded."""
     if isinstance(verdict, Refused):
         assert verdict.refusal.status != 200
         return verdict.refusal.status

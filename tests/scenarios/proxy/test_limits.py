@@ -225,7 +225,7 @@ def test_a_fault_in_one_connection_is_not_the_end_of_the_proxy(caplog: pytest.Lo
 
 @pytest.fixture
 def fault_in_a_later_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A response is metered one step in each turn of the loop, and the second step fails."""
+    """Meter a response one step in each turn of the loop, and make the second step fail."""
     steps = iter([b""])
 
     def feed(meter: UsageMeter, piece: bytes) -> bytes:

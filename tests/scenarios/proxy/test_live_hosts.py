@@ -60,7 +60,7 @@ class Person:
 
 @contextmanager
 def echoing() -> Iterator[int]:
-    """The port of a server that sends back what it gets."""
+    """Yield the port of a server that sends back what it gets."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -265,7 +265,7 @@ def tunnelling() -> Iterator[Standing]:
 
 @contextmanager
 def answering() -> Iterator[Standing]:
-    """A response whose end is still to come."""
+    """Yield a response whose end is still to come."""
     live = hosts("slow.test")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -307,7 +307,7 @@ def websocket() -> Iterator[Standing]:
 
 @contextmanager
 def streaming() -> Iterator[Standing]:
-    """A stream of an HTTP/2 client."""
+    """Yield a stream of an HTTP/2 client."""
     live, goes_on = hosts(), threading.Event()
 
     def handler(stream: Stream) -> None:
@@ -332,7 +332,7 @@ def streaming() -> Iterator[Standing]:
 
 @contextmanager
 def resting() -> Iterator[Standing]:
-    """A connection through an intercepted CONNECT, between two requests."""
+    """Yield a connection through an intercepted CONNECT, between two requests."""
     live = hosts()
     with h2_stage(options={"hosts": live, "live_hosts": live}) as (stage, _), stage.client() as client:
         number = client.request(fields=[KEY])

@@ -47,7 +47,7 @@ def gzip_of(body: bytes) -> bytes:
 
 
 def stored(count: int) -> bytes:
-    """So many blocks of one byte (RFC 1951 section 3.2.4), the last of them final."""
+    """Return so many blocks of one byte (RFC 1951 section 3.2.4), the last of them final."""
     blocks = b"\0\1\0\xfe\xffx" * (count - 1) + b"\1\1\0\xfe\xffx"
     return b"\x78\x01" + blocks + zlib.adler32(b"x" * count).to_bytes(4)
 
@@ -97,7 +97,7 @@ def fields(kind: str, coding: str | None) -> list[tuple[str, str]]:
 def worst_http1(
     kind: str, body: bytes, coding: str | None = None, credential: StaticCredential | None = None
 ) -> float:
-    """The longest turn while an HTTP/1.1 client gets this answer."""
+    """Return the longest turn while an HTTP/1.1 client gets this answer."""
 
     def answer(request: Received) -> None:
         request.read_body()
@@ -117,7 +117,7 @@ def worst_http1(
 
 
 def worst_http2(kind: str, body: bytes, coding: str | None = None) -> float:
-    """The same over HTTP/2 to both sides."""
+    """Return the longest turn over HTTP/2 to both sides."""
 
     def answer(stream: Stream) -> None:
         stream.read_body()

@@ -243,7 +243,7 @@ def test_a_secret_that_comes_back_as_the_name_of_a_field_is_not_readable(transpo
 
 
 def unzipped(back: bytes) -> bytes:
-    """What came back, and behind it what a gzip member within it holds."""
+    """Return the response, followed by the content of a gzip member within it."""
     start = back.find(b"\x1f\x8b")
     return back if start < 0 else back + zlib.decompressobj(wbits=31).decompress(back[start:])
 

@@ -123,7 +123,7 @@ UNREAD = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Rest: "
 
 
 def answer_unread(request: Received) -> None:
-    """As servers do that take a request without a meaning for its body to have none."""
+    """Answer as servers do that take a request without a meaning for its body to have none."""
     request.body_complete = True
     request.connection.respond()
 

@@ -24,7 +24,7 @@ def served(ca: trustme.CA, *names: str, not_after: datetime.datetime | None = No
 
 
 def old(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Offers nothing newer than TLS 1.1."""
+    """Offer nothing newer than TLS 1.1."""
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")

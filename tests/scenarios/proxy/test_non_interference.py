@@ -99,7 +99,7 @@ WAYS: dict[str, Way] = {
 
 
 def _shape(observed: Observed) -> tuple[object, ...]:
-    """The cuts alone, since the bytes of two guesses differ anyway."""
+    """Return the cuts alone, since the bytes of two guesses differ anyway."""
     return tuple(
         len(each)
         if isinstance(each, bytes)
@@ -224,7 +224,7 @@ _fillers = st.one_of(
 
 @st.composite
 def _bodies(draw: st.DrawFn, secrets: tuple[str, str]) -> bytes:
-    """Text with beginnings, ends and middles of either secret in any spelling, but nothing whole."""
+    """Draw text with beginnings, ends and middles of either secret in any spelling, but nothing whole."""
     body = draw(_fillers)
     for _ in range(draw(st.integers(1, 4))):
         spelled = draw(st.sampled_from(SPELLED))(draw(st.sampled_from(secrets)))

@@ -59,7 +59,7 @@ class Stage:
     def ask(
         self, method: str, path: str, *, of: str | None = "alpha", body: bytes | None = None
     ) -> tuple[int, bytes]:
-        """Status and body. of: whose phantom is sent; None: no key, for which a CONNECT is used."""
+        """Return status and body. of: whose phantom is sent; None: no key, for which a CONNECT is used."""
         fields = [] if of is None else [("authorization", f"Bearer {PHANTOMS[of]}")]
         if self._http2 is not None:
             fields += [] if body is None else [("content-length", str(len(body)))]
@@ -85,7 +85,7 @@ class Stage:
 
 @contextmanager
 def stage(transport: Transport, *changes: dict[str, object], approver: object = None) -> Iterator[Stage]:
-    """One route for each of `changes`, alpha first, all to the one server of notes."""
+    """Yield one route for each of `changes`, alpha first, all to the one server of notes."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         ca = Authority(str(Path(folder) / "ca.pem"))

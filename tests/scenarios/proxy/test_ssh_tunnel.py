@@ -66,7 +66,7 @@ def tunnel(client: Client, port: int) -> None:
 
 
 def greet(client: socket.socket, target: str) -> bool:
-    """As a server of SSH: the first word is its own."""
+    """Speak first, as an SSH server does."""
     client.sendall(ESTABLISHED + b"SSH-2.0-server\r\n")
     heard = client.recv(4096)
     client.sendall(b"heard " + heard)

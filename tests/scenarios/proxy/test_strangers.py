@@ -17,7 +17,7 @@ Address = tuple[str, int]
 
 
 def nobody_knows(peer: Address, local: Address) -> None:
-    """Where the kernel does not say whose a connection is."""
+    """Start a proxy where the kernel does not say whose a connection is."""
 
 
 @pytest.mark.parametrize("count", [256, 600])

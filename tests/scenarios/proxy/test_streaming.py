@@ -153,7 +153,7 @@ def test_a_large_download_arrives_whole_in_bounded_memory(framing: str) -> None:
 
 
 def stalled_upload(p: ProxyUnderTest, client: Client) -> int:
-    """Sends until nothing more is taken; the number of bytes that were."""
+    """Send until nothing more is taken. Returns the number of bytes that were."""
     client.transport.settimeout(0.5)
     sent = 0
     try:

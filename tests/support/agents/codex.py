@@ -31,7 +31,7 @@ JWT = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOjQwMDAwMDAwMDB9.{}"
 
 
 def codex_api() -> FakeOpenAi:
-    """Newer models run programs of JavaScript, which call the tools; older ones call them themselves."""
+    """Serve tools to newer models, whose JavaScript calls them, and to older ones, which call them."""
 
     def script(command: str) -> str:
         return f"text((await tools.exec_command({json.dumps({'cmd': command})})).output);"

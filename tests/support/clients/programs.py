@@ -54,7 +54,7 @@ def anthropic_streamed() -> str:
 
 
 def anthropic_bearer_whole() -> str:
-    """As ANTHROPIC_AUTH_TOKEN makes it: the key goes into Authorization."""
+    """Send the key in Authorization, as ANTHROPIC_AUTH_TOKEN does."""
     os.environ["ANTHROPIC_AUTH_TOKEN"] = os.environ.pop("ANTHROPIC_API_KEY")
     return _anthropic_whole(_anthropic())
 
@@ -70,7 +70,7 @@ def _anthropic_whole(client: Any) -> str:
 
 
 def _options(sdk: Any) -> dict[str, Any]:
-    """Nothing, for the SDKs read the environment; but a client without a key has to be made by hand."""
+    """Return nothing, since the SDKs read the environment; a client without a key is made by hand."""
     if all(os.environ.get(name) != "" for name in KEYS):
         return {}
 
@@ -163,7 +163,7 @@ PROGRAMS = {
 
 
 def ended(program: Callable[[], str]) -> tuple[int, str, str]:
-    """(exit code, stdout, stderr) of a process that runs program."""
+    """Return (exit code, stdout, stderr) of a process that runs program."""
     try:
         return 0, f"{program()}\n", ""
     except Exception as error:  # each client has its own, with the response in one of two places

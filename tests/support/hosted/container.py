@@ -33,7 +33,7 @@ class Engine:
         stdin: str = "",
         network: str = "none",
     ) -> subprocess.CompletedProcess[str]:
-        """`ENGINE run --rm ... IMAGE ARGUMENTS` to its end, with the engine's own seccomp profile."""
+        """Run `ENGINE run --rm ... IMAGE ARGUMENTS` to its end, with the engine's own seccomp profile."""
         argv = [self.program, "run", "--rm", "--interactive", f"--network={network}", *options]
         return subprocess.run(
             [*argv, image or self.image, *arguments],

@@ -95,7 +95,7 @@ def _network() -> None:
 
 
 def _descriptors_of_others() -> None:
-    """pidfd_getfd of a child."""
+    """Take a child's descriptor by pidfd_getfd(2)."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -122,7 +122,7 @@ def _place_for_a_listener() -> None:
 
 
 def _keyrings() -> None:
-    """Podman's profile has keyctl(2) alone."""
+    """Add a key, and find the session's keyring: Podman's profile allows keyctl(2) alone."""
     name, kept = b"user\0", b"needs\0"
     texts = [ctypes.create_string_buffer(text) for text in (name, kept, b"x")]
     addresses = [ctypes.addressof(text) for text in texts]
@@ -140,7 +140,7 @@ def _userfaultfd() -> None:
 
 
 def _perf_event_open() -> None:
-    """It looks at its attributes, and finds none."""
+    """Call perf_event_open(2), which fails with EFAULT: it finds no attributes."""
     try:
         _call(PERF_EVENT_OPEN[platform.machine()], 0, 0, -1, -1, 0)
     except OSError as error:
@@ -149,7 +149,7 @@ def _perf_event_open() -> None:
 
 
 def _gain() -> None:
-    """execve(2) of a setuid program gives what it should: no_new_privs is not set."""
+    """Check that execve(2) of a setuid program gives what it should: no_new_privs is not set."""
     status = Path("/proc/self/status").read_text()
     if "NoNewPrivs:\t0" not in status:
         raise OSError(errno.EPERM, "no_new_privs is set")

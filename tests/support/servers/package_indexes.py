@@ -55,7 +55,7 @@ def basic(user_and_password: str) -> str:
 
 
 def python_pages(origin: str) -> Pages:
-    """The simple repository API, https://packaging.python.org/en/latest/specifications/simple-repository-api/"""
+    """Return the pages of the simple repository API (packaging.python.org, PEP 503)."""
     wheel = _wheel()
     name = f"{PACKAGE.replace('-', '_')}-{VERSION}-py3-none-any.whl"
     link = f'<a href="{origin}/files/{name}#sha256={hashlib.sha256(wheel).hexdigest()}">{name}</a>'
@@ -67,7 +67,7 @@ def python_pages(origin: str) -> Pages:
 
 
 def npm_pages(origin: str) -> Pages:
-    """A package document and its tarball, https://github.com/npm/registry/blob/main/docs/REGISTRY-API.md"""
+    """Return a package document and its tarball: github.com/npm/registry/blob/main/docs/REGISTRY-API.md"""
     manifest = {"name": NPM_PACKAGE, "version": f"{VERSION}.0", "main": "index.js"}
     tarball = _tar_gz(
         {
@@ -90,7 +90,7 @@ def npm_pages(origin: str) -> Pages:
 
 
 def cargo_pages(origin: str) -> Pages:
-    """A sparse registry, https://doc.rust-lang.org/cargo/reference/registry-index.html"""
+    """Return a sparse registry, https://doc.rust-lang.org/cargo/reference/registry-index.html"""
     version = f"{VERSION}.0"
     crate = _tar_gz(
         {
@@ -115,7 +115,7 @@ def cargo_pages(origin: str) -> Pages:
 
 
 def _wheel() -> bytes:
-    """https://packaging.python.org/en/latest/specifications/binary-distribution-format/"""
+    """Build a wheel: https://packaging.python.org/en/latest/specifications/binary-distribution-format/"""
     module = PACKAGE.replace("-", "_")
     about = f"{module}-{VERSION}.dist-info"
     files = {

@@ -41,7 +41,7 @@ def record_of(user: OrdinaryUser, name: str) -> dict[str, Any]:
 
 
 def nono(sandbox: NonoRun, *argv: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """`nono ARGV` as the user of the sandbox."""
+    """Run `nono ARGV` as the user of the sandbox."""
     return fork_server.run(
         sandbox.user.command([*NONO, *argv]),
         env=sandbox.user.environment(variables),

@@ -429,7 +429,7 @@ async def main(certificate: str, key: str) -> None:
         }
 
     async def hold() -> None:
-        """From now on, hold what can be held until release."""
+        """Hold what can be held from now on, until release."""
         ledger.released.clear()
 
     async def release() -> None:

@@ -71,13 +71,13 @@ def asked(caller: str, shown_s: float, directory: Path) -> Iterator[Terminal]:
 
 @pytest.fixture(scope="module", params=CALLERS)
 def person(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
-    """In front of one caller, which asks all the questions of this module."""
+    """Yield the person in front of one caller, which asks all the questions of this module."""
     yield from asked(request.param, QUICK_S, tmp_path_factory.mktemp("ask"))
 
 
 @pytest.fixture(params=CALLERS)
 def hasty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
-    """In front of one that waits for a line before it asks, and then until somebody can have read it."""
+    """Yield a person before a caller that reads a line before it asks, and waits until that can be read."""
     yield from asked(request.param, SLOW_S, tmp_path)
 
 

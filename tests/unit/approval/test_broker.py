@@ -65,7 +65,7 @@ def ask(
     record: Callable[[Event], None] | None = None,
     questions: OpenQuestions | None = None,
 ) -> list[Event]:
-    """What was recorded while work was done at a desk."""
+    """Return what was recorded while work was done at a desk."""
     events: list[Event] = []
 
     async def run() -> None:

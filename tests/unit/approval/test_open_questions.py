@@ -65,13 +65,13 @@ class Stage:
         return self.approver.questions
 
     async def asked(self) -> Listed:
-        """The only open question, once it is."""
+        """Return the only open question, once it is."""
         while len(self.questions.listed) != 1:  # noqa: ASYNC110 - the queue tells other processes only
             await anyio.sleep(0.001)
         return self.questions.listed[0]
 
     def answers(self) -> list[tuple[object, object]]:
-        """Decision and backend of each recorded answer."""
+        """Return decision and backend of each recorded answer."""
         fields = [cast(Event, event.get("event") or event.get("entry")) for event in self.events]
         return [(each["decision"], each.get("approval_backend", each.get("backend"))) for each in fields]
 

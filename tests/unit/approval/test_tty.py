@@ -18,7 +18,7 @@ EXTPROC = 0o200000  # <asm-generic/termbits.h>
 
 @pytest.fixture
 def keyboard() -> Iterator[tuple[int, int]]:
-    """The two ends of a real terminal: where keys are typed, and what programs have."""
+    """Yield the two ends of a real terminal: where keys are typed, and what programs have."""
     master, slave = pty.openpty()
     yield master, slave
     os.close(slave)
@@ -27,7 +27,7 @@ def keyboard() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture
 def terminal(keyboard: tuple[int, int]) -> int:
-    """A terminal on which the user has said `stty tostop`."""
+    """Return a terminal on which the user has said `stty tostop`."""
     _, slave = keyboard
     set_modes(slave, lflag=termios.TOSTOP)
     return slave
@@ -43,7 +43,7 @@ def set_modes(terminal: int, iflag: int = 0, lflag: int = 0, **keys: bytes) -> N
 
 
 def read(terminal: int) -> bytes:
-    """What is there to read; nothing if the line has no end."""
+    """Return what there is to read; nothing if the line has no end."""
     return os.read(terminal, 64) if select.select([terminal], [], [], 0.2)[0] else b""
 
 

@@ -53,7 +53,7 @@ def after(leaves: list[bytes]) -> ChainState:
 
 
 def root_by_levels(leaves: list[bytes]) -> bytes:
-    """The definition: pair up each level, promote an odd last node unchanged."""
+    """Compute the root by its definition: pair up each level, promote an odd last node unchanged."""
     level = leaves
     while len(level) > 1:
         pairs = [level[i : i + 2] for i in range(0, len(level), 2)]

@@ -38,7 +38,7 @@ def records(path: str) -> list[dict[str, object]]:
 
 @contextmanager
 def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Makes writes beyond the limit fall short, then fail (setrlimit(2)); Python ignores SIGXFSZ."""
+    """Make writes beyond the limit fall short, then fail (setrlimit(2)); Python ignores SIGXFSZ."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:

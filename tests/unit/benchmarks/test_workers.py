@@ -30,7 +30,7 @@ def test_a_worker_that_is_not_pinned_has_all_our_cpus(place: Worker) -> None:
 
 
 def quickest_of(taken: dict[str, list[float]], monkeypatch: pytest.MonkeyPatch, place: Worker) -> list[str]:
-    """What is asked while 1 s of commands is timed."""
+    """Return what is asked while 1 s of commands is timed."""
     asked: list[str] = []
 
     def ask(_: Worker, job: str, argv: list[str], **order: Any) -> list[float]:

@@ -64,7 +64,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> InstalledCopy:
 
 @pytest.fixture
 def copy(kept: InstalledCopy) -> Iterator[InstalledCopy]:
-    """The same copy for a test that changes it; what it changed is put back."""
+    """Yield the same copy for a test that changes it; the changes are undone."""
     file, errors = kept.file.read_bytes(), kept.site / "nono/errors.py"
     source, times = errors.read_bytes(), errors.stat()
     site = kept.site.stat()

@@ -38,7 +38,7 @@ def on_a_loop(main: Callable[[], Awaitable[None]]) -> None:
 
 
 async def settle() -> None:
-    """Until every task that can go on has come to where it waits."""
+    """Wait until every task that can go on has come to where it waits."""
     await anyio.wait_all_tasks_blocked()
 
 

@@ -10,7 +10,7 @@ from hunt.outside.stage import packet_kind
 
 
 def frame(protocol: int, number: int) -> bytes:
-    """An Ethernet frame with an IP packet of that protocol."""
+    """Return an Ethernet frame with an IP packet of that protocol."""
     place = 23 if protocol == 0x0800 else 20
     content = bytearray(80)
     content[12:14] = protocol.to_bytes(2, "big")

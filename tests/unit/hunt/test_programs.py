@@ -102,7 +102,7 @@ def test_a_random_program_has_its_length() -> None:
 
 
 def turns_of(*wanted: str, count: int) -> list[str]:
-    """The names of the first turns."""
+    """Return the names of the first turns."""
     given = turns.programs(random.Random(1), lambda: all_sweeps(1), wanted.__contains__, as_root=False)
     return [name for name, _ in islice(given, count)]
 

@@ -48,7 +48,7 @@ class Held:
         self.pid = self._said.readline().strip()
 
     def let_go(self, *_: float) -> None:
-        """May be called again: other processes of this machine end too."""
+        """End the process. May be called again: other processes of this machine end too."""
         if not self._is_held:
             return
         self._is_held = False

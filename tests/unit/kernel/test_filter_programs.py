@@ -102,7 +102,7 @@ def traps_open(call: str, args: Sequence[int]) -> bool:
 
 
 def refused(name: str, call: str, args: Sequence[int]) -> bool:
-    """What a program must do with a native call."""
+    """Return what a program must do with a native call."""
     if name == "no_clone3":
         return call == "clone3"
     if name == "compute":

@@ -46,7 +46,7 @@ def log(tmp_path: Path) -> Iterator[AuditLog]:
 
 @contextmanager
 def carrying(log: AuditLog, orders: Orders) -> Iterator[socket.socket]:
-    """A carrier at work; leaving the block ends the run, and waits for it."""
+    """Yield a carrier at work; leaving the block ends the run, and waits for it."""
     root = os.open(Path(log.path).parent.parent, os.O_RDONLY)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(20)

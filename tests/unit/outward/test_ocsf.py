@@ -102,7 +102,7 @@ CASES: dict[str, tuple[Event, int, int]] = {
 
 
 def records_of(written: Iterable[Event]) -> list[Record]:
-    """What a reader finds of these events in a log."""
+    """Return what a reader finds of these events in a log."""
     state, lines, encoder = ChainState(), list[bytes](), Encoder()
     for each in written:
         line, state = record_line(state, encoder.encoded(each))

@@ -15,7 +15,7 @@ from nono.report.integrity import integrity_of, proved
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A state directory with the log of a session that nobody has summed up."""
+    """Return a state directory with the log of a session that nobody has summed up."""
     with AuditLog(str(tmp_path / "nono"), "one") as log:
         log.record(event.session_started(["true"]))
         log.record(event.masked("/x", "a group"))

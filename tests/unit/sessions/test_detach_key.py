@@ -12,7 +12,7 @@ KEYS = b"\x1dd"
 
 
 def typed(*pieces: bytes, keys: bytes = KEYS) -> tuple[bytes, bool]:
-    """All that is passed on, and whether the last piece detached."""
+    """Return all that is passed on, and whether the last piece detached."""
     machine, passed, detached = DetachKeys(keys), b"", False
     for piece in pieces:
         answer = machine.feed(piece)

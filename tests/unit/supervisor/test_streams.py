@@ -25,7 +25,7 @@ def change(*, to_set: int = 0, to_clear: int = 0) -> None:
 
 @pytest.fixture(autouse=True)
 def stdin(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
-    """Standard input is a pipe, or what the parameter says."""
+    """Make standard input a pipe, or what the parameter says."""
     kept = os.dup(STDIN)
     ends = os.pipe()
     if getattr(request, "param", "pipe") == "log":

@@ -51,7 +51,7 @@ def test_whatever_is_missing_is_a_complaint(told: list[str]) -> None:
 
 
 def entries_of(archive: bytes) -> dict[str, tuple[int, bytes]]:
-    """Mode and content by name, as init/initramfs.c reads them."""
+    """Return mode and content by name, as init/initramfs.c reads them."""
     found, at = dict[str, tuple[int, bytes]](), 0
     while True:
         assert archive[at : at + 6] == b"070701"

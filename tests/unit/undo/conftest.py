@@ -45,7 +45,7 @@ class Stage:
         elsewhere: str | None = None,
         files: Sequence[Path] = (),
     ) -> Iterator[Recording]:
-        """A run that is kept; finish() is the test's.
+        """Yield a run that is kept; finish() is the test's.
 
         files: Those that the run may write, in place of the directory.
         """
@@ -91,7 +91,7 @@ class Stage:
 
 
 def look(root: Path) -> dict[bytes, Any]:
-    """All of a tree by the bytes of each path: mode, time, attributes, content."""
+    """Return all of a tree by the bytes of each path: mode, time, attributes, content."""
     found: dict[bytes, Any] = {}
     top = os.fsencode(root)
     for where, directories, files in os.walk(top):

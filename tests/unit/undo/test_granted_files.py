@@ -124,7 +124,7 @@ def test_a_granted_file_is_covered_unless_it_is_left_out(
 
 @pytest.fixture
 def others() -> Iterator[Path]:
-    """A directory that is not the ordinary user's, and one beside it that is."""
+    """Yield a directory that is not the ordinary user's, and one beside it that is."""
     with TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)

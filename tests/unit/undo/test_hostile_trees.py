@@ -154,7 +154,7 @@ def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
 
 @pytest.fixture
 def in_memory() -> Iterator[Stage]:
-    """A stage where one file may have any number of extended attributes."""
+    """Yield a stage where one file may have any number of extended attributes."""
     with TemporaryDirectory(dir="/dev/shm") as place:
         try:
             os.setxattr(place, "user.try", bytes(65536))

@@ -63,7 +63,7 @@ def place() -> Iterator[Path]:
 
 
 def points(act: Callable[[], object]) -> list[float]:
-    """Moments within what an undisturbed process takes."""
+    """Draw moments within the time that an undisturbed process takes."""
     began = time.monotonic()
     assert not killed(act, None)
     whole_s = time.monotonic() - began

@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def extents(path: Path) -> list[tuple[int, bool]]:
-    """Where the blocks of a file are on the disk, and whether another file has them too (FIEMAP)."""
+    """Return where the blocks of a file are on the disk, and whether another file has them too (FIEMAP)."""
     asked = bytearray(
         HEAD.pack(0, SIZE, FIEMAP_FLAG_SYNC, 0, EXTENTS_MAX, 0) + bytes(EXTENT.size * EXTENTS_MAX)
     )
@@ -42,7 +42,7 @@ def extents(path: Path) -> list[tuple[int, bool]]:
 
 
 def kept_of(place: Path, state: Path) -> Any:
-    """Where a large file in `place` lies, where what is kept of it does, and what a restore made of it."""
+    """Return the extents of a large file in `place`, of its kept copy, and of the file a restore made."""
     stage = Stage(place)
     stage.environ["XDG_STATE_HOME"] = str(state)
     large = stage.root / "large"

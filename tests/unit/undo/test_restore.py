@@ -464,7 +464,7 @@ def test_a_file_that_changed_just_before_it_was_read_is_read_again(
 
 
 def prepared(stage: Stage, name: str | None, *, force: bool) -> Plan:
-    """What a restore would do about one path, or about all."""
+    """Return what a restore would do about one path, or about all."""
     with stage.kept() as session:
         only = () if name is None else (str(stage.root / name),)
         return restoring.prepare(session, 0, only, force=force).plan

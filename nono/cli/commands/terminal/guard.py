@@ -32,7 +32,7 @@ def fork_viewer(lent: Lent, life: Callable[[], int]) -> int:
 
 
 def pass_on(pid: int) -> None:
-    """From now on, end the viewer when this process is asked to end."""
+    """End the viewer, from now on, when this process is asked to end."""
 
     def terminate(_number: int, _frame: object) -> None:
         with suppress(ProcessLookupError):

@@ -67,7 +67,7 @@ def shown(number: int, service: Service, path: str) -> Shown:
 
 
 def real_key(number: int, service: Service, secret: str) -> bytes:
-    """As it stands in a head that reaches the upstream. Of AWS only the signature does."""
+    """Return the key as it stands in a head that reaches the upstream. Of AWS only the signature does."""
     match service.mode:
         case "basic":
             return b64encode(full_secret(service, secret).encode())
@@ -121,7 +121,7 @@ def _credential(number: int, service: Service, text: str) -> Credential:
 
 
 def detector_of(service: Service, secret: str) -> LeakDetector | None:
-    """What recognises the secret in an answer; nothing does that of AWS, which signs."""
+    """Return what recognises the secret in an answer; nothing does that of AWS, which signs."""
     if service.mode == "aws":
         return None
     return tripwire_for([Secret(full_secret(service, secret))], basic=service.mode == "basic")

@@ -118,7 +118,7 @@ class Http1Served:
         return True
 
     def _refuse(self, arrived: Arrived) -> None:
-        """As a server answers what nobody asked for; the proxy has to throw it away."""
+        """Answer as a server does what nobody asked for; the proxy has to discard it."""
         self.link.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nunsent")
         arrived.is_answered = True
 

@@ -61,7 +61,7 @@ MOST_TIMES = 40_000  # a word over and over
 
 
 def programs(choice: random.Random) -> Iterator[Program]:
-    """Without end."""
+    """Yield programs without end."""
     while True:
         yield program(choice)
 

@@ -186,7 +186,7 @@ def text(value: str, times: int = 1) -> Part:
 
 
 def shown(program: Program, most: int = 1500) -> str:
-    """For a person who reads a report."""
+    """Describe the program for a person who reads a report."""
     lines = [str(program.scene), *map(_line, program.steps)]
     return "\n".join(line[:most] for line in lines)
 

@@ -30,7 +30,7 @@ SHAPES: dict[str, Callable[[random.Random], str]] = {
 
 
 def twins(seed: int, shape: str) -> tuple[str, str]:
-    """Two secrets with the same special characters at the same places, which differ at every other."""
+    """Draw two secrets with the same special characters at the same places, different at every other."""
     choice = random.Random(f"{seed}/{shape}")
     first = SHAPES[shape](choice)
     return first, "".join(_other(choice, character) for character in first)

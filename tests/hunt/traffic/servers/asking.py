@@ -74,7 +74,7 @@ def ask(running: Running, sent: Sequence[Sent]) -> list[str]:
 
 
 def _look(name: str, entry: dict[str, str], sent: Sent | None) -> list[str]:
-    """At one request that the server understood."""
+    """Return what is wrong with one request that the server understood."""
     owner = next((number for number, key in enumerate(KEYS) if key in entry["key"]), None)
     is_sent = sent is not None and (entry["method"], entry["target"]) == (sent.method, sent.path)
     line = f"{entry['method']} {entry['target'][:60]}"
@@ -100,7 +100,7 @@ def _route(number: int, port: int) -> Route:
 
 
 def _response(proxy: Intercepting, port: int, sent: Sent) -> Response | None:
-    """None: there was no whole one."""
+    """Return a whole response; None: there was none."""
     prefix = "" if sent.is_inside else f"/s{sent.service}"
     lines = [f"{sent.method} {prefix}{sent.path} HTTP/1.1", f"Host: localhost:{port}", f"X-Mark: {sent.mark}"]
     if sent.service >= 0:

@@ -48,7 +48,7 @@ def ended(
     key: SigningKey | None = None,
     **evidence: Any,
 ) -> Path:
-    """A session from its beginning to its end, signed if there is a key. Returns its directory."""
+    """Record a session from its beginning to its end, signed if there is a key. Returns its directory."""
     with began(root, session_id) as log:
         log.record(session_ended(exit_code))
     summary, bundle = summary_of(log)._replace(**evidence), None
@@ -65,7 +65,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def problem_of(root: Path, session_id: str = "s1") -> str:
-    """Why a session is not verified."""
+    """Return why a session is not verified."""
     verdict = check(str(root), session_id)
     assert verdict.state == MISMATCH
     return "; ".join(verdict.problems)
@@ -417,7 +417,7 @@ def tried(root: Path, calls: list[int]) -> dict[str, int]:
 
 
 def accounted_for(verdict: Verdict, directory: Path) -> bool:
-    """True if a session is verified, or its verdict names all that is missing and nothing else."""
+    """Return True if a session is verified, or its verdict names all that is missing and nothing else."""
     has_summary = (directory / SUMMARY_FILE).exists()
     due = ["the ledger has no entry of this session"]
     if not has_summary:

@@ -32,7 +32,7 @@ def directory(tmp_path: Path) -> Iterator[int]:
 
 
 def ids(path: Path) -> list[str]:
-    """The sessions of a ledger that is not damaged."""
+    """Return the sessions of a ledger that is not damaged."""
     history = History(path.read_bytes().splitlines(keepends=True))
     found = [entry.session_id for entry in history]
     assert history.damage is None
@@ -148,7 +148,7 @@ def test_what_is_no_file_in_the_place_of_the_ledger_is_not_written_to(
 
 @contextmanager
 def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """A write beyond the limit falls short (setrlimit(2)), as on a disk that is full."""
+    """Make a write beyond the limit fall short (setrlimit(2)), as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
     try:

@@ -21,7 +21,7 @@ WORDS = st.one_of(
 
 
 def known(values: dict[str, object]) -> dict[str, object]:
-    """Less what argparse says of options that were not given, and of itself."""
+    """Drop argparse's entries for itself and for options that were not given."""
     dests = {option.dest for option in OPTIONS}
     return {name: value for name, value in values.items() if name in dests and value is not None}
 

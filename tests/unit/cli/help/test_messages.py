@@ -18,7 +18,7 @@ NOT_AN_ERROR = {"", "connect-helper"}  # help, and the usage of what nobody type
 
 
 def _hook() -> ModuleType:
-    """The module that writes the page, which is part of no package."""
+    """Return the module that writes the page, which is part of no package."""
     spec = importlib.util.spec_from_file_location("messages", ROOT / "docs/hooks/messages.py")
     assert spec is not None
     assert spec.loader is not None
@@ -45,7 +45,7 @@ def test_every_answer_to_a_mistake_is_on_the_page(listed: list[Any]) -> None:
 
 
 def first_line(answer: str) -> str:
-    """The message of an answer, whose first line is the exit code."""
+    """Return the message of an answer, whose first line is the exit code."""
     return answer.splitlines()[1].removeprefix("nono: ")
 
 
@@ -70,7 +70,7 @@ def _is_said(words: str, texts: str) -> bool:
 
 
 def _sources() -> str:
-    """The code that puts messages together, where the list has a gap."""
+    """Return the code that puts messages together, where the list has a gap."""
     rooms = ("policy", "launch", "cli/instructions", "private_dir.py", "sandbox/plan")
     paths = (path for room in rooms for path in _files(ROOT / "nono" / room))
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)

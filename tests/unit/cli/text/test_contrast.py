@@ -17,7 +17,7 @@ LEAST = 4.5
 
 
 def schemes(name: str) -> dict[str, dict[str, str]]:
-    """The colours of a style sheet, by name, in light and dark."""
+    """Return the colours of a style sheet, by name, in light and dark."""
     blocks = re.findall(r":root \{(.*?)\}", (PAGES / name).read_text(encoding="utf-8"), re.DOTALL)
     found = [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks]
     light, dark = (colours for colours in found if colours)

@@ -11,7 +11,7 @@ from nono.cli.text.event_table import WAITING_MAX, Table
 
 
 def rows(*events: dict[str, Any], table: Table | None = None) -> list[list[str]]:
-    """The rows of events that are numbered in their order, each without its time and split at blanks."""
+    """Return the rows of events numbered in order, each without its time and split at blanks."""
     table = table or Table()
     made = [row for number, each in enumerate(events) for row in table.feed(number, each)]
     return [str(row._replace(time="")).split() for row in (*made, *table.rest())]

@@ -38,7 +38,7 @@ from support.fake_keyring import CANARY
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of profiles; nothing else of this machine is asked for keys."""
+    """Return the file of profiles; nothing else of this machine is asked for keys."""
     for name in ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -53,7 +53,7 @@ def run(work: Callable[[], Coroutine[object, object, None]]) -> None:
 
 
 def program(config: Path, text: str, profile: str = "work") -> None:
-    """A profile whose keys a program prints."""
+    """Write a profile whose keys a program prints."""
     script = config.parent / "process"
     script.write_text(f"import sys\nprint('x', file=open({str(config.parent / 'ran')!r}, 'a'))\n{text}\n")
     config.write_text(f"[profile {profile}]\ncredential_process = {sys.executable} {script}\n")

@@ -93,7 +93,7 @@ def sent(injection: Injection | None) -> list[tuple[bytes, bytes]]:
 
 
 def acquired(credential: CommandCapture, *requests: RequestFacts) -> list[tuple[bytes, bytes]]:
-    """The header fields of the last."""
+    """Return the header fields of the last request."""
     results: list[Injection] = []
 
     async def main() -> None:

@@ -116,7 +116,7 @@ def test_a_helper_that_hangs_is_killed_when_its_time_is_up() -> None:
 
 @contextmanager
 def outliving(fifo: Path) -> Iterator[Callable[[], bool]]:
-    """fifo, for a script to hold open for writing; the function waits until nobody does."""
+    """Make fifo, for a script to hold open for writing. Yields what waits until nobody does."""
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     os.set_blocking(reader, True)

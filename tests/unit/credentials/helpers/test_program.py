@@ -12,7 +12,7 @@ from nono.credentials.values.errors import CredentialUnavailable
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An `op` in a directory of ours, beside the project that is the working directory."""
+    """Install an `op` in a directory of ours, beside the project that is the working directory."""
     project = tmp_path / "home" / "project"
     project.mkdir(parents=True)
     monkeypatch.chdir(project)

@@ -43,7 +43,7 @@ class OvertakenStore(LoginStore):
 
 
 def overtaken(environ: dict[str, str], change: Callable[[LoginStore], object]) -> tuple[LoginTokens, str]:
-    """The tokens of a run, and the nonce of one that it stored just before the change."""
+    """Return the tokens of a run, and the nonce of one that it stored just before the change."""
     store = OvertakenStore(environ)
     tokens = LoginTokens(store)
     store.change = lambda: change(LoginStore(environ))

@@ -110,7 +110,7 @@ def run(work: Callable[[], Coroutine[object, object, None]]) -> None:
 
 
 def sent(injection: Injection | None) -> bytes | None:
-    """The field that would go upstream."""
+    """Return the field that would go upstream."""
     if injection is None:
         return None
     ((_, value),) = injection.inject(Outgoing(b"GET", b"/", b"api.test", [])).headers

@@ -66,7 +66,7 @@ _fillers = st.one_of(
 
 @st.composite
 def _bodies(draw: st.DrawFn, secret: str) -> bytes:
-    """Text with the secret, or a part of it, in any spelling."""
+    """Draw text with the secret, or a part of it, in any spelling."""
     body: bytes = draw(_fillers)
     for _ in range(draw(st.integers(1, 4))):
         spelled = draw(st.sampled_from(SPELLED))(secret)

@@ -35,7 +35,7 @@ def without_libseccomp(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def frozen_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The programs of this machine, frozen by the libseccomp of this machine."""
+    """Return the programs of this machine, frozen by the libseccomp of this machine."""
     for module in (filters, freeze):
         monkeypatch.setattr(module, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(freeze, "VERSION_FILE", str(tmp_path / "libseccomp.version"))

@@ -81,7 +81,7 @@ PASSED = {name for names in LEFT_ALONE.values() for name in names.split()}
 
 @pytest.fixture(scope="module")
 def options() -> set[str]:
-    """Of this machine's headers, by name."""
+    """Return the options of this machine's headers, by name."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")

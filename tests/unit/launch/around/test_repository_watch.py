@@ -51,7 +51,7 @@ def top(tmp_path: Path) -> Path:
 
 
 def told(top: Path, act: Callable[[], object]) -> Said:
-    """What is told of `act`: path below `top`, kind of the change, names."""
+    """Return what is told of `act`: path below `top`, kind of the change, names."""
     repository = Repository(str(top / ".git"), str(top))
     before = look(repository)
     act()

@@ -39,7 +39,7 @@ def intercepting(environ: dict[str, str]) -> Resolved:
 
 @contextmanager
 def begun(environ: dict[str, str], ended: list[int] | None = None) -> Iterator[CaWorker]:
-    """A process at work; it is reaped as supervise() does it, and its wait status goes into ended."""
+    """Yield a process at work; it is reaped as supervise() does it, and its wait status goes into ended."""
     before = set(process.child_pids())
     with ca_worker(intercepting(environ), environ) as ahead:
         assert ahead is not None

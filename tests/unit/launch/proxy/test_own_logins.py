@@ -152,7 +152,7 @@ def test_what_is_no_login_is_not_put_in_its_place(
 
 
 def replace(login: Path) -> None:
-    """As Codex does: a new file is renamed into place."""
+    """Rename a new file into place, as Codex does."""
     (login.parent / "new").write_text(CONTENT)
     (login.parent / "new").replace(login)
 

@@ -117,7 +117,7 @@ LEFT_OUT = left_out(("secret", "a/deep"), ("*.log",))
 
 
 def both(stage: Stage, read: list[str] | None = None) -> tuple[str, str]:
-    """The root without undo, and the one of what it has just seen."""
+    """Return the root without undo, and the one of what it has just seen."""
     with stage.recorded(LEFT_OUT) as taken:
         alone = tree_root([str(stage.root)])
         if read is not None:

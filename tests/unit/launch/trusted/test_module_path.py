@@ -26,7 +26,7 @@ def grant(path: Path, access: Access = Access.READWRITE) -> Grant:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of a run, which the command may write."""
+    """Return the working directory of a run, which the command may write."""
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     monkeypatch.chdir(project)
@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def left(entry: str, *grants: Grant, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether modules are still looked for there."""
+    """Return True if modules are still looked for there."""
     monkeypatch.setattr(sys, "path", [*sys.path, entry])
     before = len(sys.path)
     withdraw(grants)

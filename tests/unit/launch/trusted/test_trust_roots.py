@@ -36,7 +36,7 @@ def refuse(
     access: Access = Access.READWRITE,
     refuses: Callable[[Resolved, Mapping[str, str]], None] = refuse_writable_trust,
 ) -> None:
-    """As Launch.prepare does, for a run that is granted its home."""
+    """Check as Launch.prepare does, for a run that is granted its home."""
     environ = {"HOME": str(home), "PATH": os.defpath, **environ}
     evaluate(Profile)
     resolved = resolve(

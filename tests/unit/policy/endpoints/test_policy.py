@@ -259,7 +259,7 @@ PATH = st.lists(st.text("ab", min_size=1, max_size=3), max_size=5).map(lambda pa
 
 
 def naive(pattern: list[str], path: list[str]) -> bool:
-    """The same by trying everything."""
+    """Match the same by trying everything."""
     if not pattern:
         return not path
     if pattern[0] == "**":

@@ -190,7 +190,7 @@ CONFIG = ("credential_capture", "vault", "provider", "config")
 
 
 def is_free(path: tuple[Any, ...]) -> bool:
-    """Whether anything may stand there."""
+    """Return True if anything may stand there."""
     return path in ((), ("$schema",)) or path[: len(CONFIG)] == CONFIG
 
 

@@ -80,7 +80,7 @@ def written(home: Path, document: object) -> str:
 
 
 def essence(policy: Resolved) -> dict[str, Any]:
-    """The policy without what only says where it was written, and without what is offered for a question."""
+    """Return the policy without its origins, and without what is offered for a question."""
     capabilities, hosts = policy.capabilities, policy.host_filter
     return {
         "grants": {(each.path, each.access, each.is_dir, each.source) for each in capabilities.grants},

@@ -172,7 +172,7 @@ TWICE = "20 1 8:1 / / rw - ext4 /dev/sda rw\n21 20 8:1 / /mnt/x rw - ext4 /dev/s
 
 @pytest.fixture
 def twice(make_fs: MakeFilesystem) -> Filesystem:
-    """The whole disk is mounted a second time."""
+    """Return a host whose whole disk is mounted a second time."""
     return make_fs((f"/mnt/x{WORK}",), (f"{WORK}/.env", f"/mnt/x{WORK}/.env"), mountinfo=TWICE)
 
 

@@ -187,7 +187,7 @@ def test_what_may_be_watched_reaches_nothing_sensitive(home: Filesystem) -> None
 
 
 def resolved_grants(additions: Additions, fs: Filesystem) -> Any:
-    """The rules of a run with a profile that says it."""
+    """Return the rules of a run with a profile that says it."""
     document = learned_document(additions)
     profile = Profile(
         groups=Groups(include=tuple(document.get("groups", {}).get("include", ()))),

@@ -89,7 +89,7 @@ def test_a_mistake_is_not_kept(environ: dict[str, str]) -> None:
 
 
 def forged(entry: Path) -> bytes:
-    """An entry that is whole, and grants more."""
+    """Return an entry that is whole, and grants more."""
     document = {"document": {"filesystem": {"allow": ["/"]}}, "warnings": []}
     payload = json.dumps(document).encode()
     return sha256(payload).hexdigest().encode() + b"\n" + payload

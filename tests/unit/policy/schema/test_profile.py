@@ -27,7 +27,7 @@ def checked(document: object) -> Checked:
 
 
 def mistakes(document: object) -> str:
-    """Without the lines and columns."""
+    """Return the mistakes without lines and columns."""
     with pytest.raises(ProfileError) as error:
         checked(document)
     return re.sub(r"p\.json:\d+:\d+:", "p.json:", error.value.message)

@@ -20,7 +20,7 @@ Resolve = Callable[..., Resolved]
 
 @pytest.fixture
 def refusals(run: Resolve, fs: Filesystem) -> Refusals:
-    """Of a run that may read its working directory."""
+    """Return the refusals of a run that may read its working directory."""
     watched = Refusals()
     watched.starts(effective_policy_of(run(read=(".",)), fs).files)
     return watched

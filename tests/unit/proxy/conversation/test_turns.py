@@ -35,7 +35,7 @@ def of(provider: Provider, path: str, fields: Fields, body: dict[str, Any]) -> A
 
 
 def turns(path: str, requests: Sequence[Request]) -> list[int | str]:
-    """What each request begins: the number of a turn, 0, or why nobody can tell."""
+    """Return what each request begins: the number of a turn, 0, or why nobody can tell."""
     table, found = TurnTable(), list[int | str]()
     for fields, body in requests:
         provider = provider_of("api.test", path)
@@ -73,7 +73,7 @@ CLAUDE_CODE = [
 
 
 def local(session: str, *messages: dict[str, Any], agent: str = "", tools: int = 3) -> Request:
-    """A request of Claude Code to an address that is not its provider's, as to a route of the proxy's own."""
+    """Return a request of Claude Code to another address than its provider's, such as the proxy's."""
     fields = {"x-claude-code-session-id": session}
     if agent:
         fields["x-claude-code-agent-id"] = agent

@@ -637,7 +637,7 @@ def test_exactly_the_signed_body_is_sent_with_its_length(request_: bytes, body: 
 
 
 def send_quietly(client: Client, piece: bytes) -> threading.Thread:
-    """Sends in a thread; that nobody reads it to the end is no fault."""
+    """Send in a thread; that nobody reads it to the end is no fault."""
 
     def send() -> None:
         with suppress(OSError):

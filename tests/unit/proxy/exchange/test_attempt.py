@@ -37,7 +37,7 @@ class Sender:
     number: int = 0  # of its stream
 
     def send(self, piece: bytes, *, end: bool = False) -> None:
-        """In HTTP/1.1 the announced length says where the end is."""
+        """Send a body; in HTTP/1.1 the announced length says where the end is."""
         if isinstance(self.client, Http2Client):
             self.client.send(self.number, piece, end=end)
         else:
@@ -55,7 +55,7 @@ class Sender:
 def begun(
     stage: FiveTransports, transport: Transport, method: str, *fields: tuple[str, str], warm: bool = False
 ) -> Iterator[Sender]:
-    """A request whose head has been sent and nothing else; on HTTP/2 its stream is open.
+    """Yield a request whose head has been sent and nothing else; on HTTP/2 its stream is open.
 
     warm: after a GET on the same connection, so that one to the upstream is at hand.
     """

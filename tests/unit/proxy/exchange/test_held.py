@@ -33,7 +33,7 @@ class Unfit(FakeCredential):
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> list[HeldBytes]:
-    """The budget of the proxy that is started next, of which HOLDERS mebibytes are free."""
+    """Return the budget of the proxy that is started next, of which HOLDERS mebibytes are free."""
     budgets: list[HeldBytes] = []
 
     def made(_: int) -> HeldBytes:
@@ -46,7 +46,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[HeldBytes]:
 
 @contextmanager
 def holding(port: int, held: list[HeldBytes]) -> Iterator[list[Client]]:
-    """Clients whose bodies take all there is, and go on."""
+    """Yield clients whose bodies take all there is, and go on."""
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(port)) for _ in range(HOLDERS)]
         for client in clients:

@@ -12,7 +12,7 @@ from nono.proxy.handshake.client_hello import MAX_HELLO_BYTES, Hello, NeedMore, 
 
 
 def hello_for(name: str | None, curve: str | None = None) -> bytes:
-    """What OpenSSL sends first."""
+    """Return what OpenSSL sends first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if curve is not None:
         context.set_ecdh_curve(curve)
@@ -29,7 +29,7 @@ HELLO = hello_for("api.example.com")
 
 
 def in_records(message: bytes, size: int) -> bytes:
-    """message as handshake records of at most size bytes each."""
+    """Return message as handshake records of at most size bytes each."""
     pieces = [message[start : start + size] for start in range(0, len(message), size)]
     return b"".join(b"\x16\x03\x01" + len(piece).to_bytes(2, "big") + piece for piece in pieces)
 

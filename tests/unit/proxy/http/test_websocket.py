@@ -150,7 +150,7 @@ def test_a_switch_that_does_not_answer_the_handshake_is_none(headers: list[Heade
 def websocket_server(
     talk: Callable[[ServerConnection], None],
 ) -> Iterator[tuple[int, list[ServerConnection]]]:
-    """A server of the websockets library; the port, and the connections in their order."""
+    """Serve by the websockets library. Yields the port, and the connections in their order."""
     seen: list[ServerConnection] = []
 
     def handler(connection: ServerConnection) -> None:
@@ -174,7 +174,7 @@ def echo(connection: ServerConnection) -> None:
 
 @contextmanager
 def dialled(p: Intercepting, way: str, port: int, **options: Any) -> Iterator[ClientConnection]:
-    """A client of the websockets library, by way of "reverse" or "inside"."""
+    """Connect a client of the websockets library, by way of "reverse" or "inside"."""
     options = {"additional_headers": {"X-Api-Key": PHANTOM}, "proxy": None, "max_size": None, **options}
     if way == "reverse":
         with dial_websocket(f"ws://127.0.0.1:{p.port}/alpha/live?a=1", **options) as connection:
@@ -388,7 +388,7 @@ def raw(handler: Handler, **options: object) -> Iterator[tuple[HttpUpstream, Int
 def client_on(
     way: str, server: HttpUpstream, p: Intercepting
 ) -> Iterator[tuple[Client, Callable[..., bytes]]]:
-    """A client, and the handshake as it is sent on that way."""
+    """Yield a client, and the handshake as it is sent on that way."""
     if way == "reverse":
         with Client(p.port) as client:
             yield client, lambda more=b"": handshake("/alpha/live", more)

@@ -366,7 +366,7 @@ class Signing:
         return self
 
     def rejected(self, request: RequestFacts) -> None:
-        """Nothing is cached."""
+        """Do nothing, since nothing is cached."""
 
     def tripwire(self) -> None:
         return None

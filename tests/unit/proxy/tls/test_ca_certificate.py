@@ -19,7 +19,7 @@ YEARS_S = 30 * 365 * DAY_S  # until after 2049, when the dates are written other
 
 
 def by_cryptography(key: ec.EllipticCurvePrivateKey, model: x509.Certificate) -> x509.Certificate:
-    """A certificate with the same number, dates and identifier."""
+    """Build a certificate with the same number, dates and identifier."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nono-session-ca")])
     usage = x509.KeyUsage(
         digital_signature=True,

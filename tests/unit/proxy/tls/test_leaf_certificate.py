@@ -32,7 +32,7 @@ HOSTS = st.lists(
 
 
 def leaf_of(host: str, validity_s: float | None = DAY_S) -> tuple[bytes, x509.Certificate]:
-    """The private key in PEM, and the certificate."""
+    """Return the private key in PEM, and the certificate."""
     pem = LeafMaker(CA.key, CA.issuer(CA.key), LeafKey(), validity_s).leaf(host, NOW_S).pem
     end = b"-----END PRIVATE KEY-----\n"
     key, _, certificate = pem.partition(end)
@@ -40,7 +40,7 @@ def leaf_of(host: str, validity_s: float | None = DAY_S) -> tuple[bytes, x509.Ce
 
 
 def by_cryptography(host: str, key: ec.EllipticCurvePrivateKey, model: x509.Certificate) -> x509.Certificate:
-    """A certificate with the same number, dates and identifier of the key."""
+    """Build a certificate with the same number, dates and identifier of the key."""
     usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=False,

@@ -270,7 +270,7 @@ def test_a_context_for_x25519_agrees_by_nothing_else() -> None:
 
 
 def shaken(serving: ssl.SSLContext, trust: ssl.SSLContext) -> ssl.SSLError | None:
-    """Why a handshake between the two fails, if it does."""
+    """Return why a handshake between the two fails, if it does."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [serving.wrap_bio(up, down, server_side=True), trust.wrap_bio(down, up, server_hostname=HOST)]
     for end in ends[::-1] * 3:
@@ -521,7 +521,7 @@ def root_of(
     days: tuple[float, float] = (-1, 1),
     issuer: ec.EllipticCurvePrivateKey | None = None,
 ) -> bytes:
-    """A root certificate; None leaves an extension out, issuer signs it in the key's place."""
+    """Build a root certificate; None leaves an extension out, issuer signs it in the key's place."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Own CA")])
     above = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Above")])
     start, end = (datetime.now(UTC) + timedelta(days=day) for day in days)

@@ -44,7 +44,7 @@ def blocks_of(path: str | Path) -> list[bytes]:
 
 @pytest.fixture
 def places(tmp_path: Path) -> RootPlaces:
-    """A system with three roots in one file."""
+    """Return a system with three roots in one file."""
     (tmp_path / "roots.crt").write_bytes(b"\n".join(SYSTEM) + b"\n")
     return RootPlaces((str(tmp_path / "absent.crt"), str(tmp_path / "roots.crt")), ())
 
@@ -52,7 +52,7 @@ def places(tmp_path: Path) -> RootPlaces:
 def contents(
     tmp_path: Path, places: RootPlaces, *, inherited: str | None = None
 ) -> tuple[list[bytes], tuple[str, ...]]:
-    """The certificates of a bundle in their order, and its warnings."""
+    """Return the certificates of a bundle in their order, and its warnings."""
     with trust_bundle(
         str(tmp_path / "d"), SESSION.certificate_pem, inherited=inherited, places=places
     ) as bundle:
@@ -72,7 +72,7 @@ def test_the_bundle_is_user_file_then_system_roots_then_session(tmp_path: Path, 
 def added_to(
     tmp_path: Path, places: RootPlaces, inherited: str | None = None, extra: str | None = None
 ) -> list[bytes]:
-    """The certificates for clients that bring roots of their own."""
+    """Return the certificates for clients that bring roots of their own."""
     directory, pem = str(tmp_path / "d"), SESSION.certificate_pem
     with trust_bundle(directory, pem, inherited=inherited, extra=extra, places=places) as bundle:
         return blocks_of(bundle.added)

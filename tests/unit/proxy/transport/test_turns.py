@@ -31,7 +31,7 @@ def steps(done: list[str], name: str) -> Callable[[float], bool]:
 
 
 def turns_of(count: int) -> tuple[list[str], list[int]]:
-    """The steps of `count` bodies in order, and how many of them were done at each turn of the loop."""
+    """Return the steps of `count` bodies in order, and how many were done at each turn of the loop."""
     done: list[str] = []
     laps: list[int] = []
 

@@ -31,7 +31,7 @@ def test_families_take_turns(addresses: list[str], order: list[str]) -> None:
 
 @contextmanager
 def bound(*addresses: str) -> Iterator[tuple[int, list[socket.socket]]]:
-    """One port, held on each of addresses; none listens yet, so connecting is refused."""
+    """Yield one port, held on each of addresses; none listens yet, so connecting is refused."""
     for _ in range(100):
         with ExitStack() as stack:
             sockets = [stack.enter_context(socket.socket()) for _ in addresses]

@@ -78,7 +78,7 @@ def fetched(
 
 
 def answering(reply: bytes) -> Callable[[Received], None]:
-    """A handler that sends reply and closes."""
+    """Return a handler that sends reply and closes."""
 
     def handler(request: Received) -> None:
         request.read_body()
@@ -389,7 +389,7 @@ def test_a_url_that_no_secret_may_go_to_is_refused(url: str) -> None:
 
 
 def token_of(server: HttpUpstream) -> bytes:
-    """The header value that the credential obtained through fetch writes."""
+    """Return the header value that the credential obtained through fetch writes."""
     facts = RequestFacts("api.test", 443, "GET", "/", "alpha")
 
     async def post(url: str, form: bytes, headers: Sequence[Header]) -> Fetched:

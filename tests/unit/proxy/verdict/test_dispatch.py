@@ -240,7 +240,7 @@ def test_two_routes_cannot_share_a_service_name() -> None:
 
 
 def connected(target: bytes, *, intercepts: bool = True) -> Verdict:
-    """A CONNECT of a run that looks into all TLS."""
+    """Judge a CONNECT of a run that looks into all TLS."""
     table = RouteTable((ROUTE,), also_intercepts=lambda host: host != "left.test")
     hosts = Hosts(denied=frozenset(("denied.test",)))
     dispatcher = Dispatcher(table, hosts, Secret(TOKEN), OWN_PORT, intercepts=intercepts)
@@ -258,7 +258,7 @@ def test_intercepting_all_tls_tunnels_only_to_excluded_hosts() -> None:
 
 
 def _at(upstream: str, method: bytes, target: bytes, **changes: object) -> Verdict:
-    """The verdict on a request inside a CONNECT to api.openai.com or below amazonaws.com."""
+    """Judge a request inside a CONNECT to api.openai.com or below amazonaws.com."""
     host = "sts.us-east-1.amazonaws.com" if upstream.startswith("*") else upstream
     route = a_route(443, host=upstream, scheme="https", **changes)  # type: ignore[arg-type]  # fields of Route
     dispatcher = Dispatcher(RouteTable((route,)), Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)

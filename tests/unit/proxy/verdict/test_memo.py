@@ -145,5 +145,5 @@ def test_whatever_came_before_the_verdict_is_that_of_the_judge(
 
 
 def replaced(verdict: Verdict) -> Verdict:
-    """An equal verdict, which shows that a kept one has not been changed by its users."""
+    """Return an equal verdict, which shows that a kept one has not been changed by its users."""
     return replace(verdict) if isinstance(verdict, Forward) else verdict

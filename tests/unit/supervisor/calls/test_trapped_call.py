@@ -16,7 +16,7 @@ LISTENER = -1  # never used: whether the notification still stands is the test's
 
 
 def fetch(descriptor: int) -> socket.SocketType | None:
-    """The look-up for a call of this very process, whose first argument is descriptor."""
+    """Look up a call of this very process, whose first argument is descriptor."""
     call = notify.Notification(id=7, tid=os.getpid(), flags=0, nr=0, arch=0, args=(descriptor, 0, 0, 0, 0, 0))
     with closing(TrappedCalls(LISTENER)) as calls:
         return calls.socket(call)

@@ -54,7 +54,7 @@ def test_a_refused_unshare_is_no_reason_to_bind_nothing(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The threads whose context was read."""
+    """Return the threads whose context was read."""
     seen: list[int] = []
 
     def look(tid: int) -> CallerContext:
@@ -67,7 +67,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Iterator[UnixCalls]:
-    """Calls of this process, which may reach nothing below `denied`."""
+    """Yield the calls of this process, which may reach nothing below `denied`."""
     me = os.getpid()
     denied = Denial(str(tmp_path / "denied"), str(tmp_path / "denied"), "profile p, filesystem.deny")
     rules = UnixSocketRules(deny_rules=DenyRules((denied,)))
@@ -108,7 +108,7 @@ def test_a_caller_whose_working_directory_is_gone_is_told_so(
 
 
 def gone_once_opened(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """As another thread of the caller can arrange it, between the look-up and the verdict."""
+    """Remove `path` between the look-up and the verdict, as another thread of the caller can."""
     opened = open_path.open_in_root
 
     def open_and_remove(root: int, name: bytes, *, directory: bool = False) -> int:

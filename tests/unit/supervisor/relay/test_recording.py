@@ -44,7 +44,7 @@ def masks() -> Sequence[LeakStream]:
 def recorded(
     folder: tuple[Path, int], act: Callable[[Recording], None], bytes_max: int = 1 << 24
 ) -> list[Any]:
-    """The lines of the recording that act was given."""
+    """Return the lines of the recording that act was given."""
 
     recording = Recording(PollLoop(), Place(folder[1], NAME, bytes_max, "one"), SIZE, masks)
     act(recording)

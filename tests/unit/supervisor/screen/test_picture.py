@@ -70,7 +70,7 @@ class Session:
         self.modes.feed(output)
 
     def drawn(self) -> bytes:
-        """What another terminal is given."""
+        """Return what another terminal is given."""
         drawn: Picture = self.terminal.draw()
         assert drawn.is_alternate == self.modes.is_alternate
         screens = drawn.primary + self.modes.arm_screen() + drawn.alternate
@@ -78,7 +78,7 @@ class Session:
 
 
 def seen(xterm: Xterm) -> dict[str, Any]:
-    """What a person can see of a terminal; only the last of the lines above."""
+    """Return what a person can see of a terminal; only the last of the lines above."""
     shown = xterm.show()
     shown["history"] = [line.rstrip() for line in shown["history"]]
     shown["cursor"][0] = min(shown["cursor"][0], LAST_COLUMN)  # or behind it; what is written next shows that
@@ -87,7 +87,7 @@ def seen(xterm: Xterm) -> dict[str, Any]:
 
 
 def look(cell: list[Any], column: int) -> tuple[Any, ...]:
-    """What a cell looks like: the colour and weight of a blank do not show."""
+    """Return what a cell looks like: the colour and weight of a blank do not show."""
     text, width, underline, link, fg, fg_kind, bg, bg_kind, *styles = cell
     is_inverse = styles[4]
     if text == " ":

@@ -29,7 +29,7 @@ BOTH_BACKENDS = pytest.mark.parametrize("kernel", [LISTENER, PTRACE], ids=["list
 
 @contextmanager
 def started(argv: list[str], caller: Caller) -> Iterator[subprocess.Popen[str]]:
-    """A running command with pipes; killed, if it still runs, and reaped at the end."""
+    """Yield a running command with pipes; it is killed, if it still runs, and reaped at the end."""
     with subprocess.Popen(
         argv,
         env=caller.environment,
@@ -50,7 +50,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process exists; a zombie does."""
+    """Return True if the process exists; a zombie does."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -59,7 +59,7 @@ def alive(pid: int) -> bool:
 
 
 def ended(pid: int, timeout_s: float = 10.0) -> bool:
-    """Whether a process that need not be our child has ended, or ends in time."""
+    """Return True once a process that need not be our child has ended; False if that takes too long."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -269,7 +269,7 @@ print("job exited", os.waitstatus_to_exitcode(os.waitpid(job, os.WUNTRACED)[1]),
 
 @contextmanager
 def on_a_terminal(leader: str, argv: list[str], caller: Caller) -> Iterator[int]:
-    """The master of a terminal whose session runs `leader` (Python) with `argv`; the session ends with it."""
+    """Yield the master of a terminal whose session runs `leader` (Python) with `argv`, and ends with it."""
     master, slave = pty.openpty()
     try:
         with subprocess.Popen(

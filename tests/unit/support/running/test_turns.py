@@ -17,7 +17,7 @@ A_MOMENT_S = 0.05
 
 @contextmanager
 def waiting_for_a_turn(folder: Path, *, alone: bool) -> Iterator[threading.Event]:
-    """Somebody of another process, as far as flock(2) can tell; the event is set during their turn."""
+    """Yield a waiter that flock(2) takes for another process; the event is set during its turn."""
     came, leaves = threading.Event(), threading.Event()
 
     def take_one() -> None:

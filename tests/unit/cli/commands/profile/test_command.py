@@ -36,7 +36,7 @@ WIDE = {
 
 @pytest.fixture
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's profile directory, empty."""
+    """Return the user's profile directory, empty."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     directory = tmp_path / "config/nono/profiles"

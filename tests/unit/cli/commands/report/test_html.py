@@ -33,7 +33,7 @@ EVIL = (
 
 
 def page(text: str) -> Page:
-    """A page that has this text wherever a command, a host or a file name can put one."""
+    """Return a page that has this text wherever a command, a host or a file name can put one."""
     session = Session("0123456789abcdef", text, text, text, text, text, "exited(1)", text, 1_000, 61_000)
     report = Report(
         events=9,

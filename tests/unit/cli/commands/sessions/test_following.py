@@ -32,7 +32,7 @@ def supervisor() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def entry(supervisor: subprocess.Popen[bytes], tmp_path: Path) -> Iterator[Entry]:
-    """A session whose supervisor is another process, as far as its record says."""
+    """Yield a session whose supervisor is another process, as far as its record says."""
     record = new_record(
         SESSION, name="web", child_pid=1, command=["true"], profile=None, network="", has_audit=True
     )

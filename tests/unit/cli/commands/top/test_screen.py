@@ -39,7 +39,7 @@ def looked_at(
 
 
 def text_of(app: App[None]) -> str:
-    """The characters on the screen."""
+    """Return the characters on the screen."""
     lines = app.screen._compositor.render_strips()
     return "\n".join("".join(segment.text for segment in line) for line in lines)
 

@@ -63,7 +63,7 @@ class TlsByHand:
         return self.outgoing.read()
 
     def shake_hands(self, client: Client) -> None:
-        """Leaves the last flight, with Finished, in outgoing."""
+        """Shake hands, and leave the last flight, with Finished, in outgoing."""
         while True:
             try:
                 return self.object.do_handshake()

@@ -28,7 +28,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 @pytest.fixture
 def make(authority: Authority, environ: dict[str, str]) -> Make:
-    """Makes scenes with the options of login_scene."""
+    """Return a function that makes scenes with the options of login_scene."""
     return partial(login_scene, authority, environ)
 
 

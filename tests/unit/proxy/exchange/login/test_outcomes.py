@@ -9,7 +9,7 @@ from unit.proxy.exchange.login.test_renewal import SECOND, ask_for_new_tokens, s
 
 
 def outcomes(scene: Scene) -> list[tuple[object, object]]:
-    """The status and failure of each outcome, once every request that was carried out has one."""
+    """Return the status and failure of each outcome, once every request that was carried out has one."""
     recording = scene.p.recording
     begun = [
         each for each in recording.network if each["decision"] == "allow" and each["method"] != "CONNECT"

@@ -39,7 +39,7 @@ def stored(scene: Scene, nonce: str) -> Secret:
 
 
 def asked(scene: Scene) -> int:
-    """How often the provider was asked to renew."""
+    """Count the requests to the provider to renew."""
     return sum(b"grant_type=refresh_token" in request.body for request in scene.auth.requests)
 
 
@@ -111,7 +111,7 @@ def test_many_refreshes_at_once_ask_the_provider_once(scene: Scene) -> None:
 
 @contextmanager
 def slow_provider(scene: Scene) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Has the provider wait; yields what is set once it was asked, and what lets it answer."""
+    """Make the provider wait. Yields what is set once it was asked, and what lets it answer."""
     is_asked, may_answer = threading.Event(), threading.Event()
 
     class Slow(Provider):

@@ -554,13 +554,13 @@ def test_the_smallest_table_that_a_peer_allows_in_one_frame_is_announced() -> No
 
 
 def _counts_closed_streams(expected: object, theirs: _Theirs) -> bool:
-    """The library changes the windows of closed streams too, which RFC 9113 section 6.9.2 does not have."""
+    """Return True if the library changes windows of closed streams, against RFC 9113 section 6.9.2."""
     is_window = "May not increment flow control window" in str(expected)
     return is_window and any(stream.closed for stream in theirs.h2.streams.values())
 
 
 def _is_padding_alone(frame: bytes) -> bool:
-    """The library refuses HEADERS without a fragment, section 6.2 only padding beyond the end of a frame."""
+    """Return True if the frame is all padding: the library refuses it, section 6.2 does not."""
     flags, payload = frame[4], frame[9:]
     if frame[3] != HEADERS or not flags & PADDED:
         return False

@@ -1,0 +1,66 @@
+"""Docstrings read as CONTRIBUTING.md says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "nono").rglob("*.py"))
+ROOMS = ("nono", "tests", "benchmarks", "packaging", "docs/hooks")
+# What a sentence without a verb at its head begins with.
+NOT_VERBS = re.compile(
+    r"(A|An|The|All|Another|As|At|Before|Below|Beside|Between|By|Each|Every|Everything|For|From|How|In|It|Its|Less"
+    r"|Neither|No|Nor|Not|Of|On|One|Only|Or|Since|So|Somebody|That|Those|To|True|Two|Until|What|Where|Whether"
+    r"|Whoever|Why|With|Within|Without)\b"
+)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def is_exempt(function: Function) -> bool:
+    """Return True for a property, which is a noun, a test, which is a claim, and what does nothing."""
+    is_property = any("property" in ast.unparse(each) for each in function.decorator_list)
+    return is_property or function.name.startswith("test_") or len(function.body) == 1
+
+
+def without_verb(source: str) -> Iterator[str]:
+    """Yield the functions whose docstring begins with no verb."""
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, Function))
+    for function in functions:
+        if not is_exempt(function) and NOT_VERBS.match(ast.get_docstring(function) or ""):
+            yield function.name
+
+
+def test_every_module_says_what_it_is_in_one_sentence() -> None:
+    for path in SOURCES:
+        first = path.read_text(encoding="utf-8").split("\n", 1)[0]
+        assert re.match(r'"""(nono |[A-Z`]).*', first), f"{path.relative_to(ROOT)} has no docstring"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_docstring_of_a_function_begins_with_a_verb(room: str) -> None:
+    offenders = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / room).rglob("*.py"))
+        for name in without_verb(path.read_text(encoding="utf-8"))
+    ]
+    assert offenders == []
+
+
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        ("def of(x): 'The rights of x.'; return x", ["of"]),
+        ("def of(x): 'Return the rights of x.'; return x", []),
+        ("@property\ndef of(x): 'The rights of x.'; return x", []),
+        ("def of(x): 'A CONNECT has no body.'", []),
+    ],
+    ids=["a noun", "a verb", "of a property", "of what does nothing"],
+)
+def test_a_noun_at_the_head_is_found(head: str, found: list[str]) -> None:
+    assert list(without_verb(head)) == found
