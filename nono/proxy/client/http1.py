@@ -14,6 +14,7 @@ from nono.proxy.client.entrance import Entrance
 from nono.proxy.client.intake import Intake
 from nono.proxy.client.jobs import Job, job_for
 from nono.proxy.client.output import Output
+from nono.proxy.client.time_limits import TimeLimits
 from nono.proxy.client.tunnel import TunnelOpening
 from nono.proxy.exchange.attempt import Attempt
 from nono.proxy.exchange.context import ProxyContext
@@ -21,7 +22,6 @@ from nono.proxy.http import refusal
 from nono.proxy.http.message import BodyKind, RequestHead
 from nono.proxy.http.refusal import MAX_AUTHENTICATION_FAILURES, Cut, Refusal
 from nono.proxy.http.request_reader import Incoming, Unreadable
-from nono.proxy.transport.deadline import Deadline
 from nono.proxy.transport.turns import BUDGET_S
 from nono.proxy.verdict import audit_events
 from nono.proxy.verdict.host_policy import HostPolicy, is_refused
@@ -51,7 +51,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._intake: Intake  # none of the three is created if the client is already gone
         self._output: Output
-        self._deadline: Deadline
+        self._limits: TimeLimits
         self._pumps_soon = False
         self._current: Incoming | None = None  # the request being answered, or the last one
         self._active: Job | None = None  # the work on it; None before its verdict and after its answer
@@ -61,7 +61,6 @@ class ClientConnection(asyncio.Protocol):
         self._peer_paused = False
         self._authentication_failures = 0
         self._is_known: bool | None = None  # None: not asked yet
-        self._head_is_timed = False
         self.winding_down = False
 
     # -- asyncio.Protocol
@@ -76,11 +75,11 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._intake = Intake(self._context.first_heads)
         self._output = Output(self._transport, self._context.outbox)
-        self._deadline = Deadline(self._overdue)
+        self._limits = TimeLimits(self._context.head_timeout_s, self._context.idle_timeout_s, self._overdue)
         if self._context.connections.closing:
             self._transport.abort()
             return
-        self._time_head()
+        self._limits.between_requests(in_head=True)
         if entrance is not None:
             self._enter(entrance, self._transport, peer)
 
@@ -113,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = None
         self._output.let_go()
         self._intake.stop()
-        self._deadline.cancel()
+        self._limits.cancel()
 
     def _lose_job(self) -> None:
         job, self._active = self._active, None
@@ -316,7 +315,7 @@ class ClientConnection(asyncio.Protocol):
         if self._intake.has_more or (self._current is not None and not self._current.complete):
             # Later, because this may be called while a batch of the upstream's bytes is being read.
             self._pump_soon()
-        self.update_reading()  # updates the deadline too, which may expire in this very turn
+        self.update_reading()  # updates the time limit too, which may expire in this very turn
 
     def _finish(self) -> None:
         """Close once the response is sent, without an RST that could overtake it."""
@@ -327,7 +326,7 @@ class ClientConnection(asyncio.Protocol):
         all_read = all_read and self._intake.has_read_all and not self._reading_paused
         self._discarding = True
         self._intake.stop()
-        self._deadline.set(self._output.close(all_read=all_read))
+        self._limits.closing(self._output.close(all_read=all_read))
         self.update_reading()
 
     def abort(self) -> None:
@@ -363,7 +362,7 @@ class ClientConnection(asyncio.Protocol):
                 transport.pause_reading()
             else:
                 transport.resume_reading()
-        self._update_deadline()
+        self._update_limits()
 
     @property
     def has_unread(self) -> bool:
@@ -382,37 +381,24 @@ class ClientConnection(asyncio.Protocol):
     def _leave(self) -> None:
         """Close a connection that has no active request."""
         self._discarding = True
-        self._deadline.set(self._output.leave())
+        self._limits.closing(self._output.leave())
 
-    # -- deadlines
+    # -- time limits
 
-    def _update_deadline(self) -> None:
+    def _update_limits(self) -> None:
         if self._discarding:
             return
-        if self._active is not None:
-            self._head_is_timed = False
+        if self._active is None:
+            self._limits.between_requests(in_head=self._intake.in_head)
+        else:
             is_complete = self._current is None or self._current.complete
-            if self._reading_paused or not is_complete:
-                self._deadline.set(self._context.idle_timeout_s)
-            else:
-                # The upstream's turn, which may last: event streams have long silences.
-                self._deadline.lift()
-        elif not self._intake.in_head:
-            self._head_is_timed = False
-            self._deadline.set(self._context.idle_timeout_s)
-        elif not self._head_is_timed:
-            self._time_head()
-
-    def _time_head(self) -> None:
-        """Limit the time from the first byte of a head to its last, even if bytes keep arriving."""
-        self._head_is_timed = True
-        self._deadline.set(self._context.head_timeout_s)
+            self._limits.during_request(awaits_client=self._reading_paused or not is_complete)
 
     def _overdue(self) -> None:
         if self._transport is None:
             return
         if self._active is not None and self._reading_paused and not _has_left(self._transport):
-            self._deadline.set(self._context.idle_timeout_s)  # the upstream's turn
+            self._limits.idle()  # the upstream's turn
         elif self._discarding or self._active is not None:
             self.abort()
         elif self._intake.in_head:
@@ -420,7 +406,7 @@ class ClientConnection(asyncio.Protocol):
             answer = refusal.malformed(408, "the request head took too long")
             self.refuse(audit_events.malformed_request(), answer)
         elif self._transport.get_write_buffer_size():
-            self._deadline.set(self._context.idle_timeout_s)  # it has not read its last response yet
+            self._limits.idle()  # it has not read its last response yet
         else:
             self._leave()
 
