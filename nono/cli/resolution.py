@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from nono.cli.args.options import RUN
 from nono.cli.args.parse import Given, Invocation, no_command
 from nono.cli.console import can_ask
 from nono.errors import ConfigError, NonoError, UsageError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
 from nono.policy.files.links import links_on_the_way
@@ -20,6 +21,14 @@ from nono.policy.resolve import Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
 
 Ask = Callable[[str, Access], bool]  # asks to share a directory for an access
+
+
+class _Here(NamedTuple):
+    """Where a run would start."""
+
+    environ: Mapping[str, str]
+    cwd: str
+    fs: HostFilesystem
 
 
 def asker(invocation: Invocation) -> Ask | None:
@@ -52,32 +61,46 @@ def resolve_given(
         raise NonoError(
             f"the current directory cannot be used: {error.strerror}", hint="cd to one that exists"
         ) from error
+    here = _Here(environ, cwd, HostFilesystem())
     name, extends = invocation.given.value("profile"), invocation.given.list("extends")
-    fs = HostFilesystem()
     manifest = invocation.given.value("config")
     if manifest is not None:
         _refuse_beside_manifest(invocation.given)
-        return _of_manifest(manifest, invocation.request, environ, cwd, fs, long_lived=long_lived)
+        return _of_manifest(manifest, invocation.request, here, long_lived=long_lived)
     if name is None:
         if extends:
             raise UsageError("--extends needs --profile.", hint="--profile default --extends ...")
-        return _shared(invocation.request, None, environ, cwd, fs, ask)
+        return _shared(invocation.request, None, here, ask)
+    return _of_profile(name, extends, invocation.request, here, ask, long_lived=long_lived)
+
+
+def _of_profile(
+    name: str,
+    extends: Sequence[str],
+    request: RunRequest,
+    here: _Here,
+    ask: Ask | None,
+    *,
+    long_lived: bool,
+) -> Resolved:
+    """Resolve the policy of a named profile, and of those that the project offers beside it."""
     # Imported here: it imports json and re, which a run without a profile does not need.
     from nono.cli.project_profiles import offer_profile, wanted
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.store import labels_of, load
 
+    environ = here.environ
     loaded = load(name, environ, extends, long_lived=long_lived)
-    added = wanted(loaded.profile, cwd, environ, offer_profile if ask is not None else None)
+    added = wanted(loaded.profile, here.cwd, environ, offer_profile if ask is not None else None)
     if added:
         name = ",".join((name, *added))
         loaded = load(name, environ, extends, long_lived=long_lived)
     try:
-        resolved = _shared(invocation.request, loaded.profile, environ, cwd, fs, ask)
+        resolved = _shared(request, loaded.profile, here, ask)
     except ContradictionError as error:
         raise error.named(labels_of(error.fields, name, environ, extends)) from error
-    places = [os.path.join(cwd, file) for file in loaded.files]
-    warnings = [*filter(None, (_writable(place, resolved, fs) for place in places))]
+    places = [os.path.join(here.cwd, file) for file in loaded.files]
+    warnings = [*filter(None, (_writable(place, resolved, here.fs) for place in places))]
     warnings += filter(None, map(_others_could_change, places))
     if warnings and any(resolved.session_hooks):
         raise ConfigError(
@@ -103,30 +126,24 @@ def _refuse_beside_manifest(given: Given) -> None:
         )
 
 
-def _of_manifest(
-    file: str,
-    request: RunRequest,
-    environ: Mapping[str, str],
-    cwd: str,
-    fs: HostFilesystem,
-    *,
-    long_lived: bool,
-) -> Resolved:
+def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: bool) -> Resolved:
     # Imported here, as below: few runs have a manifest.
     from nono.policy.export.manifest import MODES
     from nono.policy.export.no_effect import without_effect
     from nono.policy.profile.manifest_file import load_manifest
 
     manifest = load_manifest(file, long_lived=long_lived)
-    resolved = resolve(request, manifest.profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+    resolved = resolve(
+        request, manifest.profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
+    )
     if manifest.mode not in (None, resolved.capabilities.network):
         raise ConfigError(
             f"{file}: network.mode is '{MODES[manifest.mode]}', and what stands beside it makes it "
             f"'{MODES[resolved.capabilities.network]}'.",
             hint="leave it out, or what contradicts it",
         )
-    place = os.path.join(cwd, file)
-    warnings = (_writable(place, resolved, fs), _others_could_change(place))
+    place = os.path.join(here.cwd, file)
+    warnings = (_writable(place, resolved, here.fs), _others_could_change(place))
     inert = without_effect(manifest.profile)
     return resolved._replace(
         warnings=(*inert, *resolved.warnings),
@@ -187,17 +204,10 @@ def _writable(path: str, resolved: Resolved, fs: HostFilesystem) -> str | None:
     return None
 
 
-def _shared(
-    request: RunRequest,
-    profile: Profile | None,
-    environ: Mapping[str, str],
-    cwd: str,
-    fs: HostFilesystem,
-    ask: Ask | None,
-) -> Resolved:
+def _shared(request: RunRequest, profile: Profile | None, here: _Here, ask: Ask | None) -> Resolved:
     """Resolve the policy, including the working directory if it is offered and ask says yes."""
     try:
-        asked = asked_for(request, profile, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
+        asked = asked_for(request, profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid())
     except MissingPathError as error:
         if error.is_to_be_made and is_read_only(error.path):
             error.hint = "its file system is read-only; --allow-missing goes on without it"

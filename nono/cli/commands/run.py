@@ -12,6 +12,7 @@ from nono.bytecode import finder
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
 from nono.errors import ConfigError, LaunchError, NonoError
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.sandbox.command import STATUS_NOT_EXECUTED
 from nono.sandbox.launcher import Probe, fork_launcher
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nono.launch.beside import Wishes
     from nono.launch.lifecycle import Outcome
     from nono.launch.prepare import Prepared
+    from nono.launch.run import Launch
     from nono.launch.session import Session
     from nono.launch.start import RunOptions
     from nono.launch.terminal.apart import Apart
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from nono.settings.user_config import UserConfig
     from nono.trust.disk.check import Checked
 
+    type CheckInstructions = Callable[[Session], Checked | None]
+
 DESCRIPTION = (
     "Runs COMMAND in the sandbox, with a supervisor that holds its credentials. At a terminal, Ctrl-] d "
     "leaves it running, as does closing the terminal, and `nono attach` shows it again."
@@ -46,6 +50,19 @@ DESCRIPTION = (
 UNWATCHED = "--startup-timeout is switched off: it watches a terminal, and this run has none"
 WORTH_A_REPORT_S = 10.0
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
+
+
+class _Call(NamedTuple):
+    """What a person typed, and where they are told what becomes of it."""
+
+    invocation: Invocation
+    console: Console
+    environ: Mapping[str, str]
+    is_shell: bool  # the command is the person's shell, whatever a profile names; no report follows
+
+    @property
+    def given(self) -> Given:
+        return self.invocation.given
 
 
 def parser() -> ArgumentParser:
@@ -65,15 +82,15 @@ def start(invocation: Invocation, environ: Mapping[str, str], *, is_shell: bool 
     """
     console = console_of(invocation.given, silent=invocation.silent)
     try:
-        return _start(invocation, console, environ, is_shell=is_shell)
+        return _start(_Call(invocation, console, environ, is_shell))
     except NonoError as error:
         console.log("ERROR", error.message)
         raise
 
 
-def _start(invocation: Invocation, console: Console, environ: Mapping[str, str], *, is_shell: bool) -> int:
+def _start(call: _Call) -> int:
     """Run the command, with a terminal of its own if nono was started at one."""
-    given = invocation.given
+    given, console = call.given, call.console
     is_detached = given.flag("detached")
     # Somebody who may be asked a question may also take their time, and has Ctrl-C.
     patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
@@ -82,7 +99,7 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
     if is_dry or not (is_detached or is_at_terminal()):
         if startup_s and not is_dry:
             console.note(UNWATCHED)
-        exit_code = _run(invocation, console, environ, is_shell=is_shell)
+        exit_code = _run(call)
         _keep_bytecode()
         return exit_code
     # Imported here: other runs share their streams with the command.
@@ -94,10 +111,10 @@ def _start(invocation: Invocation, console: Console, environ: Mapping[str, str],
         if not is_detached:
             if startup_s:
                 console.note(UNWATCHED)
-            return _run(invocation, console, environ, is_shell=is_shell)
+            return _run(call)
         raise LaunchError(f"no terminal is available for the session: {error.strerror}") from error
     if isinstance(forked, Apart):
-        exit_code = _run(invocation, console, environ, forked, startup_s, is_shell=is_shell)
+        exit_code = _run(call, forked, startup_s)
         forked.leave()
         _end_at_once(exit_code)
     if not is_detached:
@@ -149,21 +166,13 @@ def _keep_bytecode() -> None:
         keep()
 
 
-def _run(
-    invocation: Invocation,
-    console: Console,
-    environ: Mapping[str, str],
-    apart: Apart | None = None,
-    startup_s: int = 0,
-    *,
-    is_shell: bool,
-) -> int:
+def _run(call: _Call, apart: Apart | None = None, startup_s: int = 0) -> int:
     """Run the command. Returns its exit code.
 
     apart: The process in front, if the command gets its own terminal.
     startup_s: As for Front.
     """
-    given = invocation.given
+    given, console, environ = call.given, call.console, call.environ
     # Before a profile brings pydantic and a credential brings a secret.
     likely = Probe(
         any(option.may_need_listener for option in given.options),
@@ -172,56 +181,84 @@ def _run(
     launcher = fork_launcher(environ, likely)
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
     from nono.cli.preferences import preferences
-    from nono.cli.resolution import command_of
-    from nono.cli.run_summary import show
     from nono.launch.run import Launch
 
     front = None if apart is None else _front(apart, startup_s)
-    is_dry = given.flag("dry_run")
     with told_why() as begun, Launch(environ, launcher) as launch:
         config = preferences(given, environ, console, long_lived=True)
         if front is not None:
             front.detach_keys = config.ui.detach_sequence
             front.recorded_bytes_max = config.sessions.recorded_bytes_max
-        resolved = _resolved(invocation, environ)
-        root = None if is_shell else root_of(resolved.path_context.workdir, environ)
-        instructions = None if root is None else _instructions(root, invocation, environ, console)
-        if instructions is not None:
-            resolved = instructions.applied(resolved)
-        command, warning = (invocation.command, None) if is_shell else command_of(invocation, resolved)
-        prepared = launch.prepare(resolved, command, needs_program=not is_dry)
+        prepared, instructions = _prepared(call, launch)
         begun.append(prepared)
-        show(prepared, invocation, console)
-        _notes(prepared, console, warning, exits_shell=is_shell and not is_dry)
-        if is_dry:
-            console.lines([] if instructions is None else [instructions.announced])
-            return _conclude_dry(prepared, console, environ, config)
+        if given.flag("dry_run"):
+            return _conclude_dry(call, prepared, config)
         refusals = _refusals(given)
         began = time.monotonic()
-        options = _options(invocation, config, resolved, console, environ)
-        checked = _unchecked(root) if instructions is None and root is not None else instructions
-        wishes = _wishes(given, config, resolved, console, checked)
+        options = _options(call, config, prepared.resolved)
+        wishes = _wishes(call, config, prepared.resolved, instructions)
         outcome = launch.execute(prepared, options._replace(front=front, refusals=refusals, wishes=wishes))
-    if outcome.changed is not None and not console.silent:
-        _review(outcome, given, console, environ, front)
-    if not is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):
+    _report(call, prepared, outcome, front, refusals, began)
+    console.log("INFO", f"ended with exit code {outcome.exit_code}")
+    return outcome.exit_code
+
+
+def _prepared(call: _Call, launch: Launch) -> tuple[Prepared, CheckInstructions | None]:
+    """Resolve what the command may do, and show it.
+
+    Returns what checks its instruction files, or records that nobody does, once the session is open; None
+    without a trust policy.
+    """
+    from nono.cli.resolution import command_of
+    from nono.cli.run_summary import show
+
+    is_dry = call.given.flag("dry_run")
+    resolved = _resolved(call)
+    root = None if call.is_shell else root_of(resolved.path_context.workdir, call.environ)
+    instructions = None if root is None else _instructions(root, call)
+    if instructions is not None:
+        resolved = instructions.applied(resolved)
+    command, warning = call.invocation.command, None
+    if not call.is_shell:
+        command, warning = command_of(call.invocation, resolved)
+    prepared = launch.prepare(resolved, command, needs_program=not is_dry)
+    show(prepared, call.invocation, call.console)
+    _notes(prepared, call.console, warning, exits_shell=call.is_shell and not is_dry)
+    if is_dry and instructions is not None:
+        call.console.lines([instructions.announced])
+    return prepared, _unchecked(root) if instructions is None and root is not None else instructions
+
+
+def _report(
+    call: _Call,
+    prepared: Prepared,
+    outcome: Outcome,
+    front: Front | None,
+    refusals: Refusals | None,
+    began: float,
+) -> None:
+    """Say what the run changed, why it failed and what it did. Asks what may be undone or granted.
+
+    began: By time.monotonic().
+    """
+    if outcome.changed is not None and not call.console.silent:
+        _review(call, outcome, front)
+    if not call.is_shell and (outcome.exit_code or outcome.denials.listed() or refusals is not None):
         # Imported here: most runs succeed and need no report.
         from nono.approval.ask import open_terminal
         from nono.cli.diagnostics.report import report
 
         asks = open_terminal if front is None else front.open_prompt
-        report(outcome, prepared, invocation, console, environ, asks, refusals)
-    _sum_up(outcome, resolved, given, console, environ, time.monotonic() - began)
-    console.log("INFO", f"ended with exit code {outcome.exit_code}")
-    return outcome.exit_code
+        report(outcome, prepared, call.invocation, call.console, call.environ, asks, refusals)
+    _sum_up(call, outcome, prepared.resolved, time.monotonic() - began)
 
 
-def _resolved(invocation: Invocation, environ: Mapping[str, str]) -> Resolved:
+def _resolved(call: _Call) -> Resolved:
     """Resolve the policy of the run. Raises ConfigError for options that it has no use for."""
     from nono.cli.resolution import asker, resolve_given
 
-    given = invocation.given
-    resolved = resolve_given(invocation, environ, long_lived=True, ask=asker(invocation))
+    given, invocation = call.given, call.invocation
+    resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
     if given.ports("proxy_port") and resolved.capabilities.network is not NetworkMode.PROXY:
         raise ConfigError(
             "--proxy-port is for a run with a proxy, and nothing asks for one.",
@@ -243,68 +280,49 @@ def _notes(prepared: Prepared, console: Console, warning: str | None, *, exits_s
         console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
 
 
-def _conclude_dry(
-    prepared: Prepared, console: Console, environ: Mapping[str, str], config: UserConfig
-) -> int:
+def _conclude_dry(call: _Call, prepared: Prepared, config: UserConfig) -> int:
     """End a dry run. Returns its exit code."""
     # Imported here: only dry runs need it.
     from nono.cli.dry_run import conclude
     from nono.cli.preferences import redaction
 
-    exit_code = conclude(prepared, console, environ, redaction(config))
-    console.log("INFO", f"ended with exit code {exit_code}")
+    exit_code = conclude(prepared, call.console, call.environ, redaction(config))
+    call.console.log("INFO", f"ended with exit code {exit_code}")
     return exit_code
 
 
 def _wishes(
-    given: Given,
-    config: UserConfig,
-    resolved: Resolved,
-    console: Console,
-    instructions: Callable[[Session], Checked | None] | None,
+    call: _Call, config: UserConfig, resolved: Resolved, instructions: CheckInstructions | None
 ) -> Wishes:
     """Return what goes beside the run. Raises ConfigError for options that contradict each other."""
     from nono.cli.preferences import outward, proving
     from nono.launch.beside import Wishes
 
     return Wishes(
-        proving(given, console),
-        outward(given, config.audit),
+        proving(call.given, call.console),
+        outward(call.given, config.audit),
         instructions,
-        _undo_request(given, resolved, config),
-        notifies=config.ui.notify and not console.silent,
+        _undo_request(call.given, resolved, config),
+        notifies=config.ui.notify and not call.console.silent,
     )
 
 
-def _options(
-    invocation: Invocation,
-    config: UserConfig,
-    resolved: Resolved,
-    console: Console,
-    environ: Mapping[str, str],
-) -> RunOptions:
+def _options(call: _Call, config: UserConfig, resolved: Resolved) -> RunOptions:
     """Return the options of a run that shares its terminal and has no wishes."""
     from nono.cli.preferences import options_of, run_options_of
 
-    given = invocation.given
+    given = call.given
     ports = given.ports("proxy_port")
-    return run_options_of(given, config, console)._replace(
+    return run_options_of(given, config, call.console)._replace(
         as_event=options_of(given, resolved, config),
         proxy_port=ports[-1] if ports else 0,
-        key_prompt=_key_prompt(resolved, invocation, environ),
+        key_prompt=_key_prompt(call, resolved),
     )
 
 
-def _sum_up(
-    outcome: Outcome,
-    resolved: Resolved,
-    given: Given,
-    console: Console,
-    environ: Mapping[str, str],
-    spent_s: float,
-) -> None:
+def _sum_up(call: _Call, outcome: Outcome, resolved: Resolved, spent_s: float) -> None:
     """Print the lines about a run that took long or made requests."""
-    traffic = outcome.traffic
+    given, console, traffic = call.given, call.console, outcome.traffic
     is_worth_it = spent_s >= WORTH_A_REPORT_S or (traffic is not None and traffic.has_requests)
     if not is_worth_it or console.silent or given.flag("no_diagnostics"):
         return
@@ -314,7 +332,7 @@ def _sum_up(
     has_log = not given.flag("no_audit")
     ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
     has_upstream = resolved.proxy is not None and resolved.proxy.upstream_proxy is not None
-    console.lines(lines_of(ended, traffic, None if has_upstream else unused_proxy(environ)))
+    console.lines(lines_of(ended, traffic, None if has_upstream else unused_proxy(call.environ)))
 
 
 def _front(apart: Apart, startup_s: int) -> Front:
@@ -339,19 +357,17 @@ def told_why() -> Iterator[list[Prepared]]:
         raise with_reason(error, begun[0]) from error
 
 
-def _instructions(
-    root: str, invocation: Invocation, environ: Mapping[str, str], console: Console
-) -> BeforeRun | None:
+def _instructions(root: str, call: _Call) -> BeforeRun | None:
     """Return the check of the instruction files below `root`; None if they are not to be checked."""
-    given = invocation.given
+    given = call.given
     if given.flag("trust_override"):
-        console.insist("--trust-override: instruction files are not checked.")
+        call.console.insist("--trust-override: instruction files are not checked.")
         return None
     # Imported here: few projects have a trust policy.
     from nono.cli.instructions.before_run import BeforeRun, confirm
 
-    asks = not (invocation.silent or given.flag("dry_run")) and can_ask()
-    return BeforeRun(root, environ, given.list("skip_dir"), confirm if asks else None)
+    asks = not (call.invocation.silent or given.flag("dry_run")) and can_ask()
+    return BeforeRun(root, call.environ, given.list("skip_dir"), confirm if asks else None)
 
 
 def _unchecked(root: str) -> Callable[[Session], None]:
@@ -393,23 +409,21 @@ def _undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoR
     return undo_request(given, resolved, config)
 
 
-def _review(
-    outcome: Outcome, given: Given, console: Console, environ: Mapping[str, str], front: Front | None
-) -> None:
+def _review(call: _Call, outcome: Outcome, front: Front | None) -> None:
     """Say what the run changed, and offer to undo it."""
     from nono.approval.ask import open_terminal
     from nono.cli.commands.rollback.review import review
 
     asks = open_terminal if front is None else front.open_prompt
-    review(outcome, console, environ, None if given.flag("no_rollback_prompt") else asks)
+    review(outcome, call.console, call.environ, None if call.given.flag("no_rollback_prompt") else asks)
 
 
-def _key_prompt(resolved: Resolved, invocation: Invocation, environ: Mapping[str, str]) -> KeyPrompt | None:
+def _key_prompt(call: _Call, resolved: Resolved) -> KeyPrompt | None:
     """Return the way to ask for a missing key; None if none is needed or nobody can be asked."""
     is_needed = any(not service.is_optional for service in resolved.services)
-    if not is_needed or invocation.silent or not can_ask():
+    if not is_needed or call.invocation.silent or not can_ask():
         return None
     # Imported here: few runs need a key.
     from nono.cli.key_prompt import TerminalKeyPrompt
 
-    return TerminalKeyPrompt(environ)
+    return TerminalKeyPrompt(call.environ)

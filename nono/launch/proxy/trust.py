@@ -16,12 +16,14 @@ from nono.proxy.tls.leaf import Leaf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from ssl import SSLContext
     from typing import Protocol
 
     from nono.launch.proxy.ca_worker import PregeneratedCa
     from nono.proxy.tls.server_contexts import ServerContexts
     from nono.proxy.tls.session_ca import SessionCa
+    from nono.proxy.tls.trust_bundle import TrustBundle
 else:
     Protocol = object  # typing takes 2 ms to import
 
@@ -96,26 +98,13 @@ def trusted_authority(
     http1_only: Names the hosts for which HTTP/2 is never offered.
     run_id: Of the record of the run, by which its files are found after a crash; "" without one.
     """
-    # Imported here: only runs that intercept something need it.
-    from nono.proxy.tls.trust_bundle import Roots, trust_bundle, wants_truststore
-
     authority: _Authority = own or _new_authority(settings, pregenerated)
     directory = join(
         paths.state_root(environ), "sessions", f"intercept-{os.getpid()}-{run_id or os.urandom(8).hex()}"
     )
     with ExitStack() as stack:
         try:
-            bundle = stack.enter_context(
-                trust_bundle(
-                    directory,
-                    authority.certificate_pem,
-                    inherited=environ.get("SSL_CERT_FILE"),
-                    extra=environ.get("NODE_EXTRA_CA_CERTS"),
-                    java=wants_truststore(environ),
-                    roots=Roots(*pregenerated.roots) if pregenerated else None,
-                    truststore=pregenerated.truststore if pregenerated else None,
-                )
-            )
+            bundle = stack.enter_context(_bundle(directory, authority.certificate_pem, environ, pregenerated))
         except OSError as error:
             warn(
                 f"TLS is not intercepted, so credentials work through their base URLs only: {directory}: "
@@ -135,6 +124,24 @@ def trusted_authority(
             written,
             trust_env(bundle.pem, bundle.added, bundle.truststore, settings.ca_env_vars, environ),
         )
+
+
+def _bundle(
+    directory: str, certificate_pem: bytes, environ: Mapping[str, str], pregenerated: PregeneratedCa | None
+) -> AbstractContextManager[TrustBundle]:
+    """Write the files in `directory` for the clients that the variables suggest. Raises OSError."""
+    # Imported here: only runs that intercept something need it.
+    from nono.proxy.tls.trust_bundle import Roots, trust_bundle, wants_truststore
+
+    return trust_bundle(
+        directory,
+        certificate_pem,
+        inherited=environ.get("SSL_CERT_FILE"),
+        extra=environ.get("NODE_EXTRA_CA_CERTS"),
+        java=wants_truststore(environ),
+        roots=Roots(*pregenerated.roots) if pregenerated else None,
+        truststore=pregenerated.truststore if pregenerated else None,
+    )
 
 
 def _new_authority(settings: ProxySettings, pregenerated: PregeneratedCa | None) -> _Authority:

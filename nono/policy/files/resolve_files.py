@@ -95,8 +95,7 @@ def wanted_files(
     of_groups, warnings = without_unsafe_temporary(
         group_grants(groups, path_context, fs), path_context, guarded, fs
     )
-    skipped: list[str] = []
-    insisted: list[str] = []
+    skipped, insisted = list[str](), list[str]()
     asked = [(grant, Way(grant.original)) for grant in of_groups]
     asked += requested_grants(request, profile, path_context, fs, own.roots, skipped)
     states = [*state_directories(profile, path_context, fs, skipped)]
@@ -106,24 +105,15 @@ def wanted_files(
     _refuse_planted(guard, states, request, path_context)
     grants = [*guard.kept(asked, insisted), *(grant for grant, _ in states)]
     offer = _workdir_offer(profile, grants, workdir, path_context)
-    names_threads = False
-    if request.allow_gpu:
-        # Imported here: few runs use one.
-        from nono.policy.files.gpu import gpu_grants
-
-        of_gpu = gpu_grants(profile, fs)
-        grants += of_gpu.grants
-        names_threads = of_gpu.names_threads
+    of_gpu, names_threads = _of_gpu(request, profile, fs)
+    grants += of_gpu
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
     sockets = guard.kept([*socket_grants(request, profile, path_context, fs, own.roots, skipped)], insisted)
     for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
         own.refuse(grant, fs)
     denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
-    patterns = () if profile is None else filter(is_pattern, profile.filesystem.deny)
-    warnings += (
-        f"filesystem.deny '{text}' covers what is there now, and not what comes later." for text in patterns
-    )
+    warnings += _of_patterns(profile)
     bypasses = _bypasses(request, profile, path_context, guard, fs, warnings, insisted)
     return WantedFiles(
         grants=tuple(grants),
@@ -140,6 +130,22 @@ def wanted_files(
         names_threads=names_threads,
         repository=repository_of(workdir, home, fs),
     )
+
+
+def _of_gpu(request: RunRequest, profile: Profile | None, fs: Filesystem) -> tuple[Sequence[Grant], bool]:
+    """Return the grants of --allow-gpu, and whether its threads are named."""
+    if not request.allow_gpu:
+        return (), False
+    # Imported here: few runs use one.
+    from nono.policy.files.gpu import gpu_grants
+
+    return gpu_grants(profile, fs)
+
+
+def _of_patterns(profile: Profile | None) -> Iterator[str]:
+    """Yield a warning for each pattern that is denied."""
+    for text in filter(is_pattern, profile.filesystem.deny if profile else ()):
+        yield f"filesystem.deny '{text}' covers what is there now, and not what comes later."
 
 
 def _refuse_planted(
