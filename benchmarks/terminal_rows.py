@@ -34,7 +34,7 @@ def terminal_rows(stage: Stage, settings: Settings) -> list[Row]:
             *_echo_rows(stage, kept, settings),
             *_output_rows(stage, kept, settings, text),
             *(row for mib in HISTORIES_MIB for row in _attach_rows(kept, settings, text, mib)),
-            *_memory_rows(kept, settings, text),
+            *_memory_rows(kept, text),
         ]
 
 
@@ -150,7 +150,7 @@ def _attach_rows(kept: dict[str, Keeper], settings: Settings, text: Path, mib: i
     return [Row(path, "ms", values["nono"], "tmux", values["tmux"], ATTACHED_MS)]
 
 
-def _memory_rows(kept: dict[str, Keeper], settings: Settings, text: Path) -> list[Row]:
+def _memory_rows(kept: dict[str, Keeper], text: Path) -> list[Row]:
     def kept_by(keeper: Keeper) -> Callable[[], float]:
         def measure() -> float:
             with _after(keeper, text, 1):

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from nono.audit import event
 from nono.errors import NonoError
-from nono.launch.session import USUAL_PROVING, Proving, Session, Warn
+from nono.launch.session import USUAL_PROVING, Proving, Session
 from nono.named_tuple import NamedTuple
 from nono.sessions.ends import NOT_STARTED
 from nono.sessions.record import End
@@ -44,7 +44,7 @@ NO_WISHES = Wishes()
 class Beside:
     """The wishes of one run being carried out. Each module is imported only if it is needed."""
 
-    def __init__(self, wishes: Wishes, prepared: Prepared, environ: Mapping[str, str], warn: Warn) -> None:
+    def __init__(self, wishes: Wishes, prepared: Prepared, environ: Mapping[str, str]) -> None:
         """Examine what the command must neither change nor hold. Raises NonoError."""
         self._wishes = wishes
         self.notifies = wishes.notifies
@@ -59,7 +59,7 @@ class Beside:
         if wishes.proving != USUAL_PROVING:
             from nono.launch.record.proof import gathered
 
-            self._evidence = gathered(wishes.proving, prepared, warn)
+            self._evidence = gathered(wishes.proving, prepared)
             if self._evidence.source_variable is not None:
                 self._withhold({self._evidence.source_variable})
         if wishes.outward is not None:

@@ -118,7 +118,7 @@ class Launch:
         # Before any secret is read: from here on no process of our uid can inspect this one.
         process.set_dumpable(False)
         process.forbid_core_dumps()
-        beside = Beside(options.wishes, prepared, self._environ, options.warn)
+        beside = Beside(options.wishes, prepared, self._environ)
         session_id = new_session_id()
         with ExitStack() as stack:
             enclosed = self._enclose(stack, launcher, beside.prepared, options, session_id)

@@ -35,16 +35,16 @@ class _Wanted(NamedTuple):
 
 
 def explained(
-    refusals: Refusals, rules: EffectivePolicy, places: PathContext, fs: Filesystem
+    refusals: Refusals, rules: EffectivePolicy, path_context: PathContext, fs: Filesystem
 ) -> list[Finding]:
     """Return a finding for each refused access. Accesses that one directory would allow share an option."""
-    steering = steering_paths(places, fs)
+    steering = steering_paths(path_context, fs)
     listed = refusals.listed()
-    wanted = {each: _wanted(each, rules, places, fs) for each in listed}
+    wanted = {each: _wanted(each, rules, path_context, fs) for each in listed}
     steers = {each: steering.reason(each.path) if each.access.writes else None for each in listed}
     accesses: dict[str, Access] = {}
     for each, wish in wanted.items():
-        if wish is not None and steers[each] is None and not opens_too_much(wish.place, places):
+        if wish is not None and steers[each] is None and not opens_too_much(wish.place, path_context):
             accesses[wish.place] = wish.access.united(accesses.get(wish.place, wish.access))
     found = []
     for each, wish in wanted.items():
@@ -52,9 +52,9 @@ def explained(
         if (why := steers[each]) is not None:
             found.append(Finding(denied, None, note=f"no option is offered: {why}"))
         elif wish is None:
-            flag = remedy.of_path(rules, places, each.place, each.access, fs)
+            flag = remedy.of_path(rules, path_context, each.place, each.access, fs)
             found.append(Finding(denied, flag, None if flag is None else extent(flag)))
-        elif opens_too_much(wish.place, places):
+        elif opens_too_much(wish.place, path_context):
             found.append(Finding(denied, None, note=TOO_MUCH))
         else:
             found.append(_offered(denied, wish, accesses, fs))
@@ -72,9 +72,11 @@ def _each_once(found: Iterable[Finding]) -> list[Finding]:
     return list(united.values())
 
 
-def _wanted(refused: Refused, rules: EffectivePolicy, places: PathContext, fs: Filesystem) -> _Wanted | None:
+def _wanted(
+    refused: Refused, rules: EffectivePolicy, path_context: PathContext, fs: Filesystem
+) -> _Wanted | None:
     """Return the grant for a path; None if the path cannot be typed or a rule denies it."""
-    whole = usual_place(refused.path, refused.access, places, fs)
+    whole = usual_place(refused.path, refused.access, path_context, fs)
     place, purpose = whole if whole is not None else (refused.place, None)
     if fs.kind(place) is None:
         place = dirname(place)

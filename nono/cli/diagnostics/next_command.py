@@ -33,9 +33,9 @@ class OptionsOfRun(NamedTuple):
         return " ".join(words)
 
 
-def options_of_run(invocation: Invocation, places: PathContext) -> OptionsOfRun:
+def options_of_run(invocation: Invocation, path_context: PathContext) -> OptionsOfRun:
     given = invocation.given
-    bypassed = [places.of_flag(path) for path in given.list("bypass_protection")]
+    bypassed = [path_context.of_flag(path) for path in given.list("bypass_protection")]
     saved: list[Addition] = []
     shown: list[str] = []
     again: list[str] = []
@@ -43,7 +43,7 @@ def options_of_run(invocation: Invocation, places: PathContext) -> OptionsOfRun:
         if option.dest in _NOT_REPEATED:
             continue
         for value, words in _values(option, given):
-            entry = None if value is None else entry_of(option.dest, value, places, bypassed)
+            entry = None if value is None else entry_of(option.dest, value, path_context, bypassed)
             entries = [entry] if entry is not None else _ports(option, given)
             if entries:
                 saved += entries

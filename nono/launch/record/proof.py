@@ -43,7 +43,7 @@ def usual_evidence(prepared: Prepared) -> Evidence:
     return Evidence(tracked_paths=tuple(dict.fromkeys((*sorted(here, key=len, reverse=True), *granted))))
 
 
-def gathered(proving: Proving, prepared: Prepared, warn: Warn) -> Evidence:
+def gathered(proving: Proving, prepared: Prepared) -> Evidence:
     """Gather what a person asked for, but for key and files, before the command can change it.
 
     Raises NonoError.

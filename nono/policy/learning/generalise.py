@@ -57,7 +57,7 @@ def generalise(
             temporary = need.access.united(temporary or need.access)
         else:
             others.append(need)
-    included, others = _by_groups(others, bounds, groups, path_context, fs)
+    included, others = _by_groups(others, groups, path_context, fs)
     if temporary is Access.READ and bounds.temporary == "/tmp":
         included.append("linux_temp_read")
         temporary = None
@@ -113,7 +113,7 @@ def includable(
 
 
 def _by_groups(
-    needs: list[Need], bounds: Bounds, groups: Sequence[Group], path_context: PathContext, fs: Filesystem
+    needs: list[Need], groups: Sequence[Group], path_context: PathContext, fs: Filesystem
 ) -> tuple[list[str], list[Need]]:
     """Return the groups that cover some of `needs`, and the needs that no group covers."""
     included: list[str] = []
@@ -182,12 +182,10 @@ class _Node:
         self.is_whole = False  # the directory itself was listed, or its names changed
 
 
-def _gathered(
-    path_context: Iterable[tuple[str, bool]], access: Access, bounds: Bounds
-) -> list[tuple[str, bool]]:
+def _gathered(paths: Iterable[tuple[str, bool]], access: Access, bounds: Bounds) -> list[tuple[str, bool]]:
     """Return paths, each with True for a directory; one directory may replace several paths in it."""
     root = _Node()
-    for path, is_dir in path_context:
+    for path, is_dir in paths:
         node = root
         for name in path.split("/")[1:]:
             node = node.below.setdefault(name, _Node())

@@ -38,7 +38,7 @@ _PORTS: Mapping[str, str] = {
 PORTS_MAX = 20  # more ports are left as an option
 
 
-def entry_of(option: str, value: str, places: PathContext, bypassed: Sequence[str]) -> Addition | None:
+def entry_of(option: str, value: str, path_context: PathContext, bypassed: Sequence[str]) -> Addition | None:
     """Return the entry for one value of an option; None if the option must be given again.
 
     option: The name of its field in a request, such as `read_file`.
@@ -47,11 +47,11 @@ def entry_of(option: str, value: str, places: PathContext, bypassed: Sequence[st
     if len(value) > LONGEST or not value.isprintable() or "$" in value:
         return None
     if option in _PATHS:
-        path = places.of_flag(value)
+        path = path_context.of_flag(value)
         if ".." in path.split("/") or any(is_within(path, each) for each in bypassed):
             return None
         is_relative = not value.startswith(("/", "~"))
-        return Addition((Entry(_FILES, _PATHS[option], _spelled(normpath(path), places, is_relative)),))
+        return Addition((Entry(_FILES, _PATHS[option], _spelled(normpath(path), path_context, is_relative)),))
     if option in _NAMES:
         return Addition((Entry(_NETWORK, _NAMES[option], value),))
     return None
@@ -64,8 +64,8 @@ def ports_of(option: str, ports: Sequence[int]) -> list[Addition]:
     return [Addition((Entry(_NETWORK, _PORTS[option], port),)) for port in ports]
 
 
-def _spelled(path: str, places: PathContext, is_relative: bool) -> str:
+def _spelled(path: str, path_context: PathContext, is_relative: bool) -> str:
     """Spell a path for a profile. A relative path stays relative to the working directory of each run."""
-    if is_relative and is_within(path, places.workdir):
-        return f"$WORKDIR{path[len(places.workdir) :]}"
-    return shortened(path, places.home)
+    if is_relative and is_within(path, path_context.workdir):
+        return f"$WORKDIR{path[len(path_context.workdir) :]}"
+    return shortened(path, path_context.home)

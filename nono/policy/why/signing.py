@@ -24,14 +24,18 @@ _YES = ("", "true", "yes", "on", "1")
 
 
 def signing_key(
-    programs: Sequence[Started], argv: Sequence[str], exit_code: int, places: PathContext, fs: Filesystem
+    programs: Sequence[Started],
+    argv: Sequence[str],
+    exit_code: int,
+    path_context: PathContext,
+    fs: Filesystem,
 ) -> Iterator[tuple[Row, str]]:
     """Yield where the keys are that git would have signed with, if it may have failed for lack of them."""
     operands = {word for each in programs if each.program == "git" for word in each.operands}
     words = " ".join(argv)
     if exit_code != FATAL or operands.isdisjoint(_MAKES_COMMITS) or _REFUSED.search(words):
         return
-    settings = _settings(places, fs)
+    settings = _settings(path_context, fs)
     is_set = any(settings.get(f"{each}.gpgsign", "no").lower() in _YES for each in ("commit", "tag"))
     if is_set or _ASKED.search(words):
         directory = "~/.ssh" if settings.get("gpg.format") == "ssh" else "~/.gnupg"
@@ -39,9 +43,9 @@ def signing_key(
         yield row._replace(instead=REMEDY), "git"
 
 
-def _settings(places: PathContext, fs: Filesystem) -> dict[str, str]:
+def _settings(path_context: PathContext, fs: Filesystem) -> dict[str, str]:
     """Return the settings of this person and of a repository in the working directory, by lower-case name."""
-    files = ("~/.config/git/config", "~/.gitconfig", join(places.workdir, ".git", "config"))
-    texts = [fs.text(places.of_flag(file)) for file in files]
+    files = ("~/.config/git/config", "~/.gitconfig", join(path_context.workdir, ".git", "config"))
+    texts = [fs.text(path_context.of_flag(file)) for file in files]
     found = (setting for text in texts if text is not None for setting in settings_of(text))
     return {name.lower(): unquoted(value) for name, value in found}

@@ -61,7 +61,7 @@ def usually_needed(
     argv: Sequence[str],
     exit_code: int,
     rules: EffectivePolicy,
-    places: PathContext,
+    path_context: PathContext,
     fs: Filesystem,
     is_usable: IsUsable,
     needs_of: NeedsOf = nothing_needed,
@@ -70,15 +70,15 @@ def usually_needed(
 
     needs_of: Looks into a program that is there.
     """
-    places = places._replace(cwd=places.workdir)  # where the command starts
+    path_context = path_context._replace(cwd=path_context.workdir)  # where the command starts
     programs = [each for each in started(argv) if each.program not in STARTERS] or started(argv)
     if exit_code == 1 and all(each.program in ANSWERS for each in programs):
         return []
     found = chain(
-        signing_key(programs, argv, exit_code, places, fs),
-        _candidates(programs, exit_code, places, fs, needs_of),
+        signing_key(programs, argv, exit_code, path_context, fs),
+        _candidates(programs, exit_code, path_context, fs, needs_of),
     )
-    judged = (_judged(each, by, rules, places, fs, is_usable) for each, by in found)
+    judged = (_judged(each, by, rules, path_context, fs, is_usable) for each, by in found)
     by_path: dict[str, Absentee] = {}
     for each in judged:
         if each is not None and not any(is_within(each.path, known) for known in by_path):
@@ -86,32 +86,34 @@ def usually_needed(
     return list(by_path.values())[:LISTED_MAX]
 
 
-def usual_place(path: str, access: Access, places: PathContext, fs: Filesystem) -> tuple[str, str] | None:
+def usual_place(
+    path: str, access: Access, path_context: PathContext, fs: Filesystem
+) -> tuple[str, str] | None:
     """Return the directory around `path` that is usually granted whole, and its purpose, or None.
 
     `path` is canonical. A directory is returned only if `access` is usually needed there.
     """
-    for row in (*TABLE, Row(places.workdir, Access.READWRITE, _WORKDIR)):
-        place = canonical_as_far(places.of_flag(row.path), fs)
+    for row in (*TABLE, Row(path_context.workdir, Access.READWRITE, _WORKDIR)):
+        place = canonical_as_far(path_context.of_flag(row.path), fs)
         is_covered = row.is_whole and row.access.covers(access) and is_within(path, place)
-        if is_covered and not opens_too_much(place, places):
+        if is_covered and not opens_too_much(place, path_context):
             return place, row.purpose
     return None
 
 
 def _candidates(
-    programs: Sequence[Started], exit_code: int, places: PathContext, fs: Filesystem, needs_of: NeedsOf
+    programs: Sequence[Started], exit_code: int, path_context: PathContext, fs: Filesystem, needs_of: NeedsOf
 ) -> Iterator[tuple[Row, str]]:
     """Yield every row that fits, most telling first, with the program that it fits."""
     if exit_code in NOT_FOUND:
-        yield from _to_start(programs, places, fs, needs_of)
-    here = Row(places.workdir, Access.READ, _WORKDIR)
+        yield from _to_start(programs, path_context, fs, needs_of)
+    here = Row(path_context.workdir, Access.READ, _WORKDIR)
     for program, operands, _ in programs:
         if program in BUILD_HERE:
             yield here._replace(access=Access.READWRITE), program
         elif program in READ_HERE and not operands:
             yield here, program
-        for row in _named(program, operands, places, fs):
+        for row in _named(program, operands, path_context, fs):
             yield row, program
     for program, operands, _ in programs:
         for row in TABLE:
@@ -120,14 +122,16 @@ def _candidates(
 
 
 def _to_start(
-    programs: Sequence[Started], places: PathContext, fs: Filesystem, needs_of: NeedsOf
+    programs: Sequence[Started], path_context: PathContext, fs: Filesystem, needs_of: NeedsOf
 ) -> Iterator[tuple[Row, str]]:
     """Yield what the programs need to start; for one that is nowhere, where it may lie."""
     entries = [
-        each for each in dict.fromkeys(places.environ.get("PATH", "").split(":")) if each.startswith("/")
+        each
+        for each in dict.fromkeys(path_context.environ.get("PATH", "").split(":"))
+        if each.startswith("/")
     ]
     for at, (program, _, word) in enumerate(programs, 1):
-        paths = [places.of_flag(word)] if "/" in word else [join(entry, word) for entry in entries]
+        paths = [path_context.of_flag(word)] if "/" in word else [join(entry, word) for entry in entries]
         path = next((each for each in paths if fs.kind(each) == "file"), None)
         if path is not None:
             yield Row(path, Access.READ, _PROGRAM), program
@@ -138,26 +142,28 @@ def _to_start(
                 yield Row(entry, Access.READ, _ON_PATH), program
 
 
-def _named(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[Row]:
+def _named(program: str, operands: Sequence[str], path_context: PathContext, fs: Filesystem) -> Iterator[Row]:
     """Yield the paths that the operands name. A relative one is in the command's initial directory."""
-    for path in _written(program, operands, places, fs):
+    for path in _written(program, operands, path_context, fs):
         yield Row(path, Access.WRITE, _WRITTEN)
     for word in operands:
-        path = places.of_flag(word)
+        path = path_context.of_flag(word)
         if fs.kind(path) is not None:
             if not word.startswith(("/", "~")):
-                yield Row(places.workdir, Access.READ, _WORKDIR)
+                yield Row(path_context.workdir, Access.READ, _WORKDIR)
             yield Row(path, Access.READ, _NAMED)
 
 
-def _written(program: str, operands: Sequence[str], places: PathContext, fs: Filesystem) -> Iterator[str]:
+def _written(
+    program: str, operands: Sequence[str], path_context: PathContext, fs: Filesystem
+) -> Iterator[str]:
     """Yield what a program that changes files must write: existing files, or their directories."""
     if program in WRITE_LAST:
         operands = operands[-1:]
     elif program not in WRITE_ALL:
         return
     for word in operands:
-        path = places.of_flag(word)
+        path = path_context.of_flag(word)
         is_itself = fs.kind(path) is not None and program not in CHANGE_NAMES
         yield path if is_itself else dirname(path.rstrip("/"))
 
@@ -166,12 +172,12 @@ def _judged(
     row: Row,
     program: str,
     rules: EffectivePolicy,
-    places: PathContext,
+    path_context: PathContext,
     fs: Filesystem,
     is_usable: IsUsable,
 ) -> Absentee | None:
     """Return the path if it exists, is closed to the command, and is open to this user."""
-    path = fs.canonical(places.of_flag(row.path))
+    path = fs.canonical(path_context.of_flag(row.path))
     needed_outside = Access.READ if row.is_filled else row.access
     if path is None or not path.isprintable() or not is_usable(path, needed_outside):
         return None
@@ -190,14 +196,14 @@ def _judged(
         case _:
             return None
     flag = directory_flag(access) if kind == "dir" else file_flag(access)
-    offered = None if opens_too_much(path, places) else f"{flag} {shell_word(path)}"
+    offered = None if opens_too_much(path, path_context) else f"{flag} {shell_word(path)}"
     return Absentee(path, access, purpose, program, offered)
 
 
-def opens_too_much(path: str, places: PathContext) -> bool:
+def opens_too_much(path: str, path_context: PathContext) -> bool:
     """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
     bases = (
-        places.built_in(name)
+        path_context.built_in(name)
         for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
     )
-    return any(is_within(base, path) for base in (places.home, *bases) if base is not None)
+    return any(is_within(base, path) for base in (path_context.home, *bases) if base is not None)

@@ -50,9 +50,9 @@ class Http2Connection(asyncio.Protocol):
     No time limit runs while a stream is open: both sides of a call may be silent for any length of time.
     """
 
-    def __init__(self, context: ProxyContext, where: ConnectTarget) -> None:
+    def __init__(self, context: ProxyContext, inside: ConnectTarget) -> None:
         self._context = context
-        self._where = where
+        self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
@@ -175,10 +175,10 @@ class Http2Connection(asyncio.Protocol):
         try:
             head = heads.request_head(fields, ended=ended)
         except MessageError as fault:
-            answer = Refusal(fault.status, fault.reason, self._where.host)
+            answer = Refusal(fault.status, fault.reason, self._inside.host)
             self._answer(stream_id, None, self._malformed(), answer, heard_all=ended)
             return
-        verdict = self._context.judge(head, self._where)
+        verdict = self._context.judge(head, self._inside)
         match verdict:
             case Refused(entry, answer):
                 self._answer(stream_id, head, entry, answer, heard_all=ended)
@@ -190,13 +190,13 @@ class Http2Connection(asyncio.Protocol):
                 exchange.start()
             case Capture(forward):
                 # ALPN does not offer HTTP/2 for such a host; login answers are searched over HTTP/1.1 only.
-                answer = Refusal(502, "logins get their tokens over HTTP/1.1 only", self._where.host)
+                answer = Refusal(502, "logins get their tokens over HTTP/1.1 only", self._inside.host)
                 self._answer(stream_id, head, forward.entry, answer, heard_all=ended)
             case Tunnel() | Intercept():
                 raise AssertionError("nothing inside a CONNECT is tunnelled")
 
     def _malformed(self) -> Entry:
-        return Entry("connect_intercept", self._where.host, self._where.port, "")
+        return Entry("connect_intercept", self._inside.host, self._inside.port, "")
 
     # -- the proxy's own answers
 

@@ -29,20 +29,20 @@ _CLOSED = "the upstream closed the connection before its response was complete"
 class Http2Upstream(asyncio.Protocol):
     """One connection to an upstream, with as many concurrent streams as the upstream allows.
 
-    registry: holds it from connection_made until connection_lost.
+    connections: holds it from connection_made until connection_lost.
     turns: shares the loop with other connections, for the bytes that arrive.
-    on_lost: called when it has left `registry`.
+    on_lost: called when it has left `connections`.
     on_idle: called when its last open stream is over.
     """
 
     def __init__(
         self,
-        registry: ConnectionSet,
+        connections: ConnectionSet,
         turns: Turns,
         on_lost: Callable[[], None],
         on_idle: Callable[[], None],
     ) -> None:
-        self._registry = registry
+        self._connections = connections
         self._on_lost = on_lost
         self._on_idle = on_idle
         self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
@@ -117,7 +117,7 @@ class Http2Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._registry.add(self)
+        self._connections.add(self)
         self._intake.start(self._transport)
         self._session.start(self._transport)
 
@@ -127,7 +127,7 @@ class Http2Upstream(asyncio.Protocol):
 
     def _lost(self) -> None:
         self._intake.stop()
-        self._registry.discard(self)
+        self._connections.discard(self)
         self._on_lost()
         self._transport = None
         self._session.stop()

@@ -15,10 +15,10 @@ _FLUSH_S = 30.0  # how long an end may take to read the last bytes once the othe
 class SpliceEnd(asyncio.Protocol):
     """One end; sends its input to the other end, and stops reading while the buffer there is full.
 
-    It is in `registry` from connection_made until connection_lost.
+    It is in `connections` from connection_made until connection_lost.
     """
 
-    def __init__(self, registry: ConnectionSet) -> None:
+    def __init__(self, connections: ConnectionSet) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: SpliceEnd | None = None
         self.last_active = 0.0
@@ -29,11 +29,11 @@ class SpliceEnd(asyncio.Protocol):
         self.ended = False  # this end has sent its last byte
         self.is_full = False  # this end does not read what was written to it, so the other end is paused
         self._flush: asyncio.TimerHandle | None = None  # runs once the other end is gone
-        self._registry = registry
+        self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._registry.add(self)
+        self._connections.add(self)
 
     def begin(self) -> None:
         """Let input flow to the other end, early bytes first."""
@@ -97,7 +97,7 @@ class SpliceEnd(asyncio.Protocol):
             other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._registry.discard(self)
+        self._connections.discard(self)
         self.transport = None
         self.was_reset = exc is not None
         if self._flush is not None:
@@ -128,8 +128,8 @@ class TimedEnd(SpliceEnd):
     on_over: called once it is lost, while it still knows the other end.
     """
 
-    def __init__(self, registry: ConnectionSet, idle_timeout_s: float) -> None:
-        super().__init__(registry)
+    def __init__(self, connections: ConnectionSet, idle_timeout_s: float) -> None:
+        super().__init__(connections)
         self._idle_timeout_s = idle_timeout_s
         self.was_idle = False  # long enough that both ends were closed
         self.on_over: Callable[[TimedEnd], None] | None = None

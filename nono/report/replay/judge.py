@@ -19,18 +19,18 @@ class Judging(NamedTuple):
     """Rules, the directories to which paths are relative, and the files as they are now."""
 
     rules: EffectivePolicy
-    places: PathContext
+    path_context: PathContext
     fs: Filesystem
 
 
 def answer(tried: Tried, judging: Judging) -> Answer:
     """Return the answer of `nono why` to an access, after checking that its credential still exists."""
-    rules, places, fs = judging
+    rules, path_context, fs = judging
     match tried.kind:
         case Kind.FILE:
-            return why_path(rules, places, tried.target, tried.access or Access.READ, fs)
+            return why_path(rules, path_context, tried.target, tried.access or Access.READ, fs)
         case Kind.SOCKET:
-            return why_socket(rules, places, tried.target, fs, binds=False)
+            return why_socket(rules, path_context, tried.target, fs, binds=False)
         case Kind.HOST | Kind.REQUEST:
             try:
                 return _network(tried, rules)

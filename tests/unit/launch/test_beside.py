@@ -27,7 +27,7 @@ def test_the_key_that_signs_is_read_by_no_process_that_is_forked_later(
     capabilities = SimpleNamespace(grants=(), workdir="/work")
     prepared = cast(Any, SimpleNamespace(capabilities=capabilities, program=None))
     session = cast(Any, SimpleNamespace(environ={}, warn=read.append, log=None))
-    beside = Beside(Wishes(Proving(sign_key="mine")), prepared, {}, read.append)
+    beside = Beside(Wishes(Proving(sign_key="mine")), prepared, {})
     with ExitStack() as stack:
         beside.begin(stack, session)
         assert read == []

@@ -102,7 +102,7 @@ def _denials(denials: Denials, judged: Judging | None) -> tuple[Denial, ...]:
     if judged is None:
         plain = [_as_recorded(each) for each in denials.listed()]
     else:
-        plain = footer.findings(denials, judged.rules, judged.places, judged.fs)
+        plain = footer.findings(denials, judged.rules, judged.path_context, judged.fs)
     return tuple(
         Denial(
             footer.what(each.denied),
