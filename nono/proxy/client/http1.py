@@ -144,7 +144,11 @@ class ClientConnection(asyncio.Protocol):
         if self._discarding:
             return
         self._intake.feed(data)
-        self._pump()
+        if self._intake.has_unparsed and self._context.turns.is_spent():
+            self._pump_soon()
+            self.update_reading()
+        else:
+            self._pump()
 
     # -- one request after another
 
@@ -152,7 +156,8 @@ class ClientConnection(asyncio.Protocol):
         """Continue the active request, or start the next one in the queue."""
         if self._transport is None or self._discarding:
             return
-        self._intake.parse_more()
+        until = perf_counter() + BUDGET_S
+        self._intake.parse_more(until)
         current = self._current
         if current is not None and current.fault is not None:
             self._current_is_malformed(current.fault.reason)
@@ -161,7 +166,6 @@ class ClientConnection(asyncio.Protocol):
         elif current is not None and not current.complete:
             current.pieces.clear()  # answered already; the rest of its body is read and dropped
         queue = self._intake.queue
-        until = perf_counter() + BUDGET_S
         while self._active is None and queue and not self._discarding:
             if self._current is not None and not self._current.complete:
                 break

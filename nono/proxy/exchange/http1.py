@@ -92,7 +92,7 @@ class Exchange(Delivery[UpstreamConnection]):
 
     async def _reach(self, key: PoolKey) -> UpstreamConnection | Refusal:
         return await self._context.connector.connect(
-            lambda: UpstreamConnection(key, self._context.pool, self._context.outbox),
+            lambda: UpstreamConnection(key, self._context.pool, self._context.turns, self._context.outbox),
             key.host,
             key.port,
             hosts=self._verdict.hosts,

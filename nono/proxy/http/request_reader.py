@@ -87,6 +87,16 @@ class RequestReader:
         self._trailers = 0
         self._fault: MessageError | None = None
 
+    @property
+    def in_body(self) -> bool:
+        """True if the last byte was part of a body that has not ended."""
+        return self._last is not None and not self._last.complete and not self.is_deaf
+
+    @property
+    def in_chunks(self) -> bool:
+        """True if the body is chunked as well."""
+        return self.in_body and self._last is not None and self._last.head.body.kind is BodyKind.CHUNKED
+
     def feed(self, data: bytes) -> None:
         """Parse `data`, one read of the transport. Never raises."""
         if self.is_deaf:

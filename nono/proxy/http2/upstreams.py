@@ -158,7 +158,7 @@ class Upstreams:
     def _made(self, key: PoolKey, place: Place, *, http2: bool) -> Reached:
         if not http2:
             self._http1_only.add(key)
-            return UpstreamConnection(key, self._context.pool)
+            return UpstreamConnection(key, self._context.pool, self._context.turns)
         context = self._context
         return Http2Upstream(context.pool.connections, context.turns, place.give_back, self._make_room)
 

@@ -6,6 +6,7 @@ import asyncio
 import select
 from collections.abc import Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import httptools
@@ -24,12 +25,16 @@ from nono.proxy.http.message import (
 from nono.proxy.http.passing import trailers
 from nono.proxy.http.upstream_proxy import ProxyAddress
 from nono.proxy.transport.outbox import HELD_BYTES, Outbox
+from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.routes import Identity
 
 if TYPE_CHECKING:
     from nono.audit.event import Failure
 
 MAX_INTERIM_RESPONSES = 16
+_PARSED_BYTES = 64 * 1024  # of a body in chunks at a time: a read of 256 KB can hold 43 000 of one byte
+_DENSE_PIECES = 1024  # in that many bytes; parsing them takes longer than anything else in a read
+_SMALL_BYTES = 16 * 1024  # a read that is always parsed at once
 
 # The requests that may be sent again without taking effect twice (RFC 9110 section 9.2.2).
 Replay = Literal["none", "idempotent", "any"]
@@ -82,14 +87,16 @@ class Keeper(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream; serves one sink at a time, from begin() to the end of the response.
 
+    turns: share the loop among connections whose reads take long to parse.
     outbox: holds small writes until the end of a turn of the loop; None: each is sent at once.
     """
 
-    def __init__(self, key: PoolKey, keeper: Keeper, outbox: Outbox | None = None) -> None:
+    def __init__(self, key: PoolKey, keeper: Keeper, turns: Turns, outbox: Outbox | None = None) -> None:
         self.key = key
         self.idle_since = 0.0  # 0: it was never in the pool
         self.heard = False  # a byte of the current response has arrived
         self._keeper = keeper
+        self._turns = turns
         self._outbox = outbox
         self._held = b""  # written, and held until the end of the turn
         self.waits = False  # the current request must not be sent before the end of the turn
@@ -103,9 +110,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._complete = True
         self._excess = False
-        self._pieces = list[bytes]()  # pieces of the body from the read being parsed
+        self._pieces = list[bytes]()  # pieces of the body from the bytes being parsed
         self._ended = False
+        self._sink_pauses = False
         self._reading_paused = False
+        self._unparsed = b""  # the rest of a read of tiny chunks; reading is paused while there is one
+        self._parsed = 0  # bytes at its start that were parsed
+        self._lost: tuple[Exception | None] | None = None  # how the connection ended before that was parsed
         self._interim = 0
         self._forget_head()
 
@@ -202,6 +213,11 @@ class UpstreamConnection(asyncio.Protocol):
             sink.upstream_failed("the upstream closed the connection, or sent bytes unasked", "closed")
 
     def pause_reading(self, paused: bool) -> None:
+        self._sink_pauses = paused
+        self._update_reading()
+
+    def _update_reading(self) -> None:
+        paused = self._sink_pauses or bool(self._unparsed)
         if self._transport is None or paused == self._reading_paused or self._transport.is_closing():
             return
         self._reading_paused = paused
@@ -237,6 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._sink = None
+        self._unparsed = b""
         if self._transport is not None:
             self._transport.abort()
 
@@ -248,8 +265,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._keeper.lost(self)
-        self._transport = self._parser = None
+        self._transport = None
         self._held = b""
+        if self._unparsed:
+            self._lost = (exc,)  # the rest may complete the response
+        else:
+            self._end_unless_complete(exc)
+
+    def _end_unless_complete(self, exc: Exception | None) -> None:
+        self._parser = None
         sink, self._sink = self._sink, None
         if sink is None:
             return
@@ -285,8 +309,66 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail_unasked()
             return
         self.heard = True
-        if not self._feed(sink, data):
-            return
+        if self._unparsed:  # read before the pause took effect
+            self._unparsed = self._unparsed[self._parsed :] + data
+            self._parsed = 0
+        elif len(data) > _SMALL_BYTES and self._may_be_chunked and self._turns.is_spent():
+            self._wait_with(data, 0)
+            self._turns.add(self._parse_more)
+        elif self._parse(sink, data) and self._turns.start(self._parse_more):
+            self._turns.add(self._parse_more)
+
+    def _wait_with(self, data: bytes, parsed: int) -> None:
+        self._unparsed, self._parsed = data, parsed
+        self._update_reading()
+
+    def _parse(self, sink: ResponseSink, data: bytes, at: int = 0) -> bool:
+        """Parse `data` from `at` on, up to a piece full of tiny chunks. Returns True if a rest waits."""
+        while not self._complete and self._sink is sink and at < len(data):
+            end = at + _PARSED_BYTES if self._may_be_chunked else len(data)
+            before = len(self._pieces)
+            piece = data if at == 0 and end >= len(data) else memoryview(data)[at:end]
+            at = min(end, len(data))
+            if not self._feed(sink, piece):
+                return False
+            if self._after_switch is not None:
+                self._after_switch += data[at:]
+                break
+            is_dense = len(self._pieces) - before > _DENSE_PIECES
+            if is_dense and self._sink is sink and at < len(data):
+                self._wait_with(data, at)
+                self._pass_body(sink)
+                sink.response_flush()
+                return bool(self._unparsed)
+        self._excess = self._excess or (self._after_switch is None and at < len(data))
+        self._unparsed = b""
+        self._pass_body(sink)
+        self._batch_over(sink)
+        return False
+
+    def _parse_more(self, until: float) -> bool:
+        """Parse more of what was read, until the time `until`. Returns True if there is still more."""
+        try:
+            while self._unparsed and self._sink is not None:
+                if self._parse(self._sink, self._unparsed, self._parsed) and perf_counter() >= until:
+                    return True
+        except Exception:  # in a later turn, nothing else would end the connection
+            self._unparsed = b""
+            if self._transport is not None:
+                self._transport.abort()
+            raise
+        finally:
+            if not self._unparsed and self._lost is not None:
+                (exc,), self._lost = self._lost, None
+                self._end_unless_complete(exc)
+        self._update_reading()
+        return False
+
+    @property
+    def _may_be_chunked(self) -> bool:
+        return self._head is None or self._head.body.kind is BodyKind.CHUNKED
+
+    def _batch_over(self, sink: ResponseSink) -> None:
         if self._after_switch is not None and self._head is not None:
             sink.response_switched(self._head)
             return
@@ -301,11 +383,13 @@ class UpstreamConnection(asyncio.Protocol):
     def _is_resting(self) -> bool:
         return self._complete
 
-    def _feed(self, sink: ResponseSink, data: bytes) -> bool:
-        """Parse `data`. Returns False if the response is malformed; the sink has then been told."""
+    def _feed(self, sink: ResponseSink, data: bytes | memoryview) -> bool:
+        """Parse `data` and collect the pieces of the body.
+
+        Returns False if the response is malformed; the sink has then been told.
+        """
         assert self._parser is not None
         self._progress = False
-        self._pieces = []
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as fault:
@@ -317,11 +401,10 @@ class UpstreamConnection(asyncio.Protocol):
             if self._head is None or self._head.status != 101:
                 self._fail(sink, None)
                 return False
-            self._after_switch = data[upgrade.args[0] :]
+            self._after_switch = bytes(data[upgrade.args[0] :])
         if self._after_switch is None and self._head is not None and self._head.status == 101:
             self._fail(sink, None)  # without Connection or Upgrade, llhttp keeps parsing HTTP
             return False
-        self._pass_body(sink)
         # llhttp keeps an unfinished header or trailer field in memory.
         self._unfinished = 0 if self._progress else self._unfinished + len(data)
         if self._unfinished > MAX_HEAD_BYTES and not self._complete:

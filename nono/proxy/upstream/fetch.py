@@ -15,6 +15,7 @@ from nono.proxy.http.message import Header, MessageError, ResponseHead, request_
 from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.writing import serialise
+from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import Keeper, PoolKey, UpstreamConnection
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.verdict.host_policy import HostPolicy
@@ -53,6 +54,8 @@ class Parts(Protocol):
     def connector(self) -> Connector: ...
     @property
     def pool(self) -> Keeper: ...
+    @property
+    def turns(self) -> Turns: ...
 
 
 def split_url(url: str) -> tuple[Origin, bytes]:
@@ -109,7 +112,7 @@ async def _connect(
 ) -> UpstreamConnection:
     key = PoolKey(origin.scheme, origin.host, origin.port, tls, parts.connector.via(origin.host, origin.port))
     reached = await parts.connector.connect(
-        lambda: UpstreamConnection(key, parts.pool),
+        lambda: UpstreamConnection(key, parts.pool, parts.turns),
         origin.host,
         origin.port,
         hosts=hosts,

@@ -16,6 +16,7 @@ import pytest
 
 from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.transport.splice import SpliceEnd
+from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.upstream.pool import Pool
 from support.proxy.interception import connect, intercepting
@@ -178,7 +179,8 @@ def test_a_pool_keeps_nothing_of_an_origin_whose_connections_are_gone() -> None:
         async with listener:
             port = listener.sockets[0].getsockname()[1]
             for number in range(20):
-                connection = UpstreamConnection(PoolKey("http", f"{number}.test", port, NO_IDENTITY), pool)
+                key = PoolKey("http", f"{number}.test", port, NO_IDENTITY)
+                connection = UpstreamConnection(key, pool, Turns())
                 await loop.create_connection(lambda made=connection: made, "127.0.0.1", port)  # type: ignore[misc]  # bound now
                 pool.give(connection)
             await asyncio.wait_for(all_gone.wait(), TIMEOUT_S)

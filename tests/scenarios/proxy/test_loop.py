@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import sys
 import threading
 import time
@@ -264,10 +265,18 @@ def test_no_request_to_a_model_takes_the_loop(name: str) -> None:
     judge(clock.worst_s)
 
 
-@tried_again
-def test_no_read_of_tiny_chunks_takes_the_loop() -> None:
+MANY_CHUNKS = 500_000  # the loop reads up to 32 times 256 KB in one turn
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def answered_in_chunks(
+    body: bytes, then: Callable[[Received], object] = lambda _: None
+) -> tuple[bytes, float]:
+    """Send `body`, as it is on the wire. Returns what the client got of it, and the longest turn."""
+
     def answer(request: Received) -> None:
-        request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS)
+        request.connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        then(request)
 
     with (
         upstream(answer) as server,
@@ -275,8 +284,55 @@ def test_no_read_of_tiny_chunks_takes_the_loop() -> None:
         Client(p.port) as client,
         p.clocked() as clock,
     ):
-        client.send(b"GET /alpha/x HTTP/1.1\r\n" + HEAD + b"\r\n")
-        assert len(client.response().body) == 50_000
+        for _ in range(2):
+            client.send(b"GET /alpha/x HTTP/1.1\r\n" + HEAD + b"\r\n")
+            got = client.response().body
+    return got, clock.worst_s
+
+
+@pytest.mark.parametrize("count", [50_000, MANY_CHUNKS])
+@tried_again
+def test_no_read_of_tiny_chunks_takes_the_loop(count: int) -> None:
+    """32 of 256 KB in one turn took it for 0.2 s."""
+    got, worst_s = answered_in_chunks(b"1\r\nx\r\n" * count + LAST_CHUNK)
+    assert got == b"x" * count
+    judge(worst_s)
+
+
+def test_tiny_chunks_arrive_whole_if_the_upstream_closes_behind_them() -> None:
+    def close(request: Received) -> None:
+        request.connection.transport.shutdown(socket.SHUT_RDWR)
+
+    got, _ = answered_in_chunks(b"1\r\nx\r\n" * 200_000 + LAST_CHUNK, close)
+    assert got == b"x" * 200_000
+
+
+def test_what_follows_tiny_chunks_is_no_answer_to_the_next_request() -> None:
+    forged = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+    got, _ = answered_in_chunks(b"1\r\nx\r\n" * 200_000 + LAST_CHUNK + forged)
+    assert got == b"x" * 200_000
+
+
+def test_tiny_and_large_chunks_keep_their_order() -> None:
+    pieces = [bytes([65 + number % 26]) * (1 if number % 4000 else 40_000) for number in range(20_000)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    assert answered_in_chunks(body + LAST_CHUNK)[0] == b"".join(pieces)
+
+
+@tried_again
+def test_no_upload_in_tiny_chunks_takes_the_loop() -> None:
+    def answer(request: Received) -> None:
+        request.connection.respond(body=b"%d" % len(request.read_body()))
+
+    with (
+        upstream(answer) as server,
+        proxy(a_route(server.port)) as p,
+        Client(p.port) as client,
+        p.clocked() as clock,
+    ):
+        client.send(b"POST /alpha/x HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        client.send(b"1\r\nx\r\n" * MANY_CHUNKS + LAST_CHUNK)
+        assert client.response().body == b"%d" % MANY_CHUNKS
     judge(clock.worst_s)
 
 

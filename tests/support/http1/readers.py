@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
+import math
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple, cast
@@ -18,6 +19,7 @@ from nono.proxy.http.message import BodyKind, Header, ResponseHead
 from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.request_reader import Incoming, RequestReader
 from nono.proxy.http.writing import chunk, framing_fields, last_chunk
+from nono.proxy.transport.turns import Turns, Work
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.verdict.rewrite import completed, request_head, response_for_client
 
@@ -197,10 +199,22 @@ class _Keeper:
     def give(self, connection: UpstreamConnection) -> None: ...
 
 
+class _AtOnce(Turns):
+    """Works without a loop, in one turn that does not end."""
+
+    def is_spent(self) -> bool:
+        return False
+
+    def start(self, work: Work) -> bool:
+        while work(math.inf):
+            pass
+        return False
+
+
 def nono_response(pieces: Iterable[bytes], method: bytes) -> Relayed:
     """Return how the proxy reads and relays what an upstream sends for one request until it closes."""
     relay, transport = _Relay(), _Wire()
-    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), _Keeper())
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), _Keeper(), _AtOnce())
     connection.connection_made(transport)
     connection.begin(relay, method)
     for piece in pieces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pytest
@@ -29,7 +30,7 @@ def taken(intake: Intake) -> list[int]:
     """Take every request as a connection does: those in the queue, then more of the read."""
     found = list[int]()
     while intake.has_more:
-        intake.parse_more()
+        intake.parse_more(math.inf)
         assert intake.queue
         found += numbers(intake.queue)
         intake.queue.clear()
@@ -48,7 +49,7 @@ def test_a_read_with_many_heads_is_parsed_a_share_at_a_time() -> None:
     intake = Intake(FirstHeads())
     intake.feed(heads(500))
     assert (len(intake.queue), intake.has_unparsed) == (0, True)
-    intake.parse_more()
+    intake.parse_more(math.inf)
     assert 0 < len(intake.queue) <= SHARE // len(head(0)) + 1
     assert intake.has_unparsed
 
@@ -69,7 +70,7 @@ def test_bytes_that_follow_a_long_read_do_not_overtake_it() -> None:
 def test_what_follows_a_connect_belongs_to_its_tunnel() -> None:
     intake = Intake(FirstHeads())
     intake.feed(CONNECT + heads(500))
-    intake.parse_more()
+    intake.parse_more(math.inf)
     assert len(intake.queue) == 1
     assert intake.leftover == heads(500)
 
@@ -89,3 +90,24 @@ def test_nothing_is_left_once_it_has_stopped() -> None:
     assert (intake.has_more, intake.leftover) == (False, b"")
     intake.feed(head(0))
     assert not intake.queue
+
+
+CHUNKED = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("is_one_read", [True, False], ids=["with its head", "behind its head"])
+def test_a_read_of_tiny_chunks_is_parsed_a_share_at_a_time(is_one_read: bool) -> None:
+    intake = Intake(FirstHeads())
+    chunks = b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n"
+    for read in [CHUNKED + chunks] if is_one_read else [CHUNKED, chunks]:
+        intake.feed(read)
+    intake.parse_more(math.inf)
+    request = intake.queue.popleft()
+    assert isinstance(request, Incoming)
+    shares = 0
+    while intake.has_unparsed:
+        intake.parse_more(0.0)
+        shares += 1
+    assert shares > len(chunks) // SHARE - 2
+    assert request.complete
+    assert b"".join(request.pieces) == b"x" * 20_000

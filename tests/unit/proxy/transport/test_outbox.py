@@ -111,7 +111,7 @@ async def _sent(
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     pool, outbox, sink = Pool(), Outbox(), Sink()
-    made = UpstreamConnection(KEY, pool, outbox)
+    made = UpstreamConnection(KEY, pool, Turns(), outbox)
     await asyncio.get_running_loop().create_connection(lambda: made, sock=ours)
     pool.give(made)
     assert pool.take(KEY) is made
@@ -179,7 +179,7 @@ async def _sent_beside_tickets() -> tuple[bytes, str | None]:
             theirs.send(outgoing.read())
 
     pool, outbox, sink = Pool(), Outbox(), Sink()
-    made = UpstreamConnection(KEY, pool, outbox)
+    made = UpstreamConnection(KEY, pool, Turns(), outbox)
     loop = asyncio.get_running_loop()
     connecting = loop.create_task(
         loop.create_connection(lambda: made, sock=ours, ssl=trust, server_hostname="a.test")

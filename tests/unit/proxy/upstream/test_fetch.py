@@ -16,6 +16,7 @@ from nono.credentials.oauth2.credential import OAuth2Credential, TokenExchangeFa
 from nono.credentials.values.credential import Outgoing, RequestFacts
 from nono.policy.schema.route_rules import Inject, TlsIdentity
 from nono.proxy.http.message import Header
+from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.dial import Dialer
 from nono.proxy.upstream.fetch import Fetched, FetchError, OwnRequest, fetch, split_url
@@ -35,6 +36,7 @@ class Parts:
         self.names = names or Names()
         self.connector = Connector(Dialer(self.names), own_port=0)
         self.pool = Pool()
+        self.turns = Turns()
 
 
 def run[T](work: Callable[[], Coroutine[object, object, T]]) -> T:
