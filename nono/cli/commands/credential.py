@@ -20,7 +20,7 @@ from nono.credentials.logins.token_store import LoginStore, StoredToken
 from nono.credentials.resolver import Place
 from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError
-from nono.printable import printable
+from nono.printable import printable, printable_line
 from nono.secret import Secret
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _list(environ: Mapping[str, str], *, as_json: bool) -> int:
     if not stored:
         print("No credentials are stored. `nono credential set NAME` stores one.", file=sys.stderr)
     for entry in stored:
-        print(f"{entry.name:<24} {_place(entry.where)}")
+        print(f"{printable_line(entry.name):<24} {_place(entry.where)}")  # any program may store one
     return 0
 
 

@@ -6,7 +6,7 @@ person who unlocks a collection.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import secretstorage
 from secretstorage.exceptions import LockedException
@@ -60,6 +60,9 @@ def connect() -> SecretService | None:
 def _unlock(what: secretstorage.Collection | secretstorage.Item) -> None:
     if not what.is_locked():
         return
-    what.unlock()
+    # A dismissed prompt may complete with any value, as KeePassXC's does with an empty text; the library
+    # asserts that it is a list.
+    with suppress(AssertionError):
+        what.unlock()
     if what.is_locked():
         raise LockedException("not unlocked")

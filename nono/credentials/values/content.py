@@ -20,9 +20,7 @@ def secret_from_bytes(content: bytes, shown: str) -> Secret:
     shown: the redacted reference, for messages. Raises as secret_from_text does.
     """
     if len(content) > MAX_SECRET_BYTES:
-        raise CredentialUnavailable(
-            f"{shown}: longer than {MAX_SECRET_BYTES // 1024} KiB, which no credential is"
-        )
+        raise _too_long(shown)
     # Decoded with surrogates and checked afterwards: a UnicodeDecodeError carries the content itself.
     text = content.decode("utf-8", "surrogateescape")
     if text.endswith("\n"):
@@ -44,11 +42,19 @@ def require_credential(secret: Secret, shown: str) -> None:
     """Check a secret. CredentialNotFound: it is empty. CredentialUnavailable: it cannot be a credential."""
     if not secret.reveal():
         raise CredentialNotFound(f"{shown}: it exists, and is empty")
+    if len(secret.reveal()) > MAX_SECRET_BYTES:  # before its characters are looked at one by one
+        raise _too_long(shown)
     problem = text_problem(secret.reveal())
     if problem is not None:
         raise CredentialUnavailable(
             f"{shown}: {problem}", hint="a credential is one line of text; store it again"
         )
+
+
+def _too_long(shown: str) -> CredentialUnavailable:
+    return CredentialUnavailable(
+        f"{shown}: longer than {MAX_SECRET_BYTES // 1024} KiB, which no credential is"
+    )
 
 
 def text_problem(text: str) -> str | None:

@@ -163,7 +163,7 @@ def _lines(root: int, session_id: str, form: str) -> Iterator[bytes | BrokenChai
 
 def _line_of(form: str) -> Any:
     if form == OCSF:
-        return lambda document: json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        return lambda document: json.dumps(document, separators=(",", ":"))
     # Imported here: it needs the OpenTelemetry SDK.
     from nono.outward.otlp import json_line, resource
 
