@@ -36,7 +36,7 @@ type DenialCategory = Literal[
     "unsupported_upgrade",
 ]
 type RepositoryChange = Literal[
-    "settings", "hooks", "removed_settings", "removed_hooks", "redirected", "unreadable"
+    "settings", "hooks", "removed_settings", "removed_hooks", "steps", "redirected", "unreadable"
 ]
 type NetworkDecision = Literal[
     "allow",
@@ -181,10 +181,10 @@ def policy_changed(
 def repository_changed(path: str, what: RepositoryChange, names: Sequence[str], count: int) -> Event:
     """Report that git outside the sandbox will now run other programs, because of what the command wrote.
 
-    path: The settings file, or the directory of the hooks.
+    path: The settings file, the directory of the hooks, or the file with the steps of a rebase.
     what: What was added or changed there, what was taken away or turned off, that it leads to
         another repository, or that nobody can tell.
-    names: The first of the `count` changed settings or hooks.
+    names: The first of the `count` changed settings, hooks or commands.
     """
     changed: Event = {"type": "repository_changed", "at": rfc3339(), "path": spelled(path), "what": what}
     return {**changed, "names": [*map(spelled, names)], "count": count}

@@ -75,7 +75,8 @@ def test_a_tracer_that_waits_says_how_the_command_ended(here: Place, mode: str, 
 
 
 @WAYS
-def test_stop_ends_a_command_that_is_held_at_its_last_step(flags: list[str]) -> None:
+@pytest.mark.parametrize("option", ["--force", "--timeout=1"])
+def test_stop_ends_a_command_that_is_held_at_its_last_step(flags: list[str], option: str) -> None:
     """SIGKILL does not reach it: nono was killed in its place."""
     says_so = f"os.waitpid(command, 0x40000000); print('up', flush=True); {NEVER_WAITS}"
     with (
@@ -84,7 +85,7 @@ def test_stop_ends_a_command_that_is_held_at_its_last_step(flags: list[str]) -> 
     ):
         assert run.stdout is not None
         assert run.stdout.readline() == "up\n"
-        assert nono(sandbox, "stop", "web", "--force").returncode == 0
+        assert nono(sandbox, "stop", "web", option).returncode == 0
         assert run.wait(TIMEOUT_S) == 5
         end = record_of(sandbox.user, "web")["end"]
     assert (end["cause"], end["detail"]) == ("stop", None)

@@ -17,6 +17,9 @@ from nono.policy.git.repository import HOOK_NAMES, Repository
 from nono.policy.path_expansion import is_within
 
 _SETTINGS = ("config", "config.worktree")
+_REMOTES = ("branches", "remotes")  # as files (gitrepository-layout(5)); git 3 reads them no longer
+_STEPS = "rebase-merge/git-rebase-todo"
+_EXEC = ("exec", "x")
 _SAMPLE = ".sample"
 # A command can create any number of anything.
 DIRECTORIES_MAX = 1_000
@@ -49,6 +52,7 @@ class Seen(NamedTuple):
     hooks: dict[str, dict[str, Hook]]  # by directory and name
     pointers: dict[str, str]  # text by path, of files that lead to a repository or to its common part
     places: set[str]  # repositories, and what belongs to one worktree: where pointers may lead
+    steps: dict[str, list[str]]  # commands that `git rebase --continue` runs, by the file of its steps
     unread: dict[str, Inode]  # files and directories of both kinds that are there, and were not read whole
 
 
@@ -71,7 +75,7 @@ class _Look:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self.seen = Seen({}, {}, {}, set(), {})
+        self.seen = Seen({}, {}, {}, set(), {}, {})
         self._left_bytes = SETTINGS_MAX_BYTES
         directory, top = repository
         outer = dirname(directory) if basename(directory) == ".git" else directory
@@ -101,6 +105,9 @@ class _Look:
             self.seen.places.update((directory, *worktrees))
             for each in (directory, *worktrees):
                 self._add_pointer(join(each, "commondir"))
+                self._add_steps(join(each, _STEPS))
+            for name in _REMOTES:
+                self._add_remotes(join(directory, name))
         self._add_settings(places)
         if (own := join(self._repository.top, ".git")) != self._repository.directory:
             self._add_pointer(own)
@@ -155,6 +162,29 @@ class _Look:
     def _add_pointer(self, path: str) -> None:
         if (text := self._text(path)) is not None:
             self.seen.pointers[path] = text
+
+    def _add_steps(self, path: str) -> None:
+        if (text := self._text(path)) is not None:
+            steps = [line.split(None, 1) for line in text.splitlines()]
+            self.seen.steps[path] = [step[1] for step in steps if len(step) > 1 and step[0] in _EXEC]
+
+    def _add_remotes(self, directory: str) -> None:
+        """Add the files in `directory`, each a remote of its name, as the settings they stand for."""
+        try:
+            entries = self._entries(directory)
+        except FileNotFoundError:
+            return
+        except OSError:
+            entries = None
+        if entries is None:
+            self._leave(directory)
+        for entry, _ in entries or ():
+            path = join(directory, entry.name)
+            if len(self.seen.settings) < FILES_MAX and (text := self._text(path)) is not None:
+                urls = [line.removeprefix("URL:").strip() for line in text.splitlines()]
+                self.seen.settings[path] = "".join(
+                    f"[remote {_quoted(entry.name)}]url={_quoted(url)}\n" for url in urls
+                )
 
     def _text(self, path: str) -> str | None:
         try:
@@ -245,6 +275,10 @@ class _Look:
                 name = os.fsencode(relpath(path, root))
                 return open_path.open_at(descriptor, name, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
         raise FileNotFoundError(errno.ENOENT, "it is outside", path)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _inode_of(found: os.stat_result) -> Inode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from nono.audit import event
@@ -18,6 +19,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "settings": "this run set {names} in {path}: git outside runs what it names",
     "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
     "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
+    "steps": "this run left a rebase in {path} that goes on outside with these commands: {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
 }
@@ -50,6 +52,9 @@ def changes(repository: Repository, before: Seen) -> Iterator[Change]:
     for path, text in after.pointers.items():
         if before.pointers.get(path) != text and led_to(path, text) not in after.places:
             yield Change(path, "redirected")
+    for path, commands in after.steps.items():
+        if new := Counter(commands) - Counter(before.steps.get(path, ())):
+            yield Change(path, "steps", tuple(new))
     # Where something was not read, what is missing may only be out of sight.
     for path in after.settings if unread else dict.fromkeys((*before.settings, *after.settings)):
         yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""))

@@ -45,6 +45,13 @@ _RUN_PROGRAMS = {
     "uploadpack": ("packobjectshook",),
     "web": ("browser",),
 }  # fmt: skip
+# Settings that name another repository. Where that is a directory, git runs its hooks.
+_LEAD = {
+    "branch": ("pushremote", "remote"),
+    "remote": ("pushdefault", "pushurl", "url"),
+    "url": ("insteadof", "pushinsteadof"),
+}
+_PUSHED = frozenset({"pushdefault", "pushremote", "remote"})
 _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
 # These may be switches instead. Anywhere else, a program or directory may be called "on".
 _SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*"})
@@ -69,18 +76,44 @@ def no_longer_run(before: str, after: str) -> tuple[str, ...]:
 
 
 def programs_of(text: str) -> Iterator[Setting]:
-    """Yield name and value of each setting in a configuration file that runs a program."""
+    """Yield name and value of each setting in a configuration file that runs a program.
+
+    A push to a repository on this machine runs that repository's hooks.
+    """
+    remotes = set[str]()
+    pushed: list[tuple[str, Setting]] = []  # the remote or path that a push without a name goes to
     for name, value in settings_of(text):
         section, _, rest = name.partition(".")
-        known = _RUN_PROGRAMS.get(section.lower())
+        lower = section.lower()
+        known = _RUN_PROGRAMS.get(lower)
+        if known is None and lower not in _LEAD:
+            continue
+        place, _, key = rest.rpartition(".")
+        key, value = key.lower(), unquoted(value)
+        if lower == "remote" and place:
+            remotes.add(place)
+        if lower in _LEAD and key in _LEAD[lower]:
+            if key in _PUSHED:
+                pushed.append((value, (name, value)))
+            elif _is_here(place if lower == "url" else value):
+                yield name, value
+            continue
         if known is None:
             continue
-        last = "*" if "*" in known else rest.rpartition(".")[2].lower()
-        value = unquoted(value)
-        is_switch = f"{section.lower()}.{last}" in _SWITCHED and value.lower() in _SWITCHES
+        last = "*" if "*" in known else key
+        is_switch = f"{lower}.{last}" in _SWITCHED and value.lower() in _SWITCHES
         # Without a value nothing is run, but with an empty directory of hooks none of the others either.
         if last in known and not is_switch and (value or last == "hookspath"):
             yield name, value
+    yield from (setting for to, setting in pushed if to not in remotes and to != "." and _is_here(to))
+
+
+def _is_here(url: str) -> bool:
+    """Check that git takes `url` for a path, or for a helper that it runs (gitremote-helpers(7))."""
+    before, colon, _ = url.partition(":")
+    if not colon or "/" in before or before == "file":
+        return bool(url)
+    return url.startswith(f"{before}::") and before.isalnum()
 
 
 def paths_of(text: str, section: str, name: str) -> Iterator[str]:

@@ -64,6 +64,7 @@ def script(text: str) -> Callable[[Path], object]:
 
 
 HOOKS = ".git/hooks"
+TODO = ".git/rebase-merge/git-rebase-todo"
 GONE: RepositoryChange = "removed_hooks"
 CHANGES: dict[str, tuple[str, Said]] = {
     "removed": ("rm .git/hooks/pre-commit", [(HOOKS, GONE, ("pre-commit",))]),
@@ -164,6 +165,26 @@ CHANGES: dict[str, tuple[str, Said]] = {
             (".githooks", GONE, ("commit-msg",)),
         ],
     ),
+    "a remote that is a directory": (
+        "git config remote.origin.pushurl ./evil.git",
+        [(".git/config", "settings", ("remote.origin.pushurl",))],
+    ),
+    "a remote that is a file of its own": (
+        "mkdir .git/remotes; echo 'URL: ./evil.git' > .git/remotes/up",
+        [(".git/remotes/up", "settings", ("remote.up.url",))],
+    ),
+    "a branch that is a file of its own": (
+        "mkdir .git/branches; echo './evil.git#main' > .git/branches/up",
+        [(".git/branches/up", "settings", ("remote.up.url",))],
+    ),
+    "a rebase that goes on with a command": (
+        f"mkdir .git/rebase-merge; printf 'pick 1 a\n exec ./evil a b\nx  ./evil\n#exec c\n' > {TODO}",
+        [(TODO, "steps", ("./evil a b", "./evil"))],
+    ),
+    "a rebase in a worktree": (
+        f"mkdir .git/worktrees/w/rebase-merge; echo 'exec ./evil' > .git/worktrees/w/{TODO[5:]}",
+        [(f".git/worktrees/w/{TODO[5:]}", "steps", ("./evil",))],
+    ),
     "the common part of the repository": (
         "cp -r .git evil; echo ../evil > .git/commondir",
         [(".git/commondir", "redirected", ())],
@@ -204,6 +225,8 @@ def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said)
         "mkdir new .git/modules/d; echo 'gitdir: ../.git/modules/d' > new/.git; touch .git/modules/d/HEAD;"
         "git config -f .git/modules/d/config core.worktree ../../../new",
         "echo x > scripts/other",
+        "mkdir .git/remotes .git/branches; echo 'URL: https://host.example/a' > .git/remotes/up",
+        f"mkdir .git/rebase-merge; echo 'pick 1 exec ./a' > {TODO}",
     ],
 )
 def test_what_changes_nothing_that_git_runs_is_not_told(top: Path, act: str) -> None:

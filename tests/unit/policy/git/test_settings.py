@@ -29,6 +29,15 @@ PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = http
         ("[include]\n\tpath = ../settings", "include.path"),
         ('[submodule "s"]\n\tupdate = !./run', "submodule.s.update"),
         ("[core] # a comment\n\tpager = ./run", "core.pager"),
+        ('[remote "a"]\n\turl = ./b.git', "remote.a.url"),
+        ('[remote "origin"]\n\tpushurl = b', "remote.origin.pushurl"),
+        ('[remote "origin"]\n\tpushurl = file:///p/b', "remote.origin.pushurl"),
+        ('[remote "origin"]\n\tpushurl = ext::run', "remote.origin.pushurl"),
+        ("[remote]\n\tpushDefault = b.git", "remote.pushDefault"),
+        ('[branch "b"]\n\tpushRemote = ../b', "branch.b.pushRemote"),
+        ('[branch "b"]\n\tremote = b', "branch.b.remote"),
+        ('[url "/p/b.git"]\n\tinsteadOf = https://host.example/', "url./p/b.git.insteadOf"),
+        ('[url "../b"]\n\tpushInsteadOf = https://host.example/', "url.../b.pushInsteadOf"),
     ],
 )
 def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
@@ -42,6 +51,12 @@ def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
         '[branch "b"]\n\tmerge = refs/heads/b',
         "# [core] pager = ./run",
         "[user]\n\tname = A",
+        '[remote "a"]\n\turl = ssh://git@host.example/a',
+        '[remote "a"]\n\turl = git@host.example:a/b.git\n\tfetch = +refs/heads/*:refs/remotes/a/*',
+        '[remote "a"]\n\tpushurl = https://[::1]:8443/a',
+        '[branch "b"]\n\tremote = origin\n\tpushRemote = .',
+        "[remote]\n\tpushDefault = origin",
+        '[url "ssh://git@host.example/"]\n\tinsteadOf = https://host.example/',
     ],
 )
 def test_a_setting_that_runs_none_is_not_told(added: str) -> None:
