@@ -24,13 +24,13 @@ OPENCODE = f"opencode-linux-{ARCHITECTURE}{'-baseline' if ARCHITECTURE == 'x64' 
 # without their JavaScript wrapper and without the programs for other machines.
 NPM_PACKAGES = {
     "claude-code": f"@anthropic-ai/claude-code-linux-{ARCHITECTURE}@2.1.332",
-    "codex": f"@openai/codex@0.169.0-linux-{ARCHITECTURE}",
+    "codex": f"@openai/codex@0.171.0-linux-{ARCHITECTURE}",
     "gemini-cli": "@google/gemini-cli@0.61.0",
     "openclaw": "openclaw@2026.9.6",
     "opencode": f"{OPENCODE}@1.18.33",
     "qwen-code": "@qwen-code/qwen-code@0.24.4",
     "copilot-cli": f"@github/copilot-linux-{ARCHITECTURE}@1.0.102",
-    "goose": f"@aaif/goose-binary-linux-{ARCHITECTURE}@0.20.1",  # goose 1.34.0
+    "goose": f"@aaif/goose-binary-linux-{ARCHITECTURE}@1.52.0",
     "xterm": "@xterm/headless@6.0.0",  # not an agent but a terminal
 }
 # Where an agent is in node_modules, if not in the directory of its package: its libraries are next to it.
