@@ -243,6 +243,8 @@ OPTIONS: tuple[Option, ...] = (
            in_request=False),
     Option(("--detached",), Kind.FLAG, "run in the background; nono attach shows its terminal",
            (RUN,), in_request=False),
+    Option(("--acp",), Kind.FLAG,
+           "run an agent for an editor, which is asked for no commands and files", (RUN,), in_request=False),
     Option(("--detach-timeout",), Kind.VALUE, "limit how long a --detached command may take to start", (RUN,),
            "SECONDS", env="NONO_DETACH_STARTUP_TIMEOUT", in_request=False),
     Option(("--startup-timeout",), Kind.VALUE,

@@ -96,6 +96,8 @@ def _start(call: _Call) -> int:
     patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
     startup_s = seconds(given, "startup_timeout", 0)
     is_dry = given.flag("dry_run")
+    if given.flag("acp") and not is_dry:
+        _end_in_front(console, is_detached=is_detached)
     if is_dry or not (is_detached or is_at_terminal()):
         if startup_s and not is_dry:
             console.note(UNWATCHED)
@@ -135,6 +137,24 @@ def _start(call: _Call) -> int:
         ]
     )
     return 0
+
+
+def _end_in_front(console: Console, *, is_detached: bool) -> None:
+    """Fork the run of an agent that an editor has started, in which this returns.
+
+    This process stays between them, and ends with the exit code of the run. Raises ConfigError where there
+    is no editor.
+    """
+    if is_detached or os.isatty(0) or os.isatty(1):
+        raise ConfigError(
+            "--acp is for an agent that an editor starts: both standard streams are pipes then."
+        )
+    # Imported here: other runs share their streams with the command.
+    from nono.launch.around.editor import fork_run, pass_on
+
+    front = fork_run()
+    if front is not None:
+        _end_at_once(pass_on(front, lambda reason: console.warn(f"Withheld from the editor: {reason}.")))
 
 
 def seconds(given: Given, dest: str, usual: int) -> int:

@@ -4,5 +4,6 @@
 (`own_environment`); `temporary_directory` replaces a private /tmp. `repository_state` reads the repository,
 `repository_watch` reports what has changed there, and `gh_logins` a token that gh has kept. `session_hooks`
 runs hooks in a `hook_process`. `undo` keeps what a run may change, and `turn_marks` takes a mark of it before
-each turn of an agent. `packages_run` records packages of npx and uvx.
+each turn of an agent. `packages_run` records packages of npx and uvx. `editor` stands between an agent and
+the editor that has started it, as `acp` judges.
 """

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support import private_mounts
+from support.agents.editor import Editor, editor
 from support.agents.screen import Screen, screen
 from support.nono_run import NONO, Ended, NonoRun, nono_run
 from support.private_network import PRIVATE_ADDRESS, private_network
@@ -109,6 +110,13 @@ class AgentStage:
             input=stdin,
             timeout=TIMEOUT_S,
         )
+
+    @contextmanager
+    def edited(self, argv: Sequence[str], environment: Mapping[str, str]) -> Iterator[Editor]:
+        """Run a command as the person's editor does."""
+        command = [*self.prefix, *self.runner.user.command(argv)]
+        with editor(command, {**self._environment(), **environment}, self.project) as seen:
+            yield seen
 
     @contextmanager
     def on_screen(

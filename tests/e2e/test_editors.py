@@ -1,0 +1,193 @@
+"""Agents that an editor starts (`nono run --acp`) work inside, whatever the editor would do for them."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from support.agents.editor import OFFER, Editor, editor
+from support.agents.places import PLACES
+from support.agents.programs import LIMIT_S
+from support.agents.stage import LOGIN, TASK, TIMEOUT_S, AgentStage, agent_stage
+from support.models.anthropic import FakeAnthropic
+from support.models.gemini import FakeGemini
+from support.models.openai import FakeOpenAi
+from support.nono_run import NONO, NonoRun
+
+KEY = "canary-of-the-real-key"
+# Tells what the editor offers, asks it to run a command all the same, and ends with 7 when its input does.
+ASKING = """
+import fcntl, json, sys
+held = open("held", "w")
+fcntl.flock(held, fcntl.LOCK_EX)
+def say(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+for line in sys.stdin:
+    heard = json.loads(line)
+    if heard.get("method") == "initialize":
+        asked, offered = heard["id"], heard["params"]["clientCapabilities"]
+        say(id="mine", method="terminal/create", params={"sessionId": "s", "command": "id"})
+    elif heard.get("id") == "mine":
+        say(id=asked, result={"offered": offered, "answer": heard.get("error", heard.get("result"))})
+sys.exit(7)
+"""
+ACP = ("--acp",)
+
+
+@contextmanager
+def edited(sandbox: NonoRun, flags: tuple[str, ...] = ACP) -> Iterator[Editor]:
+    argv = sandbox.argv([sys.executable, "-I", "-c", ASKING], profile={}, flags=flags)
+    with editor(argv, sandbox.user.environment(), sandbox.project) as seen:
+        yield seen
+
+
+def test_an_editor_runs_nothing_for_an_agent(sandbox: NonoRun) -> None:
+    with edited(sandbox) as seen:
+        told = seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+        assert told["offered"] == {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False}
+        assert told["answer"]["code"] == -32601
+        assert seen.asked == []
+        assert seen.leave() == 7
+        assert seen.stderr.count("Withheld from the editor: terminal/create") == 1
+
+
+def test_without_the_option_it_runs_whatever_the_agent_asks_for(sandbox: NonoRun) -> None:
+    with edited(sandbox, flags=()) as seen:
+        told = seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+        assert told["offered"] == OFFER
+        assert told["answer"] == {"terminalId": "1"}
+        assert seen.asked == ["terminal/create"]
+        assert seen.leave() == 7
+
+
+@pytest.mark.parametrize("flags", [ACP, (*ACP, "--namespaces=off")], ids=["namespaces", "none"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_the_agent_ends_with_the_process_that_the_editor_has_started(
+    sandbox: NonoRun, number: signal.Signals, flags: tuple[str, ...]
+) -> None:
+    with edited(sandbox, flags) as seen:
+        seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+        seen.process.send_signal(number)
+        code = seen.process.wait(TIMEOUT_S)
+        assert code == (-number if number == signal.SIGKILL else 128 + number)
+        with (sandbox.project / "held").open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # which the agent holds as long as it lives
+
+
+def test_an_editor_that_hears_nothing_more_ends_the_agent(sandbox: NonoRun) -> None:
+    with edited(sandbox) as seen:
+        seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+        assert seen.process.stdout is not None
+        seen.process.stdout.close()
+        assert seen.leave() != 0
+
+
+def test_an_agent_without_an_editor_is_refused(sandbox: NonoRun) -> None:
+    ended = sandbox.run(["true"], flags=(*ACP, "--detached"), profile={})
+    assert ended.exit_code != 0
+    assert "--acp is for an agent that an editor starts" in ended.stderr
+    assert sandbox.run(["true"], flags=ACP, profile={}).exit_code == 0
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A shipped profile and how its agent speaks ACP. asks: What it asks of an editor."""
+
+    profile: str
+    argv: tuple[str, ...]
+    hosts: tuple[str, ...]
+    api: Callable[[], FakeAnthropic | FakeOpenAi | FakeGemini]
+    key: str
+    asks: tuple[str, ...] = ()
+    way: str | None = None  # to log in
+    settings: Mapping[str, str] = field(default_factory=dict)  # variables of the person's
+    home: Mapping[str, str] = field(default_factory=dict)  # files below it
+
+    def __str__(self) -> str:
+        return self.profile
+
+
+PERMISSION = "session/request_permission"
+GOOSE = Agent(
+    profile="goose",
+    argv=("goose", "acp"),
+    hosts=("api.openai.com",),
+    api=lambda: FakeOpenAi(TASK, {"shell": lambda command: {"command": command}}),
+    key="openai",
+    settings={"GOOSE_PROVIDER": "openai", "GOOSE_MODEL": "gpt-4o"},
+)
+AGENTS = [
+    GOOSE,
+    Agent(
+        profile="gemini-cli",
+        argv=("gemini", "--experimental-acp", "--skip-trust", "--model", "gemini-2.5-pro"),
+        hosts=("generativelanguage.googleapis.com",),
+        api=lambda: FakeGemini(TASK),
+        key="gemini",
+        asks=(PERMISSION,),
+        way="gemini-api-key",
+    ),
+    Agent(
+        profile="opencode",
+        argv=("opencode", "acp"),
+        hosts=("api.openai.com", "models.opencode.ai", "registry.npmjs.org"),
+        api=lambda: FakeOpenAi(
+            TASK, {"bash": lambda command: {"command": command, "description": "Does it"}}
+        ),
+        key="openai",
+        home={".config/opencode/opencode.json": json.dumps({"model": "openai/gpt-4o"})},
+    ),
+]
+
+
+@contextmanager
+def working(agent: Agent, flags: tuple[str, ...]) -> Iterator[tuple[AgentStage, Editor, list[str]]]:
+    """Yield an agent that has done its work for an editor, and what it told the model of its command."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a provider its own name")
+    api, place = agent.api(), PLACES[agent.profile]
+    with agent_stage(agent.hosts, api, mounts=place.mounts(agent.profile), login=".x/login") as stage:
+        place.install(stage)
+        stage.furnish(agent.home)
+        stage.nono("credential", "set", agent.key, stdin=KEY)
+        argv = [*NONO, "run", *flags, "--profile", agent.profile, "--allow-cwd", "--", *agent.argv]
+        with stage.edited(argv, agent.settings) as seen:
+            seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+            if agent.way is not None:
+                seen.ask("authenticate", methodId=agent.way)
+            session = seen.ask("session/new", cwd=str(stage.project), mcpServers=[])["sessionId"]
+            done = seen.ask("session/prompt", sessionId=session, prompt=[{"type": "text", "text": "Do it."}])
+            assert done["stopReason"] == "end_turn"
+            yield stage, seen, api.results
+
+
+@pytest.mark.fetched
+@pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
+@pytest.mark.parametrize("agent", AGENTS, ids=str)
+def test_an_agent_of_an_editor_does_its_work_inside(agent: Agent) -> None:
+    with working(agent, ACP) as (stage, seen, results):
+        [told] = results
+        assert "tried" in told
+        assert "read" not in told
+        assert (stage.project / "made").read_text() == "made\n"
+        assert not stage.outside.exists()
+        assert tuple(seen.asked) == agent.asks
+        assert seen.leave() == 0
+        assert LOGIN not in b"".join(seen.lines).decode()
+
+
+@pytest.mark.fetched
+@pytest.mark.timeout(LIMIT_S + TIMEOUT_S)
+def test_without_the_option_goose_has_its_commands_run_by_the_editor() -> None:
+    with working(GOOSE, ()) as (stage, seen, [told]):
+        assert "done outside" in told
+        assert not (stage.project / "made").exists()
+        assert "terminal/create" in seen.asked
