@@ -8,7 +8,7 @@ import pytest
 
 from support.running.builds import Builds
 from support.running.workday_count import PROPERTY
-from support.workday import builds, files, languages, packing, processes, repositories, shells
+from support.workday import builds, files, languages, more_languages, packing, processes, repositories, shells
 from support.workday.case import BATCH_TIMEOUT_S, WAYS, Case, Workplace, workplace
 from support.workday.shared import BATCH, Chosen, SharedStarts
 
@@ -20,6 +20,7 @@ CASES = [
     *builds.CASES,
     *repositories.CASES,
     *languages.CASES,
+    *more_languages.CASES,
     *packing.CASES,
     *processes.CASES,
 ]

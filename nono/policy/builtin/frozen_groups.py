@@ -348,6 +348,7 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '/etc/texmf',
    '/etc/odbcinst.ini',
    '/var/lib/dpkg',
+   '/var/lib/ghc',
    '/var/lib/rpm',
    '/var/cache/man',
    '/var/cache/fontconfig',

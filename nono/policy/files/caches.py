@@ -36,9 +36,14 @@ _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
 _TOOLS = (
     _EVERYTHING_ELSE,
     _Tool("ANSIBLE_HOME", "ansible", "~/.ansible"),
+    _Tool("BUNDLE_USER_HOME", "bundle", "~/.bundle", reading_is_enough=True),
     _Tool("CARGO_HOME", "cargo", "~/.cargo"),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
+    # Chromium does not start, headless either, where it cannot write its profile.
+    _Tool("CHROME_CONFIG_HOME", "chrome", "$XDG_CONFIG_HOME/chromium"),
+    _Tool("CONAN_HOME", "conan", "~/.conan2"),
+    _Tool("GEM_HOME", "gem", "$XDG_DATA_HOME/gem", reading_is_enough=True),
     # Like some below, not a cache: gh refuses to start if it cannot read its settings, beside its login.
     _Tool("GH_CONFIG_DIR", "gh", "$XDG_CONFIG_HOME/gh", reading_is_enough=True),
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
@@ -52,6 +57,7 @@ _TOOLS = (
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),
     _Tool("PDM_CONFIG_FILE", "pdm/config.toml", "$XDG_CONFIG_HOME/pdm/config.toml", reading_is_enough=True),
+    _Tool("PERL_CPANM_HOME", "cpanm", "~/.cpanm"),
     # pipx and uv refuse to run a program of a package if they could not install one.
     _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin"),
     _Tool("PIPX_HOME", "pipx", "$XDG_DATA_HOME/pipx"),
@@ -67,6 +73,8 @@ _TOOLS = (
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
     _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin"),
     _Tool("UV_TOOL_DIR", "uv-tools", "$XDG_DATA_HOME/uv/tools"),
+    # virtualenv, and so pre-commit, tox and pipenv, wait without end for a lock that they may not open.
+    _Tool("VIRTUALENV_OVERRIDE_APP_DATA", "virtualenv", "$XDG_DATA_HOME/virtualenv"),
     _Tool("WORKON_HOME", "virtualenvs", "$XDG_DATA_HOME/virtualenvs"),  # of pipenv
     _Tool("YARN_CACHE_FOLDER", "yarn", "$XDG_CACHE_HOME/yarn"),
     _Tool("YARN_GLOBAL_FOLDER", "yarn-berry", "~/.yarn/berry"),

@@ -73,11 +73,17 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
 
 
 @pytest.mark.parametrize(
-    ("variable", "name"),
-    [("GH_CONFIG_DIR", "gh"), ("PDM_CONFIG_FILE", "pdm"), ("POETRY_CONFIG_DIR", "pypoetry")],
+    ("variable", "usual"),
+    [
+        ("BUNDLE_USER_HOME", ".bundle"),
+        ("GEM_HOME", ".local/share/gem"),
+        ("GH_CONFIG_DIR", ".config/gh"),
+        ("PDM_CONFIG_FILE", ".config/pdm"),
+        ("POETRY_CONFIG_DIR", ".config/pypoetry"),
+    ],
 )
-def test_settings_that_may_be_read_stay_in_use(variable: str, name: str, make_fs: MakeFilesystem) -> None:
-    place = f"{HOME}/.config/{name}"
+def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_fs: MakeFilesystem) -> None:
+    place = f"{HOME}/{usual}"
     fs = make_fs(directories=(place,))
     reading = Grant(place, Access.READ, True, "user", place)
     assert variable not in variables(caches(fs, READ_WRITE, reading))
@@ -88,16 +94,20 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, name: str, make_fs
     ("variable", "usual"),
     [
         ("ANSIBLE_HOME", ".ansible"),
+        ("CHROME_CONFIG_HOME", ".config/chromium"),
+        ("CONAN_HOME", ".conan2"),
         ("HATCH_CACHE_DIR", ".cache/hatch"),
         ("HATCH_DATA_DIR", ".local/share/hatch"),
         ("IPYTHONDIR", ".ipython"),
         ("JUPYTER_CONFIG_DIR", ".jupyter"),
         ("JUPYTER_DATA_DIR", ".local/share/jupyter"),
         ("MPLCONFIGDIR", ".config/matplotlib"),
+        ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
         ("PIPX_HOME", ".local/share/pipx"),
         ("UV_TOOL_BIN_DIR", ".local/bin"),
         ("UV_TOOL_DIR", ".local/share/uv/tools"),
+        ("VIRTUALENV_OVERRIDE_APP_DATA", ".local/share/virtualenv"),
         ("WORKON_HOME", ".local/share/virtualenvs"),
     ],
 )
@@ -137,6 +147,13 @@ def test_a_variable_of_the_caller_that_leads_to_nothing_granted_is_replaced(
     fs = make_fs()
     assert "UV_CACHE_DIR" in variables(caches(fs, READ_WRITE, UV_CACHE_DIR="/data/uv"))
     assert "UV_CACHE_DIR" not in variables(caches(fs, READ_WRITE, UV_CACHE_DIR=f"{WORK}/uv"))
+
+
+def test_gems_of_the_system_stay_in_use(make_fs: MakeFilesystem) -> None:
+    fs = make_fs()
+    image = Grant("/usr", Access.READ, True, "group:system_read_linux_core", "/usr")
+    assert "GEM_HOME" not in variables(caches(fs, READ_WRITE, image, GEM_HOME="/usr/local/bundle"))
+    assert "GEM_HOME" in variables(caches(fs, READ_WRITE, image, GEM_HOME="/data/bundle"))
 
 
 def test_a_program_that_has_a_directory_among_the_caches_finds_it(make_fs: MakeFilesystem) -> None:
