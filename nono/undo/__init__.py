@@ -4,8 +4,7 @@ Read `model` first, which is pure: an `entry` is one file, a `snapshot` all file
 is never walked, `changes` what differs, `restore_plan` what a restore would do, `session` the record of one
 run. Then `store` (contents by digest, in `packs`), `taking` (by `walking` directories `beneath` a granted
 one, and `looking` at each file; `opening` what was closed), `kept` (all sessions: find, weigh, sweep),
-`baseline` and `recording` (of one run), and `restoring`, by `acting`, which gives files their names by
-`rename`.
+`baseline` and `recording` (of one run), and `restoring`, by `acting`, which makes files by `making`.
 
 A run holds a `recording.Recording`. Its `mark(label, changed)` takes a numbered snapshot between the baseline
 and the end, of the absolute paths that may have changed since the last one (None: of every path whose times

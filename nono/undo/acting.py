@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
-from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from posixpath import basename, dirname, join
 
 from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.kept import Kept
 from nono.undo.looking import look
+from nono.undo.making import exchange, fill, place, set_metadata
 from nono.undo.model.changes import change_type
-from nono.undo.model.entry import DIRECTORY, FILE, LINK, TOO_LARGE, Entry
+from nono.undo.model.entry import DIRECTORY, FILE, LINK, Entry
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.snapshot import Snapshot
-from nono.undo.rename import exchange, place
 
 TRASH = "trash"
 _TEMPORARY = ".nono-restore-"
-_BLOCK_BYTES = 4096
 _NO_NEIGHBOUR = (errno.EACCES, errno.EPERM, errno.EROFS)  # when a file is made in a directory
 _CUT_OFF = "a restore that was cut off left it, perhaps as the only one of what it replaced; move it away"
 _UNKEPT = "it cannot be kept, so it stays; move it away, and restore with --force"
@@ -240,10 +237,8 @@ class Acting:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         file = os.open(name, flags, 0o600, dir_fd=parent)
         try:
-            for chunk in self._store.chunks(was.content):
-                _write_sparse(file, chunk) if was.is_sparse else _write_all(file, chunk)
-            os.ftruncate(file, was.size)
-            _set_metadata(file, was)
+            fill(file, self._store.chunks(was.content), was)
+            set_metadata(file, was)
         except BaseException:
             os.unlink(name, dir_fd=parent)
             raise
@@ -263,9 +258,7 @@ class Acting:
         try:
             _refuse_other(os.fstat(file), now)
             os.ftruncate(file, 0)
-            for chunk in self._store.chunks(was.content):
-                _write_sparse(file, chunk) if was.is_sparse else _write_all(file, chunk)
-            os.ftruncate(file, was.size)
+            fill(file, self._store.chunks(was.content), was)
         finally:
             os.close(file)
 
@@ -283,7 +276,7 @@ class Acting:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 file = os.open(name, flags, dir_fd=parent)
                 try:
-                    _set_metadata(file, was)
+                    set_metadata(file, was)
                 finally:
                     os.close(file)
 
@@ -327,52 +320,3 @@ def _is_replaced(step: Step) -> bool:
     """Return True if the present file must be removed first: nothing, or another kind, was there."""
     now, was = step.now, step.was
     return now is not None and (was is None or (was.kind != now.kind and DIRECTORY in (was.kind, now.kind)))
-
-
-def _write_all(file: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(file, left) :]
-
-
-def _write_sparse(file: int, content: bytes) -> None:
-    """Write a content, seeking over blocks of zeroes."""
-    zeroes = bytes(_BLOCK_BYTES)
-    for start in range(0, len(content), _BLOCK_BYTES):
-        block = content[start : start + _BLOCK_BYTES]
-        if block == zeroes[: len(block)]:
-            os.lseek(file, len(block), os.SEEK_CUR)
-        else:
-            _write_all(file, block)
-
-
-def _set_metadata(file: int, was: Entry) -> None:
-    """Set owner, attributes, mode and times of an open file, in an order in which none undoes another."""
-    status, mode = os.fstat(file), was.mode
-    if (status.st_uid, status.st_gid) != (was.uid, was.gid):
-        try:
-            os.fchown(file, was.uid, was.gid)
-        except PermissionError:  # the verification afterwards reports it
-            # Otherwise a file that ran with its owner's rights would run with those of the restoring user.
-            mode &= ~(stat.S_ISUID | stat.S_ISGID)
-    if was.attributes != TOO_LARGE:
-        _set_attributes(file, was.attributes)
-    os.fchmod(file, mode)
-    os.utime(file, ns=(was.mtime_ns, was.mtime_ns))
-
-
-def _set_attributes(file: int, wanted: Mapping[str, str]) -> None:
-    present = {name for name in _names(file) if not name.startswith("security.")}
-    for name in present - wanted.keys():
-        os.removexattr(file, name)
-    for name, value in wanted.items():
-        content = b64decode(value)
-        if name not in present or os.getxattr(file, name) != content:
-            os.setxattr(file, name, content)
-
-
-def _names(file: int) -> list[str]:
-    try:
-        return os.listxattr(file)
-    except OSError:
-        return []

@@ -37,6 +37,9 @@ from nono.kernel.uapi import (
     process as uapi_process,
 )
 from nono.kernel.uapi import (
+    rename as uapi_rename,
+)
+from nono.kernel.uapi import (
     seccomp as uapi_seccomp,
 )
 from nono.kernel.uapi import (
@@ -49,6 +52,7 @@ HEADERS: dict[ModuleType, tuple[str, ...]] = {
     uapi_file_ioctl: ("linux/btrfs.h", "linux/fsverity.h", "linux/fscrypt.h"),
     uapi_inotify: ("linux/inotify.h",),
     uapi_inet_diag: ("linux/netlink.h", "linux/sock_diag.h", "linux/inet_diag.h", "netinet/tcp.h"),
+    uapi_rename: ("linux/fs.h",),
     uapi_mount: ("sys/mount.h", "linux/mount.h", "linux/fcntl.h", "linux/stat.h"),
     uapi_seccomp: ("linux/ioctl.h", "linux/seccomp.h", "linux/audit.h", "linux/filter.h"),
     uapi_open: ("linux/fcntl.h", "linux/openat2.h", "linux/limits.h", "linux/magic.h"),

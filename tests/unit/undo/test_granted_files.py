@@ -14,7 +14,7 @@ from nono.errors import NonoError
 from nono.launch.around.turn_marks import watched
 from nono.launch.around.undo import Covered, tracked
 from nono.policy.capability import Access, Grant
-from nono.undo import acting, restoring
+from nono.undo import making, restoring
 from nono.undo.model.left_out import LeftOut, left_out
 from nono.undo.recording import Limits
 from support.forked import in_child
@@ -179,7 +179,7 @@ def test_a_restore_that_was_cut_off_where_a_file_lies_is_done_again_by_force(oth
                 os.write(descriptor, content[:3])
                 raise KeyboardInterrupt
 
-            patched.setattr(acting, "_write_all", killed)
+            patched.setattr(making, "_write_all", killed)
             with suppress(KeyboardInterrupt):
                 stage.restore()
         half, left = file.read_text(), stage.restore()
