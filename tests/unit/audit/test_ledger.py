@@ -7,11 +7,8 @@ import fcntl
 import hashlib
 import json
 import os
-import resource
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import cast
@@ -23,6 +20,7 @@ from nono.audit.event import Again, Event, Recurring, network, session_ended, se
 from nono.audit.ledger import AuditLog, new_session_id
 from nono.kernel import mounts, namespaces
 from support.forked import in_child
+from unit.audit.conftest import file_size_limit
 
 EVENT: Event = {"type": "session_ended", "ended": "2026-01-02T03:04:06Z", "exit_code": 0}
 
@@ -34,17 +32,6 @@ def state_root(tmp_path: Path) -> Path:
 
 def records(path: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in Path(path).read_bytes().splitlines()]
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Make writes beyond the limit fall short, then fail (setrlimit(2)); Python ignores SIGXFSZ."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_an_event_is_in_the_file_when_record_returns(state_root: Path) -> None:

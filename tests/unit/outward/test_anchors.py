@@ -21,15 +21,8 @@ from nono.outward.head import Head, head_of, parse_note
 from nono.outward.rfc3161 import NotStampedError, stamp, verify
 from nono.outward.tail import Tail
 from nono.outward.verification import AnchorVerdict, verify_anchors
-from support.outward.timestamps import Authority, authority
-
-SESSION = "0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority(tmp_path_factory.mktemp("tsa")) as served:
-        yield served
+from support.outward.timestamps import Authority
+from unit.outward.conftest import SESSION
 
 
 @pytest.fixture(scope="module")

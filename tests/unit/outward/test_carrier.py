@@ -19,29 +19,9 @@ from nono.outward import carrier as module
 from nono.outward.carrier import Carrier
 from nono.outward.orders import Orders
 from support.outward.collector import Collector, collector
-from support.outward.timestamps import Authority, authority
+from support.outward.timestamps import Authority
 from support.ports import unused_port
-
-SESSION = "0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    with authority(tmp_path_factory.mktemp("tsa")) as served:
-        yield served
-
-
-@pytest.fixture
-def sink() -> Iterator[Collector]:
-    with collector() as served:
-        yield served
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[AuditLog]:
-    with AuditLog(str(tmp_path), SESSION) as made:
-        made.record(event.session_started(["true"]))
-        yield made
+from unit.outward.conftest import SESSION
 
 
 @contextmanager

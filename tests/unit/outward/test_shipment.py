@@ -21,24 +21,11 @@ from nono.outward.otlp import Sender
 from nono.outward.shipment import Shipment, left_over, shipment
 from support.outward.collector import Collector, collector
 from support.ports import unused_port
+from unit.outward.conftest import SESSION
 
-SESSION = "0123456789abcdef"
 TESTS = Path(__file__).parents[2]
 KILLS_EACH = 4  # most of them while there is something to send
 LOGS = 125 if os.environ.get("NONO_TEST_LONG") else 1
-
-
-@pytest.fixture
-def sink() -> Iterator[Collector]:
-    with collector() as served:
-        yield served
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[AuditLog]:
-    with AuditLog(str(tmp_path), SESSION) as made:
-        made.record(event.session_started(["true"]))
-        yield made
 
 
 def record(log: AuditLog, count: int) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import _thread
 import errno
 import os
-import resource
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +18,7 @@ from nono.audit.proof.entries import following, line_of
 from nono.audit.proof.history import History
 from nono.audit.proof.ledger import LEDGER_FILE, LOCK_FILE, append, together
 from support.forked import child, killed_at
+from unit.audit.conftest import file_size_limit
 
 DIGEST, AT = "ab" * 32, "2026-01-02T03:04:06Z"
 
@@ -144,17 +143,6 @@ def test_what_is_no_file_in_the_place_of_the_ledger_is_not_written_to(
     with pytest.raises(OSError, match=r"links|not a file"):
         append(directory, "s1", DIGEST, AT)
     assert plant == "fifo" or (tmp_path / "elsewhere").read_bytes() == b""
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Make a write beyond the limit fall short (setrlimit(2)), as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_leaves_the_ledger_as_it_was(directory: int, tmp_path: Path) -> None:
