@@ -264,3 +264,21 @@ def test_a_state_directory_is_made_only_when_the_command_starts(how: str) -> Non
             assert ended.exit_code == 0, ended.stderr
             assert (state / "file").read_text() == "kept\n"
             assert state.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("login", [".pi/agent/auth.json", ".kimi/credentials/kimi-code.json", ".vibe/.env"])
+def test_a_login_of_an_agent_without_a_profile_is_denied_in_its_own_directory(login: str) -> None:
+    with nono_run() as runner:
+        file = runner.user.home / login
+        state = runner.user.home / Path(login).parts[0]
+        for directory in reversed(file.parents):
+            if directory.is_relative_to(state):
+                directory.mkdir()
+                runner.give(directory)
+        for made, content in ((file, LOGIN), (state / "settings", "settings")):
+            made.write_text(content)
+            runner.give(made)
+        command = ["sh", "-c", f"cat {state}/settings; cat {file}"]
+        ended = runner.run(command, profile={}, flags=[f"--allow={state}"])
+        assert ended.stdout == "settings"
+        assert LOGIN in runner.bare(command).stdout
