@@ -69,6 +69,8 @@ _TOOLS = (
     # `poetry config`, with --local too, makes the directory first.
     _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
+    _Tool("SEMGREP_LOG_FILE", "semgrep/semgrep.log", "~/.semgrep/semgrep.log"),
+    _Tool("SEMGREP_SETTINGS_FILE", "semgrep/settings.yml", "~/.semgrep/settings.yml", reading_is_enough=True),
     _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
     _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin"),

@@ -14,7 +14,7 @@ from nono.policy.capability import Access, CapabilitySet, Grant
 from nono.policy.path_expansion import ancestry, is_within
 from nono.policy.socket_grant import SocketScope
 
-DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm")
+DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm", "/run/screen", "/var/lib/php/sessions")
 TERMINALS = "/dev/pts"
 DEVICES = "/dev"
 

@@ -1,4 +1,4 @@
-"""Everyday commands of languages without a profile of their own, of environments and browsers."""
+"""Everyday commands of languages without a profile of their own, of environments, browsers and sessions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ HOOK = (
     "printf 'repos:\\n- repo: local\\n  hooks:\\n  - {id: a, name: a, language: python, "
     'entry: python -c "import sys", pass_filenames: false}\\n\' > .pre-commit-config.yaml; '
 )
+SESSION = 'printf \'<?php session_start(); $_SESSION["a"] = 1; echo "served";\' > index.php; '
+SERVED = (
+    "php -S 127.0.0.1:0 > log 2>&1 & server=$!; "
+    "for _ in $(seq 100); do grep -q started log && break; sleep 0.1; done; "
+    "curl -sS $(grep -o 'http://127[0-9.:]*' log) | grep -q served; kill $server; ! grep -i warning log"
+)
+SHARED_DIRECTORY = "without namespaces the directory for everybody's is shared, and not granted"
 
 slow = partial(Case, is_slow=True)
 CASES = [
@@ -51,5 +58,13 @@ CASES = [
         "Chromium shows a page",
         "echo '<p>shown' > a.html; "
         "timeout 60 chromium --headless --no-sandbox --dump-dom file://$PWD/a.html | grep -q shown",
+    ),
+    slow("PHP serves a session", SESSION + SERVED, unshared=SHARED_DIRECTORY),
+    slow(
+        "screen runs a command in a window",
+        "TERM=xterm screen -d -m -S own sh -c 'echo 1 > f; sleep 9'; "
+        "for _ in $(seq 100); do test -s f && break; sleep 0.1; done; screen -ls | grep -q own; "
+        "screen -S own -X quit; test -s f",
+        unshared=SHARED_DIRECTORY,
     ),
 ]

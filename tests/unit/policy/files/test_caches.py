@@ -80,6 +80,7 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
         ("GH_CONFIG_DIR", ".config/gh"),
         ("PDM_CONFIG_FILE", ".config/pdm"),
         ("POETRY_CONFIG_DIR", ".config/pypoetry"),
+        ("SEMGREP_SETTINGS_FILE", ".semgrep"),
     ],
 )
 def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_fs: MakeFilesystem) -> None:
