@@ -90,7 +90,7 @@ def _is_for_editors(method: object) -> bool:
 def _refused(message: dict[str, Any]) -> Withheld:
     method = message["method"]
     is_outside = isinstance(method, str) and method in DONE_OUTSIDE
-    reason = f"{method}, which it would do outside" if is_outside else "an unknown method"
+    reason = f"{method}, which it would do outside" if is_outside else "an extension of the protocol"
     identity = message.get("id")
     if not isinstance(identity, str | int):
         return Withheld(reason)
