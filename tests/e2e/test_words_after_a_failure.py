@@ -41,6 +41,20 @@ def test_a_file_named_in_the_command_is_offered(sandbox: NonoRun, letter: str) -
     assert (again.exit_code, again.stdout, TITLE in again.stderr) == (0, "dear", False)
 
 
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize(("further", "is_clear"), [("", False), ("connect(('192.0.2.1', 1))", True)])
+def test_what_runtimes_try_at_each_start_is_not_taken_for_the_reason(
+    sandbox: NonoRun, further: str, is_clear: bool
+) -> None:
+    """Node tries io_uring, and fails for another reason: a file, which the kernel does not name."""
+    refused = "import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)"
+    reached = f"; import socket; socket.socket().{further}" if further else ""
+    run = sandbox.run(["python3", "-c", f"{refused}{reached}; open('/root/x', 'w')"])
+    assert run.exit_code == 1
+    assert any(line.startswith("io_uring_setup") for line in footer(run.stderr))
+    assert any("nono run --explain" in line for line in footer(run.stderr)) is not is_clear
+
+
 @pytest.mark.parametrize(("access", "is_enough"), [("readwrite", True), ("read", False)])
 def test_the_working_directory_is_offered_by_its_own_option(
     sandbox: NonoRun, access: str, is_enough: bool

@@ -13,7 +13,7 @@ from nono.cli.console import Console
 from nono.cli.text import footer
 from nono.cli.text.footer import Finding
 from nono.errors import NonoError
-from nono.launch.denials import Kind, tried_among
+from nono.launch.denials import Kind
 from nono.launch.lifecycle import Outcome
 from nono.launch.prepare import Prepared
 from nono.policy.capability import Access
@@ -59,7 +59,8 @@ def report(
 
         found += explained(refusals, rules, places, fs)
         is_complete = is_complete and refusals.is_complete
-    absent = _absentees(exit_code, prepared, rules, fs) if exit_code and not found else []
+    is_unclear = exit_code and not footer.telling(found)
+    absent = _absentees(exit_code, prepared, rules, fs) if is_unclear else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
     if is_told:
@@ -95,15 +96,11 @@ def _offered(prepared: Prepared, fs: HostFilesystem) -> WorkdirOffer | None:
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
     """Remove denials of the suppressed paths, of those below them, and of what runtimes try."""
-    tried = tried_among([each.denied.target for each in found])
     return [
         each
-        for each in found
-        if each.denied.target not in tried
-        and (
-            each.denied.kind is Kind.NETWORK
-            or not any(is_within(each.denied.target, path) for path in suppressed)
-        )
+        for each in footer.telling(found)
+        if each.denied.kind is Kind.NETWORK
+        or not any(is_within(each.denied.target, path) for path in suppressed)
     ]
 
 
