@@ -8,7 +8,7 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     # Format characters (category Cf) are escaped too: some of them reorder what a person reads.
-    return "".join(c if c.isprintable() or c in "\t\n" else ascii(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in "\t\n" else _escaped(c) for c in text)
 
 
 def printable_line(text: str) -> str:
@@ -17,9 +17,29 @@ def printable_line(text: str) -> str:
 
 
 def shell_word(text: str) -> str:
-    """Quote text as one word of a shell, on one line.
+    """Quote text as one word of a shell, on one line. bash and zsh read what is not printable in `$'...'`.
 
     Names in a suggestion may have been chosen by the command. Like shlex.quote, which imports re.
     """
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return shown if shown and _PLAIN.issuperset(shown) else "'" + shown.replace("'", "'\"'\"'") + "'"
+    if not text.isprintable():
+        return "$'" + "".join(map(_in_quotes, text)) + "'"
+    return text if text and _PLAIN.issuperset(text) else "'" + text.replace("'", "'\"'\"'") + "'"
+
+
+def _in_quotes(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable() or character.isascii() or _is_byte(character):
+        return printable_line(character).replace("\t", "\\t")
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def _is_byte(character: str) -> bool:
+    """Return True for what os.fsdecode makes of a byte that is not UTF-8."""
+    return "\udc80" <= character <= "\udcff"
+
+
+def _escaped(character: str) -> str:
+    if _is_byte(character):
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]

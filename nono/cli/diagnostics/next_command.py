@@ -26,10 +26,10 @@ class OptionsOfRun(NamedTuple):
 
     def next_command(self, profile: str, *, saves_options: bool) -> str:
         """Return the command line that repeats the run under the profile, ready to be pasted into a shell."""
-        words = ["nono run --profile", _pasted(profile)]
+        words = ["nono run --profile", shell_word(profile)]
         words += () if saves_options else self.shown
-        words += map(_pasted, self.again)
-        words += ("--", *map(_pasted, self.command)) if self.command else ()
+        words += map(shell_word, self.again)
+        words += ("--", *map(shell_word, self.command)) if self.command else ()
         return " ".join(words)
 
 
@@ -47,7 +47,7 @@ def options_of_run(invocation: Invocation, path_context: PathContext) -> Options
             entries = [entry] if entry is not None else _ports(option, given)
             if entries:
                 saved += entries
-                shown.append(" ".join(map(_pasted, words)))
+                shown.append(" ".join(map(shell_word, words)))
             else:
                 again += words
     return OptionsOfRun(
@@ -79,18 +79,3 @@ def _values(option: Option, given: Given) -> Iterator[tuple[str | None, list[str
             yield None, [word for ports in united(given.ports(dest)) for word in (name, str(ports))]
         case Kind.PAIRS:
             yield None, [word for pair in given.pairs(dest) for word in (name, *pair)]
-
-
-def _pasted(word: str) -> str:
-    """Quote one word for a shell. bash and zsh read control characters and bytes in `$'...'`."""
-    if word.isprintable():
-        return shell_word(word)
-    return "$'" + "".join(map(_escaped, word)) + "'"
-
-
-def _escaped(character: str) -> str:
-    if character in "\\'":
-        return f"\\{character}"
-    if character.isprintable():
-        return character
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
