@@ -141,7 +141,7 @@ class Beside:
             try:
                 self.changed = undo.end(request, self.undo, session, exit_code)
             except NonoError as error:
-                session.warn(f"{error.message}{f'. {error.hint}' if error.hint else ''}")
+                session.tell_failure(f"{error.message}{f'. {error.hint}' if error.hint else ''}")
         if self._evidence is not None:
             from nono.launch.record.proof import with_files_after
 

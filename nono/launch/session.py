@@ -38,6 +38,11 @@ class Session(NamedTuple):
     say: Say  # takes the lines of a summary after it has ended
     redaction: Redaction = USUAL
     run_id: str = ""  # id of a supervised run's record, with or without a log; "" for a standalone proxy
+    insist: Warn | None = None  # takes a sentence that a person must hear even with --silent; None: `warn`
+
+    def tell_failure(self, sentence: str) -> None:
+        """Say, even with --silent, why nono's exit code is not that of its command."""
+        (self.insist or self.warn)(sentence)
 
     @property
     def session_id(self) -> str:

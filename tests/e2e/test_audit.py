@@ -157,9 +157,9 @@ def test_a_run_killed_at_any_moment_is_verified_or_names_what_is_missing() -> No
 def test_a_damaged_ledger_fails_the_run_that_finds_it(sandbox: NonoRun) -> None:
     before, _, _ = ran(sandbox)
     ledger = audit_of(sandbox) / "ledger.ndjson"
-    for command, exit_code in (("true", 1), ("exit 3", 3)):
+    for command, exit_code, flags in (("true", 1, ()), ("true", 1, ("--silent",)), ("exit 3", 3, ())):
         ledger.write_bytes(ledger.read_bytes() + b"torn")
-        session_id, found, said = ran(sandbox, command)
+        session_id, found, said = ran(sandbox, command, *flags)
         assert (found, "the ledger of sessions was damaged" in said) == (exit_code, True)
         assert verified(sandbox, session_id)[0] == 0
     assert ran(sandbox)[1] == 0

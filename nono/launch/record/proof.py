@@ -135,10 +135,10 @@ def concluded(session: Session, exit_code: int, evidence: Evidence, snapshots: i
         summary, bundle = _signed(summary, session, evidence)
         damage = conclude(paths.state_root(session.environ), summary, log=log, bundle=bundle)
     except (NonoError, OSError, ValueError) as error:
-        session.warn(f"the session cannot be verified later: {_reason(error)}")
+        session.tell_failure(f"the session cannot be verified later: {_reason(error)}")
         return exit_code or 1
     if damage is not None:
-        session.warn(damage)
+        session.tell_failure(damage)
     is_whole = evidence.tree_before is None or len(summary.merkle_roots) == 2
     return exit_code if damage is None and is_whole else exit_code or 1
 
