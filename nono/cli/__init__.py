@@ -3,5 +3,5 @@
 `main` finds the command in `command_table`, which loads it from `commands`. `args` declares and parses
 the options, and `resolution` finds the profile and resolves the policy. `run_summary` and `dry_run` print
 before a run and `diagnostics` after it; `text` holds their wording. `completion` writes shell completions.
-`why_context` finds the run that `nono why` is asked about.
+`why_context` finds the run that `nono why` is asked about, `why_text` spells the answer.
 """

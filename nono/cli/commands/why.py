@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from nono.cli import why_text
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.parse import Invocation, collect
 from nono.cli.console import folded, line_columns
@@ -29,11 +30,9 @@ from nono.trust.disk.concern import root_of
 
 if TYPE_CHECKING:
     from nono.policy.effective_policy import EffectivePolicy
-    from nono.policy.why.extent import WorkdirOffer
 
 DESCRIPTION = "Says whether a path, a host or a variable would be allowed under the options given, and why."
 SOCKET_OPERATIONS = ("connect", "bind")
-FIX = "Suggested fix"
 DENIED_STATUS = 1  # with --exit-code
 QUESTIONS = ("command", "path", "host", "scope", "env")
 NOT_SANDBOXED = "Not running inside a nono sandbox"
@@ -55,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
         _say(parsed, {"status": "not_sandboxed", "message": NOT_SANDBOXED}, ["NOT SANDBOXED", NO_STATE])
         return 0
     answer = _answer(subject, parsed)
-    _say(parsed, answer.as_json(), _text(answer, subject.offer))
+    _say(parsed, answer.as_json(), why_text.lines_of(answer, subject.offer))
     is_no = answer.is_open if isinstance(answer, ScopeAnswer) else answer.status == "denied"
     return DENIED_STATUS if parsed.exit_code and is_no else 0
 
@@ -67,7 +66,9 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
         width = line_columns(sys.stdout, os.environ)
         for line in lines:
             shown = printable_line(line)
-            print(shown if line.lstrip().startswith(FIX) else folded(shown, width))  # a fix is copied
+            print(
+                shown if line.lstrip().startswith(why_text.FIX) else folded(shown, width)
+            )  # a fix is copied
 
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
@@ -281,45 +282,3 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
     except HostError as error:
         raise ConfigError(f"--host '{text}': {error}.") from error
     return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)
-
-
-def _text(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[str]:
-    if isinstance(answer, ScopeAnswer):
-        return _text_of_scope(answer)
-    fix = answer.suggested_flag
-    if fix is not None and offer is not None:
-        fix, _ = offer.spelled(fix) or (fix, None)
-    lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
-    match = answer.matching_capability
-    labelled = (
-        ("Granted by", answer.granted_path),
-        ("Access", answer.access),
-        ("Source", answer.source),
-        ("Details", answer.details),
-        ("Policy", answer.policy_source),
-        ("Enforced by", answer.enforced_by),
-        ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
-        (FIX, fix),
-        ("Warning", answer.warning),
-    )
-    lines += [f"  {label}: {value}" for label, value in labelled if value]
-    if answer.endpoint_rules:
-        lines.append(f"  Endpoint rules ({len(answer.endpoint_rules)} total):")
-        lines += [f"    {method} {path}" for method, path in answer.endpoint_rules]
-    return lines
-
-
-def _text_of_scope(answer: ScopeAnswer) -> list[str]:
-    fields = answer.as_json()
-    return [
-        "SCOPE",
-        *(
-            f"  {name.replace('_', ' ').capitalize()}: {_word(fields[name])}"
-            for name in fields
-            if name != "status"
-        ),
-    ]
-
-
-def _word(value: object) -> object:
-    return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value

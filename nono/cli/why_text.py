@@ -1,0 +1,54 @@
+"""Spell an answer of `nono why`."""
+
+from __future__ import annotations
+
+from nono.policy.why.paths import Answer
+from nono.sandbox.plan.scope_query import ScopeAnswer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.policy.why.extent import WorkdirOffer
+
+FIX = "Suggested fix"
+
+
+def lines_of(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[str]:
+    if isinstance(answer, ScopeAnswer):
+        return _text_of_scope(answer)
+    fix = answer.suggested_flag
+    if fix is not None and offer is not None:
+        fix, _ = offer.spelled(fix) or (fix, None)
+    lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
+    match = answer.matching_capability
+    labelled = (
+        ("Granted by", answer.granted_path),
+        ("Access", answer.access),
+        ("Source", answer.source),
+        ("Details", answer.details),
+        ("Policy", answer.policy_source),
+        ("Enforced by", answer.enforced_by),
+        ("Closest match", f"{match.path} ({match.access}, {match.source})" if match else None),
+        (FIX, fix),
+        ("Warning", answer.warning),
+    )
+    lines += [f"  {label}: {value}" for label, value in labelled if value]
+    if answer.endpoint_rules:
+        lines.append(f"  Endpoint rules ({len(answer.endpoint_rules)} total):")
+        lines += [f"    {method} {path}" for method, path in answer.endpoint_rules]
+    return lines
+
+
+def _text_of_scope(answer: ScopeAnswer) -> list[str]:
+    fields = answer.as_json()
+    return [
+        "SCOPE",
+        *(
+            f"  {name.replace('_', ' ').capitalize()}: {_word(fields[name])}"
+            for name in fields
+            if name != "status"
+        ),
+    ]
+
+
+def _word(value: object) -> object:
+    return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
