@@ -63,17 +63,7 @@ def run(argv: Sequence[str]) -> int:
         max_connections=max_connections,
         close_grace_s=_CLOSE_GRACE_S,
     )
-    console.lines(resolved.deprecations)
-    for warning in (*given.warnings, *resolved.warnings, *resolved.insisted):
-        console.warn(warning)
-    if any(resolved.session_hooks):
-        console.warn("`nono proxy` runs no session_hooks; `nono run` does.")
-    _warn_of_openness(resolved, config, console)
-    if any(word.partition("=")[0] == "--pass" for word in argv):
-        console.insist(
-            "--pass: every user of this machine can read the password in /proc/PID/cmdline. "
-            "NONO_PROXY_PASS keeps it from them."
-        )
+    _warn(argv, given, resolved, config, console)
 
     def announce(serving: Serving) -> None:
         if not invocation.silent:
@@ -97,6 +87,23 @@ def run(argv: Sequence[str]) -> int:
         outward=outward(given, settings.audit),
         notifies=settings.ui.notify and not invocation.silent,
     )
+
+
+def _warn(
+    argv: Sequence[str], given: Given, resolved: Resolved, config: ProxyConfig, console: Console
+) -> None:
+    """Say what a person should know before the proxy serves."""
+    console.lines(resolved.deprecations)
+    for warning in (*given.warnings, *resolved.warnings, *resolved.insisted):
+        console.warn(warning)
+    if any(resolved.session_hooks):
+        console.warn("`nono proxy` runs no session_hooks; `nono run` does.")
+    _warn_of_openness(resolved, config, console)
+    if any(word.partition("=")[0] == "--pass" for word in argv):
+        console.insist(
+            "--pass: every user of this machine can read the password in /proc/PID/cmdline. "
+            "NONO_PROXY_PASS keeps it from them."
+        )
 
 
 def _token(given: Given, environ: Mapping[str, str]) -> SessionToken:
