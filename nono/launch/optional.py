@@ -100,20 +100,29 @@ def read_env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: W
 
 @contextmanager
 def repository_watched(session: Session, prepared: Prepared, insist: Warn) -> Iterator[None]:
-    """Record what changes in the working directory's git repository, and say it, even in a silent run."""
-    repository = prepared.resolved.repository
-    if repository is None:
+    """Record what changes in the working directory's git repository, or in one that is made there.
+
+    It is said even in a silent run.
+    """
+    repository, workdir = prepared.resolved.repository, prepared.resolved.capabilities.workdir
+    if workdir == "/":  # the command is not granted it
         yield
         return
-    from nono.launch.around.repository_state import look
+    from nono.launch.around import made_repository
 
-    before = look(repository)
+    found, before = made_repository.find(workdir), None
+    if repository is not None:
+        from nono.launch.around.repository_state import look
+
+        before = look(repository)
     try:
         yield
     finally:
-        from nono.launch.around import repository_watch
+        changes = [*made_repository.made(workdir, found)]
+        if repository is not None and before is not None:
+            from nono.launch.around import repository_watch
 
-        changes = [*repository_watch.changes(repository, before)]
+            changes += repository_watch.changes(repository, before)
         # Said first, and whatever happened: a command that fills the disk lets nothing be recorded.
         for change in changes:
             insist(change.sentence)

@@ -202,3 +202,42 @@ def test_a_setting_is_told_that_is_made_after_the_command_has_ended(runner: Nono
     assert (runner.user.run(["git", "config", "core.sshCommand"], cwd=runner.project)).stdout == "x\n"
     assert "this run set core.sshcommand" in said.lower()
     assert "this run" not in inside(runner, LATE % "git config user.name m", "--allow=.", flag)
+
+
+@pytest.fixture
+def nowhere() -> Iterator[NonoRun]:
+    """Yield a project that is no repository."""
+    with nono_run() as made:
+        yield made
+
+
+MADE = {
+    "settings": ("git init -q . && git config core.fsmonitor ./x", "this run set core.fsmonitor"),
+    "hooks": ("git init -q --template= . && mkdir .git/hooks && " + HOOK, "this run changed hooks"),
+    "elsewhere": (
+        "git init -q --separate-git-dir=there . && git config core.fsmonitor ./x",
+        "this run set core.fsmonitor",
+    ),
+    "bare": ("git init -q --bare . && git config core.fsmonitor ./x", "this run set core.fsmonitor"),
+    "a pointer": ("echo 'gitdir: /var/tmp/x' > .git", "lead git to another repository"),
+    "a link": ("ln -s /var/tmp/x .git", "lead git to another repository"),
+}
+
+
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES, "--silent")], ids=["namespaces", "none, silent"])
+@pytest.mark.parametrize(("attack", "sentence"), MADE.values(), ids=MADE)
+def test_what_git_runs_in_a_repository_that_a_run_makes_is_told(
+    nowhere: NonoRun, attack: str, sentence: str, flags: tuple[str, ...]
+) -> None:
+    assert sentence in inside(nowhere, attack, "--allow=.", *flags)
+
+
+def test_a_repository_that_replaces_another_is_told(runner: NonoRun) -> None:
+    attack = "mv .git real && echo gitdir: real > .git && git config core.fsmonitor ./x"
+    assert "this run set core.fsmonitor" in inside(runner, attack, "--allow=.", NO_NAMESPACES)
+
+
+@pytest.mark.parametrize("act", ["git init -q .", "git init -q sub", "mkdir .git", "true"])
+def test_a_repository_in_which_git_runs_nothing_is_not_told(nowhere: NonoRun, act: str) -> None:
+    said = inside(nowhere, act, "--allow=.")
+    assert "this run" not in said

@@ -56,6 +56,9 @@ class Seen(NamedTuple):
     unread: dict[str, Inode]  # files and directories of both kinds that are there, and were not read whole
 
 
+NOTHING_SEEN = Seen({}, {}, {}, set(), {}, {})
+
+
 def look(repository: Repository) -> Seen:
     """Read the settings and hooks of a repository, its worktrees and its submodules.
 

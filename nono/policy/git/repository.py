@@ -11,7 +11,7 @@ from posixpath import basename, dirname, join, normpath
 from nono.named_tuple import NamedTuple
 from nono.policy.path_expansion import Filesystem, is_within
 
-_GITFILE = "gitdir:"
+GITFILE = "gitdir:"
 _LEVELS_MAX = 64
 HOOK_NAMES = frozenset({  # githooks(5)
     "applypatch-msg", "commit-msg", "fsmonitor-watchman", "p4-changelist", "p4-post-changelist",
@@ -49,7 +49,7 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
         entry = fs.entry(join(top, ".git"))
         if entry is not None:
             break
-        if top == workdir and _is_repository(top, fs):
+        if top == workdir and is_repository(top, fs):
             return Repository(top, top)  # a bare one
         if top == "/":
             return None
@@ -65,20 +65,20 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
         found = _linked(top, fs, is_workdir=top == workdir) or ""
     else:
         return None
-    return Repository(found, top) if found and _is_repository(found, fs) else None
+    return Repository(found, top) if found and is_repository(found, fs) else None
 
 
 def led_to(pointer: str, text: str) -> str:
     """Return where a gitfile, or the file ``commondir`` of a repository, leads."""
-    return normpath(join(dirname(pointer), text.removeprefix(_GITFILE).strip()))
+    return normpath(join(dirname(pointer), text.removeprefix(GITFILE).strip()))
 
 
 def _linked(top: str, fs: Filesystem, *, is_workdir: bool) -> str | None:
     """Return the repository that a gitfile names, if it points back or lies in the working directory."""
     text = fs.text(join(top, ".git")) or ""
-    if not text.startswith(_GITFILE):
+    if not text.startswith(GITFILE):
         return None
-    own = fs.canonical(join(top, text.removeprefix(_GITFILE).strip()))
+    own = fs.canonical(join(top, text.removeprefix(GITFILE).strip()))
     entry = None if own is None else fs.entry(own)
     if own is None or entry is None or not entry.is_own:
         return None
@@ -94,7 +94,7 @@ def _linked(top: str, fs: Filesystem, *, is_workdir: bool) -> str | None:
     return own if is_submodules else None
 
 
-def _is_repository(path: str, fs: Filesystem) -> bool:
+def is_repository(path: str, fs: Filesystem) -> bool:
     """Apply git's own test (is_git_directory in setup.c)."""
     kinds = [fs.entry(join(path, name)) for name in ("HEAD", "objects", "refs")]
     return [entry and entry.kind for entry in kinds] == ["file", "dir", "dir"]
