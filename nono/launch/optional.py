@@ -99,30 +99,23 @@ def read_env_credentials(resolved: Resolved, environ: Mapping[str, str], warn: W
 
 
 @contextmanager
-def repository_watched(session: Session, prepared: Prepared, insist: Warn) -> Iterator[None]:
-    """Record what changes in the working directory's git repository, or in one that is made there.
+def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> Iterator[None]:
+    """Record what changes in git repositories, or is made one, where a person has granted a directory.
 
     It is said even in a silent run.
     """
-    repository, workdir = prepared.resolved.repository, prepared.resolved.capabilities.workdir
-    if workdir == "/":  # the command is not granted it
-        yield
-        return
-    from nono.launch.around import made_repository
+    from nono.launch.around.granted_repositories import Watched, places_of
 
-    found, before = made_repository.find(workdir), None
-    if repository is not None:
-        from nono.launch.around.repository_state import look
-
-        before = look(repository)
+    capabilities = prepared.resolved.capabilities
+    places = places_of(capabilities.workdir, capabilities.grants)
+    watched = [Watched(place) for place in places]
+    own = prepared.resolved.repository
+    if own is not None and own not in [each.repository for each in watched]:
+        watched.append(Watched(own.top, own))
     try:
         yield
     finally:
-        changes = [*made_repository.made(workdir, found)]
-        if repository is not None and before is not None:
-            from nono.launch.around import repository_watch
-
-            changes += repository_watch.changes(repository, before)
+        changes = list(dict.fromkeys(change for each in watched for change in each.changes()))
         # Said first, and whatever happened: a command that fills the disk lets nothing be recorded.
         for change in changes:
             insist(change.sentence)

@@ -256,7 +256,7 @@ class Launch:
             if beside.carried is not None:
                 run.child.spared.add(beside.carried.pid)
             with (
-                optional.repository_watched(session, prepared, insist),
+                optional.repositories_watched(session, prepared, insist),
                 optional.gh_watched(prepared, insist),
             ):
                 try:

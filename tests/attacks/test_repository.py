@@ -241,3 +241,16 @@ def test_a_repository_that_replaces_another_is_told(runner: NonoRun) -> None:
 def test_a_repository_in_which_git_runs_nothing_is_not_told(nowhere: NonoRun, act: str) -> None:
     said = inside(nowhere, act, "--allow=.")
     assert "this run" not in said
+
+
+@pytest.mark.parametrize("flags", [(), (NO_NAMESPACES, "--silent")], ids=["namespaces", "none, silent"])
+def test_the_repository_of_another_granted_directory_is_watched(
+    nowhere: NonoRun, flags: tuple[str, ...]
+) -> None:
+    outside(nowhere, "mkdir here there && git init -q there && cd there && git config core.pager less")
+    grants = [f"--allow={nowhere.project}/{name}" for name in ("here", "there")]
+    script = "cd ../there && touch .git/hooks/x && chmod +x .git/hooks/x && git config core.fsmonitor ./x"
+    said = inside(nowhere, script, *grants, *flags, directory="here")
+    assert "this run changed hooks" in said
+    assert "this run set core.fsmonitor" in said
+    assert "this run" not in inside(nowhere, "touch ../there/f", *grants, *flags, directory="here")

@@ -1,0 +1,88 @@
+"""Watch the repositories that git finds from a directory, before and after a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from posixpath import dirname, join
+
+from nono.named_tuple import NamedTuple
+from nono.policy.git.repository import GITFILE, Repository, is_repository, led_to
+from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.path_expansion import is_within
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.launch.around.repository_state import Seen
+    from nono.launch.around.repository_watch import Change
+    from nono.policy.capability import Grant
+
+
+class Found(NamedTuple):
+    """What git finds from a working directory. pointer: the text of a gitfile or of a link there."""
+
+    repository: Repository | None
+    pointer: str | None
+
+
+def find(workdir: str) -> Found:
+    """Find the repository of a canonical `workdir`, as it is now. No link is followed."""
+    fs, own = HostFilesystem(), join(workdir, ".git")
+    entry = fs.entry(own)
+    if entry is None or entry.kind == "dir":
+        return Found(_around(workdir, fs), None)
+    if entry.kind == "link":
+        return Found(None, entry.target)
+    pointer = fs.text(own)
+    if pointer is None or not pointer.startswith(GITFILE):
+        return Found(None, None)  # git refuses it
+    inside = led_to(own, pointer)
+    is_inside = inside != workdir and is_within(inside, workdir)
+    return Found(Repository(inside, workdir) if is_inside else None, pointer)
+
+
+def _around(workdir: str, fs: HostFilesystem) -> Repository | None:
+    """Return the repository in a directory or above it."""
+    top = workdir
+    while top != "/":
+        for directory in (join(top, ".git"), top):
+            entry = fs.entry(directory)
+            if entry is not None and entry.kind == "dir" and is_repository(directory, fs):
+                return Repository(directory, top)
+        top = dirname(top)
+    return None
+
+
+def places_of(workdir: str, grants: Sequence[Grant]) -> list[str]:
+    """Return the working directory, unless it is not granted ("/"), and others that a person has granted."""
+    named = [each.path for each in grants if each.is_users and each.access.writes and each.is_dir]
+    return [place for place in dict.fromkeys((workdir, *named)) if place != "/"]
+
+
+class Watched:
+    """What git runs in the repository that it finds from a directory, at the start of a run."""
+
+    def __init__(self, place: str, repository: Repository | None = None) -> None:
+        """repository: One that lies elsewhere, if git finds that from `place`."""
+        self._place = place
+        self._found = find(place)
+        found = self._found.repository
+        self.repository = repository or (found if found and is_within(found.directory, place) else None)
+        self._before: Seen | None = None
+        if self.repository is not None:
+            # Imported here, as below: many directories are in no repository.
+            from nono.launch.around.repository_state import look
+
+            self._before = look(self.repository)
+
+    def changes(self) -> Iterator[Change]:
+        """Yield what git runs now and did not before, in this repository or in another that it finds."""
+        from nono.launch.around.repository_state import NOTHING_SEEN
+        from nono.launch.around.repository_watch import Change, changes
+
+        now = find(self._place)
+        if now.repository is not None and now.repository != self._found.repository:
+            yield from changes(now.repository, NOTHING_SEEN)
+        elif now.repository is None and now.pointer is not None and self._found.pointer is None:
+            yield Change(join(self._place, ".git"), "redirected")
+        if self.repository is not None and self._before is not None:
+            yield from changes(self.repository, self._before)
