@@ -108,7 +108,7 @@ def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> 
 
     capabilities = prepared.resolved.capabilities
     places = places_of(capabilities.workdir, capabilities.grants)
-    watched = [Watched(place) for place in places]
+    watched = [Watched(place, above=place == capabilities.workdir) for place in places]
     own = prepared.resolved.repository
     if own is not None and own not in [each.repository for each in watched]:
         watched.append(Watched(own.top, own))

@@ -24,12 +24,15 @@ class Found(NamedTuple):
     pointer: str | None
 
 
-def find(workdir: str) -> Found:
-    """Find the repository of a canonical `workdir`, as it is now. No link is followed."""
+def find(workdir: str, *, above: bool) -> Found:
+    """Find the repository of a canonical `workdir`, as it is now. No link is followed.
+
+    above: look in the directories above too, as git does. It takes 0.1 ms.
+    """
     fs, own = HostFilesystem(), join(workdir, ".git")
     entry = fs.entry(own)
     if entry is None or entry.kind == "dir":
-        return Found(_around(workdir, fs), None)
+        return Found(_around(workdir, fs, above=above), None)
     if entry.kind == "link":
         return Found(None, entry.target)
     pointer = fs.text(own)
@@ -40,14 +43,15 @@ def find(workdir: str) -> Found:
     return Found(Repository(inside, workdir) if is_inside else None, pointer)
 
 
-def _around(workdir: str, fs: HostFilesystem) -> Repository | None:
-    """Return the repository in a directory or above it."""
+def _around(workdir: str, fs: HostFilesystem, *, above: bool) -> Repository | None:
     top = workdir
     while top != "/":
         for directory in (join(top, ".git"), top):
             entry = fs.entry(directory)
             if entry is not None and entry.kind == "dir" and is_repository(directory, fs):
                 return Repository(directory, top)
+        if not above:
+            break
         top = dirname(top)
     return None
 
@@ -61,10 +65,11 @@ def places_of(workdir: str, grants: Sequence[Grant]) -> list[str]:
 class Watched:
     """What git runs in the repository that it finds from a directory, at the start of a run."""
 
-    def __init__(self, place: str, repository: Repository | None = None) -> None:
-        """repository: One that lies elsewhere, if git finds that from `place`."""
+    def __init__(self, place: str, repository: Repository | None = None, *, above: bool = False) -> None:
+        """repository: One that lies elsewhere, if git finds that from `place`. above: as for find()."""
         self._place = place
-        self._found = find(place)
+        self._above = above
+        self._found = find(place, above=above)
         found = self._found.repository
         self.repository = repository or (found if found and is_within(found.directory, place) else None)
         self._before: Seen | None = None
@@ -79,7 +84,7 @@ class Watched:
         from nono.launch.around.repository_state import NOTHING_SEEN
         from nono.launch.around.repository_watch import Change, changes
 
-        now = find(self._place)
+        now = find(self._place, above=self._above)
         if now.repository is not None and now.repository != self._found.repository:
             yield from changes(now.repository, NOTHING_SEEN)
         elif now.repository is None and now.pointer is not None and self._found.pointer is None:
