@@ -97,6 +97,22 @@ def test_an_agent_without_an_editor_is_refused(sandbox: NonoRun) -> None:
     assert sandbox.run(["true"], flags=ACP, profile={}).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("flags", "argv", "is_said"),
+    [
+        ((), ["true", "acp"], True),
+        ((), ["true", "--experimental-acp"], True),
+        (ACP, ["true", "acp"], False),
+        ((), ["true", "an-acp"], False),
+    ],
+)
+def test_the_option_is_named_where_an_editor_seems_to_start_the_agent(
+    sandbox: NonoRun, flags: tuple[str, ...], argv: list[str], is_said: bool
+) -> None:
+    run = sandbox.run(argv, flags=flags, profile={})
+    assert (run.exit_code, "--acp keeps it from doing so" in run.stderr) == (0, is_said)
+
+
 @dataclass(frozen=True)
 class Agent:
     """A shipped profile and how its agent speaks ACP. asks: What it asks of an editor."""

@@ -49,6 +49,8 @@ DESCRIPTION = (
 
 UNWATCHED = "--startup-timeout is switched off: it watches a terminal, and this run has none"
 WORTH_A_REPORT_S = 10.0
+ACP_WORDS = frozenset({"acp", "--acp", "--experimental-acp"})
+OF_AN_EDITOR = "an editor runs outside the sandbox what an agent asks of it: --acp keeps it from doing so."
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
 
 
@@ -98,6 +100,8 @@ def _start(call: _Call) -> int:
     is_dry = given.flag("dry_run")
     if given.flag("acp") and not is_dry:
         _end_in_front(console, is_detached=is_detached)
+    elif _is_of_an_editor(call.invocation.command):
+        console.warn(OF_AN_EDITOR)
     if is_dry or not (is_detached or is_at_terminal()):
         if startup_s and not is_dry:
             console.note(UNWATCHED)
@@ -137,6 +141,12 @@ def _start(call: _Call) -> int:
         ]
     )
     return 0
+
+
+def _is_of_an_editor(command: Sequence[str]) -> bool:
+    """Return True if an editor seems to have started this, to speak ACP with the agent."""
+    is_adapter = any(program.endswith("-acp") for program in command[:1])
+    return (is_adapter or not ACP_WORDS.isdisjoint(command[1:])) and not (os.isatty(0) or os.isatty(1))
 
 
 def _end_in_front(console: Console, *, is_detached: bool) -> None:
