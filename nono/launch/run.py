@@ -13,7 +13,7 @@ from nono.audit.redact import redact_argv
 from nono.errors import LaunchError
 from nono.kernel import process
 from nono.launch import optional
-from nono.launch.around.surroundings import surrounded
+from nono.launch.around.surroundings import starting, surrounded
 from nono.launch.beside import Beside
 from nono.launch.denials import Denials
 from nono.launch.lifecycle import Outcome, conclude, record_start
@@ -86,11 +86,12 @@ class Launch:
             from nono.launch.proxy.shown_logins import with_shown_logins
 
             resolved = with_shown_logins(resolved, environ)
-        search_path = environ.get("PATH", os.defpath)
-        program = program_of(resolved, command[0], search_path) if needs_program else None
         resolved, facts = _with_facts(resolved, launcher, self._probes, environ)
         capabilities = resolved.capabilities
         enforcement = enforcement_of(capabilities, facts, is_supervised=True)
+        resolved = starting(resolved, environ, namespaces=enforcement.namespaces)
+        search_path = environ.get("PATH", os.defpath)
+        program = program_of(resolved, command[0], search_path) if needs_program else None
         cgroups = None
         if capabilities.limits.is_set:
             launcher.end_probe()  # its children would be in our cgroup too

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from nono.errors import LaunchError
 from nono.kernel import process
-from nono.launch.around.surroundings import surrounded
+from nono.launch.around.surroundings import starting, surrounded
 from nono.launch.prepare import Prepared, enforcement_of, program_of, ready_state_directories
 from nono.launch.trusted import module_path
 from nono.policy.environment.inheritance import child_environment, started_in
@@ -35,6 +35,7 @@ def prepare(
     enforcement = enforcement_of(resolved.capabilities, facts, is_supervised=False)
     # This process loads nothing any more, but the next nono does.
     module_path.refuse_writable_code(resolved.capabilities.grants, environ)
+    resolved = starting(resolved, environ, namespaces=False)
     program = None
     if needs_program:
         program = program_of(resolved, command[0], environ.get("PATH", os.defpath))

@@ -182,7 +182,7 @@ class Asked(NamedTuple):
                 has_process_info_mode=security.process_info_mode is not None,
             ),
             wsl2_proxy_policy=security.wsl2_proxy_policy,
-            workdir=files.start_directory,
+            workdir=self.files.workdir,
             sandbox_policy=request.sandbox_policy or linux.sandbox_policy,
             namespaces=request.namespaces or linux.namespaces,
             ports=_ports(request, self.settings.network),

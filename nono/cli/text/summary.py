@@ -56,11 +56,9 @@ def workdir_offer(resolved: Resolved) -> list[str]:
     """Name the access that --allow-cwd would have added, if any."""
     if resolved.workdir_offer is None:
         return []
-    starts_in, workdir = resolved.capabilities.workdir, resolved.path_context.workdir
-    elsewhere = "" if starts_in == workdir else f". The command starts in {starts_in}"
     return [
         f"  The working directory is not shared; --allow-cwd grants {resolved.workdir_offer.value} "
-        f"access to {workdir}{elsewhere}"
+        f"access to {resolved.path_context.workdir}"
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
+from nono.policy.files.grants import accesses
 from nono.policy.git.repository import GITFILE, Repository, is_repository, led_to
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
@@ -57,9 +58,10 @@ def _around(workdir: str, fs: HostFilesystem, *, above: bool) -> Repository | No
 
 
 def places_of(workdir: str, grants: Sequence[Grant]) -> list[str]:
-    """Return the working directory, unless it is not granted ("/"), and others that a person has granted."""
+    """Return the working directory, unless it is not granted, and others that a person has granted."""
+    here = [workdir] if accesses(grants, workdir) is not None else []
     named = [each.path for each in grants if each.is_users and each.access.writes and each.is_dir]
-    return [place for place in dict.fromkeys((workdir, *named)) if place != "/"]
+    return [place for place in dict.fromkeys((*here, *named)) if place != "/"]
 
 
 class Watched:

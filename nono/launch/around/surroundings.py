@@ -9,9 +9,10 @@ from nono import paths
 from nono.errors import NonoError
 from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
-from nono.policy.capability import Access, Grant
+from nono.policy.capability import Access, CapabilitySet, Grant
 from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.caches import own_caches
+from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
@@ -77,7 +78,7 @@ def surroundings(
     starts: The run is about to start, so create the directories that it needs.
     terminals: The command's own; None: the caller's.
     """
-    roots = [os.path.realpath(root) for root in paths.protected_roots(environ)]
+    roots = _protected(environ)
     resolved = _with_own_environment(_with_caches(resolved, starts=starts), environ, roots, starts=starts)
     capabilities = resolved.capabilities
     terminals = _terminals() if terminals is None else terminals
@@ -89,6 +90,41 @@ def surroundings(
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view
+
+
+def starting(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:
+    """Return the policy with where its command starts: in "/", and a warning, if it cannot stay here.
+
+    A directory needs no grant to be entered: what is granted can then be named from there.
+    """
+    capabilities = resolved.capabilities
+    reason = _why_not_entered(capabilities, environ, namespaces=namespaces)
+    if reason is None:
+        return resolved
+    return resolved._replace(
+        capabilities=capabilities._replace(workdir="/"),
+        warnings=(*resolved.warnings, f"the command starts in /: {reason}."),
+    )
+
+
+def _why_not_entered(
+    capabilities: CapabilitySet, environ: Mapping[str, str], *, namespaces: bool
+) -> str | None:
+    workdir = capabilities.workdir
+    if any(is_within(workdir, mask.denial.path) for mask in capabilities.masking.masks):
+        return f"{workdir} is denied"
+    if namespaces:
+        own = private_view.hidden_below(workdir, capabilities, _protected(environ))
+        if own is not None:
+            return f"it has a {own} of its own, without {workdir}"
+    # Refused later, and without a start, if it is granted: somebody wants the command there.
+    if not os.access(workdir, os.X_OK) and accesses(capabilities.grants, workdir) is None:
+        return f"{workdir} cannot be entered"
+    return None
+
+
+def _protected(environ: Mapping[str, str]) -> list[str]:
+    return [os.path.realpath(root) for root in paths.protected_roots(environ)]
 
 
 def _with_caches(resolved: Resolved, *, starts: bool) -> Resolved:

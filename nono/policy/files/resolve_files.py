@@ -72,7 +72,6 @@ class FileRules(NamedTuple):
     masking: Masking
     repository: Repository | None  # the repository if its settings can be changed
     hooks: str | None  # the repository's hooks, kept unchanged where a mount can do that
-    start_directory: str  # the working directory if a grant covers it, else "/"
     warnings: tuple[str, ...]  # includes those of WantedFiles
     insisted: tuple[str, ...]
 
@@ -175,7 +174,6 @@ def file_rules(
     deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
     enforceable(named, deny_rules, fs)
     kept, dropped = enforceable(grants, deny_rules, fs)
-    is_open = accesses(kept, wanted.workdir) is not None and deny_rules.covering(wanted.workdir) is None
     roots = wanted.own_state.paths
     return FileRules(
         grants=united(kept),
@@ -185,7 +183,6 @@ def file_rules(
         masking=masking_of(kept, deny_rules, fs, wanted.state_directories),
         repository=_changeable(wanted.repository, kept),
         hooks=_kept_hooks(wanted.repository, kept, deny_rules, fs),
-        start_directory=wanted.workdir if is_open else "/",
         warnings=(*wanted.warnings, *dropped),
         insisted=wanted.insisted,
     )

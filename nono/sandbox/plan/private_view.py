@@ -17,6 +17,7 @@ from nono.policy.socket_grant import SocketScope
 DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm", "/run/screen", "/var/lib/php/sessions")
 TERMINALS = "/dev/pts"
 DEVICES = "/dev"
+PROCESSES = "/proc"
 
 
 class Shown(NamedTuple):
@@ -85,6 +86,21 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     return PrivateView(directories, tuple(_without_covered(below)), terminal, (*unchanged, *kept), pinned)
 
 
+def hidden_below(path: str, capabilities: CapabilitySet, roots: Collection[str]) -> str | None:
+    """Return the directory of this host that the command has another of, where `path` is not there for it.
+
+    None: the path is there. roots: as for private_view().
+    """
+    if path != PROCESSES and is_within(path, PROCESSES):
+        return PROCESSES
+    if not any(path != directory and is_within(path, directory) for directory in DIRECTORIES):
+        return None
+    view = private_view(capabilities, roots, None)
+    if any(is_within(path, each.path) or is_within(each.path, path) for each in view.shown):
+        return None
+    return next((each for each in view.directories if path != each and is_within(path, each)), None)
+
+
 def _movable(path: str, written: Collection[str]) -> tuple[str, ...]:
     """Return `path` and the directories above it that the command could rename, outermost first."""
     upward = sorted(each for each in ancestry(path) if each != "/")
@@ -123,7 +139,7 @@ def own_grants(
     ptmx: The canonical path of /dev/ptmx; None if there is none.
     denied: Paths that the policy denies.
     """
-    paths = [("/proc", Access.READ, True)]
+    paths = [(PROCESSES, Access.READ, True)]
     if view is None:
         paths += [(terminal, Access.READWRITE, False) for terminal in terminals]
     else:

@@ -337,8 +337,7 @@ def test_allow_cwd_grants_what_the_profile_says(
     assert (without.workdir_offer, with_flag.workdir_offer) == (access, None)
     assert access_to(without, WORK) is None
     assert access_to(with_flag, WORK) is access
-    assert without.capabilities.workdir == "/"
-    assert with_flag.capabilities.workdir == (WORK if access else "/")
+    assert without.capabilities.workdir == with_flag.capabilities.workdir == WORK
 
 
 @pytest.mark.parametrize(

@@ -56,15 +56,6 @@ def test_hosts_paths_and_the_way_out_are_shown(argv: list[str], lines: list[str]
 
 
 @pytest.mark.parametrize(
-    ("argv", "end"), [([], "access to /home. The command starts in /"), (["--write", "."], "access to /home")]
-)
-def test_where_a_command_starts_that_is_not_given_its_directory_is_said(argv: list[str], end: str) -> None:
-    resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": "/nonexistent"}, cwd="/home")
-    [line] = summary.workdir_offer(resolved)
-    assert line.endswith(end)
-
-
-@pytest.mark.parametrize(
     ("argv", "net"),
     [
         ([], "outbound allowed"),

@@ -133,14 +133,6 @@ def test_a_bypass_of_a_masked_path_lifts_its_mask(run: Resolve, project: Filesys
     assert lifted.capabilities.masking == Masking()
 
 
-def test_a_masked_working_directory_is_not_where_the_command_starts(
-    run: Resolve, project: Filesystem
-) -> None:
-    assert run(denying("sub"), fs=project, allow=(".",)).capabilities.workdir == WORK
-    denied = run(denying("."), fs=project, read=("/home",), environ={"HOME": "/data/vault"})
-    assert denied.capabilities.workdir == "/"
-
-
 def test_a_user_denial_below_an_absent_group_denial_still_counts(run: Resolve) -> None:
     found = run(denying("~/.config/op/key"), write=("~/.config",)).capabilities.masking.absent
     assert {one.path for one in found} > {f"{HOME}/.config/op", f"{HOME}/.config/op/key"}

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from nono.policy.capability import Access, CapabilitySet, Grant, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant, SocketScope
-from nono.sandbox.plan.private_view import DIRECTORIES, PrivateView, Shown, own_grants, private_view
+from nono.sandbox.plan.private_view import (
+    DIRECTORIES,
+    PrivateView,
+    Shown,
+    hidden_below,
+    own_grants,
+    private_view,
+)
 
 NAMES = st.sampled_from(["a", "a-b", "ab", "b"])
 PATHS = st.builds(
@@ -130,3 +137,26 @@ def test_without_namespaces_the_callers_terminals_are_granted_alone() -> None:
         ("/proc", Access.READ),
         ("/dev/pts/3", Access.READWRITE),
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "grants", "where"),
+    [
+        ("/home/me/project", (), None),
+        ("/tmp", (), None),
+        ("/tmp/a", (), "/tmp"),
+        ("/tmp/a", (granted("/tmp/a", Access.READ),), None),
+        ("/tmp/a/b", (granted("/tmp/a", Access.READ),), None),
+        ("/tmp/a", (granted("/tmp/a/b", Access.READ),), None),
+        ("/tmp/a", (granted("/tmp/ab", Access.READ),), "/tmp"),
+        ("/tmp/a", (granted("/tmp"),), None),
+        ("/tmp/a", (granted("/tmp/a", Access.WRITE, "group:temporary"),), "/tmp"),
+        ("/var/tmp/a", (granted("/tmp/a"),), "/var/tmp"),
+        ("/proc", (), None),
+        ("/proc/1", (), "/proc"),
+    ],
+)
+def test_what_a_private_directory_hides_is_not_there(
+    path: str, grants: tuple[Grant, ...], where: str | None
+) -> None:
+    assert hidden_below(path, capabilities(*grants), ()) == where

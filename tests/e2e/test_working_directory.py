@@ -1,0 +1,128 @@
+"""Where a command starts: in the working directory, granted or not, unless it cannot be entered (ADR 85)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+
+from support.nono_run import NO_NAMESPACES, Ended, NonoRun
+from support.running.needs import require
+
+OPEN: dict[str, object] = {"workdir": {"access": "read"}}
+WAYS = ((), (NO_NAMESPACES,), ("--sandbox-policy=netns", "--allow-domain=example.com"))
+WHERE = ("sh", "-c", 'pwd -P; printf "%s\\n" "$PWD"')
+STARTS_IN_ROOT = "the command starts in /: "
+
+
+@pytest.fixture
+def other(sandbox: NonoRun) -> Path:
+    """Make a directory of the user that no run is granted, with two files."""
+    directory = sandbox.user.home / "other"
+    directory.mkdir()
+    for name in ("notes", "secret"):
+        (directory / name).write_text(f"{name}\n")
+        sandbox.give(directory / name)
+    return sandbox.give(directory)
+
+
+@pytest.fixture
+def shared(sandbox: NonoRun) -> Iterator[Path]:
+    """Make such a directory below /tmp."""
+    directory = Path(f"/tmp/nono-stands-{os.getpid()}")
+    directory.mkdir()
+    yield sandbox.give(directory)
+    rmtree(directory)
+
+
+def started_in(run: Ended) -> list[str]:
+    assert run.exit_code == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+def test_it_is_kept_without_a_grant_and_gives_nothing(
+    sandbox: NonoRun, other: Path, way: tuple[str, ...]
+) -> None:
+    here = ["--workdir", str(other), *way]
+    run = sandbox.run(WHERE, profile=OPEN, flags=here)
+    assert started_in(run) == [str(other)] * 2
+    assert STARTS_IN_ROOT not in run.stderr
+    tries = "cat notes; cat secret; ls; touch new; rm notes; mkdir made; true"
+    tried = sandbox.run(["sh", "-c", tries], profile=OPEN, flags=here)
+    assert (tried.exit_code, tried.stdout) == (0, "")
+    assert tried.stderr.count("Permission denied") == 6
+    assert sorted(path.name for path in other.iterdir()) == ["notes", "secret"]
+
+
+def test_what_is_granted_is_named_from_there(sandbox: NonoRun, other: Path) -> None:
+    flags = ["--workdir", str(other), "--read-file", str(other / "notes")]
+    assert sandbox.run(["cat", "notes"], profile=OPEN, flags=flags).stdout == "notes\n"
+    refused = sandbox.run(["cat", "secret"], profile=OPEN, flags=flags)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "Permission denied" in refused.stderr
+
+
+def test_what_the_command_has_of_its_own_is_not_entered(sandbox: NonoRun, shared: Path) -> None:
+    require("namespaces", sandbox.user.uid)
+    here = ["--workdir", str(shared)]
+    hidden = sandbox.run(WHERE, profile=OPEN, flags=here)
+    assert started_in(hidden) == ["/", "/"]
+    assert f"{STARTS_IN_ROOT}it has a /tmp of its own, without {shared}." in hidden.stderr
+    for granted in (["--allow-cwd"], ["--read", str(sandbox.give(_made(shared / "inner")))]):
+        shown = sandbox.run(WHERE, profile=OPEN, flags=[*here, *granted])
+        assert started_in(shown) == [str(shared)] * 2
+    without = sandbox.run(WHERE, profile=OPEN, flags=[*here, NO_NAMESPACES])
+    assert started_in(without) == [str(shared)] * 2
+    program = shared / "tool"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    sandbox.give(program)
+    relative = sandbox.run(["./tool"], profile=OPEN, flags=here)
+    assert "./tool: the working directory is not shared, so the command would start in /" in relative.stderr
+
+
+def test_a_temporary_directory_of_the_persons_own_is_not_entered_either(
+    sandbox: NonoRun, shared: Path
+) -> None:
+    """Groups let a command write there, into one of its own: the run failed."""
+    require("namespaces", sandbox.user.uid)
+    run = sandbox.run(
+        WHERE, profile=OPEN, flags=["--workdir", str(shared)], environment={"TMPDIR": str(shared)}
+    )
+    assert started_in(run) == ["/", "/"]
+
+
+def test_what_is_masked_is_not_entered(sandbox: NonoRun) -> None:
+    require("namespaces", sandbox.user.uid)
+    inner = sandbox.give(_made(sandbox.project / "keys"))
+    here = ["--workdir", str(inner)]
+    masked = sandbox.run(WHERE, profile={**OPEN, "filesystem": {"deny": [str(inner)]}}, flags=here)
+    assert started_in(masked) == ["/", "/"]
+    assert f"{STARTS_IN_ROOT}{inner} is denied." in masked.stderr
+    assert started_in(sandbox.run(WHERE, profile=OPEN, flags=here)) == [str(inner)] * 2
+
+
+def test_what_the_person_may_not_enter_by_its_path_is_not_entered(sandbox: NonoRun, other: Path) -> None:
+    inner = sandbox.give(_made(other / "inner"))
+    inside = [
+        "sh",
+        "-c",
+        f'cd {inner}; chmod {{}} {other}; "$@"; status=$?; chmod 700 {other}; exit $status',
+        "sh",
+    ]
+    seen = {}
+    for mode in ("000", "700"):
+        wrapper = [word.format(mode) for word in inside]
+        seen[mode] = sandbox.run(WHERE, profile=OPEN, wrapper=wrapper)
+    assert started_in(seen["000"]) == ["/", "/"]
+    assert f"{STARTS_IN_ROOT}{inner} cannot be entered." in seen["000"].stderr
+    assert started_in(seen["700"]) == [str(inner)] * 2
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(exist_ok=True)
+    return directory
