@@ -9,7 +9,7 @@ from shutil import rmtree
 
 import pytest
 
-from support.nono_run import NO_NAMESPACES, Ended, NonoRun
+from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, Ended, NonoRun
 from support.running.needs import require
 
 OPEN: dict[str, object] = {"workdir": {"access": "read"}}
@@ -114,13 +114,14 @@ def test_what_the_person_may_not_enter_by_its_path_is_not_entered(sandbox: NonoR
         f'cd {inner}; chmod {{}} {other}; "$@"; status=$?; chmod 700 {other}; exit $status',
         "sh",
     ]
-    seen = {}
-    for mode in ("000", "700"):
+    for mode, place in (("000", "/"), ("700", str(inner))):
         wrapper = [word.format(mode) for word in inside]
-        seen[mode] = sandbox.run(WHERE, profile=OPEN, wrapper=wrapper)
-    assert started_in(seen["000"]) == ["/", "/"]
-    assert f"{STARTS_IN_ROOT}{inner} cannot be entered." in seen["000"].stderr
-    assert started_in(seen["700"]) == [str(inner)] * 2
+        run = sandbox.run(WHERE, profile=OPEN, wrapper=wrapper)
+        assert started_in(run) == [place] * 2
+        wrapped = sandbox.user.run([*wrapper, *NONO, "wrap", *PROGRAM_GRANTS, "--", *WHERE])
+        assert wrapped.stdout.splitlines() == [place] * 2, wrapped.stderr
+        for stderr in (run.stderr, wrapped.stderr):
+            assert (f"{STARTS_IN_ROOT}{inner} cannot be entered." in stderr) == (place == "/")
 
 
 def _made(directory: Path) -> Path:
