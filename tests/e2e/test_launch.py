@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from nono.sessions.processes import process_stat
+from nono.sessions.processes import all_processes, below
 from nono.supervisor.child import ORPHAN_GRACE_S
 from support.ladder.launch import INTERPRETER, PYTHON, REPORT, Place, children, place, wait_until
 from support.running.needs import lacking, require
@@ -272,14 +272,14 @@ def test_a_signal_that_ends_the_command_is_in_the_exit_code(here: Place, mode: s
 def test_a_command_that_stopped_itself_is_continued_through_nono(here: Place, mode: str) -> None:
     with here.started(mode, "sh", "-c", "echo ready; kill -STOP $$; echo back; exit 7") as process:
         ready(process)
-        assert wait_until(lambda: any(_is_stopped(pid) for pid in here.processes()))
+        assert wait_until(lambda: _has_stopped(process.pid))
         process.send_signal(signal.SIGCONT)
         assert (process.communicate(), process.returncode) == ((b"back\n", b""), 7)
 
 
-def _is_stopped(pid: int) -> bool:
-    found = process_stat(pid)
-    return found is not None and found.is_stopped
+def _has_stopped(supervisor: int) -> bool:
+    everything = all_processes()
+    return any(everything[pid].is_stopped for pid in below(supervisor, everything))
 
 
 @RUNS

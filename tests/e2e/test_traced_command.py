@@ -91,6 +91,7 @@ def test_stop_ends_a_command_that_is_held_at_its_last_step(flags: list[str], opt
     assert (end["cause"], end["detail"]) == ("stop", None)
 
 
+@pytest.mark.needs("CAP_SYS_PTRACE", suite=True)
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is traced is another user's")
 def test_a_tracer_outside_is_waited_for(here: Place) -> None:
     script = "import os; print(os.getpid(), flush=True); input(); os._exit(5)"
