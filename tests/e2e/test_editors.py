@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from nono.sessions.processes import all_processes
 from support.agents.editor import OFFER, Editor, editor
 from support.agents.places import PLACES
 from support.agents.programs import LIMIT_S
@@ -43,8 +44,8 @@ ACP = ("--acp",)
 
 
 @contextmanager
-def edited(sandbox: NonoRun, flags: tuple[str, ...] = ACP) -> Iterator[Editor]:
-    argv = sandbox.argv([sys.executable, "-I", "-c", ASKING], profile={}, flags=flags)
+def edited(sandbox: NonoRun, flags: tuple[str, ...] = ACP, program: str = ASKING) -> Iterator[Editor]:
+    argv = sandbox.argv([sys.executable, "-I", "-c", program], profile={}, flags=flags)
     with editor(argv, sandbox.user.environment(), sandbox.project) as seen:
         yield seen
 
@@ -80,6 +81,24 @@ def test_the_agent_ends_with_the_process_that_the_editor_has_started(
         assert code == (-number if number == signal.SIGKILL else 128 + number)
         with (sandbox.project / "held").open() as held:
             fcntl.flock(held, fcntl.LOCK_EX)  # which the agent holds as long as it lives
+
+
+def test_an_agent_that_reads_no_more_ends_with_the_process_in_front(sandbox: NonoRun) -> None:
+    """Its input ends with that process, too."""
+    deaf = ASKING.replace("sys.exit(7)", "import signal; signal.pause()")
+    with edited(sandbox, program=deaf) as seen:
+        seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+        seen.process.kill()
+        with (sandbox.project / "held").open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+
+
+def test_a_run_asks_nothing_at_the_terminal_of_the_editor(sandbox: NonoRun) -> None:
+    with edited(sandbox) as seen:
+        seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER)
+        [run] = (pid for pid, each in all_processes().items() if each.parent == seen.process.pid)
+        assert os.getsid(run) == run != os.getsid(seen.process.pid)
+        assert seen.leave() == 7
 
 
 def test_an_editor_that_hears_nothing_more_ends_the_agent(sandbox: NonoRun) -> None:

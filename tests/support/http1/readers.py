@@ -123,7 +123,7 @@ class Relayed(NamedTuple):
     reusable: bool  # whether the connection may carry another request
 
 
-class _Relay:
+class Relay:
     """A ResponseSink that writes what an exchange for an HTTP/1.1 client writes."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ class _Relay:
             self.faults.append(fault)
 
 
-class _Wire(asyncio.Transport):
+class Wire(asyncio.Transport):
     """A transport that knows only whether it is closed."""
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ class _Wire(asyncio.Transport):
         return self._closed
 
 
-class _Keeper:
+class Keeper:
     def opened(self, connection: UpstreamConnection) -> None: ...
     def lost(self, connection: UpstreamConnection) -> None: ...
     def give(self, connection: UpstreamConnection) -> None: ...
@@ -213,8 +213,8 @@ class _AtOnce(Turns):
 
 def nono_response(pieces: Iterable[bytes], method: bytes) -> Relayed:
     """Return how the proxy reads and relays what an upstream sends for one request until it closes."""
-    relay, transport = _Relay(), _Wire()
-    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), _Keeper(), _AtOnce())
+    relay, transport = Relay(), Wire()
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), _AtOnce())
     connection.connection_made(transport)
     connection.begin(relay, method)
     for piece in pieces:
