@@ -173,15 +173,7 @@ class _Look:
 
     def _add_remotes(self, directory: str) -> None:
         """Add the files in `directory`, each a remote of its name, as the settings they stand for."""
-        try:
-            entries = self._entries(directory)
-        except FileNotFoundError:
-            return
-        except OSError:
-            entries = None
-        if entries is None:
-            self._leave(directory)
-        for entry, _ in entries or ():
+        for entry, _ in self._listed(directory) or ():
             path = join(directory, entry.name)
             if len(self.seen.settings) < FILES_MAX and (text := self._text(path)) is not None:
                 urls = [line.removeprefix("URL:").strip() for line in text.splitlines()]
@@ -213,14 +205,8 @@ class _Look:
 
     def _add_hooks(self, directory: str, names: frozenset[str] | None = None) -> None:
         """Add the hooks in `directory`. names: anything else that is there is no hook."""
-        try:
-            entries = self._entries(directory)
-        except FileNotFoundError:
-            return
-        except OSError:
-            entries = None
+        entries = self._listed(directory)
         if entries is None:
-            self._leave(directory)
             return
         found = self.seen.hooks[directory] = {}
         for entry, own in entries:
@@ -229,6 +215,18 @@ class _Look:
                 is_link = stat.S_ISLNK(own.st_mode)
                 target = self._target(join(directory, entry.name)) if is_link else None
                 found[entry.name] = Hook(_inode_of(own), target)
+
+    def _listed(self, directory: str) -> list[tuple[os.DirEntry[str], os.stat_result]] | None:
+        """Return what is in a directory; None if it is not there, or is left out."""
+        try:
+            entries = self._entries(directory)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            entries = None
+        if entries is None:
+            self._leave(directory)
+        return entries
 
     def _entries(self, directory: str) -> list[tuple[os.DirEntry[str], os.stat_result]] | None:
         """Return what is in a directory; None if that is too much. OSError: it cannot be read."""
