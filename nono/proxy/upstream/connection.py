@@ -312,7 +312,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._unparsed:  # read before the pause took effect
             self._unparsed = self._unparsed[self._parsed :] + data
             self._parsed = 0
-        elif len(data) > _SMALL_BYTES and self._may_be_chunked and self._turns.is_spent():
+        elif len(data) <= _SMALL_BYTES:
+            if self._feed(sink, data):
+                self._pass_body(sink)
+                self._batch_over(sink)
+        elif self._may_be_chunked and self._turns.is_spent():
             self._wait_with(data, 0)
             self._turns.add(self._parse_more)
         elif self._parse(sink, data) and self._turns.start(self._parse_more):
