@@ -165,6 +165,7 @@ ESCAPES = [b"\\\\", b"%41", b"%25252541 ", b"=41", b"&amp;\n"]
 
 
 @pytest.mark.parametrize("escape", ESCAPES, ids=bytes.decode)
+@tried_again
 def test_no_search_of_escapes_takes_the_loop(escape: bytes) -> None:
     """Each took it for 0.2 to 0.7 s: an uncoded body was searched as it came, in 32 reads of 256 KB."""
     key = "ghp_Zk3vQ9xTb7LmW2cRf8NdYs5HjA1uPg6EoKi0"
