@@ -122,6 +122,7 @@ def test_an_agent_without_an_editor_is_refused(sandbox: NonoRun) -> None:
         ((), ["true", "acp"], True),
         ((), ["true", "--experimental-acp"], True),
         (ACP, ["true", "acp"], False),
+        ((*ACP, "--dry-run"), ["true", "acp"], False),
         ((), ["true", "an-acp"], False),
     ],
 )

@@ -98,8 +98,9 @@ def _start(call: _Call) -> int:
     patience_s = seconds(given, "detach_timeout", 0 if can_ask() else DETACH_TIMEOUT_S)
     startup_s = seconds(given, "startup_timeout", 0)
     is_dry = given.flag("dry_run")
-    if given.flag("acp") and not is_dry:
-        _end_in_front(console, is_detached=is_detached)
+    if given.flag("acp"):
+        if not is_dry:
+            _end_in_front(console, is_detached=is_detached)
     elif _is_of_an_editor(call.invocation.command):
         console.warn(OF_AN_EDITOR)
     if is_dry or not (is_detached or is_at_terminal()):
