@@ -29,12 +29,18 @@ def evaluate(shape: Any) -> None:
 
     For pydantic, which looks for names in the module of a shape alone.
     """
-    for field in getattr(shape, "_fields", ()):
-        annotation = annotation_of(shape, field)
-        if shape.__annotations__[field] is not annotation:
-            shape.__annotations__[field] = annotation
-            for part in _parts(annotation):
-                evaluate(part)
+    _evaluate(shape, set())
+
+
+def _evaluate(shape: Any, seen: set[Any]) -> None:
+    if not hasattr(shape, "_fields") or shape in seen:
+        return
+    seen.add(shape)
+    for field in shape._fields:
+        # A shape without text of its own may still hold one with text.
+        shape.__annotations__[field] = annotation = annotation_of(shape, field)
+        for part in _parts(annotation):
+            _evaluate(part, seen)
 
 
 def _parts(shape: Any) -> tuple[Any, ...]:
