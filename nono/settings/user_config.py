@@ -108,6 +108,15 @@ class UserConfig(NamedTuple):
 
 
 ALIASES: Mapping[str, str] = {"undo": "rollback"}
+# Other names of fields of RedactionNames. A usual name has one kind, so the last removes it from every kind.
+UNREDACTED = "allow_unredacted_defaults"
+REDACTION_ALIASES: Mapping[str, tuple[str, ...]] = {
+    "extra_flags": ("add_flags",),
+    "extra_headers": ("add_headers",),
+    "extra_query_keys": ("add_query_keys",),
+    "extra_env_vars": ("add_env_names",),
+    UNREDACTED: ("remove_flags", "remove_headers", "remove_query_keys", "remove_env_names"),
+}
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,8 @@ from nono.policy.suggestions import did_you_mean
 from nono.settings.keys import parse_keys
 from nono.settings.user_config import (
     ALIASES,
+    REDACTION_ALIASES,
+    UNREDACTED,
     Audit,
     RedactionNames,
     Rollback,
@@ -88,7 +90,25 @@ def validate(file: Mapping[str, Any], environment: Mapping[str, Any]) -> UserCon
 def _renamed(file: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     both = [(old, new) for old, new in ALIASES.items() if {old, new} <= file.keys()]
     mistakes = [f"{old}: another name of {new}, which is given too" for old, new in both]
-    return {ALIASES.get(name, name): value for name, value in file.items()}, mistakes
+    document = {ALIASES.get(name, name): value for name, value in file.items()}
+    if isinstance(names := document.get("redaction"), Mapping):
+        document["redaction"], found = _renamed_redaction(names)
+        mistakes += found
+    return document, mistakes
+
+
+def _renamed_redaction(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    names, mistakes = dict(given), list[str]()
+    for old in REDACTION_ALIASES.keys() & given.keys():
+        value = names.pop(old)
+        both = [new for new in REDACTION_ALIASES[old] if new in given]
+        if not isinstance(value, list):
+            mistakes.append(f"redaction.{old}: expected a list")
+        elif old == UNREDACTED and value and given.get("unsafe_redaction_overrides") is not True:
+            mistakes.append(f"redaction.{old}: needs unsafe_redaction_overrides = true beside it")
+        mistakes += [f"redaction.{old}: another name of {new}, which is given too" for new in both]
+        names |= dict.fromkeys(REDACTION_ALIASES[old], value)
+    return names, sorted(mistakes)
 
 
 def _is_no_table(name: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nono.audit.redact import redaction_of
 from nono.errors import ConfigError, NonoError
 from nono.settings.file import config_path, user_config
 from nono.settings.user_config import Audit, RedactionNames, Rollback, Ui, Updates, UserConfig
@@ -62,6 +63,31 @@ def test_a_file_is_laid_over_the_defaults(environ: dict[str, str], long_lived: b
     )
 
 
+OTHER_NAMES = """
+[redaction]
+extra_flags = ["--pin"]
+extra_headers = ["X-Mine"]
+extra_query_keys = ["sig"]
+extra_env_vars = ["MY_KEY"]
+allow_unredacted_defaults = ["--auth", "state"]
+unsafe_redaction_overrides = true
+"""
+
+
+def test_names_that_mark_secrets_may_be_given_under_the_other_names_of_their_fields(
+    environ: dict[str, str],
+) -> None:
+    write(environ, OTHER_NAMES)
+    names = user_config(environ).redaction
+    assert (names.add_flags, names.add_headers) == (("--pin",), ("X-Mine",))
+    assert (names.add_query_keys, names.add_env_names) == (("sig",), ("MY_KEY",))
+    redaction = redaction_of(names)
+    assert {"--pin", "--token"} <= {*redaction.flags}
+    assert "--auth" not in redaction.flags
+    assert "state" not in redaction.query_keys
+    assert {"key", "sig"} <= {*redaction.query_keys}
+
+
 @pytest.mark.parametrize("text", [None, "", '[ui]\ntheme = "latte"\n[updates]\ncheck = true'])
 def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | None) -> None:
     if text is not None:
@@ -96,6 +122,15 @@ def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | No
         ('[updates]\ncheck = "perhaps"', "updates.check: expected true or false"),
         ('[redaction]\nadd_flags = "--x"', "redaction.add_flags: expected a list"),
         ('[redaction]\nadd_flags = [""]', "redaction.add_flags: a name is empty"),
+        ('[redaction]\nextra_flags = "--x"', "redaction.extra_flags: expected a list"),
+        (
+            '[redaction]\nextra_flags = ["--x"]\nadd_flags = ["--y"]',
+            "redaction.extra_flags: another name of add_flags, which is given too",
+        ),
+        (
+            '[redaction]\nallow_unredacted_defaults = ["cookie"]',
+            "redaction.allow_unredacted_defaults: needs unsafe_redaction_overrides = true beside it",
+        ),
         (
             '[redaction]\nremove_headers = ["cookie"]',
             "redaction.remove_headers: needs unsafe_redaction_overrides = true beside it",
