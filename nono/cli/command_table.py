@@ -268,12 +268,15 @@ COMMANDS = {
 }
 
 # What people type for a command, and its name here.
-ALIASES = {"ls": "ps", "log": "logs", "kill": "stop"}
+ALIASES = {"ls": "ps", "log": "logs", "kill": "stop", "pause": "detach", "resume": "attach"}
+
+# The same for two words.
+PAIRS: dict[tuple[str, ...], str] = {("session", "cleanup"): "prune"}
 
 # Planned commands. They are known by name, so that a script gets "not yet" rather than "no such command".
 # fmt: off
 LATER = frozenset({
-    "pause", "resume", "session", "connect",
+    "connect",
     "pull", "remove", "update", "search", "list", "outdated", "pin", "unpin", "platform", "open-url-helper",
     "pack-update-hint-helper",
 })

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from nono import __version__, paths
 from nono.cli.args.help_wanted import HelpWanted
-from nono.cli.command_table import ALIASES, COMMANDS, LATER, Loaded
+from nono.cli.command_table import ALIASES, COMMANDS, LATER, PAIRS, Loaded
 from nono.errors import NonoError, UsageError
 from nono.printable import printable
 
@@ -107,6 +107,8 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         _overview(sys.stderr)
         return 2
+    if (pair := PAIRS.get(tuple(arguments[:2]))) is not None:
+        arguments[:2] = [pair]
     name, rest = ALIASES.get(arguments[0], arguments[0]), [*leading, *arguments[1:]]
     if name in ("-h", "--help"):
         _overview(sys.stdout)

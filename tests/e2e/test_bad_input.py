@@ -155,7 +155,7 @@ ARGUMENTS: dict[Kind, list[str]] = {
     Kind.PORT_RANGES: ["8080-8081"],
     Kind.PAIRS: ["env://A", "A"],
 }
-NOT_YET = [
+NOT_THERE = [
     (command, option, flag)
     for command in (RUN, WRAP)
     for option in OPTIONS
@@ -165,23 +165,23 @@ NOT_YET = [
 
 
 @pytest.mark.parametrize(
-    ("command", "option", "flag"), NOT_YET, ids=[f"{command} {flag}" for command, _, flag in NOT_YET]
+    ("command", "option", "flag"), NOT_THERE, ids=[f"{command} {flag}" for command, _, flag in NOT_THERE]
 )
-def test_an_option_that_is_not_there_yet_says_so(
+def test_an_option_that_is_not_there_says_why(
     somewhere: Place, command: str, option: Option, flag: str
 ) -> None:
     result = nono(somewhere, command, flag, *ARGUMENTS[option.kind], *ECHO)
-    assert_refused(result, f"{option.flags[0]}: not available yet.", 2)
+    assert_refused(result, f"{option.flags[0]}: {option.help}.", 2)
 
 
-NOT_YET_VARIABLES = [option for option in OPTIONS if option.env and not option.available]
+NOT_THERE_VARIABLES = [option for option in OPTIONS if option.env and not option.available]
 
 
-@pytest.mark.parametrize("option", NOT_YET_VARIABLES, ids=[option.env for option in NOT_YET_VARIABLES])
-def test_a_variable_whose_option_is_not_there_yet_says_so(somewhere: Place, option: Option) -> None:
+@pytest.mark.parametrize("option", NOT_THERE_VARIABLES, ids=[option.env for option in NOT_THERE_VARIABLES])
+def test_a_variable_whose_option_is_not_there_says_why(somewhere: Place, option: Option) -> None:
     command = option.commands[0]
     result = nono(somewhere, command, *ECHO, **{option.env: "yes"})
-    assert_refused(result, f"{option.flags[0]}: not available yet.", 2)
+    assert_refused(result, f"{option.flags[0]}: {option.help}.", 2)
     assert nono(somewhere, command, *ECHO, **{option.env: ""}).stdout == STARTED
 
 

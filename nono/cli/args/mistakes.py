@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "sandbox": "nono run COMMAND",
     "build": "nono run COMMAND",
     "list": "nono ps lists sessions, nono profile list profiles",
+    "session": "nono ps lists the sessions, nono session cleanup is nono prune",
     "sessions": "nono ps",
     "status": "nono ps",
     "kill": "nono stop SESSION",

@@ -1,4 +1,4 @@
-"""Declare every option of the sandbox commands, including those that are not available yet."""
+"""Declare every option of the sandbox commands, including those that are refused by name."""
 
 from collections.abc import Mapping
 
@@ -45,17 +45,18 @@ class Option(NamedTuple):
         return self.flags[0].removeprefix("--").replace("-", "_")
 
 
-def _later(
-    flags: str,
+def _refused(
+    flag: str,
+    why: str,
     kind: Kind = Kind.FLAG,
     commands: tuple[str, ...] = SANDBOX,
     env: str = "",
 ) -> Option:
-    """Return a planned option, which is known but refused by name."""
+    """Return an option that is known but refused by name."""
     return Option(
-        tuple(flags.split()),
+        (flag,),
         kind,
-        "not available yet",
+        why,
         commands,
         metavar="VALUE",
         env=env,
@@ -63,6 +64,9 @@ def _later(
         in_request=False,
     )
 
+
+_UNSUPERVISED = "`nono wrap` reads no credentials, and `nono run` does"
+_OF_MACOS = "only supported on macOS"
 
 OPTIONS: tuple[Option, ...] = (
     Option(("--allow", "-a"), Kind.LIST,
@@ -264,10 +268,10 @@ OPTIONS: tuple[Option, ...] = (
            (*SANDBOX, PROXY), in_request=False),
     Option(("--dry-run",), Kind.FLAG, "show what would be granted and enforced, and start nothing", SANDBOX,
            in_request=False),
-    _later("--env-credential", Kind.VALUE, (WRAP,), env="NONO_ENV_CREDENTIAL"),
-    _later("--env-credential-map", Kind.PAIRS, (WRAP,)),
-
-    _later("--allow-launch-services"),
+    _refused("--env-credential", _UNSUPERVISED, Kind.VALUE, (WRAP,), env="NONO_ENV_CREDENTIAL"),
+    _refused("--env-credential-map", _UNSUPERVISED, Kind.PAIRS, (WRAP,)),
+    _refused("--allow-launch-services", _OF_MACOS),
+    _refused("--trust-proxy-ca", _OF_MACOS),
 )  # fmt: skip
 
 # Options of every command that may also precede its name; the third is --silent.

@@ -175,7 +175,7 @@ def collect(
         if value is None or value is False:
             continue
         if not option.available:
-            raise UsageError(f"{option.flags[0]}: not available yet.")
+            raise UsageError(f"{option.flags[0]}: {option.help}.")
         if any(part == "" or "" in _pair(part) for part in (value if isinstance(value, list) else [value])):
             # Most likely an unset shell variable; as a path, it would mean the working directory.
             raise UsageError(f"{option.flags[0]}: its value is empty.")

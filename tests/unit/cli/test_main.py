@@ -276,3 +276,31 @@ def test_why_guesses_what_is_asked_about(
 def test_why_takes_one_question_only(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = outcome(capsys, "why", "/etc", "--host", "a.example")
     assert (status, out, err.splitlines()[0]) == (2, "", "nono: '/etc' is a second question; ask one")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        (["pause"], "detach"),
+        (["resume"], "attach"),
+        (["session", "cleanup"], "prune"),
+        (["-s", "session", "cleanup"], "prune"),
+        (["ls"], "ps"),
+    ],
+    ids=repr,
+)
+def test_another_name_runs_the_command(
+    words: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, _ = outcome(capsys, *words, "--help")
+    assert (status, f"Usage: nono {command} " in out) == (0, True)
+
+
+@pytest.mark.parametrize("words", [["session"], ["session", "list"]], ids=repr)
+def test_a_word_that_is_only_half_of_a_name_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = outcome(capsys, *words)
+    assert (status, out) == (2, "")
+    assert "nono ps" in err
+    assert "nono session cleanup" in err

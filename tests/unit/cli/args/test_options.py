@@ -66,13 +66,13 @@ def test_an_old_variable_is_read_when_the_new_one_is_unset() -> None:
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if not o.available], ids=lambda o: o.flags[0])
-def test_an_option_to_come_is_refused_by_name(option: options.Option) -> None:
+def test_an_unavailable_option_is_refused_by_name_with_the_reason(option: options.Option) -> None:
     values = {Kind.FLAG: [], Kind.PAIRS: ["A", "B"], Kind.PORTS: ["80"], Kind.PORT_RANGES: ["80"]}.get(
         option.kind, ["x"]
     )
-    with pytest.raises(UsageError, match=r"not available yet") as refused:
+    with pytest.raises(UsageError) as refused:
         given([option.flags[-1], *values], command=option.commands[0])
-    assert option.flags[0] in refused.value.message
+    assert refused.value.message == f"{option.flags[0]}: {option.help}."
     assert refused.value.exit_code == 2
 
 
@@ -145,8 +145,15 @@ def test_a_command_without_a_supervisor_has_none_of_the_proxys_options() -> None
     for argv in (["--upstream-proxy", "a:1"], ["--allow-http2"], ["--record-flows", "f"]):
         with pytest.raises(UsageError):
             given(argv, command="wrap")
-    with pytest.raises(UsageError, match="not available yet"):
+    with pytest.raises(UsageError, match="`nono wrap` reads no credentials"):
         given(["--env-credential", "a"], command="wrap")
+
+
+@pytest.mark.parametrize("flag", ["--allow-launch-services", "--trust-proxy-ca"])
+@pytest.mark.parametrize("command", options.SANDBOX)
+def test_an_option_of_macos_is_said_to_be_one(flag: str, command: str) -> None:
+    with pytest.raises(UsageError, match=f"{flag}: only supported on macOS"):
+        given([flag], command=command)
 
 
 def test_the_open_network_is_not_advertised() -> None:
