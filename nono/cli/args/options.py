@@ -33,6 +33,7 @@ class Option(NamedTuple):
     metavar: str | tuple[str, str] = ""  # two for a pair
     env: str = ""
     splits_commas: bool = False
+    env_splits_commas: bool = False  # in the variable only: a value of the option may hold a comma itself
     available: bool = True
     is_shown: bool = True  # whether the help lists it
     deprecated: tuple[str, ...] = ()  # old spellings that are still understood, with a warning
@@ -117,11 +118,11 @@ OPTIONS: tuple[Option, ...] = (
            (*SUPERVISED, WHY, PROXY), "NAME", env="NONO_NETWORK_PROFILE", in_manifest=True,
            may_need_listener=True),
     Option(("--allow-domain",), Kind.LIST, "allow a host, *.suffix, group of hosts, or URL with a path",
-           (*SUPERVISED, WHY, PROXY), "HOST", env="NONO_ALLOW_DOMAIN",
+           (*SUPERVISED, WHY, PROXY), "HOST", env="NONO_ALLOW_DOMAIN", env_splits_commas=True,
            deprecated=("--allow-proxy", "--proxy-allow"), in_manifest=True, may_need_listener=True),
     Option(("--deny-domain",), Kind.LIST,
            "refuse a host, *.suffix or group of hosts", (*SUPERVISED, WHY, PROXY),
-           "HOST", env="NONO_DENY_DOMAIN", may_need_listener=True),
+           "HOST", env="NONO_DENY_DOMAIN", env_splits_commas=True, may_need_listener=True),
     Option(("--listen-port",), Kind.PORT_RANGES, "let the command listen on a TCP port or range",
            (*SANDBOX, WHY), "PORT",
            deprecated=("--allow-bind",), in_manifest=True),
@@ -132,8 +133,8 @@ OPTIONS: tuple[Option, ...] = (
            (*SANDBOX, WHY), "PORT", in_manifest=True, may_need_listener=True),
     Option(("--credential",), Kind.LIST,
            "use a service; the proxy injects its key", (*SUPERVISED, WHY, PROXY),
-           "SERVICE", env="NONO_CREDENTIAL", deprecated=("--proxy-credential",), in_manifest=True,
-           may_need_listener=True),
+           "SERVICE", env="NONO_CREDENTIAL", env_splits_commas=True, deprecated=("--proxy-credential",),
+           in_manifest=True, may_need_listener=True),
     Option(("--proxy-port",), Kind.PORTS, "use this port for the proxy", SUPERVISED, "PORT",
            in_manifest=True, in_request=False),
     Option(("--allow-endpoint",), Kind.LIST, "allow only matching requests: SERVICE:METHOD:/path",

@@ -196,6 +196,9 @@ def _from_environment(option: Option, environ: Mapping[str, str]) -> object:
     text = environ.get(option.env)
     if not text:
         return None
+    if option.env_splits_commas:
+        # Commas alone stay an empty value, which is refused: no host is not the same as no filter.
+        return [part.strip() for part in text.split(",") if part.strip()] or [""]
     if option.kind is not Kind.FLAG:
         return [text] if option.kind is Kind.LIST else text
     word = text.strip().lower()

@@ -57,7 +57,10 @@ def environment() -> Page:
             "Old names, still read", _entries({old: f"use {new}" for old, new in LEGACY_ENVIRONMENT.items()})
         ),
     )
-    description = "An option on the command line wins over its variable, and a variable over a profile."
+    description = (
+        "An option on the command line wins over its variable, and a variable over a profile. "
+        "Commas separate several hosts or services in one variable."
+    )
     return Page(
         ("nono", "environment"), "environment variables", description, "NAME=VALUE nono COMMAND", sections
     )

@@ -34,6 +34,29 @@ def test_an_environment_variable_is_used_only_without_the_flag() -> None:
     assert given(["--credential", "github"], environ).list("credential") == ("github",)
 
 
+@pytest.mark.parametrize(
+    ("variable", "dest"),
+    [
+        ("NONO_ALLOW_DOMAIN", "allow_domain"),
+        ("NONO_DENY_DOMAIN", "deny_domain"),
+        ("NONO_CREDENTIAL", "credential"),
+        ("NONO_ALLOW_PROXY", "allow_domain"),
+    ],
+)
+def test_a_variable_holds_several_values_between_commas(variable: str, dest: str) -> None:
+    assert given([], {variable: "a, b.c,"}).list(dest) == ("a", "b.c")
+
+
+@pytest.mark.parametrize("text", [",", " , "])
+def test_a_variable_with_commas_alone_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--allow-domain: its value is empty"):
+        given([], {"NONO_ALLOW_DOMAIN": text})
+
+
+def test_a_comma_of_an_option_is_part_of_its_value() -> None:
+    assert given(["--allow-domain", "https://a.b/c,d"]).list("allow_domain") == ("https://a.b/c,d",)
+
+
 @pytest.mark.parametrize("word", ["1", "true", "YES", "on"])
 def test_a_yes_in_the_environment_sets_a_flag(word: str) -> None:
     assert given([], {"NONO_BLOCK_NET": word}).flag("block_net")
