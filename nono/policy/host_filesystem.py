@@ -78,9 +78,17 @@ class HostFilesystem:
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         """Implements Filesystem.aliases. NonoError: the mounts of this process cannot be read."""
+        mounts = self._mount_table()
+        return mounts.aliases_of_tree(path) if of_tree else mounts.aliases(path)
+
+    def mount_of_9p(self, path: str) -> str | None:
+        """Implements Filesystem.mount_of_9p. NonoError: the mounts of this process cannot be read."""
+        return self._mount_table().mount_of_9p(path)
+
+    def _mount_table(self) -> MountTable:
         if self._mounts is None:
             self._mounts = _mounts()
-        return self._mounts.aliases_of_tree(path) if of_tree else self._mounts.aliases(path)
+        return self._mounts
 
 
 def _target(link: str) -> str | None:

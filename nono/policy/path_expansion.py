@@ -62,6 +62,9 @@ class Filesystem(Protocol):
         of_tree: Also return those that show a part of the tree below it, and layers of an overlay.
         """
 
+    def mount_of_9p(self, path: str) -> str | None:
+        """Return the mount point of the 9P file system that holds a canonical `path`; None for any other."""
+
 
 class UnsetVariableError(ValueError):
     """A path names an environment variable that is unset or empty."""

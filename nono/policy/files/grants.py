@@ -114,6 +114,19 @@ def at_every_mount(grants: Iterable[Grant], fs: Filesystem) -> Iterator[Grant]:
             yield grant._replace(path=path)
 
 
+def on_9p(grants: Iterable[Grant], fs: Filesystem) -> Iterator[str]:
+    """Yield a warning for each 9P file system on which a person grants something.
+
+    Its driver makes a file's inode anew once nothing has it open, and Landlock's rules belong to inodes.
+    """
+    points = dict.fromkeys(fs.mount_of_9p(grant.path) for grant in grants if grant.is_users)
+    for point in filter(None, points):
+        yield (
+            f"{point} is a 9P file system, as Windows drives are in WSL2: the kernel may forget what is "
+            "granted there and answer Permission denied. Keep the project on a disk of Linux itself."
+        )
+
+
 def accesses(grants: Iterable[Grant], path: str) -> Access | None:
     """Return the total access that the grants give on `path`, which Landlock adds up; None for none."""
     total: Access | None = None

@@ -28,6 +28,7 @@ class Mount(NamedTuple):
     root: str  # the directory of the file system that appears at the mount point
     point: str
     layers: str  # mount options of an overlay; empty for any other file system
+    is_9p: bool
 
 
 class _Index(NamedTuple):
@@ -66,6 +67,7 @@ class MountTable:
                 self._holders["/"] = self._top(mount, "/")
         if self._holders:  # the table says nothing in a chroot(2) whose root is no mount
             self._find_twins(mounts, is_dir)
+        self._has_9p = bool(self._holders) and any(mount.is_9p for mount in mounts)
         self._prefixes = tuple(f"{region.rstrip('/')}/" for region in self._regions)
         self._above_regions = {above for region in self._regions for above in ancestry(region)}
 
@@ -87,6 +89,13 @@ class MountTable:
         for place in places:
             found += self._index.parts.get((self._holder(place).device, self._sight(place)[0]), ())
         return tuple(dict.fromkeys(found))
+
+    def mount_of_9p(self, path: str) -> str | None:
+        """Return the mount point of the 9P file system that holds a canonical `path`; None for any other."""
+        if not self._has_9p:  # the usual case
+            return None
+        holder = self._holder(path)
+        return holder.point if holder.is_9p else None
 
     def _find_twins(self, mounts: list[Mount], is_dir: Callable[[str], bool]) -> None:
         by_device: dict[str, list[Mount]] = {}
@@ -199,7 +208,7 @@ def _parsed(text: str) -> Iterator[Mount]:
         layers = ""
         if " - overlay " in line:
             layers = fields[-1]
-        yield Mount(fields[0], fields[1], fields[2], root, point, layers)
+        yield Mount(fields[0], fields[1], fields[2], root, point, layers, " - 9p " in line)
 
 
 def unescaped(text: str) -> str:

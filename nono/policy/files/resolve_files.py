@@ -19,6 +19,7 @@ from nono.policy.files.denials import (
 from nono.policy.files.grants import (
     accesses,
     group_grants,
+    on_9p,
     united,
     without_unsafe_temporary,
 )
@@ -183,7 +184,7 @@ def file_rules(
         masking=masking_of(kept, deny_rules, fs, wanted.state_directories),
         repository=_changeable(wanted.repository, kept),
         hooks=_kept_hooks(wanted.repository, kept, deny_rules, fs),
-        warnings=(*wanted.warnings, *dropped),
+        warnings=(*wanted.warnings, *dropped, *on_9p(kept, fs)),
         insisted=wanted.insisted,
     )
 

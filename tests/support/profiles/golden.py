@@ -64,6 +64,9 @@ class WholeDisk:
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return ()
 
+    def mount_of_9p(self, path: str) -> str | None:
+        return None
+
 
 def golden(name: str) -> str:
     """Return the text for one profile."""

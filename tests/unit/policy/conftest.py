@@ -79,6 +79,9 @@ class MemoryFilesystem:
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return self.mounts.aliases_of_tree(path) if of_tree else self.mounts.aliases(path)
 
+    def mount_of_9p(self, path: str) -> str | None:
+        return self.mounts.mount_of_9p(path)
+
     def _kind(self, path: str) -> Kind | None:
         if path in self.files:
             if path.endswith(".sock"):

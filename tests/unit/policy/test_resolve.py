@@ -243,6 +243,30 @@ def test_a_bypass_without_a_grant_is_an_error(run: Resolve) -> None:
         run(bypass_protection=("~/.ssh",))
 
 
+@pytest.mark.parametrize(
+    ("granted", "warned"),
+    [
+        pytest.param(("/mnt/c/site",), ["/mnt/c"], id="a directory of a Windows drive"),
+        pytest.param(("/mnt/c/site", "/mnt/c/lib"), ["/mnt/c"], id="two of one drive"),
+        pytest.param(("/mnt/c/site", "/mnt/d"), ["/mnt/c", "/mnt/d"], id="two drives"),
+        pytest.param(("/mnt/c/linux",), [], id="a Linux disk mounted on the drive"),
+        pytest.param((".",), [], id="a Linux disk"),
+    ],
+)  # fmt: skip
+def test_a_grant_on_a_9p_file_system_is_a_warning_for_each_of_those(
+    run: Resolve, make_fs: MakeFilesystem, granted: tuple[str, ...], warned: list[str]
+) -> None:
+    mounts = (
+        "20 1 8:1 / / rw - ext4 /dev/a rw\n"
+        "21 20 0:50 / /mnt/c rw,noatime - 9p C:\\134 rw,dirsync,aname=drvfs;path=C:\\;uid=1000\n"
+        "22 20 0:51 / /mnt/d rw,noatime - 9p D:\\134 rw,dirsync,aname=drvfs;path=D:\\;uid=1000\n"
+        "23 21 8:2 / /mnt/c/linux rw - ext4 /dev/b rw\n"
+    )
+    fs = make_fs(("/mnt/c/site", "/mnt/c/lib", "/mnt/c/linux", "/mnt/d"), mountinfo=mounts)
+    told = [text for text in run(allow=granted, fs=fs).warnings if "9P" in text]
+    assert [text.split()[0] for text in told] == warned
+
+
 def test_a_missing_bypass_of_a_profile_is_only_a_warning(run: Resolve) -> None:
     assert any("~/.netrc" in warning for warning in run(files(bypass_protection=("~/.netrc",))).warnings)
 
