@@ -29,6 +29,7 @@ from nono.policy.files.own_state import OwnState, own_denials, own_state
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
+from nono.policy.git.person_settings import named_by
 from nono.policy.git.repository import Repository, repository_of
 from nono.policy.path_expansion import (
     Filesystem,
@@ -43,6 +44,8 @@ from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
 from nono.policy.socket_grant import united as united_sockets
+
+_GIT_SETTINGS = "group:git_config"
 
 
 class WantedFiles(NamedTuple):
@@ -109,10 +112,22 @@ def wanted_files(
     grants += of_gpu
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
+    denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
+    writing = [grant for grant in (*grants, offer) if grant is not None and grant.access.writes]
+    rules = DenyRules(denials)
+
+    def is_trusted(path: str) -> bool:
+        """Refuse what is denied, and what the command may write: it would choose what the next run reads."""
+        return accesses(writing, path) is None and rules.covering(path) is None
+
+    of_git = [grant.original for grant in of_groups if grant.source == _GIT_SETTINGS]
+    for named in named_by(of_git, path_context.home, fs, is_trusted):
+        grant = Grant(named.path, Access.READ, named.is_dir, _GIT_SETTINGS, named.original)
+        if guard.planted(Way(grant.original)) is None and not own.overlaps(grant, fs):
+            grants.append(grant)
     sockets = guard.kept([*socket_grants(request, profile, path_context, fs, own.roots, skipped)], insisted)
     for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
         own.refuse(grant, fs)
-    denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
     warnings += _of_patterns(profile)
     bypasses = _bypasses(request, profile, path_context, guard, fs, warnings, insisted)
     return WantedFiles(

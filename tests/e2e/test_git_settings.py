@@ -1,0 +1,65 @@
+"""git works inside with settings that name other files of the home, and sees none that is denied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from support.nono_run import NonoRun, nono_run
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+SETTINGS = """\
+[core]
+\texcludesFile = ~/.gitignore
+\thooksPath = ~/hooks
+[commit]
+\ttemplate = ~/.gitmessage
+[include]
+\tpath = .gitconfig.local
+"""
+OWN = "[user]\n\tname = A Person\n\temail = person@host.example\n"
+HOOK = "#!/bin/sh\ntouch ran\n"
+WORK = """
+git init -q .
+touch a.o b
+git status --porcelain
+GIT_EDITOR='sed -i 1s/^/subject/' git commit -q --allow-empty
+git log -1 --format='%an %s'
+ls ran
+"""
+
+
+@pytest.fixture
+def person() -> Iterator[NonoRun]:
+    with nono_run() as person:
+        home = person.user.home
+        (home / "hooks").mkdir()
+        texts = {".gitconfig": SETTINGS, ".gitconfig.local": OWN, ".gitignore": "*.o\n", ".gitmessage": "\n"}
+        for name, text in {**texts, "hooks/pre-commit": HOOK}.items():
+            (home / name).write_text(text)
+            person.give(home / name)
+        (home / "hooks/pre-commit").chmod(0o755)
+        yield person
+
+
+def test_git_reads_what_its_settings_name(person: NonoRun) -> None:
+    outside = person.bare(["sh", "-euc", WORK])
+    assert (outside.exit_code, outside.stdout) == (0, "?? b\nA Person subject\nran\n"), outside.stderr
+    shutil.rmtree(person.project / ".git")
+    (person.project / "ran").unlink()
+    inside = person.run(["sh", "-euc", WORK], profile={"groups": {"include": ["git_config"]}})
+    assert (inside.exit_code, inside.stdout) == (0, outside.stdout), inside.stderr
+
+
+def test_a_file_that_is_denied_or_not_named_is_not_read(person: NonoRun) -> None:
+    home = person.user.home
+    (home / ".gitignore.other").write_text("x")
+    profile = {"groups": {"include": ["git_config"]}, "filesystem": {"deny": ["~/.gitmessage"]}}
+    for name in (".gitmessage", ".gitignore.other"):
+        ended = person.run(["cat", str(home / name)], profile=profile)
+        assert ended.exit_code == 1
+        assert "Permission denied" in ended.stderr
+    assert person.run(["cat", str(home / ".gitignore")], profile=profile).stdout == "*.o\n"
