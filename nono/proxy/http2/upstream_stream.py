@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from nono.proxy.http.message import BodyKind, Header, MessageError, ResponseHead
+from nono.proxy.http.response_reader import MAX_INTERIM_RESPONSES
 from nono.proxy.http2 import heads
 from nono.proxy.http2.protocol.events import (
     DataReceived,
@@ -17,7 +18,7 @@ from nono.proxy.http2.protocol.events import (
 )
 from nono.proxy.http2.protocol.frames import ErrorCode
 from nono.proxy.http2.session import Session
-from nono.proxy.upstream.connection import MAX_INTERIM_RESPONSES, Replay
+from nono.proxy.upstream.connection import Replay
 
 if TYPE_CHECKING:
     from nono.audit.event import Failure

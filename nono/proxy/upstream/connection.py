@@ -5,24 +5,13 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Sequence
-from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-import httptools
-
 from nono.named_tuple import NamedTuple
 from nono.policy.schema.route_rules import TlsIdentity
-from nono.proxy.http.message import (
-    MAX_HEAD_BYTES,
-    MAX_HEADERS,
-    BodyKind,
-    Header,
-    MessageError,
-    ResponseHead,
-    response_head,
-)
-from nono.proxy.http.passing import trailers
+from nono.proxy.http.message import Header, MessageError, ResponseHead
+from nono.proxy.http.response_reader import ResponseReader
 from nono.proxy.http.upstream_proxy import ProxyAddress
 from nono.proxy.transport.outbox import HELD_BYTES, Outbox
 from nono.proxy.transport.turns import Turns
@@ -31,7 +20,6 @@ from nono.proxy.verdict.routes import Identity
 if TYPE_CHECKING:
     from nono.audit.event import Failure
 
-MAX_INTERIM_RESPONSES = 16
 _PARSED_BYTES = 64 * 1024  # of a body in chunks at a time: a read of 256 KB can hold 43 000 of one byte
 _DENSE_PIECES = 1024  # in that many bytes; parsing them takes longer than anything else in a read
 _SMALL_BYTES = 16 * 1024  # a read that is always parsed at once
@@ -104,29 +92,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
         self._sink: ResponseSink | None = None
-        self._method = b""
-        self._may_switch = False
-        self._after_switch: bytes | None = None
-        self._parser: httptools.HttpResponseParser | None = None
-        self._complete = True
-        self._excess = False
-        self._pieces = list[bytes]()  # pieces of the body from the bytes being parsed
+        self._reader = ResponseReader()
         self._ended = False
         self._sink_pauses = False
         self._reading_paused = False
         self._unparsed = b""  # the rest of a read of tiny chunks; reading is paused while there is one
         self._parsed = 0  # bytes at its start that were parsed
         self._lost: tuple[Exception | None] | None = None  # how the connection ended before that was parsed
-        self._interim = 0
-        self._forget_head()
-
-    def _forget_head(self) -> None:
-        self._head: ResponseHead | None = None
-        self._reason = b""
-        self._headers: list[Header] = []
-        self._trailers: list[Header] = []
-        self._unfinished = 0  # bytes read since a head or a piece of a body was last completed
-        self._progress = False
 
     # -- what the exchange calls
 
@@ -154,14 +126,9 @@ class UpstreamConnection(asyncio.Protocol):
         `may_switch` means that the request asked for another protocol, so 101 is a valid answer.
         """
         self._sink = sink
-        self._method = method
-        self._may_switch = may_switch
-        self.heard = self._complete = self._excess = self.has_begun = False
+        self.heard = self.has_begun = False
         self.waits = self._outbox is not None and self._outbox.holds(self)
-        self._interim = 0
-        self._forget_head()
-        if self._parser is None:
-            self._parser = httptools.HttpResponseParser(self)
+        self._reader.begin(method, may_switch=may_switch)
 
     def write(self, pieces: list[bytes]) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -207,10 +174,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _fail_unasked(self) -> None:
         """Fail a request of which no byte was sent: what arrives before it is no response to it."""
+        self._fail("the upstream closed the connection, or sent bytes unasked", "closed")
+
+    def _fail(self, reason: str, failure: Failure) -> None:
         sink = self._sink
         self.abort()
         if sink is not None:
-            sink.upstream_failed("the upstream closed the connection, or sent bytes unasked", "closed")
+            sink.upstream_failed(reason, failure)
 
     def pause_reading(self, paused: bool) -> None:
         self._sink_pauses = paused
@@ -232,7 +202,7 @@ class UpstreamConnection(asyncio.Protocol):
         transport = self._transport
         # Request bytes the upstream did not read would precede the next request.
         is_drained = transport is not None and not self._held and not transport.get_write_buffer_size()
-        if reusable and is_drained and self.is_open and not self._excess:
+        if reusable and is_drained and self.is_open and not self._reader.has_excess:
             self.pause_reading(False)
             self._keeper.give(self)
         else:
@@ -240,14 +210,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def hand_over(self, successor: asyncio.Protocol) -> tuple[asyncio.Transport, bytes]:
         """Replace this object with `successor`; return the paused transport and the bytes after the 101."""
-        transport, after = self._transport, self._after_switch
+        transport, after = self._transport, self._reader.after_switch
         assert transport is not None
         assert after is not None
         self.send_held()
         self.pause_reading(True)
         successor.connection_made(transport)
         self._keeper.lost(self)
-        self._sink = self._transport = self._parser = None
+        self._reader.stop()
+        self._sink = self._transport = None
         transport.set_protocol(successor)
         return transport, after
 
@@ -273,16 +244,15 @@ class UpstreamConnection(asyncio.Protocol):
             self._end_unless_complete(exc)
 
     def _end_unless_complete(self, exc: Exception | None) -> None:
-        self._parser = None
+        self._reader.stop()
         sink, self._sink = self._sink, None
-        if sink is None:
+        if sink is None or self._reader.is_complete:
             return
-        until_close = self._head is not None and self._head.body.kind is BodyKind.UNTIL_CLOSE
-        if until_close and self._ended and not self._complete:
-            self._complete = True
+        if self._reader.is_ended_by_close and self._ended:
+            self._reader.is_complete = True
             sink.response_flush()
             sink.response_finished((), reusable=False)
-        elif not self._complete:
+        else:
             reason = "the upstream closed the connection before its response was complete"
             sink.upstream_failed(reason, "closed" if exc is None else "reset")
 
@@ -300,9 +270,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         sink = self._sink
-        if sink is None or self._is_resting or self._parser is None:
+        if sink is None or self._reader.is_complete:
             # Unsolicited bytes must not become the response to the next request.
-            self._excess = True
+            self._reader.has_excess = True
             self.abort()
             return
         if self._held and not self.has_begun:
@@ -316,7 +286,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self._feed(sink, data):
                 self._pass_body(sink)
                 self._batch_over(sink)
-        elif self._may_be_chunked and self._turns.is_spent():
+        elif self._reader.may_be_chunked and self._turns.is_spent():
             self._wait_with(data, 0)
             self._turns.add(self._parse_more)
         elif self._parse(sink, data) and self._turns.start(self._parse_more):
@@ -328,23 +298,24 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _parse(self, sink: ResponseSink, data: bytes, at: int = 0) -> bool:
         """Parse `data` from `at` on, up to a piece full of tiny chunks. Returns True if a rest waits."""
-        while not self._complete and self._sink is sink and at < len(data):
-            end = at + _PARSED_BYTES if self._may_be_chunked else len(data)
-            before = len(self._pieces)
+        reader = self._reader
+        while not reader.is_complete and self._sink is sink and at < len(data):
+            end = at + _PARSED_BYTES if reader.may_be_chunked else len(data)
+            before = len(reader.pieces)
             piece = data if at == 0 and end >= len(data) else memoryview(data)[at:end]
             at = min(end, len(data))
             if not self._feed(sink, piece):
                 return False
-            if self._after_switch is not None:
-                self._after_switch += data[at:]
+            if reader.after_switch is not None:
+                reader.after_switch += data[at:]
                 break
-            is_dense = len(self._pieces) - before > _DENSE_PIECES
+            is_dense = len(reader.pieces) - before > _DENSE_PIECES
             if is_dense and self._sink is sink and at < len(data):
                 self._wait_with(data, at)
                 self._pass_body(sink)
                 sink.response_flush()
                 return bool(self._unparsed)
-        self._excess = self._excess or (self._after_switch is None and at < len(data))
+        reader.has_excess = reader.has_excess or (reader.after_switch is None and at < len(data))
         self._unparsed = b""
         self._pass_body(sink)
         self._batch_over(sink)
@@ -368,134 +339,50 @@ class UpstreamConnection(asyncio.Protocol):
         self._update_reading()
         return False
 
-    @property
-    def _may_be_chunked(self) -> bool:
-        return self._head is None or self._head.body.kind is BodyKind.CHUNKED
+    def _feed(self, sink: ResponseSink, data: bytes | memoryview) -> bool:
+        """Parse `data` and pass the heads in it; pieces of the body stay in the reader.
+
+        Returns False if the response is malformed; the sink has then been told.
+        """
+        reader, fault = self._reader, None
+        try:
+            reader.feed(data)
+        except MessageError as error:
+            fault = error
+        if reader.heads:
+            heads, reader.heads = reader.heads, []
+            try:
+                self._pass_heads(sink, heads)
+            except MessageError as error:
+                reader.pieces, fault = [], error
+        if fault is None:
+            return True
+        self._pass_body(sink)
+        self._fail(f"the upstream's response is not well-formed: {fault.reason}", "malformed")
+        return False
+
+    def _pass_heads(self, sink: ResponseSink, heads: Sequence[ResponseHead]) -> None:
+        for head in heads:
+            if self._sink is not sink:
+                return
+            if head.is_interim:
+                sink.response_interim(head)
+            else:
+                sink.response_started(head)
+
+    def _pass_body(self, sink: ResponseSink) -> None:
+        if self._reader.pieces and self._sink is sink:
+            sink.response_body(self._reader.take_body())
 
     def _batch_over(self, sink: ResponseSink) -> None:
-        if self._after_switch is not None and self._head is not None:
-            sink.response_switched(self._head)
+        reader = self._reader
+        if reader.after_switch is not None and reader.head is not None:
+            sink.response_switched(reader.head)
             return
         sink.response_flush()
         # Deferred to here: the sink may start its next request on this connection, and must not do so while
         # bytes of this batch, perhaps a forged second response, are still being parsed.
-        if self._complete and self._sink is sink:
+        if reader.is_complete and self._sink is sink:
             self._sink = None
-            self._end(sink)
-
-    @property
-    def _is_resting(self) -> bool:
-        return self._complete
-
-    def _feed(self, sink: ResponseSink, data: bytes | memoryview) -> bool:
-        """Parse `data` and collect the pieces of the body.
-
-        Returns False if the response is malformed; the sink has then been told.
-        """
-        assert self._parser is not None
-        self._progress = False
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as fault:
-            if not self._complete:
-                self._fail(sink, fault)
-                return False
-            self._excess = True
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._head is None or self._head.status != 101:
-                self._fail(sink, None)
-                return False
-            self._after_switch = bytes(data[upgrade.args[0] :])
-        if self._after_switch is None and self._head is not None and self._head.status == 101:
-            self._fail(sink, None)  # without Connection or Upgrade, llhttp keeps parsing HTTP
-            return False
-        # llhttp keeps an unfinished header or trailer field in memory.
-        self._unfinished = 0 if self._progress else self._unfinished + len(data)
-        if self._unfinished > MAX_HEAD_BYTES and not self._complete:
-            self._fail(sink, None)
-            return False
-        return True
-
-    def _pass_body(self, sink: ResponseSink) -> None:
-        # Joined: a read of one-byte chunks would be forty thousand pieces, each a step for all later code.
-        pieces, self._pieces = self._pieces, []
-        if pieces and self._sink is sink:
-            sink.response_body(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-
-    def _end(self, sink: ResponseSink) -> None:
-        head = self._head
-        assert head is not None
-        if self._method == b"HEAD" or head.body.kind is BodyKind.NONE:
-            self._parser = None  # llhttp may still wait for the body that HEAD does not have
-        fields: list[Header] = []
-        if self._trailers:
-            with suppress(MessageError):
-                fields = trailers(self._trailers)
-        sink.response_finished(fields, reusable=head.keep_alive and not self._excess)
-
-    def _fail(self, sink: ResponseSink, fault: httptools.HttpParserError | None) -> None:
-        self._pass_body(sink)
-        self.abort()
-        cause = fault.__context__ if fault is not None else None
-        detail = f": {cause.reason}" if isinstance(cause, MessageError) else ""
-        sink.upstream_failed(f"the upstream's response is not well-formed{detail}", "malformed")
-
-    # -- llhttp
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            self._excess = True
-
-    def on_status(self, reason: bytes) -> None:
-        if not self._complete:
-            self._reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._complete:
-            return
-        if self._head is None:
-            self._headers.append((name, value))
-        else:
-            if len(self._trailers) >= MAX_HEADERS:
-                raise MessageError(f"more than {MAX_HEADERS} trailer fields")
-            self._trailers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self._complete or self._parser is None or self._sink is None:
-            return
-        head = response_head(
-            self._parser.get_status_code(),
-            self._reason,
-            self._parser.get_http_version(),
-            self._headers,
-            to_method=self._method,
-        )
-        if head.status == 101:
-            if not self._may_switch:
-                raise MessageError("a switch of protocols that was not asked for")
-            self._head = head
-            self._complete = True
-            return
-        if head.is_interim:
-            self._interim += 1
-            if self._interim > MAX_INTERIM_RESPONSES:
-                raise MessageError("too many interim responses")
-            self._forget_head()
-            self._sink.response_interim(head)
-            return
-        self._head = head
-        self._progress = True
-        self._sink.response_started(head)
-        if head.body.kind is BodyKind.NONE:
-            self._complete = True
-
-    def on_body(self, piece: bytes) -> None:
-        self._progress = True
-        if self._complete:
-            self._excess = True
-        elif self._sink is not None:
-            self._pieces.append(piece)
-
-    def on_message_complete(self) -> None:
-        if self._head is not None:
-            self._complete = True
+            fields, reusable = reader.finish()
+            sink.response_finished(fields, reusable=reusable)
