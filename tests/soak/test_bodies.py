@@ -19,8 +19,8 @@ from support.soak.upstream import Sum, pattern
 
 MIB = 1 << 20
 IS_LONG = bool(os.environ.get("NONO_TEST_LONG"))
-SIZE = (4 << 30) if IS_LONG else 256 * MIB
-SIZE_OVER_HTTP2 = SIZE if IS_LONG else SIZE // 4  # the h2 library is slow on the other three ends, too
+SIZE = (4 << 30) if IS_LONG else 64 * MIB
+SIZE_OVER_HTTP2 = SIZE if IS_LONG else SIZE // 2  # the h2 library is slow on the other three ends, too
 WARM = 8 * MIB  # passed before, so that what is imported and kept for the next body is there
 MOST_GROWTH_KIB = 16 * 1024
 LIMIT_S = 1200 if IS_LONG else 120

@@ -26,7 +26,7 @@ from support.soak.proxy import KEY, SERVICES
 from support.soak.stage import Stage, soak_stage
 from support.soak.worker import Worker
 
-LENGTH_S = float(os.environ.get("NONO_SOAK_S", "12"))
+LENGTH_S = float(os.environ.get("NONO_SOAK_S", "8"))
 IS_LONG = LENGTH_S >= 120
 ACTORS = 200 if IS_LONG else 40
 MOST_PAUSE_S = 2.0 if IS_LONG else 0.5  # between two conducts of an actor

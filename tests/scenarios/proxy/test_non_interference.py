@@ -262,7 +262,7 @@ def test_two_secrets_and_one_body_are_one_sequence_of_writes(
     assert first == second
 
 
-@settings(max_examples=1000 if LONG else 60)
+@settings(max_examples=1000 if LONG else 20)
 @given(_pairs, st.sampled_from(SPELLED), st.integers(0, 7), st.booleans())
 @pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
 def test_each_beginning_of_a_secret_is_cut_like_any_other_text(

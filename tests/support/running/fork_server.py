@@ -1,9 +1,9 @@
 """Start nono as subprocess.run and Popen do, by forking a process that has already imported it.
 
 Such a start costs half as much, and most tests do not test the start. With NONO_TEST_COLD=1 in the
-environment, each start executes the interpreter. So does a start that a fork cannot imitate: with a prefix
-other than the setpriv(1) of support.ordinary_user and then the simulator of kernels, with another interpreter
-or language, or in namespaces other than the server's.
+environment, each start executes the interpreter, and with N those of every Nth test by its name. So does a
+start that a fork cannot imitate: with a prefix other than the setpriv(1) of support.ordinary_user and then
+the simulator of kernels, with another interpreter or language, or in namespaces other than the server's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -123,11 +124,18 @@ def _server_for(
 
 def _is_alike(environ: Mapping[str, str]) -> bool:
     return (
-        not os.environ.get("NONO_TEST_COLD")
+        not _is_cold()
         and environ.get("LANG") == LANGUAGE
         and environ.get("LC_ALL", LANGUAGE) in (LANGUAGE, "C")  # Python uses UTF-8 for both
         and not any(name.startswith(READ_AT_START) for name in environ.keys() - READ_LATER)
     )
+
+
+def _is_cold() -> bool:
+    """Return True if the current test is of the Nth part that NONO_TEST_COLD=N makes start anew."""
+    part = int(os.environ.get("NONO_TEST_COLD") or 0)
+    test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
+    return part > 0 and zlib.crc32(test.encode()) % part == 0
 
 
 def _request(

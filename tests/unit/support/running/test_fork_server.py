@@ -184,3 +184,14 @@ def test_a_start_that_cannot_be_made_raises(sandbox: NonoRun) -> None:
         fork_server.start(argv, env=sandbox.user.environment(), cwd=nowhere, stderr=subprocess.DEVNULL)
     with pytest.raises(RuntimeError, match="FileNotFoundError"):
         fork_server.run(argv, env=sandbox.user.environment(), cwd=nowhere, timeout=20)
+
+
+def test_a_part_of_the_tests_starts_the_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NONO_TEST_COLD", "3")
+    cold = []
+    for number in range(300):
+        for phase in ("setup", "call"):  # one answer for a test
+            monkeypatch.setenv("PYTEST_CURRENT_TEST", f"tests/test_a.py::test_b[{number}] ({phase})")
+            cold.append(fork_server._is_cold())
+    assert cold[::2] == cold[1::2]
+    assert 60 < cold[::2].count(True) < 140
