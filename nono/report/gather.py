@@ -35,7 +35,7 @@ _GIT_RUNS = {
     "settings": "git outside runs what these name: ",
     "removed_hooks": "git outside no longer runs these hooks: ",
     "removed_settings": "git outside no longer runs what these named: ",
-    "steps": "git rebase --continue runs outside: ",
+    "steps": "git runs outside once a rebase or a cherry-pick goes on: ",
     "redirected": "git outside uses the hooks and settings of another repository",
 }
 _EXACT = ("notify", "netns")  # rungs that check the exact address (ARCHITECTURE.md)

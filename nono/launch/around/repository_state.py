@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from posixpath import basename, dirname, join, normpath, relpath
 
@@ -19,6 +19,8 @@ from nono.policy.path_expansion import is_within
 _SETTINGS = ("config", "config.worktree")
 _REMOTES = ("branches", "remotes")  # as files (gitrepository-layout(5)); git 3 reads them no longer
 _STEPS = "rebase-merge/git-rebase-todo"
+_STRATEGY = "rebase-merge/strategy"
+_OPTIONS = "sequencer/opts"  # of a cherry-pick or a revert, as settings
 _EXEC = ("exec", "x")
 _SAMPLE = ".sample"
 # A command can create any number of anything.
@@ -52,7 +54,9 @@ class Seen(NamedTuple):
     hooks: dict[str, dict[str, Hook]]  # by directory and name
     pointers: dict[str, str]  # text by path, of files that lead to a repository or to its common part
     places: set[str]  # repositories, and what belongs to one worktree: where pointers may lead
-    steps: dict[str, list[str]]  # commands that `git rebase --continue` runs, by the file of its steps
+    steps: dict[
+        str, list[str]
+    ]  # commands that a rebase or cherry-pick goes on with, by the file that says so
     unread: dict[str, Inode]  # files and directories of both kinds that are there, and were not read whole
 
 
@@ -108,7 +112,7 @@ class _Look:
             self.seen.places.update((directory, *worktrees))
             for each in (directory, *worktrees):
                 self._add_pointer(join(each, "commondir"))
-                self._add_steps(join(each, _STEPS))
+                self._add_steps(each)
             for name in _REMOTES:
                 self._add_remotes(join(directory, name))
         self._add_settings(places)
@@ -166,10 +170,21 @@ class _Look:
         if (text := self._text(path)) is not None:
             self.seen.pointers[path] = text
 
-    def _add_steps(self, path: str) -> None:
-        if (text := self._text(path)) is not None:
-            steps = [line.split(None, 1) for line in text.splitlines()]
-            self.seen.steps[path] = [step[1] for step in steps if len(step) > 1 and step[0] in _EXEC]
+    def _add_steps(self, directory: str) -> None:
+        """Add what a rebase, a cherry-pick or a revert that has stopped runs once it goes on."""
+        if (text := self._text(path := join(directory, _STEPS))) is not None:
+            steps = [line.split(None, 1) for line in text.split("\n")]
+            self.seen.steps[path] = [step[1].strip() for step in steps if len(step) > 1 and step[0] in _EXEC]
+        if (text := self._text(path := join(directory, _STRATEGY))) is not None:
+            self._add_strategies(path, [text])
+        if (text := self._text(path := join(directory, _OPTIONS))) is not None:
+            from nono.policy.git.settings import paths_of
+
+            self._add_strategies(path, paths_of(text, "options", "strategy"))
+
+    def _add_strategies(self, path: str, names: Iterable[str]) -> None:
+        """Add the programs of strategies. git looks for one with a slash from the working tree."""
+        self.seen.steps[path] = [f"git-merge-{name.strip()}" for name in names if "/" in name]
 
     def _add_remotes(self, directory: str) -> None:
         """Add the files in `directory`, each a remote of its name, as the settings they stand for."""

@@ -19,7 +19,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "settings": "this run set {names} in {path}: git outside runs what it names",
     "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
     "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
-    "steps": "this run left a rebase in {path} that goes on outside with these commands: {names}",
+    "steps": "this run left a rebase or cherry-pick in {path} that runs these commands outside: {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
 }

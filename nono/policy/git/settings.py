@@ -15,7 +15,7 @@ _RUN_PROGRAMS = {
         "sshcommand",
     ),
     "credential": ("helper",),
-    "diff": ("command", "external", "textconv"),
+    "diff": ("command", "external", "guitool", "textconv", "tool"),
     "difftool": ("cmd", "path"),
     "filter": ("clean", "process", "smudge"),
     "gc": ("recentobjectshook",),
@@ -30,7 +30,7 @@ _RUN_PROGRAMS = {
     "interactive": ("difffilter",),
     "lfs": ("clean", "path", "smudge"),  # git-lfs-config(5)
     "man": ("cmd", "path"),
-    "merge": ("driver",),
+    "merge": ("driver", "guitool", "tool"),
     "mergetool": ("cmd", "path"),
     "pager": ("*",),
     "protocol": ("allow",),
@@ -55,6 +55,7 @@ _PUSHED = frozenset({"pushdefault", "pushremote", "remote"})
 _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
 # These may be switches instead. Anywhere else, a program or directory may be called "on".
 _SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*"})
+_TOOLS = ("guitool", "tool")  # names of files of git, which a shell reads: with a slash, of any file
 # A line with those that continue it, until its comment; then the comment, which no line continues (config.c).
 _LINE = re.compile(r'((?:[^"\\\n#;]++|"(?:[^"\\\n]++|\\[\s\S])*+"|\\[\s\S]|")*+)([^\n]*+)(?:\n|\Z)')
 _QUOTES = re.compile(r'\\(.)|"')
@@ -102,6 +103,8 @@ def programs_of(text: str) -> Iterator[Setting]:
             continue
         last = "*" if "*" in known else key
         is_switch = f"{lower}.{last}" in _SWITCHED and value.lower() in _SWITCHES
+        if last in _TOOLS and "/" not in value:
+            continue
         # Without a value nothing is run, but with an empty directory of hooks none of the others either.
         if last in known and not is_switch and (value or last == "hookspath"):
             yield name, value

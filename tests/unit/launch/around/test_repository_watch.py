@@ -185,6 +185,18 @@ CHANGES: dict[str, tuple[str, Said]] = {
         f"mkdir .git/worktrees/w/rebase-merge; echo 'exec ./evil' > .git/worktrees/w/{TODO[5:]}",
         [(f".git/worktrees/w/{TODO[5:]}", "steps", ("./evil",))],
     ),
+    "a command that another line end seems to cut": (
+        f"mkdir .git/rebase-merge; printf 'exec make\\f; ./evil\\n' > {TODO}",
+        [(TODO, "steps", ("make\f; ./evil",))],
+    ),
+    "a rebase whose strategy is a program of the working tree": (
+        "mkdir .git/rebase-merge; echo x/evil > .git/rebase-merge/strategy",
+        [(".git/rebase-merge/strategy", "steps", ("git-merge-x/evil",))],
+    ),
+    "a cherry-pick whose strategy is one": (
+        "mkdir .git/sequencer; git config -f .git/sequencer/opts options.strategy x/evil",
+        [(".git/sequencer/opts", "steps", ("git-merge-x/evil",))],
+    ),
     "the common part of the repository": (
         "cp -r .git evil; echo ../evil > .git/commondir",
         [(".git/commondir", "redirected", ())],
@@ -226,7 +238,8 @@ def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said)
         "git config -f .git/modules/d/config core.worktree ../../../new",
         "echo x > scripts/other",
         "mkdir .git/remotes .git/branches; echo 'URL: https://host.example/a' > .git/remotes/up",
-        f"mkdir .git/rebase-merge; echo 'pick 1 exec ./a' > {TODO}",
+        f"mkdir .git/rebase-merge; echo 'pick 1 exec ./a' > {TODO}; echo ort > .git/rebase-merge/strategy",
+        "mkdir .git/sequencer; git config -f .git/sequencer/opts options.strategy ours",
     ],
 )
 def test_what_changes_nothing_that_git_runs_is_not_told(top: Path, act: str) -> None:

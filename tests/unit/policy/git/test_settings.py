@@ -38,6 +38,10 @@ PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = http
         ('[branch "b"]\n\tremote = b', "branch.b.remote"),
         ('[url "/p/b.git"]\n\tinsteadOf = https://host.example/', "url./p/b.git.insteadOf"),
         ('[url "../b"]\n\tpushInsteadOf = https://host.example/', "url.../b.pushInsteadOf"),
+        ("[diff]\n\ttool = ../../../p/evil", "diff.tool"),
+        ("[diff]\n\tguitool = ../../../p/evil", "diff.guitool"),
+        ("[merge]\n\ttool = ../../../p/evil", "merge.tool"),
+        ("[merge]\n\tguitool = ../../../p/evil", "merge.guitool"),
     ],
 )
 def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
@@ -57,6 +61,7 @@ def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
         '[branch "b"]\n\tremote = origin\n\tpushRemote = .',
         "[remote]\n\tpushDefault = origin",
         '[url "ssh://git@host.example/"]\n\tinsteadOf = https://host.example/',
+        "[diff]\n\ttool = vimdiff\n[merge]\n\ttool = meld",
     ],
 )
 def test_a_setting_that_runs_none_is_not_told(added: str) -> None:
