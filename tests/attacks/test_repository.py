@@ -219,6 +219,31 @@ MADE = {
         "this run set core.fsmonitor",
     ),
     "bare": ("git init -q --bare . && git config core.fsmonitor ./x", "this run set core.fsmonitor"),
+    "with a linked head": (
+        "git init -q . && git config core.fsmonitor ./x && ln -sf refs/heads/main .git/HEAD",
+        "this run set core.fsmonitor",
+    ),
+    "with linked parts": (
+        "git init -q . && git config core.fsmonitor ./x && mv .git/refs there && ln -s ../there .git/refs",
+        "this run set core.fsmonitor",
+    ),
+    "with a common part": (
+        "git init -q . && mv .git it && mkdir .git && mv it/HEAD .git && echo ../it > .git/commondir",
+        "lead git to another repository",
+    ),
+    "behind a blank": (
+        "git init -q . && git config core.fsmonitor ./x && mv .git ' there' && git init -q --bare there &&"
+        "echo 'gitdir:  there' > .git",
+        "this run set core.fsmonitor",
+    ),
+    "past a link": (
+        "git init -q --bare there && mkdir -p a/b && ln -s a/b c && echo 'gitdir: c/../there' > .git",
+        "lead git to another repository",
+    ),
+    "in a file that is too long": (
+        "git init -q . && mv .git there && (echo 'gitdir: there' && yes '' | head -c 99999) > .git",
+        "lead git to another repository",
+    ),
     "a pointer": ("echo 'gitdir: /var/tmp/x' > .git", "lead git to another repository"),
     "a link": ("ln -s /var/tmp/x .git", "lead git to another repository"),
 }
@@ -235,6 +260,17 @@ def test_what_git_runs_in_a_repository_that_a_run_makes_is_told(
 def test_a_repository_that_replaces_another_is_told(runner: NonoRun) -> None:
     attack = "mv .git real && echo gitdir: real > .git && git config core.fsmonitor ./x"
     assert "this run set core.fsmonitor" in inside(runner, attack, "--allow=.", NO_NAMESPACES)
+
+
+@pytest.mark.parametrize("flag", ["--namespaces=auto", NO_NAMESPACES])
+def test_what_git_runs_in_a_submodule_that_a_run_makes_is_told(runner: NonoRun, flag: str) -> None:
+    made = "git init -q s && git -C s commit -q --allow-empty -m s && git -C s config core.fsmonitor"
+    laid = f"{made} 'touch ../ran; false' && git add s"
+    outside(runner, "git config --global user.name n && git config --global user.email e")
+    assert "this run set core.fsmonitor" in inside(runner, laid, "--allow=.", flag)
+    outside(runner, "git status")
+    assert (runner.project / "ran").exists()
+    assert "this run" not in inside(runner, "touch g && git add g", "--allow=.", flag)
 
 
 @pytest.mark.parametrize("act", ["git init -q .", "git init -q sub", "mkdir .git", "true"])

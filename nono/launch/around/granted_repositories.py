@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from posixpath import dirname, join
+from posixpath import dirname, join, normpath
 
 from nono.named_tuple import NamedTuple
 from nono.policy.files.grants import accesses
-from nono.policy.git.repository import GITFILE, Repository, is_repository, led_to
+from nono.policy.git.repository import GITFILE, Repository, led_to, may_be_repository
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 
@@ -37,10 +37,12 @@ def find(workdir: str, *, above: bool) -> Found:
     if entry.kind == "link":
         return Found(None, entry.target)
     pointer = fs.text(own)
-    if pointer is None or not pointer.startswith(GITFILE):
+    if pointer is None:
+        return Found(None, "")  # for one too long to be read; git cuts empty lines off
+    if not pointer.startswith(GITFILE):
         return Found(None, None)  # git refuses it
     inside = led_to(own, pointer)
-    is_inside = inside != workdir and is_within(inside, workdir)
+    is_inside = inside != workdir and is_within(inside, workdir) and inside == normpath(inside)
     return Found(Repository(inside, workdir) if is_inside else None, pointer)
 
 
@@ -49,7 +51,7 @@ def _around(workdir: str, fs: HostFilesystem, *, above: bool) -> Repository | No
     while top != "/":
         for directory in (join(top, ".git"), top):
             entry = fs.entry(directory)
-            if entry is not None and entry.kind == "dir" and is_repository(directory, fs):
+            if entry is not None and entry.kind == "dir" and may_be_repository(directory, fs):
                 return Repository(directory, top)
         if not above:
             break
@@ -89,7 +91,12 @@ class Watched:
         now = find(self._place, above=self._above)
         if now.repository is not None and now.repository != self._found.repository:
             yield from changes(now.repository, NOTHING_SEEN)
-        elif now.repository is None and now.pointer is not None and self._found.pointer is None:
+        elif now.repository is None and now.pointer is not None and self._is_new(now.pointer):
             yield Change(join(self._place, ".git"), "redirected")
         if self.repository is not None and self._before is not None:
             yield from changes(self.repository, self._before)
+
+    def _is_new(self, pointer: str) -> bool:
+        """Return True unless the pointer was there, or is one of a repository whose look tells of it."""
+        was = self._found.pointer
+        return pointer != was and (was is None or self.repository is None)

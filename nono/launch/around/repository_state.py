@@ -1,19 +1,15 @@
-"""Read what decides which programs git runs in a repository: its settings and its hooks."""
+"""Read what decides which programs git runs in a repository: its settings, hooks and submodules."""
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from posixpath import basename, dirname, join, normpath, relpath
+from posixpath import basename, dirname, join, normpath
 
-from nono.disk.regular_file import read_at_most
-from nono.kernel import open_path
-from nono.kernel.uapi.open import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS
+from nono.launch.around.repository_files import Inode, RepositoryFiles, inode_of
 from nono.named_tuple import NamedTuple
-from nono.policy.git.repository import HOOK_NAMES, Repository
+from nono.policy.git.repository import HOOK_NAMES, Repository, led_to
 from nono.policy.path_expansion import is_within
 
 _SETTINGS = ("config", "config.worktree")
@@ -26,13 +22,7 @@ _SAMPLE = ".sample"
 # A command can create any number of anything.
 DIRECTORIES_MAX = 1_000
 FILES_MAX = 1_000
-HOOKS_MAX = 1_000  # in one directory
-SETTINGS_MAX_BYTES = 1024 * 1024  # in all; a second to read
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
-_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
-
-Inode = tuple[int, int, int, int]  # mode, size, time of the last change, number
-_NOTHING: Inode = (0, 0, 0, 0)
+INDEX_MAX_BYTES = 64 * 1024 * 1024
 
 
 class Hook(NamedTuple):
@@ -57,96 +47,148 @@ class Seen(NamedTuple):
     steps: dict[
         str, list[str]
     ]  # commands that a rebase or cherry-pick goes on with, by the file that says so
-    unread: dict[str, Inode]  # files and directories of both kinds that are there, and were not read whole
+    unread: dict[str, Inode]  # files and directories of all kinds that are there, and were not read whole
+    indices: dict[str, Inode]  # where submodules were looked for
 
 
-NOTHING_SEEN = Seen({}, {}, {}, set(), {}, {})
+NOTHING_SEEN = Seen({}, {}, {}, set(), {}, {}, {})
 
 
-def look(repository: Repository) -> Seen:
+def look(repository: Repository, before: Seen | None = None) -> Seen:
     """Read the settings and hooks of a repository, its worktrees and its submodules.
 
     Settings that these include are read too, and the hooks of a directory in the working tree that
     core.hooksPath names.
+
+    before: The state that the result is compared with.
     """
-    with _Look(repository) as looking:
+    directory, top = repository
+    outer = dirname(directory) if basename(directory) == ".git" else directory
+    places = (top,) if is_within(directory, top) else (outer, top)
+    with RepositoryFiles(places) as files:
+        looking = _Look(repository, files, before)
         looking.at_everything()
         return looking.seen
 
 
 class _Look:
-    """One look at a repository.
+    """One look at a repository."""
 
-    No link is followed out of it: a command may have laid it, and it may lead to a mount that never answers.
-    """
-
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, files: RepositoryFiles, before: Seen | None) -> None:
         self._repository = repository
-        self.seen = Seen({}, {}, {}, set(), {}, {})
-        self._left_bytes = SETTINGS_MAX_BYTES
-        directory, top = repository
-        outer = dirname(directory) if basename(directory) == ".git" else directory
-        self._places = (top,) if is_within(directory, top) else (outer, top)
-        self._roots: dict[str, int] = {}
-
-    def __enter__(self) -> _Look:
-        for place in self._places:
-            with suppress(OSError):  # the command has removed it
-                self._roots[place] = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for descriptor in self._roots.values():
-            os.close(descriptor)
+        self._files = files
+        self._before = before
+        self.seen = Seen({}, {}, {}, set(), {}, files.unread, {})
+        self._settings: list[str] = []  # files that may hold some
+        self._worktrees: list[str] = []  # the parts of the repository that belong to one
+        self._count = 0
 
     def at_everything(self) -> None:
-        places: list[str] = []  # of settings
-        for count, directory in enumerate(self._repositories()):
-            if count == DIRECTORIES_MAX:
-                self._leave(join(self._repository.directory, "modules"))
-                break
+        self._at_repository(self._repository.directory)
+        if (own := join(self._repository.top, ".git")) != self._repository.directory:
+            self._add_pointer(own)
+        self._at_submodules()
+        for path in self._before.pointers if self._before is not None else ():
+            if basename(path) == ".git":  # of a submodule, to which nothing else may lead any more
+                self._add_pointer(path)
+        self._add_settings(self._settings)
+
+    def _at_repository(self, first: str) -> None:
+        """Look at a repository, at those of its submodules that lie in it, and at theirs."""
+        left = [first]
+        while left:
+            directory = left.pop()
+            if self._count == DIRECTORIES_MAX:
+                self._files.leave(join(first, "modules"))
+                return
+            self._count += 1
             worktrees = self._within(join(directory, "worktrees"))
-            places += (join(directory, name) for name in _SETTINGS)
-            places += (join(each, "config.worktree") for each in worktrees)
-            self._add_hooks(join(directory, "hooks"))
-            self.seen.places.update((directory, *worktrees))
+            self._worktrees += worktrees
             for each in (directory, *worktrees):
+                # A worktree has no config and no hooks of its own, unless `commondir` leads to it.
+                self._settings += (join(each, name) for name in _SETTINGS)
+                self._add_hooks(join(each, "hooks"))
+                self.seen.places.add(each)
                 self._add_pointer(join(each, "commondir"))
                 self._add_steps(each)
             for name in _REMOTES:
                 self._add_remotes(join(directory, name))
-        self._add_settings(places)
-        if (own := join(self._repository.top, ".git")) != self._repository.directory:
-            self._add_pointer(own)
-
-    def _repositories(self) -> Iterator[str]:
-        """Yield the repository, and those of its submodules and of theirs."""
-        left = [self._repository.directory]
-        while left:
-            directory = left.pop()
-            yield directory
             # A submodule may be called a/b.
-            is_one = directory == self._repository.directory or self._is_there(join(directory, "HEAD"))
+            is_one = directory == first or self._files.own(join(directory, "HEAD")) is not None
             left += self._within(join(directory, "modules") if is_one else directory)
 
     def _within(self, directory: str) -> list[str]:
         """Return the directories in another one."""
-        try:
-            entries = self._entries(directory)
-        except FileNotFoundError:
-            return []
-        except OSError:
-            entries = None
+        entries = self._files.listed(directory)
         if entries is None:
-            self._leave(directory)
-        return sorted(join(directory, each.name) for each, own in entries or () if stat.S_ISDIR(own.st_mode))
+            return []
+        own = self._files.own(directory)
+        if own is not None and stat.S_ISLNK(own[0]):
+            self._files.leave(directory)  # ".." in a pointer below leads elsewhere than its path says
+        return sorted(join(directory, each.name) for each, own in entries if stat.S_ISDIR(own.st_mode))
+
+    def _at_submodules(self) -> None:
+        """Look at what git runs in the submodules that are checked out, and in theirs."""
+        left, found = self._checked_out(), set[str]()
+        while left:
+            directory, top = left.pop()
+            for name in self._gitlinks(directory):
+                place = join(top, name)
+                own = join(place, ".git")
+                inode = self._files.own(own)
+                if inode is None or own in found:
+                    continue
+                found.add(own)
+                if stat.S_ISDIR(inode[0]):
+                    self._at_repository(own)
+                    left.append((own, place))
+                    continue
+                self._add_pointer(own)
+                if (text := self.seen.pointers.get(own)) is not None:
+                    left.append((led_to(own, text), place))
+
+    def _checked_out(self) -> list[tuple[str, str]]:
+        """Return the directories that hold the index of a working tree, each with the root of that."""
+        directory, top = self._repository
+        pointer = self.seen.pointers.get(own := join(top, ".git"))
+        found = [(directory if pointer is None else led_to(own, pointer), top)]
+        for worktree in self._worktrees:
+            back = join(worktree, "gitdir")
+            if (text := self._files.text(back)) is not None:
+                found.append((worktree, dirname(led_to(back, text))))
+        return found
+
+    def _gitlinks(self, directory: str) -> Iterator[str]:
+        """Yield the paths of submodules in the index of a working tree."""
+        path = join(directory, "index")
+        inode = self._files.target(path)
+        content = self._files.content(path, INDEX_MAX_BYTES) if inode is not None else None
+        if inode is None or content is None:
+            return
+        self.seen.indices[path] = inode
+        # Imported here: not every repository has files.
+        from nono.policy.git.index import gitlinks_of, is_split
+
+        contents = [content]
+        if has_parts := is_split(content):
+            names = [each.name for each, _ in self._files.listed(directory) or ()]
+            shared = (join(directory, name) for name in names if name.startswith("sharedindex."))
+            contents += filter(None, (self._files.content(each, INDEX_MAX_BYTES) for each in shared))
+        is_new = self._before is not None and self._before.indices.get(path) != inode
+        links = (link for each in contents for link in gitlinks_of(each, every_mode=is_new))
+        for count, link in enumerate(links):
+            if count == DIRECTORIES_MAX or (has_parts and not link):
+                self._files.leave(path)
+                return
+            if link and b"\0" not in link and link[:1] != b"/" and b".." not in link.split(b"/"):
+                yield os.fsdecode(link)
 
     def _add_settings(self, places: list[str]) -> None:
         """Read the files at `places`, and those they include."""
         for path in places:  # which grows meanwhile
             if path in self.seen.settings:
                 continue
-            text = self._text(path) if len(self.seen.settings) < FILES_MAX else None
+            text = self._files.text(path) if len(self.seen.settings) < FILES_MAX else None
             if text is None:
                 continue
             self.seen.settings[path] = text
@@ -167,17 +209,17 @@ class _Look:
                     self._add_pointer(normpath(join(dirname(path), worktree, ".git")))
 
     def _add_pointer(self, path: str) -> None:
-        if (text := self._text(path)) is not None:
+        if path not in self.seen.pointers and (text := self._files.text(path)) is not None:
             self.seen.pointers[path] = text
 
     def _add_steps(self, directory: str) -> None:
         """Add what a rebase, a cherry-pick or a revert that has stopped runs once it goes on."""
-        if (text := self._text(path := join(directory, _STEPS))) is not None:
+        if (text := self._files.text(path := join(directory, _STEPS))) is not None:
             steps = [line.split(None, 1) for line in text.split("\n")]
             self.seen.steps[path] = [step[1].strip() for step in steps if len(step) > 1 and step[0] in _EXEC]
-        if (text := self._text(path := join(directory, _STRATEGY))) is not None:
+        if (text := self._files.text(path := join(directory, _STRATEGY))) is not None:
             self._add_strategies(path, [text])
-        if (text := self._text(path := join(directory, _OPTIONS))) is not None:
+        if (text := self._files.text(path := join(directory, _OPTIONS))) is not None:
             from nono.policy.git.settings import paths_of
 
             self._add_strategies(path, paths_of(text, "options", "strategy"))
@@ -188,39 +230,17 @@ class _Look:
 
     def _add_remotes(self, directory: str) -> None:
         """Add the files in `directory`, each a remote of its name, as the settings they stand for."""
-        for entry, _ in self._listed(directory) or ():
+        for entry, _ in self._files.listed(directory) or ():
             path = join(directory, entry.name)
-            if len(self.seen.settings) < FILES_MAX and (text := self._text(path)) is not None:
+            if len(self.seen.settings) < FILES_MAX and (text := self._files.text(path)) is not None:
                 urls = [line.removeprefix("URL:").strip() for line in text.splitlines()]
                 self.seen.settings[path] = "".join(
                     f"[remote {_quoted(entry.name)}]url={_quoted(url)}\n" for url in urls
                 )
 
-    def _text(self, path: str) -> str | None:
-        try:
-            descriptor = self._open(path, _FILE)
-        except FileNotFoundError:
-            return None
-        except OSError:
-            self._leave(path)
-            return None
-        try:
-            content = b""
-            if is_file := stat.S_ISREG(os.fstat(descriptor).st_mode):
-                content = read_at_most(descriptor, self._left_bytes + 1)
-        except OSError:
-            is_file = False
-        finally:
-            os.close(descriptor)
-        if not is_file or len(content) > self._left_bytes:
-            self._leave(path)
-            return None
-        self._left_bytes -= len(content)
-        return os.fsdecode(content)
-
     def _add_hooks(self, directory: str, names: frozenset[str] | None = None) -> None:
         """Add the hooks in `directory`. names: anything else that is there is no hook."""
-        entries = self._listed(directory)
+        entries = self._files.listed(directory)
         if entries is None:
             return
         found = self.seen.hooks[directory] = {}
@@ -228,74 +248,9 @@ class _Look:
             is_hook = entry.name in names if names is not None else not entry.name.endswith(_SAMPLE)
             if is_hook and not stat.S_ISDIR(own.st_mode):
                 is_link = stat.S_ISLNK(own.st_mode)
-                target = self._target(join(directory, entry.name)) if is_link else None
-                found[entry.name] = Hook(_inode_of(own), target)
-
-    def _listed(self, directory: str) -> list[tuple[os.DirEntry[str], os.stat_result]] | None:
-        """Return what is in a directory; None if it is not there, or is left out."""
-        try:
-            entries = self._entries(directory)
-        except FileNotFoundError:
-            return None
-        except OSError:
-            entries = None
-        if entries is None:
-            self._leave(directory)
-        return entries
-
-    def _entries(self, directory: str) -> list[tuple[os.DirEntry[str], os.stat_result]] | None:
-        """Return what is in a directory; None if that is too much. OSError: it cannot be read."""
-        descriptor = self._open(directory, _DIRECTORY)
-        try:
-            with os.scandir(descriptor) as entries:
-                found: list[tuple[os.DirEntry[str], os.stat_result]] = []
-                for entry in entries:
-                    if len(found) == HOOKS_MAX:
-                        return None
-                    found.append((entry, entry.stat(follow_symlinks=False)))
-                return found
-        finally:
-            os.close(descriptor)
-
-    def _leave(self, path: str) -> None:
-        """Note that what is at `path` was not read."""
-        self.seen.unread[path] = _NOTHING
-        with suppress(OSError):
-            self.seen.unread[path] = self._inode(path, os.O_NOFOLLOW)
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            return bool(self._inode(path, os.O_NOFOLLOW))
-        except OSError:
-            return False
-
-    def _target(self, link: str) -> Inode | None:
-        try:
-            return self._inode(link)
-        except FileNotFoundError:
-            return _NOTHING
-        except OSError:
-            return None
-
-    def _inode(self, path: str, flags: int = 0) -> Inode:
-        descriptor = self._open(path, os.O_PATH | flags)
-        try:
-            return _inode_of(os.fstat(descriptor))
-        finally:
-            os.close(descriptor)
-
-    def _open(self, path: str, flags: int) -> int:
-        """Open what `path` leads to. OSError: it is not there, not in the repository, or cannot be opened."""
-        for root, descriptor in self._roots.items():
-            if is_within(path, root):
-                name = os.fsencode(relpath(path, root))
-                return open_path.open_at(descriptor, name, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
-        raise FileNotFoundError(errno.ENOENT, "it is outside", path)
+                target = self._files.target(join(directory, entry.name)) if is_link else None
+                found[entry.name] = Hook(inode_of(own), target)
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _inode_of(found: os.stat_result) -> Inode:
-    return found.st_mode, found.st_size, found.st_ctime_ns, found.st_ino

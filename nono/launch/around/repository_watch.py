@@ -46,7 +46,7 @@ class Change(NamedTuple):
 
 def changes(repository: Repository, before: Seen) -> Iterator[Change]:
     """Yield each file and directory that makes git run something else than before."""
-    after = look(repository)
+    after = look(repository, before)
     unread = [path for path, inode in after.unread.items() if before.unread.get(path) != inode]
     yield from (Change(path, "unreadable") for path in unread)
     for path, text in after.pointers.items():

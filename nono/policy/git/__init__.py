@@ -1,1 +1,1 @@
-"""Find the git repository of a working directory, and the settings by which git runs programs."""
+"""Find the git repository of a working directory, the settings by which git runs programs, and submodules."""

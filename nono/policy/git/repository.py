@@ -6,6 +6,7 @@ record there points back. Formats: gitrepository-layout(5), gitglossary(7) ("git
 
 from __future__ import annotations
 
+from itertools import pairwise
 from posixpath import basename, dirname, join, normpath
 
 from nono.named_tuple import NamedTuple
@@ -69,8 +70,17 @@ def repository_of(workdir: str, home: str, fs: Filesystem) -> Repository | None:
 
 
 def led_to(pointer: str, text: str) -> str:
-    """Return where a gitfile, or the file ``commondir`` of a repository, leads."""
-    return normpath(join(dirname(pointer), text.removeprefix(GITFILE).strip()))
+    """Return where a gitfile, or the file ``commondir`` or ``gitdir`` of a repository, leads.
+
+    It is normalised, unless ".." follows a name, which may be a link. Blanks are part of a path.
+    """
+    if basename(pointer) == ".git":
+        text = text.removeprefix(GITFILE).removeprefix(" ")
+    text = text.rstrip("\r\n").partition("\0")[0]
+    found = join(dirname(pointer), text)
+    names = [name for name in text.split("/") if name not in ("", ".")]
+    goes_back = any(name == ".." and before != ".." for before, name in pairwise(names))
+    return found if goes_back else normpath(found)
 
 
 def _linked(top: str, fs: Filesystem, *, is_workdir: bool) -> str | None:
@@ -94,8 +104,14 @@ def _linked(top: str, fs: Filesystem, *, is_workdir: bool) -> str | None:
     return own if is_submodules else None
 
 
+def may_be_repository(path: str, fs: Filesystem) -> bool:
+    """Return True for whatever git may take for one, with links and parts that lie elsewhere."""
+    parts = {name for name in ("HEAD", "commondir", "objects", "refs") if fs.entry(join(path, name))}
+    return "HEAD" in parts and ("commondir" in parts or len(parts) == 3)
+
+
 def is_repository(path: str, fs: Filesystem) -> bool:
-    """Apply git's own test (is_git_directory in setup.c)."""
+    """Apply git's own test (is_git_directory in setup.c), to what git itself makes."""
     kinds = [fs.entry(join(path, name)) for name in ("HEAD", "objects", "refs")]
     return [entry and entry.kind for entry in kinds] == ["file", "dir", "dir"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nono.audit.event import RepositoryChange
-from nono.launch.around import repository_state
+from nono.launch.around import repository_files, repository_state
 from nono.launch.around.repository_state import look
 from nono.launch.around.repository_watch import changes
 from nono.policy.git.repository import Repository
@@ -66,6 +66,11 @@ def script(text: str) -> Callable[[Path], object]:
 HOOKS = ".git/hooks"
 TODO = ".git/rebase-merge/git-rebase-todo"
 GONE: RepositoryChange = "removed_hooks"
+EMBEDDED = (
+    "git init -q --template= new; git -C new config core.fsmonitor ./x; mkdir new/.git/hooks;"
+    "touch new/.git/hooks/x"
+)
+LINKED = f"git update-index --add --cacheinfo 160000 {'1' * 40}"
 CHANGES: dict[str, tuple[str, Said]] = {
     "removed": ("rm .git/hooks/pre-commit", [(HOOKS, GONE, ("pre-commit",))]),
     "emptied": (": > .git/hooks/pre-commit", [(HOOKS, GONE, ("pre-commit",))]),
@@ -209,6 +214,62 @@ CHANGES: dict[str, tuple[str, Said]] = {
         "echo 'gitdir: ../evil' > sub/.git",
         [("sub/.git", "redirected", ())],
     ),
+    "the common part of the repository, by a worktree": (
+        "mkdir .git/worktrees/v .git/worktrees/v/hooks; echo worktrees/v > .git/commondir;"
+        "git config -f .git/worktrees/v/config core.fsmonitor x; touch .git/worktrees/v/hooks/x",
+        [
+            (".git/worktrees/v/config", "settings", ("core.fsmonitor",)),
+            (".git/worktrees/v/hooks", "hooks", ("x",)),
+        ],
+    ),
+    "the common part of a worktree, by a link to all of them": (
+        "mkdir .git/x; mv .git/worktrees .git/x; ln -s x/worktrees .git/worktrees",
+        [(".git/worktrees", "unreadable", ())],
+    ),
+    "the common part of a worktree, past a link": (
+        "ln -s ../../../evil/x .git/worktrees/w/l; echo l/../../.. > .git/worktrees/w/commondir",
+        [(".git/worktrees/w/commondir", "redirected", ())],
+    ),
+    "the common part of a worktree, behind a blank": (
+        "echo ' ../..' > .git/worktrees/w/commondir",
+        [(".git/worktrees/w/commondir", "redirected", ())],
+    ),
+    "the repository of a submodule whose settings do not name it any more": (
+        "echo 'gitdir: ../evil' > sub/.git; git config -f .git/modules/a/b/config --unset core.worktree",
+        [("sub/.git", "redirected", ())],
+    ),
+    "the repository of a submodule, behind a blank": (
+        "echo 'gitdir:  ../.git/modules/a/b' > sub/.git",
+        [("sub/.git", "redirected", ())],
+    ),
+    "a submodule that has its repository in it": (
+        f"{EMBEDDED}; {LINKED} new",
+        [("new/.git/config", "settings", ("core.fsmonitor",)), ("new/.git/hooks", "hooks", ("x",))],
+    ),
+    "one in an index of version 4": (
+        f"{EMBEDDED}; touch nearby; git update-index --index-version 4 --add nearby; {LINKED} new",
+        [("new/.git/config", "settings", ("core.fsmonitor",)), ("new/.git/hooks", "hooks", ("x",))],
+    ),
+    "one in an index that is split": (
+        f"{EMBEDDED}; {LINKED} new; git update-index --split-index; touch b; git update-index --add b",
+        [("new/.git/config", "settings", ("core.fsmonitor",)), ("new/.git/hooks", "hooks", ("x",))],
+    ),
+    "one that was a file when the index was split": (
+        f"{EMBEDDED}; mv new x; touch new; git update-index --add new; git update-index --split-index;"
+        f"rm new; mv x new; {LINKED} new",
+        [(".git/index", "unreadable", ())],
+    ),
+    "one in a submodule": (
+        f"{LINKED} sub; cd sub; {EMBEDDED}; cd ..; GIT_INDEX_FILE=.git/modules/a/b/index {LINKED} new",
+        [
+            ("sub/new/.git/config", "settings", ("core.fsmonitor",)),
+            ("sub/new/.git/hooks", "hooks", ("x",)),
+        ],
+    ),
+    "a submodule that is a link": (
+        f"{EMBEDDED}; mv new/.git there; ln -s ../there new/.git; {LINKED} new",
+        [("new/.git", "unreadable", ())],
+    ),
     "settings that nobody can read": (
         "rm .git/config; mkfifo .git/config",
         [(".git/config", "unreadable", ())],
@@ -237,6 +298,8 @@ def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said)
         "mkdir new .git/modules/d; echo 'gitdir: ../.git/modules/d' > new/.git; touch .git/modules/d/HEAD;"
         "git config -f .git/modules/d/config core.worktree ../../../new",
         "echo x > scripts/other",
+        f"git init -q new; {LINKED} new; git -C new remote add origin https://host.example/a",
+        f"{LINKED} sub; {LINKED} absent",
         "mkdir .git/remotes .git/branches; echo 'URL: https://host.example/a' > .git/remotes/up",
         f"mkdir .git/rebase-merge; echo 'pick 1 exec ./a' > {TODO}; echo ort > .git/rebase-merge/strategy",
         "mkdir .git/sequencer; git config -f .git/sequencer/opts options.strategy ours",
@@ -248,7 +311,8 @@ def test_what_changes_nothing_that_git_runs_is_not_told(top: Path, act: str) -> 
 
 @pytest.mark.parametrize("directory", [".git/modules", ".git/worktrees", ".git/hooks"])
 def test_more_than_is_looked_at_is_told(top: Path, directory: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DIRECTORIES_MAX", "HOOKS_MAX", "FILES_MAX"):
+    monkeypatch.setattr(repository_files, "ENTRIES_MAX", 20)
+    for name in ("DIRECTORIES_MAX", "FILES_MAX"):
         monkeypatch.setattr(repository_state, name, 20)
 
     def make_many() -> None:
@@ -274,3 +338,12 @@ def test_a_linked_worktree_that_leads_to_another_repository_is_told(top: Path) -
     assert [*changes(repository, before)] == []
     gitfile.write_text("gitdir: evil\n")
     assert [(each.path, each.what) for each in changes(repository, before)] == [(str(gitfile), "redirected")]
+
+
+def test_a_submodule_of_a_mode_that_git_does_not_write_is_told(top: Path) -> None:
+    def plant() -> None:
+        script(f"{EMBEDDED}; {LINKED} new")(top)
+        index = top / ".git/index"
+        index.write_bytes(index.read_bytes().replace(b"\0\0\xe0\0", b"\0\1\xe1\xff"))
+
+    assert [path for path, _, _ in told(top, plant)] == ["new/.git/config", "new/.git/hooks"]

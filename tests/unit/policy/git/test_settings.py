@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nono.launch.around.repository_state import SETTINGS_MAX_BYTES
+from nono.launch.around.repository_files import TEXT_MAX_BYTES
 from nono.policy.git.settings import newly_run, no_longer_run, paths_of, programs_of
 from support.running.pace import PACE
 
@@ -154,7 +154,7 @@ def test_paths_are_read_without_quotes() -> None:
 
 @pytest.mark.parametrize("piece", ["[a]", "x=y\n", '"\n', "[alias]a=b\n", '"\\\n', "["])
 def test_as_much_as_is_read_takes_no_time(piece: str) -> None:
-    text = piece * (SETTINGS_MAX_BYTES // len(piece))
+    text = piece * (TEXT_MAX_BYTES // len(piece))
     began_s = time.process_time()
     newly_run("", text)
     assert time.process_time() - began_s < 5 * PACE

@@ -1,0 +1,92 @@
+"""Find the submodules in the index of a git repository (gitformat-index(5)).
+
+`git status` runs git in each, and there what the settings of that repository name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_GITLINK = b"\0\0\xe0\0"  # the mode that git writes; of another it looks at the type alone
+_TYPE, _LINK = 0xF0, 0xE0  # in the third byte of a mode
+_MODE_AT = 24  # in an entry
+_HASHES = (20, 32)  # bytes of SHA-1 and SHA-256; the index does not say which
+_EXTENDED, _LENGTH = 0x4000, 0xFFF  # in the flags of an entry
+_SPLIT = b"link\0\0"  # an extension of less than 64 KiB
+
+
+def gitlinks_of(content: bytes, *, every_mode: bool) -> Iterator[bytes]:
+    """Yield the paths of submodules, and perhaps others. b"" in a split index: it may be in another file.
+
+    every_mode: Also find those that only a program other than git can have written. 0.3 s for 100 000 files.
+    """
+    if content[:4] != b"DIRC":
+        return
+    found = content.find(_GITLINK)
+    if found < 0 and not every_mode:
+        return
+    version = int.from_bytes(content[4:8])
+    if version == 4 or every_mode:
+        for hash_bytes in _HASHES:
+            yield from _walked(content, version, hash_bytes)
+    while version != 4 and found >= 0:
+        for hash_bytes in _HASHES:
+            yield from _names(content, found - _MODE_AT + 40 + hash_bytes)
+        found = content.find(_GITLINK, found + 1)
+
+
+def is_split(content: bytes) -> bool:
+    """Check whether other files, called sharedindex.HASH, may hold entries of this index."""
+    return _SPLIT in content
+
+
+def _names(content: bytes, at: int) -> Iterator[bytes]:
+    """Yield the name behind the flags at `at`, as far as these and as far as the next NUL."""
+    flags = int.from_bytes(content[at : at + 2])
+    start = at + (4 if flags & _EXTENDED else 2)
+    end = content.find(b"\0", start)
+    length = flags & _LENGTH
+    yield content[start:end]
+    if length not in (_LENGTH, end - start):
+        yield content[start : start + length]
+
+
+def _walked(content: bytes, version: int, hash_bytes: int) -> Iterator[bytes]:
+    """Yield the submodules among the entries, read one after the other."""
+    at, previous = 12, b""
+    for _ in range(int.from_bytes(content[8:12])):
+        flags_at = at + 40 + hash_bytes
+        if flags_at + 2 > len(content):
+            return
+        is_link = content[at + _MODE_AT + 2] & _TYPE == _LINK
+        flags = content[flags_at] << 8 | content[flags_at + 1]
+        start = flags_at + (4 if flags & _EXTENDED else 2)
+        if version == 4:  # the name without what it has in common with the one before
+            dropped, start = _varint(content, start)
+            end = content.find(b"\0", start)
+            if end < 0:
+                return
+            previous = previous[: max(len(previous) - dropped, 0)] + content[start:end]
+            at = end + 1
+            if is_link:
+                yield previous
+            continue
+        length = flags & _LENGTH
+        if length == _LENGTH:
+            length = content.find(b"\0", start) - start
+            if length < 0:
+                return
+        if is_link:
+            yield from _names(content, flags_at)
+        at += start + length + 8 - at & ~7
+
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """Decode git's offset encoding (varint.c). Returns the value and where it ends."""
+    value = -1
+    while at < len(content):
+        byte = content[at]
+        value, at = (value + 1) << 7 | byte & 0x7F, at + 1
+        if not byte & 0x80:
+            break
+    return max(value, 0), at

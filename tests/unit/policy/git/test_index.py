@@ -1,0 +1,60 @@
+"""nono.policy.git.index: the submodules that git itself finds in an index."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nono.policy.git.index import gitlinks_of, is_split
+
+NAMES = ("a", "a/b", "sub", "sub-module", "x" * 300, "link", "deep/" * 40 + "end", "ü", "z" * 4100)
+
+
+def made(directory: Path, script: str, *, hash_name: str = "sha1") -> bytes:
+    subprocess.run(["git", "init", "-q", f"--object-format={hash_name}", "--template=", "."], cwd=directory)
+    subprocess.run(["sh", "-euc", script], cwd=directory, check=True)
+    return (directory / ".git/index").read_bytes()
+
+
+def found(content: bytes, *, every_mode: bool) -> set[str]:
+    return {os.fsdecode(name) for name in gitlinks_of(content, every_mode=every_mode) if b"\0" not in name}
+
+
+@pytest.mark.parametrize("hash_name", ["sha1", "sha256"])
+@pytest.mark.parametrize("version", [2, 3, 4])
+@pytest.mark.parametrize("every_mode", [False, True])
+def test_each_submodule_is_found(tmp_path: Path, hash_name: str, version: int, every_mode: bool) -> None:
+    size = {"sha1": 40, "sha256": 64}[hash_name]
+    lines = (f"{'160000' if at % 2 else '100644'} {'1' * size} 0\t{name}" for at, name in enumerate(NAMES))
+    (tmp_path / "list").write_text("\n".join((*lines, f"160000 {'2' * size} 0\tlast")))
+    script = "git update-index --index-info < list; "
+    # A file that is to be added later has flags that version 2 has no place for.
+    script += (
+        "echo > later; git add -N later" if version == 3 else f"git update-index --index-version {version}"
+    )
+    content = made(tmp_path, script, hash_name=hash_name)
+    assert content[4:8] == bytes((0, 0, 0, version))
+    assert {"last", *(name for name in NAMES[1::2])} <= found(content, every_mode=every_mode)
+    assert found(content, every_mode=every_mode).isdisjoint(NAMES[::2])
+
+
+def test_an_index_without_submodules_has_none(tmp_path: Path) -> None:
+    content = made(tmp_path, "touch a b; mkdir c; touch c/link; git add .")
+    assert found(content, every_mode=True) == found(content, every_mode=False) == set()
+
+
+def test_an_index_of_which_parts_are_elsewhere_is_known(tmp_path: Path) -> None:
+    assert not is_split(made(tmp_path, "touch a; git add ."))
+    assert is_split(made(tmp_path, "git update-index --split-index"))
+
+
+@given(st.binary(max_size=400), st.integers(0, 5), st.booleans())
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_content_takes_long_or_fails(content: bytes, version: int, every_mode: bool) -> None:
+    head = b"DIRC" + version.to_bytes(4) + b"\xff" * 4
+    assert len([*gitlinks_of(head + content + b"\0\0\xe0\0", every_mode=every_mode)]) < 100
