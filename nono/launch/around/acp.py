@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 METHOD_NOT_FOUND = -32601
+# Lists, objects and their members. What a message becomes in memory is a hundred times as large as these.
+PARTS_MAX = 1_000_000
+_MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})  # JSON-RPC 2.0
 # What an agent may ask of an editor or tell it. Extensions are not here: only the two know what they do.
 FOR_EDITORS = frozenset(
     {
@@ -72,8 +75,14 @@ def from_agent(line: bytes) -> Passed | Withheld:
 
     What passes is written anew from what was judged: another parser might find something else in the line.
     """
+    if len(line) > PARTS_MAX and sum(map(line.count, (b"[", b"{", b","))) > PARTS_MAX:
+        return Withheld("a message of too many parts")
     message = _parsed(line)
     if message is None:
+        return Withheld("a line that is no message")
+    # An editor whose parser ignores the case of a name finds its method in "Method" too.
+    message = {name: value for name, value in message.items() if name in _MEMBERS}
+    if not message:
         return Withheld("a line that is no message")
     if "method" in message and not _is_for_editors(message["method"]):
         return _refused(message)
@@ -104,13 +113,23 @@ def _without_commands(value: Any) -> Any:
         return [_without_commands(each) for each in value]
     if not isinstance(value, dict):
         return value
-    kept = {name: _without_commands(each) for name, each in value.items() if name != "terminal-auth"}
-    ways = kept.get("authMethods")
-    if isinstance(ways, list):
-        kept["authMethods"] = [
-            way for way in ways if not (isinstance(way, dict) and way.get("type") == "terminal")
-        ]
+    kept = {name: _without_commands(each) for name, each in value.items() if _folded(name) != "terminal-auth"}
+    for name, ways in kept.items():
+        if _folded(name) == "authmethods" and isinstance(ways, list):
+            kept[name] = [way for way in ways if not _is_command(way)]
     return kept
+
+
+def _is_command(way: object) -> bool:
+    """Check for a way to log in that the editor would run as a command."""
+    return isinstance(way, dict) and any(
+        _folded(name) == "type" and each == "terminal" for name, each in way.items()
+    )
+
+
+def _folded(name: str) -> str:
+    """Return a name as parsers compare it that ignore its case, Go's among them."""
+    return name.casefold()
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

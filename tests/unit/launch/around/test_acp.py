@@ -13,6 +13,7 @@ from nono.launch.around.acp import (
     DONE_OUTSIDE,
     FOR_EDITORS,
     METHOD_NOT_FOUND,
+    PARTS_MAX,
     Passed,
     Withheld,
     from_agent,
@@ -93,6 +94,37 @@ def test_a_member_that_stands_twice_is_what_was_judged() -> None:
     withheld(b'{"method":"terminal\\u002fcreate","id":1}\n')
 
 
+@pytest.mark.parametrize("name", ["Method", "METHOD", "mETHOD", "params2", "error "])
+def test_a_member_that_the_protocol_does_not_have_does_not_pass(name: str) -> None:
+    # Parsers in Go, and some in C# and Java, take "Method" for "method".
+    said = {"jsonrpc": "2.0", "id": 1, "method": "session/update", "params": {"Method": 1}}
+    assert passed(line(**said, **{name: "terminal/create"})) == said
+    assert passed(line(id=1, **{name: "terminal/create"})) == {"jsonrpc": "2.0", "id": 1}
+
+
+@pytest.mark.parametrize(
+    ("list_name", "type_name", "meta_name"),
+    [
+        ("AuthMethods", "type", "terminal-auth"),
+        ("authmethods", "Type", "Terminal-Auth"),
+        ("authMethod\u017f", "TYPE", "TERMINAL-AUTH"),
+    ],
+)
+def test_no_other_case_of_a_name_keeps_a_command_to_log_in_by(
+    list_name: str, type_name: str, meta_name: str
+) -> None:
+    ways = [{"id": "a", "_meta": {meta_name: {"command": "sh"}}}, {"id": "b", type_name: "terminal"}]
+    mixed = {"id": "c", "type": "agent", type_name.upper(): "terminal"}
+    found = passed(line(id=1, result={list_name: [*ways, mixed]}))["result"]
+    assert found == {list_name: [{"id": "a", "_meta": {}}]}
+
+
+def test_a_message_of_too_many_parts_is_withheld_unparsed() -> None:
+    # Of 64 MB, empty lists would take gigabytes, beyond any limit that the agent has.
+    assert "parts" in withheld(b'{"id":1,"result":[' + b"[]," * PARTS_MAX + b"0]}\n").reason
+    assert passed(line(id=1, result="," * (PARTS_MAX // 2) + "a" * 2 * PARTS_MAX))["id"] == 1
+
+
 def test_an_answer_passes_without_the_commands_that_would_log_in() -> None:
     ways = [
         {"id": "key", "name": "API key", "_meta": {"terminal-auth": {"command": "sh"}, "kept": 1}},
@@ -113,12 +145,27 @@ def test_an_answer_passes_without_the_commands_that_would_log_in() -> None:
         b'[{"method":"session/update"}]\n',
         b'{"a":NaN}\n',
         b'{"a":1e999}\n',
+        b'{"result":1e999}\n',
         b'{"a":"\xff"}\n',
         b'{"a":' + b"9" * 5000 + b"}\n",
         b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}\n",
         b'{"a":' + b"[" * 900 + b"1e999" + b"]" * 900 + b"}\n",
     ],
-    ids=[*("nothing", "text", "batch", "full batch", "nan", "infinite", "octets", "digits", "depth", "both")],
+    ids=[
+        *(
+            "nothing",
+            "text",
+            "batch",
+            "full batch",
+            "nan",
+            "infinite",
+            "infinite result",
+            "octets",
+            "digits",
+            "depth",
+            "both",
+        )
+    ],
 )
 def test_a_line_that_is_no_message_is_withheld(raw: bytes) -> None:
     assert withheld(raw).answer is None
