@@ -9,14 +9,18 @@ from nono.policy.hosts.hostname import IpAddress
 
 Class = Literal["metadata", "link-local", "loopback", "unusable", "embedding", "private"]
 
-# Cloud metadata services outside the link-local ranges: Alibaba, Azure's wire server, Oracle, AWS, Google.
+# Cloud metadata services outside the link-local ranges: Alibaba, Azure's wire server, Oracle (two), AWS (the
+# second has the credentials of pods in EKS), Google, Scaleway.
 METADATA_ADDRESSES: frozenset[IpAddress] = frozenset(
     (
         IPv4Address("100.100.100.200"),
         IPv4Address("168.63.129.16"),
         IPv4Address("192.0.0.192"),
+        IPv6Address("fd00:c1::a9fe:a9fe"),
         IPv6Address("fd00:ec2::254"),
+        IPv6Address("fd00:ec2::23"),
         IPv6Address("fd20:ce::254"),
+        IPv6Address("fd00:42::42"),
     )
 )
 
