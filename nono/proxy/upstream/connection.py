@@ -377,7 +377,10 @@ class UpstreamConnection(asyncio.Protocol):
     def _batch_over(self, sink: ResponseSink) -> None:
         reader = self._reader
         if reader.after_switch is not None and reader.head is not None:
-            sink.response_switched(reader.head)
+            if self._transport is not None:
+                sink.response_switched(reader.head)
+            else:  # lost while the read waited for its turn: nothing can be handed over
+                self._fail("the upstream closed the connection as it switched", "closed")
             return
         sink.response_flush()
         # Deferred to here: the sink may start its next request on this connection, and must not do so while

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nono.policy.schema.route_rules import TlsIdentity
-from nono.proxy.http.message import ResponseHead
+from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.transport.turns import Turns, Work
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from support.http1.readers import Keeper, Relay, Wire
@@ -18,17 +20,19 @@ COUNT = 40_000
 
 class PausedWire(Wire):
     def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
 
 
 class Later(Turns):
     """Keeps all work for a later turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spent: bool = False) -> None:
         super().__init__()
         self.kept: list[Work] = []
+        self._spent = spent
 
     def is_spent(self) -> bool:
-        return False
+        return self._spent
 
     def start(self, work: Work) -> bool:
         return True
@@ -72,3 +76,77 @@ def test_who_has_let_the_connection_go_is_told_nothing_of_the_rest_of_a_read(res
     relay.connection.data_received(b"HTTP/1.1 103 Early Hints\r\n\r\n" + rest)
     assert (relay.interim, relay.head, relay.body, relay.end) == ([103], None, b"", "unfinished")
     assert relay.faults == []
+
+
+class Switched(Relay):
+    def response_switched(self, head: ResponseHead) -> None:
+        self.end = "switched"
+
+
+@pytest.mark.parametrize(("lost", "end"), [(False, "switched"), (True, "refused")])
+def test_a_switch_that_was_lost_before_its_turn_came_is_a_failure(lost: bool, end: str) -> None:
+    relay, turns = Switched(), Later(spent=True)
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), turns)
+    connection.connection_made(PausedWire())
+    connection.begin(relay, b"GET", may_switch=True)
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    connection.data_received(head + bytes(20_000))
+    if lost:
+        connection.connection_lost(ConnectionResetError())
+    [work] = turns.kept
+    work(math.inf)
+    assert (relay.end, relay.faults) == (end, [])
+
+
+Shown = tuple[int | None, bytes, tuple[Header, ...], str, tuple[int, ...], tuple[str, ...]]
+
+
+def shown(content: bytes, method: bytes, size: int, *, spent: bool, until: float) -> Shown:
+    """Return what a sink gets of `content`, read in pieces of `size` bytes."""
+    relay, turns, wire = Relay(), Later(spent=spent), PausedWire()
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), turns)
+    connection.connection_made(wire)
+    connection.begin(relay, method)
+    for start in range(0, len(content), size):
+        if not wire.is_closing():
+            connection.data_received(content[start : start + size])
+    if not wire.is_closing():
+        connection.eof_received()
+        connection.connection_lost(None)
+    while turns.kept:
+        work = turns.kept.pop()
+        if work(until):
+            turns.kept.append(work)
+    status = None if relay.head is None else relay.head.status
+    return status, relay.body, tuple(relay.fields), relay.end, tuple(relay.interim), tuple(relay.faults)
+
+
+CHUNKS = (b"1\r\nx\r\n", b"1;e=1\r\nx\r\n", b"2\r\nab\r\n", b"1000\r\n" + b"y" * 4096 + b"\r\n")
+RUNS = st.lists(st.tuples(st.sampled_from(CHUNKS), st.sampled_from([1, 200, 3000, 12_000])), max_size=3)
+ENDS = (b"0\r\n\r\n", b"0\r\nT: v\r\n\r\n", b"", b"g\r\n", b"0\r\n" + b"T: v\r\n" * 101 + b"\r\n", b"-1\r\n")
+
+
+@given(
+    st.sampled_from([b"GET", b"HEAD"]),
+    st.sampled_from([0, 1, 17]),
+    RUNS,
+    st.sampled_from(ENDS),
+    st.sampled_from([b"", b"\r\n", b"X" * 20_000, HEAD]),
+    st.booleans(),
+    st.sampled_from([0, math.inf]),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_parsed_in_shares_is_what_small_reads_say(
+    method: bytes,
+    interim: int,
+    runs: list[tuple[bytes, int]],
+    end: bytes,
+    rest: bytes,
+    spent: bool,
+    until: float,
+) -> None:
+    body = b"".join(piece * min(count, 30 if len(piece) > 100 else count) for piece, count in runs)
+    content = b"HTTP/1.1 103 E\r\n\r\n" * interim + HEAD + body + end + rest
+    small = shown(content, method, 16 * 1024, spent=spent, until=until)
+    assert shown(content, method, 256 * 1024, spent=spent, until=until) == small
+    assert small[-1] == ()
