@@ -30,7 +30,7 @@ _ROOTS = (
     "keyring.backends.kwallet",
     "keyring.backends.libsecret",
     "nono.credentials.sources.secret_service",
-    "nono.cli.commands.run",
+    "nono.cli.commands.run.command",
     "nono.cli.commands.wrap",
     "nono.launch.proxy.ca_worker",
     "nono.launch.serving.proxied",

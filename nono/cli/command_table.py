@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 
 def _run() -> Loaded:
-    from nono.cli.commands import run
+    from nono.cli.commands.run import command as run
 
     return Loaded(run.run, run.parser)
 

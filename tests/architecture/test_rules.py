@@ -13,6 +13,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "nono").rglob("*.py"))
+OF_A_RUN = (
+    "nono.cli.commands.run.command, nono.cli.commands.run.prepare, nono.cli.commands.run.wishes, "
+    "nono.cli.commands.run.report, nono.cli.resolution, nono.launch.run"
+)
 SLOW_TO_IMPORT = {
     "aiohttp",
     "anyio",
@@ -144,7 +148,7 @@ def test_what_masks_paths_and_probes_the_kernel_parses_no_json() -> None:
 
 
 def test_a_proxy_listens_before_what_serves_is_imported() -> None:
-    on_the_way = "import nono.cli.commands.run, nono.cli.resolution, nono.launch.run, nono.launch.run_proxy"
+    on_the_way = f"import {OF_A_RUN}, nono.launch.run_proxy"
     policy = (
         "import nono.policy.proxied_policy, nono.credentials.sources.store"  # imported where they are used
     )
@@ -154,7 +158,7 @@ def test_a_proxy_listens_before_what_serves_is_imported() -> None:
 
 def test_a_run_with_an_agents_profile_imports_no_json_or_typing() -> None:
     profile = (
-        "import nono.cli.commands.run, nono.cli.resolution, nono.launch.run, nono.launch.run_proxy\n"
+        f"import {OF_A_RUN}, nono.launch.run_proxy\n"
         "import nono.launch.proxy.own_logins, nono.policy.profile.cache, nono.policy.profile.host\n"
         "import nono.cli.project_profiles, nono.credentials.logins.provider_login\n"
         "import nono.policy.services.oauth_routes, nono.launch.trusted.trust_roots, nono.audit.traffic\n"
@@ -209,7 +213,7 @@ def test_the_process_that_makes_a_ca_imports_no_more_than_signs_it() -> None:
 
 
 def test_a_run_without_proxy_imports_no_event_loop() -> None:
-    run = "import nono.cli.commands.run, nono.cli.resolution, nono.launch.run, nono.launch.record.proof"
+    run = f"import {OF_A_RUN}, nono.launch.record.proof"
     slow = {*SLOW_TO_IMPORT, "_hashlib", "enum", "json", "re", "signal", "typing"}
     assert modules_after(run) & {*slow, "nono.policy.ownership", "nono.policy.why"} == set()
 
@@ -229,11 +233,11 @@ def test_a_run_without_proxy_imports_no_event_loop() -> None:
 )
 def test_a_terminal_of_its_own_needs_nothing_slow(statement: str) -> None:
     slow = {*SLOW_TO_IMPORT, "_hashlib", "enum", "json", "re", "selectors", "signal", "socket", "typing"}
-    assert modules_after(f"import nono.cli.commands.run; {statement}") & slow == set()
+    assert modules_after(f"import nono.cli.commands.run.command; {statement}") & slow == set()
 
 
 def test_a_supervisor_is_forked_before_what_talks_to_the_process_in_front_is_imported() -> None:
-    before = modules_after("import nono.cli.commands.run, nono.launch.terminal.apart")
+    before = modules_after("import nono.cli.commands.run.command, nono.launch.terminal.apart")
     assert before & {"nono.launch.terminal.front", "nono.sessions.wire", "selectors", "socket"} == set()
 
 
@@ -254,7 +258,7 @@ def test_a_person_who_attaches_waits_for_no_import_that_is_not_needed() -> None:
 
 def test_the_launcher_is_forked_before_a_policy_is_imported() -> None:
     """Else its probe of the kernel and the supervisor's imports would wait for each other."""
-    before = modules_after("import nono.cli.commands.run")
+    before = modules_after("import nono.cli.commands.run.command")
     assert (
         before
         & {"nono.launch.run", "nono.policy.resolve", "nono.sandbox.probe", "nono.sandbox.enter", "socket"}

@@ -81,7 +81,7 @@ def test_the_process_in_front_imports_no_more_from_the_working_directory_either(
     copy.file.unlink(missing_ok=True)
     for name in ("pkgutil", "subprocess"):
         (copy.project / f"{name}.py").write_text("raise SystemExit('planted')\n")
-    done = copy.python("from nono.cli.commands import run; run._keep_bytecode()", flags=())
+    done = copy.python("from nono.cli.commands.run.command import _keep_bytecode; _keep_bytecode()", flags=())
     shutil.rmtree(copy.project)
     assert (done.returncode, done.stderr, copy.file.exists()) == (0, "", True)
 
@@ -90,7 +90,8 @@ def test_no_file_is_written_for_a_path_with_a_directory_of_others(copy: Installe
     """As a project that is installed for editing beside nono."""
     copy.file.unlink(missing_ok=True)
     code = "sys.path.append('/opt/project'); finder.install()\n"
-    assert copy.python(f"{code}from nono.cli.commands import run; run._keep_bytecode()").returncode == 0
+    code += "from nono.cli.commands.run.command import _keep_bytecode; _keep_bytecode()"
+    assert copy.python(code).returncode == 0
     assert not copy.file.exists()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nono.approval import ask
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
-from nono.cli.commands.run import told_why
+from nono.cli.commands.run.report import told_why
 from nono.cli.console import Console, console_of
 from nono.cli.preferences import preferences, redaction, run_options_of
 from nono.cli.resolution import command_of

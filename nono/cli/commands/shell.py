@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nono.cli.args.options import SHELL
 from nono.cli.args.parse import parse, sandbox_parser
-from nono.cli.commands.run import start
+from nono.cli.commands.run.command import start
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

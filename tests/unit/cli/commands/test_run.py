@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from nono.cli.commands.run import _is_of_an_editor
+from nono.cli.commands.run.command import _is_of_an_editor
 
 
 @pytest.mark.parametrize(

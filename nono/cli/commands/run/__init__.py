@@ -1,0 +1,1 @@
+"""`nono run` and `nono shell`: run one command in the sandbox, supervised."""

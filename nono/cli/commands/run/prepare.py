@@ -1,0 +1,108 @@
+"""Resolve what the command of a run may do, and show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nono.cli.args.parse import Invocation
+from nono.cli.console import Console, can_ask
+from nono.errors import ConfigError
+from nono.policy.capability import NetworkMode
+from nono.trust.disk.concern import root_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.cli.commands.run.call import Call
+    from nono.cli.instructions.before_run import BeforeRun
+    from nono.launch.prepare import Prepared
+    from nono.launch.run import Launch
+    from nono.launch.session import Session
+    from nono.policy.resolve import Resolved
+    from nono.trust.disk.check import Checked
+
+    type CheckInstructions = Callable[[Session], Checked | None]
+
+
+def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | None]:
+    """Resolve what the command may do, and show it.
+
+    Returns what checks its instruction files, or records that nobody does, once the session is open; None
+    without a trust policy.
+    """
+    from nono.cli.resolution import command_of
+    from nono.cli.run_summary import show
+
+    is_dry = call.given.flag("dry_run")
+    resolved = _resolved(call)
+    root = None if call.is_shell else root_of(resolved.path_context.workdir, call.environ)
+    instructions = None if root is None else _instructions(root, call)
+    if instructions is not None:
+        resolved = instructions.applied(resolved)
+    command, warning = call.invocation.command, None
+    if not call.is_shell:
+        command, warning = command_of(call.invocation, resolved)
+    prepared = launch.prepare(resolved, command, needs_program=not is_dry)
+    show(prepared, call.invocation, call.console)
+    _notes(prepared, call.console, warning, exits_shell=call.is_shell and not is_dry)
+    if is_dry and instructions is not None:
+        call.console.lines([instructions.announced])
+    return prepared, _unchecked(root) if instructions is None and root is not None else instructions
+
+
+def _resolved(call: Call) -> Resolved:
+    """Resolve the policy of the run. Raises ConfigError for options that it has no use for."""
+    from nono.cli.resolution import asker, resolve_given
+
+    given, invocation = call.given, call.invocation
+    resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
+    if given.ports("proxy_port") and resolved.capabilities.network is not NetworkMode.PROXY:
+        raise ConfigError(
+            "--proxy-port is for a run with a proxy, and nothing asks for one.",
+            hint="--network-profile, --allow-domain, --deny-domain or --credential does",
+        )
+    return _explained(invocation, resolved) if given.flag("explain") else resolved
+
+
+def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
+    """Return the same policy for a run that is watched, during which nobody is asked about files."""
+    given = invocation.given
+    if (invocation.silent or given.flag("no_diagnostics")) and not given.flag("diagnostics_json"):
+        raise ConfigError(
+            "--explain prints what --silent and --no-diagnostics leave out.", hint="leave one of them out"
+        )
+    capabilities = resolved.capabilities._replace(learns=True, elevation=False)
+    return resolved._replace(capabilities=capabilities)
+
+
+def _notes(prepared: Prepared, console: Console, warning: str | None, *, exits_shell: bool) -> None:
+    """Say what a person should know besides the summary."""
+    if any(prepared.resolved.session_hooks):
+        # Imported here: few runs have hooks.
+        from nono.cli.text.summary import hooks
+
+        console.lines(hooks(prepared.resolved))
+    if warning is not None:
+        console.warn(warning)
+    if exits_shell:
+        console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
+
+
+def _instructions(root: str, call: Call) -> BeforeRun | None:
+    """Return the check of the instruction files below `root`; None if they are not to be checked."""
+    given = call.given
+    if given.flag("trust_override"):
+        call.console.insist("--trust-override: instruction files are not checked.")
+        return None
+    # Imported here: few projects have a trust policy.
+    from nono.cli.instructions.before_run import BeforeRun, confirm
+
+    asks = not (call.invocation.silent or given.flag("dry_run")) and can_ask()
+    return BeforeRun(root, call.environ, given.list("skip_dir"), confirm if asks else None)
+
+
+def _unchecked(root: str) -> Callable[[Session], None]:
+    """Return a function that records that the check of the instruction files was skipped."""
+    # Imported here: few runs leave it out.
+    from nono.audit import event
+
+    return lambda session: session.record(event.instructions_unchecked(root))

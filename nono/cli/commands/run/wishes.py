@@ -1,0 +1,78 @@
+"""Say of a run what its options wish beside the sandbox."""
+
+from __future__ import annotations
+
+from nono.cli.console import can_ask
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from nono.cli.args.parse import Given
+    from nono.cli.commands.run.call import Call
+    from nono.cli.commands.run.prepare import CheckInstructions
+    from nono.credentials.load import KeyPrompt
+    from nono.launch.around.undo import UndoRequest
+    from nono.launch.beside import Wishes
+    from nono.launch.start import RunOptions
+    from nono.policy.resolve import Resolved
+    from nono.policy.why.refusals import Refusals
+    from nono.settings.user_config import UserConfig
+
+
+def options_of_run(call: Call, config: UserConfig, resolved: Resolved) -> RunOptions:
+    """Return the options of a run that shares its terminal and has no wishes."""
+    from nono.cli.preferences import options_of, run_options_of
+
+    given = call.given
+    ports = given.ports("proxy_port")
+    return run_options_of(given, config, call.console)._replace(
+        as_event=options_of(given, resolved, config),
+        proxy_port=ports[-1] if ports else 0,
+        key_prompt=_key_prompt(call, resolved),
+    )
+
+
+def wishes_of(
+    call: Call, config: UserConfig, resolved: Resolved, instructions: CheckInstructions | None
+) -> Wishes:
+    """Return what goes beside the run. Raises ConfigError for options that contradict each other."""
+    from nono.cli.preferences import outward, proving
+    from nono.launch.beside import Wishes
+
+    return Wishes(
+        proving(call.given, call.console),
+        outward(call.given, config.audit),
+        instructions,
+        _undo_request(call.given, resolved, config),
+        notifies=config.ui.notify and not call.console.silent,
+    )
+
+
+def refusals_of(given: Given) -> Refusals | None:
+    """Return an object that collects refused accesses; None if the run is not to be explained."""
+    if not given.flag("explain"):
+        return None
+    # Imported here: few runs are explained.
+    from nono.policy.why.refusals import Refusals
+
+    return Refusals()
+
+
+def _key_prompt(call: Call, resolved: Resolved) -> KeyPrompt | None:
+    """Return the way to ask for a missing key; None if none is needed or nobody can be asked."""
+    is_needed = any(not service.is_optional for service in resolved.services)
+    if not is_needed or call.invocation.silent or not can_ask():
+        return None
+    # Imported here: few runs need a key.
+    from nono.cli.key_prompt import TerminalKeyPrompt
+
+    return TerminalKeyPrompt(call.environ)
+
+
+def _undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
+    """Return how the run is to be kept for undo; None: not at all."""
+    if not given.flag("rollback") and given.value("rollback_dest") is None:
+        return None
+    # Imported here, as below: few runs are kept.
+    from nono.cli.commands.rollback.of_run import undo_request
+
+    return undo_request(given, resolved, config)
