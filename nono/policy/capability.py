@@ -173,6 +173,7 @@ class CapabilitySet(NamedTuple):
     af_unix_mediation: bool = False  # Unix sockets need grants even without a proxy
     sockets: tuple[SocketGrant, ...] = ()  # Unix sockets with a path
     socket_directories: tuple[SocketDirectory, ...] = ()  # the file access those imply
+    listed: tuple[Grant, ...] = ()  # directories of which the names may be read, and nothing else
     elevation: bool = False  # ask a person about files beyond the grants
     masking: Masking = Masking()  # denials below granted directories
     limits: Limits = Limits()

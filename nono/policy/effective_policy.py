@@ -49,7 +49,7 @@ class EffectivePolicy(NamedTuple):
     @property
     def grants(self) -> tuple[Grant, ...]:
         """The grants of the policy and those the run adds."""
-        return (*self.capabilities.grants, *self.handed_out)
+        return (*self.capabilities.grants, *self.handed_out, *self.capabilities.listed)
 
     def without(self, granted: Collection[str]) -> EffectivePolicy:
         """Return a copy without the grants on these paths."""
@@ -69,9 +69,8 @@ class EffectivePolicy(NamedTuple):
 
     @property
     def files(self) -> FilePolicy:
-        return FilePolicy(
-            GrantTable(self.capabilities.grants), self.deny_rules, self.roots, GrantTable(self.handed_out)
-        )
+        granted = (*self.capabilities.grants, *self.capabilities.listed)
+        return FilePolicy(GrantTable(granted), self.deny_rules, self.roots, GrantTable(self.handed_out))
 
 
 def effective_policy_of(resolved: Resolved, fs: Filesystem) -> EffectivePolicy:

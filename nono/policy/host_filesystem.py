@@ -63,7 +63,10 @@ class HostFilesystem:
         is_own = found.st_uid == os.geteuid()
         if stat.S_ISLNK(found.st_mode):
             return Entry("link", found.st_nlink, _target(path), is_own)
-        return Entry("dir" if stat.S_ISDIR(found.st_mode) else "file", found.st_nlink, None, is_own)
+        is_dir = stat.S_ISDIR(found.st_mode)
+        needed = stat.S_IROTH | stat.S_IXOTH if is_dir else stat.S_IROTH
+        is_public = found.st_mode & needed == needed
+        return Entry("dir" if is_dir else "file", found.st_nlink, None, is_own, is_public)
 
     def text(self, path: str) -> str | None:
         try:

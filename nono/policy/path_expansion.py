@@ -36,6 +36,7 @@ class Entry(NamedTuple):
     names: int  # number of hard links to the inode
     target: str | None = None  # the text of a symlink
     is_own: bool = True  # it belongs to this user
+    is_public: bool = True  # everybody on the machine may read it, and enter it if it is a directory
 
 
 class Filesystem(Protocol):

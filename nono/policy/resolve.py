@@ -15,6 +15,7 @@ from nono.policy.environment.inheritance import EnvironmentRules, Withheld, not_
 from nono.policy.files.active_groups import groups_in_force
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, wanted_files
+from nono.policy.files.system.entries import listed_directories
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.git.repository import Repository
 from nono.policy.network_request import NetworkRequest
@@ -189,6 +190,7 @@ class Asked(NamedTuple):
             af_unix_mediation=linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,
+            listed=listed_directories(self.groups),
             # No questions in learn mode: it should learn exactly the accesses that would be asked about.
             elevation=not request.learns and asks_about_files,
             learns=request.learns,

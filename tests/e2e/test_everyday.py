@@ -5,7 +5,9 @@ Where a host makes no namespaces, most of it works without them.
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +51,10 @@ COMMANDS = [
     "nice true",
     "printf '#include <stdio.h>\\nint main(void) { return !puts(\"hi\"); }' > a.c; cc a.c && ./a.out",
     "flock lock true",
+    "cat /etc/*release",
+    "groovy -e 0",
+    "paperconf",
+    "svnadmin create s",
 ]
 
 
@@ -93,6 +99,24 @@ def test_settings_that_ssh_includes_are_those_of_the_system(runner: NonoRun) -> 
     assert (run.exit_code, run.stdout) == (0, runner.bare(["sh", "-c", script]).stdout)
     changed = runner.run(["sh", "-c", "echo x >> /etc/ssh/ssh_config.d/new"], profile={})
     assert changed.exit_code != 0
+
+
+@pytest.mark.parametrize("flags", [[], ["--namespaces=off"]], ids=repr)
+def test_what_etc_has_for_everybody_is_read_and_what_may_be_secret_is_not(
+    flags: list[str], runner: NonoRun
+) -> None:
+    read = ["sh", "-c", "ls /etc; cat /etc/*release"]
+    inside = runner.run(read, profile={}, flags=flags)
+    assert (inside.exit_code, inside.stdout) == (0, runner.bare(read).stdout)
+    kept = [f"/etc/{name}" for name in ("fstab", "machine-id", "environment", "ssh/sshd_config")]
+    there = [path for path in kept if os.path.exists(path) and os.stat(path).st_mode & stat.S_IROTH]
+    if not there:
+        pytest.skip("this host has none of the files that are kept back")
+    for path in there:
+        refused = runner.run(["cat", path], profile={}, flags=flags)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        granted = runner.run(["cat", path], profile={}, flags=[*flags, f"--read-file={path}"])
+        assert granted.exit_code == 0, granted.stderr
 
 
 @pytest.mark.needs("namespaces")  # in which terminals can be opened

@@ -8,6 +8,7 @@ from posixpath import normpath
 from nono.errors import ConfigError, NonoError
 from nono.policy.builtin.shipped import Group
 from nono.policy.capability import Access, Grant
+from nono.policy.files.system.entries import PATTERN, entry_grants
 from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
     Filesystem,
@@ -36,7 +37,11 @@ def group_grants(groups: Iterable[Group], path_context: PathContext, fs: Filesys
         lists = ((group.read, Access.READ), (group.write, Access.WRITE), (group.readwrite, Access.READWRITE))
         for texts, access in lists:
             for text in texts:
-                grant = _grant(path_context.of_group(text), access, f"group:{group.name}", fs)
+                path, source = path_context.of_group(text), f"group:{group.name}"
+                if path.endswith(PATTERN):
+                    yield from entry_grants(path.removesuffix(PATTERN), source, fs)
+                    continue
+                grant = _grant(path, access, source, fs)
                 if grant is not None:
                     yield grant
 

@@ -152,7 +152,7 @@ def _of_gpu(request: RunRequest, profile: Profile | None, fs: Filesystem) -> tup
     if not request.allow_gpu:
         return (), False
     # Imported here: few runs use one.
-    from nono.policy.files.gpu import gpu_grants
+    from nono.policy.files.system.gpu import gpu_grants
 
     return gpu_grants(profile, fs)
 

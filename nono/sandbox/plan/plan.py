@@ -113,6 +113,10 @@ def draw(
         + tuple(
             PathRule(d.path, False, False, is_dir=True, required=True, lists=True, makes_sockets=d.makes)
             for d in capabilities.socket_directories
+        )
+        + tuple(
+            PathRule(g.path, False, False, is_dir=True, required=False, lists=True)
+            for g in capabilities.listed
         ),
         connect_ports=united((), (*proxy, *ports.connected)),
         bind_ports=ports.bound,

@@ -47,6 +47,7 @@ class MemoryFilesystem:
     mounts: MountTable = field(default_factory=lambda: MountTable(""))
     texts: Mapping[str, str] = field(default_factory=dict)  # of some files
     foreign: frozenset[str] = frozenset()  # what belongs to somebody else
+    private: frozenset[str] = frozenset()  # what not everybody may read
 
     def canonical(self, path: str) -> str | None:
         resolved = "/"
@@ -71,7 +72,8 @@ class MemoryFilesystem:
             return Entry("link", 1, self.links[path])
         kind = self._kind(path)
         is_own = path not in self.foreign
-        return None if kind is None else Entry("dir" if kind == "dir" else "file", 1, None, is_own)
+        is_public = path not in self.private
+        return None if kind is None else Entry("dir" if kind == "dir" else "file", 1, None, is_own, is_public)
 
     def text(self, path: str) -> str | None:
         return self.texts.get(path)
@@ -98,7 +100,7 @@ Resolve = Callable[..., Resolved]
 def make_fs() -> MakeFilesystem:
     """make_fs(directories=(), files=(), links={}, ...) adds to the usual home; parents are made.
 
-    texts: of files. foreign: what belongs to somebody else.
+    texts: of files. foreign: what belongs to somebody else. private: what not everybody may read.
     """
 
     def make(
@@ -108,6 +110,7 @@ def make_fs() -> MakeFilesystem:
         mountinfo: str = "",
         texts: Mapping[str, str] | None = None,
         foreign: tuple[str, ...] = (),
+        private: tuple[str, ...] = (),
     ) -> Filesystem:
         all_links = {"/proc/self": "/proc/77", "/proc/77/root": "/", **(links or {})}
         everything = {"/", *DIRECTORIES, *directories}
@@ -122,6 +125,7 @@ def make_fs() -> MakeFilesystem:
             MountTable(mountinfo),
             texts or {},
             frozenset(foreign),
+            frozenset(private),
         )
 
     return make

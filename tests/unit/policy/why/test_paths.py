@@ -262,7 +262,7 @@ def test_why_path_agrees_with_adding_the_grants_up_by_hand(
         return f"{path}/".startswith(f"{parent}/")
 
     rights: set[str] = set()
-    for grant in grants:
+    for grant in (*grants, *base.capabilities.listed):
         if grant.path == path or (grant.is_dir and lies_in(grant.path)):
             rights |= {"r"} if grant.access.reads else set()
             rights |= {"w"} if grant.access.writes else set()

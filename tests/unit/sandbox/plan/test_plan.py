@@ -1,6 +1,7 @@
 """nono.sandbox.plan.plan: the kernel state that a plan asks for, and its way to the launcher."""
 
 import json
+import stat
 
 import pytest
 
@@ -17,6 +18,7 @@ from nono.policy.capability import (
     Scopes,
 )
 from nono.policy.ports import PortGrants, united
+from nono.sandbox.apply import path_rights
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Rung, StaticFilter
 from nono.sandbox.plan.plan import SandboxPlan, draw
 from support.host_facts import NATIVE, PROXIED, WSL2
@@ -30,6 +32,15 @@ def test_a_plan_in_a_private_network_has_a_filter_of_its_own() -> None:
     assert (plan.private_network, plan.listener, plan.static_filter) == (True, None, StaticFilter.TCP_ONLY)
     assert (plan.handled_net, plan.connect_ports, plan.bind_ports) == (0, (), ())
     assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
+
+
+def test_a_listed_directory_gets_the_right_to_list_names_and_no_other() -> None:
+    listed = Grant("/etc", Access.READ, False, "group:x", "/etc")
+    capabilities = PROXIED._replace(network=NetworkMode.ALLOWED, listed=(listed,))
+    plan = draw(capabilities, NATIVE, Enforcement(None))
+    (rule,) = (each for each in plan.path_rules if each.path == "/etc")
+    assert not rule.required  # a machine may lack it
+    assert path_rights(rule, stat.S_IFDIR, NATIVE.landlock_abi) == uapi.LANDLOCK_ACCESS_FS_READ_DIR
 
 
 @pytest.mark.parametrize(

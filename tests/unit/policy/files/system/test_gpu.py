@@ -8,7 +8,7 @@ import pytest
 
 from nono.errors import ConfigError, SandboxError
 from nono.policy.capability import Access
-from nono.policy.files.gpu import gpu_grants
+from nono.policy.files.system.gpu import gpu_grants
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Meta, Profile
