@@ -16,13 +16,18 @@ def open_private_dir(path: str, *, create: bool) -> int:
     directory that others may read is narrowed to 0700. Intermediate components may be symbolic links (a home
     on another disk is one), the last may not.
 
-    Raises OSError: ENOENT if it does not exist and create is False; ELOOP or ENOTDIR if the last component is
-    a symbolic link or not a directory; EPERM if it belongs to somebody else, or others may write to it and so
-    may already have planted names in it.
+    Raises OSError: ENOENT if it does not exist and create is False; ELOOP if the last component is a symbolic
+    link, ENOTDIR if it is something else; EPERM if it belongs to somebody else, or others may write to it
+    and so may already have planted names in it.
     """
     if create:
         _make(path)
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError as error:  # O_DIRECTORY is looked at before O_NOFOLLOW
+        if os.path.islink(path):
+            raise OSError(errno.ELOOP, "it is a link", path) from error
+        raise
     try:
         status = os.fstat(fd)
         if status.st_uid != os.geteuid():

@@ -11,6 +11,7 @@ from contextlib import suppress
 from posixpath import join
 
 from nono.errors import NonoError
+from nono.printable import shell_word
 from nono.sessions.judge import Here, judged
 from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
 from nono.sessions.record import Record, parse
@@ -28,8 +29,10 @@ def open_registry(environ: Mapping[str, str]) -> Registry | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        reason = "it is a link" if error.errno == errno.ELOOP else error.strerror
-        raise NonoError(f"the sessions cannot be read: {path}: {reason}", hint=f"chmod 700 {path}") from error
+        is_directory = error.errno not in (errno.ELOOP, errno.ENOTDIR)
+        word = shell_word(path)
+        hint = f"chmod 700 {word}" if is_directory else f"mv {word} {word}.old; the next run makes one"
+        raise NonoError(f"the sessions cannot be read: {path}: {error.strerror}", hint=hint) from error
 
 
 def records(registry: Registry) -> list[Record]:

@@ -134,19 +134,31 @@ def test_what_is_no_record_of_this_user_is_passed_over(
     assert [each.session_id for each in records(registry)] == ["0123456789abcdef"]
 
 
-@pytest.mark.parametrize("planted", ["link", "writable"])
+@pytest.mark.parametrize(
+    ("planted", "reason", "hint"),
+    [
+        ("writable", "other users may write to the directory", "chmod 700 {}"),
+        ("link", "it is a link", "mv {0} {0}.old; the next run makes one"),
+        ("file", "Not a directory", "mv {0} {0}.old; the next run makes one"),
+    ],
+)
 def test_a_directory_that_cannot_be_trusted_is_an_error(
-    planted: str, registry: Registry, environ: dict[str, str], tmp_path: Path
+    planted: str, reason: str, hint: str, registry: Registry, environ: dict[str, str], tmp_path: Path
 ) -> None:
     path = Path(registry.path)
-    if planted == "writable":
-        path.chmod(0o777)
-    else:
-        path.rename(tmp_path / "moved")
-        path.symlink_to(tmp_path / "moved")
-    with pytest.raises(NonoError, match="the sessions cannot be read") as refused:
+    match planted:
+        case "writable":
+            path.chmod(0o777)
+        case "link":
+            path.rename(tmp_path / "moved")
+            path.symlink_to(tmp_path / "moved")
+        case "file":
+            path.rename(tmp_path / "moved")
+            path.touch()
+    with pytest.raises(NonoError) as refused:
         open_registry(environ)
-    assert refused.value.hint == f"chmod 700 {path}"
+    assert refused.value.message == f"the sessions cannot be read: {path}: {reason}"
+    assert refused.value.hint == hint.format(path)
 
 
 def test_without_a_session_there_is_no_registry(environ: dict[str, str]) -> None:
