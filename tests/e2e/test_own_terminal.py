@@ -461,6 +461,7 @@ def test_a_command_that_shows_nothing_in_time_is_ended(
     with at_terminal(sandbox, ["sh", "-c", script], flags=["--startup-timeout=1", *flags]) as person:
         assert person.end() == code
     assert (b"blocked: no terminal output after 1 seconds." in person.shown) is (code == 137)
+    assert b"killed by signal" not in person.shown  # it was nono, and that has been said
     cause = record_of(sandbox.user, "one")["end"]["cause"]
     assert cause == ("stop" if code == 137 else "exit")
 

@@ -21,6 +21,7 @@ from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import UnsetVariableError, is_within
+from nono.sessions import ends
 
 if TYPE_CHECKING:
     from nono.cli.diagnostics.save_prompt import Asks
@@ -74,6 +75,7 @@ def report(
             is_complete=is_complete,
             absent=absent,
             is_watched=is_watched,
+            is_stopped=outcome.end.cause == ends.STOP,
             offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)

@@ -71,17 +71,20 @@ def footer(
     is_complete: bool,
     absent: Sequence[Absentee] = (),
     is_watched: bool = False,
+    is_stopped: bool = False,
     offer: WorkdirOffer | None = None,
 ) -> list[str]:
     """Return the footer as lines; empty if nono has nothing to say about how the run ended.
 
     absent: What the command usually needs and was not granted, if it failed.
     is_watched: `found` contains the refused files too.
+    is_stopped: Somebody ended the command, or nono did; its signal tells nothing.
     offer: What --allow-cwd would have granted, if anything.
     """
     if exit_code == INTERRUPTED and not is_watched:
         return []
-    if not found and not absent and not is_watched and not _is_crash(exit_code):
+    is_crash = _is_crash(exit_code) and not is_stopped
+    if not found and not absent and not is_watched and not is_crash:
         return []
     lines = ["", TITLE, summary.RULE, f"  {headline(exit_code)}"]
     if found:
