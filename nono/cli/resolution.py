@@ -133,12 +133,14 @@ def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: boo
     from nono.policy.profile.manifest_file import load_manifest
 
     manifest = load_manifest(file, long_lived=long_lived)
+    mode, limits = manifest.beside
+    request = request._replace(memory=_text(limits.memory_bytes), max_processes=_text(limits.max_processes))
     resolved = resolve(
         request, manifest.profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
     )
-    if manifest.mode not in (None, resolved.capabilities.network):
+    if mode not in (None, resolved.capabilities.network):
         raise ConfigError(
-            f"{file}: network.mode is '{MODES[manifest.mode]}', and what stands beside it makes it "
+            f"{file}: network.mode is '{MODES[mode]}', and what stands beside it makes it "
             f"'{MODES[resolved.capabilities.network]}'.",
             hint="leave it out, or what contradicts it",
         )
@@ -149,6 +151,10 @@ def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: boo
         warnings=(*inert, *resolved.warnings),
         insisted=(*resolved.insisted, *filter(None, warnings)),
     )
+
+
+def _text(limit: int | None) -> str | None:
+    return None if limit is None else str(limit)
 
 
 def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, ...], str | None]:

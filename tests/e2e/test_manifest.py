@@ -39,6 +39,15 @@ def test_a_manifest_grants_only_what_it_says(sandbox: NonoRun, verb: str) -> Non
     assert "curl: (7)" in done.stderr
 
 
+def test_a_manifest_with_limits_does_not_run_without_a_supervisor(sandbox: NonoRun) -> None:
+    refused = nono(
+        sandbox, "wrap", f"--config={manifest(sandbox, resources={'max_processes': 64})}", "--", "true"
+    )
+    assert refused.returncode == 1
+    assert "need a supervisor" in refused.stderr
+    assert nono(sandbox, "wrap", f"--config={manifest(sandbox, resources={})}", "--", "true").returncode == 0
+
+
 def test_a_protected_path_is_refused_as_from_anywhere_else(sandbox: NonoRun) -> None:
     key = sandbox.user.home / ".ssh"
     key.mkdir(exist_ok=True)

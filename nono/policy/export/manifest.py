@@ -5,20 +5,20 @@ Reading turns a manifest into a profile, so default groups, denials and protecte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped as builtin
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import Limits, NetworkMode
 from nono.policy.document.jsonc import Node
 from nono.policy.document.source import Mistake, Source
 from nono.policy.export.dump import plain
+from nono.policy.export.resources import limits_of, unknown
 from nono.policy.files.active_groups import group_names
 from nono.policy.network_request import merge_network, mode_of
 from nono.policy.path_expansion import PathContext, UnsetVariableError
 from nono.policy.schema.profile import Profile
-from nono.policy.suggestions import did_you_mean
 
 VERSION = "1"
 MODES = {NetworkMode.ALLOWED: "unrestricted", NetworkMode.BLOCKED: "blocked", NetworkMode.PROXY: "proxy"}
@@ -46,6 +46,13 @@ _FILES = ("grants", "sockets", *_PATHS)
 # Profile fields that a manifest has already resolved, or expresses differently.
 _NOT_ITS_OWN = ("extends", "replace", "platform_overrides", "workdir", "packs", "allow_gpu")
 _NOT_OF_NETWORK = ("block", "network_profile")
+
+
+class Beside(NamedTuple):
+    """What a manifest says and a profile cannot."""
+
+    mode: NetworkMode | None = None  # the network mode, if given
+    limits: Limits = Limits()
 
 
 class _Shape(NamedTuple):
@@ -89,10 +96,10 @@ def manifest_of(profile: Profile, path_context: PathContext) -> dict[str, Any]:
     return document
 
 
-def to_profile(source: Source) -> tuple[NetworkMode | None, list[Mistake]]:
+def to_profile(source: Source) -> tuple[Beside, list[Mistake]]:
     """Turn the tree of `source` into that of a profile; its nodes keep their positions in the file.
 
-    Returns the network mode, if given, and the mistakes found so far.
+    Also returns the mistakes found so far.
     """
     root = source.root
     assert isinstance(root.value, dict)
@@ -105,21 +112,21 @@ def to_profile(source: Source) -> tuple[NetworkMode | None, list[Mistake]]:
         mistakes.append(Mistake(("version",), f'expected "{VERSION}"', at=at.start))
     for name in _NOT_ITS_OWN:
         if name in fields:
-            mistakes.append(_unknown(fields.pop(name), ()))
+            mistakes.append(unknown(fields.pop(name), ()))
     if "groups" in fields:
         fields["groups"] = _groups(fields["groups"], mistakes)
     if "filesystem" in fields:
         fields["filesystem"] = _files(fields["filesystem"], mistakes)
-    mode = None
+    mode, limits = None, limits_of(fields.pop("resources", None), mistakes)
     network = fields.get("network")
     if network is not None and isinstance(network.value, dict):
         mode = _mode(network.value.pop("mode", None), mistakes)
         for name in _NOT_OF_NETWORK:
             if name in network.value:
-                mistakes.append(_unknown(network.value.pop(name), ("mode",)))
+                mistakes.append(unknown(network.value.pop(name), ("mode",)))
         if mode is NetworkMode.BLOCKED:
             network.value["block"] = network._replace(value=True)
-    return mode, mistakes
+    return Beside(mode, limits), mistakes
 
 
 def _absolute(texts: tuple[str, ...], path_context: PathContext) -> Iterator[str]:
@@ -182,7 +189,7 @@ def _files(node: Node, mistakes: list[Mistake]) -> Node:
     lists: dict[str, list[Node]] = {}
     for name, entries in node.value.items():
         if name not in _FILES:
-            mistakes.append(_unknown(entries, _FILES))
+            mistakes.append(unknown(entries, _FILES))
             continue
         if not isinstance(entries.value, list):
             mistakes.append(Mistake(entries.path, "expected a list", at=entries.start))
@@ -226,7 +233,7 @@ def _entry(node: Node, shape: _Shape, mistakes: list[Mistake]) -> tuple[str, Nod
             what = "required: one of" if given is None else "expected one of"
             mistakes.append(Mistake((*node.path, name), f"{what} {words}", at=at.start))
     known = ("path", *(name for name, _, _ in shape.fields))
-    mistakes += (_unknown(each, known) for each in fields.values())
+    mistakes += (unknown(each, known) for each in fields.values())
     if path is None or len(mistakes) > before:
         return None
     return shape.lists[said[0], said[1]], path
@@ -240,8 +247,3 @@ def _mode(node: Node | None, mistakes: list[Mistake]) -> NetworkMode | None:
             return mode
     mistakes.append(Mistake(node.path, f"expected one of {', '.join(MODES.values())}", at=node.start))
     return None
-
-
-def _unknown(node: Node, known: Iterable[str]) -> Mistake:
-    hint = did_you_mean(str(node.path[-1]), known)
-    return Mistake(node.path, "no such field in a manifest" + (f" ({hint})" if hint else ""), at=node.key)

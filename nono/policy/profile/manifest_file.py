@@ -5,9 +5,8 @@ from __future__ import annotations
 from nono.errors import ProfileError
 from nono.forked import call_in_fork
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import NetworkMode
 from nono.policy.document.source import read_source
-from nono.policy.export.manifest import to_profile
+from nono.policy.export.manifest import Beside, to_profile
 from nono.policy.profile.files import read_file
 from nono.policy.profile.host import this_host
 from nono.policy.schema.profile import Profile
@@ -17,7 +16,7 @@ class Manifest(NamedTuple):
     """A manifest that was read successfully."""
 
     profile: Profile  # the equivalent profile
-    mode: NetworkMode | None  # the network mode, if given
+    beside: Beside
 
 
 def load_manifest(path: str, *, long_lived: bool = False) -> Manifest:
@@ -34,8 +33,8 @@ def _load(path: str) -> Manifest:
 
     try:
         source = read_source(read_file(path), path)
-        mode, mistakes = to_profile(source)
-        return Manifest(validate(source, this_host(), mistakes).profile, mode)
+        beside, mistakes = to_profile(source)
+        return Manifest(validate(source, this_host(), mistakes).profile, beside)
     except ProfileError as error:
         message = error.message.replace("Profile ", "Manifest ", 1).replace(
             ": profile file", ": manifest file", 1

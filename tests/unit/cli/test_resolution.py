@@ -1,4 +1,4 @@
-"""A profile that its own command may write is pointed out."""
+"""What a profile in a file, a manifest and the options come to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
+from nono.policy.capability import Limits
 
 
 def warnings(profile: Path, *flags: str, home: Path) -> str:
@@ -53,3 +54,17 @@ def test_a_missing_directory_is_to_be_made_where_one_can_be(
     assert word in str(caught.value.hint)
     assert "--allow-missing" in str(caught.value.hint)
     assert asked == [str(tmp_path)]
+
+
+@pytest.mark.parametrize(
+    ("resources", "limits"),
+    [({}, Limits()), ({"memory_bytes": 1 << 29, "max_processes": 64}, Limits(1 << 29, 64))],
+)
+def test_the_limits_of_a_manifest_are_those_of_the_run(
+    resources: dict[str, int], limits: Limits, tmp_path: Path
+) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps({"version": "1", "resources": resources}))
+    environ = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    resolved = resolve_given(parse("run", "", ["--config", str(file), "--", "true"], environ), environ)
+    assert resolved.capabilities.limits == limits

@@ -10,6 +10,7 @@ import pytest
 
 from nono.errors import NonoError, ProfileError, SandboxError
 from nono.policy.builtin import shipped
+from nono.policy.capability import Limits
 from nono.policy.export.manifest import manifest_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import PathContext
@@ -114,7 +115,7 @@ def test_what_is_shown_is_read_as_the_same_policy(home: Path, name: str) -> None
     manifest = load_manifest(written(home, manifest_of(profile, path_context(home))))
     before, after = resolved(home, profile), resolved(home, manifest.profile)
     assert essence(after) == essence(before)
-    assert manifest.mode is after.capabilities.network
+    assert manifest.beside.mode is after.capabilities.network
     assert after.workdir_offer is None  # a manifest has no directory of its own to share
 
 
@@ -185,12 +186,34 @@ def test_a_manifest_cannot_drop_the_required_groups(home: Path) -> None:
             "sockets.0.binds: expected one of false, true",
         ),
         ('{"version": "1", "security": {"signal_mode": "x"}}', "security.signal_mode: expected"),
+        ('{"version": "1", "resources": 1}', "resources: expected an object"),
+        ('{"version": "1", "resources": {"memory": 1}}', "resources.memory: no such field in a manifest"),
+        *(
+            (f'{{"version": "1", "resources": {{"memory_bytes": {each}}}}}', "memory_bytes: expected a whole")
+            for each in ("0", "1048575", "1e9", "true", '"1G"', "null", "9223372036854775808")
+        ),
+        ('{"version": "1", "resources": {"max_processes": 0}}', "max_processes: expected a whole"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(home: Path, text: str, complaint: str) -> None:
     with pytest.raises(ProfileError, match=r"^Manifest parse error: ") as caught:
         load_manifest(written(home, text))
     assert complaint in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("resources", "limits"),
+    [
+        ({}, Limits()),
+        ({"memory_bytes": 1 << 29}, Limits(1 << 29, None)),
+        ({"max_processes": 1}, Limits(None, 1)),
+        ({"memory_bytes": 1 << 20, "max_processes": 64}, Limits(1 << 20, 64)),
+    ],
+)
+def test_a_manifest_says_what_a_run_may_use_up(home: Path, resources: dict[str, int], limits: Limits) -> None:
+    read = load_manifest(written(home, {"version": "1", "resources": resources}))
+    assert read.beside.limits == limits
+    assert load_manifest(written(home, {"version": "1"})).beside.limits == Limits()
 
 
 def test_every_mistake_is_told_at_once(home: Path) -> None:
