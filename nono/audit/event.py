@@ -36,7 +36,7 @@ type DenialCategory = Literal[
     "unsupported_upgrade",
 ]
 type RepositoryChange = Literal[
-    "settings", "hooks", "removed_settings", "removed_hooks", "steps", "redirected", "unreadable"
+    "settings", "hooks", "removed_settings", "removed_hooks", "steps", "redirected", "worktree", "unreadable"
 ]
 type NetworkDecision = Literal[
     "allow",

@@ -273,6 +273,14 @@ def test_what_git_runs_in_a_submodule_that_a_run_makes_is_told(runner: NonoRun, 
     assert "this run" not in inside(runner, "touch g && git add g", "--allow=.", flag)
 
 
+def test_a_working_tree_elsewhere_is_told(runner: NonoRun) -> None:
+    outside(runner, "git commit -qm one && mkdir ../victim")
+    said = inside(runner, "git config core.worktree ../../victim")
+    assert "git outside writes files of the repository to" in said
+    outside(runner, "git checkout -q .")
+    assert (runner.user.home / "victim/f").exists()
+
+
 @pytest.mark.parametrize("act", ["git init -q .", "git init -q sub", "mkdir .git", "true"])
 def test_a_repository_in_which_git_runs_nothing_is_not_told(nowhere: NonoRun, act: str) -> None:
     said = inside(nowhere, act, "--allow=.")

@@ -206,7 +206,9 @@ class _Look:
                     if place not in self.seen.hooks:
                         self._add_hooks(place, HOOK_NAMES)
                 for worktree in paths_of(text, "core", "worktree"):  # of a submodule
-                    self._add_pointer(normpath(join(dirname(path), worktree, ".git")))
+                    own = normpath(join(dirname(path), worktree, ".git"))
+                    if own != dirname(path):
+                        self._add_pointer(own)
 
     def _add_pointer(self, path: str) -> None:
         if path not in self.seen.pointers and (text := self._files.text(path)) is not None:

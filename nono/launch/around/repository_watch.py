@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from posixpath import dirname, join, normpath
 
 from nono.audit import event
 from nono.audit.event import Event, RepositoryChange
@@ -20,6 +21,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
     "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
     "steps": "this run left a rebase or cherry-pick in {path} that runs these commands outside: {names}",
+    "worktree": "this run set core.worktree in {path}: git outside writes files of the repository to {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
 }
@@ -55,6 +57,12 @@ def changes(repository: Repository, before: Seen) -> Iterator[Change]:
     for path, commands in after.steps.items():
         if new := Counter(commands) - Counter(before.steps.get(path, ())):
             yield Change(path, "steps", tuple(new))
+    for path, text in after.settings.items():
+        was = before.settings.get(path, "")
+        if was != text:
+            away = _led_away(path, text, repository, after) - _led_away(path, was, repository, before)
+            if away:
+                yield Change(path, "worktree", tuple(sorted(away)))
     # Where something was not read, what is missing may only be out of sight.
     for path in after.settings if unread else dict.fromkeys((*before.settings, *after.settings)):
         yield from _of_settings(path, before.settings.get(path, ""), after.settings.get(path, ""))
@@ -62,10 +70,28 @@ def changes(repository: Repository, before: Seen) -> Iterator[Change]:
         yield from _of_hooks(path, before.hooks.get(path, {}), after.hooks.get(path, {}))
 
 
+def _led_away(path: str, text: str, repository: Repository, seen: Seen) -> set[str]:
+    """Return the working trees that a file of settings names, but for those that name the repository too.
+
+    A checkout outside writes there, over ~/.bashrc for one. A submodule's tree has a pointer back.
+    """
+    if "worktree" not in text.lower():
+        return set()
+    # Imported here, as below: most runs change nothing.
+    from nono.policy.git.settings import paths_of
+
+    directory = dirname(path)
+    places = {normpath(join(directory, each)) for each in paths_of(text, "core", "worktree")}
+    return {
+        place
+        for place in places - {repository.top}
+        if led_to(own := join(place, ".git"), seen.pointers.get(own, "")) != directory
+    }
+
+
 def _of_settings(path: str, before: str, after: str) -> Iterator[Change]:
     if before == after:
         return
-    # Imported here: most runs change nothing.
     from nono.policy.git.settings import newly_run, no_longer_run
 
     if names := newly_run(before, after):

@@ -15,10 +15,12 @@ _RUN_PROGRAMS = {
         "sshcommand",
     ),
     "credential": ("helper",),
+    "delta": ("pager",),  # dandavison/delta, often core.pager
     "diff": ("command", "external", "guitool", "textconv", "tool"),
     "difftool": ("cmd", "path"),
     "filter": ("clean", "process", "smudge"),
     "gc": ("recentobjectshook",),
+    "gitflow": ("hooks",),
     "gpg": ("program", "defaultkeycommand"),
     "guitool": ("cmd",),
     "hook": ("command",),
@@ -26,21 +28,23 @@ _RUN_PROGRAMS = {
     "include": ("path",),  # includes more settings
     "includeif": ("path",),
     "init": ("templatedir",),
-    "instaweb": ("browser", "httpd"),
+    "instaweb": ("browser", "gitwebdir", "httpd", "modulepath"),
     "interactive": ("difffilter",),
     "lfs": ("clean", "path", "smudge"),  # git-lfs-config(5)
     "man": ("cmd", "path"),
     "merge": ("driver", "guitool", "tool"),
-    "mergetool": ("cmd", "path"),
+    "mergetool": ("cmd", "layout", "path"),  # a shell evaluates the layout for Vim
     "pager": ("*",),
     "protocol": ("allow",),
     "receive": ("*",),
     "remote": ("receivepack", "uploadpack", "vcs"),
+    "secrets": ("providers",),  # awslabs/git-secrets
     "sendemail": ("*",),
     "sequence": ("editor",),
     "submodule": ("update",),
     "svn": ("authorsprog",),
     "tar": ("command",),
+    "tig": ("*",),
     "trailer": ("cmd", "command"),
     "uploadpack": ("packobjectshook",),
     "web": ("browser",),
@@ -54,7 +58,7 @@ _LEAD = {
 _PUSHED = frozenset({"pushdefault", "pushremote", "remote"})
 _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
 # These may be switches instead. Anywhere else, a program or directory may be called "on".
-_SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*"})
+_SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*", "tig.*"})
 _TOOLS = ("guitool", "tool")  # names of files of git, which a shell reads: with a slash, of any file
 # A line with those that continue it, until its comment; then the comment, which no line continues (config.c).
 _LINE = re.compile(r'((?:[^"\\\n#;]++|"(?:[^"\\\n]++|\\[\s\S])*+"|\\[\s\S]|")*+)([^\n]*+)(?:\n|\Z)')
@@ -116,7 +120,7 @@ def _is_here(url: str) -> bool:
     before, colon, _ = url.partition(":")
     if not colon or "/" in before or before == "file":
         return bool(url)
-    return url.startswith(f"{before}::") and before.isalnum()
+    return url.startswith(f"{before}::") and all(each.isalnum() or each in "+-." for each in before)
 
 
 def paths_of(text: str, section: str, name: str) -> Iterator[str]:

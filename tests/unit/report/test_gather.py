@@ -235,11 +235,13 @@ def test_what_git_outside_will_run_is_named_by_file_with_how_many_more() -> None
 def test_what_git_outside_no_longer_runs_is_named() -> None:
     removed = event.repository_changed("/p/.git/hooks", "removed_hooks", ["pre-push"], 1)
     unset = event.repository_changed("/p/.git/config", "removed_settings", ["core.hooksPath"], 1)
+    elsewhere = event.repository_changed("/p/.git/config", "worktree", ["/home/ada"], 1)
     unreadable = event.repository_changed("/p/.git/config", "unreadable", [], 0)
     redirected = event.repository_changed("/p/.git/commondir", "redirected", [], 0)
-    assert [each.reason for each in report([removed, redirected, unset, unreadable]).later] == [
+    assert [each.reason for each in report([removed, redirected, unset, elsewhere, unreadable]).later] == [
         "git outside no longer runs these hooks: pre-push",
         "git outside uses the hooks and settings of another repository",
         "git outside no longer runs what these named: core.hooksPath",
+        "git outside writes files of the repository to: /home/ada",
         "git outside runs something else, which nono cannot read",
     ]

@@ -56,7 +56,14 @@ def told(top: Path, act: Callable[[], object]) -> Said:
     before = look(repository)
     act()
     found = changes(repository, before)
-    return [(os.path.relpath(change.path, top), change.what, change.names) for change in found]
+    return [
+        (
+            os.path.relpath(change.path, top),
+            change.what,
+            tuple(os.path.relpath(name, top) if change.what == "worktree" else name for name in change.names),
+        )
+        for change in found
+    ]
 
 
 def script(text: str) -> Callable[[Path], object]:
@@ -270,6 +277,18 @@ CHANGES: dict[str, tuple[str, Said]] = {
         f"{EMBEDDED}; mv new/.git there; ln -s ../there new/.git; {LINKED} new",
         [("new/.git", "unreadable", ())],
     ),
+    "where a checkout writes": (
+        "git config core.worktree ../../home",
+        [(".git/config", "worktree", ("../home",))],
+    ),
+    "where a checkout writes, by a link": (
+        "ln -s ../home l; git config core.worktree ../l",
+        [("l/.git", "unreadable", ()), (".git/config", "worktree", ("l",))],
+    ),
+    "where a checkout of a submodule writes": (
+        "git config -f .git/modules/a/b/config core.worktree ../../../../../home",
+        [(".git/modules/a/b/config", "worktree", ("../home",))],
+    ),
     "settings that nobody can read": (
         "rm .git/config; mkfifo .git/config",
         [(".git/config", "unreadable", ())],
@@ -298,6 +317,7 @@ def test_what_changes_what_git_runs_is_told(top: Path, act: str, expected: Said)
         "mkdir new .git/modules/d; echo 'gitdir: ../.git/modules/d' > new/.git; touch .git/modules/d/HEAD;"
         "git config -f .git/modules/d/config core.worktree ../../../new",
         "echo x > scripts/other",
+        'git config core.worktree "$PWD"',
         f"git init -q new; {LINKED} new; git -C new remote add origin https://host.example/a",
         f"{LINKED} sub; {LINKED} absent",
         "mkdir .git/remotes .git/branches; echo 'URL: https://host.example/a' > .git/remotes/up",

@@ -42,6 +42,14 @@ PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = http
         ("[diff]\n\tguitool = ../../../p/evil", "diff.guitool"),
         ("[merge]\n\ttool = ../../../p/evil", "merge.tool"),
         ("[merge]\n\tguitool = ../../../p/evil", "merge.guitool"),
+        ('[mergetool "vimdiff"]\n\tlayout = "`run`"', "mergetool.vimdiff.layout"),
+        ("[instaweb]\n\tgitwebdir = /p/cgi", "instaweb.gitwebdir"),
+        ("[delta]\n\tpager = ./run", "delta.pager"),
+        ("[tig]\n\tdiff-highlight = ./run", "tig.diff-highlight"),
+        ('[tig "bind"]\n\tgeneric = q !./run', "tig.bind.generic"),
+        ("[secrets]\n\tproviders = ./run", "secrets.providers"),
+        ('[gitflow "path"]\n\thooks = ./hooks', "gitflow.path.hooks"),
+        ('[remote "origin"]\n\turl = my-helper+x::run', "remote.origin.url"),
     ],
 )
 def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
@@ -61,6 +69,8 @@ def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
         '[branch "b"]\n\tremote = origin\n\tpushRemote = .',
         "[remote]\n\tpushDefault = origin",
         '[url "ssh://git@host.example/"]\n\tinsteadOf = https://host.example/',
+        "[tig]\n\tshow-changes = yes",
+        "[delta]\n\tnavigate = true",
         "[diff]\n\ttool = vimdiff\n[merge]\n\ttool = meld",
     ],
 )
