@@ -40,6 +40,16 @@ for line in sys.stdin:
         say(id=asked, result={"offered": offered, "answer": heard.get("error", heard.get("result"))})
 sys.exit(7)
 """
+# Says all it has to say before it reads, and asks for more than a pipe holds the answers to.
+FLOODING = """
+import json, sys
+asked = json.loads(sys.stdin.readline())["id"]
+for number in range(5000):
+    print(json.dumps({"jsonrpc": "2.0", "id": f"{number}-mine", "method": "terminal/create", "params": {}}))
+print(json.dumps({"jsonrpc": "2.0", "id": asked, "result": {}}), flush=True)
+answered = sys.stdin.readline()
+sys.exit(7 if "Method not found" in answered else 1)
+"""
 ACP = ("--acp",)
 
 
@@ -58,6 +68,13 @@ def test_an_editor_runs_nothing_for_an_agent(sandbox: NonoRun) -> None:
         assert seen.asked == []
         assert seen.leave() == 7
         assert seen.stderr.count("Withheld from the editor: terminal/create") == 1
+
+
+def test_an_agent_that_asks_much_and_reads_later_is_heard(sandbox: NonoRun) -> None:
+    with edited(sandbox, program=FLOODING) as seen:
+        assert seen.ask("initialize", protocolVersion=1, clientCapabilities=OFFER) == {}
+        assert seen.asked == []
+        assert seen.leave() == 7
 
 
 def test_without_the_option_it_runs_whatever_the_agent_asks_for(sandbox: NonoRun) -> None:

@@ -8,6 +8,7 @@ what it asks a person would otherwise be drawn over an editor in a terminal.
 from __future__ import annotations
 
 import os
+import queue
 import select
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from nono.named_tuple import NamedTuple
 READ_BYTES = 64 * 1024
 LINE_BYTES_MAX = 64 * 1024 * 1024  # a message may hold an image
 PIPE_BYTES_MAX = 1024 * 1024  # what a pipe may hold (pipe(7))
+ANSWERS_MAX = 1000  # that the agent has not read; others are dropped
 
 
 class InFront(NamedTuple):
@@ -94,20 +96,36 @@ def cut_lines(pieces: Iterator[bytes], bytes_max: int = LINE_BYTES_MAX) -> Itera
 
 
 class _Agent:
-    """The standard input of the agent, which two threads write."""
+    """The standard input of the agent, which two threads write, each whole lines."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
+        self._answers: queue.Queue[bytes] = queue.Queue(ANSWERS_MAX)
+        threading.Thread(target=self._write_answers, daemon=True).start()
+
+    def answer(self, line: bytes) -> None:
+        """Have a line written. Never wait: what the agent says meanwhile is for the editor.
+
+        An agent that writes all it has to say before it reads again would wait for it without end.
+        """
+        with suppress(queue.Full):
+            self._answers.put_nowait(line)
+
+    def _write_answers(self) -> None:
+        with suppress(OSError):  # it has closed its input
+            while True:
+                self.write(self._answers.get())
 
     def write(self, line: bytes) -> None:
-        """Write a whole line. Raises OSError EPIPE if the agent has closed its input or is gone."""
+        """Write a whole line. Raises OSError EPIPE if the agent has closed its input, EBADF after close()."""
         with self._lock:
             _write(self._descriptor, line)
 
     def close(self) -> None:
         with self._lock:
             os.close(self._descriptor)
+            self._descriptor = -1  # so that no answer is written to what gets its number
 
 
 def _hear_editor(agent: _Agent) -> None:
@@ -131,8 +149,7 @@ def _hear_agent(front: InFront, agent: _Agent, tell: Callable[[str], object]) ->
                         told.add(withheld.reason)
                         tell(withheld.reason)
                     if withheld.answer is not None:
-                        with suppress(OSError):  # it has closed its input
-                            agent.write(withheld.answer)
+                        agent.answer(withheld.answer)
     except BrokenPipeError:  # the editor hears nothing more
         pass
     os.close(front.from_agent)
