@@ -42,6 +42,8 @@ _TOOLS = (
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
     # Chromium does not start, headless either, where it cannot write its profile.
     _Tool("CHROME_CONFIG_HOME", "chrome", "$XDG_CONFIG_HOME/chromium"),
+    # Composer ends with an error if it cannot read the settings there, which are beside its logins.
+    _Tool("COMPOSER_HOME", "composer", "$XDG_CONFIG_HOME/composer", reading_is_enough=True),
     _Tool("CONAN_HOME", "conan", "~/.conan2"),
     _Tool("GEM_HOME", "gem", "$XDG_DATA_HOME/gem", reading_is_enough=True),
     # Like some below, not a cache: gh refuses to start if it cannot read its settings, beside its login.
@@ -71,6 +73,8 @@ _TOOLS = (
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
     _Tool("SEMGREP_LOG_FILE", "semgrep/semgrep.log", "~/.semgrep/semgrep.log"),
     _Tool("SEMGREP_SETTINGS_FILE", "semgrep/settings.yml", "~/.semgrep/settings.yml", reading_is_enough=True),
+    # TeX keeps formats and fonts there that it makes itself.
+    _Tool("TEXMFVAR", "texmf-var", "~/.texlive2025/texmf-var"),
     _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
     _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin"),

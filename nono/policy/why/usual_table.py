@@ -89,6 +89,7 @@ TABLE = (
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
     Row("~/.local/share/uv/python", Access.READ, "your versions of Python", _PYTHON),
     Row("~/.local/share/uv/tools", Access.READ, "your programs of Python", _PYTHON),
+    Row("~/.local/share/pipx", Access.READ, "your programs of Python", _PYTHON),
     Row("~/.local/lib", Access.READ, "your packages of Python", _PYTHON),
     Row("~/.rustup", Access.READ, "your toolchains of Rust", _RUST),
     Row("~/.cargo/bin", Access.READ, "your programs of Rust", _RUST),

@@ -25,6 +25,7 @@ SERVED = (
     "for _ in $(seq 100); do grep -q started log && break; sleep 0.1; done; "
     "curl -sS $(grep -o 'http://127[0-9.:]*' log) | grep -q served; kill $server; ! grep -i warning log"
 )
+DOCUMENT = r"printf '\\documentclass{article}\\begin{document}$x^2$\\end{document}' > a.tex; "
 SHARED_DIRECTORY = "without namespaces the directory for everybody's is shared, and not granted"
 
 slow = partial(Case, is_slow=True)
@@ -53,6 +54,34 @@ CASES = [
     slow(
         "pre-commit makes the environment of a hook",
         "git init -q .; " + HOOK + "git add .; pre-commit run --all-files",
+    ),
+    slow("latexmk makes a document", DOCUMENT + "latexmk -pdf -interaction=batchmode a.tex; test -s a.pdf"),
+    slow(
+        "TeX makes a font that it lacks",
+        "mktexpk --mfmode ljfour --bdpi 600 --mag 1+13/600 --dpi 613 cmr10 | grep -q cmr10",
+    ),
+    slow(
+        "Composer goes on beside settings of the person's",
+        'echo \'{"name": "a/b"}\' > composer.json; composer -n -q dump-autoload; test -s vendor/autoload.php',
+        stage="mkdir -p ~/.config/composer; echo '{\"config\": {}}' > ~/.config/composer/config.json",
+    ),
+    slow(
+        "a program that pipx installed runs",
+        "own-of-pipx | grep -qx own",
+        profile="python-dev",
+        stage="p=~/.local/share/pipx/venvs/own/bin; mkdir -p $p; echo 'echo own' > $p/own-of-pipx; "
+        "chmod +x $p/own-of-pipx; ln -sf $p/own-of-pipx ~/.local/bin/",
+    ),
+    slow(
+        "OCaml's prompt reads its settings",
+        "echo 'print_int 42;;' | ocaml -noprompt | grep -q 42",
+        stage="touch ~/.ocamlinit",
+    ),
+    slow(
+        "a program that npm installed for the person runs",
+        "~/.npm-global/bin/own-of-npm | grep -qx own",
+        profile="node-dev",
+        stage="p=~/.npm-global/bin; mkdir -p $p; echo 'echo own' > $p/own-of-npm; chmod +x $p/own-of-npm",
     ),
     slow(
         "Chromium shows a page",

@@ -76,6 +76,7 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
     ("variable", "usual"),
     [
         ("BUNDLE_USER_HOME", ".bundle"),
+        ("COMPOSER_HOME", ".config/composer"),
         ("GEM_HOME", ".local/share/gem"),
         ("GH_CONFIG_DIR", ".config/gh"),
         ("PDM_CONFIG_FILE", ".config/pdm"),
@@ -106,6 +107,7 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
         ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
         ("PIPX_HOME", ".local/share/pipx"),
+        ("TEXMFVAR", ".texlive2025/texmf-var"),
         ("UV_TOOL_BIN_DIR", ".local/bin"),
         ("UV_TOOL_DIR", ".local/share/uv/tools"),
         ("VIRTUALENV_OVERRIDE_APP_DATA", ".local/share/virtualenv"),
