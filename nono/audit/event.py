@@ -36,7 +36,15 @@ type DenialCategory = Literal[
     "unsupported_upgrade",
 ]
 type RepositoryChange = Literal[
-    "settings", "hooks", "removed_settings", "removed_hooks", "steps", "redirected", "worktree", "unreadable"
+    "settings",
+    "hooks",
+    "removed_settings",
+    "removed_hooks",
+    "steps",
+    "redirected",
+    "worktree",
+    "exposed",
+    "unreadable",
 ]
 type NetworkDecision = Literal[
     "allow",

@@ -273,6 +273,14 @@ def test_what_git_runs_in_a_submodule_that_a_run_makes_is_told(runner: NonoRun, 
     assert "this run" not in inside(runner, "touch g && git add g", "--allow=.", flag)
 
 
+@pytest.mark.parametrize(
+    "setting", ["http.sslVerify false", "http.proxy http://127.0.0.1:1", "http.cookieFile x"]
+)
+def test_a_setting_by_which_a_password_goes_elsewhere_is_told(runner: NonoRun, setting: str) -> None:
+    assert "git outside may trust another machine" in inside(runner, f"git config {setting}")
+    assert "this run" not in inside(runner, "git config http.postBuffer 9999")
+
+
 def test_a_working_tree_elsewhere_is_told(runner: NonoRun) -> None:
     outside(runner, "git commit -qm one && mkdir ../victim")
     said = inside(runner, "git config core.worktree ../../victim")

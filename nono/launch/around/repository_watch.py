@@ -21,6 +21,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "removed_hooks": "this run removed or disabled hooks in {path}; git outside no longer runs {names}",
     "removed_settings": "this run removed {names} from {path}: git outside no longer runs what it named",
     "steps": "this run left a rebase or cherry-pick in {path} that runs these commands outside: {names}",
+    "exposed": "this run set {names} in {path}: by it git outside may trust another machine",
     "worktree": "this run set core.worktree in {path}: git outside writes files of the repository to {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
     "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
@@ -92,10 +93,12 @@ def _led_away(path: str, text: str, repository: Repository, seen: Seen) -> set[s
 def _of_settings(path: str, before: str, after: str) -> Iterator[Change]:
     if before == after:
         return
-    from nono.policy.git.settings import newly_run, no_longer_run
+    from nono.policy.git.settings import newly_exposing, newly_run, no_longer_run
 
     if names := newly_run(before, after):
         yield Change(path, "settings", names)
+    if names := newly_exposing(before, after):
+        yield Change(path, "exposed", names)
     if names := no_longer_run(before, after):
         yield Change(path, "removed_settings", names)
 

@@ -41,6 +41,10 @@ def _git(event: Fields) -> str:
         return f"changed, and cannot be read: {event.get('path')}"
     if what == "redirected":
         return f"git is led to another repository by {event.get('path')}"
+    if what == "exposed":
+        return f"git may trust another machine by {event.get('count')} settings in {event.get('path')}"
+    if what == "worktree":
+        return f"git writes to another directory by {event.get('path')}"
     change, kind = ("removed", what.removeprefix("removed_")) if "removed" in what else ("changed", what)
     return f"{change}: {event.get('count')} {kind} in {event.get('path')}"
 

@@ -55,6 +55,21 @@ _LEAD = {
     "remote": ("pushdefault", "pushurl", "url"),
     "url": ("insteadof", "pushinsteadof"),
 }
+# Settings by which git may give a password to another machine, or take a file from one: curl writes the
+# cookies of whatever machine git speaks with to the file that http.cookieFile names.
+_EXPOSE = {
+    "credential": ("protectprotocol",),
+    "http": (
+        "cookiefile", "curloptresolve", "delegation", "emptyauth", "proxy", "proxysslcainfo", "savecookies",
+        "sslcainfo", "sslcapath", "sslverify",
+    ),
+    "remote": ("proxy",),
+}  # fmt: skip
+# Without "=" a switch is on, with nothing behind it off; here both read as nothing.
+_STRICT = frozenset(
+    [(name, on) for name in ("protectprotocol", "sslverify") for on in ("true", "yes", "on", "1")]
+    + [(name, off) for name in ("emptyauth", "savecookies") for off in ("false", "no", "off", "0")]
+)
 _PUSHED = frozenset({"pushdefault", "pushremote", "remote"})
 _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
 # These may be switches instead. Anywhere else, a program or directory may be called "on".
@@ -71,6 +86,12 @@ Setting = tuple[str, str]
 def newly_run(before: str, after: str) -> tuple[str, ...]:
     """Return the names of settings that run programs and are new or changed in `after`, each once."""
     new = Counter(programs_of(after)) - Counter(programs_of(before))
+    return tuple(dict.fromkeys(name for name, _ in new))
+
+
+def newly_exposing(before: str, after: str) -> tuple[str, ...]:
+    """Return the names of settings, new or changed in `after`, by which a password may go elsewhere."""
+    new = Counter(exposing(after)) - Counter(exposing(before))
     return tuple(dict.fromkeys(name for name, _ in new))
 
 
@@ -113,6 +134,16 @@ def programs_of(text: str) -> Iterator[Setting]:
         if last in known and not is_switch and (value or last == "hookspath"):
             yield name, value
     yield from (setting for to, setting in pushed if to not in remotes and to != "." and _is_here(to))
+
+
+def exposing(text: str) -> Iterator[Setting]:
+    """Yield name and value of each setting in a configuration file by which a password may go elsewhere."""
+    for name, value in settings_of(text):
+        section, _, rest = name.partition(".")
+        known = _EXPOSE.get(section.lower())
+        key = rest.rpartition(".")[2].lower()
+        if known is not None and key in known and (key, unquoted(value).lower()) not in _STRICT:
+            yield name, unquoted(value)
 
 
 def _is_here(url: str) -> bool:

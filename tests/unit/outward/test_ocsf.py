@@ -94,6 +94,8 @@ CASES: dict[str, tuple[Event, int, int]] = {
     "flows": ({"type": "flows_recorded", "at": AT, "path": "/p/flows"}, 5019, 1),
     "repository, removed": (event.repository_changed("/p/.git/hooks", "removed_hooks", ["pre-push"], 1), 2004, 1),
     "repository, redirected": (event.repository_changed("/p/.git/commondir", "redirected", [], 0), 2004, 1),
+    "repository, worktree": (event.repository_changed("/p/.git/config", "worktree", [], 0), 2004, 1),
+    "repository, exposed": (event.repository_changed("/p/.git/config", "exposed", [], 0), 2004, 1),
     "repository, unreadable": (event.repository_changed("/p/.git/config", "unreadable", [], 0), 2004, 1),
     "repository": (event.repository_changed("/p/.git/config", "settings", ["core.hooksPath"], 1), 2004, 1),
     "of a later version": ({"type": "unheard_of", "at": AT}, 0, 99),

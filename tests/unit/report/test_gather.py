@@ -236,12 +236,16 @@ def test_what_git_outside_no_longer_runs_is_named() -> None:
     removed = event.repository_changed("/p/.git/hooks", "removed_hooks", ["pre-push"], 1)
     unset = event.repository_changed("/p/.git/config", "removed_settings", ["core.hooksPath"], 1)
     elsewhere = event.repository_changed("/p/.git/config", "worktree", ["/home/ada"], 1)
+    exposed = event.repository_changed("/p/.git/config", "exposed", ["http.proxy"], 1)
     unreadable = event.repository_changed("/p/.git/config", "unreadable", [], 0)
     redirected = event.repository_changed("/p/.git/commondir", "redirected", [], 0)
-    assert [each.reason for each in report([removed, redirected, unset, elsewhere, unreadable]).later] == [
+    assert [
+        each.reason for each in report([removed, redirected, unset, elsewhere, exposed, unreadable]).later
+    ] == [
         "git outside no longer runs these hooks: pre-push",
         "git outside uses the hooks and settings of another repository",
         "git outside no longer runs what these named: core.hooksPath",
         "git outside writes files of the repository to: /home/ada",
+        "git outside may trust another machine by these: http.proxy",
         "git outside runs something else, which nono cannot read",
     ]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nono.launch.around.repository_files import TEXT_MAX_BYTES
-from nono.policy.git.settings import newly_run, no_longer_run, paths_of, programs_of
+from nono.policy.git.settings import newly_exposing, newly_run, no_longer_run, paths_of, programs_of
 from support.running.pace import PACE
 
 PLAIN = '[core]\n\tbare = false\n\teditor = vim\n[remote "origin"]\n\turl = https://host.example/a.git\n'
@@ -76,6 +76,31 @@ def test_a_setting_that_runs_a_program_is_seen(added: str, name: str) -> None:
 )
 def test_a_setting_that_runs_none_is_not_told(added: str) -> None:
     assert newly_run(PLAIN, f"{PLAIN}{added}\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("added", "name"),
+    [
+        ("[http]\n\tsslVerify = false", "http.sslVerify"),
+        ("[http]\n\tsslVerify =", "http.sslVerify"),
+        ('[http "https://host.example"]\n\tsslCAInfo = ../ca.pem', "http.https://host.example.sslCAInfo"),
+        ("[HTTP]proxy=http://evil.example", "HTTP.proxy"),
+        ('[remote "origin"]\n\tproxy = http://evil.example', "remote.origin.proxy"),
+        ("[http]\n\tcurloptResolve = host.example:443:192.0.2.1", "http.curloptResolve"),
+        ("[http]\n\tcookieFile = ../../.bashrc", "http.cookieFile"),
+        ("[credential]\n\tprotectProtocol = false", "credential.protectProtocol"),
+    ],
+)
+def test_a_setting_by_which_a_password_goes_elsewhere_is_seen(added: str, name: str) -> None:
+    assert newly_exposing(PLAIN, f"{PLAIN}{added}\n") == (name,)
+    assert newly_exposing(f"{PLAIN}{added}\n", f"{PLAIN}{added}\n[user]\n") == ()
+
+
+@pytest.mark.parametrize(
+    "added", ["[http]\n\tsaveCookies = no", "[http]\n\tsslVerify = True", "[http]\n\tpostBuffer = 9"]
+)
+def test_a_setting_that_keeps_passwords_is_not_told(added: str) -> None:
+    assert newly_exposing(PLAIN, f"{PLAIN}{added}\n") == ()
 
 
 def test_a_setting_that_was_there_is_not_told() -> None:
