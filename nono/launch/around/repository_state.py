@@ -22,7 +22,7 @@ _SAMPLE = ".sample"
 # A command can create any number of anything.
 DIRECTORIES_MAX = 1_000
 FILES_MAX = 1_000
-INDEX_MAX_BYTES = 64 * 1024 * 1024
+INDEX_MAX_BYTES = 64 * 1024 * 1024  # in all
 
 
 class Hook(NamedTuple):
@@ -82,6 +82,7 @@ class _Look:
         self._settings: list[str] = []  # files that may hold some
         self._worktrees: list[str] = []  # the parts of the repository that belong to one
         self._count = 0
+        self._left_bytes = INDEX_MAX_BYTES
 
     def at_everything(self) -> None:
         self._at_repository(self._repository.directory)
@@ -136,8 +137,13 @@ class _Look:
                 place = join(top, name)
                 own = join(place, ".git")
                 inode = self._files.own(own)
+                if inode is None:
+                    self._leave_link(place)
                 if inode is None or own in found:
                     continue
+                if len(found) == DIRECTORIES_MAX:  # by links, one submodule can have any number of paths
+                    self._files.leave(join(directory, "index"))
+                    return
                 found.add(own)
                 if stat.S_ISDIR(inode[0]):
                     self._at_repository(own)
@@ -146,6 +152,12 @@ class _Look:
                 self._add_pointer(own)
                 if (text := self.seen.pointers.get(own)) is not None:
                     left.append((led_to(own, text), place))
+
+    def _leave_link(self, place: str) -> None:
+        """Note a submodule that is a link out of the tree: git before 2.45.1 follows it."""
+        inode = self._files.own(place)
+        if inode is not None and stat.S_ISLNK(inode[0]):
+            self._files.leave(place)
 
     def _checked_out(self) -> list[tuple[str, str]]:
         """Return the directories that hold the index of a working tree, each with the root of that."""
@@ -162,7 +174,7 @@ class _Look:
         """Yield the paths of submodules in the index of a working tree."""
         path = join(directory, "index")
         inode = self._files.target(path)
-        content = self._files.content(path, INDEX_MAX_BYTES) if inode is not None else None
+        content = self._index(path) if inode is not None else None
         if inode is None or content is None:
             return
         self.seen.indices[path] = inode
@@ -173,15 +185,22 @@ class _Look:
         if has_parts := is_split(content):
             names = [each.name for each, _ in self._files.listed(directory) or ()]
             shared = (join(directory, name) for name in names if name.startswith("sharedindex."))
-            contents += filter(None, (self._files.content(each, INDEX_MAX_BYTES) for each in shared))
+            contents += filter(None, map(self._index, shared))
         is_new = self._before is not None and self._before.indices.get(path) != inode
-        links = (link for each in contents for link in gitlinks_of(each, every_mode=is_new))
-        for count, link in enumerate(links):
-            if count == DIRECTORIES_MAX or (has_parts and not link):
+        found = set[bytes]()
+        for link in (link for each in contents for link in gitlinks_of(each, every_mode=is_new)):
+            if len(found) == DIRECTORIES_MAX or (has_parts and not link):
                 self._files.leave(path)
                 return
-            if link and b"\0" not in link and link[:1] != b"/" and b".." not in link.split(b"/"):
+            is_path = link and b"\0" not in link and link[:1] != b"/" and b".." not in link.split(b"/")
+            if is_path and link not in found:
+                found.add(link)
                 yield os.fsdecode(link)
+
+    def _index(self, path: str) -> bytes | None:
+        content = self._files.content(path, self._left_bytes)
+        self._left_bytes -= len(content or b"")
+        return content
 
     def _add_settings(self, places: list[str]) -> None:
         """Read the files at `places`, and those they include."""

@@ -12,6 +12,7 @@ _TYPE, _LINK = 0xF0, 0xE0  # in the third byte of a mode
 _MODE_AT = 24  # in an entry
 _HASHES = (20, 32)  # bytes of SHA-1 and SHA-256; the index does not say which
 _EXTENDED, _LENGTH = 0x4000, 0xFFF  # in the flags of an entry
+_NAME_MAX = 4096  # of a path (PATH_MAX)
 _SPLIT = b"link\0\0"  # an extension of less than 64 KiB
 
 
@@ -53,7 +54,7 @@ def _names(content: bytes, at: int) -> Iterator[bytes]:
 
 def _walked(content: bytes, version: int, hash_bytes: int) -> Iterator[bytes]:
     """Yield the submodules among the entries, read one after the other."""
-    at, previous = 12, b""
+    at, previous, size = 12, b"", 0  # of the name before, no more than a path may have, and its true size
     for _ in range(int.from_bytes(content[8:12])):
         flags_at = at + 40 + hash_bytes
         if flags_at + 2 > len(content):
@@ -66,9 +67,11 @@ def _walked(content: bytes, version: int, hash_bytes: int) -> Iterator[bytes]:
             end = content.find(b"\0", start)
             if end < 0:
                 return
-            previous = previous[: max(len(previous) - dropped, 0)] + content[start:end]
-            at = end + 1
-            if is_link:
+            common = max(size - dropped, 0)
+            if common < _NAME_MAX:
+                previous = previous[:common] + content[start : min(end, start + _NAME_MAX - common)]
+            at, size = end + 1, common + end - start
+            if is_link and size <= _NAME_MAX:
                 yield previous
             continue
         length = flags & _LENGTH

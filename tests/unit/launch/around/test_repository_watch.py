@@ -289,6 +289,10 @@ CHANGES: dict[str, tuple[str, Said]] = {
         "git config -f .git/modules/a/b/config core.worktree ../../../../../home",
         [(".git/modules/a/b/config", "worktree", ("../home",))],
     ),
+    "a submodule that is a link out of the tree": (
+        f"{LINKED} new; mkdir -p ../evil/.git; ln -s ../evil new",
+        [("new", "unreadable", ())],
+    ),
     "settings that nobody can read": (
         "rm .git/config; mkfifo .git/config",
         [(".git/config", "unreadable", ())],
@@ -367,3 +371,28 @@ def test_a_submodule_of_a_mode_that_git_does_not_write_is_told(top: Path) -> Non
         index.write_bytes(index.read_bytes().replace(b"\0\0\xe0\0", b"\0\1\xe1\xff"))
 
     assert [path for path, _, _ in told(top, plant)] == ["new/.git/config", "new/.git/hooks"]
+
+
+def test_submodules_that_are_links_to_each_other_are_looked_at_for_a_while(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository_state, "DIRECTORIES_MAX", 50)
+    make = ['echo "gitdir: $PWD/.git/modules/a/b" > sub/.git']
+    for letter in "abcdefgh":
+        make += [f"{LINKED} sub/{letter}", f"ln -s . sub/{letter}"]
+        make += [f"GIT_INDEX_FILE=.git/modules/a/b/index {LINKED} {letter}"]
+    script("; ".join(make))(top)
+    seen = look(Repository(str(top / ".git"), str(top)))
+    assert len(seen.pointers) < 100
+    assert seen.unread
+
+
+def test_more_of_indices_than_is_read_is_told(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository_state, "INDEX_MAX_BYTES", 300)
+
+    def make_many() -> None:
+        script(f"for i in 1 2 3; do git init -q new$i; {LINKED} new$i; ln .git/index new$i/.git/index; done")(
+            top
+        )
+
+    assert ("unreadable", ()) in [(what, names) for _, what, names in told(top, make_many)]

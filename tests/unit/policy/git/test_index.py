@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nono.policy.git.index import gitlinks_of, is_split
+from support.running.pace import PACE
 
 NAMES = ("a", "a/b", "sub", "sub-module", "x" * 300, "link", "deep/" * 40 + "end", "ü", "z" * 4100)
 
@@ -58,3 +60,21 @@ def test_an_index_of_which_parts_are_elsewhere_is_known(tmp_path: Path) -> None:
 def test_no_content_takes_long_or_fails(content: bytes, version: int, every_mode: bool) -> None:
     head = b"DIRC" + version.to_bytes(4) + b"\xff" * 4
     assert len([*gitlinks_of(head + content + b"\0\0\xe0\0", every_mode=every_mode)]) < 100
+
+
+def test_names_that_grow_with_each_entry_take_no_longer_than_others() -> None:
+    entry = bytes(26) + b"\xe0" + bytes(33) + b"\0\1" + b"\0" + b"a\0"  # nothing dropped, one letter added
+    count = 100_000
+    content = b"DIRC" + (4).to_bytes(4) + count.to_bytes(4) + entry * count
+    began = time.monotonic()
+    names = [*gitlinks_of(content, every_mode=True)]
+    assert time.monotonic() - began < 10 * PACE
+    assert {b"a", b"a" * 4096} < set(names)
+    assert max(map(len, names)) == 4096
+
+
+def test_a_name_behind_one_that_is_too_long_is_found(tmp_path: Path) -> None:
+    long = "a" * 5000
+    (tmp_path / "list").write_text(f"100644 {'1' * 40} 0\t{long}\n160000 {'1' * 40} 0\t{long[:9]}b\n")
+    content = made(tmp_path, "git update-index --index-info < list; git update-index --index-version 4")
+    assert found(content, every_mode=False) == {long[:9] + "b"}
