@@ -260,12 +260,16 @@ class NotifyLoop:
             return self._refuse(call, verdict)
         return self._unix.perform_by_name(call, raw, binds=binds)
 
-    def _listen(self, call: notify.Notification) -> int:
+    def _listen(self, call: notify.Notification) -> int | None:
         duplicate = self._calls.socket(call)
         if duplicate is None:
             return errno.EACCES
         try:
             local = _local_address(duplicate)
+            if self._grants.is_open and not isinstance(local, UnixAddress):
+                # Nothing to judge. A Unix socket put in its place meanwhile does not count as the command's.
+                self._resume(call)
+                return None
             verdict = adjudicator.judge_listen(local, self._grants)
             if isinstance(verdict, Refuse):
                 return self._refuse(call, verdict)

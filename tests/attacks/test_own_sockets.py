@@ -15,6 +15,10 @@ from support.canary import Canary
 from support.nono_run import NO_NAMESPACES, PROXY_ONLY, AuditEvent, NonoRun, program
 
 MEDIATED: Mapping[str, object] = {"linux": {"af_unix_mediation": "pathname"}}
+PROFILES: Mapping[str, Mapping[str, object]] = {
+    "mediated": MEDIATED,
+    "mediated without network": {**MEDIATED, "network": {"block": True}},
+}
 with_and_without_proxy = pytest.mark.parametrize(
     "profile", [PROXY_ONLY, MEDIATED], ids=["with the proxy", "without"]
 )
@@ -42,9 +46,10 @@ class Inside:
         return [event for event in events if event["decision"] == "deny"]
 
 
-@pytest.fixture(name="command", params=["namespaces", "none"])
+@pytest.fixture(name="command", params=["namespaces", "none", "mediated", "mediated without network"])
 def _command(sandbox: NonoRun, request: pytest.FixtureRequest) -> Iterator[Inside]:
     flags = [NO_NAMESPACES] if request.param == "none" else []
+    profile = PROFILES.get(request.param, PROXY_ONLY)
     readable = sandbox.user.home / "readable"
     readable.mkdir()
     sandbox.give(readable)
@@ -53,7 +58,8 @@ def _command(sandbox: NonoRun, request: pytest.FixtureRequest) -> Iterator[Insid
     sandbox.give(sockets)
     before = set(sandbox.logs())
     try:
-        with sandbox.started(program("sockets.own_sockets"), flags=[*flags, f"--read={readable}"]) as run:
+        flags = [*flags, f"--read={readable}"]
+        with sandbox.started(program("sockets.own_sockets"), profile=profile, flags=flags) as run:
             inside = Inside(sandbox, run)
             inside.before = before
             yield inside

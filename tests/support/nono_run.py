@@ -184,6 +184,7 @@ class NonoRun:
         command: Sequence[str],
         *,
         sandboxed: bool = True,
+        profile: Mapping[str, object] = PROXY_ONLY,
         flags: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         is_own_child: bool = False,
@@ -192,7 +193,9 @@ class NonoRun:
 
         is_own_child: It has the limits of this process, which alone can wait for it: nobody else forks it.
         """
-        argv = self.argv(command, flags=flags) if sandboxed else self.user.command(command)
+        argv = self.user.command(command)
+        if sandboxed:
+            argv = self.argv(command, profile=profile, flags=flags)
         with self.begun(argv, environment, stdin=subprocess.PIPE, is_own_child=is_own_child) as process:
             yield process
 

@@ -160,9 +160,9 @@ NOTIFY_OPENS = Program("notify_opens", SECCOMP_RET_USER_NOTIF, (*NOTIFY.rules, *
 
 # For a run without a proxy, beside a static program whose refusals win. PORTS traps TCP addresses, and with
 # them every connect of any family, for the supervisor; TCP_ONLY beside it refuses socket options. UNIX_PATHS
-# traps only Unix sockets, on an open network.
-_NAMES = (Rule("connect"), Rule("bind"))
-PORTS = Program("ports", SECCOMP_RET_USER_NOTIF, (*_NAMES, Rule("listen"), *_IO_URING))
+# is for Unix sockets; it traps listen too, which tells which of them are the command's own.
+_NAMES = (Rule("connect"), Rule("bind"), Rule("listen"))
+PORTS = Program("ports", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_IO_URING))
 UNIX_PATHS = Program("unix_paths", SECCOMP_RET_USER_NOTIF, (*_NAMES, *_UNIX_DATAGRAMS, *_IO_URING))
 PORTS_OPENS = Program("ports_opens", SECCOMP_RET_USER_NOTIF, (*PORTS.rules, *_OPENS))
 UNIX_PATHS_OPENS = Program("unix_paths_opens", SECCOMP_RET_USER_NOTIF, (*UNIX_PATHS.rules, *_OPENS))

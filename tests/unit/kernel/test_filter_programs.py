@@ -129,10 +129,8 @@ def refused(name: str, call: str, args: Sequence[int]) -> bool:
 def refused_beside_a_static_program(name: str, call: str, args: Sequence[int]) -> bool:
     family, kind = args[0] & 0xFFFFFFFF, args[1] & 0xF
     match call:
-        case "connect" | "bind" | "io_uring_setup" | "io_uring_enter" | "io_uring_register":
+        case "connect" | "bind" | "listen" | "io_uring_setup" | "io_uring_enter" | "io_uring_register":
             return True
-        case "listen":
-            return name == "ports"
         case "socket" | "socketpair":
             return name == "unix_paths" and family == AF_UNIX and kind in (SOCK_DGRAM, SOCK_RAW)
     return False
