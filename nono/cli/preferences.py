@@ -65,16 +65,12 @@ def _session_name(given: Given, console: Console) -> str | None:
 
 
 def proving(given: Given, console: Console) -> Proving:
-    """Return how the session is to be proved. Raises ConfigError for options that contradict each other."""
-    flags = ("--no-audit", "--no-audit-integrity", "--audit-integrity", "--audit-sign-key")
-    asked = [flag for flag in flags if given.values.get(flag.removeprefix("--").replace("-", "_"))]
-    if len(asked) > 1 and asked[0].startswith("--no-"):
-        raise ConfigError(f"{asked[0]} and {asked[1]} contradict each other.", hint="leave one of them out")
-    if "--no-audit-integrity" in asked:
+    """Return how the session is to be proved."""
+    if given.flag("no_audit_integrity"):
         console.warn("--no-audit-integrity: nothing will show whether the audit log of this run is complete.")
     return Proving(
-        has_integrity="--no-audit-integrity" not in asked,
-        hashes_trees="--audit-integrity" in asked,
+        has_integrity=not given.flag("no_audit_integrity"),
+        hashes_trees=given.flag("audit_integrity"),
         sign_key=given.value("audit_sign_key"),
     )
 

@@ -120,7 +120,7 @@ def _refuse_beside_manifest(given: Given) -> None:
     both = [option for option in given.options if option.in_manifest]
     if both:
         origin = f" (or {both[0].env})" if both[0].env else ""
-        raise ConfigError(
+        raise UsageError(
             f"--config and {both[0].flags[0]}{origin} are contradictory: a manifest says it all.",
             hint="leave one of them out",
         )

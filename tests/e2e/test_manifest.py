@@ -72,7 +72,7 @@ def test_nothing_else_says_what_is_granted(
 ) -> None:
     file = manifest(sandbox)
     refused = nono(sandbox, "run", "-c", str(file), *flags, "--", "true", environment=environment)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert f"--config and {other} " in refused.stderr
 
 

@@ -440,7 +440,7 @@ def test_the_shell_of_the_person_runs_inside(sandbox: NonoRun) -> None:
             ["run", "--startup-timeout=x", "--", "true"],
             "--startup-timeout 'x': expected seconds, up to 3600.",
         ),
-        (["run", "--detach-timeout=3601", "--", "true"], "expected seconds, up to 3600."),
+        (["run", "--detached", "--detach-timeout=3601", "--", "true"], "expected seconds, up to 3600."),
     ],
 )
 def test_what_makes_no_sense_is_refused(words: list[str], told: str, sandbox: NonoRun) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from nono.cli.args import options
+from nono.cli.args.contradictions import refuse_contradictions
 from nono.cli.args.options import (
     FALSE_WORDS,
     LEGACY_ENVIRONMENT,
@@ -104,6 +105,7 @@ def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
     given = collect(command, scanned.values, ours, environ)
+    refuse_contradictions(given.values, scanned.values)
     if command == options.SHELL:
         if words:
             raise NonoError(

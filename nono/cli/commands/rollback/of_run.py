@@ -6,7 +6,6 @@ import os
 
 from nono.cli.args.parse import Given
 from nono.cli.commands.rollback.progress import shown_progress
-from nono.errors import ConfigError
 from nono.launch.around.undo import UndoRequest, refuse_writable_place
 from nono.policy.resolve import Resolved
 from nono.settings.user_config import UserConfig
@@ -14,20 +13,8 @@ from nono.undo.model.left_out import left_out
 from nono.undo.recording import Limits
 
 
-def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
-    """Return what --rollback and related options ask for; None if nothing. Raises ConfigError."""
-    if not given.flag("rollback"):
-        if given.value("rollback_dest") is not None:
-            raise ConfigError("--rollback-dest has no effect without --rollback.")
-        return None
-    for flags in (
-        ("rollback", "no_rollback"),
-        ("rollback", "no_audit"),
-        ("rollback_all", "rollback_include"),
-    ):
-        if all(each in given.values for each in flags):
-            first, second = (f"--{each.replace('_', '-')}" for each in flags)
-            raise ConfigError(f"{first} cannot be combined with {second}.")
+def undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest:
+    """Return what --rollback and related options ask for. Raises ConfigError: --rollback-dest is unsafe."""
     places = resolved.path_context
     excluded = [
         # Without a slash it is a name; with a slash or ~ at the beginning it is a path of its own.

@@ -70,7 +70,7 @@ def _key_prompt(call: Call, resolved: Resolved) -> KeyPrompt | None:
 
 def _undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
     """Return how the run is to be kept for undo; None: not at all."""
-    if not given.flag("rollback") and given.value("rollback_dest") is None:
+    if not given.flag("rollback"):
         return None
     # Imported here, as below: few runs are kept.
     from nono.cli.commands.rollback.of_run import undo_request
