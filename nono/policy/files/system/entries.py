@@ -19,92 +19,34 @@ _SYSTEM = ("/usr", "/opt", "/nix/store")
 
 # Entries of /etc that hold secrets, or may, though everybody on the machine may read them. Also `NAME.*`,
 # such as fstab.bak. What programs need in one of them is a path of its own in a group (/etc/ssh/ssh_config).
+_USERS = "passwd group"  # have a group of their own, which can be excluded
+_ACCOUNTS = (
+    "shadow gshadow sudoers doas.conf security krb5.keytab ldap.secret sssd freeradius ntp.keys sasldb2"
+)
+_DIRECTORIES = "libnss-ldap pam_ldap nslcd"  # with the password of who may search
+_MACHINE = "machine-id"  # machine-id(5)
+_KEYS = "ssh letsencrypt acme ipsec ipsec.conf strongswan swanctl wireguard openvpn"
+_NETWORKS = (
+    "NetworkManager netplan network wpa_supplicant iwd ppp chatscripts fstab auto autofs samba davfs2 cifs"
+)
+_PACKAGES = "apt yum dnf zypp"
+_MAIL = "mail msmtprc esmtprc ssmtp nullmailer fetchmailrc exim4 postfix dovecot"
+_DATABASES = "mysql my odbc postgresql redis valkey mongod cassandra elasticsearch influxdb rabbitmq ceph"
+_STARTS = "environment default sysconfig conf systemd init cron crontab anacrontab"  # what services are given
+_CLUSTERS = "kubernetes rancher cni containerd containers docker boto cloud amazon rclone"
+_MANAGERS = "vault consul nomad ansible salt puppet chef gitlab gitlab-runner restic"
+_MONITORS = "grafana telegraf zabbix datadog-agent newrelic-infra cloudflared tailscale"
+# Their settings hold passwords of what stands behind them.
+_SERVERS = (
+    "apache2 httpd nginx lighttpd caddy haproxy squid tinyproxy proxychains proftpd vsftpd keepalived snmp"
+)
 KEPT_BACK = frozenset(
-    (
-        # who the users are has a group of its own, which can be excluded
-        *("passwd", "group"),
-        # accounts, and what identifies the machine (machine-id(5))
-        *(
-            "shadow",
-            "gshadow",
-            "sudoers",
-            "doas.conf",
-            "security",
-            "machine-id",
-            "krb5.keytab",
-            "ldap.secret",
-        ),
-        # keys of hosts and certificates
-        *(
-            "ssh",
-            "letsencrypt",
-            "acme",
-            "ipsec",
-            "ipsec.conf",
-            "strongswan",
-            "swanctl",
-            "wireguard",
-            "openvpn",
-        ),
-        # passwords of networks and shares
-        *(
-            "NetworkManager",
-            "netplan",
-            "network",
-            "wpa_supplicant",
-            "iwd",
-            "ppp",
-            "chatscripts",
-            "fstab",
-            "auto",
-        ),
-        *("autofs", "samba", "davfs2", "cifs"),
-        # passwords of package sources, mail and databases
-        *(
-            "apt",
-            "yum",
-            "dnf",
-            "zypp",
-            "msmtprc",
-            "esmtprc",
-            "ssmtp",
-            "fetchmailrc",
-            "exim4",
-            "postfix",
-            "dovecot",
-        ),
-        *("mail", "mysql", "my", "odbc", "postgresql", "redis", "valkey", "mongod"),
-        # what services and jobs are started with
-        *("environment", "default", "sysconfig", "conf", "systemd", "init", "cron", "crontab", "anacrontab"),
-        # clusters, clouds, registries and agents of monitoring
-        *(
-            "kubernetes",
-            "rancher",
-            "cni",
-            "containerd",
-            "containers",
-            "docker",
-            "boto",
-            "cloud",
-            "amazon",
-            "rclone",
-        ),
-        *(
-            "vault",
-            "consul",
-            "nomad",
-            "ansible",
-            "salt",
-            "puppet",
-            "chef",
-            "gitlab",
-            "gitlab-runner",
-            "grafana",
-        ),
-        *("telegraf", "zabbix", "datadog-agent", "newrelic-infra", "cloudflared", "tailscale", "restic"),
-        # servers, whose settings hold passwords of what stands behind them
-        *("apache2", "httpd", "nginx", "lighttpd", "caddy", "haproxy", "squid", "tinyproxy", "proxychains"),
+    name
+    for names in (
+        *(_USERS, _ACCOUNTS, _DIRECTORIES, _MACHINE, _KEYS, _NETWORKS, _PACKAGES, _MAIL, _DATABASES),
+        *(_STARTS, _CLUSTERS, _MANAGERS, _MONITORS, _SERVERS),
     )
+    for name in names.split()
 )
 
 
