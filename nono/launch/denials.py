@@ -46,6 +46,8 @@ _TRIED = ("io_uring_setup", "<abstract>")
 # The C library probes these for if_nametoindex(3), until it gets a socket of AF_UNIX, AF_INET or AF_INET6.
 # Bubblewrap calls that function, and so does each agent that checks whether Bubblewrap works.
 _PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
+# Sockets of UDP, of either family. Some programs try one and work without, others look names up by it.
+_UDP = tuple(f"socket(family={family}, type=2," for family in (2, 10))
 _NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
@@ -54,6 +56,11 @@ def tried_among(targets: Sequence[str]) -> frozenset[str]:
     """Return what runtimes try at each start and work without. targets: What was denied, oldest first."""
     is_probed = any(tuple(targets[at : at + len(_PROBES)]) == _PROBES for at in range(len(targets)))
     return frozenset((*_TRIED, *(_PROBES if is_probed else ())))
+
+
+def may_be_tried(target: str) -> bool:
+    """Return True for what some programs only try, so that it may have nothing to do with a failure."""
+    return target.startswith(_UDP)
 
 
 class Denials:

@@ -55,6 +55,23 @@ def test_what_runtimes_try_at_each_start_is_not_taken_for_the_reason(
     assert any("nono run --explain" in line for line in footer(run.stderr)) is not is_clear
 
 
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize(("further", "is_clear"), [("", False), ("s.connect(('192.0.2.1', 1))", True)])
+def test_a_udp_socket_that_a_program_only_tries_is_not_taken_for_the_reason(
+    sandbox: NonoRun, letter: str, further: str, is_clear: bool
+) -> None:
+    """curl tries one for IPv6, and fails for another reason: a file, which the kernel does not name."""
+    tried = "import socket, sys\ntry: socket.socket(type=2)\nexcept OSError: pass\n"
+    script = f"{tried}s = socket.socket()\n{further}\n"
+    run = sandbox.run(["python3", "-c", f"{script}open(sys.argv[1])", letter])
+    assert run.exit_code == 1
+    told = " ".join(footer(run.stderr))
+    assert "socket(family=2, type=2, protocol=0)" in told
+    assert "A program that only tries it works without" in told
+    assert (f"--read-file {letter}" in fixes(run.stderr)) is not is_clear
+    assert ("nono run --explain" in told) is not is_clear
+
+
 @pytest.mark.parametrize(("access", "is_enough"), [("readwrite", True), ("read", False)])
 def test_the_working_directory_is_offered_by_its_own_option(
     sandbox: NonoRun, access: str, is_enough: bool

@@ -60,7 +60,7 @@ def report(
 
         found += explained(refusals, rules, places, fs)
         is_complete = is_complete and refusals.is_complete
-    is_unclear = exit_code and not footer.telling(found)
+    is_unclear = exit_code and not footer.clear(found)
     absent = _absentees(exit_code, prepared, rules, fs) if is_unclear else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []

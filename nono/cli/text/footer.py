@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nono.audit.event import OF_INSTRUCTIONS
 from nono.cli.text import summary
-from nono.launch.denials import Denials, Denied, Kind, tried_among
+from nono.launch.denials import Denials, Denied, Kind, may_be_tried, tried_among
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
@@ -95,7 +95,7 @@ def footer(
         lines.append(NOTHING_REFUSED if is_complete else f"{NOTHING_REFUSED[:-1]} that could be seen.")
     if absent:
         lines += ["  Not granted in this run, and often needed:", *_absentees(absent, offer)]
-    is_unclear = bool(found) and not telling(found) and exit_code - 128 not in _SENT
+    is_unclear = bool(found) and not clear(found) and exit_code - 128 not in _SENT
     if not is_watched and (absent or is_unclear):
         lines += UNSEEN
     return [*lines, *_next_steps(found)]
@@ -105,6 +105,11 @@ def telling(found: Sequence[Finding]) -> list[Finding]:
     """Return the denials that may have made the command fail, without what runtimes try at each start."""
     tried = tried_among([each.denied.target for each in found])
     return [each for each in found if each.denied.target not in tried]
+
+
+def clear(found: Sequence[Finding]) -> list[Finding]:
+    """Return the telling denials without those that may have nothing to do with the failure."""
+    return [each for each in telling(found) if not may_be_tried(each.denied.target)]
 
 
 def _is_crash(exit_code: int) -> bool:

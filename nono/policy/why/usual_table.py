@@ -84,6 +84,13 @@ TABLE = (
         is_whole=False,
         is_told_if_denied=True,
     ),
+    Row(
+        *("~/.m2/settings.xml", Access.READ, "Maven's settings", _names("mvn mvnw")),
+        is_whole=False,
+        is_told_if_denied=True,
+        instead="mvn -s FILE, with settings that hold no password; or --read-file ~/.m2/settings.xml "
+        "--bypass-protection ~/.m2/settings.xml, if yours hold none",
+    ),
     Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),

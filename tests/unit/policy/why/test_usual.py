@@ -92,6 +92,16 @@ def test_what_ssh_and_gpg_read_below_the_home_is_named_without_an_option(
     assert usual_place(f"{HOME}/.gnupg/pubring.kbx", Access.READ, places, fs) is None
 
 
+@pytest.mark.parametrize(("program", "is_told"), [("mvn", True), ("gradle", False)])
+def test_maven_is_told_of_its_denied_settings_with_what_to_do(
+    run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
+) -> None:
+    settings = f"{HOME}/.m2/settings.xml"
+    fs = make_fs(files=(settings,))
+    found = [each for each in absentees(run(allow=(".",)), f"{program} verify", fs) if each.path == settings]
+    assert [(each.flag, "mvn -s FILE" in (each.instead or "")) for each in found] == [(None, True)] * is_told
+
+
 SIGNS = "[user]\n\tname = a\n[commit]\n\tgpgSign = true\n"
 
 

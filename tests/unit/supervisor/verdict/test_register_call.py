@@ -44,9 +44,12 @@ def test_a_refusal_names_what_was_asked_for(name: str | None, args: tuple[int, .
 
 
 @pytest.mark.parametrize("family", [2, 10])
-def test_a_refused_udp_socket_names_the_clients_that_ignore_the_proxy(family: int) -> None:
+def test_a_refused_udp_socket_names_who_works_without_before_the_clients_that_ignore_the_proxy(
+    family: int,
+) -> None:
     udp = refuse_by_registers("socket", 41, (family, 2 | 0o2000000, 0, 0, 0, 0))
     assert udp.hint is not None
+    assert udp.hint.index("works without") < udp.hint.index("HTTPS_PROXY")
     assert "HTTPS_PROXY" in udp.hint
     assert "22.21" in udp.hint
     assert refuse_by_registers("socket", 41, (family, 3, 1, 0, 0, 0)).hint is None
