@@ -37,6 +37,8 @@ _TOOLS = (
     _EVERYTHING_ELSE,
     _Tool("ANSIBLE_HOME", "ansible", "~/.ansible"),
     _Tool("BUNDLE_USER_HOME", "bundle", "~/.bundle", reading_is_enough=True),
+    # Cabal and Stack end with an error if they cannot read their settings there.
+    _Tool("CABAL_DIR", "cabal", "~/.cabal"),
     _Tool("CARGO_HOME", "cargo", "~/.cargo"),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
@@ -73,6 +75,7 @@ _TOOLS = (
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
     _Tool("SEMGREP_LOG_FILE", "semgrep/semgrep.log", "~/.semgrep/semgrep.log"),
     _Tool("SEMGREP_SETTINGS_FILE", "semgrep/settings.yml", "~/.semgrep/settings.yml", reading_is_enough=True),
+    _Tool("STACK_ROOT", "stack", "~/.stack"),
     # TeX keeps formats and fonts there that it makes itself.
     _Tool("TEXMFVAR", "texmf-var", "~/.texlive2025/texmf-var"),
     _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),

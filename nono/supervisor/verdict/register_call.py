@@ -13,9 +13,9 @@ _SOCK_DGRAM = 2
 # Most UDP packets are DNS queries, but many programs only try such a socket: that is said first.
 _UDP_HINT = (
     "UDP is closed here. A program that only tries it works without: curl for IPv6 and HTTP/3, Ansible for "
-    "its own address. One that looks names up has to leave that to the proxy: use a client that reads "
-    "HTTPS_PROXY. Node's fetch does from 22.21 and 24.0 on (NODE_USE_ENV_PROXY, which is set); with an older "
-    "Node take undici's EnvHttpProxyAgent"
+    "its own address. Gradle does not, nor does Java when it lists network interfaces. A program that looks "
+    "names up has to leave that to the proxy: use a client that reads HTTPS_PROXY. Node's fetch does from "
+    "22.21 and 24.0 on (NODE_USE_ENV_PROXY, which is set); with an older Node take undici's EnvHttpProxyAgent"
 )
 
 

@@ -45,6 +45,12 @@ CASES = [
         DISTRIBUTION + "cpanm -q -l local ./D; perl -Ilocal/lib/perl5 -MD -e 1",
     ),
     slow("Haskell is compiled", "echo 'main = print 1' > a.hs; ghc -v0 a.hs; ./a | grep -qx 1"),
+    slow(
+        "Stack goes on beside settings of the person's",
+        "printf 'resolver: ghc-%s\\nsystem-ghc: true\\ninstall-ghc: false\\npackages: []\\n' "
+        "$(ghc --numeric-version) > stack.yaml; stack exec -- true",
+        stage="mkdir -p ~/.stack; echo 'install-ghc: false' > ~/.stack/config.yaml",
+    ),
     slow("virtualenv makes an environment", "python3 -m virtualenv -q v; v/bin/python -c 1"),
     slow(
         "virtualenv makes an environment for Python",

@@ -96,6 +96,7 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
     ("variable", "usual"),
     [
         ("ANSIBLE_HOME", ".ansible"),
+        ("CABAL_DIR", ".cabal"),
         ("CHROME_CONFIG_HOME", ".config/chromium"),
         ("CONAN_HOME", ".conan2"),
         ("HATCH_CACHE_DIR", ".cache/hatch"),
@@ -107,6 +108,7 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
         ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
         ("PIPX_HOME", ".local/share/pipx"),
+        ("STACK_ROOT", ".stack"),
         ("TEXMFVAR", ".texlive2025/texmf-var"),
         ("UV_TOOL_BIN_DIR", ".local/bin"),
         ("UV_TOOL_DIR", ".local/share/uv/tools"),
