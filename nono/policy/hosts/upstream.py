@@ -47,6 +47,8 @@ def parse_upstream(text: str) -> Upstream:
     if not separator or scheme not in _DEFAULT_PORTS:
         raise ValueError("an https:// URL is expected")
     authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        raise ValueError("a user and a password have no place in it")
     raw_host, port = split_optional_port(authority)
     host = _host(raw_host)
     if scheme == "http" and not is_loopback(host):

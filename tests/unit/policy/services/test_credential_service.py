@@ -128,6 +128,13 @@ def test_an_upstream_is_https_or_loopback(url: str) -> None:
     assert str(parse_upstream(url)) == url
 
 
+@pytest.mark.parametrize("url", ["https://me:hunter2@x.example", "https://hunter2@x.example:443/v1"])
+def test_a_password_in_an_upstream_is_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="a user and a password have no place in it") as refused:
+        parse_upstream(url)
+    assert "hunter2" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "url",
     [
