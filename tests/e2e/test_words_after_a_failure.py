@@ -72,6 +72,18 @@ def test_a_udp_socket_that_a_program_only_tries_is_not_taken_for_the_reason(
     assert ("nono run --explain" in told) is not is_clear
 
 
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize(("exit_code", "is_sought"), [(0, False), (3, True)])
+def test_no_reason_is_sought_beside_a_udp_socket_after_a_success(
+    sandbox: NonoRun, exit_code: int, is_sought: bool
+) -> None:
+    """Next.js tries one, and serves all the same."""
+    tried = "import socket\ntry: socket.socket(type=2)\nexcept OSError: pass\n"
+    run = sandbox.run(["python3", "-c", f"{tried}raise SystemExit({exit_code})"])
+    assert (run.exit_code, TITLE in run.stderr) == (exit_code, True)
+    assert ("nono run --explain" in run.stderr) is is_sought
+
+
 @pytest.mark.parametrize(("access", "is_enough"), [("readwrite", True), ("read", False)])
 def test_the_working_directory_is_offered_by_its_own_option(
     sandbox: NonoRun, access: str, is_enough: bool

@@ -95,7 +95,8 @@ def footer(
         lines.append(NOTHING_REFUSED if is_complete else f"{NOTHING_REFUSED[:-1]} that could be seen.")
     if absent:
         lines += ["  Not granted in this run, and often needed:", *_absentees(absent, offer)]
-    is_unclear = bool(found) and not clear(found) and exit_code - 128 not in _SENT
+    has_failed = exit_code != 0
+    is_unclear = has_failed and bool(found) and not clear(found) and exit_code - 128 not in _SENT
     if not is_watched and (absent or is_unclear):
         lines += UNSEEN
     return [*lines, *_next_steps(found)]
