@@ -17,6 +17,8 @@ POINTERS: Mapping[str, str] = {
     **dict.fromkeys(_SOCKETS | {_TMUX} | _BUSES | _ENGINES, SOCKET),
     **dict.fromkeys(_FILES, FILES),
 }
+# No authority, but Node warns at each start about certificates that it cannot read.
+CERTIFICATES = "NODE_EXTRA_CA_CERTS"
 
 # Set in every window of a program that people type in all day: to withhold them is no news.
 OF_TERMINALS = frozenset({_TMUX})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from nono.errors import ConfigError
 from nono.policy.builtin import shipped
 from nono.policy.capability import Grant
-from nono.policy.environment.authority import POINTERS, SOCKET, targets
+from nono.policy.environment.authority import CERTIFICATES, FILES, POINTERS, SOCKET, targets
 from nono.policy.environment.inheritance import EnvironmentRules, Withheld, check_fixed_name, judge
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
@@ -82,7 +82,7 @@ def granted_pointers(
 
     return frozenset(
         name
-        for name, kind in POINTERS.items()
+        for name, kind in (*POINTERS.items(), (CERTIFICATES, FILES))
         if name in environ
         and (found := targets(name, environ[name])) is not None
         and all(is_granted(kind, spelled) for spelled in found)

@@ -94,6 +94,8 @@ def test_what_steers_programs_may_be_set(run: Resolve) -> None:
         ("KUBECONFIG", "/home/ada/work/kube", {"read": ("/home/ada/work",)}, True),
         ("KUBECONFIG", "/home/ada/work/kube:/home/ada/other", {"read": ("/home/ada/work",)}, False),
         ("KUBECONFIG", "/home/ada/work/kube", {"write": ("/home/ada/work",)}, False),
+        ("NODE_EXTRA_CA_CERTS", "/home/ada/work/ca.pem", {}, False),
+        ("NODE_EXTRA_CA_CERTS", "/home/ada/work/ca.pem", {"read": ("/home/ada/work",)}, True),
         ("DOCKER_HOST", "unix:///run/docker.sock", {"allow_unix_socket": ("/run/docker.sock",)}, True),
         ("DOCKER_HOST", "unix:///run/docker.sock", {"allow_unix_socket": ("/run/one/a.sock",)}, False),
         ("DOCKER_HOST", "tcp://engine.example:1", {"allow_unix_socket": ("/run/docker.sock",)}, False),
