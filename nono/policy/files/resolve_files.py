@@ -26,10 +26,10 @@ from nono.policy.files.grants import (
 from nono.policy.files.links import LinkGuard, Way, way_of_profile
 from nono.policy.files.masking import masking_of
 from nono.policy.files.own_state import OwnState, own_denials, own_state
+from nono.policy.files.repositories import changeable, kept_hooks, named_by_settings, repository_grants
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
-from nono.policy.git.person_settings import named_by
 from nono.policy.git.repository import Repository, repository_of
 from nono.policy.path_expansion import (
     Filesystem,
@@ -37,15 +37,12 @@ from nono.policy.path_expansion import (
     UnsetVariableError,
     canonical_as_far,
     is_pattern,
-    is_within,
     parent_resolved,
 )
 from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
 from nono.policy.socket_grant import united as united_sockets
-
-_GIT_SETTINGS = "group:git_config"
 
 
 class WantedFiles(NamedTuple):
@@ -113,20 +110,13 @@ def wanted_files(
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
     denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
-    writing = [grant for grant in (*grants, offer) if grant is not None and grant.access.writes]
-    rules = DenyRules(denials)
-
-    def is_trusted(path: str) -> bool:
-        """Refuse what is denied, and what the command may write: it would choose what the next run reads."""
-        return accesses(writing, path) is None and rules.covering(path) is None
-
-    of_git = [grant.original for grant in of_groups if grant.source == _GIT_SETTINGS]
-    for named in named_by(of_git, path_context.home, fs, is_trusted):
-        grant = Grant(named.path, Access.READ, named.is_dir, _GIT_SETTINGS, named.original)
-        if guard.planted(Way(grant.original)) is None and not own.overlaps(grant, fs):
-            grants.append(grant)
+    shared = [offer] if offer is not None else []
+    named = named_by_settings((*grants, *shared), DenyRules(denials), path_context, fs)
+    grants += [
+        each for each in named if guard.planted(Way(each.original)) is None and not own.overlaps(each, fs)
+    ]
     sockets = guard.kept([*socket_grants(request, profile, path_context, fs, own.roots, skipped)], insisted)
-    for grant in (*grants, offer) if offer is not None and request.allow_cwd else grants:
+    for grant in (*grants, *shared) if request.allow_cwd else grants:
         own.refuse(grant, fs)
     warnings += _of_patterns(profile)
     bypasses = _bypasses(request, profile, path_context, guard, fs, warnings, insisted)
@@ -184,7 +174,10 @@ def file_rules(
     if shares_workdir and wanted.workdir_offer is not None:
         wanted.own_state.refuse(wanted.workdir_offer, fs)
         grants = (*grants, wanted.workdir_offer)
-    grants = (*grants, *_repository_grants(wanted, grants, fs))
+    if wanted.repository is not None:
+        own, rules = wanted.own_state, DenyRules(wanted.denials)
+        of_it = repository_grants(wanted.repository, wanted.workdir, grants, rules)
+        grants = (*grants, *(grant for grant in of_it if not own.overlaps(grant, fs)))
     named = as_files(wanted.sockets)
     denials = (*wanted.denials, *own_denials(grants, path_context.environ, fs))
     deny_rules = with_bypasses(denials, wanted.bypasses, (*grants, *named))
@@ -197,50 +190,11 @@ def file_rules(
         socket_directories=socket_directories(wanted.sockets, deny_rules.denials, roots, path_context, fs),
         deny_rules=deny_rules,
         masking=masking_of(kept, deny_rules, fs, wanted.state_directories),
-        repository=_changeable(wanted.repository, kept),
-        hooks=_kept_hooks(wanted.repository, kept, deny_rules, fs),
+        repository=changeable(wanted.repository, kept),
+        hooks=kept_hooks(wanted.repository, kept, deny_rules, fs),
         warnings=(*wanted.warnings, *dropped, *on_9p(kept, fs)),
         insisted=wanted.insisted,
     )
-
-
-def _repository_grants(wanted: WantedFiles, grants: Sequence[Grant], fs: Filesystem) -> Iterator[Grant]:
-    """Yield the working directory's access to its repository, if that lies outside and nothing denies it."""
-    repository, held = wanted.repository, accesses(grants, wanted.workdir)
-    if repository is None or held is None:
-        return
-    path = repository.directory
-    known = accesses(grants, path)
-    if known is not None and known.covers(held):
-        return
-    rules = DenyRules(wanted.denials)
-    is_denied = rules.covering(path) or any(is_within(each.path, path) for each in rules.denials)
-    grant = Grant(path, held, True, "user", path)
-    if not is_denied and not wanted.own_state.overlaps(grant, fs):
-        yield grant
-
-
-def _changeable(repository: Repository | None, grants: Sequence[Grant]) -> Repository | None:
-    writing = [grant for grant in grants if grant.access.writes]
-    return repository if repository and accesses(writing, repository.directory) is not None else None
-
-
-def _kept_hooks(
-    repository: Repository | None, grants: Sequence[Grant], rules: DenyRules, fs: Filesystem
-) -> str | None:
-    """Return the hooks directory that a grant covers incidentally; None if a grant names it or its contents.
-
-    git runs hooks outside the sandbox too. Denied hooks have a mask.
-    """
-    if repository is None:
-        return None
-    hooks = repository.hooks
-    entry, writing = fs.entry(hooks), [grant for grant in grants if grant.access.writes]
-    if entry is None or entry.kind != "dir" or accesses(writing, hooks) is None:
-        return None
-    is_named = any(grant.is_users and is_within(grant.path, hooks) for grant in writing)
-    is_denied = rules.covering(hooks) or any(is_within(each.path, hooks) for each in rules.denials)
-    return None if is_named or is_denied else hooks
 
 
 def _profile_denials(

@@ -1,0 +1,69 @@
+"""Grant what git needs: the repository of the working directory, and what the person's settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from nono.policy.capability import Access, Grant
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.grants import accesses
+from nono.policy.git.person_settings import named_by
+from nono.policy.git.repository import Repository
+from nono.policy.path_expansion import Filesystem, PathContext, is_within
+
+_SETTINGS = "group:git_config"
+
+
+def named_by_settings(
+    grants: Sequence[Grant], rules: DenyRules, path_context: PathContext, fs: Filesystem
+) -> Iterator[Grant]:
+    """Yield grants to read what the granted settings of the person name, and is not denied.
+
+    What the command may write is not read: it would choose what the next run reads.
+    """
+    writing = [grant for grant in grants if grant.access.writes]
+
+    def is_trusted(path: str) -> bool:
+        return accesses(writing, path) is None and rules.covering(path) is None
+
+    settings = [grant.original for grant in grants if grant.source == _SETTINGS]
+    for named in named_by(settings, path_context.home, fs, is_trusted):
+        yield Grant(named.path, Access.READ, named.is_dir, _SETTINGS, named.original)
+
+
+def repository_grants(
+    repository: Repository, workdir: str, grants: Sequence[Grant], rules: DenyRules
+) -> Iterator[Grant]:
+    """Yield the working directory's access to its repository, if that lies outside and nothing denies it."""
+    held, path = accesses(grants, workdir), repository.directory
+    if held is None:
+        return
+    known = accesses(grants, path)
+    if known is not None and known.covers(held):
+        return
+    if rules.covering(path) is None and not any(is_within(each.path, path) for each in rules.denials):
+        yield Grant(path, held, True, "user", path)
+
+
+def changeable(repository: Repository | None, grants: Sequence[Grant]) -> Repository | None:
+    """Return the repository if its settings can be changed."""
+    writing = [grant for grant in grants if grant.access.writes]
+    return repository if repository and accesses(writing, repository.directory) is not None else None
+
+
+def kept_hooks(
+    repository: Repository | None, grants: Sequence[Grant], rules: DenyRules, fs: Filesystem
+) -> str | None:
+    """Return the hooks directory that a grant covers incidentally; None if a grant names it or its contents.
+
+    git runs hooks outside the sandbox too. Denied hooks have a mask.
+    """
+    if repository is None:
+        return None
+    hooks = repository.hooks
+    entry, writing = fs.entry(hooks), [grant for grant in grants if grant.access.writes]
+    if entry is None or entry.kind != "dir" or accesses(writing, hooks) is None:
+        return None
+    is_named = any(grant.is_users and is_within(grant.path, hooks) for grant in writing)
+    is_denied = rules.covering(hooks) or any(is_within(each.path, hooks) for each in rules.denials)
+    return None if is_named or is_denied else hooks
