@@ -118,19 +118,25 @@ def routes(resolved: Resolved) -> list[str]:
 def _hosts(hosts: HostFilter | None, by_path: Collection[str]) -> list[str]:
     """Count the hosts that may be reached, and name the patterns, each of which is any number of hosts.
 
+    What is denied again is left out.
+
     by_path: Hosts of which some paths are allowed, which the lines below name.
     """
     if hosts is None or hosts.allow is None:
         return []
-    if any(rule.pattern == "*" and rule.port is None for rule in hosts.allow):
+    allowed = [rule for rule in hosts.allow if not hosts.is_denied(rule)]
+    if any(rule.pattern == "*" and rule.port is None for rule in allowed):
         return ["    to   any host"]
     of_profile = {str(rule) for rule in hosts.allow[: hosts.of_profile]}
-    others = {str(rule): rule.is_exact for rule in hosts.allow if str(rule) not in of_profile}
+    others = {str(rule): rule.is_exact for rule in allowed if str(rule) not in of_profile}
     exact, patterns = ([name for name in sorted(others) if others[name] is kind] for kind in (True, False))
     parts = []
     if hosts.network_profile is not None:
         # The command prints no more than these, so the others are named.
-        parts.append(f"{_counted(len(of_profile), 'host')} (nono profile hosts {hosts.network_profile})")
+        left = len(of_profile.intersection(map(str, allowed)))
+        share = "" if left == len(of_profile) else f"{left} of "
+        counted = f"{share}{_counted(len(of_profile), 'host')}"
+        parts.append(f"{counted} (nono profile hosts {hosts.network_profile})")
         parts += _few([host for host in exact if host not in by_path], "more host")
     elif exact or not patterns:
         parts.append(_counted(len(exact), "host"))

@@ -58,6 +58,14 @@ class HostRule(NamedTuple):
             return host == self.pattern
         return self.pattern == "*" or host.endswith(self.pattern[1:])
 
+    def covers(self, other: HostRule) -> bool:
+        """Return True if the rule covers every host and port that the other covers."""
+        if self.port not in (None, other.port):
+            return False
+        return self.pattern in ("*", other.pattern) or (
+            not self.is_exact and other.pattern.endswith(self.pattern[1:])
+        )
+
 
 def parse_rule(text: str, origin: str) -> HostRule:
     """Parse a list entry: host, IP address, ``*.suffix`` or ``*``, each with an optional port.
@@ -110,6 +118,10 @@ class HostFilter(NamedTuple):
         if allowed is not None:
             return Allow(str(allowed), allowed.origin)
         return Refuse(f"host {name} is not in the allowlist", None, None, self._hint(name, port))
+
+    def is_denied(self, rule: HostRule) -> bool:
+        """Return True if one denial covers everything that an entry of the allow list allows."""
+        return any(denial.covers(rule) for denial in self.deny)
 
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
         """Judge every address the name resolved to; one bad address refuses them all.

@@ -41,6 +41,19 @@ from nono.sandbox.plan.facts import HostFacts, Listener
             ["    to   16 hosts (nono profile hosts minimal)", "    path https://x.example * /a"],
         ),
         (
+            ["--allow-domain=x.example", "--allow-domain=y.example", "--deny-domain=y.example"],
+            ["    to   1 host"],
+        ),
+        (["--allow-domain=x.example", "--deny-domain=x.example:80"], ["    to   1 host"]),
+        (["--allow-domain=a.x.example", "--deny-domain=*.x.example"], ["    to   0 hosts"]),
+        (["--allow-domain=*.a.example", "--deny-domain=*.example"], ["    to   0 hosts"]),
+        (["--allow-domain=*.example", "--deny-domain=*.a.example"], ["    to   any host of *.example"]),
+        (["--allow-domain=*", "--deny-domain=x.example"], ["    to   any host"]),
+        (
+            ["--network-profile=minimal", "--deny-domain=api.openai.com"],
+            ["    to   15 of 16 hosts (nono profile hosts minimal)"],
+        ),
+        (
             ["--network-profile=minimal", *(f"--allow-domain={name}.example" for name in "abcd")],
             ["    to   16 hosts (nono profile hosts minimal), 4 more hosts"],
         ),
