@@ -253,7 +253,9 @@ class Http2Exchange(Delivery[Reached]):
     # -- the response
 
     def response_interim(self, head: ResponseHead) -> None:
-        if head.status != 100 or self._request.expects_continue:
+        if self._client.session.is_unread:  # no window holds up an interim response
+            self._break_off(ErrorCode.ENHANCE_YOUR_CALM, "the client does not read", "client")
+        elif head.status != 100 or self._request.expects_continue:
             self._relay.interim(head, credentialed=self._verdict.credentialed)
 
     def response_started(self, head: ResponseHead, *, ended: bool) -> None:

@@ -21,7 +21,7 @@ _CONNECTION_WINDOW = 16 * 1024 * 1024  # at least
 _BATCH_BYTES = 64 * 1024  # of bodies, in one write
 _SLICE_BYTES = 16 * 1024  # of received data, parsed at a time
 _SMALL_BYTES = 2 * 1024  # the same where frames may be tiny
-_UNREAD_BYTES = 4 * 1024 * 1024  # written but not read by a peer that keeps sending requests
+_UNREAD_BYTES = 4 * 1024 * 1024  # written but not read: heads, which wait for no window
 _SUBSTANTIAL_BYTES = 1024
 
 
@@ -125,6 +125,12 @@ class Session:
     def room(self) -> int:
         """The number of further streams the peer allows us to open."""
         return self._engine.room - len(self._unopened)
+
+    @property
+    def is_unread(self) -> bool:
+        """True if the peer leaves unread more than bodies alone can come to, which wait for it."""
+        transport = self._transport
+        return transport is not None and transport.get_write_buffer_size() > _UNREAD_BYTES
 
     @property
     def table_bytes(self) -> int:
@@ -267,8 +273,7 @@ class Session:
         except Exception:
             self._is_broken = True
             raise
-        transport = self._transport
-        if transport is not None and transport.get_write_buffer_size() > _UNREAD_BYTES:
+        if self.is_unread:
             raise FrameError("the peer asks and does not read")
 
     def _note(self, event: Event) -> None:

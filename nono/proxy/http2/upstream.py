@@ -94,7 +94,11 @@ class Http2Upstream(asyncio.Protocol):
 
     def forget(self, stream_id: int) -> None:
         """Drop a stream that is over."""
-        if self._streams.pop(stream_id, None) is None or self._streams:
+        known = self._streams.pop(stream_id, None)
+        if self._session.is_unread:
+            # Streams that were reset have left their heads behind. Later, because their client may be ending.
+            self._loop.call_soon(self._give_up)
+        if known is None or self._streams:
             return
         # Later, because the last frames must be sent first.
         self._loop.call_soon(self.close if self._leaving else self._on_idle)
@@ -194,3 +198,11 @@ class Http2Upstream(asyncio.Protocol):
         if self._transport is not None:
             self._session.say_goodbye(code)
             self._transport.close()
+
+    def _give_up(self) -> None:
+        """Cut the connection to an upstream that does not read."""
+        self._leaving = True
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            stream.fail("the upstream does not read", "malformed", replay="any" if stream.waits else "none")
+        self.abort()
