@@ -177,7 +177,7 @@ class Recording:
         sieve = but_for(before.scope.sieve(self.info.left_out), before.entries)
         allowance = Allowance(READ_TIMES * self._limits.bytes_max, is_strict=False)
         entries_max = 2 * self._limits.entries_max
-        return Walk(sieve, store, before.entries, entries_max, allowance, lambda count: None)
+        return Walk(sieve, store, before.entries, entries_max, allowance, lambda count: None, is_later=True)
 
     def _commit(self, snapshot: Snapshot, among: Among | None = None) -> None:
         try:

@@ -159,7 +159,8 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
     for tree in last.trees:
         sieve = but_for(tree.scope.sieve(kept.info.left_out), tree.entries)
         allowance = Allowance(1 << 40, is_strict=False)
-        walk = Walk(sieve, None, tree.entries, 2 * ENTRIES_MAX, allowance, lambda count: None)
+        entries_max = 2 * ENTRIES_MAX
+        walk = Walk(sieve, None, tree.entries, entries_max, allowance, lambda count: None, is_later=True)
         try:
             trees.append(take(tree.path, walk, tree.only))
         except TooMuchError:

@@ -12,12 +12,14 @@ from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from typing import Literal
 
+from nono.kernel import open_path
+from nono.kernel.uapi.open import RESOLVE_NO_XDEV
 from nono.named_tuple import NamedTuple
 from nono.undo.beneath import DIRECTORY_FLAGS
 from nono.undo.looking import Allowance, attributes_of, entry_of, look
 from nono.undo.model.entry import DIRECTORY, Entry
 from nono.undo.model.left_out import Sieve
-from nono.undo.model.snapshot import Tree
+from nono.undo.model.snapshot import Tree, encoded
 from nono.undo.opening import SEEN, let_owner_in
 from nono.undo.store import Store
 
@@ -50,6 +52,7 @@ class Walk(NamedTuple):
     allowance: Allowance
     progress: Callable[[int], None]  # called at intervals with the count of files seen; may raise to end it
     opened: list[str] | None = None  # directories closed to their owner are opened, and listed here
+    is_later: bool = False  # what was mounted since `before` is not looked into
 
 
 class _Frame(NamedTuple):
@@ -143,21 +146,33 @@ class Walker:
             is_closed = self._entries[path].mode & SEEN != SEEN and not was_closed
             if opened is not None and is_closed and let_owner_in(name, parent):
                 opened.append(path)
-            child = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
+            if self._walk.is_later and (known is None or known.inode != self._entries[path].inode):
+                # A directory of the same file system may be mounted over it.
+                child = open_path.open_at(parent, encoded(name), DIRECTORY_FLAGS, RESOLVE_NO_XDEV)
+            else:
+                child = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         except FileNotFoundError:
             del self._entries[path]
             return None
         except OSError as error:
-            self._gaps[path] = error.strerror or str(error)
+            if error.errno == errno.EXDEV:
+                self._pass_over_mount(path, known)
+            else:
+                self._gaps[path] = error.strerror or str(error)
             return None
         if os.fstat(child).st_dev != device:
-            self._gaps[path] = ELSEWHERE
+            self._pass_over_mount(path, known)
         elif depth >= DEPTH_MAX:
             self._gaps[path] = f"more than {DEPTH_MAX} directories deep"
         else:
             return child
         os.close(child)
         return None
+
+    def _pass_over_mount(self, path: str, known: Entry | None) -> None:
+        self._gaps[path] = ELSEWHERE
+        if known is not None and self._walk.is_later:
+            self._entries[path] = known  # the directory below it, which cannot be seen
 
     def _list(self, frame: _Frame) -> None:
         """List a directory, and hand its files to the readers."""

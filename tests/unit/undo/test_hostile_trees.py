@@ -230,9 +230,7 @@ def test_what_is_mounted_inside_a_tree_is_not_walked(tmp_path: Path) -> None:
         stage = Stage(tmp_path)
         for name in ("mounted", "plain"):
             (stage.root / name).mkdir()
-        libc = ctypes.CDLL(None, use_errno=True)
-        place = os.fsencode(stage.root / "mounted")
-        assert libc.mount(b"none", place, b"tmpfs", ctypes.c_ulong(0), None) == 0
+        mount(None, stage.root / "mounted")
         for name in ("mounted", "plain"):
             (stage.root / name / "file").write_text("old")
         with stage.recorded() as taken:
@@ -245,6 +243,71 @@ def test_what_is_mounted_inside_a_tree_is_not_walked(tmp_path: Path) -> None:
         {"mounted": "on another file system"},
         [],
     ]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("place", ["mounted", "new"])
+@pytest.mark.parametrize("source", ["outside", None], ids=["same file system", "another"])
+def test_what_is_mounted_during_the_run_is_neither_undone_nor_removed(
+    tmp_path: Path, source: str | None, place: str
+) -> None:
+    """It may be a directory that lies elsewhere, of the same file system."""
+
+    def work() -> Any:
+        namespaces.leave_mounts()
+        stage = Stage(tmp_path)
+        outside = tmp_path / "outside"
+        for directory in (outside, stage.root / "mounted", stage.root / "plain"):
+            directory.mkdir()
+            (directory / "file").write_text("old")
+            directory.chmod(0o700)
+
+        def act() -> None:
+            (stage.root / "plain/file").write_text("by the run")
+            (stage.root / place).mkdir(exist_ok=True)
+            mount(tmp_path / source if source else None, stage.root / place)
+            (stage.root / place / "theirs").write_text("of somebody else")
+            (stage.root / place).chmod(0o755)
+
+        changed = stage.run(act)
+        stage.restore()
+        found = {name: sorted(os.listdir(tmp_path / name)) for name in ("outside", f"tree/{place}")}
+        return (
+            changed,
+            found,
+            (stage.root / place).stat().st_mode & 0o777,
+            stage.root.joinpath("plain/file").read_text(),
+        )
+
+    changed, found, mode, text = in_child(work)
+    assert [each for each in changed if "/" in each] == ["modified plain/file"]
+    assert found[f"tree/{place}"] == (["file", "theirs"] if source else ["theirs"])
+    assert found["outside"] == (["file", "theirs"] if source else ["file"])
+    assert text == "old"
+    assert place == "new" or mode == 0o755
+
+
+@pytest.mark.root
+def test_what_was_mounted_before_the_run_from_the_same_file_system_is_undone(tmp_path: Path) -> None:
+    def work() -> Any:
+        namespaces.leave_mounts()
+        stage = Stage(tmp_path)
+        for directory in (tmp_path / "outside", stage.root / "mounted"):
+            directory.mkdir()
+        file = tmp_path / "outside/file"
+        file.write_text("old")
+        mount(tmp_path / "outside", stage.root / "mounted")
+        changed = stage.run(lambda: (stage.root / "mounted/file").write_text("by the run"))
+        return changed, stage.restore(), file.read_text()
+
+    assert in_child(work) == [["modified mounted/file"], [], "old"]
+
+
+def mount(source: Path | None, place: Path) -> None:
+    """Mount a directory, or an empty file system."""
+    what, kind, flags = (b"none", b"tmpfs", 0) if source is None else (os.fsencode(source), None, 0x1000)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(what, os.fsencode(place), kind, ctypes.c_ulong(flags), None) == 0
 
 
 def test_a_directory_deeper_than_can_be_walked_is_left(stage: Stage) -> None:
