@@ -93,3 +93,22 @@ def test_a_login_is_forgotten_by_the_name_of_its_profile(scene: Scene) -> None:
     run = scene.run("ask; renew")
     assert "200" not in run.stdout
     assert "unknown or has expired" in " ".join(run.stderr.split())
+
+
+@pytest.mark.parametrize("between", ["log_in", "( log_in ) & wait"], ids=["later", "another process"])
+def test_a_code_that_is_redeemed_twice_makes_two_logins_and_changes_none(scene: Scene, between: str) -> None:
+    """Whoever has the code gets a login; the phantoms of the first stand for its tokens still."""
+    scene.run("log_in; cp login first; " + between)
+    first, second = scene.kept("first"), scene.kept("login")
+    assert first["access_token"] != second["access_token"]
+    (mine,) = [token for token in scene.github.valid if token.endswith("-1")]
+    scene.github.valid = {mine}
+    assert scene.run("ask; cp first login; ask").stdout == "401\n200\n"
+
+
+def test_a_code_that_another_run_redeems_changes_no_login(scene: Scene) -> None:
+    scene.run("log_in; cp login first")
+    scene.run("log_in")
+    (mine,) = [token for token in scene.github.valid if token.endswith("-1")]
+    scene.github.valid = {mine}
+    assert scene.run("ask; cp first login; ask").stdout == "401\n200\n"
