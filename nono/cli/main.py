@@ -22,6 +22,9 @@ INSIDE = (
     "this is inside a run of nono, whose sandbox has no access to nono's files: leave nono out here, "
     "or run it outside"
 )
+CONFINED = "a sandbox around this nono keeps it from nono's files: run it outside"
+_FILES = "a program may have no more files open here: ulimit -n shows how many, ulimit -n 1024 raises it"
+_PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
 WRITING_NOTHING = frozenset({"help", "version", "completion", "why"})
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # themselves.
         _complain(
             f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error),
-            _advice(error) if error.filename else None,
+            _advice_of_call(error),
         )
         sys.stdout = None  # otherwise Python would flush again at exit and print its own error
         return 1
@@ -58,23 +61,54 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _hint(error: NonoError) -> str | None:
     """Return the hint of an error, unless its cause is the sandbox around this nono, or it has none."""
-    cause, hint = error.__cause__, error.hint or _advice(error.__cause__)
-    if not isinstance(cause, PermissionError) or not os.environ.get(paths.STATE_VARIABLE):
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno == errno.EMFILE:
+        return _FILES  # what the hint offers, such as --no-audit, would not help
+    hint = error.hint or _advice(cause)
+    if not isinstance(cause, PermissionError):
         return hint
     with suppress(NonoError):  # without a home there is no state
-        if paths.state_root(os.environ) in error.message:
+        root = paths.state_root(os.environ)
+        if root in error.message and os.environ.get(paths.STATE_VARIABLE):
             return INSIDE
+        if root in error.message and _is_kept_from(root):
+            return CONFINED
     return hint
 
 
+def _is_kept_from(directory: str) -> bool:
+    """Return True if a directory cannot be opened although its mode lets this user.
+
+    `nono wrap` leaves no sign in the environment, and Landlock lets a directory be looked at (stat).
+    """
+    try:
+        found = os.stat(directory)
+    except OSError:
+        return False
+    if found.st_uid != os.geteuid() or found.st_mode & 0o700 != 0o700:
+        return False
+    try:
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except PermissionError:
+        return True
+    return False
+
+
 def _advice(cause: BaseException | None) -> str | None:
-    """Return what to do about a full disk; None about anything else."""
-    is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
-    return (
-        "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
-        if is_full
-        else None
-    )
+    """Return what to do about a full disk, or too many open files; None about anything else."""
+    code = cause.errno if isinstance(cause, OSError) else None
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return "free space there; nono prune and nono rollback cleanup drop what is kept of old runs"
+    return _FILES if code == errno.EMFILE else None
+
+
+def _advice_of_call(error: OSError) -> str | None:
+    """Return what to do about an error that no command expects: that of a call, or of writing the output."""
+    if error.filename or error.errno == errno.EMFILE:
+        return _advice(error)
+    # As fork(2) says it. Output that would block has the same number, and a text of its own.
+    is_fork = error.errno == errno.EAGAIN and error.strerror == os.strerror(errno.EAGAIN)
+    return _PROCESSES if is_fork else None
 
 
 def _open_closed_streams() -> None:

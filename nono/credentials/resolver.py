@@ -128,7 +128,7 @@ def remove(name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
             removed_from.append(SYSTEM_KEYRING)
     except CredentialUnavailable as error:
         if not removed_from:
-            raise _not_stored(name, error) from None
+            raise _not_stored(name, error, "nono credential list") from None
     if not removed_from:
         raise CredentialNotFound(f"credential '{name}' is not stored", hint="nono credential list")
     return tuple(removed_from)
@@ -160,9 +160,10 @@ def _read_stored(
         message = f"credential '{reference.name}' is neither in the embedded store nor in the system keyring"
         raise CredentialNotFound(message, hint=hint) from None
     except CredentialUnavailable as error:
-        raise _not_stored(reference.name, error) from None
+        set_it = f"nono credential set {shell_word(reference.name)}"
+        raise _not_stored(reference.name, error, set_it) from None
 
 
-def _not_stored(name: str, error: CredentialUnavailable) -> CredentialUnavailable:
+def _not_stored(name: str, error: CredentialUnavailable, hint: str) -> CredentialUnavailable:
     message = f"credential '{name}' is not in the embedded store, and {error.message}"
-    return CredentialUnavailable(message, hint=f"nono credential set {shell_word(name)}")
+    return CredentialUnavailable(message, hint=hint)

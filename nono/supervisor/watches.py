@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -11,8 +12,6 @@ from nono.errors import NonoError
 LIMITS = (
     "all programs of your user share /proc/sys/fs/epoll/max_user_watches; end one that uses many, or raise it"
 )
-
-
 NEEDED = 16  # more than an event loop needs at its start
 
 
@@ -25,7 +24,8 @@ def try_watches() -> None:
                 descriptors.append(os.eventfd(0, os.EFD_CLOEXEC))
                 epoll.register(descriptors[-1], 0)
     except OSError as error:
-        raise NonoError(f"the event loop cannot watch a descriptor: {error.strerror}", hint=LIMITS) from error
+        hint = LIMITS if error.errno == errno.ENOSPC else None  # the others are told for every command
+        raise NonoError(f"the event loop cannot watch a descriptor: {error.strerror}", hint=hint) from error
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

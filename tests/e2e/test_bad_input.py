@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+import nono as nono_package
 from nono.cli.args.options import OPTIONS, RUN, WRAP, Kind, Option
 from nono.cli.command_table import LATER
 from support.ladder.launch import INTERPRETER, NONO, PYTHON, Place, place
@@ -326,6 +328,27 @@ def test_a_profile_that_needs_the_proxy_is_refused_by_wrap(here: Place) -> None:
     Path(profile).unlink()
     assert_refused(wrapped, "this profile needs the credential proxy")
     assert supervised.stdout == STARTED
+
+
+@pytest.mark.parametrize("command", [["stop", "web"], ["ps"], ["credential", "list"]])
+def test_nono_inside_wrap_is_told_of_the_sandbox_and_not_to_change_modes(
+    here: Place, command: list[str]
+) -> None:
+    nono(here, "run", *ECHO)  # so that there is a state
+    code = (str(Path(nono_package.__file__).parent.parent), sys.prefix, sys.base_prefix)
+    inside = nono(here, "wrap", "-s", *(f"--read={each}" for each in code), "--", NONO, *command)
+    assert inside.returncode == 1
+    assert "a sandbox around this nono" in inside.stderr, inside.stderr
+    assert "chmod" not in inside.stderr
+
+
+def test_sessions_that_their_mode_closes_are_told_the_mode(here: Place) -> None:
+    nono(here, "run", *ECHO)
+    directory = here.user.home / ".local/state/nono/sessions"
+    here.user.run(["chmod", "0", str(directory)])
+    closed = nono(here, "ps")
+    here.user.run(["chmod", "700", str(directory)])
+    assert f"hint: chmod 700 {directory}" in closed.stderr
 
 
 @pytest.mark.parametrize("limit", ["--memory=1G", "--max-processes=9"])

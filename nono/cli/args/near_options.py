@@ -52,6 +52,8 @@ SYNONYMS: Mapping[str, str] = {
     "--unshare-net": "--block-net",
     "--work-dir": "--workdir",
     "--file": "--path",
+    "--events": "nono logs SESSION prints the events of a session",
+    "--changes": "nono rollback show SESSION says what a run with --rollback changed",
     "--last": "latest is the name of the newest session",
     "-C": "--workdir",
     "-d": "--detached",

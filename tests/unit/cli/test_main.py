@@ -239,6 +239,46 @@ def test_what_a_full_disk_prevents_is_told_with_what_helps(
     assert ("hint: free space there" in said) is is_told
 
 
+def test_too_few_descriptors_are_told_with_what_raises_their_number() -> None:
+    few = f"ulimit -n 6; exec {sys.executable} -m nono run --allow /usr -- true"
+    result = subprocess.run(["sh", "-c", few], capture_output=True, text=True, check=False)
+    assert (result.returncode, "Too many open files\nhint: " in result.stderr) == (1, True), result.stderr
+    assert "ulimit -n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)), "ulimit -u"),
+        (BlockingIOError(errno.EAGAIN, "write could not complete without blocking", 0), None),
+        (OSError(errno.EMFILE, os.strerror(errno.EMFILE), "/x"), "ulimit -n"),
+        (OSError(errno.ENFILE, os.strerror(errno.ENFILE)), None),
+    ],
+)
+def test_a_limit_of_the_shell_is_named_and_nothing_else_is_taken_for_one(
+    error: OSError, hint: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def limited(arguments: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr("nono.cli.main._dispatch", limited)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    said = outcome(capsys, "run")[2]
+    assert (hint in said) if hint else ("hint:" not in said)
+
+
+def test_no_hint_that_would_not_help_stands_beside_too_many_open_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prevented(arguments: list[str]) -> int:
+        cause = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        raise NonoError("the audit log cannot be opened", hint="--no-audit") from cause
+
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    said = outcome(capsys, "run")[2]
+    assert ("ulimit -n" in said, "--no-audit" in said) == (True, False)
+
+
 def test_a_closed_standard_stream_is_replaced_by_dev_null() -> None:
     closed = f"exec {sys.executable} -m nono credential set x <&- 2>&1"
     result = subprocess.run(["sh", "-c", closed], capture_output=True, text=True, check=False)
