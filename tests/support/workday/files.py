@@ -336,6 +336,7 @@ CASES = [
     Case("ls shows temporary and installed files", "ls /tmp /usr > /dev/null", unshared=TEMPORARY),
     Case("getconf and ulimit answer", "getconf PAGESIZE; ulimit -a > /dev/null"),
     Case("dpkg tells about packages", "dpkg -l > /dev/null; dpkg -L bash > /dev/null"),
+    Case("apt lists what is installed", "apt list --installed > l && grep -q ^dpkg/ l"),
     Case("fc-list and fonts are there", "fc-list > /dev/null"),
     Case("curl reads a file", "echo 1 > f; curl -sf file://$PWD/f > /dev/null"),
     Case(
