@@ -137,7 +137,7 @@ def what(denied: Denied) -> str:
         case Kind.SOCKET:
             return f"unix socket {shown(denied.target)}"
         case Kind.NETWORK:
-            port = "" if denied.port is None else f":{denied.port}"
+            port = f":{denied.port}" if denied.port else ""  # 0: refused before it had a destination
             request = f"{denied.method} {denied.path} at " if denied.method and denied.path else ""
             return shown(f"{request}{denied.target}{port}")
 

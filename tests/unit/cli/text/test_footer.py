@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision
-from nono.cli.text.footer import findings, headline
-from nono.launch.denials import Denials
+from nono.cli.text.footer import findings, headline, what
+from nono.launch.denials import Denials, Denied, Kind
 from nono.policy.path_expansion import PathContext
 from nono.policy.why import remedy
 
@@ -30,6 +30,13 @@ NOBODY: Any = cast(Any, None)  # the option is found by a stand-in
 )
 def test_the_headline_names_the_signal_if_it_has_a_name(exit_code: int, sentence: str) -> None:
     assert headline(exit_code) == sentence
+
+
+@pytest.mark.parametrize(("port", "place"), [(None, "svc"), (0, "svc"), (443, "svc:443")])
+def test_a_denied_request_names_its_port_if_it_has_one(port: int | None, place: str) -> None:
+    """A request that a credential route refuses is recorded with port 0: it had no destination yet."""
+    denied = Denied(Kind.NETWORK, "svc", "no key", port=port, method="GET", path="/svc/x")
+    assert what(denied) == f"GET /svc/x at {place}"
 
 
 def test_no_exit_code_is_without_a_headline() -> None:
