@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from posixpath import realpath
+from posixpath import join, realpath
 
 from nono.cli.commands.trust.checking import loaded_here, relative_here
 from nono.cli.console import can_ask
@@ -40,7 +40,7 @@ def approve(files: Sequence[str], environ: Mapping[str, str], *, is_sure: bool) 
             print(one_line(f"  {verdict.path} cannot be approved: {verdict.reason}"))
             continue
         approved[verdict.path] = verdict.sha256
-        print(one_line(f"  {verdict.path}: {verdict.reason}"))
+        print(one_line(f"  {verdict.path}{_elsewhere(loaded.root, verdict.path)}: {verdict.reason}"))
         for line in loaded.difference(verdict.path, contents[verdict.sha256]):
             print(printable_line(line))
     if not approved:
@@ -81,6 +81,13 @@ def _policy(loaded: Loaded, approved: dict[str, str], contents: dict[str, bytes]
     contents[project.sha256] = project.content
     yield f"  {FILE}: {loaded.problem}"
     yield from loaded.difference(FILE, project.content)
+
+
+def _elsewhere(root: str, path: str) -> str:
+    """Return where a file lies that a link leads to, in words; "" if it lies at its path."""
+    own = join(root, path)
+    found = realpath(own)
+    return "" if found == own else f" (a link to {found})"
 
 
 def _is_confirmed(count: int) -> bool:

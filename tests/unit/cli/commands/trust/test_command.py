@@ -200,3 +200,23 @@ def test_a_name_forges_no_line(project: Path, trust: Trust) -> None:
         assert shown in said
         assert "\n  CLAUDE.md: approved" not in said
     assert f"    +++ {shown}\n" in said
+
+
+def test_a_link_is_approved_with_the_place_that_it_leads_to(trust: Trust, project: Path) -> None:
+    elsewhere = project.parent / "notes.md"
+    elsewhere.write_text("be good\n")
+    (project / "CLAUDE.md").unlink()
+    (project / "CLAUDE.md").symlink_to(elsewhere)
+    said = trust("approve", "--yes", "CLAUDE.md")[1]
+    assert said.startswith(f"  CLAUDE.md (a link to {elsewhere}): ")
+    assert said.endswith("Approved 1.\n")
+
+
+def test_a_link_to_the_environment_is_neither_shown_nor_approved(trust: Trust, project: Path) -> None:
+    (project / "CLAUDE.md").unlink()
+    (project / "CLAUDE.md").symlink_to("/proc/self/environ")
+    status, said = trust("approve", "--yes", "CLAUDE.md")
+    assert status == 1
+    assert "CLAUDE.md cannot be approved: " in said
+    assert "made up by the kernel as it is read" in said
+    assert "PATH=" not in said
