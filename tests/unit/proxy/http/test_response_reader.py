@@ -38,9 +38,10 @@ def test_another_response_follows_on_the_same_connection() -> None:
     assert reading.finish() == ((), True)
 
 
-def test_none_follows_bytes_behind_the_end() -> None:
+@pytest.mark.parametrize("rest", [OK, b"HTTP/1.1 204 No\r\n\r\n", b"HTTP", b"x"])
+def test_none_follows_bytes_behind_the_end(rest: bytes) -> None:
     reading = reader()
-    reading.feed(OK + OK)
+    reading.feed(OK + rest)
     assert [head.status for head in reading.heads] == [200]
     assert (reading.has_excess, reading.finish()) == (True, ((), False))
 
