@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nono.policy.why.extent import extent
 from nono.policy.why.paths import Answer
 from nono.sandbox.plan.scope_query import ScopeAnswer
 
@@ -15,9 +16,9 @@ FIX = "Suggested fix"
 def lines_of(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[str]:
     if isinstance(answer, ScopeAnswer):
         return _text_of_scope(answer)
-    fix = answer.suggested_flag
-    if fix is not None and offer is not None:
-        fix, _ = offer.spelled(fix) or (fix, None)
+    fix, grants = answer.suggested_flag, None
+    if fix is not None:
+        fix, grants = (offer and offer.spelled(fix)) or (fix, extent(fix))
     lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
     match = answer.matching_capability
     labelled = (
@@ -31,7 +32,11 @@ def lines_of(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[s
         (FIX, fix),
         ("Warning", answer.warning),
     )
-    lines += [f"  {label}: {value}" for label, value in labelled if value]
+    for label, value in labelled:
+        if value:
+            lines.append(f"  {label}: {value}")
+        if label == FIX and grants is not None:
+            lines.append(f"    {grants}")
     if answer.endpoint_rules:
         lines.append(f"  Endpoint rules ({len(answer.endpoint_rules)} total):")
         lines += [f"    {method} {path}" for method, path in answer.endpoint_rules]

@@ -171,6 +171,17 @@ def test_why_breaks_no_word_at_a_terminal_and_no_fix(
     assert max(map(len, out.splitlines())) <= 40
 
 
+def test_why_says_what_a_fix_grants_beyond_what_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = outcome(capsys, "why", "--path", "~/.ssh/id_ed25519")
+    key = os.path.realpath(os.path.expanduser("~/.ssh/id_ed25519"))
+    fix = f"  Suggested fix: --read-file {key} --bypass-protection {key}\n"
+    assert out.endswith(f"{fix}    lifts the rule that keeps {key} from the command\n")
+    _, out, _ = outcome(capsys, "why", "--path", "/nonexistent/file", "--op", "read")
+    assert out.endswith(
+        "\n  Suggested fix: --read /nonexistent\n    grants reading everything in /nonexistent\n"
+    )
+
+
 @pytest.mark.parametrize("host", ["a.example", "a.example:80", "[::1]:443", "::1", "https://[::1]/x"])
 def test_why_takes_a_host_in_any_spelling_of_a_url(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = outcome(capsys, "why", "--host", host)
