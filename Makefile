@@ -27,9 +27,10 @@ $(READY): pyproject.toml uv.lock
 # Most of what tests start is another user's, who cannot write bytecode: it would be compiled anew at each start. And
 # every worker would compile all tests for itself.
 $(COMPILED): $(READY)
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib nono tests/support >/dev/null || true # some ship what is no Python 3
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib nono tests/support >/dev/null & compiled=$$!; \
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null; collected=$$?; \
+	wait $$compiled || true; exit $$collected # some packages ship what is no Python 3
 	@$(BIN)/python -I -m nono.bytecode.writer
-	@$(BIN)/python -m pytest --collect-only -qq >/dev/null
 	@touch $(COMPILED)
 
 demo: $(READY) ## show the main job without keys or Internet
