@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from posixpath import basename, dirname, join
 
 from nono.named_tuple import NamedTuple
-from nono.policy.path_expansion import Filesystem, Kind, canonical_as_far, is_within
+from nono.policy.path_expansion import Filesystem, Kind, canonical_as_far, is_within, parent_resolved
 
 _FILES = frozenset({
     "blame.ignorerevsfile", "commit.template", "core.attributesfile", "core.excludesfile",
@@ -60,7 +60,9 @@ def _named_by(
     read: The canonical paths of files read before, which are not read again.
     """
     path = fs.canonical(settings)
-    if path is None or path in read or len(read) == _READ_MAX or not is_trusted(path):
+    if path is None or path in read or len(read) == _READ_MAX:
+        return
+    if not (is_trusted(path) and is_trusted(parent_resolved(settings, fs))):  # the last name may be a link
         return
     read.add(path)
     text = fs.text(path)

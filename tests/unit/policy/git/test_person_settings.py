@@ -102,6 +102,24 @@ def test_settings_behind_a_link_to_what_the_command_may_write_name_no_file(
     assert access(run(WITH_GIT, fs=fs, allow=(".",)), f"{HOME}/token") is None
 
 
+def test_a_link_that_the_command_may_turn_leads_to_nothing(run: Resolve, make_fs: MakeFilesystem) -> None:
+    texts = {SETTINGS: "[core]\n\texcludesFile = ~/work/ignored\n"}
+    fs = make_fs(texts=texts, links={f"{HOME}/work/ignored": f"{HOME}/token"}, files=(f"{HOME}/token",))
+    assert access(run(WITH_GIT, fs=fs), f"{HOME}/token") is Access.READ
+    assert access(run(WITH_GIT, fs=fs, allow=(".",)), f"{HOME}/token") is None
+
+
+def test_settings_that_such_a_link_leads_to_name_no_file(run: Resolve, make_fs: MakeFilesystem) -> None:
+    texts = {
+        SETTINGS: "[include]\n\tpath = work/settings\n",
+        f"{HOME}/private": "[core]\n\texcludesFile = ~/token\n",
+    }
+    links = {f"{HOME}/work/settings": f"{HOME}/private"}
+    fs = make_fs(texts=texts, links=links, files=(f"{HOME}/token",))
+    assert access(run(WITH_GIT, fs=fs), f"{HOME}/token") is Access.READ
+    assert access(run(WITH_GIT, fs=fs, allow=(".",)), f"{HOME}/token") is None
+
+
 def test_a_denied_file_stays_denied_without_a_word(run: Resolve, make_fs: MakeFilesystem) -> None:
     settings = "[core]\n\texcludesFile = ~/.ssh/known_hosts\n\tattributesFile = ~/own\n"
     fs = make_fs(texts={SETTINGS: settings}, files=(f"{HOME}/own",))
