@@ -107,11 +107,13 @@ def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tu
     kept: list[Grant] = []
     warnings: list[str] = []
     refused: list[str] = []
+    denied = frozenset(denial.path for denial in rules.denials)
     for grant in grants:
-        spelled = parent_resolved(grant.original, fs)
-        denial = rules.covering(grant.path)
-        if denial is None and spelled != grant.path:
-            denial = rules.covering(spelled)
+        # Most of two hundred grants are spelled as they lie, far from any denial.
+        is_far = denied.isdisjoint(ancestry(grant.path))
+        denial = None if is_far else rules.covering(grant.path)
+        if denial is None and grant.original != grant.path:
+            denial = rules.covering(parent_resolved(grant.original, fs))
         if denial is None:
             kept.append(grant)
         elif grant.is_users:
