@@ -44,9 +44,7 @@ class Seen(NamedTuple):
     hooks: dict[str, dict[str, Hook]]  # by directory and name
     pointers: dict[str, str]  # text by path, of files that lead to a repository or to its common part
     places: set[str]  # repositories, and what belongs to one worktree: where pointers may lead
-    steps: dict[
-        str, list[str]
-    ]  # commands that a rebase or cherry-pick goes on with, by the file that says so
+    steps: dict[str, list[str]]  # commands that a rebase or cherry-pick goes on with, by the file of them
     unread: dict[str, Inode]  # files and directories of all kinds that are there, and were not read whole
     indices: dict[str, Inode]  # where submodules were looked for
 

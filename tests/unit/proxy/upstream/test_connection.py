@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nono.policy.schema.route_rules import TlsIdentity
-from nono.proxy.http.message import Header, ResponseHead
+from nono.proxy.http.message import Header, MessageError, ResponseHead
 from nono.proxy.transport.turns import Turns, Work
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from support.http1.readers import Keeper, Relay, Wire
@@ -150,3 +150,20 @@ def test_what_is_parsed_in_shares_is_what_small_reads_say(
     small = shown(content, method, 16 * 1024, spent=spent, until=until)
     assert shown(content, method, 256 * 1024, spent=spent, until=until) == small
     assert small[-1] == ()
+
+
+class Refusing(Relay):
+    """Has no use for any response, such as one whose body cannot be searched."""
+
+    def response_started(self, head: ResponseHead) -> None:
+        raise MessageError("it cannot be searched")
+
+
+@pytest.mark.parametrize("rest", [b"hi", b"h", b""])
+def test_of_a_response_that_is_refused_by_its_head_no_body_is_passed(rest: bytes) -> None:
+    relay, wire = Refusing(), PausedWire()
+    connection = UpstreamConnection(PoolKey("http", "a", 80, TlsIdentity()), Keeper(), Later())
+    connection.connection_made(wire)
+    connection.begin(relay, b"GET")
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + rest)
+    assert (relay.body, relay.end, relay.faults, wire.is_closing()) == (b"", "refused", [], True)
