@@ -46,7 +46,15 @@ class Inside:
         return [event for event in events if event["decision"] == "deny"]
 
 
-@pytest.fixture(name="command", params=["namespaces", "none", "mediated", "mediated without network"])
+@pytest.fixture(
+    name="command",
+    params=[
+        "namespaces",
+        "none",
+        pytest.param("mediated", marks=pytest.mark.needs("listener")),
+        pytest.param("mediated without network", marks=pytest.mark.needs("listener")),
+    ],
+)
 def _command(sandbox: NonoRun, request: pytest.FixtureRequest) -> Iterator[Inside]:
     flags = [NO_NAMESPACES] if request.param == "none" else []
     profile = PROFILES.get(request.param, PROXY_ONLY)
