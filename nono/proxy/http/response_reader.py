@@ -51,7 +51,8 @@ class ResponseReader:
         """Expect a response to a `method` request, which asked for another protocol if `may_switch`."""
         self._method = method
         self._may_switch = may_switch
-        self.head = None
+        self.head = self.after_switch = None
+        self.heads, self.pieces = [], []  # what nobody took of the last response
         self.is_complete = self.has_excess = False
         self._interim = 0
         self._forget_head()

@@ -38,6 +38,15 @@ def test_another_response_follows_on_the_same_connection() -> None:
     assert reading.finish() == ((), True)
 
 
+def test_what_nobody_took_of_a_response_is_not_the_next_one() -> None:
+    reading = reader()
+    reading.feed(INTERIM + OK)
+    assert reading.finish() == ((), True)
+    reading.begin(b"GET", may_switch=False)
+    reading.feed(OK.replace(b"hi", b"ho"))
+    assert ([head.status for head in reading.heads], reading.take_body()) == ([200], b"ho")
+
+
 @pytest.mark.parametrize("rest", [OK, b"HTTP/1.1 204 No\r\n\r\n", b"HTTP", b"x"])
 def test_none_follows_bytes_behind_the_end(rest: bytes) -> None:
     reading = reader()
