@@ -58,14 +58,16 @@ def drop_dangerous() -> None:
     _keep(~sum(1 << number for number in DANGEROUS))
 
 
-def drop_all() -> None:
+def drop_all(*, but: Iterable[int] = ()) -> None:
     """Remove every capability from every set, so that execve grants none even to uid 0.
 
     Call this in a process that got them from its own user namespace: they hold over everything that namespace
     owns, its network included, and the command must have none of them.
+
+    but: Kept, except in the bounding set.
     """
     _drop_from_bounding_set(range(_CAPABILITIES_MAX))
-    _keep(0)
+    _keep(sum(1 << number for number in but))
 
 
 def drop_all_but(numbers: Iterable[int]) -> None:

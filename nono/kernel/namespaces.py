@@ -26,6 +26,21 @@ def leave_network() -> bool:
     return _leave(uapi.CLONE_NEWNET, "CLONE_NEWNET", _raise_loopback)
 
 
+def enter_empty_network() -> None:
+    """Move this process permanently to a network namespace of its user namespace, with loopback up.
+
+    Loopback has 127.0.0.1 and ::1 alone: what is sent to another address, such as the stub resolver's
+    127.0.0.53, fails at once instead of waiting for an answer. Takes CAP_SYS_ADMIN and CAP_NET_ADMIN. OSError
+    names the refused step; the process may have moved by then.
+    """
+    with _trying("unshare(CLONE_NEWNET)"):
+        os.unshare(uapi.CLONE_NEWNET)
+    _raise_loopback()
+    request = uapi.IFREQ_ADDRESS.pack(b"lo", uapi.AF_INET, b"\xff\xff\xff\xff")
+    with _control() as control, _trying("ioctl(SIOCSIFNETMASK)"):
+        fcntl.ioctl(control, uapi.SIOCSIFNETMASK, request)
+
+
 def leave_mounts() -> bool:
     """Move this process permanently to its own mount namespace, whose mounts nobody outside sees.
 
@@ -78,16 +93,26 @@ def _leave(flag: int, name: str, settle: Callable[[], None]) -> bool:
 
 
 def _raise_loopback() -> None:
-    # Imported here: hardly any run has a network of its own.
-    import socket
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
+    with _control() as control:
         request = bytearray(uapi.IFREQ_FLAGS.pack(b"lo", 0))
         with _trying("ioctl(SIOCGIFFLAGS)"):
             fcntl.ioctl(control, uapi.SIOCGIFFLAGS, request, True)
         _, flags = uapi.IFREQ_FLAGS.unpack(request)
         with _trying("ioctl(SIOCSIFFLAGS)"):
             fcntl.ioctl(control, uapi.SIOCSIFFLAGS, uapi.IFREQ_FLAGS.pack(b"lo", flags | uapi.IFF_UP))
+
+
+@contextmanager
+def _control() -> Iterator[int]:
+    """Yield a socket on which ioctl(2) configures this process's network (netdevice(7))."""
+    # Imported here: hardly any run has a network of its own. socket would take longer.
+    import _socket
+
+    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        yield control.fileno()
+    finally:
+        control.close()
 
 
 def _map_onto_themselves(uid: int, gid: int) -> None:

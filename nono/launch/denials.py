@@ -41,13 +41,17 @@ _UNIX = "unix:"
 # Sockets that the C library tries in any program, and can do without.
 _PROBED = ("/run/nscd/", "/var/run/nscd/", "/run/systemd/userdb/", "/run/systemd/resolve/")
 # The first is tried by libuv, and so by Node, which works without it. The second is tried by each systemd
-# program that connects to a bus, such as systemd-inhibit, with which agents keep the machine awake.
-_TRIED = ("io_uring_setup", "<abstract>")
-# The C library probes these for if_nametoindex(3), until it gets a socket of AF_UNIX, AF_INET or AF_INET6.
-# Bubblewrap calls that function, and so does each agent that checks whether Bubblewrap works.
+# program that connects to a bus, such as systemd-inhibit, with which agents keep the machine awake. The third
+# is tried by syslog(3), and by the C library for if_nametoindex(3), which Bubblewrap calls, and with it each
+# agent that checks whether Bubblewrap works.
+_TRIED = ("io_uring_setup", "<abstract>", "socket(family=1, type=2, protocol=0)")
+# The C library probes these for if_nametoindex(3), until it gets one.
 _PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10))
-# Sockets of UDP, of either family. Some programs try one and work without, others look names up by it.
-_UDP = tuple(f"socket(family={family}, type=2," for family in (2, 10))
+# UDP that leads out of the sandbox: tried for HTTP/3, or to learn which address this machine has.
+_OUTWARD_UDP = "udp:"
+# Name servers, and sockets of UDP where there are none. Some programs try one and work without, others look
+# names up by it.
+_UDP = (_OUTWARD_UDP, "dns:", *(f"socket(family={family}, type=2," for family in (2, 10)))
 _NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
@@ -55,7 +59,8 @@ _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 def tried_among(targets: Sequence[str]) -> frozenset[str]:
     """Return what runtimes try at each start and work without. targets: What was denied, oldest first."""
     is_probed = any(tuple(targets[at : at + len(_PROBES)]) == _PROBES for at in range(len(targets)))
-    return frozenset((*_TRIED, *(_PROBES if is_probed else ())))
+    outward = (target for target in targets if target.startswith(_OUTWARD_UDP))
+    return frozenset((*_TRIED, *outward, *(_PROBES if is_probed else ())))
 
 
 def may_be_tried(target: str) -> bool:

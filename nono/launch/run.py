@@ -36,6 +36,7 @@ from nono.policy.environment.inheritance import child_environment
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.resolve import Resolved
 from nono.sandbox.launcher import Launcher
+from nono.sandbox.plan.enforcement import has_own_datagrams
 from nono.sandbox.plan.facts import MaskFacts
 from nono.sandbox.plan.namespaces_verdict import has_namespaces
 from nono.supervisor.child import supervise
@@ -154,7 +155,7 @@ class Launch:
         terminal = None if front is None else front.pty.path
         prepared, view = surrounded(prepared, self._environ, make_temporary, terminal)
         if view is not None:
-            launcher.begin_namespaces(view)
+            launcher.begin_namespaces(view, makes_sockets=has_own_datagrams(prepared.enforcement))
             optional.import_meanwhile(prepared, has_terminal=front is not None)
             launcher.end_namespaces()
         if front is not None:

@@ -15,6 +15,7 @@ from nono.launch.control.live import Live
 from nono.launch.serving.network import Network, ServedNetwork
 from nono.launch.serving.opens import trapped_opens
 from nono.launch.start import RunContext
+from nono.sandbox.plan.enforcement import has_own_datagrams
 from nono.supervisor import loop
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.trapped_command import TrappedCommand
@@ -132,7 +133,8 @@ async def _served(
         listener, root = trapped.hand_over()
         paths = CallerPaths(trapped.standing, root)
         notify_loop = NotifyLoop(
-            listener, network.grants, record, network.connected, paths, opens, network.bound
+            *(listener, network.grants, record, network.connected, paths, opens, network.bound),
+            maker=run.launcher.lifeline if has_own_datagrams(run.prepared.enforcement) else None,
         )
         if network.live.ports is not None:
             network.live.ports.changed = notify_loop.forget_verdicts

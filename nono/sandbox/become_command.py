@@ -90,7 +90,9 @@ def _take_namespaces(connection: _socket.socket, lifeline_end: int, request: cha
     from nono.sandbox.init import fork_init, wait_for_view
 
     holds_all = namespaces.leave_processes()
-    answer = fork_init(PrivateView.from_message(view), lifeline_end)
+    answer = fork_init(
+        PrivateView.from_message(view), lifeline_end, makes_sockets=bool(request["makes_sockets"])
+    )
     moved_to = clone.fork_sibling()
     if moved_to:
         channel.send(connection.fileno(), {"moved_to": moved_to})

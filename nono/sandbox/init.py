@@ -1,5 +1,7 @@
 """Run process 1 of a command's PID namespace: mount the command's view of the system, then wait.
 
+While it waits it makes UDP sockets for the supervisor, in a network in which nobody else is (ADR 99).
+
 The kernel reparents orphans to this process and, when it ends, kills everything left in the namespace
 (pid_namespaces(7)). It ends soon after the command, and at once if the supervisor is gone. No signal from
 inside reaches it, and it is not dumpable, so the command can neither stop it nor inspect it.
@@ -7,17 +9,19 @@ inside reaches it, and it is not dumpable, so the command can neither stop it no
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import time
 
 from nono.errors import LaunchError
 from nono.forked import Answer, Reply, answer_pipe, fork_child
-from nono.kernel import capabilities, process
+from nono.kernel import capabilities, namespaces, process
 from nono.kernel.signals import signal
-from nono.sandbox import private_mounts
+from nono.sandbox import private_mounts, socket_maker
 from nono.sandbox.plan.private_view import PrivateView
 
+FOR_A_NETWORK = (12, 21)  # CAP_NET_ADMIN, CAP_SYS_ADMIN
 COMMAND = 2  # the command's pid in the namespace, as the first process forked after this one
 READY = b"ready"
 DIED = b"the init of the command's namespaces died"
@@ -26,17 +30,18 @@ ORPHAN_GRACE_S = 1.0  # for processes that end by themselves soon after the comm
 FIRST_LOOK_S, LOOK_EVERY_S = 0.0005, 0.01  # what keeps the masks ends by itself within a millisecond
 
 
-def fork_init(view: PrivateView, lifeline: int) -> Answer:
+def fork_init(view: PrivateView, lifeline: int, *, makes_sockets: bool) -> Answer:
     """Fork the init of the PID namespace that this process has unshared; it mounts the command's view.
 
     The next process to be forked is the command. It passes the returned value to wait_for_view(); every other
     process that holds a copy closes it.
 
-    lifeline: The read end of a pipe whose write end only the supervisor has.
+    lifeline: One end of a SOCK_SEQPACKET channel, whose other end only the supervisor has.
+    makes_sockets: Whether the supervisor may ask for sockets (nono.sandbox.socket_maker).
     """
     answer, reply = answer_pipe()
     try:
-        fork_child(lambda: _live(view, lifeline, reply))
+        fork_child(lambda: _live(view, lifeline, reply, makes_sockets=makes_sockets))
     finally:
         reply.close()
     return answer
@@ -53,7 +58,7 @@ def wait_for_view(answer: Answer) -> None:
     answer.close()
 
 
-def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
+def _live(view: PrivateView, lifeline: int, reply: Reply, *, makes_sockets: bool) -> None:
     os.setsid()  # leave the command's job, whose terminal signals must not reach this process
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps what this process adopts
     process.close_range_from(0, keep={lifeline, reply.fileno()})
@@ -68,26 +73,46 @@ def _live(view: PrivateView, lifeline: int, reply: Reply) -> None:
     process.forget_arguments()  # the arguments may hold a password, and the command can see this process
     process.set_dumpable(False)
     process.no_new_privs()
-    capabilities.drop_all()
+    capabilities.drop_all(but=FOR_A_NETWORK if makes_sockets else ())
     reply.send(READY)
     reply.wait_until_closed()  # until the command has read it
     reply.close()
-    _wait(lifeline)
+    _wait(_socket.socket(fileno=lifeline))
     if terminal is not None:
         os.close(terminal)
 
 
-def _wait(lifeline: int) -> None:
+def _wait(lifeline: _socket.socket) -> None:
     """Return soon after the command has ended, or at once if the supervisor is gone."""
     poll = select.poll()
-    poll.register(lifeline, 0)  # poll(2) always reports POLLHUP
+    poll.register(lifeline.fileno(), select.POLLIN)  # at its end too
     try:
         command = os.pidfd_open(COMMAND)
     except ProcessLookupError:  # the command has already ended
         return
     poll.register(command, select.POLLIN)
-    if command in {descriptor for descriptor, _ in poll.poll()}:
-        _let_orphans_end()
+    is_elsewhere = False
+    while command not in {descriptor for descriptor, _ in poll.poll()}:
+        asked = lifeline.recv(socket_maker.REQUEST_BYTES)
+        if not asked:
+            return
+        is_elsewhere = is_elsewhere or _enter_empty_network()
+        if is_elsewhere:
+            socket_maker.answer(lifeline, asked)
+        else:
+            lifeline.send(socket_maker.REFUSED)
+    _let_orphans_end()
+
+
+def _enter_empty_network() -> bool:
+    """Give up what is left of the capabilities for a network of this process; False if it cannot be had."""
+    try:
+        namespaces.enter_empty_network()
+    except OSError:
+        return False
+    finally:
+        capabilities.drop_all_but(())  # nothing is left in the bounding set
+    return True
 
 
 def _let_orphans_end() -> None:

@@ -6,7 +6,8 @@ Protocol, each line one message of nono.sandbox.channel:
                                                                 optional, more than once
     launcher → supervisor   {"facts": ...}
     launcher → supervisor   {"probe_ended": true}               the children of the probe are gone
-    supervisor → launcher   {"namespaces": VIEW}                optional: take namespaces of its own
+    supervisor → launcher   {"namespaces": VIEW, "makes_sockets": true|false}
+                                                                optional: take namespaces of its own
     launcher → supervisor   {"moved_to": PID}                   it goes on as that process; the old one ends
     supervisor → launcher   {"terminal": N}                     optional: take the terminal of the session,
                                                                 which is open under that number
@@ -26,7 +27,11 @@ os.fork() is sound here because the process that calls it has one thread and no 
 from __future__ import annotations
 
 import os
-from _socket import socketpair  # socket makes enums of its constants: 2 ms of a start without a proxy
+from _socket import (  # socket makes enums of its constants: 2 ms of a start without a proxy
+    AF_UNIX,
+    SOCK_SEQPACKET,
+    socketpair,
+)
 from collections.abc import Mapping
 
 from nono.errors import LaunchError
@@ -60,10 +65,10 @@ class Probe(NamedTuple):
 class Launcher:
     """The supervisor's end. Whoever waits for `pid` reaps the process; close() closes the socket."""
 
-    def __init__(self, pid: int, connection: _socket.socket, lifeline: int) -> None:
+    def __init__(self, pid: int, connection: _socket.socket, lifeline: _socket.socket) -> None:
         self.pid = pid
         self._connection = connection
-        self._lifeline = lifeline  # the writing end of a pipe on which nothing is written
+        self.lifeline = lifeline  # open until close(), so that the init of its namespaces lives as long
         self._pending: Probe | None = None
         self._has_probe_ended = True
 
@@ -94,15 +99,17 @@ class Launcher:
         if not self._has_probe_ended:
             self._has_probe_ended = bool(self._receive_or_fail()["probe_ended"])
 
-    def begin_namespaces(self, view: PrivateView) -> None:
+    def begin_namespaces(self, view: PrivateView, *, makes_sockets: bool) -> None:
         """Send the launcher to new namespaces, in which it sees `view`.
 
         It moves while the supervisor does something else.
+
+        makes_sockets: Whether `lifeline` will be the channel of a socket maker in an empty network.
         """
         self.settle()
         # The init of the namespaces will lose its parent, the current `pid`, and becomes our child.
         process.become_subreaper()
-        self._send({"namespaces": view.to_message()})
+        self._send({"namespaces": view.to_message(), "makes_sockets": makes_sockets})
 
     def end_namespaces(self) -> None:
         """Wait until the launcher has moved. It continues as another child of this process: `pid` changes."""
@@ -170,9 +177,7 @@ class Launcher:
         A launcher that still waits for its plan or for go() then ends; so does the init of its namespaces.
         """
         self._connection.close()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        self.lifeline.close()
 
     def abandon(self) -> None:
         """Close the socket and wait until the process is gone."""
@@ -223,22 +228,22 @@ def fork_launcher(environ: Mapping[str, str], likely: Probe) -> Launcher:
     if process.thread_count() != 1:
         raise LaunchError("nono must not have threads when it forks its launcher")
     ours, theirs = socketpair()
-    lifeline_end, lifeline = os.pipe()
+    lifeline_end, lifeline = socketpair(AF_UNIX, SOCK_SEQPACKET)
     supervisor_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
         ours.close()
-        os.close(lifeline)
+        lifeline.close()
         process.forget_environment(environ)  # it may hold keys; the command's environment comes with the plan
         try:
             # Imported here: the supervisor does not need it, and imports its own modules meanwhile.
             from nono.sandbox.become_command import become_command
 
-            become_command(theirs, lifeline_end, supervisor_pid)
+            become_command(theirs, lifeline_end.fileno(), supervisor_pid)
         finally:
             os._exit(STATUS_NOT_RESTRICTED)
     theirs.close()
-    os.close(lifeline_end)
+    lifeline_end.close()
     launcher = Launcher(pid, ours, lifeline)
     launcher.request_facts(likely)
     return launcher

@@ -1,27 +1,57 @@
-"""Keep a process in the private network that creates sockets there for the supervisor."""
+"""Make sockets for the supervisor in a network that it is not in, the command's own or an empty one."""
 
 from __future__ import annotations
 
-import socket
-from contextlib import suppress
+import _socket  # socket makes enums of its constants: the init of a command's namespaces imports this
+import struct
 
-from nono.forked import fork_orphan
 from nono.kernel import capabilities, process
 
-IPV4, IPV6 = b"4", b"6"  # the requests
-FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+# The requests, each one message on a SOCK_SEQPACKET channel.
+TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6 = b"4", b"6", b"u", b"U"
+REQUEST_BYTES = 1
+KINDS = {
+    TCP_IPV4: (_socket.AF_INET, _socket.SOCK_STREAM),
+    TCP_IPV6: (_socket.AF_INET6, _socket.SOCK_STREAM),
+    UDP_IPV4: (_socket.AF_INET, _socket.SOCK_DGRAM),
+    UDP_IPV6: (_socket.AF_INET6, _socket.SOCK_DGRAM),
+}
 REFUSED = b"-"  # the answer if no socket could be made; other answers repeat the request
+_DESCRIPTOR = struct.Struct("@i")
 
 
 def fork_socket_maker() -> socket.socket:
-    """Fork the socket maker and return the other end of its SOCK_SEQPACKET channel.
+    """Fork a process that makes sockets, and return the other end of its channel.
 
-    The socket maker ends when the caller closes that.
+    It ends when the caller closes that.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    # Imported here: the init of a command's namespaces needs neither.
+    from socket import socketpair
+
+    from nono.forked import fork_orphan
+
+    ours, theirs = socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     with theirs:
         fork_orphan(lambda: _make_sockets(theirs.fileno()))
     return ours
+
+
+def answer(channel: _socket.socket, asked: bytes) -> None:
+    """Answer a request with a socket of this process's network. OSError: nobody listens any more."""
+    try:
+        made = _socket.socket(*KINDS[asked])
+    except (OSError, KeyError):  # too many sockets, or no IPv6 here
+        channel.send(REFUSED)
+        return
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _DESCRIPTOR.pack(made.fileno()))
+    try:
+        channel.sendmsg([asked], [rights])
+    finally:
+        made.close()
 
 
 def _make_sockets(descriptor: int) -> None:
@@ -29,20 +59,6 @@ def _make_sockets(descriptor: int) -> None:
     process.set_dumpable(False)
     capabilities.drop_all_but(())
     process.close_range_from(0, keep={descriptor})
-    with socket.socket(fileno=descriptor) as channel:
-        while asked := channel.recv(1):
-            family = FAMILIES.get(asked)
-            if family is None:
-                return
-            _answer(channel, asked, family)
-
-
-def _answer(channel: socket.socket, asked: bytes, family: socket.AddressFamily) -> None:
-    made = None
-    with suppress(OSError):  # too many sockets, or no IPv6 here
-        made = socket.socket(family, socket.SOCK_STREAM)
-    if made is None:
-        channel.send(REFUSED)
-        return
-    with made:
-        socket.send_fds(channel, [asked], [made.fileno()])
+    channel = _socket.socket(fileno=descriptor)
+    while asked := channel.recv(REQUEST_BYTES):
+        answer(channel, asked)

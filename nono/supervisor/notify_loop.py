@@ -15,11 +15,10 @@ import socket
 import struct
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify
-from nono.kernel.uapi import process as uapi_process
 from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.supervisor.calls import route_netlink
 from nono.supervisor.calls.caller_paths import CallerPaths
@@ -31,6 +30,7 @@ from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, NetworkGrants, Perform, Refuse
 from nono.supervisor.verdict.audit_events import refused
+from nono.supervisor.verdict.own_datagrams import is_udp_socket
 from nono.supervisor.verdict.path_call import PATH_CALLS
 from nono.supervisor.verdict.register_call import refuse_by_registers
 from nono.supervisor.verdict.route_netlink import is_route_socket
@@ -43,6 +43,9 @@ from nono.supervisor.verdict.syscall_args import (
     UnnamedUnixAddress,
     parse_sockaddr,
 )
+
+if TYPE_CHECKING:
+    from nono.supervisor.calls.own_datagrams import OwnDatagrams
 
 _UNIX_FAMILY, _NETLINK_FAMILY = (struct.pack("=H", each) for each in (socket.AF_UNIX, socket.AF_NETLINK))
 
@@ -71,11 +74,15 @@ class NotifyLoop:
         paths: CallerPaths | None = None,
         opens: PathCalls | None = None,
         bound: Bound | None = None,
+        *,
+        maker: Socket | None = None,
     ) -> None:
         """Set up the loop; close() closes `paths` and `opens`.
 
         paths: Resolves the command's paths, if its Unix sockets are trapped.
         opens: Serves calls that open files, if those are trapped.
+        maker: The channel of a socket maker in an empty network, which the caller closes; without it there is
+            no UDP.
         """
         self._listener = listener
         self._opens = opens
@@ -92,6 +99,8 @@ class NotifyLoop:
         self._watchdog = BlockingCallWatchdog()
         # Where only Unix sockets are judged, the network is the command's or blocked.
         self._lists_network = grants.proxy is not None
+        self._maker = maker
+        self._datagrams: OwnDatagrams | None = None
         self._own: OwnServers | None = None
         if grants.own_servers:
             self._own = OwnServers(self._calls, recorder, self._answer_late, self._watchdog)
@@ -121,6 +130,8 @@ class NotifyLoop:
             return
         self._loop.remove_reader(self._poll.fileno())
         self._inet.close()
+        if self._datagrams is not None:
+            self._datagrams.close()
         if self._own is not None:
             self._own.close()
         self._watchdog.close()
@@ -193,25 +204,21 @@ class NotifyLoop:
                 return self._bind(call)
             case "listen":
                 return self._listen(call)
-            case "sendto" if not call.args[3] & uapi_process.MSG_FASTOPEN:
-                return self._send(call)
             case "socket" if self._lists_network and is_route_socket(call.args):
                 return self._make_route_socket(call)
+            case "socket" if self._lists_network and self._maker is not None and is_udp_socket(call.args):
+                refusal = self._own_datagrams(self._maker).make(call)
+                return None if refusal is None else self._refuse(call, refusal)
             case name:
                 return self._refuse(call, refuse_by_registers(name, call.nr, call.args))
 
-    def _send(self, call: notify.Notification) -> int | None:
-        raw = self._calls.sockaddr(call, call.args[4], call.args[5])
-        if raw[:2] != _NETLINK_FAMILY or not self._lists_network:
-            return self._refuse(call, adjudicator.judge_send(parse_sockaddr(raw)))
-        answer = route_netlink.send(self._calls, call, raw)
-        if isinstance(answer, Refuse):
-            return self._refuse(call, answer)
-        if answer > 0:
-            return answer
-        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.respond(self._listener, call.id, value=-answer)
-        return None
+    def _own_datagrams(self, maker: Socket) -> OwnDatagrams:
+        if self._datagrams is None:
+            # Imported here: few runs use UDP.
+            from nono.supervisor.calls.own_datagrams import OwnDatagrams
+
+            self._datagrams = OwnDatagrams(self._listener, maker, self._calls, self._answer_late)
+        return self._datagrams
 
     def _make_route_socket(self, call: notify.Notification) -> int | None:
         try:
@@ -233,12 +240,16 @@ class NotifyLoop:
         raw = self._calls.sockaddr(call, call.args[1], call.args[2])
         if raw[:2] == _UNIX_FAMILY:
             return self._on_unix(call, raw, binds=False)
+        if self._datagrams is not None and (answer := self._datagrams.connect(call, raw)) is not None:
+            return self._unless_refused(call, answer)
         return self._unless_refused(call, self._inet.connect(call, raw))
 
     def _bind(self, call: notify.Notification) -> int | None:
         raw = self._calls.sockaddr(call, call.args[1], call.args[2])
         if raw[:2] == _UNIX_FAMILY:
             return self._on_unix(call, raw, binds=True)
+        if self._datagrams is not None and (answer := self._datagrams.bind(call, raw)) is not None:
+            return answer
         if raw[:2] == _NETLINK_FAMILY and self._lists_network:
             return self._unless_refused(call, route_netlink.bind(self._calls, call, raw))
         return self._unless_refused(call, self._inet.bind(call, raw))

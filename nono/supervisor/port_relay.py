@@ -12,7 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 import anyio
 
 from nono.errors import LaunchError
-from nono.sandbox.socket_maker import IPV4, IPV6
+from nono.sandbox.socket_maker import TCP_IPV4, TCP_IPV6
 
 ADDRESS = "127.0.0.1"
 BACKLOG = 512
@@ -22,8 +22,8 @@ MAKER_PATIENCE_S = 5.0  # for a socket: the command may stop or kill the socket 
 CONNECT_PATIENCE_S = 10.0  # for a server inside whose backlog is full
 ACCEPT_PAUSE_S = 0.1  # after a failed accept; without free descriptors it would fail again at once
 
-_LOOPBACKS = {IPV4: "127.0.0.1", IPV6: "::1"}  # addresses of a server, in the order tried
-_FAMILIES = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
+_LOOPBACKS = {TCP_IPV4: "127.0.0.1", TCP_IPV6: "::1"}  # addresses of a server, in the order tried
+_FAMILIES = {TCP_IPV4: socket.AF_INET, TCP_IPV6: socket.AF_INET6}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -149,7 +149,7 @@ class _PrivateNetwork:
 
     async def listen(self, port: int) -> socket.socket:
         """Return a listener in the private network; the caller closes it. Raises LaunchError on failure."""
-        made = await self.make(IPV4)
+        made = await self.make(TCP_IPV4)
         if made is None:
             raise LaunchError(f"--open-port {port}: the private network has no socket for it", exit_code=1)
         try:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 from nono.kernel import landlock
 from support import private_mounts
 from support.kernelsim.kernel import Kernel
-from support.nono_run import SANDBOX_POLICIES, NonoRun
+from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, NonoRun
 from support.running.pace import PACE
 
 OFF = "--namespaces=off"
@@ -262,11 +262,25 @@ def test_the_init_of_the_namespaces_is_not_dumpable(sandbox: NonoRun) -> None:
     assert int(own) == sandbox.user.uid != int(of_init)
 
 
-@pytest.mark.needs("namespaces")
-def test_the_init_of_the_namespaces_holds_no_capability(sandbox: NonoRun) -> None:
-    run = sandbox.run(["grep", "-E", "^(Cap|NoNewPrivs)", "/proc/1/status"])
+FOR_A_NETWORK = f"{1 << 12 | 1 << 21:016x}"  # CAP_NET_ADMIN, CAP_SYS_ADMIN
+USES_UDP = "import socket; socket.socket(type=socket.SOCK_DGRAM)"
+
+
+@pytest.mark.needs("namespaces", "listener")
+@pytest.mark.parametrize(
+    ("profile", "before", "kept"),
+    [(PROXY_ONLY, "true", FOR_A_NETWORK), (PROXY_ONLY, f"python3 -c '{USES_UDP}'", None), ({}, "true", None)],
+    ids=["before it makes a network", "after it", "without a proxy"],
+)
+def test_the_init_of_the_namespaces_holds_no_capability_beyond_its_need(
+    profile: Mapping[str, object], before: str, kept: str | None, sandbox: NonoRun
+) -> None:
+    script = f"{before}; exec grep -E '^(Cap|NoNewPrivs)' /proc/1/status"
+    run = sandbox.run(["sh", "-c", script], profile=profile)
     held = dict(line.split() for line in run.stdout.splitlines())
     assert held.pop("NoNewPrivs:") == "1"
+    expected = {held.pop("CapPrm:"), held.pop("CapEff:")}
+    assert expected == {kept or "0" * 16}
     assert set(held.values()) == {"0" * 16}
 
 

@@ -185,7 +185,7 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
         launcher = fork_launcher({}, namespaces)
         try:
             assert launcher.facts(namespaces).own_namespaces is None
-            launcher.begin_namespaces(view)
+            launcher.begin_namespaces(view, makes_sockets=False)
             launcher.end_namespaces()
             launcher.begin_restrict(plan, Command("/bin/true", ("true",), {}, "/"))
             launcher.end_restrict()

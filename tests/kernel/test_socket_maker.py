@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from nono.kernel import process
-from nono.sandbox.socket_maker import IPV4, REFUSED, fork_socket_maker
+from nono.sandbox.socket_maker import REFUSED, TCP_IPV4, fork_socket_maker
 from support.forked import in_child
 from support.ordinary_user import UNPRIVILEGED_ID
 
@@ -23,7 +23,7 @@ def beside_a_maker(uid: int) -> Any:
         process.set_dumpable(True)  # which it inherits
         process.become_subreaper()
         with fork_socket_maker() as channel:
-            channel.send(IPV4)
+            channel.send(TCP_IPV4)
             answer, made, _, _ = socket.recv_fds(channel, 1, 1)
             (pid,) = process.child_pids()
             owner = os.stat(f"/proc/{pid}/environ").st_uid

@@ -21,25 +21,26 @@ SOCK_FLAGS = socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
 MPTCP, SCTP = 262, 132
 
 SOCKETS = [
-    # id, family, type, protocol, allowed by tcp_only, allowed by block_all
-    ("unix-stream", socket.AF_UNIX, socket.SOCK_STREAM, 0, True, True),
-    ("unix-datagram", socket.AF_UNIX, socket.SOCK_DGRAM, 0, True, True),
-    ("unix-seqpacket", socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, True, True),
-    ("tcp", socket.AF_INET, socket.SOCK_STREAM, 0, True, False),
-    ("tcp-with-flags", socket.AF_INET, socket.SOCK_STREAM | SOCK_FLAGS, 6, True, False),
-    ("tcp6", socket.AF_INET6, socket.SOCK_STREAM, 6, True, False),
-    ("udp", socket.AF_INET, socket.SOCK_DGRAM, 0, False, False),
-    ("udp-with-flags", socket.AF_INET, socket.SOCK_DGRAM | SOCK_FLAGS, 17, False, False),
-    ("udp6", socket.AF_INET6, socket.SOCK_DGRAM, 0, False, False),
-    ("icmp", socket.AF_INET, socket.SOCK_DGRAM, 1, False, False),
-    ("raw", socket.AF_INET, socket.SOCK_RAW, 255, False, False),
-    ("mptcp", socket.AF_INET, socket.SOCK_STREAM, MPTCP, False, False),
-    ("sctp", socket.AF_INET, socket.SOCK_STREAM, SCTP, False, False),
-    ("netlink", socket.AF_NETLINK, socket.SOCK_RAW, 0, False, False),
-    ("packet", socket.AF_PACKET, socket.SOCK_RAW, 0, False, False),
-    ("vsock", 40, socket.SOCK_STREAM, 0, False, False),
-    ("alg", 38, socket.SOCK_SEQPACKET, 0, False, False),
-    ("xdp", 44, socket.SOCK_RAW, 0, False, False),
+    # id, family, type, protocol, allowed by tcp_only, by block_all, by tcp_and_udp
+    ("unix-stream", socket.AF_UNIX, socket.SOCK_STREAM, 0, True, True, True),
+    ("unix-datagram", socket.AF_UNIX, socket.SOCK_DGRAM, 0, True, True, True),
+    ("unix-seqpacket", socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, True, True, True),
+    ("tcp", socket.AF_INET, socket.SOCK_STREAM, 0, True, False, True),
+    ("tcp-with-flags", socket.AF_INET, socket.SOCK_STREAM | SOCK_FLAGS, 6, True, False, True),
+    ("tcp6", socket.AF_INET6, socket.SOCK_STREAM, 6, True, False, True),
+    ("udp", socket.AF_INET, socket.SOCK_DGRAM, 0, False, False, True),
+    ("udp-with-flags", socket.AF_INET, socket.SOCK_DGRAM | SOCK_FLAGS, 17, False, False, True),
+    ("udp6", socket.AF_INET6, socket.SOCK_DGRAM, 0, False, False, True),
+    ("icmp", socket.AF_INET, socket.SOCK_DGRAM, 1, False, False, False),
+    ("udp-lite", socket.AF_INET, socket.SOCK_DGRAM, 136, False, False, False),
+    ("raw", socket.AF_INET, socket.SOCK_RAW, 255, False, False, False),
+    ("mptcp", socket.AF_INET, socket.SOCK_STREAM, MPTCP, False, False, False),
+    ("sctp", socket.AF_INET, socket.SOCK_STREAM, SCTP, False, False, False),
+    ("netlink", socket.AF_NETLINK, socket.SOCK_RAW, 0, False, False, False),
+    ("packet", socket.AF_PACKET, socket.SOCK_RAW, 0, False, False, False),
+    ("vsock", 40, socket.SOCK_STREAM, 0, False, False, False),
+    ("alg", 38, socket.SOCK_SEQPACKET, 0, False, False, False),
+    ("xdp", 44, socket.SOCK_RAW, 0, False, False, False),
 ]
 
 
@@ -56,15 +57,16 @@ def open_socket(family: int, kind: int, protocol: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("family", "kind", "protocol", "by_tcp_only", "by_block_all"),
+    ("family", "kind", "protocol", "by_tcp_only", "by_block_all", "by_tcp_and_udp"),
     [case[1:] for case in SOCKETS],
     ids=[case[0] for case in SOCKETS],
 )
 def test_a_socket_is_opened_only_if_the_program_allows_its_kind(
-    family: int, kind: int, protocol: int, by_tcp_only: bool, by_block_all: bool
+    family: int, kind: int, protocol: int, by_tcp_only: bool, by_block_all: bool, by_tcp_and_udp: bool
 ) -> None:
     kernels_own = in_child(lambda: open_socket(family, kind, protocol))  # not 0 where IPv6 is off
-    for program, allowed in (("tcp_only", by_tcp_only), ("block_all", by_block_all)):
+    programs = {"tcp_only": by_tcp_only, "block_all": by_block_all, "tcp_and_udp": by_tcp_and_udp}
+    for program, allowed in programs.items():
         answer = under(program, lambda: open_socket(family, kind, protocol))
         assert answer == (kernels_own if allowed else errno.EPERM), program
 

@@ -8,7 +8,17 @@ import pytest
 
 from support.running.builds import Builds
 from support.running.workday_count import PROPERTY
-from support.workday import builds, files, languages, more_languages, packing, processes, repositories, shells
+from support.workday import (
+    builds,
+    datagrams,
+    files,
+    languages,
+    more_languages,
+    packing,
+    processes,
+    repositories,
+    shells,
+)
 from support.workday.case import BATCH_TIMEOUT_S, WAYS, Case, Workplace, workplace
 from support.workday.shared import BATCH, Chosen, SharedStarts
 
@@ -23,6 +33,7 @@ CASES = [
     *more_languages.CASES,
     *packing.CASES,
     *processes.CASES,
+    *datagrams.CASES,
 ]
 EVERY = 12
 Record = Callable[[str, object], None]

@@ -122,6 +122,23 @@ _ONLY_UNIX_AND_TCP = (
     ),
 )
 
+# For a network namespace of the command's own, in which UDP reaches nobody but the command.
+_ONLY_UNIX_TCP_AND_UDP = (
+    *_only_families("socket", (uapi.AF_UNIX, uapi.AF_INET, uapi.AF_INET6)),
+    *(
+        Rule("socket", (Masked(0, _IP_FAMILY_BIT, _IP_FAMILY_BIT), other))
+        for other in other_values(1, (uapi.SOCK_STREAM, uapi.SOCK_DGRAM), _TYPE_BITS)
+    ),
+    *(
+        Rule(
+            "socket",
+            (Masked(0, _IP_FAMILY_BIT, _IP_FAMILY_BIT), Masked(1, uapi.SOCK_TYPE_MASK, kind), other),
+        )
+        for kind, protocol in ((uapi.SOCK_STREAM, uapi.IPPROTO_TCP), (uapi.SOCK_DGRAM, uapi.IPPROTO_UDP))
+        for other in other_values(2, (uapi.IPPROTO_IP, protocol), _INT_BITS)
+    ),
+)
+
 # Of the AF_UNIX sockets, only datagram sockets can send to an address (SOCK_RAW becomes one), and another
 # thread may change the address of a sendmsg in memory after it was read. So creating these sockets is
 # trapped, by register, and sendmsg is not. A socket pair of this type can send elsewhere too.
@@ -133,7 +150,6 @@ _ADDRESSES = (
     Rule("connect"),
     Rule("bind"),
     Rule("listen"),  # without a bind, listen takes a port by itself
-    Rule("sendto", (NotNull(4),)),
     *_UNIX_DATAGRAMS,
 )
 
@@ -151,6 +167,7 @@ _OPENS = (
 OPEN_NET = Program("open_net", SECCOMP_RET_ERRNO | EPERM, _WHATEVER_THE_NETWORK)
 BLOCK_ALL = Program("block_all", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX, *_ALWAYS))
 TCP_ONLY = Program("tcp_only", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_AND_TCP, *_ALWAYS))
+TCP_AND_UDP = Program("tcp_and_udp", SECCOMP_RET_ERRNO | EPERM, (*_ONLY_UNIX_TCP_AND_UDP, *_ALWAYS))
 NOTIFY = Program("notify", SECCOMP_RET_USER_NOTIF, (*_ONLY_UNIX_AND_TCP, *_ALWAYS, *_ADDRESSES))
 
 # For --capability-elevation. OPENS is installed beside a static program, whose refusals win; NOTIFY_OPENS
@@ -257,7 +274,7 @@ COMPUTE = Program(
 )
 
 PROGRAMS = (
-    *(OPEN_NET, BLOCK_ALL, TCP_ONLY, NOTIFY, OPENS, NOTIFY_OPENS),
+    *(OPEN_NET, BLOCK_ALL, TCP_ONLY, TCP_AND_UDP, NOTIFY, OPENS, NOTIFY_OPENS),
     *(PORTS, UNIX_PATHS, PORTS_OPENS, UNIX_PATHS_OPENS, PATHS, NOTIFY_PATHS),
     *(NO_CLONE3, NO_SYSV_IPC, NO_FOREIGN_SCHEDULING, STAYS_DUMPABLE, COMPUTE),
 )

@@ -26,6 +26,7 @@ INET_DIAG_MSG = struct.Struct("=BBBB48sIIIII")
 
 # <asm-generic/socket.h>: the cookie by which sock_diag identifies a socket; since 4.6, read only
 SO_COOKIE = 57
+SO_NETNS_COOKIE = 71  # of the socket's network namespace; since 5.14, read only
 
 # include/net/tcp_states.h
 TCP_ESTABLISHED = 1

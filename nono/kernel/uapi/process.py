@@ -41,6 +41,7 @@ SOCK_RAW = 3
 SOCK_TYPE_MASK = 0xF  # <linux/net.h>, not exported: the rest of type is SOCK_NONBLOCK and SOCK_CLOEXEC
 IPPROTO_IP = 0  # "the default protocol of this type"
 IPPROTO_TCP = 6
+IPPROTO_UDP = 17
 MSG_FASTOPEN = 0x20000000  # 3.6: connects and sends in one call
 
 # <asm-generic/mman-common.h>
@@ -72,4 +73,6 @@ PERF_FLAG_PID_CGROUP = 1 << 2  # 2.6.39
 IFREQ_FLAGS = struct.Struct("@16sh22x")  # ifr_name, ifr_flags, the rest of the union
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
+IFREQ_ADDRESS = struct.Struct("@16sH2x4s16x")  # ifr_name, a struct sockaddr_in without its port, the rest
+SIOCSIFNETMASK = 0x891C
 IFF_UP = 1 << 0

@@ -151,7 +151,7 @@ def _of_network(fields: Fields, target: str) -> Tried | str | None:
     if target.startswith(_UNIX):
         name = target.removeprefix(_UNIX)
         return Tried(Kind.SOCKET, name) if name.startswith("/") else NAMELESS
-    if target.startswith("family=") or " " in target:
+    if target.startswith(("family=", "udp:", "dns:")) or " " in target:
         return NAMELESS
     if not target:
         return None  # the request was malformed

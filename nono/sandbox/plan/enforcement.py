@@ -19,6 +19,7 @@ class StaticFilter(StrEnum):
     OPEN_NET = "open_net"  # protects the terminal and other processes' limits, not the network
     BLOCK_ALL = "block_all"
     TCP_ONLY = "tcp_only"
+    TCP_AND_UDP = "tcp_and_udp"  # for a network namespace of the command's own
 
 
 class NotifyProgram(StrEnum):
@@ -61,6 +62,11 @@ class Enforcement(NamedTuple):
     def traps_opens(self) -> bool:
         """True if the supervisor receives every open of a file."""
         return self.elevation or self.learns or self.names_threads or self.checks_instructions
+
+
+def has_own_datagrams(enforcement: Enforcement) -> bool:
+    """Return True if the init of the command's namespaces makes UDP sockets for it (ADR 99)."""
+    return enforcement.namespaces and enforcement.rung is Rung.NOTIFY
 
 
 class Refusal(NamedTuple):

@@ -120,7 +120,7 @@ def draw(
         ),
         connect_ports=united((), (*proxy, *ports.connected)),
         bind_ports=ports.bound,
-        static_filter=_static_filter(capabilities, listener),
+        static_filter=_static_filter(capabilities, listener, is_alone=is_alone),
         listener=listener,
         private_network=is_alone,
         masks=tuple(_mask_rule(mask, contents or {}) for mask in masking.masks),
@@ -179,11 +179,13 @@ def _notify_program(enforcement: Enforcement) -> NotifyProgram | None:
     return _WITH_OPENS[sockets] if enforcement.traps_opens else sockets
 
 
-def _static_filter(capabilities: CapabilitySet, listener: NotifyProgram | None) -> StaticFilter | None:
+def _static_filter(
+    capabilities: CapabilitySet, listener: NotifyProgram | None, *, is_alone: bool
+) -> StaticFilter | None:
     if listener in (NotifyProgram.NOTIFY, NotifyProgram.NOTIFY_OPENS, NotifyProgram.NOTIFY_PATHS):
         return None
     if not capabilities.restricts_network or capabilities.is_network_left_open:
         return StaticFilter.OPEN_NET
     if capabilities.network is NetworkMode.BLOCKED and not any(capabilities.ports):
         return StaticFilter.BLOCK_ALL
-    return StaticFilter.TCP_ONLY
+    return StaticFilter.TCP_AND_UDP if is_alone else StaticFilter.TCP_ONLY

@@ -1,8 +1,8 @@
-"""Create rtnetlink sockets for the command, and perform the C library's addressed calls on them.
+"""Create rtnetlink sockets for the command, and bind them for it.
 
 The supervisor creates them: a socket that the command created in its own network namespace could configure
 that network, and would expose much more kernel code than listing does. On these sockets, everything but
-listing requires CAP_NET_ADMIN of the sender.
+listing requires CAP_NET_ADMIN of the sender, so sends are not trapped.
 """
 
 from __future__ import annotations
@@ -35,21 +35,6 @@ def bind(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int
         return errno.EACCES
     try:
         return socket_names.bind(duplicate.fileno(), sockaddr)
-    finally:
-        release(duplicate)
-
-
-def send(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int | Refuse:
-    """Send for the caller. Returns the number of bytes, negated. Raises like every trapped call."""
-    message = calls.sockaddr(call, call.args[1], call.args[2])
-    refusal = route_netlink.judge_send(sockaddr, message)
-    if refusal is not None:
-        return refusal
-    duplicate = _duplicate(calls, call)
-    if duplicate is None:
-        return errno.EACCES
-    try:
-        return -duplicate.sendto(message, socket.MSG_DONTWAIT, (0, 0))
     finally:
         release(duplicate)
 

@@ -264,15 +264,6 @@ def _unnamed(address: AbstractUnixAddress | UnnamedUnixAddress) -> str:
     return "no pathname to authorize"
 
 
-def judge_send(address: Address) -> Refuse:
-    """Refuse sendto(2) with a destination: no socket of a proxy-only run may address single sends."""
-    port = address.port if isinstance(address, InetAddress) else None
-    target = str(address.host) if isinstance(address, InetAddress) else str(address)
-    return Refuse(
-        REFUSED_ADDRESS, target, port, f"a send to {address} that names its destination", PROXY_ONLY
-    )
-
-
 def refuse_call(call: str, reason: str) -> Refuse:
     """Refuse a call by its registers alone: a socket family, a flag, a foreign system call table."""
     return Refuse(REFUSED_CALL, call, None, reason, STATIC_FILTER)

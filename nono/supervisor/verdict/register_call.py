@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
-from nono.supervisor.verdict.syscall_args import AF_INET, AF_INET6
+from nono.supervisor.verdict.own_datagrams import LOOK_UP_HINT, is_udp_socket
 
 _INT_MASK = 0xFFFFFFFF
-_SOCK_DGRAM = 2
 # Most UDP packets are DNS queries, but many programs only try such a socket: that is said first.
 _UDP_HINT = (
-    "UDP is closed here. A program that only tries it works without: curl for IPv6 and HTTP/3, Ansible for "
-    "its own address. Gradle does not, nor does Java when it lists network interfaces. A program that looks "
-    "names up has to leave that to the proxy: use a client that reads HTTPS_PROXY. Node's fetch does from "
-    "22.21 and 24.0 on (NODE_USE_ENV_PROXY, which is set); with an older Node take undici's EnvHttpProxyAgent"
+    "UDP is closed in this run, which has no namespaces of its own. A program that only tries it works "
+    f"without: curl for IPv6 and HTTP/3, Ansible for its own address. {LOOK_UP_HINT}"
 )
 
 
@@ -29,7 +26,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "socket" | "socketpair":
             reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
             call = f"{name}(family={first}, type={second & 0xF}, protocol={third})"
-            is_udp = first in (AF_INET, AF_INET6) and second & 0xF == _SOCK_DGRAM
+            is_udp = name == "socket" and is_udp_socket(args)
             return refuse_call(call, reason)._replace(hint=_UDP_HINT if is_udp else None)
         case "setsockopt":
             reason = "the option could send packets elsewhere than to the address that was judged"

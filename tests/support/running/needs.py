@@ -31,6 +31,7 @@ from support.ordinary_user import UNPRIVILEGED_ID
 ORDINARY = os.geteuid() or UNPRIVILEGED_ID
 LIMIT_S = 20
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+SO_NETNS_COOKIE = 71
 MS_NOSUID = 2
 PIDFD_OPEN, PIDFD_GETFD, IO_URING_SETUP = 434, 438, 425
 ADD_KEY, KEY_SPEC_PROCESS_KEYRING = {"x86_64": 248, "aarch64": 217}, -2
@@ -251,6 +252,22 @@ def _in_child(attempt: Callable[[], object], uid: int | None = None) -> str:
 def lacking(need: str, uid: int) -> str:
     """Return why this user cannot have it here; "" if they can. KeyError: there is no such probe."""
     return _in_child(PROBES[need], uid)
+
+
+def has_datagrams(uid: int) -> bool:
+    """Return True if a run with namespaces on the rung notify is given UDP sockets (ADR 99)."""
+    wanted = ("listener", "network namespace", "namespaces")
+    return _knows_networks() and not any(lacking(each, uid) for each in wanted)
+
+
+def _knows_networks() -> bool:
+    """Return False before Linux 5.14, where a socket does not say in which network it is."""
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        try:
+            probe.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+        except OSError:
+            return False
+    return True
 
 
 def require(need: str, uid: int | None = None) -> None:

@@ -21,6 +21,7 @@ REFUSAL = {
     "open_net": ERRNO,
     "block_all": ERRNO,
     "tcp_only": ERRNO,
+    "tcp_and_udp": ERRNO,
     "notify": NOTIFICATION,
     "opens": NOTIFICATION,
     "notify_opens": NOTIFICATION,
@@ -139,7 +140,7 @@ def refused_beside_a_static_program(name: str, call: str, args: Sequence[int]) -
 def refused_whatever_opens(name: str, call: str, args: Sequence[int]) -> bool:
     if refused_whatever_the_network(call, args):
         return True
-    return name != "open_net" and refused_with_a_network(name == "block_all", name == "notify", call, args)
+    return name != "open_net" and refused_with_a_network(name, call, args)
 
 
 def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
@@ -156,7 +157,8 @@ def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
     return call in ALWAYS
 
 
-def refused_with_a_network(block_all: bool, notify: bool, call: str, args: Sequence[int]) -> bool:
+def refused_with_a_network(name: str, call: str, args: Sequence[int]) -> bool:
+    notify = name == "notify"
     family, kind, protocol = (argument & 0xFFFFFFFF for argument in args[:3])
     kind &= 0xF
     match call:
@@ -164,9 +166,7 @@ def refused_with_a_network(block_all: bool, notify: bool, call: str, args: Seque
             return True
         case "connect" | "bind" | "listen":
             return notify
-        case "sendto":
-            return bool(args[3] & FASTOPEN) or (notify and args[4] != 0)
-        case "sendmmsg":
+        case "sendto" | "sendmmsg":
             return bool(args[3] & FASTOPEN)
         case "sendmsg":
             return bool(args[2] & FASTOPEN)
@@ -177,8 +177,10 @@ def refused_with_a_network(block_all: bool, notify: bool, call: str, args: Seque
         case "socket" if family == AF_UNIX:
             return notify and kind in (SOCK_DGRAM, SOCK_RAW)
         case "socket":
-            is_tcp = family in (AF_INET, AF_INET6) and kind == SOCK_STREAM and protocol in (0, 6)
-            return block_all or not is_tcp
+            is_tcp = kind == SOCK_STREAM and protocol in (0, 6)
+            is_udp = kind == SOCK_DGRAM and protocol in (0, 17)
+            is_made = name != "block_all" and (is_tcp or (name == "tcp_and_udp" and is_udp))
+            return family not in (AF_INET, AF_INET6) or not is_made
     return False
 
 
@@ -193,6 +195,9 @@ def socket_arguments() -> Iterator[tuple[int, ...]]:
             yield family, SOCK_STREAM | bit, 0, 0, 0, 0
             yield family, SOCK_STREAM, 0 | bit, 0, 0, 0
             yield family, SOCK_STREAM, 6 | bit, 0, 0, 0
+            yield family | bit, SOCK_DGRAM, 0, 0, 0, 0
+            yield family, SOCK_DGRAM | bit, 0, 0, 0, 0
+            yield family, SOCK_DGRAM, 17 | bit, 0, 0, 0
         yield bit, SOCK_STREAM, 0, 0, 0, 0
     for garbage in range(8):
         for kind in (SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET):

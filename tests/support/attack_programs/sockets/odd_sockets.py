@@ -37,7 +37,7 @@ FAMILIES = {
     "kcm": (41, 2, 0),
     "unix datagram": (1, 2, 0),
     "unix raw": (1, 3, 0),
-    "tcp with high bits": (2 | 1 << 40, 2 | 1 << 40, 0),
+    "udp with high bits": (2 | 1 << 40, 2 | 1 << 40, 0),
     "unspec": (0, 1, 0),
 }
 PERMITTED = {"tcp": (2, 1, 0), "tcp6": (10, 1, 6), "unix stream": (1, 1, 0), "unix seqpacket": (1, 5, 0)}

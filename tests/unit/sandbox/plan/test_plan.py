@@ -29,7 +29,7 @@ OPEN = PortGrants(open=united([3000, 3001]))
 
 def test_a_plan_in_a_private_network_has_a_filter_of_its_own() -> None:
     plan = draw(ONLY_NETNS, NATIVE, Enforcement(Rung.NETNS), proxy_port=4000)
-    assert (plan.private_network, plan.listener, plan.static_filter) == (True, None, StaticFilter.TCP_ONLY)
+    assert (plan.private_network, plan.listener, plan.static_filter) == (True, None, StaticFilter.TCP_AND_UDP)
     assert (plan.handled_net, plan.connect_ports, plan.bind_ports) == (0, (), ())
     assert not draw(PROXIED, NATIVE, Enforcement(Rung.NOTIFY), proxy_port=4000).private_network
 
@@ -49,7 +49,7 @@ def test_a_listed_directory_gets_the_right_to_list_names_and_no_other() -> None:
         (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, NotifyProgram.OPENS),
         (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, NotifyProgram.OPENS),
         (NetworkMode.PROXY, Rung.NOTIFY, None, NotifyProgram.NOTIFY_OPENS),
-        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_ONLY, NotifyProgram.OPENS),
+        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_AND_UDP, NotifyProgram.OPENS),
     ],
 )
 def test_an_elevated_run_has_one_listener_whatever_its_network(
@@ -68,7 +68,7 @@ def test_an_elevated_run_has_one_listener_whatever_its_network(
         (NetworkMode.ALLOWED, None, StaticFilter.OPEN_NET, None),
         (NetworkMode.BLOCKED, None, StaticFilter.BLOCK_ALL, None),
         (NetworkMode.PROXY, Rung.NOTIFY, None, NotifyProgram.NOTIFY),
-        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_ONLY, None),
+        (NetworkMode.PROXY, Rung.NETNS, StaticFilter.TCP_AND_UDP, None),
         (NetworkMode.PROXY, Rung.LANDLOCK, StaticFilter.TCP_ONLY, None),
         (NetworkMode.PROXY, Rung.NONE, StaticFilter.TCP_ONLY, None),
     ],

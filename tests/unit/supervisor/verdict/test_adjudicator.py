@@ -27,7 +27,6 @@ from nono.supervisor.verdict.adjudicator import (
     judge_family,
     judge_listen,
     judge_netlink,
-    judge_send,
     judge_unix_name,
     loopback,
     refuse_call,
@@ -168,11 +167,6 @@ def test_a_verdict_to_act_carries_the_very_address_that_was_judged(address: Addr
         verdict = judge(address, GRANTS)
         if isinstance(verdict, Perform):
             assert verdict.address == address
-
-
-@given(addresses)
-def test_a_send_that_names_its_destination_is_refused_wherever_it_goes(address: Address) -> None:
-    assert judge_send(address).errno_value == errno.EACCES
 
 
 def test_a_listener_refuses_registers_as_the_static_filter_does() -> None:

@@ -1,0 +1,177 @@
+"""Hand out UDP sockets made in a network of the command's own, in which nobody else is.
+
+Whatever is sent there reaches a socket of the command or nobody, so no address is judged for safety, and
+sends are not trapped. The init of the command's namespaces makes that network, with the first socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from nono.kernel import notify, socket_names
+from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
+from nono.sandbox.socket_maker import REQUEST_BYTES, UDP_IPV4, UDP_IPV6
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release
+from nono.supervisor.verdict.adjudicator import Refuse
+from nono.supervisor.verdict.own_datagrams import judge_connect
+from nono.supervisor.verdict.register_call import refuse_by_registers
+from nono.supervisor.verdict.syscall_args import parse_sockaddr
+
+if TYPE_CHECKING:
+    from nono.kernel.notify import Notification
+
+_DESCRIPTOR = struct.Struct("@i")
+_COOKIE = struct.Struct("=Q")
+
+
+class OwnDatagrams:
+    """Serves the UDP sockets of one listener, until close(); the sockets live on."""
+
+    def __init__(
+        self,
+        listener: int,
+        maker: Socket,
+        calls: TrappedCalls,
+        answer: Callable[[Notification, int | Refuse], None],
+    ) -> None:
+        """Set up. Call on the loop.
+
+        listener: The seccomp listener, which the caller continues to own.
+        maker: The channel of the socket maker, which the caller continues to own.
+        answer: Sends a delayed answer.
+        """
+        self._listener = listener
+        self._maker = maker
+        self._calls = calls
+        self._answer = answer
+        self._waiting: deque[Notification] = deque()  # in the order of the requests
+        self._network = 0  # the cookie of that network; 0 before its first socket
+        self._is_closed = False
+        asyncio.get_running_loop().add_reader(maker.fileno(), self._on_readable)
+
+    def close(self) -> None:
+        """Make no more. Waiting calls are left to whoever closes the listener. Call on the loop."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._waiting.clear()
+            asyncio.get_running_loop().remove_reader(self._maker.fileno())
+
+    def make(self, call: Notification) -> Refuse | None:
+        """Answer socket(2) of UDP, later. Returns a refusal if that cannot be."""
+        if self._is_closed:
+            return _refusal(call)
+        asked = UDP_IPV4 if call.args[0] & 0xFFFFFFFF == socket.AF_INET else UDP_IPV6
+        try:
+            self._maker.send(asked, socket.MSG_DONTWAIT)
+        except OSError:  # too many callers wait
+            return _refusal(call)
+        self._waiting.append(call)
+        return None
+
+    def connect(self, call: Notification, sockaddr: bytes) -> int | Refuse | None:
+        """Connect one of these sockets for the caller; None if the descriptor is none of them.
+
+        Raises like every trapped call.
+        """
+        duplicate = self._duplicate(call)
+        if duplicate is None:
+            return None
+        try:
+            refusal = judge_connect(parse_sockaddr(sockaddr))
+            return socket_names.connect(duplicate.fileno(), sockaddr) if refusal is None else refusal
+        finally:
+            duplicate.close()
+
+    def bind(self, call: Notification, sockaddr: bytes) -> int | None:
+        """Bind one of these sockets for the caller; None if the descriptor is none of them."""
+        duplicate = self._duplicate(call)
+        if duplicate is None:
+            return None
+        try:
+            return socket_names.bind(duplicate.fileno(), sockaddr)
+        finally:
+            duplicate.close()
+
+    def _on_readable(self) -> None:
+        try:
+            said, rights, _, _ = self._maker.recvmsg(
+                REQUEST_BYTES,
+                socket.CMSG_LEN(_DESCRIPTOR.size),
+                socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT,
+            )
+        except BlockingIOError:
+            return
+        except OSError:
+            said, rights = b"", []
+        if said and self._waiting:
+            self._hand_over(self._waiting.popleft(), [_DESCRIPTOR.unpack(data)[0] for *_, data in rights])
+        else:
+            self._refuse_all()  # the maker has ended, and the command with it
+
+    def _hand_over(self, call: Notification, descriptors: Sequence[int]) -> None:
+        if not descriptors and self._network:
+            self._answer(call, errno.EAFNOSUPPORT)  # no IPv6 on this host
+            return
+        if not descriptors:  # nor any network
+            self._answer(call, _refusal(call))
+            return
+        with socket.socket(fileno=descriptors[0]) as made:
+            if not self._network and not self._knows_network(made):
+                self._waiting.appendleft(call)
+                self._refuse_all()
+                return
+            try:
+                kind = call.args[1]
+                made.setblocking(not kind & socket.SOCK_NONBLOCK)
+                close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
+                notify.respond_with_descriptor(
+                    self._listener, call.id, made.fileno(), close_on_exec=close_on_exec
+                )
+            except FileNotFoundError:
+                pass  # ENOENT: the caller is gone
+            except OSError as error:  # EMFILE; EINTR: the call can be made again
+                self._answer(call, error.errno or errno.EACCES)
+
+    def _refuse_all(self) -> None:
+        refused = list(self._waiting)
+        self.close()
+        for call in refused:
+            self._answer(call, _refusal(call))
+
+    def _knows_network(self, made: socket.socket) -> bool:
+        """Take the cookie of the network; False if it is our own, or unknown (Linux before 5.14)."""
+        with socket.socket(made.family, socket.SOCK_DGRAM) as ours:
+            network = _network_of(made)
+            if network == _network_of(ours):
+                return False
+        self._network = network
+        return True
+
+    def _duplicate(self, call: Notification) -> Socket | None:
+        duplicate = self._calls.socket(call) if self._network else None
+        if duplicate is None:
+            return None
+        is_inet = duplicate.family in (socket.AF_INET, socket.AF_INET6)
+        if is_inet and duplicate.type == socket.SOCK_DGRAM and _network_of(duplicate) == self._network:
+            return duplicate
+        release(duplicate)
+        return None
+
+
+def _network_of(made: Socket) -> int:
+    """Return the cookie of a socket's network namespace; 0 before Linux 5.14."""
+    try:
+        raw = made.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, _COOKIE.size)
+    except OSError:
+        return 0
+    return int(_COOKIE.unpack(raw)[0])
+
+
+def _refusal(call: Notification) -> Refuse:
+    return refuse_by_registers("socket", call.nr, call.args)

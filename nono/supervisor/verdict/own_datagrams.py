@@ -1,0 +1,51 @@
+"""Judge UDP sockets, which a command gets in a network where nobody else is."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+
+from nono.supervisor.verdict.adjudicator import Refuse
+from nono.supervisor.verdict.syscall_args import AF_INET, AF_INET6, Address, InetAddress
+
+OWN_DATAGRAMS = "network.own_datagrams"  # the name of the rule in the audit log
+DNS = 53
+_SOCK_DGRAM, _SOCK_TYPE_MASK, _INT_MASK = 2, 0xF, 0xFFFFFFFF
+_PROTOCOLS = 0, 17  # the default one of this type, and IPPROTO_UDP
+# What a host without a network answers, for which programs are prepared.
+UNREACHABLE = errno.ENETUNREACH
+LOOK_UP_HINT = (
+    "A program that looks names up has to leave that to the proxy: use a client that reads HTTPS_PROXY. "
+    "Node's fetch does from 22.21 and 24.0 on (NODE_USE_ENV_PROXY, which is set); with an older Node take "
+    "undici's EnvHttpProxyAgent"
+)
+_UDP_HINT = (
+    "UDP reaches nobody but the command itself. Many programs only try it, for HTTP/3 or to learn this "
+    "machine's address, and work without"
+)
+
+
+def is_udp_socket(args: Sequence[int]) -> bool:
+    """Return True for socket(2) of UDP, from its registers."""
+    family, kind, protocol = (argument & _INT_MASK for argument in args[:3])
+    is_datagram = kind & _SOCK_TYPE_MASK == _SOCK_DGRAM
+    return family in (AF_INET, AF_INET6) and is_datagram and protocol in _PROTOCOLS
+
+
+def judge_connect(address: Address) -> Refuse | None:
+    """Refuse what leads to another host or to a DNS server; None for what the command's own sockets serve.
+
+    Nobody would be reached there either: the refusal is for the audit log and for who reads it.
+    """
+    if not isinstance(address, InetAddress):
+        return None
+    if address.port == DNS:
+        return _unreachable("dns", address, "names are looked up by the proxy", LOOK_UP_HINT)
+    if address.host.is_loopback or address.host.is_unspecified:
+        return None
+    return _unreachable("udp", address, "UDP does not leave the sandbox", _UDP_HINT)
+
+
+def _unreachable(scheme: str, address: InetAddress, reason: str, hint: str) -> Refuse:
+    host = f"[{address.host}]" if address.host.version == 6 else str(address.host)
+    return Refuse(UNREACHABLE, f"{scheme}:{host}", address.port, reason, OWN_DATAGRAMS, hint)

@@ -1,0 +1,1 @@
+"""Send to somebody: with a destination in the call, or by UDP."""

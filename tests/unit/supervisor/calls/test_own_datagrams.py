@@ -1,0 +1,185 @@
+"""UDP sockets are handed out in the order of the requests, and no other socket is taken for one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+
+from nono.kernel import notify
+from nono.kernel.notify import Notification
+from nono.sandbox.socket_maker import REFUSED, UDP_IPV4, UDP_IPV6
+from nono.supervisor.calls import own_datagrams
+from nono.supervisor.calls.own_datagrams import OwnDatagrams
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls
+from nono.supervisor.verdict.adjudicator import STATIC_FILTER, Refuse
+
+HERE, THERE = 7, 8  # cookies of networks
+LOOPBACK = struct.pack("=H", socket.AF_INET) + struct.pack("!H4s8x", 9, b"\x7f\0\0\1")
+
+
+class Caller:
+    """A caller that has put a socket at the descriptor."""
+
+    def __init__(self) -> None:
+        self.own = socket.socket(type=socket.SOCK_DGRAM)
+
+    def socket(self, call: Notification) -> Socket:
+        return Socket(fileno=os.dup(self.own.fileno()))
+
+
+class Stage:
+    """Requests, their answers, and a maker that the test plays."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ours, self.maker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.answers: dict[int, int | Refuse] = {}
+        self.handed_out: dict[int, tuple[int, bool, bool]] = {}
+        self.caller = Caller()
+        self.networks = [THERE, HERE]  # of the next sockets that are asked for it
+        self.asked = 0
+        self.has_answered = asyncio.Event()
+        monkeypatch.setattr(notify, "respond_with_descriptor", self._hand_out)
+        monkeypatch.setattr(own_datagrams, "_network_of", lambda _: self.networks.pop(0))
+
+    def _hand_out(self, _: int, number: int, descriptor: int, *, close_on_exec: bool) -> None:
+        with socket.socket(fileno=os.dup(descriptor)) as made:
+            self.handed_out[number] = (made.family, os.get_blocking(descriptor), close_on_exec)
+        self.has_answered.set()
+
+    def _answer(self, call: Notification, what: int | Refuse) -> None:
+        self.answers[call.id] = what
+        self.has_answered.set()
+
+    def call(self, family: int = socket.AF_INET, flags: int = 0) -> Notification:
+        self.asked += 1
+        return Notification(self.asked, os.getpid(), 0, 0, 0, (family, socket.SOCK_DGRAM | flags, 0, 0, 0, 0))
+
+    def make(self) -> None:
+        """Answer the next request as the socket maker does."""
+        asked = self.maker.recv(1)
+        family = {UDP_IPV4: socket.AF_INET, UDP_IPV6: socket.AF_INET6}[asked]
+        with socket.socket(family, socket.SOCK_DGRAM) as made:
+            socket.send_fds(self.maker, [asked], [made.fileno()])
+
+    async def until(self, *numbers: int) -> None:
+        async with asyncio.timeout(10):
+            while not {*numbers} <= {*self.answers, *self.handed_out}:
+                self.has_answered.clear()
+                await self.has_answered.wait()
+
+    def play(self, part: Callable[[OwnDatagrams], Awaitable[None]]) -> None:
+        async def served() -> None:
+            own = OwnDatagrams(-1, self.ours, cast(TrappedCalls, self.caller), self._answer)
+            try:
+                await part(own)
+            finally:
+                own.close()
+                self.caller.own.close()
+                self.ours.close()
+                self.maker.close()
+
+        asyncio.run(served())
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(monkeypatch)
+
+
+def test_each_caller_gets_what_it_asked_for(stage: Stage) -> None:
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call()) is None
+        assert own.make(stage.call(socket.AF_INET6, socket.SOCK_NONBLOCK)) is None
+        assert own.make(stage.call(flags=socket.SOCK_CLOEXEC)) is None
+        for _ in range(3):
+            stage.make()
+        await stage.until(1, 2, 3)
+
+    stage.play(part)
+    assert stage.handed_out == {
+        1: (socket.AF_INET, True, False),
+        2: (socket.AF_INET6, False, False),
+        3: (socket.AF_INET, True, True),
+    }
+
+
+@pytest.mark.parametrize("networks", [[HERE, HERE], [0, 0]], ids=["the supervisor's", "unknown"])
+def test_a_socket_of_no_other_network_is_not_handed_out(networks: list[int], stage: Stage) -> None:
+    async def part(own: OwnDatagrams) -> None:
+        stage.networks = networks
+        assert own.make(stage.call()) is None
+        assert own.make(stage.call()) is None
+        stage.make()
+        await stage.until(1, 2)
+        assert isinstance(own.make(stage.call()), Refuse)
+
+    stage.play(part)
+    assert stage.handed_out == {}
+    for refusal in stage.answers.values():
+        assert isinstance(refusal, Refuse)
+        assert (refusal.rule, refusal.errno_value) == (STATIC_FILTER, errno.EPERM)
+
+
+def test_without_a_network_each_socket_is_refused(stage: Stage) -> None:
+    async def part(own: OwnDatagrams) -> None:
+        for number in (1, 2):
+            assert own.make(stage.call()) is None
+            stage.maker.recv(1)
+            stage.maker.send(REFUSED)
+            await stage.until(number)
+
+    stage.play(part)
+    assert [isinstance(each, Refuse) for each in stage.answers.values()] == [True, True]
+
+
+def test_a_family_that_the_host_lacks_is_named(stage: Stage) -> None:
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call()) is None
+        stage.make()
+        await stage.until(1)
+        assert own.make(stage.call(socket.AF_INET6)) is None
+        stage.maker.recv(1)
+        stage.maker.send(REFUSED)
+        await stage.until(2)
+
+    stage.play(part)
+    assert stage.answers == {2: errno.EAFNOSUPPORT}
+
+
+def test_what_waits_is_refused_when_the_maker_has_ended(stage: Stage) -> None:
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call()) is None
+        stage.maker.close()
+        await stage.until(1)
+        assert isinstance(own.make(stage.call()), Refuse)
+
+    stage.play(part)
+    assert isinstance(stage.answers[1], Refuse)
+
+
+@pytest.mark.parametrize(("network", "answer"), [(THERE, 0), (HERE, None)], ids=["its own", "another"])
+def test_only_a_socket_of_that_network_is_connected_and_bound(
+    network: int, answer: int | None, stage: Stage
+) -> None:
+    async def part(own: OwnDatagrams) -> None:
+        assert own.connect(stage.call(), LOOPBACK) is None  # no socket has been made
+        assert own.make(stage.call()) is None
+        stage.make()
+        await stage.until(2)
+        stage.networks = [network] * 3
+        assert own.bind(stage.call(), LOOPBACK[:2] + bytes(2) + LOOPBACK[4:]) == answer
+        assert own.connect(stage.call(), LOOPBACK) == answer
+        assert (stage.caller.own.getsockname()[1] != 0) is (answer == 0)
+        stage.caller.own.close()
+        stage.caller.own = socket.socket()
+        stage.networks = [THERE]
+        assert own.connect(stage.call(), LOOPBACK) is None  # TCP
+
+    stage.play(part)

@@ -1,0 +1,56 @@
+"""Which sockets are UDP, and where a connect of one would lead."""
+
+from __future__ import annotations
+
+import errno
+from ipaddress import ip_address
+
+import pytest
+
+from nono.supervisor.verdict.own_datagrams import OWN_DATAGRAMS, is_udp_socket, judge_connect
+from nono.supervisor.verdict.syscall_args import InetAddress, OtherAddress
+
+HIGH = 0xDEADBEEF << 32
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ((2, 2, 0), True),
+        ((10, 2 | 0o2004000, 17), True),
+        ((HIGH | 2, HIGH | 2, HIGH | 17), True),
+        ((2, 1, 0), False),
+        ((2, 3, 17), False),
+        ((2, 2, 1), False),
+        ((2, 2, 136), False),
+        ((1, 2, 0), False),
+    ],
+)
+def test_only_udp_is_udp(args: tuple[int, ...], expected: bool) -> None:
+    assert is_udp_socket(args) is expected
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "::1", "0.0.0.0", "::"])
+def test_a_connect_to_loopback_is_made_but_for_names(host: str) -> None:
+    assert judge_connect(InetAddress(ip_address(host), 5000)) is None
+    refusal = judge_connect(InetAddress(ip_address(host), 53))
+    assert refusal is not None
+    assert (refusal.target.partition(":")[0], refusal.errno_value) == ("dns", errno.ENETUNREACH)
+    assert refusal.hint is not None
+    assert "HTTPS_PROXY" in refusal.hint
+
+
+@pytest.mark.parametrize(
+    ("host", "target"), [("192.0.2.1", "udp:192.0.2.1"), ("2001:db8::1", "udp:[2001:db8::1]")]
+)
+def test_a_connect_to_another_host_finds_no_network(host: str, target: str) -> None:
+    refusal = judge_connect(InetAddress(ip_address(host), 443))
+    assert refusal is not None
+    assert (refusal.errno_value, refusal.target, refusal.port, refusal.rule) == (
+        *(errno.ENETUNREACH, target, 443),
+        OWN_DATAGRAMS,
+    )
+
+
+def test_a_connect_that_ends_a_connection_is_made() -> None:
+    assert judge_connect(OtherAddress(0)) is None
