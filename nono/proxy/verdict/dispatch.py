@@ -174,10 +174,9 @@ class Dispatcher:
         if not self._is_authorised(head):
             return Refused(entry, _token_required(head))
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
-        if scopes or not all(is_open(route) for route in routes):
-            path = target.canonical(parts.path)  # a rule may depend on how the path is read
-        else:
-            path = parts.path
+        path = parts.path
+        if scopes or routes:  # a rule may depend on how the path is read, and where a key is on it
+            path = target.canonical(path, lenient=not scopes and all(map(is_open, routes)))
         return self._judge.without_credential(head, entry, Origin("http", host, port), path)
 
     def _reverse(self, head: RequestHead, path: bytes) -> Verdict:

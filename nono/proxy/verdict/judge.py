@@ -182,6 +182,9 @@ class Judge:
             head.headers, path, host, self.routes, self.session_token, here=routes
         )
         carried = carried or self._stray_login(head.headers, path, host)
+        # A request inside a CONNECT that presents a key is judged for its route instead.
+        if carried is None and routes and phantoms.owners(routes, Slots(head.headers, path), self.routes)[1]:
+            carried = _own_key(routes[0], host)
         if carried is not None:
             return Refused(entry, carried)
         denied = self.hosts.judge_name(host, port)
@@ -241,6 +244,13 @@ def _keyless(routes: Sequence[Route], host: str) -> Refusal:
     if unavailable is not None:
         return refusal.unavailable(unavailable.service, host)
     return phantoms.missing(routes[0])
+
+
+def _own_key(route: Route, host: str) -> Refusal:
+    if route.credential is None:
+        return refusal.unavailable(route.service, host)
+    to = route.base_url_variable or route.service
+    return phantoms.no_phantom(route, host, f"send the phantom to the URL in {to}, or no key at all")
 
 
 def _may_upgrade(route: Route, path: str) -> bool:

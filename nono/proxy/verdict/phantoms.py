@@ -189,8 +189,7 @@ def check(route: Route, presented: Slots, routes: RouteTable) -> Presented | Ref
         return _failed(403, error, host, "send it in a header")
     own = [_matches_any(phantom, slot) for slot in slots]
     if not any(own):
-        error = f"the key that was sent is not the phantom of {route.service!r}"
-        return _failed(401, error, host, _hint(route))
+        return no_phantom(route, host, _hint(route))
     if not all(own):
         return _failed(403, "a second key was sent beside the phantom", host, "send one key per request")
     if route.inject.mode == "url_path" and _path_slot(route, route.inject, neutral) is None:
@@ -233,6 +232,11 @@ def owners(candidates: Sequence[Route], presented: Slots, routes: RouteTable) ->
 
 def missing(route: Route) -> Refusal:
     return _failed(401, f"the phantom of {route.service!r} is missing", route.origin.host, _hint(route))
+
+
+def no_phantom(route: Route, host: str, hint: str) -> Refusal:
+    error = f"the key that was sent is not the phantom of {route.service!r}"
+    return _failed(401, error, host, hint)
 
 
 def _misplaced(route: Route) -> Refusal:

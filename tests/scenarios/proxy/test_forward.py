@@ -88,6 +88,17 @@ def test_refusing_a_phantom_at_its_upstream_names_the_base_url_variable() -> Non
     assert server.connections == []
 
 
+def test_the_upstream_of_a_service_gets_no_key_of_the_commands_own() -> None:
+    with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:
+        url = f"http://127.0.0.1:{server.port}/"
+        client.send(get(url, fields=TOKEN_FIELD + b"X-Api-Key: sk-of-its-own\r\n"))
+        assert client.response().status == 401
+        assert p.recording.decisions() == [("deny", "authentication_failed")]
+        assert server.connections == []
+        client.send(get(url))
+        assert client.response().status == 200
+
+
 def test_the_own_address_is_the_service_path() -> None:
     key = b"X-Api-Key: " + PHANTOM.encode() + b"\r\n"
     with upstream() as server, proxy(a_route(server.port)) as p, Client(p.port) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from base64 import b64encode
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nono.credentials.values.credential import Outgoing
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
+from nono.policy.schema.route_rules import Inject
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.dispatch import Dispatcher
@@ -156,6 +158,44 @@ def test_an_absolute_request_is_refused(
     target: bytes, host: bytes, headers: list[Header], status: int
 ) -> None:
     assert refusal_of(judged(b"GET", target, *headers, host=host)).status == status
+
+
+LOCAL = b"http://127.0.0.1:8080/v1?x=1"
+OWN_KEY: Header = (b"Authorization", b"Bearer sk-of-its-own")
+
+
+def at_local(target: bytes, *headers: Header, loaded: bool = True) -> Verdict:
+    """Judge a request in absolute form beside a service whose upstream is http://127.0.0.1:8080."""
+    accept = Inject("query_param", query_param="token")
+    keyed = dataclasses.replace(a_route(8080, base_path="/v1", loaded=loaded), accept=accept)
+    dispatcher = Dispatcher(RouteTable((keyed,)), Hosts(), Secret(TOKEN), OWN_PORT)
+    host = target.split(b"/")[2]
+    fields = [(b"Host", host), PROXY_AUTHORIZATION, *headers]
+    return dispatcher.judge(request_head(b"GET", target, "1.1", fields))
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        pytest.param(LOCAL, [OWN_KEY], id="in a header"),
+        pytest.param(LOCAL + b"&token=of-its-own", [], id="in the query"),
+        pytest.param(LOCAL + b"&%74oken=of-its-own", [], id="with an escaped name"),
+        pytest.param(b"http://127.0.0.1:8080/other", [OWN_KEY], id="beside the base path"),
+    ],
+)
+def test_a_key_of_its_own_is_refused_at_the_http_upstream_of_a_service(
+    target: bytes, headers: list[Header]
+) -> None:
+    answer = refusal_of(at_local(target, *headers))
+    assert (answer.status, answer.category) == (401, "authentication_failed")
+    assert refusal_of(at_local(target, *headers, loaded=False)).status == 503
+    elsewhere = target.replace(b":8080", b":8081")
+    assert isinstance(at_local(elsewhere, *headers), Forward)
+
+
+def test_a_request_without_a_key_reaches_the_http_upstream_of_a_service() -> None:
+    assert isinstance(at_local(LOCAL), Forward)
+    assert isinstance(at_local(LOCAL, (b"Authorization", b"Bearer ")), Forward)
 
 
 @pytest.mark.parametrize("authority", [b"127.0.0.1:4000", b"localhost:4000", b"[::1]:4000"])
