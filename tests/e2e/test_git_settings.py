@@ -63,3 +63,26 @@ def test_a_file_that_is_denied_or_not_named_is_not_read(person: NonoRun) -> None
         assert ended.exit_code == 1
         assert "Permission denied" in ended.stderr
     assert person.run(["cat", str(home / ".gitignore")], profile=profile).stdout == "*.o\n"
+
+
+def test_a_run_with_the_dotfiles_does_not_choose_what_the_next_run_reads(person: NonoRun) -> None:
+    home = person.user.home
+    letters = home / "letters"
+    for directory in (home / "dotfiles", letters):
+        directory.mkdir()
+        person.give(directory)
+    for name, text in {"letters/one": "canary", "dotfiles/git": "", "dotfiles/ignored": "*.o\n"}.items():
+        (home / name).write_text(text)
+        person.give(home / name)
+    (home / ".gitconfig").write_text("[include]\n\tpath = dotfiles/git\n")
+    plant = "printf '[core]\\nhooksPath = ~/letters\\nexcludesFile = ~/dotfiles/ignored\\n' > ~/dotfiles/git"
+    profile = {"groups": {"include": ["git_config"]}}
+    laid = person.run(["sh", "-euc", plant], profile=profile, flags=[f"--allow={home / 'dotfiles'}"])
+    assert laid.exit_code == 0, laid.stderr
+    later = person.run(["cat", str(letters / "one")], profile=profile)
+    assert (later.exit_code, later.stdout) == (1, ""), later.stdout
+    assert f"'{letters}' is not granted" in later.stderr
+    assert person.run(["cat", str(home / "dotfiles/ignored")], profile=profile).stdout == "*.o\n"
+    own = "[core]\n\thooksPath = ~/letters\n"
+    (home / ".gitconfig").write_text(own)
+    assert person.run(["cat", str(letters / "one")], profile=profile).stdout == "canary"

@@ -96,9 +96,9 @@ class LinkGuard:
                 continue
             if grant.source == "user":
                 raise _refusal(f"Refusing to grant '{grant.original}'", planted, _flag(grant))
-            meant = _typed(_flag(grant), grant.path)
             warnings.append(
-                f"'{grant.original}' is not granted ({grant.source}): {planted}. If it is yours: {meant}"
+                f"'{grant.original}' is not granted ({grant.source}): {planted}. "
+                f"If it is yours: {flag_for(grant)}"
             )
         return kept
 
@@ -186,6 +186,11 @@ def _typed(flag: str, path: str) -> str:
     from shlex import quote
 
     return f"{flag} {quote(path)}"
+
+
+def flag_for(grant: Grant | SocketGrant) -> str:
+    """Return the option that grants the same, as a person types it."""
+    return _typed(_flag(grant), grant.path)
 
 
 def _flag(grant: Grant | SocketGrant) -> str:

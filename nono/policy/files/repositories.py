@@ -7,19 +7,26 @@ from collections.abc import Iterator, Sequence
 from nono.policy.capability import Access, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
+from nono.policy.files.links import flag_for, links_on_the_way
 from nono.policy.git.person_settings import named_by
 from nono.policy.git.repository import Repository
+from nono.policy.git.settings_reach import SettingsReach
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
 
 _SETTINGS = "group:git_config"
 
 
 def named_by_settings(
-    grants: Sequence[Grant], rules: DenyRules, path_context: PathContext, fs: Filesystem
+    grants: Sequence[Grant],
+    rules: DenyRules,
+    path_context: PathContext,
+    fs: Filesystem,
+    warnings: list[str],
 ) -> Iterator[Grant]:
     """Yield grants to read what the granted settings of the person name, and is not denied.
 
-    What the command may write is not read: it would choose what the next run reads.
+    What the command may write is not read: it would choose what the next run reads. What another run may have
+    written names nothing far from where it lies; a warning says so.
     """
     writing = [grant for grant in grants if grant.access.writes]
 
@@ -27,8 +34,16 @@ def named_by_settings(
         return accesses(writing, path) is None and rules.covering(path) is None
 
     settings = [grant.original for grant in grants if grant.source == _SETTINGS]
-    for named in named_by(settings, path_context.home, fs, is_trusted):
-        yield Grant(named.path, Access.READ, named.is_dir, _SETTINGS, named.original)
+    doubt = SettingsReach(path_context.home, fs, lambda path: links_on_the_way(path, fs)).doubt
+    for named in named_by(settings, path_context.home, fs, is_trusted, doubt):
+        grant = Grant(named.path, Access.READ, named.is_dir, _SETTINGS, named.original)
+        if named.doubt is None:
+            yield grant
+        elif accesses(grants, named.path) is None:
+            warnings.append(
+                f"'{named.original}' is not granted ({_SETTINGS}): '{named.doubt}' leads to it, and a "
+                f"command could have written that in another run. If it is yours: {flag_for(grant)}"
+            )
 
 
 def repository_grants(

@@ -111,7 +111,7 @@ def wanted_files(
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
     denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
     shared = [offer] if offer is not None else []
-    named = named_by_settings((*grants, *shared), DenyRules(denials), path_context, fs)
+    named = named_by_settings((*grants, *shared), DenyRules(denials), path_context, fs, warnings)
     grants += [
         each for each in named if guard.planted(Way(each.original)) is None and not own.overlaps(each, fs)
     ]

@@ -28,23 +28,29 @@ class Named(NamedTuple):
     path: str  # canonical
     original: str  # absolute, links not followed
     is_dir: bool
+    doubt: str | None  # what leads to it and must not
 
 
 def named_by(
-    granted: Iterable[str], home: str, fs: Filesystem, is_trusted: Callable[[str], bool]
+    granted: Iterable[str],
+    home: str,
+    fs: Filesystem,
+    is_trusted: Callable[[str], bool],
+    doubt: Callable[[str, str], str | None],
 ) -> Iterator[Named]:
     """Yield what the settings among the granted files name and is there; never the home or what contains it.
 
     is_trusted: Tells whether a canonical path may be read and followed.
+    doubt: Returns what keeps settings from naming a path, or None; both absolute, links not followed.
     """
     top = canonical_as_far(home, fs)
     for settings in granted:
         if basename(settings) not in _NAMES:
             continue
-        for original, wanted in _named_by(settings, home, fs, is_trusted, set()):
+        for by, original, wanted in _named_by(settings, home, fs, is_trusted, doubt, set()):
             path = fs.canonical(original)
             if path is not None and fs.kind(path) == wanted and not is_within(top, path) and is_trusted(path):
-                yield Named(path, original, wanted == "dir")
+                yield Named(path, original, wanted == "dir", doubt(by, original))
 
 
 def _named_by(
@@ -52,9 +58,10 @@ def _named_by(
     home: str,
     fs: Filesystem,
     is_trusted: Callable[[str], bool],
+    doubt: Callable[[str, str], str | None],
     read: set[str],
-) -> Iterator[tuple[str, Kind]]:
-    """Yield each path that a file of settings names, or a file that it includes, and the kind that is meant.
+) -> Iterator[tuple[str, str, Kind]]:
+    """Yield the file, each path that it names, and the kind that is meant; then those of what it includes.
 
     settings: Absolute; a relative include begins in its directory, even where it is a link.
     read: The canonical paths of files read before, which are not read again.
@@ -76,10 +83,11 @@ def _named_by(
         named = _expanded(unquoted(value), home)
         if section in _INCLUDES and rest.rpartition(".")[2] == "path":
             included = named or join(dirname(settings), unquoted(value))
-            yield included, "file"
-            yield from _named_by(included, home, fs, is_trusted, read)
+            yield settings, included, "file"
+            if doubt(settings, included) is None:
+                yield from _named_by(included, home, fs, is_trusted, doubt, read)
         elif named is not None and (name.lower() in _FILES or name.lower() == _HOOKS):
-            yield named, "dir" if name.lower() == _HOOKS else "file"
+            yield settings, named, "dir" if name.lower() == _HOOKS else "file"
 
 
 def _expanded(value: str, home: str) -> str | None:
