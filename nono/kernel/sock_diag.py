@@ -145,8 +145,15 @@ def _packed(family: socket.AddressFamily, *addresses: str) -> list[bytes]:
     return [socket.inet_pton(family, each).ljust(16, b"\0") for each in addresses]
 
 
-def bound_inode(socket_inode: int) -> int | None:
-    """Return the inode number of the file that a Unix socket is bound to, its low 32 bits.
+class BoundFile(NamedTuple):
+    """The file that a Unix socket is bound to."""
+
+    inode: int  # the low 32 bits of its number
+    device: tuple[int, int]  # major and minor of its file system, which stat(2) does not tell for btrfs
+
+
+def bound_file(socket_inode: int) -> BoundFile | None:
+    """Return the file that a Unix socket is bound to.
 
     socket_inode: st_ino of the socket's descriptor. None: it is not bound, or the kernel does not answer.
     """
@@ -168,6 +175,7 @@ def bound_inode(socket_inode: int) -> int | None:
     while start + unix_uapi.NLATTR.size + unix_uapi.UNIX_DIAG_VFS_BODY.size <= len(answer):
         size, attribute = unix_uapi.NLATTR.unpack_from(answer, start)
         if attribute == unix_uapi.UNIX_DIAG_VFS:
-            return int(unix_uapi.UNIX_DIAG_VFS_BODY.unpack_from(answer, start + unix_uapi.NLATTR.size)[0])
+            inode, device = unix_uapi.UNIX_DIAG_VFS_BODY.unpack_from(answer, start + unix_uapi.NLATTR.size)
+            return BoundFile(inode, divmod(device, 1 << unix_uapi.MINORBITS))
         start += max((size + 3) & ~3, unix_uapi.NLATTR.size)
     return None

@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -29,10 +30,10 @@ class Inside:
         self.sandbox, self.run = sandbox, run
         self.before: set[Path] = set(sandbox.logs())
 
-    def asks(self, action: str, path: Path | str) -> str:
+    def asks(self, action: str, *arguments: Path | str) -> str:
         assert self.run.stdin is not None
         assert self.run.stdout is not None
-        self.run.stdin.write(json.dumps([action, str(path)]) + "\n")
+        self.run.stdin.write(json.dumps([action, *map(str, arguments)]) + "\n")
         self.run.stdin.flush()
         line = self.run.stdout.readline()
         assert line, self.run.communicate()[1]
@@ -131,6 +132,36 @@ def test_a_foreign_socket_laid_between_bind_and_listen_is_refused(
         assert command.asks("listen", place / "own") == "ok"
         assert command.asks("connect", place / "own") == "EACCES"
         assert canary.seen() == {}
+
+
+@pytest.mark.needs("listener", "namespaces")
+@pytest.mark.parametrize("grant", ["--read", "--allow"])
+def test_a_foreign_socket_is_refused_though_its_inode_number_is_that_of_an_own_one(
+    sandbox: NonoRun, grant: str
+) -> None:
+    """A tmpfs counts its inodes, so the command can give its socket the number of any other."""
+    elsewhere = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        sandbox.give(elsewhere)
+        for number in range(64):  # beyond those that the command's own /tmp begins with
+            (elsewhere / str(number)).touch()
+        with Canary() as canary:
+            canary.unix("foreign", elsewhere / "foreign")
+            canary.start()
+            wanted = (elsewhere / "foreign").stat().st_ino
+            flags = [f"{grant}={elsewhere}"]
+            with sandbox.started(program("sockets.own_sockets"), profile=PROXY_ONLY, flags=flags) as run:
+                inside = Inside(sandbox, run)
+                assert inside.asks("bind_at", str(wanted), "/tmp/own") == "ok"
+                assert inside.asks("swap", elsewhere / "foreign", "/tmp/own") == "ok"
+                assert inside.asks("listen", "/tmp/own") == "ok"
+                assert inside.asks("connect", elsewhere / "foreign") == "EACCES"
+                assert inside.asks("connect", "/tmp/own") == "EACCES"
+                assert inside.asks("serve", "/tmp/other") == "ok"
+                assert inside.asks("connect", "/tmp/other") == "ok"
+            assert canary.seen() == {}
+    finally:
+        shutil.rmtree(elsewhere)
 
 
 def test_its_own_socket_is_reached_by_another_name(command: Inside, place: Path) -> None:

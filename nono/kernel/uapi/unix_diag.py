@@ -12,3 +12,4 @@ UNIX_DIAG_REQ = struct.Struct("=BBHIII2I")
 UNIX_DIAG_MSG_BYTES = 16  # struct unix_diag_msg
 NLATTR = struct.Struct("=HH")  # struct nlattr of <linux/netlink.h>: length, type
 UNIX_DIAG_VFS_BODY = struct.Struct("=II")  # struct unix_diag_vfs: inode, device
+MINORBITS = 20  # of the device, which is the kernel's own dev_t (include/linux/kdev_t.h)

@@ -1,11 +1,11 @@
-"""Remember the files of the Unix sockets on which the command listens, by inode."""
+"""Remember the files of the Unix sockets on which the command listens, by device and inode."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 
-from nono.kernel.sock_diag import bound_inode
+from nono.kernel.sock_diag import bound_file
 from nono.supervisor.calls.trapped_call import Socket
 
 KEPT_MAX = 512  # each keeps a descriptor open
@@ -22,16 +22,22 @@ class OwnSockets:
         while self._files:
             os.close(self._files.popitem()[1])
 
-    def add(self, duplicate: Socket, descriptor: int) -> None:
+    def add(self, duplicate: Socket, descriptor: int, tid: int) -> None:
         """Remember the file that a listening socket of the command is bound to.
 
         descriptor: The file now found at the socket's path. The command may have replaced it by another
         socket's, so the kernel is asked which file was bound. If it does not answer, the file does not count.
+        The inode number proves nothing alone: on a tmpfs the command can have the one it wants.
+        tid: A thread that sees the file's mount.
         """
         found = os.fstat(descriptor)
         key = found.st_dev, found.st_ino
-        bound = bound_inode(os.fstat(duplicate.fileno()).st_ino)
-        if bound == found.st_ino & _INODE_MASK and key not in self._files and self._has_room():
+        bound = bound_file(os.fstat(duplicate.fileno()).st_ino)
+        if bound is None or bound.inode != found.st_ino & _INODE_MASK or key in self._files:
+            return
+        device = os.major(found.st_dev), os.minor(found.st_dev)
+        is_there = bound.device == device or bound.device == device_of_mount(descriptor, tid)
+        if is_there and self._has_room():
             self._files[key] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
 
     def holds(self, descriptor: int) -> bool:
@@ -48,3 +54,20 @@ class OwnSockets:
             if not os.fstat(file).st_nlink:  # removed: no path leads to it
                 os.close(self._files.pop(key))
         return len(self._files) < KEPT_MAX
+
+
+def device_of_mount(descriptor: int, tid: int) -> tuple[int, int] | None:
+    """Return the device of the file system that holds a file, as the mounts of thread `tid` name it.
+
+    On btrfs, and for some files of an overlay, st_dev is a number of its own. Returns None if `tid` does not
+    see the mount; OSError: it has ended, or hides. No mount has this one's number while `descriptor` is open.
+    """
+    with open(f"/proc/self/fdinfo/{descriptor}", "rb") as fdinfo:
+        mount = next((line.split()[1] for line in fdinfo if line.startswith(b"mnt_id:")), None)
+    with open(f"/proc/{tid}/mountinfo", "rb") as mounts:
+        for line in mounts:
+            number, _, device, *_ = line.split(b" ", 3)
+            if number == mount:
+                major, _, minor = device.partition(b":")
+                return int(major), int(minor)
+    return None

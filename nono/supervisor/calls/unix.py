@@ -229,10 +229,12 @@ class UnixCalls:
         return None
 
     def listens(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
-        """Remember the file of a listening socket: the command may connect to it."""
+        """Remember the file of a listening socket where the command may bind one: it may connect to it."""
         unknown = suppress(OSError, CallerContextMismatchError, HiddenCallerError)
         with unknown, self._paths.resolved(self._paths.absolute(call.tid, address.path)) as named:
-            self._own.add(duplicate, named.descriptor)
+            verdict = adjudicator.judge_unix(named.path, self._rules, binds=True)
+            if not isinstance(verdict, Refuse):
+                self._own.add(duplicate, named.descriptor, call.tid)
 
     def _record(self, verdict: PerformUnix) -> bool:
         """Record the verdict if required.

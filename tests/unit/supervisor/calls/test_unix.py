@@ -15,7 +15,7 @@ import pytest
 
 from nono.kernel import open_path
 from nono.kernel.notify import Notification
-from nono.policy.capability import Denial
+from nono.policy.capability import Access, Denial, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.supervisor.calls import caller_paths
@@ -146,3 +146,18 @@ def test_nothing_is_bound_in_a_directory_that_is_removed_meanwhile(
     assert isinstance(calls.bind(CALL, address), Refuse)
     gone_once_opened(monkeypatch, tmp_path / "denied")
     assert calls.bind(CALL, address) == errno.ENOENT
+
+
+def test_a_listening_socket_is_its_own_only_where_one_may_be_bound(tmp_path: Path) -> None:
+    me, place = os.getpid(), tmp_path / "written"
+    place.mkdir()
+    rules = UnixSocketRules(written=(Grant(str(place), Access.WRITE, True, "user", str(place)),))
+    paths = CallerPaths(caller_context(me), open_root(me))
+    with closing(UnixCalls(paths, rules, Mock(), Mock(), Mock(), Mock(), Mock())) as calls:
+        for path, is_own in ((place / "own", True), (tmp_path / "own", False)):
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(path))
+                calls.listens(CALL, made, UnixAddress(os.fsencode(path)))
+            descriptor = os.open(path, os.O_PATH)
+            assert calls._own.holds(descriptor) is is_own
+            os.close(descriptor)

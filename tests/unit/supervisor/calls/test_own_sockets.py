@@ -1,0 +1,69 @@
+"""nono.supervisor.calls.own_sockets: which file counts as that of a socket of the command."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from nono.kernel.sock_diag import BoundFile, bound_file
+from nono.supervisor.calls import own_sockets
+from nono.supervisor.calls.own_sockets import OwnSockets, device_of_mount
+
+
+@pytest.fixture
+def bound(tmp_path: Path) -> Iterator[tuple[socket.socket, int]]:
+    """Yield a bound socket and a descriptor of its file."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(tmp_path / "s"))
+        descriptor = os.open(tmp_path / "s", os.O_PATH)
+        yield made, descriptor
+        os.close(descriptor)
+
+
+def is_held(made: socket.socket, descriptor: int) -> bool:
+    with closing(OwnSockets()) as own:
+        own.add(made, descriptor, os.getpid())
+        return own.holds(descriptor)
+
+
+def test_the_file_of_a_listening_socket_is_its_own(bound: tuple[socket.socket, int]) -> None:
+    assert is_held(*bound)
+
+
+def test_a_file_of_the_same_number_on_another_file_system_is_not(
+    bound: tuple[socket.socket, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, descriptor = bound
+    found = bound_file(os.fstat(made.fileno()).st_ino)
+    assert found is not None
+    elsewhere = BoundFile(found.inode, (found.device[0], found.device[1] + 1))
+    monkeypatch.setattr(own_sockets, "bound_file", lambda _: elsewhere)
+    assert not is_held(made, descriptor)
+    monkeypatch.setattr(own_sockets, "device_of_mount", lambda *_: elsewhere.device)
+    assert is_held(made, descriptor)  # as on btrfs, where stat(2) tells another device
+
+
+def test_a_file_of_another_number_is_not(
+    bound: tuple[socket.socket, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, descriptor = bound
+    found = bound_file(os.fstat(made.fileno()).st_ino)
+    assert found is not None
+    monkeypatch.setattr(own_sockets, "bound_file", lambda _: found._replace(inode=found.inode ^ 1))
+    assert not is_held(made, descriptor)
+
+
+def test_the_device_of_a_file_is_that_of_its_mount(bound: tuple[socket.socket, int]) -> None:
+    _, descriptor = bound
+    text = Path("/proc/self/mountinfo").read_text()
+    devices = {line.split()[2] for line in text.splitlines()}
+    device = device_of_mount(descriptor, os.getpid())
+    assert device is not None
+    assert f"{device[0]}:{device[1]}" in devices
+    with pytest.raises(OSError, match="No such"):
+        device_of_mount(descriptor, 2**22 + 1)  # beyond the numbers of processes
