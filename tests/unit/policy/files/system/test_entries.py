@@ -44,12 +44,24 @@ def test_every_entry_that_everybody_may_read_is_granted_for_reading(make_fs: Mak
 
 @pytest.mark.parametrize(
     "name",
-    [*sorted(KEPT_BACK), "shadow-", "fstab.bak", "sudoers.d", "environment.d", "auto.master", "my.cnf"],
+    [
+        *sorted(KEPT_BACK),
+        *("shadow-", "fstab.bak", "sudoers.d", "environment.d", "auto.master", "my.cnf"),
+        *("proxychains4.conf", "tomcat10", "icinga2", "turnserver.conf", "redsocks.conf", "mongod.conf"),
+    ],
 )
 def test_an_entry_that_may_hold_secrets_is_kept_back_though_everybody_may_read_it(
     name: str, make_fs: MakeFilesystem
 ) -> None:
     assert granted(make_fs(files=(f"/etc/{name}", "/etc/networks"))).keys() == {"/etc/hosts", "/etc/networks"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sshrc", "services", "mailcap", "bindresvport.blacklist", "initramfs-tools", "python3.13", "rc2.d"],
+)
+def test_a_name_that_only_begins_like_a_kept_one_is_granted(name: str, make_fs: MakeFilesystem) -> None:
+    assert f"/etc/{name}" in granted(make_fs(files=(f"/etc/{name}",)))
 
 
 @pytest.mark.parametrize(
@@ -63,15 +75,24 @@ def test_an_entry_that_may_hold_secrets_is_kept_back_though_everybody_may_read_i
         ("/proc/77/status", None),
         ("/usr/private", None),
         ("/nowhere", None),
+        ("/etc/open/other", "/etc/open/other"),
+        ("/etc/mysql/debian.cnf", None),
+        ("/etc/shadow", None),
+        ("/etc/closed/below/other", None),
+        ("/etc", None),
+        ("/", None),
     ],
 )
 def test_a_link_is_followed_within_the_system_only(
     target: str, path: str | None, make_fs: MakeFilesystem
 ) -> None:
     fs = make_fs(
-        files=("/usr/lib/os-release", "/nix/store/x/tigrc", "/etc/other", "/srv/tigrc", "/usr/private"),
+        files=(
+            *("/usr/lib/os-release", "/nix/store/x/tigrc", "/etc/other", "/srv/tigrc", "/usr/private"),
+            *("/etc/open/other", "/etc/mysql/debian.cnf", "/etc/closed/below/other"),
+        ),
         links={"/etc/link": target},
-        private=("/usr/private",),
+        private=("/usr/private", "/etc/closed"),
     )
     found = [each.path for each in entry_grants("/etc", "group:x", fs) if each.original == "/etc/link"]
     assert found == ([path] if path else [])
