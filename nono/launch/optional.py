@@ -124,6 +124,20 @@ def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> 
 
 
 @contextmanager
+def agents_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
+    """Say, even in a silent run, which settings of agents the run has changed that run something outside."""
+    from nono.launch.around.left import agent_settings
+
+    places = agent_settings.places_of(prepared.capabilities, prepared.resolved.path_context.home)
+    before = agent_settings.look(places)
+    try:
+        yield
+    finally:  # whatever happened, as above
+        for sentence in agent_settings.sentences(places, before):
+            insist(sentence)
+
+
+@contextmanager
 def gh_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
     """Say, even in a silent run, that gh has kept a token where the command can read it."""
     directory = dict(prepared.resolved.environment.fixed).get("GH_CONFIG_DIR")
@@ -137,7 +151,7 @@ def gh_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
     finally:  # whatever happened, as above
         if _changed_ns(file) not in (None, before):
             # Imported here: few runs log in with gh.
-            from nono.launch.around import gh_logins
+            from nono.launch.around.left import gh_logins
 
             for sentence in gh_logins.told(file):
                 insist(sentence)

@@ -259,6 +259,7 @@ class Launch:
                 run.child.spared.add(beside.carried.pid)
             with (
                 optional.repositories_watched(session, prepared, insist),
+                optional.agents_watched(prepared, insist),
                 optional.gh_watched(prepared, insist),
             ):
                 try:

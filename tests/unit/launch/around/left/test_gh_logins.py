@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nono.launch.around.gh_logins import MAX_BYTES, hosts_with_token, told
+from nono.launch.around.left.gh_logins import MAX_BYTES, hosts_with_token, told
 
 LOGIN = """github.com:
     users:

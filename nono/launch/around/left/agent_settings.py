@@ -1,0 +1,80 @@
+"""Say which settings of coding agents a run has changed that make them run something outside the sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from posixpath import basename, join
+
+from nono.launch.around.repository_files import Inode, RepositoryFiles
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import CapabilitySet
+from nono.policy.files.grants import accesses
+from nono.policy.learning.agent_programs import HOMES, IN_HOMES, IN_PROJECTS, differences
+from nono.printable import shell_word
+
+FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
+NAMES_MAX = 20  # a command can name any number of them
+
+_SET = "this run set {names} in {path}: an agent outside runs or obeys what it names"
+_REMOVED = "this run removed {names} from {path}: an agent outside no longer runs what it named"
+_UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look at it"
+
+
+class Looked(NamedTuple):
+    contents: Mapping[str, bytes]  # by path
+    unread: Mapping[str, Inode]
+
+
+def places_of(capabilities: CapabilitySet, home: str) -> dict[str, tuple[str, ...]]:
+    """Return the directories in which the run may change an agent's settings, and the names of these there.
+
+    home: The directory of the person.
+    """
+    writing = [grant for grant in capabilities.grants if grant.access.writes]
+    homes = [join(home, name) for name in HOMES]
+    # A state directory that is a link stands in the grants by what it leads to.
+    found: dict[str, tuple[str, ...]] = {
+        path: IN_HOMES for each in homes if accesses(writing, path := os.path.realpath(each)) is not None
+    }
+    if accesses(writing, capabilities.workdir) is not None:
+        found[capabilities.workdir] = (*found.get(capabilities.workdir, ()), *IN_PROJECTS)
+    return found
+
+
+def look(places: Mapping[str, tuple[str, ...]]) -> Looked:
+    """Read the settings. No link is followed out of the places."""
+    contents: dict[str, bytes] = {}
+    with RepositoryFiles(tuple(places)) as files:
+        for place, names in places.items():
+            for path in (join(place, name) for name in names):
+                content = files.content(path, FILE_BYTES_MAX)
+                if content is not None:
+                    contents[path] = content
+        return Looked(contents, files.unread)
+
+
+def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator[str]:
+    """Yield what the run has changed since it was looked at before."""
+    after = look(places)
+    for path, inode in after.unread.items():
+        if before.unread.get(path) != inode:
+            yield _UNREADABLE.format(path=shell_word(path))
+    for path in dict.fromkeys((*before.contents, *after.contents)):
+        was, now = before.contents.get(path, b""), after.contents.get(path, b"")
+        if was == now or path in after.unread:
+            continue
+        try:
+            found = differences(basename(path), was, now)
+        except ValueError:
+            yield _UNREADABLE.format(path=shell_word(path))
+            continue
+        for sentence, names in ((_SET, found.new), (_REMOVED, found.gone)):
+            if names:
+                yield sentence.format(names=_shown(names), path=shell_word(path))
+
+
+def _shown(names: tuple[str, ...]) -> str:
+    shown = ", ".join(map(shell_word, names[:NAMES_MAX]))
+    more = len(names) - NAMES_MAX
+    return f"{shown} and {more:,} more" if more > 0 else shown

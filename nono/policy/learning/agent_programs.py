@@ -1,0 +1,93 @@
+"""Find what the settings of coding agents make them run, or give a key to, in sessions outside too.
+
+Sources: the settings of Claude Code, Codex, Gemini CLI (Qwen Code), opencode and Copilot CLI. What a hook or
+a server that is named there does can change without its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nono.named_tuple import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# Of agents, relative to the home directory.
+HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor")
+IN_HOMES = (
+    "settings.json", "settings.local.json", ".claude.json", "config.toml", "hooks.json", "opencode.json",
+    "openclaw.json", "mcp-config.json", "mcp.json",
+)  # fmt: skip
+IN_PROJECTS = (
+    ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
+    ".codex/hooks.json", ".gemini/settings.json", ".qwen/settings.json", ".cursor/mcp.json", "opencode.json",
+)  # fmt: skip
+PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
+
+_RUNS = frozenset({
+    "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand", "discoveryCommand",
+    "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter", "gcpAuthRefresh", "hook",
+    "hooks", "lsp", "mcp", "mcpServers", "mcp_servers", "model_providers", "notify", "otelHeadersHelper",
+    "plugin", "shell_environment_policy", "statusLine", "subagentStatusLine", "toolCallCommand",
+    "toolDiscoveryCommand",
+})  # fmt: skip
+_RUNS_ON_TOP = frozenset({"env", "provider"})  # NODE_OPTIONS, or whom a key is sent to
+
+
+class Differences(NamedTuple):
+    """Names of settings, joined by dots."""
+
+    new: tuple[str, ...]  # or changed
+    gone: tuple[str, ...]
+
+
+def differences(name: str, before: bytes, after: bytes) -> Differences:
+    """Compare what two contents of a file called `name` run; b"" where there is none.
+
+    Raises ValueError if the second is malformed. The first then counts as empty.
+    """
+    now = _programs(name, after)
+    try:
+        was = _programs(name, before)
+    except ValueError:
+        was = {}
+    new = tuple(key for key, value in now.items() if was.get(key) != value)
+    return Differences(new, tuple(key for key in was if key not in now))
+
+
+def _programs(name: str, content: bytes) -> dict[str, str]:
+    """Return the settings that run programs, as JSON, by name. Raises ValueError if malformed."""
+    if not content.strip():
+        return {}
+    if sum(map(content.count, (b"[", b"{", b",", b"="))) > PARTS_MAX:
+        raise ValueError("a document of too many parts")
+    # Imported here: few runs change such a file.
+    import json
+
+    try:
+        document = _toml(content) if name.endswith(".toml") else json.loads(content)
+        return {key: json.dumps(value, sort_keys=True, default=str) for key, value in _settings(document)}
+    except RecursionError:
+        raise ValueError("lists in lists") from None
+
+
+def _toml(content: bytes) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(content.decode())
+
+
+def _settings(document: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each setting that is not empty, with its name."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
+    while waiting:
+        path, value = waiting.pop()
+        if not isinstance(value, dict):
+            continue
+        for name, each in value.items():
+            if each and (name in _RUNS or (not path and name in _RUNS_ON_TOP)):
+                yield ".".join((*path, name)), each
+            else:
+                waiting.append(((*path, name), each))

@@ -1,0 +1,65 @@
+"""A run says at its end which settings of agents it has changed that make them run something outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from support.nono_run import Ended, NonoRun, nono_run
+
+HOOKS = '{"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "touch /tmp/x"}]}]}}'
+PROFILE = {"filesystem": {"state_dir": ["~/.claude"]}}
+
+
+@pytest.fixture
+def person() -> Iterator[NonoRun]:
+    with nono_run() as person:
+        (person.user.home / ".claude").mkdir()
+        person.give(person.user.home / ".claude")
+        yield person
+
+
+def told(person: NonoRun, script: str, profile: Mapping[str, object] = PROFILE) -> list[str]:
+    """Return what a run says of settings. `H` in the script stands for the hooks."""
+    ended: Ended = person.run(
+        ["sh", "-euc", script.replace("H", f"'{HOOKS}'")], profile=profile, flags=["-s"]
+    )
+    assert ended.exit_code == 0, ended.stderr
+    return [line for line in ended.stderr.splitlines() if "an agent outside" in line]
+
+
+@pytest.mark.parametrize("where", ["~/.claude/settings.json", ".claude/settings.local.json"])
+def test_hooks_that_a_run_lays_are_told_although_it_is_silent(person: NonoRun, where: str) -> None:
+    (line,) = told(person, f"mkdir -p .claude; echo H > {where}")
+    assert "this run set hooks in" in line
+    assert where.removeprefix("~") in line
+    assert told(person, f"echo ' ' >> {where}") == []
+    (line,) = told(person, f'echo \'{{"model": "x"}}\' > {where}')
+    assert "this run removed hooks from" in line
+
+
+def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
+    assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("echo { > ~/.claude/settings.json", id="malformed"),
+        pytest.param("mkfifo ~/.claude/settings.json", id="fifo"),
+        pytest.param("ln -s /etc/hosts ~/.claude/settings.json", id="link"),
+        pytest.param("truncate -s 9M ~/.claude/settings.json", id="long"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_told(person: NonoRun, script: str) -> None:
+    (line,) = told(person, script)
+    assert "cannot tell what an agent outside runs now" in line
+
+
+def test_settings_that_the_run_cannot_change_are_not_looked_at(person: NonoRun) -> None:
+    settings = person.user.home / ".claude/settings.json"
+    settings.write_text("{}")
+    person.give(settings)
+    assert told(person, "! echo H > ~/.claude/settings.json", {"network": {"block": True}}) == []
+    assert settings.read_text() == "{}"

@@ -1,0 +1,82 @@
+"""nono.policy.learning.agent_programs: what the settings of agents make them run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nono.policy.learning.agent_programs import PARTS_MAX, Differences, differences
+
+HOOKS = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "curl evil"}]}]}}
+SERVER = {"mcpServers": {"x": {"command": "x"}}}
+NOTHING = Differences((), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        pytest.param("settings.json", HOOKS, "hooks", id="hooks"),
+        pytest.param("settings.json", {"statusLine": {"command": "x"}}, "statusLine", id="status line"),
+        pytest.param("settings.json", {"apiKeyHelper": "x"}, "apiKeyHelper", id="helper of a key"),
+        pytest.param("settings.json", {"env": {"NODE_OPTIONS": "-r x"}}, "env", id="variables"),
+        pytest.param("settings.json", {"enabledPlugins": {"x@y": True}}, "enabledPlugins", id="plugins"),
+        pytest.param(".claude.json", SERVER, "mcpServers", id="server"),
+        pytest.param(
+            ".claude.json", {"projects": {"/p": SERVER}}, "projects./p.mcpServers", id="of a project"
+        ),
+        pytest.param(
+            "settings.json", {"tools": {"callCommand": "x"}}, "tools.callCommand", id="tools of Gemini"
+        ),
+        pytest.param("opencode.json", {"mcp": {"x": {"command": ["x"]}}}, "mcp", id="opencode"),
+        pytest.param("config.toml", b'notify = ["x"]\n', "notify", id="notify of Codex"),
+        pytest.param("config.toml", b'[mcp_servers.x]\ncommand = "x"\n', "mcp_servers", id="server of Codex"),
+        pytest.param(
+            "config.toml", b'[profiles.a.model_providers.b]\nbase_url = "x"\n', "profiles.a.model_providers",
+            id="whom Codex asks",
+        ),
+    ],
+)  # fmt: skip
+def test_what_runs_something_is_told_when_it_comes_and_when_it_goes(
+    name: str, content: object, told: str
+) -> None:
+    after = content if isinstance(content, bytes) else json.dumps(content).encode()
+    assert differences(name, b"", after) == Differences((told,), ())
+    assert differences(name, after, after + b"\n") == NOTHING
+    assert differences(name, after, b"") == Differences((), (told,))
+
+
+def test_what_runs_something_else_than_before_is_told() -> None:
+    before = json.dumps({**HOOKS, **SERVER}).encode()
+    after = before.replace(b"curl evil", b"curl worse")
+    assert differences("settings.json", before, after) == Differences(("hooks",), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("settings.json", b'{"model": "opus", "permissions": {"allow": ["Bash(ls)"], "env": 1}}'),
+        (".claude.json", b'{"numStartups": 3, "mcpServers": {}, "projects": {"/p": {"history": ["hooks"]}}}'),
+        ("config.toml", b'model = "o"\n[projects."/p"]\ntrust_level = "trusted"\n'),
+        ("settings.json", b"[]"),
+        ("settings.json", b"  \n"),
+    ],
+)
+def test_other_settings_are_not_told(name: str, content: bytes) -> None:
+    assert differences(name, b"", content) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("settings.json", b"{", id="no JSON"),
+        pytest.param("settings.json", b'{"a": ' * 100_000, id="deep"),
+        pytest.param("settings.json", b"[" + b"[]," * PARTS_MAX + b"[]]", id="many parts"),
+        pytest.param("config.toml", b"=", id="no TOML"),
+        pytest.param("config.toml", b"\xff = 1", id="no UTF-8"),
+    ],
+)
+def test_what_cannot_be_parsed_is_an_error(name: str, content: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of three parsers
+        differences(name, b"", content)
+    assert differences(name, content, json.dumps(HOOKS).encode() if "json" in name else b"hooks = 1").new
