@@ -24,13 +24,14 @@ _SECRET_HEADERS = KEY_HEADERS | {
 }  # fmt: skip
 _SECRET_PARAMETERS = frozenset(name.encode() for name in QUERY_KEYS) | {
     b"api-key", b"auth", b"id_token", b"refresh_token", b"sig", b"signature", b"client_assertion",
-    b"code_verifier", b"x-amz-credential", b"x-amz-security-token", b"x-amz-signature", b"x-goog-signature",
+    b"code_verifier", b"device_code", b"x-amz-credential", b"x-amz-security-token", b"x-amz-signature",
+    b"x-goog-signature",
 }  # fmt: skip
 # Begins only at a separator and never backtracks; otherwise it would be quadratic in a text without pairs.
 _PAIR = re.compile(rb"(?<![^?&;#\s])([^?&;#=\s]++)=[^?&;#\s]++")
 _FORM = b"application/x-www-form-urlencoded"
 _JSON_MEMBER = re.compile(
-    rb'("(?:access_token|refresh_token|id_token|device_code|client_secret|api_key|apikey|password)"\s*:\s*)'
+    rb'("(?:access_token|refresh_token|id_token|authorization_code|code_verifier|device_code|client_secret|api_key|apikey|password)"\s*:\s*)'
     rb'"(?:[^"\\]++|\\.)*+"?',
     re.IGNORECASE | re.DOTALL,
 )

@@ -201,6 +201,17 @@ def test_no_known_secret_is_anywhere_in_the_file(recording: Path) -> None:
             b"grant_type=refresh_token&client_secret=abc&scope=a",
             b"grant_type=refresh_token&client_secret=[REDACTED]&scope=a",
         ),
+        (
+            b"application/json",
+            b'{"authorization_code": "a", "code_challenge": "b", "code_verifier": "c", "device_code": "d"}',
+            b'{"authorization_code": "[REDACTED]", "code_challenge": "b", "code_verifier": "[REDACTED]", '
+            b'"device_code": "[REDACTED]"}',
+        ),
+        (
+            b"application/x-www-form-urlencoded",
+            b"device_code=a&user_code=b",
+            b"device_code=[REDACTED]&user_code=b",
+        ),
         (b"text/plain", b"client_secret=abc", b"client_secret=abc"),
     ],
 )
