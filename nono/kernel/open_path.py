@@ -28,9 +28,23 @@ def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
     which would resolve for this process instead. EAGAIN: something on the way keeps being renamed.
     """
     flags = os.O_PATH | (os.O_DIRECTORY if directory else 0)
+    return _open_undisturbed(root, path, flags, uapi.RESOLVE_IN_ROOT | uapi.RESOLVE_NO_MAGICLINKS)
+
+
+def open_beneath(directory: int, path: bytes, flags: int) -> int:
+    """Open `path`, relative to `directory`, close-on-exec; the caller closes the descriptor.
+
+    Symbolic links are followed as far as they stay below. OSError EXDEV: one does not. Others as of
+    open_in_root().
+    """
+    return _open_undisturbed(directory, path, flags, uapi.RESOLVE_BENEATH | uapi.RESOLVE_NO_MAGICLINKS)
+
+
+def _open_undisturbed(directory: int, path: bytes, flags: int, resolve: int) -> int:
+    """Try again while a rename anywhere in the system disturbs the look-up of ".." (EAGAIN)."""
     for left in reversed(range(_RACES_MAX)):
         try:
-            return open_at(root, path, flags, uapi.RESOLVE_IN_ROOT | uapi.RESOLVE_NO_MAGICLINKS)
+            return open_at(directory, path, flags, resolve)
         except BlockingIOError:
             if not left:
                 raise

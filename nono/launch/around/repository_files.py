@@ -10,7 +10,6 @@ from posixpath import relpath
 
 from nono.disk.regular_file import read_at_most
 from nono.kernel import open_path
-from nono.kernel.uapi.open import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS
 from nono.policy.path_expansion import is_within
 
 # A command can create any number of anything.
@@ -134,7 +133,7 @@ class RepositoryFiles:
         for root, descriptor in self._roots.items():
             if is_within(path, root):
                 name = os.fsencode(relpath(path, root))
-                return open_path.open_at(descriptor, name, flags, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS)
+                return open_path.open_beneath(descriptor, name, flags)
         raise FileNotFoundError(errno.ENOENT, "it is outside", path)
 
 
