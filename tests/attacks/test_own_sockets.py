@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support.attack_programs.sockets.own_sockets import TRIES
 from support.canary import Canary
 from support.nono_run import NO_NAMESPACES, PROXY_ONLY, AuditEvent, NonoRun, program
 
@@ -149,6 +150,8 @@ def test_a_foreign_socket_is_refused_though_its_inode_number_is_that_of_an_own_o
             canary.unix("foreign", elsewhere / "foreign")
             canary.start()
             wanted = (elsewhere / "foreign").stat().st_ino
+            if wanted > TRIES:
+                pytest.skip("/dev/shm has counted further than this test does")
             flags = [f"{grant}={elsewhere}"]
             with sandbox.started(program("sockets.own_sockets"), profile=PROXY_ONLY, flags=flags) as run:
                 inside = Inside(sandbox, run)
