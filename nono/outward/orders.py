@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.suggestions import install_command
 
@@ -29,7 +29,7 @@ class Orders(NamedTuple):
 
 
 def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp: str | None) -> Orders:
-    """Validate the settings. Raises ConfigError."""
+    """Validate the settings. Raises ConfigError or UsageError."""
     for anchor in anchors:
         if anchor.startswith(RFC3161):
             _check_url("--audit-anchor", anchor.removeprefix(RFC3161))
@@ -56,7 +56,7 @@ def check_collector(option: str, url: str) -> None:
 def _minutes(text: str) -> int:
     if text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= ANCHOR_EVERY_MIN_MAX:
         return int(text)
-    raise ConfigError(f"--audit-anchor-every '{text}': expected minutes, from 1 to {ANCHOR_EVERY_MIN_MAX}.")
+    raise UsageError(f"--audit-anchor-every '{text}': expected minutes, from 1 to {ANCHOR_EVERY_MIN_MAX}.")
 
 
 def _check_installed(option: str, module: str, extra: str) -> None:

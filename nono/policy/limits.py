@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nono.errors import ConfigError, SandboxError
+from nono.errors import SandboxError, UsageError
 from nono.policy.capability import Grant, Limits
 from nono.policy.path_expansion import is_within
 
@@ -26,7 +26,7 @@ UNITS: dict[str, int] = (
 def limits_of(memory: str | None, max_processes: str | None) -> Limits:
     """Parse --memory and --max-processes; None means the flag was not given.
 
-    Raises ConfigError if `memory` is not a size or `max_processes` is not a number.
+    Raises UsageError if `memory` is not a size or `max_processes` is not a number.
     """
     return Limits(
         None if memory is None else memory_size(memory),
@@ -37,28 +37,28 @@ def limits_of(memory: str | None, max_processes: str | None) -> Limits:
 def memory_size(text: str) -> int:
     """Parse a size such as 512M into bytes: a whole number and a unit, in either case.
 
-    Raises ConfigError if `text` is malformed, below 1 MiB or more than MEMORY_MAX.
+    Raises UsageError if `text` is malformed, below 1 MiB or more than MEMORY_MAX.
     """
     digits = text.rstrip("BIKMGTbikmgt")
     unit = UNITS.get(text[len(digits) :].upper())
     if not (digits.isascii() and digits.isdecimal()) or unit is None:
-        raise ConfigError(
+        raise UsageError(
             f"--memory '{text}' is not a size: a whole number and a unit are expected.",
             hint="K, M, G and T (or KiB, MiB, ...) count in 1024s; KB, MB, GB and TB in 1000s: --memory 512M",
         )
     if len(digits.lstrip("0")) > DIGITS_MAX or (size := int(digits) * unit) > MEMORY_MAX:
-        raise ConfigError(f"--memory '{text}' is more than any machine can have.")
+        raise UsageError(f"--memory '{text}' is more than any machine can have.")
     if size < MEMORY_MIN:
         hint = f"did you mean {int(digits)}M?" if size else "leave --memory out for no limit"
-        raise ConfigError(f"--memory '{text}' is less than 1 MiB, in which nothing runs.", hint=hint)
+        raise UsageError(f"--memory '{text}' is less than 1 MiB, in which nothing runs.", hint=hint)
     return size
 
 
 def process_count(text: str) -> int:
-    """Parse a process limit. Raises ConfigError unless it is a number from 1 to PROCESSES_MAX."""
+    """Parse a process limit. Raises UsageError unless it is a number from 1 to PROCESSES_MAX."""
     is_number = text.isascii() and text.isdecimal() and len(text.lstrip("0")) <= len(str(PROCESSES_MAX))
     if not is_number or not 1 <= int(text) <= PROCESSES_MAX:
-        raise ConfigError(f"--max-processes '{text}' is not a number from 1 to {PROCESSES_MAX}.")
+        raise UsageError(f"--max-processes '{text}' is not a number from 1 to {PROCESSES_MAX}.")
     return int(text)
 
 

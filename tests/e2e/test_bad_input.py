@@ -252,13 +252,6 @@ CONTRADICTIONS = {
         ["--allow", "/etc/passwd"],
         "'/etc/passwd' is a file, and this option takes a directory.",
     ),
-    "unknown sandbox policy": (
-        ["--sandbox-policy", "vm"],
-        "--sandbox-policy 'vm': expected auto, landlock, external or netns.",
-    ),
-    "a size with decimals": (["--memory", "1.5G"], "--memory '1.5G' is not a size"),
-    "a size without a unit": (["--memory", "512"], "--memory '512' is less than 1 MiB"),
-    "no processes": (["--max-processes", "0"], "--max-processes '0' is not a number from 1 to 4194304."),
     "netns without a proxy": (
         ["--sandbox-policy", "netns"],
         "--sandbox-policy netns is for a run with a proxy, and nothing asks for one.",
@@ -274,6 +267,37 @@ CONTRADICTIONS = {
 def test_what_does_not_fit_together_is_refused(somewhere: Place, arguments: list[str], message: str) -> None:
     assert_refused(nono(somewhere, "run", *arguments, *ECHO), message)
     assert_refused(nono(somewhere, "run", "--dry-run", *arguments, *ECHO), message)
+
+
+MALFORMED = {
+    "unknown sandbox policy": (
+        ["--sandbox-policy", "vm"],
+        "--sandbox-policy 'vm': expected auto, landlock, external or netns.",
+    ),
+    "unknown word for namespaces": (
+        ["--namespaces", "no"],
+        "--namespaces 'no': expected auto, off or require.",
+    ),
+    "a size with decimals": (["--memory", "1.5G"], "--memory '1.5G' is not a size"),
+    "a size without a unit": (["--memory", "512"], "--memory '512' is less than 1 MiB"),
+    "no processes": (["--max-processes", "0"], "--max-processes '0' is not a number from 1 to 4194304."),
+    "no seconds": (["--startup-timeout", "soon"], "--startup-timeout 'soon': expected seconds, up to 3600."),
+    "too many seconds": (
+        ["--detached", "--detach-timeout", "3601"],
+        "--detach-timeout '3601': expected seconds, up to 3600.",
+    ),
+    "no day": (
+        ["--allow-domain=x.example", "--proxy-ca-validity", "0"],
+        "--proxy-ca-validity '0': expected a number of days, 1 to 365.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_value_of_an_option_is_a_usage_error(
+    somewhere: Place, arguments: list[str], message: str
+) -> None:
+    assert_refused(nono(somewhere, "run", *arguments, *ECHO), message, 2)
 
 
 @pytest.mark.parametrize(

@@ -230,10 +230,10 @@ def _deprecation(old: str, new: str) -> str:
 def _sandbox_policy(text: str | None) -> SandboxPolicy | None:
     if text is None or text in tuple(SandboxPolicy):
         return None if text is None else SandboxPolicy(text)
-    raise ConfigError(f"--sandbox-policy '{text}': expected auto, landlock, external or netns.")
+    raise UsageError(f"--sandbox-policy '{text}': expected auto, landlock, external or netns.")
 
 
 def _namespaces(text: str | None) -> Namespaces | None:
     if text is None or text in tuple(Namespaces):
         return None if text is None else Namespaces(text)
-    raise ConfigError(f"--namespaces '{text}': expected auto, off or require.")
+    raise UsageError(f"--namespaces '{text}': expected auto, off or require.")

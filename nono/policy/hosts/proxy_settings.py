@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import HostRule, escaped, parse_rule
 from nono.policy.hosts.hostname import HostError, canonical_host, split_optional_port
@@ -58,13 +58,15 @@ class ProxySettings(NamedTuple):
 
 
 def proxy_settings(request: RunRequest, network: Network, label: str) -> ProxySettings:
-    """Lay the flags over the profile's network section. Raises ConfigError for an invalid value.
+    """Lay the flags over the profile's network section.
+
+    Raises ConfigError or UsageError for an invalid value.
 
     `label` names the profile in messages.
     """
     intercept, where = network.tls_intercept, f"{label}, network"
     if request.proxy_ca_validity is not None:
-        ca_validity_s = _read("--proxy-ca-validity", _days, request.proxy_ca_validity) * DAY_S
+        ca_validity_s = _days(request.proxy_ca_validity) * DAY_S
     else:
         ca_validity_s = _read(
             f"{where}.tls_intercept.ca_validity", parse_duration, str(intercept.ca_validity)
@@ -156,7 +158,9 @@ def _upstream(
 def _days(text: str) -> int:
     days = int(text) if text.isascii() and text.isdecimal() and len(text) <= 3 else 0
     if not 1 <= days <= MAX_VALIDITY_DAYS:
-        raise ValueError(f"'{escaped(text)}': expected a number of days, 1 to {MAX_VALIDITY_DAYS}")
+        raise UsageError(
+            f"--proxy-ca-validity '{escaped(text)}': expected a number of days, 1 to {MAX_VALIDITY_DAYS}."
+        )
     return days
 
 

@@ -6,7 +6,7 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.outward import orders as module
 from nono.outward.orders import Orders, orders
 from nono.policy.suggestions import install_command
@@ -36,7 +36,7 @@ def test_what_is_no_anchor_is_refused(anchor: str, words: str) -> None:
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "1.5", "x", "1441", "", "9" * 30])
 def test_an_interval_that_is_none_is_refused(minutes: str) -> None:
-    with pytest.raises(ConfigError, match="expected minutes"):
+    with pytest.raises(UsageError, match="expected minutes"):
         orders(["rfc3161:https://tsa.example"], minutes, False, None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.errors import ConfigError, SandboxError
+from nono.errors import SandboxError, UsageError
 from nono.policy.capability import Access, Grant, Limits
 from nono.policy.limits import (
     PROCESSES_MAX,
@@ -55,13 +55,13 @@ def test_a_size_is_a_whole_number_and_a_unit(text: str, size: int) -> None:
     ],
 )
 def test_anything_else_is_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not a size"):
+    with pytest.raises(UsageError, match="is not a size"):
         memory_size(text)
 
 
 @pytest.mark.parametrize("text", ["9" * 5000 + "M", f"{1 << 63}", "8388608T", "99999999999999999999"])
 def test_a_size_that_no_kernel_takes_is_none(text: str) -> None:
-    with pytest.raises(ConfigError, match="more than any machine"):
+    with pytest.raises(UsageError, match="more than any machine"):
         memory_size(text)
 
 
@@ -80,14 +80,14 @@ def test_the_largest_size_is_one() -> None:
     ],
 )
 def test_less_than_a_mebibyte_is_a_forgotten_unit(text: str, hint: str) -> None:
-    with pytest.raises(ConfigError, match="less than 1 MiB") as refused:
+    with pytest.raises(UsageError, match="less than 1 MiB") as refused:
         memory_size(text)
     assert refused.value.hint == hint
 
 
 @given(st.text(max_size=12))
 def test_no_text_makes_a_size_below_the_minimum(text: str) -> None:
-    with suppress(ConfigError):
+    with suppress(UsageError):
         assert memory_size(text) >= MIB
 
 
@@ -104,7 +104,7 @@ def test_a_count_is_a_number_that_the_kernel_takes(count: int) -> None:
     ],
 )
 def test_no_other_count_is_one(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not a number from 1 to 4194304"):
+    with pytest.raises(UsageError, match="is not a number from 1 to 4194304"):
         process_count(text)
 
 

@@ -12,7 +12,7 @@ from nono.bytecode import finder
 from nono.cli.args.parse import Invocation, parse, sandbox_parser
 from nono.cli.commands.run.call import Call
 from nono.cli.console import Console, can_ask, console_of, is_at_terminal
-from nono.errors import ConfigError, LaunchError, NonoError
+from nono.errors import ConfigError, LaunchError, NonoError, UsageError
 from nono.policy.capability import SandboxPolicy
 from nono.sandbox.launcher import Probe, fork_launcher
 
@@ -138,12 +138,12 @@ def _end_in_front(console: Console, *, is_detached: bool) -> None:
 
 
 def seconds(given: Given, dest: str, usual: int) -> int:
-    """Return a number of seconds. Raises ConfigError for anything else, or for more than an hour."""
+    """Return a number of seconds. Raises UsageError for anything else, or for more than an hour."""
     text = given.value(dest)
     if text is None:
         return usual
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= TIMEOUT_MAX_S):
-        raise ConfigError(f"--{dest.replace('_', '-')} '{text}': expected seconds, up to {TIMEOUT_MAX_S}.")
+        raise UsageError(f"--{dest.replace('_', '-')} '{text}': expected seconds, up to {TIMEOUT_MAX_S}.")
     return int(text)
 
 

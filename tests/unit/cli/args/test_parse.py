@@ -6,7 +6,7 @@ import pytest
 
 from nono.cli.args.options import OPTIONS, Kind, Option
 from nono.cli.args.parse import parse
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.capability import Namespaces, SandboxPolicy
 from nono.policy.request import RunRequest
 
@@ -43,7 +43,7 @@ def test_no_command_is_said() -> None:
 
 
 def test_a_sandbox_policy_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match="expected auto, landlock, external or netns"):
+    with pytest.raises(UsageError, match="expected auto, landlock, external or netns"):
         parse("run", "", ["--sandbox-policy", "bogus", "x"], {})
 
 
@@ -60,7 +60,7 @@ def test_a_sandbox_policy_is_for_run_only() -> None:
 
 
 def test_namespaces_that_are_none_are_refused() -> None:
-    with pytest.raises(ConfigError, match="expected auto, off or require"):
+    with pytest.raises(UsageError, match="expected auto, off or require"):
         parse("run", "", ["--namespaces", "bogus", "x"], {})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.policy.capability import NetworkMode
 from nono.policy.hosts.host_filter import Refuse
 from nono.policy.hosts.proxy_settings import ProxySettings, parse_bypass, parse_duration, parse_upstream_proxy
@@ -162,7 +162,7 @@ def test_a_setting_of_the_proxy_needs_one(run: Resolve, flag: str, value: str) -
 
 @pytest.mark.parametrize("days", ["0", "366", "-1", "1.5", "x", "", "٣", "1000", " 1"])
 def test_certificates_are_valid_for_one_to_365_days(run: Resolve, days: str) -> None:
-    with pytest.raises(ConfigError, match=r"--proxy-ca-validity: .*1 to 365"):
+    with pytest.raises(UsageError, match=r"--proxy-ca-validity .*1 to 365"):
         run(allow_domain=("x.example",), proxy_ca_validity=days)
     assert settings(run(allow_domain=("x.example",), proxy_ca_validity="365")).ca_validity_s == 365 * 86_400
 
