@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from support.nono_run import NonoRun, nono_run
+from support.nono_run import NONO, PROGRAM_GRANTS, Ended, NonoRun, nono_run
 from support.running.needs import lacking
 
 COMMANDS = [
@@ -130,3 +131,44 @@ def test_tmux_starts_in_a_window_of_a_tmux_outside(runner: NonoRun) -> None:
         ["sh", "-c", script], profile={}, environment={"TMUX": f"/tmp/tmux-{runner.user.uid}/outside,123,0"}
     )
     assert run.exit_code == 0, run.stderr
+
+
+def wrapped(runner: NonoRun, script: str, directory: Path, wrapper: Sequence[str] = ()) -> Ended:
+    argv = [*NONO, "wrap", *PROGRAM_GRANTS, f"--allow={directory}", f"--workdir={directory}", "--"]
+    return runner.bare([*wrapper, *argv, "sh", "-c", script])
+
+
+@pytest.mark.parametrize("has_tmpdir", [True, False])
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "mktemp" in each or "cc a.c" in each])
+def test_temporary_files_can_be_made_under_wrap(command: str, *, has_tmpdir: bool, runner: NonoRun) -> None:
+    """Whether the caller has a TMPDIR, to which the command has no access, or none, as most have."""
+    run = wrapped(runner, command, runner.project, () if has_tmpdir else ("env", "-u", "TMPDIR"))
+    assert run.exit_code == 0, run.stderr
+
+
+def test_a_wrapped_command_reads_no_temporary_file_of_another_project(runner: NonoRun) -> None:
+    mine, other = (runner.give(_made(runner.user.home / name)) for name in ("mine", "other"))
+    made = wrapped(runner, 'f=$(mktemp) && echo secret > "$f" && cat "$f" >&2 && echo "$f"', mine)
+    assert (made.exit_code, made.stderr.splitlines()[-1]) == (0, "secret"), made.stderr
+    path = made.stdout.strip()
+    assert wrapped(runner, f"cat {path}", mine).stdout == "secret\n"
+    refused = wrapped(runner, f"cat {path}", other)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "Permission denied" in refused.stderr
+
+
+def test_a_wrapped_command_gains_nothing_by_a_link_in_place_of_its_temporary_directory(
+    runner: NonoRun,
+) -> None:
+    project, outside = (runner.give(_made(runner.user.home / name)) for name in ("linking", "outside"))
+    replaced = wrapped(runner, f'rm -rf "$TMPDIR" && ln -s {outside} "$TMPDIR"', project)
+    assert replaced.exit_code == 0, replaced.stderr
+    refused = wrapped(runner, 'echo x > "$TMPDIR/planted"', project)
+    assert refused.exit_code != 0
+    assert "Permission denied" in refused.stderr
+    assert list(outside.iterdir()) == []
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir()
+    return directory

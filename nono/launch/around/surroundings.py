@@ -33,10 +33,11 @@ def surrounded(
 
     The view is None without namespaces.
 
-    make_temporary: Creates a temporary directory for the run; called if it has no private /tmp.
+    make_temporary: Creates a temporary directory for the run; called if it has no private /tmp. None: there
+      is none, and one that stays, beside the caches, takes its place.
     terminal: The command's own; None: the caller's terminals.
     """
-    resolved, view = surroundings(
+    resolved, view, caches = _surroundings(
         prepared.resolved,
         environ,
         namespaces=prepared.enforcement.namespaces,
@@ -55,14 +56,15 @@ def surrounded(
     rules, capabilities = resolved.environment, resolved.capabilities
     is_settled = is_usable or "TMPDIR" in rules.passed or "TMPDIR" in dict(rules.fixed)
     temporary = None if is_settled else SHARED_TMP if has_own_tmp else make_temporary()
-    if temporary is None:
-        return prepared._replace(resolved=resolved), view
-    grant = Grant(temporary, Access.READWRITE, True, "system", temporary)
-    resolved = resolved._replace(
-        environment=rules._replace(fixed=(*rules.fixed, ("TMPDIR", temporary))),
-        capabilities=capabilities._replace(grants=(*capabilities.grants, grant)),
-    )
-    return prepared._replace(resolved=resolved), view
+    if temporary is not None:
+        grant = Grant(temporary, Access.READWRITE, True, "system", temporary)
+        capabilities = capabilities._replace(grants=(*capabilities.grants, grant))
+    elif not is_settled and caches is not None:
+        # Not granted by itself: an earlier command may have made it a link to anywhere.
+        temporary = _made_below(caches)
+    if temporary is not None:
+        rules = rules._replace(fixed=(*rules.fixed, ("TMPDIR", temporary)))
+    return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view
 
 
 def surroundings(
@@ -78,8 +80,21 @@ def surroundings(
     starts: The run is about to start, so create the directories that it needs.
     terminals: The command's own; None: the caller's.
     """
+    return _surroundings(resolved, environ, namespaces=namespaces, starts=starts, terminals=terminals)[:2]
+
+
+def _surroundings(
+    resolved: Resolved,
+    environ: Mapping[str, str],
+    *,
+    namespaces: bool,
+    starts: bool,
+    terminals: list[str] | None,
+) -> tuple[Resolved, PrivateView | None, str | None]:
+    """Do the same, and return the directory of the command's caches as well, or None."""
     roots = _protected(environ)
-    resolved = _with_own_environment(_with_caches(resolved, starts=starts), environ, roots, starts=starts)
+    resolved, caches = _with_caches(resolved, starts=starts)
+    resolved = _with_own_environment(resolved, environ, roots, starts=starts)
     capabilities = resolved.capabilities
     terminals = _terminals() if terminals is None else terminals
     view = None
@@ -89,7 +104,7 @@ def surroundings(
     ptmx = os.path.realpath(PTMX) if os.path.exists(PTMX) else None
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
-    return resolved._replace(capabilities=capabilities._replace(grants=grants)), view
+    return resolved._replace(capabilities=capabilities._replace(grants=grants)), view, caches
 
 
 def starting(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:
@@ -127,17 +142,18 @@ def _protected(environ: Mapping[str, str]) -> list[str]:
     return [os.path.realpath(root) for root in paths.protected_roots(environ)]
 
 
-def _with_caches(resolved: Resolved, *, starts: bool) -> Resolved:
+def _with_caches(resolved: Resolved, *, starts: bool) -> tuple[Resolved, str | None]:
     capabilities, rules = resolved.capabilities, resolved.environment
     caches = own_caches(
         capabilities.grants, resolved.deny_rules, rules, resolved.path_context, HostFilesystem()
     )
     if caches is None or (starts and not _made(caches.grant)):
-        return resolved
-    return resolved._replace(
+        return resolved, None
+    resolved = resolved._replace(
         capabilities=capabilities._replace(grants=(*capabilities.grants, caches.grant)),
         environment=rules._replace(fixed=(*caches.variables, *rules.fixed)),
     )
+    return resolved, caches.grant.path
 
 
 def _with_own_environment(
@@ -163,6 +179,16 @@ def _made(grant: Grant) -> bool:
     except NonoError:
         return False
     return True
+
+
+def _made_below(caches: str) -> str | None:
+    """Create a directory for temporary files, kept from run to run. None: that is impossible."""
+    path = os.path.join(caches, "tmp")
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return path
 
 
 def _terminals() -> list[str]:
