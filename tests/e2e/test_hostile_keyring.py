@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,14 +44,15 @@ def nono(tmp_path: Path) -> Nono:
         "LANG": "C.UTF-8",
         "PYTHON": sys.executable,
         "TESTS": str(TESTS),
-        "NONO_KEYRING_TIMEOUT_SECS": "2",
     }
 
-    def run(how: str, *argv: str) -> subprocess.CompletedProcess[str]:
-        command = ["dbus-run-session", "--", "sh", "-ec", SCRIPT, "sh", how, *argv]
+    def run(
+        how: str, *argv: str, script: str = SCRIPT, unlock_s: int = 2
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["dbus-run-session", "--", "sh", "-ec", script, "sh", how, *argv]
         return subprocess.run(
             command,
-            env=environ,
+            env={**environ, "NONO_KEYRING_TIMEOUT_SECS": str(unlock_s)},
             cwd=tmp_path,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -87,6 +89,40 @@ def test_a_service_that_does_not_answer_is_given_up(nono: Nono, how: str) -> Non
     done = nono(how, *TEST)
     assert done.returncode == 1
     assert "the system keyring did not answer within 2 s" in done.stderr
+
+
+def test_a_daemon_that_is_stuck_is_not_waited_for_as_a_person_is(nono: Nono) -> None:
+    """It has its name on the bus; NONO_KEYRING_TIMEOUT_SECS is the time a person has to unlock it."""
+    done = nono("silent=*", *TEST, unlock_s=30)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the system keyring did not answer within 2 s" in done.stderr
+    asked = nono("prompt=never", *TEST, unlock_s=4)
+    assert "the system keyring did not answer within 4 s" in asked.stderr
+    assert "nono: waiting for the system keyring; it may ask for its password" in asked.stderr
+
+
+def test_a_key_goes_to_the_embedded_store_where_the_daemon_is_stuck(nono: Nono) -> None:
+    script = f"echo k-123456789 | {{ {SCRIPT} }}"
+    done = nono("silent=*", "credential", "set", "openai", script=script, unlock_s=100)
+    assert done.returncode == 0, done.stderr
+    assert "credentials.json" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP"])
+def test_a_signal_ends_a_run_that_waits_for_a_person(nono: Nono, name: str) -> None:
+    script = SCRIPT.replace(
+        '"$PYTHON" -m nono "$@"',
+        f"""
+"$PYTHON" -m nono "$@" &
+until grep -q asked "$HOME/service"; do sleep 0.05; done
+kill -{name} $!
+wait $!
+""",
+    )
+    argv = ("run", "--credential=openai", "--", "echo", "started")
+    done = nono("prompt=never", *argv, script=script, unlock_s=40)
+    assert (done.returncode, done.stdout) == (128 + signal.Signals[f"SIG{name}"], "")
+    assert "nono: ended while the system keyring was asked\n" in done.stderr
 
 
 def test_the_name_of_an_entry_draws_nothing(nono: Nono) -> None:

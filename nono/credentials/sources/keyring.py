@@ -7,6 +7,8 @@ not keep the process alive.
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 
@@ -14,12 +16,14 @@ from nono.credentials.sources import keyring_backend
 from nono.credentials.values.content import decode_go_keyring, require_credential, secret_from_text
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import KeyringReference
-from nono.errors import NonoError
+from nono.errors import LaunchError, NonoError
 from nono.printable import shell_word
 from nono.secret import Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+
     from keyring.backend import KeyringBackend
 
     from nono.credentials.sources.keyring_backend import Library
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 AVAILABILITY_TIMEOUT_S = 2.0  # for a daemon to answer
 UNLOCK_TIMEOUT_S = 120.0  # for a person to unlock it, unless the variable says otherwise
+_REMINDER_S = 3.0  # then a person is told what is waited for
+_TURN_S = 0.2  # between two looks for a signal that would end the wait
 _UNLOCK_VARIABLE = "NONO_KEYRING_TIMEOUT_SECS"
 _MAX_DUPLICATES = 16
 
@@ -133,9 +139,21 @@ def _connect() -> SecretService | None:
 
 def _backend(environ: Mapping[str, str]) -> KeyringBackend:
     """Return the keyring that answers. CredentialUnavailable: none does, within 2 s."""
-    backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: keyring_backend.choose(environ))
+    backend = _within(AVAILABILITY_TIMEOUT_S, "system keyring", lambda: _answering(environ))
     if backend is None:
         raise CredentialUnavailable("no system keyring answers here", hint=_NO_DAEMON_HINT)
+    return backend
+
+
+def _answering(environ: Mapping[str, str]) -> KeyringBackend | None:
+    backend = keyring_backend.choose(environ)
+    if backend is None or not keyring_backend.is_secret_service(backend):
+        return backend
+    # The library asks the bus who has the name, and a daemon that is stuck has it too.
+    answering = _connect()
+    if answering is None:
+        return None
+    answering.close()
     return backend
 
 
@@ -153,12 +171,14 @@ def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
     """Return the result of `work`. CredentialUnavailable: it took longer, or failed.
 
     Only the type of a failure is reported: a backend's message may quote the value it could not store.
+
+    LaunchError: a signal that ends nono came meanwhile. A run blocks them until its command is served.
     """
     # Imported here: most keys are found before the keyring is needed.
     import threading
-    from queue import Empty, SimpleQueue
+    from queue import SimpleQueue as Answers
 
-    answers: SimpleQueue[tuple[T] | str] = SimpleQueue()
+    answers: SimpleQueue[tuple[T] | str] = Answers()
 
     def run() -> None:
         try:
@@ -167,13 +187,33 @@ def _within[T](timeout_s: float | None, shown: str, work: Callable[[], T]) -> T:
             answers.put(type(error).__name__)
 
     threading.Thread(target=run, name="nono-keyring", daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout_s)
-    except Empty:
-        answer = "timeout"
+    answer = _awaited(answers, timeout_s)
     if not isinstance(answer, str):
         return answer[0]
     raise _failure(answer, shown, timeout_s)
+
+
+def _awaited[T](answers: SimpleQueue[tuple[T] | str], timeout_s: float | None) -> tuple[T] | str:
+    """Return the answer, or "timeout". Raises LaunchError for a signal that ends nono."""
+    # Imported here, as above; signal would hold up a run that has its keys elsewhere.
+    import signal
+    from queue import Empty
+
+    began, is_told = time.monotonic(), False
+    while True:
+        waited_s = time.monotonic() - began
+        left_s = _TURN_S if timeout_s is None else timeout_s - waited_s
+        try:
+            return answers.get(timeout=max(0, min(left_s, _TURN_S)))
+        except Empty:
+            if left_s <= 0:
+                return "timeout"
+        ending = signal.sigpending() & {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+        if ending:
+            raise LaunchError("ended while the system keyring was asked", exit_code=128 + min(ending))
+        if waited_s >= _REMINDER_S and not is_told:
+            is_told = True
+            print("nono: waiting for the system keyring; it may ask for its password", file=sys.stderr)
 
 
 def _failure(reason: str, shown: str, timeout_s: float | None) -> NonoError:

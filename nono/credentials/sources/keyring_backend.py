@@ -34,9 +34,7 @@ class Library:
 
     def accounts(self, attributes: dict[str, str]) -> tuple[str, ...]:
         """Return the user names of the items with these attributes; sorted. Empty if it cannot list them."""
-        from keyring.backends import SecretService
-
-        if not isinstance(self._backend, SecretService.Keyring):
+        if not is_secret_service(self._backend):
             return ()
         from nono.credentials.sources import secret_service
 
@@ -49,6 +47,13 @@ class Library:
     def password(self, service: str, account: str) -> str | None:
         """Return what is kept under these names, or None. Asks a person to unlock it if it is locked."""
         return self._backend.get_password(service, account)
+
+
+def is_secret_service(backend: KeyringBackend) -> bool:
+    """Return True for the library's backend of the Secret Service."""
+    from keyring.backends import SecretService
+
+    return isinstance(backend, SecretService.Keyring)
 
 
 def prefers_secret_service(environ: Mapping[str, str]) -> bool:

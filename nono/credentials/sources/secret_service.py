@@ -9,7 +9,9 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, suppress
 
 import secretstorage
+from secretstorage.defines import SS_PATH, SS_PREFIX
 from secretstorage.exceptions import LockedException
+from secretstorage.util import DBusAddressWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,12 +47,17 @@ class SecretService:
 
 
 def connect() -> SecretService | None:
-    """Return the Secret Service on the session bus of the environment, or None. The caller closes it."""
+    """Return the Secret Service on the session bus of the environment, or None. The caller closes it.
+
+    Waits for as long as the service does not answer.
+    """
     with ExitStack() as stack:
         try:
             connection = stack.enter_context(closing(secretstorage.dbus_init()))
             if not secretstorage.check_service_availability(connection):
                 return None
+            # A daemon that is stuck has its name on the bus. No daemon asks a person before it answers this.
+            DBusAddressWrapper(SS_PATH, f"{SS_PREFIX}Service", connection).get_property("Collections")
         except Exception:  # any failure means that there is none: the bus has ended, or is somebody else's
             return None
         stack.pop_all()

@@ -1,7 +1,8 @@
 """A Secret Service that lies: `python -m support.credentials.hostile_service HOW`, on the session bus.
 
 HOW: `size=N` gives a secret of N bytes; `prompt=never`, `dismissed` or `lies` ends a prompt in that way;
-`silent=MEMBER` never answers that call. It says "ready" once it has the name, and runs until it is killed.
+`silent=MEMBER` never answers that call, `silent=*` none. It says "ready" once it has the name, "asked" when
+it is to ask a person, and runs until it is killed.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ def main(how: str) -> None:
         if call.header.message_type is not MessageType.method_call:
             continue
         member = call.header.fields.get(HeaderFields.member)
-        if what == "silent" and member == value:
+        if what == "silent" and value in (member, "*"):
             continue
+        if member == "Prompt":
+            print("asked", flush=True)
         connection.send(_answer(call, what, value))
         if member == "Prompt" and value in PROMPTS:
             path = call.header.fields[HeaderFields.path]
