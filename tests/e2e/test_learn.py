@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -55,6 +56,7 @@ def test_a_command_runs_again_with_only_what_was_learned(learner: Learner) -> No
     command = ["sh", "-c", "cat ~/.toolrc && mkdir -p out && cp ~/.toolrc out/copy && ls out"]
     learned = learner.learn(command)
     assert (learned.exit_code, learned.stdout) == (0, "colour\ncopy\n"), learned.stderr
+    assert f" --allow-cwd -- {shlex.join(command)}\n" in learned.stderr
     assert learner.profile == {
         "meta": {"name": "learned"},
         "workdir": {"access": "readwrite"},
@@ -119,8 +121,9 @@ def test_no_flag_is_offered_for_what_steers_programs_outside(learner: Learner) -
     learned = learner.learn(["sh", "-c", f"({tried}) 2>/dev/null; true"])
     assert learned.exit_code == 0, learned.stderr
     assert f"{settings}/harmless" in learned.stderr.split("add:")[1]
-    assert f"{settings}/autostart" not in learned.stderr
-    assert f"{settings}/git" not in learned.stderr
+    before_the_command = learned.stderr.split("[nono] Written")[0]
+    assert f"{settings}/autostart" not in before_the_command
+    assert f"{settings}/git" not in before_the_command
     assert (
         "~/.config/autostart/x (write): no flag is offered: the desktop or a login outside" in learned.stderr
     )

@@ -91,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
     console.lines(learned_lines.seen(learned, plan.bounds.home))
     if exit_code:
         console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])
-    return _write(learned.document, target, given.flag("yes"), console) or exit_code
+    return _write(learned.document, target, prepared.argv, given.flag("yes"), console) or exit_code
 
 
 def _resolved(
@@ -127,7 +127,13 @@ def _resolved(
     return base, resolve(request, writable, environ=environ, cwd=cwd, fs=fs, uid=os.getuid())
 
 
-def _write(document: Mapping[str, object], target: Target, is_agreed: bool, console: Console) -> int:
+def _write(
+    document: Mapping[str, object],
+    target: Target,
+    watched: Sequence[str],
+    is_agreed: bool,
+    console: Console,
+) -> int:
     """Write or print the profile. Returns 1 if the person refuses to write it, else 0."""
     text = json.dumps(document, indent=2) + "\n"
     if target.path is None:
@@ -147,6 +153,8 @@ def _write(document: Mapping[str, object], target: Target, is_agreed: bool, cons
         console.lines(["  [nono] Nothing was written."])
         return 1
     target.write(text)
-    command = f"nono run --profile {shell_word(target.reference)} --allow-cwd -- COMMAND"
+    command = " ".join(
+        ["nono run --profile", shell_word(target.reference), "--allow-cwd --", *map(shell_word, watched)]
+    )
     console.lines([f"  [nono] Written. To run with it: {command}"])
     return 0
