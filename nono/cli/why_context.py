@@ -15,6 +15,7 @@ from nono.launch.state.file import identity
 from nono.launch.state.state import State
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
+from nono.policy.command_rules import CommandRules
 from nono.policy.effective_policy import EffectivePolicy, effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import PathContext
@@ -42,6 +43,9 @@ class Subject(NamedTuple):
     held: Callable[[], Held]  # asks the kernel, which takes a moment
     variable: Callable[[str], Answer]  # answers about a variable of the environment
     offer: WorkdirOffer | None = None  # what --allow-cwd would grant, where nothing grants that yet
+    commands: CommandRules = (
+        CommandRules()
+    )  # empty inside a run: nono looks at the name of what it starts itself
     stale: frozenset[str] = frozenset()  # paths that now hold a file other than the one that was granted
 
 
@@ -74,7 +78,14 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
         loads_keys = bool(resolved.services)
         return why_variable(name, environ, resolved.environment, loads_keys=loads_keys)
 
-    return Subject(rules, resolved.path_context, lambda: _would_be_held(rules.capabilities), variable, offer)
+    return Subject(
+        rules,
+        resolved.path_context,
+        lambda: _would_be_held(rules.capabilities),
+        variable,
+        offer,
+        resolved.commands,
+    )
 
 
 def from_running_session(state: State, environ: Mapping[str, str]) -> Subject:

@@ -23,12 +23,13 @@ from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.hosts.hostname import HostError, canonical_host, parse_port
 from nono.policy.why.hosts import why_host, why_request
 from nono.policy.why.paths import Answer, kept_hook, masked_path, why_path_since
-from nono.printable import printable_line
+from nono.printable import printable_line, shell_word
 from nono.sandbox.plan.enforcement import Refusal
 from nono.sandbox.plan.scope_query import SCOPES, ScopeAnswer, scope_answer
 from nono.trust.disk.concern import root_of
 
 if TYPE_CHECKING:
+    from nono.policy.command_rules import CommandRules
     from nono.policy.effective_policy import EffectivePolicy
 
 DESCRIPTION = "Says whether a path, a host or a variable would be allowed under the options given, and why."
@@ -86,11 +87,7 @@ def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[s
 
 def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswer:
     if parsed.command is not None:
-        return Answer(
-            "denied",
-            "command_policy_unavailable",
-            details="there are no command_policies; what a command may do is what its run is granted",
-        )
+        return _answer_of_command(subject.commands, parsed.command)
     if parsed.path is not None and parsed.op in SOCKET_OPERATIONS:
         return _answer_of_socket(subject, parsed)
     if parsed.path is not None:
@@ -148,6 +145,22 @@ def _as_instructions(answer: Answer, subject: Subject, path: str) -> Answer:
         "instruction_file_untrusted",
         details=f"{verdict.path} is granted, but the trust policy refuses it: {verdict.reason}",
         enforced_by="the trust policy, when it is opened",
+    )
+
+
+def _answer_of_command(rules: CommandRules, program: str) -> Answer:
+    """Answer whether nono would start a program, a name or a path, as the command of the run."""
+    name = os.path.basename(program)
+    origin = rules.blocked.get(name)
+    if origin is None:
+        free = "no rule is about its name; what it may do is what its run is granted"
+        return Answer("allowed", "command_not_policy_controlled", details=free)
+    return Answer(
+        "denied",
+        "command_blocked",
+        details=f"'{name}' is blocked by name: nono does not start it, and a program inside may",
+        policy_source=origin,
+        suggested_flag=f"--allow-command {shell_word(name)}",
     )
 
 

@@ -136,11 +136,18 @@ def test_why_refuses_what_is_not_one_question(
     assert sentence in err
 
 
-def test_why_says_that_no_policy_decides_about_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    argv = ("why", "--json", "--command", "git", "--caller", "npm", "--exit-code", "--", "push", "--force")
-    status, out, _ = outcome(capsys, *argv)
-    assert (status, json.loads(out)["reason"]) == (1, "command_policy_unavailable")
-    assert outcome(capsys, *(word for word in argv if word != "--exit-code"))[0] == 0
+def test_why_says_which_command_is_blocked_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ("why", "--json", "--exit-code", "--command")
+    status, out, _ = outcome(capsys, *argv, "git", "--caller", "npm", "--", "push", "--force")
+    assert (status, json.loads(out)["reason"]) == (0, "command_not_policy_controlled")
+    status, out, _ = outcome(capsys, *argv, "/bin/rm")
+    answer = json.loads(out)
+    assert (status, answer["reason"], answer["suggested_flag"]) == (
+        1,
+        "command_blocked",
+        "--allow-command rm",
+    )
+    assert answer["policy_source"] == "group dangerous_commands"
 
 
 def test_why_prints_a_path_on_one_line_whatever_it_holds(
