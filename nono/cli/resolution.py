@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nono.cli.args.options import RUN
 from nono.cli.args.parse import Given, Invocation, no_command
 from nono.cli.console import can_ask
+from nono.cli.slow_lookups import ToldIfSlow
 from nono.errors import ConfigError, NonoError, UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
@@ -135,9 +136,10 @@ def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: boo
     manifest = load_manifest(file, long_lived=long_lived)
     mode, limits = manifest.beside
     request = request._replace(memory=_text(limits.memory_bytes), max_processes=_text(limits.max_processes))
-    resolved = resolve(
-        request, manifest.profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
-    )
+    with ToldIfSlow(here.fs):
+        resolved = resolve(
+            request, manifest.profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
+        )
     if mode not in (None, resolved.capabilities.network):
         raise ConfigError(
             f"{file}: network.mode is '{MODES[mode]}', and what stands beside it makes it "
@@ -213,12 +215,15 @@ def _writable(path: str, resolved: Resolved, fs: HostFilesystem) -> str | None:
 def _shared(request: RunRequest, profile: Profile | None, here: _Here, ask: Ask | None) -> Resolved:
     """Resolve the policy, including the working directory if it is offered and ask says yes."""
     try:
-        asked = asked_for(request, profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid())
+        with ToldIfSlow(here.fs):
+            asked = asked_for(
+                request, profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
+            )
+            resolved = asked.policy(shares_workdir=request.allow_cwd)
     except MissingPathError as error:
         if error.is_to_be_made and is_read_only(error.path):
             error.hint = "its file system is read-only; --allow-missing goes on without it"
         raise
-    resolved = asked.policy(shares_workdir=request.allow_cwd)
     if resolved.workdir_offer is None or ask is None:
         return resolved
     try:

@@ -28,15 +28,18 @@ class HostFilesystem:
     """
 
     def __init__(self) -> None:
+        self.looking_at = ""  # the path of the last question: what is waited for, if it gets no answer
         self._canonical: dict[str, str | None] = {}
         self._mounts: MountTable | None = None
 
     def canonical(self, path: str) -> str | None:
         if path not in self._canonical:
+            self.looking_at = path
             self._canonical[path] = _canonical(path)
         return self._canonical[path]
 
     def kind(self, path: str) -> Kind | None:
+        self.looking_at = path
         try:
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
@@ -50,12 +53,14 @@ class HostFilesystem:
         return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "other"
 
     def names(self, path: str) -> list[str]:
+        self.looking_at = path
         try:
             return sorted(os.listdir(path))
         except (OSError, ValueError):
             return []
 
     def entry(self, path: str) -> Entry | None:
+        self.looking_at = path
         try:
             found = os.lstat(path)
         except (OSError, ValueError):
@@ -69,6 +74,7 @@ class HostFilesystem:
         return Entry("dir" if is_dir else "file", found.st_nlink, None, is_own, is_public)
 
     def text(self, path: str) -> str | None:
+        self.looking_at = path
         try:
             descriptor = os.open(path, _READ)
         except (OSError, ValueError):
