@@ -12,7 +12,7 @@ from nono import __version__, paths
 from nono.cli.args.help_wanted import HelpWanted
 from nono.cli.command_table import ALIASES, COMMANDS, LATER, PAIRS, Loaded
 from nono.errors import NonoError, UsageError
-from nono.printable import printable
+from nono.printable import printable, shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _hint(error: NonoError) -> str | None:
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.errno == errno.EMFILE:
         return _FILES  # what the hint offers, such as --no-audit, would not help
-    hint = error.hint or _advice(cause)
+    hint = error.hint or _advice(cause) or _home_of_account(error)
     if not isinstance(cause, PermissionError):
         return hint
     with suppress(NonoError):  # without a home there is no state
@@ -74,6 +74,20 @@ def _hint(error: NonoError) -> str | None:
         if root in error.message and _is_kept_from(root):
             return CONFINED
     return hint
+
+
+def _home_of_account(error: NonoError) -> str | None:
+    """Return how to set HOME, if that is what is wrong, as in a service or a job of cron."""
+    if "'HOME'" not in error.message or os.path.isabs(os.environ.get("HOME", "")):
+        return None
+    # Imported here: it is set nearly everywhere.
+    import pwd
+
+    try:
+        home = pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:  # a container's user without an account
+        home = ""
+    return f"export HOME={shell_word(home) if os.path.isabs(home) else 'DIRECTORY'}"
 
 
 def _is_kept_from(directory: str) -> bool:

@@ -416,6 +416,20 @@ def test_a_missing_path_is_refused(somewhere: Place, command: str, flag: str, pa
     assert result.stderr.endswith(f"\nhint: {hint}\n")
 
 
+@pytest.mark.parametrize("target", ["nowhere", "link"])
+@pytest.mark.parametrize("flag", ["--allow", "--read-file"])
+def test_a_link_that_leads_nowhere_is_named_where_it_is_to_be_granted(
+    here: Place, flag: str, target: str
+) -> None:
+    """`mkdir -p`, which was the hint, fails on it."""
+    link = here.project / "link"
+    link.symlink_to(target)
+    result = nono(here, "run", flag, str(link), *ECHO)
+    link.unlink()
+    assert_refused(result, f"'{link}' is a link that leads nowhere, to '{target}', so it cannot be granted.")
+    assert result.stderr.endswith("\nhint: make what it leads to, or remove the link\n")
+
+
 def test_a_missing_path_is_skipped_where_that_is_allowed(somewhere: Place) -> None:
     result = nono(somewhere, "run", "--allow-missing", "--read", "/nonexistent", *ECHO)
     assert result.stdout == STARTED

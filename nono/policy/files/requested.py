@@ -73,11 +73,15 @@ def requested_grants(
         missing = Grant(path, wish.access, wish.wanted != "file", wish.source, wish.original)
         refuse_state_roots(missing, roots, fs)
         if request.refuses_missing and wish.source == "user":
-            raise missing_error(wish.original, wish.wanted)
+            raise _missing_error(wish.original, wish.wanted, fs)
 
 
-def missing_error(path: str, wanted: Wanted) -> MissingPathError:
+def _missing_error(path: str, wanted: Wanted, fs: Filesystem) -> MissingPathError:
     """Return the error for a missing path on the command line."""
+    entry = fs.entry(path)
+    if entry is not None and entry.kind == "link":
+        message = f"'{path}' is a link that leads nowhere, to '{entry.target}', so it cannot be granted."
+        return MissingPathError(message, hint="make what it leads to, or remove the link", path=path)
     if "$" in path:
         hint = "the shell did not replace a variable: use double quotes, or none"
     elif wanted == "file":

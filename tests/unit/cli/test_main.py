@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -295,6 +296,21 @@ def test_no_hint_that_would_not_help_stands_beside_too_many_open_files(
     monkeypatch.setattr("nono.cli.main._dispatch", prevented)
     said = outcome(capsys, "run")[2]
     assert ("ulimit -n" in said, "--no-audit" in said) == (True, False)
+
+
+@pytest.mark.parametrize("value", [None, "", "relative"])
+def test_a_home_that_is_missing_is_named_with_the_one_of_the_account(
+    value: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HOME") if value is None else monkeypatch.setenv("HOME", value)
+    status, _, err = outcome(capsys, "logs", "latest")
+    assert status == 1
+    assert err.splitlines() == [
+        "nono: Environment variable 'HOME' validation failed: it must be set to an absolute path.",
+        f"hint: export HOME={pwd.getpwuid(os.geteuid()).pw_dir}",
+    ]
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert "export HOME" not in outcome(capsys, "logs", "latest")[2]
 
 
 def test_a_closed_standard_stream_is_replaced_by_dev_null() -> None:
