@@ -9,6 +9,7 @@ import shutil
 import socket
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def write(learner: Learner, path: str, text: str) -> Path:
             learner.runner.give(directory)
     file.write_text(text)
     return learner.runner.give(file)
+
+
+def test_a_project_below_tmp_is_learned_as_any_other(learner: Learner) -> None:
+    """A group lets every command write /tmp, but a run has its own, in which the project shows through."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        project = learner.runner.give(Path(name))
+        workdir = f"--workdir={project}"
+        read, written = ["sh", "-c", "ls"], ["sh", "-c", "echo made > file; ls"]
+        learned = learner.learn(read, flags=["--yes", workdir])
+        assert learner.profile["workdir"] == {"access": "read"}, learned.stderr
+        refused = learner.again(written, flags=[workdir])
+        assert "cannot create file: Read-only file system" in refused.stderr or "denied" in refused.stderr
+        assert not (project / "file").exists()
+        learned = learner.learn(written, flags=["--yes", workdir, f"--profile={learner.file.stem}"])
+        assert learner.profile["workdir"] == {"access": "readwrite"}, learned.stderr
+        (project / "file").unlink()
+        again = learner.again(written, flags=[workdir])
+        assert (again.exit_code, again.stdout) == (0, "file\n"), again.stderr
 
 
 def test_a_command_runs_again_with_only_what_was_learned(learner: Learner) -> None:

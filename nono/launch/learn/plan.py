@@ -29,6 +29,7 @@ from nono.policy.learning.scope import (
 )
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 from nono.policy.resolve import Resolved
+from nono.sandbox.plan.private_view import DIRECTORIES
 
 SEARCHED_MAX = 100_000  # entries of the home directory whose names are checked
 SEARCHED_DEPTH = 3  # directories below it
@@ -96,6 +97,7 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     workdir = canonical_as_far(path_context.workdir, fs)
     observation = Observation(
         granted=effective_policy_of(base, fs).files,
+        in_workdir=(workdir, effective_policy_of(_without_private(base), fs).files),
         allowed=effective_policy_of(resolved, fs).files,
         whole=[path for path in (workdir, temporary) if _is_granted(path, grants)],
         ports=asked.capabilities.ports,
@@ -107,6 +109,15 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     kept_out = tuple({*(denial.path for denial in deny_rules.denials), *private})
     inherited = inherited_secrets(child_environment(path_context.environ, resolved.environment))
     return LearnPlan(resolved, base, observation, bounds, groups, watched, kept_out, wide, inherited)
+
+
+def _without_private(base: Resolved) -> Resolved:
+    """Return the policy without what groups grant of directories that a run has of its own, such as /tmp.
+
+    A working directory below one shows through with its own grant alone.
+    """
+    grants = [each for each in base.capabilities.grants if each.is_users or each.path not in DIRECTORIES]
+    return base._replace(capabilities=base.capabilities._replace(grants=tuple(grants)))
 
 
 def _is_granted(path: str, grants: Iterable[Grant]) -> bool:

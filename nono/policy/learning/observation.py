@@ -80,6 +80,7 @@ class Observation:
     def __init__(
         self,
         granted: FilePolicy,
+        in_workdir: tuple[str, FilePolicy],
         allowed: FilePolicy,
         whole: Iterable[str],
         ports: PortGrants,
@@ -88,6 +89,7 @@ class Observation:
         """Start an observation.
 
         granted: access granted by the profile.
+        in_workdir: the working directory, and the access to what lies below it.
         allowed: access allowed in this run, as are ports.
         whole: directories granted as a whole.
         private: paths excluded from observation, with the reason.
@@ -95,6 +97,7 @@ class Observation:
         self._private = private
         self.ports = LearningPorts(ports, self._listens)
         self._granted = granted
+        self._workdir, self._granted_in_workdir = in_workdir
         self._allowed = allowed
         self._whole = tuple(whole)
         self._ignored: tuple[str, ...] = ()
@@ -139,7 +142,8 @@ class Observation:
         """
         if any(is_within(path, ignored) for ignored in self._ignored):
             return True
-        known = self._granted.judge((path,), access)
+        granted = self._granted_in_workdir if is_within(path, self._workdir) else self._granted
+        known = granted.judge((path,), access)
         if isinstance(known, Granted) or path in PROBED:
             return True
         verdict = self._allowed.judge((path,), access)

@@ -34,7 +34,9 @@ def watched() -> Observation:
         ("/home/out", Access.READWRITE),
         ("/work", Access.READWRITE),
     )
-    return Observation(granted, allowed, whole=("/work", "/tmp"), ports=PortGrants(), private=PRIVATE)
+    return Observation(
+        granted, ("/work", granted), allowed, whole=("/work", "/tmp"), ports=PortGrants(), private=PRIVATE
+    )
 
 
 def needs(watched: Observation) -> set[Need]:
