@@ -16,6 +16,7 @@ STATUS = {
     "CredentialError": 1, "CredentialNotFound": 1, "CredentialUnavailable": 1, "LaunchError": 126,
     "ArgumentTypeError": 2, "ContradictionError": 1, "MissingPathError": 1,
 }  # fmt: skip
+_MAY_RAISE = re.compile(rf"\b(?:{'|'.join(STATUS)})\(")  # few modules do, and parsing all takes seconds
 # What is put before a message; argparse says which option is meant.
 _BEFORE = {"SandboxError": "Sandbox initialization failed: ", "ArgumentTypeError": f"{GAP}: "}
 # Put together from what was found, each with its place.
@@ -66,14 +67,17 @@ def page() -> str:
 
 
 def _in(path: Path) -> Iterator[Message]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    source = path.read_text(encoding="utf-8")
+    if not _MAY_RAISE.search(source):
+        return
+    nodes = list(ast.walk(ast.parse(source)))
     names: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name):
                     names.setdefault(target.id, []).append(node.value)
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Call) or not node.args:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
