@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import cache, partial
 
 from nono.audit.broadcast import Broadcast
-from nono.audit.ledger import AuditLog, new_session_id
+from nono.audit.ledger import new_session_id
 from nono.audit.redact import redact_argv
 from nono.errors import LaunchError
 from nono.kernel import process
@@ -25,8 +25,8 @@ from nono.launch.prepare import (
     program_of,
     ready_state_directories,
 )
-from nono.launch.session import Session, open_log, recorder_of
-from nono.launch.session_record import session_record
+from nono.launch.session import Observer, Session, open_log, recorder_of
+from nono.launch.session_record import SessionEntry, session_record
 from nono.launch.start import RunContext, RunOptions
 from nono.launch.state.file import state_file
 from nono.launch.trusted import module_path
@@ -170,73 +170,89 @@ class Launch:
         beside: Beside,
         session_id: str,
     ) -> RunContext:
-        """Supervise the launcher, register the session and open its log."""
+        """Register the session, supervise the launcher and open the session's log."""
         launcher, prepared, view, cgroup, ca_worker = enclosed
         argv = redact_argv(prepared.argv, options.redaction)
         # Left last, because it writes the end of the session, which comes after the end of everything else.
-        entry = stack.enter_context(
-            session_record(
-                self._environ,
-                prepared,
-                argv,
-                session_id,
-                launcher.pid,
-                options.name,
-                options.profile,
-                options.warn,
-                has_audit=options.has_audit,
-                is_detached=options.is_detached,
-            )
-        )
+        entry = self._write_record(stack, enclosed, options, argv, session_id)
         child = stack.enter_context(
             supervise(launcher.pid, cgroup.kill if cgroup else None, entry.stop_request)
         )
         stack.callback(launcher.close)
         if ca_worker is not None:
             stack.callback(ca_worker.stop)  # before supervise() waits for what is left
-        log = self._open_log(stack, options, session_id) if options.has_audit else None
         denials, traffic, events = Denials(), optional.traffic_of(prepared), Broadcast()
-        counted = () if traffic is None else (traffic.note,)
-        watched = () if options.observation is None else (options.observation.recorded,)
-        record = recorder_of(log, denials.note, *counted, *watched, written=events)
+        observers = [denials.note] if traffic is None else [denials.note, traffic.note]
+        session = self._open_session(stack, options, session_id, observers, events)
         return RunContext(
             prepared,
             options,
             argv,
-            Session(
-                self._environ,
-                log,
-                record,
-                options.warn,
-                options.say,
-                options.redaction,
-                session_id,
-                options.insist,
-            ),
-            launcher,
-            child,
-            entry,
-            events,
-            denials,
-            traffic,
-            ca_worker,
-            cgroup,
-            view,
+            session=session,
+            launcher=launcher,
+            child=child,
+            entry=entry,
+            events=events,
+            denials=denials,
+            traffic=traffic,
+            ca_worker=ca_worker,
+            cgroup=cgroup,
+            view=view,
             close=stack.close,
             rules=cache(lambda: effective_policy_of(prepared.resolved, HostFilesystem())),
             beside=beside,
         )
 
-    def _open_log(self, stack: ExitStack, options: RunOptions, session_id: str) -> AuditLog:
-        """Open the audit log until the stack is left."""
+    def _write_record(
+        self, stack: ExitStack, enclosed: _Enclosed, options: RunOptions, argv: list[str], session_id: str
+    ) -> SessionEntry:
+        """Write the record of the session, which ends when the stack is left."""
         return stack.enter_context(
-            open_log(
+            session_record(
                 self._environ,
+                enclosed.prepared,
+                argv,
                 session_id,
-                hint=_UNRECORDED,
+                enclosed.launcher.pid,
+                name=options.name,
+                profile=options.profile,
                 warn=options.warn,
-                budget_bytes=options.audit_bytes,
+                has_audit=options.has_audit,
+                is_detached=options.is_detached,
             )
+        )
+
+    def _open_session(
+        self,
+        stack: ExitStack,
+        options: RunOptions,
+        session_id: str,
+        observers: Sequence[Observer],
+        written: Observer,
+    ) -> Session:
+        """Open the log of the session until the stack is left. observers, written: As for recorder_of()."""
+        log = None
+        if options.has_audit:
+            log = stack.enter_context(
+                open_log(
+                    self._environ,
+                    session_id,
+                    hint=_UNRECORDED,
+                    warn=options.warn,
+                    budget_bytes=options.audit_bytes,
+                )
+            )
+        if options.observation is not None:
+            observers = (*observers, options.observation.recorded)
+        return Session(
+            self._environ,
+            log,
+            recorder_of(log, *observers, written=written),
+            warn=options.warn,
+            say=options.say,
+            redaction=options.redaction,
+            run_id=session_id,
+            insist=options.insist,
         )
 
     def _supervise(self, stack: ExitStack, run: RunContext) -> int:

@@ -134,12 +134,12 @@ def session_record(
     argv: list[str],
     session_id: str,
     child_pid: int,
+    *,
     name: str | None,
     profile: str | None,
     warn: Warn,
-    *,
     has_audit: bool,
-    is_detached: bool = False,
+    is_detached: bool,
 ) -> Iterator[SessionEntry]:
     """Write the record of a run that is about to start; leaving the block writes its end, unless written.
 
