@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from nono.policy.resolve import Resolved
+
 DESCRIPTION = "Applies the sandbox to this process and becomes COMMAND: no supervisor, no proxy, no audit."
 
 
@@ -32,37 +34,7 @@ def run(argv: Sequence[str]) -> int:
     console = console_of(invocation.given, silent=invocation.silent)
     is_dry = invocation.given.flag("dry_run")
     resolved = resolve_given(invocation, environ, ask=asker(invocation))
-    if resolved.capabilities.network is NetworkMode.PROXY:
-        raise ConfigError(
-            "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it.",
-            hint="nono run, with the same options",
-        )
-    if resolved.capabilities.sandbox_policy is not SandboxPolicy.AUTO:
-        raise ConfigError(
-            "this profile has a linux.sandbox_policy, which is only supported by `nono run`.",
-            hint="nono run, with the same options",
-        )
-    if resolved.capabilities.af_unix_mediation:
-        raise ConfigError(
-            'this profile mediates Unix sockets (linux.af_unix_mediation "pathname"), and `nono wrap` has no '
-            "supervisor to do it.",
-            hint="nono run, with the same options",
-        )
-    if resolved.capabilities.names_threads:
-        raise ConfigError(
-            "--allow-gpu: NVIDIA GPU thread-name mediation needs a supervisor, and `nono wrap` has none.",
-            hint="nono run, with the same options",
-        )
-    if resolved.capabilities.limits.is_set:
-        raise ConfigError(
-            "--memory and --max-processes need a supervisor, and `nono wrap` has none.",
-            hint="nono run, with the same options",
-        )
-    if resolved.env_credentials:
-        raise ConfigError(
-            "this profile hands out credentials (env_credentials), and `nono wrap` reads none.",
-            hint="nono run, with the same options",
-        )
+    _refuse_what_needs_a_supervisor(resolved)
     prepared = wrap.prepare(resolved, invocation.command, environ, needs_program=not is_dry)
     show(prepared, invocation, console, has_proxy=False)
     if resolved.binary is not None or resolved.command_args:
@@ -78,3 +50,25 @@ def run(argv: Sequence[str]) -> int:
         return conclude(prepared, console, environ, redaction(config))
     console.lines(["  Applying sandbox..."])
     return wrap.become(prepared, environ)
+
+
+def _refuse_what_needs_a_supervisor(resolved: Resolved) -> None:
+    """Raise ConfigError if the policy asks for something that only `nono run` can do."""
+    capabilities, reason = resolved.capabilities, None
+    if capabilities.network is NetworkMode.PROXY:
+        reason = "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it."
+    elif capabilities.sandbox_policy is not SandboxPolicy.AUTO:
+        reason = "this profile has a linux.sandbox_policy, which is only supported by `nono run`."
+    elif capabilities.af_unix_mediation:
+        reason = (
+            'this profile mediates Unix sockets (linux.af_unix_mediation "pathname"), and `nono wrap` has no '
+            "supervisor to do it."
+        )
+    elif capabilities.names_threads:
+        reason = "--allow-gpu: NVIDIA GPU thread-name mediation needs a supervisor, and `nono wrap` has none."
+    elif capabilities.limits.is_set:
+        reason = "--memory and --max-processes need a supervisor, and `nono wrap` has none."
+    elif resolved.env_credentials:
+        reason = "this profile hands out credentials (env_credentials), and `nono wrap` reads none."
+    if reason is not None:
+        raise ConfigError(reason, hint="nono run, with the same options")
