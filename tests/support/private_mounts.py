@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
@@ -46,13 +46,18 @@ def _leave() -> bool:
     return False
 
 
-def main(*arguments: str) -> None:
-    end = arguments.index("--")
+def enter(pairs: Sequence[str]) -> None:
+    """Move this process to a mount namespace with these mounts: source, target, source, target..."""
     # In a user namespace the kernel does not allow leaving out what is mounted below.
     bind = MS_BIND | (MS_REC if _leave() else 0)
     _mount("none", "/", MS_REC | MS_PRIVATE)
-    for source, target in zip(arguments[:end:2], arguments[1:end:2], strict=True):
+    for source, target in zip(pairs[::2], pairs[1::2], strict=True):
         _mount(source, target, bind)
+
+
+def main(*arguments: str) -> None:
+    end = arguments.index("--")
+    enter(arguments[:end])
     command = arguments[end + 1 :]
     os.execvp(command[0], command)
 

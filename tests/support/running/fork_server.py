@@ -2,8 +2,9 @@
 
 Such a start costs half as much, and most tests do not test the start. With NONO_TEST_COLD=1 in the
 environment, each start executes the interpreter, and with N those of every Nth test by its name. So does a
-start that a fork cannot imitate: with a prefix other than the setpriv(1) of support.ordinary_user and then
-the simulator of kernels, with another interpreter or language, or in namespaces other than the server's.
+start that a fork cannot imitate: with a prefix other than the mounts of support.private_mounts, the
+setpriv(1) of support.ordinary_user and the simulator of kernels, in this order; with another interpreter or
+language; or in namespaces other than the server's. The network may be another.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import get_native_id
 from time import monotonic
 from typing import Any
 
+from support import private_mounts
 from support.kernelsim.kernel import Kernel
 from support.running.forked_process import ForkedProcess, told
 
@@ -35,6 +38,7 @@ NONO = (sys.executable, "-I", "-m", "nono")
 SCRIPT = str(Path(sys.executable).with_name("nono"))
 SIMULATOR = Kernel().command([])[:-1]  # up to its options
 MAIN = Path(__file__).with_name("fork_server_main.py")
+MOUNTS = (sys.executable, "-I", "-S", private_mounts.__file__)
 LANGUAGE = "C.UTF-8"
 PR_SET_MM, PR_SET_MM_MAP_SIZE = 35, 15  # <linux/prctl.h>
 REQUEST_MAX = 100_000  # bytes; a SOCK_SEQPACKET socket accepts twice as many
@@ -42,7 +46,7 @@ READ_SIZE = 1 << 16
 # Prefixes of variables that the loader, libc or a library reads before main() is called.
 READ_AT_START = ("LD_", "LC_", "GLIBC_", "MALLOC_", "OPENSSL_", "PYTHON")
 READ_LATER = {"LC_ALL", "PYTHON_KEYRING_BACKEND"}  # the first makes no difference if its value is allowed
-NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "time_for_children", "user", "uts")
+NAMESPACES = ("cgroup", "ipc", "mnt", "pid_for_children", "time_for_children", "user", "uts")
 # In a session of its own: takes the terminal on 0 as its controlling one and becomes the command.
 TAKE_TERMINAL = (
     "import fcntl, os, signal, sys, termios;"
@@ -160,6 +164,7 @@ def _request(
             "pass_fds": pass_fds,
             "is_script": start != NONO,
             "takes_terminal": takes_terminal,
+            "network": f"/proc/{os.getpid()}/task/{get_native_id()}/ns/net",
         }
         request = json.dumps(values).encode()
         return request if len(request) <= REQUEST_MAX else None
@@ -167,15 +172,21 @@ def _request(
 
 
 def _understood(prefix: Sequence[str]) -> dict[str, object] | None:
-    """Return what the words before nono's ask for: setpriv(1), then the simulator. None if they are others.
+    """Return what the words before nono's ask for: mounts, setpriv(1), the simulator. None for others.
 
-    "id": the user; "simulator": the simulator's words. None where the prefix has no such part.
+    "mounts": as in private_mounts.enter; "id": the user; "simulator": the simulator's words. None or empty
+    where the prefix has no such part.
     """
-    number = _identity(prefix[:5])
-    left = list(prefix if number is None else prefix[5:])
+    left = list(prefix)
+    mounts: list[str] = []
+    if tuple(left[: len(MOUNTS)]) == MOUNTS:
+        end = left.index("--")
+        mounts, left = left[len(MOUNTS) : end], left[end + 1 :]
+    number = _identity(left[:5])
+    left = left if number is None else left[5:]
     if left and not (left[: len(SIMULATOR)] == SIMULATOR and left.count("--") == 1 and left[-1] == "--"):
         return None
-    return {"id": number, "simulator": left or None}
+    return {"mounts": mounts, "id": number, "simulator": left or None}
 
 
 def _identity(words: Sequence[str]) -> int | None:
@@ -195,7 +206,10 @@ class _Server:
     namespaces: tuple[str, ...]
 
     def is_here(self) -> bool:
-        """Return True if a child of this thread would be in the same namespaces as a child of the server."""
+        """Return True if a child of this thread would be in the same namespaces as a child of the server.
+
+        The network is left out: a child of the server enters that of the thread.
+        """
         return os.getpid() == self.owner and _namespaces() == self.namespaces
 
     @contextmanager

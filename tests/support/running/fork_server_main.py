@@ -2,9 +2,9 @@
 
 It is started by path with `-I`; its only argument is the number of a SOCK_SEQPACKET socket. It ends when the
 other end is closed. A request is a JSON object (arguments, is_script, env, cwd, id, simulator, pass_fds,
-takes_terminal) with these descriptors: stdin, stdout, stderr, one for the answer, and those that the process
-inherits. The answer is a line of the process with its ID ("pid 7"), which is missing if it could not be
-started, and one with its wait status when it has ended ("status 0").
+takes_terminal, network, mounts) with these descriptors: stdin, stdout, stderr, one for the answer, and those
+that the process inherits. The answer is a line of the process with its ID ("pid 7"), which is missing if it
+could not be started, and one with its wait status when it has ended ("status 0").
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from nono.kernel import capabilities, process
 from nono.policy.document import source, validate, when
 
 SIMULATOR = tuple(f"support.kernelsim.{name}" for name in ("command_line", "tree", "child", "wsl2"))
+MOUNTS = "support.private_mounts"
 SIMULATOR_WORDS = 4  # python -I -S PROGRAM
 TESTS = str(Path(__file__).parents[2])
 # Few runs need them: mitmproxy, textual.
@@ -89,7 +90,7 @@ def preload() -> None:
     importlib.import_module("pickle")  # of ctypes
     validate.validate(source.read_source(b"{}", ""), when.Host())  # keeps the validator that it builds
     sys.path.append(TESTS)
-    for name in SIMULATOR:
+    for name in (*SIMULATOR, MOUNTS):
         importlib.import_module(name)
     sys.path.remove(TESTS)
     sys.dont_write_bytecode = True  # each process has imported everything, and not from a file to be renewed
@@ -155,6 +156,7 @@ def serve(requests: socket.socket) -> bool:
                 ready.close()
                 requests.detach()
                 answer = _arrange(descriptors, request["pass_fds"])
+                enter(request)
                 become(request)
                 _tell(answer, b"pid %d\n" % os.getpid())  # only now: Popen returns after execve(2)
                 os.close(answer)
@@ -214,6 +216,17 @@ def simulate(request: dict[str, Any]) -> None:
     process.set_dumpable(True)
     show_if_possible(sys.orig_argv, request["env"])
     signal.pthread_sigmask(signal.SIG_SETMASK, outcome)
+
+
+def enter(request: dict[str, Any]) -> None:
+    """Enter the network of the thread that asks, and a mount namespace of its own if it wants mounts."""
+    network = request["network"]
+    if os.path.exists(network) and not os.path.samefile(network, "/proc/self/ns/net"):
+        with open(network, encoding="ascii") as namespace:
+            os.setns(namespace.fileno(), os.CLONE_NEWNET)
+    if request["mounts"]:
+        os.chdir(request["cwd"])  # as it is without them
+        importlib.import_module(MOUNTS).enter(request["mounts"])
 
 
 def become(request: dict[str, Any]) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from support import private_mounts
 from support.kernelsim.kernel import WSL2, Kernel
 from support.ladder.launch import children
 from support.nono_run import NONO, PROXY_ONLY, NonoRun, nono_run
+from support.private_network import private_network
 from support.running import fork_server
 from support.running.forked_process import ForkedProcess
 from support.terminal import terminal
@@ -71,12 +73,18 @@ def test_a_command_sees_the_same(
     compare(sandbox, profile, Kernel(), monkeypatch)
 
 
-@pytest.mark.parametrize("profile", [{}, dict(PROXY_ONLY)], ids=["plain", "proxied"])
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
 def test_a_command_sees_the_same_on_a_simulated_kernel(
-    profile: dict[str, object], kernel: Kernel, sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
+    kernel: Kernel, sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare(sandbox, profile, kernel, monkeypatch)
+    compare(sandbox, {}, kernel, monkeypatch)
+
+
+@pytest.mark.parametrize("kernel", KERNELS[:2], ids=str)  # without a listener, and with one
+def test_a_proxied_command_sees_the_same_on_a_simulated_kernel(
+    kernel: Kernel, sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(sandbox, dict(PROXY_ONLY), kernel, monkeypatch)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
@@ -105,6 +113,49 @@ def test_a_simulated_kernel_ends_as_nono_does(
     forked = ended()
     monkeypatch.setenv("NONO_TEST_COLD", "1")
     assert forked == ended()
+
+
+def test_a_start_is_in_the_network_of_its_test(sandbox: NonoRun) -> None:
+    argv = sandbox.user.command([*NONO, "run", "-s", "--allow=.", "--", "readlink", "/proc/self/ns/net"])
+    env = sandbox.user.environment()
+
+    def network() -> str:
+        with fork_server.start(argv, env=env, cwd=sandbox.project, stdout=subprocess.PIPE, text=True) as run:
+            assert isinstance(run, ForkedProcess)
+            assert run.stdout is not None
+            return str(run.stdout.read().strip())
+
+    with private_network() as is_made:
+        if not is_made:
+            pytest.skip("no network namespace can be made")
+        inside = os.readlink("/proc/thread-self/ns/net")
+        assert network() == inside
+    assert network() == os.readlink("/proc/thread-self/ns/net") != inside
+
+
+@pytest.mark.root
+@pytest.mark.needs("mounts")
+def test_a_start_sees_what_is_mounted_for_it(sandbox: NonoRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sandbox.project / "name").write_text("of this test\n")
+    mounted = private_mounts.stage({"/etc/hostname": sandbox.project / "name"})
+    prefixes: tuple[list[str], ...] = (mounted, [])
+
+    def shown() -> list[str]:
+        argv = sandbox.user.command([*NONO, "run", "-s", "--allow=.", "--", "cat", "/etc/hostname"])
+        how: dict[str, Any] = {"env": sandbox.user.environment(), "cwd": sandbox.project, "timeout": 60}
+        return [fork_server.run([*prefix, *argv], **how).stdout for prefix in prefixes]
+
+    forked = shown()
+    assert forked[0] == "of this test\n" != forked[1]
+    monkeypatch.setenv("NONO_TEST_COLD", "1")
+    assert shown() == forked
+
+
+def test_mounts_for_a_start_need_no_interpreter_of_its_own(sandbox: NonoRun) -> None:
+    argv = [*private_mounts.stage({"/etc/hostname": sandbox.project}), *sandbox.user.command([*NONO, "ps"])]
+    env = sandbox.user.environment()
+    assert fork_server._server_for(argv, env, sandbox.project)[0] is not None
+    assert fork_server._server_for(["env", *argv], env, sandbox.project)[0] is None
 
 
 def test_what_takes_too_long_is_killed(sandbox: NonoRun) -> None:
