@@ -118,6 +118,11 @@ CLIENTS = [
     python_client("httpx"),
     python_client("requests"),
 ]
+# One for each field of a key and each way to a base URL. Which keys pass is decided from the head alone
+# (tests/unit/proxy/verdict/test_phantoms.py).
+FEW = [client for client in CLIENTS if client.name in ("curl", "node24", "openai", "anthropic")]
+# The others of a service's SDK go to a host by the same library.
+BY_LIBRARY = [client for client in CLIENTS if client.name != "anthropic-bearer"]
 
 
 @dataclass(frozen=True)
@@ -247,7 +252,7 @@ def attempts_to_fail(made: Stage) -> Attempts:
     return Attempts(made)
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@pytest.mark.parametrize("client", FEW, ids=str)
 @pytest.mark.parametrize("key", ["wrong", "missing"])
 def test_without_the_phantom_nothing_goes_upstream(
     attempts_to_fail: Attempts, client: Client, key: str
@@ -259,7 +264,7 @@ def test_without_the_phantom_nothing_goes_upstream(
     assert attempt.refused == [("authentication_failed", client.service)]
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@pytest.mark.parametrize("client", FEW, ids=str)
 def test_the_phantom_of_another_service_is_refused(attempts_to_fail: Attempts, client: Client) -> None:
     attempt = attempts_to_fail.of(client, "key of another service")
     assert attempt.exit_code == 1
@@ -268,7 +273,7 @@ def test_the_phantom_of_another_service_is_refused(attempts_to_fail: Attempts, c
     assert attempt.refused == [("authentication_failed", client.service)]
 
 
-@pytest.mark.parametrize("client", CLIENTS, ids=str)
+@pytest.mark.parametrize("client", BY_LIBRARY, ids=str)
 def test_the_phantom_does_not_leave_to_another_host(attempts_to_fail: Attempts, client: Client) -> None:
     """The host is one the run may reach, so it is the phantom and not the host that is refused."""
     attempt = attempts_to_fail.of(client, "other host")

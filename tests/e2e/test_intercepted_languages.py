@@ -19,8 +19,8 @@ from support.clients.intercepted import (
     SYSTEM_PATH,
     WITHOUT_TRUST,
     Intercepted,
-    as_every_user,
     as_ordinary_user,
+    by_user,
     reasons,
     with_key,
 )
@@ -79,8 +79,7 @@ def scene(made: Stage, language: str, builds: Builds) -> Iterator[Scene]:
         yield Scene(argv, Intercepted(made, server, "service", "TOKEN"))
 
 
-@as_every_user
-@each_language
+@by_user("language", LANGUAGES, ["go"])
 def test_the_phantom_becomes_the_key_of_an_answered_call(scene: Scene) -> None:
     run = scene.run()
     assert (run.exit_code, run.stdout.strip()) == (0, "ok"), run.stderr

@@ -20,8 +20,8 @@ from support.clients.intercepted import (
     SYSTEM_PATH,
     WITHOUT_TRUST,
     Intercepted,
-    as_every_user,
     as_ordinary_user,
+    by_user,
     reasons,
     with_key,
 )
@@ -158,7 +158,8 @@ TOOLS = [
 
 
 each_tool = pytest.mark.parametrize("tool", TOOLS, ids=str)
-few_tools = pytest.mark.parametrize("tool", [GIT, GH_TOOL, CARGO_TOOL], ids=str)
+FEW_TOOLS = [GIT, GH_TOOL, CARGO_TOOL]
+few_tools = pytest.mark.parametrize("tool", FEW_TOOLS, ids=str)
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,7 @@ def scene(made: Stage, tool: Tool, tmp_path: Path) -> Iterator[Scene]:
         yield Scene(tool, Intercepted(made, server, tool.service, "TOKEN", tool.entry, tool.key))
 
 
-@as_every_user
-@each_tool
+@by_user("tool", TOOLS, FEW_TOOLS)
 def test_the_phantom_of_a_tool_becomes_the_key(scene: Scene) -> None:
     run = scene.run()
     assert (run.exit_code, run.stdout.strip()) == (0, scene.tool.prints), run.stderr

@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
@@ -86,20 +87,35 @@ PLANT = {
 }
 
 
+@dataclass(frozen=True)
+class LoggedIn:
+    """A person with a login made inside. outside: the content of a login outside; None without one."""
+
+    scene: CodexScene
+    outside: str | None
+    shown: str  # the file of the login, as each run finds it
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["login outside", "no login outside"])
+def logged_in(request: pytest.FixtureRequest) -> Iterator[LoggedIn]:
+    """Nothing that a run leaves may change it, so the tests that look for that share it."""
+    with codex_scene(is_installed=False) as scene:
+        outside = scene.log_in_outside() if request.param else None
+        log_in(scene)
+        yield LoggedIn(scene, outside, run(scene, SHOW).stdout)
+
+
 @pytest.mark.needs("namespaces")
 @pytest.mark.parametrize("plant", PLANT)
-@pytest.mark.parametrize("has_login", [True, False], ids=["login outside", "no login outside"])
 def test_what_a_command_leaves_in_the_file_is_not_there_in_the_next_run(
-    scene: CodexScene, plant: str, has_login: bool
+    logged_in: LoggedIn, plant: str
 ) -> None:
-    content = scene.log_in_outside() if has_login else None
-    log_in(scene)
-    before = run(scene, SHOW).stdout
+    scene = logged_in.scene
     run(scene, f"file=$(readlink ~/.codex/auth.json); {PLANT[plant]}; true")
-    assert run(scene, SHOW).stdout == before
+    assert run(scene, SHOW).stdout == logged_in.shown
     assert os.listdir(scene.stage.home / ".codex/nono") == []
     file = scene.stage.home / OUTSIDE
-    assert (file.read_text() if os.path.lexists(file) else None) == content
+    assert (file.read_text() if os.path.lexists(file) else None) == logged_in.outside
 
 
 @pytest.mark.needs("namespaces")

@@ -21,6 +21,18 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # runnable by every user, and not 
 USERS = ("ordinary user", "root")
 as_every_user = pytest.mark.parametrize("made", USERS, indirect=True)
 as_ordinary_user = pytest.mark.parametrize("made", USERS[:1], indirect=True)
+
+
+def by_user(argument: str, every: Sequence[object], few: Sequence[object]) -> pytest.MarkDecorator:
+    """Try `every` client as an ordinary user, and a `few` as root too.
+
+    A client is alike whoever it runs as. What differs for root is what nono gives a run, which a few show.
+    """
+    cases = [(USERS[0], each) for each in every] + [(USERS[1], each) for each in few]
+    ids = [f"{each}-{user}" for user, each in cases]
+    return pytest.mark.parametrize(("made", argument), cases, indirect=["made"], ids=ids)
+
+
 OUTSIDE = "localhost:444"  # the right host on a wrong port
 # Without these, a client trusts what it was built with.
 TRUST_VARIABLES = (
