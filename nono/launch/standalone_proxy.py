@@ -22,7 +22,7 @@ from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble
-from nono.launch.proxy.engine import served
+from nono.launch.proxy.engine import collaborators, served
 from nono.launch.proxy.front import front_of, listening
 from nono.launch.proxy.same_user import same_user
 from nono.launch.record.proof import Evidence, concluded
@@ -156,7 +156,9 @@ async def _serve(
         ):
             async with (
                 _approver(assembly, notifies=notifies) as approver,
-                served(front, resolver=resolver, is_ours=is_ours, approver=approver) as proxy,
+                served(
+                    front, collaborators(front, resolver)._replace(is_ours=is_ours, approver=approver)
+                ) as proxy,
             ):
                 with (
                     _file_of(front.variables, session.environ) as file,

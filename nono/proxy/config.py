@@ -11,8 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
 
-    from anyio.abc import TaskGroup
-
     from nono.approval.request import Approver
     from nono.audit.event import Recorder
     from nono.policy.hosts.live_hosts import LiveHosts
@@ -66,16 +64,21 @@ class ProxyConfig(NamedTuple):
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.address, self.address)
 
 
-class Dependencies(NamedTuple):
-    """The collaborators of a proxy, as passed to serve()."""
+class Collaborators(NamedTuple):
+    """What a proxy asks and tells beside its clients and upstreams."""
 
-    recorder: Recorder
-    admits: Admits | None
-    is_ours: IsOurs | None
-    recognises: Recognises | None
-    resolver: Resolver
-    approver: Approver | None
-    alarm: Callable[[str], None]
-    flows: FlowRecorder | None
-    tasks: TaskGroup
+    recorder: Recorder  # records each event; an allowed request is refused if its event cannot be recorded
+    resolver: Resolver  # looks up the addresses of upstream hosts
+    alarm: Callable[[str], None]  # tells a person that a credential is frozen or unavailable
+    # Returns True if the child made the connection. None: every client is admitted, and still needs the token
+    # or a phantom.
+    admits: Admits | None = None
+    # Returns True if a program of our user made the connection, False if another user's did; asked if
+    # `admits` is None. None: connections that have shown no token yet have no places of their own.
+    is_ours: IsOurs | None = None
+    # Returns True if the command made the connection for certain; such a client needs no token.
+    recognises: Recognises | None = None
+    approver: Approver | None = None  # asks a person about requests that need it; None: they are refused
+    flows: FlowRecorder | None = None  # records exchanges
+    # Awaited with the number of a person's turn before the request that begins it is sent whole.
     on_turn: OnTurn | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,23 +11,18 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 
-from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import NO_IDENTITY
-from nono.proxy.config import Admits, Dependencies, IsOurs, ProxyConfig, Recognises
+from nono.proxy.config import Collaborators, ProxyConfig
 from nono.proxy.listener import BACKLOG, bind
-from nono.proxy.upstream.dial import Resolver, system_resolver
 from nono.proxy.verdict.routes import RouteTable
 
 if TYPE_CHECKING:
     import _socket
 
-    from nono.approval.request import Approver
-    from nono.audit.traffic import Spent
-    from nono.proxy.conversation.run_turns import OnTurn
-    from nono.proxy.flows.recorder import FlowRecorder
-    from nono.proxy.service import ProxyService
+    from anyio.abc import TaskGroup
 
-_log = logging.getLogger(__name__)
+    from nono.audit.traffic import Spent
+    from nono.proxy.service import ProxyService
 
 _READY_AFTER_S = 0.03  # the command is still loading at that time
 
@@ -89,33 +83,10 @@ class RunningProxy:
 
 @asynccontextmanager
 async def serve(
-    config: ProxyConfig,
-    recorder: Recorder,
-    *,
-    admits: Admits | None = None,
-    is_ours: IsOurs | None = None,
-    recognises: Recognises | None = None,
-    resolver: Resolver = system_resolver,
-    approver: Approver | None = None,
-    alarm: Callable[[str], None] = _log.warning,
-    flows: FlowRecorder | None = None,
-    on_turn: OnTurn | None = None,
-    listener: _socket.socket | None = None,
+    config: ProxyConfig, parts: Collaborators, listener: _socket.socket | None = None
 ) -> AsyncIterator[RunningProxy]:
     """Run a proxy on config.address until the block is left.
 
-    config: where the proxy listens, its routes and limits.
-    recorder: records each event; an allowed request is refused if its event cannot be recorded.
-    admits: returns True if the child made the connection from that (address, port); None admits every
-        client, which then still needs the token or a phantom.
-    is_ours: returns True if a program of our user made the connection, False if another user's did; asked if
-        admits is None. None: connections that have shown no token yet have no places of their own.
-    recognises: returns True if the command made the connection for certain; such a client needs no token.
-    resolver: looks up the addresses of upstream hosts.
-    approver: asks a person about requests that need approval.
-    alarm: tells a person that a credential is frozen or unavailable.
-    flows: records exchanges; None records none.
-    on_turn: awaited with the number of a person's turn before the request that begins it is sent whole.
     listener: a bound, listening socket to take over, such as one of another network.
 
     Raises OSError if the port cannot be bound or a file of a route's TLS identity cannot be read.
@@ -125,10 +96,7 @@ async def serve(
         port = bound.getsockname()[1]
         table = RouteTable(config.routes, config.scopes, config.logins, config.also_intercepts)
         async with anyio.create_task_group() as tasks:
-            parts = Dependencies(
-                recorder, admits, is_ours, recognises, resolver, approver, alarm, flows, tasks, on_turn
-            )
-            running = RunningProxy(port, lambda: _serving(config, table, port, parts))
+            running = RunningProxy(port, lambda: _serving(config, table, port, parts, tasks))
             if any(route.tls != NO_IDENTITY for route in config.routes):
                 running.serving()  # reads the identity files now, while an error can be reported
             server = await asyncio.get_running_loop().create_server(
@@ -144,8 +112,10 @@ async def serve(
                 tasks.cancel_scope.cancel()
 
 
-def _serving(config: ProxyConfig, table: RouteTable, port: int, parts: Dependencies) -> ProxyService:
+def _serving(
+    config: ProxyConfig, table: RouteTable, port: int, parts: Collaborators, tasks: TaskGroup
+) -> ProxyService:
     # Imported here: this pulls in most of the proxy, and the command need not wait for it.
     from nono.proxy.service import ProxyService
 
-    return ProxyService(config, table, port, parts)
+    return ProxyService(config, table, port, parts, tasks)

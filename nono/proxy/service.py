@@ -30,7 +30,9 @@ from nono.proxy.verdict.live_judge import LiveJudge
 from nono.proxy.verdict.memo import Judge, VerdictMemo
 
 if TYPE_CHECKING:
-    from nono.proxy.config import Dependencies, ProxyConfig
+    from anyio.abc import TaskGroup
+
+    from nono.proxy.config import Collaborators, ProxyConfig
     from nono.proxy.verdict.routes import RouteTable
 
 _log = logging.getLogger(__name__)
@@ -44,7 +46,10 @@ class ProxyService:
     Raises OSError if a file of a route's TLS identity cannot be read.
     """
 
-    def __init__(self, config: ProxyConfig, routes: RouteTable, port: int, parts: Dependencies) -> None:
+    def __init__(
+        self, config: ProxyConfig, routes: RouteTable, port: int, parts: Collaborators, tasks: TaskGroup
+    ) -> None:
+        """Serve on `port`. tasks: Owns the tasks of the connections."""
         dialer = self._dialer = Dialer(parts.resolver, config.connect_timeout_s)
         for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
             dialer.context(identity)
@@ -80,7 +85,7 @@ class ProxyService:
             flows=parts.flows,
             on_turn=parts.on_turn,
             server_context=config.server_context or no_authority,
-            spawn=lambda work: parts.tasks.start_soon(_contained, work),
+            spawn=lambda work: tasks.start_soon(_contained, work),
             head_timeout_s=config.head_timeout_s,
             idle_timeout_s=config.idle_timeout_s,
             tunnel_idle_timeout_s=config.tunnel_idle_timeout_s,

@@ -17,37 +17,21 @@ from nono.launch.proxy.assembly import Assembly
 from nono.launch.proxy.front import Front
 from nono.policy.services.credential_service import CredentialService
 from nono.policy.services.draining import reads_bodies
-from nono.proxy.config import Admits, IsOurs, Recognises
+from nono.proxy.config import Collaborators
 from nono.proxy.server import RunningProxy, serve
 from nono.proxy.upstream.dial import Resolver
 from nono.proxy.verdict.routes import Origin, Route, Scope
 
 if TYPE_CHECKING:
-    from nono.approval.request import Approver
     from nono.policy.hosts.endpoint_scope import EndpointScope
-    from nono.proxy.conversation.run_turns import OnTurn
     from nono.proxy.flows.recorder import FlowRecorder
 
 
 @asynccontextmanager
-async def served(
-    front: Front,
-    *,
-    resolver: Resolver,
-    admits: Admits | None = None,
-    is_ours: IsOurs | None = None,
-    recognises: Recognises | None = None,
-    approver: Approver | None = None,
-    on_turn: OnTurn | None = None,
-) -> AsyncIterator[RunningProxy]:
+async def served(front: Front, parts: Collaborators) -> AsyncIterator[RunningProxy]:
     """Serve until the block is left. Raises NonoError if it cannot start.
 
-    resolver: Looks up the addresses of upstream hosts.
-    admits: Tells whether the child made a connection; None: all are admitted.
-    is_ours: Tells whether a program of our user made a connection; None: strangers are not kept apart.
-    recognises: Tells whether it is certain that the child made a connection, which then needs no token.
-    approver: Answers requests that need approval; None: they are refused.
-    on_turn: Awaited when a person's turn begins, before the end of its request is sent.
+    parts: From collaborators(); exchanges are recorded as well if the run asks for it.
     """
     assembly, authority = front.assembly, front.authority
     async with AsyncExitStack() as stack:
@@ -61,22 +45,20 @@ async def served(
                 token_post=assembly.post,
                 upstream_proxy=assembly.upstream_proxy,
             ),
-            assembly.session.record,
-            admits=admits,
-            is_ours=is_ours,
-            recognises=recognises,
-            resolver=resolver,
-            approver=approver,
-            alarm=assembly.session.warn,
-            flows=flows,
-            on_turn=on_turn,
-            listener=front.listener,
+            parts._replace(flows=flows),
+            front.listener,
         )
         try:
             running = await stack.enter_async_context(proxy)
         except OSError as error:
             raise NonoError(f"the proxy cannot serve its clients: {error.strerror or error}") from error
         yield running
+
+
+def collaborators(front: Front, resolver: Resolver) -> Collaborators:
+    """Return the collaborators that every proxy of a front has."""
+    session = front.assembly.session
+    return Collaborators(session.record, resolver, session.warn)
 
 
 def _recorder(assembly: Assembly, token: SessionToken) -> AbstractContextManager[FlowRecorder | None]:

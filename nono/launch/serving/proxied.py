@@ -18,7 +18,7 @@ from nono.audit import event
 from nono.audit.event import Recorder
 from nono.kernel.sock_diag import SocketOwners
 from nono.launch.control.live import Live, LiveNetwork
-from nono.launch.proxy.engine import served
+from nono.launch.proxy.engine import collaborators, served
 from nono.launch.proxy.same_user import same_user
 from nono.launch.serving.approver import approver_of
 from nono.launch.serving.network import ServedNetwork
@@ -62,12 +62,13 @@ async def with_proxy(
             approver_of(run) as approver,
             served(
                 front,
-                resolver=resolver,
-                admits=admits,
-                is_ours=is_ours,
-                recognises=recognises,
-                approver=approver,
-                on_turn=_marks(run),
+                collaborators(front, resolver)._replace(
+                    admits=admits,
+                    is_ours=is_ours,
+                    recognises=recognises,
+                    approver=approver,
+                    on_turn=_marks(run),
+                ),
             ) as proxy,
         ):
             watched = None if run.options.observation is None else run.options.observation.ports

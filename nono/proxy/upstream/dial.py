@@ -39,12 +39,6 @@ class DialError(Exception):
         self.failure = failure
 
 
-async def system_resolver(host: str, port: int) -> list[str]:
-    """Return the addresses of `host` from getaddrinfo(3), in its order. Raises OSError if there are none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in found))
-
-
 def interleaved(addresses: Sequence[str]) -> list[str]:
     """Order the attempts: alternate address families, starting with the first's (RFC 8305 section 4)."""
     first_is_v6 = bool(addresses) and ":" in addresses[0]
@@ -159,7 +153,7 @@ async def _secured(
 class Dialer:
     """Looks up names and connects, each within connect_timeout_s."""
 
-    resolver: Resolver = system_resolver
+    resolver: Resolver
     connect_timeout_s: float = 10.0
     _contexts: dict[tuple[TlsIdentity, Alpn], ssl.SSLContext] = field(default_factory=dict)
 

@@ -32,7 +32,7 @@ from hunt.traffic.programs.program import (
 )
 from hunt.traffic.texts import Texts, framed
 from hunt.traffic.watch import Watch
-from nono.proxy.config import ProxyConfig
+from nono.proxy.config import Collaborators, ProxyConfig
 from nono.proxy.server import RunningProxy, serve
 from nono.secret import Secret
 from support.proxy.http2_stage import server_context
@@ -106,7 +106,7 @@ class Play:
         )
         before = _open_sockets()
         recording = Recording()
-        serving = serve(config, recording, resolver=_on_this_machine, alarm=self._seen.alarms.append)
+        serving = serve(config, Collaborators(recording, _on_this_machine, self._seen.alarms.append))
         gc.disable()
         try:
             async with serving as running:

@@ -12,7 +12,7 @@ import h2.settings
 import pytest
 
 from nono.proxy.client import http1
-from nono.proxy.config import ProxyConfig
+from nono.proxy.config import Collaborators, ProxyConfig
 from nono.proxy.exchange import context
 from nono.proxy.http.message import RequestHead
 from nono.proxy.http2 import places
@@ -23,9 +23,25 @@ from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.verdict import ConnectTarget, Verdict
 from nono.secret import Secret
 from support.proxy.http2_stage import KEY, h1_stage, h2_stage
-from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, Recording, a_route, proxy, wait_until
+from support.proxy.thread import (
+    PHANTOM,
+    TIMEOUT_S,
+    Client,
+    Hosts,
+    Names,
+    Recording,
+    a_route,
+    proxy,
+    wait_until,
+)
 from support.servers.http1 import Received, upstream
 from support.servers.http2 import Stream
+
+
+def alone() -> Collaborators:
+    """Return the collaborators of a proxy that no client uses."""
+    return Collaborators(Recording(), Names(), pytest.fail)
+
 
 FIELDS = b"Host: 127.0.0.1\r\nX-Api-Key: " + PHANTOM.encode() + b"\r\n"
 GET = b"GET /alpha/x HTTP/1.1\r\n" + FIELDS + b"\r\n"
@@ -300,7 +316,7 @@ def test_the_proxy_takes_over_a_listener_that_is_handed_in() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         port = listener.getsockname()[1]
         config = ProxyConfig(Hosts(), Secret("x"))
-        async with serve(config, Recording(), listener=listener) as running:
+        async with serve(config, alone(), listener) as running:
             assert running.port == port
         assert listener.fileno() == -1
 
@@ -315,7 +331,7 @@ def test_a_port_that_is_taken_is_an_error() -> None:
 def test_cancelling_the_block_closes_everything() -> None:
     async def main() -> None:
         with anyio.CancelScope() as scope:
-            async with serve(ProxyConfig(Hosts(), Secret("x")), Recording()) as running:
+            async with serve(ProxyConfig(Hosts(), Secret("x")), alone()) as running:
                 client = socket.create_connection(("127.0.0.1", running.port))
                 with client:
                     client.setblocking(False)

@@ -25,7 +25,7 @@ from nono.credentials.values.credential import (
 )
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import Inject, TlsIdentity
-from nono.proxy.config import Admits, IsOurs, ProxyConfig
+from nono.proxy.config import Admits, Collaborators, IsOurs, ProxyConfig
 from nono.proxy.conversation.run_turns import OnTurn
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
@@ -259,15 +259,17 @@ def proxy(
         state["token"] = anyio.lowlevel.current_token()
         serving = serve(
             config,
-            recording,
-            admits=admits,
-            is_ours=is_ours,
-            resolver=resolver or names,
-            approver=approver,
-            alarm=alarm,
-            flows=flows,
-            on_turn=on_turn,
-            listener=listener,
+            Collaborators(
+                recording,
+                resolver or names,
+                alarm,
+                admits=admits,
+                is_ours=is_ours,
+                approver=approver,
+                flows=flows,
+                on_turn=on_turn,
+            ),
+            listener,
         )
         async with serving as running:
             state["running"] = running

@@ -25,7 +25,7 @@ from nono.credentials.values.credential import Credential
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import AUTHORIZATION, RateLimit, TlsIdentity
-from nono.proxy.config import ProxyConfig
+from nono.proxy.config import Collaborators, ProxyConfig
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.handshake.alpn import HTTP2
 from nono.proxy.server import RunningProxy, serve
@@ -107,7 +107,7 @@ async def main(
         )
         async with loop.housekeeping(log, record.flush), AsyncExitStack() as serving:
             proxy = await serving.enter_async_context(
-                serve(config, record, resolver=_on_this_machine, alarm=alarms.append, flows=flows)
+                serve(config, Collaborators(record, _on_this_machine, alarms.append, flows=flows))
             )
             orders = _Orders(proxy, serving, flows, alarms)
             ready = {
