@@ -13,7 +13,7 @@ from nono.sandbox.plan.plan import MaskRule
 
 UNUSABLE = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 TMPFS = {"mode": "0700", "size": "64k", "nr_inodes": "16"}  # its root, and the inodes used as masks
-DIRECTORY, FILE, LINK = "dir", "file", "link"
+DIRECTORY, FILE, LINK = "dir", "file", "link"  # kinds of MaskRule, and names of the inodes used as masks
 # Of a directory private to the command: an agent's login, its lock, and what it writes before a rename.
 OWN_TMPFS = {"mode": "0700", "size": "1m", "nr_inodes": "64"}
 OWN_ATTRIBUTES = uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV | uapi.MOUNT_ATTR_NOEXEC
@@ -55,20 +55,24 @@ def mask_paths(masks: Sequence[MaskRule], pinned: Sequence[str]) -> None:
                 _attach(mounts.copy(directory, with_submounts=True), directory)
         for mask in masks:
             with _laying(mask.path), _opened(mask.path, os.O_NOFOLLOW) as target:
-                kind = _kind(os.fstat(target).st_mode)
-                if mask.kind not in (kind, None):
-                    raise MaskError(f"'{mask.path}' has been replaced since it was looked up")
-                if mask.shown is not None:
-                    if kind != "file":
-                        raise MaskError(f"'{mask.path}' is not a file, so no other can be shown in its place")
-                    _attach(_copy_of(mask.shown), target)
-                elif mask.own is not None:
-                    _attach(_copy_of_link(tmpfs, [*links].index(mask.path)), target)
-                else:
-                    _attach(mounts.copy(tmpfs, DIRECTORY if kind == "dir" else FILE), target)
+                _attach(_mask_over(target, mask, tmpfs, [*links]), target)
     for mask in masks:
         if not is_masked(mask):
             raise MaskError(f"'{mask.path}' has been replaced while it was being masked")
+
+
+def _mask_over(target: int, mask: MaskRule, tmpfs: int, links: Sequence[str]) -> int:
+    """Return an unattached mount of what `target` is to look like. links: As given to _inodes(), by path."""
+    kind = _kind(os.fstat(target).st_mode)
+    if mask.kind not in (kind, None):
+        raise MaskError(f"'{mask.path}' has been replaced since it was looked up")
+    if mask.shown is not None:
+        if kind != FILE:
+            raise MaskError(f"'{mask.path}' is not a file, so no other can be shown in its place")
+        return _copy_of(mask.shown)
+    if mask.own is not None:
+        return _copy_of_link(tmpfs, links.index(mask.path))
+    return mounts.copy(tmpfs, DIRECTORY if kind == DIRECTORY else FILE)
 
 
 def is_masked(mask: MaskRule) -> bool:
@@ -173,5 +177,5 @@ def _laying(path: str) -> Iterator[None]:
 
 def _kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
-        return "dir"
-    return "link" if stat.S_ISLNK(mode) else "file"
+        return DIRECTORY
+    return LINK if stat.S_ISLNK(mode) else FILE

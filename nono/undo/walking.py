@@ -87,7 +87,7 @@ class Walker:
                     os.close(frames.pop().directory)
                     continue
                 name = frame.names.pop()
-                path = f"{frame.path}/{name}" if frame.path else name
+                path = _join(frame.path, name)
                 child = self._opened(frame.directory, name, path, device, len(frames))
                 if child is not None:
                     frames.append(_Frame(child, path, []))
@@ -181,41 +181,45 @@ class Walker:
             os.fstat(directory), None, attributes_of(directory, self._walk.allowance)
         )
         wanted: list[tuple[str, str]] = []
-        before, sieve, entries = self._walk.before, self._walk.sieve, self._entries
-        is_whole = True
         try:
             with os.scandir(directory) as listed:
                 for each in listed:
-                    below = f"{path}/{each.name}" if path else each.name
-                    is_directory = each.is_dir(follow_symlinks=False)
-                    if sieve(below, each.name, is_directory):
-                        if is_directory:
-                            self.left_out.append(below)
-                        else:
-                            is_whole = False
-                        continue
-                    with suppress(FileNotFoundError):  # it is gone
-                        status = each.stat(follow_symlinks=False)
-                        # Something of another kind may have taken its place since it was listed.
-                        if is_directory and stat.S_ISDIR(status.st_mode):
-                            frame.names.append(each.name)
-                            entries[below] = entry_of(status, None)
-                            continue
-                        known = before.get(below)
-                        if known is not None and _is_unchanged(known, status):
-                            entries[below] = known
-                            self._taken_over.add(below)
-                        else:
-                            wanted.append((each.name, below))
+                    if not self._is_left_out(each, path):
+                        with suppress(FileNotFoundError):  # it is gone
+                            self._note(each, frame, wanted)
         except OSError as error:
             self._gaps[path] = error.strerror or str(error)
-        if not is_whole:
-            self._partly.append(path)
         self._seen += len(wanted)
-        if len(entries) + self._seen > self._walk.entries_max:
+        if len(self._entries) + self._seen > self._walk.entries_max:
             raise TooMuchError("files", self.largest(lambda entry: 1))
-        self._walk.progress(len(entries))
+        self._walk.progress(len(self._entries))
         self._read(directory, wanted)
+
+    def _is_left_out(self, each: os.DirEntry[str], path: str) -> bool:
+        """Check an entry of the directory at `path`, and remember that something was left out."""
+        below, is_directory = _join(path, each.name), each.is_dir(follow_symlinks=False)
+        if not self._walk.sieve(below, each.name, is_directory):
+            return False
+        if is_directory:
+            self.left_out.append(below)
+        elif self._partly[-1:] != [path]:
+            self._partly.append(path)
+        return True
+
+    def _note(self, each: os.DirEntry[str], frame: _Frame, wanted: list[tuple[str, str]]) -> None:
+        """Have a directory walked later, take a file over from an earlier look, or add it to `wanted`."""
+        below, status = _join(frame.path, each.name), each.stat(follow_symlinks=False)
+        # Something of another kind may have taken its place since it was listed.
+        if each.is_dir(follow_symlinks=False) and stat.S_ISDIR(status.st_mode):
+            frame.names.append(each.name)
+            self._entries[below] = entry_of(status, None)
+            return
+        known = self._walk.before.get(below)
+        if known is not None and _is_unchanged(known, status):
+            self._entries[below] = known
+            self._taken_over.add(below)
+        else:
+            wanted.append((each.name, below))
 
     def _read(self, directory: int, wanted: Sequence[tuple[str, str]]) -> None:
         """Hand files to the readers, each given by its name in an open directory and its path."""
@@ -235,6 +239,11 @@ class Walker:
         found = reading.result()
         self._seen -= len(found)
         self._entries.update(found)
+
+
+def _join(directory: str, name: str) -> str:
+    """Return a path in the tree, whose root is ""."""
+    return f"{directory}/{name}" if directory else name
 
 
 def _is_unchanged(known: Entry, status: os.stat_result) -> bool:
