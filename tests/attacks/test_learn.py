@@ -185,7 +185,7 @@ def test_learning_without_a_listener_runs_nothing(learner: Learner) -> None:
 def test_nobody_is_watched_unasked(learner: Learner) -> None:
     refused = learner.learn(["touch", "ran"], flags=(), stdin="y\n")
     assert refused.exit_code == 1
-    assert "--watch allows it" in refused.stderr
+    assert "--watch agrees" in refused.stderr
     assert not (learner.runner.project / "ran").exists()
     watched = learner.learn(["touch", "ran"], flags=("--watch",))
     assert watched.exit_code == 0, watched.stderr

@@ -28,13 +28,16 @@ from nono.sandbox.launcher import Probe, fork_launcher
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from nono.cli.args.parse import Given
     from nono.cli.commands.profile.target import Target
 
 DESCRIPTION = (
     "Runs COMMAND in a sandbox wider than the one it will get, watches what it does, and writes a profile "
     "that allows that and nothing else. Sensitive files stay out of its reach while it is watched, too."
 )
-UNANSWERED = "nobody can be asked whether the command may be watched doing what no profile grants it yet."
+UNANSWERED = (
+    "the command is watched in a wider sandbox than a profile gives it, and nobody is here to agree to that."
+)
 
 
 def parser() -> ArgumentParser:
@@ -76,11 +79,7 @@ def run(argv: Sequence[str]) -> int:
         if is_dry:
             console.lines(scope)
             return conclude(prepared, console, environ, redaction(config))
-        if given.flag("yes") or given.flag("watch"):
-            console.lines(scope)
-        elif not ask.is_interactive():
-            raise NonoError(UNANSWERED, hint="--watch allows it; --yes allows it and writes the profile")
-        elif not ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] "):
+        if not _is_agreed(given, scope, console):
             return 1
         options = run_options_of(given, config, console)._replace(observation=plan.observation)
         outcome = launch.execute(prepared, options)
@@ -92,6 +91,16 @@ def run(argv: Sequence[str]) -> int:
     if exit_code:
         console.lines([f"  [nono] It ended with {exit_code}: what it would have done next was not seen."])
     return _write(learned.document, target, prepared.argv, given.flag("yes"), console) or exit_code
+
+
+def _is_agreed(given: Given, scope: list[str], console: Console) -> bool:
+    """Show what the command may do while it is watched, and ask. Raises NonoError if nobody can be asked."""
+    if given.flag("yes") or given.flag("watch"):
+        console.lines(scope)
+        return True
+    if not ask.is_interactive():
+        raise NonoError(UNANSWERED, hint="--watch agrees; --yes agrees and writes the profile")
+    return ask.confirm(scope, "  [nono] Watch the command doing that? [y/N] ")
 
 
 def _resolved(

@@ -57,19 +57,9 @@ def _offer(
     options: OptionsOfRun,
     environ: Mapping[str, str],
 ) -> None:
-    prompt.say(["  [nono] This would have allowed what was denied:"])
-    prompt.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
-    if len(found) > 1:
-        prompt.say(["  'g' takes all of them, 'g 1 3' those two"])
-    if options.shown:
-        given = f"'g' saves what this run was given as well: {' '.join(options.shown)}"
-        lines = wrap(given, COLUMNS - 2, break_long_words=False, break_on_hyphens=False)
-        prompt.say(f"  {line}" for line in lines)
-    where = f"Update user profile '{target.label}'" if target.file is not None else "Save to a user profile"
-    answer = prompt.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ") or ""
-    word, _, numbers = answer.lower().partition(" ")
-    picked = _picked(found, numbers)
-    if word in ("g", "grant"):
+    word, picked = _ask(prompt, found, target, options)
+    is_granted = word in ("g", "grant")
+    if is_granted:
         chosen = list(_confirmed(prompt, picked))
     elif word in ("s", "suppress"):
         chosen = suppressing(picked)
@@ -85,9 +75,39 @@ def _offer(
         if name is None:
             return
         target = target.named(name, environ)
+    # Suppressing questions in an existing profile is no reason to add anything else to it.
+    _save(prompt, target, chosen, options, environ, saves_options=target.is_new or is_granted)
+
+
+def _ask(
+    prompt: Prompt, found: Sequence[Addition], target: Target, options: OptionsOfRun
+) -> tuple[str, list[Addition]]:
+    """Show the additions and ask. Returns the word that was typed, and the additions that it is about."""
+    prompt.say(["  [nono] This would have allowed what was denied:"])
+    prompt.say(f"    {number}. {_text(addition)}" for number, addition in enumerate(found, 1))
+    if len(found) > 1:
+        prompt.say(["  'g' takes all of them, 'g 1 3' those two"])
+    if options.shown:
+        given = f"'g' saves what this run was given as well: {' '.join(options.shown)}"
+        lines = wrap(given, COLUMNS - 2, break_long_words=False, break_on_hyphens=False)
+        prompt.say(f"  {line}" for line in lines)
+    where = f"Update user profile '{target.label}'" if target.file is not None else "Save to a user profile"
+    answer = prompt.ask(f"  {where}? [g] grant / [s] suppress / [Enter] skip: ") or ""
+    word, _, numbers = answer.lower().partition(" ")
+    return word, _picked(found, numbers)
+
+
+def _save(
+    prompt: Prompt,
+    target: Target,
+    chosen: Sequence[Addition],
+    options: OptionsOfRun,
+    environ: Mapping[str, str],
+    *,
+    saves_options: bool,
+) -> None:
+    """Save the additions, with the options of the run if wanted, and tell how to run the command next."""
     try:
-        # Suppressing questions in an existing profile is no reason to add anything else to it.
-        saves_options = target.is_new or word in ("g", "grant")
         save(target, rewritten(target, [*(options.saved if saves_options else ()), *chosen]), environ)
     except NonoError as error:
         prompt.say([f"  [nono] not saved: {error.message}", *([f"  {error.hint}"] if error.hint else [])])

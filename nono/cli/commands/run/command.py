@@ -72,23 +72,35 @@ def _start(call: Call) -> int:
             _end_in_front(console, is_detached=is_detached)
     elif _is_of_an_editor(call.invocation.command):
         console.warn(OF_AN_EDITOR)
-    if is_dry or not (is_detached or is_at_terminal()):
-        if startup_s and not is_dry:
-            console.note(UNWATCHED)
-        exit_code = _run(call)
-        _keep_bytecode()
-        return exit_code
+    if is_dry:
+        startup_s = 0  # nothing starts that could be watched
+    elif is_detached or is_at_terminal():
+        return _start_apart(call, patience_s, startup_s, is_detached=is_detached)
+    if startup_s:
+        console.note(UNWATCHED)
+    exit_code = _run(call)
+    _keep_bytecode()
+    return exit_code
+
+
+def _start_apart(call: Call, patience_s: int, startup_s: int, *, is_detached: bool) -> int:
+    """Run the command at a terminal of its own: a process behind this one supervises it.
+
+    patience_s: How long a detached session may take to start; 0: any time.
+    startup_s: As for Front.
+    """
+    console = call.console
     # Imported here: other runs share their streams with the command.
     from nono.launch.terminal.apart import Apart, fork_supervisor
 
     try:
         forked = fork_supervisor(is_detached=is_detached)
     except OSError as error:
-        if not is_detached:
-            if startup_s:
-                console.note(UNWATCHED)
-            return _run(call)
-        raise LaunchError(f"no terminal is available for the session: {error.strerror}") from error
+        if is_detached:
+            raise LaunchError(f"no terminal is available for the session: {error.strerror}") from error
+        if startup_s:
+            console.note(UNWATCHED)
+        return _run(call)
     if isinstance(forked, Apart):
         exit_code = _run(call, forked, startup_s)
         forked.leave()
