@@ -148,7 +148,7 @@ class NoHosts:
 
 
 class NoFiles:
-    """Refuse rules about files: Landlock has fixed the files of this run."""
+    """Refuse rules about files: Landlock fixed them when the run started."""
 
     leaves_standing = False
 
@@ -163,7 +163,7 @@ class NoFiles:
             )
         directory, file = directory_flag(wanted.access), file_flag(wanted.access)
         return Refused(
-            "Landlock has fixed the files of this run for good, when it started",
+            "Landlock fixed the files of this run when it started",
             f"next time: nono run {file} {shell_word(path)} ({directory} for a directory),"
             " or --capability-elevation, which asks",
         )

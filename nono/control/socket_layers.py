@@ -106,7 +106,7 @@ class NoPorts:
             return Refused("the run has a network of its own, whose ports are fixed when it starts", hint)
         if self._capabilities.network is NetworkMode.BLOCKED and not any(self._capabilities.ports):
             return Refused("the run was started without a network, which the kernel holds for good", hint)
-        return Refused("Landlock has fixed the ports of this run for good, when it started", hint)
+        return Refused("Landlock fixed the ports of this run when it started", hint)
 
     def put(self, rules: tuple[LiveRule, ...]) -> int:
         return 0

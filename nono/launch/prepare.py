@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nono.supervisor.cgroup.placement import Place
 
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
-_OTHER_HOME = "you may make nothing there; HOME=DIR nono ... takes another home, for the command too"
+_OTHER_HOME = "you cannot create anything there; HOME=DIR nono ... uses another home, for the command too"
 
 
 class Prepared(NamedTuple):

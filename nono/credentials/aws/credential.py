@@ -56,9 +56,7 @@ def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
     service, region = auth.service or said.service, auth.region or said.region
     for value, name in ((service, "service"), (region, "region")):
         if value is None or not _SCOPE.fullmatch(value):
-            raise CredentialUnavailable(
-                f"the AWS {name} cannot be told from the host {host}", hint=f"set aws_auth.{name}"
-            )
+            raise CredentialUnavailable(f"the host {host} names no AWS {name}", hint=f"set aws_auth.{name}")
     assert service is not None
     assert region is not None
     return service, region

@@ -107,7 +107,7 @@ class PathInjection:
         # Percent-encoding would change the key; a slash would change the path.
         if not re.fullmatch(_PATH_SEGMENT, text, re.ASCII) or text in (".", ".."):
             raise CredentialUnavailable(
-                "the value has characters that a path cannot carry", hint="store the credential again"
+                "the value has characters that a path cannot contain", hint="store the credential again"
             )
         self._pattern = pattern
         self._replacement = replacement

@@ -53,7 +53,7 @@ def test_a_rule_for_ports_that_would_change_nothing_is_refused(
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        (NoPorts(PROXIED, is_alone=False, is_learning=False), "Landlock has fixed"),
+        (NoPorts(PROXIED, is_alone=False, is_learning=False), "Landlock fixed the ports"),
         (NoPorts(PROXIED, is_alone=True, is_learning=False), "a network of its own"),
         (NoPorts(PROXIED, is_alone=False, is_learning=True), "learns which ports"),
         (
