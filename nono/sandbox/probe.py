@@ -22,21 +22,21 @@ PROBE_BYTES_MAX = 4096
 MADE = "made"  # followed by a descriptor's number; a failure sends the errno's name and the step instead
 
 
-def host_facts(*, network: bool, private_network: bool = True) -> HostFacts:
+def host_facts(*, network: bool) -> HostFacts:
     """Probe this host in short-lived children. Takes a few milliseconds; the caller is unchanged.
 
     network: Probe for a listener too, and for a private network.
-    private_network: Probe for the latter even if there is a listener, which a run prefers.
     SandboxError: no seccomp program is shipped for this machine, and none can be built.
     """
-    with probed(network=network, private_network=private_network) as facts:
+    with probed(network=network, private_network=True) as facts:
         return facts
 
 
 @contextmanager
-def probed(*, network: bool, private_network: bool = True) -> Iterator[HostFacts]:
+def probed(*, network: bool, private_network: bool) -> Iterator[HostFacts]:
     """Yield what host_facts() returns before its children have ended; leaving the block waits for them.
 
+    private_network: Probe for it even if there is a listener, which a run prefers.
     The kernel takes as long to dismantle their namespaces as to make them.
     """
     with ExitStack() as children:

@@ -167,7 +167,11 @@ def test_where_user_namespaces_are_refused_the_error_says_the_step() -> None:
 @pytest.mark.needs("listener", "network namespace")
 @pytest.mark.parametrize("is_asked_for", [True, False])
 def test_a_private_network_is_made_beside_a_listener_only_where_it_is_asked_for(is_asked_for: bool) -> None:
-    facts = in_child(lambda: probe.host_facts(network=True, private_network=is_asked_for).to_message())
+    def found() -> object:
+        with probe.probed(network=True, private_network=is_asked_for) as facts:
+            return facts.to_message()
+
+    facts = in_child(found)
     assert facts["network_namespace"] is is_asked_for
 
 
@@ -202,7 +206,7 @@ def test_a_view_that_cannot_be_mounted_is_the_cause_that_is_said(tmp_path: Path)
 @pytest.mark.needs("namespaces")
 def test_the_facts_are_known_before_the_children_of_a_probe_are_gone() -> None:
     def children_inside_and_after() -> tuple[int, int]:
-        with probe.probed(network=False):
+        with probe.probed(network=False, private_network=False):
             inside = len(process.child_pids())
         return inside, len(process.child_pids())
 
