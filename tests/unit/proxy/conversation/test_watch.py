@@ -41,7 +41,7 @@ async def _watched(is_whole: bool) -> tuple[int, list[bool]]:
         watch.holds(BODY if part == 0 else b" ", is_last=is_whole and part == 3, then=watch.stop)
     assert budget.held > 0
     watch.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         if is_whole:
             await is_judged.wait()
     return budget.held, judged
