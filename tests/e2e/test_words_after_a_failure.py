@@ -146,6 +146,27 @@ def test_a_program_of_a_working_directory_that_is_not_shared(
         assert f"nono: Command execution failed: {said.format(directory)}" in run.stderr.splitlines()
 
 
+@pytest.mark.parametrize("in_shell", [False, True])
+def test_a_program_of_an_environment_runs_with_what_is_offered(sandbox: NonoRun, in_shell: bool) -> None:
+    """Its file alone, which was offered, does not start without the modules beside it."""
+    environment = sandbox.user.home / "tools" / "environment"
+    sandbox.bare(["python3", "-m", "venv", "--without-pip", str(environment)])
+    tool = environment / "bin" / "tool"
+    tool.write_text(f"#!{environment}/bin/python\nimport beside\nprint(beside.__name__)\n")
+    tool.chmod(0o755)
+    [modules] = environment.glob("lib/python3*/site-packages")
+    (modules / "beside.py").touch()
+    sandbox.give(environment)
+    command = ["sh", "-c", f"{tool}; exit $?"] if in_shell else [str(tool)]
+    refused = sandbox.run(command, profile=BLOCKED)
+    options = [
+        line.removeprefix("hint: ") for line in refused.stderr.splitlines() if line.startswith("hint: ")
+    ]
+    assert (options or fixes(refused.stderr)) == [f"--read {environment}"]
+    ended = sandbox.run(command, profile=BLOCKED, flags=["--read", str(environment)])
+    assert (ended.exit_code, ended.stdout) == (0, "beside\n")
+
+
 def test_a_hook_that_a_run_keeps_is_told_by_explain_and_by_why(sandbox: NonoRun) -> None:
     """The directory is granted with the project, and a mount keeps it all the same."""
     sandbox.bare(["git", "init", "-q", str(sandbox.project)])

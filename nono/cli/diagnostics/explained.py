@@ -19,7 +19,7 @@ from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why import remedy
 from nono.policy.why.extent import extent
 from nono.policy.why.refusals import Refusals, Refused
-from nono.policy.why.usual import opens_too_much, usual_place
+from nono.policy.why.usual_table import opens_too_much, usual_place
 from nono.printable import shell_word
 
 _SPELLED = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}

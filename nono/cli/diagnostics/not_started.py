@@ -10,18 +10,26 @@ from nono.launch.prepare import Prepared
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.why.starting import OwnPlaces, why_not_started
+from nono.policy.why.usual_table import place_of_program
 from nono.sandbox.plan.private_view import private_view
 
 
 def with_reason(error: LaunchError, prepared: Prepared) -> LaunchError:
     """Return the error with the reason and a hint added; unchanged if no reason is found."""
     assert prepared.program is not None  # otherwise no start would have been attempted
-    rules = effective_policy_of(prepared.resolved, HostFilesystem())
+    fs, path_context = HostFilesystem(), prepared.resolved.path_context
+    rules = effective_policy_of(prepared.resolved, fs)
     own = OwnPlaces()
     if prepared.enforcement.namespaces:
         view = private_view(prepared.capabilities, (), None)
         own = OwnPlaces(view.directories, tuple(each.path for each in view.shown))
-    why = why_not_started(parts_of(prepared.program), rules, own, os.uname().machine)
+    why = why_not_started(
+        parts_of(prepared.program),
+        rules,
+        own,
+        os.uname().machine,
+        lambda path: place_of_program(path, path_context, fs),
+    )
     if why is None:
         return error
     return LaunchError(

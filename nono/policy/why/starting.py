@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
-from nono.policy.files.grants import file_flag
-from nono.policy.files.path_verdict import Denied, Granted, Protected
+from nono.policy.files.grants import directory_flag, file_flag
+from nono.policy.files.path_verdict import Denied, Granted, NotGranted, Protected
 from nono.policy.path_expansion import is_within
 from nono.policy.why.program_file import ProgramFile
 from nono.printable import shell_word
@@ -31,6 +31,10 @@ class Why(NamedTuple):
     hint: str | None = None
 
 
+# Returns the directory without which a program does not run; None: its file is enough.
+PlaceOf = Callable[[str], str | None]
+
+
 class OwnPlaces(NamedTuple):
     """The command's private directories, such as /tmp, and the paths that stay visible in them."""
 
@@ -45,18 +49,19 @@ class OwnPlaces(NamedTuple):
 
 
 def why_not_started(
-    parts: Sequence[Part], rules: EffectivePolicy, own: OwnPlaces, machine: str
+    parts: Sequence[Part], rules: EffectivePolicy, own: OwnPlaces, machine: str, place_of: PlaceOf
 ) -> Why | None:
     """Return the first reason found; None if something else is wrong.
 
     parts: The program, then its interpreter, then the interpreter of that, and so on.
     machine: The machine name of this computer, as in uname(2).
     """
-    return next((why for at in range(len(parts)) for why in _of_part(parts, at, rules, own, machine)), None)
+    found = (why for at in range(len(parts)) for why in _of_part(parts, at, rules, own, machine, place_of))
+    return next(found, None)
 
 
 def _of_part(
-    parts: Sequence[Part], at: int, rules: EffectivePolicy, own: OwnPlaces, machine: str
+    parts: Sequence[Part], at: int, rules: EffectivePolicy, own: OwnPlaces, machine: str, place_of: PlaceOf
 ) -> Iterator[Why]:
     part, above = parts[at], parts[at - 1] if at else None
     what = "it" if above is None else f"its interpreter {part.name.removesuffix('\r')}"
@@ -74,7 +79,7 @@ def _of_part(
         where = " on its file system, which is mounted noexec" if part.is_noexec else ""
         yield Why(f"{what} cannot be executed{where}")
         return
-    yield from _of_rules(part, what, rules, own)
+    yield from _of_rules(parts[at:], what, rules, own, place_of)
     if part.file.machine not in (None, machine) and not _runs_too(part.file.machine, machine):
         yield Why(f"{what} is a program for {part.file.machine}, and this machine is {machine}")
     elif part.file.is_neither:
@@ -82,21 +87,38 @@ def _of_part(
         yield Why(f"{what} is neither a program nor a script with a #! line", hint)
 
 
-def _of_rules(part: Part, what: str, rules: EffectivePolicy, own: OwnPlaces) -> Iterator[Why]:
-    path = str(part.path)
-    flag = f"{file_flag(Access.READ)} {shell_word(path)}" if path.isprintable() else None
-    named = what if path == part.name else f"{what} is {path}, which"
+def _of_rules(
+    parts: Sequence[Part], what: str, rules: EffectivePolicy, own: OwnPlaces, place_of: PlaceOf
+) -> Iterator[Why]:
+    """Yield what the rules have against the first part, with the options that grant all that lack a grant."""
+    path = str(parts[0].path)
+    named = what if path == parts[0].name else f"{what} is {path}, which"
     match rules.files.judge((path,), Access.READ):
         case Denied(denial):
             yield Why(f"{named} is denied by {denial.origin}", f"nono why {shell_word(path)}")
         case Protected(root):
             yield Why(f"{named} is in {root}, which nono keeps from every command")
         case Granted() if (hidden := own.hides(path)) is not None:
-            yield Why(f"the command has a {hidden} of its own, where {what} is not", flag)
+            lacking = f"the command has a {hidden} of its own, where {what} is not"
+            yield Why(lacking, _option(path, place_of))
         case Granted():
             return
         case _:
-            yield Why(f"{named} is not granted", flag)
+            closed = (
+                str(each.path)
+                for each in parts
+                if each.is_executable
+                and isinstance(rules.files.judge((str(each.path),), Access.READ), NotGranted)
+            )
+            options = dict.fromkeys(filter(None, (_option(each, place_of) for each in closed)))
+            yield Why(f"{named} is not granted", " ".join(options) or None)
+
+
+def _option(path: str, place_of: PlaceOf) -> str | None:
+    """Return the option that grants a program, or the directory that it needs; None: it cannot be typed."""
+    place = place_of(path)
+    flag, path = (file_flag(Access.READ), path) if place is None else (directory_flag(Access.READ), place)
+    return f"{flag} {shell_word(path)}" if path.isprintable() else None
 
 
 def _of_missing(above: Part | None) -> str | None:

@@ -11,7 +11,7 @@ from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
-from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
+from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
 from nono.policy.why.signing import signing_key
 from nono.policy.why.usual_table import (
@@ -20,9 +20,12 @@ from nono.policy.why.usual_table import (
     CHANGE_NAMES,
     READ_HERE,
     TABLE,
+    WORKDIR,
     WRITE_ALL,
     WRITE_LAST,
     Row,
+    opens_too_much,
+    place_of_program,
 )
 from nono.printable import shell_word
 
@@ -30,9 +33,9 @@ LISTED_MAX = 6
 _NAMED = "named in the command"
 _WRITTEN = "where the command writes"
 _ON_PATH = "a directory of your PATH"
-_WORKDIR = "the working directory"
 _PROGRAM = "the program itself"
 _TO_START = "it does not start without"
+_AROUND = "holds the program"
 NOT_FOUND = (126, 127)  # of a shell: not executable, not found
 
 
@@ -86,28 +89,13 @@ def usually_needed(
     return list(by_path.values())[:LISTED_MAX]
 
 
-def usual_place(
-    path: str, access: Access, path_context: PathContext, fs: Filesystem
-) -> tuple[str, str] | None:
-    """Return the directory around `path` that is usually granted whole, and its purpose, or None.
-
-    `path` is canonical. A directory is returned only if `access` is usually needed there.
-    """
-    for row in (*TABLE, Row(path_context.workdir, Access.READWRITE, _WORKDIR)):
-        place = canonical_as_far(path_context.of_flag(row.path), fs)
-        is_covered = row.is_whole and row.access.covers(access) and is_within(path, place)
-        if is_covered and not opens_too_much(place, path_context):
-            return place, row.purpose
-    return None
-
-
 def _candidates(
     programs: Sequence[Started], exit_code: int, path_context: PathContext, fs: Filesystem, needs_of: NeedsOf
 ) -> Iterator[tuple[Row, str]]:
     """Yield every row that fits, most telling first, with the program that it fits."""
     if exit_code in NOT_FOUND:
         yield from _to_start(programs, path_context, fs, needs_of)
-    here = Row(path_context.workdir, Access.READ, _WORKDIR)
+    here = Row(path_context.workdir, Access.READ, WORKDIR)
     for program, operands, _ in programs:
         if program in BUILD_HERE:
             yield here._replace(access=Access.READWRITE), program
@@ -150,7 +138,7 @@ def _named(program: str, operands: Sequence[str], path_context: PathContext, fs:
         path = path_context.of_flag(word)
         if fs.kind(path) is not None:
             if not word.startswith(("/", "~")):
-                yield Row(path_context.workdir, Access.READ, _WORKDIR)
+                yield Row(path_context.workdir, Access.READ, WORKDIR)
             yield Row(path, Access.READ, _NAMED)
 
 
@@ -193,17 +181,11 @@ def _judged(
             purpose = f"{row.purpose}; granted for {held.value} only"
         case NotGranted():
             access, purpose = row.access, row.purpose
+            if purpose in (_PROGRAM, _TO_START):
+                place = place_of_program(path, path_context, fs)
+                path, kind, purpose = (path, kind, purpose) if place is None else (place, "dir", _AROUND)
         case _:
             return None
     flag = directory_flag(access) if kind == "dir" else file_flag(access)
     offered = None if opens_too_much(path, path_context) else f"{flag} {shell_word(path)}"
     return Absentee(path, access, purpose, program, offered)
-
-
-def opens_too_much(path: str, path_context: PathContext) -> bool:
-    """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
-    bases = (
-        path_context.built_in(name)
-        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-    )
-    return any(is_within(base, path) for base in (path_context.home, *bases) if base is not None)

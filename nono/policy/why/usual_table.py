@@ -1,9 +1,12 @@
-"""List what programs usually need beyond their own files, and which exit codes are answers."""
+"""List what programs usually need: places that are granted whole, and exit codes that are answers."""
 
 from __future__ import annotations
 
+from posixpath import dirname, join
+
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
+from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 
 
 def _names(text: str) -> frozenset[str]:
@@ -109,3 +112,55 @@ CHANGE_NAMES = _names("mkdir rm rmdir unlink")  # they write the parent director
 WRITE_ALL = CHANGE_NAMES | _names("touch tee truncate")
 # Programs whose exit codes are answers, not failures.
 ANSWERS = _names("test [ grep egrep fgrep zgrep rg ag diff cmp expr false pgrep pidof which type comm")
+WORKDIR = "the working directory"
+_MODULES = "/node_modules/"
+
+
+def usual_place(
+    path: str, access: Access, path_context: PathContext, fs: Filesystem
+) -> tuple[str, str] | None:
+    """Return the directory around `path` that is usually granted whole, and its purpose, or None.
+
+    `path` is canonical. A directory is returned only if `access` is usually needed there.
+    """
+    rows = (*TABLE, Row(path_context.workdir, Access.READWRITE, WORKDIR))
+    return _place_of(rows, path, access, path_context, fs)
+
+
+def place_of_program(path: str, path_context: PathContext, fs: Filesystem) -> str | None:
+    """Return the directory without which a program does not run, or None if its file is enough.
+
+    `path` is canonical. A program of Python belongs to a virtual environment, one of Node.js to the modules
+    that were installed with it.
+    """
+    usual = _place_of(TABLE, path, Access.READ, path_context, fs)
+    if usual is not None:
+        return usual[0]
+    environment = dirname(dirname(path))
+    if _MODULES in path:
+        place = path.partition(_MODULES)[0] + _MODULES.rstrip("/")  # packages that it needs lie beside it
+    elif fs.kind(join(environment, "pyvenv.cfg")) == "file":
+        place = environment
+    else:
+        return None
+    return None if opens_too_much(place, path_context) else place
+
+
+def opens_too_much(path: str, path_context: PathContext) -> bool:
+    """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
+    bases = (
+        path_context.built_in(name)
+        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    )
+    return any(is_within(base, path) for base in (path_context.home, *bases) if base is not None)
+
+
+def _place_of(
+    rows: tuple[Row, ...], path: str, access: Access, path_context: PathContext, fs: Filesystem
+) -> tuple[str, str] | None:
+    for row in rows:
+        place = canonical_as_far(path_context.of_flag(row.path), fs)
+        is_covered = row.is_whole and row.access.covers(access) and is_within(path, place)
+        if is_covered and not opens_too_much(place, path_context):
+            return place, row.purpose
+    return None

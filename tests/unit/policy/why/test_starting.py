@@ -17,11 +17,16 @@ from nono.policy.why.starting import OwnPlaces, Part, Why, why_not_started
 HOME = "/home/ada"
 ELF, SHELL = ProgramFile("x86_64"), ProgramFile(None, "/bin/sh")
 TOOL, GRANTED, DENIED = f"{HOME}/tools/x", f"{HOME}/work/x", f"{HOME}/work/secret"
+VENV, PYTHON = f"{HOME}/venv", f"{HOME}/python/bin/python3"
 OWN = OwnPlaces(("/tmp",), ("/tmp/shown",))
 
 
 def part(path: str | None, file: ProgramFile = ELF, name: str | None = None, **more: bool) -> Part:
     return Part(name or str(path), path, more.get("runs", True), more.get("noexec", False), file)
+
+
+def place_of(path: str) -> str | None:
+    return VENV if path.startswith(f"{VENV}/") else None
 
 
 @pytest.fixture
@@ -45,6 +50,14 @@ def rules(run: Callable[..., Resolved], make_fs: Callable[..., Filesystem]) -> E
         (
             [part(GRANTED, SHELL), part(TOOL)],
             Why(f"its interpreter {TOOL} is not granted", f"--read-file {TOOL}"),
+        ),
+        (
+            [part(f"{VENV}/bin/x", SHELL), part(PYTHON), part(GRANTED), part(TOOL)],
+            Why("it is not granted", f"--read {VENV} --read-file {PYTHON} --read-file {TOOL}"),
+        ),
+        (
+            [part(f"{VENV}/bin/x", SHELL), part(DENIED), part(f"{HOME}/letter", runs=False)],
+            Why("it is not granted", f"--read {VENV}"),
         ),
         ([part(GRANTED, SHELL), part(None, name="/no/sh")], Why("its interpreter /no/sh does not exist")),
         (
@@ -75,22 +88,23 @@ def rules(run: Callable[..., Resolved], make_fs: Callable[..., Filesystem]) -> E
         ),
     ],
     ids=[
-        "outside", "link out", "denied", "own /tmp", "interpreter outside", "no interpreter", "no loader",
+        "outside", "link out", "denied", "own /tmp", "interpreter outside", "environment",
+        "environment of a denied interpreter", "no interpreter", "no loader",
         "CRLF", "other machine", "neither", "noexec",
     ],
 )  # fmt: skip
 def test_the_reason_is_found(rules: EffectivePolicy, parts: list[Part], why: Why) -> None:
-    assert why_not_started(parts, rules, OWN, "x86_64") == why
+    assert why_not_started(parts, rules, OWN, "x86_64", place_of) == why
 
 
 @pytest.mark.parametrize(
     "parts", [[part(GRANTED)], [part("/tmp/shown/x")], [part(GRANTED, ProgramFile("i386"))]]
 )
 def test_of_a_program_that_lacks_nothing_nothing_is_told(rules: EffectivePolicy, parts: list[Part]) -> None:
-    assert why_not_started(parts, rules, OWN, "x86_64") is None
+    assert why_not_started(parts, rules, OWN, "x86_64", place_of) is None
 
 
 def test_no_file_is_offered_because_a_script_calls_it_its_interpreter(rules: EffectivePolicy) -> None:
     letter = part(f"{HOME}/letter", ProgramFile(), runs=False)
-    why = why_not_started([part(GRANTED, SHELL), letter], rules, OWN, "x86_64")
+    why = why_not_started([part(GRANTED, SHELL), letter], rules, OWN, "x86_64", place_of)
     assert why == Why(f"its interpreter {HOME}/letter cannot be executed")

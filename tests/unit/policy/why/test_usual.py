@@ -12,7 +12,8 @@ from nono.policy.effective_policy import effective_policy_of
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Groups, Profile
-from nono.policy.why.usual import Absentee, usual_place, usually_needed
+from nono.policy.why.usual import Absentee, usually_needed
+from nono.policy.why.usual_table import usual_place
 
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
@@ -201,3 +202,32 @@ def test_a_header_is_granted_with_its_directory(run: Resolve, fs: Filesystem) ->
     assert usual_place(f"{HEADERS}/stdio.h", Access.WRITE, places, fs) is None
     assert usual_place("/tmp/x", Access.READ, places, fs) is None
     assert usual_place(f"{WORK}/out", Access.WRITE, places, fs) == (WORK, "the working directory")
+
+
+@pytest.mark.parametrize(
+    ("program", "granted"),
+    [
+        (f"{HOME}/.local/share/uv/tools/black/bin/black", f"--read {HOME}/.local/share/uv/tools"),
+        (f"{HOME}/.local/share/pipx/venvs/black/bin/black", f"--read {HOME}/.local/share/pipx"),
+        (f"{HOME}/environments/a/bin/tool", f"--read {HOME}/environments/a"),
+        (f"{HOME}/npm/lib/node_modules/a/node_modules/b/cli.js", f"--read {HOME}/npm/lib/node_modules"),
+        (f"{HOME}/bin/tool", f"--read-file {HOME}/bin/tool"),
+        (f"{HOME}/node_modules.js/tool", f"--read-file {HOME}/node_modules.js/tool"),
+        ("/home/node_modules/tool", "--read /home/node_modules"),
+    ],
+)
+def test_a_program_is_granted_with_what_it_does_not_run_without(
+    run: Resolve, make_fs: MakeFilesystem, program: str, granted: str
+) -> None:
+    environment = f"{HOME}/environments/a"
+    fs = make_fs(
+        directories=(f"{HOME}/.local/share/uv/tools", f"{HOME}/.local/share/pipx"),
+        files=(program, f"{environment}/pyvenv.cfg"),
+    )
+    assert flags(run(allow=(".",)), program, fs, exit_code=126)[0] == granted
+
+
+def test_a_home_is_not_offered_because_it_is_an_environment(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs(files=(f"{HOME}/bin/tool", f"{HOME}/pyvenv.cfg"))
+    offered = flags(run(allow=(".",)), f"{HOME}/bin/tool", fs, exit_code=126)
+    assert offered == [f"--read-file {HOME}/bin/tool"]
