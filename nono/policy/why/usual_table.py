@@ -29,6 +29,9 @@ _TERMINALS = _names("script expect tmux screen tmate gemini aider")
 _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
 _PROCESSES = _names("ps top htop pgrep pkill killall pidof lsof uptime vmstat pstree")
 _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NODE | _PYTHON
+_POSTGRESQL = _names(
+    "psql pg_dump pg_dumpall pg_restore pg_isready createdb dropdb createuser dropuser vacuumdb reindexdb"
+)
 _SSH = _names("ssh scp sftp rsync")
 _REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
 _AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
@@ -60,6 +63,7 @@ class Row(NamedTuple):
     instead: str | None = None  # what to do where a rule denies it
 
 
+_SSH_SETTINGS = ("~/.ssh/config", Access.READ, "your settings and names of hosts for ssh")
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", Access.READ, "the keys of hosts that ssh trusts")
 
 # Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
@@ -82,6 +86,8 @@ TABLE = (
     Row("~/.config/git", Access.READ, "your git settings", _GIT),
     Row(*_KNOWN_HOSTS, _SSH, is_whole=False, is_told_if_denied=True),
     Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=_REACHES_A_REMOTE),
+    Row(*_SSH_SETTINGS, _SSH, is_whole=False, is_told_if_denied=True),
+    Row(*_SSH_SETTINGS, _names("git"), is_whole=False, is_told_if_denied=True, operands=_REACHES_A_REMOTE),
     Row(
         *("~/.gnupg", Access.READ, "your keys of GnuPG", _names("gpg gpg2")),
         is_whole=False,
@@ -94,6 +100,8 @@ TABLE = (
         instead="mvn -s FILE, with settings that hold no password; or --read-file ~/.m2/settings.xml "
         "--bypass-protection ~/.m2/settings.xml, if yours hold none",
     ),
+    # Debian's psql asks it which server is meant, and ends with a word about a data directory.
+    Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
     Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),

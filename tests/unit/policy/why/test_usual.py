@@ -75,8 +75,8 @@ def test_a_program_that_needs_no_headers_is_not_told_of_them(run: Resolve, fs: F
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("ssh host.example", [".ssh/known_hosts"]),
-        ("git -C . push origin main", [".ssh/known_hosts"]),
+        ("ssh host.example", [".ssh/known_hosts", ".ssh/config"]),
+        ("git -C . push origin main", [".ssh/known_hosts", ".ssh/config"]),
         ("git commit -m one", []),
         ("gpg --list-keys", [".gnupg"]),
         ("curl https://host.example", []),
@@ -85,7 +85,10 @@ def test_a_program_that_needs_no_headers_is_not_told_of_them(run: Resolve, fs: F
 def test_what_ssh_and_gpg_read_below_the_home_is_named_without_an_option(
     run: Resolve, make_fs: MakeFilesystem, line: str, told: list[str]
 ) -> None:
-    fs = make_fs(directories=(f"{HOME}/.ssh", f"{HOME}/.gnupg"), files=(f"{HOME}/.ssh/known_hosts",))
+    fs = make_fs(
+        directories=(f"{HOME}/.ssh", f"{HOME}/.gnupg"),
+        files=(f"{HOME}/.ssh/known_hosts", f"{HOME}/.ssh/config"),
+    )
     found = absentees(run(allow=(".",)), line, fs, exit_code=128)
     assert [each.path for each in found] == [f"{HOME}/{path}" for path in told]
     assert all(each.flag is None and "denied by" in each.purpose for each in found)
@@ -101,6 +104,14 @@ def test_maven_is_told_of_its_denied_settings_with_what_to_do(
     fs = make_fs(files=(settings,))
     found = [each for each in absentees(run(allow=(".",)), f"{program} verify", fs) if each.path == settings]
     assert [(each.flag, "mvn -s FILE" in (each.instead or "")) for each in found] == [(None, True)] * is_told
+
+
+@pytest.mark.parametrize(("program", "offered"), [("psql", ["--read /etc/postgresql"]), ("sqlite3", [])])
+def test_psql_is_told_of_the_servers_of_this_machine(
+    run: Resolve, make_fs: MakeFilesystem, program: str, offered: list[str]
+) -> None:
+    fs = make_fs(directories=("/etc/postgresql",))
+    assert flags(run(allow=(".",)), f"{program} -l", fs) == offered
 
 
 SIGNS = "[user]\n\tname = a\n[commit]\n\tgpgSign = true\n"
