@@ -29,6 +29,7 @@ from nono.policy.files.own_state import OwnState, own_denials, own_state
 from nono.policy.files.repositories import changeable, kept_hooks, named_by_settings, repository_grants
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
+from nono.policy.files.system.cgroups import cgroup_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.git.repository import Repository, repository_of
 from nono.policy.path_expansion import (
@@ -106,7 +107,7 @@ def wanted_files(
     grants = [*guard.kept(asked, insisted), *(grant for grant, _ in states)]
     offer = _workdir_offer(profile, grants, workdir, path_context)
     of_gpu, names_threads = _of_gpu(request, profile, fs)
-    grants += of_gpu
+    grants += (*of_gpu, *cgroup_grants(groups, fs))
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
         warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
     denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
