@@ -177,6 +177,7 @@ def test_a_session_that_cannot_be_summed_up_fails_a_run_that_would_succeed(
         (audit_of(sandbox) / session_id).chmod(0o500)
         _, said = run.communicate("\n", timeout=TIMEOUT_S)
     assert (run.returncode, "the session cannot be verified later" in said) == (exit_code, True)
+    assert ("The command has succeeded; nono exits with 1 for this" in said) is (script == "exit 0")
     status, verdict = verified(sandbox, session_id)
     assert (status, verdict["problems"]) == (
         1,

@@ -135,7 +135,8 @@ def concluded(session: Session, exit_code: int, evidence: Evidence, snapshots: i
         summary, bundle = _signed(summary, session, evidence)
         damage = conclude(paths.state_root(session.environ), summary, log=log, bundle=bundle)
     except (NonoError, OSError, ValueError) as error:
-        session.tell_failure(f"the session cannot be verified later: {_reason(error)}")
+        consequence = "" if exit_code else ". The command has succeeded; nono exits with 1 for this"
+        session.tell_failure(f"the session cannot be verified later: {_reason(error)}{consequence}")
         return exit_code or 1
     if damage is not None:
         session.tell_failure(damage)
