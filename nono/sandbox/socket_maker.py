@@ -50,6 +50,8 @@ def answer(channel: _socket.socket, asked: bytes) -> None:
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _DESCRIPTOR.pack(made.fileno()))
     try:
         channel.sendmsg([asked], [rights])
+    except OSError:  # ETOOMANYREFS: this user has too many descriptors in flight
+        channel.send(REFUSED)
     finally:
         made.close()
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
+from collections import deque
 from typing import Any
 
+import pytest
+
 from nono.kernel import process
-from nono.sandbox.socket_maker import REFUSED, TCP_IPV4, fork_socket_maker
+from nono.sandbox.socket_maker import REFUSED, TCP_IPV4, UDP_IPV4, answer, fork_socket_maker
 from support.forked import in_child
 from support.ordinary_user import UNPRIVILEGED_ID
 
@@ -24,11 +28,11 @@ def beside_a_maker(uid: int) -> Any:
         process.become_subreaper()
         with fork_socket_maker() as channel:
             channel.send(TCP_IPV4)
-            answer, made, _, _ = socket.recv_fds(channel, 1, 1)
+            said, made, _, _ = socket.recv_fds(channel, 1, 1)
             (pid,) = process.child_pids()
             owner = os.stat(f"/proc/{pid}/environ").st_uid
             with socket.socket(fileno=made[0]) as given:
-                return [owner, answer != REFUSED, given.family, given.type]
+                return [owner, said != REFUSED, given.family, given.type]
 
     return in_child(work)
 
@@ -38,3 +42,20 @@ def test_the_maker_of_sockets_is_not_dumpable() -> None:
     owner, *made = beside_a_maker(UNPRIVILEGED_ID if IS_ROOT else os.geteuid())
     assert owner == 0
     assert made == [True, socket.AF_INET, socket.SOCK_STREAM]
+
+
+def test_a_user_with_too_many_descriptors_in_flight_is_refused_a_socket() -> None:
+    """Where the maker is the init of a run, its end would be that of the run."""
+
+    def work() -> str:
+        if IS_ROOT:
+            os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)]
+        (full, _unread), (ours, theirs) = pairs
+        with pytest.raises(OSError, match="Too many references"):
+            deque(socket.send_fds(full, [b"x"], [0] * 50) for _ in range(10))
+        answer(theirs, UDP_IPV4)
+        return ours.recv(1).decode()
+
+    assert in_child(work) == REFUSED.decode()

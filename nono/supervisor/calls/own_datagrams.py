@@ -116,7 +116,8 @@ class OwnDatagrams:
 
     def _hand_over(self, call: Notification, descriptors: Sequence[int]) -> None:
         if not descriptors and self._network:
-            self._answer(call, errno.EAFNOSUPPORT)  # no IPv6 on this host
+            is_ipv6 = call.args[0] & 0xFFFFFFFF == socket.AF_INET6  # which this host may lack
+            self._answer(call, errno.EAFNOSUPPORT if is_ipv6 else errno.ENOBUFS)
             return
         if not descriptors:  # nor any network
             self._answer(call, _refusal(call))

@@ -139,18 +139,23 @@ def test_without_a_network_each_socket_is_refused(stage: Stage) -> None:
     assert [isinstance(each, Refuse) for each in stage.answers.values()] == [True, True]
 
 
-def test_a_family_that_the_host_lacks_is_named(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("family", "answer"), [(socket.AF_INET6, errno.EAFNOSUPPORT), (socket.AF_INET, errno.ENOBUFS)]
+)
+def test_a_socket_that_cannot_be_made_is_an_error_of_the_kernels(
+    family: int, answer: int, stage: Stage
+) -> None:
     async def part(own: OwnDatagrams) -> None:
         assert own.make(stage.call()) is None
         stage.make()
         await stage.until(1)
-        assert own.make(stage.call(socket.AF_INET6)) is None
+        assert own.make(stage.call(family)) is None
         stage.maker.recv(1)
         stage.maker.send(REFUSED)
         await stage.until(2)
 
     stage.play(part)
-    assert stage.answers == {2: errno.EAFNOSUPPORT}
+    assert stage.answers == {2: answer}
 
 
 def test_what_waits_is_refused_when_the_maker_has_ended(stage: Stage) -> None:
