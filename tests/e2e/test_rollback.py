@@ -189,6 +189,10 @@ def test_a_profile_says_what_undo_leaves_out(sandbox: NonoRun) -> None:
     [
         (["--rollback", "--no-rollback"], "--rollback and --no-rollback contradict each other."),
         (["--rollback", "--no-audit"], "--rollback and --no-audit contradict each other."),
+        (
+            ["--rollback", "--no-audit-integrity"],
+            "--rollback and --no-audit-integrity contradict each other.",
+        ),
         (["--rollback-dest=/nowhere"], "--rollback-dest has no effect without --rollback."),
     ],
 )

@@ -8,6 +8,7 @@ from nono.errors import UsageError
 _APART = (
     ("rollback", "no_rollback"),
     ("rollback", "no_audit"),
+    ("rollback", "no_audit_integrity"),
     ("rollback_all", "rollback_include"),
     ("no_audit", "no_audit_integrity"),
     ("no_audit", "audit_integrity"),
