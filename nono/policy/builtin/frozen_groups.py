@@ -380,6 +380,7 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '~/.guile',
    '~/.racketrc',
    '~/.config/swi-prolog/init.pl',
+   '~/.config/lazygit/config.yml',
    '~/.config/rebar3/rebar.config',
    '~/pyproject.toml',
    '~/tox.ini',

@@ -58,8 +58,6 @@ _TOOLS = (
     _Tool("IPYTHONDIR", "ipython", "~/.ipython"),
     _Tool("JUPYTER_CONFIG_DIR", "jupyter/config", "~/.jupyter"),
     _Tool("JUPYTER_DATA_DIR", "jupyter/data", "$XDG_DATA_HOME/jupyter"),
-    # lazygit ends where it cannot read its settings; without a path of its own it takes none.
-    _Tool("LG_CONFIG_FILE", "/dev/null", "$XDG_CONFIG_HOME/lazygit/config.yml", reading_is_enough=True),
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
     _Tool("MICRO_CONFIG_HOME", "micro", "$XDG_CONFIG_HOME/micro", reading_is_enough=True),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),

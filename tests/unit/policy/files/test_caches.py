@@ -79,7 +79,6 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
         ("COMPOSER_HOME", ".config/composer"),
         ("GEM_HOME", ".local/share/gem"),
         ("GH_CONFIG_DIR", ".config/gh"),
-        ("LG_CONFIG_FILE", ".config/lazygit"),
         ("MICRO_CONFIG_HOME", ".config/micro"),
         ("PDM_CONFIG_FILE", ".config/pdm"),
         ("POETRY_CONFIG_DIR", ".config/pypoetry"),
