@@ -155,7 +155,7 @@ def main(port: int, far: str) -> None:
     }
     outward = {
         f"{call} {host}": reach(call, host, port)
-        for host in ("127.0.0.1", "::1", far, "255.255.255.255")
+        for host in ("127.0.0.1", "::1", "127.0.0.53", far, "255.255.255.255")
         for call in ("connect", "sendto", "sendmsg", "sendmmsg")
         if not (call == "sendmmsg" and ":" in host)
     }

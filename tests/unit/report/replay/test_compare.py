@@ -147,6 +147,8 @@ def test_a_log_without_files_says_that_it_has_none() -> None:
     [
         (network("deny", event.SEVERAL, repeats=7), tried.MANY),
         (network("allow", "unix:<abstract>", method=None, port=None), tried.NAMELESS),
+        (network("deny", "udp:192.0.2.1", method=None, port=9), tried.NAMELESS),
+        (network("deny", "dns:127.0.0.53", method=None, port=53), tried.NAMELESS),
         (request("GET", "/v1/" + "x" * 20 + "... [900 bytes, sha256 00]"), tried.TOO_LONG),
         (opened("/data/\udcff", is_granted=True), tried.ODD),
     ],

@@ -95,8 +95,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 def test_each_caller_gets_what_it_asked_for(stage: Stage) -> None:
     async def part(own: OwnDatagrams) -> None:
-        assert own.make(stage.call()) is None
-        assert own.make(stage.call(socket.AF_INET6, socket.SOCK_NONBLOCK)) is None
+        assert own.make(stage.call(socket.AF_INET6)) is None
+        assert own.make(stage.call(flags=socket.SOCK_NONBLOCK)) is None
         assert own.make(stage.call(flags=socket.SOCK_CLOEXEC)) is None
         for _ in range(3):
             stage.make()
@@ -104,8 +104,8 @@ def test_each_caller_gets_what_it_asked_for(stage: Stage) -> None:
 
     stage.play(part)
     assert stage.handed_out == {
-        1: (socket.AF_INET, True, False),
-        2: (socket.AF_INET6, False, False),
+        1: (socket.AF_INET6, True, False),
+        2: (socket.AF_INET, False, False),
         3: (socket.AF_INET, True, True),
     }
 
