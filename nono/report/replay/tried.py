@@ -31,7 +31,7 @@ _NOT_POLICY = frozenset(
 )
 _DENIED = frozenset(("deny", "approve_denied", "approve_timeout", "approve_error"))
 
-NAMELESS = "Unix sockets without a path, and sockets of other families"
+NAMELESS = "Unix sockets without a path, UDP, and sockets of other families"
 TOO_LONG = "paths and targets that were cut in the record"
 ODD = "names that are not UTF-8, which the record spells out"
 MANY = "refusals that were only counted"
