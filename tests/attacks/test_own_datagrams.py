@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -85,6 +86,21 @@ def test_udp_takes_namespaces_of_the_runs_own(namespaces: bool, sandbox: NonoRun
     denied = [(event["target"], event["rule"]) for event in run.denied]
     refused = ("socket(family=2, type=2, protocol=0)", "network.static_filter")
     assert denied == ([] if namespaces else [refused])
+
+
+LEAVES = "import os; os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET); "
+
+
+@pytest.mark.needs("user namespaces")
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_has_made_a_network_is_given_no_socket_of_another(leaves: bool, sandbox: NonoRun) -> None:
+    """Bubblewrap would take its `lo` for its own, and Codex warns of what fails then."""
+    if not has_datagrams(sandbox.user.uid):
+        pytest.skip("no network of its own here")
+    run = sandbox.run([sys.executable, "-I", "-S", "-c", (LEAVES if leaves else "") + SOCKET])
+    assert (run.exit_code == 0) is not leaves, run.stderr
+    targets = [event["target"] for event in run.denied]
+    assert targets == (["socket(family=2, type=2, protocol=0)"] if leaves else [])
 
 
 SOCKET = "import socket; socket.socket(type=socket.SOCK_DGRAM)"

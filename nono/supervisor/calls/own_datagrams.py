@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 from collections import deque
@@ -64,7 +65,7 @@ class OwnDatagrams:
 
     def make(self, call: Notification) -> Refuse | None:
         """Answer socket(2) of UDP, later. Returns a refusal if that cannot be."""
-        if self._is_closed:
+        if self._is_closed or not _shares_network(call.tid):
             return _refusal(call)
         asked = UDP_IPV4 if call.args[0] & 0xFFFFFFFF == socket.AF_INET else UDP_IPV6
         try:
@@ -163,6 +164,17 @@ class OwnDatagrams:
             return duplicate
         release(duplicate)
         return None
+
+
+def _shares_network(tid: int) -> bool:
+    """Return False for a thread in a network that the command has made itself, as Bubblewrap does.
+
+    A socket of ours would be of the wrong network there: its `lo` is not the one to configure.
+    """
+    try:
+        return os.path.samefile(f"/proc/{tid}/ns/net", "/proc/self/ns/net")
+    except OSError:
+        return False
 
 
 def _network_of(made: Socket) -> int:
