@@ -180,6 +180,8 @@ def _understood(prefix: Sequence[str]) -> dict[str, object] | None:
     left = list(prefix)
     mounts: list[str] = []
     if tuple(left[: len(MOUNTS)]) == MOUNTS:
+        if os.geteuid() != 0:
+            return None  # these take a user namespace, whose capabilities are lost by execve(2) alone
         end = left.index("--")
         mounts, left = left[len(MOUNTS) : end], left[end + 1 :]
     number = _identity(left[:5])
