@@ -135,6 +135,11 @@ class Connection:
         if len(self.raw) < 1 << 20:
             self.raw += piece
 
+    def wait_for(self, count: int) -> None:
+        """Wait until this many bytes have arrived, and leave them unread."""
+        while len(self._buffer) < count:
+            self._receive()
+
     def read_until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:
             self._receive()
@@ -149,8 +154,7 @@ class Connection:
         return self._take(min(most, len(self._buffer)))
 
     def read_exactly(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            self._receive()
+        self.wait_for(count)
         return self._take(count)
 
     def _take(self, count: int) -> bytes:

@@ -689,6 +689,10 @@ def test_trailers_of_a_request_do_not_reach_an_upstream_of_http1(fields: Fields)
 def test_no_request_follows_a_body_that_http1_may_leave_unread(method: str, drains: bool) -> None:
     def handler(request: Received) -> None:
         request.body_complete = method != "POST"
+        if request.target == b"/first" and method == "POST":
+            request.connection.wait_for(
+                len(unread)
+            )  # an answer before the end of its request ends a connection
         request.connection.respond()
 
     unread = b"GET /smuggled HTTP/1.1\r\nHost: x\r\nX-Rest: "
