@@ -21,6 +21,7 @@ from nono.sandbox.plan.enforcement import Rung
 from support.kernelsim.kernel import WSL2, Kernel
 from support.ladder import probe as ladder_probe
 from support.ladder.stage import NONO, REAL_KEY, Stage, audited, sandboxed
+from support.running.needs import ORDINARY, has_datagrams
 from support.servers.http1 import Received
 
 SetupOn = Callable[[Kernel], subprocess.CompletedProcess[str]]
@@ -114,7 +115,7 @@ BY_ABI = list({kernel.landlock_abi: kernel for kernel in reversed(KERNELS)}.valu
 
 # What the probe finds on each rung: "direct" is a port of this host, "elsewhere" the proxy's port at another
 # address. Only what is "ok" in one row and refused in another shows what the rung is worth.
-CLOSED_ANYWHERE = {"udp": "EPERM", "mptcp": "EPERM", "private": "EACCES"}
+CLOSED_ANYWHERE = {"mptcp": "EPERM", "private": "EACCES"}
 OPEN_ANYWHERE = {"project": "ok", "credential": "200"}
 REACH: dict[Rung, dict[str, str]] = {
     Rung.NOTIFY: {"direct": "EACCES", "elsewhere": "EACCES", "unix": "EACCES", "abstract": "EACCES"},
@@ -129,10 +130,20 @@ REACH: dict[Rung, dict[str, str]] = {
 }
 
 
+def udp(rung: Rung, kernel: Kernel) -> dict[str, str]:
+    """Return what becomes of a datagram, which reaches nobody even where it is sent (ADR 99).
+
+    The simulated WSL2 is below mounts that leave an ordinary user no namespaces.
+    """
+    has_own = has_datagrams(ORDINARY) and not kernel.wsl2
+    is_sent = rung is Rung.NETNS or (rung is Rung.NOTIFY and has_own)
+    return {"udp": "ok" if is_sent else "EPERM"}
+
+
 def reach(cell: Cell) -> dict[str, str]:
     """Return what the probe finds in this cell, where a newer Landlock holds more than the rung does."""
     rung = rung_of(cell)
-    found = dict(REACH[rung])
+    found = REACH[rung] | udp(rung, cell.kernel)
     if rung in (Rung.LANDLOCK, Rung.NONE) and cell.abi >= 6:
         found["abstract"] = "EPERM"
     return found
@@ -251,7 +262,8 @@ def test_a_run_reaches_exactly_what_its_rung_leaves_open(ran: Run, cell: Cell) -
 
 @cells(STARTED)
 def test_the_outside_was_reached_by_exactly_what_the_probe_says(ran: Run, cell: Cell) -> None:
-    assert ran.touched == {name: int(ran.found[name] == "ok") for name in ran.touched}
+    reached = {name: int(ran.found[name] == "ok") for name in ran.touched}
+    assert ran.touched == reached | ({"udp": 0} if cell.sandbox_policy != EXTERNAL else {})
 
 
 @cells(STARTED)
@@ -366,7 +378,7 @@ def test_the_name_of_a_distribution_turns_no_native_kernel_into_wsl2(ladder_stag
     named = run_probe(ladder_stage, Cell(busy, None, ON_LINUX), WSL_DISTRO_NAME="Ubuntu")
     assert named.result.stderr.strip().splitlines()[0] == ON_LINUX
     native = run_probe(ladder_stage, Cell(Kernel(), INSECURE, Rung.NOTIFY), WSL_DISTRO_NAME="Ubuntu")
-    assert native.found == REACH[Rung.NOTIFY] | CLOSED_ANYWHERE | OPEN_ANYWHERE
+    assert native.found == REACH[Rung.NOTIFY] | udp(Rung.NOTIFY, Kernel()) | CLOSED_ANYWHERE | OPEN_ANYWHERE
     setup = ladder_stage.nono("setup", "--check-only", environment={"WSL_DISTRO_NAME": "Ubuntu"})
     assert "WSL2" not in setup.stdout
 
