@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from nono.kernel import notify, socket_names
 from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
 from nono.sandbox.socket_maker import REQUEST_BYTES, UDP_IPV4, UDP_IPV6
-from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release
+from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.own_datagrams import judge_connect
 from nono.supervisor.verdict.register_call import refuse_by_registers
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nono.kernel.notify import Notification
 
 _DESCRIPTOR = struct.Struct("@i")
-_COOKIE = struct.Struct("=Q")
 
 
 class OwnDatagrams:
@@ -116,12 +115,11 @@ class OwnDatagrams:
             self._refuse_all()  # the maker has ended, and the command with it
 
     def _hand_over(self, call: Notification, descriptors: Sequence[int]) -> None:
-        if not descriptors and self._network:
-            is_ipv6 = call.args[0] & 0xFFFFFFFF == socket.AF_INET6  # which this host may lack
-            self._answer(call, errno.EAFNOSUPPORT if is_ipv6 else errno.ENOBUFS)
-            return
-        if not descriptors:  # nor any network
-            self._answer(call, _refusal(call))
+        if not descriptors:
+            if call.args[0] & 0xFFFFFFFF == socket.AF_INET6:  # which this host may lack
+                self._answer(call, errno.EAFNOSUPPORT)
+            else:
+                self._answer(call, errno.ENOBUFS if self._network else _refusal(call))
             return
         with socket.socket(fileno=descriptors[0]) as made:
             if not self._network and not self._knows_network(made):
@@ -149,8 +147,8 @@ class OwnDatagrams:
     def _knows_network(self, made: socket.socket) -> bool:
         """Take the cookie of the network; False if it is our own, or unknown (Linux before 5.14)."""
         with socket.socket(made.family, socket.SOCK_DGRAM) as ours:
-            network = _network_of(made)
-            if network == _network_of(ours):
+            network = cookie_of(made, SO_NETNS_COOKIE)
+            if network == cookie_of(ours, SO_NETNS_COOKIE):
                 return False
         self._network = network
         return True
@@ -159,8 +157,8 @@ class OwnDatagrams:
         duplicate = self._calls.socket(call) if self._network else None
         if duplicate is None:
             return None
-        is_inet = duplicate.family in (socket.AF_INET, socket.AF_INET6)
-        if is_inet and duplicate.type == socket.SOCK_DGRAM and _network_of(duplicate) == self._network:
+        is_udp = duplicate.family in (socket.AF_INET, socket.AF_INET6) and duplicate.type == socket.SOCK_DGRAM
+        if is_udp and cookie_of(duplicate, SO_NETNS_COOKIE) == self._network:
             return duplicate
         release(duplicate)
         return None
@@ -175,15 +173,6 @@ def _shares_network(tid: int) -> bool:
         return os.path.samefile(f"/proc/{tid}/ns/net", "/proc/self/ns/net")
     except OSError:
         return False
-
-
-def _network_of(made: Socket) -> int:
-    """Return the cookie of a socket's network namespace; 0 before Linux 5.14."""
-    try:
-        raw = made.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, _COOKIE.size)
-    except OSError:
-        return 0
-    return int(_COOKIE.unpack(raw)[0])
 
 
 def _refusal(call: Notification) -> Refuse:

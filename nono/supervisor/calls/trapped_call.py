@@ -34,10 +34,13 @@ def send_timeout_s(duplicate: Socket) -> float | None:
     return seconds + microseconds / 1e6 or None
 
 
-def cookie_of(duplicate: Socket) -> int:
-    """Return the socket's cookie, unique in its network namespace (SO_COOKIE); 0 before Linux 4.6."""
+def cookie_of(duplicate: Socket, option: int = SO_COOKIE) -> int:
+    """Return the socket's cookie, unique in its network namespace; 0 before Linux 4.6.
+
+    option: SO_NETNS_COOKIE asks for the cookie of that namespace, which is 0 before Linux 5.14.
+    """
     try:
-        raw = duplicate.getsockopt(socket.SOL_SOCKET, SO_COOKIE, _COOKIE.size)
+        raw = duplicate.getsockopt(socket.SOL_SOCKET, option, _COOKIE.size)
     except OSError:
         return 0
     return int(_COOKIE.unpack(raw)[0])

@@ -46,7 +46,7 @@ class Stage:
         self.asked = 0
         self.has_answered = asyncio.Event()
         monkeypatch.setattr(notify, "respond_with_descriptor", self._hand_out)
-        monkeypatch.setattr(own_datagrams, "_network_of", lambda _: self.networks.pop(0))
+        monkeypatch.setattr(own_datagrams, "cookie_of", lambda *_: self.networks.pop(0))
 
     def _hand_out(self, _: int, number: int, descriptor: int, *, close_on_exec: bool) -> None:
         with socket.socket(fileno=os.dup(descriptor)) as made:
@@ -188,3 +188,16 @@ def test_only_a_socket_of_that_network_is_connected_and_bound(
         assert own.connect(stage.call(), LOOPBACK) is None  # TCP
 
     stage.play(part)
+
+
+def test_a_host_without_ipv6_says_so_of_the_first_socket_too(stage: Stage) -> None:
+    """curl tries one at each start: that is no refusal to tell of."""
+
+    async def part(own: OwnDatagrams) -> None:
+        assert own.make(stage.call(socket.AF_INET6)) is None
+        stage.maker.recv(1)
+        stage.maker.send(REFUSED)
+        await stage.until(1)
+
+    stage.play(part)
+    assert stage.answers == {1: errno.EAFNOSUPPORT}
