@@ -51,7 +51,7 @@ _PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1,
 _OUTWARD_UDP = "udp:"
 # Name servers, and sockets of UDP where there are none. Some programs try one and work without, others look
 # names up by it.
-_UDP = (_OUTWARD_UDP, "dns:", *(f"socket(family={family}, type=2," for family in (2, 10)))
+_UDP = ("dns:", *(f"socket(family={family}, type=2," for family in (2, 10)))
 _NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
