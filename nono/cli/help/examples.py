@@ -10,7 +10,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "nono": (
         Example(
             "nono run --allow . -- make test",
-            "Build: write this directory, read the system, nothing of your home",
+            "Build: write this directory, read the system, not your files or keys",
         ),
         Example(
             "nono run --profile claude-code --allow-cwd -- claude", "Run an agent with its shipped profile"
