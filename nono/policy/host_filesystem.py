@@ -79,10 +79,14 @@ class HostFilesystem:
             descriptor = os.open(path, _READ)
         except (OSError, ValueError):
             return None
-        with open(descriptor, "rb") as file:
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return None
-            content = file.read(_TEXT_MAX + 1)
+            content = _read_up_to(descriptor, _TEXT_MAX + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
         return None if len(content) > _TEXT_MAX else os.fsdecode(content)
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
@@ -98,6 +102,13 @@ class HostFilesystem:
         if self._mounts is None:
             self._mounts = _mounts()
         return self._mounts
+
+
+def _read_up_to(descriptor: int, size: int) -> bytes:
+    content = b""
+    while len(content) < size and (piece := os.read(descriptor, size - len(content))):
+        content += piece
+    return content
 
 
 def _target(link: str) -> str | None:

@@ -94,3 +94,17 @@ SEGMENTS = st.lists(st.sampled_from(["a", "b", "ab"]), min_size=1, max_size=4)
 def test_inside_compares_components(path: list[str], root: list[str]) -> None:
     assert is_within("/" + "/".join(path), "/" + "/".join(root)) == (path[: len(root)] == root)
     assert is_within("/" + "/".join(path), "/")
+
+
+@pytest.mark.parametrize("name", ["real", "link", "fifo", "big", "gone"])
+def test_what_is_no_small_file_has_no_text(tree: Path, name: str) -> None:
+    os.mkfifo(tree / "fifo")
+    (tree / "big").write_bytes(b"x" * (64 * 1024 + 1))
+    before = os.listdir("/proc/self/fd")
+    assert FS.text(str(tree / name)) is None
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_small_file_has_its_text(tree: Path) -> None:
+    (tree / "real/file").write_bytes(b"a\xff" * 32 * 1024)
+    assert FS.text(str(tree / "real/file")) == "a\udcff" * 32 * 1024
