@@ -167,6 +167,47 @@ def test_a_temporary_directory_that_became_a_link_is_not_granted(sandbox: NonoRu
         base.rmdir()
 
 
+TURN = 'rm -r "$1" && ln -s "$2" "$1" && echo laid'
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        pytest.param("package.json", {"groups": {"include": ["user_tools"]}}, id="settings above a project"),
+        pytest.param(".gitconfig", {"groups": {"include": ["git_config"]}}, id="settings of git"),
+        pytest.param(".agent", {"filesystem": {"allow": ["~/.agent"]}}, id="state of an agent"),
+    ],
+)
+def test_a_run_with_the_dotfiles_does_not_choose_what_the_next_profile_grants(
+    name: str, profile: dict[str, Any], sandbox: NonoRun, outside: Path
+) -> None:
+    """They lie in a directory of their own, and the home has links to them, as GNU Stow makes them."""
+    home = sandbox.user.home
+    dotfiles, kept = home / "dotfiles", home / "dotfiles" / name
+    for directory in (dotfiles, kept):
+        sandbox.give(_made(directory))
+    (kept / "file").write_text("here")
+    sandbox.give(kept / "file")
+    (home / name).symlink_to(kept)
+    try:
+        command = ("sh", "-c", TRY, "sh", str(home / name))
+        assert granting(sandbox, profile, *command).stdout == "here"
+        laid = granting(
+            sandbox, {}, "sh", "-c", TURN, "sh", str(kept), str(outside), flags=(f"--allow={dotfiles}",)
+        )
+        assert laid.stdout == "laid\n", laid.stderr
+        then = granting(sandbox, profile, *command)
+        assert SECRET not in then.stdout
+        assert not (outside / "new").exists()
+        assert f"'{kept}' is a link that leads to '{outside}'" in then.stderr
+        assert sandbox.bare([*command]).stdout == SECRET
+        (outside / "new").unlink()
+    finally:
+        (home / name).unlink()
+        kept.unlink() if kept.is_symlink() else shutil.rmtree(kept)
+        dotfiles.rmdir()
+
+
 def _made(directory: Path) -> Path:
     directory.mkdir()
     return directory

@@ -2,7 +2,8 @@
 
 A link counts as planted by a command if it is where this run or a shipped group may write, and as part of a
 repository if an entry that begins in $WORKDIR leaves $WORKDIR through it. Other links belong to the user:
-~/.cache on another disk, dotfiles kept in one place, /bin.
+~/.cache on another disk, dotfiles kept in one place, /bin. Behind these, where another run may write, a link
+leads no further than the working tree around it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from nono.policy.path_expansion import (
 )
 from nono.policy.socket_grant import SocketGrant
 
+_STORE = "/nix/store"  # nothing changes there
 _LINKS_MAX = 40  # as in path_resolution(7)
 
 
@@ -32,6 +34,7 @@ class Way(NamedTuple):
 
     path: str  # absolute, with links not followed, except that it begins with the canonical $WORKDIR
     stays_in: str | None = None  # the canonical $WORKDIR, for an entry of a profile that begins there
+    is_typed: bool = True  # by a person for this run; False: an entry of a profile or group
 
 
 class Planted(NamedTuple):
@@ -51,8 +54,8 @@ type Asked[AnyGrant: (Grant, SocketGrant)] = tuple[AnyGrant, Way]
 def way_of_profile(text: str, path: str, path_context: PathContext, workdir: str) -> Way:
     """Return the Way of an entry that expands to `path`, or of one match of it. workdir: canonical."""
     if not path_context.begins_in_workdir(text):
-        return Way(path)
-    return Way(join(workdir, path[len(path_context.workdir) :].lstrip("/")), workdir)
+        return Way(path, is_typed=False)
+    return Way(join(workdir, path[len(path_context.workdir) :].lstrip("/")), workdir, is_typed=False)
 
 
 class LinkGuard:
@@ -76,6 +79,8 @@ class LinkGuard:
                 reason = "a command could have laid it"
             elif way.stays_in is not None and self._leaves(link, way.stays_in):
                 reason = f"it leaves {way.stays_in}"
+            elif not way.is_typed and self._is_strange(link, way.path):
+                reason = "a command could have laid it in another run"
             else:
                 continue
             return Planted(link, canonical_as_far(way.path, self._fs), reason)
@@ -135,6 +140,24 @@ class LinkGuard:
 
     def _leaves(self, link: str, directory: str) -> bool:
         return is_within(link, directory) and not is_within(canonical_as_far(link, self._fs), directory)
+
+    def _is_strange(self, link: str, path: str) -> bool:
+        """Check whether a link behind the user's own leads away from where it lies.
+
+        What the user keeps in ~/dotfiles and links to is what a run in there may turn.
+        """
+        home = canonical_as_far(self._context.home, self._fs)
+        spelled = join(home, path[len(self._context.home) :].lstrip("/"))
+        if not is_within(path, self._context.home) or is_within(spelled, link):
+            return False
+        # Imported here: hardly any link is behind another.
+        from nono.policy.git.settings_reach import SYSTEM, around
+
+        entry, leads_to = self._fs.entry(link), canonical_as_far(path, self._fs)
+        is_others = entry is not None and not entry.is_own
+        if is_others or dirname(link) in ("/", home) or any(is_within(link, each) for each in SYSTEM):
+            return False
+        return not (is_within(leads_to, _STORE) or is_within(leads_to, around(link, home, self._fs)))
 
     def _add(self, grants: Iterable[Grant]) -> None:
         self._written += (grant.path for grant in at_every_mount(grants, self._fs))

@@ -97,7 +97,7 @@ def wanted_files(
         group_grants(groups, path_context, fs), path_context, guarded, fs
     )
     skipped, insisted = list[str](), list[str]()
-    asked = [(grant, Way(grant.original)) for grant in of_groups]
+    asked = [(grant, Way(grant.original, is_typed=False)) for grant in of_groups]
     asked += requested_grants(request, profile, path_context, fs, own.roots, skipped)
     states = [*state_directories(profile, path_context, fs, skipped)]
     offer = _workdir_offer(profile, (), workdir, path_context)

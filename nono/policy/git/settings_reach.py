@@ -10,7 +10,7 @@ from posixpath import basename, dirname, join
 
 from nono.policy.path_expansion import Filesystem, canonical_as_far, is_within
 
-_SYSTEM = ("/etc", "/usr", "/opt", "/nix/store")  # home-manager's settings are links to Nix's store
+SYSTEM = ("/etc", "/usr", "/opt", "/nix/store")  # home-manager's settings are links to Nix's store
 _OF_GIT = (".gitattributes", ".gitconfig", ".githooks", ".git-hooks", ".gitignore", ".gitmessage")
 _LEVELS_MAX = 64
 
@@ -41,20 +41,26 @@ class SettingsReach:
         """Check whether a file or a link at `place` may lead to `path`."""
         is_own = dirname(place) == self._home or is_within(place, self._of_git)
         return (
-            is_own or any(is_within(place, each) for each in _SYSTEM) or is_within(path, self._around(place))
+            is_own
+            or any(is_within(place, each) for each in SYSTEM)
+            or is_within(path, around(place, self._home, self._fs))
         )
 
     def _is_of_git(self, path: str) -> bool:
         is_named_so = dirname(path) == self._home and basename(path).startswith(_OF_GIT)
         return is_named_so or is_within(path, self._of_git)
 
-    def _around(self, place: str) -> str:
-        """Return the working tree around a place, as of dotfiles; its directory if there is none."""
-        top = directory = dirname(place)
-        for _ in range(_LEVELS_MAX):
-            if is_within(self._home, top):
-                break
-            if self._fs.entry(join(top, ".git")) is not None:
-                return top
-            top = dirname(top)
-        return directory
+
+def around(place: str, home: str, fs: Filesystem) -> str:
+    """Return the working tree around a place, as of dotfiles; its directory if there is none.
+
+    Both paths are canonical.
+    """
+    top = directory = dirname(place)
+    for _ in range(_LEVELS_MAX):
+        if is_within(home, top):
+            break
+        if fs.entry(join(top, ".git")) is not None:
+            return top
+        top = dirname(top)
+    return directory

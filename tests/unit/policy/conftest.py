@@ -69,7 +69,7 @@ class MemoryFilesystem:
     def entry(self, path: str) -> Entry | None:
         path = parent_resolved(path, self)
         if path in self.links:
-            return Entry("link", 1, self.links[path])
+            return Entry("link", 1, self.links[path], path not in self.foreign)
         kind = self._kind(path)
         is_own = path not in self.foreign
         is_public = path not in self.private

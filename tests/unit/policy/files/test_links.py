@@ -167,3 +167,69 @@ def test_links_are_found_one_by_one(make_fs: MakeFilesystem) -> None:
 def test_a_circle_of_links_ends(make_fs: MakeFilesystem) -> None:
     fs = make_fs(links={"/a": "/b", "/b": "/a"})
     assert {*links_on_the_way("/a/x", fs)} == {"/a", "/b"}
+
+
+DOTFILES, LETTERS = f"{HOME}/dotfiles", f"{HOME}/letters"
+BEHIND = {f"{HOME}/.conf": f"{DOTFILES}/conf"}  # the person's link, into what another run may be granted
+
+
+@pytest.mark.parametrize(
+    ("links", "entry"),
+    [
+        pytest.param({f"{DOTFILES}/conf": LETTERS}, "~/.conf", id="in its place"),
+        pytest.param({f"{DOTFILES}/conf/x": LETTERS}, "~/.conf/x", id="below it"),
+        pytest.param({f"{DOTFILES}/conf": f"{DOTFILES}/b", f"{DOTFILES}/b": LETTERS}, "~/.conf", id="by two"),
+    ],
+)
+@pytest.mark.parametrize("field", ["allow", "read", "unix_socket_dir"])
+def test_a_link_that_another_run_could_lay_behind_the_persons_is_not_followed(
+    run: Resolve, make_fs: MakeFilesystem, links: dict[str, str], entry: str, field: str
+) -> None:
+    fs = make_fs((LETTERS, f"{DOTFILES}/.git"), links={**BEHIND, **links})
+    resolved = run(profile(**{field: (entry,)}), fs=fs, allow=(".",))
+    assert LETTERS not in granted(resolved) | {grant.path for grant in resolved.capabilities.sockets}
+    (said,) = resolved.insisted
+    assert f"is a link that leads to '{LETTERS}', and a command could have laid it in another run" in said
+    assert said.endswith(f" {LETTERS}")
+
+
+@pytest.mark.parametrize("name", [".gitconfig", "package.json"])
+def test_what_a_group_grants_is_held_to_the_same(run: Resolve, make_fs: MakeFilesystem, name: str) -> None:
+    links = {f"{HOME}/{name}": f"{DOTFILES}/{name}"}
+    there = make_fs(files=(f"{DOTFILES}/{name}",), links=links)
+    assert f"{DOTFILES}/{name}" in granted(run(fs=there))
+    turned = make_fs((LETTERS,), links={**links, f"{DOTFILES}/{name}": LETTERS})
+    assert LETTERS not in granted(run(fs=turned))
+
+
+@pytest.mark.parametrize(
+    ("directories", "links"),
+    [
+        pytest.param((f"{DOTFILES}/.git",), {f"{DOTFILES}/conf": f"{DOTFILES}/deep/conf"}, id="its tree"),
+        pytest.param((), {f"{DOTFILES}/conf": f"{DOTFILES}/conf-2"}, id="its directory"),
+        pytest.param((), {f"{DOTFILES}/conf": "/nix/store/conf"}, id="what nobody writes"),
+        pytest.param((), {f"{HOME}/.conf": "/etc/alternatives/conf", "/etc/alternatives/conf": DISK},
+                     id="a link of the system"),
+        pytest.param((), {f"{HOME}/.conf": "/mnt/conf", "/mnt/conf": DISK}, id="a link of somebody else"),
+    ],
+)  # fmt: skip
+def test_such_a_link_leads_to_what_is_around_it(
+    run: Resolve, make_fs: MakeFilesystem, directories: tuple[str, ...], links: dict[str, str]
+) -> None:
+    target = [*links.values()][-1]
+    fs = make_fs((target, *directories), links={**BEHIND, **links}, foreign=("/mnt/conf",))
+    resolved = run(profile(allow=("~/.conf",)), fs=fs)
+    assert target in granted(resolved)
+    assert resolved.insisted == ()
+
+
+def test_a_path_typed_now_leads_where_it_leads(run: Resolve, make_fs: MakeFilesystem) -> None:
+    fs = make_fs((LETTERS,), links={**BEHIND, f"{DOTFILES}/conf": LETTERS})
+    assert LETTERS in granted(run(fs=fs, read=("~/.conf",)))
+
+
+def test_behind_a_home_that_is_a_link_the_persons_own_is_followed(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs((f"{DISK}/ada/work", "/data/x"), links={"/home": DISK, f"{DISK}/ada/.conf": "/data/x"})
+    assert "/data/x" in granted(run(profile(allow=("~/.conf",)), fs=fs))
