@@ -26,10 +26,14 @@ class Case:
     program: str
 
 
+CONFIGURED = "cargo init -q --vcs none --name inner .; cargo metadata -q --no-deps --format-version 1 > log"
 CASES = {
     "tox.ini": Case("tox.ini", "[flake8]\n", PYTEST, "python3"),
     "package.json": Case("package.json", '{"name": "outer"}\n', NPM, "npm"),
     "Cargo.toml": Case("Cargo.toml", CRATE, CARGO, "cargo"),
+    "cargo's config.toml": Case(".cargo/config.toml", "[net]\noffline = true\n", CONFIGURED, "cargo"),
+    "Gemfile": Case("Gemfile", "", "bundle list", "bundle"),
+    "maven.config": Case(".mvn/maven.config", "-o\n", "mvn -v", "mvn"),
     "go.mod": Case("go.mod", "module outer\n\ngo 1.20\n", GO, "go"),
     "guile": Case(".guile", "1\n", "echo 1 | guile", "guile"),
     "swipl": Case(".config/swi-prolog/init.pl", "a.\n", "swipl -g halt", "swipl"),

@@ -60,6 +60,8 @@ _TOOLS = (
     _Tool("JUPYTER_DATA_DIR", "jupyter/data", "$XDG_DATA_HOME/jupyter"),
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
     _Tool("MICRO_CONFIG_HOME", "micro", "$XDG_CONFIG_HOME/micro", reading_is_enough=True),
+    # Where the project may only be read, mypy ends with an internal error.
+    _Tool("MYPY_CACHE_DIR", "mypy", "$WORKDIR/.mypy_cache"),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),
     _Tool("PDM_CONFIG_FILE", "pdm/config.toml", "$XDG_CONFIG_HOME/pdm/config.toml", reading_is_enough=True),
     _Tool("PERL_CPANM_HOME", "cpanm", "~/.cpanm"),
@@ -74,6 +76,8 @@ _TOOLS = (
     # `poetry config`, with --local too, makes the directory first.
     _Tool("POETRY_CONFIG_DIR", "poetry-config", "$XDG_CONFIG_HOME/pypoetry", reading_is_enough=True),
     _Tool("PRE_COMMIT_HOME", "pre-commit", "$XDG_CACHE_HOME/pre-commit"),
+    # Ruff keeps it beside its settings, which may be in the home, and stops where it cannot write it.
+    _Tool("RUFF_CACHE_DIR", "ruff", "~/.ruff_cache"),
     _Tool("SEMGREP_LOG_FILE", "semgrep/semgrep.log", "~/.semgrep/semgrep.log"),
     _Tool("SEMGREP_SETTINGS_FILE", "semgrep/settings.yml", "~/.semgrep/settings.yml", reading_is_enough=True),
     _Tool("STACK_ROOT", "stack", "~/.stack"),

@@ -28,6 +28,7 @@ from nono.policy.path_expansion import (
     rule_path,
 )
 from nono.policy.why.refusals import KEPT_HOOKS
+from nono.policy.why.usual_table import place_of_program
 from nono.printable import shell_word
 
 _BADGES = {Access.READ: "read", Access.WRITE: "write", Access.READWRITE: "read+write"}
@@ -216,9 +217,15 @@ def _granted(grants: list[Grant], access: Access) -> Answer:
 
 
 def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesystem) -> str | None:
-    """Return the flag that would grant `path`; for a missing one its parent's, unless that is too wide."""
-    if fs.kind(path) is not None:
-        return _flag(path, access, fs)
+    """Return the flag that would grant `path`, or the directory without which a program there does not run.
+
+    For a path that is missing it grants the parent, unless that is too wide.
+    """
+    kind = fs.kind(path)
+    if kind is not None:
+        is_read = kind == "file" and access is Access.READ
+        around = place_of_program(path, path_context, fs) if is_read else None
+        return _flag(around or path, access, fs)
     parent = dirname(path)
     bases = (
         path_context.built_in(name)

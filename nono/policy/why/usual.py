@@ -13,7 +13,8 @@ from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
-from nono.policy.why.signing import signing_key
+from nono.policy.why.lacking.home_project import home_as_project
+from nono.policy.why.lacking.signing import signing_key
 from nono.policy.why.usual_table import (
     ANSWERS,
     BUILD_HERE,
@@ -79,6 +80,7 @@ def usually_needed(
         return []
     found = chain(
         signing_key(programs, argv, exit_code, path_context, fs),
+        home_as_project(programs, path_context, fs),
         _candidates(programs, exit_code, path_context, fs, needs_of),
     )
     judged = (_judged(each, by, rules, path_context, fs, is_usable) for each, by in found)
@@ -187,5 +189,6 @@ def _judged(
         case _:
             return None
     flag = directory_flag(access) if kind == "dir" else file_flag(access)
-    offered = None if opens_too_much(path, path_context) else f"{flag} {shell_word(path)}"
-    return Absentee(path, access, purpose, program, offered)
+    is_offered = row.instead is None and not opens_too_much(path, path_context)
+    offered = f"{flag} {shell_word(path)}" if is_offered else None
+    return Absentee(path, access, purpose, program, offered, row.instead)

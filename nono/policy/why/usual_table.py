@@ -32,6 +32,11 @@ _TLS = _names("curl wget git gh pip pip3 npm pnpm yarn cargo go openssl") | _NOD
 _POSTGRESQL = _names(
     "psql pg_dump pg_dumpall pg_restore pg_isready createdb dropdb createuser dropuser vacuumdb reindexdb"
 )
+_ANSIBLE = _names(
+    "ansible ansible-config ansible-console ansible-doc ansible-galaxy ansible-inventory ansible-lint "
+    "ansible-playbook ansible-pull ansible-vault molecule"
+)
+_CONTAINERS = _names("podman buildah podman-compose")
 _SSH = _names("ssh scp sftp rsync")
 _REACHES_A_REMOTE = _names("push pull fetch clone ls-remote submodule")
 _AGENTS = _names("claude codex gemini opencode aider openclaw goose qwen copilot")
@@ -60,15 +65,13 @@ class Row(NamedTuple):
     is_filled: bool = False  # True: the kernel puts the files there, and the user may not
     is_told_if_denied: bool = False  # True: named, without an option, although a rule denies it
     operands: frozenset[str] = frozenset()  # needed with one of these alone; empty: whatever the operands
-    instead: str | None = None  # what to do where a rule denies it
+    instead: str | None = None  # what to do, as no option helps
 
 
 _SSH_SETTINGS = ("~/.ssh/config", Access.READ, "your settings and names of hosts for ssh")
 _KNOWN_HOSTS = ("~/.ssh/known_hosts", Access.READ, "the keys of hosts that ssh trusts")
 
-# Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
-# grants nothing by itself.
-TABLE = (
+_SETTINGS = (
     Row("/usr/include", Access.READ, "headers of C and C++", _C),
     Row("/usr/local/include", Access.READ, "headers of C and C++", _C),
     # Opening /dev/ptmx makes a terminal in /dev/pts, beside those of the user's other programs.
@@ -100,8 +103,19 @@ TABLE = (
         instead="mvn -s FILE, with settings that hold no password; or --read-file ~/.m2/settings.xml "
         "--bypass-protection ~/.m2/settings.xml, if yours hold none",
     ),
+    # Both may hold passwords, so no group grants them; the tools stop where they cannot read them.
+    Row("~/.ansible.cfg", Access.READ, "Ansible's settings", _ANSIBLE, is_whole=False),
+    Row("~/uv.toml", Access.READ, "settings of uv", _names("uv uvx"), is_whole=False),
+    Row(
+        *("~/.local/share/containers", Access.READWRITE, "your images and containers", _CONTAINERS),
+        is_whole=False,
+        instead="run it outside; a container takes mounts and a user namespace, which a run may not make",
+    ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
+)
+# Programs that a person has installed, which do not run without what lies beside them.
+_INSTALLED = (
     Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
@@ -114,6 +128,9 @@ TABLE = (
     Row("/usr/local/go", Access.READ, "the toolchain of Go", _GO),
     Row("~/.sdkman", Access.READ, "your versions of Java", _JAVA),
 )
+# Includes paths that shipped groups grant to most runs, because a profile may exclude a group and a manifest
+# grants nothing by itself.
+TABLE = (*_SETTINGS, *_INSTALLED)
 # Programs that change files, by the operands they change.
 WRITE_LAST = _names("cp mv ln install")
 CHANGE_NAMES = _names("mkdir rm rmdir unlink")  # they write the parent directory
@@ -141,7 +158,7 @@ def place_of_program(path: str, path_context: PathContext, fs: Filesystem) -> st
     `path` is canonical. A program of Python belongs to a virtual environment, one of Node.js to the modules
     that were installed with it.
     """
-    usual = _place_of(TABLE, path, Access.READ, path_context, fs)
+    usual = _place_of(_INSTALLED, path, Access.READ, path_context, fs)
     if usual is not None:
         return usual[0]
     environment = dirname(dirname(path))

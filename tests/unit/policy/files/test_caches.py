@@ -93,6 +93,14 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
     assert variable in variables(caches(fs, READ_WRITE))
 
 
+@pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
+def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
+    access: Access, is_elsewhere: bool, make_fs: MakeFilesystem
+) -> None:
+    project = Grant(WORK, access, True, "user", WORK)
+    assert ("MYPY_CACHE_DIR" in variables(caches(make_fs(), project))) is is_elsewhere
+
+
 @pytest.mark.parametrize(
     ("variable", "usual"),
     [
@@ -108,6 +116,7 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
         ("MPLCONFIGDIR", ".config/matplotlib"),
         ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
+        ("RUFF_CACHE_DIR", ".ruff_cache"),
         ("PIPX_HOME", ".local/share/pipx"),
         ("STACK_ROOT", ".stack"),
         ("TEXMFVAR", ".texlive2025/texmf-var"),

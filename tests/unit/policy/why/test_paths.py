@@ -29,7 +29,11 @@ from support.profiles.questions import why_host, why_path, why_request
 HOME = "/home/ada"
 WORK = f"{HOME}/work"
 
+UV_TOOLS = f"{HOME}/.local/share/uv/tools"
+MODULE = f"{HOME}/npm/lib/node_modules/a/cli.js"
+
 Resolve = Callable[..., Resolved]
+MakeFilesystem = Callable[..., Filesystem]
 
 
 def test_a_granted_path_names_the_most_specific_grant(run: Resolve, fs: Filesystem) -> None:
@@ -58,6 +62,25 @@ def test_the_wrong_access_names_the_closest_grant_and_the_flag(run: Resolve, fs:
         "matching_capability": {"path": WORK, "access": "read", "source": "user"},
         "suggested_flag": f"--write-file {WORK}/main.py",
     }
+
+
+@pytest.mark.parametrize(
+    ("program", "access", "granted"),
+    [
+        (f"{UV_TOOLS}/black/bin/black", Access.READ, f"--read {UV_TOOLS}"),
+        (f"{HOME}/environments/a/bin/tool", Access.READ, f"--read {HOME}/environments/a"),
+        (MODULE, Access.READ, f"--read {HOME}/npm/lib/node_modules"),
+        (MODULE, Access.WRITE, f"--write-file {MODULE}"),
+        (f"{HOME}/bin/tool", Access.READ, f"--read-file {HOME}/bin/tool"),
+        (f"{HOME}/.config/git/credentials", Access.READ, f"--read-file {HOME}/.config/git/credentials"),
+    ],
+)
+def test_a_program_is_suggested_with_what_it_does_not_run_without(
+    run: Resolve, make_fs: MakeFilesystem, program: str, access: Access, granted: str
+) -> None:
+    """The end of a run says the same."""
+    fs = make_fs(directories=(UV_TOOLS,), files=(program, f"{HOME}/environments/a/pyvenv.cfg"))
+    assert why_path(run(fs=fs), program, access, fs).suggested_flag == granted
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,72 @@ def test_maven_is_told_of_its_denied_settings_with_what_to_do(
     assert [(each.flag, "mvn -s FILE" in (each.instead or "")) for each in found] == [(None, True)] * is_told
 
 
+@pytest.mark.parametrize(
+    ("line", "of_home", "of_project", "told"),
+    [
+        pytest.param("pytest -q", {"pytest.ini": ""}, {}, "pytest.ini", id="pytest"),
+        pytest.param("sh -c 'python3 -m pytest'", {"pytest.ini": ""}, {}, "pytest.ini", id="a module"),
+        pytest.param("uv run pytest", {"pytest.ini": ""}, {}, "pytest.ini", id="run by uv"),
+        pytest.param("cat pytest", {"pytest.ini": ""}, {}, None, id="a name alone"),
+        pytest.param("pytest", {}, {}, None, id="nothing in the home"),
+        pytest.param("pytest", {"pytest.ini": ""}, {"pytest.ini": ""}, None, id="the project comes first"),
+        pytest.param("pytest", {"tox.ini": "[pytest]"}, {"tox.ini": "[tox]"}, "tox.ini", id="a section"),
+        pytest.param("pytest", {"tox.ini": "[tox]"}, {}, None, id="another section"),
+        pytest.param("pytest", {"pyproject.toml": ""}, {}, "pyproject.toml", id="metadata"),
+        pytest.param("pytest", {"pyproject.toml": ""}, {"setup.py": ""}, None, id="metadata of the project"),
+        pytest.param("pytest", {"tox.ini": "[pytest]"}, {"setup.py": ""}, "tox.ini", id="settings first"),
+        pytest.param("tox -q", {"tox.ini": ""}, {}, "tox.ini", id="tox"),
+        pytest.param("tox -q", {"pytest.ini": ""}, {}, None, id="settings of another tool"),
+        pytest.param("uv lock", {"pyproject.toml": "[project]"}, {}, "pyproject.toml", id="uv"),
+        pytest.param("npx tsc", {"tsconfig.json": "{}"}, {}, "tsconfig.json", id="tsc"),
+        pytest.param("npx tsc", {"tsconfig.json": "{}"}, {"tsconfig.json": "{}"}, None, id="tsc's own"),
+        pytest.param("uv lock", {"pyproject.toml": "[tool.x]"}, {}, None, id="uv without a project"),
+    ],
+)
+def test_a_tool_that_took_the_home_for_its_project_is_told_so(
+    run: Resolve,
+    make_fs: MakeFilesystem,
+    line: str,
+    of_home: dict[str, str],
+    of_project: dict[str, str],
+    told: str | None,
+) -> None:
+    texts = {f"{HOME}/{name}": text for name, text in of_home.items()}
+    texts |= {f"{WORK}/{name}": text for name, text in of_project.items()}
+    fs = make_fs(texts=texts)
+    found = [each for each in absentees(run(allow=(".",)), line, fs) if each.path == HOME]
+    assert [(each.flag, each.purpose.partition("~/")[2]) for each in found] == [(None, told)] * bool(told)
+    assert all("in the project, which comes first" in str(each.instead) for each in found)
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "is_offered"),
+    [
+        ("ansible-playbook a.yml", ".ansible.cfg", True),
+        ("python3 -m ansible", ".ansible.cfg", True),
+        ("uv sync", "uv.toml", True),
+        ("pip list", "uv.toml", False),
+    ],
+)
+def test_settings_that_may_hold_a_password_are_offered(
+    run: Resolve, make_fs: MakeFilesystem, line: str, file: str, is_offered: bool
+) -> None:
+    fs = make_fs(files=(f"{HOME}/{file}",))
+    assert (f"--read-file {HOME}/{file}" in flags(run(allow=(".",)), line, fs)) is is_offered
+
+
+@pytest.mark.parametrize(("program", "is_told"), [("podman", True), ("buildah", True), ("docker", False)])
+def test_a_container_is_told_to_run_outside(
+    run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
+) -> None:
+    """No option helps: mount(2) is refused to every process under Landlock."""
+    fs = make_fs(directories=(f"{HOME}/.local/share/containers",))
+    found = absentees(run(allow=(".",)), f"{program} run image", fs)
+    assert [(each.flag, "run it outside" in (each.instead or "")) for each in found] == [
+        (None, True)
+    ] * is_told
+
+
 @pytest.mark.parametrize(("program", "offered"), [("psql", ["--read /etc/postgresql"]), ("sqlite3", [])])
 def test_psql_is_told_of_the_servers_of_this_machine(
     run: Resolve, make_fs: MakeFilesystem, program: str, offered: list[str]
