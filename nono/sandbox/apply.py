@@ -12,6 +12,7 @@ from nono.kernel import filters, landlock, landlock_rights, open_path, process, 
 from nono.kernel.uapi import landlock as uapi_landlock
 from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
 from nono.sandbox.plan.plan import PathRule, SandboxPlan
+from nono.sandbox.plan.private_view import QUEUES
 
 # Errors that a rule of a shipped group may meet without anybody's mistake: the path went away, we may not
 # open it, or it stands for an object without a place in the file system (a pipe behind /dev/stdin).
@@ -81,6 +82,8 @@ def _hold_to_own_root(plan: SandboxPlan) -> None:
             os.close(root)
         for descriptor in range(process.FIRST_PRIVATE_DESCRIPTOR):
             _add_stream_rule(ruleset, descriptor, plan)
+        if not plan.refuses_sysv_ipc:
+            _add_queue_rule(ruleset, plan)
         landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
     except OSError as error:
         raise SandboxError(f"Landlock error: {error}") from error
@@ -109,8 +112,18 @@ def _add_stream_rule(ruleset: int, descriptor: int, plan: SandboxPlan) -> None:
             raise
 
 
-def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
-    """Open, examine and grant one descriptor, so that the rule covers exactly the inode that was judged."""
+def _add_queue_rule(ruleset: int, plan: SandboxPlan) -> None:
+    """Allow the queues of the command's IPC namespace, which mq_open(3) does not reach through this root."""
+    for rule in plan.path_rules:
+        if rule.path == QUEUES:
+            _add_path_rule(ruleset, rule, plan, within=plan.own_root_fs)
+
+
+def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan, *, within: int = -1) -> None:
+    """Open, examine and grant one descriptor, so that the rule covers exactly the inode that was judged.
+
+    within: The rights that `ruleset` handles, if not all of the plan's.
+    """
     try:
         descriptor = _open(rule.path)
     except OSError as error:
@@ -122,8 +135,9 @@ def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan) -> None:
         if rule.required and stat.S_ISDIR(mode) != rule.is_dir:
             expected, got = ("directory", "file") if rule.is_dir else ("file", "directory")
             raise SandboxError(f"Expected a {expected} but got a {got}: '{rule.path}'")
-        rights = path_rights(rule, mode, plan.landlock_abi)
-        landlock.add_path_beneath(ruleset, descriptor, rights)
+        rights = path_rights(rule, mode, plan.landlock_abi) & within
+        if rights:
+            landlock.add_path_beneath(ruleset, descriptor, rights)
     except OSError as error:
         if rule.required or error.errno not in TOLERATED:
             raise SandboxError(f"Landlock path error: '{rule.path}': {error}") from error

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 from nono.kernel import mounts, open_path
 from nono.kernel.uapi import mount as uapi
-from nono.sandbox.plan.private_view import TERMINALS, PrivateView
+from nono.sandbox.plan.private_view import QUEUES, TERMINALS, PrivateView
 
 NO_DEVICES = uapi.MOUNT_ATTR_NOSUID | uapi.MOUNT_ATTR_NODEV
 TERMINAL_NUMBER_MAX = 256  # each lower number is allocated for a moment
@@ -42,6 +42,7 @@ def mount_view(view: PrivateView) -> int | None:
     finally:
         for mount in shown.values():
             os.close(mount)
+    _mount_queues()
     _copy_ssh_settings()
     return _mount_terminals(view.terminal)
 
@@ -72,6 +73,21 @@ def _mount_proc() -> None:
     finally:
         for mount in covers.values():
             os.close(mount)
+
+
+def _mount_queues() -> None:
+    """Mount the POSIX queues of this IPC namespace where the caller's are, if they are anywhere.
+
+    mq_open(3) needs no mount, but Landlock lets it open what a rule for the root of this file system allows.
+    """
+    if not os.path.isdir(QUEUES) or os.path.islink(QUEUES):
+        return
+    attributes = NO_DEVICES | uapi.MOUNT_ATTR_NOEXEC
+    try:
+        _mount("mqueue", {}, attributes, QUEUES)
+    except OSError:
+        # A kernel without them. What the command is granted must not be the host's directory.
+        _mount("tmpfs", {"mode": "0755"}, attributes, QUEUES)
 
 
 def _copied(view: PrivateView) -> dict[str, int]:

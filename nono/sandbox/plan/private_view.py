@@ -16,6 +16,7 @@ from nono.policy.socket_grant import SocketScope
 
 DIRECTORIES = ("/tmp", "/var/tmp", "/dev/shm", "/run/screen", "/var/lib/php/sessions")
 TERMINALS = "/dev/pts"
+QUEUES = "/dev/mqueue"  # mq_overview(7)
 DEVICES = "/dev"
 PROCESSES = "/proc"
 
@@ -143,7 +144,8 @@ def own_grants(
     if view is None:
         paths += [(terminal, Access.READWRITE, False) for terminal in terminals]
     else:
-        paths += [(directory, Access.READWRITE, True) for directory in (*view.directories, TERMINALS)]
+        own = (*view.directories, TERMINALS, QUEUES)
+        paths += [(directory, Access.READWRITE, True) for directory in own]
         if ptmx is not None and not is_within(ptmx, TERMINALS):
             paths.append((ptmx, Access.READWRITE, False))
     private = () if view is None else view.directories

@@ -20,6 +20,7 @@ from nono.sandbox.plan.private_view import (
     private_view,
 )
 
+DEVICES = ("/dev/pts", "/dev/mqueue", "/dev/ptmx")
 NAMES = st.sampled_from(["a", "a-b", "ab", "b"])
 PATHS = st.builds(
     lambda top, below: "/".join([top, *below]),
@@ -120,10 +121,11 @@ def test_a_socket_is_shown_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("denied", "left"),
     [
-        ((), {"/proc", *DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
-        (("/proc",), {*DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
-        (("/proc/kcore",), {*DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
-        (("/tmp/project/.env",), {"/proc", *DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
+        ((), {"/proc", *DIRECTORIES, *DEVICES}),
+        (("/proc",), {*DIRECTORIES, *DEVICES}),
+        (("/proc/kcore",), {*DIRECTORIES, *DEVICES}),
+        (("/tmp/project/.env",), {"/proc", *DIRECTORIES, *DEVICES}),
+        (("/dev/mqueue",), {"/proc", *DIRECTORIES, "/dev/pts", "/dev/ptmx"}),
         (("/dev",), {"/proc", *DIRECTORIES} - {"/dev/shm"}),
     ],
 )
