@@ -154,7 +154,7 @@ class Admission:
     async def _acquired(self, state: RouteState, verdict: Forward) -> Admitted | Refusal:
         route = state.route
         if route.credential is None:
-            return refusal.unavailable(route.service, verdict.origin.host)
+            return refusal.no_key(route.service, verdict.origin.host)
         try:
             injection = await route.credential.acquire(verdict.facts)
         except (CredentialNotFound, CredentialUnavailable) as failure:

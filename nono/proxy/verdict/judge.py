@@ -56,7 +56,7 @@ class Judge:
     ) -> Verdict:
         """Judge a request for `route`. Authentication is checked before anything else."""
         if route.credential is None:
-            return Refused(entry, refusal.unavailable(route.service, origin.host))
+            return Refused(entry, refusal.no_key(route.service, origin.host))
         shown = self._shown(route, slots)
         entry = entry._replace(mechanism="phantom_header")
         if isinstance(shown, Refusal):
@@ -240,15 +240,15 @@ def _bare(path: bytes) -> str:
 
 
 def _keyless(routes: Sequence[Route], host: str) -> Refusal:
-    unavailable = next((route for route in routes if route.credential is None), None)
-    if unavailable is not None:
-        return refusal.unavailable(unavailable.service, host)
+    keyless = next((route for route in routes if route.credential is None), None)
+    if keyless is not None:
+        return refusal.no_key(keyless.service, host)
     return phantoms.missing(routes[0])
 
 
 def _own_key(route: Route, host: str) -> Refusal:
     if route.credential is None:
-        return refusal.unavailable(route.service, host)
+        return refusal.no_key(route.service, host)
     to = route.base_url_variable or route.service
     return phantoms.no_phantom(route, host, f"send the phantom to the URL in {to}, or no key at all")
 

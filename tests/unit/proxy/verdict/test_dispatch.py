@@ -79,6 +79,15 @@ def test_a_path_request_is_refused(
     assert (answer.status, answer.category) == (status, category)
 
 
+def test_a_service_without_a_key_says_so_and_how_to_give_it_one() -> None:
+    answer = refusal_of(judged(b"GET", b"/broken/x"))
+    assert answer.error == "this run has no key for 'broken'"
+    assert answer.hint is not None
+    assert "`nono credential set broken`" in answer.hint
+    assert "standard error" not in answer.hint  # nothing is said there
+    assert answer.lasts  # so that no client tries again
+
+
 def test_connect_with_the_token_opens_a_tunnel() -> None:
     verdict = judged(b"CONNECT", b"Other.TEST.:443", PROXY_AUTHORIZATION)
     assert isinstance(verdict, Tunnel)
