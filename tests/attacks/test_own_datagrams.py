@@ -86,6 +86,8 @@ def test_udp_takes_namespaces_of_the_runs_own(namespaces: bool, sandbox: NonoRun
     denied = [(event["target"], event["rule"]) for event in run.denied]
     refused = ("socket(family=2, type=2, protocol=0)", "network.static_filter")
     assert denied == ([] if namespaces else [refused])
+    for event in run.denied:
+        assert "no namespaces of its own" in event["hint"]
 
 
 LEAVES = "import os; os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNET); "
@@ -101,6 +103,8 @@ def test_who_has_made_a_network_is_given_no_socket_of_another(leaves: bool, sand
     assert (run.exit_code == 0) is not leaves, run.stderr
     targets = [event["target"] for event in run.denied]
     assert targets == (["socket(family=2, type=2, protocol=0)"] if leaves else [])
+    for event in run.denied:
+        assert "a network that the command itself has made" in event["hint"]
 
 
 SOCKET = "import socket; socket.socket(type=socket.SOCK_DGRAM)"

@@ -20,7 +20,7 @@ from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
 from nono.sandbox.socket_maker import REQUEST_BYTES, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release
 from nono.supervisor.verdict.adjudicator import Refuse
-from nono.supervisor.verdict.own_datagrams import judge_connect
+from nono.supervisor.verdict.own_datagrams import MADE_INSIDE, NOT_MADE, judge_connect, refused_hint
 from nono.supervisor.verdict.register_call import refuse_by_registers
 from nono.supervisor.verdict.syscall_args import parse_sockaddr
 
@@ -64,7 +64,9 @@ class OwnDatagrams:
 
     def make(self, call: Notification) -> Refuse | None:
         """Answer socket(2) of UDP, later. Returns a refusal if that cannot be."""
-        if self._is_closed or not _shares_network(call.tid):
+        if not _shares_network(call.tid):
+            return _refusal(call, MADE_INSIDE)
+        if self._is_closed:
             return _refusal(call)
         asked = UDP_IPV4 if call.args[0] & 0xFFFFFFFF == socket.AF_INET else UDP_IPV6
         try:
@@ -175,5 +177,5 @@ def _shares_network(tid: int) -> bool:
         return False
 
 
-def _refusal(call: Notification) -> Refuse:
-    return refuse_by_registers("socket", call.nr, call.args)
+def _refusal(call: Notification, where: str = NOT_MADE) -> Refuse:
+    return refuse_by_registers("socket", call.nr, call.args)._replace(hint=refused_hint(where))

@@ -24,6 +24,21 @@ _UDP_HINT = (
     "machine's address, and work without"
 )
 
+_WITHOUT_NAMESPACES = "in this run, which has no namespaces of its own"
+NOT_MADE = "in this run, for which no network of its own could be made"
+MADE_INSIDE = "in a network that the command itself has made, as Bubblewrap does"
+
+
+def refused_hint(where: str = _WITHOUT_NAMESPACES) -> str:
+    """Explain a refused UDP socket. where: In which case there is none; one of the constants above.
+
+    Most UDP packets are DNS queries, but many programs only try such a socket: that is said first.
+    """
+    return (
+        f"UDP is closed {where}. A program that only tries it works without: curl for IPv6 and HTTP/3, "
+        f"Ansible for its own address. {LOOK_UP_HINT}"
+    )
+
 
 def is_udp_socket(args: Sequence[int]) -> bool:
     """Return True for socket(2) of UDP, from its registers."""

@@ -6,14 +6,9 @@ from collections.abc import Sequence
 
 from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
-from nono.supervisor.verdict.own_datagrams import LOOK_UP_HINT, is_udp_socket
+from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
 
 _INT_MASK = 0xFFFFFFFF
-# Most UDP packets are DNS queries, but many programs only try such a socket: that is said first.
-_UDP_HINT = (
-    "UDP is closed in this run, which has no namespaces of its own. A program that only tries it works "
-    f"without: curl for IPv6 and HTTP/3, Ansible for its own address. {LOOK_UP_HINT}"
-)
 
 
 def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
@@ -27,7 +22,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
             call = f"{name}(family={first}, type={second & 0xF}, protocol={third})"
             is_udp = name == "socket" and is_udp_socket(args)
-            return refuse_call(call, reason)._replace(hint=_UDP_HINT if is_udp else None)
+            return refuse_call(call, reason)._replace(hint=refused_hint() if is_udp else None)
         case "setsockopt":
             reason = "the option could send packets elsewhere than to the address that was judged"
             return refuse_call(f"setsockopt(level={second}, option={third})", reason)

@@ -125,6 +125,8 @@ def test_a_socket_of_no_other_network_is_not_handed_out(networks: list[int], sta
     for refusal in stage.answers.values():
         assert isinstance(refusal, Refuse)
         assert (refusal.rule, refusal.errno_value) == (STATIC_FILTER, errno.EPERM)
+        assert refusal.hint is not None
+        assert "no network of its own could be made" in refusal.hint
 
 
 def test_without_a_network_each_socket_is_refused(stage: Stage) -> None:
