@@ -16,14 +16,14 @@ import anyio
 from nono import paths
 from nono.audit import event
 from nono.audit.dedup import DedupRecorder
-from nono.audit.ledger import BUDGET_BYTES, new_session_id
-from nono.audit.redact import USUAL, Redaction
+from nono.audit.ledger import new_session_id
+from nono.audit.redact import Redaction
 from nono.credentials.phantom import SessionToken
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.launch.proxy.assembly import Assembly, assemble
 from nono.launch.proxy.engine import collaborators, served
-from nono.launch.proxy.front import front_of, listening
+from nono.launch.proxy.front import Front, front_of, listening
 from nono.launch.proxy.same_user import same_user
 from nono.launch.record.proof import Evidence, concluded
 from nono.launch.session import Say, Session, Warn, open_log
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nono.launch.record.outward import Carried
     from nono.outward.orders import Orders
     from nono.proxy.config import IsOurs, ProxyConfig
+    from nono.proxy.server import RunningProxy
     from nono.proxy.tls.session_ca import SessionCa
 
 
@@ -54,59 +55,61 @@ _UNRECORDED = "a proxy whose requests cannot be recorded is not started"
 Announce = Callable[[Serving], None]
 
 
-def serve_until_signal(
-    resolved: Resolved,
-    environ: Mapping[str, str],
-    config: ProxyConfig,
-    token: SessionToken,
-    *,
-    own_authority: SessionCa | None,
-    announce: Announce,
-    say: Say,
-    warn: Warn,
-    redaction: Redaction = USUAL,
-    audit_bytes: int = BUDGET_BYTES,
-    outward: Orders | None = None,
-    notifies: bool = False,
-) -> int:
+class ProxyOptions(NamedTuple):
+    """What the caller decides about one standalone proxy, beside its policy."""
+
+    config: ProxyConfig  # made by config_of with `token`
+    token: SessionToken  # what clients must present
+    own_authority: SessionCa | None  # the user's own CA; None: one is made
+    announce: Announce  # called once the proxy is ready for clients
+    say: Say  # takes the lines of a summary after the end
+    warn: Warn  # takes a sentence a person must hear meanwhile
+    redaction: Redaction  # masks secrets in recorded arguments
+    audit_bytes: int  # size of the audit log at which requests are refused
+    outward: Orders | None  # where the audit log is anchored and sent; None: nowhere
+    notifies: bool  # show waiting questions on the desktop
+
+
+def serve_until_signal(resolved: Resolved, environ: Mapping[str, str], options: ProxyOptions) -> int:
     """Serve until SIGINT, SIGTERM or SIGHUP, then until running responses have ended or timed out.
 
     A second signal ends the process at once. Returns an exit code. Raises NonoError if it cannot start.
-
-    config: Made by config_of with this token.
-    token: The session token clients must present.
-    own_authority: The user's own CA, instead of a generated one.
-    announce: Called once the proxy is ready for clients.
-    say: Takes the lines of a summary after the end.
-    warn: Takes a sentence a person must hear meanwhile.
-    audit_bytes: Size of the audit log at which requests are refused.
-    outward: Where the audit log is anchored and sent; None: nowhere.
-    notifies: Show waiting questions on the desktop.
     """
     # Before any secret is read: from here on no process of our uid can inspect this one.
     process.set_dumpable(False)
     process.forbid_core_dumps()
-    with open_log(environ, new_session_id(), hint=_UNRECORDED, warn=warn, budget_bytes=audit_bytes) as log:
+    say, warn, redaction = options.say, options.warn, options.redaction
+    session_id, limit = new_session_id(), options.audit_bytes
+    with open_log(environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=limit) as log:
         record = DedupRecorder(log.record)
         session = Session(environ, log, record, warn, say, redaction)
         record(event.session_started(["nono", "proxy"], redaction.difference()))
-        with _carried(outward, session) as beside:
-            assembly = assemble(resolved, session, own_authority=own_authority)
-            files: list[str] = []
+        with _carried(options.outward, session) as beside:
+            assembly = assemble(resolved, session, own_authority=options.own_authority)
             process.raise_open_files()
             flush = record.flush if beside is None else beside.after(record.flush)
-            with (
-                abort.ended_in_order(lambda: _end(session, record, files)),
-                same_user(config.address) as is_ours,
-            ):
-                try:
-                    loop.run(_serve, assembly, config, token, flush, is_ours, announce, files, notifies)
-                finally:
-                    record.drain()
-                    record(event.session_ended(0))
-                    exit_code = concluded(session, 0, Evidence())
+            exit_code = _serve_recorded(assembly, options, record, flush)
             if beside is not None and not beside.finish() and exit_code == 0:
                 exit_code = 1  # the required proof or anchor is missing
+    return exit_code
+
+
+def _serve_recorded(
+    assembly: Assembly, options: ProxyOptions, record: DedupRecorder, flush: Callable[[], None]
+) -> int:
+    """Serve until a signal, record the end and write the proof. Returns an exit code."""
+    session = assembly.session
+    files: list[str] = []
+    with (
+        abort.ended_in_order(lambda: _end(session, record, files)),
+        same_user(options.config.address) as is_ours,
+    ):
+        try:
+            loop.run(_serve, assembly, options, flush, is_ours, files)
+        finally:
+            record.drain()
+            record(event.session_ended(0))
+            exit_code = concluded(session, 0, Evidence())
     return exit_code
 
 
@@ -138,39 +141,43 @@ def _end(session: Session, record: DedupRecorder, files: Sequence[str]) -> None:
 
 async def _serve(
     assembly: Assembly,
-    config: ProxyConfig,
-    token: SessionToken,
+    options: ProxyOptions,
     flush: Callable[[], None],
     is_ours: IsOurs,
-    announce: Announce,
     files: list[str],
-    notifies: bool,
 ) -> None:
     """Serve until a signal. Adds each file that the proxy leaves behind if it is not ended in order."""
     session = assembly.session
     async with loop.housekeeping(session.log, flush):
-        with (
-            lookups() as resolver,
-            closing(listening(config, port_flag="--port")) as listener,
-            front_of(listener, assembly, config, token) as front,
-        ):
-            async with (
-                _approver(assembly, notifies=notifies) as approver,
-                served(
-                    front, collaborators(front, resolver)._replace(is_ours=is_ours, approver=approver)
-                ) as proxy,
+        async with _serving(assembly, options, is_ours) as (front, proxy):
+            with (
+                _file_of(front.variables, session.environ) as file,
+                anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
             ):
-                with (
-                    _file_of(front.variables, session.environ) as file,
-                    anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
-                ):
-                    files += (*front.files, *{dirname(path) for path in front.files}, file)
-                    announce(Serving(front.port, front.variables, file))
-                    loop.enable_gc()
-                    async for _ in signals:
-                        break
-                    # From here on signals have their default effect.
+                files += (*front.files, *{dirname(path) for path in front.files}, file)
+                options.announce(Serving(front.port, front.variables, file))
+                loop.enable_gc()
+                async for _ in signals:
+                    break
+                # From here on signals have their default effect.
         session.say([f"  [nono] used: {line}" for line in proxy.usage_lines])
+
+
+@asynccontextmanager
+async def _serving(
+    assembly: Assembly, options: ProxyOptions, is_ours: IsOurs
+) -> AsyncIterator[tuple[Front, RunningProxy]]:
+    """Listen and serve until the block is left."""
+    config = options.config
+    with (
+        lookups() as resolver,
+        closing(listening(config, port_flag="--port")) as listener,
+        front_of(listener, assembly, config, options.token) as front,
+    ):
+        async with _approver(assembly, notifies=options.notifies) as approver:
+            parts = collaborators(front, resolver)._replace(is_ours=is_ours, approver=approver)
+            async with served(front, parts) as proxy:
+                yield front, proxy
 
 
 @asynccontextmanager

@@ -71,11 +71,9 @@ def run(argv: Sequence[str]) -> int:
             print("\n".join(map(printable, _lines(serving, config, resolved, shows=shows))), flush=True)
 
     # Imported here: printing help or reporting a mistake needs no event loop.
-    from nono.launch.standalone_proxy import serve_until_signal
+    from nono.launch.standalone_proxy import ProxyOptions, serve_until_signal
 
-    return serve_until_signal(
-        resolved,
-        environ,
+    options = ProxyOptions(
         config,
         token,
         own_authority=own_authority,
@@ -87,6 +85,7 @@ def run(argv: Sequence[str]) -> int:
         outward=outward(given, settings.audit),
         notifies=settings.ui.notify and not invocation.silent,
     )
+    return serve_until_signal(resolved, environ, options)
 
 
 def _warn(

@@ -46,35 +46,28 @@ def report(
     asks: Opens the terminal of the person, for an offer.
     refusals: Further accesses that were refused, if the run was watched.
     """
-    exit_code, denials, limit = outcome.exit_code, outcome.denials, outcome.limit
+    exit_code, limit = outcome.exit_code, outcome.limit
     rules = outcome.rules()
     rules = rules._replace(
         capabilities=rules.capabilities._replace(elevation=False)
     )  # as if nobody had been asked
-    places, fs = prepared.resolved.path_context, HostFilesystem()
-    found = footer.findings(denials, rules, places, fs)
-    is_complete = denials.is_complete
-    if refusals is not None:
-        # Imported here: few runs are explained.
-        from nono.cli.diagnostics.explained import explained
-
-        found += explained(refusals, rules, places, fs)
-        is_complete = is_complete and refusals.is_complete
+    fs = HostFilesystem()
+    found, is_complete = _found(outcome, rules, prepared, refusals, fs)
     is_unclear = exit_code and not footer.clear(found)
     absent = _absentees(exit_code, prepared, rules, fs) if is_unclear else []
     is_told = not (console.silent or invocation.given.flag("no_diagnostics"))
     suppressed = _suppressed(prepared, invocation, environ) if is_told and found else []
-    if is_told:
+    if is_told and limit is not None:
+        console.lines(limit.lines())
+    elif is_told:
         # What a command tries at each start and works without is worth a line only if the command failed.
         listed = _about_others(found, suppressed or ()) if exit_code == 0 else found
-        told = [] if limit is None else limit.lines()
-        is_watched = refusals is not None
-        told = told or footer.footer(
+        told = footer.footer(
             exit_code,
             listed,
             is_complete=is_complete,
             absent=absent,
-            is_watched=is_watched,
+            is_watched=refusals is not None,
             is_stopped=outcome.end.cause == ends.STOP,
             offer=_offered(prepared, fs) if listed or absent else None,
         )
@@ -87,6 +80,25 @@ def report(
         print(printed(document(exit_code, found, limit, absent)), file=sys.stderr, flush=True)
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
+
+
+def _found(
+    outcome: Outcome,
+    rules: EffectivePolicy,
+    prepared: Prepared,
+    refusals: Refusals | None,
+    fs: HostFilesystem,
+) -> tuple[list[Finding], bool]:
+    """Return what was denied, and whether that is all of it."""
+    places, denials = prepared.resolved.path_context, outcome.denials
+    found = footer.findings(denials, rules, places, fs)
+    if refusals is None:
+        return found, denials.is_complete
+    # Imported here: few runs are explained.
+    from nono.cli.diagnostics.explained import explained
+
+    found += explained(refusals, rules, places, fs)
+    return found, denials.is_complete and refusals.is_complete
 
 
 def _offered(prepared: Prepared, fs: HostFilesystem) -> WorkdirOffer | None:

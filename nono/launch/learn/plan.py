@@ -78,28 +78,17 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     watched = without_holes([*home_roots(path_context, fs), *system], holes, wide, fs)
     temporary = canonical_as_far(path_context.tmpdir, fs)
     home = canonical_as_far(path_context.home, fs)
-    is_plain = not any(links_on_the_way(path_context.tmpdir, fs))  # behind links, only the grants decide
-    if (
-        is_plain
-        and fs.kind(temporary) == "dir"
-        and not any(is_within(path, temporary) for path in (home, *holes))
-    ):
+    # Behind links, only the grants decide.
+    is_plain = fs.kind(temporary) == "dir" and not any(links_on_the_way(path_context.tmpdir, fs))
+    if is_plain and not any(is_within(path, temporary) for path in (home, *holes)):
         watched = (*watched, Grant(temporary, Access.READWRITE, True, SOURCE, temporary))
-    grants = united((*asked.capabilities.grants, *watched))
-    environment = asked.environment._replace(withheld=asked.environment.withheld | withheld_variables())
-    resolved = asked._replace(
-        capabilities=asked.capabilities._replace(grants=grants),
-        deny_rules=deny_rules,
-        environment=environment,
-        withheld=not_inherited(path_context.environ, environment),
-        scopes=(),  # intercept every host, to learn paths outside the scopes
-    )
+    resolved = _watched_policy(asked, watched, deny_rules)
     workdir = canonical_as_far(path_context.workdir, fs)
     observation = Observation(
         granted=effective_policy_of(base, fs).files,
         in_workdir=(workdir, effective_policy_of(_without_private(base), fs).files),
         allowed=effective_policy_of(resolved, fs).files,
-        whole=[path for path in (workdir, temporary) if _is_granted(path, grants)],
+        whole=[path for path in (workdir, temporary) if _is_granted(path, resolved.capabilities.grants)],
         ports=asked.capabilities.ports,
         private=private,
     )
@@ -109,6 +98,19 @@ def plan_learning(base: Resolved, asked: Resolved, fs: HostFilesystem) -> LearnP
     kept_out = tuple({*(denial.path for denial in deny_rules.denials), *private})
     inherited = inherited_secrets(child_environment(path_context.environ, resolved.environment))
     return LearnPlan(resolved, base, observation, bounds, groups, watched, kept_out, wide, inherited)
+
+
+def _watched_policy(asked: Resolved, watched: Iterable[Grant], deny_rules: DenyRules) -> Resolved:
+    """Return the policy of the run, which also grants what is `watched`, without variables that hold keys."""
+    environment = asked.environment._replace(withheld=asked.environment.withheld | withheld_variables())
+    grants = united((*asked.capabilities.grants, *watched))
+    return asked._replace(
+        capabilities=asked.capabilities._replace(grants=grants),
+        deny_rules=deny_rules,
+        environment=environment,
+        withheld=not_inherited(asked.path_context.environ, environment),
+        scopes=(),  # intercept every host, to learn paths outside the scopes
+    )
 
 
 def _without_private(base: Resolved) -> Resolved:

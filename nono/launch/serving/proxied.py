@@ -31,10 +31,12 @@ from nono.supervisor.verdict.adjudicator import NetworkGrants, loopback
 from nono.supervisor.verdict.peer_registry import PeerRegistry
 
 if TYPE_CHECKING:
+    from nono.approval.broker import ApprovalBroker
     from nono.audit.traffic import Spent
     from nono.launch.proxy.front import Front
     from nono.proxy.config import Address, Recognises
     from nono.proxy.conversation.run_turns import OnTurn
+    from nono.proxy.server import RunningProxy
     from nono.proxy.upstream.dial import Resolver
 
 
@@ -47,7 +49,6 @@ async def with_proxy(
     resolver: Looks up the addresses of upstream hosts.
     maker: The channel of a socket maker in the private network; None without one.
     """
-    capabilities, resolved = run.prepared.capabilities, run.prepared.resolved
     peers = PeerRegistry()
     # On the rung notify the supervisor makes every connection itself, and so knows its child's. On netns the
     # command is alone in the proxy's network. On the others only the user is known.
@@ -58,41 +59,48 @@ async def with_proxy(
         _recognised(rung, peers) as recognises,
         same_user("127.0.0.1") if asks_user else nullcontext() as is_ours,
     ):
+        parts = collaborators(front, resolver)._replace(
+            admits=admits, is_ours=is_ours, recognises=recognises, on_turn=_marks(run)
+        )
         async with (
             approver_of(run) as approver,
-            served(
-                front,
-                collaborators(front, resolver)._replace(
-                    admits=admits,
-                    is_ours=is_ours,
-                    recognises=recognises,
-                    approver=approver,
-                    on_turn=_marks(run),
-                ),
-            ) as proxy,
+            served(front, parts._replace(approver=approver)) as proxy,
         ):
-            watched = None if run.options.observation is None else run.options.observation.ports
-            unix = resolved.unix_sockets._replace(written=capabilities.grants)
-            live = Live(_live(front, proxy.rules_changed, proxy.spent), proxy_port=proxy.port)
-            if rung is Rung.NOTIFY:
-                live = live._replace(sockets=LiveSockets(unix))
-            if rung is Rung.NOTIFY and watched is None:
-                live = live._replace(ports=LivePorts(capabilities.ports))
-            yield ServedNetwork(
-                NetworkGrants(
-                    loopback(proxy.port),
-                    watched or live.ports or capabilities.ports,
-                    live.sockets or unix,
-                    own_servers=rung is Rung.NOTIFY and watched is None,
-                ),
-                approver,
-                live,
-                _relayed(maker, capabilities.ports, run.session.record),
-                peers.register,
-                None if watched is None else watched.bound,
-            )
+            yield _network(run, front, proxy, approver, peers, maker)
     if run.traffic is not None:
         run.traffic.usage = proxy.usage_rows
+
+
+def _network(
+    run: RunContext,
+    front: Front,
+    proxy: RunningProxy,
+    approver: ApprovalBroker | None,
+    peers: PeerRegistry,
+    maker: socket.socket | None,
+) -> ServedNetwork:
+    """Return what the command is granted of the network, and which of it may change during the run."""
+    capabilities, is_notify = run.prepared.capabilities, run.prepared.enforcement.rung is Rung.NOTIFY
+    watched = None if run.options.observation is None else run.options.observation.ports
+    unix = run.prepared.resolved.unix_sockets._replace(written=capabilities.grants)
+    live = Live(_live(front, proxy.rules_changed, proxy.spent), proxy_port=proxy.port)
+    if is_notify:
+        live = live._replace(sockets=LiveSockets(unix))
+    if is_notify and watched is None:
+        live = live._replace(ports=LivePorts(capabilities.ports))
+    return ServedNetwork(
+        NetworkGrants(
+            loopback(proxy.port),
+            watched or live.ports or capabilities.ports,
+            live.sockets or unix,
+            own_servers=is_notify and watched is None,
+        ),
+        approver,
+        live,
+        _relayed(maker, capabilities.ports, run.session.record),
+        peers.register,
+        None if watched is None else watched.bound,
+    )
 
 
 def _marks(run: RunContext) -> OnTurn | None:

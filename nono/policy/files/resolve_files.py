@@ -92,50 +92,92 @@ def wanted_files(
     own = own_state(path_context.environ, fs)
     workdir = canonical_as_far(path_context.workdir, fs)
     home = canonical_as_far(path_context.home, fs)
+    notes = _Notes([], [], [])
+    asked = _asked(request, profile, groups, path_context, fs, own, notes)
+    guard, offer = asked.guard, asked.workdir_offer
+    denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
+    shared = () if offer is None else (offer,)
+    named = named_by_settings((*asked.grants, *shared), DenyRules(denials), path_context, fs, notes.warnings)
+    safe = [
+        each for each in named if guard.planted(Way(each.original)) is None and not own.overlaps(each, fs)
+    ]
+    grants = (*asked.grants, *safe)
+    sockets = guard.kept(
+        [*socket_grants(request, profile, path_context, fs, own.roots, notes.skipped)], notes.insisted
+    )
+    for grant in (*grants, *shared) if request.allow_cwd else grants:
+        own.refuse(grant, fs)
+    notes.warnings.extend(_of_patterns(profile))
+    bypasses = _bypasses(request, profile, path_context, guard, fs, notes)
+    return WantedFiles(
+        grants=grants,
+        sockets=united_sockets(sockets),
+        denials=denials,
+        bypasses=tuple(bypasses),
+        state_directories=asked.state_directories,
+        workdir=workdir,
+        workdir_offer=offer,
+        own_state=own,
+        skipped=tuple(dict.fromkeys(notes.skipped)),
+        warnings=tuple(notes.warnings),
+        insisted=tuple(notes.insisted),
+        names_threads=asked.names_threads,
+        repository=repository_of(workdir, home, fs),
+    )
+
+
+class _Notes(NamedTuple):
+    """What a person is told about the files of a run, collected as they are resolved; see WantedFiles."""
+
+    skipped: list[str]
+    warnings: list[str]
+    insisted: list[str]
+
+
+class _Asked(NamedTuple):
+    """The grants of a run before git's settings name more, and the judge of the links on the way to them."""
+
+    grants: tuple[Grant, ...]
+    state_directories: tuple[Grant, ...]
+    workdir_offer: Grant | None
+    names_threads: bool
+    guard: LinkGuard
+
+
+def _asked(
+    request: RunRequest,
+    profile: Profile | None,
+    groups: Sequence[Group],
+    path_context: PathContext,
+    fs: Filesystem,
+    own: OwnState,
+    notes: _Notes,
+) -> _Asked:
+    """Collect the grants of groups, profile and request, without those behind a planted link."""
+    workdir = canonical_as_far(path_context.workdir, fs)
+    home = canonical_as_far(path_context.home, fs)
     guarded = (home, *fs.aliases(home, of_tree=True), *own.paths)
-    of_groups, warnings = without_unsafe_temporary(
+    of_groups, unsafe = without_unsafe_temporary(
         group_grants(groups, path_context, fs), path_context, guarded, fs
     )
-    skipped, insisted = list[str](), list[str]()
+    notes.warnings.extend(unsafe)
     asked = [(grant, Way(grant.original, is_typed=False)) for grant in of_groups]
-    asked += requested_grants(request, profile, path_context, fs, own.roots, skipped)
-    states = [*state_directories(profile, path_context, fs, skipped)]
+    asked += requested_grants(request, profile, path_context, fs, own.roots, notes.skipped)
+    states = [*state_directories(profile, path_context, fs, notes.skipped)]
     offer = _workdir_offer(profile, (), workdir, path_context)
     where_it_stands = [(offer, Way(workdir))] if offer is not None else []
     guard = LinkGuard((*asked, *states, *where_it_stands), path_context, fs)
     _refuse_planted(guard, states, request, path_context)
-    grants = [*guard.kept(asked, insisted), *(grant for grant, _ in states)]
+    grants = [*guard.kept(asked, notes.insisted), *(grant for grant, _ in states)]
     offer = _workdir_offer(profile, grants, workdir, path_context)
     of_gpu, names_threads = _of_gpu(request, profile, fs)
     grants += (*of_gpu, *cgroup_grants(groups, fs))
     if request.allow_cwd and offer is None and accesses(grants, workdir) is None:
-        warnings.append("--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does.")
-    denials = (*group_denials(groups, path_context, fs), *_profile_denials(profile, path_context, guard, fs))
-    shared = [offer] if offer is not None else []
-    named = named_by_settings((*grants, *shared), DenyRules(denials), path_context, fs, warnings)
-    grants += [
-        each for each in named if guard.planted(Way(each.original)) is None and not own.overlaps(each, fs)
-    ]
-    sockets = guard.kept([*socket_grants(request, profile, path_context, fs, own.roots, skipped)], insisted)
-    for grant in (*grants, *shared) if request.allow_cwd else grants:
-        own.refuse(grant, fs)
-    warnings += _of_patterns(profile)
-    bypasses = _bypasses(request, profile, path_context, guard, fs, warnings, insisted)
-    return WantedFiles(
-        grants=tuple(grants),
-        sockets=united_sockets(sockets),
-        denials=denials,
-        bypasses=tuple(bypasses),
-        state_directories=tuple(sorted((grant for grant, _ in states), key=lambda grant: grant.path)),
-        workdir=workdir,
-        workdir_offer=offer,
-        own_state=own,
-        skipped=tuple(dict.fromkeys(skipped)),
-        warnings=tuple(warnings),
-        insisted=tuple(insisted),
-        names_threads=names_threads,
-        repository=repository_of(workdir, home, fs),
-    )
+        notes.warnings.append(
+            "--allow-cwd grants nothing: the profile's workdir.access is none; --allow . does."
+        )
+    state_grants = tuple(sorted((grant for grant, _ in states), key=lambda grant: grant.path))
+    return _Asked(tuple(grants), state_grants, offer, names_threads, guard)
 
 
 def _of_gpu(request: RunRequest, profile: Profile | None, fs: Filesystem) -> tuple[Sequence[Grant], bool]:
@@ -227,8 +269,7 @@ def _bypasses(
     path_context: PathContext,
     guard: LinkGuard,
     fs: Filesystem,
-    warnings: list[str],
-    insisted: list[str],
+    notes: _Notes,
 ) -> list[Bypass]:
     """Return the paths to exempt; warns of a profile's that do not exist, or lie behind a planted link."""
     workdir = canonical_as_far(path_context.workdir, fs)
@@ -240,13 +281,13 @@ def _bypasses(
             found = ()
         there = [path for path in found if fs.canonical(path) is not None]
         if not there:
-            warnings.append(f"filesystem.bypass_protection: '{text}' does not exist and is ignored.")
+            notes.warnings.append(f"filesystem.bypass_protection: '{text}' does not exist and is ignored.")
         for path in there:
             planted = guard.planted(way_of_profile(text, path, path_context, workdir))
             if planted is None:
                 originals.append(path)
             else:
-                insisted.append(
+                notes.insisted.append(
                     f"filesystem.bypass_protection: '{text}' is ignored: {planted}. "
                     "If it is yours, name what it leads to."
                 )

@@ -71,20 +71,17 @@ class Judge:
         method, bare = head.method.decode("ascii"), _bare(shown.target)
         policy, verdict = self._by_rules(route, origin, method, bare)
         entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
-        if verdict.decision == "deny":
-            answer = refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, bare)
-            return Refused(entry, answer)
-        if (refused := minted(route, origin.host, method, bare, verdict)) is not None:
-            return Refused(entry, refused)
-        websocket_key = websocket.key_of(head)
-        if websocket_key is not None and not _may_upgrade(route, bare):
-            return Refused(entry, _upgrade_denied(route, origin.host, bare))
-        refused = uncounted(route, origin.host, method, bare, is_websocket=websocket_key is not None)
+        websocket_key, has_rules = websocket.key_of(head), self.has_rules(route, origin)
+        is_websocket = websocket_key is not None
+        refused = (
+            _endpoint_refused(policy, verdict, origin.host, method, bare)
+            or minted(route, origin.host, method, bare, verdict)
+            or (_upgrade_refused(route, origin.host, bare) if is_websocket else None)
+            or uncounted(route, origin.host, method, bare, is_websocket=is_websocket)
+            or (override_refused(head, shown.target, origin.host) if has_rules else None)
+        )
         if refused is not None:
             return Refused(entry, refused)
-        has_rules = self.has_rules(route, origin)
-        if has_rules and (overrides := override_refused(head, shown.target, origin.host)) is not None:
-            return Refused(entry, overrides)
         request = rewrite.outgoing(head, shown.target, origin, route)
         left_over = phantoms.left_over(request, origin.host, self.routes, self.session_token, (route,))
         if left_over is not None:
@@ -174,17 +171,23 @@ class Judge:
         routes, scopes = self.routes.of_upstream(origin.host, origin.port), self.routes.scopes_of(origin.host)
         return bool(scopes) or not all(map(is_open, (route, *routes)))
 
+    def _carried_key(
+        self, head: RequestHead, path: bytes, host: str, routes: Sequence[Route]
+    ) -> Refusal | None:
+        """Refuse a request that carries a key where none is redeemed. routes: those of the host."""
+        token = self.session_token
+        stray = phantoms.check_elsewhere(head.headers, path, host, self.routes, token, here=routes)
+        stray = stray or self._stray_login(head.headers, path, host)
+        # A request inside a CONNECT that presents a key is judged for its route instead.
+        if stray is None and routes and phantoms.owners(routes, Slots(head.headers, path), self.routes)[1]:
+            return _own_key(routes[0], host)
+        return stray
+
     def without_credential(self, head: RequestHead, entry: Entry, origin: Origin, path: bytes) -> Verdict:
         """Judge a request without any key, by the host filter and the rules of its host."""
         host, port = origin.host, origin.port
         routes, scopes = self.routes.of_upstream(host, port), self.routes.scopes_of(host)
-        carried = phantoms.check_elsewhere(
-            head.headers, path, host, self.routes, self.session_token, here=routes
-        )
-        carried = carried or self._stray_login(head.headers, path, host)
-        # A request inside a CONNECT that presents a key is judged for its route instead.
-        if carried is None and routes and phantoms.owners(routes, Slots(head.headers, path), self.routes)[1]:
-            carried = _own_key(routes[0], host)
+        carried = self._carried_key(head, path, host, routes)
         if carried is not None:
             return Refused(entry, carried)
         denied = self.hosts.judge_name(host, port)
@@ -202,11 +205,10 @@ class Judge:
             method, bare = head.method.decode("ascii"), _bare(path)
             policy, verdict = most_allowed(rules, method, bare)
             entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
-            if verdict.decision == "deny":
-                answer = refusal.endpoint_denied(host, verdict.label, policy.origin, method, bare)
-                return Refused(entry, answer)
-            if (overrides := override_refused(head, path, host)) is not None:
-                return Refused(entry, overrides)
+            refused = _endpoint_refused(policy, verdict, host, method, bare)
+            refused = refused or override_refused(head, path, host)
+            if refused is not None:
+                return Refused(entry, refused)
             approval = verdict if verdict.decision == "approve" else None
         request = rewrite.outgoing(head, path, origin, None)
         left_over = phantoms.left_over(request, host, self.routes, self.session_token, routes)
@@ -253,11 +255,17 @@ def _own_key(route: Route, host: str) -> Refusal:
     return phantoms.no_phantom(route, host, f"send the phantom to the URL in {to}, or no key at all")
 
 
-def _may_upgrade(route: Route, path: str) -> bool:
-    return route.upgrades is None or any(rule.path == path for rule in route.upgrades)
+def _endpoint_refused(
+    policy: EndpointPolicy, verdict: EndpointVerdict, host: str, method: str, path: str
+) -> Refusal | None:
+    if verdict.decision != "deny":
+        return None
+    return refusal.endpoint_denied(host, verdict.label, policy.origin, method, path)
 
 
-def _upgrade_denied(route: Route, host: str, path: str) -> Refusal:
+def _upgrade_refused(route: Route, host: str, path: str) -> Refusal | None:
+    if route.upgrades is None or any(rule.path == path for rule in route.upgrades):
+        return None
     return Refusal(
         403,
         f"a WebSocket on {path} is not allowed on {host}",

@@ -106,18 +106,7 @@ def draw(
         handled_fs=landlock_rights.HANDLED_FS[abi],
         handled_net=landlock_rights.HANDLED_NET[abi] if handles_ports else 0,
         scoped=_scoped(capabilities, abi),
-        path_rules=tuple(
-            PathRule(g.path, g.access.reads, g.access.writes, g.is_dir, required=g.is_users)
-            for g in capabilities.grants
-        )
-        + tuple(
-            PathRule(d.path, False, False, is_dir=True, required=True, lists=True, makes_sockets=d.makes)
-            for d in capabilities.socket_directories
-        )
-        + tuple(
-            PathRule(g.path, False, False, is_dir=True, required=False, lists=True)
-            for g in capabilities.listed
-        ),
+        path_rules=_path_rules(capabilities),
         connect_ports=united((), (*proxy, *ports.connected)),
         bind_ports=ports.bound,
         static_filter=_static_filter(capabilities, listener, is_alone=is_alone),
@@ -135,6 +124,22 @@ def draw(
         # The owner of a user namespace may inspect every process in it.
         stays_dumpable=listener is not None and not enforcement.namespaces,
     )
+
+
+def _path_rules(capabilities: CapabilitySet) -> tuple[PathRule, ...]:
+    granted = [
+        PathRule(grant.path, grant.access.reads, grant.access.writes, grant.is_dir, required=grant.is_users)
+        for grant in capabilities.grants
+    ]
+    of_sockets = [
+        PathRule(each.path, False, False, is_dir=True, required=True, lists=True, makes_sockets=each.makes)
+        for each in capabilities.socket_directories
+    ]
+    listed = [
+        PathRule(grant.path, False, False, is_dir=True, required=False, lists=True)
+        for grant in capabilities.listed
+    ]
+    return (*granted, *of_sockets, *listed)
 
 
 def _mask_rule(mask: Mask, contents: Mapping[str, str]) -> MaskRule:
