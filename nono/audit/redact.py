@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 from nono.named_tuple import NamedTuple
+from nono.policy.environment.secret_values import without_tokens
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def _redact_argument(argument: str, flags: Set[str], redaction: Redaction) -> st
 
 
 def redact_text(text: str, redaction: Redaction = USUAL) -> str:
-    """Redact free text: URLs, `Name: value` headers, `NAME=value` assignments and flags."""
+    """Redact free text: providers' tokens, URLs, `Name: value` headers, `NAME=value` assignments, flags."""
+    text = without_tokens(text, REDACTED)
     # Most arguments end here: importing re and compiling the patterns takes longer than many commands.
     if not any(mark in text for mark in _MARKS) or not _holds_name(text, redaction):
         return text

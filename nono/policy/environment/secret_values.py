@@ -3,7 +3,7 @@
 This avoids re and string, which a run without a profile does not import.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from nono.named_tuple import NamedTuple
 
@@ -59,6 +59,8 @@ _SHAPES = (
 )  # fmt: skip
 _SHORTEST = min(len(shape.prefix) + shape.least for shape in _SHAPES)
 
+_IN_PATHS = _URL_SAFE | {"/", ".", ":"}
+_IN_JWTS = _URL_SAFE | {"."}
 # The path of a webhook is its secret.
 _WEBHOOKS = ("hooks.slack.com/services/", "discord.com/api/webhooks/")
 # ODBC, libpq, JDBC and query strings; Azure's connection strings.
@@ -82,6 +84,43 @@ def secret_in(value: str) -> str | None:
 def key_arguments(argv: Sequence[str]) -> list[int]:
     """Return the positions of arguments that hold a provider's token or a private key."""
     return [n for n, text in enumerate(argv) if secret_in(text) in (PROVIDER_TOKEN, PRIVATE_KEY)]
+
+
+def without_tokens(text: str, instead: str) -> str:
+    """Return `text` with each provider's token and JWT, path of a webhook and private key replaced."""
+    if len(text) < _SHORTEST:
+        return text
+    kept, at = [], 0
+    for start, end in sorted(_secrets(text)):
+        if start >= at:
+            kept += [text[at:start], instead]
+        at = max(at, end)
+    return "".join((*kept, text[at:]))
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where secrets that secret_in() takes for tokens or keys begin and end."""
+    if "-----BEGIN" in text and "PRIVATE KEY" in text:
+        yield text.find("-----BEGIN"), len(text)
+    for webhook in _WEBHOOKS:
+        yield from ((at + len(webhook), end) for at, end in _words(text, webhook, _IN_PATHS))
+    if ".eyJ" in text:
+        yield from (each for each in _words(text, "eyJ", _IN_JWTS) if ".eyJ" in text[slice(*each)])
+    for shape in _SHAPES:
+        yield from _tokens(text, shape)
+
+
+def _words(text: str, beginning: str, alphabet: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Yield where words that begin so begin and end, one after the other: in linear time."""
+    at = text.find(beginning)
+    while at >= 0:
+        end = _end(text, at, alphabet)
+        yield at, end
+        at = text.find(beginning, end)
+
+
+def _end(text: str, start: int, alphabet: Collection[str]) -> int:
+    return next((at for at in range(start, len(text)) if text[at] not in alphabet), len(text))
 
 
 def _has_password(after: str, before: str) -> bool:
@@ -121,19 +160,19 @@ def _holds_token(value: str) -> bool:
         return False
     if any(webhook in value for webhook in _WEBHOOKS) or ("eyJ" in value and ".eyJ" in value):  # a JWT
         return True
-    return any(shape.prefix in value and _fits(value, shape) for shape in _SHAPES)
+    return any(True for shape in _SHAPES for _ in _tokens(value, shape))
 
 
-def _fits(value: str, shape: _Shape) -> bool:
+def _tokens(value: str, shape: _Shape) -> Iterator[tuple[int, int]]:
+    """Yield where tokens of a shape begin and end."""
     at = value.find(shape.prefix)
     while at >= 0:
+        start = at + len(shape.prefix)
         if at == 0 or value[at - 1] not in _URL_SAFE:
-            rest = value[at + len(shape.prefix) :]
-            length = next((n for n, each in enumerate(rest) if each not in shape.alphabet), len(rest))
-            if length >= shape.least and _is_random(rest[:length]):
-                return True
-        at = value.find(shape.prefix, at + 1)
-    return False
+            end = _end(value, start, shape.alphabet)
+            if end - start >= shape.least and _is_random(value[start:end]):
+                yield at, end
+        at = value.find(shape.prefix, start)
 
 
 def _is_random(text: str) -> bool:

@@ -21,6 +21,9 @@ from nono.audit.redact import (
 from nono.settings.user_config import RedactionNames
 
 R = "[REDACTED]"
+RANDOM = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0"
+WORDS = "learn-pipeline-of-the-team-cache"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 
 
 @pytest.mark.parametrize(
@@ -53,10 +56,37 @@ R = "[REDACTED]"
             ["sh", "-c", f'GH_TOKEN={R} curl -H "Cookie: {R}" https://{R}@h --auth {R} && echo ok'],
             id="all of it inside one argument",
         ),
+        pytest.param([f"sk-proj-{RANDOM}"], [R], id="a provider's token"),
+        pytest.param([f"sk-{WORDS}"], [f"sk-{WORDS}"], id="words like a token"),
+        pytest.param(
+            ["sh", "-c", f"x=ghp_{RANDOM}; y='glpat-{RANDOM}' z"],
+            ["sh", "-c", f"x={R}; y='{R}' z"],
+            id="tokens inside one argument",
+        ),
+        pytest.param([f"a {JWT} b"], [f"a {R} b"], id="a JWT"),
+        pytest.param([JWT.split(".")[0]], [JWT.split(".")[0]], id="base64 of JSON"),
+        pytest.param(
+            ["https://hooks.slack.com/services/T0/B0/abc?x"],
+            [f"https://hooks.slack.com/services/{R}?x"],
+            id="the path of a webhook",
+        ),
+        pytest.param(["a -----BEGIN PRIVATE KEY-----\nMIIE"], [f"a {R}"], id="a private key"),
+        pytest.param(["-----BEGIN CERTIFICATE-----"], ["-----BEGIN CERTIFICATE-----"], id="a certificate"),
     ],
 )
 def test_a_command_line_is_redacted(argv: list[str], expected: list[str]) -> None:
     assert redact_argv(argv) == expected
+
+
+@pytest.mark.parametrize("piece", ["eyJ", "eyJ.eyJ", "hooks.slack.com/services/", "sk-", " sk-a", "://"])
+def test_a_long_argument_takes_linear_time(piece: str) -> None:
+    """This many pieces would take minutes, if each were searched to the end."""
+    redact_text(piece * 100_000)
+
+
+@given(st.text(), st.sampled_from([f"ghp_{RANDOM}", f"sk-ant-api03-{RANDOM}", JWT]), st.text())
+def test_no_token_is_kept_that_stands_by_itself(before: str, token: str, after: str) -> None:
+    assert token not in redact_text(f"{before} {token} {after}")
 
 
 CANARY = "c4n4ry"

@@ -15,6 +15,7 @@ from nono.policy.environment.secret_values import (
     URL_PASSWORD,
     key_arguments,
     secret_in,
+    without_tokens,
 )
 
 RANDOM = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0"
@@ -93,3 +94,9 @@ def test_any_text_is_judged(value: str) -> None:
 
 def test_keys_are_found_among_arguments() -> None:
     assert key_arguments(["curl", "-H", f"Authorization: Bearer sk-{RANDOM}", "https://u:p@h"]) == [2]
+
+
+@given(st.text())
+def test_what_is_no_token_is_kept(text: str) -> None:
+    if secret_in(text) not in (PROVIDER_TOKEN, PRIVATE_KEY):
+        assert without_tokens(text, "") == text
