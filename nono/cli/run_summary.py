@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Sequence
+
 from nono.cli.args.parse import Invocation
 from nono.cli.console import Console
 from nono.cli.text import summary
+from nono.kernel.process import FIRST_PRIVATE_DESCRIPTOR
 from nono.launch.prepare import Prepared
 from nono.policy.environment.secret_values import key_arguments
 from nono.printable import printable
@@ -42,6 +46,11 @@ def show(
             f"argument {number} of the command looks like a key: other processes of this machine can read it "
             "there; --credential lets a command use a key that it never holds"
         )
+    for path in closed_descriptors(prepared.argv):
+        console.warn(
+            f"{printable(path)} is open in your shell, and the command gets standard input, output and error "
+            "alone. Have a shell inside open it: -- bash -c 'COMMAND <(...)'"
+        )
     in_full = verbose or invocation.given.flag("dry_run")
     console.lines(summary.enforcement(chosen, prepared.facts, verbose=in_full))
     for note in chosen.notes:
@@ -53,3 +62,16 @@ def show(
             console.insist(warning)
         else:
             console.warn(warning)
+
+
+def closed_descriptors(argv: Sequence[str]) -> Iterator[str]:
+    """Yield arguments that name a descriptor of the caller, as a process substitution of a shell does."""
+    for argument in argv:
+        directory, _, number = argument.rpartition("/")
+        if directory.endswith(("/dev/fd", "/proc/self/fd")) and number.isdecimal() and number.isascii():
+            try:
+                os.fstat(int(number))
+            except (OSError, OverflowError):  # none of ours: the command may open it itself
+                continue
+            if int(number) >= FIRST_PRIVATE_DESCRIPTOR:
+                yield argument

@@ -157,7 +157,18 @@ def find_program(name: str, search_path: str, workdir: str) -> str:
         if _is_executable(candidate):
             return os.path.normpath(candidate)
     reason, hint = _why_none(name, candidates, workdir)
-    raise NonoError(f"Command execution failed: {name}: {reason}", hint=hint)
+    raise NonoError(
+        f"Command execution failed: {name}: {reason}", hint=hint or _passed_over(name, search_path, workdir)
+    )
+
+
+def _passed_over(name: str, search_path: str, workdir: str) -> str | None:
+    """Return a hint if a relative part of PATH has the program. It is not searched: any directory could."""
+    for part in search_path.split(os.pathsep) if name and "/" not in name else ():
+        if part and not os.path.isabs(part) and _is_executable(os.path.join(workdir, part, name)):
+            there = os.path.join(".", part, name)
+            return f"nono searches no relative part of PATH, such as {part}: {shell_word(there)} names it"
+    return None
 
 
 def _why_none(name: str, candidates: Sequence[str], workdir: str) -> tuple[str, str | None]:

@@ -45,6 +45,23 @@ def test_an_empty_or_relative_part_of_the_path_is_not_searched(
 
 
 @pytest.mark.parametrize(
+    ("search_path", "hint"),
+    [
+        ("/nowhere:a b", "nono searches no relative part of PATH, such as a b: './a b/tool' names it"),
+        ("/nowhere:other", None),
+        ("a b/..", None),
+    ],
+)
+def test_a_relative_part_of_the_path_that_has_the_program_is_named(
+    tmp_path: Path, search_path: str, hint: str | None
+) -> None:
+    executable(tmp_path / "a b/tool")
+    with pytest.raises(NonoError, match="not found on PATH") as caught:
+        find_program("tool", search_path, str(tmp_path))
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
         ("nosuch", "nosuch: not found on PATH", None),
