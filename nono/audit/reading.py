@@ -87,4 +87,4 @@ def _difference(document: Mapping[str, Any], text: bytes, before: ChainState, af
         return "has another event than the one that was hashed"
     if document.get("chain_hash") != (after.head or b"").hex():
         return "has another chain hash than its event gives"
-    return "is spelled otherwise than it was written"
+    return "is not spelled as it was written"

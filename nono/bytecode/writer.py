@@ -65,7 +65,7 @@ def keep() -> None:
 
 
 def _fill(descriptor: int) -> None:
-    """Have another process write the content. Raises OSError or SubprocessError if there is none to keep."""
+    """Let another process write the content. Raises OSError or SubprocessError if there is none to keep."""
     _reserve(descriptor)
     command = [sys.executable, *_flags(), "-c", _WRITER, *finder.searched()]
     try:

@@ -122,7 +122,7 @@ def _refuse_beside_manifest(given: Given) -> None:
     if both:
         origin = f" (or {both[0].env})" if both[0].env else ""
         raise UsageError(
-            f"--config and {both[0].flags[0]}{origin} are contradictory: a manifest says it all.",
+            f"--config and {both[0].flags[0]}{origin} are contradictory: a manifest replaces all options.",
             hint="leave one of them out",
         )
 
@@ -142,9 +142,9 @@ def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: boo
         )
     if mode not in (None, resolved.capabilities.network):
         raise ConfigError(
-            f"{file}: network.mode is '{MODES[mode]}', and what stands beside it makes it "
+            f"{file}: network.mode is '{MODES[mode]}', but the other fields make it "
             f"'{MODES[resolved.capabilities.network]}'.",
-            hint="leave it out, or what contradicts it",
+            hint="remove network.mode, or the fields that contradict it",
         )
     place = os.path.join(here.cwd, file)
     warnings = (_writable(place, resolved, here.fs), _others_could_change(place))

@@ -60,7 +60,7 @@ class TakeOver:
             self._starting = self._loop.create_task(self._start())
         server = (await asyncio.shield(self._starting)).server
         if self._is_closed or server is None or len(server.connections) >= CONNECTIONS_MAX:
-            raise OSError("the session ends, or too many are connected")
+            raise OSError("the session is ending, or too many clients are connected")
         watch(connection.fileno())
         await self._loop.connect_accepted_socket(lambda: _Begun(server, received), connection)
 

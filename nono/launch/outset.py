@@ -161,7 +161,7 @@ def _ends_meanwhile(run: RunContext) -> bool:
     except Exception as error:  # a missing or truncated file, too many open files, too little memory
         raise NonoError(
             f"the command was ended, because nono cannot load what serves it: {str(error) or repr(error)}",
-            hint="if nono is being updated, start again afterwards; otherwise install it anew",
+            hint="if nono is being updated, start again afterwards; otherwise reinstall it",
         ) from error
     return False
 

@@ -63,7 +63,7 @@ def _apply_landlock(plan: SandboxPlan) -> None:
 
 
 def _hold_to_own_root(plan: SandboxPlan) -> None:
-    """Leave of the grants what is reached by way of this process's root directory.
+    """Limit the grants to what is reached from this process's root directory.
 
     Landlock grants by inode: a directory that another process opened where nothing is mounted over denied
     paths, and handed in over a Unix socket, would lead to them. It looks for rules on the way up through the

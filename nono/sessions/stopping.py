@@ -99,7 +99,7 @@ def _signal(pidfd: int, number: int) -> None:
     except ProcessLookupError:
         return
     except PermissionError as error:
-        raise NonoError("the session belongs to another user, who alone can stop it.") from error
+        raise NonoError("the session belongs to another user, and only that user can stop it.") from error
 
 
 def _ended(pidfd: int, patience_s: float) -> bool:

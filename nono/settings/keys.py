@@ -25,4 +25,4 @@ def _key(word: str) -> bytes:
         return bytes([_CONTROLS.index(control)])
     if len(word) == 1 and word.isprintable():
         return word.encode()
-    raise ValueError(f"'{word}' is no key: ctrl-x, esc, tab, enter, space or one character is expected")
+    raise ValueError(f"'{word}' is not a key: ctrl-x, esc, tab, enter, space or one character is expected")

@@ -54,4 +54,4 @@ def parse(text: bytes) -> Memory:
                 frozenset(signed),
                 packages,
             )
-    raise ValueError("it is not a memory of this version of nono")
+    raise ValueError("it was not written by this version of nono")

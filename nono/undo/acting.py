@@ -145,7 +145,7 @@ class Acting:
                 except OSError as error:
                     if error.errno != errno.ENOTEMPTY:
                         raise
-                    raise OSError(errno.ENOTEMPTY, "it holds something that is not of the run") from error
+                    raise OSError(errno.ENOTEMPTY, "it holds something that the run did not make") from error
             else:
                 self._discard(parent, name, name, step.now, trash)
 

@@ -73,7 +73,7 @@ def begin(
         is_full = isinstance(error, OSError) and error.errno in FULL
         raise NonoError(
             f"what the run may change cannot be kept for undo: {path}: {reason}",
-            hint=f"{_FREE if is_full else ''}--no-rollback starts the command all the same",
+            hint=f"{_FREE if is_full else ''}--no-rollback starts the command anyway",
         ) from error
 
 

@@ -249,7 +249,7 @@ class Store:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
                 file = self._packs[name] = os.open(name + PACK, flags, dir_fd=self.directory)
                 if os.pread(file, len(MAGIC), 0) != MAGIC:
-                    raise ValueError(f"{name}{PACK} is no pack")
+                    raise ValueError(f"{name}{PACK} is not a pack")
             return self._packs[name]
 
     def inherit(self, other: Store, owner: str, digests: Iterable[str]) -> None:

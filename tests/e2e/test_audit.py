@@ -298,7 +298,7 @@ def test_a_signed_session_is_verified_by_its_key_and_by_no_other(sandbox: NonoRu
     status, verdict = verified(sandbox, session_id, f"--public-key-file={sandbox.user.home}/other.key.pub")
     assert (status, verdict["attestation"]["verification_error"]) == (
         1,
-        "it is by another key than the expected one",
+        "another key than the expected one made it",
     )
     unsigned, _, _ = ran(sandbox)
     status, verdict = verified(sandbox, unsigned, f"--public-key-file={signing_key}.pub")

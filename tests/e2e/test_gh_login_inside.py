@@ -144,7 +144,7 @@ def test_a_login_of_gh_replaces_no_key_that_is_stored(scene: Scene) -> None:
     scene.stage.nono("credential", "set", "github", stdin="ghp_key-of-the-person")
     scene.github.entered = True
     with scene.stage.on_screen(LOGIN) as screen:
-        screen.answer_until("there is a key for 'github'", ANSWERS)
+        screen.answer_until("does not replace the key for 'github'", ANSWERS)
         assert screen.end() != 0
         assert "forget it first: nono credential remove github" in " ".join(screen.text.split())
     assert scene.github.given == 0  # GitHub was not asked for a token
@@ -163,7 +163,7 @@ def test_a_token_that_is_pasted_inside_is_not_for_the_profile_of_gh(scene: Scene
     scene.github.valid.add("ghp_pasted")
     run = scene.with_profile("gh auth login --with-token", stdin="ghp_pasted")
     assert run.exit_code != 0
-    assert "is no phantom of a login" in run.stdout + run.stderr
+    assert "is not a phantom of a login" in " ".join(run.stderr.split())
     assert scene.github.seen == []
     assert scene.stage.files_with("ghp_pasted") == set()
 

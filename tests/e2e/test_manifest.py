@@ -87,7 +87,7 @@ def test_a_mode_that_the_rest_contradicts_is_refused(sandbox: NonoRun) -> None:
     file = manifest(sandbox, network={"mode": "unrestricted", "allow_domain": ["x.example"]})
     refused = nono(sandbox, "run", f"--config={file}", "--", "true")
     assert refused.returncode == 1
-    assert "network.mode is 'unrestricted', and what stands beside it makes it 'proxy'" in refused.stderr
+    assert "network.mode is 'unrestricted', but the other fields make it 'proxy'" in refused.stderr
 
 
 def test_what_is_shown_of_a_profile_is_answered_for_alike(sandbox: NonoRun) -> None:

@@ -150,9 +150,9 @@ def _verify(
         raise ValueError(f"{BUNDLE_FILE} is missing")
     key = dsse.public_key(dsse.decoded(str(named["public_key"]), "the public key"))
     if key.fingerprint != named["key_id"] or b64encode(key.der).decode("ascii") != named["public_key"]:
-        raise ValueError("the public key is not the one of the key id")
+        raise ValueError("the public key does not match the key id")
     if expected is not None and key != expected:
-        raise ValueError("it is by another key than the expected one")
+        raise ValueError("another key than the expected one made it")
     said = _said(content, key)
     # Every signed field is known.
     redaction_policy = None if started is None else started.get("redaction_policy")
@@ -160,7 +160,7 @@ def _verify(
     if said.predicate_type != PREDICATE_TYPE:
         raise ValueError(f"what was signed is a statement of the type '{said.predicate_type}'")
     if said.subjects != _subjects(document["session_id"], integrity["merkle_root"], log_sha256 or ""):
-        raise ValueError("what was signed is about another log")
+        raise ValueError("the signed statement is about another log")
     for name in {**predicate, **said.predicate}:
         if said.predicate.get(name) != predicate.get(name):
             raise ValueError(f"what was signed has another '{name}'")
@@ -173,7 +173,7 @@ def _said(content: bytes, key: PublicKey) -> statement.Statement:
     """
     read = bundle.parse(content)
     if read.hint != key.fingerprint or bundle.encoded(read.envelope, read.hint) != content:
-        raise ValueError(f"{BUNDLE_FILE} is spelled otherwise than it was written")
+        raise ValueError(f"{BUNDLE_FILE} is not spelled as it was written")
     if key not in dsse.signers(read.envelope, dsse.IN_TOTO, (key,)):
-        raise ValueError("it is not by the key that session.json names")
+        raise ValueError("the key that session.json names did not make it")
     return statement.parse(read.envelope.payload)

@@ -140,7 +140,7 @@ def parse(content: bytes) -> dict[str, Any]:
     if integrity is not None and not _is_integrity(integrity):
         raise ValueError("has a field audit_integrity of the wrong type")
     if to_json(document) != content:
-        raise ValueError("is spelled otherwise than it was written")
+        raise ValueError("is not spelled as it was written")
     try:
         digest_of(document)
     except ValueError as error:  # half a surrogate pair, or an invalid number

@@ -110,7 +110,7 @@ def _of_words(words: str, prog: str, flags: Sequence[str]) -> UsageError:
         return UsageError(f"no such option: {first}", hint=hint)
     if prog == "nono credential":  # most likely the value of a key
         return UsageError(
-            "there is a word too many; it is not shown, as it may be a secret.",
+            "there is one word too many; it is not shown because it may be a secret.",
             hint="nono credential set NAME asks for the value, or reads it from standard input",
         )
     return UsageError(f"unexpected word: '{first}'", hint=f"{prog} --help")

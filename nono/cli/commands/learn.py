@@ -112,9 +112,9 @@ def _resolved(
     workdir = os.path.realpath(os.path.join(cwd, request.workdir or ""))
     if os.path.commonpath((workdir, os.path.realpath(environ.get("HOME", "/")))) == workdir:
         raise ConfigError(
-            f"The command may write the working directory while it is watched, and in {workdir} your home "
-            "directory lies.",
-            hint="cd to a directory for what it works on, or --workdir DIR",
+            f"While it is watched, the command may write its working directory, and {workdir} contains your "
+            "home directory.",
+            hint="cd to a directory that holds only its work, or use --workdir DIR",
         )
     begins_with = target.profile or Profile()
     base = resolve(

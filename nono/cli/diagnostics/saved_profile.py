@@ -39,7 +39,7 @@ class Target(NamedTuple):
     def problem_with(name: str, environ: Mapping[str, str]) -> str | None:
         """Return why a new profile cannot have that name; None if it can."""
         if not re.fullmatch(NAME, name):
-            return f"'{name}' is no profile name: use letters, digits and hyphens"
+            return f"'{name}' is not a profile name: use letters, digits and hyphens"
         if name in shipped.profile_names():
             return f"'{name}' is a built-in profile; yours needs a name of its own"
         if file_of(name, environ) is not None:
@@ -77,7 +77,7 @@ def changed(target: Target, change: Callable[[Mapping[str, Any]], dict[str, Any]
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it is not an object")
         return change(document)
     except (AttributeError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise ProfileError(

@@ -121,7 +121,7 @@ class BeforeRun:
             case Standing.NEW | Standing.SEEN if loaded.policies.user is not None:
                 session.warn(f"the publishers in {FILE} count for nothing: {loaded.problem}; {_APPROVES}")
             case Standing.NEW:
-                session.warn(f"{FILE} is the project's word and not yet yours: {loaded.problem}; {_APPROVES}")
+                session.warn(f"you have not approved the project's {FILE}: {loaded.problem}; {_APPROVES}")
             case Standing.SEEN:
                 pass
             case Standing.CHANGED:

@@ -115,7 +115,7 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
         body.lstrip(_BLANKS)[:1] in (b"{", b"[")
         and sum(map(body.count, (b"{", b"[", b",", b":"))) > MAX_MARKS
     ):
-        raise LoginRefusedError("the answer has more fields than one of a login can have")
+        raise LoginRefusedError("the answer has more fields than a login's answer may have")
     document = _json(body)
     of_form = document is None and endpoint is not None and is_form(headers)
     if of_form and (fields := parse_form(body)) is not None:
@@ -124,7 +124,7 @@ def examine(endpoint: TokenEndpoint | None, status: int, headers: Sequence[Heade
         if endpoint is not None and 200 <= status < 300 and body:
             raise LoginRefusedError("the token endpoint answered with neither JSON nor a plain form")
         if _occurs(_NAMED, body.replace(b"\0", b"")):  # NUL: text in UTF-16 or UTF-32
-            raise LoginRefusedError("an answer that is not JSON speaks of tokens")
+            raise LoginRefusedError("an answer that is not JSON mentions tokens")
         return Answer(body, None, [])
     found: list[_Found] = []
     if endpoint is not None and 200 <= status < 300:

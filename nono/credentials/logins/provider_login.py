@@ -111,7 +111,7 @@ class ProviderLogin:
             raise inside.refused
         if self._revoked(endpoint, body) == inside.agent:
             raise LoginRefusedError(
-                f"the login of {self.provider.name} was imported, and ends outside only",
+                f"the login of {self.provider.name} was imported, and can only be ended outside the sandbox",
                 f"run outside: nono credential logout {inside.agent}",
             )
 

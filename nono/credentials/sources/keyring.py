@@ -58,7 +58,7 @@ def read(
     """
     shown = reference.redacted()
     if environ.get(_UNLOCK_VARIABLE) and not _is_seconds(environ[_UNLOCK_VARIABLE]):
-        warn(f"{_UNLOCK_VARIABLE} is no number of seconds; the keyring is given {UNLOCK_TIMEOUT_S:g} s")
+        warn(f"{_UNLOCK_VARIABLE} is not a number of seconds; the keyring gets {UNLOCK_TIMEOUT_S:g} s")
     readable = _readable(environ)
 
     def get() -> str | int | None:

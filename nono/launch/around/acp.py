@@ -56,7 +56,7 @@ class Withheld(NamedTuple):
 
 
 def from_editor(line: bytes) -> bytes:
-    """Return the line that the agent gets: as it is, but for what the editor offers to do outside."""
+    """Return the line that the agent gets: as it is, without what the editor offers to do outside."""
     message = _parsed(line)
     if message is None or message.get("method") != "initialize":
         return line
@@ -79,11 +79,11 @@ def from_agent(line: bytes) -> Passed | Withheld:
         return Withheld("a message of too many parts")
     message = _parsed(line)
     if message is None:
-        return Withheld("a line that is no message")
+        return Withheld("a line that is not a message")
     # An editor whose parser ignores the case of a name finds its method in "Method" too.
     message = {name: value for name, value in message.items() if name in _MEMBERS}
     if not message:
-        return Withheld("a line that is no message")
+        return Withheld("a line that is not a message")
     if "method" in message and not _is_for_editors(message["method"]):
         return _refused(message)
     try:
@@ -133,7 +133,7 @@ def _folded(name: str) -> str:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return a JSON object; None for anything else, such as a batch, of which ACP has none."""
+    """Return a JSON object; None for anything else, such as a batch, which ACP does not have."""
     try:
         found = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -142,7 +142,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 def _line(message: dict[str, Any]) -> bytes:

@@ -105,9 +105,9 @@ class _Agent:
         threading.Thread(target=self._write_answers, daemon=True).start()
 
     def answer(self, line: bytes) -> None:
-        """Have a line written. Never wait: what the agent says meanwhile is for the editor.
+        """Queue a line for the agent, without waiting: its output has to be passed on meanwhile.
 
-        An agent that writes all it has to say before it reads again would wait for it without end.
+        Otherwise an agent that writes everything before it reads again would never go on.
         """
         with suppress(queue.Full):
             self._answers.put_nowait(line)

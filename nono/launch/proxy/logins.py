@@ -126,7 +126,7 @@ def _made_inside(environ: Mapping[str, str], masking: Masking) -> dict[str, Made
         refused = None
         if name not in own and isfile(agent.inside(environ)):
             refused = LoginRefusedError(
-                f"{agent.program} has an imported login, which none made inside replaces",
+                f"a login made inside does not replace the imported login of {agent.program}",
                 f"log in outside and import again, or forget it first: nono credential logout {name}",
             )
         elif name not in own:
@@ -157,7 +157,7 @@ def _keys_made_inside(providers: Set[str], environ: Mapping[str, str]) -> dict[s
         if kept is not None:
             where, remedy = kept
             refused = LoginRefusedError(
-                f"there is a key for '{login.service}' in {where}, which none made inside replaces",
+                f"a login made inside does not replace the key for '{login.service}' in {where}",
                 f"use it with --credential {login.service}, or forget it first: {remedy}",
             )
         found[login.provider] = MadeInside(name, refused, DEVICE_CODE)

@@ -87,7 +87,7 @@ class Carried:
             if not self._answered.get(anchor):
                 raise LaunchError(
                     f"the audit log cannot be anchored at {anchor}, so nothing was started.",
-                    hint="without --audit-anchor-required it is started all the same",
+                    hint="without --audit-anchor-required the command starts anyway",
                 )
 
     def finish(self, signal_descriptor: int | None = None) -> bool:

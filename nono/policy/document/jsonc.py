@@ -175,7 +175,7 @@ class _Reader:
         if "\\" in text:
             text = loads(found[0])
             if any("\ud800" <= character <= "\udfff" for character in text):
-                self._note(found.start(), path, "half of a surrogate pair is no character")
+                self._note(found.start(), path, "half of a surrogate pair is not a character")
                 text = ""
         return text
 

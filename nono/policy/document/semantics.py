@@ -61,7 +61,7 @@ def mistaken_replacements(names: Sequence[str]) -> Iterator[Mistake]:
     for position, name in enumerate(names):
         if name not in REPLACEABLE:
             hint = did_you_mean(name, REPLACEABLE)
-            what = f"'{name}' is no field whose inherited value can be replaced"
+            what = f"'{name}' is not a field whose inherited value can be replaced"
             yield Mistake(("replace", position), what + (f" ({hint})" if hint else ""))
 
 

@@ -89,7 +89,7 @@ def _compared(text: str) -> tuple[str, tuple[int, ...]]:
     if not digits or not all(
         part.isascii() and part.isdigit() and len(part) < 10 for part in digits.split(".")
     ):
-        raise ValueError(f"'{text}' is no version, as in 24.04 or >=24.04")
+        raise ValueError(f"'{text}' is not a version such as 24.04 or >=24.04")
     return comparator or "==", _numbers(digits)
 
 

@@ -298,7 +298,7 @@ def _literal(character: str) -> str:
     if not character:
         raise ValueError("a backslash ends it")
     escape = "".join(f"%{octet:02X}" for octet in character.encode("utf-8", "surrogatepass"))
-    raise ValueError(f"{character!a} never stands so in a path: it is sent as {escape}")
+    raise ValueError(f"{character!a} is never sent unescaped in a path, but as {escape}")
 
 
 def _octet(text: str) -> str:

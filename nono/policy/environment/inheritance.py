@@ -165,7 +165,7 @@ def check_pattern(pattern: str) -> None:
     import re  # here, as in check_fixed_name: only profiles that name variables need it
 
     if not re.fullmatch(_PATTERN, pattern):
-        raise ValueError(f"Invalid pattern '{pattern}': one '*' may stand, at the end")
+        raise ValueError(f"Invalid pattern '{pattern}': only one '*' is allowed, at the end")
 
 
 def check_fixed_name(name: str) -> None:

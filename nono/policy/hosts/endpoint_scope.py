@@ -76,7 +76,7 @@ def split_domain(text: str) -> tuple[str | None, str]:
     if url is None:
         return None, text
     if url.path:
-        raise ConfigError(f"'{escaped(text)}': the path belongs into its endpoints.")
+        raise ConfigError(f"'{escaped(text)}': the path belongs in its endpoints.")
     return url.scheme, url.authority
 
 

@@ -43,9 +43,9 @@ def parse_port_target(text: str) -> PortTarget:
             raise HostError("an IPv6 address must stand in brackets")
         address = ip_literal(canonical_host(host))
     except HostError as error:
-        raise ValueError(f"{text!a} is no address with a port: {error}") from error
+        raise ValueError(f"{text!a} is not an address with a port: {error}") from error
     if address is None:
-        raise ValueError(f"{text!a} is a name, and the command is given addresses")
+        raise ValueError(f"{text!a} is a name; connections are judged by address")
     is_own = address.is_loopback or address.is_unspecified
     return PortTarget(OWN if is_own else str(address), _range(ports, text))
 

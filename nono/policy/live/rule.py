@@ -106,7 +106,5 @@ def _canonical(kind: Kind, target: str) -> str:
     path = target.rstrip("/") or "/"
     # Paths are compared by their text: a denial of another spelling would be in force and deny nothing.
     if any(part in ("", ".", "..") for part in path[1:].split("/")) and path != "/":
-        raise ValueError(
-            f"{target!a} is spelled otherwise than the kernel does: leave out '.', '..' and '//'"
-        )
+        raise ValueError(f"{target!a} is not spelled as the kernel spells it: leave out '.', '..' and '//'")
     return path

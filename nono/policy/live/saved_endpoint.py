@@ -48,7 +48,7 @@ def _service(document: Mapping[str, Any], name: str) -> dict[str, Any]:
             "one of nono's own, --allow-endpoint in the next run",
         )
     if not isinstance(found[0], dict):
-        raise TypeError(f"the service '{name}' is no object")
+        raise TypeError(f"the service '{name}' is not an object")
     return found[0]
 
 

@@ -141,7 +141,7 @@ def added(document: Mapping[str, Any], granted: Iterable[Addition]) -> dict[str,
                 continue
             entries = changed.setdefault(section, {}).setdefault(field, [])
             if not isinstance(entries, list):
-                raise TypeError(f"{section}.{field} is no list")
+                raise TypeError(f"{section}.{field} is not a list")
             if value not in entries:
                 entries.append(value)
     return changed

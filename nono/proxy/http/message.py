@@ -250,7 +250,7 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
     options = list_members(seen.connection) - {b""}
     if any(_TOKEN.fullmatch(option) is None for option in options):
         # nginx searches for the substring: it reads ": close" as close and drops pipelined requests.
-        raise MessageError("Connection names something that is no token")
+        raise MessageError("Connection names something that is not a token")
     wants_upgrade = seen.upgrade or b"upgrade" in options
     if wants_upgrade and body != NO_BODY and body != _EMPTY_BODY:
         # llhttp does not parse it as a body: announced but never sent, it would swallow the next request.

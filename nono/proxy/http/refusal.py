@@ -219,7 +219,7 @@ def unfit(service: str, host: str, reason: str) -> Refusal:
 def too_much_held(host: str) -> Refusal:
     return Refusal(
         503,
-        "the requests that are read whole before they are sent take all the memory they may",
+        "requests that are read whole before they are sent already use all the memory allowed for them",
         host,
         hint="send it again when others have ended, or a smaller one",
         closes=True,

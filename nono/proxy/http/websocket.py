@@ -25,7 +25,7 @@ def key_of(head: RequestHead) -> bytes | None:
     connections, upgrades = head.values(b"connection"), head.values(b"upgrade")
     keys = head.values(b"sec-websocket-key")
     if head.method != b"GET" or head.version != b"1.1":
-        raise MessageError("an upgrade is asked for with a GET of HTTP/1.1")
+        raise MessageError("an upgrade must be a GET of HTTP/1.1")
     if len(connections) != 1 or b"upgrade" not in _members(connections):
         raise MessageError("an upgrade takes one Connection field that names it")
     if len(upgrades) != 1 or upgrades[0].lower() != b"websocket":

@@ -85,7 +85,7 @@ def _check_root(certificate: x509.Certificate, now: datetime) -> None:
     if not constraints.critical:
         raise CaError("the CA certificate does not mark basicConstraints as critical")
     if not usage.key_cert_sign:
-        raise CaError("the CA certificate is not one of a CA: keyUsage is without keyCertSign")
+        raise CaError("the CA certificate is not one of a CA: keyUsage lacks keyCertSign")
     try:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature):

@@ -48,6 +48,6 @@ def _refused(reason: str) -> Refusal:
         reason,
         rule="browser",
         origin="built in",
-        hint="use the proxy's address as the host, from a program that is no browser",
+        hint="use the proxy's address as the host, from a program that is not a browser",
         category="authentication_failed",
     )

@@ -230,7 +230,7 @@ def _bypass_refused(host: str, routes: Sequence[Route]) -> Refusal:
     if not routes:
         return Refusal(
             403,
-            f"{host} is granted for some paths only, and nothing here can look at them",
+            f"{host} is granted for some paths only, and paths inside TLS cannot be seen here",
             host,
             "endpoints",
             hint="the start-up messages say why TLS is not intercepted",

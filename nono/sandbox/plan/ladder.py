@@ -45,7 +45,7 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
         return Refusal(
             'signal_mode "allow_same_sandbox" requires Landlock ABI V6+ (LANDLOCK_SCOPE_SIGNAL, kernel '
             f"6.12+), and this kernel has V{facts.landlock_abi}.",
-            hint='signal_mode "isolated" holds signals back where that can be done and says where it cannot',
+            hint='signal_mode "isolated" blocks signals where the kernel can, and says where it cannot',
         )
     chosen = _network_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal):
@@ -96,15 +96,14 @@ def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
         issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
         because = facts.listener_detail or "there is no supervisor that could watch"
         return Refusal(
-            f"{where}nothing can be learned here: what a command does with files is seen by a seccomp "
+            f"{where}nothing can be learned here: nono watches a command's file accesses with a seccomp "
             f"listener, which is not available ({because}{issue}).",
             hint="watch it on native Linux, outside other sandboxes; a learned profile holds here as well",
         )
     if chosen.sockets is not None:
         return Refusal(
-            "nothing is watched beside a blocked network with granted ports or Unix sockets: they are not "
-            "learned.",
-            hint="leave --block-net out, and the proxy sees what is reached",
+            "with a blocked network, granted ports or Unix sockets cannot be watched, and so not learned.",
+            hint="without --block-net, the proxy sees which hosts are reached",
         )
     return chosen._replace(learns=True)
 
@@ -192,7 +191,7 @@ def _by_landlock_alone(
         return Refusal(
             f"sandbox policy landlock: Landlock ABI V{facts.landlock_abi} lacks network support "
             "(requires V4+, kernel 6.7+).",
-            hint="--sandbox-policy auto takes other means where there are some",
+            hint="--sandbox-policy auto uses another mechanism if there is one",
         )
     if capabilities.network is NetworkMode.PROXY:
         return _ports_only(capabilities.ports, "sandbox policy landlock", kernel_gaps)
@@ -218,8 +217,8 @@ def _left_to_others(capabilities: CapabilitySet, kernel_gaps: tuple[str, ...]) -
 def _refuse_mediation(policy: SandboxPolicy, facts: HostFacts) -> Refusal | None:
     if policy is not SandboxPolicy.AUTO:
         return Refusal(
-            f'linux.af_unix_mediation "pathname" and sandbox policy {policy.value} are contradictory: by the '
-            "first the supervisor makes connections, by the second something else holds them.",
+            f'linux.af_unix_mediation "pathname" and sandbox policy {policy.value} are contradictory: in '
+            "mediation the supervisor makes connections, and with this policy it makes none.",
             hint="leave one of them out",
         )
     if facts.listener is Listener.AVAILABLE:
@@ -289,7 +288,7 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
         )
     if any(ours.first <= own.last and own.first <= ours.last for ours in ports.open for own in ports.listen):
         return Refusal(
-            f"with netns {_listed(ports.open)} is a port of this host, and none that the command can serve.",
+            f"with netns {_listed(ports.open)} is a port of this host, so the command cannot serve it.",
             hint="--open-port for what the command connects to, --listen-port for what it serves",
         )
     # The network namespace isolates abstract sockets, whatever Landlock supports.

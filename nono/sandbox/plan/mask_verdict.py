@@ -29,7 +29,7 @@ def with_masks(chosen: Enforcement, masking: Masking, facts: MaskFacts | None) -
         if facts is None:
             raise ValueError("whether paths can be masked was not found out")
         if facts.failed or facts.namespaces is not None:
-            return _not_to_be_had(masking.masks, facts)
+            return _not_maskable(masking.masks, facts)
     warnings = tuple(_open_beside_masks(masking))
     gaps = [*warnings]
     if masking.masks:
@@ -64,7 +64,7 @@ def _not_there(absent: Sequence[Absent]) -> Refusal:
     )
 
 
-def _not_to_be_had(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
+def _not_maskable(masks: Sequence[Mask], facts: MaskFacts) -> Refusal:
     """Refuse because masks cannot be mounted: list the conflicts, and name the one change that would help."""
     conflicts = [
         f"deny '{mask.path}' overlaps allowed parent '{mask.grant.path}' (source: {mask.grant.source})"

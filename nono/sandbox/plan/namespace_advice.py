@@ -41,7 +41,7 @@ def advice(facts: NamespaceFacts, kind: Literal["net", "mnt"] = "net") -> Advice
     if facts.failed.startswith("fsmount(proc)"):
         # mount_too_revealing() in fs/namespace.c: a new procfs would reveal what is covered in this one.
         return Advice(
-            "files of /proc are covered here, as a container's are, so that no other can be mounted",
+            "files of /proc are covered here, as in a container, so no new /proc can be mounted",
             "start the container with --security-opt systempaths=unconfined (Docker) or "
             "--security-opt unmask=ALL (Podman)",
         )

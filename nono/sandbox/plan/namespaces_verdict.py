@@ -35,14 +35,14 @@ def with_namespaces(
                 hint="leave one of them out",
             )
         return _sharing(chosen, 'signal_mode "allow_all"')
-    assert refused is not None  # or they were had
+    assert refused is not None  # otherwise the command has namespaces
     # Imported here: only hosts that refuse need it.
     from nono.sandbox.plan.namespace_advice import advice
 
     cause, remedy = advice(refused, "mnt")
     failed = f" ({refused.failed})" if refused.failed else ""
     if wanted is Namespaces.REQUIRE:
-        return Refusal(f"namespaces of the command's own are required, and {cause}{failed}.", hint=remedy)
+        return Refusal(f"the command must have namespaces of its own, but {cause}{failed}.", hint=remedy)
     shares = f"{SHARED}: {cause}{failed}; to change that: {remedy}."
     return chosen._replace(shares=shares, gaps=(*chosen.gaps, shares))
 

@@ -230,7 +230,7 @@ def test_an_unlock_time_that_is_no_number_is_told(
     Memory.entries["svc", "acct"] = Memory.entries["nono", "by_name"] = "s3cret"
     environ = with_keyring | {"NONO_KEYRING_TIMEOUT_SECS": text}
     resolver.resolve_credential(reference, environ, told.append)
-    expected = "NONO_KEYRING_TIMEOUT_SECS is no number of seconds; the keyring is given 120 s"
+    expected = "NONO_KEYRING_TIMEOUT_SECS is not a number of seconds; the keyring gets 120 s"
     assert told == ([expected] if is_told else [])
 
 

@@ -77,7 +77,7 @@ CHANGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
     "the hashed event": (lambda x: [changed(x[0], b'[\\"true', b'[\\"fals'), *x[1:]], 1, "another event"),
     "the event that people read": (
         lambda x: [x[0], changed(x[1], b'"event":{"type":"network"', b'"event":{"type":"nothing"'), *x[2:]],
-        2, "spelled otherwise",
+        2, "not spelled",
     ),
     "a hash of the event": (
         lambda x: [changed(x[0], b'leaf_hash":"', b'leaf_hash":"0'), *x[1:]], 1, "another event"

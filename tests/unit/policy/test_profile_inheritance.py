@@ -195,7 +195,7 @@ def test_replacing_concerns_a_profiles_own_bases_only(environ: dict[str, str]) -
 )
 def test_a_denial_cannot_be_replaced(environ: dict[str, str], field: str) -> None:
     with pytest.raises(
-        ProfileError, match=r"replace: '.*' is no field whose inherited value can be replaced"
+        ProfileError, match=r"replace: '.*' is not a field whose inherited value can be replaced"
     ):
         merged(environ, mine={"extends": "default", "replace": field})
 

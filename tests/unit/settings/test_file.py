@@ -113,7 +113,7 @@ def test_a_variable_goes_before_the_file(environ: dict[str, str], text: str | No
         ('ui = ["a", "b"]', "ui: expected a table"),
         ("[ui]\ntheme = 3", "ui.theme: expected a string"),
         ('[ui]\ndetach_sequence = "x"', "ui.detach_sequence: 'x': at least 2 keys are expected"),
-        ('[ui]\ndetach_sequence = "ctrl-! d"', "'ctrl-!' is no key"),
+        ('[ui]\ndetach_sequence = "ctrl-! d"', "'ctrl-!' is not a key"),
         ("[sessions]\nscreen_recording_mb = 0", "sessions.screen_recording_mb: 0 is not a number from 1 to"),
         ("[rollback]\nmax_sessions = 1.5", "rollback.max_sessions: expected a whole number"),
         ("[rollback]\nmax_storage_gb = -1", "rollback.max_storage_gb: -1.0 is not a number from 0 on"),

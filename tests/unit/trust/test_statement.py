@@ -37,7 +37,7 @@ def test_a_malformed_statement_is_refused(change: dict[str, object], says: str) 
         (b"[]", "not a JSON object"),
         (b"\xff", "not JSON"),
         (b"[" * 100_000, "not JSON"),
-        (b'{"predicate": {"version": NaN}}', "NaN is no number"),
+        (b'{"predicate": {"version": NaN}}', "NaN is not a number"),
         (b'{"_type": "a", "_type": "b"}', "a name stands twice"),
         (b'{"predicate": {"a": 1, "a": 2}}', "a name stands twice"),
     ],

@@ -73,7 +73,7 @@ def test_what_somebody_else_changed_since_is_refused_by_name(stage: Stage) -> No
 def test_what_was_created_since_the_run_is_kept(stage: Stage) -> None:
     stage.run(lambda: shell(stage, "mkdir made; echo run > made/run"))
     write(stage.root / "made/mine", "since")
-    assert stage.restore() == ["made: it holds something that is not of the run"]
+    assert stage.restore() == ["made: it holds something that the run did not make"]
     assert (stage.root / "made/mine").read_text() == "since"
     assert not (stage.root / "made/run").exists()
 

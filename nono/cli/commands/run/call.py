@@ -1,4 +1,4 @@
-"""What a person typed, and where they are told what becomes of it."""
+"""Hold what a person typed, and the console that tells them how it went."""
 
 from __future__ import annotations
 

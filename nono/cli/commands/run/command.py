@@ -139,7 +139,7 @@ def _end_in_front(console: Console, *, is_detached: bool) -> None:
     """
     if is_detached or os.isatty(0) or os.isatty(1):
         raise ConfigError(
-            "--acp is for an agent that an editor starts: both standard streams are pipes then."
+            "--acp is for an agent that an editor starts, with pipes for standard input and output."
         )
     # Imported here: other runs share their streams with the command.
     from nono.launch.around.editor import fork_run, pass_on

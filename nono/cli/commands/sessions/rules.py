@@ -160,7 +160,7 @@ def _target(
     if "/" in host:
         raise ConfigError(
             f"'{text}' is neither a host nor a path: paths of a host are granted when a run starts.",
-            hint="a file is written ./NAME, and next time: nono run --allow-domain URL",
+            hint="for a file, type ./NAME; for paths of a host, start the next run with --allow-domain URL",
         )
     return {"kind": "host", "target": host}
 

@@ -57,7 +57,7 @@ def check(
     if not fields and not keys:
         return missing(route)
     if not fields:
-        return _failed(401, f"the key that was sent is no phantom of a login of {route.service!r}", host)
+        return _failed(401, f"the key that was sent is not a phantom of a login of {route.service!r}", host)
     if not all(any(MARK.search(text) for text in key) for key in keys):
         return _failed(403, "a second key was sent beside the phantom", host)
     return Presented(target, "phantom_header", fields)

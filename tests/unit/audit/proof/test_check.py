@@ -169,7 +169,7 @@ def test_a_signature_of_another_session_does_not_count(root: Path) -> None:
     key = new_key()
     first, second = ended(root, key=key), ended(root, "s2", exit_code=3, key=key)
     shutil.copy(first / BUNDLE_FILE, second)
-    assert "what was signed is about another log" in problem_of(root, "s2")
+    assert "the signed statement is about another log" in problem_of(root, "s2")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_what_is_blocked_is_refused_under_every_policy_and_asked_about_under_non
 def test_a_policy_seen_first_is_called_the_projects_own(stage: Stage) -> None:
     stage.approve("CLAUDE.md")
     stage.check()
-    assert [each for each in stage.warned if "the project's word and not yet yours" in each]
+    assert [each for each in stage.warned if "you have not approved the project's" in each]
     stage.check()
     assert stage.warned == []
 

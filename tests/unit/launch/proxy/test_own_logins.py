@@ -308,7 +308,7 @@ def test_a_login_inside_is_refused_for_the_reason_there_is(masking: Masking, env
     assert _made_inside(environ, masking)["chatgpt"].refused is None
     assert "has no namespaces" in str(_made_inside(environ, none)["chatgpt"].refused)
     imported.write_text("{}")
-    assert "an imported login" in str(_made_inside(environ, none)["chatgpt"].refused)
+    assert "the imported login" in str(_made_inside(environ, none)["chatgpt"].refused)
 
 
 def test_a_login_that_is_a_key_is_refused_beside_a_key_that_would_win(environ: dict[str, str]) -> None:

@@ -84,7 +84,7 @@ def test_a_value_knows_where_it_and_its_key_stand() -> None:
         ("[1 2]", Flaw(2, (), "expected ',' between two items")),
         ("[1e999]", Flaw(1, (0,), "the number is out of range")),
         ("[" + "9" * 5000 + "]", Flaw(1, (0,), "the number is out of range")),
-        (r'["\ud800"]', Flaw(1, (0,), "half of a surrogate pair is no character")),
+        (r'["\ud800"]', Flaw(1, (0,), "half of a surrogate pair is not a character")),
         (r'["\x"]', Flaw(1, (0,), r"a string holds a control character, or a '\' that escapes nothing")),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_body_beyond_what_all_may_hold_is_refused(held: list[HeldBytes]) -> No
             late.send(HEAD + PIECE + END)
             refused = late.response()
         assert (refused.status, refused.value("connection")) == (503, "close")
-        assert "take all the memory they may" in json.loads(refused.body)["error"]
+        assert "use all the memory allowed" in json.loads(refused.body)["error"]
         [denied] = [event for event in running.recording.network if event["decision"] == "deny"]
         assert denied["status"] == 503
         clients[0].send(END)  # what was held before is sent as it was

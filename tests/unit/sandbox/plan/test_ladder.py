@@ -349,7 +349,7 @@ def test_a_private_network_contradicts_ports_of_other_hosts() -> None:
 
 def test_a_port_is_relayed_out_of_a_private_network_or_into_it() -> None:
     both = PortGrants(listen=united([80, 3000]), open=united([], [(2999, 3001)]))
-    assert "none that the command can serve" in refusal(ONLY_NETNS._replace(ports=both), NATIVE).message
+    assert "so the command cannot serve it" in refusal(ONLY_NETNS._replace(ports=both), NATIVE).message
     apart = both._replace(listen=united([80]))
     notes = enforcement(ONLY_NETNS._replace(ports=apart), NATIVE).notes
     assert "port 2999-3001 leads to loopback of this host; the command cannot serve it" in notes
@@ -442,4 +442,4 @@ def test_nothing_is_learned_without_a_listener(facts: HostFacts) -> None:
 
 def test_sockets_beside_a_blocked_network_are_not_learned() -> None:
     blocked = LEARNING._replace(network=NetworkMode.BLOCKED, ports=PortGrants(open=united((80,))))
-    assert "are not learned" in refusal(blocked, NATIVE).message
+    assert "cannot be watched" in refusal(blocked, NATIVE).message
