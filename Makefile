@@ -50,9 +50,9 @@ test-kernel: $(READY) ## run what depends on who you are: kernel and attacks
 	@[ -e $(COMPILED) ] || $(BIN)/python -m pytest --collect-only -qq tests/kernel tests/attacks >/dev/null
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks
 
-test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (KERNELS, SELECTION, TESTS, PROCESSORS)
+test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (MACHINE, KERNELS, SELECTION, TESTS)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $${TESTS:+--tests "$$TESTS"} \
-		$(PROCESSORS:%=--processors=%) $(KERNELS)
+		$(MACHINE:%=--machine=%) $(PROCESSORS:%=--processors=%) $(KERNELS)
 
 test-confined: $(COMPILED) ## run the tests of the boundary on hosts that refuse namespaces, listeners or both (HOST, TESTS)
 	@PYTHONPATH=tests $(BIN)/python -m confined $(HOST:%=--host=%) $(TESTS)

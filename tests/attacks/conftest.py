@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import landlock
+from support.attack_programs.building import command
 from support.nono_run import SUPPORT, NonoRun, nono_run
 from support.running.builds import Builds
 
@@ -37,11 +38,10 @@ def compiled(sandbox: NonoRun, builds: Builds) -> Callable[[str], str]:
             return str(ready)
         if compiler is None:
             pytest.skip("there is no C compiler")
-        command = [compiler, "-O2", "-Wall", "-Werror", "-pthread"]
         (source,) = (SUPPORT / "attack_programs").glob(f"*/{name}.c")
 
         def make(target: Path) -> None:
-            subprocess.run([*command, "-o", str(target), str(source)], check=True, timeout=60)
+            subprocess.run(command(source, target, compiler), check=True, timeout=60)
             target.chmod(0o755)
 
         target: Path = sandbox.project / name

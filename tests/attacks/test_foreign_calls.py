@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,8 @@ RINGS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
 UDP = ("udp", "udp6", "udp with high bits")
 ROOTS = ("bpf", "perf_event_open", "mount", "open_by_handle_at", "mknod", "init_module", "sethostname")
 X86_ONLY = pytest.mark.skipif(os.uname().machine != "x86_64", reason="gates of x86-64")
+ARM_ONLY = pytest.mark.skipif(os.uname().machine != "aarch64", reason="the gate of aarch64")
+FOREIGN = "a system call of a foreign ABI, which no rule here speaks of"
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +99,7 @@ def test_a_foreign_system_call_table_is_refused(
         run = sandbox.run([compiled("foreign_abi"), gate, str(port)])
         assert canary.seen() == {}
     assert run.outcomes() == {"socket": -errno.EPERM, "connect": -errno.EPERM}
-    assert {event["reason"] for event in run.denied} == {
-        "a system call of a foreign ABI, which no rule here speaks of"
-    }
+    assert {event["reason"] for event in run.denied} == {FOREIGN}
     assert {event["rule"] for event in run.denied} == {"network.static_filter"}
 
 
@@ -127,3 +128,26 @@ def test_the_native_gate_is_judged_by_address(sandbox: NonoRun, compiled: Callab
     assert outcomes["socket"] > 0
     assert outcomes["connect"] == -errno.EACCES
     assert run.denied_targets() == {("127.0.0.1", port)}
+
+
+@pytest.mark.needs("listener")
+@ARM_ONLY
+def test_a_program_of_32_bit_arm_is_refused_every_call(
+    sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    with Canary() as canary:
+        run = sandbox.run([compiled("foreign_abi_arm"), str(canary.tcp("stranger"))])
+        assert canary.seen() == {}
+    assert run.exit_code == 128 + signal.SIGILL  # it may not even exit
+    assert {event["reason"] for event in run.denied} == {FOREIGN}
+    assert {event["rule"] for event in run.denied} == {"network.static_filter"}
+
+
+@ARM_ONLY
+def test_a_program_of_32_bit_arm_reaches_the_stranger_without_nono(
+    sandbox: NonoRun, compiled: Callable[[str], str]
+) -> None:
+    with Canary() as canary:
+        ended = sandbox.bare([compiled("foreign_abi_arm"), str(canary.tcp("stranger"))])
+        assert ended.exit_code == 0
+        assert canary.seen() == {"stranger": 1}

@@ -20,10 +20,11 @@ from shutil import which
 from tempfile import TemporaryDirectory
 
 from guest import debian, image, machine, matrix
+from guest.apt import NoGuestError
+from guest.architecture import ARCHITECTURES, Architecture
 from guest.selection import SELECTIONS, USERS, Task
 
 CACHE = image.ROOT / ".guest"
-PACKAGES = {machine.QEMU: "qemu-system-x86", "dpkg-deb": "dpkg", "cc": "gcc"}
 STARTUP_S = 300  # beside the tests: unpacking, and what nono says of the kernel
 
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--user", choices=USERS, action="append", help="who runs them; else all of the selection"
     )
+    parser.add_argument("--machine", choices=ARCHITECTURES, default="x86_64", help="else: %(default)s")
     parser.add_argument("--processors", type=int, help="of each guest; else as the selection has it")
     parser.add_argument("-v", "--verbose", action="store_true", help="say why tests were skipped")
     known = [release.version for release in debian.RELEASES]
@@ -47,13 +49,14 @@ def main(argv: Sequence[str]) -> int:
     ]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by the way that ends guests and removes files
     try:
-        _install_what_is_missing()
-        CACHE.mkdir(exist_ok=True)
-        kernels = {release: debian.kernel(release, CACHE) for release in chosen}
-    except debian.NoKernelError as error:
+        architecture = ARCHITECTURES[given.machine]
+        _install_what_is_missing(architecture)
+        (cache := CACHE / architecture.name).mkdir(parents=True, exist_ok=True)
+        kernels = {release: debian.kernel(release, architecture, cache) for release in chosen}
+        reports = _run(architecture, kernels, _tasks(given))
+    except NoGuestError as error:
         print(f"no guests: {error}", file=sys.stderr)
         return 2
-    reports = _run(kernels, _tasks(given))
     for report in reports:
         for complaint in report.complaints:
             print(f"--- {report.kernel}, {report.user}: {complaint}")
@@ -75,27 +78,31 @@ def _tasks(given: argparse.Namespace) -> list[Task]:
     return tasks
 
 
-def _install_what_is_missing() -> None:
-    """Raise NoKernelError if only root could install what is missing, or the machine is another."""
+def _install_what_is_missing(architecture: Architecture) -> None:
+    """Raise NoGuestError if only root could install what is missing, or this machine is another."""
     if platform.machine() != "x86_64":
-        raise debian.NoKernelError(f"they are x86-64 machines, and this is {platform.machine()}")
-    missing = [package for program, package in PACKAGES.items() if which(program) is None]
+        raise NoGuestError(f"they are made on x86-64 machines, and this is {platform.machine()}")
+    packages = {**architecture.packages, "dpkg-deb": ("dpkg",)}
+    missing = [name for program, names in packages.items() if which(program) is None for name in names]
     if not missing:
         return
     if os.geteuid() != 0 or which("apt-get") is None:
-        raise debian.NoKernelError(
-            f"first install {' '.join(missing)}: sudo apt-get install {' '.join(missing)}"
-        )
+        raise NoGuestError(f"first install {' '.join(missing)}: sudo apt-get install {' '.join(missing)}")
     print(f"installing: {' '.join(missing)}")
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):
         done = subprocess.run(["apt-get", "-qq", *command], env=quiet, stdout=subprocess.DEVNULL, check=False)
         if done.returncode != 0:
-            raise debian.NoKernelError(f"apt-get {command[0]} failed")
+            raise NoGuestError(f"apt-get {command[0]} failed")
 
 
-def _run(kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]) -> list[matrix.Report]:
-    """Run each task on each kernel, with as many guests at a time as there are processors for."""
+def _run(
+    architecture: Architecture, kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]
+) -> list[matrix.Report]:
+    """Run each task on each kernel, with as many guests at a time as there are processors for.
+
+    Raises NoGuestError.
+    """
     _compile(tasks)
     processors = os.cpu_count() or 1
     waiting = sorted(
@@ -105,7 +112,7 @@ def _run(kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]) ->
     with TemporaryDirectory(prefix="guests-", dir=CACHE) as work, ExitStack() as guests:
         archive = Path(work, "archive")
         (built := Path(work, "built")).mkdir()
-        image.build(archive, built)
+        image.build(archive, built, architecture, CACHE / architecture.name)
         running = list[tuple[debian.Release, Task, machine.Guest, float]]()
         while waiting or running:
             while waiting and _fits(waiting[0][1], [task for _, task, *_ in running], processors):
@@ -114,7 +121,7 @@ def _run(kernels: dict[debian.Release, debian.Kernel], tasks: Sequence[Task]) ->
                 own = folder / "own"
                 image.build_own(own, kernels[release], task)
                 started = machine.guest(
-                    kernels[release].image, [archive, own], folder, processors=task.processors
+                    architecture, kernels[release].image, [archive, own], folder, processors=task.processors
                 )
                 running.append((release, task, guests.enter_context(started), time.monotonic()))
             for each in list(running):

@@ -54,6 +54,18 @@ class Archive:
             mode = stat.S_IFREG | 0o644 | found.st_mode & 0o111
             self._add(where, mode, path.read_bytes(), int(found.st_mtime))
 
+    def tree(self, folder: Path, place: Path = Path("/")) -> None:
+        """Add what is below the folder below the place, each link as it is; what is there already stays."""
+        for directory, names, files in folder.walk():
+            for path in (directory / name for name in [*names, *files]):
+                where = str(place / path.relative_to(folder))
+                if path.is_symlink():
+                    self.symlink(where, os.readlink(path))
+                elif path.is_dir():
+                    self.directory(where)
+                else:
+                    self.copy(path, Path(where))
+
     def _add(self, path: str, mode: int, content: bytes, mtime: int = 0) -> None:
         if path in self._names:
             return

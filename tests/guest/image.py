@@ -1,11 +1,14 @@
-"""The file system of a guest: this Python, the packages the tests need, this checkout, a few programs.
+"""The file system of a guest: Python, the packages the tests need, this checkout, a few programs.
 
-Everything lies where it lies on this machine, so that the virtual environment works as it does here.
+Everything lies where it lies on this machine, so that the virtual environment works as it does here. A
+guest of this machine's own architecture has this machine's files (`_add_own`), another has its own
+(`guest.foreign`).
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -15,9 +18,12 @@ from importlib import metadata
 from pathlib import Path
 from shutil import which
 
+from guest import foreign
+from guest.architecture import Architecture
 from guest.cpio import Archive
 from guest.debian import Kernel
 from guest.selection import MODULES, TASK, Task
+from support.attack_programs import building
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("nono", "pytest", "pytest-timeout", "hypothesis", "trustme", "pyseccomp")  # and whatever these need
@@ -36,7 +42,6 @@ ETC = {
 LOADED = ("libseccomp.so.2",)  # by name during a test, so that ldd(1) does not see it
 LOADER_CACHE = Path("/etc/ld.so.cache")
 CA_FILE = Path("/etc/ssl/certs/ca-certificates.crt")
-ATTACKS = ROOT / "tests/support/attack_programs"
 BUILT = Path("/usr/lib/nono-attacks")  # where a guest finds them compiled; it has no compiler
 INIT = """#!{python} -IS
 import sys
@@ -46,30 +51,47 @@ main()
 """
 
 
-def build(target: Path, work: Path) -> None:
-    """Write the archive. work: an empty directory for what is compiled, the caller's to remove."""
-    python = Path(sys.executable).resolve()
-    programs = list(_programs())
-    files = [*_standard_library(), *_packages(), *_checkout()]
-    built = list(_attack_programs(work))
-    binaries = [python, *programs, *built, *(path for path in files if ".so" in path.suffixes)]
+def build(target: Path, work: Path, architecture: Architecture, cache: Path) -> None:
+    """Write the archive. Raises NoGuestError.
+
+    work: an empty directory for what is compiled, the caller's to remove. cache: the architecture's own.
+    """
     with Archive(target) as archive:
-        for directory in (Path("/bin"), Path("/sbin"), Path("/lib"), Path("/lib64")):
-            if directory.is_symlink():
-                archive.symlink(str(directory), str(directory.readlink()))
-        for path in [python, *programs, *_libraries(binaries), *files, CA_FILE, LOADER_CACHE]:
-            if path.exists():
-                archive.copy(path)
-        for program in built:
-            archive.copy(program, BUILT / program.name)
-        archive.symlink(str(PYTHON3), str(python))
         for name, content in ETC.items():
             archive.text(f"/etc/{name}", content)
         for name in ("/proc", "/sys", "/dev", "/root", "/run", "/home", "/mnt"):
             archive.directory(name)
         for name in ("/tmp", "/var/tmp"):
             archive.directory(name, 0o1777)
+        programs = list(_attack_programs(work, architecture))
+        if architecture.name == platform.machine():
+            python = _add_own(archive, programs)
+        else:
+            wheels = [f"{each.name}=={each.version}" for each in _distributions() if each.name != "nono"]
+            python = foreign.add(archive, architecture, cache, packages=PROGRAMS_OF, wheels=sorted(wheels))
+            for path in _files_of(metadata.distribution("nono")):
+                archive.copy(path)
+        archive.symlink(str(PYTHON3), str(python))
+        for path in [*_checkout(), CA_FILE]:
+            if path.exists():
+                archive.copy(path)
+        for program in programs:
+            archive.copy(program, BUILT / program.name)
         archive.text("/init", INIT.format(python=python, tests=str(ROOT / "tests")), 0o755)
+
+
+def _add_own(archive: Archive, built: Sequence[Path]) -> Path:
+    """Add this machine's programs, the libraries of all of them, and Python, whose path is returned."""
+    python = Path(sys.executable).resolve()
+    files = [*_standard_library(), *_packages()]
+    binaries = [python, *_programs(), *built, *(path for path in files if ".so" in path.suffixes)]
+    for directory in (Path("/bin"), Path("/sbin"), Path("/lib"), Path("/lib64")):
+        if directory.is_symlink():
+            archive.symlink(str(directory), str(directory.readlink()))
+    for path in [python, *_programs(), *_libraries(binaries), *files, LOADER_CACHE]:
+        if path.exists():
+            archive.copy(path)
+    return python
 
 
 def build_own(target: Path, kernel: Kernel, task: Task) -> None:
@@ -93,7 +115,16 @@ def _standard_library() -> Iterator[Path]:
 
 
 def _packages() -> Iterator[Path]:
-    """List the files of NEEDED, of what they depend on, and of the virtual environment."""
+    """List the files of all distributions, and of the virtual environment."""
+    for distribution in _distributions():
+        yield from _files_of(distribution)
+    environment = Path(sys.prefix)
+    yield environment / "pyvenv.cfg"
+    yield from environment.glob("bin/python*")
+
+
+def _distributions() -> Iterator[metadata.Distribution]:
+    """List NEEDED and what they depend on."""
     waiting, seen = list(NEEDED), set[str]()
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
@@ -104,16 +135,16 @@ def _packages() -> Iterator[Path]:
             found = metadata.distribution(name)
         except metadata.PackageNotFoundError:
             continue  # for another platform or Python
+        yield found
         wanted = [line for line in found.requires or [] if "extra ==" not in line]
         waiting += [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in wanted]
-        paths = [Path(str(found.locate_file(file))).resolve() for file in found.files or []]
-        yield from (path for path in paths if path.exists() and path.is_relative_to(sys.prefix))
-        for cached in {path.parent / "__pycache__" for path in paths if path.suffix == ".py"}:
-            yield from cached.glob("*.pyc")
-    environment = Path(sys.prefix)
-    yield environment / "pyvenv.cfg"
-    yield from environment.glob("bin/python*")
-    yield from (Path(sysconfig.get_path("purelib"))).glob("*.pth")
+
+
+def _files_of(distribution: metadata.Distribution) -> Iterator[Path]:
+    paths = [Path(str(distribution.locate_file(file))).resolve() for file in distribution.files or []]
+    yield from (path for path in paths if path.exists() and path.is_relative_to(sys.prefix))
+    for cached in {path.parent / "__pycache__" for path in paths if path.suffix == ".py"}:
+        yield from cached.glob("*.pyc")
 
 
 def _checkout() -> Iterator[Path]:
@@ -128,14 +159,13 @@ def _below(folder: Path, unused: set[str]) -> Iterator[Path]:
         yield from (directory / file for file in files)
 
 
-def _attack_programs(work: Path) -> Iterator[Path]:
-    compiler = which("cc")
+def _attack_programs(work: Path, architecture: Architecture) -> Iterator[Path]:
+    compiler = which(architecture.compiler)
     if compiler is None:
         return
-    for source in ATTACKS.glob("*/*.c"):
+    for source in building.sources(architecture.name):
         program = work / source.stem
-        command = [compiler, "-O2", "-pthread", "-o", str(program), str(source)]
-        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(building.command(source, program, compiler), check=True, timeout=60)
         yield program
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from guest.architecture import ARCHITECTURES
 from guest.selection import MODULES, TASK
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,8 @@ USER = 1000
 IDS = {"user": USER, "root": 0}
 HOMES = {"user": "/home/user", "root": "/root"}
 TEST_LIMIT_S = 600  # instead of the two minutes of a machine that is not emulated
-REPORTS = "/dev/ttyS1"
+ARCHITECTURE = ARCHITECTURES[os.uname().machine]
+REPORTS = f"{ARCHITECTURE.serial}1"
 MOUNTS = (
     ("proc", "/proc"),
     ("sysfs", "/sys"),
@@ -37,7 +39,6 @@ MOUNTS = (
 )
 RB_AUTOBOOT = 0x1234567  # reboot(2); the guest is started with -no-reboot
 LANDLOCK_CREATE_RULESET, LANDLOCK_CREATE_RULESET_VERSION = 444, 1
-FINIT_MODULE = 313
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -76,8 +77,10 @@ def _prepare(user: str) -> None:
             raise OSError(ctypes.get_errno(), f"mount {place}")
     for module in sorted(MODULES.iterdir(), key=lambda path: int(path.name.partition("-")[0])):
         with module.open("rb") as file:
-            if libc.syscall(FINIT_MODULE, file.fileno(), b"", 0) != 0:
+            if libc.syscall(ARCHITECTURE.finit_module, file.fileno(), b"", 0) != 0:
                 raise OSError(ctypes.get_errno(), f"load {module.name}")
+    if not os.path.exists("/etc/ld.so.cache"):
+        subprocess.run(["/usr/sbin/ldconfig"], check=True)
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
     os.chmod("/dev/shm", 0o1777)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
-QEMU = "qemu-system-x86_64"
-WORDS = "console=ttyS0 quiet panic=-1 rdinit=/init syscall.x32=y"
-MEMORY_MIB = 1536  # the archive, what is unpacked from it, and the tests
+from guest.architecture import Architecture
+
+WORDS = "quiet panic=-1 rdinit=/init syscall.x32=y"
+MEMORY_MIB = 2048  # the archive, what is unpacked from it, and the tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Guest:
 
 
 @contextmanager
-def guest(image: Path, archives: Sequence[Path], folder: Path, *, processors: int) -> Iterator[Guest]:
+def guest(
+    architecture: Architecture, image: Path, archives: Sequence[Path], folder: Path, *, processors: int
+) -> Iterator[Guest]:
     """Boot image with what the archives hold. Killed, if need be, when the block is left.
 
     `monitor` in the folder is a socket for QMP: `stop` halts the guest together with its clocks.
@@ -44,11 +47,12 @@ def guest(image: Path, archives: Sequence[Path], folder: Path, *, processors: in
     guarded = ["setpriv", "--pdeathsig", "KILL", "--"] if which("setpriv") else []
     command = [
         *guarded,
-        *(QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-machine", "q35,accel=tcg", "-cpu", "max", "-smp", str(processors), "-m", str(MEMORY_MIB)),
+        *(*architecture.emulator, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
+        *("-smp", str(processors), "-m", str(MEMORY_MIB)),
         *("-serial", f"file:{console}", "-serial", f"file:{reports}"),
         *("-qmp", "unix:monitor,server=on,wait=off"),  # relative: sun_path has 108 bytes
-        *("-kernel", str(image), "-initrd", str(initrd), "-append", WORDS),
+        *("-kernel", str(image), "-initrd", str(initrd), "-append"),
+        f"console={architecture.serial.removeprefix('/dev/')}0 {WORDS}",
     ]
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=folder, stdin=quiet, stdout=quiet) as process:

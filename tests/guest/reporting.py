@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-REPORTS = "/dev/ttyS1"
+from guest.init import REPORTS
+
 WHY_MAX = 4000  # characters of a failure
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from guest.architecture import ARCHITECTURES
 from guest.cpio import Archive
 from guest.debian import RELEASES, Kernel
 from guest.image import build_own
 from guest.matrix import read, table
 from guest.selection import SELECTIONS, Task
+from support.attack_programs import building
 
 RELEASE = next(release for release in RELEASES if release.version == "6.12")
 TASK = Task(("tests",), "user", 60)
@@ -94,3 +96,30 @@ def test_the_archive_holds_what_was_put_into_it(tmp_path: Path) -> None:
         "bin": (stat.S_IFDIR | 0o755, b""),
         "bin/program": (stat.S_IFREG | 0o744, b"content"),
     }
+
+
+def test_a_tree_is_taken_as_it_is_and_hides_nothing_that_was_there_before(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "usr/bin").mkdir(parents=True)
+    (tree / "usr/bin/tool").write_text("tool")
+    (tree / "bin").symlink_to("usr/bin")
+    (tree / "usr/bin/absolute").symlink_to("/usr/bin/tool")
+    (tree / "hosts").write_text("of the package")
+    with Archive(tmp_path / "archive") as archive:
+        archive.text("/root/hosts", "ours")
+        archive.tree(tree, Path("/root"))
+    assert entries_of((tmp_path / "archive").read_bytes()) == {
+        "root": (stat.S_IFDIR | 0o755, b""),
+        "root/hosts": (stat.S_IFREG | 0o644, b"ours"),
+        "root/bin": (stat.S_IFLNK | 0o777, b"usr/bin"),
+        "root/usr": (stat.S_IFDIR | 0o755, b""),
+        "root/usr/bin": (stat.S_IFDIR | 0o755, b""),
+        "root/usr/bin/tool": (stat.S_IFREG | 0o644, b"tool"),
+        "root/usr/bin/absolute": (stat.S_IFLNK | 0o777, b"/usr/bin/tool"),
+    }
+
+
+def test_each_machine_has_its_own_program_for_its_foreign_gate() -> None:
+    built = {machine: {source.stem for source in building.sources(machine)} for machine in ARCHITECTURES}
+    assert built["x86_64"] - built["aarch64"] == {"foreign_abi"}
+    assert built["aarch64"] - built["x86_64"] == {"foreign_abi_arm"}
