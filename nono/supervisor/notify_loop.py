@@ -287,12 +287,12 @@ class NotifyLoop:
             is_own = isinstance(verdict, Perform) and verdict.rule == OWN_SERVER
             if is_own and self._own is not None and not self._own.may_listen(duplicate, local):
                 return errno.EADDRINUSE
+            if self._unix is not None and isinstance(local, UnixAddress):
+                self._unix.will_listen(call, duplicate, local)
             backlog = call.args[1] & 0xFFFFFFFF
             duplicate.listen(min(backlog, 0x7FFFFFFF))
             if self._own is not None and isinstance(verdict, Perform):
                 self._own.add(duplicate)
-            if self._unix is not None and isinstance(local, UnixAddress):
-                self._unix.listens(call, duplicate, local)
         finally:
             release(duplicate)
         return 0

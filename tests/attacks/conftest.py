@@ -50,3 +50,23 @@ def compiled(sandbox: NonoRun, builds: Builds) -> Callable[[str], str]:
         return str(target)
 
     return build
+
+
+@pytest.fixture
+def btrfs(sandbox: NonoRun, tmp_path: Path) -> Iterator[Path]:
+    """Yield a new file system of btrfs, mounted in the project. Takes root."""
+    if shutil.which("mkfs.btrfs") is None:
+        pytest.skip("no btrfs-progs")
+    image, mounted = tmp_path / "image", sandbox.project / "volume"
+    with image.open("wb") as file:
+        file.truncate(128 << 20)
+    mounted.mkdir()
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, timeout=60)
+    if subprocess.run(["mount", "-o", "loop", image, mounted], check=False, timeout=60).returncode:
+        mounted.rmdir()
+        pytest.skip("btrfs cannot be mounted here")
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", mounted], check=True, timeout=60)
+        mounted.rmdir()

@@ -167,6 +167,42 @@ def test_a_foreign_socket_is_refused_though_its_inode_number_is_that_of_an_own_o
         shutil.rmtree(elsewhere)
 
 
+@pytest.fixture
+def subvolume(sandbox: NonoRun, btrfs: Path) -> Path:
+    """Return a subvolume of btrfs in another one, which is mounted in the project."""
+    subprocess.run(["btrfs", "-q", "subvolume", "create", btrfs / "inner"], check=True, timeout=60)
+    for each in (btrfs, btrfs / "inner"):
+        sandbox.give(each)
+    return btrfs / "inner"
+
+
+@pytest.mark.root
+@pytest.mark.needs("listener", "CAP_SYS_ADMIN")
+def test_a_foreign_socket_of_the_same_inode_number_in_another_subvolume_is_refused(
+    sandbox: NonoRun, subvolume: Path
+) -> None:
+    """Each subvolume counts its inodes, and to sock_diag all are one device."""
+    for number in range(64):
+        (subvolume / str(number)).touch()
+    own, other = subvolume.parent / "own", subvolume.parent / "other"
+    with Canary() as canary:
+        canary.unix("foreign", subvolume / "foreign")
+        canary.start()
+        wanted = (subvolume / "foreign").stat().st_ino
+        with sandbox.started(program("sockets.own_sockets"), profile=PROXY_ONLY) as run:
+            inside = Inside(sandbox, run)
+            assert inside.asks("bind_at", str(wanted), own) == "ok"
+            assert inside.asks("swap", subvolume / "foreign", own) == "ok"
+            assert inside.asks("listen", own) == "ok"
+            assert inside.asks("connect", subvolume / "foreign") == "EACCES"
+            assert inside.asks("connect", own) == "EACCES"
+            assert inside.asks("serve", other) == "ok"
+            assert inside.asks("connect", other) == "ok"
+            assert inside.asks("serve", subvolume / "own") == "ok"
+            assert inside.asks("connect", subvolume / "own") == "ok"
+        assert canary.seen() == {}
+
+
 def test_its_own_socket_is_reached_by_another_name(command: Inside, place: Path) -> None:
     assert command.asks("serve", place / "own") == "ok"
     (place / "own").rename(place / "renamed")

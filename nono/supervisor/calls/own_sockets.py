@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import socket
 
 from nono.kernel.sock_diag import bound_file
 from nono.supervisor.calls.trapped_call import Socket
@@ -23,11 +25,12 @@ class OwnSockets:
             os.close(self._files.popitem()[1])
 
     def add(self, duplicate: Socket, descriptor: int, tid: int) -> None:
-        """Remember the file that a listening socket of the command is bound to.
+        """Remember the file that a socket of the command is bound to, before the socket listens.
 
         descriptor: The file now found at the socket's path. The command may have replaced it by another
         socket's, so the kernel is asked which file was bound. If it does not answer, the file does not count.
-        The inode number proves nothing alone: on a tmpfs the command can have the one it wants.
+        The inode number proves nothing alone: on a tmpfs the command can have the one it wants, and on btrfs
+        in each subvolume, all of which are one device to sock_diag. A socket that listens is another's.
         tid: A thread that sees the file's mount.
         """
         found = os.fstat(descriptor)
@@ -37,7 +40,7 @@ class OwnSockets:
             return
         device = os.major(found.st_dev), os.minor(found.st_dev)
         is_there = bound.device == device or bound.device == device_of_mount(descriptor, tid)
-        if is_there and self._has_room():
+        if is_there and not _may_listen(descriptor, duplicate.type) and self._has_room():
             self._files[key] = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 0)
 
     def holds(self, descriptor: int) -> bool:
@@ -54,6 +57,17 @@ class OwnSockets:
             if not os.fstat(file).st_nlink:  # removed: no path leads to it
                 os.close(self._files.pop(key))
         return len(self._files) < KEPT_MAX
+
+
+def _may_listen(descriptor: int, kind: int) -> bool:
+    """Return False if the socket at a file does not listen, and is of this kind. It does not notice the test.
+
+    connect(2) refuses a socket that has a peer, and before that one to which nobody listens (unix(7)).
+    """
+    probe, peer = socket.socketpair(socket.AF_UNIX, kind)
+    with probe, peer:
+        probe.setblocking(False)
+        return probe.connect_ex(f"/proc/self/fd/{descriptor}") != errno.ECONNREFUSED
 
 
 def device_of_mount(descriptor: int, tid: int) -> tuple[int, int] | None:

@@ -228,8 +228,11 @@ class UnixCalls:
         self._resume(call)
         return None
 
-    def listens(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
-        """Remember the file of a listening socket where the command may bind one: it may connect to it."""
+    def will_listen(self, call: Notification, duplicate: Socket, address: UnixAddress) -> None:
+        """Remember a socket's file where the command may bind one: it may connect to it.
+
+        Call before the socket listens.
+        """
         unknown = suppress(OSError, CallerContextMismatchError, HiddenCallerError)
         with unknown, self._paths.resolved(self._paths.absolute(call.tid, address.path)) as named:
             verdict = adjudicator.judge_unix(named.path, self._rules, binds=True)

@@ -48,6 +48,33 @@ def test_a_file_of_the_same_number_on_another_file_system_is_not(
     assert is_held(made, descriptor)  # as on btrfs, where stat(2) tells another device
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+def test_a_file_at_which_somebody_listens_already_is_not(
+    bound: tuple[socket.socket, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    made, _ = bound
+    with socket.socket(socket.AF_UNIX, kind) as foreign:
+        foreign.bind(str(tmp_path / "foreign"))
+        descriptor = os.open(tmp_path / "foreign", os.O_PATH)
+        theirs = bound_file(os.fstat(foreign.fileno()).st_ino)
+        monkeypatch.setattr(own_sockets, "bound_file", lambda _: theirs)
+        foreign.listen(0)
+        assert not is_held(made, descriptor)
+        foreign.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            foreign.accept()
+        os.close(descriptor)
+
+
+def test_a_socket_of_each_kind_is_its_own(tmp_path: Path) -> None:
+    for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+        with socket.socket(socket.AF_UNIX, kind) as made:
+            made.bind(str(tmp_path / str(kind)))
+            descriptor = os.open(tmp_path / str(kind), os.O_PATH)
+            assert is_held(made, descriptor)
+            os.close(descriptor)
+
+
 def test_a_file_of_another_number_is_not(
     bound: tuple[socket.socket, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

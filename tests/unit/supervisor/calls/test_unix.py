@@ -157,7 +157,7 @@ def test_a_listening_socket_is_its_own_only_where_one_may_be_bound(tmp_path: Pat
         for path, is_own in ((place / "own", True), (tmp_path / "own", False)):
             with socket.socket(socket.AF_UNIX) as made:
                 made.bind(str(path))
-                calls.listens(CALL, made, UnixAddress(os.fsencode(path)))
+                calls.will_listen(CALL, made, UnixAddress(os.fsencode(path)))
             descriptor = os.open(path, os.O_PATH)
             assert calls._own.holds(descriptor) is is_own
             os.close(descriptor)
