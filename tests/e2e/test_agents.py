@@ -266,7 +266,17 @@ def test_a_state_directory_is_made_only_when_the_command_starts(how: str) -> Non
             assert state.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("login", [".pi/agent/auth.json", ".kimi/credentials/kimi-code.json", ".vibe/.env"])
+@pytest.mark.parametrize(
+    "login",
+    [
+        ".augment/session.json",
+        ".cline/data/settings/providers.json",
+        ".kimi/credentials/kimi-code.json",
+        ".openhands/agent_settings.json",
+        ".pi/agent/auth.json",
+        ".vibe/.env",
+    ],
+)
 def test_a_login_of_an_agent_without_a_profile_is_denied_in_its_own_directory(login: str) -> None:
     with nono_run() as runner:
         file = runner.user.home / login

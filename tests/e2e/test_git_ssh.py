@@ -124,6 +124,30 @@ def test_git_clones_by_ssh_from_a_host_where_logins_get_their_tokens(made: Stage
     assert "SSH is spoken" in [event["reason"] for event in ended.allowed]
 
 
+# As docs/troubleshooting.md says; what is in the variable is for ssh to the jump host then.
+BY_JUMP = (
+    f"{WITH_KEY} by=$(printf %s \"$GIT_SSH_COMMAND\" | sed 's/%/%%/g'); "
+    'export GIT_SSH_COMMAND="ssh -o \\"ProxyCommand=$by -W %h:%p JUMP\\" -i $PWD/key '
+    '-o UserKnownHostsFile=$PWD/known_hosts -o IdentitiesOnly=yes -o BatchMode=yes"; '
+)
+
+
+@pytest.mark.parametrize("allowed", [[HOST], ["other.test"]], ids=["granted", "not granted"])
+def test_git_clones_by_way_of_a_jump_host_that_is_granted(
+    made: Stage, server: Sshd, allowed: Sequence[str]
+) -> None:
+    """What is behind the jump host is reached by it, and not by the proxy."""
+    with connect_proxy({f"{HOST}:22": server.port}) as behind:
+        network = {"allow_domain": allowed, "upstream_proxy": f"127.0.0.1:{behind.port}"}
+        script = BY_JUMP.replace("JUMP", f"{server.user}@{HOST}")
+        url = f"ssh://{server.user}@127.0.0.1:{server.port}{server.repository}"
+        ended = inside(made, server, f"{script} git clone {url} cloned", network)
+    is_reached = allowed == [HOST]
+    assert (ended.exit_code == 0) is is_reached, ended.stderr
+    assert readme(made).exists() is is_reached
+    assert behind.targets == [f"{HOST}:22"] * is_reached
+
+
 def test_a_push_of_many_megabytes_arrives_whole(made: Stage, server: Sshd) -> None:
     """The pack goes up while the other direction has something to say, too."""
     with connect_proxy({f"{HOST}:22": server.port}) as behind:
