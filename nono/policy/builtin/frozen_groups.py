@@ -96,6 +96,8 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '~/.aider/oauth-keys.env',
    '~/.augment/session.json',
    '~/.cline/data/settings/providers.json',
+   '~/.local/share/kilo/auth.json',
+   '$XDG_DATA_HOME/kilo/auth.json',
    '~/.openhands/agent_settings.json',
    '$OPENHANDS_PERSISTENCE_DIR/agent_settings.json',
    '~/.openhands/cloud',

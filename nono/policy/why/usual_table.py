@@ -111,6 +111,12 @@ _SETTINGS = (
         is_whole=False,
         instead="run it outside; a container takes mounts and a user namespace, which a run may not make",
     ),
+    # What lies there is what the next build outside is made of, so it is not offered.
+    Row(
+        *("~/.cache/bazel", Access.READWRITE, "where Bazel builds", _names("bazel bazelisk")),
+        is_whole=False,
+        instead='bazel --output_user_root="$XDG_CACHE_HOME/bazel" build ..., where a run keeps its caches',
+    ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
 )

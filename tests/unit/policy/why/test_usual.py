@@ -172,6 +172,17 @@ def test_a_container_is_told_to_run_outside(
     ] * is_told
 
 
+@pytest.mark.parametrize(("program", "is_told"), [("bazel", True), ("make", False)])
+def test_bazel_is_told_where_it_may_build(
+    run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/.cache/bazel",))
+    found = absentees(run(allow=(".",)), f"{program} build //:a", fs)
+    assert [(each.flag, "--output_user_root" in (each.instead or "")) for each in found] == [
+        (None, True)
+    ] * is_told
+
+
 @pytest.mark.parametrize(("program", "offered"), [("psql", ["--read /etc/postgresql"]), ("sqlite3", [])])
 def test_psql_is_told_of_the_servers_of_this_machine(
     run: Resolve, make_fs: MakeFilesystem, program: str, offered: list[str]
