@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import os
 
+from nono.kernel.signals import reset_to_default, signal
 from nono.policy.host_filesystem import HostFilesystem
 from nono.printable import printable_line
 
@@ -14,14 +15,18 @@ PATIENCE_S = 3.0
 class ToldIfSlow:
     """Print one line to stderr if the block takes longer than PATIENCE_S, naming what `fs` looks at then.
 
-    A thread does, because a look at a mount whose server is gone ends for SIGKILL alone. It has ended when
-    the block is left: a process with threads may not enter namespaces.
+    A thread does, because a look at a mount whose server is gone ends for fatal signals alone. It has ended
+    when the block is left: a process with threads may not enter namespaces.
+
+    Once that is printed, Ctrl-C ends this process and the look: a signal that nobody handles is fatal.
+    A FUSE server that has read the request has to be ended itself (request_wait_answer in fs/fuse/dev.c).
     """
 
     def __init__(self, fs: HostFilesystem) -> None:
         self._fs = fs
         # Not `threading`, which a run without a proxy does not import.
         self._left, self._ended = _thread.allocate_lock(), _thread.allocate_lock()
+        self._is_fatal = False
 
     def __enter__(self) -> None:
         self._left.acquire()
@@ -34,12 +39,18 @@ class ToldIfSlow:
     def __exit__(self, *_: object) -> None:
         self._left.release()
         self._ended.acquire()
+        if self._is_fatal:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _tell(self) -> None:
         try:
             if self._left.acquire(timeout=PATIENCE_S):
                 return
             path = printable_line(self._fs.looking_at)
+            # A caller that ignores it, such as nohup, stays without it.
+            self._is_fatal = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            if self._is_fatal:
+                reset_to_default(signal.SIGINT)
             text = f"nono: still looking at {path}: its file system does not answer\n"
             os.write(2, text.encode("utf-8", "replace"))
             self._left.acquire()

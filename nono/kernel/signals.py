@@ -51,6 +51,14 @@ def open_signalfd(numbers: Iterable[int]) -> int:
     )
 
 
+def reset_to_default(number: int) -> None:
+    """Have the kernel act on a signal, for the whole process: unlike signal.signal(), from any thread.
+
+    A fatal one then ends waits in the kernel that are killable (complete_signal in kernel/signal.c).
+    """
+    ctypes.CDLL(None).signal(ctypes.c_int(number), ctypes.c_void_p(0))  # SIG_DFL
+
+
 def read_signal(descriptor: int) -> ReceivedSignal | None:
     """Return the next pending signal, or None."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -38,6 +39,32 @@ def test_nothing_is_said_of_what_ends_in_time(stuck: Path, capfd: pytest.Capture
     with ToldIfSlow(fs):
         fs.kind(str(stuck))
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_ctrl_c_is_fatal_while_a_path_is_waited_for_unless_it_is_ignored(
+    is_ignored: bool, stuck: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A signal that is handled ends no wait that only fatal ones end, as those for NFS and FUSE."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if is_ignored else signal.default_int_handler)
+    try:
+        outside = _sigint()
+        with ToldIfSlow(HostFilesystem()):
+            soon = _sigint()
+            _until_told(capfd)
+            later = _sigint()
+        assert (outside, soon, later) == (("SigIgn",) * 3 if is_ignored else ("SigCgt", "SigCgt", "default"))
+        assert _sigint() == outside
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _sigint() -> str:
+    """Return the line of proc_pid_status(5) that has SIGINT."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    masks = {line.split(":")[0]: line.split()[1] for line in lines if line.startswith("Sig")}
+    bit = 1 << (signal.SIGINT - 1)
+    return next((name for name in ("SigIgn", "SigCgt") if int(masks[name], 16) & bit), "default")
 
 
 def test_no_thread_is_left() -> None:
