@@ -81,9 +81,10 @@ def groups(name: str | None, environ: Mapping[str, str], *, as_json: bool, all_p
             print_lines(profile_text.group_list_lines(shown))
         return 0
     if name not in known:
-        raise ConfigError(
-            f"Unknown policy group: '{name}'", hint=did_you_mean(name, known) or "nono profile groups"
-        )
+        policy = shipped.network_policy()
+        elsewhere = f"nono profile hosts {name}" if name in {*policy.profiles, *policy.groups} else None
+        hint = elsewhere or did_you_mean(name, known) or "nono profile groups"
+        raise ConfigError(f"Unknown policy group: '{name}'", hint=hint)
     cwd = os.getcwd()
     path_context = PathContext(paths.home(environ), cwd, cwd, environ, os.getuid())
     detail = profile_text.group_detail(known[name], path_context)

@@ -214,6 +214,8 @@ def test_groups_are_listed_without_a_home_but_not_shown(
         (["show", "./none.json"], 1, "Profile read error at ./none.json: profile file not found"),
         (["show", "default", "--jsn"], 2, "no such option: --jsn"),
         (["groups", "deny_credential"], 1, "Unknown policy group: 'deny_credential'\nhint: did you mean"),
+        (["groups", "developer"], 1, "Unknown policy group: 'developer'\nhint: nono profile hosts developer"),
+        (["groups", "llm_apis"], 1, "Unknown policy group: 'llm_apis'\nhint: nono profile hosts llm_apis"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
