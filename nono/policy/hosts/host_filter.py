@@ -183,7 +183,8 @@ class HostFilter(NamedTuple):
         kind = classify(address)
         may_be_local = self._is_granted_local(name, port)
         if kind == "private" and self.deny_private:
-            lift = f"remove network.deny_private from {self.deny_private_origin}"
+            origin = self.deny_private_origin or ""
+            lift = f"remove network.deny_private from {origin.removesuffix(', network.deny_private')}"
             return Refuse(describe(address, kind), "deny_private", self.deny_private_origin, lift)
         if kind == "loopback" and may_be_local:
             return None

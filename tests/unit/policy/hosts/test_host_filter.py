@@ -198,6 +198,14 @@ def test_private_addresses_are_allowed_unless_the_profile_denies_them(address: s
     assert isinstance(strict.judge_addresses("intra.example", 443, ["93.184.216.34"]), Allow)
 
 
+def test_the_profile_that_denies_private_addresses_is_named_once() -> None:
+    origin = "profile web, network.deny_private"
+    strict = HostFilter(rules("intra.example"), deny_private=True, deny_private_origin=origin)
+    verdict = strict.judge_addresses("intra.example", 443, ["10.1.2.3"])
+    assert isinstance(verdict, Refuse)
+    assert (verdict.origin, verdict.hint) == (origin, "remove network.deny_private from profile web")
+
+
 def test_a_denied_address_is_denied_behind_a_name_too() -> None:
     both = HostFilter(rules("example.com"), deny=rules("10.0.0.9"))
     assert isinstance(both.judge_addresses("example.com", 443, ["10.0.0.8"]), Allow)
