@@ -39,6 +39,17 @@ def test_hooks_that_a_run_lays_are_told_although_it_is_silent(person: NonoRun, w
     assert "this run removed hooks from" in line
 
 
+@pytest.mark.parametrize("where", ["opencode.jsonc", ".opencode/opencode.json", "../other/.mcp.json"])
+def test_hooks_are_told_wherever_an_agent_may_be_started(person: NonoRun, where: str) -> None:
+    other = person.user.home / "other"
+    other.mkdir()
+    person.give(other)
+    script = f"mkdir -p .opencode; cd {person.project}; echo H > {where.replace('../other', str(other))}"
+    (line,) = told(person, script, {"filesystem": {"allow": [str(other)]}})
+    assert "this run set hooks in" in line
+    assert where.removeprefix("..") in line
+
+
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 

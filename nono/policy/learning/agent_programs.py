@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor")
 IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", "config.toml", "hooks.json", "opencode.json",
-    "openclaw.json", "mcp-config.json", "mcp.json",
+    "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
 )  # fmt: skip
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
     ".codex/hooks.json", ".gemini/settings.json", ".qwen/settings.json", ".cursor/mcp.json", "opencode.json",
+    "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc",
 )  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 

@@ -11,6 +11,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
 from nono.policy.learning.agent_programs import HOMES, IN_HOMES, IN_PROJECTS, differences
+from nono.policy.path_expansion import ancestry
 from nono.printable import shell_word
 
 FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
@@ -29,6 +30,9 @@ class Looked(NamedTuple):
 def places_of(capabilities: CapabilitySet, home: str) -> dict[str, tuple[str, ...]]:
     """Return the directories in which the run may change an agent's settings, and the names of these there.
 
+    An agent looks for those of a project in the directory where it is started, and some in those above. That
+    is the working directory here, one above it, or another that a person has granted.
+
     home: The directory of the person.
     """
     writing = [grant for grant in capabilities.grants if grant.access.writes]
@@ -37,8 +41,11 @@ def places_of(capabilities: CapabilitySet, home: str) -> dict[str, tuple[str, ..
     found: dict[str, tuple[str, ...]] = {
         path: IN_HOMES for each in homes if accesses(writing, path := os.path.realpath(each)) is not None
     }
-    if accesses(writing, capabilities.workdir) is not None:
-        found[capabilities.workdir] = (*found.get(capabilities.workdir, ()), *IN_PROJECTS)
+    named = [grant.path for grant in writing if grant.is_users and grant.is_dir and grant.path not in found]
+    above = sorted(ancestry(capabilities.workdir), key=len, reverse=True)
+    upward = [path for path in above if accesses(writing, path) is not None]
+    for path in dict.fromkeys((*upward, *named)):
+        found[path] = (*found.get(path, ()), *IN_PROJECTS)
     return found
 
 

@@ -1,0 +1,43 @@
+"""In which directories a run may change the settings of agents."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.launch.around.left.agent_settings import places_of
+from nono.policy.capability import Access, Grant
+from nono.policy.learning.agent_programs import IN_HOMES, IN_PROJECTS
+from support.host_facts import PROXIED
+
+HOME, WORK = "/home/ada", "/home/ada/work/one"
+
+
+def granted(
+    path: str, source: str = "user", access: Access = Access.READWRITE, *, is_dir: bool = True
+) -> Grant:
+    return Grant(path, access, is_dir, source, path)
+
+
+@pytest.mark.parametrize(
+    ("grants", "projects"),
+    [
+        pytest.param([granted(WORK)], [WORK], id="the working directory"),
+        pytest.param([granted("/home/ada/work")], [WORK, "/home/ada/work"], id="those above"),
+        pytest.param([granted("/data/x"), granted(WORK)], [WORK, "/data/x"], id="another"),
+        pytest.param([granted("/data/x", "profile")], ["/data/x"], id="another of a profile"),
+        pytest.param([granted("/tmp", "group:system_write_linux")], [], id="not those of a group"),
+        pytest.param([granted("/data/x", access=Access.READ)], [], id="not what is only read"),
+        pytest.param([granted("/data/x", is_dir=False)], [], id="not files"),
+    ],
+)
+def test_settings_of_projects_are_looked_for_where_an_agent_may_be_started(
+    grants: list[Grant], projects: list[str]
+) -> None:
+    capabilities = PROXIED._replace(workdir=WORK, grants=tuple(grants))
+    assert places_of(capabilities, HOME) == dict.fromkeys(projects, IN_PROJECTS)
+
+
+def test_settings_of_a_person_are_looked_for_in_the_state_of_an_agent() -> None:
+    grants = (granted(f"{HOME}/.claude", "profile"), granted(f"{HOME}/.other", "group:other"))
+    capabilities = PROXIED._replace(workdir=WORK, grants=grants)
+    assert places_of(capabilities, HOME) == {f"{HOME}/.claude": IN_HOMES}
