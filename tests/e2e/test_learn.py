@@ -149,6 +149,21 @@ def test_no_flag_is_offered_for_what_steers_programs_outside(learner: Learner) -
     assert "~/.config/git/x (write): no flag is offered: git outside runs what it names" in learned.stderr
 
 
+def test_no_flag_is_offered_for_what_contains_the_home(learner: Learner) -> None:
+    home = learner.runner.user.home
+    other = home.parent / f"{home.name}-other"
+    other.mkdir()
+    try:
+        learner.runner.give(other)
+        learned = learner.learn(["sh", "-c", f"ls / {home.parent} {home} {other} 2>/dev/null; true"])
+        assert learned.exit_code == 0, learned.stderr
+        offered = learned.stderr.split("add:")[1].split("[nono]")[0].split()
+        assert str(other) in offered
+        assert not {"/", str(home.parent), str(home)} & {*offered}
+    finally:
+        other.rmdir()
+
+
 def test_what_is_sensitive_is_neither_read_nor_learned(learner: Learner) -> None:
     canaries = {
         ".ssh/id_ed25519": "canary of the key",

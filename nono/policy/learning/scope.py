@@ -68,11 +68,15 @@ def home_roots(path_context: PathContext, fs: Filesystem) -> Iterator[str]:
 
 
 def too_wide(path_context: PathContext, fs: Filesystem) -> frozenset[str]:
-    """Return the directories no profile should grant as a whole, however many of their files are used."""
+    """Return the directories no profile should grant as a whole, however many of their files are used.
+
+    No flag is offered for them either: a command can ask for each.
+    """
+    home = canonical_as_far(path_context.home, fs)
     at_home = (join(path_context.home, name) for name in ("", *_SHARED_AT_HOME))
     bases = filter(None, (path_context.built_in(name) for name in _XDG))
     known = ("/", *SYSTEM, *_SHARED, *(path.rstrip("/") for path in at_home), *bases)
-    return frozenset(canonical_as_far(path or "/", fs) for path in known)
+    return ancestry(home).union(canonical_as_far(path or "/", fs) for path in known)
 
 
 def without_holes(

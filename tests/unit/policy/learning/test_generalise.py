@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,10 @@ def test_many_files_of_a_directory_are_granted_as_the_directory(home: Filesystem
     few = [(f"{HOME}/.tool/{name}", "read") for name in "ab"]
     assert learned(home, *few).read_file == ("~/.tool/a", "~/.tool/b")
     assert learned(home, *few, (f"{HOME}/.tool/c", "read")) == Additions(read=("~/.tool",))
+
+
+def test_whatever_contains_the_home_is_too_wide(home: Filesystem) -> None:
+    assert {PLACES.home, *map(str, Path(PLACES.home).parents)} <= too_wide(PLACES, home)
 
 
 def test_a_directory_that_is_too_wide_is_never_granted(home: Filesystem) -> None:
