@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import struct
 import sys
 import threading
+import time
 
 from support.attack_programs.outcome import Attempt, outcome, report
 from support.attack_programs.sending.sends import sendmmsg
@@ -26,7 +28,7 @@ CONFIGURES = {
     "SIOCBRADDBR": 0x89A0,
 }
 IPT_SO_SET_REPLACE = 64
-SOCKETS, THREADS, SWAPS = 1500, 60, 2000
+SOCKETS, THREADS, SWAPS, DEATHS = 1500, 60, 2000, 30
 
 
 def udp(family: int = socket.AF_INET) -> socket.socket:
@@ -115,6 +117,18 @@ def many() -> None:
         raise failed[0]
 
 
+def abandoned() -> None:
+    """Die while sockets are on their way, many times, then use one."""
+    for number in range(DEATHS):
+        child = os.fork()
+        if child == 0:
+            threading.Thread(target=lambda: [udp() for _ in range(SOCKETS)], daemon=True).start()
+            time.sleep(number % 5 / 1000)
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+    exchange("127.0.0.1", connects=True)()
+
+
 def swapped(port: int) -> None:
     """Connect a descriptor to the listener outside while another thread puts TCP and UDP in turn there."""
     with udp() as datagrams, socket.socket() as place:
@@ -153,9 +167,10 @@ def main(port: int, far: str) -> None:
         for host in ("127.0.0.1", "::1")
         for connects in (True, False)
     }
+    mapped = "::ffff:127.0.0.1", f"::ffff:{far}"
     outward = {
         f"{call} {host}": reach(call, host, port)
-        for host in ("127.0.0.1", "::1", "127.0.0.53", far, "255.255.255.255")
+        for host in ("127.0.0.1", "::1", "127.0.0.53", far, "255.255.255.255", *mapped)
         for call in ("connect", "sendto", "sendmsg", "sendmmsg")
         if not (call == "sendmmsg" and ":" in host)
     }
@@ -164,6 +179,7 @@ def main(port: int, far: str) -> None:
             "flags": flags(),
             "inside": {name: outcome(attempt) for name, attempt in inside.items()},
             "many": outcome(many),
+            "abandoned": outcome(abandoned),
             "outward": {name: outcome(attempt) for name, attempt in outward.items()},
             "look-up": outcome(reach("connect", "127.0.0.1", 53)),
             "configures": {name: outcome(configure(number)) for name, number in CONFIGURES.items()},
