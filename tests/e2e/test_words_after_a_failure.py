@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -144,6 +145,40 @@ def test_a_program_of_a_working_directory_that_is_not_shared(
     assert (run.exit_code == 0) is (said is None)
     if said is not None:
         assert f"nono: Command execution failed: {said.format(directory)}" in run.stderr.splitlines()
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize(("place", "is_whole"), [("npm/lib/node_modules", True), ("npm/modules", False)])
+def test_a_watched_program_of_npm_is_offered_with_its_modules(
+    sandbox: NonoRun, place: str, is_whole: bool
+) -> None:
+    modules = sandbox.user.home / place
+    (modules / "greet").mkdir(parents=True)
+    file = _written(modules / "greet" / "cli.js", "#!/bin/sh\n")
+    file.chmod(0o755)
+    for path in (sandbox.user.home / "npm", *(sandbox.user.home / "npm").rglob("*")):
+        sandbox.give(path)
+    run = sandbox.run(["sh", "-c", f"{file}; true"], profile={}, flags=["--allow=.", "--explain"])
+    assert fixes(run.stderr) == [f"--read {modules}" if is_whole else f"--read-file {file}"]
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_pytest_in_a_home_with_its_settings_is_told_what_comes_first(sandbox: NonoRun, is_own: bool) -> None:
+    sandbox.give(_written(sandbox.user.home / "pytest.ini", "[pytest]\n"))
+    sandbox.give(_written(sandbox.project / "test_a.py", "def test_a(): pass\n"))
+    if is_own:
+        sandbox.give(_written(sandbox.project / "pytest.ini", ""))
+    argv = ["python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_a.py"]
+    if sandbox.bare(argv).exit_code != 0:
+        pytest.skip("python3 has no pytest")
+    run = sandbox.run(argv, profile={}, flags=["--allow=."])
+    assert (run.exit_code == 0) is is_own, run.stderr
+    assert ("instead: an empty pytest.ini in the project" in run.stderr) is not is_own
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 @pytest.mark.parametrize("in_shell", [False, True])

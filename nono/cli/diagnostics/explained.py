@@ -19,7 +19,7 @@ from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why import remedy
 from nono.policy.why.extent import extent
 from nono.policy.why.refusals import Refusals, Refused
-from nono.policy.why.usual_table import opens_too_much, usual_place
+from nono.policy.why.usual_table import opens_too_much, place_of_program, usual_place
 from nono.printable import shell_word
 
 _SPELLED = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}
@@ -77,6 +77,9 @@ def _wanted(
 ) -> _Wanted | None:
     """Return the grant for a path; None if the path cannot be typed or a rule denies it."""
     whole = usual_place(refused.path, refused.access, path_context, fs)
+    around = None if refused.access.writes else place_of_program(refused.path, path_context, fs)
+    if whole is None and around is not None:
+        whole = around, "holds the program"
     place, purpose = whole if whole is not None else (refused.place, None)
     if fs.kind(place) is None:
         place = dirname(place)
