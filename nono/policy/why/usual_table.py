@@ -115,7 +115,9 @@ _SETTINGS = (
     Row(
         *("~/.cache/bazel", Access.READWRITE, "where Bazel builds", _names("bazel bazelisk")),
         is_whole=False,
-        instead='bazel --output_user_root="$XDG_CACHE_HOME/bazel" build ..., where a run keeps its caches',
+        # In single quotes, because the variable is the run's.
+        instead="""sh -c 'bazel --output_user_root="$XDG_CACHE_HOME/bazel" build ...', which builds in the """
+        "caches of the run",
     ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
