@@ -124,10 +124,14 @@ def _by_spelling(name: str, shown: Iterable[str]) -> str | None:
         candidates = [flag for flag in shown if flag.startswith(restricts)]
     else:
         candidates = [flag for flag in shown if flag.startswith("--")]
-    [*close] = get_close_matches(name, sorted(candidates), n=1, cutoff=_LIKE)
-    if close and close[0].startswith(_GRANTS):
-        close = get_close_matches(name, close, n=1, cutoff=_VERY_LIKE)
-    return _offered(close[0]) if close else None
+    # Without the dashes, which make short names alike.
+    bare = name.removeprefix("--")
+    [*close] = get_close_matches(
+        bare, sorted(flag.removeprefix("--") for flag in candidates), n=1, cutoff=_LIKE
+    )
+    if close and f"--{close[0]}".startswith(_GRANTS):
+        close = get_close_matches(name, [f"--{close[0]}"], n=1, cutoff=_VERY_LIKE)
+    return _offered(f"--{close[0].removeprefix('--')}") if close else None
 
 
 def _offered(flag: str) -> str:

@@ -1,0 +1,29 @@
+"""What is offered for an unknown option is like it, and not by its dashes alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from nono.cli.args.near_options import near
+
+SHOWN = ("--ask", "--theme", "--read", "--silent", "--block-net", "-v")
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("--macos", None),
+        ("--asc", "--ask"),
+        ("--remote", None),
+        ("--them", "--theme"),
+        ("--reed", "--read"),
+        ("--ready-made", None),
+        ("--silnt=1", "--silent"),
+        ("--bloc-net", "--block-net"),
+        ("-x", None),
+    ],
+)
+def test_an_option_is_offered_for_its_letters(typed: str, offered: str | None) -> None:
+    hint = near(typed, SHOWN, "top")
+    assert (hint is None) == (offered is None)
+    assert offered is None or f"did you mean '{offered}'?" in (hint or "")
