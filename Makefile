@@ -36,8 +36,8 @@ $(COMPILED): $(READY)
 demo: $(READY) ## show the main job without keys or Internet
 	@$(BIN)/python -m tests.demo
 
-test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+test: $(COMPILED) ## run the suite side by side, as root or as an ordinary user; what is marked slow is for test-long (WITHOUT)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(WITHOUT:%=--ignore=%)
 
 test-agents: $(COMPILED) ## run what drives programs of npm and PyPI: real coding agents, the terminal of xterm.js
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "fetched and not slow" $$(grep -rl 'mark\.fetched' --include='test_*.py' tests)

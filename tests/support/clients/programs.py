@@ -1,12 +1,12 @@
 """The Python clients the tests run inside the sandbox, told where to go by the environment alone.
 
     python programs.py CLIENT whole|streamed
-    python programs.py CLIENT each CHANGES
+    python programs.py CLIENT each ATTEMPTS
 
 Prints the answer's text. Exit 1 says on stderr what the client made of a refusal: its status, or the error.
-`each` asks for a whole answer once for each of CHANGES, a JSON list of objects with other values of
-variables, and prints the list of what came of it, each [exit code, stdout, stderr]. A fork asks, so that an
-SDK is imported once: that takes a second.
+`each` makes ATTEMPTS one after the other, a JSON list of [a name in PROGRAMS, other values of variables], and
+prints the list of what came of them, each [exit code, stdout, stderr]. A fork asks, so that an SDK is
+imported once: that takes seconds.
 When a streamed answer begins, the program asks for the list of models and reads the rest afterwards: the
 upstream holds the rest back until then, so a proxy that gathers an answer before passing it on never ends.
 """
@@ -189,8 +189,7 @@ def main() -> int:
     client, how, *more = sys.argv[1:]
     if how == "each":
         importlib.import_module(client.partition("-")[0])
-        program = PROGRAMS[f"{client} whole"]
-        print(json.dumps([in_a_fork(program, changes) for changes in json.loads(more[0])]))
+        print(json.dumps([in_a_fork(PROGRAMS[name], changes) for name, changes in json.loads(more[0])]))
         return 0
     exit_code, stdout, stderr = ended(PROGRAMS[f"{client} {how}"])
     print(stdout, end="")
