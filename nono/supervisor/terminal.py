@@ -88,14 +88,19 @@ def shared_terminal() -> Iterator[SharedTerminal]:
             shared.resume()
             with suppress(OSError, termios.error):
                 if is_in_front and _take_back(terminal):
-                    if flow_keys is not None:
-                        _give_back_flow_keys(terminal, flow_keys)
-                    if before is not None:
-                        # Does not wait for output, which a person may have stopped.
-                        termios.tcsetattr(terminal, termios.TCSANOW, before)
+                    _restore(terminal, flow_keys, before)
     finally:
         signal.signal(signal.SIGTTOU, handler)
         os.close(terminal)
+
+
+def _restore(terminal: int, flow_keys: list[Any] | None, before: list[Any] | None) -> None:
+    """Restore what was in force before the run; None: that is not this job's. Raises termios.error."""
+    if flow_keys is not None:
+        _give_back_flow_keys(terminal, flow_keys)
+    if before is not None:
+        # Does not wait for output, which a person may have stopped.
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 def _open_terminal() -> int | None:

@@ -109,15 +109,18 @@ class Acting:
                 opened_root(root_path) as root,
                 opened_directory(root, path) as parent,
             ):
-                for name in os.listdir(parent):
-                    if not name.startswith(self._temporary):
-                        continue
-                    try:
-                        os.rename(name, name, src_dir_fd=parent, dst_dir_fd=trash)
-                    except OSError as error:
-                        if error.errno != errno.EXDEV:
-                            raise
-                        self.failed.append(Refused(join(root_path, path, name), _CUT_OFF))
+                self._sweep_directory(parent, join(root_path, path), trash)
+
+    def _sweep_directory(self, parent: int, path: str, trash: int) -> None:
+        for name in os.listdir(parent):
+            if not name.startswith(self._temporary):
+                continue
+            try:
+                os.rename(name, name, src_dir_fd=parent, dst_dir_fd=trash)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                self.failed.append(Refused(join(path, name), _CUT_OFF))
 
     @contextmanager
     def _trash(self) -> Iterator[int]:

@@ -65,11 +65,8 @@ def run_helper_and_wait(
     """Do the same as run_helper(), but block, because importing an event loop would delay a start."""
     try:
         with _started(argv, environ, stdin) as process:
-            report: bytes | None = None
-            deadline = monotonic() + timeout_s
             try:
-                while (report := process.said()) is None and (left_s := deadline - monotonic()) > 0:
-                    process.epoll.poll(left_s)
+                report = process.report_within(timeout_s)
             finally:
                 process.let_go()
                 for last_resort in _LAST_RESORTS:
@@ -102,16 +99,23 @@ async def run_helper(
                         await anyio.wait_readable(process.epoll)
             finally:
                 process.let_go()
-                for last_resort in _LAST_RESORTS:
-                    with anyio.move_on_after(_ENDING_S, shield=True):
-                        while not process.has_ended():
-                            await anyio.wait_readable(process.report)
-                    if process.has_ended():
-                        break
-                    process.between.send_signal(last_resort)
+                await _end(process)
             return _outcome(process, report, timeout_s)
     except (OSError, ValueError) as error:
         return _not_started(error)
+
+
+async def _end(process: _Process) -> None:
+    """Wait until it has ended, even if cancelled; signal it if something stopped it."""
+    import anyio
+
+    for last_resort in _LAST_RESORTS:
+        with anyio.move_on_after(_ENDING_S, shield=True):
+            while not process.has_ended():
+                await anyio.wait_readable(process.report)
+        if process.has_ended():
+            break
+        process.between.send_signal(last_resort)
 
 
 def _not_started(error: OSError | ValueError) -> NotStarted:
@@ -186,6 +190,13 @@ class _Process:
             if not stream.take():
                 self.epoll.unregister(descriptor)
         return b"" if self.stdout.is_too_long else None
+
+    def report_within(self, limit_s: float) -> bytes | None:
+        """Wait for what said() returns; None after limit_s."""
+        deadline = monotonic() + limit_s
+        while (report := self.said()) is None and (left_s := deadline - monotonic()) > 0:
+            self.epoll.poll(left_s)
+        return report
 
     def has_ended(self) -> bool:
         """Return True once the intermediate process has ended."""

@@ -84,19 +84,20 @@ class Questions:
                     return "background"
                 with line_mode(terminal, ends_read=NO_KEY if keys is None else keys.first):
                     text = recover_sequence() + "\n".join([*lines, wording.ask()]).encode()
-                    dialog = Dialog(terminal, text + needs_you(in_short), keys)
-                    is_asked = self._perform(terminal, dialog)
-                    if dialog.is_left:
-                        self._leave()
-                        with suppress(OSError):
-                            os.write(terminal, last_line(LEFT))
-                        return None
-                    word = ("yes" if dialog.is_yes else "no") if is_asked else "withdrawn"
-                    answer = ANSWERS.get(word)
-                    line = self._why or CLOSED if answer is None else conclusion(answer, answer)
+                    word, line = self._answer(terminal, Dialog(terminal, text + needs_you(in_short), keys))
                     with suppress(OSError):
                         os.write(terminal, last_line(line))
                     return word
+
+    def _answer(self, terminal: int, dialog: Dialog) -> tuple[str | None, str]:
+        """Return the word, as _approve() does, and the line that ends the question."""
+        is_asked = self._perform(terminal, dialog)
+        if dialog.is_left:
+            self._leave()
+            return None, LEFT
+        word = ("yes" if dialog.is_yes else "no") if is_asked else "withdrawn"
+        answer = ANSWERS.get(word)
+        return word, self._why or CLOSED if answer is None else conclusion(answer, answer)
 
     def _perform(self, terminal: int, steps: Iterable[Wait]) -> bool:
         """Carry out the steps. Returns False if the question is withdrawn meanwhile."""
