@@ -8,6 +8,7 @@ from posixpath import normpath
 from nono.errors import ConfigError, NonoError
 from nono.policy.builtin.shipped import Group
 from nono.policy.capability import Access, Grant
+from nono.policy.environment.secret_values import settings_hold_key
 from nono.policy.files.system.entries import PATTERN, entry_grants
 from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
@@ -29,6 +30,16 @@ type Wanted = Literal["dir", "file", "any"]
 
 # Groups of shared temporary directories: if HOME lies in one, they would grant all of it.
 _TEMPORARY_GROUPS = ("system_write_linux", "linux_temp_read")
+# Settings in the home whose tools take a key from them too, though they keep it elsewhere (ADR 97).
+_SETTINGS_GROUP = "group:user_tools"
+_MAY_HOLD_KEY = (
+    ".cargo/config",
+    ".cargo/config.toml",
+    ".mvn/jvm.config",
+    ".mvn/maven.config",
+    ".yarnrc",
+    "Gemfile",
+)
 
 
 def group_grants(groups: Iterable[Group], path_context: PathContext, fs: Filesystem) -> Iterator[Grant]:
@@ -62,6 +73,16 @@ def without_unsafe_temporary(
         else:
             kept.append(grant)
     return kept, [*dict.fromkeys(warnings)]  # several groups grant it, under two names
+
+
+def without_keys(grants: Iterable[Grant], home: str, fs: Filesystem) -> tuple[list[Grant], list[Grant]]:
+    """Return the grants of groups but those of settings that seem to hold a key, and these."""
+    kept, dropped = list[Grant](), list[Grant]()
+    for grant in grants:
+        name = grant.original.removeprefix(f"{home}/")
+        text = fs.text(grant.path) if name in _MAY_HOLD_KEY and grant.source == _SETTINGS_GROUP else ""
+        (dropped if text is None or settings_hold_key(text) else kept).append(grant)
+    return kept, dropped
 
 
 def requested_grant(

@@ -21,6 +21,7 @@ from nono.policy.files.grants import (
     group_grants,
     on_9p,
     united,
+    without_keys,
     without_unsafe_temporary,
 )
 from nono.policy.files.links import LinkGuard, Way, way_of_profile
@@ -44,6 +45,7 @@ from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.policy.socket_grant import SocketDirectory, SocketGrant
 from nono.policy.socket_grant import united as united_sockets
+from nono.printable import shell_word
 
 
 class WantedFiles(NamedTuple):
@@ -161,6 +163,7 @@ def _asked(
         group_grants(groups, path_context, fs), path_context, guarded, fs
     )
     notes.warnings.extend(unsafe)
+    of_groups, with_keys = without_keys(of_groups, path_context.home, fs)
     asked = [(grant, Way(grant.original, is_typed=False)) for grant in of_groups]
     asked += requested_grants(request, profile, path_context, fs, own.roots, notes.skipped)
     states = [*state_directories(profile, path_context, fs, notes.skipped)]
@@ -169,6 +172,12 @@ def _asked(
     guard = LinkGuard((*asked, *states, *where_it_stands), path_context, fs)
     _refuse_planted(guard, states, request, path_context)
     grants = [*guard.kept(asked, notes.insisted), *(grant for grant, _ in states)]
+    notes.warnings.extend(
+        f"{each.original} is not granted: it seems to hold a key. "
+        f"--read-file {shell_word(each.original)} grants it."
+        for each in with_keys
+        if accesses(grants, each.path) is None
+    )
     offer = _workdir_offer(profile, grants, workdir, path_context)
     of_gpu, names_threads = _of_gpu(request, profile, fs)
     grants += (*of_gpu, *cgroup_grants(groups, fs))

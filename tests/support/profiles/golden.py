@@ -59,7 +59,7 @@ class WholeDisk:
         return Entry("file" if self.kind(path) == "file" else "dir", 1)
 
     def text(self, path: str) -> str | None:
-        return None
+        return ""
 
     def aliases(self, path: str, *, of_tree: bool = False) -> tuple[str, ...]:
         return ()

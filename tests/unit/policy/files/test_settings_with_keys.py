@@ -1,0 +1,49 @@
+"""Which settings of the home every run may read, although their tools take keys from them too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from nono.policy.path_expansion import Filesystem
+from nono.policy.resolve import Resolved
+from nono.policy.schema.profile import Groups, Profile
+
+Resolve = Callable[..., Resolved]
+MakeFilesystem = Callable[..., Filesystem]
+
+HOME = "/home/ada"
+CARGO = f"{HOME}/.cargo/config.toml"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "is_granted"),
+    [
+        (CARGO, '[net]\noffline = true\n[registry]\nglobal-credential-providers = ["cargo:token"]\n', True),
+        (CARGO, '# token = "abc"\n', True),
+        (CARGO, '[registries.ours]\ntoken = "abc"\n', False),
+        (CARGO, 'registries.ours = { index = "sparse+https://ours.example", token = "abc" }\n', False),
+        (CARGO, '[http]\nproxy = "http://ada:pw@proxy.example"\n', False),
+        (f"{HOME}/.yarnrc", 'registry "https://registry.example"\n', True),
+        (f"{HOME}/.yarnrc", '"//registry.example/:_authToken" abc\n', False),
+        (f"{HOME}/.mvn/maven.config", "-Drepository.password=abc\n", False),
+        (f"{HOME}/Gemfile", 'source "https://ada:pw@gems.example"\n', False),
+    ],
+)
+def test_settings_of_the_home_are_read_unless_they_hold_a_key(
+    run: Resolve, make_fs: MakeFilesystem, path: str, text: str, is_granted: bool
+) -> None:
+    resolved = run(fs=make_fs(texts={path: text}))
+    assert (path in {grant.path for grant in resolved.capabilities.grants}) == is_granted
+    warning = f"{path} is not granted: it seems to hold a key. --read-file {path} grants it."
+    assert (warning in resolved.warnings) == (not is_granted)
+
+
+def test_settings_with_a_key_are_read_where_a_profile_asks_for_them(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    asked = Profile(groups=Groups(include=("rust_runtime",)))
+    resolved = run(asked, fs=make_fs(texts={CARGO: 'token = "abc"\n'}))
+    assert CARGO in {grant.path for grant in resolved.capabilities.grants}
+    assert not [warning for warning in resolved.warnings if "hold a key" in warning]
