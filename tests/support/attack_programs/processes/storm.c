@@ -67,6 +67,11 @@ static void *work(void *leader) {
         if (result != 0 && result != EINTR)
             bad_error = result;
     }
+    if (bad == 0 && bad_error == 0) { /* each refusal took longer than the timer */
+        struct itimerval never = {{0, 0}, {0, 0}};
+        setitimer(ITIMER_REAL, &never, NULL);
+        bad_error = try_connect(bad_port);
+    }
     dprintf(OUTPUT, "{\"good\": %ld, \"bad\": %ld, \"interrupted\": %ld, \"good_errno\": %d, \"bad_errno\": %d}\n",
             good, bad, interrupted, good_error, bad_error);
     exit(0);
