@@ -47,3 +47,8 @@ def test_settings_with_a_key_are_read_where_a_profile_asks_for_them(
     resolved = run(asked, fs=make_fs(texts={CARGO: 'token = "abc"\n'}))
     assert CARGO in {grant.path for grant in resolved.capabilities.grants}
     assert not [warning for warning in resolved.warnings if "hold a key" in warning]
+
+
+def test_settings_that_cannot_be_looked_into_are_not_granted(run: Resolve, make_fs: MakeFilesystem) -> None:
+    resolved = run(fs=make_fs(files=(CARGO,)))
+    assert CARGO not in {grant.path for grant in resolved.capabilities.grants}
