@@ -108,3 +108,7 @@ def test_what_is_no_small_file_has_no_text(tree: Path, name: str) -> None:
 def test_a_small_file_has_its_text(tree: Path) -> None:
     (tree / "real/file").write_bytes(b"a\xff" * 32 * 1024)
     assert FS.text(str(tree / "real/file")) == "a\udcff" * 32 * 1024
+
+
+def test_a_file_that_fails_to_be_read_has_no_text() -> None:
+    assert HostFilesystem().text("/proc/self/mem") is None  # EIO: nothing is mapped at 0
