@@ -66,7 +66,6 @@ _WEBHOOKS = ("hooks.slack.com/services/", "discord.com/api/webhooks/")
 # ODBC, libpq, JDBC and query strings; Azure's connection strings.
 _ASSIGNMENTS = ("password=", "passwd=", "pwd=", "accountkey=", "sharedaccesskey=", "sharedaccesssignature=")
 _SEPARATORS = frozenset(";?& \t\n'\"")
-_KEY_NAMES = ("token", "password", "passwd", "secret", "_auth")  # what names of settings end with
 
 
 def secret_in(value: str) -> str | None:
@@ -85,20 +84,6 @@ def secret_in(value: str) -> str | None:
 def key_arguments(argv: Sequence[str]) -> list[int]:
     """Return the positions of arguments that hold a provider's token or a private key."""
     return [n for n, text in enumerate(argv) if secret_in(text) in (PROVIDER_TOKEN, PRIVATE_KEY)]
-
-
-def settings_hold_key(text: str) -> bool:
-    """Return True if a line of settings gives a key a value (``token = ...``) or has a secret's shape."""
-    lines = (line for line in map(str.strip, text.splitlines()) if not line.startswith(("#", ";")))
-    return any(_gives_key(line) or secret_in(line) is not None for line in lines)
-
-
-def _gives_key(line: str) -> bool:
-    """Check what stands before an equals sign, and a first word with a value behind it, as yarn has it."""
-    words = line.replace(" =", "=").split()
-    names = [word.partition("=")[0] for word in words if "=" in word]
-    names += words[:1] if len(words) > 1 else []
-    return any(name.strip("\"'").lower().endswith(_KEY_NAMES) for name in names)
 
 
 def without_tokens(text: str, instead: str) -> str:

@@ -8,7 +8,6 @@ from posixpath import normpath
 from nono.errors import ConfigError, NonoError
 from nono.policy.builtin.shipped import Group
 from nono.policy.capability import Access, Grant
-from nono.policy.environment.secret_values import settings_hold_key
 from nono.policy.files.system.entries import PATTERN, entry_grants
 from nono.policy.path_expansion import (
     CHILD_RELATIVE_DIRECTORIES,
@@ -79,10 +78,18 @@ def without_keys(grants: Iterable[Grant], home: str, fs: Filesystem) -> tuple[li
     """Return the grants of groups but those of settings that seem to hold a key, and these."""
     kept, dropped = list[Grant](), list[Grant]()
     for grant in grants:
-        name = grant.original.removeprefix(f"{home}/")
-        text = fs.text(grant.path) if name in _MAY_HOLD_KEY and grant.source == _SETTINGS_GROUP else ""
-        (dropped if text is None or settings_hold_key(text) else kept).append(grant)
+        is_looked_into = (
+            grant.source == _SETTINGS_GROUP and grant.original.removeprefix(f"{home}/") in _MAY_HOLD_KEY
+        )
+        (dropped if is_looked_into and _may_hold_key(fs.text(grant.path)) else kept).append(grant)
     return kept, dropped
+
+
+def _may_hold_key(text: str | None) -> bool:
+    # Imported here: few homes have such a file.
+    from nono.policy.environment.secret_settings import settings_hold_key
+
+    return text is None or settings_hold_key(text)
 
 
 def requested_grant(

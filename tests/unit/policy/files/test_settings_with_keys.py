@@ -24,6 +24,8 @@ CARGO = f"{HOME}/.cargo/config.toml"
         (CARGO, '# token = "abc"\n', True),
         (CARGO, '[registries.ours]\ntoken = "abc"\n', False),
         (CARGO, 'registries.ours = { index = "sparse+https://ours.example", token = "abc" }\n', False),
+        (CARGO, 'registries.ours = { index = "a",\ttoken  = "abc" }\n', False),
+        (CARGO, '[registry]\nsecret-key\t= "abc"\n', False),
         (CARGO, '[http]\nproxy = "http://ada:pw@proxy.example"\n', False),
         (f"{HOME}/.yarnrc", 'registry "https://registry.example"\n', True),
         (f"{HOME}/.yarnrc", '"//registry.example/:_authToken" abc\n', False),
