@@ -29,6 +29,7 @@ CARGO = f"{HOME}/.cargo/config.toml"
         (CARGO, '[http]\nproxy = "http://ada:pw@proxy.example"\n', False),
         (f"{HOME}/.yarnrc", 'registry "https://registry.example"\n', True),
         (f"{HOME}/.yarnrc", '"//registry.example/:_authToken" abc\n', False),
+        (f"{HOME}/.yarnrc", '"//registry.example/:_auth" abc\n', False),
         (f"{HOME}/.mvn/maven.config", "-Drepository.password=abc\n", False),
         (f"{HOME}/Gemfile", 'source "https://ada:pw@gems.example"\n', False),
     ],
