@@ -98,17 +98,19 @@ def test_nothing_forbidden_is_reached_either_where_nobody_judges_the_call(
     mode: str, rung: str, sandbox: NonoRun, compiled: Callable[[str], str], attempts: Attempts
 ) -> None:
     """By what is left: Landlock's ports, or a network with nobody else in it."""
-    held, listen_port = MODES[rung], unused_port()
+    held = MODES[rung]
     with Canary() as canary:
         port = listen_elsewhere(canary, sandbox.project)
         # Any other port of loopback could be served, except those of the system.
         forbidden_port = SYSTEM_PORT if mode == "bind" else canary.tcp("port")
         canary.start()
-        good = listen_port if mode == "bind" else port
-        command = [compiled("race"), mode, str(UNJUDGED), str(good), str(forbidden_port), ELSEWHERE]
-        flags = [f"--proxy-port={port}", *([f"--listen-port={listen_port}"] if mode == "bind" else [])]
-        flags += held.flags
         for _ in attempts(ATTEMPTS):
+            # Another one each time: without a supervisor, a port that somebody took in between is taken.
+            good = unused_port() if mode == "bind" else port
+            command = [compiled("race"), mode, str(UNJUDGED), str(good), str(forbidden_port), ELSEWHERE]
+            flags = [f"--proxy-port={port}", *held.flags]
+            if mode == "bind":
+                flags.append(f"--listen-port={good}")
             run = sandbox.run(command, flags=flags, wrapper=held.wrapper, timeout_s=max(90, UNJUDGED / 250))
             counts = run.outcomes()
             print(rung, mode, UNJUDGED, counts)  # shown by pytest -rP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 from contextlib import suppress
@@ -11,13 +12,25 @@ from itertools import count, islice
 # time, a port from that range may be in use again as soon as it is returned.
 FIRST, COUNT = 10_000, 22_000
 STRIDE = 257  # some tests need a port whose first byte differs from that of the previous one
-_positions = count(secrets.randbelow(COUNT), STRIDE)  # each process starts at another place
+
+
+def share_of(worker: int, workers: int) -> range:
+    """Return the ports of one of pytest-xdist's workers, so that no two of them are given the same one."""
+    size = COUNT // workers
+    return range(FIRST + worker * size, FIRST + (worker + 1) * size)
+
+
+_share = share_of(
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")),
+    int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")),
+)
+_positions = count(secrets.randbelow(len(_share)), STRIDE)  # each process starts at another place
 
 
 def unused_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on at the moment."""
-    for position in islice(_positions, COUNT):
-        port = FIRST + position % COUNT
+    for position in islice(_positions, len(_share)):
+        port = _share[position % len(_share)]
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise RuntimeError("no free port")
