@@ -6,6 +6,7 @@ from unicodedata import bidirectional, category, combining, east_asian_width
 
 from nono.approval.request import EndpointRequest, FileOpen, HostRequest, LimitRequest, Request
 from nono.policy.capability import Access
+from nono.policy.endpoints.path_glob import is_literal
 
 PREFIX = "[nono]"
 COLUMNS = 60  # of a value on one line; not the window's width, which the sandboxed process can set
@@ -76,7 +77,7 @@ def target(request: Request) -> str:
             found = path
         case HostRequest(host, port):
             found = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        case EndpointRequest(_, method, path, str(route)) if not any(mark in path for mark in "*?[{\\"):
+        case EndpointRequest(_, method, path, str(route)) if is_literal(path):
             found = f"{route}:{method}:{path}"
         case _:
             return ""

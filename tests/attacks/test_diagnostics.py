@@ -195,6 +195,15 @@ def test_a_request_that_the_command_chose_is_one_word_of_its_fix(sandbox: NonoRu
     assert not (sandbox.project / "OWNED").exists()
 
 
+def test_no_fix_for_what_the_command_asked_for_grants_more_than_that(sandbox: NonoRun) -> None:
+    """A group of hosts by its name, all paths of a host by one that is a pattern."""
+    urls = ["https://llm_apis/", "http://y.example/**", "http://y.example/[a-z]", "http://y.example/no"]
+    script = f'for url; do {CURL} --globoff "$url"; done; false'
+    run = sandbox.run(["sh", "-c", script, "sh", *urls], flags=["--allow-domain=http://y.example/yes"])
+    assert fixes(run.stderr) == ["--allow-domain llm_apis:443", "--allow-domain http://y.example/no"]
+    assert "a rule for GET /**" not in run.stderr
+
+
 @pytest.mark.needs("listener")
 def test_the_same_is_had_as_json(sandbox: NonoRun) -> None:
     with served_outside(sandbox) as path:

@@ -339,6 +339,20 @@ def test_a_rule_for_an_endpoint_is_saved_with_its_service(sandbox: NonoRun) -> N
         assert (other.returncode, "no service 'other' of its own" in other.stderr) == (1, True)
 
 
+def test_what_a_profile_would_read_as_more_is_not_saved(sandbox: NonoRun) -> None:
+    """The name of a group, a pattern, a variable: the live rule is for one host, and for one path."""
+    with session(sandbox, CONNECTING):
+        file = sandbox.user.home / "profile.json"
+        before = file.read_text()
+        for target in ("github", "/etc/*", "/etc/$HOME"):
+            for rule in ("allow", "deny"):
+                told = nono(sandbox, rule, target, "--save", "--yes")
+                assert "would be read as more" in told.stderr, (rule, target, told.stderr)
+        assert file.read_text() == before
+        assert nono(sandbox, "deny", "github:443", "--save", "--yes").returncode == 0
+        assert json.loads(file.read_text())["network"]["deny_domain"] == ["github:443"]
+
+
 def test_what_a_profile_cannot_hold_is_not_saved(sandbox: NonoRun) -> None:
     with session(sandbox, CONNECTING):
         assert "leave out --for" in nono(sandbox, "allow", FAR, "--save", "--for", "1m").stderr

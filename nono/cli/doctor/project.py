@@ -10,6 +10,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.environment.secret_names import is_switch, says_secret
 from nono.policy.environment.secret_values import secret_in
 from nono.policy.git.settings import programs_of
+from nono.policy.hosts.host_filter import as_entry
 from nono.policy.profile.detection import detected, programs, without_profile
 
 # The agents of the shipped profiles, by program.
@@ -95,7 +96,8 @@ def _hosts(project: Project, reaches: Callable[[str], bool]) -> Iterator[Finding
     for host, name in named.items():
         if host not in within:
             meaning = f"{name} names {host}, which the run below may not reach"
-            yield Finding("hosts", Mark.WARN, meaning, f"if you trust it, add --allow-domain {host}")
+            remedy = f"if you trust it, add --allow-domain {as_entry(host, 443)}"
+            yield Finding("hosts", Mark.WARN, meaning, remedy)
 
 
 def _git(project: Project) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ _FORMAT = re.compile(
 # Matches what some server might read differently from `exact`: an escape, a parameter, a dot that ends a
 # segment or begins a format, a number with another spelling.
 _READ_OTHERWISE = re.compile(r"[%;]|\.(?:/|\Z)|\.[A-Za-z]+/?\Z|/[+0]|\d_|\.0", re.ASCII)
+_MARKS = frozenset("*?[{}\\")  # not read as themselves in a pattern
 _OCTET = 0x100  # an escaped octet in a path becomes the single character chr(_OCTET + octet)
 
 
@@ -59,6 +60,11 @@ class _Segment(NamedTuple):
 
 
 Run = tuple[_Segment, ...]  # the segments between two "**"
+
+
+def is_literal(path: str) -> bool:
+    """Return True if a path, taken as a pattern, matches that path alone."""
+    return _MARKS.isdisjoint(path)
 
 
 class PathGlob(NamedTuple):

@@ -203,12 +203,22 @@ class HostFilter(NamedTuple):
 
     def _hint(self, name: str, port: int) -> str:
         knows_host = any(rule.is_exact and rule.pattern == name for rule in self.allow or ())
-        return f"--allow-domain {shell_word(_spelled(name, port if knows_host else None))}"
+        entry = _spelled(name, port) if knows_host else as_entry(name, port)
+        return f"--allow-domain {shell_word(entry)}"
 
 
 def escaped(text: str) -> str:
     """Escape `text` in ASCII for a message, cut off at 300 characters."""
     return text.encode("unicode_escape").decode("ascii")[:300]
+
+
+def as_entry(host: str, port: int) -> str:
+    """Return the entry that grants a canonical host on every port; on `port` alone if it is one bare word.
+
+    A bare word may be the name of a group of hosts (`github`), and whoever asks for a host chooses its name.
+    """
+    is_word = "." not in host and ":" not in host and host != "localhost"
+    return _spelled(host, port if is_word else None)
 
 
 def _spelled(host: str, port: int | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from posixpath import normpath
 
 from nono.policy.path_expansion import PathContext, is_within
-from nono.policy.why.saving import LONGEST, Addition, Entry, shortened
+from nono.policy.why.saving import Addition, Entry, is_said, shortened
 
 _FILES, _NETWORK = "filesystem", "network"
 _PATHS: Mapping[str, str] = {
@@ -44,7 +44,7 @@ def entry_of(option: str, value: str, path_context: PathContext, bypassed: Seque
     option: The name of its field in a request, such as `read_file`.
     bypassed: Absolute paths whose protection the run lifted. Grants there are for that run only.
     """
-    if len(value) > LONGEST or not value.isprintable() or "$" in value:
+    if not is_said(value, is_path=option in _PATHS):
         return None
     if option in _PATHS:
         path = path_context.of_flag(value)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from nono.named_tuple import NamedTuple
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.endpoints.overrides import overridden, overriding_parameter
+from nono.policy.endpoints.path_glob import is_literal
 from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
@@ -116,7 +117,8 @@ def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host
                 "endpoint_restricted",
                 details=sentence,
                 policy_source=policy.origin,
-                suggested_flag=flag if can_be_added else None,
+                # The command chose the path: with a `*` in it, the rule would be for others too.
+                suggested_flag=flag if can_be_added and is_literal(path) else None,
                 endpoint_rules=rules,
             )
 

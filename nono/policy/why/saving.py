@@ -10,7 +10,7 @@ from posixpath import basename
 from typing import Any
 
 from nono.named_tuple import NamedTuple
-from nono.policy.path_expansion import is_within
+from nono.policy.path_expansion import is_pattern, is_within
 
 LONGEST = 400  # characters of a value a person would still read
 
@@ -95,9 +95,16 @@ def _addition(flag: str, home: str) -> Addition | None:
     pairs = list(zip(words[::2], words[1::2], strict=False))
     if not pairs or len(words) % 2 or any(name not in _FIELDS for name, _ in pairs):
         return None
-    if any(len(value) > LONGEST or not value.isprintable() or "$" in value for _, value in pairs):
-        return None  # a profile would expand $NAME
+    if any(not is_said(value, is_path=_FIELDS[name][0] == _FILES) for name, value in pairs):
+        return None
     return Addition(tuple(_entry(name, value, home) for name, value in pairs))
+
+
+def is_said(value: str, *, is_path: bool) -> bool:
+    """Return True if a profile reads `value` as that very text, and a person can."""
+    # A profile would expand $NAME, and search the disk for what matches a path with `*`.
+    is_more = "$" in value or (is_path and is_pattern(value))
+    return len(value) <= LONGEST and value.isprintable() and not is_more
 
 
 def _entry(name: str, value: str, home: str) -> Entry:

@@ -27,10 +27,11 @@ TARGET = re.compile(rb"[\x21-\x7e]+")
 _LENGTH_DIGITS = 18
 _VERSIONS = {"1.1": b"1.1", "1.0": b"1.0"}
 
-# RTSP, SIP and ICE methods that llhttp also accepts, and the first word of the HTTP/2 preface.
+# RTSP, SIP and ICE methods that llhttp also accepts, the first word of the HTTP/2 preface, and what a rule
+# that is made of a request would read as every method.
 _FOREIGN_METHODS = frozenset(
     (
-        b"ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY PRI "
+        b"* ANNOUNCE DESCRIBE FLUSH GET_PARAMETER PAUSE PLAY PRI "
         b"RECORD REDIRECT SETUP SET_PARAMETER SOURCE TEARDOWN"
     ).split()
 )

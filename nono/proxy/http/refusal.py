@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
+from nono.policy.endpoints.path_glob import is_literal
 
 if TYPE_CHECKING:
     from nono.audit.event import DenialCategory, Failure
@@ -174,7 +175,7 @@ def endpoint_denied(host: str, label: str, origin: str, method: str, path: str) 
         host,
         label,
         origin or None,
-        f"allow it with a rule for {method} {path}",
+        f"allow it with a rule for {method} {path}" if is_literal(path.partition("?")[0]) else None,
         category="endpoint_policy",
     )
 

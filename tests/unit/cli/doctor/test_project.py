@@ -70,6 +70,12 @@ def test_a_host_that_a_lock_file_names_is_judged(
     assert OUTSIDE in found.meaning
 
 
+def test_a_host_named_like_a_group_is_offered_as_a_host() -> None:
+    project = NODE._replace(texts={"package-lock.json": '"resolved": "https://llm_apis/a.tgz"'})
+    (found,) = about("hosts", project)
+    assert found.remedy == "if you trust it, add --allow-domain llm_apis:443"
+
+
 @pytest.mark.parametrize(
     ("names", "installed", "command"),
     [

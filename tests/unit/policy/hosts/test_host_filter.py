@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
 from nono.errors import ConfigError
-from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, parse_rule
+from nono.policy.builtin import shipped
+from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, as_entry, parse_rule
+from nono.policy.hosts.host_rules import host_filter
 from nono.policy.hosts.hostname import HostError
+from nono.policy.network_request import NetworkRequest
 
 
 def rules(*texts: str, origin: str = "--allow-domain") -> tuple:  # type: ignore[type-arg]  # of HostRule
@@ -79,6 +82,37 @@ def test_a_host_off_the_list_is_told_the_smallest_grant() -> None:
     verdict = allowing("example.com:22").judge_name("example.com", 443)
     assert isinstance(verdict, Refuse)
     assert verdict.hint == "--allow-domain example.com:443"
+
+
+@pytest.mark.parametrize("group", sorted(shipped.network_policy().groups))
+def test_no_fix_for_a_host_grants_a_group_of_that_name(group: str) -> None:
+    """The command chooses the name of a host that it asks for."""
+    verdict = allowing("example.org").judge_name(group, 443)
+    assert isinstance(verdict, Refuse)
+    assert verdict.hint == f"--allow-domain {group}:443"
+    asked = NetworkRequest(
+        block=None, network_profile=None, allow=((f"{group}:443", "--allow-domain"),), domains=(), deny=(),
+        raw_tunnels=(), deny_private=None, credentials=(), optional_credentials=(), upstream_proxy=None,
+        logins=None,
+    )  # fmt: skip
+    granted = host_filter(asked, shipped.network_policy(), ()).allow
+    assert granted is not None
+    assert [str(rule) for rule in granted] == [f"{group}:443"]
+
+
+@pytest.mark.parametrize(
+    ("host", "entry"),
+    [
+        ("x.example", "x.example"),
+        ("localhost", "localhost"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "[2001:db8::1]"),
+        ("intranet", "intranet:443"),
+    ],
+)
+def test_only_a_name_that_may_be_a_groups_has_its_port(host: str, entry: str) -> None:
+    assert as_entry(host, 443) == entry
+    assert parse_rule(entry, "").matches(host, 443)
 
 
 def test_deny_beats_allow_only_at_its_own_port() -> None:

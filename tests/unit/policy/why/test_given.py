@@ -23,6 +23,7 @@ PLACES = PathContext(HOME, f"{HOME}/work", f"{HOME}/work", {})
         ("read_file", "/etc/x", "filesystem.read_file: /etc/x"),
         ("allow_unix_socket_dir", "/run/x", "filesystem.unix_socket_dir: /run/x"),
         ("allow_domain", "x.example", "network.allow_domain: x.example"),
+        ("allow_domain", "*.x.example", "network.allow_domain: *.x.example"),
         ("credential", "openai", "network.credentials: openai"),
     ],
 )
@@ -36,6 +37,7 @@ def test_an_option_is_said_by_an_entry(option: str, value: str, entry: str) -> N
     ("option", "value"),
     [
         ("read", "/a$HOME"),
+        ("read", "/a/*"),
         ("read", "/a\x1b[2J"),
         ("read", "../other"),
         ("read", f"/{'a' * 500}"),

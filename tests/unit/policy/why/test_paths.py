@@ -201,6 +201,16 @@ def test_a_request_of_a_host_is_judged_by_its_paths_on_every_port(run: Resolve) 
     assert "endpoint_rules" not in why_host(run(allow_domain=("x.example",)), "x.example", 443).as_json()
 
 
+@pytest.mark.parametrize("path", ["/**", "/*", "/v1/{a,b}", "/v1/[a-z]", "/a%3Fb/*", "/\\a"])
+def test_no_fix_for_a_request_is_a_pattern(run: Resolve, path: str) -> None:
+    """The command chooses the path, and a rule would read these characters as more than one path."""
+    scoped = run(allow_domain=("https://x.example/a",))
+    routed = run(credential=("openai",), allow_endpoint=("openai:POST:/v1/chat",))
+    for resolved, host in ((scoped, "x.example"), (routed, "api.openai.com")):
+        answer = why_request(resolved, host, 443, "GET", path)
+        assert (answer.status, answer.suggested_flag) == ("denied", None)
+
+
 @pytest.mark.parametrize(
     ("path", "status"), [("/ok", "allowed"), ("/ask", "approval_required"), ("/no", "denied")]
 )

@@ -21,6 +21,7 @@ FILE = Addition((Entry("filesystem", "read_file", "~/x"),))
             ["filesystem.read: ~/.ssh", "filesystem.bypass_protection: ~/.ssh"],
         ),
         ("--allow-domain x.example:8443", ["network.allow_domain: x.example:8443"]),
+        ("--allow-domain '*.x.example'", ["network.allow_domain: *.x.example"]),
         ("--open-port 5432", ["network.open_port: 5432"]),
         ("--allow-unix-socket /run/x.sock", ["filesystem.unix_socket: /run/x.sock"]),
     ],
@@ -36,6 +37,7 @@ def test_a_flag_is_said_by_an_entry(flag: str, entries: list[str]) -> None:
     [
         *("", "--read", "--read /a /b", "--no-such /a", "--capability-elevation", "--read '/a"),
         *("--read '/a$HOME'", "--read '/a\x1b[2J'", f"--read /{'a' * 500}"),
+        *("--write '/work/*'", "--allow-unix-socket-bind '/work/*.sock'"),
         "--allow-endpoint demo:GET:/a",
     ],
 )

@@ -92,6 +92,7 @@ def test_http_1_0_has_no_transfer_encoding() -> None:
         pytest.param(b"PRI", b"*", "1.1", 400, id="HTTP/2 preface"),
         pytest.param(b"SETUP", b"/", "1.0", 400, id="RTSP method"),
         pytest.param(b"G T", b"/", "1.1", 400, id="method with blank"),
+        pytest.param(b"*", b"/", "1.1", 400, id="what a rule reads as every method"),
         pytest.param(b"GET", b"/a b", "1.1", 400, id="target with blank"),
         pytest.param(b"GET", b"/\xff", "1.1", 400, id="target not ASCII"),
         pytest.param(b"GET", b"/" * (MAX_LINE_BYTES + 1), "1.1", 414, id="target too long"),
