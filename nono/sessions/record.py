@@ -90,6 +90,10 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "end": (dict, type(None)),
     "oom_kills": int,
 }
+_SHOWN = ("started", "attachment", "network")  # as they are
+_NUMBER_MAX = 2**53  # as exact as JSON numbers are everywhere; of milliseconds, 285,000 years
+_ID_MAX = 64
+_ID_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _DEFAULTS: Mapping[str, object] = {
     "attachment": ATTACHED,
     "started_unix_ms": 0,
@@ -115,7 +119,14 @@ def parse(content: bytes) -> Record:
         value = document.get(name, _DEFAULTS.get(name))
         if not isinstance(value, kind) or isinstance(value, bool):
             raise ValueError(f"{name}: {value!r}")
+        if isinstance(value, int) and abs(value) > _NUMBER_MAX:
+            raise ValueError(f"{name}: {value!r}")
         values[name] = value
+    for name in _SHOWN:
+        _refuse_unprintable(name, values[name])
+    log = values["rollback_session"]
+    if log is not None and (not log or len(log) > _ID_MAX or not _ID_LETTERS.issuperset(log)):
+        raise ValueError(f"rollback_session: {log!r}")
     if values["status"] not in (RUNNING, PAUSED, EXITED):
         raise ValueError(f"status: {values['status']!r}")
     if not all(isinstance(word, str) for word in values["command"]):
@@ -129,4 +140,11 @@ def _end_of(document: Mapping[str, object]) -> End:
     values = [document.get(field) for field in End._fields]
     if not all(value is None or isinstance(value, str) for value in values) or values[0] is None:
         raise ValueError(f"end: {document!r}")
+    for name in ("cause", "signal"):
+        _refuse_unprintable(name, str(document.get(name)))
     return End(*(None if value is None else str(value) for value in values))  # type: ignore[arg-type]  # cause is a str, as was checked
+
+
+def _refuse_unprintable(name: str, value: str) -> None:
+    if not value.isprintable():
+        raise ValueError(f"{name}: {value!r}")

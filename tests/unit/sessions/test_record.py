@@ -55,6 +55,20 @@ def test_a_record_of_another_program_needs_only_the_known_fields() -> None:
         changed(end={"cause": None}),
         changed(end={"cause": "exit", "by": 3}),
         changed(end=[]),
+        # What is shown as it is: it would drive the terminal, or end nono with a traceback.
+        changed(started="\x1b]0;x\x07"),
+        changed(attachment="attached\nnono: all is well"),
+        changed(network="\ud800"),
+        changed(end={"cause": "signal", "signal": "\x1b[2J"}),
+        changed(end={"cause": "\u202e"}),
+        # A name in a directory.
+        changed(rollback_session="../../x"),
+        changed(rollback_session="a\0b"),
+        changed(rollback_session=""),
+        # No time, and no number of a process.
+        changed(started_unix_ms=10**30),
+        changed(ended_unix_ms=-(10**30)),
+        changed(supervisor_pid=2**70),
     ],
 )
 def test_what_is_no_record_is_refused(content: bytes) -> None:
