@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,39 @@ def test_memory_stalls_its_reader_without_nono(sandbox: NonoRun) -> None:
     if outcome == "ENOSYS":
         pytest.skip("this kernel has no userfaultfd")
     assert outcome == "ok"
+
+
+LEASES = {
+    "file, write": "EPERM",
+    "file, read": "EPERM",
+    "file, high bits": "EPERM",
+    "file, delegation": "EPERM",
+}
+REST = {"file, flags": "ok", "file, lock": "ok"}
+
+
+@HOW
+def test_nobody_waits_for_a_lease_on_a_file_that_may_be_read(
+    profile: Mapping[str, object], flags: tuple[str, ...], sandbox: NonoRun
+) -> None:
+    """Whoever opens it outside would wait for 45 s, and so would nono for a file of its installation."""
+    path = own_file(sandbox)
+    argv = program("files.leases", str(path))
+    run = sandbox.run(argv, profile=profile, flags=[*flags, f"--read-file={path}"])
+    assert run.outcomes() == LEASES | REST
+    path.read_bytes()
+
+
+def test_a_lease_is_had_without_nono(sandbox: NonoRun) -> None:
+    outcomes = sandbox.bare(program("files.leases", str(own_file(sandbox)))).outcomes()
+    assert [outcomes[f"file, {kind}"] for kind in ("write", "read", "high bits")] == ["ok"] * 3
+    assert outcomes["file, delegation"] != "EPERM"  # EINVAL before Linux 6.19
+
+
+def own_file(sandbox: NonoRun) -> Path:
+    path = sandbox.user.home / "file"
+    path.write_text("settings")
+    return sandbox.give(path)
 
 
 def everything(sandbox: NonoRun) -> tuple[dict[str, str], list[str]]:

@@ -72,6 +72,12 @@ _DEAD_TERMINALS = (
 # With userfaultfd the command could delay the supervisor's reads of its memory for as long as it likes.
 _STALLING = (Rule("userfaultfd"),)
 
+# A lease needs only a descriptor for reading, of a file of the same user. Each open of it elsewhere then
+# waits for 45 s: that of git for its settings, or of nono for a module of its installation.
+_LEASES = tuple(
+    Rule("fcntl", (Masked(1, _INT_MASK, command),)) for command in (uapi.F_SETLEASE, uapi.F_SETDELEG)
+)
+
 # Landlock checks neither who makes a snapshot nor what it contains, so denied files would appear in it
 # without their masks; and all of these need only a descriptor that was opened for reading.
 _FILE_SYSTEMS = tuple(
@@ -90,7 +96,7 @@ _WATCHING_ALL = (
 
 _WHATEVER_THE_NETWORK = (
     *(*_LIMITS_OF_OTHERS, *_PRIORITY_OF_GROUPS, *_KEYS, *_TYPING, *_DEAD_TERMINALS),
-    *(*_STALLING, *_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
+    *(*_STALLING, *_LEASES, *_FILE_SYSTEMS, *_HANDLES, *_WATCHING_ALL),
 )
 
 # BLOCK_ALL includes them for sockets that a service passes in. An open network checks no address.

@@ -44,6 +44,10 @@ IPPROTO_TCP = 6
 IPPROTO_UDP = 17
 MSG_FASTOPEN = 0x20000000  # 3.6: connects and sends in one call
 
+# <linux/fcntl.h>: commands of fcntl(2)
+F_SETLEASE = 1024
+F_SETDELEG = 1040  # 6.19: of directories too
+
 # <asm-generic/mman-common.h>
 PROT_EXEC = 4
 

@@ -98,6 +98,7 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "msgsnd": 69,
         "msgrcv": 70,
         "msgctl": 71,
+        "fcntl": 72,
         "truncate": 76,
         "rename": 82,
         "mkdir": 83,
@@ -165,6 +166,7 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "mount_setattr": 442,
     },
     "aarch64": {
+        "fcntl": 25,
         "inotify_init1": 26,
         "inotify_add_watch": 27,
         "ioctl": 29,

@@ -38,6 +38,9 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
         case "userfaultfd":
             reason = "who reads such memory waits for the command, and nono reads it to judge calls"
             return refuse_call(name, reason)
+        case "fcntl":
+            reason = "who opens the file elsewhere would wait for the command to give its lease up"
+            return refuse_call(f"fcntl(cmd={second})", reason)
         case "open_by_handle_at":
             reason = "a handle also opens the namespaces of other programs"
             return refuse_call(name, reason)

@@ -20,7 +20,7 @@ NUMBERS = {
         "mount_setattr": 442, "clone3": 435, "add_key": 248, "request_key": 249, "keyctl": 250,
         "setpriority": 141, "ioprio_set": 251, "shmget": 29, "shmctl": 31, "semget": 64, "semctl": 66,
         "msgget": 68, "msgctl": 71,
-        "userfaultfd": 323, "ioctl": 16,
+        "userfaultfd": 323, "ioctl": 16, "fcntl": 72,
     },
     "aarch64": {
         "socket": 198, "connect": 203, "sendto": 206, "sendmsg": 211, "bind": 200, "listen": 201,
@@ -32,7 +32,7 @@ NUMBERS = {
         "fsconfig": 431, "fsmount": 432, "mount_setattr": 442, "clone3": 435,
         "add_key": 217, "request_key": 218, "keyctl": 219, "setpriority": 140, "ioprio_set": 30,
         "shmget": 194, "shmctl": 195, "semget": 190, "semctl": 191, "msgget": 186, "msgctl": 187,
-        "userfaultfd": 282, "ioctl": 29,
+        "userfaultfd": 282, "ioctl": 29, "fcntl": 25,
     },
 }[os.uname().machine]  # fmt: skip
 

@@ -51,6 +51,7 @@ FILE_SYSTEMS = (
     *(0x40806685, 0x800C6613, 0xC0506617, 0xC0406618),
 )
 PERF_FLAG_PID_CGROUP = 4
+LEASES = (1024, 1040)
 HIGH = 0xDEADBEEF << 32
 POINTER_HIGH_HALF_ONLY = 0x7F00_0000_0000
 
@@ -148,6 +149,8 @@ def refused_whatever_the_network(call: str, args: Sequence[int]) -> bool:
         case "ioctl":
             request = args[1] & 0xFFFFFFFF
             return request >> 8 == CONSOLE or request in (TIOCSTI, TIOCLINUX, TIOCSETD, *FILE_SYSTEMS)
+        case "fcntl":
+            return args[1] & 0xFFFFFFFF in LEASES
         case "perf_event_open":
             return args[1] & 0xFFFFFFFF == 0xFFFFFFFF or bool(args[4] & PERF_FLAG_PID_CGROUP)
         case "prlimit64":
@@ -240,6 +243,13 @@ IOCTL_ARGUMENTS = [
     for request in (known, known | HIGH, *(known ^ 1 << bit for bit in range(64)))
 ]
 
+FCNTL_ARGUMENTS = [
+    (3, command, kind, 0, 0, 0)
+    for known in LEASES
+    for command in (*range(1100), known | HIGH, *(known ^ 1 << bit for bit in range(64)))
+    for kind in (0, 1, 2)
+]
+
 PERF_ARGUMENTS = [
     (0x7FFF_1234_5678, pid, cpu, 0xFFFFFFFF, flags, 0)
     for pid in (0, 4711, 0xFFFFFFFF, HIGH | 0xFFFFFFFF, *(0xFFFFFFFF ^ 1 << bit for bit in range(64)))
@@ -280,6 +290,7 @@ def assert_program_is(name: str, machine: str, instructions: Sequence[Instructio
         "sendmmsg": SEND_ARGUMENTS,
         "prlimit64": LIMIT_ARGUMENTS,
         "ioctl": IOCTL_ARGUMENTS,
+        "fcntl": FCNTL_ARGUMENTS,
         "perf_event_open": PERF_ARGUMENTS,
         "prctl": PRCTL_ARGUMENTS,
         "setsockopt": OPTION_ARGUMENTS,

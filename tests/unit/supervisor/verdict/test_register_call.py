@@ -26,6 +26,7 @@ HIGH = 0xDEADBEEF << 32
         pytest.param("ioprio_set", (2, 0, 1), "ioprio_set(which=2)", id="io-priority"),
         pytest.param("request_key", (1, 1, 1), "request_key", id="key"),
         pytest.param("userfaultfd", (1, 0, 0), "userfaultfd", id="faults"),
+        pytest.param("fcntl", (3, HIGH | 1024, 1), "fcntl(cmd=1024)", id="lease"),
         pytest.param("ioctl", (0, HIGH | 0x5412, 0), "ioctl(0x5412)", id="typing"),
         pytest.param("ioctl", (3, HIGH | 0x50009417, 0), "ioctl(0x50009417)", id="snapshot"),
         pytest.param("ioctl", (3, 0x40806685, 0), "ioctl(0x40806685)", id="verity"),
