@@ -11,7 +11,7 @@ import pytest
 
 from support.attack_programs.sockets.odd_sockets import FAMILIES, PERMITTED
 from support.canary import Canary
-from support.nono_run import Ended, NonoRun, program
+from support.nono_run import PROXY_ONLY, SANDBOX_POLICIES, Ended, NonoRun, program
 from support.running.needs import has_datagrams, lacking
 
 RINGS = ("io_uring_setup", "io_uring_enter", "io_uring_register")
@@ -115,6 +115,28 @@ def test_the_gates_lead_to_the_stranger_without_nono(
             pytest.skip("this kernel has no 32-bit gate")
         assert ended.outcomes()["connect"] == 0
         assert canary.seen() == {"stranger": 1}
+
+
+@pytest.mark.parametrize("policy", SANDBOX_POLICIES)
+def test_no_filter_of_its_own_hides_a_call_or_answers_it(policy: str, sandbox: NonoRun) -> None:
+    """Beside a listener of nono's the kernel gives no other; below its refusals no other is asked."""
+    with Canary() as canary:
+        argv = program("sockets.own_filters", canary.tcp("stranger"))
+        run = sandbox.run(argv, profile=PROXY_ONLY, flags=[f"--sandbox-policy={policy}"])
+        assert canary.seen() == {}
+    refused = run.outcomes()
+    _, _, usual = refused.pop("nothing").partition(", ")
+    assert usual in ("EACCES", "ECONNREFUSED")  # the latter in a network of its own, and where the proxy is
+    assert refused.pop("allow") == refused.pop("all threads") == f"ok, {usual}"
+    assert set(refused) == {"a listener", "a listener that is not there", "a tracer that is not there"}
+    assert not [said for said in refused.values() if said.endswith(", ok")]
+
+
+def test_a_listener_of_its_own_answers_calls_without_nono(sandbox: NonoRun) -> None:
+    with Canary() as canary:
+        ended = sandbox.bare(program("sockets.own_filters", canary.tcp("stranger")))
+        assert canary.seen()["stranger"] == 4
+    assert ended.outcomes()["a listener"] == ended.outcomes()["nothing"] == "ok, ok"
 
 
 @pytest.mark.needs("listener")
