@@ -12,6 +12,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant, NetworkMode, SandboxPolicy
 from nono.policy.resolve import Resolved
 from nono.printable import shell_word
+from nono.sandbox.command import Command
 from nono.sandbox.plan.enforcement import Enforcement, Refusal
 from nono.sandbox.plan.facts import HostFacts
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -39,6 +40,16 @@ class Prepared(NamedTuple):
     @property
     def capabilities(self) -> CapabilitySet:
         return self.resolved.capabilities
+
+    def command(self, environment: dict[str, str]) -> Command:
+        """Return the command, to be started with `environment`."""
+        assert self.program is not None  # or it was a dry run
+        spelled = self.resolved.path_context.workdir
+        # As a shell has it: without "." and "..".
+        is_kept = os.path.normpath(spelled) == spelled and "PWD" not in dict(self.resolved.environment.fixed)
+        return Command(
+            self.program, self.argv, environment, self.capabilities.workdir, spelled if is_kept else None
+        )
 
 
 def probe_for(capabilities: CapabilitySet) -> Probe:

@@ -20,7 +20,6 @@ from nono.named_tuple import NamedTuple
 from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import Withheld, started_in
-from nono.sandbox.command import Command
 from nono.sandbox.launcher import Launcher
 from nono.sandbox.plan.plan import draw
 from nono.sandbox.plan.private_view import TERMINALS, PrivateView
@@ -143,8 +142,7 @@ class RunContext(NamedTuple):
         state = self.state if self.state is not None and self.state.create() else None
         if state is not None:
             environment[STATE_VARIABLE] = state.path
-        assert prepared.program is not None  # or it was a dry run
-        self.launcher.begin_restrict(plan, Command(prepared.program, prepared.argv, environment, workdir))
+        self.launcher.begin_restrict(plan, prepared.command(environment))
         if state is not None:
             state.write(self._own_state(own, withheld))
         if self.session.log is not None:

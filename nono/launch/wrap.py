@@ -13,7 +13,7 @@ from nono.launch.trusted import module_path
 from nono.policy.environment.inheritance import child_environment, started_in
 from nono.policy.resolve import Resolved
 from nono.sandbox import host
-from nono.sandbox.command import STATUS_NOT_EXECUTED, Command
+from nono.sandbox.command import STATUS_NOT_EXECUTED
 from nono.sandbox.enter import default_signals, enter
 from nono.sandbox.plan.plan import draw
 
@@ -49,8 +49,7 @@ def become(prepared: Prepared, environ: Mapping[str, str]) -> NoReturn:
     plan = draw(prepared.capabilities, prepared.facts, prepared.enforcement)
     rules, workdir = prepared.resolved.environment, prepared.capabilities.workdir
     environment = started_in(workdir, child_environment(environ, rules), rules)
-    assert prepared.program is not None  # otherwise it was a dry run
-    command = Command(prepared.program, prepared.argv, environment, workdir)
+    command = prepared.command(environment)
     process.open_missing_standard_streams()
     try:
         enter(plan, command)

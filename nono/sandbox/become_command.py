@@ -162,8 +162,8 @@ def _parse_request(request: channel.Message) -> tuple[SandboxPlan, Command]:
     plan, command = request["plan"], request["command"]
     if not isinstance(plan, dict) or not isinstance(command, list):
         raise ValueError("a launch request without a plan or a command")
-    program, argv, environment, workdir = command
-    return SandboxPlan.from_message(plan), Command(program, tuple(argv), environment, workdir)
+    program, argv, *others = command
+    return SandboxPlan.from_message(plan), Command(program, tuple(argv), *others)
 
 
 def _sentence(error: OSError, status: int) -> str:

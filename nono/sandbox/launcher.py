@@ -150,7 +150,7 @@ class Launcher:
         self._send(
             {
                 "plan": plan.to_message(),
-                "command": [command.program, list(command.argv), command.environment, command.workdir],
+                "command": list(command),
             }
         )
 

@@ -463,7 +463,7 @@ def test_the_working_directory_is_the_callers_or_the_given_one(here: Place, mode
     inner.rmdir()
     assert started == [str(here.project)] * 2
     assert outside.stdout.decode().splitlines() == [str(here.user.home)] * 2
-    assert linked.stdout.decode().splitlines() == [str(inner), str(inner)]
+    assert linked.stdout.decode().splitlines() == [str(inner), str(here.project / "link")]
     assert moved.stdout.decode().splitlines() == [str(inner)] * 2
 
 
@@ -518,7 +518,7 @@ def test_no_variable_arrives_twice(here: Place, mode: str) -> None:
 
 @ALL
 def test_only_a_verbose_run_lists_what_is_not_inherited(here: Place, mode: str) -> None:
-    given = here.user.environment({"LD_PRELOAD": "", "EDITOR": "vi", "PLAIN": "1"})
+    given = here.user.environment({"LD_PRELOAD": "", "EDITOR": "/nowhere/vi", "PLAIN": "1"})
 
     def said_by(*options: str) -> str:
         argv = [word for word in here.argv(mode, ["true"], *options) if word != "-s"]
@@ -531,6 +531,25 @@ def test_only_a_verbose_run_lists_what_is_not_inherited(here: Place, mode: str) 
     assert not any("PLAIN" in line for line in lines)
     assert "not inherited" not in said_by()
     assert "Capabilities:" in said_by()
+
+
+@ALL
+def test_git_opens_the_editor_of_the_caller(here: Place, mode: str) -> None:
+    """And the pager, from PATH and by a path in the project; none that the run may not execute."""
+    editor, hidden = here.project / "editor", here.user.home / "hidden-editor"
+    for path in (editor, hidden):
+        path.write_text('#!/bin/sh\necho edited > "$1"\n')
+        path.chmod(0o755)
+        here.user.give(path)
+    commit = (
+        "git init -q repo; git -C repo -c user.name=a -c user.email=a@b commit -q --allow-empty; git -C repo"
+    )
+    script = f"{commit} log -1 --format=%s; rm -r repo; git var GIT_PAGER; echo ${{VISUAL-none}}"
+    given = {"EDITOR": str(editor), "PAGER": "cat", "VISUAL": str(hidden)}
+    seen = here.run(mode, "sh", "-c", script, environment={**given, "TERM": "dumb"})
+    assert seen.stdout.decode().splitlines() == ["edited", "cat", "none"]
+    editor.unlink()
+    hidden.unlink()
 
 
 # What a process has from its starter
