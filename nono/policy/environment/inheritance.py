@@ -20,8 +20,8 @@ _NEVER_INHERITED = frozenset(
     NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID NONO_DETACHED_CWD_PROMPT_RESPONSE
     NONO_PROXY_TOKEN NONO_PROXY_PASS""".split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
-# Programs of the host, which may be missing inside; an exact name passes each of them.
-_OF_THE_HOST = frozenset("EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER".split())  # noqa: SIM905 - as above
+# Programs of the host, which the run may not be able to execute; an exact name passes each of them.
+OF_THE_HOST = frozenset("EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER".split())  # noqa: SIM905 - as above
 
 _PATTERN = r"[^*=\0]+\*?|\*"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -39,7 +39,7 @@ class EnvironmentRules(NamedTuple):
     deny: tuple[str, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()
     withheld: frozenset[str] = frozenset()  # would hold the real key behind a phantom
-    granted: frozenset[str] = frozenset()  # pointers whose target is granted
+    granted: frozenset[str] = frozenset()  # pointers, and names of programs, whose target is granted
     left_directory: str | None = None  # the shell's directory (PWD) if --workdir changes it
     passed: frozenset[str] = frozenset()  # passed on by --env, whatever their values
     services: Mapping[str, str] = {}  # the service that reads its key from a variable
@@ -106,8 +106,9 @@ def judge(name: str, value: str, rules: EnvironmentRules) -> Inherited | Withhel
         return Inherited("passed_on", "environment.allow_vars names it")
     if rules.allow is not None and not any(_matches(name, pattern) for pattern in rules.allow):
         return Withheld(name, "allow_vars", "not in environment.allow_vars", _by_name(name))
-    if name.upper() in _OF_THE_HOST:
-        return Withheld(name, "named_only", "it names a program of the host", _by_name(name))
+    if name.upper() in OF_THE_HOST and name not in rules.granted:
+        reason = "it names a program of the host that the run may not execute"
+        return Withheld(name, "named_only", reason, _by_name(name))
     if name == CERTIFICATES and name not in rules.granted:
         return Withheld(name, "named_only", "its file cannot be read inside", flag_for(name))
     return _as_secret(name, value, rules) or Inherited("inherited", "nothing withholds it")

@@ -7,8 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from nono.errors import ConfigError
 from nono.policy.builtin import shipped
 from nono.policy.capability import Grant
-from nono.policy.environment.authority import CERTIFICATES, FILES, POINTERS, SOCKET, targets
-from nono.policy.environment.inheritance import EnvironmentRules, Withheld, check_fixed_name, judge
+from nono.policy.environment.authority import CERTIFICATES, FILES, POINTERS, SOCKET, programs_of, targets
+from nono.policy.environment.inheritance import (
+    OF_THE_HOST,
+    EnvironmentRules,
+    Withheld,
+    check_fixed_name,
+    judge,
+)
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
 from nono.policy.files.unix_sockets import UnixSocketRules
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
     from nono.policy.hosts.proxy_settings import UpstreamProxySettings
     from nono.policy.services.credential_service import CredentialService
     from nono.policy.services.oauth_routes import OAuthRoute
+
+_NO_PROGRAM = ("", ":")  # the shell's own, or the program's default
 
 
 def environment_rules(
@@ -71,7 +79,7 @@ def granted_pointers(
     deny_rules: DenyRules,
     fs: Filesystem,
 ) -> frozenset[str]:
-    """Return the variables whose socket or files are granted: the command needs them to find those."""
+    """Return the variables whose socket, files or program are granted, so that the command finds those."""
 
     def is_granted(kind: str, spelled: str) -> bool:
         path = canonical_as_far(spelled, fs)
@@ -80,12 +88,22 @@ def granted_pointers(
         held = None if deny_rules.covering(path) is not None else accesses(grants, path)
         return held is not None and held.reads
 
-    return frozenset(
+    pointers = {
         name
         for name, kind in (*POINTERS.items(), (CERTIFICATES, FILES))
         if name in environ
         and (found := targets(name, environ[name])) is not None
         and all(is_granted(kind, spelled) for spelled in found)
+    }
+    # execvp(3) passes over what it may not execute.
+    return frozenset(pointers).union(
+        name
+        for name in OF_THE_HOST & environ.keys()
+        if environ[name] in _NO_PROGRAM
+        or any(
+            fs.kind(path) == "file" and is_granted(FILES, path)
+            for path in programs_of(environ[name], environ.get("PATH", ""), environ.get("HOME", ""))
+        )
     )
 
 

@@ -119,3 +119,55 @@ def test_a_pointer_to_what_is_denied_stays_outside(run: Resolve) -> None:
     profile = Profile(filesystem=Files(deny=("/home/ada/work/kube",)))
     environ = {"KUBECONFIG": "/home/ada/work/kube"}
     assert "KUBECONFIG" not in inside(run(profile, environ=environ, read=("/home/ada/work",)))
+
+
+EDITORS = {"PATH": "/home/ada/bin:bin:/usr/bin", "HOME": "/home/ada"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "passes"),
+    [
+        ("EDITOR", "vim", True),
+        ("EDITOR", "vim -f", True),
+        ("VISUAL", "/usr/bin/vim", True),
+        ("GIT_PAGER", "cat", True),
+        ("GIT_EDITOR", ":", True),
+        ("PAGER", "", True),
+        ("EDITOR", "nano", False),
+        ("EDITOR", "mine", False),
+        ("EDITOR", "~/bin/mine -w", False),
+        ("EDITOR", "/usr/bin/nano", False),
+        ("EDITOR", "/usr/bin", False),
+        ("EDITOR", "bin/vim", False),
+        ("EDITOR", "$(vim)", False),
+        ("EDITOR", "A=1 vim", False),
+    ],
+)
+def test_an_editor_passes_if_the_run_may_execute_it(
+    run: Resolve, make_fs: Callable[..., Filesystem], name: str, value: str, passes: bool
+) -> None:
+    fs = make_fs(files=("/usr/bin/vim", "/usr/bin/cat", "/home/ada/bin/mine", "/home/ada/bin/vim"))
+    assert (name in inside(run(environ={**EDITORS, name: value}, fs=fs))) == passes
+
+
+@pytest.mark.parametrize("value", ["mine", "~/bin/mine", "/home/ada/bin/mine"])
+def test_an_editor_of_the_home_passes_once_it_is_granted(
+    run: Resolve, make_fs: Callable[..., Filesystem], value: str
+) -> None:
+    fs = make_fs(files=("/home/ada/bin/mine",))
+    environ = {**EDITORS, "EDITOR": value}
+    assert "EDITOR" in inside(run(environ=environ, fs=fs, read=("/home/ada/bin",)))
+    assert "EDITOR" not in inside(run(environ=environ, fs=fs))
+
+
+def test_an_editor_that_is_denied_stays_outside(run: Resolve, make_fs: Callable[..., Filesystem]) -> None:
+    fs = make_fs(files=("/usr/bin/vim",))
+    profile = Profile(filesystem=Files(deny=("/usr/bin/vim",)))
+    assert "EDITOR" not in inside(run(profile, environ={**EDITORS, "EDITOR": "vim"}, fs=fs))
+
+
+def test_an_editor_may_be_left_out_by_a_pattern(run: Resolve, make_fs: Callable[..., Filesystem]) -> None:
+    profile = Profile(environment=Environment(allow_vars=("*",), deny_vars=("GIT_EDITOR",)))
+    environ = {**EDITORS, "EDITOR": "vim", "GIT_EDITOR": "vim"}
+    found = inside(run(profile, environ=environ, fs=make_fs(files=("/usr/bin/vim",))))
+    assert ("EDITOR" in found, "GIT_EDITOR" in found) == (True, False)
