@@ -18,6 +18,7 @@ from nono.policy.files.denials import (
 )
 from nono.policy.files.grants import (
     accesses,
+    directory_flag,
     group_grants,
     on_9p,
     united,
@@ -30,6 +31,7 @@ from nono.policy.files.own_state import OwnState, own_denials, own_state
 from nono.policy.files.repositories import changeable, kept_hooks, named_by_settings, repository_grants
 from nono.policy.files.requested import paths_of_profile, requested_grants, state_directories
 from nono.policy.files.socket_rules import as_files, socket_directories, socket_grants
+from nono.policy.files.state_links import links_out_of
 from nono.policy.files.system.cgroups import cgroup_grants
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.git.repository import Repository, repository_of
@@ -170,8 +172,9 @@ def _asked(
     offer = _workdir_offer(profile, (), workdir, path_context)
     where_it_stands = [(offer, Way(workdir))] if offer is not None else []
     guard = LinkGuard((*asked, *states, *where_it_stands), path_context, fs)
-    _refuse_planted(guard, states, request, path_context)
-    grants = [*guard.kept(asked, notes.insisted), *(grant for grant, _ in states)]
+    kept = guard.kept(asked, notes.insisted)
+    _refuse_planted(guard, states, kept, request, path_context)
+    grants = [*kept, *(grant for grant, _ in states)]
     notes.warnings.extend(
         f"{each.original} is not granted: it seems to hold a key. "
         f"--read-file {shell_word(each.original)} grants it."
@@ -206,11 +209,22 @@ def _of_patterns(profile: Profile | None) -> Iterator[str]:
 
 
 def _refuse_planted(
-    guard: LinkGuard, states: Iterable[tuple[Grant, Way]], request: RunRequest, path_context: PathContext
+    guard: LinkGuard,
+    states: Iterable[tuple[Grant, Way]],
+    kept: Sequence[Grant],
+    request: RunRequest,
+    path_context: PathContext,
 ) -> None:
-    """Raise SandboxError if a planted link leads to a state directory or to --workdir."""
+    """Raise SandboxError if a planted link leads to a state directory or to --workdir.
+
+    kept: What is granted otherwise. A state directory that a person has named by what it leads to is theirs.
+    """
+    named = [grant for grant in kept if grant.is_users]
     for grant, way in states:
-        guard.refuse(f"Refusing the state directory '{grant.original}'", way, "filesystem.state_dir:")
+        held = accesses(named, grant.path)
+        if held is None or not held.covers(grant.access):
+            flag = directory_flag(grant.access)
+            guard.refuse(f"Refusing the state directory '{grant.original}'", way, flag)
     if request.workdir is not None:
         guard.refuse(f"Refusing --workdir {request.workdir}", Way(path_context.workdir), "--workdir")
 
@@ -244,7 +258,12 @@ def file_rules(
         masking=masking_of(kept, deny_rules, fs, wanted.state_directories),
         repository=changeable(wanted.repository, kept),
         hooks=kept_hooks(wanted.repository, kept, deny_rules, fs),
-        warnings=(*wanted.warnings, *dropped, *on_9p(kept, fs)),
+        warnings=(
+            *wanted.warnings,
+            *dropped,
+            *on_9p(kept, fs),
+            *links_out_of(wanted.state_directories, kept, deny_rules, fs),
+        ),
         insisted=wanted.insisted,
     )
 

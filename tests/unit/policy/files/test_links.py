@@ -233,3 +233,66 @@ def test_behind_a_home_that_is_a_link_the_persons_own_is_followed(
 ) -> None:
     fs = make_fs((f"{DISK}/ada/work", "/data/x"), links={"/home": DISK, f"{DISK}/ada/.conf": "/data/x"})
     assert "/data/x" in granted(run(profile(allow=("~/.conf",)), fs=fs))
+
+
+STATE_LINKS = {**BEHIND, f"{DOTFILES}/conf": f"{DISK}/conf"}
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param({}, id="nothing else granted"),
+        pytest.param({"read": (f"{DISK}/conf",)}, id="read only"),
+        pytest.param({"allow": (f"{DISK}/conf/inner",)}, id="a part of it"),
+    ],
+)
+def test_a_state_directory_behind_such_a_link_is_refused_with_the_option_that_helps(
+    run: Resolve, make_fs: MakeFilesystem, flags: dict[str, tuple[str, ...]]
+) -> None:
+    fs = make_fs((f"{DISK}/conf/inner",), links=STATE_LINKS)
+    with pytest.raises(NonoError, match="Refusing the state directory") as raised:
+        run(profile(state_dir=("~/.conf",)), fs=fs, **flags)
+    assert raised.value.hint == f"name what it leads to: --allow {DISK}/conf"
+
+
+@pytest.mark.parametrize("place", [f"{DISK}/conf", DISK])
+def test_that_option_makes_it_the_persons(run: Resolve, make_fs: MakeFilesystem, place: str) -> None:
+    fs = make_fs((f"{DISK}/conf",), links=STATE_LINKS)
+    resolved = run(profile(state_dir=("~/.conf",)), fs=fs, allow=(place,))
+    assert place in granted(resolved)
+    in_profile = run(profile(state_dir=("~/.conf",), allow=(place,)), fs=fs)
+    assert place in granted(in_profile)
+
+
+IN_STATE = f"{HOME}/.conf"
+
+
+@pytest.mark.parametrize(
+    ("name", "leads_to", "option"),
+    [
+        ("settings", f"{DOTFILES}/settings", f"--allow-file {DOTFILES}/settings"),
+        ("skills", f"{DOTFILES}/tools", f"--allow {DOTFILES}/tools"),
+        ("skills/one", f"{DOTFILES}/tools", f"--allow {DOTFILES}/tools"),
+        ("latest", f"{IN_STATE}/debug", None),
+        ("read", "/usr/share/doc", None),
+        ("gone", f"{DOTFILES}/nothing", None),
+        ("key", f"{HOME}/.ssh/id", None),
+        ("logs/one", f"{DOTFILES}/tools", None),
+    ],
+)
+def test_links_in_a_state_directory_are_told_with_the_option_that_grants_them(
+    run: Resolve, make_fs: MakeFilesystem, name: str, leads_to: str, option: str | None
+) -> None:
+    fs = make_fs(
+        (f"{IN_STATE}/debug", f"{IN_STATE}/skills" if "/" in name else WORK, f"{IN_STATE}/logs",
+         f"{DOTFILES}/tools", "/usr/share/doc"),
+        files=(f"{DOTFILES}/settings", f"{HOME}/.ssh/id"),
+        links={f"{IN_STATE}/{name}": leads_to},
+    )  # fmt: skip
+    asked = profile(state_dir=("~/.conf",), deny=("~/.ssh",))
+    told = [text for text in run(asked, fs=fs).warnings if "lead to what is not granted" in text]
+    assert [text.partition(" If they are yours: ")[2] for text in told] == ([option] if option else [])
+    if option:
+        flag, path = option.split()
+        flags = {flag.removeprefix("--").replace("-", "_"): (path,)}
+        assert not any("lead to" in text for text in run(asked, fs=fs, **flags).warnings)
