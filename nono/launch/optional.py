@@ -12,12 +12,15 @@ from nono.launch.prepare import Prepared
 from nono.launch.session import Session, Warn
 from nono.launch.start import RunContext
 from nono.policy.resolve import Resolved
+from nono.printable import shell_word
 from nono.sandbox.launcher import Launcher
 from nono.supervisor.child import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
+    from nono.launch.around.granted_repositories import Watched
+    from nono.launch.around.repository_watch import Change
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.own_terminal import OwnTerminal, Visitor
     from nono.supervisor.cgroup.cgroup import Cgroup
@@ -115,12 +118,26 @@ def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> 
     try:
         yield
     finally:
-        changes = list(dict.fromkeys(change for each in watched for change in each.changes()))
+        changes = list(dict.fromkeys(change for each in watched for change in _changes(each, insist)))
         # Said first, and whatever happened: a command that fills the disk lets nothing be recorded.
         for change in changes:
             insist(change.sentence)
     for change in changes:
         session.record(change.event)
+
+
+def _changes(watched: Watched, insist: Warn) -> Sequence[Change]:
+    """Return what git runs now and did not before; warns if that cannot be told."""
+    from nono.launch.around.repository_files import LookError
+
+    try:
+        return [*watched.changes()]
+    except LookError as error:
+        insist(
+            f"whether this run changed what git runs outside cannot be told ({error.reason}): look at "
+            f"the hooks and settings of git in {shell_word(watched.place)}"
+        )
+        return ()
 
 
 @contextmanager

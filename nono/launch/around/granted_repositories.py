@@ -71,7 +71,7 @@ class Watched:
 
     def __init__(self, place: str, repository: Repository | None = None, *, above: bool = False) -> None:
         """repository: One that lies elsewhere, if git finds that from `place`. above: as for find()."""
-        self._place = place
+        self.place = place
         self._above = above
         self._found = find(place, above=above)
         found = self._found.repository
@@ -88,11 +88,11 @@ class Watched:
         from nono.launch.around.repository_state import NOTHING_SEEN
         from nono.launch.around.repository_watch import Change, changes
 
-        now = find(self._place, above=self._above)
+        now = find(self.place, above=self._above)
         if now.repository is not None and now.repository != self._found.repository:
             yield from changes(now.repository, NOTHING_SEEN)
         elif now.repository is None and now.pointer is not None and self._is_new(now.pointer):
-            yield Change(join(self._place, ".git"), "redirected")
+            yield Change(join(self.place, ".git"), "redirected")
         if self.repository is not None and self._before is not None:
             yield from changes(self.repository, self._before)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from posixpath import relpath
 
 from nono.disk.regular_file import read_at_most
+from nono.errors import NonoError
 from nono.kernel import open_path
 from nono.policy.path_expansion import is_within
 
@@ -20,13 +22,23 @@ _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 Inode = tuple[int, int, int, int]  # mode, size, time of the last change, number
 NOTHING: Inode = (0, 0, 0, 0)
+# Of this process or of the machine: they say nothing of the file.
+_LACKS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class LookError(NonoError):
+    """Nothing can be looked at, because this process has no descriptor or memory left."""
+
+    def __init__(self, error: OSError) -> None:
+        self.reason = os.strerror(error.errno or 0)
+        super().__init__(f"what git and agents run here cannot be looked at: {self.reason}.")
 
 
 class RepositoryFiles:
     """The files below some directories, as they are now.
 
     No link is followed out of these: a command may have laid it, and it may lead to a mount that never
-    answers.
+    answers. Raises LookError if this process lacks what it takes to look.
     """
 
     def __init__(self, places: tuple[str, ...]) -> None:
@@ -37,7 +49,7 @@ class RepositoryFiles:
 
     def __enter__(self) -> RepositoryFiles:
         for place in self._places:
-            with suppress(OSError):  # the command has removed it
+            with suppress(OSError), _lacking():  # the command has removed it
                 self._roots[place] = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         return self
 
@@ -91,7 +103,9 @@ class RepositoryFiles:
         """Return what is in a directory; None if that is too much. OSError: it cannot be read."""
         descriptor = self._open(directory, _DIRECTORY)
         try:
-            with os.scandir(descriptor) as entries:
+            with _lacking():
+                scanned = os.scandir(descriptor)
+            with scanned as entries:
                 found: list[tuple[os.DirEntry[str], os.stat_result]] = []
                 for entry in entries:
                     if len(found) == ENTRIES_MAX:
@@ -133,8 +147,20 @@ class RepositoryFiles:
         for root, descriptor in self._roots.items():
             if is_within(path, root):
                 name = os.fsencode(relpath(path, root))
-                return open_path.open_beneath(descriptor, name, flags)
+                with _lacking():
+                    return open_path.open_beneath(descriptor, name, flags)
         raise FileNotFoundError(errno.ENOENT, "it is outside", path)
+
+
+@contextmanager
+def _lacking() -> Iterator[None]:
+    """Raise LookError in place of an OSError that is about this process."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _LACKS:
+            raise LookError(error) from error
+        raise
 
 
 def inode_of(found: os.stat_result) -> Inode:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from posixpath import basename, join
 
-from nono.launch.around.repository_files import Inode, RepositoryFiles
+from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet
 from nono.policy.files.grants import accesses
@@ -20,6 +20,9 @@ NAMES_MAX = 20  # a command can name any number of them
 _SET = "this run set {names} in {path}: an agent outside runs or obeys what it names"
 _REMOVED = "this run removed {names} from {path}: an agent outside no longer runs what it named"
 _UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look at it"
+_NOT_LOOKED = (
+    "whether this run changed settings of agents cannot be told ({reason}): look at those in {paths}"
+)
 
 
 class Looked(NamedTuple):
@@ -63,7 +66,11 @@ def look(places: Mapping[str, tuple[str, ...]]) -> Looked:
 
 def sentences(places: Mapping[str, tuple[str, ...]], before: Looked) -> Iterator[str]:
     """Yield what the run has changed since it was looked at before."""
-    after = look(places)
+    try:
+        after = look(places)
+    except LookError as error:
+        yield _NOT_LOOKED.format(reason=error.reason, paths=" ".join(map(shell_word, places)))
+        return
     for path, inode in after.unread.items():
         if before.unread.get(path) != inode:
             yield _UNREADABLE.format(path=shell_word(path))

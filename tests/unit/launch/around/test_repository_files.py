@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import open_path
-from nono.launch.around.repository_files import NOTHING, RepositoryFiles
+from nono.launch.around.repository_files import NOTHING, LookError, RepositoryFiles
 
 
 @pytest.fixture
@@ -54,3 +54,36 @@ def test_a_look_up_that_is_disturbed_for_ever_is_not_taken_for_nothing(
         disturbed(1_000)
         assert files.content(str(tmp_path / "file"), 100) is None
         assert str(tmp_path / "file") in files.unread
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_about_nono"),
+    [
+        (errno.EMFILE, True),
+        (errno.ENFILE, True),
+        (errno.ENOMEM, True),
+        (errno.EACCES, False),
+        (errno.EIO, False),
+    ],
+)
+def test_a_look_that_this_process_lacks_something_for_says_nothing_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int, is_about_nono: bool
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(reason, os.strerror(reason))
+
+    (tmp_path / "file").write_text("content")
+    path = str(tmp_path / "file")
+    with RepositoryFiles((str(tmp_path),)) as files:
+        monkeypatch.setattr(open_path, "open_beneath", fail)
+        for look in (
+            lambda: files.content(path, 10),
+            lambda: files.listed(str(tmp_path)),
+            lambda: files.own(path),
+        ):
+            if is_about_nono:
+                with pytest.raises(LookError, match=os.strerror(reason)):
+                    look()
+            else:
+                assert look() is None
+        assert bool(files.unread) != is_about_nono

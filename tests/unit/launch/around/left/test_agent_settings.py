@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
-from nono.launch.around.left.agent_settings import places_of
+from nono.kernel import open_path
+from nono.launch.around.left.agent_settings import look, places_of, sentences
 from nono.policy.capability import Access, Grant
 from nono.policy.learning.agent_programs import IN_HOMES, IN_PROJECTS
 from support.host_facts import PROXIED
@@ -41,3 +46,20 @@ def test_settings_of_a_person_are_looked_for_in_the_state_of_an_agent() -> None:
     grants = (granted(f"{HOME}/.claude", "profile"), granted(f"{HOME}/.other", "group:other"))
     capabilities = PROXIED._replace(workdir=WORK, grants=grants)
     assert places_of(capabilities, HOME) == {f"{HOME}/.claude": IN_HOMES}
+
+
+def test_a_look_that_fails_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {str(tmp_path): IN_PROJECTS}
+    before = look(places)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(open_path, "open_beneath", fail)
+        (said,) = sentences(places, before)
+    assert said == (
+        "whether this run changed settings of agents cannot be told (Too many open files): "
+        f"look at those in {tmp_path}"
+    )
+    assert [*sentences(places, before)] == []
