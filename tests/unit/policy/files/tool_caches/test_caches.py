@@ -8,8 +8,8 @@ import pytest
 
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
-from nono.policy.files.caches import Caches, own_caches
 from nono.policy.files.denials import DenyRules, denials_of
+from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.path_expansion import Filesystem, PathContext
 
 HOME = "/home/ada"
@@ -195,3 +195,64 @@ def test_there_are_none_where_they_are_denied(make_fs: MakeFilesystem) -> None:
     assert caches(make_fs(), READ_WRITE, denied=f"{HOME}/.cache") is None
     assert caches(make_fs(), READ_WRITE, denied=f"{usual}/npm") is None
     assert caches(make_fs(), READ_WRITE, denied=f"{HOME}/.cache/else") is not None
+
+
+READING = READ_WRITE._replace(access=Access.READ)
+SCRATCH = Grant("/data/disk", Access.READWRITE, True, "user", "/data/disk")
+OF_RUFF, OF_MYPY = "RUFF_CACHE_DIR", "MYPY_CACHE_DIR"
+
+
+@pytest.mark.parametrize(
+    ("variable", "file", "text", "grants"),
+    [
+        (OF_RUFF, "ruff.toml", "cache-dir = '.cache/ruff'", (READ_WRITE,)),
+        (OF_RUFF, ".ruff.toml", 'cache-dir="x"  # here', (READ_WRITE,)),
+        (
+            OF_RUFF,
+            "pyproject.toml",
+            "[tool.mypy]\n[tool.ruff]\ncache-dir = 'x'\n[tool.ruff.lint]",
+            (READ_WRITE,),
+        ),
+        (OF_RUFF, "ruff.toml", "cache-dir = '/data/disk/ruff'", (READING, SCRATCH)),
+        (OF_MYPY, "mypy.ini", "[mypy]\ncache_dir = /data/disk/mypy", (READING, SCRATCH)),
+        (OF_MYPY, "setup.cfg", "[metadata]\n[mypy]\ncache_dir=/data/disk/mypy", (READING, SCRATCH)),
+        (OF_MYPY, "pyproject.toml", "[tool.mypy]\ncache_dir = '/data/disk/mypy'", (READING, SCRATCH)),
+    ],
+)
+def test_a_project_that_names_a_cache_keeps_it(
+    make_fs: MakeFilesystem, variable: str, file: str, text: str, grants: tuple[Grant, ...]
+) -> None:
+    with_setting = make_fs(("/data/disk",), texts={f"{WORK}/{file}": text})
+    without = make_fs(("/data/disk",), texts={f"{WORK}/{file}": text.replace("cache", "other")})
+    assert variable not in variables(caches(with_setting, *grants))
+    assert variable in variables(caches(without, *grants))
+
+
+@pytest.mark.parametrize(
+    ("variable", "file", "text", "grants"),
+    [
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = 'x'", (READING,), id="may only be read"),
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = '/data/disk'", (READ_WRITE,), id="is not granted"),
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = '../x'", (READ_WRITE,), id="is beside the project"),
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = '~/x'", (READ_WRITE,), id="is spelled by ~"),
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = 'kept/x'", (READ_WRITE,), id="is denied"),
+        pytest.param(OF_RUFF, "ruff.toml", "[lint]\ncache-dir = 'x'", (READ_WRITE,), id="another table"),
+        pytest.param(
+            OF_RUFF, "pyproject.toml", "[tool.x]\ncache-dir = 'x'", (READ_WRITE,), id="another tool"
+        ),
+        pytest.param(OF_MYPY, "setup.cfg", "[tool:pytest]\ncache_dir = x", (READING,), id="of pytest"),
+        pytest.param(OF_MYPY, "mypy.ini", "[mypy]\ncache_dir = .x", (READING,), id="of mypy, read only"),
+    ],
+)
+def test_a_cache_that_the_run_may_not_write_is_replaced(
+    make_fs: MakeFilesystem, variable: str, file: str, text: str, grants: tuple[Grant, ...]
+) -> None:
+    fs = make_fs(("/data/disk", f"{WORK}/kept"), texts={f"{WORK}/{file}": text})
+    assert variable in variables(caches(fs, *grants, denied=f"{WORK}/kept"))
+
+
+def test_settings_above_count_where_they_are_granted(make_fs: MakeFilesystem) -> None:
+    fs = make_fs((f"{WORK}/inner",), texts={f"{WORK}/ruff.toml": "cache-dir = 'x'"})
+    inner = Grant(f"{WORK}/inner", Access.READWRITE, True, "user", f"{WORK}/inner")
+    assert OF_RUFF not in variables(caches(fs, READ_WRITE, workdir=f"{WORK}/inner"))
+    assert OF_RUFF in variables(caches(fs, inner, workdir=f"{WORK}/inner"))

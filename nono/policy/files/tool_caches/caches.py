@@ -15,6 +15,7 @@ from nono.policy.environment.inheritance import EnvironmentRules
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
 from nono.policy.files.links import LinkGuard, Way
+from nono.policy.files.tool_caches.project_settings import project_keeps_its_own
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 
 ROOT = "$XDG_CACHE_HOME/nono/caches"
@@ -115,7 +116,13 @@ def own_caches(
     None if no cache is needed, or if their directory is denied or behind a link that a command could have
     planted.
     """
-    tools = [tool for tool in _TOOLS if _is_wanted(tool, grants, environment, path_context, fs)]
+    workdir = canonical_as_far(path_context.workdir, fs)
+    tools = [
+        tool
+        for tool in _TOOLS
+        if _is_wanted(tool, grants, environment, path_context, fs)
+        and not project_keeps_its_own(tool.variable, workdir, grants, denials, fs)
+    ]
     spelled = path_context.of_group(ROOT)
     root = canonical_as_far(spelled, fs)
     # If another run has a grant here, it could plant a link or fill another project's caches.
@@ -124,7 +131,6 @@ def own_caches(
     guard = LinkGuard([(grant, Way(grant.path)) for grant in grants], path_context, fs)
     if guard.planted(Way(spelled)) is not None:
         return None
-    workdir = canonical_as_far(path_context.workdir, fs)
     path = join(root, _name(workdir, accesses(grants, workdir)))
     # A denial below the caches would need a mask, and masks are already settled.
     if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
