@@ -120,7 +120,7 @@ def _logging(plain: Console, path: str) -> Console:
     try:
         return Console(silent=False, verbosity=plain.verbosity, log=LogFile(path))
     except OSError as error:
-        plain.note(f"the log file {path} cannot be opened: {error.strerror}. It is said here instead.")
+        plain.note(f"the log file {path} cannot be opened: {error.strerror}. Messages are shown here only.")
         return plain
 
 

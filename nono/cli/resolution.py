@@ -18,7 +18,7 @@ from nono.policy.files.requested import MissingPathError
 from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, is_read_only, way_to
 from nono.policy.network_request import ContradictionError
 from nono.policy.request import RunRequest
-from nono.policy.resolve import Resolved, asked_for, resolve
+from nono.policy.resolve import PathWarning, Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
 
 Ask = Callable[[str, Access], bool]  # asks to share a directory for an access
@@ -101,17 +101,18 @@ def _of_profile(
     except ContradictionError as error:
         raise error.named(labels_of(error.fields, name, environ, extends)) from error
     places = [os.path.join(here.cwd, file) for file in loaded.files]
-    warnings = [*filter(None, (_writable(place, resolved, here.fs) for place in places))]
-    warnings += filter(None, map(_others_could_change, places))
-    if warnings and any(resolved.session_hooks):
+    of_paths = [*filter(None, (_writable(place, resolved, here.fs) for place in places))]
+    warnings = [*filter(None, map(_others_could_change, places))]
+    if (of_paths or warnings) and any(resolved.session_hooks):
         raise ConfigError(
-            f"the profile has session_hooks, and {warnings[0]}",
+            f"the profile has session_hooks, and {(*(each.text for each in of_paths), *warnings)[0]}",
             hint="what runs outside the sandbox must not be the command's to choose",
         )
     inert = without_effect(loaded.profile)
     return resolved._replace(
         warnings=(*inert, *resolved.warnings),
         insisted=(*resolved.insisted, *warnings),
+        of_paths=tuple(of_paths),
         deprecations=loaded.warnings,
         added_profiles=tuple(added),
     )
@@ -147,11 +148,11 @@ def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: boo
             hint="remove network.mode, or the fields that contradict it",
         )
     place = os.path.join(here.cwd, file)
-    warnings = (_writable(place, resolved, here.fs), _others_could_change(place))
     inert = without_effect(manifest.profile)
     return resolved._replace(
         warnings=(*inert, *resolved.warnings),
-        insisted=(*resolved.insisted, *filter(None, warnings)),
+        insisted=(*resolved.insisted, *filter(None, (_others_could_change(place),))),
+        of_paths=tuple(filter(None, (_writable(place, resolved, here.fs),))),
     )
 
 
@@ -196,18 +197,19 @@ def _others_could_change(path: str) -> str | None:
     )
 
 
-def _writable(path: str, resolved: Resolved, fs: HostFilesystem) -> str | None:
+def _writable(path: str, resolved: Resolved, fs: HostFilesystem) -> PathWarning | None:
     """Return a warning if the command may write a profile, or redirect a link that leads to it.
 
     The file decides about the next run.
     """
     grants = [*at_every_mount(resolved.capabilities.grants, fs)]
-    for place in (fs.canonical(path), *links_on_the_way(path, fs)):
-        held = accesses(grants, place) if place is not None else None
+    for place in filter(None, (fs.canonical(path), *links_on_the_way(path, fs))):
+        held = accesses(grants, place)
         if held is not None and held.writes:
-            return (
+            return PathWarning(
+                place,
                 f"the command may write its own profile, {place}: whatever it grants itself there holds from "
-                "the next run on. Keep the profile outside the grants."
+                "the next run on. Keep the profile outside the grants.",
             )
     return None
 

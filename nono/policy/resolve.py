@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from nono.policy.services.oauth_routes import OAuthRoute
 
 
+class PathWarning(NamedTuple):
+    """A warning that holds if the command sees what is at `path`, and not something of its own there."""
+
+    path: str  # canonical
+    text: str
+
+
 class Resolved(NamedTuple):
     """The whole policy of one run, with the warnings to show for it."""
 
@@ -67,6 +74,7 @@ class Resolved(NamedTuple):
     session_hooks: SessionHooks = SessionHooks()
     rollback: Rollback = Rollback()  # what undo leaves out
     added_profiles: tuple[str, ...] = ()  # which a person agreed to for this project
+    of_paths: tuple[PathWarning, ...] = ()  # to show even with --silent, once what the command sees is known
     is_workdir_agreed: bool = False  # a person agreed to share it, rather than to type --allow-cwd
 
 

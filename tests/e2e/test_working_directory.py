@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,3 +128,66 @@ def test_what_the_person_may_not_enter_by_its_path_is_not_entered(sandbox: NonoR
 def _made(directory: Path) -> Path:
     directory.mkdir(exist_ok=True)
     return directory
+
+
+@pytest.mark.parametrize("way", WAYS, ids=" ".join)
+@pytest.mark.parametrize("granted", [(), ("--allow-cwd",)], ids=" ".join)
+def test_pwd_keeps_the_links_that_the_person_came_by(
+    sandbox: NonoRun, other: Path, way: tuple[str, ...], granted: tuple[str, ...]
+) -> None:
+    link = sandbox.user.home / "link"
+    link.symlink_to(other.parent)
+    spelled = link / other.name
+    run = sandbox.run(WHERE, profile=OPEN, flags=["--workdir", str(spelled), *way, *granted])
+    assert started_in(run) == [str(other), str(spelled)]
+    read = sandbox.run(
+        ["sh", "-c", 'cat "$PWD/notes"'], profile=OPEN, flags=["--workdir", str(spelled), *way, *granted]
+    )
+    assert read.stdout == ("notes\n" if granted else "")
+
+
+def test_pwd_keeps_them_beside_a_mask(sandbox: NonoRun, other: Path) -> None:
+    require("namespaces", sandbox.user.uid)
+    link = sandbox.user.home / "link"
+    link.symlink_to(other.name)
+    profile = {**OPEN, "filesystem": {"deny": [str(other / "secret")]}}
+    tries = 'cat "$PWD/notes"; cat "$PWD/secret"; true'
+    run = sandbox.run(["sh", "-c", tries], profile=profile, flags=["--workdir", str(link), "--allow-cwd"])
+    assert run.stdout == "notes\n"
+
+
+def test_pwd_names_no_link_that_the_command_does_not_see(sandbox: NonoRun, other: Path) -> None:
+    require("namespaces", sandbox.user.uid)
+    hidden = other / "hidden"
+    hidden.mkdir()
+    (hidden / "link").symlink_to(other)
+    sandbox.give(hidden)
+    here = ["--workdir", str(hidden / "link")]
+    profile: dict[str, object] = {**OPEN, "filesystem": {"read": [str(other)], "deny": [str(hidden)]}}
+    assert started_in(sandbox.run(WHERE, profile=profile, flags=here)) == [str(other)] * 2
+
+
+def test_pwd_has_no_dots(sandbox: NonoRun, other: Path) -> None:
+    run = sandbox.run(WHERE, profile=OPEN, flags=["--workdir", str(other / ".." / "other")])
+    assert started_in(run) == [str(other)] * 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_warned"),
+    [
+        pytest.param([], False, id="a /tmp of its own"),
+        pytest.param([NO_NAMESPACES], True, id="the shared /tmp"),
+        pytest.param(["--allow"], True, id="its directory granted"),
+        pytest.param([NO_NAMESPACES, "--sandbox-policy=landlock"], True, id="without a listener"),
+    ],
+)
+def test_a_profile_that_the_command_does_not_see_is_not_its_own_to_write(
+    sandbox: NonoRun, shared: Path, flags: list[str], is_warned: bool
+) -> None:
+    require("namespaces", sandbox.user.uid)
+    profile = shared / "profile.json"
+    profile.write_text(json.dumps(OPEN))
+    sandbox.give(profile)
+    granted = [each if each != "--allow" else f"--allow={shared}" for each in flags]
+    run = sandbox.run(["true"], profile=OPEN, flags=["--profile", str(profile), *granted])
+    assert ("may write its own profile" in run.stderr) == is_warned

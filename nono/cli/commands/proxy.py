@@ -93,7 +93,8 @@ def _warn(
 ) -> None:
     """Say what a person should know before the proxy serves."""
     console.lines(resolved.deprecations)
-    for warning in (*given.warnings, *resolved.warnings, *resolved.insisted):
+    of_paths = (each.text for each in resolved.of_paths)
+    for warning in (*given.warnings, *resolved.warnings, *resolved.insisted, *of_paths):
         console.warn(warning)
     if any(resolved.session_hooks):
         console.warn("`nono proxy` runs no session_hooks; `nono run` does.")

@@ -139,6 +139,8 @@ def what(denied: Denied) -> str:
         case Kind.NETWORK:
             port = f":{denied.port}" if denied.port else ""  # 0: refused before it had a destination
             request = f"{denied.method} {denied.path} at " if denied.method and denied.path else ""
+            if not denied.target:  # the request was malformed
+                return shown(f"{denied.method or ''} {denied.path or ''}".strip()) or "a malformed request"
             return shown(f"{request}{denied.target}{port}")
 
 
@@ -218,9 +220,9 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
-    if found:
+    kinds = {finding.denied.kind for finding in found if finding.denied.target}
+    if kinds:
         yield "  Next steps:"
-    kinds = {finding.denied.kind for finding in found}
     if Kind.PATH in kinds or Kind.SOCKET in kinds:
         yield "    nono why --path <path> --op <read|write|readwrite|connect|bind>"
     if Kind.NETWORK in kinds:

@@ -11,8 +11,8 @@ from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
 from nono.policy.environment.inheritance import child_environment
-from nono.policy.files.caches import own_caches
 from nono.policy.files.grants import accesses
+from nono.policy.files.tool_caches.caches import own_caches
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
@@ -110,9 +110,22 @@ def _surroundings(
 def starting(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:
     """Return the policy with where its command starts: in "/", and a warning, if it cannot stay here.
 
-    A directory needs no grant to be entered: what is granted can then be named from there.
+    A directory needs no grant to be entered: what is granted can then be named from there. Warnings about
+    paths are kept where the command sees these.
     """
     capabilities = resolved.capabilities
+    resolved = resolved._replace(
+        insisted=(
+            *resolved.insisted,
+            *(
+                each.text
+                for each in resolved.of_paths
+                if not namespaces
+                or private_view.hidden_below(each.path, capabilities, _protected(environ)) is None
+            ),
+        ),
+        of_paths=(),
+    )
     reason = _why_not_entered(capabilities, environ, namespaces=namespaces)
     if reason is None:
         return resolved

@@ -18,7 +18,8 @@ from nono.policy.capability import Limits
 def warnings(profile: Path, *flags: str, home: Path) -> str:
     argv = [*flags, "--profile", str(profile), "--", "true"]
     environ = {"HOME": str(home), "TMPDIR": str(home)}
-    return " ".join(resolve_given(parse("run", "", argv, environ), environ).insisted)
+    resolved = resolve_given(parse("run", "", argv, environ), environ)
+    return " ".join((*resolved.insisted, *(each.text for each in resolved.of_paths)))
 
 
 @pytest.mark.parametrize(("flag", "is_warned"), [("--allow", True), ("--write", True), ("--read", False)])

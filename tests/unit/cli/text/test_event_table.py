@@ -40,6 +40,17 @@ def test_a_request_is_one_row_with_its_end() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [("CONNECT", "x", "tunnel deny CONNECT x"), (None, None, "connection deny a malformed request")],
+)
+def test_a_malformed_request_has_no_target(method: str | None, path: str | None, expected: str) -> None:
+    refused = event.network(
+        mode="connect", decision="deny", target="", port=0, method=method, path=path, reason="no port"
+    )
+    assert " ".join(rows(refused)[0]) == f"{expected} - no port"
+
+
 def test_rows_keep_the_order_of_the_log() -> None:
     events = [began("/a"), began("/b"), ended([1, 200, 0, 0, 1]), ended([0, 500, 0, 0, 1])]
     assert [(row[2], row[5]) for row in rows(*events)] == [

@@ -39,6 +39,14 @@ def test_a_denied_request_names_its_port_if_it_has_one(port: int | None, place: 
     assert what(denied) == f"GET /svc/x at {place}"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [("CONNECT", "x", "CONNECT x"), (None, None, "a malformed request"), ("GET", "", "GET")],
+)
+def test_a_malformed_request_has_no_place(method: str | None, path: str | None, expected: str) -> None:
+    assert what(Denied(Kind.NETWORK, "", "no port", port=0, method=method, path=path)) == expected
+
+
 def test_no_exit_code_is_without_a_headline() -> None:
     assert all(headline(code).endswith(".") for code in range(256))
 
