@@ -17,6 +17,7 @@ from nono.approval import audit_events
 from nono.approval.backends import Backends
 from nono.approval.open_questions import OpenQuestions, Waiting
 from nono.approval.request import Answer, EndpointRequest, Identity, Question, Request
+from nono.audit import event
 from nono.audit.event import Recorder
 from nono.policy.schema.route_rules import RateLimit
 from nono.policy.services.rate_limit import TokenBucket
@@ -26,7 +27,7 @@ QUESTIONS = RateLimit(requests_per_minute=600, burst=5, max_delay_s=0.0)
 WAITING_MAX = 16  # questions open at a time
 CALLERS_MAX = 64  # waiting for the same question
 REFUSED_MAX = 4096  # remembered refusals
-WITHDRAWN = Answer("error", "the question was withdrawn")
+WITHDRAWN = Answer("error", event.WITHDRAWN)
 
 
 @dataclass(slots=True, eq=False)
@@ -127,7 +128,7 @@ class ApprovalBroker:
                 self._record(audit_events.answered(question, answer, duration_ms))
             except OSError:  # a yes that cannot be recorded is a no
                 answer = Answer("error", "the answer could not be recorded")
-        return answer
+        return answer._replace(backend=answer.backend or question.backend)
 
     async def _first(self, question: Question, timeout_s: float, waiting: Waiting) -> Answer:
         """Return the first answer: from the backend, or from a person who answers the open question."""

@@ -44,7 +44,7 @@ class ViewerTerminal:
             word = await self._ask(document, lambda: _why_closed(question))
         if word is not None and not isinstance(word, str):
             return ANSWERS["gone"]
-        return ANSWERS.get(word, Answer("error", WITHDRAWN, NAME))
+        return ANSWERS.get(word, Answer("error", "the terminal gave no answer", NAME))
 
 
 def _why_closed(question: Question) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nono.audit.event import Event
-from nono.audit.repeats import repeats_of
+from nono.audit.repeats import is_answer, repeats_of
 
 Listener = Callable[[Event], None]
 
@@ -29,7 +29,7 @@ class Broadcast:
             decision = fields.get("decision")
             if decision == "allow" and "repeats" not in fields:  # as nearly all are
                 self.allowed += 1
-            else:
+            elif not is_answer(fields):
                 self._count(decision, event)
         for listener in self._listeners:
             listener(event)

@@ -20,6 +20,7 @@ SEVERAL = "<several>"  # target of a record for more kinds of refusals than are 
 
 # Denials that are failures of an upstream or of a client's handshake, not decisions of a rule.
 FAILURES = ("upstream_connect_failed", "external_proxy_rejected", "intercept_handshake_failed")
+WITHDRAWN = "the question was withdrawn"  # before an answer: whoever waited for it is gone
 TOKEN_ASKED_FOR = "authentication_required"  # of a client that sends the token only when asked, such as git
 
 type NetworkEventMode = Literal["connect", "connect_intercept", "reverse", "external"]
@@ -262,6 +263,7 @@ def network(
     injection_mode: str | None = None,
     denial_category: DenialCategory | None = None,
     approval_backend: str | None = None,
+    approval_outcome: Literal["denied", "timeout", "error"] | None = None,
     upstream: str | None = None,
     rule: str | None = None,
     origin: str | None = None,
@@ -271,8 +273,9 @@ def network(
     """Report one network decision. Optional fields are left out when None; the last five are always there.
 
     `rule` and `origin` name the deciding rule and where it was written, `hint` the smallest grant that would
-    change the decision. `repeats` counts the identical refusals that this record stands for, because a child
-    repeated them faster than a person could read.
+    change the decision. `approval_outcome` is the kind of no that `approval_backend` gave, in the record of
+    the request refused for it. `repeats` counts the identical refusals that this record stands for, because
+    a child repeated them faster than a person could read.
     """
     optional: Event = {
         "route_id": route_id,
@@ -282,6 +285,7 @@ def network(
         "injection_mode": injection_mode,
         "denial_category": denial_category,
         "approval_backend": approval_backend,
+        "approval_outcome": approval_outcome,
         "rule": rule,
         "origin": origin,
         "hint": hint,

@@ -1,10 +1,10 @@
-"""Tell if an event must be in the log, and how many decisions it stands for."""
+"""Tell if an event must be in the log, and how many accesses it decides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nono.audit.event import Event, part
+from nono.audit.event import WITHDRAWN, Event, part
 
 
 def is_action(event: Event) -> bool:
@@ -20,11 +20,24 @@ def is_action(event: Event) -> bool:
             return False
 
 
+_ANSWERS = ("approve_granted", "approve_denied", "approve_timeout", "approve_error")
 _ACTIONS = ("allow", "approve_requested", "approve_granted")
 _REPEATABLE = (
     "network", "capability_decision", "model_usage", "credential_frozen", "turn_began", "turn_unclear",
     "turn_marked",
 )  # fmt: skip
+
+
+def is_answer(fields: Mapping[str, object]) -> bool:
+    """Return True for the fields of a network event that answers a question and decides no access itself.
+
+    What the answer leads to is recorded for each request that waited for it. A question that was withdrawn
+    has no other record: its answer counts as the refusal.
+    """
+    decision = fields.get("decision")
+    if decision == "deny":
+        return fields.get("approval_backend") == "policy"  # not asked: there were too many questions
+    return decision in _ANSWERS and fields.get("reason") != WITHDRAWN
 
 
 def repeats_of(event: Event) -> int:

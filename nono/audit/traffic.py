@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, Event
 from nono.audit.outcomes import Outcome, RequestsEnded
-from nono.audit.repeats import repeats_of
+from nono.audit.repeats import is_answer, repeats_of
 from nono.named_tuple import NamedTuple
 
 HOSTS_MAX = 64  # counted separately; a command can request any number
@@ -79,7 +79,7 @@ class Traffic:
 
     def _refused(self, event: Event, fields: Event) -> None:
         category, decision = fields.get("denial_category"), fields["decision"]
-        if decision in ("approve_requested", "approve_granted") or category == TOKEN_ASKED_FOR:
+        if decision == "approve_requested" or is_answer(fields) or category == TOKEN_ASKED_FOR:
             return
         if "credential_capture_action" in fields:
             return  # the request that needed the credential is refused too

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR, Event, part
-from nono.audit.repeats import repeats_of
+from nono.audit.repeats import is_answer, repeats_of
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
 
@@ -109,7 +109,11 @@ def _denied(event: Event) -> Denied | None:
 
 
 def _of_network(fields: Event) -> Denied | None:
-    if fields["decision"] not in _DECISIONS or fields.get("denial_category") in _NO_DENIALS:
+    if (
+        fields["decision"] not in _DECISIONS
+        or is_answer(fields)
+        or fields.get("denial_category") in _NO_DENIALS
+    ):
         return None
     target = str(fields["target"])
     is_socket = target.startswith(_UNIX)
@@ -125,7 +129,7 @@ def _of_network(fields: Event) -> Denied | None:
         origin=_text(fields.get("origin")),
         hint=_text(fields.get("hint")),
         by=_text(fields.get("approval_backend")),
-        timed_out=fields["decision"] == "approve_timeout",
+        timed_out="timeout" in (fields.get("approval_outcome"), str(fields["decision"])[8:]),
         is_authentic=fields.get("denial_category") != "authentication_failed",
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from nono.audit.event import FAILURES, SEVERAL, TOKEN_ASKED_FOR
 from nono.audit.outcomes import outcome_rows
-from nono.audit.repeats import repeats_in
+from nono.audit.repeats import is_answer, repeats_in
 from nono.launch.denials import Denials
 from nono.proxy.usage.meter import Usage
 from nono.proxy.usage.prices import ModelPrices
@@ -136,7 +136,7 @@ class Gathered:
             if fields.get("method") == "CONNECT" and fields.get("mode") == "connect_intercept":
                 return
             self._allowed(number, at_ms, fields)
-        elif decision != "approve_granted" and fields.get("denial_category") != TOKEN_ASKED_FOR:
+        elif not is_answer(fields) and fields.get("denial_category") != TOKEN_ASKED_FOR:
             self._refused(at_ms, fields, event, times)
 
     def _allowed(self, number: int | None, at_ms: int | None, fields: Fields) -> None:

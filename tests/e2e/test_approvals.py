@@ -81,6 +81,8 @@ def test_a_question_is_denied_from_another_terminal(sandbox: NonoRun) -> None:
     assert answered["approval_backend"].startswith("nono approvals (pid ")
     assert f"uid {sandbox.user.uid})" in answered["approval_backend"]
     assert (refused["decision"], refused["denial_category"]) == ("deny", "host_denied")
+    assert refused["approval_backend"] == answered["approval_backend"]
+    assert "1 access denied." in nono(sandbox, "report", "latest").stdout
 
 
 def test_a_yes_lets_the_connection_go_on(sandbox: NonoRun) -> None:

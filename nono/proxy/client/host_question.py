@@ -7,10 +7,11 @@ from typing import Protocol
 
 import anyio
 
-from nono.approval.request import HostRequest
+from nono.approval.request import Answer, HostRequest
 from nono.policy.hosts.host_filter import Allow
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.http import refusal
 from nono.proxy.http.message import RequestHead
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.verdict import Refused, Verdict
@@ -67,7 +68,7 @@ class HostQuestion:
             return replace(context.dispatcher, hosts=hosts, require_auth=False).judge(self._head)
         if isinstance(live.judge_name(entry.target, entry.port), Allow):  # by a rule added in the meantime
             return replace(context.dispatcher, require_auth=False).judge(self._head)
-        return Refused(entry, _not_approved(self._verdict.refusal, answer.reason))
+        return Refused(entry, _not_approved(self._verdict.refusal, answer))
 
     async def _watch(self) -> None:
         """Withdraw the question when the client is gone: nothing reports that while reading is paused."""
@@ -92,6 +93,6 @@ class HostQuestion:
         self._scope.cancel()
 
 
-def _not_approved(refused: Refusal, reason: str) -> Refusal:
-    because = f", and was not approved: {reason}" if reason else ", and was not approved"
-    return refused._replace(error=f"{refused.error}{because}", lasts=True)
+def _not_approved(refused: Refusal, answer: Answer) -> Refusal:
+    because = f", and was not approved: {answer.reason}" if answer.reason else ", and was not approved"
+    return refusal.after(refused._replace(error=f"{refused.error}{because}", lasts=True), answer)

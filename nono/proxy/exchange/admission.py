@@ -174,7 +174,7 @@ class Admission:
             answer = await self.ask(LimitRequest(route.service, route.origin.host, reason or ""))
             if not answer.is_granted:
                 because = f", and was not raised: {answer.reason}" if answer.reason else ""
-                return refusal.limit_reached(route.service, f"{reason}{because}")
+                return refusal.after(refusal.limit_reached(route.service, f"{reason}{because}"), answer)
             if limiter.allowed_times == times:  # else the same answer has raised it for another request
                 limiter.extend()
         return None
@@ -213,7 +213,7 @@ def _takes_turns(verdict: Forward, route: Route) -> bool:
 
 def _not_approved(verdict: Forward, rule: EndpointVerdict, answer: Answer) -> Refusal:
     because = f": {answer.reason}" if answer.reason else ""
-    return Refusal(
+    refused = Refusal(
         403,
         f"{verdict.entry.method} {verdict.entry.path} was not approved{because}",
         verdict.origin.host,
@@ -221,3 +221,4 @@ def _not_approved(verdict: Forward, rule: EndpointVerdict, answer: Answer) -> Re
         hint="answer the question when it is asked, or allow the endpoint in the profile",
         category="endpoint_policy",
     )
+    return refusal.after(refused, answer)

@@ -11,6 +11,9 @@ from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.path_glob import is_literal
 
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from nono.approval.request import Answer
     from nono.audit.event import DenialCategory, Failure
     from nono.policy.hosts.host_filter import Refuse
 
@@ -36,6 +39,8 @@ class Refusal(NamedTuple):
     freezes: str | None = None  # the service whose credential is frozen for the rest of the run
     retry_after_s: float | None = None
     lasts: bool = False  # a retry is refused too, for the rest of the run
+    approval_backend: str | None = None  # who was asked, and did not approve
+    approval_outcome: Literal["denied", "timeout", "error"] | None = None
     failure: Failure | None = None  # of the upstream; None: the proxy itself refuses
 
 
@@ -145,6 +150,12 @@ def limit_reached(service: str, reason: str) -> Refusal:
         hint="raise the route's limits, or start a new run",
         lasts=True,
     )
+
+
+def after(refused: Refusal, answer: Answer) -> Refusal:
+    """Name who was asked for the request, and what the answer was: anything but "granted"."""
+    outcome = None if answer.outcome == "granted" else answer.outcome
+    return refused._replace(approval_backend=answer.backend or None, approval_outcome=outcome)
 
 
 def not_its_turn(service: str, waited_s: float) -> Refusal:

@@ -51,6 +51,8 @@ def denied(entry: Entry, refusal: Refusal) -> Event:
         auth_outcome="failed" if refusal.category == "authentication_failed" else None,
         managed_credential_active=entry.credential_active,
         denial_category=refusal.category,
+        approval_backend=refusal.approval_backend,
+        approval_outcome=refusal.approval_outcome,
         upstream=entry.upstream,
         rule=refusal.rule,
         origin=refusal.origin,

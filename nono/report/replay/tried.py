@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nono.audit.event import SEVERAL
-from nono.audit.repeats import repeats_in
+from nono.audit.repeats import is_answer, repeats_in
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.str_enum import StrEnum
@@ -97,8 +97,8 @@ class Log:
         decision = fields["decision"]
         if "credential_capture_action" in fields or fields.get("denial_category") in _NOT_POLICY:
             return
-        if decision not in _DENIED and decision != "allow":
-            return  # a question; its outcome has an event of its own
+        if is_answer(fields) or (decision not in _DENIED and decision != "allow"):
+            return  # what became of a question has an event of its own
         times = repeats_in(fields)
         target = str(fields["target"])
         if target == SEVERAL:

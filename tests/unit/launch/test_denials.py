@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.audit import event
-from nono.audit.event import SEVERAL, Event
+from nono.audit.event import SEVERAL, WITHDRAWN, Event
 from nono.launch.denials import KEPT_MAX, Denials, Denied, Kind
 
 
@@ -37,8 +37,12 @@ def asked_about(path: str, decision: event.CapabilityDecision, backend: str = "t
             Denied(Kind.SOCKET, "/run/x.sock", "no", rule="filesystem.unix_socket"),
         ),
         (
-            refused("x", decision="approve_timeout", method="POST", path="/a", approval_backend="terminal"),
+            refused("x", method="POST", path="/a", approval_backend="terminal", approval_outcome="timeout"),
             Denied(Kind.NETWORK, "x", "no", method="POST", path="/a", by="terminal", timed_out=True),
+        ),
+        (
+            refused("x", decision="approve_error", reason=WITHDRAWN, approval_backend="terminal"),
+            Denied(Kind.NETWORK, "x", WITHDRAWN, by="terminal"),
         ),
         (
             event.UnaskedDecision(event.Unasked("/etc/shadow", "Read", "denied by x")),
@@ -53,7 +57,7 @@ def asked_about(path: str, decision: event.CapabilityDecision, backend: str = "t
             Denied(Kind.PATH, "/a", "nobody answered in time", access="Write", by="terminal", timed_out=True),
         ),
     ],
-    ids=["host", "socket", "request", "unasked", "said no", "timeout"],
+    ids=["host", "socket", "request", "withdrawn", "unasked", "said no", "timeout"],
 )  # fmt: skip
 def test_a_denial_is_kept_with_all_that_is_known_of_it(recorded: Event, denied: Denied) -> None:
     assert noted(recorded) == (denied,)
@@ -65,13 +69,18 @@ def test_a_denial_is_kept_with_all_that_is_known_of_it(recorded: Event, denied: 
         event.session_started(["x"]),
         refused("x.example", decision="allow"),
         refused("x.example", decision="approve_granted"),
+        refused("x.example", decision="approve_denied", approval_backend="terminal"),
+        refused("x.example", decision="approve_timeout", approval_backend="terminal"),
+        refused("x.example", approval_backend="policy"),  # too many questions
         refused("x.example", denial_category="upstream_connect_failed"),
         refused("unix:/var/run/nscd/socket"),
         asked_about("/a", "Granted"),
         asked_about("/a", "Requested"),
     ],
 )
-def test_what_was_allowed_or_has_failed_or_is_the_c_librarys_is_no_denial(recorded: Event) -> None:
+def test_what_was_allowed_or_answered_or_has_failed_or_is_the_c_librarys_is_no_denial(
+    recorded: Event,
+) -> None:
     assert noted(recorded) == ()
 
 

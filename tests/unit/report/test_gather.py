@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sized
 import pytest
 
 from nono.audit import credential_events, event, model_events
+from nono.audit.broadcast import Broadcast
 from nono.audit.event import Event
 from nono.audit.model_events import model_usage
 from nono.audit.outcomes import RequestsEnded
+from nono.audit.traffic import Traffic
 from nono.proxy.usage.prices import ModelPrices, Price
 from nono.report.gather import APPROVALS_MAX, LATER_MAX, NOTES_MAX, RULES_MAX, SOCKETS_MAX, Gathered
 from nono.report.hosts import ENDPOINTS_MAX, HOSTS_MAX, OTHERS
@@ -147,6 +149,39 @@ def test_an_answer_is_an_approval_and_its_question_is_none() -> None:
         ("a.test:443", "denied", "terminal", "no")
     ]
     assert [each.kind for each in found.timeline] == ["asked", "denied"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "recorded"),
+    [
+        ("approve_denied", [denied("a.test", approval_backend="terminal")]),
+        ("approve_granted", [allowed("a.test")]),
+    ],
+)
+def test_an_access_somebody_was_asked_about_counts_once(answer: str, recorded: list[Event]) -> None:
+    ask = {"mode": "connect", "target": "a.test", "port": 443, "approval_backend": "terminal"}
+    events = [
+        event.network(decision="approve_requested", **ask),  # type: ignore[arg-type]  # any field
+        event.network(decision=answer, **ask),  # type: ignore[arg-type]  # any field
+        *recorded,
+    ]
+    gathered, counted, traffic = Gathered(PRICES), Broadcast(), Traffic()
+    gathered.feed(enumerate(events))
+    for each in events:
+        counted(each)
+        traffic.note(each)
+    (host,) = gathered.report().hosts
+    is_refused = answer == "approve_denied"
+    assert (host.refused, host.requests) == (is_refused, not is_refused)
+    assert (counted.asked, counted.refused, counted.allowed) == (1, is_refused, not is_refused)
+    assert len(gathered.denials.listed()) == sum(traffic.blocked.values()) == is_refused
+
+
+def test_a_question_that_was_withdrawn_counts_as_refused() -> None:
+    answer = event.network(
+        mode="connect", decision="approve_error", target="a.test", port=443, reason=event.WITHDRAWN
+    )
+    assert [host.refused for host in report([answer]).hosts] == [1]
 
 
 @pytest.mark.parametrize(
