@@ -268,7 +268,7 @@ class Launch:
             run = run._replace(
                 state=stack.enter_context(state_file(self._environ, session.warn)),
                 env_credentials=optional.read_env_credentials(prepared.resolved, self._environ, session.warn),
-                inherited={**added, **child_environment(self._environ, prepared.resolved.environment)},
+                inherited={**child_environment(self._environ, prepared.resolved.environment), **added},
             )
             insist = run.options.insist
             if beside.carried is not None:

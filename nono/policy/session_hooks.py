@@ -14,6 +14,7 @@ from nono.policy.ownership import Inode, changeable, exchangeable
 
 TIMEOUT_S = 60  # for a hook that sets no limit
 VARIABLES_MAX = 1000
+_OF_THE_RUN = frozenset(("HOME", "PATH", "TMPDIR"))  # the grants were made for their values
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -55,7 +56,8 @@ def unfit(script: Script, grants: Iterable[Grant], euid: int) -> str | None:
 def hook_variables(content: bytes, rules: EnvironmentRules) -> HookVariables:
     """Parse the output of a hook: one KEY=VALUE a line, `#` begins a comment, quotes have no meaning.
 
-    Refuses names that change what programs load or run, and names that the profile denies.
+    They go above what is inherited and what the profile sets. Refuses names that change what programs load
+    or run, names that the profile denies or that --env decides, and those that are the run's own.
     """
     kept: dict[str, str] = {}
     refused: list[Withheld] = []
@@ -68,8 +70,17 @@ def hook_variables(content: bytes, rules: EnvironmentRules) -> HookVariables:
         name, value = name.rstrip(), value.lstrip()
         if not found or not _NAME.fullmatch(name) or "\0" in value or len(kept) == VARIABLES_MAX:
             malformed.append(number)
-        elif (refusal := refused_by_name(name, value, rules)) is not None:
+        elif (refusal := refused_by_name(name, value, rules) or _decided(name, rules)) is not None:
             refused.append(refusal)
         else:
             kept[name] = value
     return HookVariables(kept, tuple(refused), tuple(malformed))
+
+
+def _decided(name: str, rules: EnvironmentRules) -> Withheld | None:
+    """Return the refusal of a variable that somebody else decides, or None."""
+    if name in rules.passed | rules.set_by_flag:
+        return Withheld(name, "passed_on", f"--env {name} decides")
+    if name in _OF_THE_RUN or name.startswith("NONO_"):
+        return Withheld(name, "reserved", "a hook may not set it")
+    return None

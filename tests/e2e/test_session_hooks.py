@@ -52,12 +52,28 @@ def test_hooks_run_around_the_command(sandbox: NonoRun) -> None:
         f"before {session_id} {sandbox.project} {sandbox.project} \nafter 3 none\n"
     )
     assert "LD_PRELOAD is not passed on" in run.stderr
+    assert "HOME is not passed on: a hook may not set it" in run.stderr
     assert f"    before  {before}, outside the sandbox\n    after   {after}, outside" in run.stderr
     assert [(each["hook"], each["exit_status"], each["variables"]) for each in of_hooks(run.events)] == [
-        ("before", 0, ["ADDED", "HOME"]),
+        ("before", 0, ["ADDED"]),
         ("after", 0, []),
     ]
     assert session_id not in leftovers(sandbox.user)
+
+
+def test_a_hook_sets_a_variable_that_the_caller_or_the_profile_has_too_and_none_of_a_flag(
+    sandbox: NonoRun,
+) -> None:
+    written = "".join(f"{name}=hook\\n" for name in ("INHERITED", "FIXED", "FLAG"))
+    profile = hooked(before=hook(sandbox, "before", f'printf "{written}" > "$NONO_ENV_FILE"'))
+    profile["environment"] = {"set_vars": {"FIXED": "profile"}}
+    run = sandbox.run(
+        ["sh", "-c", 'echo "$INHERITED $FIXED $FLAG"'],
+        profile=profile, environment={"INHERITED": "caller"}, flags=["--env=FLAG=flag"],
+    )  # fmt: skip
+    assert run.stdout == "hook hook flag\n"
+    assert "FLAG is not passed on: --env FLAG decides" in run.stderr
+    assert [each["variables"] for each in of_hooks(run.events)] == [["INHERITED", "FIXED"]]
 
 
 def test_roots_that_a_hook_writes_are_trusted(sandbox: NonoRun) -> None:

@@ -42,6 +42,7 @@ class EnvironmentRules(NamedTuple):
     granted: frozenset[str] = frozenset()  # pointers, and names of programs, whose target is granted
     left_directory: str | None = None  # the shell's directory (PWD) if --workdir changes it
     passed: frozenset[str] = frozenset()  # passed on by --env, whatever their values
+    set_by_flag: frozenset[str] = frozenset()  # --env gives them their values
     services: Mapping[str, str] = {}  # the service that reads its key from a variable
 
 

@@ -60,6 +60,7 @@ def environment_rules(
         ),
         withheld=frozenset(withheld),
         passed=frozenset(name for name, equals, _ in split if not equals),
+        set_by_flag=frozenset(name for name, equals, _ in split if equals),
         services=shipped.readers_of_variables() | dict(_custom_readers(settings)),
     )
     for name, equals, _ in split:

@@ -97,6 +97,15 @@ def test_a_hook_adds_nothing_that_steers_programs() -> None:
     assert [each.rule for each in added.refused] == ["steers_programs"] * 3
 
 
+def test_a_hook_adds_nothing_that_the_run_or_a_flag_decides() -> None:
+    rules = EnvironmentRules(
+        passed=frozenset({"A"}), set_by_flag=frozenset({"B"}), fixed=(("B", "1"), ("C", "1"))
+    )
+    added = hook_variables(b"PATH=/x\nHOME=/x\nTMPDIR=/x\nNONO_X=1\nA=2\nB=2\nC=2\n", rules)
+    assert added.kept == {"C": "2"}
+    assert [each.rule for each in added.refused] == [*["reserved"] * 4, *["passed_on"] * 2]
+
+
 def test_a_hook_adds_nothing_that_the_profile_denies() -> None:
     rules = EnvironmentRules(deny=("AWS_*",), withheld=frozenset({"OPENAI_API_KEY"}))
     added = hook_variables(b"AWS_REGION=x\nOPENAI_API_KEY=sk-real\nA=1", rules)
