@@ -45,10 +45,10 @@ test-agents: $(COMPILED) ## run what drives programs of npm and PyPI: real codin
 test-unit: $(COMPILED) ## run what needs no stage: one module at a time
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/unit
 
-test-kernel: $(READY) ## run what depends on who you are: kernel and attacks
+test-kernel: $(READY) ## run what depends on who you are: kernel and attacks (MARKED)
 	@[ -e $(COMPILED) ] || $(BIN)/python -I -m nono.bytecode.writer
 	@[ -e $(COMPILED) ] || $(BIN)/python -m pytest --collect-only -qq tests/kernel tests/attacks >/dev/null
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/kernel tests/attacks
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(if $(MARKED),-m "$(MARKED)") tests/kernel tests/attacks
 
 test-kernels: $(READY) ## run kernel, attack and ladder tests on real kernels under qemu, old and new (MACHINE, KERNELS, SELECTION, TESTS)
 	@PYTHONPATH=tests $(BIN)/python -m guest --selection $${SELECTION:-full} $${TESTS:+--tests "$$TESTS"} \

@@ -12,6 +12,8 @@ import pytest
 from support.nono_run import NonoRun
 from support.servers.http1 import HttpUpstream, upstream
 
+pytestmark = pytest.mark.any_user
+
 MEBIBYTE = 1 << 20
 # Requests in absolute form, each with its own long path. Prints how many there were of each status.
 FLOOD = """

@@ -10,6 +10,8 @@ from support.clients.wire import AUTHORISED, Steps, head, play, send
 from support.nono_run import NonoRun
 from support.servers.http1 import HttpUpstream, upstream
 
+pytestmark = pytest.mark.any_user
+
 KIB = 1024
 ENDLESS: list[str | int] = ["repeat", (b"a" * 64 * KIB).hex(), 512]  # 32 MiB
 

@@ -9,6 +9,8 @@ import pytest
 
 from support.nono_run import NO_NAMESPACES, NONO, NonoRun, nono_run
 
+pytestmark = pytest.mark.any_user
+
 WAYS = ("--namespaces=auto", NO_NAMESPACES)
 
 

@@ -12,6 +12,8 @@ from support.clients.wire import connect, get, head, play, request
 from support.nono_run import NonoRun, program
 from support.servers.http1 import Authority, HttpUpstream, upstream
 
+pytestmark = pytest.mark.any_user
+
 KEY = "sk-canary-of-the-real-key"
 ENVIRONMENT = {"DEMO_KEY": KEY}
 

@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 
 from nono.approval.terminal import DISTURBED, IN_BACKGROUND, NO_TERMINAL
-from support.elevation import QUESTION, UNREAD_S, asked, elevated, python
+from support.elevation import QUESTION, UNREAD_S, as_user, asked, elevated, python
 from support.nono_run import NonoRun
 from support.terminal import terminal
 
 CANARY = "canary of a file outside"
-# What does not depend on who runs it is tried once.
-as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 
 
 @pytest.fixture

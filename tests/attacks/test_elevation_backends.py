@@ -10,15 +10,13 @@ from typing import Any
 
 import pytest
 
-from support.elevation import asked, python
+from support.elevation import as_user, asked, python
 from support.nono_run import NONO, Ended, NonoRun
 from support.running import fork_server
 from support.servers.http1 import upstream
 from support.servers.webhook import WebhookServer, saying, webhook_server
 
 CANARY = "canary of a file outside"
-# What does not depend on who runs it is tried once.
-as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 
 # Opens in a thread, and meanwhile asks the proxy for a host that it refuses.
 BOTH = """

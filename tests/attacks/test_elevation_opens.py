@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.elevation import python
+from support.elevation import as_user, python
 from support.nono_run import NO_NAMESPACES, Ended, NonoRun, program
 from support.running.needs import lacking
 from support.servers.webhook import WebhookServer, saying, webhook_server
@@ -17,8 +17,6 @@ from support.servers.webhook import WebhookServer, saying, webhook_server
 LONG = bool(os.environ.get("NONO_TEST_LONG"))
 ATTEMPTS = 10  # at a race, which is none where only one of two threads is given a CPU
 CANARY = "canary of a file outside"
-# What does not depend on who runs it is tried once.
-as_user = pytest.mark.parametrize("sandbox", ["user"], indirect=True)
 FILES = ("file", "emptied", "longer", "shorter")
 ODD = os.fsdecode(b"caf\xe9 \x1b")
 

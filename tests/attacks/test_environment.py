@@ -13,6 +13,8 @@ import pytest
 
 from support.nono_run import NONO, SANDBOX_POLICIES, Ended, NonoRun
 
+pytestmark = pytest.mark.any_user
+
 KEY = "canary/of+the route 4711"  # no name, shape or prefix gives it away
 SELF = f"--read={Path(__file__).parents[2]}"  # the command runs nono itself
 BLOCKED: Mapping[str, object] = {"network": {"block": True}}

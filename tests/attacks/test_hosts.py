@@ -12,6 +12,8 @@ from support.clients.wire import Answer, connect, get, play, request
 from support.nono_run import Ended, NonoRun
 from support.servers.http1 import HttpUpstream, upstream
 
+pytestmark = pytest.mark.any_user
+
 # {P} is the port of the upstream, to which "localhost" is granted; another port of it is a canary's.
 REFUSED = {
     "H1 NUL behind the granted name": b"localhost\0.evil.test:{P}",

@@ -13,6 +13,8 @@ import pytest
 from nono.trust.policy import FILE, PREDICATE
 from support.nono_run import NONO, Ended, NonoRun, nono_run, program
 
+pytestmark = pytest.mark.any_user
+
 TRUSTED, PLANTED = "be good", "be evil"
 POLICY = {"predicate": PREDICATE, "includes": ["CLAUDE.md", "AGENTS.md"], "enforcement": "deny"}
 PROFILE: Mapping[str, object] = {"network": {"block": True}}

@@ -56,6 +56,7 @@ def test_64_threads_at_once_reach_only_the_proxy(sandbox: NonoRun) -> None:
     assert sum("rule" in event for event in run.denied) == threads * tries
 
 
+@pytest.mark.any_user
 @pytest.mark.needs("listener")
 def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> None:
     count = 5_000
@@ -69,6 +70,7 @@ def test_a_flood_of_one_refusal_is_recorded_once_a_second(sandbox: NonoRun) -> N
     assert len(run.denial_lines) < 50
 
 
+@pytest.mark.any_user
 @pytest.mark.needs("listener")
 @pytest.mark.alone  # a second of records has a bound, so the time that it takes counts
 def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> None:
@@ -79,12 +81,14 @@ def test_a_scan_of_every_port_is_recorded_within_bounds(sandbox: NonoRun) -> Non
     assert len(run.denial_lines) < 4 * 1024
 
 
+@pytest.mark.any_user
 def test_connections_beyond_the_proxys_limit_do_not_fill_the_log(sandbox: NonoRun) -> None:
     run = sandbox.run(program("proxy.flood", "proxy", 900))
     assert run.outcomes() == {"proxy": "ok"}
     assert len(run.denial_lines) < 50
 
 
+@pytest.mark.any_user
 @pytest.mark.needs("listener")
 @pytest.mark.parametrize("flags", [[], ["--capability-elevation"]], ids=["sockets", "and opens"])
 def test_the_proxy_answers_every_request_beside_64_busy_processes(flags: list[str], sandbox: NonoRun) -> None:
@@ -103,6 +107,7 @@ def test_the_proxy_answers_every_request_beside_64_busy_processes(flags: list[st
     assert len(run.denial_lines) < 4 * requests
 
 
+@pytest.mark.any_user
 def test_the_proxy_answers_every_request_while_a_fork_bomb_leaves_orphans(sandbox: NonoRun) -> None:
     processes, requests = 16, 50
     run = sandbox.run(program("proxy.crowd", "bomb", 1, processes, requests))

@@ -16,6 +16,8 @@ from support.ports import unused_port
 from support.servers.http1 import upstream
 from support.sessions.records import leftovers
 
+pytestmark = pytest.mark.any_user
+
 # nono, with something that happens when it imports the first module that only a served command needs.
 PROGRAM = """
 import sys

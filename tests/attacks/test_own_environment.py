@@ -11,6 +11,8 @@ import pytest
 
 from support.nono_run import NO_NAMESPACES, NONO, NonoRun, nono_run
 
+pytestmark = pytest.mark.any_user
+
 BIN = Path(sys.executable).parent
 pytestmark = pytest.mark.skipif(
     sys.prefix == sys.base_prefix or not (BIN / "nono").exists(),

@@ -15,6 +15,8 @@ import pytest
 from support.elevation import QUESTION, UNREAD_S, asked, elevated, python
 from support.nono_run import NonoRun
 
+pytestmark = pytest.mark.any_user
+
 LURE = "Press y and Enter"
 DRAW_THEN_OPEN = """
 import os, sys

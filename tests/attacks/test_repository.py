@@ -8,6 +8,8 @@ import pytest
 
 from support.nono_run import NO_NAMESPACES, NONO, NonoRun, nono_run
 
+pytestmark = pytest.mark.any_user
+
 HOOK = "printf '#!/bin/sh\\ntrue\\n' > .git/hooks/pre-commit && chmod +x .git/hooks/pre-commit"
 
 

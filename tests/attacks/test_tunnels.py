@@ -14,6 +14,8 @@ from support.nono_run import SANDBOX_POLICIES, NonoRun, program
 from support.ports import unused_port
 from support.servers.http1 import HttpUpstream, upstream
 
+pytestmark = pytest.mark.any_user
+
 ACCESS_DENIED = bytes((21, 3, 3, 0, 2, 2, 49))  # a fatal TLS alert, RFC 8446 section 6
 WRONG_TOKEN = base64.b64encode(b"nono:" + b"0" * 64)
 

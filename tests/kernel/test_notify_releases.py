@@ -157,6 +157,7 @@ def _hand_over(listener: int, call: notify.Notification, descriptor: int) -> Non
         _hand_over(listener, call, descriptor)
 
 
+@pytest.mark.any_user
 def test_no_signal_makes_a_sent_descriptor_the_number_0() -> None:
     """Interrupted, the kernel takes the descriptor back, and the caller's answer is 0: its standard input."""
     with supervised(listen_when_others_leave_time) as run, open(os.devnull) as source, busy_processor():

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from support.nono_run import NONO, PROGRAM_GRANTS, AuditEvent, NonoRun
 from support.terminal import Terminal, terminal
 
 QUESTION = b"Grant access? [y/N] "
 UNREAD_S = 0.6  # longer than a key takes to count as an answer
+
+
+def as_user[**P](test: Callable[P, None]) -> Callable[P, None]:
+    """Try once, as an ordinary user, what does not depend on who runs it."""
+    return pytest.mark.any_user(pytest.mark.parametrize("sandbox", ["user"], indirect=True)(test))
 
 
 @dataclass
