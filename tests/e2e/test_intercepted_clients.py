@@ -124,8 +124,20 @@ CLIENTS = [
 STREAMING = [client for client in CLIENTS if client.streams]
 IMPATIENT = [client for client in CLIENTS if not client.retries]
 FEW = [client for client in CLIENTS if client.name in ("curl", "undici", "aiohttp", "websockets")]
+
+
+def curl_with(field: str, service: str, variables: str) -> Client:
+    """Return curl with the key in the field that an SDK uses, which would take seconds to import."""
+    request = f'-H "{field}: ${service.upper()}_API_KEY" -d "{{}}" "${variables}_BASE_URL/v1/messages"'
+    return Client(f"curl-{field}", ("sh", "-c", f"curl -sS --http1.1 --fail {request} || exit 1"), service)
+
+
 # One for each field of a key. Which keys pass is decided from the head alone (tests/unit/proxy/verdict).
-BY_FIELD = [*FEW, *(client for client in CLIENTS if client.service != "openai")]
+BY_FIELD = [
+    *FEW,
+    curl_with("x-api-key", "anthropic", "ANTHROPIC"),
+    curl_with("x-goog-api-key", "gemini", "GOOGLE_GEMINI"),
+]
 
 
 @cache

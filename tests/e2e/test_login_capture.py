@@ -114,14 +114,15 @@ def test_a_whole_login_works_with_phantoms_alone(scene: Scene) -> None:
     assert {event.get("route_id") for event in second.allowed if event["path"]} == {"acme", "oauth.acme"}
 
 
-def test_twenty_runs_that_refresh_at_once_renew_the_login_once(scene: Scene) -> None:
+def test_runs_that_refresh_at_once_renew_the_login_once(scene: Scene) -> None:
     scene.run("login")
     scene.age()
-    with ThreadPoolExecutor(20) as pool:
-        ended = list(pool.map(lambda _: scene.start("refresh", "me"), range(20)))
-    assert [each.exit_code for each in ended] == [0] * 20, "".join(each.stderr for each in ended)
-    assert [each.stdout.count("refresh 200") for each in ended] == [1] * 20
-    assert [each.stdout.count('200  {"name": "somebody"}') for each in ended] == [2] * 20
+    runs = 8
+    with ThreadPoolExecutor(runs) as pool:
+        ended = list(pool.map(lambda _: scene.start("refresh", "me"), range(runs)))
+    assert [each.exit_code for each in ended] == [0] * runs, "".join(each.stderr for each in ended)
+    assert [each.stdout.count("refresh 200") for each in ended] == [1] * runs
+    assert [each.stdout.count('200  {"name": "somebody"}') for each in ended] == [2] * runs
     assert "".join(scene.running.provider.seen).count("grant_type=refresh_token") == 1
 
 

@@ -22,6 +22,7 @@ from support.ordinary_user import ordinary_user
 
 HOST_ABI = landlock_abi()
 BOTH_BACKENDS = pytest.mark.parametrize("busy", [True, False], ids=["listener", "ptrace"])
+AS_ANYBODY = pytest.mark.parametrize("caller", ["ordinary"], indirect=True)  # it is the same for root
 PRINT_ABI = "print(abi())"
 
 
@@ -92,6 +93,7 @@ def test_a_listener_is_granted_without_notify_busy(caller: Caller, kernel: Kerne
 # --- Landlock ---------------------------------------------------------------------------------------------
 
 
+@AS_ANYBODY
 @BOTH_BACKENDS
 @pytest.mark.parametrize("abi", LANDLOCK_ABIS)
 def test_the_version_query_answers_the_simulated_abi(caller: Caller, abi: int, busy: bool) -> None:
@@ -118,6 +120,7 @@ def test_an_abi_above_the_hosts_is_not_pretended(caller: Caller) -> None:
     assert f"has Landlock ABI {HOST_ABI}" in done.stderr
 
 
+@AS_ANYBODY
 @BOTH_BACKENDS
 @pytest.mark.parametrize(
     ("since", "attribute", "refusal"),
@@ -167,6 +170,7 @@ print(call(445, fd, 2, rule, 0))
     assert caller.answer(Kernel(landlock_abi=4, notify_busy=busy), code) == "0"
 
 
+@AS_ANYBODY
 @BOTH_BACKENDS
 @pytest.mark.parametrize(
     "attribute",

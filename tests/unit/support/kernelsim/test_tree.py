@@ -25,6 +25,7 @@ PTRACE = Kernel(landlock_abi=2)
 NONE = Kernel()
 EACH_BACKEND = pytest.mark.parametrize("kernel", [LISTENER, PTRACE, NONE], ids=["listener", "ptrace", "none"])
 BOTH_BACKENDS = pytest.mark.parametrize("kernel", [LISTENER, PTRACE], ids=["listener", "ptrace"])
+AS_ANYBODY = pytest.mark.parametrize("caller", ["ordinary"], indirect=True)  # it is the same for root
 
 
 @contextmanager
@@ -73,12 +74,14 @@ def ended(pid: int, timeout_s: float = 10.0) -> bool:
 # --- the end ----------------------------------------------------------------------------------------------
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 @pytest.mark.parametrize("code", [0, 1, 126, 255])
 def test_the_exit_code_is_that_of_the_command(caller: Caller, kernel: Kernel, code: int) -> None:
     assert caller.run(caller.command(kernel, ["sh", "-c", f"exit {code}"])).returncode == code
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 @pytest.mark.parametrize("name", ["TERM", "KILL", "SEGV", "ABRT", "INT", "USR1"])
 def test_the_simulator_dies_of_the_signal_that_killed_the_command(
@@ -88,6 +91,7 @@ def test_the_simulator_dies_of_the_signal_that_killed_the_command(
     assert done.returncode == -getattr(signal, f"SIG{name}")
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 @pytest.mark.parametrize(
     ("argv", "code"), [(["no-such-command"], 127), (["/proc"], 126)], ids=["absent", "directory"]
@@ -103,12 +107,14 @@ def test_a_command_that_cannot_be_executed_is_126_or_127(
 # --- descriptors ------------------------------------------------------------------------------------------
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 def test_stdin_and_stdout_are_the_commands(caller: Caller, kernel: Kernel) -> None:
     with started(caller.command(kernel, ["cat"]), caller) as process:
         assert process.communicate("to and fro\n", timeout=10) == ("to and fro\n", "")
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 def test_a_reader_sees_the_end_of_stdout_while_the_command_runs_on(caller: Caller, kernel: Kernel) -> None:
     with started(caller.command(kernel, ["sh", "-c", "exec >&-; read line; exit 5"]), caller) as process:
@@ -224,6 +230,7 @@ print("in all", *got, ".", flush=True)
 """
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGTSTP", "SIGRTMIN"])
 def test_a_signal_sent_to_the_simulator_reaches_the_command_once(
@@ -236,6 +243,7 @@ def test_a_signal_sent_to_the_simulator_reaches_the_command_once(
         assert process.communicate("go\n", timeout=10) == (f"in all {name} .\n", "")
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 def test_an_unhandled_signal_sent_to_the_simulator_ends_both(caller: Caller, kernel: Kernel) -> None:
     with started(caller.command(kernel, ["sh", "-c", "echo $$; exec sleep 60"]), caller) as process:
@@ -296,6 +304,7 @@ def read_until(master: int, text: str, timeout_s: float = 10.0) -> str:
     return seen
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 def test_an_interrupt_typed_at_the_terminal_reaches_the_command_once(caller: Caller, kernel: Kernel) -> None:
     with on_a_terminal(SESSION, caller.probe(kernel, COUNT_SIGNALS), caller) as master:
@@ -306,6 +315,7 @@ def test_an_interrupt_typed_at_the_terminal_reaches_the_command_once(caller: Cal
         assert "in all SIGINT ." in read_until(master, ".")
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 def test_a_job_stopped_at_the_terminal_can_be_continued(caller: Caller, kernel: Kernel) -> None:
     code = "print('started', flush=True); sys.stdin.readline(); abi(); sys.exit(9)"
@@ -317,6 +327,7 @@ def test_a_job_stopped_at_the_terminal_can_be_continued(caller: Caller, kernel: 
         assert "job exited 9" in read_until(master, "9")
 
 
+@AS_ANYBODY
 @EACH_BACKEND
 def test_without_a_terminal_the_simulator_outlasts_a_stop_that_others_end(
     caller: Caller, kernel: Kernel
