@@ -116,8 +116,8 @@ def _end_tree(pid: int, supervisor: int) -> None:
     _signal(supervisor, signal.SIGSTOP)
     gives_up = time.monotonic() + KILLING_S
     while (living := _descendants(pid)) and time.monotonic() < gives_up:
-        for each in living:
-            _kill(each)
+        for each, seen in living.items():
+            _kill(each, seen)
         time.sleep(ROUND_S)
     _signal(supervisor, signal.SIGKILL)
     _ended(supervisor, KILLING_S)
@@ -135,22 +135,19 @@ def _write_end(registry: Registry, record: Record, by: str) -> None:
         )
 
 
-def _kill(pid: int) -> None:
-    before = process_stat(pid)
+def _kill(pid: int, seen: ProcessStat) -> None:
+    """Kill the process that was seen, and no other that has its number by now."""
     with suppress(OSError):
         pidfd = os.pidfd_open(pid)
         try:
-            if process_stat(pid) is not None and _same(before, process_stat(pid)):
+            now = process_stat(pid)
+            if now is not None and now.started_ticks == seen.started_ticks:
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         finally:
             os.close(pidfd)
 
 
-def _same(before: ProcessStat | None, now: ProcessStat | None) -> bool:
-    return before is not None and now is not None and before.started_ticks == now.started_ticks
-
-
-def _descendants(pid: int) -> list[int]:
-    """List every living descendant of `pid`."""
+def _descendants(pid: int) -> dict[int, ProcessStat]:
+    """Return every living descendant of `pid` by its number."""
     processes = all_processes()
-    return [each for each in below(pid, processes) if processes[each].is_alive]
+    return {each: processes[each] for each in below(pid, processes) if processes[each].is_alive}
