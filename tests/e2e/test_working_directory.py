@@ -191,3 +191,21 @@ def test_a_profile_that_the_command_does_not_see_is_not_its_own_to_write(
     granted = [each if each != "--allow" else f"--allow={shared}" for each in flags]
     run = sandbox.run(["true"], profile=OPEN, flags=["--profile", str(profile), *granted])
     assert ("may write its own profile" in run.stderr) == is_warned
+
+
+def test_a_file_hidden_by_a_tmp_of_the_runs_own_is_told_with_the_option_that_shows_it(
+    sandbox: NonoRun, shared: Path
+) -> None:
+    require("namespaces", sandbox.user.uid)
+    file = shared / "notes"
+    file.write_text("notes\n")
+    sandbox.give(file)
+    hidden = sandbox.run(["cat", str(file)], profile=OPEN)
+    assert (hidden.exit_code, hidden.stdout) == (1, "")
+    said = " ".join(hidden.stderr.split())
+    assert "named in the command; the run has a /tmp of its own, without it (cat)" in said
+    assert f"fix: --read-file {file}" in said
+    shown = sandbox.run(["cat", str(file)], profile=OPEN, flags=["--read-file", str(file)])
+    assert (shown.exit_code, shown.stdout) == (0, "notes\n")
+    missing = sandbox.run(["cat", f"{file}-2"], profile=OPEN)
+    assert "of its own" not in missing.stderr

@@ -123,11 +123,13 @@ def _absentees(
 ) -> list[Absentee]:
     # Imported here: most runs end well.
     from nono.cli.diagnostics.program_parts import needs_of
+    from nono.launch.around.surroundings import hidden_below
     from nono.policy.why.usual import usually_needed
 
     places = prepared.resolved.path_context
     needs = partial(needs_of, environ=places.environ)
-    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable, needs)
+    hidden = partial(hidden_below, prepared=prepared, environ=places.environ)
+    return usually_needed(prepared.argv, exit_code, rules, places, fs, _is_usable, needs, hidden)
 
 
 def _is_usable(path: str, access: Access) -> bool:

@@ -107,6 +107,14 @@ def _surroundings(
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view, caches
 
 
+def hidden_below(path: str, prepared: Prepared, environ: Mapping[str, str]) -> str | None:
+    """Return the temporary directory of which the command has another, without what is at `path`."""
+    if not prepared.enforcement.namespaces:
+        return None
+    own = private_view.hidden_below(path, prepared.capabilities, _protected(environ))
+    return None if own == private_view.PROCESSES else own
+
+
 def starting(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:
     """Return the policy with where its command starts: in "/", and a warning, if it cannot stay here.
 

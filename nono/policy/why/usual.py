@@ -55,10 +55,16 @@ class Absentee(NamedTuple):
 IsUsable = Callable[[str, Access], bool]
 # Returns the interpreters and shared libraries without which a program does not start.
 NeedsOf = Callable[[str], Iterable[str]]
+# Returns the directory, such as /tmp, of which the command has another that lacks what is at the path.
+HiddenBelow = Callable[[str], str | None]
 
 
 def nothing_needed(program: str) -> Iterable[str]:
     return ()
+
+
+def nothing_hidden(path: str) -> str | None:
+    return None
 
 
 def usually_needed(
@@ -69,6 +75,7 @@ def usually_needed(
     fs: Filesystem,
     is_usable: IsUsable,
     needs_of: NeedsOf = nothing_needed,
+    hidden_below: HiddenBelow = nothing_hidden,
 ) -> list[Absentee]:
     """Return what the command named or usually needs and was not granted; empty after a plain answer.
 
@@ -83,7 +90,7 @@ def usually_needed(
         home_as_project(programs, path_context, fs),
         _candidates(programs, exit_code, path_context, fs, needs_of),
     )
-    judged = (_judged(each, by, rules, path_context, fs, is_usable) for each, by in found)
+    judged = (_judged(each, by, rules, path_context, fs, is_usable, hidden_below) for each, by in found)
     by_path: dict[str, Absentee] = {}
     for each in judged:
         if each is not None and not any(is_within(each.path, known) for known in by_path):
@@ -165,8 +172,9 @@ def _judged(
     path_context: PathContext,
     fs: Filesystem,
     is_usable: IsUsable,
+    hidden_below: HiddenBelow,
 ) -> Absentee | None:
-    """Return the path if it exists, is closed to the command, and is open to this user."""
+    """Return the path if it exists, is closed to the command or hidden from it, and is open to this user."""
     path = fs.canonical(path_context.of_flag(row.path))
     needed_outside = Access.READ if row.is_filled else row.access
     if path is None or not path.isprintable() or not is_usable(path, needed_outside):
@@ -187,7 +195,10 @@ def _judged(
                 place = place_of_program(path, path_context, fs)
                 path, kind, purpose = (path, kind, purpose) if place is None else (place, "dir", _AROUND)
         case _:
-            return None
+            own = hidden_below(path) if row.purpose == _NAMED else None
+            if own is None:
+                return None
+            access, purpose = row.access, f"{row.purpose}; the run has a {own} of its own, without it"
     flag = directory_flag(access) if kind == "dir" else file_flag(access)
     is_offered = row.instead is None and not opens_too_much(path, path_context)
     offered = f"{flag} {shell_word(path)}" if is_offered else None

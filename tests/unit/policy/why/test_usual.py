@@ -12,7 +12,7 @@ from nono.policy.effective_policy import effective_policy_of
 from nono.policy.path_expansion import Filesystem
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Groups, Profile
-from nono.policy.why.usual import Absentee, usually_needed
+from nono.policy.why.usual import Absentee, nothing_hidden, usually_needed
 from nono.policy.why.usual_table import usual_place
 
 HOME = "/home/ada"
@@ -40,9 +40,12 @@ def absentees(
     fs: Filesystem,
     exit_code: int = 1,
     is_usable: Callable[[str, Access], bool] = anybody,
+    hidden_below: Callable[[str], str | None] = nothing_hidden,
 ) -> list[Absentee]:
-    rules = effective_policy_of(resolved, fs)
-    return usually_needed(shlex.split(line), exit_code, rules, resolved.path_context, fs, is_usable)
+    rules, context = effective_policy_of(resolved, fs), resolved.path_context
+    return usually_needed(
+        shlex.split(line), exit_code, rules, context, fs, is_usable, hidden_below=hidden_below
+    )
 
 
 def flags(resolved: Resolved, line: str, fs: Filesystem, exit_code: int = 1) -> list[str | None]:
@@ -318,3 +321,29 @@ def test_a_home_is_not_offered_because_it_is_an_environment(run: Resolve, make_f
     fs = make_fs(files=(f"{HOME}/bin/tool", f"{HOME}/pyvenv.cfg"))
     offered = flags(run(allow=(".",)), f"{HOME}/bin/tool", fs, exit_code=126)
     assert offered == [f"--read-file {HOME}/bin/tool"]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ("cat /tmp/notes", True),
+        ("sh -c 'cat /tmp/notes'", True),
+        ("cat /tmp/nothing", False),
+        ("cat /usr/include/stdio.h", False),
+        ("cat", False),
+    ],
+)
+def test_a_file_that_the_command_does_not_see_in_a_directory_of_its_own_is_told(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_told: bool
+) -> None:
+    fs = make_fs(directories=("/tmp",), files=("/tmp/notes", f"{HEADERS}/stdio.h"))
+
+    def hidden_below(path: str) -> str | None:
+        return "/tmp" if path.startswith("/tmp/") else None
+
+    granted = run(allow=("/tmp", "/usr/include"), fs=fs)
+    told = absentees(granted, line, fs, hidden_below=hidden_below)
+    purpose = "named in the command; the run has a /tmp of its own, without it"
+    expected = Absentee("/tmp/notes", Access.READ, purpose, "cat", "--read-file /tmp/notes")
+    assert told == ([expected] if is_told else [])
+    assert absentees(granted, line, fs) == []
