@@ -132,12 +132,8 @@ class PathContext(NamedTuple):
         return _replaced(text, value)
 
     def expand_built_in(self, text: str) -> str:
-        """Replace nono's own variables only; the program may want the other references."""
-        return _replaced(text, lambda name: self.built_in(name) or f"${name}")
-
-    def expand_program(self, text: str) -> str:
-        """Expand a profile's program: a file path, or a name to look up on PATH."""
-        return self._at_home(self.expand_built_in(text))
+        """Replace nono's own variables and a leading ``~``; the program may want the other references."""
+        return self._at_home(_replaced(text, lambda name: self.built_in(name) or f"${name}"))
 
     def of_group(self, text: str) -> str:
         """Return the absolute path of a group's entry.

@@ -120,7 +120,7 @@ class Asked(NamedTuple):
             state_directories=self.files.state_directories,
             skipped=self.files.skipped,
             commands=command_rules(request, settings, self.groups),
-            binary=path_context.expand_program(settings.binary) if settings.binary is not None else None,
+            binary=path_context.expand_built_in(settings.binary) if settings.binary is not None else None,
             session_hooks=settings.session_hooks,
             rollback=settings.rollback,
             command_args=tuple(map(path_context.expand_built_in, settings.command_args)),

@@ -43,9 +43,9 @@ def test_a_profile_names_the_program_and_its_arguments(nono: Nono) -> None:
     assert "the profile's binary, echo, runs; the command typed is ignored." in typed.stderr
 
 
-def test_arguments_of_a_profile_stand_behind_what_was_typed(nono: Nono) -> None:
-    done = nono("-s", "run", "-p", "quiet", "--", "echo", "typed", quiet={"command_args": ["added"]})
-    assert done.stdout == "typed added\n"
+def test_arguments_of_a_profile_stand_behind_what_was_typed(nono: Nono, tmp_path: Path) -> None:
+    done = nono("-s", "run", "-p", "quiet", "--", "echo", "typed", quiet={"command_args": ["added", "~/x"]})
+    assert done.stdout == f"typed added {tmp_path}/x\n"
     without = nono("run", "-p", "quiet")
     assert (without.returncode, without.stderr) == (1, "nono: No command specified\n" + HINT)
 

@@ -55,6 +55,18 @@ def test_a_flag_sets_a_variable_over_the_profile(run: Resolve) -> None:
     assert (found["A"], found["B"]) == ("flag=$HOME", "profile")
 
 
+def test_the_profiles_values_may_begin_at_home(run: Resolve) -> None:
+    values = {"A": "~/.kube/dev", "B": "$HOME/x", "C": "~ada/x", "D": "/a:~/b"}
+    found = inside(run(Profile(environment=Environment(set_vars=values)), env=("E=~/x",)))
+    assert [found[name] for name in "ABCDE"] == [
+        "/home/ada/.kube/dev",
+        "/home/ada/x",
+        "~ada/x",
+        "/a:~/b",
+        "~/x",
+    ]
+
+
 def test_a_variable_that_is_not_there_is_said(run: Resolve) -> None:
     assert any("--env GONE: GONE is not set" in text for text in run(env=("GONE",)).warnings)
     assert not any("--env" in text for text in run(environ={"GONE": ""}, env=("GONE",)).warnings)
