@@ -92,9 +92,9 @@ def merge_network(
     objects = [entry for entry in network.allow_domain or () if not isinstance(entry, str)]
     whole = [(entry.domain, origin) for entry in objects if not entry.endpoints]
     allow = (*both("allow_domain", "--allow-domain", allow_domain), *whole)
-    behind = "--upstream-proxy" if upstream_proxy is not None else None
-    if behind is None and network.upstream_proxy is not None:
-        behind = f"{in_profile}upstream_proxy"
+    upstream_origin = "--upstream-proxy" if upstream_proxy is not None else None
+    if upstream_origin is None and network.upstream_proxy is not None:
+        upstream_origin = f"{in_profile}upstream_proxy"
     return NetworkRequest(
         block="--block-net" if block_net else f"{in_profile}block" if network.block else None,
         network_profile=(profile[0], profile[1]) if profile[0] is not None else None,
@@ -105,7 +105,7 @@ def merge_network(
         deny_private=f"{in_profile}deny_private" if network.deny_private else None,
         credentials=both("credentials", "--credential", credential),
         optional_credentials=both("optional_credentials", "", ()),
-        upstream_proxy=behind,
+        upstream_proxy=upstream_origin,
         logins=f"{label}, credential_routes" if has_logins else None,
     )
 

@@ -91,6 +91,22 @@ class Asked(NamedTuple):
     groups: Sequence[Group]
     files: WantedFiles
 
+    @property
+    def services(self) -> tuple[CredentialService, ...]:
+        return self.proxied.services if self.proxied is not None else ()
+
+    @property
+    def scopes(self) -> tuple[EndpointScope, ...]:
+        return self.proxied.scopes if self.proxied is not None else ()
+
+    @property
+    def oauth_routes(self) -> tuple[OAuthRoute, ...]:
+        return self.proxied.oauth_routes if self.proxied is not None else ()
+
+    @property
+    def upstream_proxy(self) -> UpstreamProxySettings | None:
+        return self.proxied.settings.upstream_proxy if self.proxied is not None else None
+
     def policy(self, *, shares_workdir: bool) -> Resolved:
         """Decide the policy. `shares_workdir` includes the working directory if it is offered.
 
@@ -100,16 +116,15 @@ class Asked(NamedTuple):
         files = file_rules(self.files, path_context, fs, shares_workdir=shares_workdir)
         limits = _limits(request, files.grants)
         proxied = self.proxied
-        behind = proxied.settings.upstream_proxy if proxied is not None else None
-        self._refuse_reach(files.grants, behind)
+        self._refuse_reach(files.grants)
         offer = None if shares_workdir else self.files.workdir_offer
-        environment = self._environment(files, proxied, behind)
+        environment = self._environment(files)
         return Resolved(
             capabilities=self._capabilities(files, limits),
             host_filter=proxied.host_filter if proxied is not None else None,
-            services=proxied.services if proxied is not None else (),
-            scopes=proxied.scopes if proxied is not None else (),
-            oauth_routes=proxied.oauth_routes if proxied is not None else (),
+            services=self.services,
+            scopes=self.scopes,
+            oauth_routes=self.oauth_routes,
             proxy=proxied.settings if proxied is not None else None,
             env_credentials=self.env_credentials,
             environment=environment,
@@ -137,33 +152,31 @@ class Asked(NamedTuple):
             insisted=files.insisted,
             repository=files.repository,
             workdir_offer=offer.access if offer is not None else None,
-            approval=_approval(request, settings, proxied),
+            approval=self._approval(),
         )
 
-    def _refuse_reach(self, grants: tuple[Grant, ...], behind: UpstreamProxySettings | None) -> None:
+    def _refuse_reach(self, grants: tuple[Grant, ...]) -> None:
         """Raise ConfigError if the command could read a key kept from it."""
-        services = self.proxied.services if self.proxied is not None else ()
+        services, upstream_proxy = self.services, self.upstream_proxy
         if services:
             # Imported here: many runs have no key.
             from nono.policy.services.key_reach import refuse_key_beside_phantom, refuse_reach
 
             refuse_reach(services, grants, self.fs)
             refuse_key_beside_phantom(services, self.env_credentials)
-        if behind is not None and behind.source_file is not None:
+        if upstream_proxy is not None and upstream_proxy.source_file is not None:
             from nono.policy.services.key_reach import refuse_readable_key
 
-            refuse_readable_key("upstream_proxy", behind.source_file, grants, self.fs)
+            refuse_readable_key("upstream_proxy", upstream_proxy.source_file, grants, self.fs)
 
-    def _environment(
-        self, files: FileRules, proxied: ProxiedPolicy | None, behind: UpstreamProxySettings | None
-    ) -> EnvironmentRules:
+    def _environment(self, files: FileRules) -> EnvironmentRules:
         path_context = self.path_context
         rules = environment_rules(
             self.settings,
             self.request.env,
-            proxied.services if proxied is not None else (),
-            proxied.oauth_routes if proxied is not None else (),
-            behind,
+            self.services,
+            self.oauth_routes,
+            self.upstream_proxy,
             path_context,
         )
         left = None
@@ -206,6 +219,25 @@ class Asked(NamedTuple):
             names_threads=self.files.names_threads,
             hooks=files.hooks,
         )
+
+    def _approval(self) -> Approval | None:
+        """Return how approval is asked for; None if nothing of this run needs any."""
+        request, security = self.request, self.settings.security
+        policies = [each.endpoints for each in self.services] + [each.endpoints for each in self.scopes]
+        asks = any(policy.approve or policy.default == "approve" for policy in policies)
+        asks = asks or any(service.limits.asks for service in self.services)
+        elevates = request.capability_elevation or security.capability_elevation
+        if not (asks or elevates or request.ask or security.approval_backends or security.approval_defaults):
+            return None
+        # Imported here: few runs ask.
+        from nono.policy.services.approval import ASKING_TIMEOUT_S, approval_of
+
+        rules = [rule for policy in policies for rule in policy.approve]
+        named = [rule.backend for rule in rules] + [policy.default_backend for policy in policies]
+        approval = approval_of(security, filter(None, named), self.settings.label)
+        defaults = security.approval_defaults
+        is_timed = defaults is not None and defaults.timeout_secs is not None
+        return approval._replace(timeout_s=ASKING_TIMEOUT_S) if request.ask and not is_timed else approval
 
 
 def resolve(
@@ -290,25 +322,6 @@ def _deprecated_flags(request: RunRequest) -> Iterator[str]:
     for flag, names in (("allow", request.allow_command), ("block", request.block_command)):
         if names:
             yield f"--{flag}-command: {DEPRECATED}."
-
-
-def _approval(request: RunRequest, settings: Profile, proxied: ProxiedPolicy | None) -> Approval | None:
-    security = settings.security
-    policies = [each.endpoints for each in proxied.services] if proxied is not None else []
-    policies += [each.endpoints for each in proxied.scopes] if proxied is not None else []
-    asks = any(policy.approve or policy.default == "approve" for policy in policies)
-    asks = asks or (proxied is not None and any(service.limits.asks for service in proxied.services))
-    elevates = request.capability_elevation or security.capability_elevation
-    if not (asks or elevates or request.ask or security.approval_backends or security.approval_defaults):
-        return None
-    # Imported here: few runs ask.
-    from nono.policy.services.approval import ASKING_TIMEOUT_S, approval_of
-
-    rules = [rule for policy in policies for rule in policy.approve]
-    named = [rule.backend for rule in rules] + [policy.default_backend for policy in policies]
-    approval = approval_of(security, filter(None, named), settings.label)
-    is_timed = security.approval_defaults is not None and security.approval_defaults.timeout_secs is not None
-    return approval._replace(timeout_s=ASKING_TIMEOUT_S) if request.ask and not is_timed else approval
 
 
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:

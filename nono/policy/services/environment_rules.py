@@ -35,7 +35,7 @@ def environment_rules(
     flags: Iterable[str],
     services: Iterable[CredentialService],
     logins: Iterable[OAuthRoute],
-    behind: UpstreamProxySettings | None,
+    upstream_proxy: UpstreamProxySettings | None,
     path_context: PathContext,
 ) -> EnvironmentRules:
     """Return the rules, except for the granted pointers.
@@ -47,8 +47,8 @@ def environment_rules(
     withheld = {variable for service in services for variable in service.env_vars}
     withheld.update(route.env_var for route in logins if route.env_var is not None)
     withheld.update(variable for service in services for variable in service.source_variables)
-    if behind is not None and behind.source_variable is not None:
-        withheld.add(behind.source_variable)
+    if upstream_proxy is not None and upstream_proxy.source_variable is not None:
+        withheld.add(upstream_proxy.source_variable)
     environment = settings.environment
     split = [flag.partition("=") for flag in flags]
     rules = EnvironmentRules(
