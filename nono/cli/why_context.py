@@ -10,7 +10,7 @@ from nono.cli.args.parse import Invocation
 from nono.cli.console import Console
 from nono.cli.resolution import resolve_given
 from nono.errors import NonoError
-from nono.launch.around.surroundings import surroundings
+from nono.launch.around.surroundings import with_surroundings
 from nono.launch.state.file import identity
 from nono.launch.state.state import State
 from nono.named_tuple import NamedTuple
@@ -58,7 +58,7 @@ def from_options(invocation: Invocation, environ: Mapping[str, str], cwd: str | 
     Console(silent=invocation.silent, verbosity=0).lines(resolved.deprecations)
     facts = probe.host_facts(network=False)
     wanted = with_namespaces(Enforcement(rung=None), resolved.capabilities, facts.own_namespaces)
-    resolved, _ = surroundings(
+    resolved = with_surroundings(
         resolved, environ, namespaces=isinstance(wanted, Enforcement) and wanted.namespaces
     )
     if resolved.oauth_routes and resolved.capabilities.masking.masks:

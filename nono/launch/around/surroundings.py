@@ -67,20 +67,12 @@ def surrounded(
     return prepared._replace(resolved=resolved._replace(environment=rules, capabilities=capabilities)), view
 
 
-def surroundings(
-    resolved: Resolved,
-    environ: Mapping[str, str],
-    *,
-    namespaces: bool,
-    starts: bool = False,
-    terminals: list[str] | None = None,
-) -> tuple[Resolved, PrivateView | None]:
-    """Return a policy with the grants of its command's surroundings, and the command's view of them.
+def with_surroundings(resolved: Resolved, environ: Mapping[str, str], *, namespaces: bool) -> Resolved:
+    """Return the policy of a run at the caller's terminals with the grants of its surroundings.
 
-    starts: The run is about to start, so create the directories that it needs.
-    terminals: The command's own; None: the caller's.
+    Creates nothing: the run need not start.
     """
-    return _surroundings(resolved, environ, namespaces=namespaces, starts=starts, terminals=terminals)[:2]
+    return _surroundings(resolved, environ, namespaces=namespaces, starts=False, terminals=None)[0]
 
 
 def _surroundings(
@@ -91,7 +83,13 @@ def _surroundings(
     starts: bool,
     terminals: list[str] | None,
 ) -> tuple[Resolved, PrivateView | None, str | None]:
-    """Do the same, and return the directory of the command's caches as well, or None."""
+    """Return a policy with the grants of its surroundings, the command's view of them, and its caches' path.
+
+    The view is None without namespaces, the path if there are no caches.
+
+    starts: The run is about to start, so create the directories that it needs.
+    terminals: The command's own; None: the caller's.
+    """
     roots = _protected(environ)
     resolved, caches = _with_caches(resolved, starts=starts)
     resolved = _with_own_environment(resolved, environ, roots, starts=starts)
