@@ -53,16 +53,7 @@ class ProxyService:
         dialer = self._dialer = Dialer(parts.resolver, config.connect_timeout_s)
         for identity in {route.tls for route in config.routes} - {NO_IDENTITY}:
             dialer.context(identity)
-        self._start = dispatcher = Dispatcher(
-            routes,
-            config.hosts,
-            config.session_token,
-            port,
-            intercepts=config.server_context is not None,
-            upstream_proxy=config.upstream_proxy,
-            require_auth=config.require_auth,
-            own_names=config.own_names,
-        )
+        self._initial = _initial_dispatcher(config, routes, port)
         self._live_endpoints = config.live_endpoints
         self._renewal_grace_s = config.renewal_grace_s
         # No memo with captured logins: the set of valid login phantoms changes during a run.
@@ -72,7 +63,7 @@ class ProxyService:
             LiveJudge(lambda: replace(self._dispatcher(), require_auth=False).judge),
         )
         self.context = ProxyContext(
-            dispatcher=dispatcher,
+            dispatcher=self._initial,
             judge=self._judges[0],
             judge_known=self._judges[1],
             live_hosts=config.live_hosts,
@@ -102,8 +93,8 @@ class ProxyService:
 
     def _dispatcher(self) -> Dispatcher:
         """Return a dispatcher with the initial settings and the current rules."""
-        live, start = self._live_endpoints, self._start
-        return replace(start, routes=start.routes if live is None else start.routes.under(live.laid_over))
+        live, initial = self._live_endpoints, self._initial
+        return initial if live is None else replace(initial, routes=initial.routes.under(live.laid_over))
 
     def connection(self) -> asyncio.Protocol:
         """Return the protocol for a new client connection."""
@@ -112,7 +103,7 @@ class ProxyService:
     def preparations(self) -> Iterator[Callable[[], object]]:
         """Yield what the first request with a credential would wait for, in steps of 1 to 6 ms."""
         yield self.load_roots
-        found = (each.credential for each in self._start.routes.routes)
+        found = (each.credential for each in self._initial.routes.routes)
         credentials = [each for each in found if each is not None]
         if credentials:
             yield _import_turns
@@ -123,7 +114,7 @@ class ProxyService:
 
     def load_roots(self) -> None:
         """Parse the system's roots, for 6 ms, if the first request with a credential would have to."""
-        usual = (each for each in self._start.routes.routes if each.tls == NO_IDENTITY)
+        usual = (each for each in self._initial.routes.routes if each.tls == NO_IDENTITY)
         if any(each.credential is not None and each.origin.scheme == "https" for each in usual):
             self._dialer.context(NO_IDENTITY)
 
@@ -155,6 +146,19 @@ class ProxyService:
             connections.abort()
             await _until_empty(connections)
         context.outcomes.flush()
+
+
+def _initial_dispatcher(config: ProxyConfig, routes: RouteTable, port: int) -> Dispatcher:
+    return Dispatcher(
+        routes,
+        config.hosts,
+        config.session_token,
+        port,
+        intercepts=config.server_context is not None,
+        upstream_proxy=config.upstream_proxy,
+        require_auth=config.require_auth,
+        own_names=config.own_names,
+    )
 
 
 def _cut_if_refused(connection: Connection) -> bool:

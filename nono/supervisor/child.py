@@ -161,7 +161,7 @@ class Child:
         self.send(signal.SIGKILL)  # it is reaped below, where a tracer of its own is ended too
         patience_ends = time.monotonic() + ORPHAN_GRACE_S
         gives_up = patience_ends + KILLING_S
-        while self._has_left() and time.monotonic() < gives_up:
+        while self._others_remain() and time.monotonic() < gives_up:
             patience_s = patience_ends - time.monotonic()
             if patience_s > 0:
                 signal.sigtimedwait({signal.SIGCHLD}, patience_s)
@@ -174,7 +174,7 @@ class Child:
                     os.kill(descendant, signal.SIGKILL)  # the number of an unreaped child is not reused
             signal.sigtimedwait({signal.SIGCHLD}, KILLING_S / 10)
 
-    def _has_left(self) -> bool:
+    def _others_remain(self) -> bool:
         """Reap every child that has ended. Returns True if others remain that are not spared."""
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):

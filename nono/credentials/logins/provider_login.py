@@ -129,12 +129,12 @@ class ProviderLogin:
         return None if nonce is None else self._tokens.login_of(nonce)
 
     def new_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
-        """Return a name for the login that a request makes; None: it makes none, or it needs no name."""
+        """Return a new ID for the login that a request makes; None: it makes none, or needs no ID."""
         # A refresh token that is not nono's makes a login as well: later runs must not take that for theirs.
         if self.inside is None or new_grant(endpoint, body) != self.inside.grant:
             return None
-        self._new.add(name := f"{self.inside.prefix}{os.urandom(8).hex()}")
-        return name
+        self._new.add(login_id := f"{self.inside.prefix}{os.urandom(8).hex()}")
+        return login_id
 
     async def ended(self, endpoint: TokenEndpoint, body: bytes) -> None:
         """Forget the login made inside that a request has ended at the provider, if it has ended one.
@@ -156,7 +156,7 @@ class ProviderLogin:
         return Held({name: token for name, (_, token) in newest.tokens.items()}, spelled, newest.issued_s)
 
     def renewed_login(self, endpoint: TokenEndpoint, body: bytes) -> str | None:
-        """Return the login that a refresh request concerns; None for any other request."""
+        """Return the ID of the login that a refresh request concerns; None for any other request."""
         nonce = refreshed_nonce(endpoint, body)
         return None if nonce is None else self._tokens.login_of(nonce)
 
@@ -164,28 +164,28 @@ class ProviderLogin:
         """Return the lock under which logins of this provider are renewed; see renewal_lock."""
         return self._tokens.renewal_lock(self.provider.name)
 
-    def fresh_answer(self, login: str) -> bytes | None:
+    def fresh_answer(self, login_id: str) -> bytes | None:
         """Return the response to a refresh that does not need the provider, or None.
 
         Call it under renewal_lock.
         """
-        return self._tokens.fresh_answer(login)
+        return self._tokens.fresh_answer(login_id)
 
-    async def captured(self, answer: Answer, login: str | None) -> bytes:
-        """Return the body for the command. `login`: The renewed one, or of new_login(); None: a new one.
+    async def captured(self, answer: Answer, login_id: str | None) -> bytes:
+        """Return the body for the command. `login_id`: The renewed one, or of new_login(); None: a new one.
 
         Its tokens are on disk when this returns; otherwise it raises CredentialUnavailable.
         """
         nonces: list[str] = []
         if answer.tokens:
             granted = Granted(
-                login,
+                login_id,
                 answer.fields,
                 answer.json_with_phantoms,
                 answer.expires_s(time.time()),
             )
             nonces = await self._tokens.store(answer.tokens, self._consumers, self._origins, granted)
-            if login in self._new:
+            if login_id in self._new:
                 self.made.append(_account(answer))
         return answer.with_phantoms(nonces)
 

@@ -26,7 +26,7 @@ class Visitor(Protocol):
         ...
 
     @property
-    def has_left(self) -> bool:
+    def is_gone(self) -> bool:
         """True if the client has ended or reset the connection, or its half of it."""
         ...
 
@@ -71,7 +71,7 @@ class Entrance:
         if not ours:
             # The kernel does not know the owner of a closed socket: a connection closed at once could be
             # anybody's.
-            if ours is None and visitor.has_left:
+            if ours is None and visitor.is_gone:
                 return Cut()
             self._add_stranger(visitor)
             if ours is False:

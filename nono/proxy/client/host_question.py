@@ -23,7 +23,7 @@ class Asking(ClientSide, Protocol):
     """The connection whose request waits."""
 
     @property
-    def has_left(self) -> bool: ...
+    def is_gone(self) -> bool: ...
 
     def carry_out(self, verdict: Verdict) -> None: ...
 
@@ -72,7 +72,7 @@ class HostQuestion:
 
     async def _watch(self) -> None:
         """Withdraw the question when the client is gone: nothing reports that while reading is paused."""
-        while not self._client.has_left:  # noqa: ASYNC110 - the kernel says so only when it is asked
+        while not self._client.is_gone:  # noqa: ASYNC110 - the kernel says so only when it is asked
             await anyio.sleep(LOOK_EVERY_S)
         self._client.abort()
 

@@ -265,7 +265,7 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
         return refused
 
-    def inside(self, where: ConnectTarget) -> ClientConnection:
+    def connection_inside(self, where: ConnectTarget) -> ClientConnection:
         return ClientConnection(self._context, inside=where)
 
     # -- ClientSide
@@ -373,8 +373,8 @@ class ClientConnection(asyncio.Protocol):
         return self._transport is not None and _polled(self._transport, select.POLLIN)
 
     @property
-    def has_left(self) -> bool:
-        return self._transport is None or _has_left(self._transport)
+    def is_gone(self) -> bool:
+        return self._transport is None or _is_gone(self._transport)
 
     def wind_down(self) -> None:
         """Close now if no request is active, otherwise after the response."""
@@ -401,7 +401,7 @@ class ClientConnection(asyncio.Protocol):
     def _overdue(self) -> None:
         if self._transport is None:
             return
-        if self._active is not None and self._reading_paused and not _has_left(self._transport):
+        if self._active is not None and self._reading_paused and not _is_gone(self._transport):
             self._limits.idle()  # the upstream's turn
         elif self._discarding or self._active is not None:
             self.abort()
@@ -415,7 +415,7 @@ class ClientConnection(asyncio.Protocol):
             self._leave()
 
 
-def _has_left(transport: asyncio.Transport) -> bool:
+def _is_gone(transport: asyncio.Transport) -> bool:
     """Return True if the client closed or reset a paused connection, which asyncio does not report."""
     return _polled(transport, select.POLLRDHUP)
 

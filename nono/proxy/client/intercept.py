@@ -138,7 +138,7 @@ class Interception(asyncio.Protocol):
             from nono.proxy.http2.connection import Http2Connection
 
             return Http2Connection(self._context, self._verdict.inside)
-        return self._client.inside(self._verdict.inside)
+        return self._client.connection_inside(self._verdict.inside)
 
     def _failed(self, reason: str, hint: str | None = _DISTRUSTED) -> None:
         host = self._verdict.inside.host

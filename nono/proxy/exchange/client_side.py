@@ -41,6 +41,6 @@ class Hijackable(ClientSide, Protocol):
         """Replace this connection with `successor`; return the transport and the bytes after the head."""
         ...
 
-    def inside(self, where: ConnectTarget) -> asyncio.Protocol:
+    def connection_inside(self, where: ConnectTarget) -> asyncio.Protocol:
         """Return a connection for the requests inside that CONNECT."""
         ...

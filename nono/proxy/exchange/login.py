@@ -171,15 +171,15 @@ class LoginExchange(Attempt):
         if at is not None and (answer := at.login.unsupported_grant(at.endpoint, body)) is not None:
             self._answer_myself(400, answer)
             return
-        login = None if at is None else at.login.renewed_login(at.endpoint, body)
-        if at is None or login is None:
+        login_id = None if at is None else at.login.renewed_login(at.endpoint, body)
+        if at is None or login_id is None:
             await self._exchange(body, ready)
             return
         try:
             async with at.login.renewal_lock():
-                fresh = at.login.fresh_answer(login)
+                fresh = at.login.fresh_answer(login_id)
                 if fresh is None:
-                    await self._renew(body, ready, login)
+                    await self._renew(body, ready, login_id)
                 else:
                     self._answer_myself(200, fresh)
         except CredentialUnavailable as failure:
@@ -193,7 +193,7 @@ class LoginExchange(Attempt):
             host = self._verdict.origin.host
             self._refuse(refusal.upstream_failed(host, "it cannot be recorded", "proxy"))
 
-    async def _renew(self, body: bytes, ready: Admitted, login: str) -> None:
+    async def _renew(self, body: bytes, ready: Admitted, login_id: str) -> None:
         """Ask the provider for new tokens, and wait for them even if the client goes away.
 
         A provider accepts a refresh token once, so its answer must not be lost. The end of the run waits too,
@@ -213,15 +213,15 @@ class LoginExchange(Attempt):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(until_the_end)
                     with scope:
-                        await self._exchange(body, ready, login)
+                        await self._exchange(body, ready, login_id)
                     tasks.cancel_scope.cancel()
         finally:
             self._is_renewing = False
             if self._over:
                 self._end_course()
 
-    async def _exchange(self, body: bytes, ready: Admitted, login: str | None = None) -> None:
-        """Ask the provider. `login`: the login that is renewed, if any."""
+    async def _exchange(self, body: bytes, ready: Admitted, login_id: str | None = None) -> None:
+        """Ask the provider. `login_id`: The login that is renewed, if any."""
         try:
             request = self._own_request(body, ready)
         except LoginRefusedError as refused:
@@ -234,8 +234,8 @@ class LoginExchange(Attempt):
             # Made before the fetch: while it runs, so many newer credentials may be used that this one is
             # no longer watched for.
             sent = self._watcher()
-            timeout_s = _TIMEOUT_S if login is None else _RENEWAL_TIMEOUT_S
-            await self._relay(await self._fetch(request, timeout_s), sent, body, login)
+            timeout_s = _TIMEOUT_S if login_id is None else _RENEWAL_TIMEOUT_S
+            await self._relay(await self._fetch(request, timeout_s), sent, body, login_id)
         except LoginRefusedError as refused:
             self._refuse(self._refusal(refused, 502))
         except _FrozenError as frozen:
@@ -296,7 +296,7 @@ class LoginExchange(Attempt):
             self._tally.sent()
 
     async def _relay(
-        self, fetched: Fetched, sent: LeakDetector | None, request_body: bytes, login: str | None
+        self, fetched: Fetched, sent: LeakDetector | None, request_body: bytes, login_id: str | None
     ) -> None:
         at = self._at
         kinds = [value for name, value in fetched.headers if name.lower() == b"content-type"]
@@ -309,7 +309,7 @@ class LoginExchange(Attempt):
         )
         body = fetched.body
         if at is not None:
-            body = await at.login.captured(answer, login or at.login.new_login(at.endpoint, request_body))
+            body = await at.login.captured(answer, login_id or at.login.new_login(at.endpoint, request_body))
             if 200 <= fetched.status < 300:
                 await at.login.ended(at.endpoint, request_body)
         self._send(fetched.status, headers, body)
