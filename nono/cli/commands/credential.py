@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nono.amounts import several
 from nono.cli.args import argparse_parser
@@ -66,18 +66,32 @@ def parser() -> argparse.ArgumentParser:
     argparse_parser.add_globals(parser)
     parser.action_aliases = {"ls": "list", "rm": "remove", "delete": "remove", "add": "set"}
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_keys(actions)
+    _add_agents(actions)
+    _add_lists(actions)
+    return parser
+
+
+def _add_keys(actions: Any) -> None:
+    """Add the actions on one key."""
+    name = "name of the service that uses it, such as openai"
     named = (
-        ("set", "store a key; its value is asked for, or read from standard input"),
-        ("remove", "remove a key from wherever it is stored"),
-        ("test", "check that a key, or a reference such as env://NAME, can be read; print no value"),
+        ("set", "store a key; its value is asked for, or read from standard input", name),
+        ("remove", "remove a key from wherever it is stored", name),
+        (
+            "test",
+            "check that a key, or a reference such as env://NAME, can be read; print no value",
+            f"{name}, or a reference",
+        ),
     )
-    for action, help_text in named:
+    for action, help_text, name_help in named:
         argparse_parser.add_action(actions, action, help_text).add_argument(
-            "name",
-            metavar="NAME",
-            help="name of the service that uses it, such as openai"
-            + (", or a reference" if action == "test" else ""),
+            "name", metavar="NAME", help=name_help
         )
+
+
+def _add_agents(actions: Any) -> None:
+    """Add the actions on the login of an agent."""
     of_agent = (
         (
             "import",
@@ -94,6 +108,9 @@ def parser() -> argparse.ArgumentParser:
         argparse_parser.add_action(actions, action, help_text).add_argument(
             "agent", metavar="AGENT", choices=(*agents, *SHORT), help=f"one of {', '.join(agents)}"
         )
+
+
+def _add_lists(actions: Any) -> None:
     names = argparse_parser.add_action(actions, "list", "list the names of stored keys, and where each is")
     names.add_argument("--json", action="store_true", help="print JSON")
     logins = argparse_parser.add_action(actions, "logins", "count the stored tokens of logins, by provider")
@@ -106,7 +123,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="PROVIDER",
         help="forget those of PROVIDER, or all, at once",
     )
-    return parser
 
 
 def _set(name: str, environ: Mapping[str, str]) -> int:

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.audit import export
@@ -56,7 +56,16 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono audit", DESCRIPTION)
     argparse_parser.add_globals(parser)
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_looking(actions)
+    _add_verify(actions)
+    export.add_parser(actions)
+    _add_delivery(actions)
+    _add_cleanup(actions)
+    return parser
 
+
+def _add_looking(actions: Any) -> None:
+    """Add the actions that only read."""
     listed = argparse_parser.add_action(actions, "list", "list the sessions with an audit log, by directory")
     when = listed.add_mutually_exclusive_group()
     when.add_argument("--today", action="store_true", help="those that began today, in UTC")
@@ -76,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
     shown.add_argument("session", metavar="SESSION", help=SESSION_HELP)
     _json(shown)
 
+
+def _add_verify(actions: Any) -> None:
     verified = argparse_parser.add_action(
         actions, "verify", "verify the log of a session; exit 1 if anything was changed, or is missing"
     )
@@ -85,8 +96,9 @@ def parser() -> argparse.ArgumentParser:
     verified.add_argument("--anchor-key-file", metavar="FILE", help="require a head signed by this key")
     _json(verified)
 
-    export.add_parser(actions)
 
+def _add_delivery(actions: Any) -> None:
+    """Add the actions about what collectors are sent."""
     owed = argparse_parser.add_action(actions, "status", "show what collectors have not received yet")
     _json(owed)
     sent = argparse_parser.add_action(
@@ -94,6 +106,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _json(sent)
 
+
+def _add_cleanup(actions: Any) -> None:
     removed = argparse_parser.add_action(actions, "cleanup", "remove the audit logs of ended sessions")
     which = removed.add_mutually_exclusive_group()
     which.add_argument("--all", action="store_true", help="remove all of them without asking")
@@ -105,7 +119,6 @@ def parser() -> argparse.ArgumentParser:
     )
     removed.add_argument("--keep", type=argparse_parser.number, metavar="N", help="keep the newest N")
     removed.add_argument("--dry-run", action="store_true", help="list what would be removed")
-    return parser
 
 
 def _wanted(parsed: argparse.Namespace) -> Wanted:
