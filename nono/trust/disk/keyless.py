@@ -56,6 +56,8 @@ def _verified(bundle: Bundle, own_root: str | None) -> Claims:
         kind, payload = Verifier(trusted_root=TrustedRoot.from_file(root)).verify_dsse(read, UnsafeNoOp())
     except (Error, ValueError, OSError) as error:
         raise ValueError(f"its certificate does not verify: {error}") from None
+    except Exception as error:  # of cryptography, for a certificate that is none: InvalidVersion and others
+        raise ValueError(f"its certificate does not verify: {type(error).__name__}: {error}") from None
     if (kind, payload) != (IN_TOTO, bundle.envelope.payload):
         raise ValueError("its certificate is about another payload")
     return _claims(read.signing_certificate)

@@ -1,4 +1,5 @@
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -67,6 +68,20 @@ def test_a_bundle_changed_in_one_part_has_no_claims(
     made = json.loads(instance.bundle(SAID))
     change(made)
     with pytest.raises(ValueError, match="its certificate does not verify"):
+        _verify(environ)(bundle.parse(json.dumps(made).encode()))
+
+
+def test_a_certificate_that_the_library_chokes_on_has_no_claims(
+    instance: Instance, environ: Mapping[str, str]
+) -> None:
+    """It raises more than it documents, and a repository brings any bytes as a bundle."""
+    made = json.loads(instance.bundle(SAID))
+    certificate = made["verificationMaterial"]["certificate"]
+    raw = b64decode(certificate["rawBytes"])
+    version = bytes.fromhex("a003020102")  # [0] INTEGER 2: v3 (RFC 5280 section 4.1)
+    assert version in raw
+    certificate["rawBytes"] = b64encode(raw.replace(version, bytes.fromhex("a003020174"), 1)).decode()
+    with pytest.raises(ValueError, match="its certificate does not verify: InvalidVersion"):
         _verify(environ)(bundle.parse(json.dumps(made).encode()))
 
 
