@@ -26,6 +26,7 @@ IN_PROJECTS = (
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc",
 )  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
+TOML_STEPS_MAX = 20_000_000  # half a second
 
 _RUNS = frozenset({
     "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand", "discoveryCommand",
@@ -77,6 +78,9 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
 def _toml(content: bytes) -> dict[str, Any]:
     import tomllib
 
+    # A dotted key takes as many steps as the square of its parts: one of a megabyte, an hour.
+    if sum(line.count(b".") ** 2 for line in content.split(b"\n")) > TOML_STEPS_MAX:
+        raise ValueError("keys of too many parts")
     return tomllib.loads(content.decode())
 
 

@@ -72,6 +72,8 @@ def test_other_settings_are_not_told(name: str, content: bytes) -> None:
         pytest.param("settings.json", b"{", id="no JSON"),
         pytest.param("settings.json", b'{"a": ' * 100_000, id="deep"),
         pytest.param("settings.json", b"[" + b"[]," * PARTS_MAX + b"[]]", id="many parts"),
+        pytest.param("config.toml", b"a" + b".a" * 500_000 + b" = 1", id="a key of many parts"),
+        pytest.param("config.toml", (b"[a" + b".a" * 3_000 + b"]\n") * 10, id="many tables of many parts"),
         pytest.param("config.toml", b"=", id="no TOML"),
         pytest.param("config.toml", b"\xff = 1", id="no UTF-8"),
     ],
@@ -79,4 +81,10 @@ def test_other_settings_are_not_told(name: str, content: bytes) -> None:
 def test_what_cannot_be_parsed_is_an_error(name: str, content: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of three parsers
         differences(name, b"", content)
+    # Told of, and not waited for: a command could have the end of its run take days.
     assert differences(name, content, json.dumps(HOOKS).encode() if "json" in name else b"hooks = 1").new
+
+
+def test_dots_in_the_values_of_a_document_are_no_parts_of_keys() -> None:
+    told = b'hooks = "one. two."\n' + b'prompt = "' + b"a. " * 4_000 + b'"\n'
+    assert differences("config.toml", b"", told).new == ("hooks",)
