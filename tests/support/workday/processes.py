@@ -115,6 +115,12 @@ PROCESSES = [
         "perf counts, or says what the kernel forbids",
         "perf stat true > log 2>&1 || grep -qi 'permission\\|access\\|kernel' log",
     ),
+    Case(
+        "perf samples a program, or says what the kernel forbids",
+        "perf record -e cpu-clock -o p sh -c 'i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done' > log 2>&1 "
+        "|| grep -qi 'permission\\|access\\|kernel' log; "
+        "test ! -s p || perf report -i p --stdio 2> /dev/null | grep -q '[0-9]%'",
+    ),
 ]
 TERMINAL = [
     Case(
