@@ -16,6 +16,7 @@ from nono.cli.commands.sessions.chosen import Chosen, caller_environ, refuse_ins
 from nono.cli.commands.sessions.talk import Told, call
 from nono.cli.text import rules_text, session_text
 from nono.errors import ConfigError, NonoError
+from nono.policy.builtin import shipped
 from nono.policy.host_filesystem import way_to
 from nono.policy.hosts.proxy_settings import parse_duration
 from nono.policy.live.port_target import LISTEN, parse_port_target
@@ -161,6 +162,11 @@ def _target(
         raise ConfigError(
             f"'{text}' is neither a host nor a path: paths of a host are granted when a run starts.",
             hint="for a file, type ./NAME; for paths of a host, start the next run with --allow-domain URL",
+        )
+    if host in shipped.network_policy().groups:
+        raise ConfigError(
+            f"'{host}' is a group of hosts, and a rule of a session is about one host.",
+            hint=f"nono profile hosts {host} lists them; {host}:443 is a host of that name",
         )
     return {"kind": "host", "target": host}
 

@@ -13,7 +13,6 @@ from nono.approval.ask import confirm
 from nono.cli.diagnostics.saved_profile import Target, changed, rewritten, save, target_of
 from nono.cli.text.session_text import one_line
 from nono.errors import ConfigError, NonoError
-from nono.policy.builtin import shipped
 from nono.policy.live.port_target import ANY, LISTEN, OWN, PortTarget, parse_port_target
 from nono.policy.live.rule import Decision
 from nono.policy.live.saved_endpoint import with_endpoint
@@ -98,11 +97,10 @@ def _addition(decision: Decision, wanted: Mapping[str, object], home: str) -> Ad
     else:
         field = _FIELDS[decision, kind]
     is_path = kind != "host"
-    if not is_said(target, is_path=is_path) or (not is_path and target in shipped.network_policy().groups):
+    if not is_said(target, is_path=is_path):
         raise ConfigError(
-            f"'{one_line(target)}' would be read as more in a profile: as a group of hosts, a pattern or a "
-            "variable, or it is too long.",
-            hint="name the port of a host too, as in NAME:443; without --save it holds for the session",
+            f"'{one_line(target)}' would be read as more in a profile, by its `*` or `$`, or it is too long.",
+            hint="without --save it holds for the session",
         )
     return Addition((Entry(*field, shortened(target, home) if is_path else target),))
 

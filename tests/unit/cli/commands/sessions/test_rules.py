@@ -49,6 +49,20 @@ def test_a_rule_that_opens_nothing_follows_links(
     assert "No session runs." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["allow", "deny"])
+def test_a_group_of_hosts_is_not_taken_for_a_host_of_that_name(
+    project: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who types `nono deny github` would believe GitHub denied, as --deny-domain github has it."""
+    assert main([command, "github"]) == 1
+    said = capsys.readouterr().err
+    assert "'github' is a group of hosts" in said
+    assert "nono profile hosts github" in said
+    for host in ("github:443", "github.com"):
+        assert main([command, host]) == 1
+        assert "No session runs." in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may change every link")
 def test_a_link_of_the_system_is_followed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert os.readlink("/proc/mounts")
