@@ -26,6 +26,8 @@ IN_PROJECTS = (
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc",
 )  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
+DEPTH_MAX = 64  # of objects in objects
+NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
 TOML_STEPS_MAX = 20_000_000  # half a second
 
 _RUNS = frozenset({
@@ -85,14 +87,21 @@ def _toml(content: bytes) -> dict[str, Any]:
 
 
 def _settings(document: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each setting that is not empty, with its name."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), document)]
+    """Yield each setting that is not empty, with its name. Raises ValueError if they are too large."""
+    waiting: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    if isinstance(document, dict):
+        waiting.append(((), document))
+    left = NAMES_CHARACTERS_MAX
     while waiting:
         path, value = waiting.pop()
-        if not isinstance(value, dict):
-            continue
         for name, each in value.items():
             if each and (name in _RUNS or (not path and name in _RUNS_ON_TOP)):
-                yield ".".join((*path, name)), each
-            else:
+                whole = ".".join((*path, name))
+                left -= len(whole)
+                if left < 0:
+                    raise ValueError("names that are too long")
+                yield whole, each
+            elif each and isinstance(each, dict):
+                if len(path) == DEPTH_MAX:
+                    raise ValueError("settings nested too deeply")
                 waiting.append(((*path, name), each))

@@ -11,6 +11,8 @@ from nono.policy.learning.agent_programs import PARTS_MAX, Differences, differen
 HOOKS = {"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "curl evil"}]}]}}
 SERVER = {"mcpServers": {"x": {"command": "x"}}}
 NOTHING = Differences((), ())
+# Of a megabyte, and a gigabyte once each name has that of the object around it.
+LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number in range(1_000)}}).encode()
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,8 @@ def test_other_settings_are_not_told(name: str, content: bytes) -> None:
         pytest.param("settings.json", b"{", id="no JSON"),
         pytest.param("settings.json", b'{"a": ' * 100_000, id="deep"),
         pytest.param("settings.json", b"[" + b"[]," * PARTS_MAX + b"[]]", id="many parts"),
+        pytest.param("settings.json", b'{"a": ' * 99 + b'{"hooks": 1}' + b"}" * 99, id="objects in objects"),
+        pytest.param("settings.json", LONG_NAMES, id="long names"),
         pytest.param("config.toml", b"a" + b".a" * 500_000 + b" = 1", id="a key of many parts"),
         pytest.param("config.toml", (b"[a" + b".a" * 3_000 + b"]\n") * 10, id="many tables of many parts"),
         pytest.param("config.toml", b"=", id="no TOML"),
