@@ -22,6 +22,7 @@ _SAMPLE = ".sample"
 # A command can create any number of anything.
 DIRECTORIES_MAX = 1_000
 FILES_MAX = 1_000
+SMALL_CHARACTERS = 64 * 1024  # of settings, whose names cannot come to much
 INDEX_MAX_BYTES = 64 * 1024 * 1024  # in all
 
 
@@ -208,10 +209,16 @@ class _Look:
             text = self._files.text(path) if len(self.seen.settings) < FILES_MAX else None
             if text is None:
                 continue
+            # Imported here and below: most repositories have little to parse.
+            if len(text) > SMALL_CHARACTERS:
+                from nono.policy.git.settings import is_too_large
+
+                if is_too_large(text):
+                    self._files.leave(path)
+                    continue
             self.seen.settings[path] = text
             lower = text.lower()
             if any(each in lower for each in ("include", "hookspath", "worktree")):
-                # Imported here: most repositories have none of them.
                 from nono.policy.git.settings import paths_of
 
                 for section in ("include", "includeif"):

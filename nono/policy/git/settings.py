@@ -76,6 +76,7 @@ _SWITCHES = frozenset({"", "true", "false", "yes", "no", "on", "off", "0", "1"})
 _SWITCHED = frozenset({"core.fsmonitor", "pager.*", "receive.*", "sendemail.*", "tig.*"})
 _TOOLS = ("guitool", "tool")  # names of files of git, which a shell reads: with a slash, of any file
 # A line with those that continue it, until its comment; then the comment, which no line continues (config.c).
+_NAMES_CHARACTERS_MAX = 64 << 20
 _LINE = re.compile(r'((?:[^"\\\n#;]++|"(?:[^"\\\n]++|\\[\s\S])*+"|\\[\s\S]|")*+)([^\n]*+)(?:\n|\Z)')
 _QUOTES = re.compile(r'\\(.)|"')
 _HEADER = re.compile(r'\s*+\[([^]\s"]*+)\s*+(?:"((?:\\.|[^"\\])*+)")?+\s*+\]')
@@ -180,6 +181,16 @@ def settings_of(text: str) -> Iterator[Setting]:
             section = key[1:]
         elif key:
             yield f"{section}.{key}", value.strip()
+
+
+def is_too_large(text: str) -> bool:
+    """Return True if the names of all settings would fill the memory: each has that of its section."""
+    left = _NAMES_CHARACTERS_MAX
+    for name, _ in settings_of(text):
+        left -= len(name)
+        if left < 0:
+            return True
+    return False
 
 
 def unquoted(value: str) -> str:

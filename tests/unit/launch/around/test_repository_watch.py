@@ -352,6 +352,19 @@ def test_more_than_is_looked_at_is_told(top: Path, directory: str, monkeypatch: 
     assert "unreadable" in [what for _, what, _ in told(top, make_many)]
 
 
+def test_settings_whose_names_would_fill_the_memory_are_told(top: Path) -> None:
+    """Each name has that of its section: these, of half a megabyte, come to four gigabytes."""
+
+    def write(settings: int) -> None:
+        lines = "".join(f"x{number} = !y\n" for number in range(settings))
+        (top / ".git/config").write_text(f'{SETTINGS}[alias "{"a" * 400_000}"]\n{lines}')
+
+    assert [what for _, what, _ in told(top, lambda: write(10))] == ["settings"]
+    assert [(path, what) for path, what, _ in told(top, lambda: write(10_000))] == [
+        (".git/config", "unreadable")
+    ]
+
+
 def test_a_linked_worktree_that_leads_to_another_repository_is_told(top: Path) -> None:
     linked = top.parent / "linked"
     linked.mkdir()
