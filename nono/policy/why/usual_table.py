@@ -87,6 +87,7 @@ _SETTINGS = (
     Row("/etc/ssl", Access.READ, "certificates of public authorities", _TLS),
     Row("~/.gitconfig", Access.READ, "your git settings", _GIT),
     Row("~/.config/git", Access.READ, "your git settings", _GIT),
+    Row("~/.byobu", Access.READ, "your settings of byobu", _names("byobu byobu-tmux byobu-screen")),
     Row(*_KNOWN_HOSTS, _SSH, is_whole=False, is_told_if_denied=True),
     Row(*_KNOWN_HOSTS, _names("git"), is_whole=False, is_told_if_denied=True, operands=_REACHES_A_REMOTE),
     Row(*_SSH_SETTINGS, _SSH, is_whole=False, is_told_if_denied=True),

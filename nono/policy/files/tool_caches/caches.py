@@ -36,6 +36,8 @@ class _Tool(NamedTuple):
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
 _TOOLS = (
     _EVERYTHING_ELSE,
+    # Its database lies beside its settings, which hold keys.
+    _Tool("AIRFLOW_HOME", "airflow", "~/airflow"),
     _Tool("ANSIBLE_HOME", "ansible", "~/.ansible"),
     _Tool("BUNDLE_USER_HOME", "bundle", "~/.bundle", reading_is_enough=True),
     # Cabal and Stack end with an error if they cannot read their settings there.

@@ -347,3 +347,12 @@ def test_a_file_that_the_command_does_not_see_in_a_directory_of_its_own_is_told(
     expected = Absentee("/tmp/notes", Access.READ, purpose, "cat", "--read-file /tmp/notes")
     assert told == ([expected] if is_told else [])
     assert absentees(granted, line, fs) == []
+
+
+def test_byobu_is_told_of_its_settings_without_which_it_does_not_start(
+    run: Resolve, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs(directories=(f"{HOME}/.byobu",))
+    assert flags(run(fs=fs), "byobu-tmux ls", fs, 2) == [f"--read {HOME}/.byobu"]
+    assert flags(run(fs=fs, read=(f"{HOME}/.byobu",)), "byobu-tmux ls", fs, 2) == []
+    assert flags(run(fs=fs), "tmux ls", fs, 2) == []

@@ -104,6 +104,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
 @pytest.mark.parametrize(
     ("variable", "usual"),
     [
+        ("AIRFLOW_HOME", "airflow"),
         ("ANSIBLE_HOME", ".ansible"),
         ("CABAL_DIR", ".cabal"),
         ("CHROME_CONFIG_HOME", ".config/chromium"),
