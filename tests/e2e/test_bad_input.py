@@ -269,6 +269,32 @@ def test_what_does_not_fit_together_is_refused(somewhere: Place, arguments: list
     assert_refused(nono(somewhere, "run", "--dry-run", *arguments, *ECHO), message)
 
 
+UNFIT = {
+    "anchor": (["--audit-anchor", "foo"], "--audit-anchor 'foo': not an anchor."),
+    "collector": (["--audit-otlp", "x.example"], "--audit-otlp 'x.example': expected a URL"),
+    "anchor of no log": (
+        ["--no-audit", "--audit-anchor", "key:x"],
+        "--audit-anchor and --no-audit contradict",
+    ),
+    "name": (["--name", "latest"], "--name 'latest': that means the session started last."),
+    "place of snapshots": (
+        ["--allow", ".", "--rollback", "--rollback-dest", "kept"],
+        "so it could change what undo restores.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), UNFIT.values(), ids=UNFIT)
+def test_a_dry_run_refuses_what_a_run_does_beside_the_sandbox(
+    somewhere: Place, arguments: list[str], message: str
+) -> None:
+    for dry in ([], ["--dry-run"]):
+        refused = nono(somewhere, "run", *dry, *arguments, *ECHO)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert message in refused.stderr
+        assert "dry-run sandbox would be applied" not in refused.stderr
+
+
 MALFORMED = {
     "unknown sandbox policy": (
         ["--sandbox-policy", "vm"],

@@ -206,12 +206,13 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
             front.recorded_bytes_max = config.sessions.recorded_bytes_max
         prepared, instructions = prepare(call, launch)
         begun.append(prepared)
-        if given.flag("dry_run"):
-            return conclude_dry(call, prepared, config)
         refusals = refusals_of(given)
         began = time.monotonic()
+        # Before a dry run ends, which refuses what a run would.
         options = options_of_run(call, config, prepared.resolved)
         wishes = wishes_of(call, config, prepared.resolved, instructions)
+        if given.flag("dry_run"):
+            return conclude_dry(call, prepared, config)
         outcome = launch.execute(prepared, options._replace(front=front, refusals=refusals, wishes=wishes))
     report_on(call, prepared, outcome, front, refusals, began)
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
