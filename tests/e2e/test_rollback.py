@@ -37,6 +37,14 @@ def changed(sandbox: NonoRun) -> Ended:
     return sandbox.run(["sh", "-c", CHANGES], profile={}, flags=["--rollback"])
 
 
+@pytest.mark.parametrize("flag", ["--rollback-all", "--rollback-include=x", "--rollback-exclude=x"])
+def test_what_undo_would_cover_without_undo_is_warned_about(sandbox: NonoRun, flag: str) -> None:
+    warning = f"{flag.partition('=')[0]}: nothing is kept for undo without --rollback."
+    for also, is_warned in ([], True), (["--rollback"], False), (["--no-rollback"], False):
+        run = sandbox.run(["true"], flags=["--allow=.", "--no-rollback-prompt", flag, *also])
+        assert (run.exit_code, warning in run.stderr) == (0, is_warned)
+
+
 def test_a_run_says_what_it_changed(changed: Ended) -> None:
     assert changed.exit_code == 0, changed.stderr
     assert "3 created, 3 deleted" in changed.stderr

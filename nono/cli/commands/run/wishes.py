@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nono.policy.why.refusals import Refusals
     from nono.settings.user_config import UserConfig
 
+_SCOPE_OF_UNDO = ("rollback_exclude", "rollback_include", "rollback_all")
+
 
 def options_of_run(call: Call, config: UserConfig, resolved: Resolved) -> RunOptions:
     """Return the options of a run that shares its terminal and has no wishes."""
@@ -42,7 +44,7 @@ def wishes_of(
         proving(call.given, call.console),
         outward(call.given, config.audit),
         instructions,
-        _undo_request(call.given, resolved, config),
+        _undo_request(call, resolved, config),
         notifies=config.ui.notify and not call.console.silent,
     )
 
@@ -68,9 +70,13 @@ def _key_prompt(call: Call, resolved: Resolved) -> KeyPrompt | None:
     return TerminalKeyPrompt(call.environ)
 
 
-def _undo_request(given: Given, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
+def _undo_request(call: Call, resolved: Resolved, config: UserConfig) -> UndoRequest | None:
     """Return how the run is to be kept for undo; None: not at all."""
+    given = call.given
     if not given.flag("rollback"):
+        if not given.flag("no_rollback"):
+            for dest in filter(given.values.__contains__, _SCOPE_OF_UNDO):
+                call.console.warn(f"--{dest.replace('_', '-')}: nothing is kept for undo without --rollback.")
         return None
     # Imported here, as below: few runs are kept.
     from nono.cli.commands.rollback.of_run import undo_request
