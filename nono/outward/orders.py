@@ -35,7 +35,7 @@ def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp
             _check_url("--audit-anchor", anchor.removeprefix(RFC3161))
             _check_installed("--audit-anchor", "rfc3161_client", "anchor")
         elif not anchor.startswith(KEY) or anchor == KEY:
-            raise ConfigError(
+            raise UsageError(
                 f"--audit-anchor '{anchor}': not an anchor.", hint="rfc3161:URL or key:REFERENCE"
             )
     if is_required and not anchors:
@@ -48,7 +48,7 @@ def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp
 
 
 def check_collector(option: str, url: str) -> None:
-    """Raise ConfigError if `url` is not a collector's URL, or the SDK is not installed."""
+    """Raise UsageError if `url` is not a collector's URL, ConfigError if the SDK is not installed."""
     _check_url(option, url)
     _check_installed(option, "opentelemetry.exporter.otlp.proto.http", "otlp")
 
@@ -76,10 +76,10 @@ def _check_url(option: str, url: str) -> None:
     except ValueError:
         is_fit = False
     if not is_fit or not url.isprintable() or " " in url:
-        raise ConfigError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
+        raise UsageError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
     if parts.username is not None or parts.password is not None:
         # The password would be visible in the log and in process listings.
-        raise ConfigError(
+        raise UsageError(
             f"{option}: the URL holds a password.",
             hint="OTEL_EXPORTER_OTLP_HEADERS may hold a collector's",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nono.errors import ConfigError
+from nono.errors import UsageError
 
 LATEST = "latest"  # the name for the session started last
 _ADJECTIVES = (
@@ -23,13 +23,13 @@ def name_from(randomness: Sequence[int]) -> str:
 
 
 def check_name(name: str) -> str:
-    """Return the name. Raises ConfigError for one that would not fit a table or a command line."""
+    """Return the name. Raises UsageError for one that would not fit a table or a command line."""
     if len(name) > NAME_MAX or not name.isprintable() or name != name.strip() or name.startswith("-"):
-        raise ConfigError(
+        raise UsageError(
             f"--name '{name}': expected up to {NAME_MAX} printable characters, not beginning with '-'."
         )
     if name == LATEST:
-        raise ConfigError(f"--name '{name}': that means the session started last.")
+        raise UsageError(f"--name '{name}': that means the session started last.")
     return name
 
 

@@ -270,27 +270,29 @@ def test_what_does_not_fit_together_is_refused(somewhere: Place, arguments: list
 
 
 UNFIT = {
-    "anchor": (["--audit-anchor", "foo"], "--audit-anchor 'foo': not an anchor."),
-    "collector": (["--audit-otlp", "x.example"], "--audit-otlp 'x.example': expected a URL"),
+    "anchor": (["--audit-anchor", "foo"], 2, "--audit-anchor 'foo': not an anchor."),
+    "collector": (["--audit-otlp", "x.example"], 2, "--audit-otlp 'x.example': expected a URL"),
     "anchor of no log": (
         ["--no-audit", "--audit-anchor", "key:x"],
+        1,
         "--audit-anchor and --no-audit contradict",
     ),
-    "name": (["--name", "latest"], "--name 'latest': that means the session started last."),
+    "name": (["--name", "latest"], 2, "--name 'latest': that means the session started last."),
     "place of snapshots": (
         ["--allow", ".", "--rollback", "--rollback-dest", "kept"],
+        1,
         "so it could change what undo restores.",
     ),
 }
 
 
-@pytest.mark.parametrize(("arguments", "message"), UNFIT.values(), ids=UNFIT)
+@pytest.mark.parametrize(("arguments", "code", "message"), UNFIT.values(), ids=UNFIT)
 def test_a_dry_run_refuses_what_a_run_does_beside_the_sandbox(
-    somewhere: Place, arguments: list[str], message: str
+    somewhere: Place, arguments: list[str], code: int, message: str
 ) -> None:
     for dry in ([], ["--dry-run"]):
         refused = nono(somewhere, "run", *dry, *arguments, *ECHO)
-        assert (refused.returncode, refused.stdout) == (1, "")
+        assert (refused.returncode, refused.stdout) == (code, "")
         assert message in refused.stderr
         assert "dry-run sandbox would be applied" not in refused.stderr
 

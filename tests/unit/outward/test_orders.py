@@ -29,7 +29,7 @@ def test_an_authority_and_a_collector_are_taken() -> None:
     ],
 )
 def test_what_is_no_anchor_is_refused(anchor: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words) as refused:
+    with pytest.raises(UsageError, match=words) as refused:
         orders([anchor], 10, False, None)
     assert "u:p" not in str(refused.value)
 
@@ -41,7 +41,7 @@ def test_an_interval_that_is_none_is_refused(minutes: str) -> None:
 
 
 def test_a_collector_with_a_password_in_its_url_is_refused() -> None:
-    with pytest.raises(ConfigError, match="holds a password"):
+    with pytest.raises(UsageError, match="holds a password"):
         orders([], 10, False, "https://u:p@otel.example")
 
 
