@@ -129,7 +129,7 @@ def _of_network(fields: Event) -> Denied | None:
         origin=_text(fields.get("origin")),
         hint=_text(fields.get("hint")),
         by=_text(fields.get("approval_backend")),
-        timed_out="timeout" in (fields.get("approval_outcome"), str(fields["decision"])[8:]),
+        timed_out=fields["decision"] == "approve_timeout" or fields.get("approval_outcome") == "timeout",
         is_authentic=fields.get("denial_category") != "authentication_failed",
     )
 

@@ -10,7 +10,7 @@ from nono.launch.denials import Denied, Kind
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
-from nono.policy.files.grants import directory_flag, file_flag
+from nono.policy.files.grants import directory_flag, file_flag, opens_too_much
 from nono.policy.files.path_verdict import Denied as DeniedByRule
 from nono.policy.files.path_verdict import NotGranted, TooWeak
 from nono.policy.learning.scope import is_secret_name
@@ -19,7 +19,7 @@ from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why import remedy
 from nono.policy.why.extent import extent
 from nono.policy.why.refusals import Refusals, Refused
-from nono.policy.why.usual_table import opens_too_much, place_of_program, usual_place
+from nono.policy.why.usual_table import place_of_program, usual_place
 from nono.printable import shell_word
 
 _SPELLED = {Access.READ: "Read", Access.WRITE: "Write", Access.READWRITE: "ReadWrite"}
@@ -44,7 +44,7 @@ def explained(
     steers = {each: steering.reason(each.path) if each.access.writes else None for each in listed}
     accesses: dict[str, Access] = {}
     for each, wish in wanted.items():
-        if wish is not None and steers[each] is None and not opens_too_much(wish.place, path_context):
+        if wish is not None and steers[each] is None and not opens_too_much(wish.place, path_context, fs):
             accesses[wish.place] = wish.access.united(accesses.get(wish.place, wish.access))
     found = []
     for each, wish in wanted.items():
@@ -54,7 +54,7 @@ def explained(
         elif wish is None:
             flag = remedy.of_path(rules, path_context, each.place, each.access, fs)
             found.append(Finding(denied, flag, None if flag is None else extent(flag)))
-        elif opens_too_much(wish.place, path_context):
+        elif opens_too_much(wish.place, path_context, fs):
             found.append(Finding(denied, None, note=TOO_MUCH))
         else:
             found.append(_offered(denied, wish, accesses, fs))

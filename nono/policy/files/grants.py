@@ -175,6 +175,13 @@ def covering(grants: Iterable[Grant], path: str) -> list[Grant]:
     return sorted(found, key=lambda grant: len(grant.path), reverse=True)
 
 
+def opens_too_much(path: str, path_context: PathContext, fs: Filesystem) -> bool:
+    """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
+    names = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    bases = filter(None, (path_context.home, *map(path_context.built_in, names)))
+    return any(is_within(base, path) or is_within(canonical_as_far(base, fs), path) for base in bases)
+
+
 def directory_flag(access: Access) -> str:
     return {Access.READ: "--read", Access.WRITE: "--write", Access.READWRITE: "--allow"}[access]
 

@@ -15,7 +15,7 @@ from nono.errors import NonoError, SandboxError
 from nono.named_tuple import NamedTuple
 from nono.policy.builtin import shipped
 from nono.policy.capability import Grant
-from nono.policy.files.grants import accesses, at_every_mount, directory_flag, file_flag
+from nono.policy.files.grants import accesses, at_every_mount, directory_flag, file_flag, opens_too_much
 from nono.policy.path_expansion import (
     Filesystem,
     PathContext,
@@ -100,18 +100,27 @@ class LinkGuard:
             if planted is None or self._adds_nothing(grant, kept):
                 continue
             if grant.source == "user":
-                raise _refusal(f"Refusing to grant '{grant.original}'", planted, _flag(grant))
-            warnings.append(
-                f"'{grant.original}' is not granted ({grant.source}): {planted}. "
-                f"If it is yours: {flag_for(grant)}"
+                raise self._refusal(f"Refusing to grant '{grant.original}'", planted, _flag(grant))
+            offer = (
+                ""
+                if opens_too_much(grant.path, self._context, self._fs)
+                else f" If it is yours: {flag_for(grant)}"
             )
+            warnings.append(f"'{grant.original}' is not granted ({grant.source}): {planted}.{offer}")
         return kept
 
     def refuse(self, what: str, way: Way, flag: str) -> None:
         """Raise SandboxError if the path has a planted link. what: What is refused. flag: What would help."""
         planted = self.planted(way)
         if planted is not None:
-            raise _refusal(what, planted, flag)
+            raise self._refusal(what, planted, flag)
+
+    def _refusal(self, what: str, planted: Planted, flag: str) -> SandboxError:
+        """Return the error, with the option that helps unless it would grant all of a person's files."""
+        hint = f"name what it leads to: {_typed(flag, planted.leads_to)}"
+        if opens_too_much(planted.leads_to, self._context, self._fs):
+            hint = "look at that link: what it leads to is too much for one run"
+        return SandboxError(f"{what}: {planted}.", hint=hint)
 
     def _adds_nothing(self, grant: Grant | SocketGrant, kept: Sequence[Grant | SocketGrant]) -> bool:
         if isinstance(grant, SocketGrant):
@@ -197,11 +206,6 @@ def _written_by_groups(path_context: PathContext, fs: Filesystem) -> Iterator[st
             if path is not None and not is_within(home, path):  # no run is granted a whole home
                 yield path
                 yield from fs.aliases(path)
-
-
-def _refusal(what: str, planted: Planted, flag: str) -> SandboxError:
-    hint = f"name what it leads to: {_typed(flag, planted.leads_to)}"
-    return SandboxError(f"{what}: {planted}.", hint=hint)
 
 
 def _typed(flag: str, path: str) -> str:

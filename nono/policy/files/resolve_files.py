@@ -262,7 +262,7 @@ def file_rules(
             *wanted.warnings,
             *dropped,
             *on_9p(kept, fs),
-            *links_out_of(wanted.state_directories, kept, deny_rules, fs),
+            *links_out_of(wanted.state_directories, kept, deny_rules, path_context, fs),
         ),
         insisted=wanted.insisted,
     )

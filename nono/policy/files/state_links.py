@@ -11,9 +11,9 @@ from posixpath import join
 
 from nono.policy.capability import Grant
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.grants import accesses
+from nono.policy.files.grants import accesses, opens_too_much
 from nono.policy.files.links import flag_for
-from nono.policy.path_expansion import Filesystem
+from nono.policy.path_expansion import Filesystem, PathContext
 
 ENTRIES_MAX = 500  # of one directory: a command can create any number
 _SHOWN_MAX = 5
@@ -22,9 +22,16 @@ _OF_SETTINGS = frozenset({"agents", "commands", "hooks", "output-styles", "promp
 
 
 def links_out_of(
-    states: Sequence[Grant], grants: Sequence[Grant], denials: DenyRules, fs: Filesystem
+    states: Sequence[Grant],
+    grants: Sequence[Grant],
+    denials: DenyRules,
+    path_context: PathContext,
+    fs: Filesystem,
 ) -> Iterator[str]:
-    """Yield a warning for each directory in `states` that has such links."""
+    """Yield a warning for each directory in `states` that has such links.
+
+    No option is named for one that leads to all of a person's files.
+    """
     for state in states:
         found = [*_links(state, grants, denials, fs)] if state.is_dir else []
         if not found:
@@ -33,10 +40,13 @@ def links_out_of(
             f"{link} leads to {flag_for(wanted).partition(' ')[2]}" for link, wanted in found[:_SHOWN_MAX]
         )
         more = f"; and {len(found) - _SHOWN_MAX} more" if len(found) > _SHOWN_MAX else ""
-        flags = " ".join(dict.fromkeys(flag_for(wanted) for _, wanted in found[:_SHOWN_MAX]))
+        offered = [
+            wanted for _, wanted in found[:_SHOWN_MAX] if not opens_too_much(wanted.path, path_context, fs)
+        ]
+        flags = " ".join(dict.fromkeys(map(flag_for, offered)))
         yield (
             f"links in {state.original} lead to what is not granted, and the command cannot use them: "
-            f"{shown}{more}. If they are yours: {flags}"
+            f"{shown}{more}.{f' If they are yours: {flags}' if flags else ''}"
         )
 
 

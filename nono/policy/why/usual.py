@@ -9,7 +9,7 @@ from posixpath import dirname, join
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
-from nono.policy.files.grants import directory_flag, file_flag
+from nono.policy.files.grants import directory_flag, file_flag, opens_too_much
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
@@ -25,7 +25,6 @@ from nono.policy.why.usual_table import (
     WRITE_ALL,
     WRITE_LAST,
     Row,
-    opens_too_much,
     place_of_program,
 )
 from nono.printable import shell_word
@@ -200,6 +199,6 @@ def _judged(
                 return None
             access, purpose = row.access, f"{row.purpose}; the run has a {own} of its own, without it"
     flag = directory_flag(access) if kind == "dir" else file_flag(access)
-    is_offered = row.instead is None and not opens_too_much(path, path_context)
+    is_offered = row.instead is None and not opens_too_much(path, path_context, fs)
     offered = f"{flag} {shell_word(path)}" if is_offered else None
     return Absentee(path, access, purpose, program, offered, row.instead)

@@ -6,6 +6,7 @@ from posixpath import dirname, join
 
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
+from nono.policy.files.grants import opens_too_much
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 
 
@@ -177,16 +178,7 @@ def place_of_program(path: str, path_context: PathContext, fs: Filesystem) -> st
         place = environment
     else:
         return None
-    return None if opens_too_much(place, path_context) else place
-
-
-def opens_too_much(path: str, path_context: PathContext) -> bool:
-    """Return True for a directory too wide to suggest: the root, a home directory, or a parent of one."""
-    bases = (
-        path_context.built_in(name)
-        for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-    )
-    return any(is_within(base, path) for base in (path_context.home, *bases) if base is not None)
+    return None if opens_too_much(place, path_context, fs) else place
 
 
 def _place_of(
@@ -195,6 +187,6 @@ def _place_of(
     for row in rows:
         place = canonical_as_far(path_context.of_flag(row.path), fs)
         is_covered = row.is_whole and row.access.covers(access) and is_within(path, place)
-        if is_covered and not opens_too_much(place, path_context):
+        if is_covered and not opens_too_much(place, path_context, fs):
             return place, row.purpose
     return None

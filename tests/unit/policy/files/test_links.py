@@ -296,3 +296,29 @@ def test_links_in_a_state_directory_are_told_with_the_option_that_grants_them(
         flag, path = option.split()
         flags = {flag.removeprefix("--").replace("-", "_"): (path,)}
         assert not any("lead to" in text for text in run(asked, fs=fs, **flags).warnings)
+
+
+@pytest.mark.parametrize("leads_to", ["/", "/home", HOME, f"{HOME}/.config"])
+def test_no_option_is_named_for_a_link_that_leads_to_all_of_a_persons_files(
+    run: Resolve, make_fs: MakeFilesystem, leads_to: str
+) -> None:
+    """A command could have laid it, in its own directory or among dotfiles."""
+    inside = make_fs((IN_STATE, f"{HOME}/.config", WORK), links={f"{IN_STATE}/skills": leads_to})
+    told = run(profile(state_dir=("~/.conf",)), fs=inside).warnings
+    assert [text for text in told if f"skills leads to {leads_to}" in text]
+    assert not any("If they are yours" in text for text in told)
+    behind = make_fs((f"{HOME}/.config", WORK), links={**BEHIND, f"{DOTFILES}/conf": leads_to})
+    with pytest.raises(NonoError, match="Refusing the state directory") as raised:
+        run(profile(state_dir=("~/.conf",)), fs=behind)
+    assert raised.value.hint == "look at that link: what it leads to is too much for one run"
+    resolved = run(profile(read=("~/.conf",)), fs=behind)
+    assert "a command could have laid it in another run" in resolved.insisted[0]
+    assert "If it is yours" not in resolved.insisted[0]
+
+
+def test_a_home_behind_a_link_is_all_of_a_persons_files_too(run: Resolve, make_fs: MakeFilesystem) -> None:
+    real = f"{DISK}/ada"
+    fs = make_fs((f"{real}/.conf", f"{real}/work"), links={"/home": DISK, f"{real}/.conf/skills": real})
+    told = run(profile(state_dir=("~/.conf",)), fs=fs).warnings
+    assert [text for text in told if f"skills leads to {real}" in text]
+    assert not any("If they are yours" in text for text in told)
