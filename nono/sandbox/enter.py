@@ -58,12 +58,12 @@ def enter(
     else:
         capabilities.drop_dangerous()
     os.chdir(command.workdir)  # after the restriction, with no more rights than the command has
-    _keep_spelling(command)
+    keep_spelling(command)
     restrict(plan)
     return None if listener_program is None else seccomp.install_listener(listener_program)
 
 
-def _keep_spelling(command: Command) -> None:
+def keep_spelling(command: Command) -> None:
     """Let the command's PWD name its directory as the person's shell does, if that path leads there now.
 
     A view of the command's own may hide a link on the way.

@@ -19,8 +19,6 @@ POINTERS: Mapping[str, str] = {
 }
 # No authority, but Node warns at each start about certificates that it cannot read.
 CERTIFICATES = "NODE_EXTRA_CA_CERTS"
-# Characters that a shell replaces or reads as its syntax.
-_SHELLS_OWN = frozenset("\"'\\$`|&;<>()[]{}*?#!=")
 
 # Set in every window of a program that people type in all day: to withhold them is no news.
 OF_TERMINALS = frozenset({_TMUX})
@@ -46,11 +44,9 @@ def targets(name: str, value: str) -> tuple[str, ...] | None:
 def programs_of(value: str, search_path: str, home: str) -> tuple[str, ...]:
     """Return the absolute paths at which a shell looks for the program of a command line such as EDITOR's.
 
-    Empty if the line does not begin with a plain word, or with a path relative to the working directory.
+    Empty for a path relative to the working directory. What a shell replaces is looked for as it stands.
     """
     word = next(iter(value.split()), "")
-    if not _SHELLS_OWN.isdisjoint(word):
-        return ()
     if word.startswith("~/"):
         return (home + word[1:],) if home.startswith("/") else ()
     if "/" in word or not word:

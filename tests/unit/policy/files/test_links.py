@@ -255,6 +255,14 @@ def test_a_state_directory_behind_such_a_link_is_refused_with_the_option_that_he
     assert raised.value.hint == f"name what it leads to: --allow {DISK}/conf"
 
 
+def test_what_a_group_grants_makes_it_nobodys(run: Resolve, make_fs: MakeFilesystem) -> None:
+    cache = f"{HOME}/.cache/tool"
+    fs = make_fs((cache, WORK), links={**BEHIND, f"{DOTFILES}/conf": cache})
+    assert f"{HOME}/.cache" in granted(run(Profile(groups=WRITES_CACHES), fs=fs))
+    with pytest.raises(NonoError, match="Refusing the state directory"):
+        run(Profile(groups=WRITES_CACHES, filesystem=Files(state_dir=("~/.conf",))), fs=fs)
+
+
 @pytest.mark.parametrize("place", [f"{DISK}/conf", DISK])
 def test_that_option_makes_it_the_persons(run: Resolve, make_fs: MakeFilesystem, place: str) -> None:
     fs = make_fs((f"{DISK}/conf",), links=STATE_LINKS)
