@@ -27,6 +27,7 @@ class ToldIfSlow:
         # Not `threading`, which a run without a proxy does not import.
         self._left, self._ended = _thread.allocate_lock(), _thread.allocate_lock()
         self._is_fatal = False
+        self._tid = 0  # of the thread, once it runs
 
     def __enter__(self) -> None:
         self._left.acquire()
@@ -39,10 +40,14 @@ class ToldIfSlow:
     def __exit__(self, *_: object) -> None:
         self._left.release()
         self._ended.acquire()
+        # The kernel counts a thread until it has left for good, which is after its last line of Python.
+        while self._tid and os.path.exists(f"/proc/self/task/{self._tid}"):
+            os.sched_yield()
         if self._is_fatal:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _tell(self) -> None:
+        self._tid = _thread.get_native_id()
         try:
             if self._left.acquire(timeout=PATIENCE_S):
                 return

@@ -11,6 +11,7 @@ import pytest
 
 from nono.cli import slow_lookups
 from nono.cli.slow_lookups import ToldIfSlow
+from nono.kernel.process import thread_count
 from nono.policy.host_filesystem import HostFilesystem
 
 
@@ -39,6 +40,17 @@ def test_nothing_is_said_of_what_ends_in_time(stuck: Path, capfd: pytest.Capture
     with ToldIfSlow(fs):
         fs.kind(str(stuck))
     assert capfd.readouterr().err == ""
+
+
+def test_no_thread_is_left_when_the_look_is_over() -> None:
+    """A process of which the kernel counts two threads may not enter namespaces, as a wrap does."""
+    before = thread_count()
+    counts = []
+    for _ in range(200):
+        with ToldIfSlow(HostFilesystem()):
+            pass
+        counts.append(thread_count())
+    assert set(counts) == {before}
 
 
 @pytest.mark.parametrize("is_ignored", [False, True])
