@@ -68,10 +68,17 @@ class HostFilesystem:
         is_own = found.st_uid == os.geteuid()
         if stat.S_ISLNK(found.st_mode):
             return Entry("link", found.st_nlink, _target(path), is_own)
+        self._note_no_link(path)
         is_dir = stat.S_ISDIR(found.st_mode)
         needed = stat.S_IROTH | stat.S_IXOTH if is_dir else stat.S_IROTH
         is_public = found.st_mode & needed == needed
         return Entry("dir" if is_dir else "file", found.st_nlink, None, is_own, is_public)
+
+    def _note_no_link(self, path: str) -> None:
+        """Take a path that is no link for canonical if its directory is: /etc has a hundred of them."""
+        directory, _, name = path.rpartition("/")
+        if name not in ("", ".", "..") and self._canonical.get(directory) == directory:
+            self._canonical.setdefault(path, path)
 
     def text(self, path: str) -> str | None:
         self.looking_at = path

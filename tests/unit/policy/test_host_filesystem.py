@@ -112,3 +112,32 @@ def test_a_small_file_has_its_text(tree: Path) -> None:
 
 def test_a_file_that_fails_to_be_read_has_no_text() -> None:
     assert HostFilesystem().text("/proc/self/mem") is None  # EIO: nothing is mapped at 0
+
+
+def test_what_is_no_link_in_a_canonical_directory_is_not_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path.resolve()
+    (root / "real").mkdir()
+    (root / "real/file").touch()
+    (root / "link").symlink_to("real")
+    (root / "real/other").symlink_to("file")
+    fs = HostFilesystem()
+    assert fs.canonical(f"{root}/real") == f"{root}/real"
+    for name in ("real/file", "real/other", "real/gone", "link/file", "real/."):
+        fs.entry(f"{root}/{name}")
+    looked: list[str] = []
+    opened = os.open
+
+    def recorded(path: str, flags: int) -> int:
+        looked.append(path)
+        return opened(path, flags)
+
+    monkeypatch.setattr(os, "open", recorded)
+    assert fs.canonical(f"{root}/real/file") == f"{root}/real/file"
+    assert looked == []
+    assert fs.canonical(f"{root}/real/other") == f"{root}/real/file"
+    assert fs.canonical(f"{root}/real/gone") is None
+    assert fs.canonical(f"{root}/link/file") == f"{root}/real/file"
+    assert fs.canonical(f"{root}/real/.") == f"{root}/real"
+    assert len(looked) == 4
