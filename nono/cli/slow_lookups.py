@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import _thread
 import os
+import time
 
 from nono.kernel.signals import reset_to_default, signal
 from nono.policy.host_filesystem import HostFilesystem
 from nono.printable import printable_line
 
 PATIENCE_S = 3.0
+_ENDING_S = 1.0  # in which a thread that has run its last line leaves, on any machine
 
 
 class ToldIfSlow:
@@ -27,7 +29,7 @@ class ToldIfSlow:
         # Not `threading`, which a run without a proxy does not import.
         self._left, self._ended = _thread.allocate_lock(), _thread.allocate_lock()
         self._is_fatal = False
-        self._tid = 0  # of the thread, once it runs
+        self._tid = 0  # of the thread, once it runs; no task has that number
 
     def __enter__(self) -> None:
         self._left.acquire()
@@ -41,7 +43,8 @@ class ToldIfSlow:
         self._left.release()
         self._ended.acquire()
         # The kernel counts a thread until it has left for good, which is after its last line of Python.
-        while self._tid and os.path.exists(f"/proc/self/task/{self._tid}"):
+        gives_up = time.monotonic() + _ENDING_S
+        while os.path.exists(f"/proc/self/task/{self._tid}") and time.monotonic() < gives_up:
             os.sched_yield()
         if self._is_fatal:
             signal.signal(signal.SIGINT, signal.default_int_handler)

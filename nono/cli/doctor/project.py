@@ -9,7 +9,7 @@ from nono.cli.doctor.hosts_named import hosts_named
 from nono.named_tuple import NamedTuple
 from nono.policy.environment.secret_names import is_switch, says_secret
 from nono.policy.environment.secret_values import secret_in
-from nono.policy.git.settings import programs_of
+from nono.policy.git.settings import is_too_large, programs_of
 from nono.policy.hosts.host_filter import as_entry
 from nono.policy.profile.detection import detected, programs, without_profile
 
@@ -104,6 +104,10 @@ def _git(project: Project) -> Iterator[Finding]:
     if project.hooks:
         meaning = f"git runs {_listed(project.hooks)} inside, with what the run is granted"
         yield Finding("git hooks", Mark.OK, meaning)
+    if is_too_large(project.git_settings):
+        meaning = ".git/config is too large to tell what git runs by it, outside as well"
+        yield Finding("git settings", Mark.WARN, meaning, "look at it: git config --local --edit")
+        return
     settings = tuple(dict.fromkeys(name for name, _ in programs_of(project.git_settings)))
     if settings:
         yield Finding(

@@ -129,6 +129,15 @@ def test_settings_by_which_git_runs_programs_are_a_warning() -> None:
     assert found.meaning.endswith("core.hooksPath")
 
 
+def test_settings_of_git_that_would_fill_the_memory_are_not_taken_apart() -> None:
+    """Each setting has the name of its section before its own."""
+    large = f'[alias "{"x" * 100_000}"]\n' + "\ta = !true\n" * 1_000
+    (found,) = about("git settings", NODE._replace(git_settings=large))
+    assert "too large" in found.meaning
+    (found,) = about("git settings", NODE._replace(git_settings=large.replace("x" * 100_000, "x")))
+    assert "too large" not in found.meaning
+
+
 @pytest.mark.parametrize(
     ("name", "text", "hosts"),
     [
