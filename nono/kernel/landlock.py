@@ -6,7 +6,7 @@ import ctypes
 import errno
 
 from nono.kernel.landlock_rights import KNOWN_ABI
-from nono.kernel.libc import syscall
+from nono.kernel.libc import RepeatedCall, os_error, syscall
 from nono.kernel.process import no_new_privs
 from nono.kernel.uapi import landlock as uapi
 
@@ -63,8 +63,23 @@ def add_path_beneath(ruleset_fd: int, parent_fd: int, allowed_access: int) -> No
     OSError EINVAL: a right that is not handled, or a directory right on a file. ENOMSG: no right.
     EBADFD: `parent_fd` is on a file system without paths, such as that of pipes or sockets.
     """
-    attr = uapi.PATH_BENEATH_ATTR.pack(allowed_access, parent_fd)
-    _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_PATH_BENEATH, attr, f"path_beneath, access={allowed_access:#x}")
+    PathRules(ruleset_fd).add(parent_fd, allowed_access)
+
+
+class PathRules:
+    """Adds one rule after another as add_path_beneath() does: a start adds two hundred."""
+
+    def __init__(self, ruleset_fd: int) -> None:
+        self._attr = ctypes.create_string_buffer(uapi.PATH_BENEATH_ATTR.size)
+        attr = ctypes.addressof(self._attr)
+        kind = uapi.LANDLOCK_RULE_PATH_BENEATH
+        self._call = RepeatedCall(uapi.NR_LANDLOCK_ADD_RULE, ruleset_fd, kind, attr, 0)
+
+    def add(self, parent_fd: int, allowed_access: int) -> None:
+        uapi.PATH_BENEATH_ATTR.pack_into(self._attr, 0, allowed_access, parent_fd)
+        result = self._call()
+        if result < 0:
+            raise os_error(-result, f"landlock_add_rule(path_beneath, access={allowed_access:#x})")
 
 
 def add_net_port(ruleset_fd: int, port: int, allowed_access: int) -> None:
@@ -73,7 +88,15 @@ def add_net_port(ruleset_fd: int, port: int, allowed_access: int) -> None:
     OSError EINVAL: the ruleset handles no network right (always so below ABI 4), or the port is above 65535.
     """
     attr = uapi.NET_PORT_ATTR.pack(allowed_access, port)
-    _add_rule(ruleset_fd, uapi.LANDLOCK_RULE_NET_PORT, attr, f"net_port {port}, access={allowed_access:#x}")
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    syscall(
+        uapi.NR_LANDLOCK_ADD_RULE,
+        ruleset_fd,
+        uapi.LANDLOCK_RULE_NET_PORT,
+        ctypes.addressof(buffer),
+        0,
+        tried=f"landlock_add_rule(net_port {port}, access={allowed_access:#x})",
+    )
 
 
 def restrict_self(ruleset_fd: int, flags: int = 0) -> None:
@@ -86,15 +109,3 @@ def restrict_self(ruleset_fd: int, flags: int = 0) -> None:
     # programs.
     no_new_privs()
     syscall(uapi.NR_LANDLOCK_RESTRICT_SELF, ruleset_fd, flags, tried=f"landlock_restrict_self({flags:#x})")
-
-
-def _add_rule(ruleset_fd: int, rule_type: int, attr: bytes, what: str) -> None:
-    buffer = ctypes.create_string_buffer(attr, len(attr))
-    syscall(
-        uapi.NR_LANDLOCK_ADD_RULE,
-        ruleset_fd,
-        rule_type,
-        ctypes.addressof(buffer),
-        0,
-        tried=f"landlock_add_rule({what})",
-    )

@@ -11,6 +11,10 @@ import os
 
 from nono.kernel.uapi.seccomp import SYSCALL_NUMBERS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYSCALL = _LIBC.syscall
 _SYSCALL.restype = ctypes.c_long
@@ -35,17 +39,20 @@ def syscall(number: int, *args: int, tried: str) -> int:
 class RepeatedCall:
     """A system call that is repeated with mostly the same arguments.
 
-    Each argument is a c_long; the caller sets its value when it changes. Converting seven integers on every
-    call takes longer than many system calls do. The caller keeps buffers behind addresses alive.
+    Each argument is a c_long, or the c_char_p given; the caller sets its value when it changes. Converting
+    seven integers on every call takes longer than many system calls do. The caller keeps buffers behind
+    addresses alive.
     """
 
     __slots__ = ("_all", "_function", "arguments")
 
-    def __init__(self, name: str, *arguments: int) -> None:
+    def __init__(self, number: int, *arguments: int | ctypes.c_char_p) -> None:
         self._function = _LIBC["syscall"]  # by index: a new function object, without argtypes
         self._function.restype = ctypes.c_long
-        self.arguments = tuple(map(ctypes.c_long, arguments))
-        self._all = (ctypes.c_long(syscall_number(name)), *self.arguments)
+        self.arguments: tuple[Any, ...] = tuple(
+            ctypes.c_long(each) if isinstance(each, int) else each for each in arguments
+        )
+        self._all = (ctypes.c_long(number), *self.arguments)
 
     def __call__(self) -> int:
         """Return the result, or the negated errno on failure."""

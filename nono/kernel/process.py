@@ -208,7 +208,7 @@ class DescriptorCopier:
 
     def __init__(self) -> None:
         self._pidfds: dict[int, int] = {}  # by tid, the oldest first
-        self._getfd = RepeatedCall("pidfd_getfd", 0, 0, 0)
+        self._getfd = RepeatedCall(syscall_number("pidfd_getfd"), 0, 0, 0)
 
     def copy(self, tid: int, fd: int) -> int:
         """Return a copy, close-on-exec, which the caller closes.
@@ -259,7 +259,7 @@ class MemoryReader:
         self._vectors = ctypes.create_string_buffer(2 * uapi.IOVEC.size)
         local = ctypes.addressof(self._vectors)
         remote = local + uapi.IOVEC.size
-        self._call = RepeatedCall("process_vm_readv", 0, local, 1, remote, 1, 0)
+        self._call = RepeatedCall(syscall_number("process_vm_readv"), 0, local, 1, remote, 1, 0)
         self._tid = self._call.arguments[0]
 
     def read(self, tid: int, address: int, length: int) -> bytes:

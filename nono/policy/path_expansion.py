@@ -24,6 +24,7 @@ type EntryKind = Literal["dir", "link", "file"]  # "file": anything else
 # These refer to the process that opens them, so the launcher resolves them again in the child (proc(5)).
 CHILD_RELATIVE_DIRECTORIES = ("/proc/self", "/proc/thread-self", "/dev/fd")
 CHILD_RELATIVE_FILES = ("/dev/stdin", "/dev/stdout", "/dev/stderr")
+_MAY_DIFFER = ("/proc/", "/dev/")  # the beginnings of these, which a hundred paths do not have
 
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
@@ -192,6 +193,13 @@ def _name_length(text: str) -> int:
 def is_child_relative(path: str) -> bool:
     """Return True for the paths that refer to the process that opens them, as they are spelled."""
     return path in CHILD_RELATIVE_DIRECTORIES or path in CHILD_RELATIVE_FILES
+
+
+def differs_by_process(path: str) -> bool:
+    """Return True if what is at a canonical `path` belongs to the process that opens it (proc(5))."""
+    return path.startswith(_MAY_DIFFER) and any(
+        is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)
+    )
 
 
 def is_pattern(text: str) -> bool:

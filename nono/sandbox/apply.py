@@ -10,7 +10,7 @@ import stat
 from nono.errors import SandboxError
 from nono.kernel import filters, landlock, landlock_rights, open_path, process, seccomp
 from nono.kernel.uapi import landlock as uapi_landlock
-from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
+from nono.policy.path_expansion import differs_by_process
 from nono.sandbox.plan.plan import PathRule, SandboxPlan
 from nono.sandbox.plan.private_view import QUEUES
 
@@ -52,8 +52,9 @@ def _apply_landlock(plan: SandboxPlan) -> None:
     except OSError as error:
         raise SandboxError(f"Landlock error: {error}") from error
     try:
+        paths, rules = open_path.CanonicalPaths(), landlock.PathRules(ruleset)
         for rule in plan.path_rules:
-            _add_path_rule(ruleset, rule, plan)
+            _add_path_rule(paths, rules, rule, plan)
         _add_port_rules(ruleset, plan)
         landlock.restrict_self(ruleset, landlock_rights.RESTRICT_FLAGS[plan.landlock_abi])
     except OSError as error:
@@ -114,18 +115,26 @@ def _add_stream_rule(ruleset: int, descriptor: int, plan: SandboxPlan) -> None:
 
 def _add_queue_rule(ruleset: int, plan: SandboxPlan) -> None:
     """Allow the queues of the command's IPC namespace, which mq_open(3) does not reach through this root."""
+    paths, rules = open_path.CanonicalPaths(), landlock.PathRules(ruleset)
     for rule in plan.path_rules:
         if rule.path == QUEUES:
-            _add_path_rule(ruleset, rule, plan, within=plan.own_root_fs)
+            _add_path_rule(paths, rules, rule, plan, within=plan.own_root_fs)
 
 
-def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan, *, within: int = -1) -> None:
+def _add_path_rule(
+    paths: open_path.CanonicalPaths,
+    rules: landlock.PathRules,
+    rule: PathRule,
+    plan: SandboxPlan,
+    *,
+    within: int = -1,
+) -> None:
     """Open, examine and grant one descriptor, so that the rule covers exactly the inode that was judged.
 
-    within: The rights that `ruleset` handles, if not all of the plan's.
+    within: The rights that the ruleset handles, if not all of the plan's.
     """
     try:
-        descriptor = _open(rule.path)
+        descriptor = _open(paths, rule.path)
     except OSError as error:
         if not rule.required and error.errno in TOLERATED:
             return
@@ -137,7 +146,7 @@ def _add_path_rule(ruleset: int, rule: PathRule, plan: SandboxPlan, *, within: i
             raise SandboxError(f"Expected a {expected} but got a {got}: '{rule.path}'")
         rights = path_rights(rule, mode, plan.landlock_abi) & within
         if rights:
-            landlock.add_path_beneath(ruleset, descriptor, rights)
+            rules.add(descriptor, rights)
     except OSError as error:
         if rule.required or error.errno not in TOLERATED:
             raise SandboxError(f"Landlock path error: '{rule.path}': {error}") from error
@@ -157,15 +166,15 @@ def path_rights(rule: PathRule, mode: int, abi: int) -> int:
     return rights | landlock_rights.socket_directory_rights(rule.makes_sockets) if rule.lists else rights
 
 
-def _open(path: str) -> int:
+def _open(paths: open_path.CanonicalPaths, path: str) -> int:
     """Open the path of a rule as O_PATH, refusing symbolic links except the kernel's own in /proc.
 
     A plan's paths were canonical when they were judged, so a link there is new. Another sandbox with write
     access to the project could have placed it, to be granted the target.
     """
-    if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
+    if differs_by_process(path):
         return os.open(path, os.O_PATH | os.O_CLOEXEC)  # links of the kernel, which resolve for this process
-    return open_path.open_canonical(path)
+    return paths.open(path)
 
 
 def _reason(error: OSError) -> str:

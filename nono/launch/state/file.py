@@ -14,7 +14,7 @@ from nono import paths
 from nono.disk import json_text
 from nono.errors import NonoError
 from nono.launch.state.state import Identity, State, parse_state, state_document
-from nono.policy.path_expansion import CHILD_RELATIVE_DIRECTORIES, CHILD_RELATIVE_FILES, is_within
+from nono.policy.path_expansion import differs_by_process
 from nono.private_dir import open_private_dir
 
 _PREFIX, _SUFFIX = ".nono-", ".json"
@@ -132,7 +132,7 @@ def read_own_state(environ: Mapping[str, str]) -> State | None:
 
 def identity(path: str) -> Identity | None:
     """Return device and inode of path; None if nothing is there, or if it differs by process (/proc)."""
-    if any(is_within(path, own) for own in (*CHILD_RELATIVE_DIRECTORIES, *CHILD_RELATIVE_FILES)):
+    if differs_by_process(path):
         return None
     try:
         found = os.stat(path)

@@ -35,12 +35,12 @@ def test_each_rule_is_one_that_the_launcher_adds(tmp_path: Path, monkeypatch: py
     plan = plan_with(tmp_path, tmp_path / "file", Path("/dev/null"))
     added = [f"handled {plan.handled_fs:x} {plan.handled_net:x} {plan.scoped:x} 0"]
 
-    def add_path(_: int, descriptor: int, rights: int) -> None:
+    def add_path(_: landlock.PathRules, descriptor: int, rights: int) -> None:
         added.append(f"path {rights:x} {os.readlink(f'/proc/self/fd/{descriptor}')}")
 
     monkeypatch.setattr(landlock, "create_ruleset", lambda *_: os.open("/dev/null", os.O_PATH))
     monkeypatch.setattr(landlock, "restrict_self", lambda *_: None)
-    monkeypatch.setattr(landlock, "add_path_beneath", add_path)
+    monkeypatch.setattr(landlock.PathRules, "add", add_path)
     monkeypatch.setattr(
         landlock, "add_net_port", lambda _, port, right: added.append(f"port {right:x} {port}")
     )
