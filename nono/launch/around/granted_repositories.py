@@ -85,16 +85,25 @@ class Watched:
 
     def changes(self) -> Iterator[Change]:
         """Yield what git runs now and did not before, in this repository or in another that it finds."""
-        from nono.launch.around.repository_state import NOTHING_SEEN
-        from nono.launch.around.repository_watch import Change, changes
-
         now = find(self.place, above=self._above)
         if now.repository is not None and now.repository != self._found.repository:
-            yield from changes(now.repository, NOTHING_SEEN)
+            # Imported here, as below: most runs change nothing.
+            from nono.launch.around.repository_state import NOTHING_SEEN, look
+            from nono.launch.around.repository_watch import changes
+
+            yield from changes(now.repository, NOTHING_SEEN, look(now.repository, NOTHING_SEEN))
         elif now.repository is None and now.pointer is not None and self._is_new(now.pointer):
+            from nono.launch.around.repository_watch import Change
+
             yield Change(join(self.place, ".git"), "redirected")
         if self.repository is not None and self._before is not None:
-            yield from changes(self.repository, self._before)
+            from nono.launch.around.repository_state import look
+
+            after = look(self.repository, self._before)
+            if after != self._before:
+                from nono.launch.around.repository_watch import changes
+
+                yield from changes(self.repository, self._before, after)
 
     def _is_new(self, pointer: str) -> bool:
         """Return True unless the pointer was there, or is one of a repository whose look tells of it."""

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from posixpath import relpath
+from posixpath import normpath, relpath
 
 from nono.disk.regular_file import read_at_most
 from nono.errors import NonoError
@@ -146,9 +146,14 @@ class RepositoryFiles:
         """Open what `path` leads to. OSError: it is not there, not in the repository, or cannot be opened."""
         for root, descriptor in self._roots.items():
             if is_within(path, root):
-                name = os.fsencode(relpath(path, root))
-                with _lacking():
-                    return open_path.open_beneath(descriptor, name, flags)
+                # relpath() takes longer than the kernel does, and most of what is looked for is not there.
+                is_plain = normpath(path) == path
+                name = (path[len(root) :].lstrip("/") or ".") if is_plain else relpath(path, root)
+                try:
+                    return open_path.open_beneath(descriptor, os.fsencode(name), flags)
+                except OSError as error:
+                    _refuse_lack(error)
+                    raise
         raise FileNotFoundError(errno.ENOENT, "it is outside", path)
 
 
@@ -158,9 +163,14 @@ def _lacking() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _LACKS:
-            raise LookError(error) from error
+        _refuse_lack(error)
         raise
+
+
+def _refuse_lack(error: OSError) -> None:
+    """Raise LookError for an error that is about this process."""
+    if error.errno in _LACKS:
+        raise LookError(error) from error
 
 
 def inode_of(found: os.stat_result) -> Inode:

@@ -8,7 +8,7 @@ from posixpath import dirname, join, normpath
 
 from nono.audit import event
 from nono.audit.event import Event, RepositoryChange
-from nono.launch.around.repository_state import Hook, Seen, look
+from nono.launch.around.repository_state import Hook, Seen
 from nono.named_tuple import NamedTuple
 from nono.policy.git.repository import Repository, led_to
 from nono.printable import shell_word
@@ -47,9 +47,11 @@ class Change(NamedTuple):
         return event.repository_changed(self.path, self.what, self.names[:NAMES_MAX], len(self.names))
 
 
-def changes(repository: Repository, before: Seen) -> Iterator[Change]:
-    """Yield each file and directory that makes git run something else than before."""
-    after = look(repository, before)
+def changes(repository: Repository, before: Seen, after: Seen) -> Iterator[Change]:
+    """Yield each file and directory that makes git run something else than before.
+
+    after: Looked at with `before`.
+    """
     unread = [path for path, inode in after.unread.items() if before.unread.get(path) != inode]
     yield from (Change(path, "unreadable") for path in unread)
     for path, text in after.pointers.items():

@@ -55,7 +55,7 @@ def told(top: Path, act: Callable[[], object]) -> Said:
     repository = Repository(str(top / ".git"), str(top))
     before = look(repository)
     act()
-    found = changes(repository, before)
+    found = changes(repository, before, look(repository, before))
     return [
         (
             os.path.relpath(change.path, top),
@@ -372,9 +372,11 @@ def test_a_linked_worktree_that_leads_to_another_repository_is_told(top: Path) -
     gitfile.write_text(f"gitdir: {top}/.git/worktrees/w\n")
     repository = Repository(str(top / ".git"), str(linked))
     before = look(repository)
-    assert [*changes(repository, before)] == []
+    assert [*changes(repository, before, look(repository, before))] == []
     gitfile.write_text("gitdir: evil\n")
-    assert [(each.path, each.what) for each in changes(repository, before)] == [(str(gitfile), "redirected")]
+    assert [(each.path, each.what) for each in changes(repository, before, look(repository, before))] == [
+        (str(gitfile), "redirected")
+    ]
 
 
 def test_a_submodule_of_a_mode_that_git_does_not_write_is_told(top: Path) -> None:
