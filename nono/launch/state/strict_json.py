@@ -12,15 +12,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_PLAIN = (
+    str,
+    int,
+    bool,
+    NoneType,
+)  # a state has thousands of these, and asking for their fields takes longest
+
 
 def document_of(value: Any) -> Any:
     """Convert `value` for json.dumps: records to objects, tuples to arrays, enums to values."""
-    fields = _fields(type(value))
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, StrEnum):
+        return value.value
+    fields = _fields(kind)
     if fields is not None:
-        return {name: document_of(getattr(value, name)) for name in fields}
-    if isinstance(value, tuple):
-        return [document_of(each) for each in value]
-    return value.value if isinstance(value, StrEnum) else value
+        each_value = value if isinstance(value, tuple) else (getattr(value, name) for name in fields)
+        return dict(zip(fields, map(document_of, each_value), strict=True))
+    return list(map(document_of, value)) if isinstance(value, tuple) else value
 
 
 def value_of(document: object, kind: Any, names: Mapping[str, Any], place: str) -> Any:

@@ -21,6 +21,7 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
     """
     directories = [*at_every_mount((grant for grant in grants if grant.is_dir), fs)]
     writable = [grant for grant in directories if grant.access.writes]
+    granted = {grant.path for grant in directories}
     masks: list[Mask] = []
     absent: list[Absent] = []
     dealt_with: set[str] = set()
@@ -29,9 +30,11 @@ def masking_of(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem, states
     # equal paths, user denials come before group denials because they are enforced more strictly.
     for denial in sorted(rules.denials, key=lambda denial: (denial.path, denial.is_of_group)):
         upward = ancestry(denial.path)
-        grant = next((g for g in directories if g.path in upward and g.path != denial.path), None)
         known = dealt_with_for_groups if denial.is_of_group else dealt_with
-        if grant is None or not known.isdisjoint(upward):
+        if granted.isdisjoint(upward) or not known.isdisjoint(upward):
+            continue
+        grant = next((g for g in directories if g.path in upward and g.path != denial.path), None)
+        if grant is None:
             continue
         entry = fs.entry(denial.path)
         dealt_with_for_groups.add(denial.path)

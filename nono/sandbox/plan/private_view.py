@@ -69,12 +69,8 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     # A shipped group's write-only directory, such as $TMPDIR, is replaced by a private one.
     wanted = [Shown(grant.path, grant.access.writes) for grant in capabilities.grants if grant.access.reads]
     wanted += [Shown(grant.path, False) for grant in capabilities.sockets]
-    below = {
-        each
-        for each in wanted
-        for directory in directories
-        if each.path != directory and is_within(each.path, directory)
-    }
+    beginnings = tuple(f"{directory}/" for directory in directories)
+    below = {each for each in wanted if each.path.startswith(beginnings)}
     written = [grant.path for grant in capabilities.grants if grant.access.writes]
     unchanged = tuple(
         root
@@ -110,13 +106,14 @@ def _movable(path: str, written: Collection[str]) -> tuple[str, ...]:
 
 def _shared(capabilities: CapabilitySet, roots: Collection[str]) -> Iterator[str]:
     """Yield the directories that stay shared: granted whole, or with a grant that no mount can express."""
+    users = [grant for grant in capabilities.grants if grant.is_users]
+    asked = {grant.path for grant in users}
+    held_otherwise = (
+        *(grant.path for grant in users if grant.access is Access.WRITE),
+        *(grant.path for grant in capabilities.sockets if grant.scope is not SocketScope.FILE),
+        *roots,
+    )
     for directory in DIRECTORIES:
-        held_otherwise = (
-            *(grant.path for grant in capabilities.grants if grant.access is Access.WRITE and grant.is_users),
-            *(grant.path for grant in capabilities.sockets if grant.scope is not SocketScope.FILE),
-            *roots,
-        )
-        asked = (grant.path for grant in capabilities.grants if grant.is_users)
         if directory in asked or any(is_within(path, directory) for path in held_otherwise):
             yield directory
 

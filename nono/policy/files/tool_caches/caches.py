@@ -13,7 +13,7 @@ from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.grants import accesses
+from nono.policy.files.grants import Held
 from nono.policy.files.links import LinkGuard, Way
 from nono.policy.files.tool_caches.project_settings import project_keeps_its_own
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
@@ -119,21 +119,24 @@ def own_caches(
     planted.
     """
     workdir = canonical_as_far(path_context.workdir, fs)
+    held = Held(grants)
+    settled = {*environment.passed, *dict(environment.fixed), *(environment.allow or ())}
     tools = [
         tool
         for tool in _TOOLS
-        if _is_wanted(tool, grants, environment, path_context, fs)
-        and not project_keeps_its_own(tool.variable, workdir, grants, denials, fs)
+        if tool.variable not in settled
+        and _is_wanted(tool, grants, held, path_context, fs)
+        and not project_keeps_its_own(tool.variable, workdir, held, denials, fs)
     ]
     spelled = path_context.of_group(ROOT)
     root = canonical_as_far(spelled, fs)
     # If another run has a grant here, it could plant a link or fill another project's caches.
-    if not tools or accesses(grants, root) is not None:
+    if not tools or held.on(root) is not None:
         return None
     guard = LinkGuard([(grant, Way(grant.path)) for grant in grants], path_context, fs)
     if guard.planted(Way(spelled)) is not None:
         return None
-    path = join(root, _name(workdir, accesses(grants, workdir)))
+    path = join(root, _name(workdir, held.on(workdir)))
     # A denial below the caches would need a mask, and masks are already settled.
     if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
         return None
@@ -144,15 +147,11 @@ def own_caches(
 def _is_wanted(
     tool: _Tool,
     grants: tuple[Grant, ...],
-    environment: EnvironmentRules,
+    held: Held,
     path_context: PathContext,
     fs: Filesystem,
 ) -> bool:
-    """Return False for a cache that is settled, or where the person's own is granted for writing."""
-    if tool.variable in environment.passed or tool.variable in dict(environment.fixed):
-        return False
-    if environment.allow is not None and tool.variable in environment.allow:
-        return False
+    """Return False for a cache where the person's own is granted for writing."""
     set_by_caller = path_context.environ.get(tool.variable, "")
     # MAVEN_ARGS says other things as well.
     given = set_by_caller if set_by_caller.startswith("/") else path_context.of_group(tool.usual)
@@ -161,8 +160,8 @@ def _is_wanted(
         grant.is_users and grant.access.writes and is_within(grant.path, usual) for grant in grants
     ):
         return False  # the profile expects its program to find its cache there
-    held = accesses(grants, usual)
-    return held is None if tool.reading_is_enough else held is not Access.READWRITE
+    access = held.on(usual)
+    return access is None if tool.reading_is_enough else access is not Access.READWRITE
 
 
 def _name(workdir: str, held: Access | None) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from posixpath import join
 
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import Access, Grant
+from nono.policy.capability import Access
 from nono.policy.files.denials import DenyRules
-from nono.policy.files.grants import accesses
+from nono.policy.files.grants import Held
 from nono.policy.path_expansion import Filesystem, ancestry, canonical_as_far
 
 
@@ -35,7 +35,7 @@ _OF_VARIABLES: Mapping[str, _Settings] = {
 
 
 def project_keeps_its_own(
-    variable: str, workdir: str, grants: tuple[Grant, ...], denials: DenyRules, fs: Filesystem
+    variable: str, workdir: str, held: Held, denials: DenyRules, fs: Filesystem
 ) -> bool:
     """Return True if settings of the project name a cache that the run may write.
 
@@ -45,7 +45,7 @@ def project_keeps_its_own(
     if settings is None:
         return False
     for directory in sorted(ancestry(workdir), key=len, reverse=True):
-        if accesses(grants, directory) is None:
+        if held.on(directory) is None:
             break
         for file, section in settings.files:
             text = fs.text(join(directory, file)) or ""
@@ -55,12 +55,8 @@ def project_keeps_its_own(
             base = directory if settings.is_relative_to_file else workdir
             place = canonical_as_far(join(base, named), fs)
             is_plain = not named.startswith("~") and "$" not in named
-            return is_plain and denials.covering(place) is None and _may_write(grants, place)
+            return is_plain and denials.covering(place) is None and held.on(place) is Access.READWRITE
     return False
-
-
-def _may_write(grants: tuple[Grant, ...], place: str) -> bool:
-    return accesses(grants, place) is Access.READWRITE
 
 
 def _value(text: str, section: str, name: str) -> str | None:
