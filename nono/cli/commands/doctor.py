@@ -16,7 +16,7 @@ from nono.cli.doctor.project import command_of, project_findings
 from nono.cli.doctor.project_files import read_project
 from nono.cli.shapes.printed import printed
 from nono.cli.text.wrap_text import wrapped
-from nono.cli.why_context import from_options
+from nono.cli.why.context import from_options
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.policy.why.hosts import why_host

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nono.cli import why_text
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.parse import Invocation, collect
 from nono.cli.console import folded, line_columns
 from nono.cli.shapes.printed import printed
 from nono.cli.text import summary
-from nono.cli.why_context import Held, Subject, from_options, from_running_session
+from nono.cli.why import text as why_text
+from nono.cli.why.context import Held, Subject, from_options, from_running_session
+from nono.cli.why.own_directories import as_seen_inside
 from nono.errors import ConfigError, UsageError
 from nono.launch.state.file import read_own_state
 from nono.paths import STATE_VARIABLE
@@ -109,6 +110,12 @@ def _answer_of_path(subject: Subject, parsed: argparse.Namespace) -> Answer:
     kept = kept_hook(rules, subject.path_context, parsed.path, Access(parsed.op), fs)
     if answer.status == "allowed" and kept is not None and _has_namespaces(subject.held()):
         return kept
+    if not parsed.self and answer.status == "allowed":
+        chosen = subject.held().chosen
+        if isinstance(chosen, Refusal):
+            return answer._replace(enforced_by=_refused(chosen))
+        if chosen.namespaces:
+            answer = as_seen_inside(answer, rules, subject.path_context, parsed.path, Access(parsed.op), fs)
     if answer.status != "denied" and Access(parsed.op).reads and not parsed.self:
         return _as_instructions(answer, subject, parsed.path)
     masked = masked_path(rules, subject.path_context, parsed.path, fs)

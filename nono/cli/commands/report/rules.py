@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from nono.cli.args.parse import Given, Invocation
 from nono.cli.commands.report.log import options_of, seen_from
-from nono.cli.why_context import from_options
+from nono.cli.why.context import from_options
 from nono.errors import NonoError
 from nono.policy.host_filesystem import HostFilesystem
 from nono.report.replay.judge import Judging
