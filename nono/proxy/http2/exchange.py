@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from nono.audit.event import Failure
     from nono.proxy.conversation.watch import TurnWatch
 
+_SMALL_BYTES = 1024
+
 
 class ClientSide(Protocol):
     """The client's connection, as an exchange uses it."""
@@ -135,7 +137,11 @@ class Http2Exchange(Delivery[Reached]):
             self._hold_piece(piece)
             self._client.session.acknowledge(self._stream_id, len(piece))
         else:
-            self._pieces.append(piece)
+            if self._pieces and len(self._pieces[-1]) + len(piece) <= _SMALL_BYTES:
+                # Joined: while the body waits, each piece of two bytes would take sixty.
+                self._pieces[-1] += piece
+            else:
+                self._pieces.append(piece)
             self._send_body()
 
     def request_trailers(self, fields: Sequence[Header]) -> None:

@@ -550,6 +550,40 @@ def test_only_an_upload_that_nobody_reads_is_held_up() -> None:
         assert client.answer(number).status == 200
 
 
+def test_a_request_in_frames_of_two_bytes_that_waits_is_kept_no_larger_than_it_is() -> None:
+    """Of each frame sixty bytes were kept while the request waited for its upstream."""
+    asked, proceed = threading.Event(), threading.Event()
+
+    async def resolver(host: str, port: int) -> list[str]:
+        asked.set()
+        await anyio.to_thread.run_sync(proceed.wait, TIMEOUT_S, abandon_on_cancel=True)
+        return ["127.0.0.1"]
+
+    received: list[bytes] = []
+
+    def handler(stream: Stream) -> None:
+        received.append(stream.read_body())
+        stream.respond()
+
+    body = BLOCK * 12
+    with h2_stage(handler, options={"resolver": resolver}) as (stage, _), stage.client() as client:
+        numbers = [client.request(method="POST", fields=[KEY], end=False) for _ in range(2)]
+        assert asked.wait(TIMEOUT_S)
+        client.ping()
+        with bounded_growth(6):
+            for number in numbers:
+                for start in range(0, len(body), 2048):
+                    pieces = [body[at : at + 2] for at in range(start, start + 2048, 2)]
+                    frames = [DataFrame(number, piece).serialize() for piece in pieces]
+                    client.send_raw(b"".join(frames))
+            client.ping()
+        proceed.set()
+        for number in numbers:
+            client.send_raw(DataFrame(number, b"", flags=["END_STREAM"]).serialize())
+            assert client.answer(number).status == 200
+    assert received == [body, body]
+
+
 def test_uploads_that_wait_for_others_do_not_hold_these_up() -> None:
     def handler(request: Received) -> None:
         request.read_body()
