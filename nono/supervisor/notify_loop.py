@@ -21,6 +21,7 @@ from nono.audit.dedup import DedupRecorder
 from nono.kernel import notify
 from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.supervisor.calls import route_netlink
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller_paths import CallerPaths
 from nono.supervisor.calls.inet import Bound, Connected, InetCalls
 from nono.supervisor.calls.own_servers import OwnServers
@@ -95,6 +96,7 @@ class NotifyLoop:
         machine = os.uname().machine
         self._arch = uapi_seccomp.AUDIT_ARCH[machine]
         self._names = {number: name for name, number in uapi_seccomp.SYSCALL_NUMBERS[machine].items()}
+        self._answers = Answers(listener)
         self._calls = TrappedCalls(listener)
         self._watchdog = BlockingCallWatchdog()
         # Where only Unix sockets are judged, the network is the command's or blocked.
@@ -105,12 +107,18 @@ class NotifyLoop:
         if grants.own_servers:
             self._own = OwnServers(self._calls, recorder, self._answer_late, self._watchdog)
         self._inet = InetCalls(
-            grants, self._calls, recorder, connected, self._respond, self._watchdog, bound, self._own
+            grants, self._calls, recorder, connected, self._answers.fail, self._watchdog, bound, self._own
         )
         self._unix: UnixCalls | None = None
         if paths is not None:
             self._unix = UnixCalls(
-                paths, grants.unix, self._calls, recorder, self._answer_late, self._resume, self._watchdog
+                paths,
+                grants.unix,
+                self._calls,
+                recorder,
+                self._answer_late,
+                self._answers.leave,
+                self._watchdog,
             )
 
     def start(self) -> None:
@@ -140,6 +148,7 @@ class NotifyLoop:
         self._calls.close()
         if self._opens is not None:
             self._opens.close()
+        self._answers.close()
         self._poll.close()
         os.close(self._listener)
         self._listener = -1
@@ -174,20 +183,10 @@ class NotifyLoop:
             errno_value = error.errno or errno.EACCES  # EFAULT, EINVAL, ECONNREFUSED ...: the kernel's own
         finally:
             if errno_value is not None:
-                self._respond(call, errno_value)
-
-    def _respond(self, call: notify.Notification, errno_value: int) -> None:
-        try:
-            notify.respond(self._listener, call.id, errno_value=errno_value)
-        except FileNotFoundError:  # ENOENT: the caller is gone
-            return
+                self._answers.fail(call, errno_value)
 
     def _answer_late(self, call: notify.Notification, answer: int | Refuse) -> None:
-        self._respond(call, self._refuse(call, answer) if isinstance(answer, Refuse) else answer)
-
-    def _resume(self, call: notify.Notification) -> None:
-        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.respond_continue(self._listener, call.id)
+        self._answers.fail(call, self._refuse(call, answer) if isinstance(answer, Refuse) else answer)
 
     def _decide_and_act(self, call: notify.Notification) -> int | None:
         """Return the errno to answer with, 0 for success; None if the answer comes later."""
@@ -217,19 +216,15 @@ class NotifyLoop:
             # Imported here: few runs use UDP.
             from nono.supervisor.calls.own_datagrams import OwnDatagrams
 
-            self._datagrams = OwnDatagrams(self._listener, maker, self._calls, self._answer_late)
+            self._datagrams = OwnDatagrams(self._answers, maker, self._calls, self._answer_late)
         return self._datagrams
 
     def _make_route_socket(self, call: notify.Notification) -> int | None:
-        try:
-            route_netlink.make(self._listener, call)
-        except FileNotFoundError:
-            pass  # ENOENT: the caller is gone
-        except InterruptedError:
-            return errno.EINTR  # as a call that a signal interrupts: it can be made again
-        except OSError:
-            return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
-        return None
+        with suppress(OSError):
+            errno_value = route_netlink.make(self._answers, call)
+            if errno_value != errno.EINVAL:  # before Linux 5.9 no socket can be passed on
+                return errno_value
+        return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
 
     def _refuse(self, call: notify.Notification, refusal: Refuse) -> int:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same
@@ -279,7 +274,7 @@ class NotifyLoop:
             local = _local_address(duplicate)
             if self._grants.is_open and not isinstance(local, UnixAddress):
                 # Nothing to judge. A Unix socket put in its place meanwhile does not count as the command's.
-                self._resume(call)
+                self._answers.leave(call)
                 return None
             verdict = adjudicator.judge_listen(local, self._grants)
             if isinstance(verdict, Refuse):

@@ -40,6 +40,20 @@ command.run(["sign-policy", "--keyref", KEY])
 command.run(["sign", "CLAUDE.md", "--keyref", KEY])
 """
 
+FULL_TABLE = """
+import errno, os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+opened = []
+try:
+    while True: opened.append(os.dup(0))
+except OSError: pass
+try: open("CLAUDE.md")
+except OSError as error: answer = errno.errorcode[error.errno]
+else: answer = "ok"
+os.close(opened.pop())
+print(answer, open("CLAUDE.md").read())
+"""
+
 
 @pytest.fixture
 def sandbox() -> Iterator[NonoRun]:
@@ -100,6 +114,14 @@ def test_no_way_to_open_it_reads_what_was_planted(sandbox: NonoRun) -> None:
     assert {str(sandbox.project / "sub/CLAUDE.md"), str(sandbox.project / "notes")} <= denied
     granted = {entry["request"]["reason"] for entry in decisions if entry["decision"] == "Granted"}
     assert any(each.startswith("instruction file, approved; sha256 ") for each in granted)
+
+
+@pytest.mark.needs("listener", "mounts", ordinary=True)
+def test_a_full_descriptor_table_is_no_refusal(sandbox: NonoRun) -> None:
+    _approve(sandbox)
+    ended = _run(sandbox, ["/usr/bin/python3", "-I", "-c", FULL_TABLE])
+    assert ended.stdout == f"EMFILE {TRUSTED}\n", ended.stderr
+    assert ended.denied == []
 
 
 def test_a_file_that_changed_keeps_the_run_from_starting(sandbox: NonoRun) -> None:

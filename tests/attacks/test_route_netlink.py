@@ -27,6 +27,20 @@ def addressed(): s.sendto(message, (0, 0)); return answer(s)
 def many(): s.sendmsg([message], [], 0, (0, 0)); return answer(s)
 print(attempt(addressed), attempt(plain), attempt(many))
 """
+FULL_TABLE = """
+import errno, os, resource, socket
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+opened = []
+try:
+    while True: opened.append(os.dup(0))
+except OSError: pass
+try: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+except OSError as error: answer = errno.errorcode[error.errno]
+else: answer = "ok"
+os.close(opened.pop())
+socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close()
+print(answer)
+"""
 GROUP = "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).bind((0, 1))"
 
 
@@ -52,6 +66,14 @@ def test_nothing_is_changed_through_rtnetlink(sandbox: NonoRun) -> None:
     """Also for root, whose supervisor could: the sender's capabilities count."""
     run = sandbox.run(["/usr/bin/python3", "-I", "-c", CHANGES])
     assert run.stdout.split() == ["EPERM"] * 3, run.stderr
+
+
+@pytest.mark.needs("listener")
+def test_a_full_descriptor_table_is_no_refusal(sandbox: NonoRun) -> None:
+    code = ["/usr/bin/python3", "-I", "-c", FULL_TABLE]
+    run = sandbox.run(code)
+    assert run.stdout == sandbox.bare(code).stdout == "EMFILE\n", run.stderr
+    assert run.denied == []
 
 
 @pytest.mark.needs("listener")

@@ -14,6 +14,7 @@ O_WRONLY = 0o1
 O_CREAT = 0o100
 O_EXCL = 0o200
 O_TRUNC = 0o1000
+O_CLOEXEC = 0o2000000
 O_PATH = 0o10000000  # 2.6.39
 
 # <linux/fcntl.h>; an int, so that both 0xFFFFFF9C and 0xFFFFFFFFFFFFFF9C in a register are it

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nono.kernel import notify, socket_names
+from nono.kernel import socket_names
 from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
 from nono.sandbox.socket_maker import REQUEST_BYTES, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release
@@ -26,6 +26,7 @@ from nono.supervisor.verdict.syscall_args import parse_sockaddr
 
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
+    from nono.supervisor.calls.answers import Answers
 
 _DESCRIPTOR = struct.Struct("@i")
 
@@ -35,18 +36,17 @@ class OwnDatagrams:
 
     def __init__(
         self,
-        listener: int,
+        answers: Answers,
         maker: Socket,
         calls: TrappedCalls,
         answer: Callable[[Notification, int | Refuse], None],
     ) -> None:
         """Set up. Call on the loop.
 
-        listener: The seccomp listener, which the caller continues to own.
         maker: The channel of the socket maker, which the caller continues to own.
         answer: Sends a delayed answer.
         """
-        self._listener = listener
+        self._answers = answers
         self._maker = maker
         self._calls = calls
         self._answer = answer
@@ -128,17 +128,12 @@ class OwnDatagrams:
                 self._waiting.appendleft(call)
                 self._refuse_all()
                 return
-            try:
-                kind = call.args[1]
-                made.setblocking(not kind & socket.SOCK_NONBLOCK)
-                close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
-                notify.respond_with_descriptor(
-                    self._listener, call.id, made.fileno(), close_on_exec=close_on_exec
-                )
-            except FileNotFoundError:
-                pass  # ENOENT: the caller is gone
-            except OSError as error:  # EMFILE; EINTR: the call can be made again
-                self._answer(call, error.errno or errno.EACCES)
+            kind = call.args[1]
+            made.setblocking(not kind & socket.SOCK_NONBLOCK)
+            close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
+            errno_value = self._answers.hand_over(call, made.fileno(), close_on_exec=close_on_exec)
+            if errno_value is not None:
+                self._answer(call, errno_value)
 
     def _refuse_all(self) -> None:
         refused = list(self._waiting)

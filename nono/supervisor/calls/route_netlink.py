@@ -10,22 +10,23 @@ from __future__ import annotations
 import errno
 import socket
 
-from nono.kernel import notify, socket_names
+from nono.kernel import socket_names
+from nono.kernel.notify import Notification
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release
 from nono.supervisor.verdict import route_netlink
 from nono.supervisor.verdict.adjudicator import Refuse
 
 
-def make(listener: int, call: notify.Notification) -> None:
-    """Answer socket(2) with a socket created here. OSError: the kernel cannot pass it on (before 5.9)."""
+def make(answers: Answers, call: Notification) -> int | None:
+    """Answer socket(2) with a socket created here. Returns as Answers.hand_over() does. Raises OSError."""
     kind = call.args[1] & 0xFFFFFFFF
     made = socket.socket(socket.AF_NETLINK, kind | socket.SOCK_CLOEXEC, route_netlink.NETLINK_ROUTE)
     with made:
-        close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
-        notify.respond_with_descriptor(listener, call.id, made.fileno(), close_on_exec=close_on_exec)
+        return answers.hand_over(call, made.fileno(), close_on_exec=bool(kind & socket.SOCK_CLOEXEC))
 
 
-def bind(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int | Refuse:
+def bind(calls: TrappedCalls, call: Notification, sockaddr: bytes) -> int | Refuse:
     """Bind for the caller. Raises like every trapped call."""
     refusal = route_netlink.judge_name(sockaddr)
     if refusal is not None:
@@ -39,7 +40,7 @@ def bind(calls: TrappedCalls, call: notify.Notification, sockaddr: bytes) -> int
         release(duplicate)
 
 
-def _duplicate(calls: TrappedCalls, call: notify.Notification) -> Socket | None:
+def _duplicate(calls: TrappedCalls, call: Notification) -> Socket | None:
     duplicate = calls.socket(call)
     expected = socket.AF_NETLINK, route_netlink.NETLINK_ROUTE
     if duplicate is None or (duplicate.family, duplicate.proto) == expected:

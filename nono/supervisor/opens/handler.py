@@ -19,13 +19,15 @@ from anyio.abc import TaskGroup
 
 from nono.approval.request import Approver, FileOpen
 from nono.audit.event import Event, Recorder
-from nono.kernel import capabilities, notify, process
+from nono.kernel import capabilities, process
+from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.path_verdict import FilePolicy
 from nono.policy.live.paths import LivePaths
 from nono.policy.live.rule import LiveRule
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
 from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
 from nono.supervisor.verdict.audit_events import opened_by_rule, refused_open
@@ -58,7 +60,7 @@ def command_of(pid: int) -> Iterator[Command]:
 class _Waiting(NamedTuple):
     """An open that waits for an answer; the descriptor refers to the file that was judged."""
 
-    notification: notify.Notification
+    notification: Notification
     call: OpenCall
     path: str
     descriptor: int
@@ -78,14 +80,13 @@ class FileOpens:
         live: LivePaths | None,
     ) -> None:
         self._live = live
-        self._listener = listener
+        self._answers = Answers(listener)
         self._command = command
         self._policy = policy
         self._approver = approver
         self._recorder = recorder
         self._tasks = tasks
         self._waiting = 0
-        self._is_closed = False
         self._arguments = PathArguments(command.root)
         # A separate thread, because an open may take long and must not use capabilities that the command
         # lacks. Capabilities belong to a thread, and this one drops them for good.
@@ -94,23 +95,23 @@ class FileOpens:
     def close(self) -> None:
         """Stop answering. Call before the listener is closed; opens that still wait then fail with it."""
         self._opener.shutdown()
-        self._is_closed = True
+        self._answers.close()
 
-    def serve(self, notification: notify.Notification, name: str) -> None:
+    def serve(self, notification: Notification, name: str) -> None:
         """Answer an open, creat, openat or openat2 call, later if a person has to be asked."""
         try:
             self._serve(notification, name)
         except (OSError, ValueError):
             # A missing or unreadable path, a caller that is gone or hides its memory, malformed arguments:
             # the kernel has an errno for each. Landlock checks the call, as above.
-            self._leave(notification)
+            self._answers.leave(notification)
 
-    def _serve(self, notification: notify.Notification, name: str) -> None:
+    def _serve(self, notification: Notification, name: str) -> None:
         call = self._arguments.open_call(notification, name)
         # O_PATH neither reads nor writes, and Landlock does not check it. The caller's own entries in /proc
         # are left to its grants (docs/adr/0005); this process would resolve them to its own.
         if call.flags & uapi.O_PATH or call.path.startswith(OWN_ENTRIES):
-            self._leave(notification)
+            self._answers.leave(notification)
             return
         descriptor = self._arguments.find(notification.tid, call)
         keeps = False
@@ -122,7 +123,7 @@ class FileOpens:
                 verdict, approved = self._by_rule(found.path, verdict)
             match verdict:
                 case Leave():
-                    self._leave(notification)
+                    self._answers.leave(notification)
                 case Refuse():
                     self._refuse(notification, verdict)
                 case Ask() if self._waiting >= WAITING_MAX:
@@ -151,7 +152,7 @@ class FileOpens:
 
     def _begin_asking(
         self,
-        notification: notify.Notification,
+        notification: Notification,
         call: OpenCall,
         found: Found,
         access: Access,
@@ -167,7 +168,7 @@ class FileOpens:
             process.thread_group_id(notification.tid),
         )
         # After the last look-up by tid, because the tid may have been reused before that.
-        if not self._is_there(notification):
+        if not self._answers.is_awaited(notification):
             return False
         self._waiting += 1
         waiting = _Waiting(notification, call, found.path, descriptor)
@@ -181,23 +182,10 @@ class FileOpens:
             return Refuse(path, ask.access, f"'{rule.target}' is denied by {rule.origin}"), None
         return ask, rule
 
-    def _leave(self, notification: notify.Notification) -> None:
-        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.respond_continue(self._listener, notification.id)
-
-    def _refuse(self, notification: notify.Notification, refusal: Refuse) -> None:
+    def _refuse(self, notification: Notification, refusal: Refuse) -> None:
         with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(refusal))
-        self._fail(notification, errno.EPERM)
-
-    def _fail(self, notification: notify.Notification, errno_value: int) -> None:
-        if not self._is_closed:
-            with suppress(FileNotFoundError):
-                notify.respond(self._listener, notification.id, errno_value=errno_value)
-
-    def _is_there(self, notification: notify.Notification) -> bool:
-        """Check that the caller still waits."""
-        return not self._is_closed and notify.is_valid(self._listener, notification.id)
+        self._answers.fail(notification, errno.EPERM)
 
     async def _ask(self, waiting: _Waiting, request: FileOpen, approved: LiveRule | None) -> None:
         """Open the file once a person agrees, or at once if a rule already did."""
@@ -213,7 +201,7 @@ class FileOpens:
             self._waiting -= 1
             os.close(waiting.descriptor)
             if errno_value is not None:
-                self._fail(waiting.notification, errno_value)
+                self._answers.fail(waiting.notification, errno_value)
 
     def _is_recorded(self, event: Event) -> bool:
         try:
@@ -232,12 +220,12 @@ class FileOpens:
             tasks.start_soon(self._cancel_when_gone, waiting.notification, tasks.cancel_scope)
             approved = (await self._approver(request)).is_granted
             tasks.cancel_scope.cancel()
-        return approved and self._is_there(waiting.notification)
+        return approved and self._answers.is_awaited(waiting.notification)
 
-    async def _cancel_when_gone(self, notification: notify.Notification, scope: anyio.CancelScope) -> None:
+    async def _cancel_when_gone(self, notification: Notification, scope: anyio.CancelScope) -> None:
         while True:
             await anyio.sleep(SWEEP_INTERVAL_S)
-            if not self._is_there(notification):
+            if not self._answers.is_awaited(notification):
                 scope.cancel()
                 return
 
@@ -252,23 +240,16 @@ class FileOpens:
 
     def _open_and_answer(self, waiting: _Waiting) -> int | None:
         """Open and answer, both in the opener's thread: the awaiting task may be cancelled meanwhile."""
-        flags = waiting.call.flags
         try:
             descriptor = self._open_judged(waiting)
         except OSError as error:
             return error.errno or errno.EPERM
         try:
-            notify.respond_with_descriptor(
-                self._listener,
-                waiting.notification.id,
-                descriptor,
-                close_on_exec=bool(flags & os.O_CLOEXEC),
+            return self._answers.hand_over(
+                waiting.notification, descriptor, close_on_exec=waiting.call.closes_on_exec
             )
-        except OSError as error:
-            return error.errno or errno.EPERM
         finally:
             os.close(descriptor)
-        return None
 
     def _open_judged(self, waiting: _Waiting) -> int:
         """Open the file at the judged path, provided it is still the one that was judged."""

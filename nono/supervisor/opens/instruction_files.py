@@ -18,12 +18,14 @@ from anyio.abc import TaskGroup
 
 from nono.audit.event import OF_INSTRUCTIONS, Recorder
 from nono.disk.regular_file import read_regular_file
-from nono.kernel import capabilities, notify, open_path
+from nono.kernel import capabilities, open_path
+from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.path_verdict import FilePolicy, Granted
 from nono.printable import shell_word
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles
@@ -49,7 +51,7 @@ Approvals = Callable[[], Mapping[str, str]]  # returns the current approvals
 class _Waiting(NamedTuple):
     """An open of an instruction file; the descriptor refers to the file to be judged."""
 
-    notification: notify.Notification
+    notification: Notification
     call: OpenCall
     path: str  # canonical
     name: str  # the name for the verdict
@@ -96,7 +98,7 @@ class InstructionFiles:
         others: Serves every other call, and is closed with this object; None: the kernel serves them.
         trees: Collects the packages of npx and uvx that are read; None: nobody needs them.
         """
-        self._listener = listener
+        self._answers = Answers(listener)
         self._command = command
         self._files = files
         self._root = checked.root
@@ -110,19 +112,18 @@ class InstructionFiles:
         self._trees = trees
         self._arguments = PathArguments(command.root)
         self._waiting = 0
-        self._is_closed = False
         self._judged = JudgedFiles()
         # As in FileOpens: the reader has no more rights than the command.
         self._reader = ThreadPoolExecutor(1, "reader", capabilities.drop_dangerous)
 
     def close(self) -> None:
         self._reader.shutdown()
-        self._is_closed = True
+        self._answers.close()
         self._judged.close()
         if self._others is not None:
             self._others.close()
 
-    def serve(self, notification: notify.Notification, name: str) -> None:
+    def serve(self, notification: Notification, name: str) -> None:
         """Answer an open of an instruction file, later; pass on every other call."""
         waiting = None
         if name in OPENS:
@@ -130,7 +131,7 @@ class InstructionFiles:
                 waiting = self._instructions(notification, name)
             except _AnsweredError as answer:
                 if answer.reason is None:
-                    self._fail(notification, answer.errno_value)
+                    self._answers.fail(notification, answer.errno_value)
                 else:
                     self._refuse(notification, answer.path, answer.reason)
                 return
@@ -145,15 +146,13 @@ class InstructionFiles:
             self._waiting += 1
             self._tasks.start_soon(self._check, waiting, name)
 
-    def _pass_on(self, notification: notify.Notification, name: str) -> None:
+    def _pass_on(self, notification: Notification, name: str) -> None:
         if self._others is not None:
             self._others.serve(notification, name)
             return
-        # Landlock checks the open again (nono.supervisor.opens.handler).
-        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.respond_continue(self._listener, notification.id)
+        self._answers.leave(notification)  # Landlock checks the open again (nono.supervisor.opens.handler)
 
-    def _instructions(self, notification: notify.Notification, name: str) -> _Waiting | None:
+    def _instructions(self, notification: Notification, name: str) -> _Waiting | None:
         """Return the open if it reads a granted instruction file, else None.
 
         Raises _AnsweredError for an open that must fail.
@@ -243,22 +242,24 @@ class InstructionFiles:
         from asyncio import get_running_loop
 
         loop = get_running_loop()
-        is_answered, leased = False, None
+        leased: int | None = None
+        errno_value: int | None = errno.EACCES  # the answer, unless what follows earns a better one
         try:
             read = await loop.run_in_executor(self._reader, self._judge, waiting)
             leased, verdict = read.leased, read.verdict
             if verdict.is_refused(self._trust.policy.enforcement):
                 self._refuse(waiting.notification, waiting.path, _reason(verdict))
+                errno_value = None
             elif waiting.call.access.writes:
                 self._recorder(instructions_opened(waiting.path, verdict))
                 self._pass_on(waiting.notification, call_name)
+                errno_value = None
             else:
                 self._recorder(instructions_opened(waiting.path, verdict))
-                self._hand_over(waiting, read)
-                if leased is not None:
+                errno_value = self._hand_over(waiting, read)
+                if leased is not None and errno_value is None:
                     loop.call_later(LEASE_S, self._judged.release, leased)
                     leased = None
-            is_answered = True
         except OSError:
             pass  # an open that cannot be recorded is not made
         finally:
@@ -266,8 +267,8 @@ class InstructionFiles:
             os.close(waiting.descriptor)
             if leased is not None:
                 self._judged.release(leased)
-            if not is_answered:
-                self._fail(waiting.notification, errno.EACCES)
+            if errno_value is not None:
+                self._answers.fail(waiting.notification, errno_value)
 
     def _judge(self, waiting: _Waiting) -> _Read:
         """Read the file by the descriptor that was examined, and judge what was read."""
@@ -294,10 +295,10 @@ class InstructionFiles:
         finally:
             os.close(descriptor)
 
-    def _hand_over(self, waiting: _Waiting, read: _Read) -> None:
-        """Pass the judged content to the caller. Raises OSError."""
-        if self._is_closed or not notify.is_valid(self._listener, waiting.notification.id):
-            return
+    def _hand_over(self, waiting: _Waiting, read: _Read) -> int | None:
+        """Pass the judged content to the caller. Returns as Answers.hand_over() does. Raises OSError."""
+        if not self._answers.is_awaited(waiting.notification):
+            return None
         source: int | None = waiting.descriptor
         if waiting.may_change and read.leased is None:
             state = os.fstat(waiting.descriptor)
@@ -306,26 +307,16 @@ class InstructionFiles:
             raise OSError(errno.ENOMEM, "too many copies are in use", waiting.path)
         descriptor = os.open(link(source), waiting.call.flags & KEPT | os.O_CLOEXEC)
         try:
-            notify.respond_with_descriptor(
-                self._listener,
-                waiting.notification.id,
-                descriptor,
-                close_on_exec=bool(waiting.call.flags & os.O_CLOEXEC),
+            return self._answers.hand_over(
+                waiting.notification, descriptor, close_on_exec=waiting.call.closes_on_exec
             )
-        except FileNotFoundError:
-            pass  # ENOENT: the caller is gone
         finally:
             os.close(descriptor)
 
-    def _refuse(self, notification: notify.Notification, path: str, reason: str) -> None:
+    def _refuse(self, notification: Notification, path: str, reason: str) -> None:
         with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(Refuse(path, Access.READ, f"{OF_INSTRUCTIONS}{reason}")))
-        self._fail(notification, errno.EACCES)
-
-    def _fail(self, notification: notify.Notification, errno_value: int) -> None:
-        if not self._is_closed:
-            with suppress(FileNotFoundError):
-                notify.respond(self._listener, notification.id, errno_value=errno_value)
+        self._answers.fail(notification, errno.EACCES)
 
 
 def _reason(verdict: Verdict) -> str:

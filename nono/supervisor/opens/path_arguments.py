@@ -8,7 +8,8 @@ import stat
 from contextlib import suppress
 
 from nono.approval.request import FileKind
-from nono.kernel import notify, open_path, process
+from nono.kernel import open_path, process
+from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.supervisor.verdict import open_call
 from nono.supervisor.verdict.open_call import OpenCall
@@ -52,7 +53,7 @@ class PathArguments:
         self._root = root
         self._memory = process.MemoryReader(uapi.PATH_MAX)
 
-    def open_call(self, notification: notify.Notification, name: str) -> OpenCall:
+    def open_call(self, notification: Notification, name: str) -> OpenCall:
         """Read the arguments of an open once. OSError, ValueError: they are malformed or unreadable."""
         registers = open_call.registers(name, notification.args)
         flags, resolve = registers.flags, 0

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from nono.kernel import notify
+from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import CallerContext, caller_context
 from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, link
 from nono.supervisor.verdict import path_call
@@ -53,7 +54,7 @@ class PathWatch:
 
     def __init__(self, listener: int, root: int, command: CallerContext, watcher: Watcher) -> None:
         """`root` and `command` describe the command just before it was executed."""
-        self._listener = listener
+        self._answers = Answers(listener)
         self._root = root
         self._command = command
         self._watcher = watcher
@@ -62,7 +63,7 @@ class PathWatch:
     def close(self) -> None:
         """Do nothing: no call waits for an answer."""
 
-    def serve(self, notification: notify.Notification, name: str) -> None:
+    def serve(self, notification: Notification, name: str) -> None:
         """Record the call, and leave it to the kernel."""
         try:
             if self._can_be_followed(notification.tid):
@@ -73,8 +74,7 @@ class PathWatch:
             else:
                 self._watcher.missed()
         finally:
-            with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-                notify.respond_continue(self._listener, notification.id)
+            self._answers.leave(notification)
 
     def _can_be_followed(self, tid: int) -> bool:
         """Return False for a caller with another root, namespaces or rights, or one that hides its memory."""
@@ -85,7 +85,7 @@ class PathWatch:
         except OSError:
             return True  # the caller is gone
 
-    def _see(self, notification: notify.Notification, name: str) -> None:
+    def _see(self, notification: Notification, name: str) -> None:
         tid = notification.tid
         if name in path_call.OPENS:
             self._opened(tid, self._arguments.open_call(notification, name))

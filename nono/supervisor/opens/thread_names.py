@@ -9,14 +9,14 @@ from no other process, so passing the descriptor on gains nothing.
 
 from __future__ import annotations
 
-import errno
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
-from nono.kernel import notify, open_path, process
+from nono.kernel import open_path, process
+from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.path_arguments import PathArguments
@@ -52,7 +52,7 @@ class ThreadNames:
 
         OSError: The command has no /proc.
         """
-        self._listener = listener
+        self._answers = Answers(listener)
         self._command = command
         self._recorder = recorder
         self._others = others
@@ -64,7 +64,7 @@ class ThreadNames:
             self._others.close()
         os.close(self._proc)
 
-    def serve(self, notification: notify.Notification, name: str) -> None:
+    def serve(self, notification: Notification, name: str) -> None:
         """Answer a call that names a file, or pass it on."""
         try:
             is_answered = name in OPENS and self._serve(notification, name)
@@ -76,11 +76,9 @@ class ThreadNames:
         if self._others is not None:
             self._others.serve(notification, name)
             return
-        # Landlock judges the open again (nono.supervisor.opens.handler).
-        with suppress(FileNotFoundError):  # ENOENT: the caller is gone
-            notify.respond_continue(self._listener, notification.id)
+        self._answers.leave(notification)  # Landlock judges the open again (nono.supervisor.opens.handler)
 
-    def _serve(self, notification: notify.Notification, name: str) -> bool:
+    def _serve(self, notification: Notification, name: str) -> bool:
         """Answer the call if it opens a thread's name. Returns True if answered.
 
         OSError, ValueError: it was not answered.
@@ -100,12 +98,14 @@ class ThreadNames:
             return False
         try:
             self._recorder(named_thread(f"/proc/{group}/task/{thread}/comm", call.access))
-            self._hand_over(notification, descriptor, call)
+            errno_value = self._answers.hand_over(notification, descriptor, close_on_exec=call.closes_on_exec)
         finally:
             os.close(descriptor)
+        if errno_value is not None:
+            self._answers.fail(notification, errno_value)
         return True
 
-    def _open(self, notification: notify.Notification, group: int, thread: int, call: OpenCall) -> int | None:
+    def _open(self, notification: Notification, group: int, thread: int, call: OpenCall) -> int | None:
         """Open the name of one of the caller's threads.
 
         Returns None if the caller is gone. OSError: it has no such thread.
@@ -114,23 +114,12 @@ class ThreadNames:
         try:
             # After the last look-up by number: from here on the directory refers to the caller's process and
             # no other, even after it has ended. The thread is looked up in that directory.
-            if not notify.is_valid(self._listener, notification.id):
+            if not self._answers.is_awaited(notification):
                 return None
             entry = b"task/%d/comm" % thread
             return open_path.open_at(directory, entry, call.flags & _KEPT, _NO_DETOUR)
         finally:
             os.close(directory)
-
-    def _hand_over(self, notification: notify.Notification, descriptor: int, call: OpenCall) -> None:
-        close_on_exec = bool(call.flags & os.O_CLOEXEC)
-        try:
-            notify.respond_with_descriptor(
-                self._listener, notification.id, descriptor, close_on_exec=close_on_exec
-            )
-        except OSError as error:
-            with suppress(FileNotFoundError):
-                errno_value = error.errno or errno.EACCES
-                notify.respond(self._listener, notification.id, errno_value=errno_value)
 
 
 def _writes(flags: int) -> bool:

@@ -32,6 +32,10 @@ class OpenCall(NamedTuple):
         return Access.READWRITE
 
     @property
+    def closes_on_exec(self) -> bool:
+        return bool(self.flags & uapi.O_CLOEXEC)
+
+    @property
     def truncates(self) -> bool:
         return bool(self.flags & uapi.O_TRUNC)
 

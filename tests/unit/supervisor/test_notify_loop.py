@@ -49,7 +49,7 @@ def test_a_call_that_cannot_be_judged_is_refused(monkeypatch: pytest.MonkeyPatch
         )
     monkeypatch.setattr(served, "_decide_and_act", fail)
     monkeypatch.setattr(
-        served, "_respond", lambda asked, errno_value: answers.append((asked.id, errno_value))
+        served._answers, "fail", lambda asked, errno_value: answers.append((asked.id, errno_value))
     )
     with pytest.raises(RuntimeError):
         served._serve(call)

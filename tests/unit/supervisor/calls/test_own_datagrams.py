@@ -16,6 +16,7 @@ from nono.kernel import notify
 from nono.kernel.notify import Notification
 from nono.sandbox.socket_maker import REFUSED, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls import own_datagrams
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.own_datagrams import OwnDatagrams
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls
 from nono.supervisor.verdict.adjudicator import STATIC_FILTER, Refuse
@@ -76,7 +77,7 @@ class Stage:
 
     def play(self, part: Callable[[OwnDatagrams], Awaitable[None]]) -> None:
         async def served() -> None:
-            own = OwnDatagrams(-1, self.ours, cast(TrappedCalls, self.caller), self._answer)
+            own = OwnDatagrams(Answers(-1), self.ours, cast(TrappedCalls, self.caller), self._answer)
             try:
                 await part(own)
             finally:
