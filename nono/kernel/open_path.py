@@ -46,7 +46,7 @@ def open_in_root(root: int, path: bytes, *, directory: bool = False) -> int:
     which would resolve for this process instead. EAGAIN: something on the way keeps being renamed.
     """
     flags = os.O_PATH | (os.O_DIRECTORY if directory else 0)
-    return _open_undisturbed(root, path, flags, uapi.RESOLVE_IN_ROOT | uapi.RESOLVE_NO_MAGICLINKS)
+    return open_undisturbed(root, path, flags, uapi.RESOLVE_IN_ROOT | uapi.RESOLVE_NO_MAGICLINKS)
 
 
 def open_beneath(directory: int, path: bytes, flags: int) -> int:
@@ -55,11 +55,11 @@ def open_beneath(directory: int, path: bytes, flags: int) -> int:
     Symbolic links are followed as far as they stay below. OSError EXDEV: one does not. Others as of
     open_in_root().
     """
-    return _open_undisturbed(directory, path, flags, uapi.RESOLVE_BENEATH | uapi.RESOLVE_NO_MAGICLINKS)
+    return open_undisturbed(directory, path, flags, uapi.RESOLVE_BENEATH | uapi.RESOLVE_NO_MAGICLINKS)
 
 
-def _open_undisturbed(directory: int, path: bytes, flags: int, resolve: int) -> int:
-    """Try again while a rename anywhere in the system disturbs the look-up of ".." (EAGAIN)."""
+def open_undisturbed(directory: int, path: bytes, flags: int, resolve: int) -> int:
+    """Open like open_at(), again while a rename anywhere in the system disturbs the look-up (EAGAIN)."""
     for left in reversed(range(_RACES_MAX)):
         try:
             return open_at(directory, path, flags, resolve)
@@ -67,6 +67,11 @@ def _open_undisturbed(directory: int, path: bytes, flags: int, resolve: int) -> 
             if not left:
                 raise
     raise AssertionError("the last try returns or raises")
+
+
+def path_to(descriptor: int) -> str:
+    """Return a path that leads to the very inode of one of this process's descriptors."""
+    return f"/proc/self/fd/{descriptor}"
 
 
 def open_at(directory: int, path: bytes, flags: int, resolve: int) -> int:

@@ -43,6 +43,7 @@ from nono.supervisor.verdict.syscall_args import (
     UnixAddress,
     UnnamedUnixAddress,
     parse_sockaddr,
+    unsigned,
 )
 
 if TYPE_CHECKING:
@@ -284,8 +285,7 @@ class NotifyLoop:
                 return errno.EADDRINUSE
             if self._unix is not None and isinstance(local, UnixAddress):
                 self._unix.will_listen(call, duplicate, local)
-            backlog = call.args[1] & 0xFFFFFFFF
-            duplicate.listen(min(backlog, 0x7FFFFFFF))
+            duplicate.listen(min(unsigned(call.args[1]), 0x7FFFFFFF))
             if self._own is not None and isinstance(verdict, Perform):
                 self._own.add(duplicate)
         finally:

@@ -23,7 +23,7 @@ def let_owner_in(name: str, parent: int = AT_FDCWD) -> bool:
         if status.st_mode & SEEN == SEEN or status.st_uid != os.geteuid():
             return False
         # fchmod(2) rejects an O_PATH descriptor, and any other needs the missing right.
-        os.chmod(f"/proc/self/fd/{place}", stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
+        os.chmod(open_path.path_to(place), stat.S_IMODE(status.st_mode) | stat.S_IRWXU)
         return True
     finally:
         os.close(place)

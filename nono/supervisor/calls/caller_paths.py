@@ -13,8 +13,6 @@ from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.caller import CallerContext, caller_context
 from nono.supervisor.calls.trapped_call import HiddenCallerError
 
-_DESCRIPTORS = "/proc/self/fd"
-
 
 class CallerContextMismatchError(Exception):
     """The caller's context differs from the command's at its start (nono.supervisor.calls.caller)."""
@@ -31,7 +29,7 @@ class Named(NamedTuple):
     @property
     def address(self) -> str:
         """Return a short path that the kernel resolves to the same inode."""
-        return f"{_DESCRIPTORS}/{self.descriptor}"
+        return open_path.path_to(self.descriptor)
 
 
 class CallerPaths:
@@ -113,5 +111,5 @@ def umask_of(tid: int) -> int:
 
 def _named(descriptor: int) -> Named:
     found = os.fstat(descriptor)
-    path = os.readlink(f"{_DESCRIPTORS}/{descriptor}")
+    path = os.readlink(open_path.path_to(descriptor))
     return Named(descriptor, path, stat.S_ISSOCK(found.st_mode), is_deleted=found.st_nlink == 0)

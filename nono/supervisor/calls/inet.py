@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Callable
@@ -15,7 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from nono.kernel import socket_names
 from nono.named_tuple import NamedTuple
-from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
+from nono.supervisor.calls.trapped_call import (
+    CONNECT_IN_PROGRESS,
+    Answer,
+    Socket,
+    TrappedCalls,
+    cookie_of,
+    is_blocking,
+    release,
+    send_timeout_s,
+)
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict import adjudicator, own_servers
 from nono.supervisor.verdict.adjudicator import DENIED_PORT, NetworkGrants, Perform, Refuse
@@ -33,9 +41,6 @@ if TYPE_CHECKING:
 JUDGED_MAX = 256  # socket addresses whose verdict is remembered
 SWEEP_INTERVAL_S = 1.0  # how often to check that callers of pending connects still live
 PENDING_MAX = 256  # pending connects: each keeps a descriptor open for as long as a silent host likes
-CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
-
-Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
 class Connected(Protocol):
@@ -176,7 +181,7 @@ class InetCalls:
         self, call: Notification, duplicate: Socket, connect: Callable[[], int], *, to_proxy: bool
     ) -> int | None:
         """Connect as the caller would have, without ever blocking the loop. Owns `duplicate`."""
-        blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
+        blocking = is_blocking(duplicate)
         keep = False
         try:
             # The flag belongs to the open file description that the child shares; it is restored before the

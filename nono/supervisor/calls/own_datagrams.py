@@ -22,7 +22,7 @@ from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, 
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.own_datagrams import MADE_INSIDE, NOT_MADE, judge_connect, refused_hint
 from nono.supervisor.verdict.register_call import refuse_by_registers
-from nono.supervisor.verdict.syscall_args import parse_sockaddr
+from nono.supervisor.verdict.syscall_args import parse_sockaddr, unsigned
 
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
@@ -68,7 +68,7 @@ class OwnDatagrams:
             return _refusal(call, MADE_INSIDE)
         if self._is_closed:
             return _refusal(call)
-        asked = UDP_IPV4 if call.args[0] & 0xFFFFFFFF == socket.AF_INET else UDP_IPV6
+        asked = UDP_IPV4 if unsigned(call.args[0]) == socket.AF_INET else UDP_IPV6
         try:
             self._maker.send(asked, socket.MSG_DONTWAIT)
         except OSError:  # too many callers wait
@@ -118,7 +118,7 @@ class OwnDatagrams:
 
     def _hand_over(self, call: Notification, descriptors: Sequence[int]) -> None:
         if not descriptors:
-            if call.args[0] & 0xFFFFFFFF == socket.AF_INET6:  # which this host may lack
+            if unsigned(call.args[0]) == socket.AF_INET6:  # which this host may lack
                 self._answer(call, errno.EAFNOSUPPORT)
             else:
                 self._answer(call, errno.ENOBUFS if self._network else _refusal(call))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import socket
 import struct
@@ -17,7 +16,16 @@ from nono.kernel import socket_names
 from nono.kernel.sock_diag import Listener, Listeners
 from nono.named_tuple import NamedTuple
 from nono.supervisor.calls.held_connects import Held, HeldConnects
-from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release, send_timeout_s
+from nono.supervisor.calls.trapped_call import (
+    CONNECT_IN_PROGRESS,
+    Answer,
+    Socket,
+    TrappedCalls,
+    cookie_of,
+    is_blocking,
+    release,
+    send_timeout_s,
+)
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import OWN_SERVER, Perform, Refuse, loopback
 from nono.supervisor.verdict.audit_events import performed
@@ -32,9 +40,6 @@ LISTENERS_MAX = 1024  # sockets remembered; beyond that, sockets that no longer 
 PATIENCE_S = 130.0  # about what the kernel's own retries take (tcp_syn_retries, tcp(7))
 UNBLOCKED_PATIENCE_S = 0.1  # for a caller that does not want to wait
 _UNSPECIFIED = struct.pack("=H14x", socket.AF_UNSPEC)
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EALREADY, errno.EINTR)
-
-Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
 class _Connect(NamedTuple):
@@ -107,8 +112,7 @@ class OwnServers:
         duplicate = self._calls.tcp_socket(call)
         if duplicate is None:
             return errno.EACCES
-        is_blocking = not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
-        connect = _Connect(duplicate, address, refusal, is_blocking)
+        connect = _Connect(duplicate, address, refusal, is_blocking(duplicate))
         keep = False
         try:
             self._recorder.dedup(performed(Perform(address, OWN_SERVER)))
@@ -131,7 +135,7 @@ class OwnServers:
             call, partial(self._try, connect), partial(release, connect.duplicate), deadline_s, too_late
         )
 
-    def _try(self, connect: _Connect) -> int | Refuse | None:
+    def _try(self, connect: _Connect) -> Answer:
         """Connect, and verify that the command's own server accepted. None: its backlog is full.
 
         No attempt stays pending: the kernel would retry it a second later, with whoever listens by then.
@@ -143,10 +147,11 @@ class OwnServers:
         try:
             self._watchdog.arm()
             result = duplicate.connect_ex(target)
-            if result in _IN_PROGRESS:  # the handshake is complete by now, and a second call reports that
+            if result in CONNECT_IN_PROGRESS:
+                # The handshake is complete by now, and a second call reports that.
                 result = duplicate.connect_ex(target)
                 result = 0 if result == errno.EISCONN else result
-            if result in _IN_PROGRESS:
+            if result in CONNECT_IN_PROGRESS:
                 _dissolve(duplicate)
                 return None
             # A socket that listened before and still listens has listened all along: listen(2) is trapped.

@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 
+from nono.kernel.open_path import path_to
 from nono.kernel.sock_diag import bound_file
 from nono.supervisor.calls.trapped_call import Socket
 
@@ -67,7 +68,7 @@ def _may_listen(descriptor: int, kind: int) -> bool:
     probe, peer = socket.socketpair(socket.AF_UNIX, kind)
     with probe, peer:
         probe.setblocking(False)
-        return probe.connect_ex(f"/proc/self/fd/{descriptor}") != errno.ECONNREFUSED
+        return probe.connect_ex(path_to(descriptor)) != errno.ECONNREFUSED
 
 
 def device_of_mount(descriptor: int, tid: int) -> tuple[int, int] | None:

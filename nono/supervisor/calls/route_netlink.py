@@ -16,11 +16,12 @@ from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release
 from nono.supervisor.verdict import route_netlink
 from nono.supervisor.verdict.adjudicator import Refuse
+from nono.supervisor.verdict.syscall_args import unsigned
 
 
 def make(answers: Answers, call: Notification) -> int | None:
     """Answer socket(2) with a socket created here. Returns as Answers.hand_over() does. Raises OSError."""
-    kind = call.args[1] & 0xFFFFFFFF
+    kind = unsigned(call.args[1])
     made = socket.socket(socket.AF_NETLINK, kind | socket.SOCK_CLOEXEC, route_netlink.NETLINK_ROUTE)
     with made:
         return answers.hand_over(call, made.fileno(), close_on_exec=bool(kind & socket.SOCK_CLOEXEC))

@@ -6,6 +6,7 @@ Each is fetched once; later changes by the caller have no effect.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
@@ -13,12 +14,16 @@ from contextlib import suppress
 
 from nono.kernel import notify, process
 from nono.kernel.uapi.inet_diag import SO_COOKIE
-from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES
+from nono.supervisor.verdict.adjudicator import Refuse
+from nono.supervisor.verdict.syscall_args import SOCKADDR_STORAGE_BYTES, unsigned
 
 # The base class of socket.socket: socket.socket turns each look at the family into an enum look-up, and every
 # connection passes through here.
 Socket = socket.SocketType
 
+Answer = int | Refuse | None  # to a call: the errno, 0 for success; None if it follows later
+# What a connect returns that goes on, as an asynchronous one does.
+CONNECT_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY, errno.EINTR})
 
 _LINGER = struct.Struct("@ii")  # l_onoff, l_linger in seconds (socket(7))
 _TIMEVAL = struct.Struct("@ll")  # tv_sec, tv_usec
@@ -32,6 +37,11 @@ def send_timeout_s(duplicate: Socket) -> float | None:
         duplicate.getsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.size)
     )
     return seconds + microseconds / 1e6 or None
+
+
+def is_blocking(duplicate: Socket) -> bool:
+    """Return True unless O_NONBLOCK is set on the open file description, which the command shares."""
+    return not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
 
 
 def cookie_of(duplicate: Socket, option: int = SO_COOKIE) -> int:
@@ -81,7 +91,7 @@ class TrappedCalls:
 
         Raises HiddenCallerError, or OSError EFAULT or EINVAL as the kernel itself would answer.
         """
-        length &= 0xFFFFFFFF
+        length = unsigned(length)
         if length > SOCKADDR_STORAGE_BYTES:
             raise OSError(errno.EINVAL, "socket address too long")
         try:
@@ -99,7 +109,7 @@ class TrappedCalls:
         HiddenCallerError, or OSError EBADF or ENOTSOCK as the kernel itself would answer.
         """
         try:
-            descriptor = self._descriptors.copy(call.tid, call.args[0] & 0xFFFFFFFF)
+            descriptor = self._descriptors.copy(call.tid, unsigned(call.args[0]))
         except PermissionError as error:
             raise HiddenCallerError from error
         try:

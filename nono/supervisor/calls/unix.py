@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Callable
@@ -13,15 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import socket_names
+from nono.kernel.open_path import path_to
 from nono.policy.files.unix_sockets import OWN_SOCKET, UnixSocketPolicy
 from nono.policy.path_expansion import is_within
 from nono.supervisor.calls.caller_paths import CallerContextMismatchError, CallerPaths, Named, umask_of
 from nono.supervisor.calls.held_connects import Held, HeldConnects
 from nono.supervisor.calls.own_sockets import OwnSockets
 from nono.supervisor.calls.trapped_call import (
+    Answer,
     HiddenCallerError,
     Socket,
     TrappedCalls,
+    is_blocking,
     release,
     send_timeout_s,
 )
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 _CONNECTION_ORIENTED = (socket.SOCK_STREAM, socket.SOCK_SEQPACKET)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)  # as stat(2) would tell the caller
 _UNRESOLVED = (*_ABSENT, errno.ELOOP, errno.EAGAIN)
-
-Answer = int | Refuse | None  # the errno, 0 for success; None if it follows later
 
 
 class UnixCalls:
@@ -136,13 +136,13 @@ class UnixCalls:
         duplicate = self._stream(call)
         if duplicate is None:
             return errno.EACCES
-        if binds:
-            result = socket_names.bind(duplicate.fileno(), sockaddr)
-        else:
+        try:
+            if binds:
+                return socket_names.bind(duplicate.fileno(), sockaddr)
             self._watchdog.arm()
-            result = _try_to_connect(duplicate, partial(socket_names.connect, duplicate.fileno(), sockaddr))
-        release(duplicate)
-        return result
+            return _try_to_connect(duplicate, partial(socket_names.connect, duplicate.fileno(), sockaddr))
+        finally:
+            release(duplicate)
 
     def _unresolved(self, path: bytes | None, address: UnixAddress, errno_value: int) -> Answer:
         """Give the kernel's answer, because clients look for their server, unless the path is denied.
@@ -168,7 +168,7 @@ class UnixCalls:
         if not self._record(verdict):
             release(duplicate)
             return errno.EACCES
-        blocking = _is_blocking(duplicate)
+        blocking = is_blocking(duplicate)
         try:
             self._watchdog.arm()
             result = _try_to_connect(duplicate, partial(duplicate.connect_ex, named.address))
@@ -186,7 +186,7 @@ class UnixCalls:
 
         def attempt() -> int | None:
             self._watchdog.arm()
-            result = _try_to_connect(duplicate, partial(duplicate.connect_ex, f"/proc/self/fd/{file}"))
+            result = _try_to_connect(duplicate, partial(duplicate.connect_ex, path_to(file)))
             return None if result == errno.EAGAIN else result
 
         def release_both() -> None:
@@ -278,13 +278,9 @@ def _is_dead(named: Named) -> bool:
         return probe.connect_ex(named.address) == errno.ECONNREFUSED
 
 
-def _is_blocking(duplicate: Socket) -> bool:
-    return not fcntl.fcntl(duplicate.fileno(), fcntl.F_GETFL) & os.O_NONBLOCK
-
-
 def _try_to_connect(duplicate: Socket, connect: Callable[[], int]) -> int:
     """Connect without blocking and return the errno; EAGAIN if the listener's backlog is full."""
-    blocking = _is_blocking(duplicate)
+    blocking = is_blocking(duplicate)
     # The flag belongs to the open file description that the child shares; it is restored at once.
     duplicate.setblocking(False)
     try:

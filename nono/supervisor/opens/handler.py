@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from nono.approval.request import Approver, FileOpen
 from nono.audit.event import Event, Recorder
-from nono.kernel import capabilities, process
+from nono.kernel import capabilities, open_path, process
 from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
@@ -29,15 +29,13 @@ from nono.policy.live.paths import LivePaths
 from nono.policy.live.rule import LiveRule
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import CallerContext, caller_context, open_root
-from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link, look_up
+from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, mode_of
 from nono.supervisor.verdict.audit_events import opened_by_rule, refused_open
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Ask, Found, Leave, Refuse, judge_open
 
 WAITING_MAX = 64  # opens waiting for an answer; each keeps a descriptor open
 SWEEP_INTERVAL_S = 0.5  # how often to check that waiting callers still live
-
-_MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
 class Command(NamedTuple):
@@ -146,7 +144,7 @@ class FileOpens:
             # The caller has another root, other namespaces or another user: the grants were made for
             # other paths and rights, so add nothing.
             return Leave()
-        if isinstance(verdict, Ask) and not os.access(link(descriptor), _MODES[verdict.access]):
+        if isinstance(verdict, Ask) and not os.access(open_path.path_to(descriptor), mode_of(verdict.access)):
             return Leave()  # the file's mode already refuses it
         return verdict
 
@@ -255,7 +253,7 @@ class FileOpens:
         """Open the file at the judged path, provided it is still the one that was judged."""
         path = os.fsencode(waiting.path)
         resolve = uapi.RESOLVE_NO_SYMLINKS | uapi.RESOLVE_NO_MAGICLINKS | uapi.RESOLVE_IN_ROOT
-        again = look_up(self._command.root, path, os.O_PATH, resolve)
+        again = open_path.open_undisturbed(self._command.root, path, os.O_PATH, resolve)
         try:
             if not os.path.samestat(os.fstat(again), os.fstat(waiting.descriptor)):
                 raise OSError(errno.EPERM, "replaced since it was judged", waiting.path)
@@ -263,7 +261,7 @@ class FileOpens:
             # without a peer cannot block us; it is removed again below.
             wanted = waiting.call.flags
             flags = wanted & KEPT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            opened = os.open(link(again), flags)
+            opened = os.open(open_path.path_to(again), flags)
         finally:
             os.close(again)
         if not wanted & os.O_NONBLOCK:

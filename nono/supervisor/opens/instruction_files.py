@@ -29,7 +29,7 @@ from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles
-from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine, link
+from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine
 from nono.supervisor.verdict.audit_events import instructions_opened, refused_open
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Refuse
@@ -226,8 +226,7 @@ class InstructionFiles:
 
     def _spelled(self, tid: int, call: OpenCall) -> str:
         """Return the path as the caller spelled it, in the form that verdicts use."""
-        start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
-        base = "/" if call.is_absolute else os.readlink(f"/proc/{tid}/{start}")
+        base = "/" if call.is_absolute else os.readlink(call.base(tid))
         return relative(self._root, join(base, os.fsdecode(call.path)))
 
     def _is_granted(self, path: str, access: Access) -> bool:
@@ -276,7 +275,7 @@ class InstructionFiles:
         try:
             if waiting.may_change and not waiting.call.access.writes:
                 leased = self._judged.lease(waiting.descriptor)
-            content = read_regular_file(link(waiting.descriptor), FILE_BYTES_MAX)
+            content = read_regular_file(open_path.path_to(waiting.descriptor), FILE_BYTES_MAX)
         except OSError as error:
             return _Read(b"", unreadable(waiting.name, error.strerror or str(error)), leased)
         evidence = evidence_of(self._root, waiting.name, content, self._read_inside, self._verify)
@@ -291,7 +290,7 @@ class InstructionFiles:
         """Read a file as the command sees it, which may have a private /tmp."""
         descriptor = open_path.open_in_root(self._command.root, os.fsencode(path))
         try:
-            return read_regular_file(link(descriptor), max_bytes)
+            return read_regular_file(open_path.path_to(descriptor), max_bytes)
         finally:
             os.close(descriptor)
 
@@ -305,7 +304,7 @@ class InstructionFiles:
             source = self._judged.copy(read.verdict.sha256 or "", read.content, state)
         if source is None:
             raise OSError(errno.ENOMEM, "too many copies are in use", waiting.path)
-        descriptor = os.open(link(source), waiting.call.flags & KEPT | os.O_CLOEXEC)
+        descriptor = os.open(open_path.path_to(source), waiting.call.flags & KEPT | os.O_CLOEXEC)
         try:
             return self._answers.hand_over(
                 waiting.notification, descriptor, close_on_exec=waiting.call.closes_on_exec

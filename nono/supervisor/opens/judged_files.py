@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from signal import SIGURG
 
-from nono.supervisor.opens.path_arguments import link
+from nono.kernel.open_path import path_to
 
 LEASE_S = 1.0  # from the moment it is passed on: readers read at once
 LEASES_MAX = 64  # each keeps a descriptor open
@@ -34,7 +34,7 @@ class JudgedFiles:
         """
         if len(self._leases) >= LEASES_MAX:
             return None
-        leased = os.open(link(descriptor), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        leased = os.open(path_to(descriptor), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             # A process that breaks the lease causes a signal here, and SIGIO would end us. The lease ends
             # soon anyway.

@@ -5,17 +5,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 
 from nono.approval.request import FileKind
 from nono.kernel import open_path, process
 from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
+from nono.policy.capability import Access
 from nono.supervisor.verdict import open_call
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.open_verdict import Found
 
-RACES_MAX = 8  # retries of a look-up that renames disturb (EAGAIN of openat2)
 # The caller's own entries in /proc: left to its grants (docs/adr/0005); this process would resolve them to
 # its own.
 OWN_ENTRIES = (b"/proc/self/", b"/proc/thread-self/")
@@ -98,36 +97,27 @@ class PathArguments:
         resolve = call.resolve | uapi.RESOLVE_NO_MAGICLINKS
         confined = call.resolve & (uapi.RESOLVE_BENEATH | uapi.RESOLVE_IN_ROOT)
         if call.is_absolute and not confined:
-            return look_up(self._root, call.path, flags, resolve | uapi.RESOLVE_IN_ROOT)
-        start = "cwd" if call.directory == uapi.AT_FDCWD else f"fd/{call.directory}"
-        base = os.open(f"/proc/{tid}/{start}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            return open_path.open_undisturbed(self._root, call.path, flags, resolve | uapi.RESOLVE_IN_ROOT)
+        base = os.open(call.base(tid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return look_up(base, call.path, flags, resolve)
+            return open_path.open_undisturbed(base, call.path, flags, resolve)
         finally:
             os.close(base)
-
-
-def look_up(base: int, path: bytes, flags: int, resolve: int) -> int:
-    """Call open_path.open_at, retrying a few times while parent directories are being moved."""
-    for _ in range(RACES_MAX):
-        with suppress(BlockingIOError):
-            return open_path.open_at(base, path, flags, resolve)
-    raise OSError(errno.EAGAIN, "the directories above it are being moved")
-
-
-def link(descriptor: int) -> str:
-    """Return a path that leads to the exact inode of one of our descriptors."""
-    return f"/proc/self/fd/{descriptor}"
 
 
 def examine(descriptor: int) -> Found:
     """Describe the inode of an O_PATH descriptor. OSError: it no longer has a path."""
     state = os.fstat(descriptor)
-    path = os.readlink(link(descriptor))
+    path = os.readlink(open_path.path_to(descriptor))
     if not path.startswith("/") or state.st_nlink == 0:
         raise FileNotFoundError(errno.ENOENT, "no path leads to it", path)
     is_entry = any(map(str.isdecimal, path.split("/"))) and open_path.is_on_procfs(descriptor)
     return Found(path, _kind(state.st_mode), is_entry)
+
+
+def mode_of(access: Access) -> int:
+    """Return the mode by which access(2) asks for this access."""
+    return (os.R_OK if access.reads else 0) | (os.W_OK if access.writes else 0)
 
 
 def _kind(mode: int) -> FileKind | None:

@@ -15,18 +15,18 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from nono.kernel.notify import Notification
+from nono.kernel.open_path import path_to
 from nono.kernel.uapi import open as uapi
 from nono.policy.capability import Access
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import CallerContext, caller_context
-from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, link
+from nono.supervisor.opens.path_arguments import OWN_ENTRIES, PathArguments, examine, mode_of
 from nono.supervisor.verdict import path_call
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.path_call import Deed, PathUse
 
 SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE
 SCRIPTS_MAX = 5  # depth of scripts that are interpreters of scripts (execve(2))
-_MODES = {Access.READ: os.R_OK, Access.WRITE: os.W_OK, Access.READWRITE: os.R_OK | os.W_OK}
 
 
 class Watcher(Protocol):
@@ -139,7 +139,7 @@ class PathWatch:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return b""
-            with open(os.open(link(descriptor), os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as file:
+            with open(os.open(path_to(descriptor), os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as file:
                 return file.read(SCRIPT_HEAD_BYTES)
         finally:
             os.close(descriptor)
@@ -155,7 +155,7 @@ class PathWatch:
             is_dir = found.kind == "directory"
             if is_dir and call.flags & uapi.O_ACCMODE != uapi.O_RDONLY and not call.flags & os.O_DIRECTORY:
                 return  # EISDIR
-            if self._may(descriptor, _MODES[access]):  # otherwise the file's mode refuses it
+            if self._may(descriptor, mode_of(access)):  # otherwise the file's mode refuses it
                 self._watcher.used(found.path, access, is_dir=is_dir)
         finally:
             os.close(descriptor)
@@ -174,13 +174,13 @@ class PathWatch:
                 if deed is Deed.MADE:
                     return  # EEXIST
             if self._may(parent, os.W_OK | os.X_OK):
-                found, is_made = os.readlink(link(parent)), deed is not Deed.REMOVED
+                found, is_made = os.readlink(path_to(parent)), deed is not Deed.REMOVED
                 access = access.united(Access.WRITE)
                 self._watcher.changed(found, os.fsdecode(name), access, is_made=is_made)
 
     def _may(self, descriptor: int, mode: int) -> bool:
         """Check that this user has an access, or that only a mount of nono's own refuses it."""
-        place = link(descriptor)
+        place = path_to(descriptor)
         return os.access(place, mode) or self._watcher.is_kept(os.readlink(place))
 
     def _linked(self, tid: int, old: PathUse, new: PathUse) -> None:
@@ -191,7 +191,7 @@ class PathWatch:
             self._parent(tid, new.directory, new_path) as (new_parent, _),
         ):
             if not os.path.samestat(os.fstat(old_parent), os.fstat(new_parent)):
-                found = os.readlink(link(old_parent))
+                found = os.readlink(path_to(old_parent))
                 self._watcher.changed(found, os.fsdecode(name), Access.WRITE, is_made=False)
         self._entry(tid, new.directory, new_path, Deed.MADE)
 

@@ -130,11 +130,10 @@ def _absolute(tid: int, call: OpenCall) -> bytes:
     """Return the path joined to the directory it starts from. OSError, ValueError: it names no thread."""
     if call.is_absolute:
         return call.path
-    start = b"cwd" if call.directory == uapi.AT_FDCWD else b"fd/%d" % call.directory
-    base = os.open(b"/proc/%d/%b" % (tid, start), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    base = os.open(call.base(tid), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not open_path.is_on_procfs(base):
             raise ValueError("it starts from elsewhere")
-        return os.readlink(b"/proc/self/fd/%d" % base) + b"/" + call.path
+        return os.fsencode(os.readlink(open_path.path_to(base))) + b"/" + call.path
     finally:
         os.close(base)

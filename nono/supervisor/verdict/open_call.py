@@ -5,8 +5,8 @@ from __future__ import annotations
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
+from nono.supervisor.verdict.syscall_args import signed, unsigned
 
-_INT_BITS = 32
 OPEN_HOW_BYTES_MAX = 4096  # openat2(2): a page; longer is E2BIG
 
 
@@ -39,6 +39,11 @@ class OpenCall(NamedTuple):
     def truncates(self) -> bool:
         return bool(self.flags & uapi.O_TRUNC)
 
+    def base(self, tid: int) -> str:
+        """Return where a relative path starts, as proc(5) names it for the calling thread."""
+        start = "cwd" if self.directory == uapi.AT_FDCWD else f"fd/{self.directory}"
+        return f"/proc/{tid}/{start}"
+
     @property
     def is_absolute(self) -> bool:
         return self.path.startswith(b"/")
@@ -58,11 +63,11 @@ def registers(name: str, args: tuple[int, ...]) -> Registers:
     """Name the registers of open, creat, openat or openat2. ValueError: another call."""
     match name:
         case "open":
-            return Registers(uapi.AT_FDCWD, args[0], _unsigned(args[1]))
+            return Registers(uapi.AT_FDCWD, args[0], unsigned(args[1]))
         case "creat":
             return Registers(uapi.AT_FDCWD, args[0], uapi.O_CREAT | uapi.O_WRONLY | uapi.O_TRUNC)
         case "openat":
-            return Registers(signed(args[0]), args[1], _unsigned(args[2]))
+            return Registers(signed(args[0]), args[1], unsigned(args[2]))
         case "openat2":
             return Registers(signed(args[0]), args[1], 0, how=args[2], how_bytes=args[3])
     raise ValueError(f"{name} opens nothing")
@@ -86,13 +91,3 @@ def parse_open_how(raw: bytes) -> OpenHow:
     if any(raw[uapi.OPEN_HOW_SIZE_VER0 :]):
         raise ValueError("an open_how of a later kernel")
     return OpenHow(*uapi.OPEN_HOW.unpack_from(raw))
-
-
-def _unsigned(register: int) -> int:
-    return register & ((1 << _INT_BITS) - 1)
-
-
-def signed(register: int) -> int:
-    """Convert an int argument: the kernel ignores the upper half of its register."""
-    value = _unsigned(register)
-    return value - (1 << _INT_BITS) if value >> (_INT_BITS - 1) else value

@@ -6,11 +6,17 @@ import errno
 from collections.abc import Sequence
 
 from nono.supervisor.verdict.adjudicator import Refuse
-from nono.supervisor.verdict.syscall_args import AF_INET, AF_INET6, Address, InetAddress
+from nono.supervisor.verdict.syscall_args import (
+    AF_INET,
+    AF_INET6,
+    SOCK_DGRAM,
+    Address,
+    InetAddress,
+    socket_kind,
+)
 
 OWN_DATAGRAMS = "network.own_datagrams"  # the name of the rule in the audit log
 DNS = 53
-_SOCK_DGRAM, _SOCK_TYPE_MASK, _INT_MASK = 2, 0xF, 0xFFFFFFFF
 _PROTOCOLS = 0, 17  # the default one of this type, and IPPROTO_UDP
 # What a host without a network answers, for which programs are prepared.
 UNREACHABLE = errno.ENETUNREACH
@@ -42,9 +48,8 @@ def refused_hint(where: str = _WITHOUT_NAMESPACES) -> str:
 
 def is_udp_socket(args: Sequence[int]) -> bool:
     """Return True for socket(2) of UDP, from its registers."""
-    family, kind, protocol = (argument & _INT_MASK for argument in args[:3])
-    is_datagram = kind & _SOCK_TYPE_MASK == _SOCK_DGRAM
-    return family in (AF_INET, AF_INET6) and is_datagram and protocol in _PROTOCOLS
+    family, kind, protocol = socket_kind(args)
+    return family in (AF_INET, AF_INET6) and kind == SOCK_DGRAM and protocol in _PROTOCOLS
 
 
 def judge_connect(address: Address) -> Refuse | None:

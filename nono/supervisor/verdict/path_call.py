@@ -5,7 +5,7 @@ from __future__ import annotations
 from nono.kernel.uapi import open as uapi
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
-from nono.supervisor.verdict.open_call import signed
+from nono.supervisor.verdict.syscall_args import signed
 
 
 class Deed(StrEnum):

@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from nono.kernel.uapi.file_ioctl import SUBVOLUMES, VERITY_AND_ENCRYPTION
 from nono.supervisor.verdict.adjudicator import Refuse, refuse_call
 from nono.supervisor.verdict.own_datagrams import is_udp_socket, refused_hint
-
-_INT_MASK = 0xFFFFFFFF
+from nono.supervisor.verdict.syscall_args import signed, socket_kind, unsigned
 
 
 def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refuse:
     """Return the refusal for the audit log. `name`: None for a call that nono has no name for."""
-    first, second, third = (argument & _INT_MASK for argument in args[:3])
+    first, second, third = map(unsigned, args[:3])
     match name:
         case "sendto" | "sendmsg" | "sendmmsg":
             reason = "TCP Fast Open would connect and send in one call, to an address nobody has judged"
             return refuse_call(f"{name}(MSG_FASTOPEN)", reason)
         case "socket" | "socketpair":
             reason = "only TCP and connection-oriented Unix sockets can be held to the proxy"
-            call = f"{name}(family={first}, type={second & 0xF}, protocol={third})"
+            call = "{}(family={}, type={}, protocol={})".format(name, *socket_kind(args))
             is_udp = name == "socket" and is_udp_socket(args)
             return refuse_call(call, reason)._replace(hint=refused_hint() if is_udp else None)
         case "setsockopt":
@@ -46,8 +45,7 @@ def refuse_by_registers(name: str | None, nr: int, args: Sequence[int]) -> Refus
             return refuse_call(name, reason)
         case "perf_event_open":
             reason = "an event of a whole CPU or cgroup samples the memory of other programs"
-            pid = second - (1 << 32) if second >> 31 else second
-            return refuse_call(f"perf_event_open(pid={pid})", reason)
+            return refuse_call(f"perf_event_open(pid={signed(args[1])})", reason)
         case "ioctl":
             return refuse_call(f"ioctl({second:#x})", _why_no_request(second))
     reason = "it could connect or open files without a system call that is looked at"

@@ -6,19 +6,16 @@ import struct
 from collections.abc import Sequence
 
 from nono.supervisor.verdict.adjudicator import REFUSED_ADDRESS, STATIC_FILTER, Refuse
-from nono.supervisor.verdict.syscall_args import AF_NETLINK
+from nono.supervisor.verdict.syscall_args import AF_NETLINK, SOCK_DGRAM, SOCK_RAW, socket_kind
 
 NETLINK_ROUTE = 0
-_SOCK_DGRAM, _SOCK_RAW, _TYPE_MASK, _INT_MASK = 2, 3, 0xF, 0xFFFFFFFF
 _SOCKADDR_NL = struct.Struct("=HHII")  # family, padding, port, groups (netlink(7))
 
 
 def is_route_socket(args: Sequence[int]) -> bool:
     """Return True for socket(2) of rtnetlink, from its registers."""
-    family, kind, protocol = (argument & _INT_MASK for argument in args[:3])
-    return (
-        family == AF_NETLINK and protocol == NETLINK_ROUTE and kind & _TYPE_MASK in (_SOCK_DGRAM, _SOCK_RAW)
-    )
+    family, kind, protocol = socket_kind(args)
+    return family == AF_NETLINK and protocol == NETLINK_ROUTE and kind in (SOCK_DGRAM, SOCK_RAW)
 
 
 def judge_name(sockaddr: bytes) -> Refuse | None:

@@ -1,8 +1,9 @@
-"""Parse the bytes of a system call's arguments into values, once."""
+"""Parse the arguments of a system call into values, once: its registers, and bytes they point to."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 from nono.named_tuple import NamedTuple
@@ -10,6 +11,9 @@ from nono.policy.files.unix_sockets import shown
 
 # linux/socket.h, include/uapi/linux/un.h, include/uapi/linux/in6.h
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
+SOCK_DGRAM, SOCK_RAW = 2, 3  # linux/net.h
+_SOCK_TYPE_MASK = 0xF  # the other bits are flags, such as SOCK_CLOEXEC
+_INT_BITS = 32
 SA_FAMILY_BYTES = 2
 SOCKADDR_IN_BYTES = 8  # family, port, address; the padding after them is ignored
 SOCKADDR_IN6_BYTES = 24  # SIN6_LEN_RFC2133: everything but the scope id
@@ -68,6 +72,23 @@ class OtherAddress(NamedTuple):
 
 
 Address = InetAddress | UnixAddress | AbstractUnixAddress | UnnamedUnixAddress | OtherAddress
+
+
+def unsigned(register: int) -> int:
+    """Convert an unsigned int argument: the kernel ignores the upper half of its register."""
+    return register & ((1 << _INT_BITS) - 1)
+
+
+def signed(register: int) -> int:
+    """Convert an int argument, likewise."""
+    value = unsigned(register)
+    return value - (1 << _INT_BITS) if value >> (_INT_BITS - 1) else value
+
+
+def socket_kind(args: Sequence[int]) -> tuple[int, int, int]:
+    """Return the family, the type without its flags, and the protocol that socket(2) is called with."""
+    family, kind, protocol = map(unsigned, args[:3])
+    return family, kind & _SOCK_TYPE_MASK, protocol
 
 
 def parse_sockaddr(raw: bytes) -> Address:

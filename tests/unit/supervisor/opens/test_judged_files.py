@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nono.kernel.open_path import path_to
 from nono.supervisor.opens.judged_files import COPIES_BYTES_MAX, LEASES_MAX, JudgedFiles
-from nono.supervisor.opens.path_arguments import link
 
 TRIES = 20_000
 WRITING = os.O_WRONLY | os.O_NONBLOCK  # a lease is told by EAGAIN
@@ -58,9 +58,9 @@ def test_there_is_an_end_to_the_leases(files: JudgedFiles, file: int) -> None:
 def test_nobody_writes_to_a_copy(files: JudgedFiles, file: int) -> None:
     copy = files.copy("digest", b"be good", os.fstat(file))
     assert copy is not None
-    with open(link(copy), "rb") as reader:
+    with open(path_to(copy), "rb") as reader:
         assert reader.read() == b"be good"
-    with open(link(copy), "r+b", buffering=0) as writer:
+    with open(path_to(copy), "r+b", buffering=0) as writer:
         with pytest.raises(PermissionError):
             writer.write(b"be evil")
         with pytest.raises(PermissionError):
