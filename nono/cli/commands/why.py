@@ -16,6 +16,7 @@ from nono.cli.text import summary
 from nono.cli.why import text as why_text
 from nono.cli.why.context import Held, Subject, from_options, from_running_session
 from nono.cli.why.own_directories import as_seen_inside
+from nono.cli.why.permissions import within_permissions
 from nono.errors import ConfigError, UsageError
 from nono.launch.state.file import read_own_state
 from nono.paths import STATE_VARIABLE
@@ -92,7 +93,8 @@ def _answer(subject: Subject, parsed: argparse.Namespace) -> Answer | ScopeAnswe
     if parsed.path is not None and parsed.op in SOCKET_OPERATIONS:
         return _answer_of_socket(subject, parsed)
     if parsed.path is not None:
-        return _answer_of_path(subject, parsed)
+        asked = subject.path_context.of_flag(parsed.path)
+        return within_permissions(_answer_of_path(subject, parsed), asked, Access(parsed.op))
     if parsed.scope is not None:
         chosen, landlock_abi = subject.held()
         return scope_answer(parsed.scope, subject.rules.capabilities, chosen, landlock_abi)
