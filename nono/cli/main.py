@@ -168,6 +168,7 @@ def _dispatch(arguments: list[str]) -> int:
         loaded = COMMANDS[name].load()
         try:
             if name not in WRITING_NOTHING:
+                _hear_of_children()
                 _refuse_kept_home(loaded, rest)
             return loaded.run(rest)
         except HelpWanted as wanted:
@@ -175,6 +176,18 @@ def _dispatch(arguments: list[str]) -> int:
     if name in LATER:
         raise UsageError(f"`nono {name}` is not available yet.")
     raise _unknown(name)
+
+
+def _hear_of_children() -> None:
+    """Take SIGCHLD back where the caller ignores it, as some daemons do: no child could be waited for.
+
+    The command gets it so too, as it does from timeout(1).
+    """
+    # Imported here: what writes nothing starts nothing.
+    from nono.kernel.signals import signal
+
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def _refuse_kept_home(command: Loaded, arguments: Sequence[str]) -> None:

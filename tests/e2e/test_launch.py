@@ -318,6 +318,18 @@ def test_what_the_caller_ignores_the_command_ignores(here: Place, mode: str, nam
 
 
 @ALL
+def test_a_caller_that_ignores_its_children_keeps_none_of_the_command_s_from_it(
+    here: Place, mode: str
+) -> None:
+    """Some daemons ignore SIGCHLD, and a program cannot wait for its children then."""
+    argv = here.argv(mode, ["sh", "-c", "grep SigIgn /proc/self/status; exit 7"])
+    ignoring = ["env", "--ignore-signal=CHLD", *argv]
+    ended = subprocess.run(ignoring, env=here.user.environment(), cwd=here.project, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (7, b"")
+    assert int(ended.stdout.split()[1], 16) & ~OF_LIBC == 0
+
+
+@ALL
 def test_a_reader_that_is_gone_ends_the_writer_silently(here: Place, mode: str) -> None:
     result = here.run(mode, "sh", "-c", "yes | head -n 1")
     assert (result.returncode, result.stdout, result.stderr) == (0, b"y\n", b"")
