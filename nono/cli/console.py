@@ -86,7 +86,7 @@ def folded(line: str, width: int | None) -> str:
         whole = line.find(_COMMAND) + 1 or len(line)  # a command is copied, and broken only before it
         end = line.rfind(" ", start, min(width, whole) + 1)
         if end <= start:  # a word that is as long as that, such as a path
-            end = line.find(" ", width, whole + 1)
+            end = line.find(" ", max(width, start), whole + 1)  # nothing can be broken in the indent
         if end < 0:
             break
         pieces.append(line[:end].rstrip())

@@ -39,6 +39,16 @@ def test_a_line_is_broken_between_words(width: int) -> None:
     assert [line[: line.index(line.strip())] for line in lines] == ["  ", *["      "] * (len(lines) - 1)]
 
 
+@pytest.mark.parametrize("width", range(1, 12))
+@pytest.mark.parametrize("indent", [0, 2, 10])
+def test_a_terminal_narrower_than_an_indent_gets_a_word_in_each_line(width: int, indent: int) -> None:
+    """It filled the memory instead: a pane may be that narrow, and a terminal may begin so."""
+    line = " " * indent + LONG.strip()
+    words = [line.strip() for line in folded(line, width).split("\n")]
+    assert " ".join(words) == LONG.strip()
+    assert all(len(each) <= width or " " not in each for each in words)
+
+
 @pytest.mark.parametrize(
     ("line", "width"),
     [(LONG, None), (LONG, len(LONG)), ("      fix: --read /a/long/path and more", 20), ("  $ touch a b", 8)],
