@@ -143,7 +143,7 @@ class Asked(NamedTuple):
                 *_deprecated_flags(request),
                 *files.warnings,
                 *unset(environment, path_context.environ),
-                *(proxied.warnings if proxied is not None else ()),
+                *(proxied.warnings if proxied is not None else _of_no_proxy(request, settings)),
                 *(
                     f"the command itself gets to read a credential, in {variable}"
                     for _, variable in self.env_credentials
@@ -324,6 +324,15 @@ def _deprecated_flags(request: RunRequest) -> Iterator[str]:
             yield f"--{flag}-command: {DEPRECATED}."
 
 
+def _of_no_proxy(request: RunRequest, settings: Profile) -> Iterator[str]:
+    """Yield a warning for each setting of a profile that a run without a proxy has no use for."""
+    if request.allow_net or request.block_net:
+        return  # the person has dropped what the profile says of the network
+    for field in ("upstream_bypass", "allow_http2"):
+        if getattr(settings.network, field):
+            yield f"{settings.label}, network.{field} does nothing: nothing asks for a proxy."
+
+
 def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
     """Raise ConfigError for a proxy option that has no effect because the run lacks what it configures."""
     if request.allow_endpoint and not (asked.credentials or asked.optional_credentials):
@@ -340,6 +349,7 @@ def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: Ne
     given = (
         ("--proxy-ca-validity", request.proxy_ca_validity is not None),
         ("--ask", request.ask),
+        ("--allow-http2", request.allow_http2),
         ("--record-flows", request.record_flows is not None),
         ("--sandbox-policy netns", request.sandbox_policy is SandboxPolicy.NETNS),
     )

@@ -8,6 +8,8 @@ from nono.errors import ConfigError, NonoError
 from nono.sessions.names import LATEST
 from nono.sessions.record import Record
 
+_NAMED_MAX = 3
+
 
 def find(query: str, records: Sequence[Record]) -> Record:
     """Return the session meant; `records` begins with the newest.
@@ -26,6 +28,7 @@ def find(query: str, records: Sequence[Record]) -> Record:
         raise NonoError(f"Session not found: {query}", hint="nono ps --all lists the sessions")
     if len(found) > 1:
         raise ConfigError(
-            f"Ambiguous query '{query}': matches {len(found)} sessions. Use the session ID instead."
+            f"Ambiguous query '{query}': matches {len(found)} sessions. Use the session ID instead.",
+            hint=f"the newest of them: {', '.join(each.session_id for each in found[:_NAMED_MAX])}",
         )
     return found[0]

@@ -235,6 +235,7 @@ CONTRADICTIONS = {
         "--block-net and --network-profile are contradictory",
     ),
     "proxy-port without a proxy": (["--proxy-port", "8080"], "--proxy-port is for a run with a proxy"),
+    "allow-http2 without a proxy": (["--allow-http2"], "--allow-http2 is for a run with a proxy"),
     "proxy-port and block-net": (
         ["--proxy-port", "8080", "--block-net"],
         "--proxy-port is for a run with a proxy",
@@ -688,6 +689,27 @@ def test_an_unusable_client_certificate_prevents_the_start(here: Place, broken: 
     for path in (Path(profile), *files.values()):
         path.unlink(missing_ok=True)
     assert_refused(result, f"credential 'demo': {message.format(**files)}")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--name=latest", "--name 'latest': that means the session started last."),
+        ("--audit-anchor=x", "--audit-anchor 'x': not an anchor."),
+        ("--audit-otlp=x", "--audit-otlp 'x': expected a URL that begins with http:// or https://."),
+    ],
+)
+def test_what_is_refused_before_the_start_is_not_shown_as_granted(
+    here: Place, option: str, message: str
+) -> None:
+    refused = nono(here, "run", option, *ECHO)
+    assert_refused(refused, message, 2)
+    assert "Capabilities:" in nono(here, "run", "--name=other", *ECHO).stderr
+
+
+def test_a_path_in_place_of_a_signing_key_is_told_how_it_is_written(here: Place) -> None:
+    refused = nono(here, "run", "-s", "--audit-sign-key=/nope", *ECHO)
+    assert_refused(refused, "'/nope' is a path: the signing key of a file is written file:///PATH")
 
 
 def test_a_port_that_is_taken_starts_nothing(here: Place) -> None:

@@ -86,6 +86,16 @@ def test_nothing_of_a_session_keeps_the_terminal_of_its_start(
     assert nono(sandbox, "stop", "one", "--force").returncode == 0
 
 
+def test_a_name_that_another_session_has_is_told_while_that_runs(sandbox: NonoRun) -> None:
+    """Both start: names are not unique, and a script may start many."""
+    with detached(sandbox, ["sleep", "60"]) as running:
+        told = sandbox.run(["true"], flags=["--name=one"]).stderr
+        assert f"--name 'one': {running['session_id']} has that name and runs." in " ".join(told.split())
+        other = sandbox.run(["true"], flags=["--name=two"]).stderr
+        assert "has that name" not in other
+    assert "has that name" not in sandbox.run(["true"], flags=["--name=one"]).stderr
+
+
 def test_a_question_is_asked_before_the_session_detaches(sandbox: NonoRun) -> None:
     argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "touch", "granted"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:

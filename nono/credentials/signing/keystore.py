@@ -15,6 +15,7 @@ from nono.credentials.store.vault import Vault
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import FileReference, KeyringReference, check_name, parse_reference
 from nono.errors import CredentialError
+from nono.printable import printable
 from nono.secret import Secret
 from nono.trust.dsse import PublicKey, decoded, public_key
 
@@ -100,7 +101,15 @@ def public_half(reference: str, environ: Mapping[str, str]) -> PublicKey:
 
 
 def keystore_name(reference: str) -> str | None:
-    """Return the name of a key in the keystore; None for a reference to another place."""
+    """Return the name of a key in the keystore; None for a reference to another place.
+
+    Raises CredentialError for what is neither.
+    """
+    if reference.startswith(("/", "./", "../", "~")):
+        raise CredentialError(
+            f"'{printable(reference)}' is a path: the signing key of a file is written file:///PATH",
+            hint="or the name of a key that `nono trust keygen` has made",
+        )
     if reference.startswith(_KEYSTORE) or "://" not in reference:
         return check_name(reference.removeprefix(_KEYSTORE))
     return None

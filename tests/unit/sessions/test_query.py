@@ -41,3 +41,9 @@ def test_a_query_for_several_asks_for_the_id(query: str) -> None:
         NonoError, match=rf"Ambiguous query '{query}': matches 2 sessions\. Use the session ID"
     ):
         find(query, both)
+
+
+def test_the_ids_of_several_are_named_the_newest_first() -> None:
+    with pytest.raises(NonoError) as refused:
+        find("web", (NEWEST, OLDER._replace(status="running")))
+    assert refused.value.hint == "the newest of them: aabb, aabbcc"

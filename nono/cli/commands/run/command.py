@@ -194,7 +194,7 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
     # Imported here: the launcher probes the kernel, and imports what confines it, at the same time.
     from nono.cli.commands.run.prepare import prepare
     from nono.cli.commands.run.report import conclude_dry, report_on, told_why
-    from nono.cli.commands.run.wishes import options_of_run, refusals_of, wishes_of
+    from nono.cli.commands.run.wishes import options_of_run, orders_of, refusals_of, wishes_of
     from nono.cli.preferences import preferences
     from nono.launch.run import Launch
 
@@ -204,13 +204,14 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
         if front is not None:
             front.detach_keys = config.ui.detach_sequence
             front.recorded_bytes_max = config.sessions.recorded_bytes_max
+        orders = orders_of(call, config)  # refused before anything is shown
         prepared, instructions = prepare(call, launch)
         begun.append(prepared)
         refusals = refusals_of(given)
         began = time.monotonic()
         # Before a dry run ends, which refuses what a run would.
         options = options_of_run(call, config, prepared.resolved)
-        wishes = wishes_of(call, config, prepared.resolved, instructions)
+        wishes = wishes_of(call, config, prepared.resolved, instructions, orders)
         if given.flag("dry_run"):
             return conclude_dry(call, prepared, config)
         outcome = launch.execute(prepared, options._replace(front=front, refusals=refusals, wishes=wishes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nono.cli.console import can_ask
+from nono.sessions.names import check_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from nono.launch.around.undo import UndoRequest
     from nono.launch.beside import Wishes
     from nono.launch.start import RunOptions
+    from nono.outward.orders import Orders
     from nono.policy.resolve import Resolved
     from nono.policy.why.refusals import Refusals
     from nono.settings.user_config import UserConfig
@@ -25,7 +27,9 @@ def options_of_run(call: Call, config: UserConfig, resolved: Resolved) -> RunOpt
     from nono.cli.preferences import options_of, run_options_of
 
     given = call.given
-    ports = given.ports("proxy_port")
+    ports, name = given.ports("proxy_port"), given.value("name")
+    if name is not None:
+        _tell_of_namesakes(name, call)
     return run_options_of(given, config, call.console)._replace(
         as_event=options_of(given, resolved, config),
         proxy_port=ports[-1] if ports else 0,
@@ -33,16 +37,36 @@ def options_of_run(call: Call, config: UserConfig, resolved: Resolved) -> RunOpt
     )
 
 
+def orders_of(call: Call, config: UserConfig) -> Orders | None:
+    """Return where the audit log is sent; None: nowhere.
+
+    Raises ConfigError or UsageError for that, or for a name that no session may have.
+    """
+    from nono.cli.preferences import outward
+
+    name = call.given.value("name")
+    if name is not None:
+        check_name(name)
+    return outward(call.given, config.audit)
+
+
 def wishes_of(
-    call: Call, config: UserConfig, resolved: Resolved, instructions: CheckInstructions | None
+    call: Call,
+    config: UserConfig,
+    resolved: Resolved,
+    instructions: CheckInstructions | None,
+    orders: Orders | None,
 ) -> Wishes:
-    """Return what goes beside the run. Raises ConfigError for options that contradict each other."""
-    from nono.cli.preferences import outward, proving
+    """Return what goes beside the run. Raises ConfigError for options that contradict each other.
+
+    orders: As orders_of() returns them.
+    """
+    from nono.cli.preferences import proving
     from nono.launch.beside import Wishes
 
     return Wishes(
         proving(call.given, call.console),
-        outward(call.given, config.audit),
+        orders,
         instructions,
         _undo_request(call, resolved, config),
         notifies=config.ui.notify and not call.console.silent,
@@ -57,6 +81,23 @@ def refusals_of(given: Given) -> Refusals | None:
     from nono.policy.why.refusals import Refusals
 
     return Refusals()
+
+
+def _tell_of_namesakes(name: str, call: Call) -> None:
+    """Warn if a session that runs has the name already: commands about a session refuse it from now on."""
+    # Imported here: few runs are named.
+    from nono.sessions.listing import open_registry, records
+
+    registry = open_registry(call.environ)
+    if registry is None:
+        return
+    with registry:
+        running = [each.session_id for each in records(registry) if each.name == name and not each.is_ended]
+    if running:
+        call.console.warn(
+            f"--name '{name}': {running[0]} has that name and runs. While both do, `nono attach` and others "
+            "take their ids only."
+        )
 
 
 def _key_prompt(call: Call, resolved: Resolved) -> KeyPrompt | None:

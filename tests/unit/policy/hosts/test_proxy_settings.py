@@ -57,7 +57,7 @@ def test_what_needs_the_proxy_starts_it(
     assert settings(resolved).ca_validity_s == 86_400
 
 
-@pytest.mark.parametrize("flags", [{}, {"env_credential": "x"}, {"allow_http2": True}])
+@pytest.mark.parametrize("flags", [{}, {"env_credential": "x"}])
 def test_what_does_not_need_the_proxy_does_not_start_it(run: Resolve, flags: dict[str, object]) -> None:
     resolved = run(**flags)
     assert resolved.capabilities.network is NetworkMode.ALLOWED
@@ -152,9 +152,27 @@ def test_a_bypass_needs_an_upstream_proxy(run: Resolve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"), [("proxy_ca_validity", "3"), ("record_flows", "flows")], ids=lambda value: str(value)
+    ("field", "value"),
+    [("upstream_bypass", ("x.example",)), ("allow_http2", True)],
+    ids=lambda each: str(each),
 )
-def test_a_setting_of_the_proxy_needs_one(run: Resolve, flag: str, value: str) -> None:
+def test_a_profile_is_told_of_what_it_says_of_a_proxy_that_it_lacks(
+    run: Resolve, field: str, value: object
+) -> None:
+    profile = Profile(network=Network(**{field: value}))  # type: ignore[arg-type]  # a field's value
+    does_nothing = f"network.{field} does nothing: nothing asks for a proxy."
+    assert [each for each in run(profile).warnings if each.endswith(does_nothing)]
+    upstream = {"upstream_proxy": "corp:3128"} if field == "upstream_bypass" else {}
+    for wish in ({"allow_domain": ("y.example",), **upstream}, {"block_net": True}, {"allow_net": True}):
+        assert not [each for each in run(profile, **wish).warnings if "does nothing" in each]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("proxy_ca_validity", "3"), ("record_flows", "flows"), ("allow_http2", True)],
+    ids=lambda value: str(value),
+)
+def test_a_setting_of_the_proxy_needs_one(run: Resolve, flag: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"--{flag.replace('_', '-')} is for a run with a proxy"):
         run(**{flag: value})
     run(allow_domain=("x.example",), **{flag: value})
