@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 from posixpath import dirname, join
 
 from nono.errors import NonoError
@@ -56,6 +57,15 @@ class HostFilesystem:
         self.looking_at = path
         try:
             return sorted(os.listdir(path))
+        except (OSError, ValueError):
+            return []
+
+    def links_in(self, path: str, at_most: int) -> list[str]:
+        self.looking_at = path
+        try:
+            # Not listdir: the rest of a directory with a million names is not read.
+            with os.scandir(path) as entries:
+                return sorted(each.name for each in islice(entries, at_most) if each.is_symlink())
         except (OSError, ValueError):
             return []
 

@@ -52,6 +52,9 @@ class Filesystem(Protocol):
     def names(self, path: str) -> list[str]:
         """List a directory, sorted; empty if it is not a directory or is unreadable."""
 
+    def links_in(self, path: str, at_most: int) -> list[str]:
+        """Name the symlinks among the first `at_most` entries of a directory, sorted; empty like names()."""
+
     def entry(self, path: str) -> Entry | None:
         """Describe the entry at `path` itself; None if there is none or it is unreachable."""
 

@@ -8,7 +8,7 @@ import select
 import termios
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from nono.bytecode import finder
 from nono.kernel import process, signals
@@ -199,10 +199,15 @@ class Child:
     def _end_tracer(self) -> None:
         """Kill the process that traces the command, if the command has started it."""
         if self.exit_code is None:
-            with suppress(OSError):
+            with suppress(OSError), ExitStack() as stack:
                 tracer = process.thread_group_id(process.tracer_thread(self.pid))
+                pidfd = os.pidfd_open(tracer)
+                stack.callback(os.close, pidfd)
+                # Asked once more: meanwhile it may have ended, and its number be another's.
+                if process.thread_group_id(process.tracer_thread(self.pid)) != tracer:
+                    return
                 if tracer in below(os.getpid(), all_processes()):
-                    os.kill(tracer, signal.SIGKILL)
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 @contextmanager

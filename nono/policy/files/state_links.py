@@ -18,7 +18,7 @@ from nono.policy.path_expansion import Filesystem, PathContext
 ENTRIES_MAX = 500  # of one directory: a command can create any number
 _SHOWN_MAX = 5
 # Directories whose entries people keep with their dotfiles one by one.
-_OF_SETTINGS = frozenset({"agents", "commands", "hooks", "output-styles", "prompts", "rules", "skills"})
+_OF_SETTINGS = ("agents", "commands", "hooks", "output-styles", "prompts", "rules", "skills")
 
 
 def links_out_of(
@@ -55,11 +55,7 @@ def _links(
 ) -> Iterator[tuple[str, Grant]]:
     """Yield each link, by its name there, and the grant that it lacks."""
     for name in _names(state.path, fs):
-        path = join(state.path, name)
-        entry = fs.entry(path)
-        if entry is None or entry.kind != "link":
-            continue
-        leads_to = fs.canonical(path)
+        leads_to = fs.canonical(join(state.path, name))
         kind = None if leads_to is None else fs.kind(leads_to)
         if leads_to is None or kind not in ("dir", "file"):
             continue
@@ -68,7 +64,7 @@ def _links(
 
 
 def _names(directory: str, fs: Filesystem) -> Iterator[str]:
-    for name in fs.names(directory)[:ENTRIES_MAX]:
-        yield name
-        if name in _OF_SETTINGS:
-            yield from (join(name, each) for each in fs.names(join(directory, name))[:ENTRIES_MAX])
+    """Yield the name of each link in a state directory, and in those of its settings."""
+    yield from fs.links_in(directory, ENTRIES_MAX)
+    for name in _OF_SETTINGS:
+        yield from (join(name, each) for each in fs.links_in(join(directory, name), ENTRIES_MAX))

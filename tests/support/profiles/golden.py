@@ -55,6 +55,9 @@ class WholeDisk:
     def names(self, path: str) -> list[str]:
         return []
 
+    def links_in(self, path: str, at_most: int) -> list[str]:
+        return []
+
     def entry(self, path: str) -> Entry | None:
         return Entry("file" if self.kind(path) == "file" else "dir", 1)
 

@@ -66,6 +66,10 @@ class MemoryFilesystem:
         everything = (*self.directories, *self.files, *self.links)
         return sorted(basename(each) for each in everything if dirname(each) == path)
 
+    def links_in(self, path: str, at_most: int) -> list[str]:
+        path = self.canonical(path) or path
+        return [name for name in self.names(path)[:at_most] if join(path, name) in self.links]
+
     def entry(self, path: str) -> Entry | None:
         path = parent_resolved(path, self)
         if path in self.links:

@@ -141,3 +141,18 @@ def test_what_is_no_link_in_a_canonical_directory_is_not_looked_at_again(
     assert fs.canonical(f"{root}/link/file") == f"{root}/real/file"
     assert fs.canonical(f"{root}/real/.") == f"{root}/real"
     assert len(looked) == 4
+
+
+def test_links_are_named_and_no_more_of_a_directory_is_read_than_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command can lay a million names in a directory of its own."""
+    for number in range(40):
+        (tmp_path / f"link{number}").symlink_to("anywhere")
+        (tmp_path / f"file{number}").touch()
+    found = HostFilesystem().links_in(str(tmp_path), 80)
+    assert found == sorted(f"link{number}" for number in range(40))
+    monkeypatch.delattr(os, "listdir")
+    assert len(HostFilesystem().links_in(str(tmp_path), 60)) in range(20, 41)
+    assert HostFilesystem().links_in(str(tmp_path), 0) == []
+    assert HostFilesystem().links_in(str(tmp_path / "missing"), 9) == []

@@ -37,6 +37,27 @@ with child.supervise(os.posix_spawn("/bin/true", ["true"], {}), None) as started
         started.serve_signals()
 """
 
+# The tracer is another process by the time it would be killed: its number has been given away.
+REUSED = """
+import os
+from nono.supervisor import child
+
+bystander = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+gone = os.posix_spawn("/bin/true", ["true"], {})
+os.waitpid(gone, 0)
+with child.supervise(os.posix_spawn("/bin/sleep", ["sleep", "60"], {}), None) as started:
+    tracers = iter([bystander, bystander, gone])
+    child.process.tracer_thread = lambda tid: next(tracers)
+    child.process.thread_group_id = lambda tid: tid
+    started._end_tracer()  # still its tracer
+    print(os.waitstatus_to_exitcode(os.waitpid(bystander, 0)[1]))
+    bystander = os.posix_spawn("/bin/sleep", ["sleep", "60"], {})
+    tracers = iter([bystander, gone])
+    started._end_tracer()
+    os.kill(bystander, 11)  # not blocked, as others are by now
+    print(os.waitstatus_to_exitcode(os.waitpid(bystander, 0)[1]))
+"""
+
 # The command continues when its input ends; on SIGCONT it says so.
 CONTINUED = """
 import os, select, signal, sys, time
@@ -89,3 +110,11 @@ def test_an_end_that_cannot_be_reaped_is_told_once() -> None:
         [sys.executable, "-c", TOLD], stdout=subprocess.PIPE, text=True, timeout=30, check=False
     )
     assert (told.returncode, told.stdout) == (0, "1\n0\n")
+
+
+def test_a_process_that_traces_no_more_is_not_killed() -> None:
+    """Its number may be that of another process by then."""
+    told = subprocess.run(
+        [sys.executable, "-c", REUSED], stdout=subprocess.PIPE, text=True, timeout=30, check=False
+    )
+    assert (told.returncode, told.stdout) == (0, "-9\n-11\n")

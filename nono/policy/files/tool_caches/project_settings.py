@@ -11,6 +11,8 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import Held
 from nono.policy.path_expansion import Filesystem, ancestry, canonical_as_far
 
+_TOML_STEPS_MAX = 1_000_000  # some 25 ms
+
 
 class _Settings(NamedTuple):
     """Where a tool is told its cache directory."""
@@ -49,7 +51,8 @@ def project_keeps_its_own(
             break
         for file, section in settings.files:
             text = fs.text(join(directory, file)) or ""
-            named = _value(text, section, settings.name) if settings.name in text else None
+            value = _of_toml if file.endswith(".toml") else _of_ini
+            named = value(text, section, settings.name) if settings.name in text else None
             if named is None:
                 continue
             base = directory if settings.is_relative_to_file else workdir
@@ -59,8 +62,25 @@ def project_keeps_its_own(
     return False
 
 
-def _value(text: str, section: str, name: str) -> str | None:
-    """Return a setting of a file in TOML or of an INI file, without its quotes."""
+def _of_toml(text: str, section: str, name: str) -> str | None:
+    """Return a setting of a TOML file, however spelled; None if it has none, or would take long to read."""
+    # A dotted key takes as many steps as the square of its parts, and a command could have written it.
+    if sum(line.count(".") ** 2 for line in text.split("\n")) > _TOML_STEPS_MAX:
+        return None
+    # Imported here: few projects name a cache.
+    import tomllib
+
+    try:
+        table: object = tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for key in (*filter(None, section.split(".")), name):
+        table = table.get(key) if isinstance(table, dict) else None
+    return table if isinstance(table, str) and table else None
+
+
+def _of_ini(text: str, section: str, name: str) -> str | None:
+    """Return a setting of an INI file."""
     here = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -214,10 +215,15 @@ OF_RUFF, OF_MYPY = "RUFF_CACHE_DIR", "MYPY_CACHE_DIR"
             "[tool.mypy]\n[tool.ruff]\ncache-dir = 'x'\n[tool.ruff.lint]",
             (READ_WRITE,),
         ),
+        (OF_RUFF, "pyproject.toml", "tool.ruff.cache-dir = 'x'", (READ_WRITE,)),
+        (OF_RUFF, "pyproject.toml", "[tool]\nruff.cache-dir = 'x'", (READ_WRITE,)),
+        (OF_RUFF, "pyproject.toml", "[tool]\nruff = {line-length = 99, cache-dir = 'x'}", (READ_WRITE,)),
+        (OF_RUFF, "pyproject.toml", '[ tool . "ruff" ]\n\'cache-dir\' = """\nx"""', (READ_WRITE,)),
         (OF_RUFF, "ruff.toml", "cache-dir = '/data/disk/ruff'", (READING, SCRATCH)),
         (OF_MYPY, "mypy.ini", "[mypy]\ncache_dir = /data/disk/mypy", (READING, SCRATCH)),
         (OF_MYPY, "setup.cfg", "[metadata]\n[mypy]\ncache_dir=/data/disk/mypy", (READING, SCRATCH)),
         (OF_MYPY, "pyproject.toml", "[tool.mypy]\ncache_dir = '/data/disk/mypy'", (READING, SCRATCH)),
+        (OF_MYPY, "pyproject.toml", "tool = {mypy.cache_dir = '/data/disk/mypy'}", (READING, SCRATCH)),
     ],
 )
 def test_a_project_that_names_a_cache_keeps_it(
@@ -241,6 +247,18 @@ def test_a_project_that_names_a_cache_keeps_it(
         pytest.param(
             OF_RUFF, "pyproject.toml", "[tool.x]\ncache-dir = 'x'", (READ_WRITE,), id="another tool"
         ),
+        pytest.param(
+            OF_RUFF,
+            "pyproject.toml",
+            '[tool.ruff]\na = """\ncache-dir = \'x\'\n"""',
+            (READ_WRITE,),
+            id="within a text",
+        ),
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = ['x']", (READ_WRITE,), id="is a list"),
+        pytest.param(OF_RUFF, "ruff.toml", "cache-dir = 'x'\n]", (READ_WRITE,), id="malformed"),
+        pytest.param(
+            OF_RUFF, "ruff.toml", f"cache-dir = 'x'\na = {'[' * 60_000}", (READ_WRITE,), id="nested deeply"
+        ),
         pytest.param(OF_MYPY, "setup.cfg", "[tool:pytest]\ncache_dir = x", (READING,), id="of pytest"),
         pytest.param(OF_MYPY, "mypy.ini", "[mypy]\ncache_dir = .x", (READING,), id="of mypy, read only"),
     ],
@@ -250,6 +268,18 @@ def test_a_cache_that_the_run_may_not_write_is_replaced(
 ) -> None:
     fs = make_fs(("/data/disk", f"{WORK}/kept"), texts={f"{WORK}/{file}": text})
     assert variable in variables(caches(fs, *grants, denied=f"{WORK}/kept"))
+
+
+def test_a_key_of_many_parts_is_not_taken_apart(
+    make_fs: MakeFilesystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steps are as many as the square of its parts: 13 s for 25,000, at each start."""
+    monkeypatch.delitem(sys.modules, "tomllib", raising=False)
+    fs = make_fs(texts={f"{WORK}/ruff.toml": f"cache-dir = 'x'\na{'.a' * 25_000} = 1"})
+    assert OF_RUFF in variables(caches(fs, READ_WRITE))
+    assert "tomllib" not in sys.modules
+    plain = make_fs(texts={f"{WORK}/ruff.toml": f"cache-dir = 'x'\na{'.a' * 900} = 1"})
+    assert OF_RUFF not in variables(caches(plain, READ_WRITE))
 
 
 def test_settings_above_count_where_they_are_granted(make_fs: MakeFilesystem) -> None:
