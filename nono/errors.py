@@ -22,6 +22,15 @@ class ConfigError(NonoError):
     """A profile, an option's value or an environment variable is invalid."""
 
 
+def invalid(origin: str, problem: str, *, hint: str | None = None) -> ConfigError | UsageError:
+    """Return the error for a malformed value: nono ends with 2 if it is an option's, else with 1.
+
+    origin: The option, or the field of a file; "" where the caller names it.
+    """
+    kind = UsageError if origin.startswith("--") else ConfigError
+    return kind(f"{origin}: {problem}." if origin else f"{problem}.", hint=hint)
+
+
 class ProfileError(NonoError):
     """A profile was not found, could not be read, or is invalid."""
 

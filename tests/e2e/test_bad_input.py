@@ -319,6 +319,39 @@ MALFORMED = {
         ["--allow-domain=x.example", "--proxy-ca-validity", "0"],
         "--proxy-ca-validity '0': expected a number of days, 1 to 365.",
     ),
+    "another scheme than http for a host": (
+        ["--allow-domain=ftp://x.example/"],
+        "--allow-domain: 'ftp://x.example/': only http and https URLs name a host.",
+    ),
+    "a path that is refused": (
+        ["--deny-domain=https://x.example/a"],
+        "--deny-domain: 'https://x.example/a': a path can be allowed, and not refused here.",
+    ),
+    "an upstream proxy without a port": (
+        ["--allow-domain=x.example", "--upstream-proxy=corp"],
+        "--upstream-proxy: 'corp': expected host:port: the port is missing.",
+    ),
+    "an upstream proxy by https": (
+        ["--allow-domain=x.example", "--upstream-proxy=https://corp:443"],
+        "--upstream-proxy: 'https://': an upstream proxy is reached by http://, as HOST:PORT.",
+    ),
+    "no host to bypass it for": (
+        ["--allow-domain=x.example", "--upstream-proxy=corp:1", "--upstream-bypass=two words"],
+        "--upstream-bypass: 'two words' is not a host: ",
+    ),
+    "an endpoint without a method": (
+        ["--credential=openai", "--allow-endpoint=openai:/v1"],
+        "--allow-endpoint 'openai:/v1': expected SERVICE:METHOD:/path, three parts that are not empty.",
+    ),
+    "no name of a variable": (["--env==x"], "--env '': a variable of that name may not be set."),
+    "a reference without its variable": (
+        ["--env-credential=op://a/b/c"],
+        "--env-credential: a reference by op:// needs its variable.",
+    ),
+    "a variable that steers programs": (
+        ["--env-credential-map", "env://A", "PATH"],
+        "--env-credential-map: 'PATH' may not hold a credential.",
+    ),
 }
 
 
@@ -360,7 +393,7 @@ def test_what_fits_together_starts(somewhere: Place, arguments: list[str]) -> No
 )
 def test_what_is_no_host_is_refused(somewhere: Place, flag: str, host: str) -> None:
     result = nono(somewhere, "run", f"{flag}={host}", *ECHO)
-    assert_refused(result, f"{flag}: '{host}' is not a host: ")
+    assert_refused(result, f"{flag}: '{host}' is not a host: ", 2)
 
 
 @pytest.mark.parametrize("host", ["x.example", "*.example", "x.example:8443", "127.0.0.1:9", "[::1]:9"])

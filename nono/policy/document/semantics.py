@@ -190,7 +190,7 @@ def _parse_rule(text: str) -> object:
 
 def _parse_domain(text: str) -> object:
     try:
-        return _parse_rule(split_domain(text)[1])
+        return _parse_rule(split_domain(text, "")[1])
     except ConfigError as error:
         raise ValueError(str(error)) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nono.errors import ConfigError
+from nono.errors import UsageError
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy, EndpointRule
 from nono.policy.schema.routes import DefaultEntry, PolicyEntry, RuleEntry
 
@@ -57,17 +57,17 @@ def rules_beside(policy: EndpointPolicy, base_path: str) -> list[EndpointRule]:
 
 
 def parse_allow_endpoint(text: str) -> tuple[str, EndpointRule]:
-    """Split ``SERVICE:METHOD:/path`` into service and rule. Raises ConfigError naming the missing part."""
+    """Split ``SERVICE:METHOD:/path`` into service and rule. Raises UsageError naming the missing part."""
     service, first, rest = text.partition(":")
     method, second, path = rest.partition(":")
     if not (first and second and service and method and path):
-        raise ConfigError(
+        raise UsageError(
             f"--allow-endpoint '{text}': expected SERVICE:METHOD:/path, three parts that are not empty.",
             hint="--allow-endpoint 'openai:POST:/v1/chat/completions'",
         )
     if not path.startswith("/"):
-        raise ConfigError(f"--allow-endpoint '{text}': the path must start with '/'.")
+        raise UsageError(f"--allow-endpoint '{text}': the path must start with '/'.")
     try:
         return service, EndpointRule(method, path)
     except ValueError as error:
-        raise ConfigError(f"--allow-endpoint '{text}': {error}.") from error
+        raise UsageError(f"--allow-endpoint '{text}': {error}.") from error

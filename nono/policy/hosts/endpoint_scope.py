@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nono.errors import ConfigError
+from nono.errors import invalid
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.entry import allow_list, rule_of
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
@@ -45,53 +45,55 @@ class UrlEntry(NamedTuple):
     path: str  # "" for the whole host
 
 
-def split_url(text: str) -> UrlEntry | None:
+def split_url(text: str, origin: str) -> UrlEntry | None:
     """Split an http or https URL; None if `text` is not a URL (``host:443`` is a host with a port).
 
-    Raises ConfigError for another scheme, user info, a query or a fragment, which no rule could enforce.
+    Raises ConfigError, or UsageError where origin is an option, for another scheme, user info, a query or a
+    fragment, which no rule could enforce.
     """
     scheme, separator, rest = text.partition("://")
     if not separator:
         return None
     if scheme.lower() not in ("http", "https"):
-        raise ConfigError(f"'{escaped(text)}': only http and https URLs name a host.")
+        raise invalid(origin, f"'{escaped(text)}': only http and https URLs name a host")
     end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:end], rest[end:]
     if "@" in authority:
-        raise ConfigError(f"'{escaped(text)}': user info has no place in a rule.")
+        raise invalid(origin, f"'{escaped(text)}': user info has no place in a rule")
     if "?" in path or "#" in path:
-        raise ConfigError(
-            f"'{escaped(text)}': a rule is about a path; a query or a fragment cannot be part of it.",
+        raise invalid(
+            origin,
+            f"'{escaped(text)}': a rule is about a path; a query or a fragment cannot be part of it",
             hint=f"--allow-domain {shell_word(text.partition('?')[0].partition('#')[0])}",
         )
     return UrlEntry(scheme.lower(), authority, "" if path == "/" else path)
 
 
-def split_domain(text: str) -> tuple[str | None, str]:
+def split_domain(text: str, origin: str) -> tuple[str | None, str]:
     """Split an entry with endpoints into scheme (None: not given) and host.
 
-    Raises ConfigError if it has a path.
+    Raises what split_url() raises, and if it has a path.
     """
-    url = split_url(text)
+    url = split_url(text, origin)
     if url is None:
         return None, text
     if url.path:
-        raise ConfigError(f"'{escaped(text)}': the path belongs in its endpoints.")
+        raise invalid(origin, f"'{escaped(text)}': the path belongs in its endpoints")
     return url.scheme, url.authority
 
 
 def scopes_of(urls: Iterable[Entry], domains: Iterable[tuple[DomainEntry, str]]) -> tuple[EndpointScope, ...]:
     """Return the scopes of URLs with a path and profile entries with endpoints, merged by host.
 
-    Skips entries that allow a whole host. Raises ConfigError for an invalid host or path.
+    Skips entries that allow a whole host. Raises ConfigError or UsageError for an invalid host or path.
     """
     found: dict[tuple[str, int, str], EndpointScope] = {}
     for entry, origin in domains:
         if entry.endpoints:
-            scheme, authority = split_domain(entry.domain)
+            scheme, authority = split_domain(entry.domain, origin)
             _add(found, scheme, authority, _rules(entry, origin), origin)
     for text, origin in urls:
-        url = split_url(text)
+        url = split_url(text, origin)
         if url is not None and url.path:
             _add(found, url.scheme, url.authority, [_rule(url.path, text, origin)], origin)
     return tuple(found.values())
@@ -107,10 +109,10 @@ def _add(
     try:
         parsed = parse_rule(authority, origin)
     except HostError as error:
-        raise ConfigError(f"{origin}: '{escaped(authority)}' is not a host: {error}.") from error
+        raise invalid(origin, f"'{escaped(authority)}' is not a host: {error}") from error
     host = parsed.pattern
     if host == "*":
-        raise ConfigError(f"{origin}: rules for a path need a host, and '*' is every host.")
+        raise invalid(origin, "rules for a path need a host, and '*' is every host")
     scheme = scheme or ("http" if is_loopback(host) else "https")
     port = parsed.port or (443 if scheme == "https" else 80)
     before = found.get((host, port, scheme))
@@ -124,11 +126,11 @@ def _rules(entry: DomainEntry, origin: str) -> list[EndpointRule]:
     try:
         return [rule_of(each) for each in entry.endpoints]
     except ValueError as error:
-        raise ConfigError(f"{origin}: '{escaped(entry.domain)}': {error}.") from error
+        raise invalid(origin, f"'{escaped(entry.domain)}': {error}") from error
 
 
 def _rule(path: str, text: str, origin: str) -> EndpointRule:
     try:
         return EndpointRule("*", path)
     except ValueError as error:
-        raise ConfigError(f"{origin}: '{escaped(text)}': {error}.") from error
+        raise invalid(origin, f"'{escaped(text)}': {error}") from error

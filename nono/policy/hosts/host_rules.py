@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, invalid
 from nono.policy.builtin.shipped import NetworkPolicy
 from nono.policy.hosts.endpoint_scope import EndpointScope, split_url
 from nono.policy.hosts.host_filter import HostFilter, HostRule, escaped, parse_rule
@@ -16,7 +16,8 @@ from nono.policy.suggestions import did_you_mean
 def host_filter(asked: NetworkRequest, policy: NetworkPolicy, scopes: Iterable[EndpointScope]) -> HostFilter:
     """Return the rules of a run in proxy mode. `scopes` are the allow-list hosts with rules for their paths.
 
-    Raises ConfigError for an unknown network profile, or an entry that is not a host.
+    Raises ConfigError for an unknown network profile, and what invalid() returns for an entry that is not a
+    host.
     """
     allow: tuple[HostRule, ...] | None = None
     of_profile = tuple(_profile_rules(asked.network_profile, policy))
@@ -59,19 +60,20 @@ def _rules(
             continue
         if "." not in text and ":" not in text and (hint := did_you_mean(text, policy.groups)) is not None:
             what = f"'{escaped(text)}' is neither a group nor a whole host name"
-            raise ConfigError(f"{origin}: {what}.", hint=hint)
-        url = split_url(text)
+            raise invalid(origin, what, hint=hint)
+        url = split_url(text, origin)
         if url is not None and url.path:
             if has_scopes:
                 continue  # it is covered by a scope
-            raise ConfigError(
-                f"{origin}: '{escaped(text)}': a path can be allowed, and not refused here.",
+            raise invalid(
+                origin,
+                f"'{escaped(text)}': a path can be allowed, and not refused here",
                 hint="endpoint_policy.deny of a credential service refuses paths",
             )
         try:
             yield parse_rule(text if url is None else url.authority, origin)
         except HostError as error:
-            raise ConfigError(f"{origin}: '{escaped(text)}' is not a host: {error}.") from error
+            raise invalid(origin, f"'{escaped(text)}' is not a host: {error}") from error
 
 
 def _group_rules(group: str, origin: str, policy: NetworkPolicy) -> Iterator[HostRule]:

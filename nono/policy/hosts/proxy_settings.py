@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from nono.errors import ConfigError, UsageError
+from nono.errors import ConfigError, UsageError, invalid
 from nono.named_tuple import NamedTuple
 from nono.policy.hosts.host_filter import HostRule, escaped, parse_rule
 from nono.policy.hosts.hostname import HostError, canonical_host, split_optional_port
@@ -106,6 +106,9 @@ def parse_duration(text: str) -> int:
 def parse_upstream_proxy(text: str) -> tuple[str, int]:
     """Return the host and port of an upstream proxy. Raises ValueError if malformed."""
     rest = text.removeprefix("http://").removesuffix("/")
+    if "://" in rest:
+        scheme = rest.partition("://")[0]
+        raise ValueError(f"'{escaped(scheme)}://': an upstream proxy is reached by http://, as HOST:PORT")
     if "@" in rest:
         raise ValueError("a password has no place here; a profile's upstream_proxy takes {address, auth}")
     try:
@@ -165,8 +168,8 @@ def _days(text: str) -> int:
 
 
 def _read[T](origin: str, parse: Callable[[str], T], text: str) -> T:
-    """Parse `text`, turning a ValueError into a ConfigError prefixed with `origin`."""
+    """Parse `text`, turning a ValueError into the error of an invalid value of `origin`."""
     try:
         return parse(text)
     except ValueError as error:
-        raise ConfigError(f"{origin}: {error}.") from error
+        raise invalid(origin, str(error)) from error

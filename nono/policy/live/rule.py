@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, cast, get_args
 
-from nono.errors import ConfigError
+from nono.errors import UsageError
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.endpoints.entry import parse_allow_endpoint
@@ -96,7 +96,7 @@ def _canonical(kind: Kind, target: str) -> str:
     if kind == "endpoint":
         try:
             service, rule = parse_allow_endpoint(target)
-        except ConfigError as error:
+        except UsageError as error:
             raise ValueError(error.message) from error
         return f"{service}:{rule.method.upper()}:{rule.path}"
     if kind == "port":

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from nono.errors import ConfigError
+from nono.errors import UsageError, invalid
 from nono.policy.schema.routes import EnvCredential
 from nono.policy.services.env_names import may_hold_credential
 
@@ -20,7 +20,7 @@ def env_credentials(
 ) -> EnvCredentials:
     """Return references and their variables: --env-credential-map over --env-credential over the profile.
 
-    Raises ConfigError for an entry without a variable, or a variable that may not hold a credential.
+    Raises ConfigError or UsageError for an entry without a variable, or one that may not hold a credential.
     """
     by_variable: dict[str, str] = {}
     for reference, target in in_profile.items():
@@ -38,15 +38,15 @@ def env_credentials(
 def parse_list_entry(entry: str) -> tuple[str, str]:
     """Split ``name``, ``env://X``, ``env://X=Y`` or ``op://v/i/f=VAR`` into reference and variable.
 
-    Raises ConfigError if the entry is malformed or implies no variable.
+    Raises UsageError if the entry is malformed or implies no variable.
     """
     scheme, separator, rest = entry.partition("://")
     if not separator:
         if not re.fullmatch(_BARE_KEY, entry, re.ASCII):
-            raise ConfigError("--env-credential: an account's name holds letters, digits and '_'.")
+            raise UsageError("--env-credential: an account's name holds letters, digits and '_'.")
         return entry, entry.upper()
     if scheme in ("keyring", "apple-password", "apple-passwords"):
-        raise ConfigError(
+        raise UsageError(
             f"--env-credential: {scheme}:// references do not fit in a list.",
             hint=f"--env-credential-map '{scheme}://...' VARIABLE",
         )
@@ -55,13 +55,13 @@ def parse_list_entry(entry: str) -> tuple[str, str]:
         return reference, variable
     if scheme == "env" and not equals:
         return entry, rest
-    kind = f"{scheme}:// reference" if scheme in _NAMED_ONLY else "reference"
-    raise ConfigError(
+    kind = f"reference by {scheme}://" if scheme in _NAMED_ONLY else "reference"
+    raise UsageError(
         f"--env-credential: a {kind} needs its variable.", hint=f"--env-credential '{scheme}://...=VARIABLE'"
     )
 
 
 def _checked(variable: str, origin: str) -> str:
     if not may_hold_credential(variable):
-        raise ConfigError(f"{origin}: {variable!a} may not hold a credential.")
+        raise invalid(origin, f"{variable!a} may not hold a credential")
     return variable

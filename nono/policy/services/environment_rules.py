@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.capability import Grant
 from nono.policy.environment.authority import CERTIFICATES, FILES, POINTERS, SOCKET, programs_of, targets
@@ -109,7 +109,7 @@ def granted_pointers(
 
 
 def _check_flag(name: str, rules: EnvironmentRules, *, sets: bool) -> None:
-    """Raise ConfigError if --env may not pass `name` on or set it."""
+    """Raise ConfigError or UsageError if --env may not pass `name` on or set it."""
     if name in rules.withheld:
         raise ConfigError(
             f"--env {name}: the command gets a phantom in it or nothing, because the key stays outside.",
@@ -120,7 +120,7 @@ def _check_flag(name: str, rules: EnvironmentRules, *, sets: bool) -> None:
         hint = f"--env {name}=VALUE sets it"
     except ValueError:
         if sets:
-            raise ConfigError(f"--env {name!a}: a variable of that name may not be set.") from None
+            raise UsageError(f"--env {name!a}: a variable of that name may not be set.") from None
         hint = None
     verdict = None if sets else judge(name, "", rules)
     if isinstance(verdict, Withheld):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.errors import ConfigError, NonoError, SandboxError
+from nono.errors import ConfigError, NonoError, SandboxError, UsageError
 from nono.policy.capability import Access, Grant, NetworkMode
 from nono.policy.files.grants import accesses, united
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
@@ -482,7 +482,7 @@ def test_the_origin_names_flag_profile_and_group(run: Resolve) -> None:
 
 @pytest.mark.parametrize("entry", ["127.1", "ftp://x.example", "a b"])
 def test_an_entry_that_is_no_host_is_an_error(run: Resolve, entry: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(UsageError):
         run(allow_domain=(entry,))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.policy.capability import NetworkMode
 from nono.policy.hosts.endpoint_scope import split_url
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
@@ -124,12 +124,12 @@ def test_a_profile_entry_is_plain_http_only_on_loopback(run: Resolve) -> None:
     ],
 )
 def test_a_url_that_no_rule_can_hold_is_refused(run: Resolve, entry: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         run(allow_domain=(entry,))
 
 
 def test_a_denial_of_one_path_is_refused(run: Resolve) -> None:
-    with pytest.raises(ConfigError, match="a path can be allowed, and not refused here"):
+    with pytest.raises(UsageError, match="a path can be allowed, and not refused here"):
         run(deny_domain=("https://x.example/a",))
     assert isinstance(hosts(run(deny_domain=("https://x.example/",))).judge_name("x.example", 443), Refuse)
 
@@ -140,8 +140,8 @@ def test_a_denied_host_stays_denied_whatever_path_is_allowed(run: Resolve) -> No
 
 
 def test_text_without_two_slashes_is_no_url() -> None:
-    assert split_url("x.example:443") is None
-    assert split_url("http://x.example/") == ("http", "x.example", "")
+    assert split_url("x.example:443", "") is None
+    assert split_url("http://x.example/", "") == ("http", "x.example", "")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nono.cli.args.parse import parse
 from nono.cli.resolution import resolve_given
-from nono.errors import ConfigError
+from nono.errors import UsageError
 from nono.policy.builtin import shipped
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, as_entry, parse_rule
 from nono.policy.hosts.host_rules import host_filter
@@ -308,6 +308,6 @@ def test_addresses_never_allow_what_the_name_was_refused(
 @pytest.mark.parametrize(("entry", "is_refused"), [("githb", True), ("github", False), ("nas", False)])
 def test_a_group_that_is_mistyped_is_no_host(entry: str, is_refused: bool, tmp_path: Path) -> None:
     argv = ["--allow-domain", entry, "true"]
-    refused = pytest.raises(ConfigError, match="neither a group nor a whole host")
+    refused = pytest.raises(UsageError, match="neither a group nor a whole host")
     with refused if is_refused else nullcontext():
         resolve_given(parse("run", "", argv, {}), {"HOME": str(tmp_path)})

@@ -7,7 +7,7 @@ from math import inf, nan
 
 import pytest
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.endpoints.policy import EndpointRule
 from nono.policy.hosts.upstream import parse_upstream
@@ -351,13 +351,6 @@ def test_a_flag_that_cannot_widen_an_explicit_policy_is_warned_about(run: Resolv
             {"credential": ("github",), "allow_endpoint": ("openai:GET:/a",)},
             "service 'openai' not found in active credentials",
         ),
-        *(
-            ({"credential": ("openai",), "allow_endpoint": (text,)}, "expected SERVICE:METHOD:/path")
-            for text in ("openai", "openai:GET", "openai::/a", ":GET:/a", "openai:GET:")
-        ),
-        ({"credential": ("openai",), "allow_endpoint": ("openai:GET:a",)}, "must start with '/'"),
-        ({"credential": ("openai",), "allow_endpoint": ("openai:G T:/a",)}, "is not a method"),
-        ({"credential": ("openai",), "allow_endpoint": ("openai:GET:/a//b",)}, "empty segment"),
     ],
 )
 def test_an_endpoint_that_cannot_be_meant_is_refused(
@@ -365,6 +358,23 @@ def test_an_endpoint_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         run(**flags)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        *(
+            (text, "expected SERVICE:METHOD:/path")
+            for text in ("openai", "openai:GET", "openai::/a", ":GET:/a", "openai:GET:")
+        ),
+        ("openai:GET:a", "must start with '/'"),
+        ("openai:G T:/a", "is not a method"),
+        ("openai:GET:/a//b", "empty segment"),
+    ],
+)
+def test_a_malformed_endpoint_is_a_usage_error(run: Resolve, text: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        run(credential=("openai",), allow_endpoint=(text,))
 
 
 def test_a_path_with_a_colon_is_one_path(run: Resolve) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nono.errors import ConfigError
+from nono.errors import ConfigError, UsageError
 from nono.policy.resolve import Resolved
 from nono.policy.schema.profile import Profile
 from nono.policy.schema.routes import EnvCredential
@@ -44,7 +44,7 @@ def test_an_entry_of_the_list_has_a_reference_and_a_variable(entry: str, expecte
     ],
 )
 def test_a_bad_entry_is_refused_without_being_repeated(entry: str, sentence: str) -> None:
-    with pytest.raises(ConfigError, match=sentence) as refused:
+    with pytest.raises(UsageError, match=sentence) as refused:
         parse_list_entry(entry)
     assert entry not in refused.value.message
 
@@ -62,7 +62,7 @@ def test_variables_go_to_the_map_before_the_list_before_the_profile() -> None:
 
 @pytest.mark.parametrize("variable", ["PATH", "LD_PRELOAD", "ld_audit", "NONO_X", "A-B", "", "1A", "A=B"])
 def test_a_credential_is_not_written_where_programs_are_steered(variable: str) -> None:
-    with pytest.raises(ConfigError, match="may not hold a credential"):
+    with pytest.raises(UsageError, match="may not hold a credential"):
         env_credentials({}, None, [("x", variable)])
     with pytest.raises(ConfigError, match="may not hold a credential"):
         env_credentials({"x": variable}, None, [])
