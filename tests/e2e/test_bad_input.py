@@ -649,7 +649,16 @@ def test_a_malformed_reference_starts_nothing(here: Place, key: str, message: st
     profile = write(here, service(credential_key=key))
     result = nono(here, "run", "-s", "-p", profile, *ECHO)
     Path(profile).unlink()
-    assert_refused(result, message)
+    assert_refused(result, f"credential 'demo': credential_key: {message}")
+
+
+def test_what_helps_with_a_key_that_cannot_be_fetched_is_a_line_of_its_own(here: Place) -> None:
+    capture = {"credential_capture": {"broken": {"command": ["/bin/false"]}}}
+    profile = write(here, capture | service(credential_key="cmd://broken", env_var="DEMO_KEY"))
+    result = nono(here, "run", "-p", profile, *PYTHON_GRANT, "--", INTERPRETER, "-c", ASK)
+    Path(profile).unlink()
+    warning = "  [nono] WARNING: cmd://broken: it failed (exit status 1); requests to 'demo' answer 503\n"
+    assert f"{warning}    hint: run the command in a terminal\n" in result.stderr
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"], ids=["missing", "not-pem"])

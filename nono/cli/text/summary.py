@@ -111,7 +111,8 @@ def routes(resolved: Resolved) -> list[str]:
     lines += [f"    login {route.name} at {route.upstream}" for route in resolved.oauth_routes]
     if resolved.proxy is not None and resolved.proxy.upstream_proxy is not None:
         behind = resolved.proxy.upstream_proxy
-        lines.append(f"    via  {behind.host}:{behind.port}")
+        host = f"[{behind.host}]" if ":" in behind.host else behind.host
+        lines.append(f"    via  {host}:{behind.port}")
     return lines
 
 

@@ -178,8 +178,9 @@ def _custom(
     captures: Mapping[str, CaptureEntry],
 ) -> CredentialService:
     key = custom.credential_key or ""
-    variables = _variables(custom, key)
-    base_url = custom.base_url_env_var or f"{name.upper().replace('-', '_')}_BASE_URL"
+    in_variables = name.upper().replace("-", "_")
+    variables = _variables(in_variables, custom, key)
+    base_url = custom.base_url_env_var or f"{in_variables}_BASE_URL"
     limit = custom.rate_limit
     try:
         upstream = parse_upstream(custom.upstream)
@@ -211,9 +212,11 @@ def _custom(
         raise ConfigError(f"credential service '{name}': {error}.") from error
 
 
-def _variables(custom: CustomCredential, key: str) -> tuple[str, ...]:
+def _variables(name: str, custom: CustomCredential, key: str) -> tuple[str, ...]:
     """Return the variables for the phantom. The AWS SDKs need a pair of keys; the second may be anything."""
     variable = custom.env_var or (derived_variable(key) if key else None)
+    if custom.auth is not None and variable is None:  # without a phantom no request is let in
+        variable = f"{name}_API_KEY"
     if variable is not None:
         return (variable,)
     return ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if custom.aws_auth is not None else ()

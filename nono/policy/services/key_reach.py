@@ -17,7 +17,7 @@ def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...
     """Raise ConfigError if the grants give access to a key file, or control of a program that prints one."""
     for service in services:
         for file in service.source_files:
-            refuse_readable_key(service.name, file, grants, fs)
+            refuse_readable_key(service.name, file, grants, fs, may_be_stored=file != service.tls.key)
         for word in service.capture.command if service.capture is not None else ():
             refuse_writable_program(service.name, word, grants, fs)
         for field, certificate in (("tls_ca", service.tls.ca), ("tls_client_cert", service.tls.cert)):
@@ -25,14 +25,19 @@ def refuse_reach(services: Iterable[CredentialService], grants: tuple[Grant, ...
                 _refuse_writable_certificate(service.name, field, certificate, grants, fs)
 
 
-def refuse_readable_key(name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem) -> None:
-    """Raise ConfigError if the file holding the key of `name` is inside the grants."""
+def refuse_readable_key(
+    name: str, path: str, grants: tuple[Grant, ...], fs: Filesystem, *, may_be_stored: bool = True
+) -> None:
+    """Raise ConfigError if the file holding the key of `name` is inside the grants.
+
+    may_be_stored: False for the key of a client certificate, which is a file only.
+    """
+    stored = f", or store it: nono credential set {shell_word(name)} (and name it by the bare name)"
     for grant in _grants_on(path, grants, fs):
         raise ConfigError(
             f"credential '{name}': its key lies in {grant.path}, which is granted "
             f"(source: {grant.source}): the command would hold the key itself.",
-            hint="keep the key outside the grants, or store it: "
-            f"nono credential set {shell_word(name)} (and name it by the bare name)",
+            hint=f"keep the key outside the grants{stored if may_be_stored else ''}",
         )
 
 

@@ -185,7 +185,7 @@ class Admission:
         if reason in state.told or len(state.told) == MAX_REASONS_TOLD:
             return
         state.told.add(reason)
-        hint = f"\n  hint: {failure.hint}" if failure.hint else ""
+        hint = f"\n    hint: {failure.hint}" if failure.hint else ""
         self._alarm(f"{reason}; requests to '{state.route.service}' answer 503{hint}")
 
     async def _answer(self, verdict: Forward, rule: EndpointVerdict, body: HeldBody | None) -> Answer:

@@ -268,6 +268,18 @@ def test_a_malformed_reference_is_fatal_before_any_credential_is_read(environ: d
         load([ANTHROPIC, OPENAI._replace(credential_key="nosuch://a")], environ)
 
 
+@pytest.mark.parametrize(
+    ("client_id", "client_secret", "field"),
+    [("my app", "env://SECRET", "client_id"), ("env://ID", "my secret", "client_secret")],
+)
+def test_a_malformed_reference_is_told_with_its_service_and_field(
+    environ: dict[str, str], client_id: str, client_secret: str, field: str
+) -> None:
+    client = OAuth2Client("https://id.test/token", client_id, client_secret)
+    with pytest.raises(CredentialError, match=f"credential 'openai': auth.{field}: a credential's name has"):
+        load([OPENAI._replace(credential_key="", oauth2=client)], environ)
+
+
 def test_a_malformed_format_is_fatal(environ: dict[str, str]) -> None:
     broken = ANTHROPIC._replace(inject=Inject(format="no place for it"))
     with pytest.raises(CredentialError, match="credential_format"):

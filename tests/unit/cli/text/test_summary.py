@@ -61,6 +61,7 @@ from nono.sandbox.plan.facts import HostFacts, Listener
             ["--allow-domain", "https://x.example:8443/a/**", "--upstream-proxy", "Corp:3128"],
             ["    to   1 host", "    path https://x.example:8443 * /a/**", "    via  corp:3128"],
         ),
+        (["--upstream-proxy", "[::1]:3128"], ["    via  [::1]:3128"]),
     ],
 )
 def test_hosts_paths_and_the_way_out_are_shown(argv: list[str], lines: list[str], tmp_path: Path) -> None:

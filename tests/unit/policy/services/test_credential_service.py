@@ -201,9 +201,12 @@ def test_a_key_has_exactly_one_source(source: dict[str, object]) -> None:
     assert len(problem_fields(**{"credential_key": "corp", "auth": AUTH} | source)) == 1
 
 
-def test_a_service_of_client_credentials_has_no_variable_of_its_own() -> None:
-    service = services("corp", corp=CustomCredential("https://x.example", auth=AUTH))["corp"]
-    assert (service.env_vars, service.credential_key, service.oauth2) == ((), "", AUTH)
+def test_a_service_of_client_credentials_has_a_variable_for_its_phantom() -> None:
+    custom = CustomCredential("https://x.example", auth=AUTH)
+    service = services("my-corp", **{"my-corp": custom})["my-corp"]
+    named = services("my-corp", **{"my-corp": custom._replace(env_var="CORP")})["my-corp"]
+    assert (service.env_vars, named.env_vars) == (("MY_CORP_API_KEY",), ("CORP",))
+    assert (service.credential_key, service.oauth2) == ("", AUTH)
     assert service.references == ("id", "env://CLIENT_SECRET")
     assert service.source_variables == ("CLIENT_SECRET",)
 
@@ -409,8 +412,10 @@ def key_in(run: Resolve, custom: CustomCredential, **flags: object) -> Resolved:
 )
 def test_a_file_with_a_key_may_not_lie_in_the_grants(run: Resolve, custom: CustomCredential) -> None:
     key_in(run, custom)
-    with pytest.raises(ConfigError, match="its key lies in"):
+    with pytest.raises(ConfigError, match="its key lies in") as refused:
         key_in(run, custom, read=("/home/ada/work",))
+    is_stored_elsewhere = "nono credential set corp" in (refused.value.hint or "")
+    assert is_stored_elsewhere == (custom.tls_client_key is None)
 
 
 def test_a_program_that_fetches_a_key_may_not_be_writable(run: Resolve) -> None:

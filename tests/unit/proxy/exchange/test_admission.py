@@ -472,8 +472,8 @@ def test_each_reason_is_told_once_to_the_person_only() -> None:
         client.send(get())
         assert client.response().status == 200
     assert told == [
-        "idp.test answered 400; requests to 'alpha' answer 503\n  hint: look at client_id",
-        "idp.test [2J did not answer; requests to 'alpha' answer 503\n  hint: look at client_id",
+        "idp.test answered 400; requests to 'alpha' answer 503\n    hint: look at client_id",
+        "idp.test [2J did not answer; requests to 'alpha' answer 503\n    hint: look at client_id",
     ]
     refused = ("deny", "managed_credential_unavailable")
     assert p.recording.decisions() == [refused] * 4 + [("allow", None)]
