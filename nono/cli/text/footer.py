@@ -243,4 +243,6 @@ def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs:
         return None  # granting the host would not let the request pass, and its sender chose the host
     if (denied.rule or "").startswith(_OF_CALLS):
         return None  # the call would be refused for any host, as its hint says
+    if denied.port == 0:
+        return None  # what the request names is no host, but a service that the run does not have
     return remedy.of_host(rules, denied.target, denied.port, denied.method, denied.path)

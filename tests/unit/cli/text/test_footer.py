@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision
+from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision, network
 from nono.cli.text.footer import findings, headline, what
 from nono.launch.denials import Denials, Denied, Kind
 from nono.policy.path_expansion import PathContext
@@ -45,6 +45,21 @@ def test_a_denied_request_names_its_port_if_it_has_one(port: int | None, place: 
 )
 def test_a_malformed_request_has_no_place(method: str | None, path: str | None, expected: str) -> None:
     assert what(Denied(Kind.NETWORK, "", "no port", port=0, method=method, path=path)) == expected
+
+
+@pytest.mark.parametrize(("port", "flag"), [(80, "--allow-domain zzz"), (0, None)])
+def test_no_option_grants_a_service_that_the_run_does_not_have(
+    port: int, flag: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remedy, "of_host", lambda *_: "--allow-domain zzz")
+    denials = Denials()
+    denials.note(
+        network(
+            mode="reverse", decision="deny", target="zzz", port=port, method="GET", path="/zzz", hint="none"
+        )
+    )
+    [found] = findings(denials, NOBODY, PLACES, NOBODY)
+    assert (found.flag, found.denied.hint) == (flag, "none")
 
 
 def test_no_exit_code_is_without_a_headline() -> None:
