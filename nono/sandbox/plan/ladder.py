@@ -249,10 +249,11 @@ def _without_proxy(
     if facts.listener is Listener.AVAILABLE and capabilities.sandbox_policy is SandboxPolicy.AUTO:
         return Enforcement(rung=None, gaps=gaps, sockets=NotifyProgram.PORTS)
     if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
+        proxied = ", and a run with the proxy by --sandbox-policy netns" if facts.network_namespace else ""
         return Refusal(
             "Network filtering by port was requested, and this kernel's Landlock "
             f"V{facts.landlock_abi} has no TCP rules (requires V4+, kernel 6.7+).",
-            hint="without ports: --block-net alone, or a run with the proxy, is enforced by seccomp here",
+            hint=f"without ports: --block-net alone is enforced by seccomp here{proxied}",
         )
     warnings: tuple[str, ...] = ()
     if capabilities.ports.open:

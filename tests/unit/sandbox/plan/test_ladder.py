@@ -330,6 +330,16 @@ def test_ports_without_proxy_or_tcp_rules_refuse_the_start(network: NetworkMode)
     assert enforcement(PROXIED._replace(network=network), facts).rung is None
 
 
+@pytest.mark.parametrize("has_namespace", [False, True])
+def test_a_refusal_of_ports_names_a_run_with_the_proxy_only_where_one_starts(has_namespace: bool) -> None:
+    facts = WSL2._replace(landlock_abi=3, network_namespace=has_namespace)
+    refused = refusal(PROXIED._replace(network=NetworkMode.BLOCKED, ports=ANYWHERE), facts)
+    in_private_network = PROXIED._replace(sandbox_policy=SandboxPolicy.NETNS)
+    starts = isinstance(choose_enforcement(in_private_network, facts), Enforcement)
+    assert starts == has_namespace == ("--sandbox-policy netns" in (refused.hint or ""))
+    assert "--block-net alone is enforced" in (refused.hint or "")
+
+
 def test_a_port_held_by_landlock_alone_is_reported_open_everywhere() -> None:
     blocked = PROXIED._replace(network=NetworkMode.BLOCKED, ports=OPEN)
     chosen = enforcement(blocked, WSL2._replace(landlock_abi=4))
