@@ -22,7 +22,6 @@ DESCRIPTION = (
     "session ends."
 )
 PORT = 8081
-PORT_MAX = 65535
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -33,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("session", metavar="SESSION", help=session_text.SESSION_HELP)
     parser.add_argument("--live", action="store_true", help="show what is recorded from now on, too")
     parser.add_argument("--terminal", action="store_true", help="open mitmproxy in this terminal instead")
-    parser.add_argument("--port", type=_port, default=PORT, metavar="N", help="port of the page")
+    parser.add_argument(
+        "--port", type=argparse_parser.port, default=PORT, metavar="N", help="port of the page"
+    )
     return parser
 
 
@@ -87,9 +88,3 @@ def _is_living(session: Chosen) -> Callable[[], bool]:
         return record is not None and not record.is_ended
 
     return is_living
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= PORT_MAX):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port")
-    return int(text)

@@ -16,7 +16,6 @@ DESCRIPTION = (
     "cost. Enter attaches to one, s stops it, a shows the question that waits longest (y allows it once, n "
     "denies it), q leaves. MEM is resident memory; what several processes share counts for each."
 )
-PORT_MAX = 65535
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,6 +55,5 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text[:6]) <= PORT_MAX):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port")
-    return int(text)
+    """Parse a TCP port, or 0, which stands for any free one."""
+    return 0 if text == "0" else argparse_parser.port(text)
