@@ -12,6 +12,11 @@ class NonoError(Exception):
         self.hint = hint
 
 
+def reason_of(error: Exception) -> str:
+    """Return the reason without what Python puts around it: for an OSError its strerror, if it has one."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 class UsageError(NonoError):
     """The command line itself is wrong; nothing beyond it was examined."""
 

@@ -26,15 +26,3 @@ def read_regular_file(path: str, max_bytes: int, *, is_stored: bool = False) -> 
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", path)
     return content
-
-
-def read_at_most(fd: int, limit_bytes: int) -> bytes:
-    """Read a descriptor to its end or to limit_bytes, whatever size its file claims to have.
-
-    The caller keeps fd. Raises OSError as read(2) does. Ask for one byte more than acceptable to learn if
-    there was more. A loop, because a read may be short before the end, on FUSE for instance.
-    """
-    content = b""
-    while len(content) < limit_bytes and (chunk := os.read(fd, limit_bytes - len(content))):
-        content += chunk
-    return content

@@ -12,6 +12,7 @@ import re
 from contextlib import suppress
 from posixpath import join
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.durable import unfinished
 from nono.named_tuple import NamedTuple
 from nono.outward.head import NOTE_BYTES_MAX, Head
@@ -21,7 +22,6 @@ DIRECTORY = "anchors"
 HEAD, STAMP, BUNDLE = ".head", ".tsr", ".bundle"
 TOKEN_BYTES_MAX = 256 * 1024
 _TOKEN = re.compile(r"([0-9]{8,12})\.[0-9]{1,3}(\.tsr|\.bundle)", re.ASCII)
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -43,7 +43,7 @@ def keep(session: int, head: Head, number: int, kind: str, content: bytes) -> st
     with suppress(FileExistsError):
         os.close(make_private_subdir(session, DIRECTORY))
         os.fsync(session)
-    directory = os.open(DIRECTORY, _DIRECTORY, dir_fd=session)
+    directory = os.open(DIRECTORY, DIRECTORY_FLAGS, dir_fd=session)
     try:
         stem = f"{head.records:08d}"
         file = f"{stem}.{number}{kind}"
@@ -59,7 +59,7 @@ def keep(session: int, head: Head, number: int, kind: str, content: bytes) -> st
 def tokens(directory: str) -> list[Token]:
     """Return the stored tokens of the session in `directory`, oldest first. Raises OSError."""
     try:
-        descriptor = os.open(join(directory, DIRECTORY), _DIRECTORY)
+        descriptor = os.open(join(directory, DIRECTORY), DIRECTORY_FLAGS)
     except FileNotFoundError:
         return []
     try:

@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.kernel import inotify
 from nono.outward.anchoring import Anchoring, asked_anchors
 from nono.outward.orders import Orders
@@ -29,8 +30,6 @@ LAST_HOPE_S = 1.0  # for a collector that was unreachable just before
 RETRY_S, RETRY_MAX_S = 2.0, 60.0
 GATHER_S = 0.2  # records that arrive within this time are sent together
 LOOK_EVERY_S = 1.0  # where the kernel does not report writes
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Carrier:
@@ -56,7 +55,7 @@ class Carrier:
     def live(self) -> None:
         """Send and anchor until the run is over."""
         with ExitStack() as stack:
-            session = os.open(self._session_id, _DIRECTORY, dir_fd=self._root)
+            session = os.open(self._session_id, DIRECTORY_FLAGS, dir_fd=self._root)
             tail = stack.enter_context(Tail(session))
             asked = asked_anchors(self._orders.anchors)
             anchoring = Anchoring(session, self._session_id, tail, asked, self._say)
@@ -146,7 +145,7 @@ class Carrier:
             if time.monotonic() > until if until else select.select([self._channel], [], [], 0)[0]:
                 return True
             with suppress(OSError), ExitStack() as stack:
-                session = os.open(name, _DIRECTORY, dir_fd=self._root)
+                session = os.open(name, DIRECTORY_FLAGS, dir_fd=self._root)
                 stack.callback(os.close, session)
                 other = stack.enter_context(shipment(session, name, self._host, self._orders.otlp))
                 # A session with a damaged log does not stop the others.

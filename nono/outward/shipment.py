@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.named_tuple import NamedTuple
 from nono.outward import spool
 from nono.outward.ocsf.projection import Projection
@@ -146,7 +147,7 @@ def left_over(root: int, endpoint: str) -> Iterator[str]:
     """
     for name in sorted(os.listdir(root)):
         try:
-            session = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+            session = os.open(name, DIRECTORY_FLAGS, dir_fd=root)
         except OSError:
             continue
         try:

@@ -10,8 +10,8 @@ from posixpath import join
 
 from nono import paths
 from nono.clock import rfc3339, unix_ms
+from nono.disk.descriptor import read_at_most
 from nono.disk.durable import unfinished
-from nono.disk.regular_file import read_at_most
 from nono.errors import NonoError
 from nono.private_dir import open_private_dir
 from nono.sessions import ends

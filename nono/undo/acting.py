@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from posixpath import basename, dirname, join
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.errors import reason_of
 from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.kept import Kept
 from nono.undo.looking import look
@@ -76,8 +78,7 @@ class Acting:
                 act(root, step)
             return True
         except (OSError, ValueError, KeyError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self.failed.append(Refused(step.full_path, reason))
+            self.failed.append(Refused(step.full_path, reason_of(error)))
             return False
 
     def _prepared_parents(self, steps: list[Step]) -> dict[tuple[str, str], int]:
@@ -127,8 +128,7 @@ class Acting:
         for name in (TRASH, self._trash_name):
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self._kept.directory)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        trash = os.open(self._trash_name, flags, dir_fd=self._kept.directory)
+        trash = os.open(self._trash_name, DIRECTORY_FLAGS, dir_fd=self._kept.directory)
         try:
             yield trash
         finally:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from posixpath import join
 
+from nono import amounts
 from nono.clock import unix_ms
-from nono.errors import NonoError
+from nono.errors import NonoError, reason_of
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 from nono.undo import kept
@@ -69,10 +70,9 @@ def begin(
             undone.pop_all()
             return Recording(directory, lock, info, baseline, store, limits)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         is_full = isinstance(error, OSError) and error.errno in FULL
         raise NonoError(
-            f"what the run may change cannot be kept for undo: {path}: {reason}",
+            f"what the run may change cannot be kept for undo: {path}: {reason_of(error)}",
             hint=f"{_FREE if is_full else ''}--no-rollback starts the command anyway",
         ) from error
 
@@ -80,15 +80,8 @@ def begin(
 def _room(quota: int, used: int, limits: Limits) -> str:
     """Word how much room there is, and what limits it."""
     source = "max_storage_gb of config.toml" if quota == limits.bytes_max else "a twentieth of the disk"
-    less = f", less {_amount(used)} that earlier runs take" if used else ""
-    return f"{_amount(max(0, quota - used))} ({source}{less})"
-
-
-def _amount(count: int) -> str:
-    for shift, unit in ((30, "GiB"), (20, "MiB")):
-        if count >> shift:
-            return f"{count / (1 << shift):.1f} {unit}"
-    return f"{count / 1024:.1f} KiB"
+    less = f", less {amounts.size(used)} that earlier runs take" if used else ""
+    return f"{amounts.size(max(0, quota - used))} ({source}{less})"
 
 
 def _limit(error: TooMuchError, limits: Limits, room: str) -> str:
@@ -98,7 +91,7 @@ def _limit(error: TooMuchError, limits: Limits, room: str) -> str:
         case "files":
             return f"more than {limits.entries_max:,} files"
         case "attributes":
-            return f"more than {_amount(ALL_ATTRIBUTES_BYTES_MAX)} of extended attributes"
+            return f"more than {amounts.size(ALL_ATTRIBUTES_BYTES_MAX)} of extended attributes"
 
 
 def _too_much(error: TooMuchError, limits: Limits, room: str) -> NonoError:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from posixpath import dirname
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.kernel import open_path
 from nono.kernel.uapi.open import AT_FDCWD, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from nono.undo.model.snapshot import encoded
-
-DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager

@@ -6,12 +6,13 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from posixpath import join
 from typing import overload
 
 from nono import paths
 from nono.disk import durable
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.errors import ConfigError, NonoError
 from nono.private_dir import open_private_dir
 from nono.undo.model import session, snapshot
@@ -82,7 +83,11 @@ class Kept:
 
     def count(self) -> int:
         """Return the number of snapshots; those after a gap do not count."""
-        number, found = 0, set(names_in(self.directory, SNAPSHOTS))
+        below = os.open(SNAPSHOTS, DIRECTORY_FLAGS, dir_fd=self.directory)
+        try:
+            number, found = 0, set(os.listdir(below))
+        finally:
+            os.close(below)
         while f"{number:03}.json" in found:
             number += 1
         return number
@@ -117,16 +122,6 @@ class _Snapshots(Sequence[Snapshot]):
             self._found = [*self._found[:1], before]
         assert before is not None  # otherwise there is no snapshot at that index
         return before
-
-
-def names_in(directory: int, name: str) -> list[str]:
-    """List a subdirectory of an open directory. Raises OSError."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    below = os.open(name, flags, dir_fd=directory)
-    try:
-        return os.listdir(below)
-    finally:
-        os.close(below)
 
 
 def is_locked(directory: int) -> bool:
@@ -181,14 +176,11 @@ def names(root: str) -> list[str]:
 def every(environ: Mapping[str, str]) -> Iterator[list[Kept]]:
     """Open all readable sessions, newest first."""
     root, found = root_of(environ), list[Kept]()
-    try:
+    with ExitStack() as stack:
         for name in names(root):
             with suppress(OSError, ValueError):
-                found.append(Kept(join(root, name)))
+                found.append(stack.enter_context(Kept(join(root, name))))
         yield sorted(found, key=lambda kept: -kept.info.started_unix_ms)
-    finally:
-        for kept in found:
-            kept.__exit__()
 
 
 @contextmanager
@@ -223,7 +215,8 @@ def _refuse_damaged(root: str, query: str) -> None:
     for name in names(root):
         if query and name.startswith(query):
             try:
-                Kept(join(root, name)).__exit__()
+                with Kept(join(root, name)):
+                    pass
             except (OSError, ValueError) as error:
                 raise NonoError(f"what is kept of session {name} cannot be read: {error}") from error
 

@@ -10,7 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 
-from nono.undo.beneath import DIRECTORY_FLAGS
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, OTHER, TOO_LARGE, Entry
 from nono.undo.store import LARGE_BYTES, QuotaError, Store
 

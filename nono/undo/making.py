@@ -9,6 +9,7 @@ import stat
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 
+from nono.disk.descriptor import write_all
 from nono.kernel.libc import syscall, syscall_number
 from nono.kernel.uapi.rename import RENAME_EXCHANGE, RENAME_NOREPLACE
 from nono.undo.model.entry import TOO_LARGE, Entry
@@ -21,7 +22,7 @@ def fill(file: int, content: Iterable[bytes], was: Entry) -> None:
 
     Raises OSError, and what `content` raises; the file is then filled in part.
     """
-    write = _write_sparse if was.is_sparse else _write_all
+    write = _write_sparse if was.is_sparse else write_all
     for chunk in content:
         write(file, chunk)
     os.ftruncate(file, was.size)
@@ -96,12 +97,6 @@ def _names(file: int) -> list[str]:
         return []
 
 
-def _write_all(file: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(file, left) :]
-
-
 def _write_sparse(file: int, content: bytes) -> None:
     """Write a content, seeking over blocks of zeroes."""
     zeroes = bytes(_BLOCK_BYTES)
@@ -110,4 +105,4 @@ def _write_sparse(file: int, content: bytes) -> None:
         if block == zeroes[: len(block)]:
             os.lseek(file, len(block), os.SEEK_CUR)
         else:
-            _write_all(file, block)
+            write_all(file, block)

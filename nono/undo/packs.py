@@ -12,6 +12,7 @@ from functools import partial
 from hashlib import sha256
 
 from nono.disk import durable
+from nono.disk.descriptor import write_all
 from nono.named_tuple import NamedTuple
 
 MAGIC = b"nono pack 1\n"
@@ -100,9 +101,7 @@ class PackWriter:
         self._files.append(_RECORD.pack(digest, *place[1:]))
 
     def _flush(self) -> None:
-        content = memoryview(b"".join(self._parts))
-        while content:
-            content = content[os.write(self._file, content) :]
+        write_all(self._file, b"".join(self._parts))
         self._parts, self._buffered = [], 0
 
     def finish(self) -> None:

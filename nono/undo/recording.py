@@ -11,6 +11,7 @@ from posixpath import join
 
 from nono.clock import rfc3339, unix_ms
 from nono.disk import durable
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.named_tuple import NamedTuple
 from nono.printable import shell_word
 from nono.undo import kept
@@ -218,8 +219,7 @@ def write_snapshot(
     directory: int, snapshot: Snapshot, before: Snapshot | None, among: Among | None = None
 ) -> None:
     """Write a snapshot, synced, after its contents. Raises OSError."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    snapshots = os.open(kept.SNAPSHOTS, flags, dir_fd=directory)
+    snapshots = os.open(kept.SNAPSHOTS, DIRECTORY_FLAGS, dir_fd=directory)
     try:
         durable.write(snapshots, f"{snapshot.number:03}.json", to_json(snapshot, before, among))
     finally:

@@ -9,6 +9,7 @@ from posixpath import basename, join
 from nono.clock import unix_ms
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
+from nono.policy.path_expansion import is_within
 from nono.printable import printable
 from nono.undo.acting import Acting
 from nono.undo.beneath import opened_parent, opened_root
@@ -82,10 +83,10 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
 def _refuse_unkept(path: str, target: Snapshot, snapshots: Sequence[Snapshot], kept: Kept) -> None:
     """Raise NonoError if a path has nothing to restore, which is not the same as nothing to do."""
     covered = [each for tree in target.trees for each in tree.scope.covered]
-    if any(each == path or _is_below(each, path) for each in covered):
+    if any(is_within(each, path) for each in covered):
         return
     whole = (tree.path for tree in target.trees if tree.only is None)
-    root = next((each for each in whole if _is_below(path, each)), None)
+    root = next((each for each in whole if is_within(path, each)), None)
     session_id = kept.info.session_id
     if root is None:
         raise NonoError(
@@ -108,10 +109,6 @@ def _refuse_unkept(path: str, target: Snapshot, snapshots: Sequence[Snapshot], k
     )
 
 
-def _is_below(path: str, directory: str) -> bool:
-    return path.startswith(directory.rstrip("/") + "/")
-
-
 def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
     """Return `last` with everything outside some paths as in `target`."""
     trees = []
@@ -119,7 +116,7 @@ def _only(target: Snapshot, last: Snapshot, only: Collection[str]) -> Snapshot:
         wanted = dict(target.tree(tree.path).entries)
         for path in wanted.keys() | tree.entries.keys():
             full = join(tree.path, path)
-            if any(full == each or _is_below(full, each) for each in only):
+            if any(is_within(full, each) for each in only):
                 wanted.pop(path, None)
                 if path in tree.entries:
                     wanted[path] = tree.entries[path]
@@ -137,9 +134,7 @@ def _untouched(target: Snapshot, last: Snapshot, only: Collection[str]) -> list[
             if now is None or change_type(entry, now) is not None:
                 continue
             change = Change(tree.path, path, ChangeType.TOUCHED, entry, now)
-            if not only or any(
-                change.full_path == each or _is_below(change.full_path, each) for each in only
-            ):
+            if not only or any(is_within(change.full_path, each) for each in only):
                 found.append(change)
     return found
 
@@ -196,12 +191,10 @@ def _look(
         with opened_parent(root, path) as parent:
             return look(parent, basename(path) or ".", store, known, allowance)
     except OSError as error:
-        if error.errno == errno.ENOENT:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         if error.errno in (errno.ELOOP, errno.EXDEV):
             return BEHIND_LINK
-        if error.errno == errno.ENOTDIR:
-            return None
         return error.strerror or str(error)
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 
+from nono.disk.descriptor import DIRECTORY_FLAGS, write_all
 from nono.undo.packs import (
     FILES,
     INDEX,
@@ -123,9 +124,7 @@ class Store:
         temporary = f".{threading.get_ident()}.tmp"
         with suppress(FileExistsError):
             os.mkdir(_OBJECTS, 0o700, dir_fd=self.directory)
-        objects = os.open(
-            _OBJECTS, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory
-        )
+        objects = os.open(_OBJECTS, DIRECTORY_FLAGS, dir_fd=self.directory)
         try:
             return self._add_file(file, is_unchanged, objects, temporary)
         finally:
@@ -193,9 +192,7 @@ class Store:
     def _write(self, copy: int, content: bytes) -> None:
         with self._lock:
             self._spend(len(content))
-        left = memoryview(content)
-        while left:
-            left = left[os.write(copy, left) :]
+        write_all(copy, content)
 
     def give_up(self) -> None:
         """Make every thread that still reads for this store fail with QuotaError: nothing more is kept."""

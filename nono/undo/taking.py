@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from posixpath import basename, dirname
 
-from nono.undo.beneath import DIRECTORY_FLAGS, opened_directory, opened_parent, opened_root
+from nono.disk.descriptor import DIRECTORY_FLAGS
+from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.looking import AttributesError, attributes_of, entry_of, look
 from nono.undo.model.entry import DIRECTORY
 from nono.undo.model.left_out import is_left_out

@@ -12,10 +12,10 @@ from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from typing import Literal
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.kernel import open_path
 from nono.kernel.uapi.open import RESOLVE_NO_XDEV
 from nono.named_tuple import NamedTuple
-from nono.undo.beneath import DIRECTORY_FLAGS
 from nono.undo.looking import Allowance, attributes_of, entry_of, look
 from nono.undo.model.entry import DIRECTORY, Entry
 from nono.undo.model.left_out import Sieve

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from posixpath import join
 from typing import Self
@@ -14,8 +14,7 @@ from nono.kernel import inotify, open_path
 from nono.kernel.uapi import inotify as uapi
 from nono.kernel.uapi.open import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from nono.named_tuple import NamedTuple
-
-Sieve = Callable[[str, str, bool], bool]  # from relative path, name and is_directory: is it left out?
+from nono.undo.model.left_out import Sieve
 
 MAX_DIRECTORIES = 50_000  # watched; each takes about a kilobyte of kernel memory
 SHARE_OF_WATCHES = 4  # a quarter of the user's limit, because editors need some

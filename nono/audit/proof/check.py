@@ -15,7 +15,7 @@ from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE
 from nono.audit.proof.verdict import Attestation, LedgerVerdict, Verdict, judge, judge_ledger, judge_log
 from nono.audit.reading import Reading
 from nono.audit.stored import audit_directory, digest_of_file, directory_of, lines_of, open_file, read_log
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import read_at_most
 from nono.private_dir import open_private_dir
 
 if TYPE_CHECKING:

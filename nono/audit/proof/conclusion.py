@@ -12,14 +12,13 @@ from posixpath import join
 from nono.audit.ledger import AuditLog
 from nono.audit.proof import ledger
 from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Summary, digest_of, document_of, to_json
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.durable import unfinished
 from nono.private_dir import open_private_dir
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def summary_of(log: AuditLog) -> Summary:
@@ -54,7 +53,7 @@ def conclude(
             stack.callback(log.close)
         root = open_private_dir(join(state_root, "audit"), create=False)
         stack.callback(os.close, root)
-        directory = os.open(summary.session_id, _DIRECTORY, dir_fd=root)
+        directory = os.open(summary.session_id, DIRECTORY_FLAGS, dir_fd=root)
         stack.callback(os.close, directory)
         if bundle is not None:
             with written_new(directory, BUNDLE_FILE, bundle) as file:

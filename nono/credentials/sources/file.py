@@ -9,7 +9,7 @@ from collections.abc import Callable
 from nono.credentials.values.content import MAX_SECRET_BYTES, secret_from_bytes
 from nono.credentials.values.errors import CredentialNotFound, CredentialUnavailable
 from nono.credentials.values.reference import FileReference
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import read_at_most
 from nono.secret import Secret
 
 

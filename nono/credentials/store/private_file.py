@@ -13,7 +13,7 @@ from posixpath import join
 
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.disk import durable
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import read_at_most
 from nono.printable import shell_word
 from nono.private_dir import open_private_dir
 

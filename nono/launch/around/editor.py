@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from nono.disk.descriptor import write_all
 from nono.kernel import process
 from nono.kernel.signals import ENDING, signal
 from nono.launch.around.acp import Passed, from_agent, from_editor
@@ -120,7 +121,7 @@ class _Agent:
     def write(self, line: bytes) -> None:
         """Write a whole line. Raises OSError EPIPE if the agent has closed its input, EBADF after close()."""
         with self._lock:
-            _write(self._descriptor, line)
+            write_all(self._descriptor, line)
 
     def close(self) -> None:
         with self._lock:
@@ -143,7 +144,7 @@ def _hear_agent(front: InFront, agent: _Agent, tell: Callable[[str], object]) ->
         for line in cut_lines(_said(front)):
             match from_agent(line):
                 case Passed(passed):
-                    _write(1, passed)
+                    write_all(1, passed)
                 case withheld:
                     if withheld.reason not in told:
                         told.add(withheld.reason)
@@ -186,9 +187,3 @@ def _said(front: InFront) -> Iterator[bytes]:
 def _end(pid: int, received: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, received)
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    remaining = memoryview(content)
-    while remaining:
-        remaining = remaining[os.write(descriptor, remaining) :]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from posixpath import normpath, relpath
 
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import read_at_most
 from nono.errors import NonoError
 from nono.kernel import open_path
 from nono.policy.path_expansion import is_within

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from nono import paths
 from nono.audit import event
 from nono.audit.redact import redact_text
 from nono.credentials.helpers.command import helper_environment
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import read_at_most
 from nono.errors import ConfigError, NonoError
 from nono.launch.around.hook_process import Ran, ended
 from nono.launch.prepare import Prepared
@@ -65,7 +66,7 @@ def _grants(prepared: Prepared) -> list[Grant]:
 def _found(path: str) -> Script:
     """Examine a hook. Raises OSError."""
     if not path.startswith("/"):
-        raise FileNotFoundError(2, "its path is not absolute", path)
+        raise FileNotFoundError(errno.ENOENT, "its path is not absolute", path)
     canonical, way = realpath(path, strict=True), tuple(way_to(path))
     return Script(canonical, way, inode(canonical), tuple(map(directories_from, map(dirname, way))))
 

@@ -12,6 +12,7 @@ from posixpath import join
 import anyio.to_thread
 
 from nono.audit import model_events
+from nono.errors import reason_of
 from nono.launch.around.undo import Covered
 from nono.launch.session import Session
 from nono.proxy.conversation.run_turns import MAX_HELD_S
@@ -44,8 +45,7 @@ class TurnMarks:
         try:
             mark = await anyio.to_thread.run_sync(self._take, turn, abandon_on_cancel=True)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._end(turn, reason)
+            self._end(turn, reason_of(error))
             return
         taken_ms = round((time.monotonic() - began_s) * 1000)
         if taken_ms > MAX_HELD_S * 1000:

@@ -14,6 +14,7 @@ from nono.errors import ConfigError, NonoError
 from nono.launch.session import Session
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import CapabilitySet, Grant
+from nono.policy.path_expansion import is_within
 from nono.printable import shell_word
 from nono.supervisor.child import Child
 from nono.undo import baseline, recording
@@ -53,13 +54,13 @@ def tracked(grants: Sequence[Grant], left_out: LeftOut) -> Covered:
     directories = sorted({each.path for each in written if each.is_dir})
     outer: list[str] = []
     for path in directories:
-        if not left_out.covers(path) and not any(_is_in(path, each) for each in outer):
+        if not left_out.covers(path) and not any(is_within(path, each) for each in outer):
             outer.append(path)
     files = sorted({each.path for each in written if not each.is_dir})
     alone = (
         path
         for path in files
-        if not left_out.covers_file(path) and not any(_is_in(path, each) for each in directories)
+        if not left_out.covers_file(path) and not any(is_within(path, each) for each in directories)
     )
     return Covered(tuple(outer), tuple(alone), left_out)
 
@@ -68,17 +69,13 @@ def refuse_writable_place(elsewhere: str, grants: Iterable[Grant]) -> str:
     """Return the canonical path of --rollback-dest. Raises ConfigError if the command could access it."""
     place = os.path.realpath(elsewhere)
     for grant in grants:
-        if _is_in(place, grant.path) or _is_in(grant.path, place):
+        if is_within(place, grant.path) or is_within(grant.path, place):
             raise ConfigError(
                 f"--rollback-dest '{elsewhere}': the command may use {grant.original}, so it could change "
                 "what undo restores.",
                 hint="choose a directory outside all grants",
             )
     return place
-
-
-def _is_in(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def covered(request: UndoRequest, session: Session, grants: Sequence[Grant]) -> Covered:
@@ -146,7 +143,7 @@ def _of_profiles(grants: Sequence[Grant], found: Sequence[str], workdir: str) ->
     Profiles grant whole caches: failing to cover one is no reason to refuse a run.
     """
     sources = {grant.path: grant.source for grant in grants}
-    return [path for path in found if sources.get(path) == "profile" and not _is_in(workdir, path)]
+    return [path for path in found if sources.get(path) == "profile" and not is_within(workdir, path)]
 
 
 def uncovered(taken: Recording) -> Iterator[str]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from posixpath import basename, dirname
 
 from nono.credentials.logins.agent_files import AGENT_FILES, MAX_FILE_BYTES
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import DIRECTORY_FLAGS, read_at_most
 from nono.launch.session import Session
 from nono.policy.resolve import Resolved
 
@@ -41,8 +41,7 @@ def _absent_logins(resolved: Resolved, environ: Mapping[str, str]) -> Sequence[s
 def _is_removed(path: str, phantoms: Sequence[bytes]) -> bool:
     # By one directory, so that the file that is read is the one that is removed.
     with suppress(OSError):
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        directory = os.open(dirname(path), flags)
+        directory = os.open(dirname(path), DIRECTORY_FLAGS)
         try:
             content = _content(directory, basename(path))
             if any(phantom in content for phantom in phantoms):

@@ -18,6 +18,7 @@ from posixpath import basename, dirname, join
 from nono.credentials.logins.agent_files import AGENT_FILES, INSIDE_LOGINS, AgentFile
 from nono.digests import sha256
 from nono.disk import json_text
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
@@ -124,14 +125,13 @@ def _place(agent: AgentFile, environ: Mapping[str, str]) -> tuple[str, str | Non
 @contextmanager
 def _opened_above(path: str, directory: str) -> Iterator[int]:
     """Open the directory of `path`, and make the private one in it if it is missing."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with ExitStack() as stack:
         try:
-            above_fd = os.open(dirname(path), flags)
+            above_fd = os.open(dirname(path), DIRECTORY_FLAGS)
             stack.callback(os.close, above_fd)
             with suppress(FileExistsError):  # of an earlier run, or in the way
                 os.mkdir(basename(directory), 0o700, dir_fd=above_fd)
-            os.close(os.open(basename(directory), flags, dir_fd=above_fd))
+            os.close(os.open(basename(directory), DIRECTORY_FLAGS, dir_fd=above_fd))
         except OSError as error:
             raise NonoError(
                 f"'{directory}' is not a directory of your own: {error.strerror}",

@@ -10,7 +10,7 @@ from posixpath import dirname, exists, join, realpath
 from nono import paths
 from nono.disk import json_text
 from nono.disk.regular_file import read_regular_file
-from nono.errors import ProfileError
+from nono.errors import ProfileError, reason_of
 from nono.policy.builtin import shipped
 from nono.policy.document.found import BadBase, Found
 from nono.policy.suggestions import did_you_mean
@@ -261,10 +261,6 @@ def _extends(raw: bytes) -> list[str]:
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
 def read_file(path: str) -> bytes:
     """Read a profile. Raises ProfileError if it is missing, not a regular file, or too large."""
     try:
@@ -275,4 +271,4 @@ def read_file(path: str) -> bytes:
         hint = f"a file: ./{path}; packs are not available yet" if is_pack else None
         raise ProfileError(f"Profile read error at {path}: profile file not found", hint=hint) from error
     except (OSError, ValueError) as error:
-        raise ProfileError(f"Profile read error at {path}: {_reason(error)}") from error
+        raise ProfileError(f"Profile read error at {path}: {reason_of(error)}") from error

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from posixpath import join
 
 from nono.disk import root_places
-from nono.disk.regular_file import read_at_most
+from nono.disk.descriptor import read_at_most
 from nono.named_tuple import NamedTuple
 from nono.private_dir import open_private_dir
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from nono.disk.descriptor import write_all
 from nono.named_tuple import NamedTuple
 from nono.sessions.registry import CAST, OLDER_CAST
 from nono.sessions.wire import Size
@@ -138,9 +139,8 @@ class Recording:
                 self._file = -1
                 self._rename()
                 self._file = self._create()
-            remaining = memoryview(line)
-            while remaining and self._file >= 0:
-                remaining = remaining[os.write(self._file, remaining) :]
+            if self._file >= 0:
+                write_all(self._file, line)
             self._written += len(line)
         except OSError:  # for instance a full disk: the session matters more than its recording
             self._end()

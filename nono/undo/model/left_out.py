@@ -9,6 +9,7 @@ from posixpath import basename, dirname
 from typing import Any
 
 from nono.named_tuple import NamedTuple
+from nono.policy.path_expansion import is_within
 
 # Directories of version control, which keep their own history; nono never writes to them.
 VERSION_CONTROL = (".git", ".hg", ".svn")
@@ -19,7 +20,7 @@ REMADE = ("target", "node_modules", "__pycache__", ".venv", *CACHES)
 REMADE_AT_TOP = (".tox", "dist", "build", ".next", ".nuxt", ".gradle", ".cache")
 _GLOB = re.compile(r"[*?\[]")
 
-Sieve = Callable[[str, str, bool], bool]
+Sieve = Callable[[str, str, bool], bool]  # from relative path, name and is_directory: is it left out?
 
 
 class LeftOut(NamedTuple):
@@ -65,7 +66,7 @@ class LeftOut(NamedTuple):
 
     def covers(self, root: str) -> bool:
         """Return True if a whole granted directory is left out."""
-        return any(root == path or root.startswith(path.rstrip("/") + "/") for path in self.absolute)
+        return any(is_within(root, path) for path in self.absolute)
 
 
 def but_for(sieve: Sieve, seen: Container[str]) -> Sieve:

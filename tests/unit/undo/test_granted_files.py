@@ -179,7 +179,7 @@ def test_a_restore_that_was_cut_off_where_a_file_lies_is_done_again_by_force(oth
                 os.write(descriptor, content[:3])
                 raise KeyboardInterrupt
 
-            patched.setattr(making, "_write_all", killed)
+            patched.setattr(making, "write_all", killed)
             with suppress(KeyboardInterrupt):
                 stage.restore()
         half, left = file.read_text(), stage.restore()

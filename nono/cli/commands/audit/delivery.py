@@ -10,13 +10,12 @@ from nono import paths
 from nono.audit.ledger import EVENT_FILE
 from nono.audit.stored import audit_directory, directory_of, lines_of, open_file
 from nono.cli.shapes.printed import printed
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.errors import NonoError
 from nono.named_tuple import NamedTuple
 from nono.outward import spool
 from nono.private_dir import open_private_dir
 from nono.settings.file import user_config
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Owed(NamedTuple):
@@ -89,7 +88,7 @@ def owed(environ: Mapping[str, str]) -> list[Owed]:
 
 def _cursors(root: int, session_id: str) -> list[spool.Cursor]:
     try:
-        session = os.open(session_id, _DIRECTORY, dir_fd=root)
+        session = os.open(session_id, DIRECTORY_FLAGS, dir_fd=root)
     except OSError:  # a file, or gone
         return []
     try:

@@ -19,6 +19,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.commands.audit.found import all_found, the_one
 from nono.cli.text import session_text
 from nono.clock import rfc3339
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.durable import unfinished
 from nono.errors import ConfigError, NonoError
 from nono.outward.head import head_of
@@ -29,7 +30,6 @@ from nono.private_dir import open_private_dir
 
 OCSF, OTLP, IN_TOTO, COSE = "ocsf", "otlp", "intoto", "cose"
 _OF_HEAD = (IN_TOTO, COSE)
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _AGE = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -140,7 +140,7 @@ def _chosen(parsed: argparse.Namespace, environ: Mapping[str, str]) -> list[str]
 
 @contextmanager
 def _tail(root: int, session_id: str) -> Iterator[Tail]:
-    session = os.open(session_id, _DIRECTORY, dir_fd=root)
+    session = os.open(session_id, DIRECTORY_FLAGS, dir_fd=root)
     try:
         with Tail(session) as tail:
             yield tail

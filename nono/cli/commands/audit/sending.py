@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterable
 
 from nono.amounts import several
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.errors import NonoError
 from nono.outward.orders import check_collector
 from nono.outward.otlp import Sender
 from nono.outward.shipment import shipment
 
 TIMEOUT_S = 10.0
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def send(url: str, root: int, session_ids: Iterable[str]) -> int:
@@ -33,7 +33,7 @@ def send(url: str, root: int, session_ids: Iterable[str]) -> int:
 def _sent(url: str, root: int, session_id: str, sender: Sender) -> str | None:
     """Send the records of one session. Returns the reason if that was not possible."""
     try:
-        session = os.open(session_id, _DIRECTORY, dir_fd=root)
+        session = os.open(session_id, DIRECTORY_FLAGS, dir_fd=root)
         try:
             with shipment(session, session_id, os.uname().nodename, url) as own:
                 if own is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
+from nono.disk.descriptor import write_all
 from nono.supervisor.screen import messages
 from nono.supervisor.screen.model import ghostty
 from nono.supervisor.screen.model.confine import confine
@@ -39,11 +40,5 @@ def serve_message(connection: BinaryIO, terminal: Followed) -> bool:
     elif kind == messages.SWITCH:
         terminal.go_on(is_alternate=content == b"\1")
     else:
-        _write(messages.picture(terminal.draw()))
+        write_all(CONNECTION, messages.picture(terminal.draw()))
     return True
-
-
-def _write(answer: bytes) -> None:
-    remaining = memoryview(answer)
-    while remaining:
-        remaining = remaining[os.write(CONNECTION, remaining) :]
