@@ -278,13 +278,10 @@ class ClientConnection(asyncio.Protocol):
 
     def refuse(self, entry: Entry, answer: Refusal) -> None:
         self._active = None
-        if not self._context.record(audit_events.denied(entry, answer)):
-            answer = refusal.not_recorded()
-        head = None if self._current is None else self._current.head
-        if answer.freezes is not None:
-            self._context.freeze(answer.freezes, answer.error)
         if answer.category in ("authentication_failed", "authentication_required"):
             self._authentication_failures += 1
+        answer = self._context.refused(entry, answer)
+        head = None if self._current is None else self._current.head
         closes = (
             answer.closes
             or head is None

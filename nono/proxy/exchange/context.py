@@ -18,6 +18,8 @@ from nono.proxy.exchange.admission import Admission
 from nono.proxy.exchange.course import Course, Outcomes
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.http import refusal
+from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import FirstHeads
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.transport.outbox import Outbox
@@ -134,6 +136,16 @@ class ProxyContext:
         """Record that a request is carried out now. Returns None if that failed: do not carry it out then."""
         event = audit_events.allowed(entry, reason=reason)
         return Course(self.outcomes.add, entry, event.sequence) if self.record(event) else None
+
+    def refused(self, entry: Entry, answer: Refusal) -> Refusal:
+        """Record a refusal, and freeze the credential that it says. Returns the answer for the client.
+
+        The credential is frozen even if nothing can be recorded: it is no safer once the disk has room again.
+        """
+        is_recorded = self.record(audit_events.denied(entry, answer))
+        if answer.freezes is not None:
+            self.freeze(answer.freezes, answer.error)
+        return answer if is_recorded else refusal.not_recorded()
 
     def freeze(self, service: str, why: str) -> bool:
         """Stop using the credential of `service`. Returns True the first time, when it is also recorded."""

@@ -210,12 +210,9 @@ class Http2Connection(asyncio.Protocol):
         self, stream_id: int, head: RequestHead | None, entry: Entry, answer: Refusal, *, heard_all: bool
     ) -> None:
         """Record and answer on that stream only. `head` is None if it was malformed."""
-        if not self._context.record(audit_events.denied(entry, answer)):
-            answer = refusal.not_recorded()
-        if answer.freezes is not None:
-            self._context.freeze(answer.freezes, answer.error)
         if answer.category == "authentication_failed":
             self._authentication_failures += 1
+        answer = self._context.refused(entry, answer)
         fields, body = heads.refusal_fields(answer, head)
         refused = _RefusedStream(self, stream_id)
         self._streams[stream_id] = refused

@@ -489,14 +489,18 @@ def test_a_body_of_a_response_that_has_none_does_not_pass_unsearched(status: int
         assert (answer.status, answer.body, answer.reset) == (status, masked if has_body else b"", None)
 
 
-def test_a_phantom_on_the_wrong_host_freezes_its_credential() -> None:
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["recorded", "not recorded"])
+def test_a_phantom_on_the_wrong_host_freezes_its_credential(is_recorded: bool) -> None:
     with authority() as ca, h2_upstream(ca.server_context(HOST)) as server:
         routes = [
             a_route_to(server.port, ca.ca_file),
             a_route_to(server.port + 1, None, FakeCredential("X-Beta"), service="beta", phantom=BETA),
         ]
         with routes_stage(server.port, ca.ca_file, routes) as stage, stage.client() as client:
-            assert client.get(fields=[("authorization", f"Bearer {BETA}")]).status == 403
+            stage.proxy.recording.failing = not is_recorded
+            status = 403 if is_recorded else 503
+            assert client.get(fields=[("authorization", f"Bearer {BETA}")]).status == status
+            stage.proxy.recording.failing = False
             states = stage.proxy.running.serving().context.admission
             assert states.state(routes[1]).frozen is not None
             assert client.get(fields=[KEY]).status == 200

@@ -92,6 +92,26 @@ def test_the_phantom_of_another_service_freezes_that_service() -> None:
     assert len(server.requests) == 1
 
 
+def test_a_credential_is_frozen_even_if_that_cannot_be_recorded() -> None:
+    with upstream() as server:
+        alpha = a_route(server.port, host="localhost")
+        beta = a_route(server.port, service="beta", host="127.0.0.1", phantom=BETA)
+        with intercepting(alpha, beta) as p:
+            with p.inside("localhost", server.port) as client:
+                p.recording.failing = True
+                client.send(get(server.port, fields=b"X-Api-Key: " + BETA.encode() + b"\r\n"))
+                assert client.response().status == 503
+            p.recording.failing = False
+            with p.inside("localhost", server.port) as client:
+                client.send(get(server.port))
+                assert client.response().status == 200
+            with Client(p.port) as outside:
+                outside.send(b"GET /beta/x HTTP/1.1\r\nHost: x\r\nX-Api-Key: " + BETA.encode() + b"\r\n\r\n")
+                response = outside.response()
+                assert (response.status, json.loads(response.body)["rule"]) == (403, "tripwire")
+    assert len(server.requests) == 1
+
+
 def test_two_services_at_one_host_are_told_apart_by_their_phantoms() -> None:
     with upstream() as server:
         alpha = a_route(server.port, host="localhost")
