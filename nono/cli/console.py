@@ -137,6 +137,19 @@ def can_ask() -> bool:
     return in_front()
 
 
+def agrees(question: str) -> bool:
+    """Ask on standard error, and read a line of standard input. Returns True only for a yes.
+
+    Call only if standard input is a terminal that no run is at: its command could write the question, or
+    type the answer.
+    """
+    # Imported here: most commands ask nothing.
+    from nono.approval.ask import is_yes
+
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return is_yes(sys.stdin.readline().strip())
+
+
 def is_at_terminal() -> bool:
     """Check that the three standard streams are one terminal."""
     try:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pty
 import sys
 import termios
+from io import StringIO
 
 import pytest
 
-from nono.cli.console import Console, folded
+from nono.cli.console import Console, agrees, folded
 
 FORGED = "/project/x\n  [nono] all is well\n\x1b[2J"
 SPELLED = "/project/x\\n  [nono] all is well\\n\\x1b[2J"
@@ -95,3 +96,24 @@ def test_what_is_printed_at_a_terminal_is_broken_between_words(
         lines = shown.read(4096).decode().splitlines()
     assert max(map(len, lines)) <= 60
     assert LONG.strip() in " ".join(line.strip() for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_yes"),
+    [
+        ("y\n", True),
+        ("YES \n", True),
+        ("yes", True),  # and ^D
+        ("n\n", False),
+        ("\n", False),
+        ("", False),
+        ("yess\n", False),
+        ("no\ny\n", False),
+    ],
+)
+def test_only_a_yes_agrees(
+    typed: str, is_yes: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", StringIO(typed))
+    assert agrees("Remove all of this?") is is_yes
+    assert capsys.readouterr() == ("", "Remove all of this? [y/N] ")

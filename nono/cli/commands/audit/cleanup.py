@@ -9,6 +9,7 @@ from shutil import rmtree
 
 from nono.cli.commands.audit.found import RUNNING, Found, all_found, began_at
 from nono.cli.commands.sessions.chosen import refuse_inside
+from nono.cli.console import agrees
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
 
@@ -55,8 +56,7 @@ def _agrees(count: int) -> bool:
     """Ask whether all logs may be removed. Raises ConfigError if there is nobody to ask."""
     if not sys.stdin.isatty():
         raise ConfigError("Say which logs to remove.", hint="--older-than DAYS, --keep N or --all")
-    print(f"Remove all {count} audit logs of ended sessions? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agrees(f"Remove all {count} audit logs of ended sessions?")
 
 
 def _remove(each: Found) -> None:

@@ -15,6 +15,7 @@ from posixpath import join
 from nono import amounts, paths
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside, sessions
+from nono.cli.console import agrees
 from nono.cli.text.wrap_text import wrapped
 from nono.credentials import resolver
 from nono.credentials.resolver import SYSTEM_KEYRING
@@ -146,8 +147,7 @@ def _agreed() -> bool:
         raise NonoError(
             "nobody can be asked whether to remove this: stdin is not a terminal.", hint="--yes does not ask"
         )
-    print("Remove all of this? It cannot be undone. [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agrees("Remove all of this? It cannot be undone.")
 
 
 def _remove(kept: Kept) -> None:

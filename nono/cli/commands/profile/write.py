@@ -12,6 +12,7 @@ from secrets import token_hex
 
 from nono import paths
 from nono.cli import atomic_write
+from nono.cli.console import agrees
 from nono.cli.text import profile_text
 from nono.errors import NonoError, ProfileError
 from nono.named_tuple import NamedTuple
@@ -159,8 +160,7 @@ def _check_base(name: str, target: str, base: str) -> None:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise NonoError("a draft is promoted only when somebody agrees.", hint="--yes, or --diff to look")
-    print("Promote this draft? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agrees("Promote this draft?")
 
 
 def _remove(path: str) -> None:

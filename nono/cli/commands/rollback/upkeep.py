@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 
 from nono.amounts import size
-from nono.cli.console import can_ask
+from nono.cli.console import agrees, can_ask
 from nono.cli.text.rollback_text import snapshot_name
 from nono.cli.text.session_text import one_line
 from nono.clock import unix_ms
@@ -112,5 +111,4 @@ def _agreed(removed: list[Weighed]) -> bool:
         raise ConfigError(
             "--all removes the undo of every run, which somebody has to agree to.", hint="--all --yes"
         )
-    print(f"Remove the undo of {len(removed)} run(s)? [y/N]: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return agrees(f"Remove the undo of {len(removed)} run(s)?")
