@@ -62,13 +62,7 @@ def probe_for(capabilities: CapabilitySet) -> Probe:
         SandboxPolicy.AUTO,
         SandboxPolicy.NETNS,
     )
-    traps_opens = (
-        capabilities.elevation
-        or capabilities.learns
-        or capabilities.names_threads
-        or capabilities.checks_instructions
-    )
-    is_served = traps_opens or capabilities.wants_sockets_served
+    is_served = capabilities.wants_opens_served or capabilities.wants_sockets_served
     return Probe(chooses_rung or is_served, policy is SandboxPolicy.NETNS)
 
 

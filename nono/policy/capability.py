@@ -195,6 +195,11 @@ class CapabilitySet(NamedTuple):
         return self.af_unix_mediation or by_port
 
     @property
+    def wants_opens_served(self) -> bool:
+        """True if a supervisor is wanted for calls that open files, or name them."""
+        return self.elevation or self.learns or self.names_threads or self.checks_instructions
+
+    @property
     def restricts_network(self) -> bool:
         """True if the network is restricted: one connect port turns an open network into a list."""
         return self.network is not NetworkMode.ALLOWED or bool(self.ports.connect)

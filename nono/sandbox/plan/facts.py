@@ -3,6 +3,8 @@
 from nono.named_tuple import NamedTuple
 from nono.str_enum import StrEnum
 
+EBUSY_ISSUE = "microsoft/WSL#9548"
+
 
 class Listener(StrEnum):
     """The result of installing a seccomp notify listener in a discarded probe."""
@@ -46,6 +48,16 @@ class HostFacts(NamedTuple):
     namespaces: NamespaceFacts = NamespaceFacts()  # affects the wording of messages only
     own_namespaces: NamespaceFacts | None = None  # None: available, or not probed
     masks: MaskFacts | None = None  # None: the run masks nothing; probed separately, last
+
+    @property
+    def on_wsl2(self) -> str:
+        """The beginning of a message about a limit that WSL2 has; empty elsewhere."""
+        return "WSL2: " if self.is_wsl2 else ""
+
+    def no_listener(self, otherwise: str) -> str:
+        """Word why there is no listener. otherwise: The reason where none was probed for."""
+        issue = f", {EBUSY_ISSUE}" if self.is_wsl2 and self.listener is Listener.BUSY else ""
+        return f"{self.listener_detail or otherwise}{issue}"
 
     def to_message(self) -> dict[str, object]:
         own = self.own_namespaces

@@ -7,7 +7,6 @@ from nono.policy.ports import PortGrants, PortRange
 from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, Rung
 from nono.sandbox.plan.facts import HostFacts, Listener
 
-EBUSY_ISSUE = "microsoft/WSL#9548"
 # Only the supervisor sees where a Unix socket leads; Landlock does not check connect(2) to one (ABI 1 to 7).
 UNIX_SOCKET_GAP = (
     "connections to Unix sockets with a path are not checked: the command reaches every service of this "
@@ -22,9 +21,6 @@ PROCESS_INFO_GAP = (
     "process_info_mode has no effect on Linux: what the command can read about other processes is what is "
     "granted of /proc."
 )
-# The first kernel on which handing over was tried, and the first with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV.
-# Without the latter, a signal that stops the command during a question interrupts the call in question.
-HANDS_OVER, WAITS_KILLABLE = (5, 14), (5, 19)
 ABSTRACT_SOCKETS_NOTE = (
     'ipc_mode "full" does not reach abstract Unix sockets outside: they belong to the network that the '
     "command has left"
@@ -50,100 +46,20 @@ def choose_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforce
     chosen = _network_enforcement(capabilities, facts)
     if isinstance(chosen, Refusal):
         return chosen
-    if capabilities.learns:
-        learning = _learning(chosen, facts)
-        if isinstance(learning, Refusal):
-            return learning
-        chosen = learning
-    if capabilities.names_threads:
-        if facts.listener is not Listener.AVAILABLE or _release(facts) < HANDS_OVER:
-            return _refuse_naming_threads(facts)
-        chosen = chosen._replace(names_threads=True)
-    if capabilities.checks_instructions:
-        chosen = _checking_instructions(chosen, facts)
-    if capabilities.elevation:
-        note = _elevation_note(facts)
-        chosen = chosen._replace(
-            elevation=facts.listener is Listener.AVAILABLE and _release(facts) >= HANDS_OVER,
-            notes=chosen.notes if note is None else (*chosen.notes, note),
-        )
+    if capabilities.wants_opens_served:
+        # Imported here: most runs leave opens to the kernel.
+        from nono.sandbox.plan.served_opens import with_served_opens
+
+        served = with_served_opens(chosen, capabilities, facts)
+        if isinstance(served, Refusal):
+            return served
+        chosen = served
     if not capabilities.masking.masks and not capabilities.masking.absent:
         return chosen
     # Imported here: most runs deny nothing below what they grant.
     from nono.sandbox.plan.mask_verdict import with_masks
 
     return with_masks(chosen, capabilities.masking, facts.masks)
-
-
-def _refuse_naming_threads(facts: HostFacts) -> Refusal:
-    """Refuse the run: a driver that cannot name its threads fails with an unrelated error."""
-    where = "WSL2: " if facts.is_wsl2 else ""
-    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
-    because = facts.listener_detail or "there is no supervisor that could open them"
-    if facts.listener is Listener.AVAILABLE:
-        because = "Linux 5.14 is needed to hand an opened file over"
-    return Refusal(
-        f"{where}NVIDIA GPU thread-name mediation is not available here ({because}{issue}), and without it "
-        "the driver fails from version 570 on.",
-        hint="leave --allow-gpu out, or run it on native Linux and not inside another sandbox",
-    )
-
-
-def _learning(chosen: Enforcement, facts: HostFacts) -> Enforcement | Refusal:
-    """Enable learning, or refuse if there is no listener: a profile of unseen accesses would be worthless."""
-    if facts.listener is not Listener.AVAILABLE:
-        where = "WSL2: " if facts.is_wsl2 else ""
-        issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
-        because = facts.listener_detail or "there is no supervisor that could watch"
-        return Refusal(
-            f"{where}nothing can be learned here: nono watches a command's file accesses with a seccomp "
-            f"listener, which is not available ({because}{issue}).",
-            hint="watch it on native Linux, outside other sandboxes; a learned profile holds here as well",
-        )
-    if chosen.sockets is not None:
-        return Refusal(
-            "with a blocked network, granted ports or Unix sockets cannot be watched, and so not learned.",
-            hint="without --block-net, the proxy sees which hosts are reached",
-        )
-    return chosen._replace(learns=True)
-
-
-def _checking_instructions(chosen: Enforcement, facts: HostFacts) -> Enforcement:
-    """Check instruction files at the open, or say that they are checked at the start only."""
-    if facts.listener is Listener.AVAILABLE and _release(facts) >= HANDS_OVER:
-        return chosen._replace(checks_instructions=True)
-    because = facts.listener_detail or "there is no supervisor that could"
-    if facts.listener is Listener.AVAILABLE:
-        because = "Linux 5.14 is needed to hand an opened file over"
-    warning = (
-        f"instruction files are checked before the run only, not when they are opened ({because}): what the "
-        "command writes or fetches meanwhile is read unchecked."
-    )
-    return chosen._replace(warnings=(*chosen.warnings, warning), gaps=(*chosen.gaps, warning))
-
-
-def _release(facts: HostFacts) -> tuple[int, int]:
-    """Return the kernel's major and minor version; (0, 0) if the release string has none."""
-    numbers = [digits for digits in facts.kernel_release.replace("-", ".").split(".") if digits.isdecimal()]
-    return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (0, 0)
-
-
-def _elevation_note(facts: HostFacts) -> str | None:
-    """Return a note on what elevation lacks on this host, or None."""
-    if facts.listener is Listener.AVAILABLE:
-        if _release(facts) < HANDS_OVER:
-            return "capability elevation disabled (Linux 5.14 is needed to hand an opened file over)"
-        if _release(facts) < WAITS_KILLABLE:
-            return (
-                "before Linux 5.19 nobody can be asked about files on a terminal that the command shares, "
-                "as with a pipe for one of its streams, and the answer there is no; "
-                "security.approval_backends names other ways"
-            )
-        return None
-    where = "WSL2: " if facts.is_wsl2 else ""
-    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
-    because = facts.listener_detail or "there is no supervisor to ask"
-    return f"{where}capability elevation disabled ({because}{issue})"
 
 
 def _network_enforcement(capabilities: CapabilitySet, facts: HostFacts) -> Enforcement | Refusal:
@@ -223,11 +139,9 @@ def _refuse_mediation(policy: SandboxPolicy, facts: HostFacts) -> Refusal | None
         )
     if facts.listener is Listener.AVAILABLE:
         return None
-    where = "WSL2: " if facts.is_wsl2 else ""
-    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
     return Refusal(
-        f'{where}linux.af_unix_mediation "pathname" needs a seccomp listener, which is not available here '
-        f"({facts.listener_detail or 'there is no supervisor'}{issue}).",
+        f'{facts.on_wsl2}linux.af_unix_mediation "pathname" needs a seccomp listener, which is not available '
+        f"here ({facts.no_listener('there is no supervisor')}).",
         hint='set it to "off", or run on native Linux and not inside another sandbox',
     )
 
@@ -318,11 +232,10 @@ def _without_enforcement(
         )
         gaps = (*kernel_gaps, UNIX_SOCKET_GAP, warning)
         return Enforcement(rung=Rung.NONE, warnings=(warning,), gaps=gaps, is_open=True)
-    because = facts.listener_detail or "seccomp user notification is unavailable"
-    issue = f", {EBUSY_ISSUE}" if facts.is_wsl2 and facts.listener is Listener.BUSY else ""
+    because = facts.no_listener("seccomp user notification is unavailable")
     message = (
         f"{where}: proxy-only network mode cannot be kernel-enforced.\n"
-        f"  The listener that would check each connection is not available ({because}{issue}), and Landlock "
+        f"  The listener that would check each connection is not available ({because}), and Landlock "
         f"V{facts.landlock_abi} has no TCP rules (V4+, kernel 6.7+).\n"
         "  Without either, the sandboxed process could bypass the proxy and open arbitrary outbound "
         "connections.\n"
