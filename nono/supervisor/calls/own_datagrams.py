@@ -63,7 +63,10 @@ class OwnDatagrams:
             asyncio.get_running_loop().remove_reader(self._maker.fileno())
 
     def make(self, call: Notification) -> Refuse | None:
-        """Answer socket(2) of UDP, later. Returns a refusal if that cannot be."""
+        """Answer socket(2) of UDP, later. Returns a refusal if that cannot be.
+
+        ProcessLookupError: the caller died, and nobody is refused anything.
+        """
         if not _shares_network(call.tid):
             return _refusal(call, MADE_INSIDE)
         if self._is_closed:
@@ -165,9 +168,12 @@ def _shares_network(tid: int) -> bool:
     """Return False for a thread in a network that the command has made itself, as Bubblewrap does.
 
     A socket of ours would be of the wrong network there: its `lo` is not the one to configure.
+    Raises ProcessLookupError if the thread has ended.
     """
     try:
         return os.path.samefile(f"/proc/{tid}/ns/net", "/proc/self/ns/net")
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessLookupError(errno.ESRCH, f"/proc/{tid}/ns/net: no such thread") from None
     except OSError:
         return False
 

@@ -130,6 +130,22 @@ def test_a_socket_of_no_other_network_is_not_handed_out(networks: list[int], sta
         assert "no network of its own could be made" in refusal.hint
 
 
+def test_a_caller_that_has_died_is_refused_nothing(stage: Stage) -> None:
+    """The refusal of a socket in a network of the command's own stood in the record for each."""
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(pid, 0)
+
+    async def part(own: OwnDatagrams) -> None:
+        with pytest.raises(ProcessLookupError):
+            own.make(stage.call()._replace(tid=pid))
+        assert own.make(stage.call()) is None
+        stage.make()
+        await stage.until(2)
+
+    stage.play(part)
+    assert [*stage.handed_out] == [2]
+
+
 def test_without_a_network_each_socket_is_refused(stage: Stage) -> None:
     async def part(own: OwnDatagrams) -> None:
         for number in (1, 2):
