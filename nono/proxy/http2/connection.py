@@ -55,7 +55,12 @@ class Http2Connection(asyncio.Protocol):
         self._inside = inside
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self.session = Session(client_side=False, stream_window=_STREAM_WINDOW, max_streams=_MAX_STREAMS)
+        self.session = Session(
+            client_side=False,
+            stream_window=_STREAM_WINDOW,
+            held=context.http2_held,
+            max_streams=_MAX_STREAMS,
+        )
         self._intake = Intake(context.turns, self._take, self.session.next_size)
         self.upstreams = Upstreams(context)
         self._streams: dict[int, Stream] = {}

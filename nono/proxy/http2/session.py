@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.http.message import MAX_HEAD_BYTES, Header
+from nono.proxy.http2.owed import Owed
 from nono.proxy.http2.protocol.engine import Engine
 from nono.proxy.http2.protocol.events import DataReceived, Event, HeadReceived, StreamReset, TrailersReceived
 from nono.proxy.http2.protocol.frames import ErrorCode, FrameError
@@ -69,10 +71,13 @@ class Session:
 
     client_side: True on the connection to an upstream.
     stream_window: bytes that may arrive on one stream before they are acknowledged.
+    held: budget for what all connections have received and not passed on; each may always hold one window.
     max_streams: announced to the peer; None for a client, to which no streams are opened.
     """
 
-    def __init__(self, *, client_side: bool, stream_window: int, max_streams: int | None = None) -> None:
+    def __init__(
+        self, *, client_side: bool, stream_window: int, held: HeldBytes, max_streams: int | None = None
+    ) -> None:
         settings = {
             Setting.MAX_HEADER_LIST_SIZE: MAX_HEAD_BYTES,
             Setting.INITIAL_WINDOW_SIZE: stream_window,
@@ -92,7 +97,7 @@ class Session:
         self._unopened: dict[int, tuple[Opening, Iterable[Header], bool]] = {}  # heads that wait for a flush
         self._sending: dict[int, _Sending] = {}
         self._waiting: dict[int, _Sending] = {}  # the subset with something to send
-        self._owed: dict[int, int] = {}  # bytes received but not acknowledged
+        self._owed = Owed(stream_window, held)
         self._is_scheduled = False
         self._is_broken = False  # the peer broke the protocol; nothing more is sent on its streams
         self.paused = False  # the transport's buffer is full
@@ -106,6 +111,7 @@ class Session:
     def stop(self) -> None:
         """Drop all streams: the transport is gone."""
         self._transport = None
+        self._owed.close()
         self._sending.clear()
         self._waiting.clear()
         self._unopened.clear()
@@ -234,19 +240,16 @@ class Session:
 
     def acknowledge(self, stream_id: int, count: int) -> None:
         """Credit the windows for `count` received bytes that have been passed on."""
-        owed = self._owed.get(stream_id, 0)
-        count = min(count, owed)
-        if count and self._transport is not None:
-            if owed == count:
-                del self._owed[stream_id]
-            else:
-                self._owed[stream_id] = owed - count
-            self._engine.acknowledge(stream_id, count)
-            self.schedule()
+        self._credit(stream_id, self._owed.pay(stream_id, count))
 
     def settle(self, stream_id: int) -> None:
         """Credit the connection's window for data on the stream that nobody will pass on."""
-        self.acknowledge(stream_id, self._owed.get(stream_id, 0))
+        self._credit(stream_id, self._owed.pay_all(stream_id))
+
+    def _credit(self, stream_id: int, count: int) -> None:
+        if count and self._transport is not None:
+            self._engine.acknowledge(stream_id, count)
+            self.schedule()
 
     def _forget(self, stream_id: int) -> None:
         self.settle(stream_id)
@@ -279,8 +282,8 @@ class Session:
     def _note(self, event: Event) -> None:
         if isinstance(event, DataReceived):
             stream_id, piece, size, ended = event
-            if size:
-                self._owed[stream_id] = self._owed.get(stream_id, 0) + size
+            if size and self._transport is not None:
+                self._owed.add(stream_id, size)
                 # Dropped padding counts as passed on.
                 padding = size if stream_id not in self._sending else size - len(piece)
                 self.acknowledge(stream_id, padding)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import anyio
 
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.http.message import Header
 from nono.proxy.http2.intake import Intake
 from nono.proxy.http2.protocol.events import Event, GoAway, SettingsReceived
@@ -31,6 +32,7 @@ class Http2Upstream(asyncio.Protocol):
 
     connections: holds it from connection_made until connection_lost.
     turns: shares the loop with other connections, for the bytes that arrive.
+    held: budget shared with them, for those that arrived and were not passed on.
     on_lost: called when it has left `connections`.
     on_idle: called when its last open stream is over.
     """
@@ -39,13 +41,14 @@ class Http2Upstream(asyncio.Protocol):
         self,
         connections: ConnectionSet,
         turns: Turns,
+        held: HeldBytes,
         on_lost: Callable[[], None],
         on_idle: Callable[[], None],
     ) -> None:
         self._connections = connections
         self._on_lost = on_lost
         self._on_idle = on_idle
-        self._session = Session(client_side=True, stream_window=_STREAM_WINDOW)
+        self._session = Session(client_side=True, stream_window=_STREAM_WINDOW, held=held)
         self._intake = Intake(turns, self._take, self._session.next_size)
         self._transport: asyncio.Transport | None = None
         self._waiting: select.poll | None = None  # on its socket, made on first use
@@ -162,7 +165,8 @@ class Http2Upstream(asyncio.Protocol):
         try:
             yield from self._session.receive(data)
         except Exception as fault:  # also a fault in the parser: no later byte can be trusted
-            self._fail(fault.code if isinstance(fault, FrameError) else ErrorCode.PROTOCOL_ERROR)
+            reason = fault.reason if isinstance(fault, FrameError) else "it is not HTTP/2"
+            self._fail(reason, fault.code if isinstance(fault, FrameError) else ErrorCode.PROTOCOL_ERROR)
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, GoAway):
@@ -189,11 +193,11 @@ class Http2Upstream(asyncio.Protocol):
         if not self._streams:
             self.close()
 
-    def _fail(self, code: ErrorCode) -> None:
+    def _fail(self, fault: str, code: ErrorCode) -> None:
         self._leaving = True
         streams, self._streams = self._streams, {}
         for stream in streams.values():
-            reason = "the upstream's HTTP/2 is not well-formed"
+            reason = f"the HTTP/2 connection to the upstream was ended: {fault}"
             stream.fail(reason, "malformed", replay="any" if stream.waits else "none")
         if self._transport is not None:
             self._session.say_goodbye(code)

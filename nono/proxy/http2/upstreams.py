@@ -160,7 +160,9 @@ class Upstreams:
             self._http1_only.add(key)
             return UpstreamConnection(key, self._context.pool, self._context.turns)
         context = self._context
-        return Http2Upstream(context.pool.connections, context.turns, place.give_back, self._make_room)
+        return Http2Upstream(
+            context.pool.connections, context.turns, context.http2_held, place.give_back, self._make_room
+        )
 
     def close(self) -> None:
         """Close the HTTP/2 connections: the client is gone."""

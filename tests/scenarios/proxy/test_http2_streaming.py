@@ -20,6 +20,7 @@ from nono.credentials.static import StaticCredential
 from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
+from nono.proxy.exchange import context
 from nono.proxy.http2.places import MAX_OF_CLIENT
 from nono.secret import Secret
 from support.clients.http2 import Http2Client
@@ -582,6 +583,71 @@ def test_a_request_in_frames_of_two_bytes_that_waits_is_kept_no_larger_than_it_i
             client.send_raw(DataFrame(number, b"", flags=["END_STREAM"]).serialize())
             assert client.answer(number).status == 200
     assert received == [body, body]
+
+
+@pytest.mark.parametrize("is_much", [True, False], ids=["beyond the budget", "within it"])
+def test_only_a_client_whose_uploads_fill_the_memory_is_cut_off(
+    is_much: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The windows of one client came to 32 MiB, and there may be 256 clients."""
+    monkeypatch.setattr(context, "MAX_OWED_BYTES", 1 << 20)
+
+    def handler(stream: Stream) -> None:
+        if stream.method == b"GET":
+            stream.respond(204, b"")
+        else:
+            stream.reset_by_client.wait(TIMEOUT_S)
+
+    with h2_stage(handler, settings={WINDOW: 0}) as (stage, _), stage.client() as other:
+        for _ in range(2):  # what was taken is free again
+            with stage.client() as client:
+                client.ping()  # the windows of the proxy are known then
+                numbers = [client.request(method="POST", fields=[KEY], end=False) for _ in range(6)]
+                with suppress(OSError):
+                    for number in numbers if is_much else numbers[:4]:
+                        for _ in range(16):
+                            client.h2.send_data(number, BLOCK)
+                            client.flush()
+                if is_much:
+                    client.wait_closed()
+                    assert client.goaway in (h2.errors.ErrorCodes.ENHANCE_YOUR_CALM, None)
+                else:
+                    assert client.get(fields=[KEY]).status == 204
+            assert other.get(fields=[KEY]).status == 204
+            wait_until(lambda: len(stage.connections()) == 1)
+
+
+@pytest.mark.parametrize(("count", "passes"), [(4, False), (1, True)])
+def test_only_responses_that_fill_the_memory_unread_are_cut_off(
+    count: int, passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "MAX_OWED_BYTES", 1 << 20)
+    sent = threading.Semaphore(0)
+
+    def handler(stream: Stream) -> None:
+        stream.head()
+        if stream.path == b"/large":
+            with suppress(Gone):
+                for _ in range(64):  # 1 MiB, the window of a stream
+                    stream.send(BLOCK)
+            sent.release()
+        stream.end()
+
+    with (
+        h2_stage(handler) as (stage, _),
+        stage.client(settings={WINDOW: 0}) as client,
+        stage.client() as other,
+    ):
+        numbers = [client.request("/large", fields=[KEY]) for _ in range(count)]
+        for _ in numbers:
+            assert sent.acquire(timeout=TIMEOUT_S)
+        if passes:
+            client.ping()
+            assert client.answers[numbers[0]].reset is None
+        else:
+            client.wait_until(lambda: any(client.answers[number].reset is not None for number in numbers))
+        assert other.get(fields=[KEY]).status == 200
+        assert client.get(fields=[KEY]).status == 200
 
 
 def test_uploads_that_wait_for_others_do_not_hold_these_up() -> None:

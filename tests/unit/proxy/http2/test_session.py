@@ -9,6 +9,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from hyperframe import frame
 
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.http2.protocol.events import DataReceived, HeadReceived
 from nono.proxy.http2.session import Session
 
@@ -30,7 +31,7 @@ def _after_streams(count: int, ends: list[bytes]) -> Session:
     fields = [(":method", "POST"), (":scheme", "https"), (":authority", "a.test"), (":path", "/")]
 
     async def run() -> Session:
-        session = Session(client_side=False, stream_window=1 << 16, max_streams=8)
+        session = Session(client_side=False, stream_window=1 << 16, held=HeldBytes(0), max_streams=8)
         session.start(_Transport())
         for stream_id in range(1, 2 * count, 2):
             client.send_headers(stream_id, fields)
@@ -50,7 +51,7 @@ def _after_streams(count: int, ends: list[bytes]) -> Session:
 @pytest.mark.parametrize("ends", [[b"abc"], [b"abc", b""], [b""]], ids=["data", "data and an end", "an end"])
 def test_nothing_is_remembered_of_a_stream_that_is_over(ends: list[bytes]) -> None:
     session = _after_streams(10, ends)
-    assert (len(session), session._owed, session._waiting) == (0, {}, {})
+    assert (len(session), len(session._owed), session._waiting) == (0, 0, {})
 
 
 def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +64,7 @@ def test_no_frame_that_arrives_is_described(monkeypatch: pytest.MonkeyPatch) -> 
     client.send_data(1, bytes(16 * 1024), end_stream=True)
 
     async def run() -> list[int]:
-        session = Session(client_side=False, stream_window=1 << 20, max_streams=8)
+        session = Session(client_side=False, stream_window=1 << 20, held=HeldBytes(0), max_streams=8)
         session.start(_Transport())
         events = [*session.receive(client.data_to_send())]
         return [len(event.piece) for event in events if isinstance(event, DataReceived)]

@@ -12,6 +12,7 @@ import pytest
 
 from nono.policy.schema.route_rules import NO_IDENTITY
 from nono.proxy.exchange.context import ProxyContext
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.http import refusal
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.http2.upstreams import Upstreams
@@ -56,6 +57,7 @@ def test_a_connection_given_up_before_its_settings_is_closed() -> None:
         context = SimpleNamespace(
             pool=SimpleNamespace(connections=ConnectionSet()),
             http2_places=anyio.Semaphore(1),
+            http2_held=HeldBytes(0),
             turns=Turns(),
             connector=SimpleNamespace(connect=opened, dialer=SimpleNamespace(connect_timeout_s=60.0)),
         )
