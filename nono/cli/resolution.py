@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from nono.cli.args.options import RUN
 from nono.cli.args.parse import Given, Invocation, no_command
 from nono.cli.console import can_ask
-from nono.cli.slow_lookups import ToldIfSlow
 from nono.errors import ConfigError, NonoError, UsageError
+from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.named_tuple import NamedTuple
 from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
@@ -137,7 +137,7 @@ def _of_manifest(file: str, request: RunRequest, here: _Here, *, long_lived: boo
     manifest = load_manifest(file, long_lived=long_lived)
     mode, limits = manifest.beside
     request = request._replace(memory=_text(limits.memory_bytes), max_processes=_text(limits.max_processes))
-    with ToldIfSlow(here.fs):
+    with ToldIfSlow(lambda: here.fs.looking_at):
         resolved = resolve(
             request, manifest.profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
         )
@@ -217,7 +217,7 @@ def _writable(path: str, resolved: Resolved, fs: HostFilesystem) -> PathWarning 
 def _shared(request: RunRequest, profile: Profile | None, here: _Here, ask: Ask | None) -> Resolved:
     """Resolve the policy, including the working directory if it is offered and ask says yes."""
     try:
-        with ToldIfSlow(here.fs):
+        with ToldIfSlow(lambda: here.fs.looking_at):
             asked = asked_for(
                 request, profile, environ=here.environ, cwd=here.cwd, fs=here.fs, uid=os.getuid()
             )

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from functools import partial
 from posixpath import join
 
+from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session, Warn
 from nono.launch.start import RunContext
@@ -118,7 +119,8 @@ def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> 
     try:
         yield
     finally:
-        changes = list(dict.fromkeys(change for each in watched for change in _changes(each, insist)))
+        with ToldIfSlow(lambda: ", ".join(each.place for each in watched), insist):
+            changes = list(dict.fromkeys(change for each in watched for change in _changes(each, insist)))
         # Said first, and whatever happened: a command that fills the disk lets nothing be recorded.
         for change in changes:
             insist(change.sentence)
@@ -150,7 +152,9 @@ def agents_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
     try:
         yield
     finally:  # whatever happened, as above
-        for sentence in agent_settings.sentences(places, before):
+        with ToldIfSlow(lambda: ", ".join(places), insist):
+            sentences = list(agent_settings.sentences(places, before))
+        for sentence in sentences:
             insist(sentence)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nono.cli import slow_lookups
-from nono.cli.slow_lookups import ToldIfSlow
 from nono.kernel.process import thread_count
+from nono.launch.around import slow_lookups
+from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.policy.host_filesystem import HostFilesystem
 
 
@@ -29,15 +29,26 @@ def stuck(tmp_path: Path) -> Path:
 
 def test_the_path_that_is_waited_for_is_named(stuck: Path, capfd: pytest.CaptureFixture[str]) -> None:
     fs = HostFilesystem()
-    with ToldIfSlow(fs):
+    with ToldIfSlow(lambda: fs.looking_at):
         fs.kind(str(stuck))
         said = _until_told(capfd)
     assert said == f"nono: still looking at {stuck.parent}/stuck\\x1b[2J: its file system does not answer\n"
 
 
+def test_who_is_given_says_it(stuck: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """At the end of a run nothing was said, and nono seemed to have stopped."""
+    said = list[str]()
+    with ToldIfSlow(lambda: "/mnt", said.append):
+        ends = time.monotonic() + 10
+        while not said and time.monotonic() < ends:
+            time.sleep(0.01)
+    assert said == ["still looking at /mnt: its file system does not answer"]
+    assert capfd.readouterr().err == ""
+
+
 def test_nothing_is_said_of_what_ends_in_time(stuck: Path, capfd: pytest.CaptureFixture[str]) -> None:
     fs = HostFilesystem()
-    with ToldIfSlow(fs):
+    with ToldIfSlow(lambda: fs.looking_at):
         fs.kind(str(stuck))
     assert capfd.readouterr().err == ""
 
@@ -47,7 +58,7 @@ def test_no_thread_is_left_when_the_look_is_over() -> None:
     before = thread_count()
     counts = []
     for _ in range(200):
-        with ToldIfSlow(HostFilesystem()):
+        with ToldIfSlow(str):
             pass
         counts.append(thread_count())
     assert set(counts) == {before}
@@ -61,7 +72,7 @@ def test_ctrl_c_is_fatal_while_a_path_is_waited_for_unless_it_is_ignored(
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if is_ignored else signal.default_int_handler)
     try:
         outside = _sigint()
-        with ToldIfSlow(HostFilesystem()):
+        with ToldIfSlow(str):
             soon = _sigint()
             _until_told(capfd)
             later = _sigint()
@@ -82,7 +93,7 @@ def _sigint() -> str:
 def test_no_thread_is_left() -> None:
     """One would keep the process from entering namespaces."""
     before = {*os.listdir("/proc/self/task")}
-    with ToldIfSlow(HostFilesystem()):
+    with ToldIfSlow(str):
         [ours] = {*os.listdir("/proc/self/task")} - before
     ends = time.monotonic() + 5
     while os.path.exists(f"/proc/self/task/{ours}") and time.monotonic() < ends:

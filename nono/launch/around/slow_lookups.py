@@ -1,13 +1,13 @@
-"""Tell a person which path a start is waiting for, where a file system does not answer."""
+"""Tell a person what a start or an end is waiting for, where a file system does not answer."""
 
 from __future__ import annotations
 
 import _thread
 import os
 import time
+from collections.abc import Callable
 
 from nono.kernel.signals import reset_to_default, signal
-from nono.policy.host_filesystem import HostFilesystem
 from nono.printable import printable_line
 
 PATIENCE_S = 3.0
@@ -15,7 +15,7 @@ _ENDING_S = 1.0  # in which a thread that has run its last line leaves, on any m
 
 
 class ToldIfSlow:
-    """Print one line to stderr if the block takes longer than PATIENCE_S, naming what `fs` looks at then.
+    """Say one line if the block takes longer than PATIENCE_S, with what `looking_at` returns then.
 
     A thread does, because a look at a mount whose server is gone ends for fatal signals alone. It has ended
     when the block is left: a process with threads may not enter namespaces.
@@ -24,8 +24,10 @@ class ToldIfSlow:
     A FUSE server that has read the request has to be ended itself (request_wait_answer in fs/fuse/dev.c).
     """
 
-    def __init__(self, fs: HostFilesystem) -> None:
-        self._fs = fs
+    def __init__(self, looking_at: Callable[[], str], say: Callable[[str], object] | None = None) -> None:
+        """say: Says the line; by default it is printed to stderr."""
+        self._looking_at = looking_at
+        self._say = say or _print
         # Not `threading`, which a run without a proxy does not import.
         self._left, self._ended = _thread.allocate_lock(), _thread.allocate_lock()
         self._is_fatal = False
@@ -54,15 +56,18 @@ class ToldIfSlow:
         try:
             if self._left.acquire(timeout=PATIENCE_S):
                 return
-            path = printable_line(self._fs.looking_at)
+            text = f"still looking at {printable_line(self._looking_at())}: its file system does not answer"
             # A caller that ignores it, such as nohup, stays without it.
             self._is_fatal = signal.getsignal(signal.SIGINT) is signal.default_int_handler
             if self._is_fatal:
                 reset_to_default(signal.SIGINT)
-            text = f"nono: still looking at {path}: its file system does not answer\n"
-            os.write(2, text.encode("utf-8", "replace"))
+            self._say(text)
             self._left.acquire()
         except OSError:
             return  # there is nobody to tell
         finally:
             self._ended.release()
+
+
+def _print(text: str) -> None:
+    os.write(2, f"nono: {text}\n".encode("utf-8", "replace"))
