@@ -105,6 +105,8 @@ USES: dict[str, Callable[[Any], Any]] = {
 def _outcome(use: Callable[[Any], Any], kind: Any) -> Any:
     try:
         found = use(kind)
+    except ValueError as error:  # of Python 3.12, for a name that is no field
+        found = f"TypeError: {error}"
     except (TypeError, AttributeError) as error:
         found = f"{type(error).__name__}: {error}"
     else:

@@ -450,7 +450,8 @@ def test_sessions_kept_for_tls_1_2_clients_without_tickets_do_not_pile_up() -> N
         context = authority.server_context(HOST)
         Handshake(context, authority, HOST, version=ssl.TLSVersion.TLSv1_2, without_tickets=True)
         most = max(most, context.session_stats()["number"])
-    assert 0 < most <= 513
+    assert most <= 513
+    assert most > 0 or sys.version_info < (3, 13)  # which keeps none
 
 
 # Where the keys are
