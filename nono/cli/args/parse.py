@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nono.cli.args import options
 from nono.cli.args.contradictions import refuse_contradictions
@@ -26,6 +26,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from typing import Any
+
+
+type Exists = Callable[[str], bool]
+
+
+def _nothing(_: str) -> bool:
+    return False
 
 
 class Given(NamedTuple):
@@ -99,12 +106,21 @@ class Invocation(NamedTuple):
         )
 
 
-def parse(command: str, description: str, argv: Sequence[str], environ: Mapping[str, str]) -> Invocation:
-    """Parse argv after a subcommand such as `run` or `wrap`. Options end at the first other word."""
+def parse(
+    command: str,
+    description: str,
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    exists: Exists = _nothing,
+) -> Invocation:
+    """Parse argv after a subcommand such as `run` or `wrap`. Options end at the first other word.
+
+    exists: Says whether there is something at a path, as it was typed.
+    """
     scanned = scan(command, argv) or _with_argparse(command, description, argv)
     words = scanned.rest[1:] if scanned.rest[:1] == ["--"] else scanned.rest
     ours = argv[: len(argv) - len(scanned.rest)]
-    given = collect(command, scanned.values, ours, environ)
+    given = collect(command, scanned.values, ours, environ, exists)
     refuse_contradictions(given.values, scanned.values)
     if command == options.SHELL:
         if words:
@@ -161,9 +177,13 @@ def proxy_parser(description: str, argv: Sequence[str] = ()) -> ArgumentParser:
 
 
 def collect(
-    command: str, parsed: Mapping[str, object], argv: Sequence[str], environ: Mapping[str, str]
+    command: str,
+    parsed: Mapping[str, object],
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    exists: Exists = _nothing,
 ) -> Given:
-    """Combine parsed options with environment variables.
+    """Combine parsed options with environment variables. exists: As for parse().
 
     Raises UsageError for an unavailable or empty one.
     """
@@ -182,12 +202,19 @@ def collect(
             # Most likely an unset shell variable; as a path, it would mean the working directory.
             raise UsageError(f"{option.flags[0]}: its value is empty.")
         if option.splits_commas and isinstance(value, list):
-            value = [part.strip() for item in value for part in item.split(",") if part.strip()]
+            value = [part for item in value for part in _parts(item, exists)]
         values[option.dest] = value
         # An old flag that lifts a protection will stop working one day, so its owner must be warned in any
         # case.
         (insisted if option.dest == "bypass_protection" else warnings).extend(_deprecations(option, argv))
     return Given(values, tuple(warnings), tuple(insisted))
+
+
+def _parts(item: str, exists: Exists) -> list[str]:
+    """Split paths at commas, unless all of it is a path: the name of a directory may hold one."""
+    if exists(item):
+        return [item]
+    return [part.strip() for part in item.split(",") if part.strip()]
 
 
 def _pair(value: object) -> list[object]:

@@ -47,7 +47,7 @@ def parser() -> ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
-    invocation = parse("learn", DESCRIPTION, argv, environ)
+    invocation = parse("learn", DESCRIPTION, argv, environ, os.path.lexists)
     given = invocation.given
     console = console_of(given, silent=invocation.silent)
     if given.list("extends"):

@@ -24,6 +24,6 @@ def parser() -> ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
-    invocation = parse(SHELL, DESCRIPTION, argv, environ)
+    invocation = parse(SHELL, DESCRIPTION, argv, environ, os.path.lexists)
     shell = invocation.given.value("shell") or environ.get("SHELL") or USUAL
     return start(invocation._replace(command=(shell,)), environ, is_shell=True)

@@ -76,7 +76,7 @@ def _say(parsed: argparse.Namespace, document: Mapping[str, object], lines: Sequ
 
 def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[str, str]) -> Subject | None:
     """Return the run in question; None if --self finds none."""
-    given = collect(options.WHY, vars(parsed), argv, environ)
+    given = collect(options.WHY, vars(parsed), argv, environ, os.path.lexists)
     if not parsed.self:
         if environ.get(STATE_VARIABLE) and not given.values:
             print("hint: --self asks about the sandbox around this shell", file=sys.stderr)

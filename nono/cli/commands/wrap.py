@@ -30,7 +30,7 @@ def parser() -> ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Become the command. Returns only after a dry run."""
     environ = dict(os.environ)
-    invocation = parse("wrap", DESCRIPTION, argv, environ)
+    invocation = parse("wrap", DESCRIPTION, argv, environ, os.path.lexists)
     console = console_of(invocation.given, silent=invocation.silent)
     is_dry = invocation.given.flag("dry_run")
     resolved = resolve_given(invocation, environ, ask=asker(invocation))

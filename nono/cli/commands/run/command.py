@@ -43,7 +43,7 @@ def parser() -> ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
-    return start(parse("run", DESCRIPTION, argv, environ), environ)
+    return start(parse("run", DESCRIPTION, argv, environ, os.path.lexists), environ)
 
 
 def start(invocation: Invocation, environ: Mapping[str, str], *, is_shell: bool = False) -> int:

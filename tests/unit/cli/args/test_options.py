@@ -9,7 +9,7 @@ import pytest
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.options import OPTIONS, Kind
-from nono.cli.args.parse import Given, collect
+from nono.cli.args.parse import Given, collect, parse
 from nono.errors import ConfigError, UsageError
 
 
@@ -51,6 +51,15 @@ def test_a_variable_holds_several_values_between_commas(variable: str, dest: str
 def test_a_variable_with_commas_alone_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--allow-domain: its value is empty"):
         given([], {"NONO_ALLOW_DOMAIN": text})
+
+
+@pytest.mark.parametrize("text", ["a, b ", "/work/a,b"])
+def test_a_path_that_is_there_is_not_split(text: str) -> None:
+    exists = ["a, b ", "/work/a,b"].__contains__
+    for argv, environ in ((["--allow", text], {}), ([], {"NONO_ALLOW": text})):
+        parsed = parse("run", "", [*argv, "--", "ls"], environ, exists)
+        assert parsed.given.list("allow") == parsed.request.allow == (text,)
+    assert parse("run", "", ["--allow", "a, c ", "ls"], {}, exists).request.allow == ("a", "c")
 
 
 def test_a_comma_of_an_option_is_part_of_its_value() -> None:
