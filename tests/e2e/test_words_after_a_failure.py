@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,23 @@ def test_a_file_named_in_the_command_is_offered(sandbox: NonoRun, letter: str) -
     assert fixes(run.stderr) == [f"--read-file {letter}"]
     again = sandbox.run(["cat", letter], profile=BLOCKED, flags=fixes(run.stderr)[0].split())
     assert (again.exit_code, again.stdout, TITLE in again.stderr) == (0, "dear", False)
+
+
+@pytest.mark.needs("listener")
+def test_a_refused_file_of_settings_is_told_for_what_it_is(sandbox: NonoRun) -> None:
+    """Its option grants nothing besides it, so there is nothing else to say."""
+    files, elsewhere = sandbox.user.home / "files", sandbox.user.home / "elsewhere"
+    for directory in (files, elsewhere):
+        directory.mkdir()
+        sandbox.give(directory)
+    (elsewhere / "g").write_text("[user]\nname = ada\n")
+    sandbox.give(elsewhere / "g")
+    (files / "g").symlink_to(elsewhere / "g")
+    os.lchown(files / "g", sandbox.user.uid, sandbox.user.gid)
+    (sandbox.user.home / ".gitconfig").symlink_to(files / "g")
+    run = sandbox.run(["git", "config", "--global", "user.name"], flags=["--explain"])
+    assert run.exit_code != 0
+    assert [each for each in footer(run.stderr) if "your git settings" in each] == ["your git settings"]
 
 
 @pytest.mark.needs("listener")

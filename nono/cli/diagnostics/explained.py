@@ -106,7 +106,7 @@ def _offered(denied: Denied, wish: _Wanted, accesses: Mapping[str, Access], fs: 
     flag = f"{(directory_flag if fs.kind(place) == 'dir' else file_flag)(access)} {shell_word(place)}"
     grants = extent(flag)
     if wish.purpose is not None and place == wish.place:
-        grants = f"{grants} ({wish.purpose})"
+        grants = wish.purpose if grants is None else f"{grants} ({wish.purpose})"
     if is_secret_name(basename(denied.target)):
         grants = "; ".join(filter(None, (grants, "its name looks like that of a secret")))
     return Finding(denied, flag, grants)

@@ -396,6 +396,7 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '~/.config/swi-prolog/init.pl',
    '~/.config/lazygit/config.yml',
    '~/.config/rebar3/rebar.config',
+   '~/.config/hatch/config.toml',
    '~/pyproject.toml',
    '~/tox.ini',
    '~/setup.cfg',

@@ -12,7 +12,7 @@ _AS_UNDERSCORE = str.maketrans("-./:", "____")
 def settings_hold_key(text: str) -> bool:
     """Return True if a line gives a name of a secret a value (``token = ...``) or has a secret's shape.
 
-    For the formats of cargo (TOML), yarn 1, Maven and Bundler.
+    For the formats of cargo and hatch (TOML), yarn 1, Maven and Bundler.
     """
     lines = (line for line in map(str.strip, text.splitlines()) if not line.startswith(("#", ";")))
     return any(
@@ -32,4 +32,7 @@ def _assignments(line: str) -> Iterator[tuple[str, str]]:
 
 def _is_secret(name: str, value: str) -> bool:
     spelled = name.strip("\"'").translate(_AS_UNDERSCORE)
-    return spelled.lower().endswith("_auth") or says_secret(spelled, value.strip("\"'"))
+    content = value.strip("\"'")
+    # hatch has an index's password in `auth`, and may leave it empty.
+    is_auth = spelled.lower() == "auth" and bool(content.strip("= \"'"))
+    return is_auth or spelled.lower().endswith("_auth") or says_secret(spelled, content)

@@ -34,6 +34,7 @@ _SETTINGS_GROUP = "group:user_tools"
 _MAY_HOLD_KEY = (
     ".cargo/config",
     ".cargo/config.toml",
+    ".config/hatch/config.toml",
     ".mvn/jvm.config",
     ".mvn/maven.config",
     ".yarnrc",

@@ -94,7 +94,7 @@ class LinkGuard:
         Raises NonoError if a flag named the path: the user meant it, and the hint gives the path to type
         instead.
         """
-        judged = [(grant, self.planted(way)) for grant, way in asked]
+        judged, told = [(grant, self.planted(way)) for grant, way in asked], set[str]()
         kept = [grant for grant, planted in judged if planted is None]
         for grant, planted in judged:
             if planted is None or self._adds_nothing(grant, kept):
@@ -106,7 +106,10 @@ class LinkGuard:
                 if opens_too_much(grant.path, self._context, self._fs)
                 else f" If it is yours: {flag_for(grant)}"
             )
-            warnings.append(f"'{grant.original}' is not granted ({grant.source}): {planted}.{offer}")
+            of_it = f"{planted}.{offer}"
+            if f"{grant.original}{of_it}" not in told:  # two groups may have the same entry
+                warnings.append(f"'{grant.original}' is not granted ({grant.source}): {of_it}")
+            told.add(f"{grant.original}{of_it}")
         return kept
 
     def refuse(self, what: str, way: Way, flag: str) -> None:

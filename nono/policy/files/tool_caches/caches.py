@@ -74,6 +74,8 @@ _TOOLS = (
     _Tool("PIPX_MAN_DIR", "pipx/man", "$XDG_DATA_HOME/man"),
     _Tool("PIP_CACHE_DIR", "pip", "$XDG_CACHE_HOME/pip"),
     _Tool("PLAYWRIGHT_BROWSERS_PATH", "playwright", "$XDG_CACHE_HOME/ms-playwright"),
+    # pm2 ends with an error if it cannot write its log there.
+    _Tool("PM2_HOME", "pm2", "~/.pm2"),
     _Tool("PNPM_HOME", "pnpm", "$XDG_DATA_HOME/pnpm"),
     _Tool("POETRY_CACHE_DIR", "poetry", "$XDG_CACHE_HOME/pypoetry"),
     # `poetry config`, with --local too, makes the directory first.

@@ -223,6 +223,17 @@ def test_such_a_link_leads_to_what_is_around_it(
     assert resolved.insisted == ()
 
 
+def test_an_entry_of_two_groups_is_told_once(run: Resolve, make_fs: MakeFilesystem) -> None:
+    entry, leads_to = f"{HOME}/.cargo/config.toml", f"{LETTERS}/config.toml"
+    fs = make_fs(
+        texts={leads_to: "[net]\n"},
+        links={f"{HOME}/.cargo": f"{DOTFILES}/cargo", f"{DOTFILES}/cargo": LETTERS},
+    )
+    told = run(Profile(groups=Groups(include=("rust_runtime",))), fs=fs).insisted
+    assert len([each for each in told if each.startswith(f"'{entry}' is not granted")]) == 1
+    assert leads_to not in granted(run(Profile(groups=Groups(include=("rust_runtime",))), fs=fs))
+
+
 def test_a_path_typed_now_leads_where_it_leads(run: Resolve, make_fs: MakeFilesystem) -> None:
     fs = make_fs((LETTERS,), links={**BEHIND, f"{DOTFILES}/conf": LETTERS})
     assert LETTERS in granted(run(fs=fs, read=("~/.conf",)))

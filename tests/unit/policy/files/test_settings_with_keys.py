@@ -14,7 +14,7 @@ Resolve = Callable[..., Resolved]
 MakeFilesystem = Callable[..., Filesystem]
 
 HOME = "/home/ada"
-CARGO = f"{HOME}/.cargo/config.toml"
+CARGO, HATCH = f"{HOME}/.cargo/config.toml", f"{HOME}/.config/hatch/config.toml"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,9 @@ CARGO = f"{HOME}/.cargo/config.toml"
         (CARGO, 'registries.ours = { index = "a",\ttoken  = "abc" }\n', False),
         (CARGO, '[registry]\nsecret-key\t= "abc"\n', False),
         (CARGO, '[http]\nproxy = "http://ada:pw@proxy.example"\n', False),
+        (HATCH, '[publish.index]\nrepo = "main"\nauth = ""\n[template]\nname = "Ada"\n', True),
+        (HATCH, '[publish.index]\nuser = "ada"\nauth = "abc"\n', False),
+        (HATCH, 'publish.index.auth = "abc"\n', False),
         (f"{HOME}/.yarnrc", 'registry "https://registry.example"\n', True),
         (f"{HOME}/.yarnrc", '"//registry.example/:_authToken" abc\n', False),
         (f"{HOME}/.yarnrc", '"//registry.example/:_auth" abc\n', False),
