@@ -36,6 +36,7 @@ CASES = {
     "maven.config": Case(".mvn/maven.config", "-o\n", "mvn -v", "mvn"),
     "go.mod": Case("go.mod", "module outer\n\ngo 1.20\n", GO, "go"),
     "guile": Case(".guile", "1\n", "echo 1 | guile", "guile"),
+    "sbcl": Case(".sbclrc", "(print 1)\n", "sbcl --non-interactive --eval '(print 2)'", "sbcl"),
     "swipl": Case(".config/swi-prolog/init.pl", "a.\n", "swipl -g halt", "swipl"),
     "hatch": Case(".config/hatch/config.toml", "[template]\nname = 'Ada'\n", "hatch config show", "hatch"),
     "rebar3": Case(".config/rebar3/rebar.config", "%% empty\n", "rebar3 version", "rebar3"),

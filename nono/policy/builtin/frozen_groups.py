@@ -393,6 +393,7 @@ GROUPS: tuple[tuple[Any, ...], ...] = (
    '~/.ocamlinit',
    '~/.guile',
    '~/.racketrc',
+   '~/.sbclrc',
    '~/.config/swi-prolog/init.pl',
    '~/.config/lazygit/config.yml',
    '~/.config/rebar3/rebar.config',

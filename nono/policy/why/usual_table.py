@@ -105,9 +105,10 @@ _SETTINGS = (
         instead="mvn -s FILE, with settings that hold no password; or --read-file ~/.m2/settings.xml "
         "--bypass-protection ~/.m2/settings.xml, if yours hold none",
     ),
-    # Both may hold passwords, so no group grants them; the tools stop where they cannot read them.
+    # They may hold passwords, so no group grants them; the tools stop where they cannot read them.
     Row("~/.ansible.cfg", Access.READ, "Ansible's settings", _ANSIBLE, is_whole=False),
     Row("~/uv.toml", Access.READ, "settings of uv", _names("uv uvx"), is_whole=False),
+    Row("~/.bazelrc", Access.READ, "settings of Bazel", _names("bazel bazelisk"), is_whole=False),
     Row(
         *("~/.local/share/containers", Access.READWRITE, "your images and containers", _CONTAINERS),
         is_whole=False,

@@ -63,6 +63,8 @@ _TOOLS = (
     _Tool("JUPYTER_DATA_DIR", "jupyter/data", "$XDG_DATA_HOME/jupyter"),
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
     _Tool("MICRO_CONFIG_HOME", "micro", "$XDG_CONFIG_HOME/micro", reading_is_enough=True),
+    # moon ends with an error if it cannot keep a number of this machine there.
+    _Tool("MOON_HOME", "moon", "~/.moon"),
     # Where the project may only be read, mypy ends with an internal error.
     _Tool("MYPY_CACHE_DIR", "mypy", "$WORKDIR/.mypy_cache"),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),

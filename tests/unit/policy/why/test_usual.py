@@ -153,6 +153,8 @@ def test_a_tool_that_took_the_home_for_its_project_is_told_so(
         ("ansible-playbook a.yml", ".ansible.cfg", True),
         ("python3 -m ansible", ".ansible.cfg", True),
         ("uv sync", "uv.toml", True),
+        ("bazel build //:a", ".bazelrc", True),
+        ("blaze build", ".bazelrc", False),
         ("pip list", "uv.toml", False),
     ],
 )

@@ -115,6 +115,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("IPYTHONDIR", ".ipython"),
         ("JUPYTER_CONFIG_DIR", ".jupyter"),
         ("JUPYTER_DATA_DIR", ".local/share/jupyter"),
+        ("MOON_HOME", ".moon"),
         ("MPLCONFIGDIR", ".config/matplotlib"),
         ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
