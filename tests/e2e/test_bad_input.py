@@ -807,8 +807,9 @@ def network_event(event: dict[str, object]) -> dict[str, object] | None:
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
-        (["why"], "a question is missing: a path, a host or a variable", 1),
-        (["why", "--host", "x.example:0"], "--host 'x.example:0': ", 1),
+        (["why"], "a question is missing: a path, a host or a variable", 2),
+        (["why", "--host", "x.example:0"], "--host 'x.example:0': ", 2),
+        (["allow", "x.example/a"], "'x.example/a' is neither a host nor a path: ", 2),
         (["setup", "--profiles", "--check-only"], "--check-only changes nothing", 2),
         (["credential", "set", "a/b"], "a credential's name has 1 to 64 letters", 1),
         (["credential", "test", "absent"], "credential 'absent' is not in the embedded store", 1),

@@ -184,7 +184,7 @@ def test_the_sessions_of_a_week_are_added_up(past: Past) -> None:
     assert [(each["times"], each["example"]) for each in told["denials"]] == [(1, "evil.test")]
     assert "evil.test" in past.nono("report", "--last", "7d").stdout
     wrong = past.nono("report", "--last", "7")
-    assert (wrong.returncode, "such as 7d" in wrong.stderr) == (1, True)
+    assert (wrong.returncode, "such as 7d" in wrong.stderr) == (2, True)
 
 
 def test_the_options_of_the_run_break_nothing_of_it(past: Past) -> None:

@@ -17,7 +17,7 @@ from nono.cli.why import text as why_text
 from nono.cli.why.context import Held, Subject, from_options, from_running_session
 from nono.cli.why.own_directories import as_seen_inside
 from nono.cli.why.permissions import within_permissions
-from nono.errors import ConfigError, UsageError
+from nono.errors import UsageError
 from nono.launch.state.file import read_own_state
 from nono.paths import STATE_VARIABLE
 from nono.policy.capability import Access, Mask, NetworkMode
@@ -82,7 +82,7 @@ def _subject(parsed: argparse.Namespace, argv: Sequence[str], environ: Mapping[s
             print("hint: --self asks about the sandbox around this shell", file=sys.stderr)
         return from_options(Invocation(given, silent=False, command=()), environ)
     if given.values:
-        raise ConfigError("--self is about the run around it, whose options are known; leave out all others.")
+        raise UsageError("--self is about the run around it, whose options are known; leave out all others.")
     state = read_own_state(environ)
     return None if state is None else from_running_session(state, environ)
 
@@ -246,10 +246,10 @@ def _check_question(parsed: argparse.Namespace) -> None:
             if asked
             else "a question is missing: a path, a host or a variable"
         )
-        raise ConfigError(which, hint="nono why ~/.ssh")
+        raise UsageError(which, hint="nono why ~/.ssh")
     for name, question in (("method", "host"), ("caller", "command")):
         if getattr(parsed, name) is not None and getattr(parsed, question) is None:
-            raise ConfigError(f"--{name} belongs to a question about --{question}")
+            raise UsageError(f"--{name} belongs to a question about --{question}")
     for name in ("path", "env"):
         if getattr(parsed, name) == "":
             raise UsageError(f"--{name}: its value is empty.")
@@ -291,7 +291,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 
 def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
-    """Parse a host, host:port or URL; an explicit --port wins. Raises ConfigError for anything else."""
+    """Parse a host, host:port or URL; an explicit --port wins. Raises UsageError for anything else."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "https", text
@@ -302,5 +302,5 @@ def _host_and_port(text: str, port: int | None) -> tuple[str, int]:
         given = parse_port(written) if has_port else None
         canonical_host(host if has_port else authority)
     except HostError as error:
-        raise ConfigError(f"--host '{text}': {error}.") from error
+        raise UsageError(f"--host '{text}': {error}.") from error
     return (host if has_port else authority), port or given or (80 if scheme == "http" else 443)

@@ -16,6 +16,8 @@ from nono.policy.live.port_target import PortTarget, parse_port_target
 Decision = Literal["allow", "deny"]
 Kind = Literal["host", "endpoint", "path", "port", "socket"]
 _KINDS = get_args(Kind)
+# Of POST /v1/rules. With another one ignored, a rule could last longer or reach further than was meant.
+_FIELDS = frozenset({"decision", "kind", "target", "writes", "for_s"})
 TARGET_MAX = 4096
 FOR_MAX_S = 366 * 86_400
 
@@ -70,6 +72,8 @@ class LiveRule(NamedTuple):
 
 def parse_wanted(document: Mapping[str, object]) -> Wanted:
     """Parse the body of POST /v1/rules. Raises ValueError that names the mistake."""
+    if unknown := document.keys() - _FIELDS:
+        raise ValueError(f"no such field: {min(unknown)!a}")
     decision, kind, target = document.get("decision"), document.get("kind"), document.get("target")
     for_s, writes = document.get("for_s"), document.get("writes", False)
     if decision != "allow" and decision != "deny":
@@ -77,13 +81,15 @@ def parse_wanted(document: Mapping[str, object]) -> Wanted:
     if kind not in _KINDS:
         raise ValueError('"kind" is host, endpoint, path, port or socket')
     kind = cast(Kind, kind)
+    if not isinstance(writes, bool):
+        raise ValueError('"writes" is true or false')
     if not isinstance(target, str) or not 0 < len(target) <= TARGET_MAX:
         raise ValueError(f'"target" is a text of at most {TARGET_MAX} characters')
     if for_s is not None and (
         not isinstance(for_s, int) or isinstance(for_s, bool) or not 0 < for_s <= FOR_MAX_S
     ):
         raise ValueError('"for_s" is a number of seconds, up to a year')
-    access = Access.READWRITE if writes is True or decision == "deny" else Access.READ
+    access = Access.READWRITE if writes or decision == "deny" else Access.READ
     return Wanted(decision, kind, _canonical(kind, target), access, for_s)
 
 

@@ -21,7 +21,7 @@ from nono.cli.text import session_text
 from nono.clock import rfc3339
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.disk.durable import unfinished
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
 from nono.outward.head import head_of
 from nono.outward.ocsf.projection import Projection
 from nono.outward.tail import BrokenChainError, Tail
@@ -74,10 +74,10 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
             file.write(content)
         return 0
     if parsed.sign_key is not None:
-        raise ConfigError("--sign-key is for --format intoto and cose.")
+        raise UsageError("--sign-key is for --format intoto and cose.")
     if parsed.to is not None:
         if parsed.format != OTLP:
-            raise ConfigError("--to is for --format otlp.")
+            raise UsageError("--to is for --format otlp.")
         # Imported here: it needs the OpenTelemetry SDK.
         from nono.cli.commands.audit import sending
 
@@ -97,9 +97,9 @@ def export(parsed: argparse.Namespace, environ: Mapping[str, str]) -> int:
 def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> bytes:
     """Return the head of one log in the requested form. Raises NonoError."""
     if parsed.session is None:
-        raise ConfigError(f"--format {parsed.format} is for one session.")
+        raise UsageError(f"--format {parsed.format} is for one session.")
     if parsed.format == COSE and parsed.sign_key is None:
-        raise ConfigError("--format cose needs --sign-key.")
+        raise UsageError("--format cose needs --sign-key.")
     (session_id,) = _chosen(parsed, environ)
     try:
         with _tail(root, session_id) as tail:

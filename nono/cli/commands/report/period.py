@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from nono.amounts import moment
 from nono.cli.commands.report.session import gathered, session_of
 from nono.clock import unix_ms
-from nono.errors import ConfigError, NonoError
+from nono.errors import NonoError, UsageError
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.many import Past, Totals, Unread, total
 from nono.sessions.listing import open_registry, records
@@ -22,7 +22,7 @@ def started_within(period: str, environ: Mapping[str, str]) -> list[Record]:
     """Return the sessions that started within a period such as 7d. Raises NonoError."""
     match = _PERIOD.fullmatch(period)
     if match is None:
-        raise ConfigError(f"--last '{period}': expected a number with m, h, d or w, such as 7d.")
+        raise UsageError(f"--last '{period}': expected a number with m, h, d or w, such as 7d.")
     since_ms = unix_ms() - int(match[1]) * _UNITS_S[match[2]] * 1000
     registry = open_registry(environ)
     if registry is None:

@@ -15,7 +15,7 @@ from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import Chosen, caller_environ, refuse_inside
 from nono.cli.commands.sessions.talk import Told, call
 from nono.cli.text import rules_text, session_text
-from nono.errors import ConfigError, NonoError
+from nono.errors import ConfigError, NonoError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.host_filesystem import way_to
 from nono.policy.hosts.proxy_settings import parse_duration
@@ -105,7 +105,7 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
     environ = caller_environ()
     refuse_inside(decision, environ)
     if parsed.save is not None and (parsed.for_s is not None or parsed.undo):
-        raise ConfigError("--save is for a rule that stays: leave out --for and --undo.")
+        raise UsageError("--save is for a rule that stays: leave out --for and --undo.")
     wanted = {
         "decision": decision,
         "for_s": parsed.for_s,
@@ -135,15 +135,13 @@ def _run(decision: Decision, parsed: argparse.Namespace) -> int:
 def _target(
     text: str, *, is_direct: bool, is_socket: bool, is_listened_on: bool, opens: bool
 ) -> Mapping[str, str]:
-    """Return kind and target. Raises ConfigError for what is neither a host nor a path.
+    """Return kind and target. Raises UsageError for what is neither a host nor a path.
 
     opens: The command gets what it did not have.
     """
     if is_listened_on:
         if not _PORTS.fullmatch(text):
-            raise ConfigError(
-                f"'{text}' names no port to listen on.", hint="--listen-port 3000, or 3000-3009"
-            )
+            raise UsageError(f"'{text}' names no port to listen on.", hint="--listen-port 3000, or 3000-3009")
         text = f"{LISTEN}:{text.removeprefix(':')}"
     if text.startswith(("/", "~", ".")) or is_socket:
         path = _path(text, opens=opens)
@@ -152,14 +150,14 @@ def _target(
         try:
             return {"kind": "port", "target": str(parse_port_target(text))}
         except ValueError as error:
-            raise ConfigError(
+            raise UsageError(
                 f"{error}.", hint="--direct 192.0.2.1:5432, --direct '*:5432', or 5432 on this machine"
             ) from error
     if _ENDPOINT.match(text):
         return {"kind": "endpoint", "target": text}
     host = text.removeprefix("https://").removeprefix("http://").removesuffix("/")
     if "/" in host:
-        raise ConfigError(
+        raise UsageError(
             f"'{text}' is neither a host nor a path: paths of a host are granted when a run starts.",
             hint="for a file, type ./NAME; for paths of a host, start the next run with --allow-domain URL",
         )

@@ -11,6 +11,17 @@ def target(kind: str, text: str) -> str:
     return parse_wanted({"decision": "deny", "kind": kind, "target": text}).target
 
 
+@pytest.mark.parametrize(
+    ("further", "mistake"),
+    [({"for": 60}, "no such field: 'for'"), ({"writes": "yes"}, '"writes" is true or false')],
+)
+def test_a_field_that_would_be_ignored_is_refused(further: dict[str, object], mistake: str) -> None:
+    wanted = {"decision": "allow", "kind": "host", "target": "x.example"}
+    assert parse_wanted({**wanted, "for_s": 60, "writes": False}).for_s == 60
+    with pytest.raises(ValueError, match=mistake):
+        parse_wanted(wanted | further)
+
+
 @pytest.mark.parametrize("kind", ["path", "socket"])
 @pytest.mark.parametrize("text", ["/run//a", "//run/a", "/run/./a", "/x/../run/a", "/run/.."])
 def test_a_path_that_no_kernel_spells_so_is_refused(kind: str, text: str) -> None:

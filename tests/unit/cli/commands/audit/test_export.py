@@ -153,8 +153,10 @@ def test_what_cannot_be_exported_is_refused(
     home: Path, export: Export, arguments: tuple[str, ...], words: str
 ) -> None:
     log_of(home, "a", "2026-01-01T00:00:00+00:00")
-    with pytest.raises(NonoError, match=words):
+    with pytest.raises(NonoError, match=words) as refused:
         export(*arguments)
+    is_about_the_files = words in ("Session not found", "cannot be written")
+    assert refused.value.exit_code == (1 if is_about_the_files else 2)
 
 
 def test_a_log_that_was_changed_has_no_head(home: Path, export: Export) -> None:
