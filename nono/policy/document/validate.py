@@ -123,23 +123,34 @@ def _checked(root: Node, host: Host, beside: tuple[str, ...]) -> tuple[list[str]
     settler = Normaliser(host)
     settler.normalise(Profile, root)
     mistakes += settler.mistakes
+    taken_out: list[Path] = []  # each with a mistake of its own
     for node, shape in settler.set_aside:
         wrong = [*_shape_mistakes(shape, node.plain())]
         mistakes += (fixed_in(node, each) for each in wrong)
         if not wrong and node.value not in (None, False, [], {}):
             mistakes.append(Mistake(node.path, "not available yet", at=node.key))
+            wrong = mistakes[-1:]
+        taken_out += [node.path] if wrong else []
     document = root.plain()
     wrong = [*_shape_mistakes(Profile, document, beside)]
     if wrong:
         mistakes += [fixed_in(root, each) for each in wrong[:MAX_MISTAKES]]
         # Prune the invalid parts, so the rest can still be checked under its own positions.
+        taken_out += [root.nearest(each.path).path for each in wrong]
         _prune(root, [each.path for each in wrong])
         document = root.plain()
         if [*_shape_mistakes(Profile, document)]:
             return warnings, document, mistakes
-    values = islice(mistaken_values(build_profile(document)), MAX_MISTAKES)
-    mistakes += [fixed_in(root, each) for each in values]
+    values = mistaken_values(build_profile(document))
+    standing = (each for each in values if not _lacks(root, each.path, taken_out))
+    mistakes += [fixed_in(root, each) for each in islice(standing, MAX_MISTAKES)]
     return warnings, document, mistakes
+
+
+def _lacks(root: Node, path: Path, taken_out: Iterable[Path]) -> bool:
+    """Return True if the field at `path` is not there, and its object has lost one to `taken_out`."""
+    parent = root.nearest(path)
+    return len(parent.path) < len(root.path) + len(path) and parent.path in {each[:-1] for each in taken_out}
 
 
 def _prune(root: Node, paths: Iterable[Path]) -> None:

@@ -122,6 +122,30 @@ CORP = "p.json: network.custom_credentials.corp"
 
 
 @pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ({"auth": OAUTH}, f"{CORP}.auth.auth_method: expected 'client_secret_post' or 'client_secret_basic'"),
+        ({"auth": {"client_id": "a", "client_secret": "b"}}, f"{CORP}.auth.token_url: required"),
+        (
+            {"spiffe": {"type": "jwt", "workload_api_socket": "/s", "audience": ["a"]}},
+            f"{CORP}.spiffe: not av",
+        ),
+        ({"credential_key": 1}, f"{CORP}.credential_key: expected a string"),
+    ],
+    ids=["wrong", "incomplete", "not available", "of another type"],
+)
+def test_a_source_with_a_mistake_is_not_said_to_be_missing(source: dict[str, object], line: str) -> None:
+    none = {"network": {"custom_credentials": {"corp": {"upstream": "https://x.example"}}}}
+    unset: dict[str, object] = {
+        "credential_capture": {"corp": {"interaction": {}}}
+    }  # not available, and not asked for either
+    given = {"network": {"custom_credentials": {"corp": {"upstream": "https://x.example", **source}}}}
+    assert all("none is given" in mistakes(each) for each in (none, unset))
+    assert mistakes(given).startswith(f"Profile parse error: {line}")
+    assert len(mistakes(given).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("document", "line"),
     [
         (custom(inject_mode="cookie"), f"{CORP}.inject_mode: expected 'header', 'url_path'"),
