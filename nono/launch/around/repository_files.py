@@ -110,7 +110,8 @@ class RepositoryFiles:
                 for entry in entries:
                     if len(found) == ENTRIES_MAX:
                         return None
-                    found.append((entry, entry.stat(follow_symlinks=False)))
+                    with suppress(FileNotFoundError):  # it vanished meanwhile, and hides none of the others
+                        found.append((entry, entry.stat(follow_symlinks=False)))
                 return found
         finally:
             os.close(descriptor)

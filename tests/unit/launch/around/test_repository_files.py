@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,23 @@ def test_a_look_that_this_process_lacks_something_for_says_nothing_of_the_file(
             else:
                 assert look() is None
         assert bool(files.unread) != is_about_nono
+
+
+def test_a_file_that_vanishes_meanwhile_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "gone"):
+        (tmp_path / name).write_text("content")
+    usual = os.scandir
+
+    def scandir(directory: int) -> object:
+        entries = usual(directory)
+        entries_then = list(entries)
+        (tmp_path / "gone").unlink()
+        return nullcontext(iter(entries_then))
+
+    with RepositoryFiles((str(tmp_path),)) as files:
+        monkeypatch.setattr(os, "scandir", scandir)
+        found = files.listed(str(tmp_path))
+    assert found is not None
+    assert [each.name for each, _ in found] == ["here"]
