@@ -1,0 +1,146 @@
+"""nono.control.rules: what becomes of the rules of a run that goes on, above all if the log is full."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+import pytest
+
+from nono.audit.event import Event
+from nono.control import rules as rules_module
+from nono.control.rules import LiveRules, Made, Refused
+from nono.policy.capability import Access
+from nono.policy.live.rule import Decision, LiveRule, Wanted
+
+
+class Layer:
+    """Keeps the rules that are in force."""
+
+    leaves_standing = False
+
+    def __init__(self) -> None:
+        self.rules: tuple[LiveRule, ...] = ()
+        self.has_changed = asyncio.Event()
+
+    def refusal(self, wanted: Wanted) -> Refused | None:
+        return Refused("it is ours") if wanted.target == "ours.example" else None
+
+    def put(self, rules: tuple[LiveRule, ...]) -> int:
+        self.rules = rules
+        self.has_changed.set()
+        return len(rules)
+
+
+class Log:
+    """An audit log, which may be full."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.changes = list[str]()
+
+    def record(self, event: Event) -> None:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "full")
+        self.changes.append(str(event["change"]))
+
+
+def with_rules(use: Callable[[LiveRules, Layer, Log], None]) -> None:
+    async def part() -> None:
+        layer, log = Layer(), Log()
+        use(LiveRules({"host": layer}, log.record), layer, log)
+
+    asyncio.run(part())
+
+
+def wanted(decision: Decision = "allow", target: str = "a.example", for_s: int | None = None) -> Wanted:
+    return Wanted(decision, "host", target, Access.READ, for_s)
+
+
+def made(rules: LiveRules, what: Wanted) -> Made:
+    answer = rules.add(what, "ada")
+    assert isinstance(answer, Made)
+    return answer
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_full_log_lets_a_rule_allow_nothing_more(decision: Decision) -> None:
+    def use(rules: LiveRules, layer: Layer, log: Log) -> None:
+        log.is_full = True
+        answer = rules.add(wanted(decision), "ada")
+        assert isinstance(answer, Refused) is (decision == "allow")
+        assert [each.decision for each in layer.rules] == ([] if decision == "allow" else ["deny"])
+
+    with_rules(use)
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_with_a_full_log_a_denial_stays(decision: Decision) -> None:
+    def use(rules: LiveRules, layer: Layer, log: Log) -> None:
+        rule = made(rules, wanted(decision)).rule
+        log.is_full = True
+        answer = rules.take_back(rule, "ada")
+        assert isinstance(answer, Refused) is (decision == "deny")
+        assert layer.rules == rules.rules == (() if decision == "allow" else (rule,))
+
+    with_rules(use)
+
+
+def test_a_rule_that_is_taken_back_is_in_force_no_longer() -> None:
+    def use(rules: LiveRules, layer: Layer, log: Log) -> None:
+        first, second = made(rules, wanted()), made(rules, wanted(target="b.example"))
+        assert rules.take_back(first.rule, "ada") == 1
+        assert layer.rules == rules.rules == (second.rule,)
+        assert log.changes == ["added", "added", "taken_back"]
+
+    with_rules(use)
+
+
+def test_an_equal_rule_replaces_the_first_and_its_end() -> None:
+    async def part() -> None:
+        layer, log = Layer(), Log()
+        rules = LiveRules({"host": layer}, log.record)
+        made(rules, wanted(for_s=0))
+        last = made(rules, wanted()).rule
+        await asyncio.sleep(0.01)  # the end of the first would come now
+        assert layer.rules == (last,)
+        assert log.changes == ["added", "added"]
+
+    asyncio.run(part())
+
+
+def test_a_rule_ends_by_itself() -> None:
+    async def part() -> None:
+        layer, log = Layer(), Log()
+        made(LiveRules({"host": layer}, log.record), wanted(for_s=0))
+        layer.has_changed.clear()
+        await asyncio.wait_for(layer.has_changed.wait(), 30)
+        assert layer.rules == ()
+        assert log.changes == ["added", "expired"]
+
+    asyncio.run(part())
+
+
+def test_there_are_so_many_rules_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules_module, "RULES_MAX", 1)
+
+    def use(rules: LiveRules, layer: Layer, _log: Log) -> None:
+        first = made(rules, wanted()).rule
+        refused = rules.add(wanted(target="b.example"), "ada")
+        assert isinstance(refused, Refused)
+        assert refused.reason == "a session has 1 such rules at most"
+        assert layer.rules == (first,)
+        again = made(rules, wanted()).rule  # in place of the first
+        assert layer.rules == (again,)
+
+    with_rules(use)
+
+
+def test_what_its_layer_refuses_is_not_in_force() -> None:
+    def use(rules: LiveRules, layer: Layer, log: Log) -> None:
+        assert rules.add(wanted(target="ours.example"), "ada") == Refused("it is ours")
+        assert layer.rules == rules.rules == ()
+        assert log.changes == []
+
+    with_rules(use)
