@@ -90,7 +90,12 @@ def _send(listener_fd: int, response: bytearray) -> None:
 
 
 def respond_with_descriptor(
-    listener_fd: int, notification_id: int, descriptor: int, *, close_on_exec: bool
+    listener_fd: int,
+    notification_id: int,
+    descriptor: int,
+    *,
+    close_on_exec: bool,
+    interruptions_max: int = INTERRUPTIONS_MAX,
 ) -> None:
     """Copy `descriptor` into the caller, whose call returns the copy's number; ours stays open.
 
@@ -102,11 +107,11 @@ def respond_with_descriptor(
     # 5.19, a caller that a signal interrupts between these two steps keeps a descriptor it is not told about.
     flags = os.O_CLOEXEC if close_on_exec else 0
     request = bytearray(uapi.SECCOMP_NOTIF_ADDFD.pack(notification_id, 0, descriptor, 0, flags))
-    for attempt in range(INTERRUPTIONS_MAX):
+    for attempt in range(interruptions_max):
         try:
             number = fcntl.ioctl(listener_fd, uapi.SECCOMP_IOCTL_NOTIF_ADDFD, request, True)
             break
         except InterruptedError:
-            if attempt == INTERRUPTIONS_MAX - 1:
+            if attempt == interruptions_max - 1:
                 raise
     respond(listener_fd, notification_id, value=number)

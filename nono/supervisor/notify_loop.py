@@ -23,6 +23,7 @@ from nono.kernel.uapi import seccomp as uapi_seccomp
 from nono.supervisor.calls import route_netlink
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller_paths import CallerPaths
+from nono.supervisor.calls.handover import Handover
 from nono.supervisor.calls.inet import Bound, Connected, InetCalls
 from nono.supervisor.calls.own_servers import OwnServers
 from nono.supervisor.calls.trapped_call import HiddenCallerError, Socket, TrappedCalls, release
@@ -100,6 +101,7 @@ class NotifyLoop:
         self._answers = Answers(listener)
         self._calls = TrappedCalls(listener)
         self._watchdog = BlockingCallWatchdog()
+        self._handover = Handover(listener, self._watchdog, self._answers.fail)
         # Where only Unix sockets are judged, the network is the command's or blocked.
         self._lists_network = grants.proxy is not None
         self._maker = maker
@@ -143,6 +145,7 @@ class NotifyLoop:
             self._datagrams.close()
         if self._own is not None:
             self._own.close()
+        self._handover.close()
         self._watchdog.close()
         if self._unix is not None:
             self._unix.close()
@@ -217,15 +220,18 @@ class NotifyLoop:
             # Imported here: few runs use UDP.
             from nono.supervisor.calls.own_datagrams import OwnDatagrams
 
-            self._datagrams = OwnDatagrams(self._answers, maker, self._calls, self._answer_late)
+            self._datagrams = OwnDatagrams(self._handover, maker, self._calls, self._answer_late)
         return self._datagrams
 
     def _make_route_socket(self, call: notify.Notification) -> int | None:
-        with suppress(OSError):
-            errno_value = route_netlink.make(self._answers, call)
-            if errno_value != errno.EINVAL:  # before Linux 5.9 no socket can be passed on
-                return errno_value
-        return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
+        try:
+            route_netlink.make(self._handover, call)
+        except OSError as error:
+            if error.errno == errno.EMFILE:
+                return errno.EMFILE
+            # Before Linux 5.9 no socket can be passed on.
+            return self._refuse(call, refuse_by_registers("socket", call.nr, call.args))
+        return None
 
     def _refuse(self, call: notify.Notification, refusal: Refuse) -> int:
         with suppress(OSError):  # a refusal that cannot be recorded is a refusal all the same

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from nono.kernel import socket_names
 from nono.kernel.uapi.inet_diag import SO_NETNS_COOKIE
 from nono.sandbox.socket_maker import REQUEST_BYTES, UDP_IPV4, UDP_IPV6
+from nono.supervisor.calls.handover import Handover
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, cookie_of, release
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.own_datagrams import MADE_INSIDE, NOT_MADE, judge_connect, refused_hint
@@ -26,7 +27,6 @@ from nono.supervisor.verdict.syscall_args import parse_sockaddr, unsigned
 
 if TYPE_CHECKING:
     from nono.kernel.notify import Notification
-    from nono.supervisor.calls.answers import Answers
 
 _DESCRIPTOR = struct.Struct("@i")
 
@@ -36,17 +36,18 @@ class OwnDatagrams:
 
     def __init__(
         self,
-        answers: Answers,
+        handover: Handover,
         maker: Socket,
         calls: TrappedCalls,
         answer: Callable[[Notification, int | Refuse], None],
     ) -> None:
         """Set up. Call on the loop.
 
+        handover: Answers with a socket; the caller closes it.
         maker: The channel of the socket maker, which the caller continues to own.
         answer: Sends a delayed answer.
         """
-        self._answers = answers
+        self._handover = handover
         self._maker = maker
         self._calls = calls
         self._answer = answer
@@ -133,10 +134,10 @@ class OwnDatagrams:
                 return
             kind = call.args[1]
             made.setblocking(not kind & socket.SOCK_NONBLOCK)
-            close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
-            errno_value = self._answers.hand_over(call, made.fileno(), close_on_exec=close_on_exec)
-            if errno_value is not None:
-                self._answer(call, errno_value)
+            try:
+                self._handover.give(call, made.fileno(), close_on_exec=bool(kind & socket.SOCK_CLOEXEC))
+            except OSError as error:  # EMFILE
+                self._answer(call, error.errno or errno.EACCES)
 
     def _refuse_all(self) -> None:
         refused = list(self._waiting)

@@ -12,19 +12,20 @@ import socket
 
 from nono.kernel import socket_names
 from nono.kernel.notify import Notification
-from nono.supervisor.calls.answers import Answers
+from nono.supervisor.calls.handover import Handover
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls, release
 from nono.supervisor.verdict import route_netlink
 from nono.supervisor.verdict.adjudicator import Refuse
 from nono.supervisor.verdict.syscall_args import unsigned
 
 
-def make(answers: Answers, call: Notification) -> int | None:
-    """Answer socket(2) with a socket created here. Returns as Answers.hand_over() does. Raises OSError."""
+def make(handover: Handover, call: Notification) -> None:
+    """Answer socket(2) with a socket created here. OSError: the kernel cannot pass it on (before 5.9)."""
     kind = unsigned(call.args[1])
     made = socket.socket(socket.AF_NETLINK, kind | socket.SOCK_CLOEXEC, route_netlink.NETLINK_ROUTE)
     with made:
-        return answers.hand_over(call, made.fileno(), close_on_exec=bool(kind & socket.SOCK_CLOEXEC))
+        close_on_exec = bool(kind & socket.SOCK_CLOEXEC)
+        handover.give(call, made.fileno(), close_on_exec=close_on_exec)
 
 
 def bind(calls: TrappedCalls, call: Notification, sockaddr: bytes) -> int | Refuse:

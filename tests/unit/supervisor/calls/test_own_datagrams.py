@@ -16,9 +16,10 @@ from nono.kernel import notify
 from nono.kernel.notify import Notification
 from nono.sandbox.socket_maker import REFUSED, UDP_IPV4, UDP_IPV6
 from nono.supervisor.calls import own_datagrams
-from nono.supervisor.calls.answers import Answers
+from nono.supervisor.calls.handover import Handover
 from nono.supervisor.calls.own_datagrams import OwnDatagrams
 from nono.supervisor.calls.trapped_call import Socket, TrappedCalls
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 from nono.supervisor.verdict.adjudicator import STATIC_FILTER, Refuse
 
 HERE, THERE = 7, 8  # cookies of networks
@@ -47,9 +48,12 @@ class Stage:
         self.asked = 0
         self.has_answered = asyncio.Event()
         monkeypatch.setattr(notify, "respond_with_descriptor", self._hand_out)
+        monkeypatch.setattr(BlockingCallWatchdog, "arm", lambda _: None)
         monkeypatch.setattr(own_datagrams, "cookie_of", lambda *_: self.networks.pop(0))
 
-    def _hand_out(self, _: int, number: int, descriptor: int, *, close_on_exec: bool) -> None:
+    def _hand_out(
+        self, _: int, number: int, descriptor: int, *, close_on_exec: bool, interruptions_max: int
+    ) -> None:
         with socket.socket(fileno=os.dup(descriptor)) as made:
             self.handed_out[number] = (made.family, os.get_blocking(descriptor), close_on_exec)
         self.has_answered.set()
@@ -77,7 +81,8 @@ class Stage:
 
     def play(self, part: Callable[[OwnDatagrams], Awaitable[None]]) -> None:
         async def served() -> None:
-            own = OwnDatagrams(Answers(-1), self.ours, cast(TrappedCalls, self.caller), self._answer)
+            handover = Handover(-1, BlockingCallWatchdog(), lambda *_: None)
+            own = OwnDatagrams(handover, self.ours, cast(TrappedCalls, self.caller), self._answer)
             try:
                 await part(own)
             finally:

@@ -1,0 +1,105 @@
+"""Hand descriptors to callers, without waiting on the loop for a caller that does not get to run."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from nono.kernel import notify
+from nono.supervisor.calls.watchdog import BlockingCallWatchdog
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from nono.kernel.notify import Notification
+
+WAITING_MAX = 64  # callers that do not get to run; each costs two descriptors
+
+
+class Handover:
+    """Answers the calls of one listener with descriptors, until close().
+
+    The kernel waits until the caller has taken its copy (SECCOMP_IOCTL_NOTIF_ADDFD). A command can put that
+    off by seconds: with a thread of SCHED_IDLE on a processor that others of its threads use. A thread waits
+    for such a caller, and the loop goes on.
+    """
+
+    def __init__(
+        self,
+        listener: int,
+        watchdog: BlockingCallWatchdog,
+        answer: Callable[[Notification, int], None],
+    ) -> None:
+        """Set up.
+
+        listener: The seccomp listener, which the caller continues to own.
+        answer: Sends the errno where that was not possible.
+        """
+        self._listener = listener
+        self._watchdog = watchdog
+        self._answer = answer
+        self._waiter: ThreadPoolExecutor | None = None
+        self._waiting = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Hand nothing out any more. Who waits is left to whoever closes the listener."""
+        self._is_closed = True
+        if self._waiter is not None:
+            self._waiter.shutdown(wait=False, cancel_futures=True)
+
+    def give(self, call: Notification, descriptor: int, *, close_on_exec: bool) -> None:
+        """Answer the call with a copy of the descriptor. Call on the loop.
+
+        Raises OSError EMFILE if the caller can have no more of them, EINVAL before Linux 5.9.
+        """
+        self._watchdog.arm()
+        try:
+            notify.respond_with_descriptor(
+                self._listener, call.id, descriptor, close_on_exec=close_on_exec, interruptions_max=1
+            )
+        except FileNotFoundError:
+            pass  # ENOENT: the caller is gone
+        except InterruptedError:
+            self._wait_for(call, descriptor, close_on_exec=close_on_exec)
+
+    def _wait_for(self, call: Notification, descriptor: int, *, close_on_exec: bool) -> None:
+        if self._is_closed or self._waiting >= WAITING_MAX:
+            self._answer(call, errno.EINTR)  # the call can be made again
+            return
+        if self._waiter is None:
+            # Imported here: few callers are kept from running.
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._waiter = ThreadPoolExecutor(1, "nono-handover")
+        try:
+            listener, copy = os.dup(self._listener), os.dup(descriptor)
+        except OSError as error:
+            self._answer(call, error.errno or errno.EACCES)
+            return
+        self._waiting += 1
+        hand_over = partial(_hand_over, listener, call.id, copy, close_on_exec=close_on_exec)
+        given = asyncio.get_running_loop().run_in_executor(self._waiter, hand_over)
+        given.add_done_callback(partial(self._given, call, (listener, copy)))
+
+    def _given(self, call: Notification, descriptors: tuple[int, int], given: asyncio.Future[int]) -> None:
+        self._waiting -= 1
+        for each in descriptors:
+            os.close(each)
+        if not given.cancelled() and given.result() and not self._is_closed:
+            self._answer(call, given.result())
+
+
+def _hand_over(listener: int, number: int, descriptor: int, *, close_on_exec: bool) -> int:
+    """Wait until the caller has its copy. Returns 0, or the errno to answer with."""
+    try:
+        notify.respond_with_descriptor(listener, number, descriptor, close_on_exec=close_on_exec)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        return error.errno or errno.EACCES
+    return 0
