@@ -36,4 +36,4 @@ def _injected(prepared: Prepared) -> Iterator[str]:
     phantoms += [(route.name, (route.env_var,)) for route in resolved.oauth_routes if route.env_var]
     for name, names in phantoms:
         if names:
-            yield f"  Would inject a phantom of {name} as {', '.join(names)}"
+            yield f"  Would inject a placeholder of {name} as {', '.join(names)}"

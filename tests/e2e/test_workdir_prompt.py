@@ -156,7 +156,7 @@ def test_a_dry_run_announces_injections_without_reading_a_secret(sandbox: NonoRu
     dry = dry_run(sandbox, "true")
     assert dry.returncode == 0
     assert "Would inject 1 credential(s) as environment variables: TOKEN\n" in dry.stderr
-    assert "Would inject a phantom of demo as DEMO\n" in dry.stderr
+    assert "Would inject a placeholder of demo as DEMO\n" in dry.stderr
     assert "enforced by notify: " in dry.stderr
     assert "/true\n  dry-run sandbox would be applied with above capabilities\n  $ true\n" in dry.stderr
 

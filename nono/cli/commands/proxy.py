@@ -198,7 +198,7 @@ def _warn_of_openness(resolved: Resolved, config: ProxyConfig, console: Console)
         console.insist("--no-auth: every program on this machine may use this proxy.")
     if not is_loopback(config.address):
         console.insist(
-            f"--listen {config.address}: the password and the phantoms cross the network in the clear."
+            f"--listen {config.address}: the password and the placeholders cross the network in the clear."
         )
 
 

@@ -132,7 +132,7 @@ def refused_by_name(name: str, value: str, rules: EnvironmentRules) -> Withheld 
     if not (_is_utf8(name) and _is_utf8(value)):
         return Withheld(name, "not_utf8", "not UTF-8")
     if name in rules.withheld:
-        return Withheld(name, PHANTOM, "a phantom takes the place of the key it may hold")
+        return Withheld(name, PHANTOM, "a placeholder takes the place of the key it may hold")
     if any(_matches(name, pattern) for pattern in rules.deny):
         return Withheld(name, "deny_vars", "environment.deny_vars")
     return None

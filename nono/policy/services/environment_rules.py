@@ -112,7 +112,7 @@ def _check_flag(name: str, rules: EnvironmentRules, *, sets: bool) -> None:
     """Raise ConfigError or UsageError if --env may not pass `name` on or set it."""
     if name in rules.withheld:
         raise ConfigError(
-            f"--env {name}: the command gets a phantom in it or nothing, because the key stays outside.",
+            f"--env {name}: the command gets a placeholder in it or nothing, because the key stays outside.",
             hint="leave out --env, or the credential service",
         )
     try:

@@ -17,7 +17,7 @@ from nono.sessions.listing import look
 from nono.sessions.record import Record
 
 DESCRIPTION = (
-    "Opens the exchanges that `nono run --record-flows FILE` has recorded, without keys and phantoms, in "
+    "Opens the exchanges that `nono run --record-flows FILE` has recorded, without keys and placeholders, in "
     "mitmweb: a page on 127.0.0.1 at a link with a token. With --live it shows further ones until the "
     "session ends."
 )
