@@ -81,7 +81,9 @@ class RepositoryFiles:
         except OSError:
             is_file = False
         finally:
-            os.close(descriptor)
+            # NFS and FUSE have errors for that too, which say nothing of what was read.
+            with suppress(OSError):
+                os.close(descriptor)
         if not is_file or len(content) > max_bytes:
             self.leave(path)
             return None

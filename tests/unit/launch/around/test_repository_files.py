@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -55,6 +56,26 @@ def test_a_look_up_that_is_disturbed_for_ever_is_not_taken_for_nothing(
         disturbed(1_000)
         assert files.content(str(tmp_path / "file"), 100) is None
         assert str(tmp_path / "file") in files.unread
+
+
+def test_a_file_system_that_fails_to_close_a_file_does_not_end_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ended with that error, and nothing else that it had changed was told."""
+    (tmp_path / "file").write_text("content")
+    usual = os.close
+
+    def close(descriptor: int) -> None:
+        is_regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        usual(descriptor)
+        if is_regular:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with RepositoryFiles((str(tmp_path),)) as files:
+        monkeypatch.setattr(os, "close", close)
+        assert files.content(str(tmp_path / "file"), 100) == b"content"
+        monkeypatch.undo()
+        assert files.unread == {}
 
 
 @pytest.mark.parametrize(
