@@ -36,6 +36,8 @@ CASES = {
     "maven.config": Case(".mvn/maven.config", "-o\n", "mvn -v", "mvn"),
     "go.mod": Case("go.mod", "module outer\n\ngo 1.20\n", GO, "go"),
     "guile": Case(".guile", "1\n", "echo 1 | guile", "guile"),
+    "clisp": Case(".clisprc", "(print 1)\n", "clisp -q -x '(print 2)'", "clisp"),
+    "ecl": Case(".eclrc", "(print 1)\n", "ecl --eval '(quit)'", "ecl"),
     "sbcl": Case(".sbclrc", "(print 1)\n", "sbcl --non-interactive --eval '(print 2)'", "sbcl"),
     "swipl": Case(".config/swi-prolog/init.pl", "a.\n", "swipl -g halt", "swipl"),
     "hatch": Case(".config/hatch/config.toml", "[template]\nname = 'Ada'\n", "hatch config show", "hatch"),

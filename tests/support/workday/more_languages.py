@@ -46,6 +46,10 @@ CASES = [
     ),
     slow("Haskell is compiled", "echo 'main = print 1' > a.hs; ghc -v0 a.hs; ./a | grep -qx 1"),
     slow(
+        "CHICKEN compiles a program",
+        "echo '(import (chicken base)) (print 1)' > a.scm; csc a.scm; ./a | grep -qx 1",
+    ),
+    slow(
         "Stack goes on beside settings of the person's",
         "printf 'resolver: ghc-%s\\nsystem-ghc: true\\ninstall-ghc: false\\npackages: []\\n' "
         "$(ghc --numeric-version) > stack.yaml; stack exec -- true",
