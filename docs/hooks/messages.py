@@ -14,11 +14,15 @@ GAP = "…"  # in the place of what is known at run time only
 STATUS = {
     "NonoError": 1, "UsageError": 2, "ConfigError": 1, "ProfileError": 1, "SandboxError": 1,
     "CredentialError": 1, "CredentialNotFound": 1, "CredentialUnavailable": 1, "LaunchError": 126,
-    "ArgumentTypeError": 2, "ContradictionError": 1, "MissingPathError": 1,
+    "ArgumentTypeError": 2, "ContradictionError": 1, "MissingPathError": 1, "invalid": 2,
 }  # fmt: skip
 _MAY_RAISE = re.compile(rf"\b(?:{'|'.join(STATUS)})\(")  # few modules do, and parsing all takes seconds
-# What is put before a message; argparse says which option is meant.
-_BEFORE = {"SandboxError": "Sandbox initialization failed: ", "ArgumentTypeError": f"{GAP}: "}
+# What is put before a message; argparse and invalid() say which option is meant.
+_BEFORE = {
+    "SandboxError": "Sandbox initialization failed: ",
+    "ArgumentTypeError": f"{GAP}: ",
+    "invalid": f"{GAP}: ",
+}
 # Put together from what was found, each with its place.
 _FOUND = {
     "Profile parse error: …": "nono profile validate FILE",
@@ -84,8 +88,9 @@ def _in(path: Path) -> Iterator[Message]:
         if name not in STATUS:
             continue
         hint = next((each.value for each in node.keywords if each.arg == "hint"), None)
-        for text in _texts(node.args[0], names):
-            whole = _BEFORE.get(name, "") + text
+        is_named = name == "invalid"  # with the option before the message, and without a full stop
+        for text in _texts(node.args[1 if is_named else 0], names):
+            whole = _BEFORE.get(name, "") + text + ("." if is_named else "")
             if sum(map(str.isalpha, whole)) >= _LETTERS_LEAST:
                 yield Message(whole, "" if hint is None else _advice(_texts(hint, names)), STATUS[name])
 
