@@ -110,7 +110,7 @@ class PollLoop:
         left_s = [max(timer.when - self.time(), 0) for timer in self._timers]
         if look_every_s is not None:
             left_s.append(look_every_s)
-        return min(left_s) * 1000 + 1 if left_s else None  # poll rounds down, and would wake too soon
+        return min(left_s) * 1000 if left_s else None  # poll rounds up, so it does not wake too soon
 
     def _call_due(self) -> None:
         if not self._timers:

@@ -153,7 +153,12 @@ class Recording:
         name = self._place.session_id + CAST
         file = os.open(name, _CREATE, 0o600, dir_fd=self._place.directory)
         line = cast.header(self._size, self._began_unix_s, self._place.title)
-        self._written = os.write(file, line)
+        try:
+            write_all(file, line)
+        except OSError:
+            os.close(file)
+            raise
+        self._written = len(line)
         return file
 
     def _end(self) -> None:

@@ -19,6 +19,7 @@ from nono.sessions.registry import CAST, OLDER_CAST
 from nono.sessions.wire import Size
 from nono.supervisor.poll_loop import PollLoop
 from nono.supervisor.relay import cast
+from nono.supervisor.relay import recording as recording_module
 from nono.supervisor.relay.recording import PENDING_BYTES_MAX, Place, Recording
 
 KEY = "sk-canary-0123456789abcdefABCDEF"
@@ -164,6 +165,35 @@ def test_a_full_disk_ends_the_recording_alone(
         recording.feed(b"two\n")
 
     assert len(recorded(folder, act)) == 1
+
+
+def test_a_full_disk_leaves_no_file_open(folder: tuple[Path, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    opened = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        recorded(folder, lambda recording: None)
+    assert len(os.listdir("/proc/self/fd")) == opened
+
+
+def test_what_waits_is_written_by_the_loop_that_it_moves_to(
+    folder: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "WRITE_S", 0.01)
+    file = folder[0] / (NAME + CAST)
+
+    def act(recording: Recording) -> None:
+        recording.feed(b"one\n")
+        head = file.stat().st_size
+        loop = PollLoop()
+        recording.move_to(loop)
+        gives_up = loop.time() + 30
+        loop.run_until(lambda: file.stat().st_size > head or loop.time() > gives_up, look_every_s=1)
+        assert file.stat().st_size > head
+
+    assert text(recorded(folder, act)) == "one\n"
 
 
 def test_a_line_that_was_cut_off_is_left_out() -> None:
