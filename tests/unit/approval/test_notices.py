@@ -78,6 +78,18 @@ def test_a_question_that_is_answered_at_once_is_not_shown() -> None:
     assert (worker.is_alive(), shown) == (False, [])
 
 
+def test_no_question_is_told_twice() -> None:
+    shown: list[str] = []
+    told = Notices("web", lambda _, text: shown.append(text), settle_s=0.05, every_s=0.01)
+    before = workers()
+    told.changed((question(1), question(2)))
+    (worker,) = [each for each in workers() if each not in before]
+    worker.join(10)
+    assert (worker.is_alive(), len(shown)) == (False, 1)
+    told.changed((question(2),))
+    assert workers() == before
+
+
 def test_markup_and_escapes_are_spelled_out(bus: Desktop) -> None:
     path = "/tmp/<a href='http://evil.test'>&\x1b]8;;x\x07\n\u202e</a>" + "x" * 5000
     told = notices(bus.address)

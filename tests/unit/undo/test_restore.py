@@ -566,3 +566,18 @@ def test_a_directory_that_would_be_left_out_in_place_of_a_file_is_undone(stage: 
             taken.finish(0)
     assert stage.restore(force=not is_seen) == []
     assert stage.look() == before
+
+
+def test_only_the_named_paths_are_brought_back(stage: Stage) -> None:
+    for name in ("removed", "changed", "kept/removed", "other/removed"):
+        write(stage.root / name, "old")
+    stage.run(
+        lambda: shell(stage, "rm -r removed kept other; for x in changed made more; do echo run > $x; done")
+    )
+    only = [str(stage.root / name) for name in ("removed", "changed", "kept", "made")]
+    with stage.kept() as session:
+        assert restoring.restore(session, restoring.prepare(session, 0, only)).left == ()
+    found = {each: (stage.root / each).read_text() for each in ("removed", "changed", "kept/removed", "more")}
+    assert found == {"removed": "old", "changed": "old", "kept/removed": "old", "more": "run\n"}
+    assert not (stage.root / "made").exists()
+    assert not (stage.root / "other").exists()

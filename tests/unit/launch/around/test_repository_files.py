@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nono.kernel import open_path
+from nono.launch.around import repository_files
 from nono.launch.around.repository_files import NOTHING, LookError, RepositoryFiles
 
 
@@ -129,3 +130,13 @@ def test_a_file_that_vanishes_meanwhile_hides_no_other(
         found = files.listed(str(tmp_path))
     assert found is not None
     assert [each.name for each, _ in found] == ["here"]
+
+
+def test_all_texts_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository_files, "TEXT_MAX_BYTES", 10)
+    for name in ("first", "second"):
+        (tmp_path / name).write_text("6bytes")
+    with RepositoryFiles((str(tmp_path),)) as files:
+        assert files.text(str(tmp_path / "first")) == "6bytes"
+        assert files.text(str(tmp_path / "second")) is None
+        assert [*files.unread] == [str(tmp_path / "second")]

@@ -74,6 +74,7 @@ def granted(path: str, scope: SocketScope, *, binds: bool = False) -> SocketGran
         ("/p/a.sock", granted("/p/b.sock", SocketScope.FILE), True),
         ("/p/sub", granted("/p", SocketScope.DIR_SUBTREE), True),
         ("/p/a.sock", granted("/", SocketScope.DIR_SUBTREE), True),
+        ("/p", granted("/", SocketScope.DIR_SUBTREE), True),
         ("/q/a.sock", granted("/q", SocketScope.DIR_CHILDREN, binds=True), True),
         ("/p/a.sock", granted("/p/a.sock", SocketScope.FILE), False),
         ("/p/sub", granted("/p/sub", SocketScope.DIR_CHILDREN), False),
