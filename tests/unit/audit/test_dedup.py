@@ -213,6 +213,19 @@ def test_keys_beyond_the_limit_are_counted_together() -> None:
     assert counts.flush(1.0) == [Repeated(1, 1), Repeated(None, 2)]
 
 
+def test_what_is_withdrawn_is_not_counted() -> None:
+    counts: Deduplicator[str] = Deduplicator(max_keys=1)
+    assert counts.admit("a", 0.0)
+    for key in ("a", "a", "beyond", "beyond"):
+        assert not counts.admit(key, 0.0)
+    counts.withdraw("a")
+    counts.withdraw("beyond")
+    assert counts.drain() == [Repeated("a", 1), Repeated(None, 1)]
+    assert counts.admit("a", 1.0)
+    counts.withdraw("a")
+    assert counts.admit("a", 1.0)
+
+
 def test_windows_grow_only_while_a_scan_lasts() -> None:
     counts: Deduplicator[int] = Deduplicator(window_s=1.0, max_keys=1)
     lengths = []
