@@ -40,3 +40,9 @@ def test_a_session_that_never_wrote_its_end_has_the_age_of_its_start() -> None:
     lost = held(31)
     lost = lost._replace(record=lost.record._replace(ended_unix_ms=None))
     assert outdated([lost], Retention(), NOW_DAYS * DAY_MS) == [lost.record]
+
+
+def test_a_long_session_has_the_age_of_its_end() -> None:
+    long = held(31)
+    long = long._replace(record=long.record._replace(ended_unix_ms=(NOW_DAYS - 1) * DAY_MS))
+    assert outdated([long], Retention(), NOW_DAYS * DAY_MS) == []
