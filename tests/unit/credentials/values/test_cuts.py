@@ -112,11 +112,11 @@ def test_a_stream_masks_what_a_search_of_the_whole_finds(
     tripwire = _tripwire(secret)
     passed, *counts = _streamed(tripwire, _cut(body, cuts))
     expected, *expected_counts = _searched(tripwire, body)
-    assert counts == expected_counts
-    if passed != expected:
-        # In an endless run a cut decides which backslashes pair, so how many before the secret are masked.
+    if (passed, counts) != (expected, expected_counts):
+        # In an endless run a cut decides which backslashes pair: how many before the secret are masked, and
+        # whether one of eight digits that lacks its first is found behind them.
         assert _longest_run(body, tripwire.mode) > 2 * tripwire.mode.bound_bytes
-        assert not tripwire.find(passed).spans
+        assert all(end - start < len(secret) for start, end in tripwire.find(passed).spans)
 
 
 @settings(max_examples=1000 if LONG else 30)
