@@ -14,7 +14,6 @@ import select
 import socket
 import struct
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 
 from nono.audit.dedup import DedupRecorder
@@ -39,10 +38,10 @@ from nono.supervisor.verdict.route_netlink import is_route_socket
 from nono.supervisor.verdict.syscall_args import (
     AbstractUnixAddress,
     Address,
-    InetAddress,
     OtherAddress,
     UnixAddress,
     UnnamedUnixAddress,
+    inet_address,
     parse_sockaddr,
     unsigned,
 )
@@ -303,7 +302,7 @@ def _local_address(duplicate: Socket) -> Address:
     """Return the address that the socket is bound to; port 0 of the unspecified address if unbound."""
     name = duplicate.getsockname()
     if duplicate.family in (socket.AF_INET, socket.AF_INET6):
-        return InetAddress(ip_address(name[0].partition("%")[0]), name[1])
+        return inet_address(name[0], name[1])
     if duplicate.family == socket.AF_UNIX:
         if isinstance(name, bytes):
             return AbstractUnixAddress(name[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from nono.named_tuple import NamedTuple
 from nono.policy.files.unix_sockets import shown
@@ -116,8 +116,17 @@ def _parse_inet6(raw: bytes) -> InetAddress:
     if len(raw) < SOCKADDR_IN6_BYTES:
         raise ValueError(f"an AF_INET6 address of {len(raw)} bytes")
     port, host = struct.unpack_from("!2xH4x16s", raw)
-    address = IPv6Address(host)
-    return InetAddress(address.ipv4_mapped or address, port)
+    return _unmapped(IPv6Address(host), port)
+
+
+def inet_address(host: str, port: int) -> InetAddress:
+    """Return the address that getsockname(2) tells."""
+    return _unmapped(ip_address(host.partition("%")[0]), port)
+
+
+def _unmapped(address: IPv4Address | IPv6Address, port: int) -> InetAddress:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return InetAddress(mapped or address, port)
 
 
 def _parse_unix(raw: bytes) -> Address:

@@ -13,6 +13,7 @@ from nono.supervisor.verdict.syscall_args import (
     OtherAddress,
     UnixAddress,
     UnnamedUnixAddress,
+    inet_address,
     parse_sockaddr,
 )
 
@@ -21,6 +22,23 @@ LOOPBACK_80 = b"\x02\x00\x00\x50\x7f\x00\x00\x01"
 
 def inet6(host: str, port: int) -> bytes:
     return struct.pack("=H", 10) + struct.pack("!HI16sI", port, 0, IPv6Address(host).packed, 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", IPv4Address("127.0.0.1")),
+        ("::ffff:127.0.0.1", IPv4Address("127.0.0.1")),
+        ("::1", IPv6Address("::1")),
+        ("::127.0.0.1", IPv6Address("::127.0.0.1")),
+        ("fe80::1%lo", IPv6Address("fe80::1")),
+    ],
+)
+def test_the_name_of_a_socket_is_what_its_address_is_parsed_as(
+    host: str, expected: IPv4Address | IPv6Address
+) -> None:
+    """What is mapped is loopback to the ipaddress of Python 3.12.4 and newer only."""
+    assert inet_address(host, 80) == InetAddress(expected, 80)
 
 
 @pytest.mark.parametrize(
