@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nono.cli.console import can_ask
+from nono.errors import NonoError
 from nono.sessions.names import check_name
 
 TYPE_CHECKING = False
@@ -88,7 +89,10 @@ def _tell_of_namesakes(name: str, call: Call) -> None:
     # Imported here: few runs are named.
     from nono.sessions.listing import open_registry, records
 
-    registry = open_registry(call.environ)
+    try:
+        registry = open_registry(call.environ)
+    except NonoError:
+        return  # the start says why no session can be recorded
     if registry is None:
         return
     with registry:
