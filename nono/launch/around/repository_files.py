@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from posixpath import normpath, relpath
 
 from nono.disk.descriptor import read_at_most
 from nono.errors import NonoError
@@ -149,11 +148,9 @@ class RepositoryFiles:
         """Open what `path` leads to. OSError: it is not there, not in the repository, or cannot be opened."""
         for root, descriptor in self._roots.items():
             if is_within(path, root):
-                # relpath() takes longer than the kernel does, and most of what is looked for is not there.
-                is_plain = normpath(path) == path
-                name = (path[len(root) :].lstrip("/") or ".") if is_plain else relpath(path, root)
+                name = os.fsencode(path[len(root) :].lstrip("/") or ".")
                 try:
-                    return open_path.open_beneath(descriptor, os.fsencode(name), flags)
+                    return open_path.open_beneath(descriptor, name, flags)
                 except OSError as error:
                     _refuse_lack(error)
                     raise

@@ -21,12 +21,10 @@ _PLAIN = (
 
 
 def document_of(value: Any) -> Any:
-    """Convert `value` for json.dumps: records to objects, tuples to arrays, enums to values."""
+    """Convert `value` for json.dumps: records to objects, tuples to arrays. A StrEnum is a text already."""
     kind = type(value)
     if kind in _PLAIN:
         return value
-    if isinstance(value, StrEnum):
-        return value.value
     fields = _fields(kind)
     if fields is not None:
         each_value = value if isinstance(value, tuple) else (getattr(value, name) for name in fields)

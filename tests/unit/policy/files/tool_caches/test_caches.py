@@ -155,9 +155,12 @@ def test_each_tool_has_a_place_of_its_own(make_fs: MakeFilesystem) -> None:
 
 
 def test_a_variable_that_is_set_for_the_command_stays(make_fs: MakeFilesystem) -> None:
-    fixed = EnvironmentRules(fixed=(("GOCACHE", "/data"),), passed=frozenset({"CARGO_HOME"}))
+    fixed = EnvironmentRules(
+        fixed=(("GOCACHE", "/data"),), passed=frozenset({"CARGO_HOME"}), allow=("GEM_HOME",)
+    )
     found = variables(caches(make_fs(), READ_WRITE, environment=fixed))
-    assert not {"GOCACHE", "CARGO_HOME"} & found.keys()
+    assert not {"GOCACHE", "CARGO_HOME", "GEM_HOME"} & found.keys()
+    assert "CCACHE_DIR" in found
 
 
 def test_a_variable_of_the_caller_that_leads_to_nothing_granted_is_replaced(
