@@ -35,6 +35,7 @@ def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp
             _check_url("--audit-anchor", anchor.removeprefix(RFC3161))
             _check_installed("--audit-anchor", "rfc3161_client", "anchor")
         elif not anchor.startswith(KEY) or anchor == KEY:
+            _refuse_password("--audit-anchor", anchor)
             raise UsageError(
                 f"--audit-anchor '{anchor}': not an anchor.", hint="rfc3161:URL or key:REFERENCE"
             )
@@ -70,6 +71,7 @@ def _check_installed(option: str, module: str, extra: str) -> None:
 
 
 def _check_url(option: str, url: str) -> None:
+    _refuse_password(option, url)
     try:
         parts = urlsplit(url)
         is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -77,7 +79,12 @@ def _check_url(option: str, url: str) -> None:
         is_fit = False
     if not is_fit or not url.isprintable() or " " in url:
         raise UsageError(f"{option} '{url}': expected a URL that begins with http:// or https://.")
-    if parts.username is not None or parts.password is not None:
+
+
+def _refuse_password(option: str, url: str) -> None:
+    """Raise UsageError, without quoting it, for a URL with a password, however malformed."""
+    authority = url.partition("://")[2].partition("/")[0]
+    if "@" in authority:
         # The password would be visible in the log and in process listings.
         raise UsageError(
             f"{option}: the URL holds a password.",

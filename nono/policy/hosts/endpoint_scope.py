@@ -54,12 +54,12 @@ def split_url(text: str, origin: str) -> UrlEntry | None:
     scheme, separator, rest = text.partition("://")
     if not separator:
         return None
-    if scheme.lower() not in ("http", "https"):
-        raise invalid(origin, f"'{escaped(text)}': only http and https URLs name a host")
     end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
     authority, path = rest[:end], rest[end:]
-    if "@" in authority:
-        raise invalid(origin, f"'{escaped(text)}': user info has no place in a rule")
+    if "@" in authority:  # a password, which is not repeated
+        raise invalid(origin, f"'{escaped(authority.rpartition('@')[2])}': user info has no place in a rule")
+    if scheme.lower() not in ("http", "https"):
+        raise invalid(origin, f"'{escaped(text)}': only http and https URLs name a host")
     if "?" in path or "#" in path:
         raise invalid(
             origin,

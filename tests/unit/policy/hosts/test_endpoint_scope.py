@@ -115,6 +115,7 @@ def test_a_profile_entry_is_plain_http_only_on_loopback(run: Resolve) -> None:
         ("https://x.example?b", "a query or a fragment"),
         ("https://x.example/a#b", "a query or a fragment"),
         ("https://u:p@x.example/a", "user info"),
+        ("ftp://u:p@x.example/a", "user info"),
         ("ftp://x.example/a", "only http and https"),
         ("https://*/a", "every host"),
         ("https:///a", "is not a host"),
@@ -124,8 +125,9 @@ def test_a_profile_entry_is_plain_http_only_on_loopback(run: Resolve) -> None:
     ],
 )
 def test_a_url_that_no_rule_can_hold_is_refused(run: Resolve, entry: str, sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
+    with pytest.raises(UsageError, match=sentence) as refused:
         run(allow_domain=(entry,))
+    assert "u:p" not in refused.value.message
 
 
 def test_a_denial_of_one_path_is_refused(run: Resolve) -> None:
