@@ -12,12 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_PLAIN = (
-    str,
-    int,
-    bool,
-    NoneType,
-)  # a state has thousands of these, and asking for their fields takes longest
+_PLAIN = (str, int, bool, NoneType)  # thousands in a state, and asking for their fields takes longest
 
 
 def document_of(value: Any) -> Any:
