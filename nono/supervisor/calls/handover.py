@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.kernel import notify
+from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 
 if TYPE_CHECKING:
@@ -82,24 +83,17 @@ class Handover:
             self._answer(call, error.errno or errno.EACCES)
             return
         self._waiting += 1
-        hand_over = partial(_hand_over, listener, call.id, copy, close_on_exec=close_on_exec)
+        # A listener of its own, because the loop may close the other meanwhile.
+        hand_over = partial(Answers(listener).hand_over, call, copy, close_on_exec=close_on_exec)
         given = asyncio.get_running_loop().run_in_executor(self._waiter, hand_over)
         given.add_done_callback(partial(self._given, call, (listener, copy)))
 
-    def _given(self, call: Notification, descriptors: tuple[int, int], given: asyncio.Future[int]) -> None:
+    def _given(
+        self, call: Notification, descriptors: tuple[int, int], given: asyncio.Future[int | None]
+    ) -> None:
         self._waiting -= 1
         for each in descriptors:
             os.close(each)
-        if not given.cancelled() and given.result() and not self._is_closed:
-            self._answer(call, given.result())
-
-
-def _hand_over(listener: int, number: int, descriptor: int, *, close_on_exec: bool) -> int:
-    """Wait until the caller has its copy. Returns 0, or the errno to answer with."""
-    try:
-        notify.respond_with_descriptor(listener, number, descriptor, close_on_exec=close_on_exec)
-    except FileNotFoundError:
-        return 0
-    except OSError as error:
-        return error.errno or errno.EACCES
-    return 0
+        errno_value = None if given.cancelled() else given.result()
+        if errno_value is not None and not self._is_closed:
+            self._answer(call, errno_value)
