@@ -18,7 +18,12 @@ pytest_plugins = (
 )
 
 # No database: an ordinary user may run the suite in a checkout that is not theirs to write.
-settings.register_profile("nono", database=None, deadline=None)
+settings.register_profile(
+    "nono",
+    database=None,
+    deadline=None,
+    derandomize="NONO_TEST_SAME_CHOICES" in os.environ,  # set by .ci/run
+)
 settings.register_profile("long", parent=settings.get_profile("nono"), max_examples=5000)
 settings.register_profile("slow machine", parent=settings.get_profile("nono"), max_examples=20)
 settings.load_profile("long" if os.environ.get("NONO_TEST_LONG") else "slow machine" if PACE > 1 else "nono")
