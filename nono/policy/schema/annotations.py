@@ -33,7 +33,8 @@ def evaluate(shape: Any) -> None:
 
 
 def _evaluate(shape: Any, seen: set[Any]) -> None:
-    if not hasattr(shape, "_fields") or shape in seen:
+    # What Annotated says of a type may be a named tuple too, whose class is no shape of a profile.
+    if not isinstance(shape, type) or not hasattr(shape, "_fields") or shape in seen:
         return
     seen.add(shape)
     for field in shape._fields:

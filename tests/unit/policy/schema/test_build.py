@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
+from nono.named_tuple import NamedTuple
 from nono.policy.capability import SandboxPolicy
 from nono.policy.schema import freeze
+from nono.policy.schema.annotations import evaluate
 from nono.policy.schema.build import build_profile
 from nono.policy.schema.profile import ApprovalBackendEntry, Profile
 from nono.policy.schema.routes import DomainEntry, RuleEntry
@@ -59,3 +62,16 @@ def test_a_value_of_any_kind_stays_as_it_is() -> None:
 def test_a_field_that_no_shape_has_is_refused() -> None:
     with pytest.raises(TypeError):
         build_profile({"network": {"nothing": 1}})
+
+
+_Rule = namedtuple("_Rule", "key")  # without annotations of its own
+
+
+class _Shape(NamedTuple):
+    field: Annotated[str, _Rule("path")] = ""
+
+
+def test_what_annotated_says_of_a_type_is_no_shape() -> None:
+    # From Python 3.14 on no value has the annotations of its class.
+    evaluate(_Shape)
+    assert _Shape.__annotations__ == {"field": Annotated[str, _Rule("path")]}
