@@ -12,6 +12,8 @@ from nono.kernel import open_path
 from nono.kernel.uapi.open import AT_FDCWD, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS
 from nono.undo.model.snapshot import encoded
 
+_AT_ONCE_BYTES = 4000  # the kernel resolves fewer than 4096 at once (PATH_MAX), and a tree can be deeper
+
 
 @contextmanager
 def opened_root(root: str, *, lists: bool = True) -> Iterator[int]:
@@ -34,10 +36,23 @@ def opened_parent(root: int, path: str) -> AbstractContextManager[int]:
 
 @contextmanager
 def opened_directory(root: int, path: str) -> Iterator[int]:
-    """Open a directory by its relative path. Raises as opened_parent() does."""
-    flags = DIRECTORY_FLAGS & ~os.O_NOFOLLOW
-    directory = open_path.open_at(root, encoded(path) or b".", flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    """Open a directory by its relative path, of any length. Raises as opened_parent() does."""
+    flags, resolve = DIRECTORY_FLAGS & ~os.O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+    first, *others = _parts(encoded(path) or b".")
+    directory = open_path.open_at(root, first, flags, resolve)
     try:
+        for part in others:
+            above, directory = directory, open_path.open_at(directory, part, flags, resolve)
+            os.close(above)
         yield directory
     finally:
         os.close(directory)
+
+
+def _parts(path: bytes) -> Iterator[bytes]:
+    """Cut a path into parts that the kernel resolves at once. A name has 255 bytes at most."""
+    while len(path) > _AT_ONCE_BYTES:
+        part, _, rest = path[:_AT_ONCE_BYTES].rpartition(b"/")
+        yield part
+        path = rest + path[_AT_ONCE_BYTES:]
+    yield path

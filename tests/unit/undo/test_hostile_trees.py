@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.errors import NonoError
 from nono.kernel import namespaces
 from nono.launch.around.undo import uncovered
 from nono.undo import baseline, looking, walking
 from nono.undo.acting import Acting
+from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.model.entry import Entry
 from nono.undo.model.left_out import Sieve
 from nono.undo.model.restore_plan import Step
@@ -27,6 +29,7 @@ from nono.undo.recording import Limits, Recording
 from support.forked import in_child
 from unit.undo.conftest import Stage
 
+LONG_NAME, DEEP = "d" * 250, 20
 LISTED_BYTES = 65536  # XATTR_LIST_MAX of <linux/limits.h>
 
 
@@ -130,6 +133,47 @@ def test_a_file_of_a_terabyte_without_content_is_passed_over(stage: Stage) -> No
     assert time.monotonic() - began < 30
     assert stage.restore() == []
     assert stage.look() == before
+
+
+def _make_deep(root: Path) -> None:
+    """Make a file whose path is longer than the kernel takes at once."""
+    place = os.open(root, DIRECTORY_FLAGS)
+    for _ in range(DEEP):
+        os.mkdir(LONG_NAME, dir_fd=place)
+        above, place = place, os.open(LONG_NAME, DIRECTORY_FLAGS, dir_fd=place)
+        os.close(above)
+    os.close(os.open("file", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, dir_fd=place))
+    os.close(place)
+
+
+def test_a_path_longer_than_the_kernel_takes_at_once_is_undone(stage: Stage) -> None:
+    (stage.root / "other").write_text("old")
+    before = stage.look()
+
+    def act() -> None:
+        (stage.root / "other").write_text("by the run")
+        _make_deep(stage.root)
+
+    assert len(stage.run(act)) == DEEP + 2
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
+def test_no_link_is_followed_however_long_the_path_to_it(stage: Stage, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    _make_deep(outside)
+    _make_deep(stage.root)
+    directories = [LONG_NAME] * DEEP
+    deepest = "/".join([*directories, "file"])
+    with opened_root(str(stage.root)) as root:
+        with opened_parent(root, deepest) as found:
+            assert os.listdir(found) == ["file"]
+        with opened_directory(root, "/".join(directories[2:])) as place:
+            os.rename(LONG_NAME, "moved", src_dir_fd=place, dst_dir_fd=place)
+            os.symlink(outside / LONG_NAME, LONG_NAME, dir_fd=place)
+        with pytest.raises(OSError, match="ELOOP"), opened_parent(root, deepest):
+            pass
 
 
 def test_more_files_than_may_be_seen_do_not_hinder_the_restore(
