@@ -65,9 +65,9 @@ def prepare(kept: Kept, number: int, only: Collection[str] = (), *, force: bool 
     for path in only:
         _refuse_unkept(path, target, (*snapshots, last), kept)
     wanted = _only(target, last, only) if only else last
-    present = _present(changes(target, wanted))
+    present = _present(changes(target, wanted), is_bounded=not force)
     untouched = _untouched(target, last, only) if only or force else []
-    since = _present(untouched)
+    since = _present(untouched, is_bounded=not force)
     # Unless a person named its path, later changes to a file that the run left unchanged are the person's
     # own.
     untouched = [
@@ -167,21 +167,30 @@ def _present_whole(kept: Kept, last: Snapshot) -> Snapshot:
     return last._replace(trees=tuple(trees))
 
 
-def _present(found_changes: Iterable[Change]) -> Present:
-    """Examine the path of each change."""
+def _present(found_changes: Iterable[Change], *, is_bounded: bool) -> Present:
+    """Examine the path of each change.
+
+    is_bounded: Do not read a file that is larger than it was in both snapshots. It is known to have changed
+      since, and another program can make it take hours to read.
+    """
     found: dict[tuple[str, str], Entry | str | None] = {}
-    by_root: dict[str, list[tuple[str, Entry | None]]] = {}
+    by_root: dict[str, list[Change]] = {}
     for change in found_changes:
-        by_root.setdefault(change.root, []).append((change.path, change.after))
-    for root, paths in by_root.items():
+        by_root.setdefault(change.root, []).append(change)
+    for root, concerned in by_root.items():
         try:
             with opened_root(root) as directory:
-                for path, known in paths:
-                    found[root, path] = _look(directory, path, None, known)
+                for change in concerned:
+                    allowance = Allowance(_larger(change), is_strict=False) if is_bounded else None
+                    found[root, change.path] = _look(directory, change.path, None, change.after, allowance)
         except OSError as error:
             reason = f"{root}: {error.strerror or error}"
-            found.update({(root, path): reason for path, _ in paths})
+            found.update({(root, change.path): reason for change in concerned})
     return found
+
+
+def _larger(change: Change) -> int:
+    return max(entry.size if entry is not None else 0 for entry in (change.before, change.after))
 
 
 def _look(

@@ -19,7 +19,7 @@ from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.errors import NonoError
 from nono.kernel import namespaces
 from nono.launch.around.undo import uncovered
-from nono.undo import baseline, looking, walking
+from nono.undo import baseline, looking, restoring, walking
 from nono.undo.acting import Acting
 from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.model.entry import Entry
@@ -133,6 +133,22 @@ def test_a_file_of_a_terabyte_without_content_is_passed_over(stage: Stage) -> No
     assert time.monotonic() - began < 30
     assert stage.restore() == []
     assert stage.look() == before
+
+
+def test_a_file_made_huge_since_the_run_is_told_unread(stage: Stage) -> None:
+    for name in ("file", "put back"):
+        (stage.root / name).write_text("old")
+    stage.run(lambda: [(stage.root / name).write_text("run") for name in ("file", "put back")])
+    with (stage.root / "file").open("wb") as file:
+        file.truncate(1 << 40)
+    (stage.root / "put back").write_text("old")
+    began = time.monotonic()
+    with stage.kept() as session:
+        plan = restoring.prepare(session, 0).plan
+    assert time.monotonic() - began < 30
+    assert [(each.full_path, each.reason) for each in plan.conflicts] == [
+        (str(stage.root / "file"), "changed since the run ended")
+    ]
 
 
 def _make_deep(root: Path) -> None:
