@@ -156,8 +156,9 @@ class Acting:
         """Move a file to the trash. Raises OSError if it has changed since it was kept."""
         _refuse_other(os.stat(name, dir_fd=parent, follow_symlinks=False), expected)
         self._trashed += 1
+        label = os.fsdecode(os.fsencode(label)[:100])  # a name has 255 bytes, which may be 64 characters
         try:
-            os.rename(name, f"{self._trashed}-{label[:100]}", src_dir_fd=parent, dst_dir_fd=trash)
+            os.rename(name, f"{self._trashed}-{label}", src_dir_fd=parent, dst_dir_fd=trash)
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.ENAMETOOLONG):
                 raise

@@ -135,6 +135,19 @@ def test_a_file_of_a_terabyte_without_content_is_passed_over(stage: Stage) -> No
     assert stage.look() == before
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "語" * 85], ids=["ascii", "three bytes each"])
+def test_a_huge_file_is_moved_away_however_long_its_name(stage: Stage, name: str) -> None:
+    before = stage.look()
+
+    def act() -> None:
+        with (stage.root / name).open("wb") as file:
+            file.truncate(1 << 40)
+
+    stage.run(act)
+    assert stage.restore() == []
+    assert stage.look() == before
+
+
 def test_a_file_made_huge_since_the_run_is_told_unread(stage: Stage) -> None:
     for name in ("file", "put back"):
         (stage.root / name).write_text("old")
