@@ -27,6 +27,7 @@ from nono.policy.files.path_verdict import FilePolicy, Granted
 from nono.printable import shell_word
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import caller_context
+from nono.supervisor.calls.handover import HandoverThread
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.judged_files import LEASE_S, JudgedFiles
 from nono.supervisor.opens.path_arguments import KEPT, OWN_ENTRIES, PathArguments, examine
@@ -99,6 +100,7 @@ class InstructionFiles:
         trees: Collects the packages of npx and uvx that are read; None: nobody needs them.
         """
         self._answers = Answers(listener)
+        self._handover = HandoverThread(listener)
         self._command = command
         self._files = files
         self._root = checked.root
@@ -118,6 +120,7 @@ class InstructionFiles:
 
     def close(self) -> None:
         self._reader.shutdown()
+        self._handover.close()
         self._answers.close()
         self._judged.close()
         if self._others is not None:
@@ -255,7 +258,7 @@ class InstructionFiles:
                 errno_value = None
             else:
                 self._recorder(instructions_opened(waiting.path, verdict))
-                errno_value = self._hand_over(waiting, read)
+                errno_value = await self._hand_over(waiting, read)
                 if leased is not None and errno_value is None:
                     loop.call_later(LEASE_S, self._judged.release, leased)
                     leased = None
@@ -294,7 +297,7 @@ class InstructionFiles:
         finally:
             os.close(descriptor)
 
-    def _hand_over(self, waiting: _Waiting, read: _Read) -> int | None:
+    async def _hand_over(self, waiting: _Waiting, read: _Read) -> int | None:
         """Pass the judged content to the caller. Returns as Answers.hand_over() does. Raises OSError."""
         if not self._answers.is_awaited(waiting.notification):
             return None
@@ -306,11 +309,15 @@ class InstructionFiles:
             raise OSError(errno.ENOMEM, "too many copies are in use", waiting.path)
         descriptor = os.open(open_path.path_to(source), waiting.call.flags & KEPT | os.O_CLOEXEC)
         try:
-            return self._answers.hand_over(
+            given = self._handover.give(
                 waiting.notification, descriptor, close_on_exec=waiting.call.closes_on_exec
             )
         finally:
             os.close(descriptor)
+        # Imported here: a run without a loop never imports asyncio.
+        from asyncio import shield
+
+        return await shield(given)
 
     def _refuse(self, notification: Notification, path: str, reason: str) -> None:
         with suppress(OSError):  # the refusal stands even if it cannot be recorded

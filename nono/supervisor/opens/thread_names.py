@@ -9,7 +9,9 @@ from no other process, so passing the descriptor on gains nothing.
 
 from __future__ import annotations
 
+import errno
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.audit.event import Recorder
@@ -18,6 +20,7 @@ from nono.kernel.notify import Notification
 from nono.kernel.uapi import open as uapi
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import caller_context
+from nono.supervisor.calls.handover import HandoverThread
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.path_arguments import PathArguments
 from nono.supervisor.verdict import open_call
@@ -27,6 +30,8 @@ from nono.supervisor.verdict.path_call import OPENS
 from nono.supervisor.verdict.thread_name import thread_named
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from nono.supervisor.notify_loop import PathCalls
 
 # With any of these flags the open means something else, or must fail with a specific errno.
@@ -53,6 +58,7 @@ class ThreadNames:
         OSError: The command has no /proc.
         """
         self._answers = Answers(listener)
+        self._handover = HandoverThread(listener)
         self._command = command
         self._recorder = recorder
         self._others = others
@@ -62,6 +68,8 @@ class ThreadNames:
     def close(self) -> None:
         if self._others is not None:
             self._others.close()
+        self._handover.close()
+        self._answers.close()
         os.close(self._proc)
 
     def serve(self, notification: Notification, name: str) -> None:
@@ -98,12 +106,19 @@ class ThreadNames:
             return False
         try:
             self._recorder(named_thread(f"/proc/{group}/task/{thread}/comm", call.access))
-            errno_value = self._answers.hand_over(notification, descriptor, close_on_exec=call.closes_on_exec)
+            given = self._handover.give(notification, descriptor, close_on_exec=call.closes_on_exec)
+        except InterruptedError:  # too many wait
+            self._answers.fail(notification, errno.EINTR)
+            return True
         finally:
             os.close(descriptor)
+        given.add_done_callback(partial(self._given, notification))
+        return True
+
+    def _given(self, notification: Notification, given: Future[int | None]) -> None:
+        errno_value = None if given.cancelled() else given.result()
         if errno_value is not None:
             self._answers.fail(notification, errno_value)
-        return True
 
     def _open(self, notification: Notification, group: int, thread: int, call: OpenCall) -> int | None:
         """Open the name of one of the caller's threads.

@@ -1,0 +1,126 @@
+"""A caller that does not get to run keeps nobody from its answer but itself, files included."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Protocol
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+
+from nono.audit.event import Event
+from nono.kernel import notify
+from nono.kernel.notify import Notification
+from nono.kernel.uapi.open import AT_FDCWD
+from nono.policy.capability import Access, Grant
+from nono.policy.files.denials import DenyRules
+from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.supervisor.calls.caller import caller_context
+from nono.supervisor.opens.handler import Command
+from nono.supervisor.opens.instruction_files import InstructionFiles
+from nono.supervisor.opens.thread_names import ThreadNames
+from nono.trust.disk.check import Checked
+from nono.trust.policy import TrustPolicy
+from nono.trust.verdict import Trust
+
+TIMEOUT_S = 10
+
+
+class _Opens(Protocol):
+    def serve(self, notification: Notification, name: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Stage:
+    """A caller of this process's own that does not get to run until the loop has gone on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.listener, self._other_end = os.pipe()
+        self.events: list[Event] = []
+        self.command = Command(os.open("/", os.O_PATH | os.O_CLOEXEC), caller_context(os.getpid()))
+        self.goes_on = threading.Event()
+        self.has_gone_on = False
+        self.given = asyncio.Event()
+        monkeypatch.setattr(notify, "is_valid", lambda listener, number: True)
+        monkeypatch.setattr(notify, "respond_with_descriptor", self._respond)
+        monkeypatch.setattr(notify, "respond", self._fail)
+
+    def close(self) -> None:
+        for each in (self.listener, self._other_end, self.command.root):
+            os.close(each)
+
+    def _respond(self, listener: int, number: int, descriptor: int, **_: object) -> None:
+        self.loop.call_soon_threadsafe(self.goes_on.set)
+        self.has_gone_on = self.goes_on.wait(TIMEOUT_S / 10)
+        self.path = os.readlink(f"/proc/self/fd/{descriptor}")
+        self.loop.call_soon_threadsafe(self.given.set)
+
+    def _fail(self, listener: int, number: int, *, errno_value: int) -> None:
+        pytest.fail(f"the open failed with {errno_value}")
+
+    async def open(self, opens: _Opens, path: str, flags: int) -> None:
+        """Have this thread's open served, and go on while it is."""
+        self.loop = asyncio.get_running_loop()
+        text = ctypes.create_string_buffer(os.fsencode(path))
+        args = (AT_FDCWD & 0xFFFFFFFF, ctypes.addressof(text), flags, 0, 0, 0)
+        opens.serve(Notification(1, threading.get_native_id(), 0, 0, 0, args), "openat")
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.given.wait()
+
+
+@contextmanager
+def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    stage = Stage(monkeypatch)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+def instruction_files(stage: Stage, tasks: TaskGroup, project: Path) -> InstructionFiles:
+    file = Grant(str(project), Access.READ, True, "user", str(project))
+    files = FilePolicy(GrantTable([file]), DenyRules((), ()), (), GrantTable([]))
+    digest = sha256((project / "CLAUDE.md").read_bytes()).hexdigest()
+    trust = Trust(TrustPolicy(("CLAUDE.md",)), (), {"CLAUDE.md": digest})
+    checked = Checked(str(project), trust, ())
+    return InstructionFiles(
+        stage.listener, stage.command, files, checked, dict, stage.events.append, tasks, None, None
+    )
+
+
+def test_the_loop_goes_on_while_an_instruction_file_is_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "CLAUDE.md"
+    file.write_text("be good")
+
+    async def play(stage: Stage) -> None:
+        async with anyio.create_task_group() as tasks:
+            opens = instruction_files(stage, tasks, tmp_path)
+            await stage.open(opens, str(file), os.O_RDONLY)
+            opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
+        assert (stage.path, stage.has_gone_on) == (str(file), True)
+
+
+def test_the_loop_goes_on_while_the_name_of_a_thread_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(stage: Stage) -> None:
+        opens = ThreadNames(stage.listener, stage.command, stage.events.append, None)
+        await stage.open(opens, "/proc/thread-self/comm", os.O_WRONLY)
+        opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
+        thread = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/comm"
+        assert (stage.path, stage.has_gone_on) == (thread, True)
