@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from nono.kernel import landlock
+from support.canary import Canary
+from support.kernelsim.kernel import Kernel
 from support.nono_run import NO_NAMESPACES, NONO, PROGRAM_GRANTS, TIMEOUT_S, Ended, NonoRun, program
 
 CANARY = "canary behind a mask"
@@ -163,3 +165,52 @@ def test_a_hook_that_it_leads_to_is_told_once_it_does_nothing(
 def test_it_leads_to_hooks_that_nothing_holds(sandbox: NonoRun, stage: Path) -> None:
     argv = [*NONO, "run", "--block-net", NO_NAMESPACES, *grants(stage), "--"]
     assert taken(sandbox, stage, argv, "hand", LAID[0])[LAID[0]] == "written"
+
+
+def handed_socket(
+    sandbox: NonoRun, stage: Path, port: int, *flags: str, wrapper: Sequence[str] = ()
+) -> Ended:
+    """Return a run to which a run that may connect to nobody handed a TCP socket."""
+    meeting = stage / "meeting"
+    give, take = (program("sending.handed", act, f"{meeting}/socket", port) for act in ("hand", "take"))
+    giving = ["--allow-domain=granted.test", f"--allow={meeting}", f"--workdir={meeting}", *PROGRAM_GRANTS]
+    with sandbox.started([*NONO, "run", *giving, "--", *give], sandboxed=False) as first:
+        second = sandbox.run(take, flags=(f"--allow={meeting}", *flags), wrapper=wrapper)
+        first_said, _ = first.communicate(timeout=TIMEOUT_S)
+    assert json.loads(first_said) == {"own": "EACCES"}
+    return second
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.skipif(not HAS_PORTS, reason="Landlock has no TCP rules here")
+@pytest.mark.parametrize(
+    "flags", [("--block-net",), ("--sandbox-policy=landlock",)], ids=lambda each: each[0]
+)
+def test_a_socket_of_another_run_is_held_by_rules_for_ports(
+    flags: tuple[str, ...], sandbox: NonoRun, stage: Path
+) -> None:
+    with Canary() as canary:
+        second = handed_socket(sandbox, stage, canary.tcp("stranger"), *flags)
+        assert canary.seen() == {}
+    assert second.outcomes()["handed"] == "EACCES"
+
+
+BELOW_PORTS = Kernel(landlock_abi=3)
+
+
+@pytest.mark.needs("listener")
+@pytest.mark.parametrize(
+    ("flags", "wrapper"),
+    [(("--sandbox-policy=netns",), ()), (("--block-net",), BELOW_PORTS.command([]))],
+    ids=["netns", "blocked, Landlock V3"],
+)
+def test_a_run_says_that_a_socket_of_another_run_is_not_held(
+    flags: tuple[str, ...], wrapper: Sequence[str], sandbox: NonoRun, stage: Path
+) -> None:
+    with Canary() as canary:
+        second = handed_socket(sandbox, stage, canary.tcp("stranger"), *flags, wrapper=wrapper)
+        assert canary.seen() == {"stranger": 1}
+    assert second.outcomes()["own"] in ("ECONNREFUSED", "EPERM")
+    assert second.outcomes()["handed"] == "ok"
+    said = [str(event) for event in second.events if event["type"] == "not_enforced"]
+    assert any("a TCP socket that another run of yours" in each for each in said)

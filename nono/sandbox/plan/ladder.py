@@ -12,6 +12,11 @@ UNIX_SOCKET_GAP = (
     "connections to Unix sockets with a path are not checked: the command reaches every service of this "
     "user that listens on one (D-Bus, ssh-agent, containers)."
 )
+# A network namespace and a filter hold what the command makes, not a socket that is passed in.
+HANDED_SOCKET_GAP = (
+    "a TCP socket that another run of yours, or a service, passes to the command over a Unix socket connects "
+    "to any host: nothing here checks it."
+)
 # listen(2) without bind(2) takes a port by itself. A filter cannot tell such a TCP socket from a Unix socket.
 UNBOUND_GAP = (
     "a socket that was not bound listens all the same, on a port that the kernel chooses: whoever reaches "
@@ -159,7 +164,8 @@ def _without_proxy(
         program = NotifyProgram.NOTIFY if is_by_port else NotifyProgram.UNIX_PATHS
         return Enforcement(rung=None, gaps=kernel_gaps, sockets=program)
     if not is_by_port:
-        return Enforcement(rung=None, gaps=gaps)
+        is_held = not capabilities.restricts_network or landlock_rights.HANDLED_NET[facts.landlock_abi]
+        return Enforcement(rung=None, gaps=gaps if is_held else (*gaps, HANDED_SOCKET_GAP))
     if facts.listener is Listener.AVAILABLE and capabilities.sandbox_policy is SandboxPolicy.AUTO:
         return Enforcement(rung=None, gaps=gaps, sockets=NotifyProgram.PORTS)
     if not landlock_rights.HANDLED_NET[facts.landlock_abi]:
@@ -208,7 +214,7 @@ def _in_private_network(capabilities: CapabilitySet, facts: HostFacts) -> Enforc
         )
     # The network namespace isolates abstract sockets, whatever Landlock supports.
     scopes = capabilities.scopes._replace(abstract_unix_socket=False)
-    gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP)
+    gaps = (*_file_gaps(facts), *_scope_gaps(scopes, facts), UNIX_SOCKET_GAP, HANDED_SOCKET_GAP)
     # ipc_mode "full" requests abstract sockets, which stay unreachable in a network namespace.
     notes = [] if capabilities.scopes.abstract_unix_socket else [ABSTRACT_SOCKETS_NOTE]
     if ports.open:

@@ -15,6 +15,7 @@ from nono.sandbox.plan.enforcement import Enforcement, NotifyProgram, Refusal, R
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import (
     ABSTRACT_SOCKETS_NOTE,
+    HANDED_SOCKET_GAP,
     PROCESS_INFO_GAP,
     UNBOUND_GAP,
     UNIX_SOCKET_GAP,
@@ -100,11 +101,20 @@ def test_nothing_weaker_replaces_a_requested_private_network(abi: int) -> None:
     assert refused.message.startswith("WSL2: the private network namespace of netns is not available")
 
 
-def test_a_private_network_leaves_only_path_sockets_and_signals_open() -> None:
+def test_a_private_network_leaves_only_sockets_handed_in_and_signals_open() -> None:
     gaps = enforcement(IN_NETNS, WSL2).gaps
-    assert UNIX_SOCKET_GAP in gaps
+    assert {UNIX_SOCKET_GAP, HANDED_SOCKET_GAP} <= set(gaps)
     assert any("signals to processes outside" in gap for gap in gaps)
     assert not any("abstract" in gap for gap in gaps)
+
+
+@pytest.mark.parametrize(("abi", "is_said"), [(3, True), (4, False)])
+def test_sockets_handed_in_are_held_by_the_tcp_rules_of_landlock_alone(abi: int, is_said: bool) -> None:
+    blocked = ONLY_NETNS._replace(network=NetworkMode.BLOCKED, sandbox_policy=SandboxPolicy.AUTO)
+    native = NATIVE._replace(landlock_abi=abi)
+    assert (HANDED_SOCKET_GAP in enforcement(blocked, native).gaps) == is_said
+    opened = blocked._replace(network=NetworkMode.ALLOWED)
+    assert HANDED_SOCKET_GAP not in enforcement(opened, native).gaps
 
 
 def test_a_note_says_that_open_ipc_excludes_outside_abstract_sockets() -> None:
