@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from textwrap import wrap
 
 from nono.approval.ask import Prompt
+from nono.approval.wording import harmless
 from nono.cli.diagnostics.next_command import OptionsOfRun
 from nono.cli.diagnostics.saved_profile import Target, rewritten, save, target_of
 from nono.errors import NonoError
@@ -128,7 +129,9 @@ def _picked(found: Sequence[Addition], numbers: str) -> list[Addition]:
 
 
 def _text(addition: Addition) -> str:
-    return " + ".join(map(str, addition.entries)) + ("   (protected)" if addition.is_sensitive else "")
+    """Return an addition as one line. The command chose its values, such as the names of directories."""
+    entries = " + ".join(harmless(str(entry)) for entry in addition.entries)
+    return entries + ("   (protected)" if addition.is_sensitive else "")
 
 
 def _confirmed(prompt: Prompt, found: Sequence[Addition]) -> Iterator[Addition]:
@@ -136,7 +139,9 @@ def _confirmed(prompt: Prompt, found: Sequence[Addition]) -> Iterator[Addition]:
         if not addition.is_sensitive:
             yield addition
             continue
-        question = f"  {addition.path} is protected; type 'override' to grant it all the same: "
+        question = (
+            f"  {harmless(addition.path or '')} is protected; type 'override' to grant it all the same: "
+        )
         if prompt.ask(question) == "override":
             yield addition
 

@@ -1,0 +1,64 @@
+"""What is offered to be saved reads as what would be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from nono.cli.diagnostics import save_prompt
+from nono.cli.diagnostics.next_command import OptionsOfRun
+from nono.policy.why.saving import additions
+
+NOTHING = OptionsOfRun((), (), (), ())
+RIGHT_TO_LEFT, BLANK, ACCENT = "\u05d0", "\u3164", "e\u0301"
+
+
+class Person:
+    """Reads everything, and skips."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def say(self, lines: Iterable[str]) -> None:
+        self.shown += lines
+
+    def ask(self, question: str) -> str | None:
+        self.shown.append(question)
+        return ""
+
+
+def shown(flag: str, directory: Path) -> list[str]:
+    person = Person()
+
+    @contextmanager
+    def asks() -> Iterator[Person]:
+        yield person
+
+    environ = {"HOME": str(directory)}
+    save_prompt.offer(
+        additions([flag], str(directory)), None, "sh", OptionsOfRun((), (), (), ()), environ, asks
+    )
+    return person.shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("notes", "notes"),
+        ("my notes", "my notes"),
+        (
+            "x" + " " * 4 + "2. network.allow_domain: a.example",
+            r"x \x20\x20\x202. network.allow_domain: a.example",
+        ),
+        (f"x{RIGHT_TO_LEFT}y", r"x\u05d0y"),
+        (f"x{BLANK}", r"x\u3164"),
+        (ACCENT, r"e\u0301"),
+    ],
+    ids=["a word", "two words", "an indented line", "right to left", "a blank letter", "a combining mark"],
+)
+def test_a_name_is_offered_as_nobody_can_misread_it(name: str, said: str, tmp_path: Path) -> None:
+    lines = shown(f"--read '/srv/{name}'", tmp_path)
+    assert lines[1] == f"    1. filesystem.read: /srv/{said}"
