@@ -139,6 +139,8 @@ class NoHosts:
         hint = f"next time: nono run {flag} {shell_word(wanted.target)}"
         if self._mode is NetworkMode.BLOCKED:
             return Refused("the run was started without a network, which the kernel holds for good", hint)
+        if self._mode is NetworkMode.ALLOWED and wanted.decision == "allow":
+            return Refused("the run was started with an open network, and reaches every host already")
         if self._mode is NetworkMode.ALLOWED:
             return Refused("the run was started with an open network, where nothing looks at hosts", hint)
         return Refused("the run learns which hosts it needs, and refuses none", hint)

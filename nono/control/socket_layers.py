@@ -99,8 +99,10 @@ class NoPorts:
             return Refused("the run learns which ports it needs, and refuses none")
         hint = f"next time: nono run {_flag(parse_port_target(wanted.target))}"
         hint = hint if wanted.decision == "allow" else "next time: grant fewer ports"
+        if not self._capabilities.restricts_network and wanted.decision == "allow":
+            return Refused("the run was started with an open network, and no port is kept from it")
         if not self._capabilities.restricts_network:
-            hint = "next time: nono run --block-net, or hosts by --allow-domain"
+            hint = "next time: nono run --allow-domain HOST for each host it may reach, or --block-net"
             return Refused("the run was started with an open network, where nothing looks at ports", hint)
         if self._is_alone:
             return Refused("the run has a network of its own, whose ports are fixed when it starts", hint)

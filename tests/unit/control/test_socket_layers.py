@@ -78,6 +78,16 @@ def test_the_option_for_the_next_run_is_named() -> None:
     assert "--allow-connect-port 22" in reason(fixed, "allow", "port", "192.0.2.1:22")
 
 
+def test_no_option_is_named_for_a_port_that_an_open_network_has_already() -> None:
+    layer = NoPorts(PROXIED._replace(network=NetworkMode.ALLOWED), is_alone=False, is_learning=False)
+    allowed = layer.refusal(Wanted("allow", "port", "5432", Access.READ, None))
+    denied = layer.refusal(Wanted("deny", "port", "5432", Access.READ, None))
+    assert allowed is not None
+    assert allowed.hint is None
+    assert denied is not None
+    assert "--allow-domain HOST" in str(denied.hint)
+
+
 def test_a_socket_is_allowed_once() -> None:
     live = LiveSockets(UnixSocketRules())
     assert reason(Sockets(live), "allow", "socket", "/run/a") == ""
