@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import NetworkMode, SandboxPolicy
+from nono.policy.ports import PortGrants, united
 from nono.policy.schema.profile import Network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from nono.policy.request import RunRequest
+    from nono.policy.schema.profile import Profile
     from nono.policy.schema.routes import DomainEntry
 
 Entry = tuple[str, str]  # the text and where it was written
@@ -60,24 +63,13 @@ class NetworkRequest(NamedTuple):
         return self.block not in (None, "--block-net") and bool(self.deny)
 
 
-def merge_network(
-    network: Network,
-    label: str,
-    *,
-    block_net: bool,
-    network_profile: str | None,
-    allow_domain: tuple[str, ...],
-    deny_domain: tuple[str, ...],
-    credential: tuple[str, ...],
-    upstream_proxy: str | None = None,
-    has_logins: bool,
-    asks: bool = False,
-) -> NetworkRequest:
+def merge_network(request: RunRequest, settings: Profile) -> NetworkRequest:
     """Lay the command line over the profile: lists add up, a network profile replaces the profile's.
 
-    `label` names the profile in messages.
-    asks: Somebody is asked about hosts, so there is an allow list.
+    Raises ConfigError for --allow-net beside an option that it would drop.
     """
+    _refuse_beside_allow_net(request)
+    network, label = settings.network, settings.label
 
     def both(field: str, flag: str, given: tuple[str, ...]) -> tuple[Entry, ...]:
         written = getattr(network, field) or ()
@@ -85,33 +77,41 @@ def merge_network(
         return (*in_profile, *((text, flag) for text in given))
 
     profile = (network.network_profile, f"{label}, network.network_profile")
-    if network_profile is not None:
-        profile = (network_profile, "--network-profile")
+    if request.network_profile is not None:
+        profile = (request.network_profile, "--network-profile")
     in_profile = f"{label}, network."
     origin = f"{in_profile}allow_domain"
     objects = [entry for entry in network.allow_domain or () if not isinstance(entry, str)]
     whole = [(entry.domain, origin) for entry in objects if not entry.endpoints]
-    allow = (*both("allow_domain", "--allow-domain", allow_domain), *whole)
-    upstream_origin = "--upstream-proxy" if upstream_proxy is not None else None
+    allow = (*both("allow_domain", "--allow-domain", request.allow_domain), *whole)
+    upstream_origin = "--upstream-proxy" if request.upstream_proxy is not None else None
     if upstream_origin is None and network.upstream_proxy is not None:
         upstream_origin = f"{in_profile}upstream_proxy"
     return NetworkRequest(
-        block="--block-net" if block_net else f"{in_profile}block" if network.block else None,
+        block="--block-net" if request.block_net else f"{in_profile}block" if network.block else None,
         network_profile=(profile[0], profile[1]) if profile[0] is not None else None,
-        allow=allow if allow or network.allow_domain is not None or asks else None,
+        # Somebody who is asked about hosts wants an allow list, be it empty.
+        allow=allow if allow or network.allow_domain is not None or request.ask else None,
         domains=tuple((entry, origin) for entry in objects if entry.endpoints),
-        deny=both("deny_domain", "--deny-domain", deny_domain),
+        deny=both("deny_domain", "--deny-domain", request.deny_domain),
         raw_tunnels=both("raw_tunnels", "", ()),
         deny_private=f"{in_profile}deny_private" if network.deny_private else None,
-        credentials=both("credentials", "--credential", credential),
+        credentials=both("credentials", "--credential", request.credential),
         optional_credentials=both("optional_credentials", "", ()),
         upstream_proxy=upstream_origin,
-        logins=f"{label}, credential_routes" if has_logins else None,
+        logins=f"{label}, credential_routes" if settings.credential_routes else None,
     )
 
 
-def mode_of(asked: NetworkRequest) -> NetworkMode:
-    """Return the mode of the child's network. Raises ContradictionError if block contradicts another setting.
+def mode_of(asked: NetworkRequest, request: RunRequest) -> NetworkMode:
+    """Return the mode of the child's network. Raises ContradictionError if block contradicts another."""
+    mode = NetworkMode.ALLOWED if request.allow_net else _mode_of_rules(asked)
+    needs_proxy = request.standalone_proxy or request.learns
+    return NetworkMode.PROXY if needs_proxy and mode is NetworkMode.ALLOWED else mode
+
+
+def _mode_of_rules(asked: NetworkRequest) -> NetworkMode:
+    """Return the mode that the rules come to. Raises like mode_of().
 
     Deny rules do not contradict block; if a profile has both, the proxy runs and answers for itself.
     The flag --block-net contradicts flags only: it beats what a profile asks for.
@@ -141,6 +141,71 @@ def mode_of(asked: NetworkRequest) -> NetworkMode:
         return NetworkMode.PROXY if asked.is_strict else NetworkMode.BLOCKED
     has_rules = asked.allow is not None or asked.deny or asked.deny_private is not None
     return NetworkMode.PROXY if has_rules or any(origins for _, origins in needs) else NetworkMode.ALLOWED
+
+
+def refuse_idle_options(asked: NetworkRequest, request: RunRequest, mode: NetworkMode) -> None:
+    """Raise ConfigError for a proxy option that has no effect because the run lacks what it configures."""
+    if request.allow_endpoint and not (asked.credentials or asked.optional_credentials):
+        raise ConfigError(
+            "--allow-endpoint needs a credential service, and none is asked for.",
+            hint="--credential SERVICE",
+        )
+    if request.upstream_bypass and asked.upstream_proxy is None:
+        raise ConfigError(
+            "--upstream-bypass needs an upstream proxy, and there is none.", hint="--upstream-proxy HOST:PORT"
+        )
+    if mode is NetworkMode.PROXY:
+        return
+    given = (
+        ("--proxy-ca-validity", request.proxy_ca_validity is not None),
+        ("--ask", request.ask),
+        ("--allow-http2", request.allow_http2),
+        ("--record-flows", request.record_flows is not None),
+        ("--sandbox-policy netns", request.sandbox_policy is SandboxPolicy.NETNS),
+    )
+    for flag, is_given in given:
+        if is_given:
+            raise ConfigError(
+                f"{flag} is for a run with a proxy, and nothing asks for one.",
+                hint="--network-profile, --allow-domain, --deny-domain or --credential does",
+            )
+
+
+def idle_settings(request: RunRequest, settings: Profile) -> Iterator[str]:
+    """Yield a warning for each setting of a profile that a run without a proxy has no use for."""
+    if request.allow_net or request.block_net:
+        return  # the person has dropped what the profile says of the network
+    for field in ("upstream_bypass", "allow_http2"):
+        if getattr(settings.network, field):
+            yield f"{settings.label}, network.{field} does nothing: nothing asks for a proxy."
+
+
+def merge_ports(request: RunRequest, network: Network) -> PortGrants:
+    """Unite the ports of profile and flags.
+
+    --allow-net drops the profile's, like all its network settings.
+    """
+    settings = Network() if request.allow_net else network
+    return PortGrants(
+        listen=united((*settings.listen_port, *request.listen_port), settings.listen_port_range),
+        open=united((*settings.open_port, *request.open_port), settings.open_port_range),
+        connect=united((*settings.connect_port, *request.allow_connect_port)),
+    )
+
+
+def _refuse_beside_allow_net(request: RunRequest) -> None:
+    if request.allow_net and (
+        request.block_net
+        or request.network_profile is not None
+        or request.allow_domain
+        or request.deny_domain
+        or request.credential
+        or request.allow_endpoint
+        or request.upstream_proxy is not None
+        or request.upstream_bypass
+        or request.allow_connect_port
+    ):
+        raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
 
 
 def _origins(entries: Sequence[tuple[object, str]] | None) -> list[str]:

@@ -8,8 +8,7 @@ from posixpath import join
 from nono import paths
 from nono.errors import ConfigError
 from nono.named_tuple import NamedTuple
-from nono.policy import network_request
-from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, SandboxPolicy, Scopes
+from nono.policy.capability import Access, CapabilitySet, Grant, Limits, NetworkMode, Scopes
 from nono.policy.command_rules import DEPRECATED, CommandRules, command_rules
 from nono.policy.environment.inheritance import EnvironmentRules, Withheld, not_inherited
 from nono.policy.files.active_groups import groups_in_force
@@ -18,11 +17,16 @@ from nono.policy.files.resolve_files import FileRules, WantedFiles, file_rules, 
 from nono.policy.files.system.entries import listed_directories
 from nono.policy.files.unix_sockets import UnixSocketRules
 from nono.policy.git.repository import Repository
-from nono.policy.network_request import NetworkRequest
+from nono.policy.network_request import (
+    idle_settings,
+    merge_network,
+    merge_ports,
+    mode_of,
+    refuse_idle_options,
+)
 from nono.policy.path_expansion import Filesystem, PathContext
-from nono.policy.ports import PortGrants, united
 from nono.policy.request import RunRequest as RunRequest
-from nono.policy.schema.profile import Network, Profile, Rollback, SessionHooks
+from nono.policy.schema.profile import Profile, Rollback, SessionHooks
 from nono.policy.services.environment_rules import environment_rules, granted_pointers, unset
 
 TYPE_CHECKING = False
@@ -143,7 +147,7 @@ class Asked(NamedTuple):
                 *_deprecated_flags(request),
                 *files.warnings,
                 *unset(environment, path_context.environ),
-                *(proxied.warnings if proxied is not None else _of_no_proxy(request, settings)),
+                *(proxied.warnings if proxied is not None else idle_settings(request, settings)),
                 *(
                     f"the command itself gets to read a credential, in {variable}"
                     for _, variable in self.env_credentials
@@ -207,7 +211,7 @@ class Asked(NamedTuple):
             workdir=self.files.workdir,
             sandbox_policy=request.sandbox_policy or linux.sandbox_policy,
             namespaces=request.namespaces or linux.namespaces,
-            ports=_ports(request, self.settings.network),
+            ports=merge_ports(request, self.settings.network),
             af_unix_mediation=linux.af_unix_mediation == "pathname",
             sockets=files.sockets.grants,
             socket_directories=files.socket_directories,
@@ -279,11 +283,9 @@ def asked_for(
     path_context = PathContext(
         paths.home(environ), cwd, _workdir(request.workdir, environ, cwd, fs), environ, uid
     )
-    asked = _network_wish(request, settings)
-    mode = NetworkMode.ALLOWED if request.allow_net else network_request.mode_of(asked)
-    if (request.standalone_proxy or request.learns) and mode is NetworkMode.ALLOWED:
-        mode = NetworkMode.PROXY
-    _refuse_options_of_a_proxy(request, mode, asked)
+    asked = merge_network(request, settings)
+    mode = mode_of(asked, request)
+    refuse_idle_options(asked, request, mode)
     proxied: ProxiedPolicy | None = None
     if mode is NetworkMode.PROXY:
         # Imported here: imports are most of a start's time, and other runs need neither hosts nor services.
@@ -322,83 +324,6 @@ def _deprecated_flags(request: RunRequest) -> Iterator[str]:
     for flag, names in (("allow", request.allow_command), ("block", request.block_command)):
         if names:
             yield f"--{flag}-command: {DEPRECATED}."
-
-
-def _of_no_proxy(request: RunRequest, settings: Profile) -> Iterator[str]:
-    """Yield a warning for each setting of a profile that a run without a proxy has no use for."""
-    if request.allow_net or request.block_net:
-        return  # the person has dropped what the profile says of the network
-    for field in ("upstream_bypass", "allow_http2"):
-        if getattr(settings.network, field):
-            yield f"{settings.label}, network.{field} does nothing: nothing asks for a proxy."
-
-
-def _refuse_options_of_a_proxy(request: RunRequest, mode: NetworkMode, asked: NetworkRequest) -> None:
-    """Raise ConfigError for a proxy option that has no effect because the run lacks what it configures."""
-    if request.allow_endpoint and not (asked.credentials or asked.optional_credentials):
-        raise ConfigError(
-            "--allow-endpoint needs a credential service, and none is asked for.",
-            hint="--credential SERVICE",
-        )
-    if request.upstream_bypass and asked.upstream_proxy is None:
-        raise ConfigError(
-            "--upstream-bypass needs an upstream proxy, and there is none.", hint="--upstream-proxy HOST:PORT"
-        )
-    if mode is NetworkMode.PROXY:
-        return
-    given = (
-        ("--proxy-ca-validity", request.proxy_ca_validity is not None),
-        ("--ask", request.ask),
-        ("--allow-http2", request.allow_http2),
-        ("--record-flows", request.record_flows is not None),
-        ("--sandbox-policy netns", request.sandbox_policy is SandboxPolicy.NETNS),
-    )
-    for flag, is_given in given:
-        if is_given:
-            raise ConfigError(
-                f"{flag} is for a run with a proxy, and nothing asks for one.",
-                hint="--network-profile, --allow-domain, --deny-domain or --credential does",
-            )
-
-
-def _network_wish(request: RunRequest, settings: Profile) -> NetworkRequest:
-    if request.allow_net and (
-        request.block_net
-        or request.network_profile is not None
-        or request.allow_domain
-        or request.deny_domain
-        or request.credential
-        or request.allow_endpoint
-        or request.upstream_proxy is not None
-        or request.upstream_bypass
-        or request.allow_connect_port
-    ):
-        raise ConfigError("--allow-net and the other network options are contradictory: it drops them all.")
-    return network_request.merge_network(
-        settings.network,
-        settings.label,
-        block_net=request.block_net,
-        network_profile=request.network_profile,
-        allow_domain=request.allow_domain,
-        deny_domain=request.deny_domain,
-        credential=request.credential,
-        upstream_proxy=request.upstream_proxy,
-        has_logins=bool(settings.credential_routes),
-        asks=request.ask,
-    )
-
-
-def _ports(request: RunRequest, network: Network) -> PortGrants:
-    """Unite the ports of profile and flags.
-
-    --allow-net drops the profile's, like all its network settings.
-    """
-    settings = Network() if request.allow_net else network
-    return PortGrants(
-        listen=united((*settings.listen_port, *request.listen_port), settings.listen_port_range),
-        open=united((*settings.open_port, *request.open_port), settings.open_port_range),
-        connect=united((*settings.connect_port, *request.allow_connect_port)),
-    )
 
 
 def _workdir(given: str | None, environ: Mapping[str, str], cwd: str, fs: Filesystem) -> str:

@@ -18,6 +18,7 @@ from nono.policy.export.resources import limits_of, unknown
 from nono.policy.files.active_groups import group_names
 from nono.policy.network_request import merge_network, mode_of
 from nono.policy.path_expansion import PathContext, UnsetVariableError
+from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 
 VERSION = "1"
@@ -139,11 +140,8 @@ def _absolute(texts: tuple[str, ...], path_context: PathContext) -> Iterator[str
 
 def _network(profile: Profile) -> dict[str, Any]:
     network = profile.network
-    asked = merge_network(
-        network, "", block_net=False, network_profile=None, allow_domain=(), deny_domain=(), credential=(),
-        has_logins=bool(profile.credential_routes),
-    )  # fmt: skip
-    mode = mode_of(asked)
+    request = RunRequest()
+    mode = mode_of(merge_network(request, profile), request)
     hosts = None if network.allow_domain is None else [plain(each) for each in network.allow_domain]
     if network.network_profile is not None:
         shipped = builtin.network_policy()
