@@ -51,6 +51,11 @@ def open_signalfd(numbers: Iterable[int]) -> int:
     )
 
 
+def shell_exit_code(code: int) -> int:
+    """Return the exit code a shell reports; `code` is os.waitstatus_to_exitcode()'s, -N for signal N."""
+    return 128 - code if code < 0 else code
+
+
 def reset_to_default(number: int) -> None:
     """Have the kernel act on a signal, for the whole process: unlike signal.signal(), from any thread.
 

@@ -148,7 +148,7 @@ class Child:
         self.spared.discard(pid)  # the number may be given to another process now
         if pid == self.pid:
             code = os.waitstatus_to_exitcode(status)
-            self.exit_code = 128 - code if code < 0 else code
+            self.exit_code = signals.shell_exit_code(code)
             self.ended_by = -code if code < 0 else None
 
     def end(self) -> None:

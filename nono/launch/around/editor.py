@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from nono.disk.descriptor import write_all
 from nono.kernel import process
-from nono.kernel.signals import ENDING, signal
+from nono.kernel.signals import ENDING, shell_exit_code, signal
 from nono.launch.around.acp import Passed, from_agent, from_editor
 from nono.named_tuple import NamedTuple
 
@@ -73,8 +73,7 @@ def pass_on(front: InFront, tell: Callable[[str], object]) -> int:
     agent = _Agent(front.to_agent)
     threading.Thread(target=_hear_editor, args=(agent,), daemon=True).start()
     _hear_agent(front, agent, tell)
-    code = os.waitstatus_to_exitcode(os.waitpid(front.pid, 0)[1])
-    return 128 - code if code < 0 else code
+    return shell_exit_code(os.waitstatus_to_exitcode(os.waitpid(front.pid, 0)[1]))
 
 
 def cut_lines(pieces: Iterator[bytes], bytes_max: int = LINE_BYTES_MAX) -> Iterator[bytes]:

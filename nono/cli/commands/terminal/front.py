@@ -12,7 +12,7 @@ from nono.bytecode import finder
 from nono.cli.commands.terminal.guard import fork_viewer
 from nono.cli.commands.terminal.own_terminal import Lent
 from nono.errors import NonoError
-from nono.kernel.signals import ENDING, signal
+from nono.kernel.signals import ENDING, shell_exit_code, signal
 from nono.launch.terminal.apart import Ahead
 from nono.sessions import wire
 
@@ -66,7 +66,7 @@ def _of_the_command(supervisor: int, viewer: int, ended: dict[int, int], lent: L
         # between.
         with suppress(OSError):  # they may belong to another user
             os.kill(0, signal.SIGINT)  # blocked in this process
-    return 128 - code if code < 0 else code
+    return shell_exit_code(code)
 
 
 def _reap(ended: dict[int, int]) -> None:
@@ -160,8 +160,7 @@ def wait_for_start(ahead: Ahead, patience_s: float | None) -> Mapping[str, objec
         raise StartFailedError(
             f"Detached session failed to become attachable within its startup timeout ({patience_s:g} s).", 1
         )
-    code = os.waitstatus_to_exitcode(os.waitpid(ahead.pid, 0)[1])
-    code = 128 - code if code < 0 else code
+    code = shell_exit_code(os.waitstatus_to_exitcode(os.waitpid(ahead.pid, 0)[1]))
     raise StartFailedError(f"Detached session failed to start (exit status: {code}).", code or 1)
 
 
