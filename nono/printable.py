@@ -16,6 +16,11 @@ def printable_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def spelled(path: str) -> str:
+    """Return a path as valid UTF-8. Undecodable bytes (surrogates in Python) become ``\\xNN``."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def shell_word(text: str) -> str:
     """Quote text as one word of a shell, on one line. bash and zsh read what is not printable in `$'...'`.
 

@@ -14,18 +14,13 @@ from nono.approval.request import (
 )
 from nono.audit import event
 from nono.audit.event import Event
-from nono.policy.capability import Access
+from nono.printable import spelled
 
 _NETWORK: dict[Outcome, event.NetworkDecision] = {
     "granted": "approve_granted",
     "denied": "approve_denied",
     "timeout": "approve_timeout",
     "error": "approve_error",
-}
-_ACCESS: dict[Access, event.FileAccess] = {
-    Access.READ: "Read",
-    Access.WRITE: "Write",
-    Access.READWRITE: "ReadWrite",
 }
 
 
@@ -53,7 +48,7 @@ def not_asked(request: Request, reason: str) -> Event:
     """Return the event for a refusal without a question, with its reason."""
     match request:
         case FileOpen(path, access):
-            return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason))
+            return event.UnaskedDecision(event.Unasked(path, event.FILE_ACCESS[access], reason))
         case EndpointRequest() | HostRequest() | LimitRequest():
             return _network(request, "deny", "policy", reason)
 
@@ -74,8 +69,8 @@ def capability(question: Question, request: FileOpen) -> Event:
     return {
         "capability_type": "capability",
         "request_id": question.id,
-        "path": event.spelled(request.path),
-        "access": _ACCESS[request.access],
+        "path": spelled(request.path),
+        "access": event.FILE_ACCESS[request.access],
         "reason": f"the command {what} a {request.kind} beyond its grants",
         "child_pid": request.pid,
         "session_id": question.session_id,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from nono.clock import rfc3339, unix_ms
 from nono.named_tuple import NamedTuple
+from nono.policy.capability import Access
+from nono.printable import spelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +72,11 @@ type Failure = Literal[
 ]
 type CapabilityDecision = Literal["Requested", "Granted", "Timeout"] | dict[Literal["Denied"], dict[str, str]]
 type FileAccess = Literal["Read", "Write", "ReadWrite"]
+FILE_ACCESS: Mapping[Access, FileAccess] = {
+    Access.READ: "Read",
+    Access.WRITE: "Write",
+    Access.READWRITE: "ReadWrite",
+}
 
 
 def part(event: Event, name: str) -> Event:
@@ -371,11 +378,6 @@ class UnaskedDecision(Event):
         super().__init__(capability_decision(request, decision, "policy", 0))
         if repeats is not None:
             part(self, "entry")["repeats"] = repeats
-
-
-def spelled(path: str) -> str:
-    """Return a path as valid UTF-8. Undecodable bytes (surrogates in Python) become ``\\xNN``."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def audit_budget_reached(budget_bytes: int) -> Event:

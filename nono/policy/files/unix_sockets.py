@@ -10,7 +10,7 @@ from nono.policy.files.denials import DenyRules
 from nono.policy.files.grants import accesses
 from nono.policy.path_expansion import is_within
 from nono.policy.socket_grant import SocketGrant
-from nono.printable import shell_word
+from nono.printable import shell_word, spelled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,5 +123,5 @@ def _may_write(grants: tuple[Grant, ...], directory: str) -> bool:
 
 def shown(path: str) -> str:
     """Make `path` printable and recordable, whatever bytes the command put into it."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = spelled(path)
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

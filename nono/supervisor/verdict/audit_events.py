@@ -14,12 +14,6 @@ if TYPE_CHECKING:
     from nono.supervisor.verdict import open_verdict
     from nono.trust.verdict import Verdict
 
-_ACCESS: dict[Access, event.FileAccess] = {
-    Access.READ: "Read",
-    Access.WRITE: "Write",
-    Access.READWRITE: "ReadWrite",
-}
-
 
 def refused(refusal: Refuse) -> Event:
     return event.network(
@@ -50,12 +44,14 @@ def performed(verdict: Perform | PerformUnix) -> Event:
 
 def refused_open(refusal: open_verdict.Refuse) -> Event:
     """Record an open that was refused without asking anybody."""
-    return event.UnaskedDecision(event.Unasked(refusal.path, _ACCESS[refusal.access], refusal.reason))
+    return event.UnaskedDecision(
+        event.Unasked(refusal.path, event.FILE_ACCESS[refusal.access], refusal.reason)
+    )
 
 
 def opened_by_rule(path: str, access: Access, origin: str) -> Event:
     """Record that a file beyond the grants was opened for the command by a rule made during the run."""
-    return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], origin, is_granted=True))
+    return event.UnaskedDecision(event.Unasked(path, event.FILE_ACCESS[access], origin, is_granted=True))
 
 
 def instructions_opened(path: str, verdict: Verdict) -> Event:
@@ -68,4 +64,4 @@ def instructions_opened(path: str, verdict: Verdict) -> Event:
 def named_thread(path: str, access: Access) -> Event:
     """Record that a name of the command's own threads was opened for it."""
     reason = "the command names one of its threads"
-    return event.UnaskedDecision(event.Unasked(path, _ACCESS[access], reason, is_granted=True))
+    return event.UnaskedDecision(event.Unasked(path, event.FILE_ACCESS[access], reason, is_granted=True))

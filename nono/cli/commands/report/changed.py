@@ -9,9 +9,9 @@ from difflib import unified_diff
 from itertools import filterfalse, islice, pairwise
 from posixpath import join
 
-from nono.audit.event import spelled
 from nono.cli.text.rollback_text import text_of
 from nono.errors import NonoError
+from nono.printable import spelled
 from nono.report.model import FILES_MAX, FileChange
 from nono.sessions.record import Record
 from nono.undo.kept import Kept, root_of
