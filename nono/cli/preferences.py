@@ -41,6 +41,8 @@ def run_options_of(given: Given, config: UserConfig, console: Console) -> RunOpt
     # Imported here: not every command that has preferences starts a run.
     from nono.launch.start import RunOptions
 
+    if given.flag("no_audit"):
+        console.warn("--no-audit: nothing that this run does is recorded.")
     return RunOptions(
         console.warn,
         console.lines,

@@ -274,6 +274,18 @@ def test_files_too_large_to_hash_cost_the_log_no_proof(sandbox: NonoRun) -> None
     assert re.search("Tree after: +not hashed", nono(sandbox, "audit", "show", session_id).stdout)
 
 
+def test_a_run_without_a_log_says_so(sandbox: NonoRun) -> None:
+    before = records(sandbox.user)
+    logged = sandbox.run(["true"], profile=OPEN)
+    assert (logged.exit_code, "nothing that this run does is recorded" in logged.stderr) == (0, False)
+    logs = sorted(audit_of(sandbox).iterdir())
+    unlogged = sandbox.run(["true"], profile=OPEN, flags=["--no-audit"])
+    assert unlogged.exit_code == 0
+    assert "WARNING: --no-audit: nothing that this run does is recorded." in unlogged.stderr
+    assert sorted(audit_of(sandbox).iterdir()) == logs
+    assert len(records(sandbox.user)) == len(before) + 2
+
+
 @pytest.mark.parametrize("other", ["--audit-integrity", "--no-audit-integrity", "--audit-sign-key=x"])
 def test_no_audit_contradicts_what_proves_one(sandbox: NonoRun, other: str) -> None:
     ended = sandbox.run(["true"], profile=OPEN, flags=["--no-audit", other])
