@@ -63,6 +63,10 @@ def test_the_audit_log_counts_its_snapshots(sandbox: NonoRun, changed: Ended) ->
     assert [each["snapshot_count"] for each in listed if each["session_id"] == session_id] == [2]
     shown = json.loads(sandbox.bare([*NONO, "audit", "show", session_id, "--json"]).stdout)
     assert [each["kind"] for each in shown["snapshots"]] == ["baseline", "end"]
+    kept = json.loads(rollback(sandbox, "show", session_id, "--json").stdout)["snapshots"]
+    for name in ("timestamp", "file_count", "changes"):
+        assert [each[name] for each in shown["snapshots"]] == [each[name] for each in kept]
+    assert len(kept[1]["changes"]) == 6
     (summary,) = sandbox.user.home.glob(f".local/state/nono/audit/{session_id}/session.json")
     assert json.loads(summary.read_text())["snapshot_count"] == 2
     assert sandbox.bare([*NONO, "audit", "verify", session_id]).exit_code == 0

@@ -54,12 +54,24 @@ _INTEGRITY = an_object(
     },
     "what proves the log; null: it has no intact record",
 )
+_CHANGE = an_object(
+    {
+        "path": text(),
+        "type": text("", *(each.value for each in ChangeType)),
+        "size_delta": maybe(number("bytes; null: it is no file, before or after")),
+        "old_hash": maybe(text("of the content before")),
+        "new_hash": maybe(text("of the content after")),
+    }
+)
 _TAKEN = an_object(
     {
         "number": number(),
         "kind": text("", *KINDS),
         "merkle_root": maybe(text("one digest over all that was seen; null: of a mark")),
         "turn": maybe(number("of the agent, before which it was taken; null: before or after the run")),
+        "timestamp": maybe(text("seconds since 1970; null, as the next two: undo keeps it no longer")),
+        "file_count": maybe(number()),
+        "changes": maybe(listed(_CHANGE, "since the snapshot before")),
     }
 )
 AUDIT_SHOWN: dict[str, Schema] = {
@@ -72,7 +84,7 @@ AUDIT_SHOWN: dict[str, Schema] = {
     "audit_event_count": number("records that could be read"),
     "audit_integrity": maybe(_INTEGRITY),
     "audit_attestation": maybe(mapping(text(), "the signature over the session; null: it is not signed")),
-    "snapshots": listed(_TAKEN, "that undo took (--rollback); what they changed is in nono rollback show"),
+    "snapshots": listed(_TAKEN, "that undo took (--rollback)"),
     "damage": maybe(text("why the rest of the log is not shown; null: it is whole")),
 }
 AUDIT_DELIVERY: dict[str, Schema] = {
@@ -157,15 +169,6 @@ ROLLBACK_LISTED: dict[str, Schema] = {
     "is_alive": flag("the run goes on"),
     "is_stale": flag("nono did not live to see its end"),
 }
-_CHANGE = an_object(
-    {
-        "path": text(),
-        "type": text("", *(each.value for each in ChangeType)),
-        "size_delta": maybe(number("bytes; null: it is no file, before or after")),
-        "old_hash": maybe(text("of the content before")),
-        "new_hash": maybe(text("of the content after")),
-    }
-)
 _SNAPSHOT = an_object(
     {
         "number": number(),

@@ -38,7 +38,7 @@ def show(query: str, environ: Mapping[str, str], *, as_json: bool) -> int:
     try:
         read, summary = _read(found, with_network=as_json), _summary(found)
         if as_json:
-            print(printed(_document(found, read, summary)))
+            print(printed(_document(found, read, summary, environ)))
         else:
             _print(found, read, summary, line_columns(sys.stdout, environ))
     except BrokenPipeError:
@@ -109,7 +109,15 @@ def _summary(found: Found) -> Mapping[str, Any]:
         return {}
 
 
-def _document(found: Found, read: _Read, summary: Mapping[str, Any]) -> Mapping[str, object]:
+def _document(
+    found: Found, read: _Read, summary: Mapping[str, Any], environ: Mapping[str, str]
+) -> Mapping[str, object]:
+    snapshots = read.snapshots
+    if snapshots:
+        # Imported here: few runs are made with --rollback.
+        from nono.cli.commands.audit.snapshots import with_what_is_kept
+
+        snapshots = with_what_is_kept(found.session_id, snapshots, environ)
     return {
         "session_id": found.session_id,
         "status": found.state,
@@ -125,6 +133,6 @@ def _document(found: Found, read: _Read, summary: Mapping[str, Any]) -> Mapping[
         "audit_event_count": sum(read.kinds.values()),
         "audit_integrity": read.integrity if not summary else summary["audit_integrity"],
         "audit_attestation": summary.get("audit_attestation"),
-        "snapshots": read.snapshots,
+        "snapshots": snapshots,
         "damage": read.damage,
     }

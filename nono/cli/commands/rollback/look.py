@@ -104,16 +104,26 @@ def _print_head(info: Info) -> None:
 
 
 def _snapshot(snapshots: Sequence[Snapshot], number: int) -> dict[str, Any]:
-    snapshot = snapshots[number]
-    found = shown(changes(snapshots[number - 1], snapshot)) if number else []
+    snapshot, seen = snapshots[number], what_was_seen(snapshots, number)
     return {
         "number": snapshot.number,
         "kind": snapshot.kind,
         "label": snapshot.label,
-        "timestamp": str(snapshot.taken_unix_ms // 1000),
+        "timestamp": seen["timestamp"],
         "parent": number - 1 if number else None,
-        "file_count": sum(each.kind == FILE for tree in snapshot.trees for each in tree.entries.values()),
+        "file_count": seen["file_count"],
         "merkle_root": merkle_root(snapshot),
+        "changes": seen["changes"],
+    }
+
+
+def what_was_seen(snapshots: Sequence[Snapshot], number: int) -> dict[str, Any]:
+    """Return when a snapshot was taken, how many files it holds, and what changed since the one before."""
+    snapshot = snapshots[number]
+    found = shown(changes(snapshots[number - 1], snapshot)) if number else []
+    return {
+        "timestamp": str(snapshot.taken_unix_ms // 1000),
+        "file_count": sum(each.kind == FILE for tree in snapshot.trees for each in tree.entries.values()),
         "changes": [
             {
                 "path": change.full_path,
