@@ -24,6 +24,15 @@ def xdg(environ: Mapping[str, str], variable: str, default: str) -> str:
     return value.rstrip("/") if isabs(value) else join(home(environ), default)
 
 
+def ignored(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that would say where nono's files are, but for their relative value."""
+    return [
+        name
+        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")
+        if environ.get(name) and not isabs(environ[name])
+    ]
+
+
 def config_dir(environ: Mapping[str, str]) -> str:
     return join(xdg(environ, "XDG_CONFIG_HOME", ".config"), "nono")
 

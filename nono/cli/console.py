@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 
+from nono import paths
 from nono.printable import printable_line
 
 TYPE_CHECKING = False
@@ -110,6 +111,8 @@ def console_of(given: Given, *, silent: bool) -> Console:
     console = plain if path is None or silent else _logging(plain, path)
     for warning in given.insisted:
         console.insist(warning)
+    for name in paths.ignored(os.environ):
+        console.warn(f"{name}={os.environ[name]} is ignored, as it is not an absolute path.")
     return console
 
 

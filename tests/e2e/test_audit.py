@@ -286,6 +286,17 @@ def test_a_run_without_a_log_says_so(sandbox: NonoRun) -> None:
     assert len(records(sandbox.user)) == len(before) + 2
 
 
+@pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "XDG_STATE_HOME"])
+def test_a_relative_place_for_its_files_is_ignored_and_said(sandbox: NonoRun, variable: str) -> None:
+    before = len(list(audit_of(sandbox).iterdir()))
+    relative = sandbox.run(["true"], profile=OPEN, environment={variable: "rel"})
+    assert f"WARNING: {variable}=rel is ignored, as it is not an absolute path." in relative.stderr
+    assert (relative.exit_code, len(list(audit_of(sandbox).iterdir()))) == (0, before + 1)
+    assert not (sandbox.project / "rel").exists()
+    for value in ("", str(sandbox.user.home / ".local/state")):
+        assert "is ignored" not in sandbox.run(["true"], profile=OPEN, environment={variable: value}).stderr
+
+
 @pytest.mark.parametrize("other", ["--audit-integrity", "--no-audit-integrity", "--audit-sign-key=x"])
 def test_no_audit_contradicts_what_proves_one(sandbox: NonoRun, other: str) -> None:
     ended = sandbox.run(["true"], profile=OPEN, flags=["--no-audit", other])
