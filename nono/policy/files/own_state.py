@@ -63,12 +63,13 @@ def refuse_state_roots(grant: Grant, roots: Iterable[StateRoot], fs: Filesystem)
     """Raise NonoError if `grant` is inside a protected state root, or is a directory above one."""
     for granted in at_every_mount((grant,), fs):
         for root in roots:
-            if is_within(granted.path, root.path) or (granted.is_dir and is_within(root.path, granted.path)):
+            is_inside = is_within(granted.path, root.path)
+            if is_inside or (granted.is_dir and is_within(root.path, granted.path)):
                 also = "" if root.path == root.canonical else f", which another mount shows at '{root.path}'"
                 raise NonoError(
                     f"Refusing to grant '{grant.path}' (source: {grant.source}) because it overlaps "
                     f"protected nono state root '{root.canonical}'{also}.",
-                    hint="grant the directories inside it that the command needs",
+                    hint=None if is_inside else "grant the directories inside it that the command needs",
                 )
 
 

@@ -186,13 +186,28 @@ def test_a_denied_file_cannot_be_granted_at_another_mount(
         run(denying(".env"), fs=twice, **{access: (f"/mnt/x{WORK}/.env",)})
 
 
-@pytest.mark.parametrize("place", ["/mnt/x", f"/mnt/x{HOME}", f"/mnt/x{HOME}/.local/state/nono"])
+STATE = f"{HOME}/.local/state/nono"
+
+
+@pytest.mark.parametrize("place", ["/mnt/x", f"/mnt/x{HOME}", f"/mnt/x{STATE}"])
 def test_nonos_state_cannot_be_granted_at_another_mount(
     run: Resolve, make_fs: MakeFilesystem, place: str
 ) -> None:
     fs = make_fs((f"/mnt/x{HOME}/.local/state/nono",), mountinfo=TWICE)
     with pytest.raises(NonoError, match=r"overlaps protected nono state root '/home/ada/\.local/state/nono'"):
         run(fs=fs, read=(place,))
+
+
+@pytest.mark.parametrize(
+    ("place", "is_above"),
+    [(HOME, True), (f"{HOME}/.local/state", True), (STATE, False), (f"{STATE}/audit", False)],
+)
+def test_a_part_is_suggested_only_of_what_lies_around_nonos_state(
+    run: Resolve, make_fs: MakeFilesystem, place: str, is_above: bool
+) -> None:
+    with pytest.raises(NonoError, match="overlaps protected nono state root") as refused:
+        run(fs=make_fs((f"{STATE}/audit",)), read=(place,))
+    assert (refused.value.hint is not None) is is_above
 
 
 def test_a_mount_that_hides_what_it_shows_is_granted_with_all_of_it(
