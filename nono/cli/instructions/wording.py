@@ -40,10 +40,10 @@ def difference(path: str, before: bytes | None, after: bytes) -> Iterator[str]:
         yield f"    {path}: {len(after)} bytes that are not text"
         return
     # Imported here: most runs have nothing to show.
-    from difflib import unified_diff
+    from nono.undo.model.line_diff import unified
 
     came_from = "(nothing approved)" if before is None else f"{path} (approved)"
-    lines = [*unified_diff(old, new, came_from, path, lineterm="", n=2)]
+    lines = [*unified(old, new, (came_from, path), 2)]
     for each in lines[:DIFF_LINES_MAX]:
         yield f"    {each}"
     if len(lines) > DIFF_LINES_MAX:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import unified_diff
 from itertools import zip_longest
 
 from nono.amounts import size
@@ -15,6 +14,7 @@ from nono.cli.text.session_text import one_line
 from nono.printable import printable, shell_word
 from nono.undo.model.changes import Change, ChangeType
 from nono.undo.model.entry import FILE, LINK, Entry
+from nono.undo.model.line_diff import LineMatcher, unified
 from nono.undo.model.restore_plan import Refused, Step
 from nono.undo.model.session import Info
 from nono.undo.model.snapshot import BASELINE, END, RESTORED, SAFETY, Snapshot
@@ -144,7 +144,7 @@ def diff_lines(change: Change, before: Sequence[str], after: Sequence[str], *, f
         "/dev/null" if change.after is None else one_line(change.full_path),
     )
     context = max(len(before), len(after)) if full else 3
-    for line in unified_diff(before, after, *names, lineterm="", n=context):
+    for line in unified(before, after, names, context):
         yield printable(line)
 
 
@@ -152,13 +152,9 @@ def side_by_side(
     change: Change, before: Sequence[str], after: Sequence[str], *, full: bool, columns: int
 ) -> Iterator[str]:
     """Yield old and new lines side by side in so many columns; without `full` only those that differ."""
-    from difflib import SequenceMatcher
-
     side = max(1, min(SIDE_COLUMNS_MAX, (columns - 3) // 2))
     yield one_line(change.full_path)
-    for tag, old_from, old_to, new_from, new_to in SequenceMatcher(
-        None, before, after, autojunk=False
-    ).get_opcodes():
+    for tag, old_from, old_to, new_from, new_to in LineMatcher(before, after, autojunk=False).get_opcodes():
         if tag == "equal" and not full:
             continue
         mark = " " if tag == "equal" else "|"

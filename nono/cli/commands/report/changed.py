@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from difflib import unified_diff
 from itertools import filterfalse, islice, pairwise
 from posixpath import join
 
@@ -17,6 +16,7 @@ from nono.sessions.record import Record
 from nono.undo.kept import Kept, root_of
 from nono.undo.model.changes import Change, changes, shown
 from nono.undo.model.entry import DIRECTORY, FILE, Entry
+from nono.undo.model.line_diff import unified
 from nono.undo.model.snapshot import BASELINE, END, MARK, Snapshot
 from nono.undo.model.turns import turn_of
 from nono.undo.store import Store
@@ -75,8 +75,7 @@ def _diff(change: Change, store: Store) -> tuple[str, ...]:
     before, after = _lines(change.before, store), _lines(change.after, store)
     if before is None or after is None:
         return ()
-    lines = unified_diff(before, after, lineterm="", n=3)
-    return tuple(lines)[2:]  # without the names, which are printed above
+    return tuple(unified(before, after, None, 3))  # without the names, which are printed above
 
 
 def _lines(entry: Entry | None, store: Store) -> list[str] | None:

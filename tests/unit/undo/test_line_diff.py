@@ -1,0 +1,71 @@
+"""Two texts are compared as difflib does, and in bounded time whatever a command has written."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from difflib import SequenceMatcher, unified_diff
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nono.undo.model import line_diff
+from nono.undo.model.line_diff import LineMatcher, unified
+
+LINES = st.lists(st.sampled_from(["", "a", "b", "c", "d"]), max_size=40)
+WORST_S = 20
+
+
+@given(LINES, LINES, st.integers(0, 4))
+def test_a_diff_is_that_of_difflib(before: list[str], after: list[str], context: int) -> None:
+    assert [*unified(before, after, ("old", "new"), context)] == [
+        *unified_diff(before, after, "old", "new", lineterm="", n=context)
+    ]
+
+
+@given(LINES, LINES, st.integers(0, 60))
+def test_what_is_not_compared_counts_as_replaced(before: list[str], after: list[str], steps: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(line_diff, "STEPS_MAX", steps)
+        changes = LineMatcher(before, after).get_opcodes()
+    assert [line for _, begin, end, *_ in changes for line in before[begin:end]] == before
+    assert [line for *_, begin, end in changes for line in after[begin:end]] == after
+    assert all(before[a:b] == after[c:d] for tag, a, b, c, d in changes if tag == "equal")
+
+
+def test_one_changed_line_is_found_in_a_text_too_long_to_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line_diff, "STEPS_MAX", 10)
+    before = [str(number) for number in range(1000)]
+    after = [*before[:500], "changed", *before[501:]]
+    assert [*unified(before, after, None, 1)] == ["@@ -500,3 +500,3 @@", " 499", "-500", "+changed", " 501"]
+
+
+def _symbols(count: int, seed: int) -> list[str]:
+    draw = random.Random(seed)
+    return [f"{draw.randrange(110)}" for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (_symbols(300_000, 1), _symbols(300_000, 2)),
+        (["a"] * 400_000, ["a", "b"] * 200_000),
+        (_symbols(3_000, 1), _symbols(300_000, 2)),
+    ],
+    ids=["few lines, often", "one line", "one short"],
+)
+@pytest.mark.parametrize("autojunk", [True, False])
+def test_no_text_takes_long_to_compare(before: Sequence[str], after: Sequence[str], autojunk: bool) -> None:
+    began = time.monotonic()
+    changes = LineMatcher(before, after, autojunk=autojunk).get_opcodes()
+    assert time.monotonic() - began < WORST_S
+    assert changes
+
+
+def test_autojunk_is_left_to_the_caller() -> None:
+    before, after = ["x"] * 300, [*["x"] * 150, "y", *["x"] * 150]
+    for autojunk in (True, False):
+        expected = SequenceMatcher(None, before, after, autojunk).get_opcodes()
+        assert LineMatcher(before, after, autojunk=autojunk).get_opcodes() == expected
