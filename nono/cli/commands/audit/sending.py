@@ -12,6 +12,7 @@ from nono.errors import NonoError
 from nono.outward.orders import check_collector
 from nono.outward.otlp import Sender
 from nono.outward.shipment import shipment
+from nono.printable import printable_line
 
 TIMEOUT_S = 10.0
 
@@ -25,7 +26,8 @@ def send(url: str, root: int, session_ids: Iterable[str]) -> int:
     sender, status = Sender(url, TIMEOUT_S), 0
     for session_id in session_ids:
         if problem := _sent(url, root, session_id, sender):
-            print(f"nono: session {session_id}: {problem}", file=sys.stderr)
+            # What the collector has answered may hold commands for the terminal.
+            print(printable_line(f"nono: session {session_id}: {problem}"), file=sys.stderr)
             status = 1
     return status
 

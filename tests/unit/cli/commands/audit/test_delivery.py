@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,20 @@ def test_what_a_collector_has_not_got_is_sent(home: Path, audit: Audit, sink: Co
     assert document(audit, "sync")["queued"] == 0
     assert (sink.numbers("a"), sink.numbers("b")) == ([0, 1], [0, 1])
     assert "0 record(s) to be sent" in audit("status")[1]
+
+
+def test_what_a_collector_answers_commands_no_terminal(
+    home: Path,
+    audit: Audit,
+    sink: Collector,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(BaseHTTPRequestHandler.responses, 503, ("\x1b]0;title\x07\x9b2J", ""))
+    logged(home, "a")
+    sink.answer = lambda records: 503
+    assert command.run(["export", "--all", "--format=otlp", f"--to={sink.url}"]) == 1
+    assert r"it has answered 503 \x1b]0;title\x07\x9b2J" in capsys.readouterr().err
 
 
 def test_what_a_collector_refuses_is_counted(home: Path, audit: Audit, sink: Collector) -> None:
