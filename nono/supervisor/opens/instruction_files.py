@@ -57,7 +57,7 @@ class _Waiting(NamedTuple):
     path: str  # canonical
     name: str  # the name for the verdict
     descriptor: int
-    may_change: bool  # the command can write it
+    may_change: bool  # the command can write it, or another program of this user
 
 
 class _Read(NamedTuple):
@@ -183,7 +183,7 @@ class InstructionFiles:
             if found.kind != "file" or found.is_process_entry:
                 raise _AnsweredError(errno.EACCES, found.path, "it is not a file that could be checked")
             keeps = True
-            may_change = os.fstat(descriptor).st_nlink > 1 or self._is_granted(found.path, Access.WRITE)
+            may_change = self._is_granted(found.path, Access.WRITE) or _may_be_written(descriptor)
             return _Waiting(notification, call, found.path, judged, descriptor, may_change)
         finally:
             if not keeps:
@@ -323,6 +323,13 @@ class InstructionFiles:
         with suppress(OSError):  # the refusal stands even if it cannot be recorded
             self._recorder(refused_open(Refuse(path, Access.READ, f"{OF_INSTRUCTIONS}{reason}")))
         self._answers.fail(notification, errno.EACCES)
+
+
+def _may_be_written(descriptor: int) -> bool:
+    """Return True if the file has other names, or may be written by a program of this user: another run."""
+    status = os.fstat(descriptor)
+    is_ours = status.st_uid == os.geteuid()
+    return status.st_nlink > 1 or is_ours or os.access(open_path.path_to(descriptor), os.W_OK)
 
 
 def _reason(verdict: Verdict) -> str:

@@ -1,6 +1,6 @@
 """Pass on a file whose content was judged, so that nobody changes it before it is read.
 
-A file that the command cannot write is passed on as it is. One that it can write is protected by a lease
+A file that no program of this user can write is passed on as it is. Another one is protected by a lease
 (fcntl(2)): an open for writing then waits, at most LEASE_S. If a lease is impossible, because the file is
 already open for writing, the reader gets a sealed copy, whose inode differs, as programs like cp notice.
 """

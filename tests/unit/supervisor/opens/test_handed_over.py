@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -49,6 +49,7 @@ class Stage:
         self.command = Command(os.open("/", os.O_PATH | os.O_CLOEXEC), caller_context(os.getpid()))
         self.goes_on = threading.Event()
         self.has_gone_on = False
+        self.meanwhile: Callable[[], object] = lambda: None  # called while the file is handed over
         self.given = asyncio.Event()
         monkeypatch.setattr(notify, "is_valid", lambda listener, number: True)
         monkeypatch.setattr(notify, "respond_with_descriptor", self._respond)
@@ -62,6 +63,7 @@ class Stage:
         self.loop.call_soon_threadsafe(self.goes_on.set)
         self.has_gone_on = self.goes_on.wait(TIMEOUT_S / 10)
         self.path = os.readlink(f"/proc/self/fd/{descriptor}")
+        self.meanwhile()
         self.loop.call_soon_threadsafe(self.given.set)
 
     def _fail(self, listener: int, number: int, *, errno_value: int) -> None:
@@ -112,6 +114,34 @@ def test_the_loop_goes_on_while_an_instruction_file_is_handed_over(
     with staged(monkeypatch) as stage:
         asyncio.run(play(stage))
         assert (stage.path, stage.has_gone_on) == (str(file), True)
+
+
+def test_a_file_that_is_granted_for_reading_is_changed_by_nobody_until_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may write it."""
+    file = tmp_path / "CLAUDE.md"
+    file.write_text("be good")
+    answers = []
+
+    def write() -> None:
+        try:
+            os.close(os.open(file, os.O_WRONLY | os.O_NONBLOCK))
+            answers.append("opened")
+        except BlockingIOError:
+            answers.append("waits")
+
+    async def play(stage: Stage) -> None:
+        stage.meanwhile = write
+        async with anyio.create_task_group() as tasks:
+            opens = instruction_files(stage, tasks, tmp_path)
+            await stage.open(opens, str(file), os.O_RDONLY)
+            opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
+    write()
+    assert answers == ["waits", "opened"]
 
 
 def test_the_loop_goes_on_while_the_name_of_a_thread_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
