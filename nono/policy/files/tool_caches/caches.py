@@ -69,6 +69,8 @@ _TOOLS = (
     _Tool("MYPY_CACHE_DIR", "mypy", "$WORKDIR/.mypy_cache"),
     _Tool("MPLCONFIGDIR", "matplotlib", "$XDG_CONFIG_HOME/matplotlib"),
     _Tool("PDM_CONFIG_FILE", "pdm/config.toml", "$XDG_CONFIG_HOME/pdm/config.toml", reading_is_enough=True),
+    # `pdm add`, `lock` and `install` end with an error if they cannot write a log there.
+    _Tool("PDM_LOG_DIR", "pdm/log", "$XDG_STATE_HOME/pdm/log"),
     _Tool("PERL_CPANM_HOME", "cpanm", "~/.cpanm"),
     # pipx and uv refuse to run a program of a package if they could not install one.
     _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin"),

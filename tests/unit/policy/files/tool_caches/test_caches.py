@@ -117,6 +117,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("JUPYTER_DATA_DIR", ".local/share/jupyter"),
         ("MOON_HOME", ".moon"),
         ("MPLCONFIGDIR", ".config/matplotlib"),
+        ("PDM_LOG_DIR", ".local/state/pdm/log"),
         ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
         ("PM2_HOME", ".pm2"),
