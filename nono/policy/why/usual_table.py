@@ -105,8 +105,17 @@ _SETTINGS = (
         instead="mvn -s FILE, with settings that hold no password; or --read-file ~/.m2/settings.xml "
         "--bypass-protection ~/.m2/settings.xml, if yours hold none",
     ),
+    Row(
+        *("~/.npmrc", Access.READ, "npm's settings", _names("yarn yarnpkg")),
+        is_whole=False,
+        is_told_if_denied=True,
+        instead="yarn --no-default-rc ..., which leaves out the project's .npmrc and .yarnrc too; or "
+        "--read-file ~/.npmrc --bypass-protection ~/.npmrc, if yours holds no token",
+    ),
     # They may hold passwords, so no group grants them; the tools stop where they cannot read them.
     Row("~/.ansible.cfg", Access.READ, "Ansible's settings", _ANSIBLE, is_whole=False),
+    Row("~/mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
+    Row("~/.mise.toml", Access.READ, "settings of mise", _names("mise"), is_whole=False),
     Row("~/uv.toml", Access.READ, "settings of uv", _names("uv uvx"), is_whole=False),
     Row("~/.bazelrc", Access.READ, "settings of Bazel", _names("bazel bazelisk"), is_whole=False),
     Row(

@@ -110,6 +110,19 @@ def test_maven_is_told_of_its_denied_settings_with_what_to_do(
 
 
 @pytest.mark.parametrize(
+    ("line", "is_told"), [("yarn install", True), ("sh -c 'yarn why a'", True), ("npm install", False)]
+)
+def test_yarn_is_told_of_npms_denied_settings_with_what_to_do(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_told: bool
+) -> None:
+    settings = f"{HOME}/.npmrc"
+    fs = make_fs(files=(settings,))
+    found = [each for each in absentees(run(allow=(".",)), line, fs) if each.path == settings]
+    told = [(each.flag, "yarn --no-default-rc" in (each.instead or "")) for each in found]
+    assert told == [(None, True)] * is_told
+
+
+@pytest.mark.parametrize(
     ("line", "of_home", "of_project", "told"),
     [
         pytest.param("pytest -q", {"pytest.ini": ""}, {}, "pytest.ini", id="pytest"),
@@ -154,6 +167,9 @@ def test_a_tool_that_took_the_home_for_its_project_is_told_so(
         ("python3 -m ansible", ".ansible.cfg", True),
         ("uv sync", "uv.toml", True),
         ("bazel build //:a", ".bazelrc", True),
+        ("mise run a", "mise.toml", True),
+        ("sh -c 'mise exec -- env'", ".mise.toml", True),
+        ("make run", "mise.toml", False),
         ("blaze build", ".bazelrc", False),
         ("pip list", "uv.toml", False),
     ],
