@@ -156,3 +156,8 @@ def test_a_long_kind_of_body_is_shown_to_its_end() -> None:
     assert any(line.endswith(", gzip") for line in shown(request))
     longer = body._replace(media_type="x" * 60 * wording.LINES_MAX)
     assert wording.lines(request._replace(body=longer), 60) is None
+
+
+@pytest.mark.parametrize(("length", "is_whole"), [(SHOWN_BYTES, True), (SHOWN_BYTES + 1, False)])
+def test_a_body_is_whole_while_all_of_it_is_shown(length: int, is_whole: bool) -> None:
+    assert HeldBody(length, "0f" * 32, b"x" * SHOWN_BYTES).is_whole is is_whole

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nono.audit.chain import ChainState, Encoder, record_line
+from nono.audit.chain import ChainState, Encoded, Encoder, record_line
 from nono.audit.event import Event, network
 from nono.audit.reading import Reading
 
@@ -62,6 +62,12 @@ def test_a_torn_record_before_another_is_damage() -> None:
         3,
         "does not end where the next record begins",
     )
+
+
+@pytest.mark.parametrize("event", [[], "text", 5, None])
+def test_a_record_whose_event_is_no_object_is_damage(event: object) -> None:
+    line, _ = record_line(ChainState(), Encoded.of(json.dumps(event).encode()))
+    assert damage_of([line]) is not None
 
 
 def changed(line: bytes, old: bytes, new: bytes) -> bytes:

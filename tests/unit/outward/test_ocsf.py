@@ -19,6 +19,7 @@ from nono.audit.event import Event
 from nono.audit.reading import Reading, Record
 from nono.outward import events
 from nono.outward.head import Head
+from nono.outward.ocsf.parts import Disposition
 from nono.outward.ocsf.projection import Projection
 
 AT = "2026-01-02T03:04:05+01:00"
@@ -149,6 +150,30 @@ def test_every_kind_of_event_has_a_class_of_its_own() -> None:
     }
     written = "".join(inspect.getsource(module) for module in (event, events))
     assert set(re.findall(r'"type": "(\w+)"', written)) - {"network"} <= names - {"network"}
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("exposed", "git may trust another machine by 2 settings in /p/.git/config"),
+        ("worktree", "git writes to another directory by /p/.git/config"),
+        ("redirected", "git is led to another repository by /p/.git/config"),
+        ("settings", "changed: 2 settings in /p/.git/config"),
+        ("removed_hooks", "removed: 2 hooks in /p/.git/config"),
+    ],
+)
+def test_a_change_of_git_is_said_in_words_of_its_own(what: Any, message: str) -> None:
+    changed = event.repository_changed("/p/.git/config", what, ["a", "b"], 2)
+    assert message in Projection("s", "host").document(records_of([changed])[0])["message"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "disposition"),
+    [("Requested", Disposition.DELAYED), ("Granted", Disposition.APPROVED), ("Timeout", Disposition.BLOCKED)],
+)
+def test_a_question_about_a_file_is_told_from_its_answer(decision: Any, disposition: Disposition) -> None:
+    asked = event.capability_decision(ASKED, decision, "terminal", 0)
+    assert Projection("s", "host").document(records_of([asked])[0])["disposition_id"] == disposition
 
 
 def test_a_document_holds_the_event_whole() -> None:

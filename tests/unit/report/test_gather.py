@@ -219,6 +219,15 @@ def test_no_log_makes_a_report_without_bound() -> None:
     assert len(found.timeline) + found.left_out == len(events)
 
 
+def test_an_endpoint_that_is_listed_stays_listed_when_the_list_is_full() -> None:
+    events = [
+        allowed(path=f"/{chr(97 + number // 26)}{chr(97 + number % 26)}") for number in range(ENDPOINTS_MAX)
+    ]
+    (host,) = report([*events, events[0], allowed(path="/one-more")]).hosts
+    assert {each.requests for each in host.endpoints if each.path == "/aa"} == {2}
+    assert OTHERS in [each.method for each in host.endpoints]
+
+
 def test_no_log_makes_more_turns_than_are_listed() -> None:
     events = [each for number in range(1, TURNS_MAX + 50) for each in (turn(number), used(1, turn=number))]
     found = report([*events[:4], turn(1), used(5, turn=1), *events[4:]])

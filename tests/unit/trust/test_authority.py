@@ -41,6 +41,8 @@ NEW = _file()
         (NEW, Memory(approved={FILE: "ab"}), Standing.CHANGED),
         (NEW, Memory(policy="ab", approved={FILE: NEW.sha256}), Standing.APPROVED),
         (_file(ME), Memory(), Standing.SIGNED),
+        (_file(STRANGER), Memory(), Standing.NEW),
+        (_file(ME, signs=b"another"), Memory(), Standing.NEW),
         (_file(ME), Memory(policy="ab"), Standing.CHANGED),
         (_file(STRANGER), Memory(policy="ab"), Standing.CHANGED),
         (_file(ME, signs=b"another"), Memory(policy="ab"), Standing.CHANGED),
@@ -50,6 +52,19 @@ def test_a_policy_is_the_word_of_whoever_signed_or_approved_it(
     project: PolicyFile | None, memory: Memory, standing: Standing
 ) -> None:
     assert authority.standing_of(project, memory, OWN)[0] is standing
+
+
+@pytest.mark.parametrize(
+    ("project", "reason"),
+    [
+        (NEW, "nobody has signed it"),
+        (_file(STRANGER), "signed by none of your keys"),
+        (_file(ME, signs=b"another"), "has changed since you signed it"),
+        (_file(ME), "allows more than in the last run"),
+    ],
+)
+def test_a_policy_that_does_not_count_says_why(project: PolicyFile, reason: str) -> None:
+    assert reason in authority.standing_of(project, Memory(policy="ab"), OWN)[1]
 
 
 @pytest.mark.parametrize(

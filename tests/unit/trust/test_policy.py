@@ -71,6 +71,8 @@ def test_the_old_name_of_includes_is_read() -> None:
         ({"publishers": [{"name": "x", "issuer": "i"}]}, "expected a text"),
         ({"publishers": [{"name": "x", "key_id": "k", "public_key": "e30="}]}, "not a public key"),
         ({"publishers": [{"name": "x", "key_id": "k", "public_key": "e30"}]}, "not base64"),
+        ({"publishers": ["x"]}, r"publishers\[0\]: publisher: expected an object"),
+        ({"blocklist": []}, "blocklist: expected an object"),
         ({"blocklist": {"digest": []}}, "digest: no such field"),
         ({"blocklist": {"digests": [{"sha256": "ab"}]}}, "64 digits"),
     ],

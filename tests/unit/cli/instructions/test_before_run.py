@@ -172,3 +172,9 @@ def test_a_name_forges_no_line_of_a_warning(stage: Stage) -> None:
     stage.check()
     assert sum(r"a\n  [nono] all is well\x1b[2K" in each for each in stage.warned) == 2
     assert all(each.isprintable() for each in stage.warned)
+
+
+def test_what_was_never_approved_is_shown_whole(stage: Stage) -> None:
+    _refused(stage, "1 of 1", answer=False)
+    assert "    --- (nothing approved)" in stage.asked
+    assert "    +be good" in stage.asked

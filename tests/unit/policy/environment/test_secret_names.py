@@ -64,3 +64,8 @@ def test_the_fingerprint_of_a_signing_key_is_no_secret() -> None:
 )
 def test_a_switch_is_too_short_for_a_secret(value: str, is_one: bool) -> None:
     assert is_switch(value) == is_one
+
+
+def test_a_random_value_makes_no_secret_of_a_name_that_says_nothing() -> None:
+    assert says_secret("DEPLOY_KEY", "abcdefghij0123456789")
+    assert not says_secret("BUILD_ID", "abcdefghij0123456789")

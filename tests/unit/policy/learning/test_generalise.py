@@ -13,7 +13,7 @@ from nono.policy.builtin import shipped
 from nono.policy.capability import Access, Denial, Grant
 from nono.policy.effective_policy import effective_policy_of
 from nono.policy.files.denials import DenyRules, group_denials
-from nono.policy.learning.generalise import Additions, Bounds, generalise, includable
+from nono.policy.learning.generalise import Additions, Bounds, generalise, includable, spelled
 from nono.policy.learning.learned_profile import learned_document
 from nono.policy.learning.observation import Need
 from nono.policy.learning.scope import SYSTEM, home_roots, is_secret_name, too_wide, without_holes
@@ -239,3 +239,22 @@ def _disk() -> tuple[frozenset[str], frozenset[str]]:
             path = path.rpartition("/")[0] or "/"
             directories.add(path)
     return frozenset(directories), frozenset(files)
+
+
+@pytest.mark.parametrize(
+    ("environ", "path", "written"),
+    [
+        ({}, f"{HOME}/.cache/x", "~/.cache/x"),
+        ({"XDG_CACHE_HOME": "/srv/cache"}, "/srv/cache/x", "$XDG_CACHE_HOME/x"),
+        ({"XDG_CACHE_HOME": "/srv/cache"}, "/srv/cache-of-another/x", "/srv/cache-of-another/x"),
+        ({}, "/tmp", "$TMPDIR"),
+        ({}, "/opt/app", "/opt/app"),
+    ],
+)
+def test_a_learned_path_is_spelled_so_that_it_holds_elsewhere(
+    environ: dict[str, str], path: str, written: str, make_fs: MakeFilesystem
+) -> None:
+    fs = make_fs(directories=("/srv/cache", "/srv/cache-of-another"))
+    places = PathContext(HOME, f"{HOME}/work", f"{HOME}/work", {**ENVIRON, **environ})
+    bounds = Bounds((), HOME, f"{HOME}/work", "/tmp", DenyRules())
+    assert spelled(path, bounds, places, fs) == written

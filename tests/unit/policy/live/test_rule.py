@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nono.policy.live.rule import parse_wanted
+from nono.policy.live.rule import TARGET_MAX, parse_wanted
 
 
 def target(kind: str, text: str) -> str:
@@ -34,3 +34,11 @@ def test_a_path_that_no_kernel_spells_so_is_refused(kind: str, text: str) -> Non
 )
 def test_a_path_is_kept_as_the_kernel_spells_it(text: str, kept: str) -> None:
     assert target("socket", text) == kept
+
+
+@pytest.mark.parametrize("text", ["", "/" + "a" * TARGET_MAX, 5, None])
+def test_a_target_without_an_end_or_a_beginning_is_refused(text: object) -> None:
+    wanted: dict[str, object] = {"decision": "deny", "kind": "socket"}
+    assert parse_wanted({**wanted, "target": "/" + "a" * (TARGET_MAX - 1)}).target
+    with pytest.raises(ValueError, match='"target" is a text'):
+        parse_wanted({**wanted, "target": text})
