@@ -56,13 +56,14 @@ class Carrier:
         """Send and anchor until the run is over."""
         with ExitStack() as stack:
             session = os.open(self._session_id, DIRECTORY_FLAGS, dir_fd=self._root)
+            stack.callback(os.close, session)
             tail = stack.enter_context(Tail(session))
             asked = asked_anchors(self._orders.anchors)
             anchoring = Anchoring(session, self._session_id, tail, asked, self._say)
             self._anchor(anchoring, ANCHOR_TIMEOUT_S)
             own = sender = None
             if self._orders.otlp is not None:
-                self._watch(tail)
+                self._watch(tail, stack)
                 sender = Sender(self._orders.otlp, SEND_TIMEOUT_S)
                 own = stack.enter_context(shipment(session, self._session_id, self._host, self._orders.otlp))
                 self._send_at = time.monotonic()
@@ -79,11 +80,14 @@ class Carrier:
                     self._send_others(sender, until=time.monotonic() + LAST_TIMEOUT_S)
         self._say({"over": True})
 
-    def _watch(self, tail: Tail) -> None:
+    def _watch(self, tail: Tail, stack: ExitStack) -> None:
+        """Have the kernel report writes to the log, if this user may have another queue and watch."""
         with suppress(OSError):
-            self._queue = inotify.new_queue()
-            inotify.watch_file(self._queue, tail.fileno())
-            self._poll.register(self._queue, select.POLLIN)
+            queue = inotify.new_queue()
+            stack.callback(os.close, queue)
+            inotify.watch_file(queue, tail.fileno())
+            self._poll.register(queue, select.POLLIN)
+            self._queue = queue
 
     def _wait(self) -> None:
         """Wait until the run is over or something is due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,6 +16,7 @@ import pytest
 
 from nono.audit import event
 from nono.audit.ledger import AuditLog
+from nono.kernel import inotify
 from nono.outward import carrier as module
 from nono.outward.carrier import Carrier
 from nono.outward.orders import Orders
@@ -74,6 +76,32 @@ def test_records_are_sent_as_they_are_written(log: AuditLog, sink: Collector) ->
             sink.wait(lambda count=count: len(sink.records) == count)  # type: ignore[misc] # bound at once
             log.record(event.limit_reached("memory", count))
     assert sink.numbers() == [0, 1, 2, 3]
+
+
+def test_records_are_sent_where_the_kernel_reports_no_writes(
+    log: AuditLog, sink: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(queue: int, descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "fs.inotify.max_user_watches")
+
+    monkeypatch.setattr(inotify, "watch_file", refuse)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.05)
+    with carrying(log, Orders(otlp=sink.url)):
+        sink.wait(lambda: len(sink.records) == 1)
+        log.record(event.limit_reached("memory", 1))
+        sink.wait(lambda: len(sink.records) == 2)
+
+
+def test_a_run_that_is_over_leaves_no_descriptor_open(log: AuditLog, sink: Collector) -> None:
+    def carry() -> None:
+        with carrying(log, Orders(otlp=sink.url)) as channel:
+            channel.shutdown(socket.SHUT_WR)
+            assert said(channel) == {"over": True}
+
+    carry()  # what is imported and kept for the next run is open from here on
+    before = {*os.listdir("/proc/self/fd")}
+    carry()
+    assert {*os.listdir("/proc/self/fd")} <= before
 
 
 def test_a_collector_that_comes_back_gets_what_it_missed(
