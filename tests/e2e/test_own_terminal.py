@@ -336,9 +336,12 @@ def test_ctrl_c_reaches_the_script_that_has_started_the_run(sandbox: NonoRun) ->
 
 
 def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: NonoRun) -> None:
-    argv = sandbox.argv(["sleep", "987"], profile={}, flags=["--name=one"])
-    stage = ["/bin/bash", "-c", 'timeout --foreground 2 "$@"; echo code=$?', "-"]
+    argv = sandbox.argv(["sh", "-c", "echo be''gun; exec sleep 987"], profile={}, flags=["--name=one"])
+    stage = ["/bin/bash", "-c", 'timeout --foreground 987 "$@"; echo code=$?', "-"]
     with terminal([*stage, *argv], sandbox.user.environment(VARIABLES), sandbox.project) as person:
+        person.wait_for(b"begun")
+        (limit,) = children(person.process.pid)
+        os.kill(limit, signal.SIGALRM)  # timeout(1) takes it for the end of its time
         person.wait_for(b"code=124")
     assert end(sandbox)["exit_code"] == 143
 

@@ -103,6 +103,7 @@ def _searched(tripwire: Tripwire, body: bytes) -> tuple[bytes, int, bool]:
     return masked(body, spans), len(spans), bool(near)
 
 
+@pytest.mark.timeout(1800 if LONG else 120)
 @settings(max_examples=20_000 if LONG else 200)
 @given(st.data(), _secrets, st.lists(st.integers(0, 20_000), max_size=8))
 def test_a_stream_masks_what_a_search_of_the_whole_finds(
