@@ -45,9 +45,8 @@ class Console:
         if not self.silent:
             width = line_columns(sys.stderr, os.environ)
             for line in lines:
-                print(folded(printable_line(line), width), file=sys.stderr)
+                tell(folded(printable_line(line), width))
                 self.log("INFO", line)
-            sys.stderr.flush()
 
     def warn(self, text: str) -> None:
         if not self.silent:
@@ -69,8 +68,16 @@ class Console:
     def _warned(self, line: str) -> None:
         width = line_columns(sys.stderr, os.environ)
         shown = "\n".join(folded(each, width) for each in line.split("\n"))
-        print(shown, file=sys.stderr, flush=True)
+        tell(shown)
         self.log("WARN", line.strip())
+
+
+def tell(text: str) -> None:
+    """Print a line to stderr. A full disk there, or a reader that is gone, ends no run (ADR 103)."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        return  # nobody can be told
 
 
 def folded(line: str, width: int | None) -> str:

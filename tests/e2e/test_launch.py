@@ -393,6 +393,39 @@ def test_a_closed_standard_stream_is_dev_null_in_the_command(
     assert [seen[n] == "/dev/null" for n in (0, 2)] == [n in closed for n in (0, 2)]
 
 
+def said_to(here: Place, mode: str, stderr: str, *options: str) -> subprocess.CompletedProcess[bytes]:
+    """Run, without --silent, a command that prints a line and ends with 3."""
+    argv = [each for each in here.argv(mode, ["sh", "-c", "echo ran; exit 3"], *options) if each != "-s"]
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {stderr}', "sh", *argv],
+        env=here.user.environment(),
+        cwd=here.project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+@ALL
+def test_what_nono_cannot_say_on_a_full_disk_ends_no_command(here: Place, mode: str) -> None:
+    result = said_to(here, mode, "2>/dev/full")
+    assert (result.returncode, result.stdout, result.stderr) == (3, b"ran\n", b"")
+    assert b"  Capabilities:" in said_to(here, mode, "").stderr
+
+
+@RUNS
+def test_json_that_nono_cannot_write_leaves_the_exit_code_to_the_command(here: Place, mode: str) -> None:
+    result = said_to(here, mode, "2>/dev/full", "--diagnostics-json")
+    assert (result.returncode, result.stdout) == (3, b"ran\n")
+    assert b'"exit_code": 3' in said_to(here, mode, "", "--diagnostics-json").stderr
+
+
+@ALL
+def test_a_refusal_that_cannot_be_said_is_one_all_the_same(here: Place, mode: str) -> None:
+    result = said_to(here, mode, "2>/dev/full", "--allow=/nowhere")
+    assert (result.returncode, result.stdout) == (1, b"")
+
+
 @ALL
 def test_the_command_has_no_descriptor_but_the_standard_ones(here: Place, mode: str) -> None:
     extra = os.open("/etc/passwd", os.O_RDONLY)

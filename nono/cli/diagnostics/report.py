@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from nono.cli.args.parse import Invocation
-from nono.cli.console import Console
+from nono.cli.console import Console, tell
 from nono.cli.text import footer
 from nono.cli.text.footer import Finding
 from nono.errors import NonoError
@@ -77,7 +76,7 @@ def report(
         from nono.cli.shapes.printed import printed
         from nono.cli.text.json_report import document
 
-        print(printed(document(exit_code, found, limit, absent)), file=sys.stderr, flush=True)
+        tell(printed(document(exit_code, found, limit, absent)))
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
 

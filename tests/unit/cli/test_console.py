@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pty
 import sys
 import termios
@@ -27,6 +29,32 @@ def test_a_name_begins_no_warning(kind: str, capsys: pytest.CaptureFixture[str])
     say(f"the hook {FORGED} failed:\n    its last line")
     prefix = "  [nono] WARNING: " if kind == "warn" else "  [nono] "
     assert capsys.readouterr().err == f"{prefix}the hook {SPELLED} failed:\n    its last line\n"
+
+
+class Full(StringIO):
+    """Standard error on a full disk."""
+
+    def write(self, text: str, /) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Kept:
+    """A log of lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def write(self, level: str, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_what_cannot_be_printed_is_logged_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Kept()
+    console = Console(silent=False, verbosity=1, log=log)
+    monkeypatch.setattr(sys, "stderr", Full())
+    console.lines(["one", "two"])
+    console.insist("three")
+    assert log.lines == ["one", "two", "[nono] WARNING: three"]
 
 
 LONG = "  not enforced: what takes the place of a denied path while the command runs is masked later"
