@@ -26,7 +26,7 @@ class Follower:
     """The log of one session, and a way to wait for more of it."""
 
     def __init__(self, session: Chosen, directory: str, queue: int | None, supervisor: int | None) -> None:
-        """queue: the inotify descriptor, if there is one. supervisor: a pidfd, if it runs here."""
+        """queue: the inotify descriptor, if it reports new names. supervisor: a pidfd, if it runs here."""
         self._session = session
         self._directory = directory
         self._queue = queue
@@ -60,8 +60,10 @@ class Follower:
     def batches(self, file: BinaryIO) -> Iterator[list[bytes]]:
         """Yield the lines that are complete so far, then the lines written until the session has ended."""
         if self._queue is not None:
-            with suppress(OSError):
+            try:
                 inotify.watch_file(self._queue, file.fileno())
+            except OSError:  # this user has no watch left
+                self._patience_ms = LOOK_EVERY_S * 1000
         while True:
             is_living = self.is_living  # asked before reading, or the last records could be missed
             yield [*complete(file)]
@@ -87,10 +89,11 @@ def following(session: Chosen, directory: str) -> Iterator[Follower]:
     with ExitStack() as stack:
         queue = supervisor = None
         with suppress(OSError):
-            queue = inotify.new_queue()
-            stack.callback(os.close, queue)
-            inotify.watch_names(queue, session.registry.path)  # the record is replaced when the session ends
-            inotify.watch_names(queue, os.path.dirname(directory))
+            made = inotify.new_queue()
+            stack.callback(os.close, made)
+            inotify.watch_names(made, session.registry.path)  # the record is replaced when the session ends
+            inotify.watch_names(made, os.path.dirname(directory))
+            queue = made
         if _is_here(session.record):
             with suppress(OSError):
                 pidfd = os.pidfd_open(session.record.supervisor_pid)

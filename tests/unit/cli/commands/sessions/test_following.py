@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ import pytest
 
 from nono.audit.event import session_ended, session_hook, session_started
 from nono.audit.ledger import AuditLog
+from nono.cli.commands.sessions import following as module
 from nono.cli.commands.sessions.chosen import Chosen
 from nono.cli.commands.sessions.following import Follower, following
+from nono.kernel import inotify
 from nono.sessions import ends
 from nono.sessions.processes import process_stat
 from nono.sessions.record import End
@@ -58,7 +61,7 @@ class Reader(threading.Thread):
         with self._follower.opened() as file:
             for batch in self._follower.batches(file):
                 self.lines += batch
-                if self.lines:
+                if batch:
                     self.has_begun.set()
 
 
@@ -92,5 +95,28 @@ def test_what_is_written_after_the_end_of_the_command_is_read(
         assert reader.has_begun.wait(TIMEOUT_S)
         entry.ended(0, End(ends.EXIT))
         log.record(session_hook("after", "/bin/x", 0, 1, None, [], None))
+        supervisor.kill()
+    assert len(reader.lines) == 2
+
+
+@pytest.mark.parametrize("watch", ["watch_names", "watch_file"])
+def test_a_log_that_cannot_be_watched_is_read_all_the_same(
+    watch: str,
+    entry: Entry,
+    supervisor: subprocess.Popen[bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(queue: int, watched: object) -> None:
+        raise OSError(errno.ENOSPC, "fs.inotify.max_user_watches")
+
+    monkeypatch.setattr(inotify, watch, refuse)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.05)
+    with reading(entry, tmp_path) as reader, AuditLog(str(tmp_path / "nono"), SESSION) as log:
+        log.record(session_started(["true"]))
+        assert reader.has_begun.wait(TIMEOUT_S)
+        reader.has_begun.clear()
+        log.record(session_ended(0))
+        assert reader.has_begun.wait(TIMEOUT_S)
         supervisor.kill()
     assert len(reader.lines) == 2
