@@ -157,14 +157,14 @@ class Dispatcher:
     # -- the proxy's own paths, and plain http
 
     def _absolute(self, head: RequestHead) -> Verdict:
-        if head.wants_upgrade:
-            return Refused(_entry(head), _upgrade_refused())
         parts = target.parse_absolute(head.target)
         host, port = parts.host, parts.port
         if any(target.parse_authority(value, 80) != (host, port) for value in head.values(b"host")):
             raise MessageError("the Host field names another host than the target")
         if reaches_proxy(host, port, self.own_port):
             return self._reverse(head, parts.path)
+        if head.wants_upgrade:
+            return Refused(_entry(head), _upgrade_refused())
         entry = _entry(head, parts.path)._replace(
             target=host,
             port=port,

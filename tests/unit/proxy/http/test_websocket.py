@@ -397,6 +397,19 @@ def client_on(
             yield client, lambda more=b"": handshake("/live", more, host=f"localhost:{server.port}")
 
 
+@pytest.mark.parametrize("listed", ["/live", "/other"])
+def test_a_client_that_asks_the_proxy_for_itself_opens_the_sockets_of_a_route(listed: str) -> None:
+    """A client that takes HTTP_PROXY for http addresses as well asks the proxy for its own."""
+    with websocket_server(echo) as (port, seen):
+        route = a_route(port, host="localhost", upgrades=(UpgradeRule(listed),))
+        with intercepting(route) as p, Client(p.port) as client:
+            own = f"127.0.0.1:{p.port}"
+            client.send(handshake(f"http://{own}/alpha/live", host=own))
+            status, _, _ = client.head()
+            opened = p.recording.decisions()[-1] == ("allow", None)
+    assert (status, opened, len(seen)) == ((101, True, 1) if listed == "/live" else (403, False, 0))
+
+
 @WAYS
 def test_what_came_too_early_on_either_side_is_the_first_that_arrives(way: str) -> None:
     def handler(request: Received) -> None:
