@@ -189,3 +189,15 @@ def test_no_line_that_passes_asks_for_what_is_done_outside(value: object) -> Non
     if isinstance(verdict, Passed):
         message = json.loads(verdict.line)
         assert "method" not in message or message["method"] in FOR_EDITORS
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"),
+    [
+        (sorted(DONE_OUTSIDE)[0], "which it would do outside"),
+        ("_made/up", "an extension of the protocol"),
+        (5, "an extension of the protocol"),
+    ],
+)
+def test_the_person_is_told_what_was_withheld(method: object, reason: str) -> None:
+    assert reason in withheld(line(id=1, method=method)).reason
