@@ -77,6 +77,8 @@ _TOOLS = (
     _Tool("PIPX_HOME", "pipx", "$XDG_DATA_HOME/pipx"),
     _Tool("PIPX_MAN_DIR", "pipx/man", "$XDG_DATA_HOME/man"),
     _Tool("PIP_CACHE_DIR", "pip", "$XDG_CACHE_HOME/pip"),
+    # PlatformIO ends with an error if it cannot keep its state there.
+    _Tool("PLATFORMIO_CORE_DIR", "platformio", "~/.platformio"),
     _Tool("PLAYWRIGHT_BROWSERS_PATH", "playwright", "$XDG_CACHE_HOME/ms-playwright"),
     # pm2 ends with an error if it cannot write its log there.
     _Tool("PM2_HOME", "pm2", "~/.pm2"),

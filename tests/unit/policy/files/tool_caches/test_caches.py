@@ -120,6 +120,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("PDM_LOG_DIR", ".local/state/pdm/log"),
         ("PERL_CPANM_HOME", ".cpanm"),
         ("PIPX_BIN_DIR", ".local/bin"),
+        ("PLATFORMIO_CORE_DIR", ".platformio"),
         ("PM2_HOME", ".pm2"),
         ("RUFF_CACHE_DIR", ".ruff_cache"),
         ("PIPX_HOME", ".local/share/pipx"),
