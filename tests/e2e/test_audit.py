@@ -288,6 +288,7 @@ def test_a_run_without_a_log_says_so(sandbox: NonoRun) -> None:
 
 @pytest.mark.parametrize("variable", ["XDG_CONFIG_HOME", "XDG_STATE_HOME"])
 def test_a_relative_place_for_its_files_is_ignored_and_said(sandbox: NonoRun, variable: str) -> None:
+    ran(sandbox, "true")
     before = len(list(audit_of(sandbox).iterdir()))
     relative = sandbox.run(["true"], profile=OPEN, environment={variable: "rel"})
     assert f"WARNING: {variable}=rel is ignored, as it is not an absolute path." in relative.stderr
