@@ -132,7 +132,9 @@ def test_a_denied_host_is_refused_although_it_was_granted(sandbox: NonoRun) -> N
         assert tries(run, FAR) != "403"
         assert nono(sandbox, "deny", FAR).returncode == 0
         assert tries(run, FAR) == "403"
-        assert "denial beats every grant" in nono(sandbox, "allow", FAR).stderr
+        refused = nono(sandbox, "allow", FAR).stderr
+        assert "denial beats every grant" in refused
+        assert f"hint: nono deny {FAR} --undo" in refused
         assert nono(sandbox, "deny", FAR, "--undo").returncode == 0
         assert tries(run, FAR) != "403"
 

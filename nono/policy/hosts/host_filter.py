@@ -41,6 +41,7 @@ class HostRule(NamedTuple):
     pattern: str  # a canonical host, "*.suffix" (never the suffix itself) or "*"
     port: int | None  # None: every port
     origin: str  # "--allow-domain", "profile NAME, network.deny_domain", "... (group github)"
+    lift: str | None = None  # the command that takes it back; None: it stands where `origin` says
 
     def __str__(self) -> str:
         host = f"[{self.pattern}]" if ":" in self.pattern else self.pattern
@@ -237,4 +238,4 @@ def _exact_or_wildcard(
 
 
 def _denied(reason: str, rule: HostRule) -> Refuse:
-    return Refuse(reason, str(rule), rule.origin, f"remove {rule} from {rule.origin}")
+    return Refuse(reason, str(rule), rule.origin, rule.lift or f"remove {rule} from {rule.origin}")

@@ -12,6 +12,7 @@ from nono.policy.endpoints.entry import parse_allow_endpoint
 from nono.policy.endpoints.policy import EndpointRule
 from nono.policy.hosts.host_filter import HostError, HostRule, parse_rule
 from nono.policy.live.port_target import PortTarget, parse_port_target
+from nono.printable import shell_word
 
 Decision = Literal["allow", "deny"]
 Kind = Literal["host", "endpoint", "path", "port", "socket"]
@@ -58,7 +59,8 @@ class LiveRule(NamedTuple):
 
     @property
     def host_rule(self) -> HostRule:
-        return parse_rule(self.target, self.origin)
+        rule = parse_rule(self.target, self.origin)
+        return rule._replace(lift=f"nono {self.decision} {shell_word(self.target)} --undo")
 
     @property
     def port_target(self) -> PortTarget:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from nono.policy.live.rule import TARGET_MAX, parse_wanted
+from nono.policy.capability import Access
+from nono.policy.hosts.host_filter import HostFilter, Refuse
+from nono.policy.live.rule import TARGET_MAX, LiveRule, parse_wanted
 
 
 def target(kind: str, text: str) -> str:
@@ -42,3 +44,19 @@ def test_a_target_without_an_end_or_a_beginning_is_refused(text: object) -> None
     assert parse_wanted({**wanted, "target": "/" + "a" * (TARGET_MAX - 1)}).target
     with pytest.raises(ValueError, match='"target" is a text'):
         parse_wanted({**wanted, "target": text})
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "hint"),
+    [
+        ("a.example", "a.example", "nono deny a.example --undo"),
+        ("*.example", "a.example", "nono deny '*.example' --undo"),
+    ],
+)
+def test_a_host_that_was_denied_during_the_run_is_allowed_again_by_what_takes_that_back(
+    target: str, host: str, hint: str
+) -> None:
+    rule = LiveRule("0", "deny", "host", target, Access.READ, "pid 7, uid 1000", 0, None)
+    verdict = HostFilter(allow=None, deny=(rule.host_rule,)).judge_name(host, 443)
+    assert isinstance(verdict, Refuse)
+    assert (verdict.hint, verdict.origin) == (hint, "nono deny, by pid 7, uid 1000")
