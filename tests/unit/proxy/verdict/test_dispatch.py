@@ -337,3 +337,19 @@ def test_a_wildcard_of_aws_does_not_reach_the_services_that_hand_out_keys() -> N
     answer = refusal_of(_at("*.amazonaws.com", b"GET", b"/?Action=GetSessionToken"))
     assert (answer.status, answer.rule) == (403, "hands_out_keys")
     assert isinstance(_at("sts.us-east-1.amazonaws.com", b"GET", b"/?Action=GetSessionToken"), Forward)
+
+
+def _without_key(host: str, routes: tuple[Route, ...]) -> Verdict:
+    """Judge a request inside a CONNECT that presents no phantom."""
+    dispatcher = Dispatcher(RouteTable(routes), Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)
+    head = request_head(b"GET", b"/x", "1.1", [(b"Host", host.encode())])
+    return dispatcher.judge(head, ConnectTarget(host, 443))
+
+
+def test_a_body_is_drained_only_where_its_host_has_no_credential() -> None:
+    free = _without_key("other.test", (ROUTE,))
+    assert isinstance(free, Forward)
+    assert (free.drains, free.route, free.origin) == (True, None, Origin("https", "other.test", 443))
+    keyed = _without_key("api.test", (ROUTE,))
+    assert isinstance(keyed, Forward)
+    assert (keyed.drains, keyed.route, keyed.origin.scheme) == (False, None, "https")

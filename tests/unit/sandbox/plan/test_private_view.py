@@ -163,3 +163,22 @@ def test_what_a_private_directory_hides_is_not_there(
     path: str, grants: tuple[Grant, ...], where: str | None
 ) -> None:
     assert hidden_below(path, capabilities(*grants), ()) == where
+
+
+@pytest.mark.parametrize(
+    ("writable", "pinned"),
+    [
+        ("/home/me/project", ("/home/me/project/.git",)),
+        ("/home/me", ("/home/me/project", "/home/me/project/.git")),
+        ("/srv/elsewhere", ()),
+    ],
+)
+def test_no_directory_above_unchanged_hooks_can_be_renamed(writable: str, pinned: tuple[str, ...]) -> None:
+    hooks = "/home/me/project/.git/hooks"
+    view = private_view(capabilities(granted(writable))._replace(hooks=hooks), (), None)
+    assert (view.unchanged, view.pinned) == (("/dev", hooks), pinned)
+
+
+def test_a_command_without_hooks_of_git_has_nothing_pinned() -> None:
+    view = private_view(capabilities(granted("/home/me/project")), (), None)
+    assert (view.unchanged, view.pinned) == (("/dev",), ())
