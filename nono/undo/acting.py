@@ -16,7 +16,7 @@ from nono.undo.looking import look
 from nono.undo.making import exchange, fill, place, set_metadata
 from nono.undo.model.changes import change_type
 from nono.undo.model.entry import DIRECTORY, FILE, LINK, Entry
-from nono.undo.model.restore_plan import Refused, Step
+from nono.undo.model.restore_plan import BEHIND_LINK, Refused, Step
 from nono.undo.model.snapshot import Snapshot
 
 TRASH = "trash"
@@ -78,7 +78,9 @@ class Acting:
                 act(root, step)
             return True
         except (OSError, ValueError, KeyError) as error:
-            self.failed.append(Refused(step.full_path, reason_of(error)))
+            is_behind_link = isinstance(error, OSError) and error.errno == errno.ELOOP
+            reason = BEHIND_LINK if is_behind_link else reason_of(error)
+            self.failed.append(Refused(step.full_path, reason))
             return False
 
     def _prepared_parents(self, steps: list[Step]) -> dict[tuple[str, str], int]:

@@ -136,6 +136,19 @@ def test_a_restore_by_force_says_what_lies_behind_a_link(stage: Stage, tmp_path:
     assert file.parent.is_symlink()
 
 
+def test_what_the_run_removed_is_said_to_lie_behind_a_link(stage: Stage, tmp_path: Path) -> None:
+    write(stage.root / "sub/file", "old")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    stage.run(lambda: shell(stage, "rm sub/file"))
+    shell(stage, f"mv sub away; ln -s {outside} sub")
+    assert stage.restore() == [
+        "sub: changed since the run ended",
+        "sub/file: a directory above it is a link now",
+    ]
+    assert not any(outside.iterdir())
+
+
 def test_links_are_brought_back_and_not_followed(stage: Stage, tmp_path: Path) -> None:
     outside = write(tmp_path / "outside", "not the run's")
     (stage.root / "link").symlink_to(outside)
