@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -201,6 +202,28 @@ def test_a_check_of_what_is_damaged_ends_with_that_verdict(
         os.unlink(f"{session.path}/{kept.SNAPSHOTS}/001.json")
     assert upkeep.verify("latest", stage.environ) == 1
     assert capsys.readouterr().out.splitlines() == ["[000] OK  before the run", "[001] MISSING", "DAMAGED"]
+
+
+@pytest.mark.parametrize(
+    ("name", "verdicts"),
+    [
+        (f"{kept.SNAPSHOTS}/000.json", ["[000] DAMAGED", "[001] DAMAGED"]),
+        (f"{kept.SNAPSHOTS}/001.json", ["[000] OK  before the run", "[001] DAMAGED"]),
+        ("000.idx", ["[000] DAMAGED  before the run", "[001] DAMAGED  after the run"]),
+    ],
+)
+def test_a_check_of_what_cannot_be_read_ends_with_that_verdict_too(
+    stage: Stage, capsys: pytest.CaptureFixture[str], name: str, verdicts: list[str]
+) -> None:
+    (stage.root / "a").write_text("old")
+    stage.run(lambda: (stage.root / "a").write_text("new"))
+    with stage.kept() as session:
+        place = Path(session.path) / name
+    place.write_bytes(place.read_bytes()[:-9])
+    assert upkeep.verify("latest", stage.environ) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("[")] == verdicts
+    assert lines[-1] == "DAMAGED"
 
 
 def test_a_changed_file_is_called_what_the_report_calls_it(

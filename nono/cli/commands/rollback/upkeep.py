@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from nono.amounts import size
 from nono.cli.console import agrees, can_ask
@@ -23,11 +23,11 @@ def verify(query: str, environ: Mapping[str, str]) -> int:
     """Check every snapshot of a session and all of its content. Returns 1 if anything is missing."""
     with chosen(query, environ) as session:
         snapshots, failed = session.snapshots(), False
-        for snapshot in snapshots:
-            problems = list(_problems(session, snapshot))
-            failed = failed or any(is_damage for is_damage, _ in problems)
-            word = "DAMAGED" if any(is_damage for is_damage, _ in problems) else "OK"
-            print(f"[{snapshot.number:03}] {word}  {snapshot_name(snapshot)}")
+        for number in range(len(snapshots)):
+            name, problems = _checked(session, snapshots, number)
+            is_damaged = any(is_damage for is_damage, _ in problems)
+            failed = failed or is_damaged
+            print(f"[{number:03}] {'DAMAGED' if is_damaged else 'OK'}  {name}".rstrip())
             for _, sentence in problems:
                 print(f"      {one_line(sentence)}")
         if session.info.snapshot_count > len(snapshots):
@@ -35,6 +35,17 @@ def verify(query: str, environ: Mapping[str, str]) -> int:
             failed = True
         print("DAMAGED" if failed else "VERIFIED")
     return 1 if failed else 0
+
+
+def _checked(session: Kept, snapshots: Sequence[Snapshot], number: int) -> tuple[str, list[tuple[bool, str]]]:
+    """Return the name of a snapshot, "" if it cannot be read, and its problems."""
+    name = ""
+    try:
+        snapshot = snapshots[number]
+        name = snapshot_name(snapshot)
+        return name, list(_problems(session, snapshot))
+    except (OSError, ValueError) as error:  # of the snapshot, one before it, or the index of their contents
+        return name, [(True, str(error))]
 
 
 def _problems(session: Kept, snapshot: Snapshot) -> Iterator[tuple[bool, str]]:
