@@ -172,6 +172,20 @@ def test_a_signature_of_another_session_does_not_count(root: Path) -> None:
     assert "the signed statement is about another log" in problem_of(root, "s2")
 
 
+def test_a_signed_session_does_not_pass_for_another(root: Path) -> None:
+    key = new_key()
+    directory = ended(root, key=key)
+    assert check(str(root), "s1", expected=key.public).is_verified
+    document = json.loads((directory / SUMMARY_FILE).read_bytes())
+    directory.rename(directory.with_name("s2"))
+    (root / "audit" / LEDGER_FILE).unlink()  # and written anew
+    logs = os.open(root / "audit", os.O_RDONLY)
+    ledger.append(logs, "s2", digest_of(document), document["ended"])
+    os.close(logs)
+    found = check(str(root), "s2", expected=key.public)
+    assert (found.state, found.problems) == (MISMATCH, ("session.json is that of session s1",))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
