@@ -29,6 +29,8 @@ from nono.audit.proof.summary import BUNDLE_FILE, SUMMARY_FILE, Executable, dige
 from nono.audit.proof.verdict import MISMATCH, UNFINISHED, VERIFIED, Verdict
 from nono.credentials.signing.key import SigningKey, new_key
 from nono.kernel import mounts, namespaces
+from nono.trust import bundle as bundles
+from nono.trust import dsse, predicates, statement
 from support.forked import child, in_child, killed_at
 
 MASKED: Event = {"type": "masked", "path": "/x", "origin": "o"}
@@ -172,16 +174,45 @@ def test_a_signature_of_another_session_does_not_count(root: Path) -> None:
     assert "the signed statement is about another log" in problem_of(root, "s2")
 
 
+def write_ledger_anew(root: Path, session_id: str, document: dict[str, Any]) -> None:
+    (root / "audit" / LEDGER_FILE).unlink()
+    logs = os.open(root / "audit", os.O_RDONLY)
+    ledger.append(logs, session_id, digest_of(document), document["ended"])
+    os.close(logs)
+
+
+def test_a_statement_of_another_kind_is_no_signature_of_a_session(root: Path) -> None:
+    """A key that signs policies and files as well has said nothing of a session by that."""
+    key = new_key()
+    path = ended(root, key=key) / BUNDLE_FILE
+    read = bundles.parse(path.read_bytes())
+    said = statement.parse(read.envelope.payload)
+    for kind, state in ((said.predicate_type, VERIFIED), (predicates.MULTI_FILE, MISMATCH)):
+        payload = statement.encoded(said._replace(predicate_type=kind))
+        envelope = dsse.signed(dsse.IN_TOTO, payload, key.sign)
+        path.write_bytes(bundles.encoded(envelope, key.public.fingerprint))
+        assert check(str(root), "s1", expected=key.public).state == state
+    assert f"is a statement of the type '{predicates.MULTI_FILE}'" in problem_of(root)
+
+
+def test_a_summary_of_two_numbers_of_records_is_named(root: Path) -> None:
+    path = ended(root) / SUMMARY_FILE
+    document = json.loads(path.read_bytes())
+    for count, state in ((3, VERIFIED), (4, MISMATCH)):
+        document["audit_event_count"] = count
+        path.write_bytes(to_json(document))
+        write_ledger_anew(root, "s1", document)
+        assert check(str(root), "s1").state == state
+    assert problem_of(root) == "session.json states two different numbers of records"
+
+
 def test_a_signed_session_does_not_pass_for_another(root: Path) -> None:
     key = new_key()
     directory = ended(root, key=key)
     assert check(str(root), "s1", expected=key.public).is_verified
     document = json.loads((directory / SUMMARY_FILE).read_bytes())
     directory.rename(directory.with_name("s2"))
-    (root / "audit" / LEDGER_FILE).unlink()  # and written anew
-    logs = os.open(root / "audit", os.O_RDONLY)
-    ledger.append(logs, "s2", digest_of(document), document["ended"])
-    os.close(logs)
+    write_ledger_anew(root, "s2", document)
     found = check(str(root), "s2", expected=key.public)
     assert (found.state, found.problems) == (MISMATCH, ("session.json is that of session s1",))
 
@@ -208,10 +239,7 @@ def test_a_signature_covers_what_the_summary_says_beside_the_log(
     assert check(str(root), "s1", expected=key.public).is_verified
     document = {**json.loads((directory / SUMMARY_FILE).read_bytes()), name: value}
     (directory / SUMMARY_FILE).write_bytes(to_json(document))
-    (root / "audit" / LEDGER_FILE).unlink()  # and written anew
-    logs = os.open(root / "audit", os.O_RDONLY)
-    ledger.append(logs, "s1", digest_of(document), document["ended"])
-    os.close(logs)
+    write_ledger_anew(root, "s1", document)
     assert problem_of(root) == f"the signature does not hold: what was signed has another '{name}'"
 
 
