@@ -106,3 +106,30 @@ def test_what_never_completes_is_refused_at_the_limit() -> None:
 def test_no_bytes_make_it_raise(received: bytes) -> None:
     parse(received)
     parse(HELLO[:60] + received)
+
+
+def _extension(*, name: int = 6, names: int = 9, content: int = 11, extensions: int = 15) -> bytes:
+    """Return a hello for a.test that states these lengths; the defaults are the true ones."""
+    entry = b"\x00" + name.to_bytes(2, "big") + b"a.test"
+    extension = b"\x00\x00" + content.to_bytes(2, "big") + names.to_bytes(2, "big") + entry
+    body = b"\x03\x03" + bytes(32) + b"\x00" + b"\x00\x02\x13\x01" + b"\x01\x00"
+    body += extensions.to_bytes(2, "big") + extension
+    return in_records(b"\x01" + len(body).to_bytes(3, "big") + body, 16000)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        {"name": 7},
+        {"name": 5},
+        {"names": 10},
+        {"names": 8},
+        {"content": 12},
+        {"extensions": 16},
+        {"extensions": 14},
+    ],
+    ids=str,
+)
+def test_a_name_whose_length_is_a_lie_is_no_name(lengths: dict[str, int]) -> None:
+    assert parse(_extension()) == Hello("a.test")
+    assert isinstance(parse(_extension(**lengths)), NotTls)
