@@ -131,6 +131,13 @@ _SETTINGS = (
         instead="""sh -c 'bazel --output_user_root="$XDG_CACHE_HOME/bazel" build ...', which builds in the """
         "caches of the run",
     ),
+    # Its settings are beside its login.
+    Row(
+        *("~/.config/.wrangler", Access.READ, "settings and login of Wrangler", _names("wrangler")),
+        is_whole=False,
+        instead="""sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME/config" wrangler ...', which has settings of """
+        "the run's own, without your login",
+    ),
     # Debian's psql asks it which server is meant, and ends with a word about a data directory.
     Row("/etc/postgresql", Access.READ, "servers of this machine", _POSTGRESQL, is_whole=False),
 )

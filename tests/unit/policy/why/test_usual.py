@@ -193,6 +193,19 @@ def test_a_container_is_told_to_run_outside(
     ] * is_told
 
 
+@pytest.mark.parametrize(
+    ("line", "is_told"), [("wrangler dev", True), ("npx wrangler dev", True), ("vite dev", False)]
+)
+def test_wrangler_is_told_where_its_settings_may_be(
+    run: Resolve, make_fs: MakeFilesystem, line: str, is_told: bool
+) -> None:
+    settings = f"{HOME}/.config/.wrangler"
+    fs = make_fs(directories=(settings,))
+    found = [each for each in absentees(run(allow=(".",)), line, fs) if each.path == settings]
+    told = """sh -c 'XDG_CONFIG_HOME="$XDG_CACHE_HOME"""  # the variable is the run's
+    assert [(each.flag, (each.instead or "").startswith(told)) for each in found] == [(None, True)] * is_told
+
+
 @pytest.mark.parametrize(("program", "is_told"), [("bazel", True), ("make", False)])
 def test_bazel_is_told_where_it_may_build(
     run: Resolve, make_fs: MakeFilesystem, program: str, is_told: bool
