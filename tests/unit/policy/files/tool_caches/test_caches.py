@@ -95,6 +95,17 @@ def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_f
 
 
 @pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
+def test_dvc_keeps_its_locks_elsewhere_unless_those_of_the_machine_are_granted(
+    access: Access, is_elsewhere: bool, make_fs: MakeFilesystem
+) -> None:
+    shared = "/var/tmp/dvc"
+    found = variables(
+        caches(make_fs(directories=(shared,)), READ_WRITE, Grant(shared, access, True, "user", shared))
+    )
+    assert ("DVC_SITE_CACHE_DIR" in found) is is_elsewhere
+
+
+@pytest.mark.parametrize(("access", "is_elsewhere"), [(Access.READWRITE, False), (Access.READ, True)])
 def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
     access: Access, is_elsewhere: bool, make_fs: MakeFilesystem
 ) -> None:
