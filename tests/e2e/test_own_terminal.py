@@ -518,6 +518,7 @@ def test_a_pane_that_is_closed_leaves_the_session(sandbox: NonoRun) -> None:
         call("send-keys", ":set lines? columns?", "Enter")
         wait_until(lambda: shows("lines=20") and shows("columns=70"), "the size is another one")
         call("send-keys", "Enter")  # vim waits for one
+        wait_until(lambda: not shows("Press ENTER"), "vim goes on waiting")
         record = record_of(sandbox.user, "one")
         call("kill-session")
         wait_until_detached(sandbox)
