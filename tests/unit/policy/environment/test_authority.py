@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from nono.policy.environment.authority import POINTERS, flag_for, targets
@@ -39,3 +41,16 @@ def test_a_pointer_leads_to_paths_or_to_what_no_grant_covers(
 @pytest.mark.parametrize("name", sorted(POINTERS))
 def test_every_pointer_has_a_flag_that_names_it(name: str) -> None:
     assert name in flag_for(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "granted"),
+    [
+        ("SSH_AUTH_SOCK", "/run/my agent", ["--allow-unix-socket", "/run/my agent"]),
+        ("TMUX", "/tmp/a,b/s,123,0", ["--allow-unix-socket", "/tmp/a,b/s"]),
+        ("KUBECONFIG", "/home/me/config", ["--read-file", "/home/me/config"]),
+    ],
+)
+def test_a_shell_makes_the_path_of_a_flag(name: str, value: str, granted: list[str]) -> None:
+    script = f"printf '%s\\n' {flag_for(name)}"
+    assert subprocess.check_output(["sh", "-c", script], env={name: value}, text=True).splitlines() == granted
