@@ -425,6 +425,13 @@ def test_the_mode_follows_what_was_asked_for(run: Resolve) -> None:
     assert mode(Profile(network=Network(custom_credentials={"corp": corp}))) is NetworkMode.ALLOWED
 
 
+@pytest.mark.parametrize("wish", ["learns", "standalone_proxy"])
+def test_what_needs_a_proxy_opens_no_network_that_is_blocked(wish: str, run: Resolve) -> None:
+    flags = {wish: True}
+    assert run(**flags).capabilities.network is NetworkMode.PROXY
+    assert run(**flags, block_net=True).capabilities.network is NetworkMode.BLOCKED
+
+
 @pytest.mark.parametrize(
     ("flags", "named"),
     [

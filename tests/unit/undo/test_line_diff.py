@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from difflib import SequenceMatcher, unified_diff
+from difflib import Match, SequenceMatcher, unified_diff
 
 import pytest
 from hypothesis import given
@@ -40,6 +40,25 @@ def test_one_changed_line_is_found_in_a_text_too_long_to_compare(monkeypatch: py
     before = [str(number) for number in range(1000)]
     after = [*before[:500], "changed", *before[501:]]
     assert [*unified(before, after, None, 1)] == ["@@ -500,3 +500,3 @@", " 499", "-500", "+changed", " 501"]
+
+
+def test_all_searches_share_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [str(number) for number in range(100)]
+    after = [line if number % 2 else "changed" for number, line in enumerate(before)]
+    searched: list[int] = []  # lines of each search
+    search = SequenceMatcher.find_longest_match
+
+    def counted(matcher: SequenceMatcher[str], alo: int, ahi: int, blo: int, bhi: int) -> Match:
+        searched.append(ahi - alo)
+        return search(matcher, alo, ahi, blo, bhi)
+
+    monkeypatch.setattr(SequenceMatcher, "find_longest_match", counted)
+    LineMatcher(before, after, autojunk=False).get_opcodes()
+    assert sum(searched) > 300
+    searched.clear()
+    monkeypatch.setattr(line_diff, "STEPS_MAX", 300)
+    LineMatcher(before, after, autojunk=False).get_opcodes()
+    assert 100 <= sum(searched) <= 300
 
 
 def _symbols(count: int, seed: int) -> list[str]:

@@ -17,21 +17,22 @@ RIGHT_TO_LEFT, BLANK, ACCENT = "\u05d0", "\u3164", "e\u0301"
 
 
 class Person:
-    """Reads everything, and skips."""
+    """Reads everything, and gives the same answer to every question."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: str) -> None:
         self.shown: list[str] = []
+        self._answer = answer
 
     def say(self, lines: Iterable[str]) -> None:
         self.shown += lines
 
     def ask(self, question: str) -> str | None:
         self.shown.append(question)
-        return ""
+        return self._answer
 
 
-def shown(flag: str, directory: Path) -> list[str]:
-    person = Person()
+def shown(flag: str, directory: Path, answer: str = "") -> list[str]:
+    person = Person(answer)
 
     @contextmanager
     def asks() -> Iterator[Person]:
@@ -62,3 +63,10 @@ def shown(flag: str, directory: Path) -> list[str]:
 def test_a_name_is_offered_as_nobody_can_misread_it(name: str, said: str, tmp_path: Path) -> None:
     lines = shown(f"--read '/srv/{name}'", tmp_path)
     assert lines[1] == f"    1. filesystem.read: /srv/{said}"
+
+
+def test_a_protected_path_is_confirmed_as_nobody_can_misread_it(tmp_path: Path) -> None:
+    path = f"'{tmp_path}/.ssh/{BLANK}'"
+    lines = shown(f"--read {path} --bypass-protection {path}", tmp_path, "g")
+    assert lines[1].endswith("/.ssh/\\u3164   (protected)")
+    assert "/.ssh/\\u3164 is protected" in lines[3]

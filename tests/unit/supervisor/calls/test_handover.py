@@ -13,7 +13,7 @@ import pytest
 from nono.kernel import notify
 from nono.kernel.notify import Notification
 from nono.supervisor.calls import handover
-from nono.supervisor.calls.handover import Handover
+from nono.supervisor.calls.handover import Handover, HandoverThread
 from nono.supervisor.calls.watchdog import BlockingCallWatchdog
 
 TIMEOUT_S = 10
@@ -33,6 +33,7 @@ class Stage:
         self.given: list[int] = []
         self.answers: dict[int, int] = {}
         self.has_changed = asyncio.Event()
+        self.is_waited_for = asyncio.Event()  # the one that is kept
 
     def respond(
         self, listener: int, number: int, descriptor: int, *, close_on_exec: bool, interruptions_max: int = 8
@@ -45,6 +46,7 @@ class Stage:
         if number == KEPT:
             if interruptions_max == 1:
                 raise InterruptedError
+            self.loop.call_soon_threadsafe(self.is_waited_for.set)
             assert self.runs.wait(TIMEOUT_S)
             if self.fault is not None:
                 raise self.fault
@@ -61,10 +63,18 @@ class Stage:
         self.has_changed.clear()
 
     def play(self, part: Callable[[Handover, int], Coroutine[None, None, None]]) -> None:
+        self._play(part, lambda listener: Handover(listener, BlockingCallWatchdog(), self.answer))
+
+    def play_thread(self, part: Callable[[HandoverThread, int], Coroutine[None, None, None]]) -> None:
+        self._play(part, HandoverThread)
+
+    def _play[T: Handover | HandoverThread](
+        self, part: Callable[[T, int], Coroutine[None, None, None]], made: Callable[[int], T]
+    ) -> None:
         async def played() -> None:
             self.loop = asyncio.get_running_loop()
             listener, descriptor = os.pipe()
-            over = Handover(listener, BlockingCallWatchdog(), self.answer)
+            over = made(listener)
             try:
                 await part(over, descriptor)
             finally:
@@ -125,3 +135,32 @@ def test_no_more_callers_are_waited_for_than_there_are_places(
         await stage.change()
 
     stage.play(part)
+
+
+def test_a_place_is_free_again_once_its_caller_has_been_served(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "WAITING_MAX", 1)
+
+    async def part(over: HandoverThread, descriptor: int) -> None:
+        for _ in range(3):
+            assert await over.give(_call(RUNS), descriptor, close_on_exec=True) is None
+
+    stage.play_thread(part)
+    assert stage.given == [RUNS] * 3
+
+
+def test_who_still_stands_in_the_queue_at_the_end_is_given_nothing(stage: Stage) -> None:
+    async def part(over: HandoverThread, descriptor: int) -> None:
+        kept = over.give(_call(KEPT), descriptor, close_on_exec=True)
+        queued = over.give(_call(RUNS), descriptor, close_on_exec=True)
+        async with asyncio.timeout(TIMEOUT_S):
+            await stage.is_waited_for.wait()
+            over.close()
+            stage.runs.set()
+            assert await kept is None
+            with pytest.raises(asyncio.CancelledError):
+                await queued
+
+    stage.play_thread(part)
+    assert stage.given == [KEPT]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from nono.kernel.uapi.open import AT_FDCWD
 from nono.policy.capability import Access, Grant
 from nono.policy.files.denials import DenyRules
 from nono.policy.files.path_verdict import FilePolicy, GrantTable
+from nono.supervisor.calls import handover
 from nono.supervisor.calls.caller import caller_context
 from nono.supervisor.opens.handler import Command
 from nono.supervisor.opens.instruction_files import InstructionFiles
@@ -51,6 +53,7 @@ class Stage:
         self.has_gone_on = False
         self.meanwhile: Callable[[], object] = lambda: None  # called while the file is handed over
         self.given = asyncio.Event()
+        self.answer: int | None = None  # the errno of a call that was refused
         monkeypatch.setattr(notify, "is_valid", lambda listener, number: True)
         monkeypatch.setattr(notify, "respond_with_descriptor", self._respond)
         monkeypatch.setattr(notify, "respond", self._fail)
@@ -64,19 +67,24 @@ class Stage:
         self.has_gone_on = self.goes_on.wait(TIMEOUT_S / 10)
         self.path = os.readlink(f"/proc/self/fd/{descriptor}")
         self.meanwhile()
+        self.path_afterwards = os.readlink(f"/proc/self/fd/{descriptor}")
         self.loop.call_soon_threadsafe(self.given.set)
 
     def _fail(self, listener: int, number: int, *, errno_value: int) -> None:
-        pytest.fail(f"the open failed with {errno_value}")
+        self.answer = errno_value
+        self.given.set()
 
     async def open(self, opens: _Opens, path: str, flags: int) -> None:
         """Have this thread's open served, and go on while it is."""
+        self.serve(opens, path, flags)
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.given.wait()
+
+    def serve(self, opens: _Opens, path: str, flags: int) -> None:
         self.loop = asyncio.get_running_loop()
         text = ctypes.create_string_buffer(os.fsencode(path))
         args = (AT_FDCWD & 0xFFFFFFFF, ctypes.addressof(text), flags, 0, 0, 0)
         opens.serve(Notification(1, threading.get_native_id(), 0, 0, 0, args), "openat")
-        async with asyncio.timeout(TIMEOUT_S):
-            await self.given.wait()
 
 
 @contextmanager
@@ -116,12 +124,55 @@ def test_the_loop_goes_on_while_an_instruction_file_is_handed_over(
         assert (stage.path, stage.has_gone_on) == (str(file), True)
 
 
-def test_a_file_that_is_granted_for_reading_is_changed_by_nobody_until_it_is_read(
+def test_a_file_stays_open_until_it_is_handed_over_though_the_run_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "CLAUDE.md"
+    file.write_text("be good")
+    has_ended = threading.Event()
+
+    async def play(stage: Stage) -> None:
+        async with anyio.create_task_group() as tasks:
+            loop = asyncio.get_running_loop()
+
+            def end() -> None:
+                loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+                assert has_ended.wait(TIMEOUT_S)
+
+            stage.meanwhile = end
+            opens = instruction_files(stage, tasks, tmp_path)
+            stage.serve(opens, str(file), os.O_RDONLY)
+        await asyncio.sleep(0)  # what the end of the tasks has called soon
+        has_ended.set()
+        async with asyncio.timeout(TIMEOUT_S):
+            await stage.given.wait()
+        opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
+        assert stage.path_afterwards == str(file)
+
+
+@pytest.mark.parametrize(
+    ("is_ours", "may_write", "names", "expected"),
+    [
+        (True, False, 1, "waits"),  # whose it is can make it writable
+        (False, True, 1, "waits"),
+        (False, False, 2, "waits"),  # by another name, which may lie where it is granted
+        (False, False, 1, "opened"),
+    ],
+    ids=["ours", "another's that we may write", "with another name", "another's"],
+)
+def test_a_file_that_is_granted_for_reading_is_changed_by_nobody_until_it_is_read(
+    is_ours: bool, may_write: bool, names: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run may write it."""
     file = tmp_path / "CLAUDE.md"
     file.write_text("be good")
+    if names > 1:
+        os.link(file, tmp_path / "other")
+    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + (0 if is_ours else 1))
+    monkeypatch.setattr(os, "access", lambda *_: may_write)
     answers = []
 
     def write() -> None:
@@ -141,7 +192,7 @@ def test_a_file_that_is_granted_for_reading_is_changed_by_nobody_until_it_is_rea
     with staged(monkeypatch) as stage:
         asyncio.run(play(stage))
     write()
-    assert answers == ["waits", "opened"]
+    assert answers == [expected, "opened"]
 
 
 def test_the_loop_goes_on_while_the_name_of_a_thread_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +205,16 @@ def test_the_loop_goes_on_while_the_name_of_a_thread_is_handed_over(monkeypatch:
         asyncio.run(play(stage))
         thread = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/comm"
         assert (stage.path, stage.has_gone_on) == (thread, True)
+
+
+def test_who_finds_no_place_to_wait_is_told_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "WAITING_MAX", 0)
+
+    async def play(stage: Stage) -> None:
+        opens = ThreadNames(stage.listener, stage.command, stage.events.append, None)
+        await stage.open(opens, "/proc/thread-self/comm", os.O_WRONLY)
+        opens.close()
+
+    with staged(monkeypatch) as stage:
+        asyncio.run(play(stage))
+        assert stage.answer == errno.EINTR
