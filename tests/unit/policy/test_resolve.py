@@ -425,6 +425,13 @@ def test_the_mode_follows_what_was_asked_for(run: Resolve) -> None:
     assert mode(Profile(network=Network(custom_credentials={"corp": corp}))) is NetworkMode.ALLOWED
 
 
+def test_an_open_network_drops_the_ports_of_the_profile(run: Resolve) -> None:
+    profile = Profile(network=Network(listen_port=(8080,), open_port_range=((9000, 9001),)))
+    assert run(profile).capabilities.ports.listen == ((8080, 8080),)
+    ports = run(profile, allow_net=True, listen_port=(3000,)).capabilities.ports
+    assert (ports.listen, ports.open) == (((3000, 3000),), ())
+
+
 @pytest.mark.parametrize("wish", ["learns", "standalone_proxy"])
 def test_what_needs_a_proxy_opens_no_network_that_is_blocked(wish: str, run: Resolve) -> None:
     flags = {wish: True}
