@@ -13,13 +13,12 @@ from nono.proxy.conversation.asked import WANTED, asked, marked_by
 from nono.proxy.conversation.outline import OutlineReader
 from nono.proxy.conversation.turns import TurnTable
 from nono.proxy.conversation.watch import TurnWatch
-from nono.proxy.http.content_coding import decoder
+from nono.proxy.http.content_coding import Budget, decoder
 from nono.proxy.usage.shape import provider_of
 
 if TYPE_CHECKING:
     from nono.proxy.conversation.asked import Marked
     from nono.proxy.conversation.outline import Outline
-    from nono.proxy.conversation.watch import Budget
     from nono.proxy.http.message import RequestHead
     from nono.proxy.transport.turns import Turns
     from nono.proxy.usage.shape import Provider
@@ -43,12 +42,14 @@ class RunTurns:
         record: Callable[[Event], bool],
         turns: Turns,
         budget: Budget,
+        decoding: Budget,
         spawn: Callable[[Callable[[], Awaitable[None]]], object],
         on_turn: OnTurn | None,
     ) -> None:
         self._record = record
         self._turns = turns  # shares the event loop
         self._budget = budget
+        self._decoding = decoding
         self._spawn = spawn
         self._on_turn = on_turn
         self._table = TurnTable()
@@ -62,7 +63,7 @@ class RunTurns:
             return None
         marked = marked_by(request.headers)
         encodings = request.values(b"content-encoding")
-        coded = decoder(encodings[0] if encodings else b"")
+        coded = decoder(encodings[0] if encodings else b"", self._decoding)
         unread = ""
         if verdict.websocket_key is not None:
             unread = "it opens a WebSocket, in which no request is seen"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nono.proxy.conversation.outline import OutlineReader
-from nono.proxy.http.content_coding import ContentCodingError, Decoder
+from nono.proxy.http.content_coding import Budget, ContentCodingError, Decoder, DecoderMemoryError
 
 if TYPE_CHECKING:
     from nono.proxy.conversation.outline import Outline
@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 SLICE_BYTES = 1024  # read at once: a body made only of brackets takes two microseconds for each
 
 
-class Budget(Protocol):
-    """The bytes of requests that the proxy holds in memory, for all connections."""
-
-    def take(self, count: int) -> bool: ...
-    def give_back(self, count: int) -> None: ...
-
-
 class TurnWatch:
     """Reads the body of one request.
 
+    budget: Where the bytes are counted that wait to be read.
     judge: Takes the outline, or None and the reason why there is none. Returns False if the end of the body
       must wait for go_on().
     may_hold: The end of the body waits until it is judged.
@@ -126,6 +120,8 @@ class TurnWatch:
                     break
                 if perf_counter() >= until:
                     return True
+        except DecoderMemoryError as fault:
+            self._decide(None, str(fault))
         except ContentCodingError:
             self._decide(None, "its body is not what its Content-Encoding says")
         if self._has_ended and not self._is_judged:
@@ -147,6 +143,8 @@ class TurnWatch:
         self._budget.give_back(sum(map(len, self._coded)))
         self._coded.clear()
         self._slices = iter(())
+        if self._decoder is not None:
+            self._decoder.close()
 
 
 def _sliced(decoder: Decoder | None, piece: bytes) -> Iterator[bytes]:

@@ -51,6 +51,7 @@ MAX_HELD_IN_ALL_BYTES = 64 * 1024 * 1024
 MAX_NEAR_ANSWERS = 3  # with a long beginning of a secret, which only a sender who knows it can write
 MAX_HTTP2_UPSTREAMS = 256  # upstream connections of HTTP/2 clients, whose streams cost them no descriptor
 MAX_OWED_BYTES = 256 * 1024 * 1024  # received over HTTP/2 and not passed on yet, beyond one window each
+MAX_DECODING_BYTES = 256 * 1024 * 1024  # the windows of the decoders of compressed bodies
 MAX_CAPTURING = 8  # login answers parsed at once, each up to 1 MiB plus its objects
 
 
@@ -108,6 +109,7 @@ class ProxyContext:
     held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_HELD_IN_ALL_BYTES))
     http2_places: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_HTTP2_UPSTREAMS))
     http2_held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_OWED_BYTES))
+    decoding: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_DECODING_BYTES))
     outbox: Outbox = field(default_factory=Outbox)
     first_heads: FirstHeads = field(default_factory=FirstHeads)
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
@@ -165,7 +167,8 @@ class ProxyContext:
             # Imported here: not every run asks a model.
             from nono.proxy.conversation.run_turns import RunTurns
 
-            self.run_turns.append(RunTurns(self.record, self.turns, self.held, self.spawn, self.on_turn))
+            turns = RunTurns(self.record, self.turns, self.held, self.decoding, self.spawn, self.on_turn)
+            self.run_turns.append(turns)
         return self.run_turns[0].watch(verdict.route.service, verdict, request)
 
     def inspect(self, verdict: Forward, watch: TurnWatch | None) -> Inspection:
@@ -173,10 +176,10 @@ class ProxyContext:
         route = verdict.route
         flow = None if self.flows is None else _begin_flow(self.flows, verdict)
         if route is None:
-            return Inspection(verdict, flow, ignore, ignore)
+            return Inspection(verdict, flow, ignore, ignore, self.decoding)
         found = partial(self._leaked, route.service, verdict.origin.host)
         near = partial(self._nearly_leaked, route, verdict.origin.host)
-        return Inspection(verdict, flow, found, partial(self._used, route, watch), near)
+        return Inspection(verdict, flow, found, partial(self._used, route, watch), self.decoding, near)
 
     def _leaked(self, service: str, host: str, where: str) -> bool:
         """Freeze the credential. Returns True if it was frozen before."""

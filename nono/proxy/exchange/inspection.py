@@ -9,6 +9,7 @@ from nono.credentials.values.credential import LeakDetector
 from nono.named_tuple import NamedTuple
 from nono.proxy.exchange.response_filter import BodyFilter, OnLeak, Tap, clean_head, filtered, masked
 from nono.proxy.exchange.tally import Tally
+from nono.proxy.http.content_coding import Budget
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.usage.meter import Usage, UsageMeter
 from nono.proxy.verdict.verdict import Forward
@@ -22,10 +23,13 @@ class Inspection:
 
     on_leak: called with the place where the secret was found; returns True if another answer held it before.
     on_usage: called with the token usage that the response reported, as far as it was read.
+    budget: where the memory to decode the response is taken from.
     on_near: called if the body holds a long beginning of the secret that goes on differently.
     """
 
     __slots__ = (
+        "_body",
+        "_budget",
         "_flow",
         "_has_leaked",
         "_meter",
@@ -43,9 +47,12 @@ class Inspection:
         flow: Flow | None,
         on_leak: OnLeak,
         on_usage: Callable[[Usage], None],
+        budget: Budget,
         on_near: Callable[[], object] = lambda: None,
     ) -> None:
         self._verdict = verdict
+        self._budget = budget
+        self._body: BodyFilter | None = None
         self._flow = flow
         self._on_leak = on_leak
         self._on_usage = on_usage
@@ -106,7 +113,8 @@ class Inspection:
             taps.append(self._meter)
         if self._flow is not None:
             taps.append(_Recorded(self._flow))
-        head, body = filtered(head, self._watcher, taps, self._leaked, self._on_near)
+        head, body = filtered(head, self._watcher, taps, self._leaked, self._on_near, self._budget)
+        self._body = body
         if self._flow is not None:
             self._flow.response(head.status, head.reason, head.headers)
         return head, body
@@ -138,7 +146,12 @@ class Inspection:
             self._flow.failed(reason)
 
     def settle(self) -> None:
-        """Count the usage reported so far. A tally accepts it only if it is the final count."""
+        """Count the usage reported so far. A tally accepts it only if it is the final count.
+
+        Nothing of the response may follow.
+        """
+        if self._body is not None:
+            self._body.close()
         meter, self._meter = self._meter, None
         usage = None if meter is None else meter.usage
         if usage is not None:

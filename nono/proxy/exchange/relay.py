@@ -11,7 +11,7 @@ from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.response_filter import BodyFilter, LeakError
 from nono.proxy.http import websocket
-from nono.proxy.http.content_coding import ContentCodingError
+from nono.proxy.http.content_coding import ContentCodingError, DecoderMemoryError
 from nono.proxy.http.message import BodyKind, Header, RequestHead, ResponseHead
 from nono.proxy.http.passing import end_to_end
 from nono.proxy.http.writing import chunk, last_chunk, serialise
@@ -182,6 +182,8 @@ class Relay:
                     return True
             if self._trailers is not None and not self._outputs:
                 self._finish(self._trailers)
+        except DecoderMemoryError as fault:
+            self._on_unfit(str(fault), "blocked")
         except ContentCodingError:
             self._on_unfit("the body is not what its Content-Encoding says", "malformed")
         except LeakError as fault:

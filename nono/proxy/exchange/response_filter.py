@@ -10,7 +10,7 @@ from nono.credentials.values.escapes import is_dense
 from nono.named_tuple import NamedTuple
 from nono.proxy.exchange.message_ends import MalformedMessageError, MessageEnds, message_ends
 from nono.proxy.http.charset import unsearchable_charset
-from nono.proxy.http.content_coding import Decoder, decoder
+from nono.proxy.http.content_coding import Budget, Decoder, decoder
 from nono.proxy.http.message import Body, BodyKind, Header, MessageError, ResponseHead
 
 # Fields that describe the coded body and would be wrong for the decoded one.
@@ -56,6 +56,7 @@ def filtered(
     taps: Sequence[Tap],
     on_leak: OnLeak,
     on_near: Callable[[], object],
+    budget: Budget,
 ) -> Filtered:
     """Clean `head` and build the filter for its body.
 
@@ -64,6 +65,7 @@ def filtered(
     taps: also read the body.
     on_leak: called with the place where the secret was found, before the bytes around it are passed on.
     on_near: called if the body holds a long beginning of the secret that goes on differently.
+    budget: where the memory to decode the body is taken from, until the filter is closed.
 
     Raises MessageError if the body cannot be searched, or the head must not be relayed.
     """
@@ -87,7 +89,7 @@ def filtered(
         leaks = _Leaks(tripwire, ends, on_leak, on_near, whole_bytes, withholds=withholds)
     decode = None
     if codings:
-        decode = decoder(b", ".join(codings))
+        decode = decoder(b", ".join(codings), budget)
         if decode is None:
             if tripwire is not None:
                 raise MessageError("a content coding in which the body cannot be searched for the credential")
@@ -310,3 +312,8 @@ class BodyFilter:
         for tap in self._taps:
             tap.finish()
         yield rest
+
+    def close(self) -> None:
+        """Give back the memory that decoding takes: nothing more is fed."""
+        if self._decode is not None:
+            self._decode.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.response_filter import BodyFilter, LeakError
-from nono.proxy.http.content_coding import ContentCodingError
+from nono.proxy.http.content_coding import ContentCodingError, DecoderMemoryError
 from nono.proxy.http.message import Header, ResponseHead
 from nono.proxy.http2 import heads
 from nono.proxy.http2.session import Session
@@ -126,6 +126,8 @@ class Http2Relay:
                     return True
             if self._trailers is not None and self._decoding() is None and not self._ended:
                 self._end(self._trailers)
+        except DecoderMemoryError as fault:
+            self._on_unfit(str(fault), "blocked")
         except ContentCodingError:
             self._on_unfit("the body is not what its Content-Encoding says", "malformed")
         except LeakError as fault:

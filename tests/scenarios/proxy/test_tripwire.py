@@ -25,6 +25,7 @@ from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.relay import Relay
 from nono.proxy.http.message import request_head, response_head
@@ -490,7 +491,7 @@ def test_a_body_that_expands_waits_for_its_reader() -> None:
     outgoing = Outgoing(b"GET", b"/", b"api.test", [])
     verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
     reader, ended = Reader(), list[bool]()
-    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print, budget=HeldBytes(1 << 24))
     inspection.arm()
     client = cast(ClientSide, reader)
     turns = cast(Turns, SimpleNamespace(start=lambda work: work(inf)))  # as long as the body likes
@@ -531,7 +532,7 @@ def test_a_body_that_arrives_faster_than_it_is_searched_leaves_turns_to_others()
     outgoing = Outgoing(b"GET", b"/", b"api.test", [])
     verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
     client = Pieces()
-    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print, budget=HeldBytes(1 << 24))
     inspection.arm()
 
     async def read() -> int:

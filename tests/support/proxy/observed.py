@@ -17,6 +17,7 @@ from nono.credentials.values.injection import injection_of
 from nono.credentials.values.tripwire import tripwire_for
 from nono.policy.schema.route_rules import Inject
 from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.exchange.relay import Relay
 from nono.proxy.http.message import Header, request_head, response_head
@@ -40,7 +41,9 @@ def _inspection(secret: str, writes: Observed) -> Inspection:
     route = a_route(1, credential=_credential(secret))
     outgoing = Outgoing(b"GET", b"/", b"api.test", [])
     verdict = Forward(Entry("reverse", "alpha", 1, "GET"), route.origin, outgoing, Hosts(), route)
-    inspection = Inspection(verdict, None, lambda where: writes.append("leak"), lambda usage: None)
+    inspection = Inspection(
+        verdict, None, lambda where: writes.append("leak"), lambda usage: None, HeldBytes(1 << 24)
+    )
     inspection.arm()
     return inspection
 

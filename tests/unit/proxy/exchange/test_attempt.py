@@ -14,6 +14,7 @@ import pytest
 from nono.credentials.values.credential import Injected, LeakDetector, Outgoing, RequestFacts
 from nono.credentials.values.errors import RequestUnfit
 from nono.credentials.values.tripwire import tripwire_for
+from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.http.message import response_head
@@ -175,7 +176,7 @@ def test_nothing_passes_an_inspection_that_was_not_armed() -> None:
     verdict = Forward(
         Entry("reverse", "alpha", 1, "GET"), route.origin, Outgoing(b"GET", b"/", b"a", []), Hosts(), route
     )
-    inspection = Inspection(verdict, None, on_leak=print, on_usage=print)
+    inspection = Inspection(verdict, None, on_leak=print, on_usage=print, budget=HeldBytes(1 << 24))
     head = response_head(200, b"OK", "1.1", [], to_method=b"GET")
     uses: list[Callable[[], object]] = [
         lambda: inspection.begin(head),

@@ -16,7 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.proxy.http.content_coding import MAX_OUTPUT_BYTES, ContentCodingError, accept_encoding, decoder
+from nono.proxy.exchange.held import HeldBytes
+from nono.proxy.http.content_coding import (
+    MAX_OUTPUT_BYTES,
+    ContentCodingError,
+    DecoderMemoryError,
+    accept_encoding,
+    decoder,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -165,6 +172,59 @@ def test_a_zstd_window_that_would_take_more_than_8_mib_is_refused() -> None:
         else:
             with pytest.raises(ContentCodingError):
                 _decode(b"zstd", encoded)
+
+
+def _brotli_start(window_log: int) -> bytes:
+    compressor = brotli.Compressor(quality=5, lgwin=window_log)  # below 2 the library takes a larger window
+    return bytes(compressor.process(BODY) + compressor.flush())
+
+
+@pytest.mark.parametrize("window_log", range(10, 25))
+def test_a_brotli_body_takes_the_window_that_it_announces(window_log: int) -> None:
+    window = 1 << window_log
+    for free in (window, window - 1):
+        budget = HeldBytes(free)
+        coding = decoder(b"br", budget)
+        assert coding is not None
+        if free == window:
+            assert b"".join(coding.feed(_brotli_start(window_log))) == BODY
+            assert budget.free == 0
+        else:
+            with pytest.raises(DecoderMemoryError):
+                list(coding.feed(_brotli_start(window_log)))
+        coding.close()
+        assert budget.free == free
+
+
+def test_a_zstd_body_takes_what_it_has_put_out_up_to_its_window() -> None:
+    mebibyte = 1 << 20
+    budget = HeldBytes(100 * mebibyte)
+    coding = decoder(b"zstd", budget)
+    assert coding is not None
+    compressor = zstd.ZstdCompressor()
+    taken = []
+    for _ in range(12):
+        piece = compressor.compress(bytes(mebibyte)) + compressor.flush(zstd.ZstdCompressor.FLUSH_BLOCK)
+        assert len(b"".join(coding.feed(piece))) == mebibyte
+        taken.append((100 * mebibyte - budget.free) // mebibyte)
+    assert taken == [1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8]
+    coding.close()
+    assert budget.free == 100 * mebibyte
+
+
+@_coded
+def test_the_memory_of_a_member_is_free_at_its_end(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    budget = HeldBytes(1 << 24)
+    coding = decoder(name, budget)
+    assert coding is not None
+    encoded = encode(BODY)
+    list(coding.feed(encoded[:-1]))
+    assert budget.free < 1 << 24
+    list(coding.feed(encoded[-1:]))
+    assert budget.free == 1 << 24
+    coding.finish()
+    coding.close()
+    assert budget.free == 1 << 24
 
 
 @pytest.mark.parametrize("name", [b"", b"identity", b"Identity"])
