@@ -28,10 +28,10 @@ SET = {
 }
 EXIT_CODES = {
     "0": "success",
-    "1": "nono failed, or refused; one line on stderr says why",
+    "1": "nono failed, refused, or found no such program; one line on stderr says why",
     "2": "the command line is wrong, or profile validate --strict found an old name",
     "126": "the command could not be started in the sandbox",
-    "127": "the kernel did not start the command: not found, or not granted",
+    "127": "the kernel did not start the command: it, or its interpreter, is missing or not granted",
     "128+N": "signal N ended the command",
     "137": "also: --startup-timeout ended it",
     "148": "you left a session that goes on (Ctrl-] d)",
