@@ -52,6 +52,8 @@ _TOOLS = (
     _Tool("CONAN_HOME", "conan", "~/.conan2"),
     # DVC ends with an error if it cannot lock a file there. All users of the machine share it.
     _Tool("DVC_SITE_CACHE_DIR", "dvc", "/var/tmp/dvc"),
+    # Fossil ends with an error if it cannot open its database of settings.
+    _Tool("FOSSIL_HOME", "fossil", "~/.fossil"),
     _Tool("GEM_HOME", "gem", "$XDG_DATA_HOME/gem", reading_is_enough=True),
     # Like some below, not a cache: gh refuses to start if it cannot read its settings, beside its login.
     _Tool("GH_CONFIG_DIR", "gh", "$XDG_CONFIG_HOME/gh", reading_is_enough=True),

@@ -121,6 +121,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("CABAL_DIR", ".cabal"),
         ("CHROME_CONFIG_HOME", ".config/chromium"),
         ("CONAN_HOME", ".conan2"),
+        ("FOSSIL_HOME", ".fossil"),
         ("HATCH_CACHE_DIR", ".cache/hatch"),
         ("HATCH_DATA_DIR", ".local/share/hatch"),
         ("IPYTHONDIR", ".ipython"),
