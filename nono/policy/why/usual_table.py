@@ -144,7 +144,12 @@ _SETTINGS = (
 # Programs that a person has installed, which do not run without what lies beside them.
 _INSTALLED = (
     Row("~/.nvm", Access.READ, "your versions of Node.js", _NODE),
+    Row("~/.fnm", Access.READ, "your versions of Node.js", _NODE),
     Row("~/.local/share/fnm", Access.READ, "your versions of Node.js", _NODE),
+    Row("~/.volta", Access.READ, "your versions of Node.js", _NODE),
+    # A shim runs the manager, which reads what it has installed.
+    Row("~/.local/share/mise", Access.READ, "programs that mise has installed"),
+    Row("~/.asdf", Access.READ, "programs that asdf has installed"),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
     Row("~/.local/share/uv/python", Access.READ, "your versions of Python", _PYTHON),
     Row("~/.local/share/uv/tools", Access.READ, "your programs of Python", _PYTHON),
@@ -166,6 +171,7 @@ WRITE_ALL = CHANGE_NAMES | _names("touch tee truncate")
 ANSWERS = _names("test [ grep egrep fgrep zgrep rg ag diff cmp expr false pgrep pidof which type comm")
 WORKDIR = "the working directory"
 _MODULES = "/node_modules/"
+_MARKS_OF_PYTHON = ("pyvenv.cfg", "conda-meta")  # of an environment: of Python itself, of conda
 
 
 def usual_place(
@@ -191,7 +197,7 @@ def place_of_program(path: str, path_context: PathContext, fs: Filesystem) -> st
     environment = dirname(dirname(path))
     if _MODULES in path:
         place = path.partition(_MODULES)[0] + _MODULES.rstrip("/")  # packages that it needs lie beside it
-    elif fs.kind(join(environment, "pyvenv.cfg")) == "file":
+    elif any(fs.kind(join(environment, name)) is not None for name in _MARKS_OF_PYTHON):
         place = environment
     else:
         return None

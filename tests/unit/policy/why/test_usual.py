@@ -330,7 +330,14 @@ def test_a_header_is_granted_with_its_directory(run: Resolve, fs: Filesystem) ->
     [
         (f"{HOME}/.local/share/uv/tools/black/bin/black", f"--read {HOME}/.local/share/uv/tools"),
         (f"{HOME}/.local/share/pipx/venvs/black/bin/black", f"--read {HOME}/.local/share/pipx"),
+        (f"{HOME}/.fnm/node-versions/v22/bin/node", f"--read {HOME}/.fnm"),
+        (f"{HOME}/.volta/bin/volta-shim", f"--read {HOME}/.volta"),
+        (f"{HOME}/.local/share/mise/shims/node", f"--read {HOME}/.local/share/mise"),
+        (f"{HOME}/.asdf/shims/node", f"--read {HOME}/.asdf"),
+        (f"{HOME}/.asdf.d/node", f"--read-file {HOME}/.asdf.d/node"),
         (f"{HOME}/environments/a/bin/tool", f"--read {HOME}/environments/a"),
+        (f"{HOME}/conda/envs/b/bin/tool", f"--read {HOME}/conda/envs/b"),
+        (f"{HOME}/conda/envs/c/bin/tool", f"--read-file {HOME}/conda/envs/c/bin/tool"),
         (f"{HOME}/npm/lib/node_modules/a/node_modules/b/cli.js", f"--read {HOME}/npm/lib/node_modules"),
         (f"{HOME}/bin/tool", f"--read-file {HOME}/bin/tool"),
         (f"{HOME}/node_modules.js/tool", f"--read-file {HOME}/node_modules.js/tool"),
@@ -342,7 +349,11 @@ def test_a_program_is_granted_with_what_it_does_not_run_without(
 ) -> None:
     environment = f"{HOME}/environments/a"
     fs = make_fs(
-        directories=(f"{HOME}/.local/share/uv/tools", f"{HOME}/.local/share/pipx"),
+        directories=(
+            f"{HOME}/.local/share/uv/tools",
+            f"{HOME}/.local/share/pipx",
+            f"{HOME}/conda/envs/b/conda-meta",
+        ),
         files=(program, f"{environment}/pyvenv.cfg"),
     )
     assert flags(run(allow=(".",)), program, fs, exit_code=126)[0] == granted
