@@ -366,7 +366,21 @@ def test_files_below_one_refused_directory_share_its_option(sandbox: NonoRun) ->
 def test_no_option_opens_the_home_directory(sandbox: NonoRun) -> None:
     run = explained(sandbox, "ls ~; echo x > ~/new; true")
     assert fixes(run.stderr) == []
-    assert footer(run.stderr).count("no option is offered: it would open your home directory") == 2
+    told = " ".join(footer(run.stderr))
+    assert told.count("no option is offered: it would open your home directory") == 2
+
+
+def test_a_program_that_makes_its_directory_in_the_home_is_told_how_to_have_it(sandbox: NonoRun) -> None:
+    directory = sandbox.user.home / ".tool"
+    refused = explained(sandbox, "mkdir ~/.tool")
+    assert f"mkdir {directory} outside, then --allow {directory}" in " ".join(footer(refused.stderr))
+    assert fixes(refused.stderr) == []
+    directory.mkdir()
+    sandbox.give(directory)
+    granted = explained(sandbox, "echo x > ~/.tool/x", "--allow", str(directory))
+    assert (granted.exit_code, (directory / "x").read_text()) == (0, "x\n")
+    steering = explained(sandbox, "mkdir ~/bin; ls ~")
+    assert "outside, then --allow" not in " ".join(footer(steering.stderr))
 
 
 def test_no_option_is_offered_for_what_programs_outside_run(sandbox: NonoRun) -> None:

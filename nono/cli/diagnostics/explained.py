@@ -55,7 +55,7 @@ def explained(
             flag = remedy.of_path(rules, path_context, each.place, each.access, fs)
             found.append(Finding(denied, flag, None if flag is None else extent(flag)))
         elif opens_too_much(wish.place, path_context, fs):
-            found.append(Finding(denied, None, note=TOO_MUCH))
+            found.append(Finding(denied, None, note=_too_much(each, path_context, fs)))
         else:
             found.append(_offered(denied, wish, accesses, fs))
     return _each_once(found)
@@ -92,6 +92,16 @@ def _wanted(
             return _Wanted(place, refused.access, purpose)
         case _:
             return None
+
+
+def _too_much(refused: Refused, path_context: PathContext, fs: Filesystem) -> str:
+    """Say why no option is offered; of what is missing, how a directory of that name can be granted."""
+    path = refused.path
+    is_new = refused.access.writes and fs.kind(path) is None and fs.entry(path) is None
+    if not is_new or not path.isprintable() or not is_within(path, path_context.home):
+        return TOO_MUCH
+    word = shell_word(path)
+    return f"{TOO_MUCH}. For a directory of that name: mkdir {word} outside, then --allow {word}"
 
 
 def _offered(denied: Denied, wish: _Wanted, accesses: Mapping[str, Access], fs: Filesystem) -> Finding:
