@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nono
 from support.running.pace import PACE
@@ -66,8 +66,11 @@ class InstalledCopy:
         return self.python(_NONO, *arguments, flags=flags)
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Run nono beside the block, at whose end its command reads the end of its input."""
+    def started(self, *arguments: str, stderr: IO[str] | None = None) -> Iterator[subprocess.Popen[str]]:
+        """Run nono beside the block, at whose end its command reads the end of its input.
+
+        stderr: The file for its standard error, in place of the test's.
+        """
         argv = [sys.executable, "-I", "-c", _INSTALL + _NONO, str(self.site), *arguments]
         with subprocess.Popen(
             argv,
@@ -76,6 +79,7 @@ class InstalledCopy:
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
         ) as run:
             yield run
             run.communicate(timeout=TIMEOUT_S)

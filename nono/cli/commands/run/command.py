@@ -33,6 +33,11 @@ DESCRIPTION = (
 UNWATCHED = "--startup-timeout is switched off: it watches a terminal, and this run has none"
 ACP_WORDS = frozenset({"acp", "--acp", "--experimental-acp"})
 OF_AN_EDITOR = "an editor runs outside the sandbox what an agent asks of it: --acp keeps it from doing so."
+# Modules of the report are loaded now, from another version if nono was upgraded meanwhile.
+UNTOLD = (
+    "what the run did cannot be told ({fault}). If nono was upgraded or removed while the command ran, "
+    "that is why; `nono logs {session}` tells"
+)
 DETACH_TIMEOUT_S, TIMEOUT_MAX_S = 30, 3600
 
 
@@ -173,8 +178,10 @@ def _keep_bytecode() -> None:
         # The process in front has not taken from the path what the command may write. Imported here: it is
         # written once.
         sys.path[:] = finder.searched()
-        from nono.bytecode.writer import keep
-
+        try:
+            from nono.bytecode.writer import keep
+        except ImportError:  # nono was removed while the command ran
+            return
         keep()
 
 
@@ -215,7 +222,12 @@ def _run(call: Call, apart: Apart | None = None, startup_s: int = 0) -> int:
         if given.flag("dry_run"):
             return conclude_dry(call, prepared, config)
         outcome = launch.execute(prepared, options._replace(front=front, refusals=refusals, wishes=wishes))
-    report_on(call, prepared, outcome, front, refusals, began)
+    try:
+        report_on(call, prepared, outcome, front, refusals, began)
+    except (NonoError, OSError):
+        raise
+    except Exception as fault:  # the command has ended, and its exit code must not be lost (ADR 103)
+        console.warn(UNTOLD.format(fault=f"{type(fault).__name__}: {fault}", session=outcome.session_id))
     console.log("INFO", f"ended with exit code {outcome.exit_code}")
     return outcome.exit_code
 

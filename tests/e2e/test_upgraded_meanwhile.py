@@ -1,0 +1,61 @@
+"""Who upgrades or removes nono while a command runs loses the report of that run, and not its exit code."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.hosted.installed_copy import InstalledCopy, install
+
+REPORT = "nono/cli/diagnostics/report.py"
+UNTIL_READ = ("--", "sh", "-c", "echo started; read -r _; touch /usr/refused; exit 7")
+UNTOLD = "what the run did cannot be told"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> InstalledCopy:
+    return install(tmp_path)
+
+
+def ended(copy: InstalledCopy, tmp_path: Path, upgrade: dict[str, str | None]) -> tuple[int, str]:
+    """Return the exit code and standard error of a run, during which files were replaced (None: removed)."""
+    with (tmp_path / "stderr").open("w+", encoding="utf-8") as said:
+        with copy.started("run", f"--allow={copy.project}", *UNTIL_READ, stderr=said) as run:
+            assert run.stdout is not None
+            assert run.stdout.readline() == "started\n"
+            for name, text in upgrade.items():
+                path = copy.site / name
+                if text is not None:
+                    path.write_text(text)
+                elif path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        said.seek(0)
+        return run.returncode, said.read()
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "fault"),
+    [
+        pytest.param({"nono": None}, "ModuleNotFoundError", id="removed"),
+        pytest.param({REPORT: "def report(outcome): ..."}, "TypeError", id="another version"),
+        pytest.param({REPORT: "def report(:"}, "SyntaxError", id="half written"),
+    ],
+)
+def test_the_exit_code_of_a_run_outlives_an_upgrade(
+    copy: InstalledCopy, tmp_path: Path, upgrade: dict[str, str | None], fault: str
+) -> None:
+    exit_code, said = ended(copy, tmp_path, upgrade)
+    assert exit_code == 7, said
+    assert f"{UNTOLD} ({fault}" in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+def test_without_an_upgrade_the_run_is_reported(copy: InstalledCopy, tmp_path: Path) -> None:
+    exit_code, said = ended(copy, tmp_path, {})
+    assert exit_code == 7
+    assert "NONO DIAGNOSTIC" in said
+    assert UNTOLD not in said
