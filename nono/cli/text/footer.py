@@ -34,6 +34,7 @@ INTERRUPTED = 128 + signal.SIGINT
 _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
 _OF_CALLS = "network."  # prefix of the rules for system calls
 ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
+OF_STARTER = "no option is offered: it would start programs outside the sandbox ({})"
 OF_PROCESS = "its name changes with each run, so no option is offered"
 
 
@@ -58,7 +59,11 @@ def _finding(denied: Denied, flag: str | None, path_context: PathContext) -> Fin
     # Imported here, as below: most failed runs have no denials.
     from nono.policy.why.extent import extent
     from nono.policy.why.saving import additions
+    from nono.policy.why.socket_services import starter_of_programs
 
+    starter = starter_of_programs(denied.target) if denied.kind is Kind.SOCKET else None
+    if starter is not None:
+        return Finding(denied, None, note=OF_STARTER.format(starter))
     if any(each.names_process for each in additions([flag], path_context.home)):
         return Finding(denied, None, note=OF_PROCESS)
     return Finding(denied, flag, extent(flag))

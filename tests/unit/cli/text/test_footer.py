@@ -77,3 +77,16 @@ def test_no_option_lets_an_instruction_file_be_read(
     denials.note(UnaskedDecision(Unasked("/data/CLAUDE.md", "Read", reason)))
     [found] = findings(denials, NOBODY, PLACES, NOBODY)
     assert found.flag == flag
+
+
+@pytest.mark.parametrize(
+    ("path", "flag"),
+    [("/run/docker.sock", None), ("/run/engine.sock", "--allow-unix-socket /run/engine.sock")],
+)
+def test_no_option_is_offered_for_a_socket_that_leads_out_of_the_sandbox(path: str, flag: str | None) -> None:
+    denials = Denials()
+    hint = f"--allow-unix-socket {path}"
+    denials.note(network(mode="connect", decision="deny", target=f"unix:{path}", port=None, hint=hint))
+    [found] = findings(denials, NOBODY, PLACES, NOBODY)
+    assert found.flag == flag
+    assert ("outside the sandbox (a container engine" in (found.note or "")) is (flag is None)

@@ -18,6 +18,11 @@ from nono.policy.why.extent import extent
         ("--allow-domain x.example", "grants any request to x.example"),
         ("--allow-domain https://x.example/a", None),
         ("--allow-unix-socket /run/x.sock", None),
+        (
+            "--allow-unix-socket /run/docker.sock",
+            "grants starting programs outside the sandbox: a container engine, which mounts any of its files",
+        ),
+        ("--allow-unix-socket-bind /run/docker.sock", None),
         ("--read '/a", None),
     ],
 )
