@@ -25,6 +25,9 @@ _PYTHON = _names(
 _RUST = _names("cargo rustc rustup rustfmt clippy-driver")
 _GO = _names("go gofmt gopls golangci-lint")
 _JAVA = _names("java javac mvn mvnw gradle gradlew kotlinc jshell")
+_RUBY = _names("ruby gem bundle bundler irb rake rails rspec rubocop")
+_HASKELL = _names("ghc ghci cabal stack runghc haskell-language-server")
+_OCAML = _names("ocaml ocamlc ocamlopt ocamlfind dune utop opam")
 _GIT = _names("git gh glab tig lazygit pre-commit")
 _TERMINALS = _names("script expect tmux screen tmate gemini aider")
 _SHARED_MEMORY = _names("python python3 pytest black flask ipython jupyter chromium google-chrome")
@@ -150,6 +153,10 @@ _INSTALLED = (
     # A shim runs the manager, which reads what it has installed.
     Row("~/.local/share/mise", Access.READ, "programs that mise has installed"),
     Row("~/.asdf", Access.READ, "programs that asdf has installed"),
+    Row("~/.rbenv", Access.READ, "your versions of Ruby", _RUBY),
+    Row("~/.rvm", Access.READ, "your versions of Ruby", _RUBY),
+    Row("~/.ghcup", Access.READ, "your toolchains of Haskell", _HASKELL),
+    Row("~/.opam", Access.READ, "your toolchains of OCaml", _OCAML),
     Row("~/.pyenv", Access.READ, "your versions of Python", _PYTHON),
     Row("~/.local/share/uv/python", Access.READ, "your versions of Python", _PYTHON),
     Row("~/.local/share/uv/tools", Access.READ, "your programs of Python", _PYTHON),
