@@ -383,6 +383,20 @@ def test_a_program_that_makes_its_directory_in_the_home_is_told_how_to_have_it(s
     assert "outside, then --allow" not in " ".join(footer(steering.stderr))
 
 
+@pytest.mark.parametrize(
+    ("program", "ending", "is_told"), [("qwen", 1, True), ("qwen", 0, False), ("other", 1, False)]
+)
+def test_an_agent_that_failed_without_its_profile_is_told_of_it(
+    sandbox: NonoRun, program: str, ending: int, is_told: bool
+) -> None:
+    agent = _written(sandbox.project / program, f"#!/bin/sh\nexit {ending}\n")
+    agent.chmod(0o755)
+    sandbox.give(agent)
+    ended = sandbox.bare([*NONO, "run", "--allow", str(sandbox.project), "--", str(agent)])
+    assert ended.exit_code == ending
+    assert ("qwen ran without its profile; --profile qwen-code" in ended.stderr) is is_told
+
+
 def test_no_option_is_offered_for_what_programs_outside_run(sandbox: NonoRun) -> None:
     directory = sandbox.user.home / ".config/autostart"
     directory.mkdir(parents=True)

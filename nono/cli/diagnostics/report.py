@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,8 @@ def report(
             offer=_offered(prepared, fs) if listed or absent else None,
         )
         console.lines(told)
+        if exit_code and exit_code not in STOPPED:
+            console.lines(_of_agent(prepared, invocation))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.shapes.printed import printed
@@ -79,6 +81,18 @@ def report(
         tell(printed(document(exit_code, found, limit, absent)))
     if is_told and exit_code not in STOPPED and found and limit is None:
         _offer(found, suppressed, prepared, invocation, environ, asks)
+
+
+def _of_agent(prepared: Prepared, invocation: Invocation) -> Iterator[str]:
+    """Yield a line about the profile that an agent ran without."""
+    # Imported here: most runs end well.
+    from nono.policy.profile.detection import agent_profile
+
+    program = os.path.basename(prepared.argv[0])
+    profile = agent_profile(program, invocation.given.value("profile"))
+    if profile is not None and invocation.given.value("config") is None:
+        yield ""
+        yield f"  {program} ran without its profile; --profile {profile} grants what it keeps and reaches."
 
 
 def _found(

@@ -11,20 +11,8 @@ from nono.policy.environment.secret_names import is_switch, says_secret
 from nono.policy.environment.secret_values import secret_in
 from nono.policy.git.settings import is_too_large, programs_of
 from nono.policy.hosts.host_filter import as_entry
-from nono.policy.profile.detection import detected, programs, without_profile
+from nono.policy.profile.detection import AGENTS, detected, programs, without_profile
 
-# The agents of the shipped profiles, by program.
-AGENTS = {
-    "claude": "claude-code",
-    "codex": "codex",
-    "gemini": "gemini-cli",
-    "opencode": "opencode",
-    "goose": "goose",
-    "aider": "aider",
-    "openclaw": "openclaw",
-    "qwen": "qwen-code",
-    "copilot": "copilot-cli",
-}
 _FOR_HOOKS = ("pre-commit", "lefthook")  # needed once git has a hook that starts them
 _SHOWN = 5
 

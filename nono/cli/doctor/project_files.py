@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from posixpath import join
 
 from nono.cli.doctor.hosts_named import FILES
-from nono.cli.doctor.project import AGENTS, Project
+from nono.cli.doctor.project import Project
 from nono.disk.regular_file import read_regular_file
 from nono.errors import NonoError
 from nono.policy.builtin import shipped
 from nono.policy.git.repository import Repository, repository_of
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.profile.detection import programs
+from nono.policy.profile.detection import AGENTS, programs
 
 _MAX_LOCK_BYTES = 32 * 1024 * 1024
 _MAX_ENV_FILES = 20

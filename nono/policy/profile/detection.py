@@ -58,6 +58,20 @@ _PROGRAMS = {
 # Scripts in a project that replace the program.
 _WRAPPERS = {"mvn": "mvnw", "gradle": "gradlew"}
 
+# The agents of the shipped profiles, by program.
+AGENTS = {
+    "claude": "claude-code",
+    "codex": "codex",
+    "gemini": "gemini-cli",
+    "opencode": "opencode",
+    "goose": "goose",
+    "aider": "aider",
+    "openclaw": "openclaw",
+    "qwen": "qwen-code",
+    "copilot": "copilot-cli",
+}
+_OF_NO_AGENT = frozenset({"default", "linux-host-compat", *_MARKERS.values()})
+
 # Files of toolchains without a shipped profile.
 _WITHOUT_PROFILE = {
     "Gemfile": "Ruby",
@@ -97,3 +111,13 @@ def without_profile(files: Collection[str]) -> Mapping[str, str]:
         if marker in files:
             found.setdefault(toolchain, marker)
     return found
+
+
+def agent_profile(program: str, reference: str | None) -> str | None:
+    """Return the shipped profile of an agent that ran without it; None for another program.
+
+    reference: The profiles of the run. None is returned if one of them may be for agents.
+    """
+    if not _OF_NO_AGENT.issuperset((reference or "default").split(",")):
+        return None
+    return AGENTS.get(program)

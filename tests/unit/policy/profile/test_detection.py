@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nono.policy.builtin import shipped
-from nono.policy.profile.detection import detected, programs, without_profile
+from nono.policy.profile.detection import AGENTS, agent_profile, detected, programs, without_profile
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,17 @@ def test_a_file_asks_for_the_program_that_works_on_it(files: tuple[str, ...], wa
 )
 def test_a_toolchain_without_a_profile_is_known(files: tuple[str, ...], toolchains: dict[str, str]) -> None:
     assert without_profile(files) == toolchains
+
+
+@pytest.mark.parametrize("reference", [None, "default", "node-dev", "node-dev,python-dev"])
+@pytest.mark.parametrize("program", AGENTS)
+def test_an_agent_without_its_profile_has_one(program: str, reference: str | None) -> None:
+    assert agent_profile(program, reference) in shipped.profile_names()
+
+
+@pytest.mark.parametrize(
+    ("program", "reference"),
+    [("claude", "claude-code"), ("claude", "node-dev,mine"), ("claude", "./mine.json"), ("node", None)],
+)
+def test_no_profile_is_named_beside_one_that_may_be_for_agents(program: str, reference: str | None) -> None:
+    assert agent_profile(program, reference) is None
