@@ -56,6 +56,7 @@ class Http2Upstream(asyncio.Protocol):
         self._settled = anyio.Event()
         self._served = False  # it has answered before, so a close may be an idle timeout
         self._leaving = False  # open no further stream
+        self._has_said_goodbye = False  # nothing that arrives counts any more
         self._was_reset = False
         self._loop = asyncio.get_running_loop()
 
@@ -113,8 +114,7 @@ class Http2Upstream(asyncio.Protocol):
         if transport is not None and not transport.is_closing():
             for stream in [*self._streams.values()]:
                 stream.drop()
-            self._session.say_goodbye()
-            transport.close()
+            self._say_goodbye(transport, ErrorCode.NO_ERROR)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -156,6 +156,8 @@ class Http2Upstream(asyncio.Protocol):
         self._intake.feed(data)
 
     def _take(self, data: bytes) -> None:
+        if self._has_said_goodbye:
+            return
         for event in self._events(data):
             self._handle(event)
         self._session.flush()
@@ -200,8 +202,15 @@ class Http2Upstream(asyncio.Protocol):
             reason = f"the HTTP/2 connection to the upstream was ended: {fault}"
             stream.fail(reason, "malformed", replay="any" if stream.waits else "none")
         if self._transport is not None:
-            self._session.say_goodbye(code)
-            self._transport.close()
+            self._say_goodbye(self._transport, code)
+            # Later, because the goodbye must be sent first. Otherwise TLS would wait for the other end's, and
+            # decrypt whatever it sends instead, for half a minute.
+            self._loop.call_soon(self._transport.abort)
+
+    def _say_goodbye(self, transport: asyncio.Transport, code: ErrorCode) -> None:
+        self._has_said_goodbye = True
+        self._session.say_goodbye(code)
+        transport.close()
 
     def _give_up(self) -> None:
         """Cut the connection to an upstream that does not read."""
