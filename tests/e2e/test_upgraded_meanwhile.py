@@ -54,6 +54,14 @@ def test_the_exit_code_of_a_run_outlives_an_upgrade(
     assert "Traceback" not in said
 
 
+def test_without_what_keeps_bytecode_a_run_ends_as_its_command(copy: InstalledCopy, tmp_path: Path) -> None:
+    assert not copy.file.exists()  # a run that lacks it writes it at its end
+    exit_code, said = ended(copy, tmp_path, {"nono/bytecode/writer.py": None})
+    assert exit_code == 7, said
+    assert "Traceback" not in said
+    assert not copy.file.exists()
+
+
 def test_without_an_upgrade_the_run_is_reported(copy: InstalledCopy, tmp_path: Path) -> None:
     exit_code, said = ended(copy, tmp_path, {})
     assert exit_code == 7
