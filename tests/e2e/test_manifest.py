@@ -39,6 +39,17 @@ def test_a_manifest_grants_only_what_it_says(sandbox: NonoRun, verb: str) -> Non
     assert "curl: (7)" in done.stderr
 
 
+def test_an_agent_that_fails_under_a_manifest_is_not_told_of_a_profile(sandbox: NonoRun) -> None:
+    agent = sandbox.project / "qwen"
+    agent.write_text("#!/bin/sh\nexit 3\n")
+    agent.chmod(0o755)
+    sandbox.give(agent)
+    of_its_own = nono(sandbox, "run", f"--config={manifest(sandbox)}", "--", str(agent))
+    assert (of_its_own.returncode, "ran without its profile" in of_its_own.stderr) == (3, False)
+    plain = nono(sandbox, "run", f"--allow={sandbox.project}", "--", str(agent))
+    assert (plain.returncode, "ran without its profile" in plain.stderr) == (3, True)
+
+
 def test_a_manifest_with_limits_does_not_run_without_a_supervisor(sandbox: NonoRun) -> None:
     refused = nono(
         sandbox, "wrap", f"--config={manifest(sandbox, resources={'max_processes': 64})}", "--", "true"

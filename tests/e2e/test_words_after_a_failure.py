@@ -379,12 +379,14 @@ def test_a_program_that_makes_its_directory_in_the_home_is_told_how_to_have_it(s
     sandbox.give(directory)
     granted = explained(sandbox, "echo x > ~/.tool/x", "--allow", str(directory))
     assert (granted.exit_code, (directory / "x").read_text()) == (0, "x\n")
-    steering = explained(sandbox, "mkdir ~/bin; ls ~")
-    assert "outside, then --allow" not in " ".join(footer(steering.stderr))
+    for name in ("bin", "$(printf 'a\\001b')"):
+        steering = explained(sandbox, f"mkdir ~/{name}; ls ~")
+        assert "outside, then --allow" not in " ".join(footer(steering.stderr))
 
 
 @pytest.mark.parametrize(
-    ("program", "ending", "is_told"), [("qwen", 1, True), ("qwen", 0, False), ("other", 1, False)]
+    ("program", "ending", "is_told"),
+    [("qwen", 1, True), ("qwen", 0, False), ("qwen", 130, False), ("other", 1, False)],
 )
 def test_an_agent_that_failed_without_its_profile_is_told_of_it(
     sandbox: NonoRun, program: str, ending: int, is_told: bool
