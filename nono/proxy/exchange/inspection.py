@@ -150,8 +150,9 @@ class Inspection:
 
         Nothing of the response may follow.
         """
-        if self._body is not None:
-            self._body.close()
+        body, self._body = self._body, None  # it refers to this: a cycle would wait for the garbage collector
+        if body is not None:
+            body.close()
         meter, self._meter = self._meter, None
         usage = None if meter is None else meter.usage
         if usage is not None:
