@@ -52,7 +52,8 @@ class Stage:
         self.goes_on = threading.Event()
         self.has_gone_on = False
         self.meanwhile: Callable[[], object] = lambda: None  # called while the file is handed over
-        self.given = asyncio.Event()
+        self.is_handed_over = threading.Event()
+        self.given = asyncio.Event()  # that, or the call was refused
         self.answer: int | None = None  # the errno of a call that was refused
         monkeypatch.setattr(notify, "is_valid", lambda listener, number: True)
         monkeypatch.setattr(notify, "respond_with_descriptor", self._respond)
@@ -68,6 +69,7 @@ class Stage:
         self.path = os.readlink(f"/proc/self/fd/{descriptor}")
         self.meanwhile()
         self.path_afterwards = os.readlink(f"/proc/self/fd/{descriptor}")
+        self.is_handed_over.set()
         self.loop.call_soon_threadsafe(self.given.set)
 
     def _fail(self, listener: int, number: int, *, errno_value: int) -> None:
@@ -107,20 +109,22 @@ def instruction_files(stage: Stage, tasks: TaskGroup, project: Path) -> Instruct
     )
 
 
+async def opened(stage: Stage, file: Path) -> None:
+    """Have the instruction file opened."""
+    async with anyio.create_task_group() as tasks:
+        opens = instruction_files(stage, tasks, file.parent)
+        await stage.open(opens, str(file), os.O_RDONLY)
+        opens.close()
+
+
 def test_the_loop_goes_on_while_an_instruction_file_is_handed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "CLAUDE.md"
     file.write_text("be good")
 
-    async def play(stage: Stage) -> None:
-        async with anyio.create_task_group() as tasks:
-            opens = instruction_files(stage, tasks, tmp_path)
-            await stage.open(opens, str(file), os.O_RDONLY)
-            opens.close()
-
     with staged(monkeypatch) as stage:
-        asyncio.run(play(stage))
+        asyncio.run(opened(stage, file))
         assert (stage.path, stage.has_gone_on) == (str(file), True)
 
 
@@ -144,8 +148,7 @@ def test_a_file_stays_open_until_it_is_handed_over_though_the_run_ends(
             stage.serve(opens, str(file), os.O_RDONLY)
         await asyncio.sleep(0)  # what the end of the tasks has called soon
         has_ended.set()
-        async with asyncio.timeout(TIMEOUT_S):
-            await stage.given.wait()
+        assert await asyncio.to_thread(stage.is_handed_over.wait, TIMEOUT_S)
         opens.close()
 
     with staged(monkeypatch) as stage:
@@ -182,15 +185,9 @@ def test_a_file_that_is_granted_for_reading_is_changed_by_nobody_until_it_is_rea
         except BlockingIOError:
             answers.append("waits")
 
-    async def play(stage: Stage) -> None:
-        stage.meanwhile = write
-        async with anyio.create_task_group() as tasks:
-            opens = instruction_files(stage, tasks, tmp_path)
-            await stage.open(opens, str(file), os.O_RDONLY)
-            opens.close()
-
     with staged(monkeypatch) as stage:
-        asyncio.run(play(stage))
+        stage.meanwhile = write
+        asyncio.run(opened(stage, file))
     write()
     assert answers == [expected, "opened"]
 
