@@ -203,14 +203,14 @@ class Http2Upstream(asyncio.Protocol):
             stream.fail(reason, "malformed", replay="any" if stream.waits else "none")
         if self._transport is not None:
             self._say_goodbye(self._transport, code)
-            # Later, because the goodbye must be sent first. Otherwise TLS would wait for the other end's, and
-            # decrypt whatever it sends instead, for half a minute.
-            self._loop.call_soon(self._transport.abort)
 
     def _say_goodbye(self, transport: asyncio.Transport, code: ErrorCode) -> None:
         self._has_said_goodbye = True
         self._session.say_goodbye(code)
         transport.close()
+        # Later, because the goodbye must be sent first. Otherwise TLS would wait for the other end's, and
+        # decrypt whatever it sends instead, for half a minute.
+        self._loop.call_soon(transport.abort)
 
     def _give_up(self) -> None:
         """Cut the connection to an upstream that does not read."""
