@@ -46,6 +46,16 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def keep_memory_private() -> None:
+    """Keep the secrets of this process from other processes of our uid and from core files.
+
+    Both are needed: a program that takes core files from the kernel (core(5)) gets them in spite of a limit
+    of 0, and execve makes the programs we start dumpable.
+    """
+    set_dumpable(False)
+    forbid_core_dumps()
+
+
 def raise_open_files() -> None:
     """Raise the soft RLIMIT_NOFILE of this process, because each connection of a proxy takes two descriptors.
 

@@ -118,8 +118,7 @@ class Launch:
         ready_state_directories(prepared.resolved.state_directories)
         launcher = self._unused()
         # Before any secret is read: from here on no process of our uid can inspect this one.
-        process.set_dumpable(False)
-        process.forbid_core_dumps()
+        process.keep_memory_private()
         beside = Beside(options.wishes, prepared, self._environ)
         session_id = new_session_id()
         with ExitStack() as stack:

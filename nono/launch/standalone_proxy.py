@@ -76,8 +76,7 @@ def serve_until_signal(resolved: Resolved, environ: Mapping[str, str], options: 
     A second signal ends the process at once. Returns an exit code. Raises NonoError if it cannot start.
     """
     # Before any secret is read: from here on no process of our uid can inspect this one.
-    process.set_dumpable(False)
-    process.forbid_core_dumps()
+    process.keep_memory_private()
     say, warn, redaction = options.say, options.warn, options.redaction
     session_id, limit = new_session_id(), options.audit_bytes
     with open_log(environ, session_id, hint=_UNRECORDED, warn=warn, budget_bytes=limit) as log:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -197,3 +199,28 @@ def test_systemd_creds_is_asked_for_the_key_once(root: Root, tmp_path: Path) -> 
     assert root.run("test", "openai", search_path=without_it)[0] == 0
     forget(root.lock)
     assert root.run("test", "openai", search_path=without_it)[0] == 1
+
+
+def test_a_key_that_is_being_stored_ends_in_no_core_file(sandbox: NonoRun) -> None:
+    """Control and backslash at the second question would leave one in the working directory."""
+
+    def environment_of(pid: int) -> int:
+        argv = sandbox.user.command(["cat", f"/proc/{pid}/environ"])
+        return subprocess.run(argv, capture_output=True, check=False).returncode
+
+    dumping = ["sh", "-c", 'ulimit -c "$(ulimit -H -c)" && exec "$@"', "sh"]
+    other, nono = ["sh", "-c", "echo ready; exec sleep 60"], [*NONO, "credential", "set", "openai"]
+    environment = sandbox.user.environment(NOBODY)
+    with terminal(sandbox.user.command([*dumping, *other]), environment, sandbox.project) as person:
+        person.wait_for(b"ready")
+        assert environment_of(person.process.pid) == 0
+    with terminal(sandbox.user.command([*dumping, *nono]), environment, sandbox.project) as person:
+        person.wait_for(VALUE)
+        person.type(KEY.encode() + b"\n")
+        person.wait_for(NEW)
+        limits = Path(f"/proc/{person.process.pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits)
+        assert environment_of(person.process.pid) != 0  # it is as closed to who takes core files
+        person.type(b"\x1c")
+        assert person.end() == -signal.SIGQUIT
+    assert not [*sandbox.project.glob("core*")]

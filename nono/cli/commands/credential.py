@@ -20,6 +20,7 @@ from nono.credentials.logins.token_store import LoginStore, StoredToken
 from nono.credentials.resolver import Place
 from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError
+from nono.kernel import process
 from nono.printable import printable, printable_line
 from nono.secret import Secret
 
@@ -39,6 +40,7 @@ INPUT_BYTES_MAX = 64 * 1024
 
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
+    process.keep_memory_private()  # before any secret is read
     environ = dict(os.environ)
     match parsed.action:
         case "set":

@@ -117,7 +117,9 @@ def _head(parsed: argparse.Namespace, environ: Mapping[str, str], root: int) -> 
     if parsed.sign_key is None:
         return attestation.statement_of(head, rfc3339(), digest) + b"\n"
     from nono.credentials.signing import keystore
+    from nono.kernel import process
 
+    process.keep_memory_private()
     key = keystore.load(parsed.sign_key, environ, lambda sentence: print(sentence, file=sys.stderr))
     if parsed.format == IN_TOTO:
         return attestation.signed(head, rfc3339(), key.public, key.sign, digest)

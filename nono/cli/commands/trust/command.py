@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nono.cli.args import argparse_parser
+from nono.kernel import process
 
 DESCRIPTION = (
     "Signs, verifies and approves the files that instruct an agent: CLAUDE.md, AGENTS.md, skills. Where a "
@@ -17,6 +18,7 @@ DESCRIPTION = (
 
 def run(argv: Sequence[str]) -> int:
     parsed = parser().parse_args(list(argv))
+    process.keep_memory_private()  # before the key that signs is read
     environ = dict(os.environ)
     # Imported here: the help needs only the parser, and must work without any third-party package.
     from nono.cli.commands.trust import approving, checking, keys, signing
