@@ -43,7 +43,7 @@ def key_of(found: Found, host: Host) -> str:
 def kept(key: str, environ: Mapping[str, str]) -> Entry | None:
     """Read the entry; None if it is missing, damaged or could have been written by anybody else."""
     try:
-        directory = open_private_dir(_path(environ), create=False)
+        directory = _directory(environ, create=False)
     except OSError:
         return None
     try:
@@ -65,7 +65,7 @@ def keep(key: str, entry: Entry, environ: Mapping[str, str]) -> None:
     if len(payload) > MAX_ENTRY_BYTES:
         return
     with suppress(OSError):
-        directory = open_private_dir(_path(environ), create=True)
+        directory = _directory(environ, create=True)
         try:
             _write(directory, key, sha256(payload).hexdigest().encode() + b"\n" + payload)
             _prune(directory)
@@ -73,8 +73,11 @@ def keep(key: str, entry: Entry, environ: Mapping[str, str]) -> None:
             os.close(directory)
 
 
-def _path(environ: Mapping[str, str]) -> str:
-    return join(paths.state_root(environ), _DIRECTORY)
+def _directory(environ: Mapping[str, str], *, create: bool) -> int:
+    """Open the directory of the entries. Raises OSError like open_private_dir()."""
+    root = paths.state_root(environ)
+    os.close(open_private_dir(root, create=create))  # it may be a link, which nothing else follows either
+    return open_private_dir(join(root, _DIRECTORY), create=create)
 
 
 def _files(found: Found) -> list[object]:

@@ -178,6 +178,22 @@ def test_without_a_place_for_it_a_profile_is_validated_every_time(environ: dict[
     assert imports_pydantic(environ)
 
 
+@pytest.mark.parametrize("is_link", [True, False])
+def test_nothing_is_kept_or_believed_behind_a_link(environ: dict[str, str], is_link: bool) -> None:
+    load_profile("mine", environ)
+    (entry,) = kept(environ)
+    entry.write_bytes(forged(entry))
+    root, elsewhere = Path(environ["HOME"], ".local/state/nono"), Path(environ["HOME"], "elsewhere")
+    if is_link:
+        root.rename(elsewhere)
+        root.symlink_to(elsewhere)
+    assert load_profile("mine", environ).filesystem.allow == (() if is_link else ("/",))
+    if is_link:
+        kept(environ)[0].unlink()
+        load_profile("mine", environ)
+        assert kept(environ) == []
+
+
 def test_an_entry_follows_from_every_file_its_name_and_the_host(environ: dict[str, str]) -> None:
     directory = Path(environ["HOME"], ".config/nono/profiles")
     keys = {cache.key_of(find("mine", environ), Host())}
