@@ -409,6 +409,10 @@ def test_prune_keeps_the_audit_log_unless_it_is_asked_for(flags: list[str], sand
     assert (sandbox.user.home / ".local/state/nono/audit" / old).exists() == (not flags)
 
 
+def test_prune_before_the_first_run_has_nothing_to_do(sandbox: NonoRun) -> None:
+    assert nono(sandbox, "prune").stderr == "Nothing to prune.\n"
+
+
 def test_prune_removes_what_belongs_to_no_session(sandbox: NonoRun) -> None:
     sandbox.run(["true"], profile=OPEN)
     month_ago = time.time() - 31 * 86_400

@@ -57,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     parsed, environ = parser().parse_args(list(argv)), caller_environ()
     refuse_inside("prune", environ)
     registry = open_registry(environ)
-    removed: list[Record] = []
+    removed, left, logs = list[Record](), list[str](), list[str]()
     if registry is not None:
         with registry:
             every = records(registry)
