@@ -7,6 +7,7 @@ from posixpath import isabs, join
 
 from nono.errors import NonoError
 
+CACHES = "nono/caches"  # below the caches of the person: those of runs
 STATE_VARIABLE = "NONO_CAP_FILE"  # inside a sandbox: the file about its rules
 
 
@@ -38,7 +39,14 @@ def config_dir(environ: Mapping[str, str]) -> str:
 
 
 def state_root(environ: Mapping[str, str]) -> str:
-    """Return the root of audit logs, sessions and the credential store. No sandbox grants access to it."""
+    """Return the root of audit logs, sessions and the credential store. No sandbox grants access to it.
+
+    The XDG_STATE_HOME that a run has been given is for its command. A nono inside leaves it alone: what it
+    kept there, a key for instance, later runs could read.
+    """
+    base = environ.get("XDG_STATE_HOME", "")
+    if STATE_VARIABLE in environ and f"/{CACHES}/" in base:
+        return join(home(environ), ".local/state/nono")
     return join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "nono")
 
 

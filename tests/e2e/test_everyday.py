@@ -133,6 +133,40 @@ def test_tmux_starts_in_a_window_of_a_tmux_outside(runner: NonoRun) -> None:
     assert run.exit_code == 0, run.stderr
 
 
+def test_neovim_keeps_its_history_beside_the_caches_and_reads_none_of_the_persons(runner: NonoRun) -> None:
+    """Where it cannot, it asks for Enter at its end."""
+    if not shutil.which("nvim"):
+        pytest.skip("nvim is not installed")
+    theirs = "~/.local/state/nvim/typed"
+    runner.bare(["sh", "-euc", f"mkdir -p ~/.local/state/nvim; echo secret > {theirs}"])
+    argv = ["nvim", "--headless", "-u", "NONE", "+wshada", "+q", "a.txt"]
+    run = runner.run(argv, profile={})
+    assert (run.exit_code, run.stderr.partition("E886")[1:]) == (0, ("", "")), run.stderr
+    refused = runner.run(["sh", "-c", f"cat {theirs}"], profile={})
+    assert (refused.exit_code, refused.stdout) == (1, "")
+
+
+def test_nono_inside_stores_nothing_where_the_command_keeps_its_state(runner: NonoRun) -> None:
+    script = 'mkdir -p "$XDG_STATE_HOME"'  # which the command may do
+    run = runner.run(
+        ["sh", "-euc", f"{script}; printf key | {' '.join(NONO)} credential set openai"], profile={}
+    )
+    assert run.exit_code == 1
+    assert "this is inside a run of nono" in run.stderr
+
+
+@pytest.mark.parametrize("planted", ["ln -s $HOME/planted", "mkfifo", "mkdir"])
+def test_a_run_starts_where_an_earlier_one_replaced_settings_that_nono_makes(
+    planted: str, runner: NonoRun
+) -> None:
+    made = 'test -f "$HATCH_CONFIG"; rm -rf "$HATCH_CONFIG"'
+    first = runner.run(["sh", "-euc", f'{made}; {planted} "$HATCH_CONFIG"'], profile={})
+    assert first.exit_code == 0, first.stderr
+    second = runner.run(["sh", "-euc", 'rm -rf "$HATCH_CONFIG"'], profile={})
+    assert second.exit_code == 0, second.stderr
+    assert not (runner.user.home / "planted").exists()
+
+
 def wrapped(runner: NonoRun, script: str, directory: Path, wrapper: Sequence[str] = ()) -> Ended:
     argv = [*NONO, "wrap", *PROGRAM_GRANTS, f"--allow={directory}", f"--workdir={directory}", "--"]
     return runner.bare([*wrapper, *argv, "sh", "-c", script])

@@ -12,7 +12,7 @@ from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
 from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.grants import accesses
-from nono.policy.files.tool_caches.caches import own_caches
+from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.host_filesystem import HostFilesystem
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
@@ -166,7 +166,7 @@ def _with_caches(resolved: Resolved, *, starts: bool) -> tuple[Resolved, str | N
     caches = own_caches(
         capabilities.grants, resolved.deny_rules, rules, resolved.path_context, HostFilesystem()
     )
-    if caches is None or (starts and not _made(caches.grant)):
+    if caches is None or (starts and not _made(caches)):
         return resolved, None
     resolved = resolved._replace(
         capabilities=capabilities._replace(grants=(*capabilities.grants, caches.grant)),
@@ -191,13 +191,24 @@ def _with_own_environment(
     return resolved._replace(capabilities=capabilities._replace(grants=grants), environment=rules)
 
 
-def _made(grant: Grant) -> bool:
-    """Create the directory. Returns False if that is impossible: a command works without caches."""
+def _made(caches: Caches) -> bool:
+    """Create the directory and its files. Returns False if it cannot be made: a command needs no caches."""
     try:
-        ready_state_directories((grant,))
+        ready_state_directories((caches.grant,))
     except NonoError:
         return False
+    for file in caches.files:
+        _made_empty(file)
     return True
+
+
+def _made_empty(file: str) -> None:
+    """Create a file where there is nothing. If that is impossible, its program says what it lacks."""
+    try:
+        # O_EXCL: an earlier command may have made it a link or a FIFO, which is not opened here.
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return
 
 
 def _made_below(caches: str) -> str | None:

@@ -10,6 +10,7 @@ from posixpath import basename, join
 
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
+from nono.paths import CACHES
 from nono.policy.capability import Access, Grant
 from nono.policy.environment.inheritance import EnvironmentRules
 from nono.policy.files.denials import DenyRules
@@ -18,7 +19,7 @@ from nono.policy.files.links import LinkGuard, Way
 from nono.policy.files.tool_caches.project_settings import project_keeps_its_own
 from nono.policy.path_expansion import Filesystem, PathContext, canonical_as_far, is_within
 
-ROOT = "$XDG_CACHE_HOME/nono/caches"
+ROOT = f"$XDG_CACHE_HOME/{CACHES}"
 _NAME_MAX = 40
 _DIGEST_LENGTH = 16
 
@@ -31,11 +32,15 @@ class _Tool(NamedTuple):
     usual: str  # the tool's default location
     prefix: str = ""  # of the variable's value
     reading_is_enough: bool = False
+    must_exist: bool = False  # a file without which the tool ends; it may be empty
 
 
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
+# Neovim asks for Enter at each start and end where it cannot write there.
+_STATE = _Tool("XDG_STATE_HOME", "state", "$XDG_STATE_HOME", reading_is_enough=True)
 _TOOLS = (
     _EVERYTHING_ELSE,
+    _STATE,
     # Its database lies beside its settings, which hold keys.
     _Tool("AIRFLOW_HOME", "airflow", "~/airflow"),
     _Tool("ANSIBLE_HOME", "ansible", "~/.ansible"),
@@ -61,6 +66,14 @@ _TOOLS = (
     _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod"),
     _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
     _Tool("HATCH_CACHE_DIR", "hatch/cache", "$XDG_CACHE_HOME/hatch"),
+    # hatch writes its settings where there are none, and ends if it cannot.
+    _Tool(
+        "HATCH_CONFIG",
+        "hatch.toml",
+        "$XDG_CONFIG_HOME/hatch/config.toml",
+        reading_is_enough=True,
+        must_exist=True,
+    ),
     _Tool("HATCH_DATA_DIR", "hatch/data", "$XDG_DATA_HOME/hatch"),
     _Tool("IPYTHONDIR", "ipython", "~/.ipython"),
     _Tool("JUPYTER_CONFIG_DIR", "jupyter/config", "~/.jupyter"),
@@ -116,6 +129,7 @@ class Caches(NamedTuple):
 
     grant: Grant  # on a directory that may not exist yet
     variables: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]  # to be made, empty, directly in that directory
 
 
 def own_caches(
@@ -153,7 +167,8 @@ def own_caches(
     if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
         return None
     variables = tuple((tool.variable, f"{tool.prefix}{join(path, tool.directory)}") for tool in tools)
-    return Caches(Grant(path, Access.READWRITE, True, "system", path), variables)
+    files = tuple(join(path, tool.directory) for tool in tools if tool.must_exist)
+    return Caches(Grant(path, Access.READWRITE, True, "system", path), variables, files)
 
 
 def _is_wanted(
@@ -172,6 +187,8 @@ def _is_wanted(
         grant.is_users and grant.access.writes and is_within(grant.path, usual) for grant in grants
     ):
         return False  # the profile expects its program to find its cache there
+    if tool is _STATE and any(is_within(grant.path, usual) for grant in grants):
+        return False  # what is granted there is to be found, if only read: a profile of Nix, for instance
     access = held.on(usual)
     return access is None if tool.reading_is_enough else access is not Access.READWRITE
 

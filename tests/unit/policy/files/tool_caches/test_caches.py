@@ -80,10 +80,12 @@ def test_a_cache_of_the_person_that_is_granted_stays_in_use(make_fs: MakeFilesys
         ("COMPOSER_HOME", ".config/composer"),
         ("GEM_HOME", ".local/share/gem"),
         ("GH_CONFIG_DIR", ".config/gh"),
+        ("HATCH_CONFIG", ".config/hatch"),
         ("MICRO_CONFIG_HOME", ".config/micro"),
         ("PDM_CONFIG_FILE", ".config/pdm"),
         ("POETRY_CONFIG_DIR", ".config/pypoetry"),
         ("SEMGREP_SETTINGS_FILE", ".semgrep"),
+        ("XDG_STATE_HOME", ".local/state"),
     ],
 )
 def test_settings_that_may_be_read_stay_in_use(variable: str, usual: str, make_fs: MakeFilesystem) -> None:
@@ -198,6 +200,26 @@ def test_a_program_that_has_a_directory_among_the_caches_finds_it(make_fs: MakeF
     own = Grant(directory, Access.READWRITE, True, "profile", directory)
     assert "XDG_CACHE_HOME" not in variables(caches(fs, READ_WRITE, own))
     assert "XDG_CACHE_HOME" in variables(caches(fs, READ_WRITE))
+
+
+@pytest.mark.parametrize("access", [Access.READWRITE, Access.READ])
+def test_a_program_that_may_read_its_state_finds_it(access: Access, make_fs: MakeFilesystem) -> None:
+    directory = f"{HOME}/.local/state/tool"
+    fs = make_fs(directories=(directory,))
+    own = Grant(directory, access, True, "group:tool", directory)
+    assert "XDG_STATE_HOME" not in variables(caches(fs, READ_WRITE, own))
+    beside = own._replace(path=f"{HOME}/.local/share/tool")
+    assert "XDG_STATE_HOME" in variables(caches(fs, READ_WRITE, beside))
+
+
+def test_settings_that_must_be_there_are_made_where_the_variable_leads(make_fs: MakeFilesystem) -> None:
+    found = caches(make_fs(), READ_WRITE)
+    assert found is not None
+    assert found.files == (variables(found)["HATCH_CONFIG"],)
+    assert found.files[0].rpartition("/")[0] == path(found)  # where no command can lead it elsewhere
+    outside = caches(make_fs(), READ_WRITE, environment=EnvironmentRules(passed=frozenset({"HATCH_CONFIG"})))
+    assert outside is not None
+    assert outside.files == ()
 
 
 def test_there_are_none_where_the_command_could_replace_them(make_fs: MakeFilesystem) -> None:
