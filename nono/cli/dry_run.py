@@ -1,4 +1,4 @@
-"""End a dry run: print what a run would inject and start, and check that its program exists."""
+"""End a dry run: print what a run would inject and start, after checking that it can be had."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from nono.audit.redact import Redaction, redact_argv
 from nono.cli.console import Console
+from nono.credentials.values.run_references import check_references
 from nono.launch.prepare import Prepared, program_of
 
 
 def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], redaction: Redaction) -> int:
-    """Return the exit code. Raises NonoError if the program does not exist, as a run would."""
+    """Return the exit code. Raises NonoError, as a run would, for a bad reference or a missing program."""
+    check_references(prepared.resolved)
     console.lines(_injected(prepared))
     program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(

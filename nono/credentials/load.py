@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from nono.audit.event import Event
@@ -20,6 +20,7 @@ from nono.credentials.values.reference import (
     StoredReference,
     parse_reference,
 )
+from nono.credentials.values.run_references import references_of
 from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple
@@ -89,7 +90,7 @@ class Loader(NamedTuple):
         All references are parsed before the first is read, so that nobody unlocks a keyring for a run that
         cannot start.
         """
-        references = [list(_parsed(service)) for service in services]
+        references = [references_of(service) for service in services]
         return [self._load(*each) for each in zip(services, references, strict=True)]
 
     def _load(self, service: CredentialService, references: list[CredentialReference]) -> LoadedService:
@@ -197,18 +198,6 @@ class Loader(NamedTuple):
                     return stored
                 return f"{stored}, or log in with nono run --profile {program} -- {program} auth login"
         return None
-
-
-def _parsed(service: CredentialService) -> Iterator[CredentialReference]:
-    """Parse the references of a service. Raises CredentialError that names the service and the field."""
-    fields = ("credential_key",) if service.oauth2 is None else ("auth.client_id", "auth.client_secret")
-    for field, text in zip(fields, service.references, strict=False):  # AWS keys have none
-        try:
-            yield parse_reference(text)
-        except CredentialError as error:
-            raise CredentialError(
-                f"credential '{service.name}': {field}: {error.message}", hint=error.hint
-            ) from error
 
 
 def _static(service: CredentialService, secret: Secret, warnings: list[str]) -> StaticCredential:

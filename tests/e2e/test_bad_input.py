@@ -652,6 +652,50 @@ def test_a_malformed_reference_starts_nothing(here: Place, key: str, message: st
     assert_refused(result, f"credential 'demo': credential_key: {message}")
 
 
+UNREADABLE = "op://vault/item"  # without its field
+
+
+@pytest.mark.parametrize(
+    ("document", "flags", "message"),
+    [
+        (service(credential_key=UNREADABLE), [], "credential 'demo': credential_key: op:// reference: "),
+        (
+            {"network": {"upstream_proxy": {"address": "corp.example:3128", "auth": UNREADABLE}}},
+            ["--allow-domain", "x.example"],
+            "the password of the upstream proxy corp.example:3128: op:// reference: ",
+        ),
+        ({"env_credentials": {UNREADABLE: "DEMO_KEY"}}, [], "op:// reference: "),
+    ],
+    ids=["service", "upstream proxy", "variable"],
+)
+def test_a_malformed_reference_is_found_without_a_run(
+    here: Place, document: dict[str, object], flags: list[str], message: str
+) -> None:
+    profile = write(here, document)
+    for dry in ([], ["--dry-run"]):
+        refused = nono(here, "run", *dry, "-p", profile, *flags, *ECHO)
+        assert refused.returncode == 1
+        assert f"\nnono: {message}" in refused.stderr
+        assert "sandbox would be applied" not in refused.stderr
+    Path(profile).write_text(Path(profile).read_text().replace(UNREADABLE, f"{UNREADABLE}/field"))
+    well_formed = nono(here, "run", "--dry-run", "-p", profile, *flags, *ECHO)
+    Path(profile).unlink()
+    assert well_formed.returncode == 0
+    assert "sandbox would be applied" in well_formed.stderr
+
+
+def test_a_malformed_reference_makes_a_profile_invalid(here: Place) -> None:
+    profile = write(here, service(credential_key=UNREADABLE))
+    found = nono(here, "profile", "validate", profile)
+    Path(profile).write_text(Path(profile).read_text().replace(UNREADABLE, f"{UNREADABLE}/field"))
+    well_formed = nono(here, "profile", "validate", profile)
+    Path(profile).unlink()
+    assert found.returncode == 1
+    refused = "a run with it is refused here: credential 'demo': credential_key: op:// reference: "
+    assert refused in " ".join(found.stdout.split())
+    assert well_formed.returncode == 0
+
+
 def test_what_helps_with_a_key_that_cannot_be_fetched_is_a_line_of_its_own(here: Place) -> None:
     capture = {"credential_capture": {"broken": {"command": ["/bin/false"]}}}
     profile = write(here, capture | service(credential_key="cmd://broken", env_var="DEMO_KEY"))

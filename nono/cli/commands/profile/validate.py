@@ -11,6 +11,7 @@ from nono import paths
 from nono.cli.commands.profile.look import print_lines, warn_of_old_names
 from nono.cli.shapes.printed import printed
 from nono.cli.text.profile_report import Report, deprecations_line, labelled
+from nono.credentials.values.run_references import check_references
 from nono.errors import NonoError, ProfileError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.export.no_effect import without_effect
@@ -70,6 +71,7 @@ def _report(reference: str, environ: Mapping[str, str]) -> Report:
     errors = []
     try:
         resolved = resolve(RunRequest(), profile, environ=environ, cwd=os.getcwd(), fs=HostFilesystem())
+        check_references(resolved)
     except NonoError as error:
         errors.append(f"a run with it is refused here: {error.message}")
     else:
