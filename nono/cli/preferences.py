@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 from nono.audit.event import Event, run_options
@@ -12,7 +13,7 @@ from nono.cli.console import Console
 from nono.errors import ConfigError
 from nono.launch.session import Proving
 from nono.sessions.names import check_name, reads_as_id
-from nono.settings.file import user_config
+from nono.settings.file import config_path, user_config
 from nono.settings.user_config import Audit, UserConfig, theme_of
 
 TYPE_CHECKING = False
@@ -27,9 +28,19 @@ def preferences(
 ) -> UserConfig:
     """Read the preferences: flags override variables, which override config.toml. Raises ConfigError.
 
+    Warns, with --silent too, of a config.toml that another user could change.
+
     long_lived: This process will supervise, so it must not keep validation libraries in memory.
     """
     config = user_config(environ, long_lived=long_lived)
+    path = config_path(environ)
+    if os.path.lexists(path):
+        # Imported here: few people have a file.
+        from nono.cli.changed_by_others import changed_by_others
+
+        if (reason := changed_by_others(path)) is not None:
+            effect = "what is recorded and where the record is sent"
+            console.insist(f"somebody else could change {path}, which decides {effect}: {reason}.")
     theme, warning = theme_of(given.value("theme") or config.ui.theme)
     if warning is not None:
         console.warn(warning)

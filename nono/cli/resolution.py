@@ -15,7 +15,7 @@ from nono.policy.capability import Access
 from nono.policy.files.grants import accesses, at_every_mount
 from nono.policy.files.links import links_on_the_way
 from nono.policy.files.requested import MissingPathError
-from nono.policy.host_filesystem import HostFilesystem, directories_from, inode, is_read_only, way_to
+from nono.policy.host_filesystem import HostFilesystem, is_read_only
 from nono.policy.network_request import ContradictionError
 from nono.policy.request import RunRequest
 from nono.policy.resolve import PathWarning, Resolved, asked_for, resolve
@@ -176,19 +176,11 @@ def command_of(invocation: Invocation, resolved: Resolved) -> tuple[tuple[str, .
 
 
 def _others_could_change(path: str) -> str | None:
-    """Return a warning if another user could change a profile, or exchange it or a link that leads to it."""
+    """Return a warning if another user could change a profile."""
     # Imported here: few runs have a profile in a file.
-    from nono.policy.ownership import changeable, exchangeable
+    from nono.cli.changed_by_others import changed_by_others
 
-    euid = os.geteuid()
-    if inode("/").uid not in (0, euid):
-        return None  # a user namespace without root, where owners are not told apart
-    try:
-        reason = changeable(inode(path), euid)
-        for place in way_to(path):
-            reason = reason or exchangeable(directories_from(os.path.dirname(place)), euid)
-    except OSError:
-        return None  # a pipe, which is gone by now
+    reason = changed_by_others(path)
     if reason is None:
         return None
     return (

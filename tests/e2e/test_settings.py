@@ -6,16 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-def run(home: Path, *argv: str) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
+def run(
+    home: Path, *argv: str, flags: Sequence[str] = ()
+) -> tuple[subprocess.CompletedProcess[str], list[dict[str, Any]]]:
     """Return the run, and the events of its audit log."""
     done = subprocess.run(
-        [sys.executable, "-I", "-m", "nono", "run", "--", *argv],
+        [sys.executable, "-I", "-m", "nono", "run", *flags, "--", *argv],
         env={"HOME": str(home), "PATH": os.defpath},
         cwd="/",
         capture_output=True,
@@ -46,3 +49,21 @@ def test_a_mistake_in_it_starts_nothing(tmp_path: Path) -> None:
     done, events = run(tmp_path, "touch", str(tmp_path / "started"))
     assert (done.returncode, events) == (1, [])
     assert "config.toml: redaction.add_flag: no such key (did you mean 'add_flags'?)" in done.stderr
+
+
+@pytest.mark.parametrize("of_directory", [False, True])
+@pytest.mark.parametrize("others", [0o022, 0])
+def test_one_that_others_could_change_is_told_with_silent_too(
+    tmp_path: Path, others: int, of_directory: bool
+) -> None:
+    directory = tmp_path / ".config/nono"
+    directory.mkdir(parents=True)
+    file = directory / "config.toml"
+    file.write_text("[updates]\ncheck = false\n")
+    changed = directory if of_directory else file
+    changed.chmod((0o755 if of_directory else 0o644) | others)
+    done, _ = run(tmp_path, "true", flags=["--silent"])
+    assert done.returncode == 0
+    told = f"somebody else could change {file}" in done.stderr
+    assert told == bool(others)
+    assert (f"everybody can write to {changed}" in done.stderr) == told
