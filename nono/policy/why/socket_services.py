@@ -7,6 +7,8 @@ import re
 _ENGINE = "a container engine, which mounts any of its files"
 _BUS = "D-Bus, by systemd among others"
 _MULTIPLEXER = "a terminal multiplexer, in its windows"
+_EDITOR = "an editor, by its own language or an extension"
+_WINDOWS = "a window manager, by its commands"
 _SERVICES = (
     (re.compile(r".*/(docker|podman|containerd|crio|buildkitd)(\.raw)?\.sock(\.ttrpc)?"), _ENGINE),
     (re.compile(r".*/(lxd|incus)/unix\.socket"), _ENGINE),
@@ -14,6 +16,9 @@ _SERVICES = (
     (re.compile(r"/run/user/\d+/bus|.*/dbus/system_bus_socket|.*/tmp/dbus-[^/]*"), _BUS),
     (re.compile(r"/run/(user/\d+/)?systemd/private"), "systemd"),
     (re.compile(r".*/tmux-\d+/[^/]*|.*/screens?/S-[^/]*/[^/]*"), _MULTIPLEXER),
+    (re.compile(r".*/zellij(-\d+)?/.*|.*/wezterm/(gui-)?sock(-\d+)?"), _MULTIPLEXER),
+    (re.compile(r"(/run/user/\d+/emacs|.*/emacs\d+)/[^/]*|.*/nvim\.[^/]*|.*/vscode-ipc-.*\.sock"), _EDITOR),
+    (re.compile(r".*/sway-ipc\.[^/]*|.*/i3/ipc-socket\.\d+|.*/hypr/[^/]*/\.socket\.sock"), _WINDOWS),
 )
 
 

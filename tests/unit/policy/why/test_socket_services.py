@@ -21,6 +21,17 @@ from nono.policy.why.socket_services import starter_of_programs
         ("/run/user/1000/systemd/private", "systemd"),
         ("/tmp/tmux-1000/default", "a terminal multiplexer"),
         ("/run/screen/S-ada/1.pts", "a terminal multiplexer"),
+        ("/run/user/1000/zellij/0.42.2/main", "a terminal multiplexer"),
+        ("/tmp/zellij-1000/0.42.2/main", "a terminal multiplexer"),
+        ("/run/user/1000/wezterm/gui-sock-812", "a terminal multiplexer"),
+        ("/run/user/1000/emacs/server", "an editor"),
+        ("/tmp/emacs1000/server", "an editor"),
+        ("/run/user/1000/nvim.812.0", "an editor"),
+        ("/tmp/nvim.ada/XyZ/nvim.812.0", "an editor"),
+        ("/run/user/1000/vscode-ipc-0f.sock", "an editor"),
+        ("/run/user/1000/sway-ipc.1000.812.sock", "a window manager"),
+        ("/run/user/1000/i3/ipc-socket.812", "a window manager"),
+        ("/run/user/1000/hypr/0f_1/.socket.sock", "a window manager"),
     ],
 )
 def test_a_socket_whose_service_starts_programs_is_known(path: str, starter: str) -> None:
@@ -35,6 +46,8 @@ def test_a_socket_whose_service_starts_programs_is_known(path: str, starter: str
         "/run/user/1000/bus.d/a",
         "/run/postgresql/.s.PGSQL.5432",
         "/run/user/1000/keyring/ssh",
+        "/run/user/1000/hypr/0f_1/.socket2.sock",  # it only tells of events
+        "/home/ada/emacs/a.sock",
     ],
 )
 def test_other_sockets_are_not_taken_for_one(path: str) -> None:
