@@ -167,6 +167,25 @@ def test_a_run_starts_where_an_earlier_one_replaced_settings_that_nono_makes(
     assert not (runner.user.home / "planted").exists()
 
 
+@pytest.mark.parametrize(("grants", "prints"), [([], "usual"), (["--read-file=~/first/tool"], "first")])
+def test_a_script_that_runs_with_another_interpreter_than_outside_says_so(
+    grants: list[str], prints: str, runner: NonoRun
+) -> None:
+    home = runner.user.home
+    made = "".join(
+        f"mkdir -p {place}; printf '#!/bin/sh\\necho {name}\\n' > {place}/tool; chmod +x {place}/tool; "
+        for place, name in ((f"{home}/first", "first"), (f"{runner.project}/usual", "usual"))
+    )
+    script = f"{runner.project}/script"
+    runner.bare(["sh", "-euc", f"{made} echo '#!/usr/bin/env tool' > {script}; chmod +x {script}"])
+    path = f"{home}/first:{runner.project}/usual:{os.environ['PATH']}"
+    flags = [each.replace("~", str(home)) for each in grants]
+    run = runner.run([script], profile={}, flags=flags, environment={"PATH": path})
+    assert (run.exit_code, run.stdout.strip()) == (0, prints), run.stderr
+    warning = f"because {home}/first/tool, which is first on PATH, is not granted"
+    assert (warning in " ".join(run.stderr.split())) is (prints == "usual")
+
+
 def wrapped(runner: NonoRun, script: str, directory: Path, wrapper: Sequence[str] = ()) -> Ended:
     argv = [*NONO, "wrap", *PROGRAM_GRANTS, f"--allow={directory}", f"--workdir={directory}", "--"]
     return runner.bare([*wrapper, *argv, "sh", "-c", script])

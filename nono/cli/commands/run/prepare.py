@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from nono.cli.args.parse import Invocation
-from nono.cli.console import Console, can_ask
+from nono.cli.console import can_ask
 from nono.errors import ConfigError
 from nono.policy.capability import NetworkMode
 from nono.trust.disk.concern import root_of
@@ -43,7 +44,7 @@ def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | N
         command, warning = command_of(call.invocation, resolved)
     prepared = launch.prepare(resolved, command, needs_program=not is_dry)
     show(prepared, call.invocation, call.console)
-    _notes(prepared, call.console, warning, exits_shell=call.is_shell and not is_dry)
+    _notes(prepared, call, warning, exits_shell=call.is_shell and not is_dry)
     if is_dry and instructions is not None:
         call.console.lines([instructions.announced])
     return prepared, _unchecked(root) if instructions is None and root is not None else instructions
@@ -74,8 +75,9 @@ def _explained(invocation: Invocation, resolved: Resolved) -> Resolved:
     return resolved._replace(capabilities=capabilities)
 
 
-def _notes(prepared: Prepared, console: Console, warning: str | None, *, exits_shell: bool) -> None:
+def _notes(prepared: Prepared, call: Call, warning: str | None, *, exits_shell: bool) -> None:
     """Say what a person should know besides the summary."""
+    console = call.console
     if any(prepared.resolved.session_hooks):
         # Imported here: few runs have hooks.
         from nono.cli.text.summary import hooks
@@ -83,8 +85,28 @@ def _notes(prepared: Prepared, console: Console, warning: str | None, *, exits_s
         console.lines(hooks(prepared.resolved))
     if warning is not None:
         console.warn(warning)
+    if prepared.program is not None and _is_script(prepared.program):
+        # Imported here: few commands are scripts.
+        from nono.cli.commands.run.looked_up import other_interpreter
+
+        other = other_interpreter(prepared, prepared.program, call.environ)
+        if other is not None:
+            console.warn(other)
     if exits_shell:
         console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
+
+
+def _is_script(program: str) -> bool:
+    try:
+        fd = os.open(program, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.read(fd, 2) == b"#!"
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def _instructions(root: str, call: Call) -> BeforeRun | None:

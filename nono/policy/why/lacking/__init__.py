@@ -1,4 +1,5 @@
-"""Guess what a failed command lacked where its program and the table alone do not tell. Pure.
+"""Guess what a command lacks where its program and the table alone do not tell. Pure.
 
-`signing` looks whether git would have signed, `home_project` whether a tool took the home for its project.
+`signing` looks whether git would have signed, `home_project` whether a tool took the home for its project,
+`looked_up` which interpreter env(1) finds in place of the first on PATH.
 """
