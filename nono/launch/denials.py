@@ -51,7 +51,8 @@ _PROBES = tuple(f"socket(family={family}, type=2, protocol=0)" for family in (1,
 _OUTWARD_UDP = "udp:"
 # Name servers, and sockets of UDP where there are none. Some programs try one and work without, others look
 # names up by it.
-_UDP = ("dns:", *(f"socket(family={family}, type=2," for family in (2, 10)))
+_LOOK_UP = "dns:"
+_UDP = (_LOOK_UP, *(f"socket(family={family}, type=2," for family in (2, 10)))
 _NO_DENIALS = (*FAILURES, TOKEN_ASKED_FOR)  # no grant would change them
 _DECISIONS = ("deny", "approve_denied", "approve_timeout", "approve_error")
 
@@ -66,6 +67,11 @@ def tried_among(targets: Sequence[str]) -> frozenset[str]:
 def may_be_tried(target: str) -> bool:
     """Return True for what some programs only try, so that it may have nothing to do with a failure."""
     return target.startswith(_UDP)
+
+
+def is_look_up(target: str) -> bool:
+    """Return True for a name server, which some programs ask for their own name, and work without."""
+    return target.startswith(_LOOK_UP)
 
 
 class Denials:

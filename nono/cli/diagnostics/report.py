@@ -12,7 +12,7 @@ from nono.cli.console import Console, tell
 from nono.cli.text import footer
 from nono.cli.text.footer import Finding
 from nono.errors import NonoError
-from nono.launch.denials import Kind
+from nono.launch.denials import Kind, is_look_up
 from nono.launch.lifecycle import Outcome
 from nono.launch.prepare import Prepared
 from nono.policy.capability import Access
@@ -122,12 +122,15 @@ def _offered(prepared: Prepared, fs: HostFilesystem) -> WorkdirOffer | None:
 
 
 def _about_others(found: Sequence[Finding], suppressed: Sequence[str]) -> list[Finding]:
-    """Remove denials of the suppressed paths, of those below them, and of what runtimes try."""
+    """Remove denials of the suppressed paths, of those below them, and of what programs only try."""
     return [
         each
         for each in footer.telling(found)
-        if each.denied.kind is Kind.NETWORK
-        or not any(is_within(each.denied.target, path) for path in suppressed)
+        if (
+            not is_look_up(each.denied.target)
+            if each.denied.kind is Kind.NETWORK
+            else not any(is_within(each.denied.target, path) for path in suppressed)
+        )
     ]
 
 
