@@ -18,7 +18,8 @@ _NEVER_INHERITED = frozenset(
     GIT_SSH GIT_SSH_COMMAND GIT_PROXY_COMMAND GIT_EXEC_PATH GIT_EXTERNAL_DIFF
     OP_SERVICE_ACCOUNT_TOKEN OP_CONNECT_TOKEN OP_CONNECT_HOST NONO_CAP_FILE NONO_SUPERVISOR_PATH
     NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID NONO_DETACHED_CWD_PROMPT_RESPONSE
-    NONO_PROXY_TOKEN NONO_PROXY_PASS""".split()  # noqa: SIM905 - a list of words reads better than one of literals
+    NONO_PROXY_TOKEN NONO_PROXY_PASS NONO_CREDENTIAL NONO_PROXY_CREDENTIAL NONO_ENV_CREDENTIAL
+    """.split()  # noqa: SIM905 - a list of words reads better than one of literals
 )
 # Programs of the host, which the run may not be able to execute; an exact name passes each of them.
 OF_THE_HOST = frozenset("EDITOR VISUAL PAGER GIT_EDITOR GIT_PAGER".split())  # noqa: SIM905 - as above

@@ -27,6 +27,7 @@ PERL5OPT PERL5LIB RUBYOPT RUBYLIB GEM_PATH GEM_HOME JAVA_TOOL_OPTIONS _JAVA_OPTI
 GOFLAGS OP_SERVICE_ACCOUNT_TOKEN OP_CONNECT_TOKEN OP_CONNECT_HOST
 NONO_CAP_FILE NONO_SUPERVISOR_PATH NONO_DETACHED_LAUNCH NONO_DETACHED_SESSION_ID
 NONO_DETACHED_CWD_PROMPT_RESPONSE NONO_PROXY_TOKEN NONO_PROXY_PASS
+NONO_CREDENTIAL NONO_PROXY_CREDENTIAL NONO_ENV_CREDENTIAL
 GIT_SSH_COMMAND GIT_EXTERNAL_DIFF GIT_CONFIG_COUNT GIT_CONFIG_GLOBAL PYTHONHOME PERL5DB JDK_JAVA_OPTIONS
 SHELLOPTS BASHOPTS PS4 ZDOTDIR MALLOC_CHECK_ GCONV_PATH
 GIT_SSH GIT_PROXY_COMMAND GIT_EXEC_PATH PYTHONUSERBASE PERLLIB GLIBC_TUNABLES
@@ -57,6 +58,11 @@ def test_what_steers_programs_is_dropped_even_when_it_is_allowed(name: str) -> N
 def test_what_steers_programs_holds_no_credential_either(name: str) -> None:
     assert not may_hold_credential(name)
     assert not may_hold_credential(name.lower())
+
+
+def test_options_of_nono_that_name_a_credential_are_not_counted_as_secrets() -> None:
+    left_out = not_inherited({"NONO_CREDENTIAL": "openai", "MY_CREDENTIAL": "openai"}, EnvironmentRules())
+    assert {each.name for each in left_out if each.is_secret} == {"MY_CREDENTIAL"}
 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)
