@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from nono.launch.prepare import Prepared
 from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.grants import accesses
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.why.lacking.looked_up import HEAD_BYTES, name_looked_up, passed_over
+from nono.policy.why.lacking.looked_up import name_looked_up, passed_over
 from nono.policy.why.usual_table import place_of_program
 from nono.printable import shell_word
 
@@ -18,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-def other_interpreter(prepared: Prepared, program: str, environ: Mapping[str, str]) -> str | None:
-    """Return a warning if env(1) finds another interpreter inside than outside; None: it does not."""
-    with Path(program).open("rb") as script:
-        name = name_looked_up(script.read(HEAD_BYTES))
+def other_interpreter(prepared: Prepared, head: bytes, environ: Mapping[str, str]) -> str | None:
+    """Return a warning if env(1) finds another interpreter inside than outside; None: it does not.
+
+    head: The beginning of the script.
+    """
+    name = name_looked_up(head)
     if name is None:
         return None
     grants = prepared.capabilities.grants

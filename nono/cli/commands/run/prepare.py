@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     type CheckInstructions = Callable[[Session], Checked | None]
 
+_SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE: what the kernel reads of a script's first line
+
 
 def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | None]:
     """Resolve what the command may do, and show it.
@@ -85,26 +87,29 @@ def _notes(prepared: Prepared, call: Call, warning: str | None, *, exits_shell: 
         console.lines(hooks(prepared.resolved))
     if warning is not None:
         console.warn(warning)
-    if prepared.program is not None and _is_script(prepared.program):
+    head = b"" if prepared.program is None else _head(prepared.program)
+    if head.startswith(b"#!"):
         # Imported here: few commands are scripts.
         from nono.cli.commands.run.looked_up import other_interpreter
 
-        other = other_interpreter(prepared, prepared.program, call.environ)
+        other = other_interpreter(prepared, head, call.environ)
         if other is not None:
             console.warn(other)
     if exits_shell:
         console.lines(["  Exit the shell with Ctrl-D or 'exit'."])
 
 
-def _is_script(program: str) -> bool:
+def _head(program: str) -> bytes:
+    """Return what the kernel reads of a script's first line; empty if it cannot be read."""
     try:
+        # It may be a FIFO by now.
         fd = os.open(program, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
-        return False
+        return b""
     try:
-        return os.read(fd, 2) == b"#!"
+        return os.read(fd, _SCRIPT_HEAD_BYTES)
     except OSError:
-        return False
+        return b""
     finally:
         os.close(fd)
 

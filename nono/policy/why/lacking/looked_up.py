@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from posixpath import basename
 
-HEAD_BYTES = 256  # of a script's first line, as the kernel reads it (binfmt_script)
-
 
 def name_looked_up(head: bytes) -> str | None:
     """Return the name that a script has env(1) look up; None: it has none, or a path.
 
-    head: The beginning of the file.
+    head: As much of the file as the kernel reads of its first line.
     """
-    words = head[2:HEAD_BYTES].split(b"\n", 1)[0].split()
+    words = head[2:].split(b"\n", 1)[0].split()
     if not head.startswith(b"#!") or not words or basename(words[0]) != b"env":
         return None
     # What stands before the name: options such as -S, and variables.
