@@ -25,6 +25,7 @@ INSIDE = (
 CONFINED = "a sandbox around this nono keeps it from nono's files: run it outside"
 _FILES = "a program may have no more files open here: ulimit -n shows how many, ulimit -n 1024 raises it"
 _PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
+_REINSTALL = "if nono is being updated, start again afterwards; otherwise reinstall it"
 WRITING_NOTHING = frozenset({"help", "version", "completion", "why"})
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
@@ -42,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NonoError as error:
         _complain(error.message, _hint(error))
         return error.exit_code
+    except (ImportError, SyntaxError) as error:  # modules are loaded when they are needed
+        _complain(f"a part of nono cannot be loaded: {error}", _REINSTALL)
+        return 1
     except BrokenPipeError:
         # The reader of our output is gone. Python would complain again when it flushes at exit.
         sys.stdout = None

@@ -62,6 +62,31 @@ def test_without_what_keeps_bytecode_a_run_ends_as_its_command(copy: InstalledCo
     assert not copy.file.exists()
 
 
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        pytest.param("nono/launch/lifecycle.py", None, id="before the command"),
+        pytest.param("nono/proxy/service.py", None, id="beside the command"),
+        pytest.param("nono/proxy/service.py", "def x(:", id="half written"),
+    ],
+)
+def test_a_run_that_starts_while_nono_is_upgraded_ends_in_a_sentence(
+    copy: InstalledCopy, part: str, text: str | None
+) -> None:
+    run = ("run", f"--allow={copy.project}", "--allow-domain=a.test", "--", "sh", "-c", "sleep 2; exit 7")
+    assert copy.nono(*run).returncode == 7
+    path = copy.site / part
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    done = copy.nono(*run)
+    assert done.returncode == 1
+    assert "nono: a part of nono cannot be loaded: " in done.stderr
+    assert "hint: if nono is being updated, start again afterwards" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_without_an_upgrade_the_run_is_reported(copy: InstalledCopy, tmp_path: Path) -> None:
     exit_code, said = ended(copy, tmp_path, {})
     assert exit_code == 7
