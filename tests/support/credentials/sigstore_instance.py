@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import struct
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nono.trust import dsse, statement
@@ -120,13 +121,14 @@ class Instance:
     def bundle(self, said: Statement, claims: dict[str, str] = WORKFLOW) -> bytes:
         """Return a bundle signed without a key for an identity with these claims."""
         signer = _key()
-        certificate = self._certificate(signer, claims)
+        certificate = self.certificate(signer.public_key(), claims)
         payload = statement.encoded(said)
         envelope = dsse.signed(dsse.IN_TOTO, payload, lambda message: _signed(signer, message))
         der = certificate.public_bytes(serialization.Encoding.DER)
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
         material = {
             "certificate": {"rawBytes": _text(der)},
-            "tlogEntries": [self._entry(envelope, certificate)],
+            "tlogEntries": [self.entry(json.dumps(dsse.to_json(envelope)).encode(), pem)],
         }
         fields = {
             "mediaType": MEDIA_TYPE,
@@ -135,14 +137,17 @@ class Instance:
         }
         return json.dumps(fields).encode()
 
-    def _certificate(self, signer: ec.EllipticCurvePrivateKey, claims: dict[str, str]) -> x509.Certificate:
+    def certificate(
+        self, signer: CertificatePublicKeyTypes, claims: dict[str, str] = WORKFLOW
+    ) -> x509.Certificate:
+        """Certify a key for an identity with these claims."""
         uri = x509.UniformResourceIdentifier("https://github.com/org/repo")
         usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([]))
             .issuer_name(self.root.subject)
-            .public_key(signer.public_key())
+            .public_key(signer)
             .serial_number(x509.random_serial_number())
             .not_valid_before(self.now - timedelta(minutes=5))
             .not_valid_after(self.now + timedelta(minutes=5))
@@ -174,14 +179,16 @@ class Instance:
         length = bytes((len(listed),)) if len(listed) < 0x80 else bytes((0x81, len(listed)))
         return b"\4" + length + listed  # an OCTET STRING
 
-    def _entry(self, envelope: dsse.Envelope, certificate: x509.Certificate) -> dict[str, object]:
-        """Return an entry of the log of signatures, which contains nothing else."""
-        pem = certificate.public_bytes(serialization.Encoding.PEM)
-        text = json.dumps(dsse.to_json(envelope)).encode()
-        signature = {"signature": _text(envelope.signatures[0].signature), "verifier": _text(pem)}
+    def entry(self, envelope: bytes, verifier: bytes) -> dict[str, object]:
+        """Return an entry of the log of signatures, which contains nothing else.
+
+        envelope: As it was sent to the log. verifier: The certificate, in PEM.
+        """
+        sent = json.loads(envelope)
+        signature = {"signature": sent["signatures"][0]["sig"], "verifier": _text(verifier)}
         spec = {
-            "envelopeHash": {"algorithm": "sha256", "value": _sha256(text).hex()},
-            "payloadHash": {"algorithm": "sha256", "value": _sha256(envelope.payload).hex()},
+            "envelopeHash": {"algorithm": "sha256", "value": _sha256(envelope).hex()},
+            "payloadHash": {"algorithm": "sha256", "value": _sha256(b64decode(sent["payload"])).hex()},
             "signatures": [signature],
         }
         body = _canonical({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})

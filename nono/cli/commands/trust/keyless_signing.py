@@ -40,10 +40,14 @@ def sealer() -> Seal:
         said = Statement(tuple(subjects), predicate_type, predicates.keyless())
         try:
             return _sealed(statement.encoded(said), token)
-        except Error as error:
-            raise NonoError(f"Sigstore has not signed it: {error}") from error
+        except Exception as error:  # also of the library's parts, for an answer that none expects
+            raise NonoError(f"Sigstore has not signed it: {_reason(error)}") from error
 
     return seal
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or str(error.__cause__ or type(error).__name__)
 
 
 def _sealed(payload: bytes, token: str) -> bytes:
