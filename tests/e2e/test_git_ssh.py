@@ -98,6 +98,35 @@ def test_git_clones_by_ssh_from_a_host_that_is_granted(made: Stage, server: Sshd
     assert "SSH is spoken" in [event["reason"] for event in ended.allowed]
 
 
+@pytest.mark.parametrize("allowed", [[HOST], ["other.test"]], ids=["granted", "not granted"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        'sh -c "$GIT_SSH_COMMAND {host} cat {file}" > reached',
+        'rsync -e "$GIT_SSH_COMMAND" {host}:{file} reached',
+    ],
+    ids=["ssh", "rsync"],
+)
+def test_ssh_and_rsync_go_as_git_does_where_they_are_told_to(
+    made: Stage, server: Sshd, command: str, allowed: Sequence[str]
+) -> None:
+    """As docs/troubleshooting.md says."""
+    if shutil.which(command.split()[0]) is None:
+        pytest.skip("rsync is not installed")
+    text = made.runner.user.home / "beyond"
+    text.write_text("beyond\n")
+    made.runner.give(text)
+    command = command.format(host=f"{server.user}@{HOST}", file=text)
+    with connect_proxy({f"{HOST}:22": server.port}) as behind:
+        network = {"allow_domain": allowed, "upstream_proxy": f"127.0.0.1:{behind.port}"}
+        ended = inside(made, server, f"rm -f reached; {WITH_KEY} {command}", network)
+    is_granted = allowed == [HOST]
+    assert (ended.exit_code == 0) is is_granted, ended.stderr
+    reached = made.project / "reached"
+    assert (reached.exists() and reached.read_text() == "beyond\n") is is_granted
+    assert is_granted or refused_by_proxy(ended) == [("host_denied", HOST)]
+
+
 @pytest.mark.parametrize("allowed", [["other.test"], ["other.test", f"{HOST}:443"]], ids=["host", "port"])
 def test_a_host_or_port_that_is_not_granted_is_refused_with_the_reason(
     made: Stage, server: Sshd, allowed: Sequence[str]

@@ -21,9 +21,9 @@ _PROTOCOLS = 0, 17  # the default one of this type, and IPPROTO_UDP
 # What a host without a network answers, for which programs are prepared.
 UNREACHABLE = errno.ENETUNREACH
 LOOK_UP_HINT = (
-    "A program that looks names up has to leave that to the proxy: use a client that reads HTTPS_PROXY. "
-    "Node's fetch does from 22.21 and 24.0 on (NODE_USE_ENV_PROXY, which is set); with an older Node take "
-    "undici's EnvHttpProxyAgent"
+    "A program that looks names up has to leave that to the proxy: use a client that reads HTTPS_PROXY, or "
+    "for ssh what GIT_SSH_COMMAND holds. Node's fetch does from 22.21 and 24.0 on (NODE_USE_ENV_PROXY, which "
+    "is set); with an older Node take undici's EnvHttpProxyAgent"
 )
 _UDP_HINT = (
     "UDP reaches nobody but the command itself. Many programs only try it, for HTTP/3 or to learn this "
