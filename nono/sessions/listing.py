@@ -29,10 +29,18 @@ def open_registry(environ: Mapping[str, str]) -> Registry | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        is_directory = error.errno not in (errno.ELOOP, errno.ENOTDIR)
         word = shell_word(path)
-        hint = f"chmod 700 {word}" if is_directory else f"mv {word} {word}.old; the next run makes one"
+        is_ours = error.errno not in (errno.ELOOP, errno.ENOTDIR) and _is_ours(path)
+        hint = f"chmod 700 {word}" if is_ours else f"mv {word} {word}.old; the next run makes one"
         raise NonoError(f"the sessions cannot be read: {path}: {error.strerror}", hint=hint) from error
+
+
+def _is_ours(path: str) -> bool:
+    """Return False if somebody else's rights decide, as after `sudo`: its mode is not ours to change."""
+    try:
+        return os.lstat(path).st_uid == os.geteuid()
+    except OSError:
+        return True
 
 
 def records(registry: Registry) -> list[Record]:

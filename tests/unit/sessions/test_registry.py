@@ -140,12 +140,19 @@ def test_what_is_no_record_of_this_user_is_passed_over(
         ("writable", "other users may write to the directory", "chmod 700 {}"),
         ("link", "it is a link", "mv {0} {0}.old; the next run makes one"),
         ("file", "Not a directory", "mv {0} {0}.old; the next run makes one"),
+        ("another's", "the directory belongs to uid {1}", "mv {0} {0}.old; the next run makes one"),
     ],
 )
 def test_a_directory_that_cannot_be_trusted_is_an_error(
-    planted: str, reason: str, hint: str, registry: Registry, environ: dict[str, str], tmp_path: Path
+    planted: str,
+    reason: str,
+    hint: str,
+    registry: Registry,
+    environ: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = Path(registry.path)
+    path, owner = Path(registry.path), os.geteuid()
     match planted:
         case "writable":
             path.chmod(0o777)
@@ -155,9 +162,11 @@ def test_a_directory_that_cannot_be_trusted_is_an_error(
         case "file":
             path.rename(tmp_path / "moved")
             path.touch()
+        case "another's":
+            monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     with pytest.raises(NonoError) as refused:
         open_registry(environ)
-    assert refused.value.message == f"the sessions cannot be read: {path}: {reason}"
+    assert refused.value.message == f"the sessions cannot be read: {path}: {reason.format(path, owner)}"
     assert refused.value.hint == hint.format(path)
 
 
