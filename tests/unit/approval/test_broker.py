@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -214,8 +215,10 @@ def test_a_flood_of_questions_is_refused_without_asking() -> None:
     person = Person(GRANTED)
 
     async def work(approver: ApprovalBroker) -> None:
+        began = time.monotonic()
         answers = [await approver(FILE._replace(path=f"/outside/{number}")) for number in range(50)]
-        assert 5 <= len(person.asked) < 10  # a burst of 5, and what a loaded machine refills
+        refilled = 10 * (time.monotonic() - began)  # 600 a minute
+        assert 5 <= len(person.asked) <= 5 + refilled
         refused = [answer for answer in answers if not answer.is_granted]
         assert all("rate limit" in answer.reason for answer in refused)
 

@@ -77,9 +77,9 @@ def _symbols(count: int, seed: int) -> list[str]:
 )
 @pytest.mark.parametrize("autojunk", [True, False])
 def test_no_text_takes_long_to_compare(before: Sequence[str], after: Sequence[str], autojunk: bool) -> None:
-    began = time.monotonic()
+    began_s = time.process_time()
     changes = LineMatcher(before, after, autojunk=autojunk).get_opcodes()
-    assert time.monotonic() - began < WORST_S
+    assert time.process_time() - began_s < WORST_S
     assert changes
 
 
