@@ -9,10 +9,10 @@ from typing import Any
 
 from nono.cli.args import argparse_parser
 from nono.cli.commands.sessions.chosen import refuse_inside
+from nono.cli.text.session_text import SESSION_HELP
 from nono.errors import NonoError
 
 DESCRIPTION = "Lists, shows and undoes what runs with --rollback changed."
-SESSION_HELP = "id, the beginning of one, name, or latest"
 
 
 def run(argv: Sequence[str]) -> int:
