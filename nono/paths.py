@@ -42,10 +42,9 @@ def state_root(environ: Mapping[str, str]) -> str:
     """Return the root of audit logs, sessions and the credential store. No sandbox grants access to it.
 
     The XDG_STATE_HOME that a run has been given is for its command. A nono inside leaves it alone: what it
-    kept there, a key for instance, later runs could read.
+    kept there, a key for instance, later runs could read. Nothing else tells one below `nono wrap`.
     """
-    base = environ.get("XDG_STATE_HOME", "")
-    if STATE_VARIABLE in environ and f"/{CACHES}/" in base:
+    if f"/{CACHES}/" in environ.get("XDG_STATE_HOME", ""):
         return join(home(environ), ".local/state/nono")
     return join(xdg(environ, "XDG_STATE_HOME", ".local/state"), "nono")
 

@@ -480,11 +480,11 @@ def test_only_what_is_documented_differs_from_the_callers_environment(here: Plac
     withheld = {"LD_PRELOAD", "BASH_ENV"}
     expected = {name: text for name, text in here.user.environment(given).items() if name not in withheld}
     expected.pop("TMPDIR")
-    # Caches are the project's: each tool's that keeps one, below a directory of nono's.
+    # Caches and state are the project's: each tool's that keeps some, below a directory of nono's.
     caches = {name for name, text in seen.items() if "/.cache/nono/caches/" in text}
-    assert {"XDG_CACHE_HOME", "npm_config_cache", "GOCACHE"} <= caches
+    assert {"XDG_CACHE_HOME", "XDG_STATE_HOME", "npm_config_cache", "GOCACHE"} <= caches
     seen = {name: text for name, text in seen.items() if name not in caches}
-    expected.pop("XDG_CACHE_HOME")
+    del expected["XDG_CACHE_HOME"], expected["XDG_STATE_HOME"]
     assert {name: seen.get(name) for name in expected} == expected
     # The caller's can be written only; the run has one of its own, beside the caches where nobody is left to
     # remove it.

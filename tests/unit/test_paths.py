@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from nono.paths import STATE_VARIABLE, state_root
+from nono.paths import state_root
 
-INSIDE = {"HOME": "/home/ada", STATE_VARIABLE: "/run/rules.json"}
+HOME = {"HOME": "/home/ada"}
 OWN = "/home/ada/.cache/nono/caches/work-0/state"
 
 
 @pytest.mark.parametrize(
     ("environ", "root"),
     [
-        pytest.param(INSIDE | {"XDG_STATE_HOME": OWN}, "/home/ada/.local/state/nono", id="given by a run"),
-        pytest.param(INSIDE | {"XDG_STATE_HOME": "/tmp/x"}, "/tmp/x/nono", id="chosen inside"),
-        pytest.param({"HOME": "/home/ada", "XDG_STATE_HOME": OWN}, f"{OWN}/nono", id="outside"),
+        pytest.param({"XDG_STATE_HOME": OWN}, "/home/ada/.local/state/nono", id="given by a run"),
+        pytest.param({"XDG_STATE_HOME": "/tmp/x"}, "/tmp/x/nono", id="chosen"),
+        pytest.param({}, "/home/ada/.local/state/nono", id="usual"),
     ],
 )
 def test_a_nono_inside_a_run_keeps_nothing_where_the_command_keeps_its_state(
     environ: dict[str, str], root: str
 ) -> None:
-    assert state_root(environ) == root
+    assert state_root(HOME | environ) == root
