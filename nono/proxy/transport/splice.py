@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from nono.proxy.transport.connection_set import ConnectionSet
-from nono.proxy.transport.deadline import Deadline
+from nono.proxy.transport.deadline import GOODBYE_S, Deadline
 
 _FLUSH_S = 30.0  # how long an end may take to read the last bytes once the other end is gone
+_LOOK_S = 0.05  # first look whether an end over TLS has read the last bytes; less and less often after that
 
 
 class SpliceEnd(asyncio.Protocol):
@@ -28,7 +33,7 @@ class SpliceEnd(asyncio.Protocol):
         self.early = b""  # received before bytes may flow; one read at most
         self.ended = False  # this end has sent its last byte
         self.is_full = False  # this end does not read what was written to it, so the other end is paused
-        self._flush: asyncio.TimerHandle | None = None  # runs once the other end is gone
+        self._flush: asyncio.Handle | None = None  # runs once the other end is gone
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,7 +82,7 @@ class SpliceEnd(asyncio.Protocol):
             other.transport.close()
             return False
         if not other.transport.can_write_eof():  # TLS, which ends both directions at once
-            other.transport.close()
+            other.close()
             return False
         other.transport.write_eof()
         return True
@@ -113,9 +118,32 @@ class SpliceEnd(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once the last bytes have been read, or after _FLUSH_S."""
-        if self.transport is not None:
-            self.transport.close()
-            self._flush = asyncio.get_running_loop().call_later(_FLUSH_S, self.abort)
+        if self.transport is None or self._flush is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self.transport.close()
+        if self.transport.can_write_eof():
+            self._flush = loop.call_later(_FLUSH_S, self.abort)
+        else:
+            self._flush = loop.call_soon(self._abort_once_sent, loop.time() + _FLUSH_S, _LOOK_S)
+
+    def _abort_once_sent(self, until: float, wait_s: float, *, was_sent: bool = False) -> None:
+        """End TLS once everything was sent, or at the time `until`; `wait_s` is when to look again.
+
+        Otherwise it would wait for the other end's close_notify, and decrypt whatever that sends instead.
+
+        was_sent: It was in the last turn of the loop, too. In one turn the last bytes may be in the loop,
+            which counts only those that TLS holds, and not yet in the kernel.
+        """
+        if self.transport is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < until and (self.transport.get_write_buffer_size() or _is_sending(self.transport)):
+            self._flush = loop.call_later(wait_s, self._abort_once_sent, until, min(2 * wait_s, GOODBYE_S))
+        elif was_sent:
+            self.abort()
+        else:
+            self._flush = loop.call_soon(partial(self._abort_once_sent, until, wait_s, was_sent=True))
 
     def abort(self) -> None:
         if self.transport is not None:
@@ -171,3 +199,13 @@ class TimedEnd(SpliceEnd):
         if on_over is not None:
             on_over(self)
         super().connection_lost(exc)
+
+
+def _is_sending(transport: asyncio.Transport) -> bool:
+    """Return True if the kernel holds bytes that the other end has not acknowledged (SIOCOUTQ: tcp(7))."""
+    try:
+        queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+    except OSError:
+        return False  # it is closed already
+    (count,) = struct.unpack("i", queued)
+    return bool(count)
