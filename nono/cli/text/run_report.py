@@ -64,7 +64,11 @@ def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:
     requests = traffic.requests.items()
     tried = frozenset[str]() if has_failed else tried_among(tuple(traffic.blocked))
     totals = {host: sum(statuses.values()) for host, statuses in requests}
-    failed = {f"{each.host}: {each.reason}": count for each, count in traffic.failed.items()}
+    failed = {
+        # The reason may name the host again.
+        f"{each.host}: {each.reason.removesuffix(f' for {each.host}')}": count
+        for each, count in traffic.failed.items()
+    }
     yield from _counted("requests", totals, {host: _unusual(statuses) for host, statuses in requests})
     yield from _counted("blocked", {call: n for call, n in traffic.blocked.items() if call not in tried})
     yield from _counted("failed", failed)
@@ -95,9 +99,13 @@ def _counted(label: str, counts: Mapping[str, int], remarks: Mapping[str, str] =
         one_line(name) + (f" x{counts[name]:,}" if 1 < counts[name] < total else "") + remarks.get(name, "")
         for name in listed[:LISTED_MAX]
     ]
-    if len(listed) > LISTED_MAX:
-        parts.append(f"{len(listed) - LISTED_MAX} more")
-    yield from _row(label, parts, f"{total:,}")
+    lines: list[str] = []
+    for shown in range(len(parts), 0, -1):
+        rest = [f"{len(listed) - shown} more"] if len(listed) > shown else []
+        lines = list(_row(label, [*parts[:shown], *rest], f"{total:,}"))
+        if len(lines) <= ROW_LINES_MAX:
+            break
+    yield from lines[:ROW_LINES_MAX]
 
 
 def _unusual(statuses: Mapping[int, int]) -> str:
@@ -117,6 +125,6 @@ def _row(label: str, parts: Sequence[str], number: str = "") -> Iterator[str]:
     # A part that fits on a line is not broken.
     text = DOT.join(part.replace(" ", UNBROKEN) if len(part) < width else part for part in parts)
     text = text.replace(DOT, f"{UNBROKEN}{DOT.lstrip()}")
-    for line in wrap(text, width, break_on_hyphens=False)[:ROW_LINES_MAX]:
+    for line in wrap(text, width, break_on_hyphens=False):
         yield start + line.replace(UNBROKEN, " ")
         start = " " * len(start)

@@ -142,6 +142,27 @@ def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
     assert sum(traffic.requests[OTHERS].values()) == 2 * (1000 - HOSTS_MAX)
 
 
+def test_what_a_row_has_no_lines_for_is_counted() -> None:
+    reason = "the certificate is for another host, and has expired some time ago"
+    hosts = [f"{letter}.example.com" for letter in "abcdef"]
+    failed = [Outcome(host, failure="tls", reason=reason) for host in hosts]
+    lines = lines_of(ENDED, traffic_of(outcomes.RequestsEnded(failed)))
+    text = " ".join(" ".join(lines).split())
+    shown = [host for host in hosts if f"{host}: {reason}" in text]
+    assert 0 < len(shown) < len(hosts)
+    assert f"{len(hosts) - len(shown)} more" in text
+    few = traffic_of(outcomes.RequestsEnded(failed[:1]))
+    assert "more" not in " ".join(lines_of(ENDED, few))
+
+
+def test_a_host_that_has_no_address_is_named_once() -> None:
+    reason = "no address was found for a.example.com"
+    failed = traffic_of(
+        outcomes.RequestsEnded([Outcome("a.example.com", failure="unreachable", reason=reason)])
+    )
+    assert "a.example.com: no address was found log" in " ".join(" ".join(lines_of(ENDED, failed)).split())
+
+
 @pytest.mark.parametrize("category", ["upstream_connect_failed", "external_proxy_rejected"])
 def test_a_name_that_is_not_found_failed_rather_than_was_blocked(category: event.DenialCategory) -> None:
     traffic = traffic_of(refused("gone.example", category=category))
