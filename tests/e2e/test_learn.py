@@ -199,6 +199,7 @@ def test_a_directory_of_the_home_is_written_where_a_person_has_named_it(learner:
     refused = learner.learn(command)
     assert refused.exit_code == 1
     assert "~/.cache/tool/" in refused.stderr
+    assert f"    --allow {home}/.cache/tool\n" in refused.stderr  # and not what was to be made there
     learned = learner.learn(command, flags=("--yes", f"--allow={home}/.cache/tool"))
     assert learned.exit_code == 0, learned.stderr
     assert learner.granted("allow") == {"$XDG_CACHE_HOME/tool"}
@@ -206,6 +207,13 @@ def test_a_directory_of_the_home_is_written_where_a_person_has_named_it(learner:
     assert (again.exit_code, again.stdout) == (0, "seenx\n"), again.stderr
     elsewhere = learner.again(["sh", "-c", "echo x > ~/.cache/other"])
     assert "Permission denied" in elsewhere.stderr
+
+
+def test_a_directory_that_all_programs_share_is_not_offered_for_what_is_new_there(learner: Learner) -> None:
+    write(learner, ".config/seen", "seen")
+    refused = learner.learn(["sh", "-c", "mkdir ~/.config/tool"])
+    assert refused.exit_code == 1
+    assert f"    --allow {learner.runner.user.home}/.config/tool\n" in refused.stderr
 
 
 def test_what_was_learned_is_added_to_by_learning_again(learner: Learner) -> None:

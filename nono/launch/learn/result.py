@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from posixpath import dirname
 from typing import Any
 
 from nono.launch.learn.plan import LearnPlan
@@ -77,8 +78,9 @@ def build_learned_profile(
         for need in seen.needs
         if need.path not in named and not _is_granted(rules, need)
     )
-    refused = _explained(seen.refused, steering_paths(places, fs))
-    flags = _flags(refused, learning.wide, fs)
+    steering = steering_paths(places, fs)
+    refused = _explained(seen.refused, steering)
+    flags = _flags(refused, learning.wide, steering, fs)
     return LearnedProfile(document, added, (*additions.left_out, *missing), refused, flags, seen.dropped)
 
 
@@ -96,13 +98,15 @@ def _explained(refused: Iterable[Refused], steering: SteeringPaths) -> tuple[Ref
     return tuple(explained)
 
 
-def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem) -> tuple[str, ...]:
+def _flags(
+    refused: Iterable[Refused], wide: frozenset[str], steering: SteeringPaths, fs: HostFilesystem
+) -> tuple[str, ...]:
     """Return grant flags for paths refused only because nothing named them, outer directories first."""
     wanted: dict[str, Access] = {}
     for each in sorted(refused):
         if each.may_be_asked and each.what.isprintable() and each.what not in wide:
-            access = Access(each.access)
-            wanted[each.what] = access.united(wanted.get(each.what, access))
+            access, path = Access(each.access), _grantable(each.what, wide, steering, fs)
+            wanted[path] = access.united(wanted.get(path, access))
     flags = []
     for path, access in wanted.items():
         if any(
@@ -113,6 +117,13 @@ def _flags(refused: Iterable[Refused], wide: frozenset[str], fs: HostFilesystem)
         flag = file_flag(access) if is_file else directory_flag(access.united(Access.READ))
         flags.append(f"{flag} {shlex.quote(path)}")
     return tuple(flags)
+
+
+def _grantable(path: str, wide: frozenset[str], steering: SteeringPaths, fs: HostFilesystem) -> str:
+    """Return the path; or its directory, if only that exists and may be offered, as a grant needs it to."""
+    above = dirname(path)
+    is_new = fs.kind(path) is None and fs.kind(above) == "dir"
+    return above if is_new and above not in wide and steering.reason(above) is None else path
 
 
 def _is_granted(rules: EffectivePolicy, need: Need) -> bool:
