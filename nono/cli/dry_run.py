@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from nono.audit.redact import Redaction, redact_argv
 from nono.cli.console import Console
-from nono.credentials.values.run_references import check_references
+from nono.credentials.run_references import check_references
 from nono.launch.prepare import Prepared, program_of
 
 

@@ -9,6 +9,7 @@ from nono.audit.event import Event
 from nono.audit.redact import USUAL, Redaction
 from nono.credentials import resolver
 from nono.credentials.phantom import Phantom, make_phantom
+from nono.credentials.run_references import references_of
 from nono.credentials.sources import environment
 from nono.credentials.static import StaticCredential
 from nono.credentials.values.credential import Credential
@@ -20,7 +21,6 @@ from nono.credentials.values.reference import (
     StoredReference,
     parse_reference,
 )
-from nono.credentials.values.run_references import references_of
 from nono.credentials.values.tripwire import tripwire_for, unwatched_warning
 from nono.errors import CredentialError
 from nono.named_tuple import NamedTuple

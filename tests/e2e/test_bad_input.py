@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -611,11 +611,13 @@ def test_a_base_that_is_not_there_is_refused(here: Place) -> None:
 
 
 def service(**changes: str) -> dict[str, object]:
-    entry = {
-        "upstream": "https://localhost:9/v1",
-        "credential_key": "env://DEMO_KEY",
-        "env_var": "DEMO_KEY",
-    } | changes
+    return custom(
+        {"upstream": "https://localhost:9/v1", "credential_key": "env://DEMO_KEY", "env_var": "DEMO_KEY"}
+        | changes
+    )
+
+
+def custom(entry: Mapping[str, object]) -> dict[str, object]:
     return {"network": {"credentials": ["demo"], "custom_credentials": {"demo": entry}}}
 
 
@@ -653,6 +655,15 @@ def test_a_malformed_reference_starts_nothing(here: Place, key: str, message: st
 
 
 UNREADABLE = "op://vault/item"  # without its field
+UNSCOPED = "https://s3.amazonaws.com"  # without its region
+MENDED = {UNREADABLE: f"{UNREADABLE}/field", UNSCOPED: "https://s3.eu-west-1.amazonaws.com"}
+
+
+def mend(profile: str) -> None:
+    text = Path(profile).read_text()
+    for wrong, right in MENDED.items():
+        text = text.replace(wrong, right)
+    Path(profile).write_text(text)
 
 
 @pytest.mark.parametrize(
@@ -665,10 +676,15 @@ UNREADABLE = "op://vault/item"  # without its field
             "the password of the upstream proxy corp.example:3128: op:// reference: ",
         ),
         ({"env_credentials": {UNREADABLE: "DEMO_KEY"}}, [], "op:// reference: "),
+        (
+            custom({"upstream": UNSCOPED, "aws_auth": {}}),
+            [],
+            "credential 'demo': the host s3.amazonaws.com names no AWS region\n",
+        ),
     ],
-    ids=["service", "upstream proxy", "variable"],
+    ids=["service", "upstream proxy", "variable", "keys of AWS"],
 )
-def test_a_malformed_reference_is_found_without_a_run(
+def test_a_credential_that_starts_nothing_is_found_without_a_run(
     here: Place, document: dict[str, object], flags: list[str], message: str
 ) -> None:
     profile = write(here, document)
@@ -677,7 +693,7 @@ def test_a_malformed_reference_is_found_without_a_run(
         assert refused.returncode == 1
         assert f"\nnono: {message}" in refused.stderr
         assert "sandbox would be applied" not in refused.stderr
-    Path(profile).write_text(Path(profile).read_text().replace(UNREADABLE, f"{UNREADABLE}/field"))
+    mend(profile)
     well_formed = nono(here, "run", "--dry-run", "-p", profile, *flags, *ECHO)
     Path(profile).unlink()
     assert well_formed.returncode == 0
@@ -687,7 +703,7 @@ def test_a_malformed_reference_is_found_without_a_run(
 def test_a_malformed_reference_makes_a_profile_invalid(here: Place) -> None:
     profile = write(here, service(credential_key=UNREADABLE))
     found = nono(here, "profile", "validate", profile)
-    Path(profile).write_text(Path(profile).read_text().replace(UNREADABLE, f"{UNREADABLE}/field"))
+    mend(profile)
     well_formed = nono(here, "profile", "validate", profile)
     Path(profile).unlink()
     assert found.returncode == 1

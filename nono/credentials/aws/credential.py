@@ -13,7 +13,7 @@ from typing import Protocol
 
 import anyio
 
-from nono.credentials.aws.endpoint import Endpoint, endpoint_of
+from nono.credentials.aws.endpoint import scope_of
 from nono.credentials.aws.signature import Keys, SigV4Injection
 from nono.credentials.renewal import Lease, Renewal
 from nono.credentials.values.credential import Injection, LeakDetector, RequestFacts
@@ -30,7 +30,6 @@ LOAD_TIMEOUT_S = 30.0
 _FRESH_S = 60.0
 _VALID_S = 360.0
 
-_SCOPE = re.compile(r"[a-z0-9-]+", re.ASCII)
 _VISIBLE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 
@@ -44,22 +43,6 @@ class _Source(Protocol):
     """botocore.credentials.Credentials."""
 
     def get_frozen_credentials(self) -> _Frozen: ...
-
-
-def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
-    """Return the service and region to sign for at `host`; settings in `auth` take precedence.
-
-    host: canonical, or ``*.suffix`` for a route that covers many.
-    Raises CredentialUnavailable if either is unknown.
-    """
-    said: Endpoint = endpoint_of(host)
-    service, region = auth.service or said.service, auth.region or said.region
-    for value, name in ((service, "service"), (region, "region")):
-        if value is None or not _SCOPE.fullmatch(value):
-            raise CredentialUnavailable(f"the host {host} names no AWS {name}", hint=f"set aws_auth.{name}")
-    assert service is not None
-    assert region is not None
-    return service, region
 
 
 class AwsCredential:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+from nono.credentials.values.errors import CredentialUnavailable
 from nono.named_tuple import NamedTuple
+from nono.policy.schema.route_rules import AwsAuth
 
 _SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
+_SCOPE = re.compile(r"[a-z0-9-]+", re.ASCII)
 _REGION = re.compile(r"[a-z]{2,3}-(?:[a-z]+-)?[a-z]+-[0-9]+", re.ASCII)
 
 # The name in the credential scope of a signature, by the first label of an endpoint.
@@ -37,6 +40,22 @@ _PREFIXED = frozenset({"execute-api", "s3", "s3-accelerate"})
 class Endpoint(NamedTuple):
     service: str | None  # the signing name
     region: str | None
+
+
+def scope_of(auth: AwsAuth, host: str) -> tuple[str, str]:
+    """Return the service and region to sign for at `host`; settings in `auth` take precedence.
+
+    host: canonical, or ``*.suffix`` for a route that covers many.
+    Raises CredentialUnavailable if either is unknown.
+    """
+    said = endpoint_of(host)
+    service, region = auth.service or said.service, auth.region or said.region
+    for value, name in ((service, "service"), (region, "region")):
+        if value is None or not _SCOPE.fullmatch(value):
+            raise CredentialUnavailable(f"the host {host} names no AWS {name}", hint=f"set aws_auth.{name}")
+    assert service is not None
+    assert region is not None
+    return service, region
 
 
 def endpoint_of(host: str) -> Endpoint:

@@ -130,7 +130,7 @@ def test_a_credential_that_is_fetched_later_has_its_phantom_at_once(environ: dic
     client = OAuth2Client("https://login.test/token", "env://ID", "env://SECRET")
     services = [
         OPENAI._replace(credential_key="", oauth2=client),
-        OPENAI._replace(credential_key="", aws=AwsAuth()),
+        OPENAI._replace(credential_key="", aws=AwsAuth(service="s3", region="eu-west-1")),
         OPENAI._replace(credential_key="cmd://a", capture=Capture("a", ("/bin/true",))),
         ANTHROPIC,
     ]
@@ -142,6 +142,28 @@ def test_a_credential_that_is_fetched_later_has_its_phantom_at_once(environ: dic
         assert isinstance(outcome.credential, kind)
     without = missing(services[0], {**environ, "SECRET": ""})
     assert without.code in ("credential_not_found", "credential_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("auth", "unknown"),
+    [
+        (AwsAuth(region="eu-west-1"), "service"),
+        (AwsAuth(service="s3"), "region"),
+        (AwsAuth(service="s3", region="eu-west-1"), None),
+    ],
+    ids=["no service", "no region", "both"],
+)
+def test_keys_of_aws_for_a_host_that_names_no_scope_start_nothing(
+    auth: AwsAuth, unknown: str | None, environ: dict[str, str]
+) -> None:
+    service = OPENAI._replace(credential_key="", aws=auth)
+    below = service._replace(upstream=service.upstream._replace(host="*.amazonaws.com"))
+    assert len(load([below], environ)) == 1  # what is asked for decides
+    if unknown is None:
+        assert len(load([service], environ)) == 1
+        return
+    with pytest.raises(CredentialError, match=rf"^credential '{service.name}': .* names no AWS {unknown}$"):
+        load([service], environ)
 
 
 class Reply(NamedTuple):

@@ -11,7 +11,7 @@ from nono import paths
 from nono.cli.commands.profile.look import print_lines, warn_of_old_names
 from nono.cli.shapes.printed import printed
 from nono.cli.text.profile_report import Report, deprecations_line, labelled
-from nono.credentials.values.run_references import check_references
+from nono.credentials.run_references import check_references
 from nono.errors import NonoError, ProfileError, UsageError
 from nono.policy.builtin import shipped
 from nono.policy.export.no_effect import without_effect

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nono.credentials.aws.credential import scope_of
-from nono.credentials.aws.endpoint import Endpoint, endpoint_of
+from nono.credentials.aws.endpoint import Endpoint, endpoint_of, scope_of
 from nono.credentials.values.errors import CredentialUnavailable
 from nono.policy.schema.route_rules import AwsAuth
 from support.credentials.sigv4 import FACTS

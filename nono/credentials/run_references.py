@@ -1,4 +1,4 @@
-"""Parse all credential references of a run, without reading what they refer to."""
+"""Check what a run says about its credentials, without reading any of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
 
 def references_of(service: CredentialService) -> list[CredentialReference]:
-    """Parse the references of a service. Raises CredentialError that names the service and the field."""
+    """Parse the references of a service. Raises CredentialError that names the service and the field.
+
+    Also refuses keys of AWS for a host that does not show what to sign for: no request would be answered.
+    """
+    if service.aws is not None and not service.upstream.is_wildcard:
+        # Imported here: few runs have keys of AWS.
+        from nono.credentials.aws.endpoint import scope_of
+
+        try:
+            scope_of(service.aws, service.upstream.host)
+        except CredentialError as error:
+            raise CredentialError(f"credential '{service.name}': {error.message}", hint=error.hint) from error
     fields = ("credential_key",) if service.oauth2 is None else ("auth.client_id", "auth.client_secret")
     return [
         _parsed(text, f"credential '{service.name}': {field}")
