@@ -138,6 +138,19 @@ def test_what_has_no_effect_yet_is_said(nono: Nono) -> None:
     assert "open_urls: not available yet" in done.stderr
 
 
+def test_endpoint_rules_beside_a_policy_are_said_to_have_no_effect(nono: Nono) -> None:
+    entry = {"upstream": "https://x.example", "credential_key": "env://X_KEY"}
+    rules = {"endpoint_rules": [{"method": "GET", "path": "/x"}]}
+    policy = {"endpoint_policy": {"default": {"decision": "allow"}}}
+    for fields, is_said in ((rules | policy, True), (rules, False), (policy, False)):
+        mine = {"network": {"credentials": ["x"], "custom_credentials": {"x": entry | fields}}}
+        for command in (("run", "--dry-run", "-p", "mine", "--", "true"), ("profile", "validate", "mine")):
+            done = nono(*command, mine=mine)
+            assert done.returncode == 0, done.stderr
+            said = " ".join((done.stdout + done.stderr).split())
+            assert ("custom_credentials.x.endpoint_rules: without effect" in said) is is_said
+
+
 def test_the_mistakes_of_a_base_are_told_with_those_of_the_file(nono: Nono, tmp_path: Path) -> None:
     done = nono(
         *("run", "-p", "mine", "--", "true"),

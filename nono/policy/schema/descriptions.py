@@ -135,7 +135,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
         "path_replacement": "With url_path: what it becomes upstream.",
         "query_param_name": "With query_param: the parameter.",
         "proxy": "How the command presents the phantom, where that differs.",
-        "endpoint_rules": "The only requests that are allowed.",
+        "endpoint_rules": "The only requests that are allowed, unless endpoint_policy decides.",
         "endpoint_policy": "Requests denied, approved by somebody, or allowed.",
         "rate_limit": "How fast requests may follow one another.",
         "limits": "What one run may use up.",
