@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nono.errors import UsageError
+from nono.printable import printable_line
 
 LATEST = "latest"  # the name for the session started last
 _ADJECTIVES = (
@@ -26,7 +27,8 @@ def check_name(name: str) -> str:
     """Return the name. Raises UsageError for one that would not fit a table or a command line."""
     if len(name) > NAME_MAX or not name.isprintable() or name != name.strip() or name.startswith("-"):
         raise UsageError(
-            f"--name '{name}': expected up to {NAME_MAX} printable characters, not beginning with '-'."
+            f"--name '{printable_line(name)}': expected up to {NAME_MAX} printable characters, not beginning "
+            "with '-', nor beginning or ending with a blank."
         )
     if name == LATEST:
         raise UsageError(f"--name '{name}': that means the session started last.")

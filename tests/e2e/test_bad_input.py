@@ -868,6 +868,10 @@ def network_event(event: dict[str, object]) -> dict[str, object] | None:
     ("arguments", "message", "code"),
     [
         (["why"], "a question is missing: a path, a host or a variable", 2),
+        (["run", "--name", "a\nb", *ECHO], "--name 'a\\nb': expected up to 64 printable characters", 2),
+        (["run", "--name", " a", *ECHO], "--name ' a': expected up to 64 printable characters", 2),
+        (["prune", "--older-than", "-1"], "--older-than: '-1' is not a whole number from 0 to 999999999", 2),
+        (["prune", "--keep", "1.5"], "--keep: '1.5' is not a whole number from 0 to 999999999", 2),
         (["why", "--host", "x.example:0"], "--host 'x.example:0': ", 2),
         (["allow", "x.example/a"], "'x.example/a' is neither a host nor a path: ", 2),
         (["setup", "--profiles", "--check-only"], "--check-only changes nothing", 2),

@@ -10,6 +10,7 @@ from nono.cli.args.mistakes import answer
 from nono.cli.args.options import GLOBALS, Kind, Option, is_port, own_options_of, ports_of
 
 _COLUMNS = 80
+NUMBER_MAX = 999_999_999
 
 
 class _Help(argparse.Action):
@@ -136,9 +137,9 @@ def _add(parser: argparse.ArgumentParser, option: Option, flags: Sequence[str], 
 
 
 def number(text: str) -> int:
-    """Parse a number in plain decimal, of at most nine digits."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    """Parse a whole number in plain decimal, of at most nine digits."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(NUMBER_MAX))):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to {NUMBER_MAX}")
     return int(text)
 
 
