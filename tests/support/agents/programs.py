@@ -32,6 +32,8 @@ NPM_PACKAGES = {
     "copilot-cli": f"@github/copilot-linux-{ARCHITECTURE}@1.0.102",
     "goose": f"@aaif/goose-binary-linux-{ARCHITECTURE}@1.52.0",
     "xterm": "@xterm/headless@6.0.0",  # not an agent but a terminal
+    "pnpm": "pnpm@9.15.9",  # nor are these: package managers
+    "yarn": "yarn@1.22.22",
 }
 # Where an agent is in node_modules, if not in the directory of its package: its libraries are next to it.
 INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": "", "qwen-code": ""}

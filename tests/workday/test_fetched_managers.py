@@ -1,0 +1,77 @@
+"""Package managers of the npm registry work inside as outside, in caches of the run's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from support.agents.programs import installed
+from support.nono_run import NO_NAMESPACES, NonoRun, nono_run
+
+pytestmark = [pytest.mark.fetched, pytest.mark.any_user]
+
+WAYS = {"namespaces": (), "none": (NO_NAMESPACES,), "netns": ("--sandbox-policy=netns",)}
+LIBRARY = "../library-1.0.0.tgz"  # packed by npm, which adds nothing to it
+NETWORK: Mapping[str, object] = {"network": {"allow_domain": []}}
+
+
+class Manager(NamedTuple):
+    """store: where it keeps what it installs from, below the home; inside: below the caches of the run."""
+
+    program: str  # in its package
+    add: str
+    store: str
+    inside: str
+
+
+MANAGERS = {
+    "pnpm": Manager("bin/pnpm.cjs", f"add --offline {LIBRARY}", ".local/share/pnpm/store", "pnpm/store"),
+    "yarn": Manager("bin/yarn.js", f"add --offline file:{LIBRARY}", ".cache/yarn", "yarn"),
+}
+
+
+@pytest.fixture(name="person")
+def _person() -> Iterator[NonoRun]:
+    with nono_run() as person:
+        library = person.project / "library"
+        library.mkdir()
+        (library / "package.json").write_text(json.dumps({"name": "library", "version": "1.0.0"}))
+        (library / "index.js").write_text("module.exports = 6 * 7;\n")
+        app = person.project / "app"
+        app.mkdir()
+        (app / "package.json").write_text(json.dumps({"name": "app", "version": "1.0.0", "license": "MIT"}))
+        for path in (library, *library.iterdir(), app, *app.iterdir()):
+            person.give(path)
+        packed = person.bare(["sh", "-c", f"cd {library} && npm pack --silent --pack-destination .."])
+        assert packed.exit_code == 0, packed.stderr
+        shutil.rmtree(person.user.home / ".npm", ignore_errors=True)
+        yield person
+
+
+def script(name: str, package: Path) -> list[str]:
+    manager = MANAGERS[name]
+    added = f"node {package / manager.program} {manager.add} >added 2>&1 || cat added"
+    return ["sh", "-c", f"cd app && {added}; node -p 'require(\"library\")'"]
+
+
+@pytest.mark.parametrize("name", MANAGERS)
+def test_it_keeps_its_store_in_the_home_outside(person: NonoRun, name: str) -> None:
+    ended = person.bare(script(name, installed(name)))
+    assert ended.stdout == "42\n", ended.stderr
+    assert (person.user.home / MANAGERS[name].store).is_dir()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", MANAGERS)
+def test_it_installs_inside_and_leaves_the_persons_store_alone(person: NonoRun, name: str, way: str) -> None:
+    package = installed(name)
+    flags = [*WAYS[way], f"--read={package}"]
+    ended = person.run(script(name, package), profile={"extends": "node-dev", **NETWORK}, flags=flags)
+    assert ended.stdout == "42\n", ended.stderr
+    assert not (person.user.home / MANAGERS[name].store).exists()
+    assert list((person.user.home / ".cache/nono/caches").glob(f"*/{MANAGERS[name].inside}"))
