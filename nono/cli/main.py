@@ -77,6 +77,8 @@ def _hint(error: NonoError) -> str | None:
             return INSIDE
         if root in error.message and _is_kept_from(root):
             return CONFINED
+        if root in error.message and (other := _home_of_another(root)) is not None:
+            return other
     return hint
 
 
@@ -84,14 +86,31 @@ def _home_of_account(error: NonoError) -> str | None:
     """Return how to set HOME, if that is what is wrong, as in a service or a job of cron."""
     if "'HOME'" not in error.message or os.path.isabs(os.environ.get("HOME", "")):
         return None
-    # Imported here: it is set nearly everywhere.
+    return f"export HOME={shell_word(_account_home() or 'DIRECTORY')}"
+
+
+def _home_of_another(root: str) -> str | None:
+    """Return how to set HOME, if nono's state is in another user's, as after `su -m`."""
+    home, own = paths.home(os.environ), _account_home()
+    try:
+        is_other = os.stat(home).st_uid != os.geteuid()
+    except OSError:
+        return None
+    if not is_other or own in (None, home) or not root.startswith(f"{home}/"):
+        return None
+    return f"HOME is {home}, which is another user's: export HOME={shell_word(str(own))}"
+
+
+def _account_home() -> str | None:
+    """Return the home that the account of this user names; None: it has no account, or names none."""
+    # Imported here: HOME is set nearly everywhere.
     import pwd
 
     try:
         home = pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:  # a container's user without an account
-        home = ""
-    return f"export HOME={shell_word(home) if os.path.isabs(home) else 'DIRECTORY'}"
+    except KeyError:  # a container's user
+        return None
+    return home if os.path.isabs(home) else None
 
 
 def _is_kept_from(directory: str) -> bool:

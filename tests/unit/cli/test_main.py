@@ -9,6 +9,7 @@ import pwd
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -296,6 +297,37 @@ def test_no_hint_that_would_not_help_stands_beside_too_many_open_files(
     monkeypatch.setattr("nono.cli.main._dispatch", prevented)
     said = outcome(capsys, "run")[2]
     assert ("ulimit -n" in said, "--no-audit" in said) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("user", "own", "hint"),
+    [
+        pytest.param(1, "/home/ada", "export HOME=/home/ada", id="of another"),
+        pytest.param(0, "/home/ada", "--no-audit", id="of this user"),
+        pytest.param(1, "HOME", "--no-audit", id="of another, and the account's"),
+    ],
+)
+def test_a_home_of_another_user_is_named_with_the_one_of_the_account(
+    user: int,
+    own: str,
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def prevented(arguments: list[str]) -> int:
+        cause = PermissionError(errno.EACCES, "Permission denied")
+        raise NonoError(
+            f"the log cannot be opened: {tmp_path}/.local/state/nono", hint="--no-audit"
+        ) from cause
+
+    monkeypatch.setattr("nono.cli.main._dispatch", prevented)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    account = SimpleNamespace(pw_dir=str(tmp_path) if own == "HOME" else own)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: account)
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + user)
+    assert hint in outcome(capsys, "run")[2].splitlines()[-1]
 
 
 @pytest.mark.parametrize("value", [None, "", "relative"])
