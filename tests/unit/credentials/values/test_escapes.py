@@ -39,6 +39,12 @@ def test_what_is_undone_twice_is_traced_too(tokens: bool, data: st.DataObject, t
     assert by_text[b"<" + text.encode()].origin([(1, 1 + len(text))]) == [(1, 1 + len(twice))]
 
 
+def test_what_is_escaped_three_times_is_undone() -> None:
+    """A plus, escaped once for HTML and twice for URLs."""
+    undone = [form.text for form in forms(b"%2526%252343%253B", tokens=True)]
+    assert undone == [b"%26%2343%3B", b"&#43;", b"+"]
+
+
 @given(_CHARACTERS)
 def test_every_spelling_of_a_token_is_held_as_one_run(character: str) -> None:
     assert not any(way.strip(TOKEN_OCTETS) for way in _ways(character))

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from base64 import b64encode
+from types import SimpleNamespace
 
 import pytest
 
 from nono.credentials.values.credential import Outgoing
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import Inject
+from nono.policy.services.oauth_routes import OAuthProvider, TokenEndpoint
 from nono.proxy.http.message import Header, request_head
 from nono.proxy.http.refusal import Refusal
 from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
-from nono.proxy.verdict.routes import Origin, Route, RouteTable
+from nono.proxy.verdict.logins.table import LoginTable
+from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
 from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
@@ -52,6 +56,7 @@ def test_a_phantom_on_a_service_path_becomes_the_credential() -> None:
     assert verdict.request == Outgoing(b"GET", b"/v1/models?x=1", b"api.test", [])
     assert verdict.route is ROUTE
     assert verdict.approval is None
+    assert verdict.entry.endpoint_rule is None
     assert REAL_KEY not in repr(verdict)
     assert PHANTOM not in repr(verdict)
 
@@ -330,7 +335,9 @@ def test_a_request_that_hands_out_a_key_is_refused(endpoints: EndpointPolicy) ->
 
 
 def test_a_rule_for_just_that_request_lets_it_through() -> None:
-    assert isinstance(_at("api.openai.com", b"POST", SECRETS, endpoints=THAT_CALL), Forward)
+    verdict = _at("api.openai.com", b"POST", SECRETS, endpoints=THAT_CALL)
+    assert isinstance(verdict, Forward)
+    assert verdict.entry.endpoint_rule is not None
 
 
 def test_a_wildcard_of_aws_does_not_reach_the_services_that_hand_out_keys() -> None:
@@ -353,3 +360,112 @@ def test_a_body_is_drained_only_where_its_host_has_no_credential() -> None:
     keyed = _without_key("api.test", (ROUTE,))
     assert isinstance(keyed, Forward)
     assert (keyed.drains, keyed.route, keyed.origin.scheme) == (False, None, "https")
+
+
+def _judged_by(
+    table: RouteTable,
+    method: bytes,
+    target: bytes,
+    *headers: Header,
+    hosts: HostPolicy | None = None,
+    inside: ConnectTarget | None = None,
+) -> Verdict:
+    """Judge a request of a run that intercepts, with the session token outside a CONNECT."""
+    dispatcher = Dispatcher(table, hosts or Hosts(), Secret(TOKEN), OWN_PORT, intercepts=True)
+    if inside is not None:
+        host = inside.host.encode()
+    else:
+        host = target.split(b"/")[2] if b"://" in target else target
+        headers = (PROXY_AUTHORIZATION, *headers)
+    return dispatcher.judge(request_head(method, target, "1.1", [(b"Host", host), *headers]), inside)
+
+
+INSIDE = ConnectTarget("api.test", 443)
+SOME_PATHS = EndpointPolicy("deny", allow=(EndpointRule("GET", "/open/**"),))
+SCOPES = (Scope("paths.test", 443, "https", SOME_PATHS), Scope("clear.test", 80, "http", SOME_PATHS))
+SCOPED = RouteTable((ROUTE,), SCOPES)
+
+
+def test_a_connect_inside_a_connect_ends_its_connection() -> None:
+    nested = refusal_of(_judged_by(SCOPED, b"CONNECT", b"other.test:443", inside=INSIDE))
+    assert (nested.status, nested.closes) == (501, True)
+    assert not refusal_of(_judged_by(SCOPED, b"TRACE", b"/v1/x", KEY, inside=INSIDE)).closes
+
+
+def test_a_refused_path_is_recorded_without_its_phantom() -> None:
+    verdict = judged(b"GET", b"/nosuch/" + PHANTOM.encode() + b"/x", KEY)
+    assert isinstance(verdict, Refused)
+    assert PHANTOM not in repr(verdict.entry)
+    assert (verdict.entry.path or "").endswith("/x")
+
+
+def test_a_scheme_may_be_in_capitals() -> None:
+    plain = _judged_by(SCOPED, b"GET", b"HTTP://site.test/")
+    assert isinstance(plain, Forward)
+    assert plain.origin == Origin("http", "site.test", 80)
+    assert refusal_of(_judged_by(SCOPED, b"GET", b"HTTPS://site.test/")).plain
+
+
+def test_a_grant_of_paths_holds_on_its_own_scheme_only() -> None:
+    assert isinstance(_judged_by(SCOPED, b"GET", b"http://clear.test/open/x"), Forward)
+    assert refusal_of(_judged_by(SCOPED, b"GET", b"http://clear.test/else")).category == "endpoint_policy"
+    assert refusal_of(_judged_by(SCOPED, b"GET", b"http://paths.test:443/open/x")).status == 403
+
+
+def test_a_service_is_reached_beside_a_grant_of_paths_on_another_port_of_its_host() -> None:
+    both = RouteTable((ROUTE,), (Scope("api.test", 8443, "https", SOME_PATHS),))
+    for port in (b"443", b"8443"):
+        assert isinstance(_judged_by(both, b"CONNECT", b"api.test:" + port), Intercept)
+    assert refusal_of(_judged_by(both, b"CONNECT", b"api.test:444")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        pytest.param(b"/open/x", [(b"X-HTTP-Method-Override", b"DELETE")], 403, id="another method"),
+        pytest.param(b"/open//x", [], 400, id="an empty segment"),
+    ],
+)
+def test_what_a_server_may_read_otherwise_is_refused_where_paths_are_granted(
+    target: bytes, headers: list[Header], status: int
+) -> None:
+    assert isinstance(_judged_by(SCOPED, b"GET", b"http://clear.test/open/x"), Forward)
+    assert isinstance(_judged_by(SCOPED, b"GET", b"http://free.test" + target, *headers), Forward)
+    assert refusal_of(_judged_by(SCOPED, b"GET", b"http://clear.test" + target, *headers)).status == status
+
+
+def test_a_request_without_a_key_to_a_host_for_its_key_alone_is_told_what_is_missing() -> None:
+    nothing = HostFilter(allow=())
+    table = RouteTable((ROUTE, BROKEN))
+    keyed = _judged_by(table, b"GET", b"/v1/x", hosts=nothing, inside=INSIDE)
+    assert (refusal_of(keyed).status, refusal_of(keyed).category) == (401, "authentication_failed")
+    broken = _judged_by(table, b"GET", b"/x", hosts=nothing, inside=ConnectTarget("broken.test", 443))
+    assert refusal_of(broken).status == 503
+    for verdict in (keyed, broken):
+        assert isinstance(verdict, Refused)
+        assert not verdict.may_be_asked  # a person's yes would bring no key
+
+
+def test_a_host_for_its_key_alone_is_a_denied_host_outside_of_a_connect() -> None:
+    table = RouteTable((a_route(8080, base_path="/v1"),))
+    verdict = _judged_by(table, b"GET", b"http://127.0.0.1:8080/v1/x", hosts=HostFilter(allow=()))
+    assert refusal_of(verdict).category == "host_denied"
+    assert isinstance(_judged_by(table, b"GET", b"http://127.0.0.1:8080/v1/x"), Forward)
+
+
+def _beside_a_login(target: bytes, *, port: int) -> Verdict:
+    """Judge a CONNECT of a run where a login gets its tokens at id.test, which is to be tunnelled unread."""
+    endpoint = TokenEndpoint(Upstream("https", "id.test", port), "/token", (), "auto", ())
+    login = SimpleNamespace(provider=OAuthProvider("acme", (endpoint,), ()))
+    table = RouteTable((), logins=LoginTable((login,)))  # type: ignore[arg-type]  # no more is asked for
+    raw = frozenset((host, 22) for host in ("id.test", "other.test"))
+    return _judged_by(table, b"CONNECT", target, hosts=Hosts(raw=raw))
+
+
+def test_the_host_of_a_login_is_tunnelled_for_ssh_alone() -> None:
+    for target, flags in ((b"other.test:22", (True, False)), (b"id.test:22", (False, True))):
+        verdict = _beside_a_login(target, port=443)
+        assert isinstance(verdict, Tunnel)
+        assert (verdict.raw, verdict.only_ssh) == flags
+    assert isinstance(_beside_a_login(b"id.test:443", port=443), Intercept)
+    assert isinstance(_beside_a_login(b"id.test:22", port=22), Intercept)

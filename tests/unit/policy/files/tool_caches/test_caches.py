@@ -55,8 +55,30 @@ def test_a_project_has_the_same_ones_in_every_run(make_fs: MakeFilesystem) -> No
 
 
 def test_another_project_has_others(make_fs: MakeFilesystem) -> None:
-    fs = make_fs()
-    assert path(caches(fs, READ_WRITE)) != path(caches(fs, READ_WRITE, workdir=f"{HOME}/other/work"))
+    fs, other = make_fs(), f"{HOME}/other/work"
+    writing = Grant(other, Access.READWRITE, True, "user", other)
+    assert path(caches(fs, READ_WRITE)) != path(caches(fs, writing, workdir=other))
+
+
+@pytest.mark.parametrize(
+    ("project", "label"),
+    [("my.app_1-b", "my.app_1-b"), ("a b\n\x1b[2J", "a_b___2J"), ("x" * 255, "x" * 40)],
+    ids=["usual", "not printable", "as long as a name can be"],
+)
+def test_their_name_begins_like_that_of_the_project(
+    project: str, label: str, make_fs: MakeFilesystem
+) -> None:
+    workdir = f"{HOME}/{project}"
+    name = path(caches(make_fs(), Grant(workdir, Access.READWRITE, True, "user", workdir), workdir=workdir))
+    assert name.removeprefix(f"{ROOT}/").rpartition("-")[0] == label
+
+
+def test_other_words_in_the_variable_of_a_cache_do_not_say_where_it_is(make_fs: MakeFilesystem) -> None:
+    usual, other = f"{HOME}/.m2/repository", f"{HOME}/elsewhere"
+    fs = make_fs(directories=(usual, other))
+    writing = Grant(usual, Access.READWRITE, True, "user", usual)
+    assert "MAVEN_ARGS" not in variables(caches(fs, READ_WRITE, writing, MAVEN_ARGS="-B"))
+    assert "MAVEN_ARGS" in variables(caches(fs, READ_WRITE, writing, MAVEN_ARGS=other))
 
 
 def test_who_may_only_read_a_project_fills_no_cache_of_who_writes_it(make_fs: MakeFilesystem) -> None:

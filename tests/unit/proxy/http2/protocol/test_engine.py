@@ -123,6 +123,20 @@ def receive(engine: Engine, octets: bytes) -> list[Event]:
     return [*engine.receive(octets, 0.0)]
 
 
+@pytest.mark.parametrize("client_side", [True, False])
+def test_a_client_alone_begins_with_the_preface(client_side: bool) -> None:
+    engine = Engine(client_side=client_side, settings={Setting.INITIAL_WINDOW_SIZE: WINDOW}, window=70_000)
+    engine.start()
+    assert engine.to_send().startswith(PREFACE) is client_side
+
+
+@pytest.mark.parametrize(("most", "has_place"), [(3, True), (2, False), (1, False)])
+def test_a_client_opens_no_more_streams_than_its_server_allows(most: int, has_place: bool) -> None:
+    engine = client()  # two streams are open
+    receive(engine, announced(MAX_CONCURRENT_STREAMS=most))
+    assert engine.has_place is has_place
+
+
 def sent(engine: Engine) -> list[Frame]:
     return FrameReader(preface=False).feed(engine.to_send(), 0.0)
 
