@@ -16,7 +16,6 @@ from nono.audit.ledger import AuditLog
 from nono.cli.commands.audit import command, sending
 from nono.credentials.signing.key import SigningKey, new_key
 from nono.errors import NonoError
-from nono.kernel import process
 from support.outward.collector import collector
 from support.ports import unused_port
 
@@ -29,7 +28,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(process, "keep_memory_private", lambda: None)  # here it would be the tests' process
     return tmp_path
 
 

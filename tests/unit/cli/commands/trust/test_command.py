@@ -12,7 +12,6 @@ import pytest
 
 from nono.cli.commands.trust import command
 from nono.errors import NonoError
-from nono.kernel import process
 from nono.trust.policy import FILE
 
 Trust = Callable[..., tuple[int, str]]
@@ -23,7 +22,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(process, "keep_memory_private", lambda: None)  # here it would be the tests' process
     directory = tmp_path / "project"
     directory.mkdir()
     monkeypatch.chdir(directory)
