@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 
 from nono import paths
@@ -53,15 +54,23 @@ class Session(NamedTuple):
 def open_log(
     environ: Mapping[str, str], session_id: str, *, hint: str, warn: Warn, budget_bytes: int = BUDGET_BYTES
 ) -> AuditLog:
-    """Open the audit log of a new session. Raises NonoError, with hint, when it cannot be opened."""
+    """Open the audit log of a new session. Raises NonoError, with hint, when it cannot be opened.
+
+    Warns if every user can move nono's state away, which they can neither read nor replace.
+    """
     root = paths.state_root(environ)
     try:
-        return AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
+        log = AuditLog(root, session_id, budget_bytes=budget_bytes, on_full=warn)
     except OSError as error:
         where = root if error.filename is None else os.path.join(root, "audit", error.filename)
         raise NonoError(
             f"the audit log cannot be opened: {where}: {error.strerror or error}", hint=hint
         ) from error
+    parent = os.path.dirname(root)
+    mode = os.stat(parent).st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        warn(f"everybody can write to {parent}, and so take away what nono has recorded and stored there.")
+    return log
 
 
 def recorder_of(

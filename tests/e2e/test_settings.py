@@ -1,4 +1,4 @@
-"""What config.toml says of redaction decides what the audit log of a real run holds."""
+"""What config.toml says decides what a real run records; who else could change or remove either is told."""
 
 from __future__ import annotations
 
@@ -67,3 +67,14 @@ def test_one_that_others_could_change_is_told_with_silent_too(
     told = f"somebody else could change {file}" in done.stderr
     assert told == bool(others)
     assert (f"everybody can write to {changed}" in done.stderr) == told
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o755], ids="{:o}".format)
+def test_a_state_directory_that_everybody_could_move_away_is_told(tmp_path: Path, mode: int) -> None:
+    parent = tmp_path / ".local/state"
+    parent.mkdir(parents=True)
+    parent.chmod(mode)
+    done, _ = run(tmp_path, "true")
+    assert done.returncode == 0
+    told = f"everybody can write to {parent}, and so take away what nono has recorded" in done.stderr
+    assert told == (mode == 0o777)
