@@ -32,8 +32,11 @@ from nono.proxy.http.message import request_head, response_head
 from nono.proxy.transport.turns import Turns
 from nono.proxy.verdict.verdict import Entry, Forward
 from nono.secret import Secret
-from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, ProxyUnderTest, a_route, proxy
+from support.proxy.http2_stage import KEY as H2_KEY
+from support.proxy.http2_stage import h2_stage
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, ProxyUnderTest, a_route, proxy, wait_until
 from support.servers.http1 import HttpUpstream, Received, upstream
+from support.servers.http2 import Stream
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -404,6 +407,36 @@ def test_a_key_that_comes_back_again_and_again_ends_the_answer(times: int, is_wh
         received = s.client.read_exactly(len(body)) if is_whole else _rest(s.client)
         assert KEY.encode() not in received
         assert (len(received) == len(body)) is is_whole
+
+
+ENDING = b" ".join([KEY.encode()] * 9)  # one more than is masked
+ENDS = pytest.mark.parametrize(
+    ("coding", "body"),
+    [(b"", ENDING + b" and more"), (b"", ENDING), (b"gzip", gzip.compress(ENDING))],
+    ids=["plain", "at the end", "coded"],
+)
+
+
+@ENDS
+def test_an_answer_that_a_key_ends_is_recorded_as_blocked(coding: bytes, body: bytes) -> None:
+    fields = [("Content-Encoding", coding.decode())] if coding else []
+    with stage(lambda request: request.connection.respond(body=body, fields=fields)) as s:
+        s.client.send(GET)
+        _rest(s.client)
+        wait_until(lambda: bool(s.proxy.recording.outcomes))
+        assert s.proxy.recording.outcomes[0]["failure"] == "blocked"
+
+
+@ENDS
+def test_a_stream_that_a_key_ends_is_recorded_as_blocked(coding: bytes, body: bytes) -> None:
+    def answer(stream: Stream) -> None:
+        stream.read_body()
+        stream.respond(body=body, fields=[("content-encoding", coding.decode())] if coding else [])
+
+    with h2_stage(answer, credential=credential()) as (s, _), s.client() as client:
+        client.request("/x", fields=[H2_KEY])
+        wait_until(lambda: bool(s.proxy.recording.outcomes))
+        assert s.proxy.recording.outcomes[0]["failure"] == "blocked"
 
 
 def test_the_third_answer_with_a_long_beginning_freezes() -> None:

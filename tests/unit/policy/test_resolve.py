@@ -417,6 +417,7 @@ def test_the_mode_follows_what_was_asked_for(run: Resolve) -> None:
         {"allow_domain": ("example.com",)},
         {"deny_domain": ("example.com",)},
         {"credential": ("openai",)},
+        {"ask": True},
     ):
         assert mode(**flags) is NetworkMode.PROXY
     for network in (Network(allow_domain=()), Network(deny_private=True), Network(credentials=("openai",))):

@@ -116,6 +116,14 @@ def test_noise_is_either_decoded_or_refused(
         _decode(name, encode(body)[:start] + noise)
 
 
+@pytest.mark.parametrize(
+    ("name", "encode"), [(b"deflate", zlib.compress), (b"br", brotli.compress)], ids=["deflate", "br"]
+)
+def test_a_coding_without_members_ends_with_its_first(name: bytes, encode: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ContentCodingError):
+        _decode(name, encode(b"one ") + encode(b"two"))
+
+
 @pytest.mark.parametrize("encode", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
 def test_members_in_a_row_are_one_body(encode: Callable[[bytes], bytes]) -> None:
     name = b"gzip" if encode is gzip.compress else b"zstd"

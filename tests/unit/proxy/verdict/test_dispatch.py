@@ -20,7 +20,7 @@ from nono.proxy.verdict.dispatch import Dispatcher
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.logins.table import LoginTable
 from nono.proxy.verdict.routes import Origin, Route, RouteTable, Scope
-from nono.proxy.verdict.verdict import ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
+from nono.proxy.verdict.verdict import Capture, ConnectTarget, Forward, Intercept, Refused, Tunnel, Verdict
 from nono.secret import Secret
 from support.proxy.thread import PHANTOM, REAL_KEY, TOKEN, FakeCredential, Hosts, a_route
 
@@ -453,11 +453,15 @@ def test_a_host_for_its_key_alone_is_a_denied_host_outside_of_a_connect() -> Non
     assert isinstance(_judged_by(table, b"GET", b"http://127.0.0.1:8080/v1/x"), Forward)
 
 
+def _logins(endpoint: TokenEndpoint) -> LoginTable:
+    login = SimpleNamespace(provider=OAuthProvider("acme", (endpoint,), ()))
+    return LoginTable((login,))  # type: ignore[arg-type]  # no more is asked for
+
+
 def _beside_a_login(target: bytes, *, port: int) -> Verdict:
     """Judge a CONNECT of a run where a login gets its tokens at id.test, which is to be tunnelled unread."""
     endpoint = TokenEndpoint(Upstream("https", "id.test", port), "/token", (), "auto", ())
-    login = SimpleNamespace(provider=OAuthProvider("acme", (endpoint,), ()))
-    table = RouteTable((), logins=LoginTable((login,)))  # type: ignore[arg-type]  # no more is asked for
+    table = RouteTable((), logins=_logins(endpoint))
     raw = frozenset((host, 22) for host in ("id.test", "other.test"))
     return _judged_by(table, b"CONNECT", target, hosts=Hosts(raw=raw))
 
@@ -469,3 +473,17 @@ def test_the_host_of_a_login_is_tunnelled_for_ssh_alone() -> None:
         assert (verdict.raw, verdict.only_ssh) == flags
     assert isinstance(_beside_a_login(b"id.test:443", port=443), Intercept)
     assert isinstance(_beside_a_login(b"id.test:22", port=22), Intercept)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_searched"),
+    [(b"/login", True), (b"/login?x=1", True), (b"/login/device?x=1", True), (b"/else?/login", False)],
+    ids=["itself", "with a query", "below it", "elsewhere"],
+)
+def test_an_answer_that_may_hold_tokens_is_searched_whatever_the_query(
+    target: bytes, is_searched: bool
+) -> None:
+    endpoint = TokenEndpoint(Upstream("https", "id.test", 443), "/login/token", (), "auto", (), "/login")
+    table = RouteTable((), logins=_logins(endpoint), also_intercepts=lambda host: True)
+    verdict = _judged_by(table, b"GET", target, inside=ConnectTarget("id.test", 443))
+    assert isinstance(verdict, Capture if is_searched else Forward)
