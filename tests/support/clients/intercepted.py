@@ -127,7 +127,9 @@ class Intercepted:
         return run
 
     def _check_keys(self, run: Ended) -> None:
-        inside = (self.stage.project / _ENVIRONMENT).read_text()
+        environment = self.stage.project / _ENVIRONMENT
+        assert environment.exists(), f"the command did not start: {run.stderr}"
+        inside = environment.read_text()
         phantom = dict(line.split("=", 1) for line in inside.splitlines() if "=" in line)[self.variable]
         assert self.key not in inside + run.stdout + run.stderr
         assert phantom
