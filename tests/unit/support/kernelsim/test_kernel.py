@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import platform
+import resource
 import subprocess
 import sys
 from pathlib import Path
 from struct import pack
-from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -304,12 +304,18 @@ def test_threads_start_where_user_namespaces_are_refused(caller: Caller) -> None
 # --- cost -------------------------------------------------------------------------------------------------
 
 
+def cpu_time_of_children() -> float:
+    """Return the seconds that children have run that are reaped, and their children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.alone
-def test_a_start_takes_at_most_150_ms(caller: Caller) -> None:
+def test_a_start_takes_at_most_150_ms_of_cpu_time(caller: Caller) -> None:
     kernel = Kernel(wsl2=True, notify_busy=True, no_userns=True)
     starts = []
     for _ in range(5):
-        start = perf_counter()
+        before = cpu_time_of_children()
         caller.run(caller.command(kernel, ["true"]))
-        starts.append(perf_counter() - start)
-    assert min(starts) < 0.150
+        starts.append(cpu_time_of_children() - before)
+    assert min(starts) < 0.150, starts

@@ -127,7 +127,7 @@ def test_a_reader_sees_the_end_of_stdout_while_the_command_runs_on(caller: Calle
 @EACH_BACKEND
 def test_the_command_inherits_only_the_given_descriptors(caller: Caller, kernel: Kernel) -> None:
     # Without ctypes, whose libffi may hold its own file open.
-    code = "import os; print([fd for fd in range(3, 64) if os.path.exists(f'/proc/self/fd/{fd}')])"
+    code = "import os; print([fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')])"
     argv = caller.command(kernel, [sys.executable, "-I", "-S", "-c", code])
     read_end, write_end = os.pipe()
     try:
