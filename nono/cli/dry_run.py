@@ -10,11 +10,17 @@ from nono.audit.redact import Redaction, redact_argv
 from nono.cli.console import Console
 from nono.credentials.run_references import check_references
 from nono.launch.prepare import Prepared, program_of
+from nono.launch.proxy.tls_files import check_tls_files
 
 
 def conclude(prepared: Prepared, console: Console, environ: Mapping[str, str], redaction: Redaction) -> int:
-    """Return the exit code. Raises NonoError, as a run would, for a bad reference or a missing program."""
+    """Return the exit code.
+
+    Raises NonoError, as a run would, for a malformed reference, an unusable certificate or a missing program.
+    """
     check_references(prepared.resolved)
+    for service in prepared.resolved.services:
+        check_tls_files(service)
     console.lines(_injected(prepared))
     program = program_of(prepared.resolved, prepared.argv[0], environ.get("PATH", os.defpath))
     console.lines(

@@ -735,6 +735,25 @@ def test_certificates_that_cannot_be_used_start_nothing(here: Place, content: st
     assert_refused(result, f"credential 'demo': tls_ca '{ca_file}' cannot be used: {why}")
 
 
+def test_a_dry_run_and_a_validation_refuse_the_certificates_that_a_run_refuses(here: Place) -> None:
+    ca_file = here.user.home / "ca.pem"
+    profile = write(here, service(tls_ca=str(ca_file)))
+    dry_run = nono(here, "run", "-p", profile, "--dry-run", *ECHO)
+    found = nono(here, "profile", "validate", profile)
+    ca_file.write_bytes(trustme.CA().cert_pem.bytes())
+    ca_file.chmod(0o644)
+    usable = nono(here, "run", "-p", profile, "--dry-run", *ECHO)
+    valid = nono(here, "profile", "validate", profile)
+    for file in (Path(profile), ca_file):
+        file.unlink()
+    why = f"credential 'demo': tls_ca '{ca_file}' cannot be used: No such file or directory"
+    assert dry_run.returncode == 1
+    assert dry_run.stderr.splitlines()[-1] == f"nono: {why}"
+    assert found.returncode == 1
+    assert f"a run with it is refused here: {why}" in " ".join(found.stdout.split())
+    assert (usable.returncode, valid.returncode) == (0, 0), usable.stderr
+
+
 def weak_pair() -> tuple[bytes, bytes]:
     """Return a certificate with a key that OpenSSL finds too short, and that key."""
     key = rsa.generate_private_key(65537, 1024)

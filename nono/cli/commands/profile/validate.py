@@ -13,6 +13,7 @@ from nono.cli.shapes.printed import printed
 from nono.cli.text.profile_report import Report, deprecations_line, labelled
 from nono.credentials.run_references import check_references
 from nono.errors import NonoError, ProfileError, UsageError
+from nono.launch.proxy.tls_files import check_tls_files
 from nono.policy.builtin import shipped
 from nono.policy.export.no_effect import without_effect
 from nono.policy.host_filesystem import HostFilesystem
@@ -72,6 +73,8 @@ def _report(reference: str, environ: Mapping[str, str]) -> Report:
     try:
         resolved = resolve(RunRequest(), profile, environ=environ, cwd=os.getcwd(), fs=HostFilesystem())
         check_references(resolved)
+        for service in resolved.services:
+            check_tls_files(service)
     except NonoError as error:
         errors.append(f"a run with it is refused here: {error.message}")
     else:
