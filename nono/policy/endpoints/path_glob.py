@@ -2,8 +2,9 @@
 
 ``*`` is any text within one segment; ``**``, as a whole segment, is any number of segments, including none;
 ``?`` is one character or one percent-encoded octet, ``[a-c]`` and ``[!a]`` one of a set, ``{x,y}`` one of two
-texts, and a backslash takes the next character literally. The text between two stars has a fixed length, so
-its first match is as good as any other, and the time is linear in the length of the path.
+texts, and a backslash takes the next character literally. ``?name=`` is refused: it was meant as a query. The
+text between two stars has a fixed length, so its first match is as good as any other, and the time is linear
+in the length of the path.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _LITERAL = r"[A-Za-z0-9._~!$&'()*+,;=:@-]"  # pchar without escapes, RFC 3986 se
 _UNRESERVED = r"[A-Za-z0-9._~-]"
 _NEVER_SENT = (0x00, 0x0A, 0x0D, 0x2F, 0x5C)  # requests with these escaped are refused before any rule
 _QUERY_MARK = r"[?#]"  # decoded; some gateways decode a path before they split it
+_QUERY = re.compile(r"\?[A-Za-z0-9_.~%-]+=", re.ASCII)  # in a pattern: what somebody meant as a query
 _FORMAT = re.compile(
     r"(?<=.)\.(?:atom|csv|html?|ics|js|jsonp?|pdf|rss|txt|xml|ya?ml)\Z", re.ASCII | re.IGNORECASE
 )
@@ -86,6 +88,9 @@ def compile_glob(pattern: str, *, ignores_case: bool = False) -> PathGlob:
         raise ValueError("a path pattern begins with '/'")
     if len(pattern) > MAX_LENGTH:
         raise ValueError(f"a path pattern is at most {MAX_LENGTH} characters long")
+    if (query := _QUERY.search(pattern)) is not None:
+        path = pattern[: query.start()]
+        raise ValueError(f"'?' stands for one character; rules see no query, so write {path!a} for any query")
     texts = list(islice(_expanded(pattern), MAX_BRANCHES + 1))
     if len(texts) > MAX_BRANCHES:
         raise ValueError(f"its braces stand for more than {MAX_BRANCHES} patterns")

@@ -113,7 +113,7 @@ _BY_OBJECT: Mapping[str, Mapping[str, str]] = {
     },
     "RuleEntry": {
         "method": "A method of HTTP, or *.",
-        "path": "A path; * stands for one segment, ** for any number.",
+        "path": "A path without a query; * is any text in a segment, ** any number of segments.",
         "backend": "Who is asked, in a list of approve.",
         "reason": "What a person is told.",
         "timeout_secs": "Seconds until silence means no.",

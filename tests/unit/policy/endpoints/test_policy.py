@@ -96,6 +96,31 @@ def test_a_pattern_that_could_never_match_is_refused_in_a_sentence(pattern: str,
     assert sentence in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("/x?a=b", "/x"),
+        ("/x?a=b&c", "/x"),
+        ("/a/*?page=*", "/a/*"),
+        ("/?q=", "/"),
+        ("/x?filter%5B0%5D=1", "/x"),
+    ],
+)
+def test_a_pattern_with_a_query_is_refused_with_the_path_to_write(pattern: str, path: str) -> None:
+    with pytest.raises(ValueError, match="rules see no query") as refused:
+        EndpointRule("GET", pattern)
+    assert f"write '{path}' " in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches"),
+    [("/x?", "/xy"), ("/v?/models", "/v1/models"), ("/x?y", "/x-y"), ("/x*a=b", "/x-a=b")],
+)
+def test_a_question_mark_that_begins_no_query_stands_for_one_character(pattern: str, matches: str) -> None:
+    assert allows(pattern, matches)
+    assert not allows(pattern, matches + "y")
+
+
 @pytest.mark.parametrize("method", ["", "GE T", "G\r\n", "é"])
 def test_a_method_is_a_token(method: str) -> None:
     assert EndpointRule("M-SEARCH", "/").method == "M-SEARCH"
