@@ -146,6 +146,16 @@ def test_neovim_keeps_its_history_beside_the_caches_and_reads_none_of_the_person
     assert (refused.exit_code, refused.stdout) == (1, "")
 
 
+@pytest.mark.needs("namespaces")  # in which terminals can be opened
+def test_midnight_commander_starts_in_a_home_without_settings(runner: NonoRun) -> None:
+    if not shutil.which("mc"):
+        pytest.skip("mc is not installed")
+    # F10 leaves it; -u: without a shell beside it.
+    script = "export TERM=xterm; printf '\\0330\\n' | script -qec 'mc -u' /dev/null"
+    run = runner.run(["timeout", "20", "sh", "-c", script], profile={})
+    assert (run.exit_code, "Cannot create" in run.stdout) == (0, False), run.stdout
+
+
 def test_nono_inside_stores_nothing_where_the_command_keeps_its_state(runner: NonoRun) -> None:
     script = 'mkdir -p "$XDG_STATE_HOME"'  # which the command may do
     run = runner.run(

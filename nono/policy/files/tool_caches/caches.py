@@ -79,6 +79,8 @@ _TOOLS = (
     _Tool("JUPYTER_CONFIG_DIR", "jupyter/config", "~/.jupyter"),
     _Tool("JUPYTER_DATA_DIR", "jupyter/data", "$XDG_DATA_HOME/jupyter"),
     _Tool("MAVEN_ARGS", "maven", "~/.m2/repository", "-Dmaven.repo.local="),
+    # Midnight Commander does not start where it cannot make its directories.
+    _Tool("MC_PROFILE_ROOT", "mc", "$XDG_CONFIG_HOME/mc"),
     _Tool("MICRO_CONFIG_HOME", "micro", "$XDG_CONFIG_HOME/micro", reading_is_enough=True),
     # moon ends with an error if it cannot keep a number of this machine there.
     _Tool("MOON_HOME", "moon", "~/.moon"),

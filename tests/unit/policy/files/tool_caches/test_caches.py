@@ -151,6 +151,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("IPYTHONDIR", ".ipython"),
         ("JUPYTER_CONFIG_DIR", ".jupyter"),
         ("JUPYTER_DATA_DIR", ".local/share/jupyter"),
+        ("MC_PROFILE_ROOT", ".config/mc"),
         ("MOON_HOME", ".moon"),
         ("MPLCONFIGDIR", ".config/matplotlib"),
         ("PDM_LOG_DIR", ".local/state/pdm/log"),
