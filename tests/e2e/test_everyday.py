@@ -15,6 +15,7 @@ import pytest
 
 from support.nono_run import NONO, PROGRAM_GRANTS, Ended, NonoRun, nono_run
 from support.running.needs import lacking
+from support.terminal import terminal
 
 COMMANDS = [
     "mktemp",
@@ -150,10 +151,12 @@ def test_neovim_keeps_its_history_beside_the_caches_and_reads_none_of_the_person
 def test_midnight_commander_starts_in_a_home_without_settings(runner: NonoRun) -> None:
     if not shutil.which("mc"):
         pytest.skip("mc is not installed")
-    # F10 leaves it; -u: without a shell beside it.
-    script = "export TERM=xterm; printf '\\0330\\n' | script -qec 'mc -u' /dev/null"
-    run = runner.run(["timeout", "20", "sh", "-c", script], profile={})
-    assert (run.exit_code, "Cannot create" in run.stdout) == (0, False), run.stdout
+    argv = runner.argv(["mc", "-u"], profile={}, flags=["--silent"])  # -u: without a shell beside it
+    with terminal(argv, runner.user.environment({"TERM": "xterm"}), runner.project, (24, 80)) as person:
+        person.wait_for(b"Quit")  # the last of the keys that it shows
+        person.type(b"\0330\r")  # F10, and yes
+        assert person.end() == 0
+    assert b"Cannot create" not in person.shown
 
 
 def test_nono_inside_stores_nothing_where_the_command_keeps_its_state(runner: NonoRun) -> None:
