@@ -173,7 +173,7 @@ def _target(fields: Fields, path: str) -> str:
     port, upstream = fields.get("port"), fields.get("upstream")
     if not fields.get("target"):
         return path or "a malformed request"
-    target = f"{_text(fields.get('target'))}{'' if port is None else f':{port}'}"
+    target = f"{_text(fields.get('target'))}{f':{port}' if port else ''}"
     # The target of a request to a service is the name of the service.
     return target + path if upstream in (None, target) else f"{target}{path} at {upstream}"
 

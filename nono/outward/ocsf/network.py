@@ -53,7 +53,7 @@ def network(event: Fields) -> Projected:
     upstream, port = str(fields.get("upstream") or target), fields.get("port")
     host, colon, number = upstream.rpartition(":")
     if fields.get("upstream") and colon and number.isdecimal():
-        upstream = host
+        upstream, port = host, port or int(number)
     said["dst_endpoint"] = endpoint(upstream, port)
     said["src_endpoint"] = COMMAND
     method, path = fields.get("method"), fields.get("path")

@@ -213,9 +213,10 @@ def _takes_turns(verdict: Forward, route: Route) -> bool:
 
 def _not_approved(verdict: Forward, rule: EndpointVerdict, answer: Answer) -> Refusal:
     because = f": {answer.reason}" if answer.reason else ""
+    path = verdict.request.target.partition(b"?")[0].decode("ascii")  # as the rule sees it
     refused = Refusal(
         403,
-        f"{verdict.entry.method} {verdict.entry.path} was not approved{because}",
+        f"{verdict.entry.method} {path} was not approved{because}",
         verdict.origin.host,
         rule.label,
         hint="answer the question when it is asked, or allow the endpoint in the profile",

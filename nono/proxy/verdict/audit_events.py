@@ -41,7 +41,7 @@ def denied(entry: Entry, refusal: Refusal) -> Event:
         mode=entry.mode,
         decision="deny",
         target=one_line(entry.target),
-        port=entry.port,
+        port=0 if _names_service(entry) else entry.port,
         method=entry.method,
         path=entry.path,
         status=refusal.status,
@@ -58,6 +58,11 @@ def denied(entry: Entry, refusal: Refusal) -> Event:
         origin=refusal.origin,
         hint=refusal.hint,
     )
+
+
+def _names_service(entry: Entry) -> bool:
+    """Return True if the target is a service, which has no port; `upstream` has that of its host."""
+    return entry.mode == "reverse" and entry.route_id is not None
 
 
 def malformed_request() -> Entry:

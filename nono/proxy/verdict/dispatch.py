@@ -203,12 +203,9 @@ class Dispatcher:
         try:
             lenient = not self._judge.has_rules(route, origin)
             sent = target.upstream_target(origin.base_path, rest, lenient=lenient)
-            verdict = self._judge.with_credential(head, entry, route, origin, Slots(head.headers, sent))
+            return self._judge.with_credential(head, entry, route, origin, Slots(head.headers, sent))
         except MessageError as fault:
-            return Refused(entry._replace(port=0), Refusal(fault.status, fault.reason, origin.host))
-        if isinstance(verdict, Refused):
-            return Refused(verdict.entry._replace(port=0), verdict.refusal)
-        return verdict
+            return Refused(entry, Refusal(fault.status, fault.reason, origin.host))
 
 
 def _token_required(head: RequestHead) -> Refusal:

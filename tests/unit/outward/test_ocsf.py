@@ -176,6 +176,20 @@ def test_a_question_about_a_file_is_told_from_its_answer(decision: Any, disposit
     assert Projection("s", "host").document(records_of([asked])[0])["disposition_id"] == disposition
 
 
+def test_a_denial_at_the_name_of_a_service_names_the_port_of_its_host() -> None:
+    refused = network(
+        "deny",
+        mode="reverse",
+        target="openai",
+        port=0,
+        upstream="api.openai.com:443",
+        method="GET",
+        path="/x",
+    )
+    document = Projection("s", "host").document(records_of([refused])[0])
+    assert document["dst_endpoint"] == {"hostname": "api.openai.com", "port": 443}
+
+
 def test_a_document_holds_the_event_whole() -> None:
     written = network("deny", reason="no rule", hint="--allow-domain example.com")
     record = records_of([written])[0]

@@ -51,6 +51,24 @@ def test_a_malformed_request_has_no_target(method: str | None, path: str | None,
     assert " ".join(rows(refused)[0]) == f"{expected} - no port"
 
 
+def test_a_service_without_a_port_has_none_in_its_row() -> None:
+    refused = event.network(
+        mode="reverse", decision="deny", target="openai", port=0, method="GET", path="/x",
+        upstream="api.openai.com:443", reason="no rule",
+    )  # fmt: skip
+    assert rows(refused)[0] == [
+        "request",
+        "deny",
+        "GET",
+        "openai/x",
+        "at",
+        "api.openai.com:443",
+        "-",
+        "no",
+        "rule",
+    ]
+
+
 def test_rows_keep_the_order_of_the_log() -> None:
     events = [began("/a"), began("/b"), ended([1, 200, 0, 0, 1]), ended([0, 500, 0, 0, 1])]
     assert [(row[2], row[5]) for row in rows(*events)] == [

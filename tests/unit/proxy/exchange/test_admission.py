@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import pytest
@@ -250,6 +251,50 @@ def test_whatever_is_not_a_yes_is_a_no(answer: Callable[[], object]) -> None:
         assert client.response().status == 200
     assert [request.method for request in server.requests] == [b"GET"]
     assert p.recording.decisions() == [("deny", "endpoint_policy"), ("allow", None)]
+
+
+def on(way: str, path: str, port: int, method: str = "GET") -> bytes:
+    """Return a request to the service by its name, or to its host inside a CONNECT."""
+    if way == "reverse":
+        return get(f"/alpha{path}", method=method)
+    return get(path, method=method).replace(b"127.0.0.1", b"localhost:%d" % port)
+
+
+@pytest.mark.parametrize("way", ["reverse", "inside"])
+def test_a_refusal_after_a_question_names_the_path_of_its_rule(way: str) -> None:
+    route = partial(a_route, host="localhost", endpoints=approving())
+    person = Person(lambda: DENIED)
+    errors = []
+    with (
+        upstream() as server,
+        intercepting(route(server.port), approver=person) as p,
+        p.inside("localhost", server.port) if way == "inside" else Client(p.port) as client,
+    ):
+        for path in ("/v1/pay", "/v1/refund"):
+            client.send(on(way, path, server.port, "POST"))
+            errors.append(json.loads(client.response().body)["error"])
+    assert errors == [
+        "POST /v1/pay was not approved: not today",
+        "POST /v1/refund is not allowed on localhost",
+    ]
+
+
+@pytest.mark.parametrize("way", ["reverse", "inside"])
+def test_each_denial_at_the_name_of_a_service_has_port_0(way: str) -> None:
+    route = partial(a_route, host="localhost", endpoints=approving(), rate_limit=SCARCE._replace(burst=1))
+    asked = [("/v1/pay", "POST"), ("/v1/refund", "POST"), ("/v1/x", "GET"), ("/v1/y", "GET")]
+    statuses = []
+    with upstream() as server, intercepting(route(server.port), approver=Person(lambda: DENIED)) as p:
+        with p.inside("localhost", server.port) if way == "inside" else Client(p.port) as client:
+            for path, method in asked:
+                client.send(on(way, path, server.port, method))
+                statuses.append(client.response().status)
+        ports = {
+            event["path"]: event["port"] for event in p.recording.network if event["method"] != "CONNECT"
+        }
+    denied = 0 if way == "reverse" else server.port
+    assert statuses == [403, 403, 200, 429]
+    assert [*ports.values()] == [denied, denied, server.port, denied]
 
 
 def test_where_nobody_can_be_asked_the_answer_is_no() -> None:
