@@ -59,7 +59,11 @@ def proxied_policy(
     through_proxy += [(service.upstream.host, f"service {service.name}") for service in services]
     through_proxy += [(route.upstream.host, f"route {route.name}") for route in logins]
     refuse_overlap(settings.no_proxy, through_proxy)
-    warnings = (*ignored_endpoints(endpoints, network.custom_credentials), *_beside_the_base(services))
+    warnings = (
+        *ignored_endpoints(endpoints, network.custom_credentials),
+        *_beside_the_base(services),
+        *_never_reached(hosts),
+    )
     return ProxiedPolicy(hosts, services, scopes, logins, settings, warnings)
 
 
@@ -79,6 +83,16 @@ def _beside_the_base(services: tuple[CredentialService, ...]) -> list[str]:
         for service in services
         for variable in service.base_url_env_vars[:1]
         for rule in rules_beside(service.endpoints, service.upstream.base_path)
+    ]
+
+
+def _never_reached(hosts: HostFilter) -> list[str]:
+    """Name the entries of the allow list that no run can reach. The shipped network profiles have none."""
+    judged = [(rule, hosts.built_in_denial(rule)) for rule in (hosts.allow or ())[hosts.of_profile :]]
+    return [
+        f"{rule.origin}: {rule} is not reached in any run: {reason}."
+        for rule, reason in judged
+        if reason is not None
     ]
 
 

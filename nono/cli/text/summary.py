@@ -119,7 +119,7 @@ def routes(resolved: Resolved) -> list[str]:
 def _hosts(hosts: HostFilter | None, by_path: Collection[str]) -> list[str]:
     """Count the hosts that may be reached, and name the patterns, each of which is any number of hosts.
 
-    What is denied again is left out.
+    What is denied again, or in every run, is left out.
 
     by_path: Hosts of which some paths are allowed, which the lines below name.
     """
@@ -129,7 +129,11 @@ def _hosts(hosts: HostFilter | None, by_path: Collection[str]) -> list[str]:
     if any(rule.pattern == "*" and rule.port is None for rule in allowed):
         return ["    to   any host"]
     of_profile = {str(rule) for rule in hosts.allow[: hosts.of_profile]}
-    others = {str(rule): rule.is_exact for rule in allowed if str(rule) not in of_profile}
+    others = {
+        str(rule): rule.is_exact
+        for rule in allowed
+        if str(rule) not in of_profile and hosts.built_in_denial(rule) is None
+    }
     exact, patterns = ([name for name in sorted(others) if others[name] is kind] for kind in (True, False))
     parts = []
     if hosts.network_profile is not None:

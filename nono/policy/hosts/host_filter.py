@@ -124,6 +124,15 @@ class HostFilter(NamedTuple):
         """Return True if one denial covers everything that an entry of the allow list allows."""
         return any(denial.covers(rule) for denial in self.deny)
 
+    def built_in_denial(self, rule: HostRule) -> str | None:
+        """Return why an entry of the allow list opens nothing in any run; None if it may open something."""
+        if rule.pattern in METADATA_HOSTS:
+            return "it is the metadata service of a cloud"
+        if not rule.is_exact or ip_literal(rule.pattern) is None:
+            return None
+        verdict = self.judge_addresses(rule.pattern, rule.port or 443, [rule.pattern])
+        return verdict.reason if isinstance(verdict, Refuse) and verdict.origin == BUILT_IN else None
+
     def judge_addresses(self, host: str, port: int, addresses: Sequence[str]) -> Allow | Refuse:
         """Judge every address the name resolved to; one bad address refuses them all.
 

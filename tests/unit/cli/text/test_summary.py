@@ -49,6 +49,8 @@ from nono.sandbox.plan.facts import HostFacts, Listener
         (["--allow-domain=*.a.example", "--deny-domain=*.example"], ["    to   0 hosts"]),
         (["--allow-domain=*.example", "--deny-domain=*.a.example"], ["    to   any host of *.example"]),
         (["--allow-domain=*", "--deny-domain=x.example"], ["    to   any host"]),
+        (["--allow-domain=169.254.169.254", "--allow-domain=10.0.0.1"], ["    to   1 host"]),
+        (["--allow-domain=metadata.google.internal:80"], ["    to   0 hosts"]),
         (
             ["--network-profile=minimal", "--deny-domain=api.openai.com"],
             ["    to   15 of 16 hosts (nono profile hosts minimal)"],
@@ -67,6 +69,30 @@ from nono.sandbox.plan.facts import HostFacts, Listener
 def test_hosts_paths_and_the_way_out_are_shown(argv: list[str], lines: list[str], tmp_path: Path) -> None:
     resolved = resolve_given(parse("run", "", [*argv, "true"], {}), {"HOME": str(tmp_path)})
     assert summary.routes(resolved) == lines
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("metadata.google.internal", "it is the metadata service of a cloud"),
+        ("169.254.169.254:80", "it is the metadata service of a cloud"),
+        ("100.100.100.200", "resolved IP 100.100.100.200 belongs to a cloud metadata service"),
+        ("[fe80::1]", "resolved IP fe80::1 is in the link-local range"),
+        ("224.0.0.1", "resolved IP 224.0.0.1 is an unspecified, multicast or reserved address"),
+        ("10.0.0.1", None),
+        ("127.0.0.1:8080", None),
+        ("localhost", None),
+        ("*.google.internal", None),
+    ],
+)
+def test_a_granted_host_that_no_run_reaches_is_warned_about(
+    host: str, why: str | None, tmp_path: Path
+) -> None:
+    resolved = resolve_given(parse("run", "", ["--allow-domain", host, "true"], {}), {"HOME": str(tmp_path)})
+    said = [warning for warning in resolved.warnings if "--allow-domain" in warning]
+    assert [warning.partition(why or ".")[0] for warning in said] == (
+        [] if why is None else [f"--allow-domain: {host} is not reached in any run: "]
+    )
 
 
 @pytest.mark.parametrize(
