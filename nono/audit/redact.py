@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence, Set
 
+from nono.audit.secret_options import names_program, secret_values
 from nono.named_tuple import NamedTuple
 from nono.policy.environment.secret_values import without_tokens
 
@@ -80,6 +81,8 @@ def redact_argv(argv: Sequence[str], redaction: Redaction = USUAL) -> list[str]:
     for argument in argv:
         redacted.append(REDACTED if value_follows else _redact_argument(argument, flags, redaction))
         value_follows = not value_follows and argument.lower() in flags
+    for number, begin in secret_values(argv):
+        redacted[number] = argv[number][:begin] + REDACTED
     return redacted
 
 
@@ -94,7 +97,10 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     """Redact free text: providers' tokens, URLs, `Name: value` headers, `NAME=value` assignments, flags."""
     text = without_tokens(text, REDACTED)
     # Most arguments end here: importing re and compiling the patterns takes longer than many commands.
-    if not any(mark in text for mark in _MARKS) or not _holds_name(text, redaction):
+    if not any(mark in text for mark in _MARKS):
+        return text
+    text = _without_secret_options(text)
+    if not _holds_name(text, redaction):
         return text
     # Imported here, as below: most runs type nothing that is searched.
     import re
@@ -103,6 +109,22 @@ def redact_text(text: str, redaction: Redaction = USUAL) -> str:
     for pattern in _patterns(redaction):
         text = re.sub(pattern, rf"\g<1>{REDACTED}", text, flags=re.IGNORECASE)
     return text
+
+
+def _without_secret_options(text: str) -> str:
+    """Redact the values of known programs' options, in a text that may hold commands of a shell."""
+    if " -" not in text or not names_program(text):
+        return text
+    import re
+
+    kept, at = [], 0
+    for command in re.finditer(_COMMAND, text):
+        words = [*re.finditer(_COMMAND_WORD, command[0])]
+        for number, begin in secret_values([word[0] for word in words]):
+            start, end = words[number].span()
+            kept.append(text[at : command.start() + start + begin])
+            at = command.start() + end
+    return REDACTED.join((*kept, text[at:]))
 
 
 def _holds_name(text: str, redaction: Redaction) -> bool:
@@ -143,6 +165,10 @@ _MARKS = (":", "=", "@", " ", "\t", "\n", "\r", "\v", "\f")
 
 # What else a pattern needs besides a flag, a header, a key of a query or a variable.
 _BEHIND_NAMES = ("", ":", "=", "=")
+
+# A command up to an operator of the shell, and its words, which may be quoted in parts.
+_COMMAND = r"""(?:"[^"]*"?|'[^']*'?|[^;|&()\r\n"'])+"""
+_COMMAND_WORD = r"""(?:"[^"]*"?|'[^']*'?|[^\s"'])+"""
 
 # A shell word: quoted as a whole, or up to the next blank or quote.
 _WORD = r"""(?:"[^"]*"?|'[^']*'?|[^\s"']+)"""

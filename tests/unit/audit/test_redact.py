@@ -56,6 +56,33 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
             ["sh", "-c", f'GH_TOKEN={R} curl -H "Cookie: {R}" https://{R}@h --auth {R} && echo ok'],
             id="all of it inside one argument",
         ),
+        pytest.param(["curl", "-u", "a:b", "h"], ["curl", "-u", R, "h"], id="curl, user"),
+        pytest.param(["curl", "-sSfua:b", "h"], ["curl", f"-sSfu{R}", "h"], id="curl, letters together"),
+        pytest.param(["curl", "-su", "a:b", "h"], ["curl", "-su", R, "h"], id="curl, letters, next argument"),
+        pytest.param(["curl", "-ou", "a:b"], ["curl", "-ou", "a:b"], id="curl, a file called u"),
+        pytest.param(["/usr/bin/curl", "--user=a:b"], ["/usr/bin/curl", f"--user={R}"], id="curl, long"),
+        pytest.param(["curl", "--user=", "h"], ["curl", "--user=", "h"], id="curl, empty"),
+        pytest.param(["curl", "--user-agent", "a"], ["curl", "--user-agent", "a"], id="curl, another option"),
+        pytest.param(["sudo", "-u", "a", "curl", "h"], ["sudo", "-u", "a", "curl", "h"], id="user of sudo"),
+        pytest.param(["env", "X=1", "curl", "-u", "a:b"], ["env", "X=1", "curl", "-u", R], id="curl of env"),
+        pytest.param(["git", "push", "-u", "a"], ["git", "push", "-u", "a"], id="upstream of git"),
+        pytest.param(
+            ["wget", "https://h/curl", "-U", "a"], ["wget", "https://h/curl", "-U", "a"], id="of a URL"
+        ),
+        pytest.param(["mysql", "-psecret", "db"], ["mysql", f"-p{R}", "db"], id="mysql, glued"),
+        pytest.param(["mysql", "-p", "db"], ["mysql", "-p", "db"], id="mysql asks"),
+        pytest.param(["docker", "login", "-p", "x"], ["docker", "login", "-p", R], id="docker login"),
+        pytest.param(["docker", "run", "-p", "80"], ["docker", "run", "-p", "80"], id="port of docker"),
+        pytest.param(
+            ["sshpass", "-p", "x", "ssh", "-p", "22"],
+            ["sshpass", "-p", R, "ssh", "-p", "22"],
+            id="sshpass, ssh",
+        ),
+        pytest.param(
+            ["sh", "-c", "curl -s -u 'a:b c' h | sudo -u x tee f; mysql -p\"x y\" d && curl -u"],
+            ["sh", "-c", f"curl -s -u {R} h | sudo -u x tee f; mysql -p{R} d && curl -u"],
+            id="programs inside one argument",
+        ),
         pytest.param([f"sk-proj-{RANDOM}"], [R], id="a provider's token"),
         pytest.param([f"sk-{WORDS}"], [f"sk-{WORDS}"], id="words like a token"),
         pytest.param(
@@ -78,7 +105,9 @@ def test_a_command_line_is_redacted(argv: list[str], expected: list[str]) -> Non
     assert redact_argv(argv) == expected
 
 
-@pytest.mark.parametrize("piece", ["eyJ", "eyJ.eyJ", "hooks.slack.com/services/", "sk-", " sk-a", "://"])
+@pytest.mark.parametrize(
+    "piece", ["eyJ", "eyJ.eyJ", "hooks.slack.com/services/", "sk-", " sk-a", "://", "curl -u a ", "zip -P';"]
+)
 def test_a_long_argument_takes_linear_time(piece: str) -> None:
     """This many pieces would take minutes, if each were searched to the end."""
     redact_text(piece * 100_000)
