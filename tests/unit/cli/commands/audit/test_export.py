@@ -132,6 +132,14 @@ def test_a_key_signs_the_head(home: Path, export: Export, key: SigningKey) -> No
     assert note.startswith(b"nono audit log a\nrecords 2\n")
 
 
+def test_memory_is_private_before_the_key_that_signs_is_read(
+    home: Path, export: Export, key: SigningKey, key_steps: list[str]
+) -> None:
+    log_of(home, "a", "2026-01-01T00:00:00+00:00")
+    export("a", "--format=intoto", f"--sign-key=file://{home}/key")
+    assert key_steps == ["private", "read"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
