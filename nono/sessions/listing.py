@@ -14,7 +14,7 @@ from nono.errors import NonoError
 from nono.printable import shell_word
 from nono.sessions.judge import Here, judged
 from nono.sessions.processes import boot_id, killed_for_memory, pid_namespace, process_stat
-from nono.sessions.record import Record, parse
+from nono.sessions.record import Record, is_of_session, parse
 from nono.sessions.registry import ASKS, CAST, KEY, OLDER_CAST, SOCKET, STOP, SUFFIX, Registry, directory_of
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -102,6 +102,24 @@ def _parsed(registry: Registry, name: str) -> Record | None:
         return None if content is None else parse(content)
     except ValueError:
         return None
+
+
+def damaged(registry: Registry) -> list[list[str]]:
+    """Return the files of each session whose record holds nothing of it, as after a full disk.
+
+    Skips a record that is another user's, others' to read or too long: whose it is cannot be told.
+    """
+    found = []
+    names = set(os.listdir(registry.fd))
+    for name in sorted(names):
+        session_id = name.removesuffix(SUFFIX)
+        if session_id == name or not _ID.fullmatch(session_id):
+            continue
+        content = registry.read(name)
+        if content is not None and not is_of_session(content, session_id):
+            beside = (session_id + suffix for suffix in (CAST, OLDER_CAST))
+            found.append([name, *names.intersection(beside)])
+    return found
 
 
 def sweep(registry: Registry, record: Record) -> None:

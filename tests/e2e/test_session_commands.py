@@ -427,6 +427,55 @@ def test_prune_removes_what_belongs_to_no_session(sandbox: NonoRun) -> None:
     assert {name for name in leftovers(sandbox.user) if name[0] != "."} == {"notes.txt", "new.sock"}
 
 
+def damage(sandbox: NonoRun, name: str, content: str, *, days: int = 31, mode: int = 0o600) -> Path:
+    path = directory(sandbox.user) / name
+    path.write_text(content)
+    path.chmod(mode)
+    os.utime(path, (time.time() - days * 86_400,) * 2)
+    subprocess.run(["chown", "--reference", sandbox.user.home, path], check=True)
+    return path
+
+
+def test_prune_removes_a_damaged_record_with_its_recording(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    empty, cast, cut = (
+        damage(sandbox, name, content)
+        for name, content in (("a.json", ""), ("a.cast", "x"), ("b.json", '{"session_id": "b", '))
+    )
+    assert set(nono(sandbox, "prune", "--dry-run").stderr.splitlines()) == {
+        f"Would remove: {path}" for path in (empty, cast, cut)
+    }
+    assert cut.exists()
+    nono(sandbox, "prune")
+    assert not any(path.exists() for path in (empty, cast, cut))
+    assert len(records(sandbox.user)) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "days", "mode"),
+    [
+        pytest.param("a.json", "", 29, 0o600, id="younger"),
+        pytest.param("a.json", '{"session_id": "a", "later": 1}', 31, 0o600, id="another version's"),
+        pytest.param("a.json", "", 31, 0o644, id="one that others may read"),
+        pytest.param("a.b.json", "", 31, 0o600, id="a name that no session has"),
+    ],
+)
+def test_prune_leaves_what_it_cannot_judge(
+    name: str, content: str, days: int, mode: int, sandbox: NonoRun
+) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    path = damage(sandbox, name, content, days=days, mode=mode)
+    assert nono(sandbox, "prune").stderr == "Nothing to prune.\n"
+    assert path.exists()
+
+
+def test_prune_removes_a_younger_damaged_record_if_it_is_asked_to(sandbox: NonoRun) -> None:
+    sandbox.run(["true"], profile=OPEN)
+    path = damage(sandbox, "a.json", "", days=2)
+    assert "Nothing to prune." in nono(sandbox, "prune", "--older-than=3").stderr
+    assert nono(sandbox, "prune", "--older-than=1").stderr == f"Removed: {path}\n"
+
+
 @pytest.mark.parametrize("has_open", [False, True], ids=["closed", "open"])
 def test_prune_removes_an_old_log_without_a_session_unless_it_is_open(
     has_open: bool, sandbox: NonoRun

@@ -17,15 +17,15 @@ from nono.cli.commands.sessions.chosen import caller_environ, refuse_inside
 from nono.clock import unix_ms
 from nono.errors import NonoError
 from nono.sessions.leftovers import left_behind
-from nono.sessions.listing import forget, open_registry, records, remove_own
+from nono.sessions.listing import damaged, forget, open_registry, records, remove_own
 from nono.sessions.processes import process_stat
 from nono.sessions.record import Record
 from nono.sessions.registry import CAST, OLDER_CAST, Registry
 from nono.sessions.retention import DAY_MS, DAYS, Held, Retention, outdated
 
 DESCRIPTION = (
-    f"Forgets sessions that ended more than {DAYS} days ago, and removes what killed ones left. Their audit "
-    "logs stay unless --logs is given, and so does a session that runs or is stopped."
+    f"Forgets sessions that ended more than {DAYS} days ago, and removes what killed ones left, and damaged "
+    "records. Their audit logs stay unless --logs is given, and so does a session that runs or is stopped."
 )
 
 
@@ -65,7 +65,8 @@ def run(argv: Sequence[str]) -> int:
             retention = Retention(parsed.older_than, parsed.keep, parsed.max_mb)
             now_ms = unix_ms()
             removed = outdated(held, retention, now_ms)
-            left = _left(registry, every, now_ms)
+            days = DAYS if parsed.older_than is None else parsed.older_than
+            left = [*_left(registry, every, now_ms), *_damaged(registry, now_ms, days)]
             logs = _logs_alone(environ, every, now_ms) if parsed.logs else []
             if not parsed.dry_run:
                 _remove(registry, removed, environ if parsed.logs else None)
@@ -88,6 +89,16 @@ def _left(registry: Registry, every: Sequence[Record], now_ms: int) -> list[str]
     return [join(registry.path, name) for name in names]
 
 
+def _damaged(registry: Registry, now_ms: int, days: int) -> list[str]:
+    """Return the paths of sessions that no command lists, because their record is damaged."""
+    found = []
+    for names in damaged(registry):
+        files = [join(registry.path, name) for name in names]
+        if all(_is_old(file, now_ms, days) for file in files):
+            found += files
+    return found
+
+
 def _logs_alone(environ: Mapping[str, str], every: Sequence[Record], now_ms: int) -> list[str]:
     """Return the old audit logs that belong to no session, such as those of `nono proxy`."""
     directory = join(paths.state_root(environ), "audit")
@@ -103,12 +114,12 @@ def _logs_alone(environ: Mapping[str, str], every: Sequence[Record], now_ms: int
     return []
 
 
-def _is_old(path: str, now_ms: int) -> bool:
+def _is_old(path: str, now_ms: int, days: int = DAYS) -> bool:
     try:
         written_ms = int(os.lstat(path).st_mtime * 1000)
     except OSError:
         return False
-    return now_ms - written_ms >= DAYS * DAY_MS
+    return now_ms - written_ms >= days * DAY_MS
 
 
 def _held(registry: Registry, record: Record, environ: Mapping[str, str]) -> Held:
