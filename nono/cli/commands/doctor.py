@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _sections(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[_Section]:
-    about_machine = list(machine(look()))
+    about_machine = list(machine(look(environ)))
     yield _Section("machine", about_machine)
     if parsed.project:
         yield _project(environ)

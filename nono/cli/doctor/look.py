@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Mapping
+from posixpath import dirname, join
+from typing import Literal
 
+from nono import paths
 from nono.kernel import landlock_rights
 from nono.kernel.filters.freeze import Comparison, compare
 from nono.named_tuple import NamedTuple
@@ -14,6 +19,14 @@ from nono.supervisor.cgroup import cgroup, placement
 LIMITS = (("--memory", "memory"), ("--max-processes", "pids"))
 
 
+class StateFault(NamedTuple):
+    """Why a run could not keep its records in a directory."""
+
+    path: str
+    reason: str
+    remedy: Literal["narrow", "move", "elsewhere"]  # its mode; it; XDG_STATE_HOME
+
+
 class Seen(NamedTuple):
     """What was found on a machine."""
 
@@ -22,13 +35,48 @@ class Seen(NamedTuple):
     has_filter: bool  # the static filter of a run without network was installed too
     programs: Comparison | str  # the reason (a str) if the seccomp programs could not be built
     limits: tuple[tuple[str, placement.Place | placement.Unavailable], ...]  # by option
+    state: str  # the directory of audit logs and sessions
+    state_fault: StateFault | None = None
 
 
-def look() -> Seen:
+def look(environ: Mapping[str, str]) -> Seen:
     """Probe everything, each thing in a child process that ends."""
     facts = probe.host_facts(network=True)
     has_rules = bool(landlock_rights.HANDLED_NET[facts.landlock_abi]) and probe.landlock_tcp_rules_work()
-    return Seen(facts, has_rules, probe.network_filter_installs(), compare_programs(), limits())
+    root = paths.state_root(environ)
+    return Seen(
+        facts,
+        has_rules,
+        probe.network_filter_installs(),
+        compare_programs(),
+        limits(),
+        root,
+        state_fault(root),
+    )
+
+
+def state_fault(root: str) -> StateFault | None:
+    """Return what open_private_dir() refuses of the directory of records, without making or changing any."""
+    for path in (root, join(root, "audit"), join(root, "sessions")):
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return StateFault(path, error.strerror or str(error), "elsewhere")
+        if not stat.S_ISDIR(found.st_mode):
+            what = "it is a link" if stat.S_ISLNK(found.st_mode) else "it is no directory"
+            return StateFault(path, what, "move")
+        if found.st_uid != os.geteuid():
+            return StateFault(path, f"the directory belongs to uid {found.st_uid}", "move")
+        if found.st_mode & 0o022:
+            return StateFault(path, "other users may write to the directory", "narrow")
+    above = dirname(root)
+    while not os.path.exists(above):
+        above = dirname(above)
+    if os.path.exists(root) or os.access(above, os.W_OK | os.X_OK):
+        return None
+    return StateFault(root, f"this user may not write to {above}", "elsewhere")
 
 
 def compare_programs() -> Comparison | str:

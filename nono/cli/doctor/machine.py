@@ -9,6 +9,7 @@ from nono.cli.doctor.look import Seen
 from nono.cli.text import summary
 from nono.kernel.filters.freeze import Comparison
 from nono.policy.capability import CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.printable import shell_word
 from nono.sandbox.plan.enforcement import Refusal, Rung
 from nono.sandbox.plan.facts import HostFacts, Listener
 from nono.sandbox.plan.ladder import choose_enforcement
@@ -44,6 +45,7 @@ def machine(seen: Seen) -> Iterator[Finding]:
     yield _namespaces(facts)
     yield _private_network(facts)
     yield _programs(seen.programs)
+    yield _records(seen)
     for flag, place in seen.limits:
         if isinstance(place, Place):
             yield Finding(flag, Mark.OK, f"limits can be set, in {place.parent} (cgroup v2)")
@@ -130,6 +132,20 @@ def _private_network(facts: HostFacts) -> Finding:
     cause, remedy = advice(facts.namespaces)
     meaning = f"--sandbox-policy netns cannot be used: {cause} ({facts.namespaces.failed})"
     return Finding("private network", Mark.WARN, meaning, remedy)
+
+
+def _records(seen: Seen) -> Finding:
+    fault = seen.state_fault
+    if fault is None:
+        return Finding("records", Mark.OK, f"audit logs and sessions are kept in {seen.state}")
+    word = shell_word(fault.path)
+    remedies = {
+        "narrow": f"chmod 700 {word}",
+        "move": f"mv {word} {word}.old; the next run makes one",
+        "elsewhere": "set XDG_STATE_HOME to a directory of yours",
+    }
+    meaning = f"no run starts, because none could be recorded in {fault.path}: {fault.reason}"
+    return Finding("records", Mark.MISSING, meaning, remedies[fault.remedy])
 
 
 def _programs(found: Comparison | str) -> Finding:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nono.cli.commands import doctor
 from nono.cli.doctor.finding import Finding, Mark, finding_lines
-from nono.cli.doctor.look import Seen
+from nono.cli.doctor.look import Seen, StateFault, state_fault
 from nono.cli.doctor.machine import machine
 from nono.cli.main import main
 from nono.kernel.filters.freeze import Comparison
+from nono.private_dir import open_private_dir
 from nono.sandbox.plan.facts import Listener, NamespaceFacts
 from nono.supervisor.cgroup.placement import Place, Unavailable
 from support.host_facts import NATIVE, WSL2
@@ -23,6 +26,7 @@ GOOD = Seen(
     has_filter=True,
     programs=Comparison(13, (), (), "2.6.0", "2.6.0"),
     limits=(("--memory", Place("/sys/fs/cgroup", ("/sys/fs/cgroup",), frozenset(), is_left=False)),),
+    state="/home/me/.local/state/nono",
 )
 ON_V1 = Unavailable("cgroup v1 holds memory here", "start the system anew")
 RESTRICTED = NamespaceFacts("unshare(CLONE_NEWUSER): EPERM", apparmor_restricts=True)
@@ -34,6 +38,49 @@ def without(**facts: Any) -> Seen:
 
 def marks(seen: Seen) -> dict[str, Mark]:
     return {finding.check: finding.mark for finding in machine(seen)}
+
+
+def test_a_state_directory_that_a_run_makes_or_uses_has_no_fault(tmp_path: Path) -> None:
+    root = tmp_path / "state/nono"
+    assert state_fault(str(root)) is None
+    assert not root.exists()
+    (root / "audit").mkdir(parents=True, mode=0o755)
+    assert state_fault(str(root)) is None
+
+
+@pytest.mark.parametrize("name", [".", "audit", "sessions"])
+def test_a_state_directory_that_a_run_refuses_is_a_fault(name: str, tmp_path: Path) -> None:
+    root = tmp_path / "nono"
+    directory = root / name
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o777)
+    path = os.path.normpath(directory)
+    assert state_fault(str(root)) == StateFault(path, "other users may write to the directory", "narrow")
+    with pytest.raises(PermissionError, match="other users may write"):
+        open_private_dir(path, create=True)
+    directory.rmdir()
+    directory.symlink_to("/tmp")
+    assert state_fault(str(root)) == StateFault(path, "it is a link", "move")
+
+
+def test_a_place_where_no_state_directory_can_be_made_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = str(tmp_path / "state/nono")
+    monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
+    assert state_fault(root) == StateFault(root, f"this user may not write to {tmp_path}", "elsewhere")
+
+
+def test_a_state_directory_of_another_user_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    owner = os.stat(tmp_path).st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    fault = state_fault(str(tmp_path))
+    assert fault == StateFault(str(tmp_path), f"the directory belongs to uid {owner}", "move")
+    findings = {each.check: each for each in machine(GOOD._replace(state_fault=fault))}
+    assert findings["records"].mark is Mark.MISSING
+    assert str(findings["records"].remedy).startswith(f"mv {tmp_path} {tmp_path}.old")
 
 
 def test_a_machine_that_has_everything_is_ok_throughout() -> None:
@@ -93,7 +140,7 @@ def test_what_a_machine_lacks_is_told_with_its_remedy(seen: Seen, changed: dict[
 def test_only_what_is_missing_fails(
     seen: Seen, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "look", lambda: seen)
+    monkeypatch.setattr(doctor, "look", lambda environ: seen)
     assert main(["doctor"]) == status
     out = capsys.readouterr().out
     assert ("Nothing needed is missing." in out) == (status == 0)
