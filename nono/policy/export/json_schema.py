@@ -20,6 +20,7 @@ from nono.str_enum import StrEnum
 SCHEMA_ID = "https://nono.sh/schemas/nono-profile.schema.json"
 
 _Schema = dict[str, Any]
+NOT_YET = "Not available yet: a profile with it is refused."
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", NoneType: "null"}
 _NAMES: _Schema = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
@@ -103,7 +104,8 @@ class _Definitions:
             properties[name] = self._described(shape, field, annotation_of(shape, field))
         for (owner, field), annotation in UNIMPLEMENTED.items():
             if owner is shape:
-                properties[field] = self._described(shape, field, annotation)
+                found = self._described(shape, field, annotation)
+                properties[field] = {**found, "description": f"{found['description']} {NOT_YET}"}
         required = [name for name in shape._fields if name not in shape._field_defaults]
         return {
             "description": str(shape.__doc__).strip(),
