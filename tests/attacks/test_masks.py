@@ -88,6 +88,19 @@ def test_a_denied_file_cannot_be_read_and_its_sibling_can(sandbox: NonoRun, stag
 
 
 @pytest.mark.needs("mounts")
+@pytest.mark.parametrize(("field", "is_started"), [("deny_if_present", True), ("deny", False)])
+def test_only_a_denial_of_what_may_be_absent_starts_without_it(
+    field: str, is_started: bool, sandbox: NonoRun, stage: Path
+) -> None:
+    profile = {"filesystem": {field: ["$WORKDIR/.env", "$WORKDIR/.env.local"]}, "network": {"block": True}}
+    run = sandbox.run(["sh", "-c", "cat .env mine"], profile=profile)
+    assert (run.stdout, run.exit_code) == (("open", 0) if is_started else ("", 1)), run.stderr
+    masked = [event["path"] for event in run.events if event["type"] == "masked"]
+    assert masked == ([f"{stage}/.env"] if is_started else [])
+    assert (".env.local" in run.stderr) == (not is_started)
+
+
+@pytest.mark.needs("mounts")
 def test_git_adds_all_beside_a_masked_file(sandbox: NonoRun, stage: Path) -> None:
     """git stops at what is no regular file, and at what it cannot read."""
     shutil.rmtree(stage / ".git")

@@ -163,6 +163,7 @@ def test_mypy_keeps_its_cache_elsewhere_where_a_project_may_only_be_read(
         ("PIPX_HOME", ".local/share/pipx"),
         ("STACK_ROOT", ".stack"),
         ("TEXMFVAR", ".texlive2025/texmf-var"),
+        ("PLAYWRIGHT_BROWSERS_PATH", ".cache/ms-playwright"),
         ("UV_TOOL_BIN_DIR", ".local/bin"),
         ("UV_TOOL_DIR", ".local/share/uv/tools"),
         ("VIRTUALENV_OVERRIDE_APP_DATA", ".local/share/virtualenv"),
