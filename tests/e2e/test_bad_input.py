@@ -754,6 +754,20 @@ def test_a_dry_run_and_a_validation_refuse_the_certificates_that_a_run_refuses(h
     assert (usable.returncode, valid.returncode) == (0, 0), usable.stderr
 
 
+def test_nobody_waits_for_a_fifo_in_place_of_a_certificate(here: Place) -> None:
+    fifo = here.user.home / "ca.pem"
+    os.mkfifo(fifo)
+    fifo.chmod(0o644)
+    profile = write(here, service(tls_ca=str(fifo)))
+    found = nono(here, "profile", "validate", profile)
+    result = nono(here, "run", "-s", "-p", profile, *ECHO, DEMO_KEY=REAL_KEY)
+    for file in (Path(profile), fifo):
+        file.unlink()
+    why = f"credential 'demo': tls_ca '{fifo}' cannot be used: it is no regular file"
+    assert f"a run with it is refused here: {why}" in " ".join(found.stdout.split())
+    assert_refused(result, why)
+
+
 def weak_pair() -> tuple[bytes, bytes]:
     """Return a certificate with a key that OpenSSL finds too short, and that key."""
     key = rsa.generate_private_key(65537, 1024)

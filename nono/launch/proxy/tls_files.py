@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 from nono.errors import NonoError
 from nono.policy.schema.route_rules import TlsIdentity
 from nono.policy.services.credential_service import CredentialService
@@ -37,6 +40,9 @@ def check_tls_files(service: CredentialService) -> None:
 
 def _check_tls(named: str, path: str, identity: TlsIdentity, unusable: str) -> None:
     try:
+        # Opening a FIFO would wait for somebody who writes to it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise NonoError(f"{named} cannot be used: it is no regular file")
         open(path, "rb").close()
         check_identity(identity)
     except OSError as error:
