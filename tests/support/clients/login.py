@@ -98,7 +98,7 @@ class LoginClient:
         print(ask(f"{self.api}/v1/me", Authorization=f"Bearer {access}", Cookie=f"x={refresh}"))
         print(ask(f"{self.api}/v1/me?token={access}"))
         print(ask(f"{self.auth}/oauth/token", {}, Authorization=f"Bearer {access}"))
-        state = Path(os.environ.get("XDG_STATE_HOME", str(Path.home() / ".local/state")))
+        state = Path.home() / ".local/state"  # XDG_STATE_HOME is the command's own
         for path in (state / "nono", state / "nono/oauth-capture/providers.json"):
             try:
                 print(os.listdir(path) if path.suffix == "" else path.read_text())

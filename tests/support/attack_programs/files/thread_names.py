@@ -27,6 +27,7 @@ CLONE_NEWUSER = 0x10000000
 AT_FDCWD = -100
 RESOLVE_NO_MAGICLINKS = 0x02
 FLOOD = 300
+TRIES_A_TURN = 50
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -194,17 +195,21 @@ def race(tries: int) -> None:
     own = f"/proc/self/task/{sibling.tid}/comm".encode() + b"\0"
     foreign = f"/proc/{child}/task/{child}/comm".encode() + b"\0"
     buffer = ctypes.create_string_buffer(own, 256)
-    done = threading.Event()
+    done, turned = threading.Event(), threading.Event()
 
     def flip() -> None:
         while not done.is_set():
-            ctypes.memmove(buffer, foreign, len(foreign))
-            ctypes.memmove(buffer, own, len(own))
+            for path in (foreign, own):
+                ctypes.memmove(buffer, path, len(path))
+                turned.set()
 
     threading.Thread(target=flip, daemon=True).start()
     os.write(os.open(own[:-1], os.O_WRONLY), b"mine")
     counts = {"mine": 0, "other": 0, "refused": 0}
-    for _ in range(tries):
+    for number in range(tries):
+        if number % TRIES_A_TURN == 0:  # on a busy machine the other thread may have no turn in all of them
+            turned.clear()
+            turned.wait()
         descriptor = _libc.openat(AT_FDCWD, buffer, os.O_RDWR)
         if descriptor < 0:
             counts["refused"] += 1
