@@ -209,11 +209,20 @@ def test_a_directory_of_the_home_is_written_where_a_person_has_named_it(learner:
     assert "Permission denied" in elsewhere.stderr
 
 
-def test_a_directory_that_all_programs_share_is_not_offered_for_what_is_new_there(learner: Learner) -> None:
-    write(learner, ".config/seen", "seen")
-    refused = learner.learn(["sh", "-c", "mkdir ~/.config/tool"])
+@pytest.mark.parametrize(
+    "directory",
+    [
+        pytest.param(".config", id="of all programs"),
+        pytest.param(".gradle", id="with settings that are run outside"),
+    ],
+)
+def test_a_directory_with_more_in_it_is_not_offered_for_what_is_new_there(
+    directory: str, learner: Learner
+) -> None:
+    write(learner, f"{directory}/seen", "seen")
+    refused = learner.learn(["sh", "-c", f"mkdir ~/{directory}/tool"])
     assert refused.exit_code == 1
-    assert f"    --allow {learner.runner.user.home}/.config/tool\n" in refused.stderr
+    assert f"    --allow {learner.runner.user.home}/{directory}/tool\n" in refused.stderr
 
 
 def test_what_was_learned_is_added_to_by_learning_again(learner: Learner) -> None:
