@@ -28,6 +28,9 @@ CLONE_NEWUSER = 0x10000000  # 3.8
 CLONE_NEWPID = 0x20000000  # 2.6.24
 CLONE_NEWNET = 0x40000000  # 2.6.24
 
+# <linux/binfmts.h>
+BINPRM_BUF_SIZE = 256  # 5.1, 128 before: what execve(2) reads of a script's first line
+
 # <linux/uio.h>
 IOVEC = struct.Struct("@PN")  # iov_base, iov_len
 

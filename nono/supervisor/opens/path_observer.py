@@ -17,6 +17,7 @@ from typing import Protocol
 from nono.kernel.notify import Notification
 from nono.kernel.open_path import path_to
 from nono.kernel.uapi import open as uapi
+from nono.kernel.uapi.process import BINPRM_BUF_SIZE
 from nono.policy.capability import Access
 from nono.supervisor.calls.answers import Answers
 from nono.supervisor.calls.caller import CallerContext, caller_context
@@ -25,7 +26,6 @@ from nono.supervisor.verdict import path_call
 from nono.supervisor.verdict.open_call import OpenCall
 from nono.supervisor.verdict.path_call import Deed, PathUse
 
-SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE
 SCRIPTS_MAX = 5  # depth of scripts that are interpreters of scripts (execve(2))
 
 
@@ -140,7 +140,7 @@ class PathWatch:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 return b""
             with open(os.open(path_to(descriptor), os.O_RDONLY | os.O_CLOEXEC), "rb", buffering=0) as file:
-                return file.read(SCRIPT_HEAD_BYTES)
+                return file.read(BINPRM_BUF_SIZE)
         finally:
             os.close(descriptor)
 

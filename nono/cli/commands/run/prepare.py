@@ -8,6 +8,7 @@ from collections.abc import Callable
 from nono.cli.args.parse import Invocation
 from nono.cli.console import can_ask
 from nono.errors import ConfigError
+from nono.kernel.uapi.process import BINPRM_BUF_SIZE
 from nono.policy.capability import NetworkMode
 from nono.trust.disk.concern import root_of
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from nono.trust.disk.check import Checked
 
     type CheckInstructions = Callable[[Session], Checked | None]
-
-_SCRIPT_HEAD_BYTES = 256  # BINPRM_BUF_SIZE: what the kernel reads of a script's first line
 
 
 def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | None]:
@@ -107,7 +106,7 @@ def _head(program: str) -> bytes:
     except OSError:
         return b""
     try:
-        return os.read(fd, _SCRIPT_HEAD_BYTES)
+        return os.read(fd, BINPRM_BUF_SIZE)
     except OSError:
         return b""
     finally:
