@@ -1,0 +1,26 @@
+"""What the audit log gets of a refused request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nono.proxy.http.refusal import Refusal
+from nono.proxy.verdict.audit_events import denied
+from nono.proxy.verdict.verdict import Entry
+
+ENTRY = Entry("reverse", "api.test", 8443, "POST", "/v1/items")
+
+
+@pytest.mark.parametrize(
+    ("entry", "port"),
+    [
+        pytest.param(ENTRY, 8443, id="a host"),
+        pytest.param(ENTRY._replace(mode="connect_intercept", route_id="api"), 8443, id="its host"),
+        pytest.param(ENTRY._replace(target="api", route_id="api"), 0, id="a service"),
+    ],
+)
+def test_only_a_service_is_refused_without_a_port(entry: Entry, port: int) -> None:
+    written: Any = denied(entry, Refusal(403, "no", "api.test"))
+    assert written["event"]["port"] == port
