@@ -14,6 +14,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, cast
 
 import anyio
+import anyio.to_thread
 
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
@@ -156,6 +157,7 @@ class Dialer:
     resolver: Resolver
     connect_timeout_s: float = 10.0
     _contexts: dict[tuple[TlsIdentity, Alpn], ssl.SSLContext] = field(default_factory=dict)
+    _loading: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """Return at least one address of `host`. Raises DialError otherwise."""
@@ -219,7 +221,7 @@ class Dialer:
         loop = asyncio.get_running_loop()
         try:
             # Made here, so that a route's CA file is read when it is first needed.
-            context = None if server_name is None else self.context(*tls)
+            context = None if server_name is None else await self._loaded(*tls)
             watch(connected.fileno())
             transport, opening = await loop.create_connection(Handover, sock=connected)
         except BaseException:
@@ -231,6 +233,14 @@ class Dialer:
         protocol = protocol_factory()
         opening.replace_with(cast(asyncio.Protocol, protocol), transport)
         return protocol
+
+    async def _loaded(self, identity: TlsIdentity, alpn: Alpn) -> ssl.SSLContext:
+        """Do as context() does, but load the roots in a thread, so that the loop serves others meanwhile."""
+        kept = self._contexts.get((identity, alpn))
+        if kept is None:
+            async with self._loading:  # an agent's first requests come together, and need the same context
+                kept = await anyio.to_thread.run_sync(self.context, identity, alpn, abandon_on_cancel=True)
+        return kept
 
     def context(self, identity: TlsIdentity, alpn: Alpn = HTTP1) -> ssl.SSLContext:
         """Return the cached context for `identity` and `alpn`; loading the roots takes milliseconds."""

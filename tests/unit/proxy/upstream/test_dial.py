@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.upstream import dial as dial_module
 from nono.proxy.upstream.contexts import tls_context
 from nono.proxy.upstream.dial import Dialer, DialError, connect_first, interleaved
+from support.proxy.thread import TIMEOUT_S
+from support.servers.http1 import Authority, upstream
 
 
 @pytest.mark.parametrize(
@@ -126,3 +133,69 @@ def test_a_ca_file_that_holds_none_is_an_error(tmp_path: Path) -> None:
     for path in (empty, tmp_path / "missing.pem"):
         with pytest.raises(OSError):  # noqa: PT011  # ssl.SSLError here, FileNotFoundError there
             tls_context(TlsIdentity(ca=str(path)))
+
+
+@dataclass
+class Loads:
+    """Stands for tls_context(): notes the threads that load one, and keeps each there until it is let go."""
+
+    threads: list[int] = field(default_factory=list)
+    let_go: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, *_: object) -> ssl.SSLContext:
+        self.threads.append(threading.get_ident())
+        assert self.let_go.wait(TIMEOUT_S)
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+async def never_asked(host: str, port: int) -> list[str]:
+    pytest.fail(f"the address is known, and {host} was looked up")
+
+
+async def dial(dialer: Dialer, port: int) -> str:
+    try:
+        await dialer.open(asyncio.Protocol, ["127.0.0.1"], port, server_name="api.test")
+    except DialError as failure:
+        return failure.failure
+    return "connected"
+
+
+def test_roots_are_loaded_once_and_not_by_the_loop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They took two thirds of the 10 ms that a turn may have, and more on a busy machine."""
+    loads = Loads()
+    monkeypatch.setattr(dial_module, "tls_context", loads)
+
+    async def main(port: int) -> None:
+        dialer = Dialer(never_asked)
+        ends: list[str] = []
+
+        async def one() -> None:
+            ends.append(await dial(dialer, port))
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(one)
+            while not loads.threads:  # the thread sets no event of the loop's
+                await anyio.lowlevel.checkpoint()
+            loads.let_go.set()
+        assert ends == ["tls"] * 3  # nobody trusts the server
+        assert len(loads.threads) == 1
+        assert loads.threads != [threading.get_ident()]
+
+    with upstream(tls=Authority(str(tmp_path / "ca.pem")).server_context("api.test")) as server:
+        anyio.run(main, server.port, backend_options={"use_uvloop": True})
+
+
+def test_a_load_that_takes_too_long_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = Loads()
+    monkeypatch.setattr(dial_module, "tls_context", loads)
+
+    async def main(port: int) -> None:
+        dialer = Dialer(never_asked, connect_timeout_s=0.01)
+        try:
+            assert await dial(dialer, port) == "timeout"
+        finally:
+            loads.let_go.set()
+
+    with upstream() as server:
+        anyio.run(main, server.port, backend_options={"use_uvloop": True})
