@@ -140,11 +140,11 @@ def judge(worst_s: float) -> None:
 
 
 def tried_again(test: Callable[..., None]) -> Callable[..., None]:
-    """Try up to four times: a busy neighbour on the core makes a turn longer, nothing makes it shorter."""
+    """Try up to ten times: a busy neighbour on the core makes a turn longer, nothing makes it shorter."""
 
     @wraps(test)
     def trying(*arguments: object, **named: object) -> None:
-        for _ in range(3):
+        for _ in range(9):
             with suppress(SlowTurnError):
                 return test(*arguments, **named)
         return test(*arguments, **named)
