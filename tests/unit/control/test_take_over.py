@@ -7,21 +7,21 @@ import sys
 
 import pytest
 
-# 3 to 4 on an idle machine of two cores, up to 10 on one that is busy; 6 to 13 without the shorter interval.
-PAUSE_MS_MAX = 10.0
+# 9 to 15 on two cores, twice that if they are busy; 170 and more where the loop itself imports.
+PAUSE_MS_MAX = 50.0
 TRIES = 5
-# Turns the loop as fast as it goes, and prints the longest time for which another thread had the interpreter
-# between two turns: in processor time, which what else the machine does at the moment is no part of.
+# Turns the loop as fast as it goes, and prints how long its longest turn was: in processor time of all
+# threads, of which what else the machine does is no part.
 MEASURED = """
 import asyncio, sys, time, uvloop
 import nono.launch.run_proxy, nono.proxy.service
 from nono.control.take_over import TakeOver
 
 async def main():
-    loop, longest, last = asyncio.get_running_loop(), 0.0, time.process_time() - time.thread_time()
+    loop, longest, last = asyncio.get_running_loop(), 0.0, time.process_time()
     def turn():
         nonlocal longest, last
-        now = time.process_time() - time.thread_time()
+        now = time.process_time()
         longest, last = max(longest, now - last), now
         loop.call_soon(turn)
     loop.call_soon(turn)
@@ -30,6 +30,7 @@ async def main():
         from nono.control.session import ControlledSession
         return ControlledSession("", lambda: None, None, None, None, None, None)
     await TakeOver(session)._start()
+    await asyncio.sleep(0)  # the turn in which it ends counts too
     assert "aiohttp" in sys.modules
     print(longest * 1000)
 
@@ -47,4 +48,36 @@ def test_loading_it_leaves_the_loop_its_turns() -> None:
         pauses.append(float(done.stdout))
         if pauses[-1] < PAUSE_MS_MAX:
             return
-    raise AssertionError(f"the interpreter was kept for {pauses} ms")
+    raise AssertionError(f"the loop was kept for {pauses} ms")
+
+
+# Prints how long a thread may keep the interpreter before, while and after aiohttp is imported, in seconds.
+INTERVALS = """
+import asyncio, sys
+from nono.control.take_over import TakeOver
+
+class Seen:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aiohttp":
+            print(sys.getswitchinterval())
+
+async def main():
+    print(sys.getswitchinterval())
+    sys.meta_path.insert(0, Seen())
+    def session():
+        from nono.control.session import ControlledSession
+        return ControlledSession("", lambda: None, None, None, None, None, None)
+    await TakeOver(session)._start()
+    print(sys.getswitchinterval())
+
+asyncio.run(main())
+"""
+
+
+def test_the_import_gives_the_interpreter_back_sooner_than_others() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERVALS], capture_output=True, text=True, check=True, timeout=60
+    )
+    before, meanwhile, after = map(float, done.stdout.split())
+    assert meanwhile == 0.0005
+    assert before == after > meanwhile
