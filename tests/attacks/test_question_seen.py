@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.elevation import QUESTION, UNREAD_S, asked, elevated, python
+from support.elevation import QUESTION, asked, elevated, python
 from support.nono_run import NonoRun
+from support.terminal import UNREAD_S
 
 pytestmark = pytest.mark.any_user
 
@@ -64,7 +65,7 @@ def test_each_state_of_the_terminal_is_undone_before_the_question(sandbox: NonoR
         assert {name: undone for name, (_, undone) in STATES.items() if undone not in before} == {}
         assert before.index(b"\x18") == before.index(b"\x1b[0m") + 4  # first of all: it ends any sequence
         assert before.endswith(b"\x1b[0;97;40m\x1b[38:2::255:255:255m\x1b[48:2::0:0:0m\n\n")
-        time.sleep(UNREAD_S)
+        run.person.wait_until_heeded()
         run.person.type(b"n\n")
         assert run.end() == 1
     assert b"Access denied.\x1b[0m" in run.person.shown

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.elevation import UNREAD_S, asked
+from support.elevation import asked
 from support.nono_run import NONO, TIMEOUT_S, NonoRun
 from support.sessions.control import ask
 from support.sessions.detached import wait_until
@@ -113,7 +113,7 @@ def test_the_questions_are_answered_one_after_another_at_a_terminal(sandbox: Non
         argv = sandbox.user.command([*NONO, "approvals", "answer"])
         with terminal(argv, sandbox.user.environment({}), sandbox.project) as person:
             person.wait_for(b"[Enter] later: ")
-            time.sleep(UNREAD_S)
+            person.wait_until_heeded()
             person.type(b"n\r")
             person.wait_for(b"connect to new.test:80.")
             assert person.end() == 0

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 import nono as nono_package
-from support.elevation import UNREAD_S
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun
 from support.sessions.detached import (
     KEYS,
@@ -100,7 +99,7 @@ def test_a_question_is_asked_before_the_session_detaches(sandbox: NonoRun) -> No
     argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "touch", "granted"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
         starter.wait_for(b"[y/N] ")
-        time.sleep(UNREAD_S)
+        starter.wait_until_heeded()
         starter.type(b"n\r")
         assert starter.end() == 0
     assert end(sandbox)["exit_code"] == 1
@@ -110,7 +109,7 @@ def test_ctrl_c_at_a_question_starts_nothing(sandbox: NonoRun) -> None:
     argv = sandbox.user.command([*NONO, "run", "--detached", "--name=one", "--", "true"])
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
         starter.wait_for(b"[y/N] ")
-        time.sleep(UNREAD_S)
+        starter.wait_until_heeded()
         starter.type(b"\x03")
         assert starter.end() != 0
     assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)

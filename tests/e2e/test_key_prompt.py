@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun
 from support.terminal import Terminal, terminal
 
@@ -26,32 +24,38 @@ def run(sandbox: NonoRun, **environment: str) -> Iterator[Terminal]:
         yield person
 
 
+def type_unseen(person: Terminal, question: bytes, keys: bytes) -> None:
+    """Answer a question that drops what was typed before it is shown."""
+    person.wait_for(question)
+    person.type(keys)
+
+
 def answer(person: Terminal, question: bytes, keys: bytes) -> None:
     person.wait_for(question)
-    time.sleep(UNREAD_S)
+    person.wait_until_heeded()
     person.type(keys)
 
 
 @pytest.mark.parametrize(("keys", "is_stored"), [(b"y\n", True), (b"n\n", False)])
 def test_a_key_that_is_typed_is_used_unseen(sandbox: NonoRun, keys: bytes, is_stored: bool) -> None:
     with run(sandbox) as person:
-        answer(person, FOR_KEY, KEY + b"\n")
+        type_unseen(person, FOR_KEY, KEY + b"\n")
         answer(person, YES_OR_NO, keys)
         if is_stored:
-            answer(person, PASSPHRASE, b"\n")
+            type_unseen(person, PASSPHRASE, b"\n")
         assert person.end() == 0
     assert b"value=sk-proj-" in person.shown
     assert KEY not in person.shown
     with run(sandbox) as person:
         if not is_stored:
-            answer(person, FOR_KEY, b"\n")
+            type_unseen(person, FOR_KEY, b"\n")
         code = person.end()
     assert (code == 0) == is_stored
 
 
 def test_no_key_ends_the_start(sandbox: NonoRun) -> None:
     with run(sandbox) as person:
-        answer(person, FOR_KEY, b"\n")
+        type_unseen(person, FOR_KEY, b"\n")
         assert person.end() == 1
     assert b"there is no key for 'openai'" in person.shown
     assert b"value=" not in person.shown
@@ -63,7 +67,7 @@ def test_a_key_of_the_environment_is_offered(sandbox: NonoRun, keys: bytes, is_u
         person.wait_for(b"Use the key in OPENAI_API_KEY for openai?")
         answer(person, YES_OR_NO, keys)
         if not is_used:
-            answer(person, FOR_KEY, b"\n")
+            type_unseen(person, FOR_KEY, b"\n")
         assert (person.end() == 0) == is_used
     assert (b"value=sk-proj-" in person.shown) == is_used
     assert KEY not in person.shown

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.learning import NAME, Learner
 from support.nono_run import NONO, nono_run
 from support.terminal import Terminal, terminal
@@ -39,7 +38,7 @@ def person(learner: Learner, request: pytest.FixtureRequest) -> Iterator[Termina
 
 def answer_to(person: Terminal, question: bytes, keys: bytes) -> None:
     person.wait_for(question)
-    time.sleep(UNREAD_S)
+    person.wait_until_heeded()
     person.type(keys)
 
 

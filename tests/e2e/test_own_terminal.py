@@ -9,13 +9,11 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 import tty
 from pathlib import Path
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun
 from support.sessions.detached import (
     KEYS,
@@ -291,7 +289,7 @@ def test_a_question_before_the_start_is_left_alone_by_ctrl_z(sandbox: NonoRun) -
         person.wait_for(b"y=2")
         person.type(b"fg\r")
         person.wait_for(b"fg\r\n")
-        time.sleep(UNREAD_S)
+        person.wait_until_heeded()
         person.type(b"y\r")
         person.wait_for(b"begun")
     assert f"{sandbox.project} (dir)".encode() in person.shown

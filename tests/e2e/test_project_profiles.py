@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun, nono_run
 from support.terminal import Terminal, terminal
 
@@ -38,7 +36,7 @@ def run(sandbox: NonoRun, *flags: str) -> Iterator[Terminal]:
 def answered(sandbox: NonoRun, keys: bytes) -> Terminal:
     with run(sandbox) as person:
         person.wait_for(QUESTION)
-        time.sleep(UNREAD_S)
+        person.wait_until_heeded()
         person.type(keys)
         person.end()
     return person

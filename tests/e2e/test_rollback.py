@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, Ended, NonoRun, nono_run
 from support.terminal import terminal
 
@@ -163,7 +161,7 @@ def test_a_person_undoes_a_run_at_its_end(sandbox: NonoRun) -> None:
             question = b"[Enter] keep / [u] undo all / [l] look: "
             while person.shown.count(question) < (1 if keys == b"l\n" else 2):
                 person.wait_for_more()
-            time.sleep(UNREAD_S)
+            person.wait_until_heeded()
             person.type(keys)
         assert person.end() == 0
     assert b"+run" in person.shown

@@ -6,7 +6,6 @@ import json
 import shlex
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun, nono_run
 from support.terminal import Terminal, terminal
 
@@ -58,7 +56,7 @@ def run(
 def answer(person: Terminal, question: bytes, keys: bytes, times: int = 1) -> None:
     while person.shown.count(question) < times:
         person.wait_for_more()
-    time.sleep(UNREAD_S)
+    person.wait_until_heeded()
     person.type(keys)
 
 

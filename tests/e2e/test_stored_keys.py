@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,6 @@ import pytest
 
 from nono.credentials.store import locks
 from nono.credentials.store.box import Lock
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun
 from support.running import fork_server
 from support.terminal import Terminal, terminal
@@ -53,7 +51,6 @@ def credential(sandbox: NonoRun, *arguments: str) -> Iterator[Terminal]:
 def answers(person: Terminal, *dialog: tuple[bytes, bytes]) -> int:
     for question, keys in dialog:
         person.wait_for(question)
-        time.sleep(UNREAD_S)
         person.type(keys + b"\n")
     return person.end()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from nono.trust.policy import FILE, PREDICATE
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun, nono_run
 from support.terminal import Terminal, terminal
 
@@ -40,7 +38,7 @@ def typed(sandbox: NonoRun, command: Sequence[str]) -> Iterator[Terminal]:
 
 def answered(person: Terminal, keys: bytes) -> tuple[int, str]:
     person.wait_for(QUESTION)
-    time.sleep(UNREAD_S)
+    person.wait_until_heeded()
     person.type(keys)
     return person.end(), person.shown.decode()
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nono.sessions import wire
-from support.elevation import QUESTION, UNREAD_S
+from support.elevation import QUESTION
 from support.nono_run import NONO, NonoRun
 from support.sessions.detached import KEYS, VARIABLES, attached, detached, wait_until
 from support.sessions.own_terminal import at_terminal, is_lent
@@ -157,9 +157,9 @@ def test_the_one_who_types_is_asked(sandbox: NonoRun) -> None:
     with elevated(sandbox) as (first, outside), looking_on(sandbox) as second:
         second.type(b"cat " + outside + b"; echo code=$?\r")
         second.wait_for(QUESTION)
-        time.sleep(UNREAD_S)
+        second.wait_until_heeded()
         first.type(b"y\r")  # types, and is not asked
-        time.sleep(UNREAD_S)
+        time.sleep(0.6)  # in which it would be asked
         assert QUESTION not in first.shown
         assert b"canary" not in first.shown
         second.type(b"n\r")
@@ -178,7 +178,7 @@ def test_a_question_whose_viewer_goes_is_a_no(sandbox: NonoRun) -> None:
             again.wait_for(b"code=")
             again.type(b"cat " + outside + b"; echo then=$?\r")
             again.wait_for(QUESTION)
-            time.sleep(UNREAD_S)
+            again.wait_until_heeded()
             again.type(b"y\r")
             again.wait_for(b"canary")
             again.wait_for(b"then=0")
@@ -188,13 +188,13 @@ def test_the_keys_that_detach_leave_a_question_open(sandbox: NonoRun) -> None:
     with elevated(sandbox) as (first, outside):
         first.type(b"cat " + outside + b"; echo code=$?\r")
         first.wait_for(QUESTION)
-        time.sleep(UNREAD_S)
+        first.wait_until_heeded()
         first.type(KEYS)
         assert first.end() == 148
         assert b"Session detached." in first.shown
         with asked(sandbox) as again:
             again.wait_for(QUESTION)
-            time.sleep(UNREAD_S)
+            again.wait_until_heeded()
             again.type(b"y\r")
             again.wait_for(b"code=0")
             assert b"canary" in again.shown
@@ -204,12 +204,12 @@ def test_a_question_that_is_left_is_asked_at_another_terminal(sandbox: NonoRun) 
     with elevated(sandbox) as (first, outside), looking_on(sandbox) as second:
         first.type(b"cat " + outside + b"; echo code=$?\r")
         first.wait_for(QUESTION)
-        time.sleep(UNREAD_S)
+        first.wait_until_heeded()
         assert QUESTION not in second.shown
         first.type(KEYS)
         first.end()
         second.wait_for(QUESTION)
-        time.sleep(UNREAD_S)
+        second.wait_until_heeded()
         second.type(b"n\r")
         second.wait_for(b"code=1")
 
@@ -224,7 +224,7 @@ def test_a_question_is_answered_by_a_line_that_begins_like_the_keys(
     with elevated(sandbox) as (first, outside):
         first.type(b"cat " + outside + b"; echo code=$?\r")
         first.wait_for(QUESTION)
-        time.sleep(UNREAD_S)
+        first.wait_until_heeded()
         first.type(typed)
         first.wait_for(code)
 
@@ -236,7 +236,7 @@ def test_who_comes_while_a_question_waits_is_asked(sandbox: NonoRun) -> None:
         wait_until(lambda: json.loads(nono(sandbox, "approvals", "--json").stdout), "nobody is asked")
         with looking_on(sandbox, "--read-only") as reader, asked(sandbox) as again:
             again.wait_for(QUESTION)
-            time.sleep(UNREAD_S)
+            again.wait_until_heeded()
             again.type(b"y\r")
             again.wait_for(b"code=0")
             assert b"canary" in again.shown

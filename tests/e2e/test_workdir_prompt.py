@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NONO, NonoRun, nono_run
 from support.terminal import Terminal, terminal
 
@@ -43,7 +41,7 @@ def typed(
 
 def answered(person: Terminal, keys: bytes) -> tuple[int, str]:
     person.wait_for(QUESTION)
-    time.sleep(UNREAD_S)
+    person.wait_until_heeded()
     person.type(keys)
     return person.end(), person.shown.decode()
 

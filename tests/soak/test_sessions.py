@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 
-from support.elevation import UNREAD_S
 from support.nono_run import NO_NAMESPACES, NONO, TIMEOUT_S, NonoRun, nono_run
 from support.sessions.detached import OPEN, VARIABLES, detached, wait_until
 from support.sessions.own_terminal import is_lent
@@ -151,7 +150,7 @@ def test_of_two_terminals_that_answer_at_once_one_decides(sandbox: NonoRun) -> N
             ]
             for person in people:
                 person.wait_for(b"[Enter] later: ")
-            time.sleep(UNREAD_S)
+                person.wait_until_heeded()
             for person, key in zip(people, (b"y\r", b"n\r"), strict=True):
                 person.type(key)
             ends = [person.end() for person in people]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from support.nono_run import NONO, PROGRAM_GRANTS, AuditEvent, NonoRun
 from support.terminal import Terminal, terminal
 
 QUESTION = b"Grant access? [y/N] "
-UNREAD_S = 0.6  # longer than a key takes to count as an answer
 
 
 def as_user[**P](test: Callable[P, None]) -> Callable[P, None]:
@@ -35,9 +33,9 @@ class Asked:
     asked: int = field(default=0)
 
     def answer(self, keys: bytes) -> None:
-        """Wait for the next question, then for as long as reading it takes, and type."""
+        """Wait until the next question takes an answer, and type."""
         self.wait_for_question()
-        time.sleep(UNREAD_S)  # the time a person needs to read; earlier keys do not count
+        self.person.wait_until_heeded()
         self.person.type(keys)
 
     def wait_for_question(self) -> None:

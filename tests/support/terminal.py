@@ -21,6 +21,7 @@ from support.running import fork_server
 from support.running.pace import PACE
 
 WAIT_S = 30.0 * PACE
+UNREAD_S = 3.0 * PACE  # far longer than a key takes to count as an answer
 TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
 
 
@@ -31,6 +32,11 @@ class Terminal:
     master: int
     process: subprocess.Popen[bytes]
     shown: bytes = field(default=b"")
+    drops: int = 0  # how often the command's end was seen to drop what was typed and not read
+
+    def __post_init__(self) -> None:
+        # Each read then begins with an octet: output follows, or something happened at the other end.
+        fcntl.ioctl(self.master, termios.TIOCPKT, struct.pack("i", 1))
 
     def type(self, keys: bytes) -> None:
         os.write(self.master, keys)
@@ -68,6 +74,15 @@ class Terminal:
         """Wait until anything more has been shown. AssertionError if nothing is."""
         assert self.read(WAIT_S), f"nothing more was shown than {self.shown!r}"
 
+    def wait_until_heeded(self) -> None:
+        """Wait until the question that has been shown takes an answer: nono drops what was typed until then.
+
+        Not seen if it came before the question was read here, so the wait is bounded.
+        """
+        deadline, before = time.monotonic() + UNREAD_S, self.drops
+        while self.drops == before and (left := deadline - time.monotonic()) > 0 and self.read(left):
+            pass
+
     def end(self, limit_s: float = WAIT_S) -> int:
         """Return the command's wait status as Popen has it; everything it has shown is then in shown."""
         # Read while it runs: a terminal that nobody reads stops whoever writes to it.
@@ -87,7 +102,10 @@ class Terminal:
             piece = os.read(self.master, 65536)
         except OSError:  # EIO: nobody has the other end open
             return False
-        self.shown += piece
+        if piece and piece[0] == termios.TIOCPKT_DATA:
+            self.shown += piece[1:]
+        elif piece and piece[0] & termios.TIOCPKT_FLUSHREAD:
+            self.drops += 1
         return bool(piece)
 
 
