@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from support.sessions.detached import (
 )
 from support.sessions.own_terminal import PROMPT, at_terminal, children, in_shell, is_lent
 from support.sessions.records import leftovers, nono, record_of
-from support.terminal import terminal
+from support.terminal import Terminal, terminal
 
 SHELL = ["bash", "--norc", "--noprofile"]
 WAYS = pytest.mark.parametrize(
@@ -232,27 +233,31 @@ def test_a_run_that_is_started_in_the_background_waits_there(sandbox: NonoRun) -
         person.wait_for(b"got=words")
 
 
+def copies(person: Terminal, word: bytes) -> Callable[[], bool]:
+    """Return what types a line and tells if cat has copied one; a shell may still edit the first."""
+    typed = 0
+
+    def is_copied() -> bool:
+        nonlocal typed
+        typed += 1
+        person.type(word + b"\r")  # the terminal shows each once, cat again
+        return person.read(0.2) and person.shown.count(word + b"\r\n") > typed
+
+    return is_copied
+
+
 def test_a_job_of_the_commands_own_shell_is_stopped_by_itself(sandbox: NonoRun) -> None:
     with in_shell(sandbox, SHELL) as person:
         person.type(b"cat\r")
         person.wait_for(b"cat\r\n")
 
-        typed = 0
-
-        def is_copied() -> bool:
-            nonlocal typed
-            typed += 1
-            person.type(b"x\r")  # the terminal shows each once, cat again; the first may not be echoed
-            return person.read(0.2) and person.shown.count(b"x\r\n") > typed
-
-        wait_until(is_copied, "cat does not run")
+        wait_until(copies(person, b"x"), "cat does not run")
         person.type(CTRL_Z)
         person.wait_for(b"Stopped")
         assert is_lent(person)
         person.type(b"fg\r")
         person.wait_for(b"fg\r\n")
-        person.type(b"yes\r")
-        wait_until(lambda: person.read(0.2) and person.shown.count(b"yes\r\n") > 1, "cat does not go on")
+        wait_until(copies(person, b"yes"), "cat does not go on")
         person.shown = b""
         person.type(CTRL_C)
         person.wait_for(PROMPT)
@@ -513,8 +518,13 @@ def test_a_pane_that_is_closed_leaves_the_session(sandbox: NonoRun) -> None:
         call("send-keys", "fg", "Enter")
         wait_until(lambda: shows("first line of the text"), "vim is not drawn anew")
         call("resize-window", "-x", "70", "-y", "20")
-        call("send-keys", ":set lines? columns?", "Enter")
-        wait_until(lambda: shows("lines=20") and shows("columns=70"), "the size is another one")
+
+        def has_new_size() -> bool:
+            # Asked again: vim is told of the size beside the keys, and may be told later.
+            call("send-keys", "Escape", ":set lines? columns?", "Enter")
+            return shows("lines=20") and shows("columns=70")
+
+        wait_until(has_new_size, "the size is another one")
         call("send-keys", "Enter")  # vim waits for one
         wait_until(lambda: not shows("Press ENTER"), "vim goes on waiting")
         record = record_of(sandbox.user, "one")
