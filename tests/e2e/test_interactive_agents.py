@@ -288,6 +288,24 @@ COPILOT_CLI = Agent(
     rows=5,  # above stands a tip
     settings={"COPILOT_MODEL": "gpt-4o", "COPILOT_PROVIDER_BASE_URL": "https://api.openai.com/v1"},
 )
+GOOSE = Agent(
+    profile="goose",
+    argv=("goose", "session"),
+    hosts=("api.openai.com",),
+    api=lambda: FakeOpenAi(BUILD, {"shell": lambda command: {"command": command}}),
+    first={},
+    ready="Enter to send",
+    asks={},
+    done="It printed",
+    leave=["/exit", ENTER],
+    key="OPENAI_API_KEY",
+    stored="openai",
+    told=("compiled",),
+    state=(".config/goose", ".local/share/goose", ".local/state/goose"),
+    moving="nothing",
+    home={".config/goose/config.yaml": "GOOSE_TELEMETRY_ENABLED: false\n"},  # else it asks, outside only
+    settings={"GOOSE_PROVIDER": "openai", "GOOSE_MODEL": "gpt-4o"},
+)
 OPENCLAW = Agent(
     profile="openclaw",
     argv=("openclaw", "tui", "--local"),
@@ -306,7 +324,7 @@ OPENCLAW = Agent(
     rows=1,
     untold=SAVE,  # it is told that it looks a name up by itself, whatever the proxy could do
 )
-AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, AIDER, QWEN_CODE, COPILOT_CLI, OPENCLAW]
+AGENTS = [CLAUDE_CODE, CODEX, GEMINI_CLI, OPENCODE, AIDER, QWEN_CODE, GOOSE, COPILOT_CLI, OPENCLAW]
 SLOW = tuple(each.profile for each in AGENTS[2:])
 
 
