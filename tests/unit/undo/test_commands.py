@@ -70,6 +70,32 @@ def test_nobody_else_is_blamed_where_the_end_of_the_run_was_not_seen(
     assert max(len(line) for line in said.splitlines() if str(stage.root) not in line) <= 80
 
 
+@pytest.mark.parametrize(("skips", "force", "count"), [(False, False, 0), (True, False, 1), (False, True, 2)])
+def test_a_dry_run_says_what_the_same_restore_does_beside_a_change_by_somebody_else(
+    stage: Stage, skips: bool, force: bool, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def restored(*, is_dry: bool) -> tuple[int, str]:
+        code = restore.run(
+            "latest", (), stage.environ, number=0, turn=None, is_dry=is_dry, skips=skips, force=force
+        )
+        return code, capsys.readouterr().out
+
+    stage.run(lambda: [(stage.root / name).write_text("run") for name in ("a", "b")])
+    (stage.root / "b").write_text("person")
+    would, said = restored(is_dry=True)
+    assert sorted(os.listdir(stage.root)) == ["a", "b"]
+    did, done = restored(is_dry=False)
+    assert len(os.listdir(stage.root)) == 2 - count
+    assert would == did
+    if count:
+        assert f"Would restore {count} path(s):" in said
+        assert f"Restored {count} path(s)." in done
+    else:
+        assert "Nothing would be restored, because somebody else changed since:" in said
+        assert "--skip-changed would restore 1 path(s):" in said
+        assert "Nothing was restored, because somebody else changed since:" in done
+
+
 @pytest.mark.parametrize("is_dry", [True, False])
 @pytest.mark.parametrize(("query", "says"), [("latest", True), ("run-2", False)])
 def test_a_restore_of_the_latest_says_first_which_run_that_is(

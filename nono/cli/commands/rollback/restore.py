@@ -45,7 +45,7 @@ def run(
         for note in session.info.notes:
             print(f"note: {one_line(note)}", file=sys.stderr)
         if is_dry:
-            return preview(prepared, force=force)
+            return preview(prepared, skips=skips, force=force)
         return carry_out(session, prepared, skips=skips, force=force)
 
 
@@ -60,26 +60,31 @@ def _before(turn: int, session: Kept) -> int:
     return found
 
 
-def preview(prepared: Prepared, *, force: bool) -> int:
-    """Print what a restore would do."""
+def preview(prepared: Prepared, *, skips: bool, force: bool) -> int:
+    """Print what a restore with the same options would do."""
     plan = prepared.plan
     steps = [*plan.steps, *(plan.forced if force else ())]
+    left, would = plan.left_alone(force=force), "Would restore"
+    refuses = bool(plan.conflicts) and not (skips or force)
+    if refuses and plan.is_end_known:
+        _refused("Nothing would be restored, because somebody else changed since:", left)
+        would = "--skip-changed would restore"
+    elif refuses:
+        _refused("Nothing would be restored. The run or somebody since has changed:", left)
+        steps += plan.forced
+        would = "--force would restore"
     lines = rollback_text.step_lines(steps)
-    _say(
-        f"Would restore {len(lines):,} path(s):"
-        if lines
-        else "Would restore times alone."
-        if steps
-        else "Nothing would be restored."
-    )
+    if lines:
+        _say(f"{would} {len(lines):,} path(s):")
+    elif steps:
+        _say(f"{would} times alone.")
+    elif not refuses:
+        _say("Nothing would be restored.")
     _list(lines)
-    left = plan.left_alone(force=force)
     if steps:
         _say_repository(prepared)
-    if plan.is_end_known:
-        _refused("Changed by somebody else since, so left alone:", left)
-    else:
-        _refused("Changed by the run or somebody since, so left alone without --force:", left)
+    if not refuses:
+        _refused("Left as it is:", left)
     _refused("Cannot be restored:", plan.impossible)
     return 1 if plan.impossible or left else 0
 
