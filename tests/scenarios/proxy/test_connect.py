@@ -161,7 +161,8 @@ def test_a_server_that_speaks_first_is_not_heard_before_the_hello() -> None:
         echo(connection, server)
 
     with plain_server(greet) as server:
-        with proxy(head_timeout_s=0.2) as p, opened(p, f"api.test:{server.port}") as client:
+        with proxy() as p, opened(p, f"api.test:{server.port}") as client:
+            p.let_pass(31)
             assert b"220" not in client.rest()
         raw = Hosts(raw=frozenset((("api.test", server.port),)))
         with proxy(hosts=raw) as p, opened(p, f"api.test:{server.port}") as client:
@@ -171,10 +172,11 @@ def test_a_server_that_speaks_first_is_not_heard_before_the_hello() -> None:
 def test_a_client_that_never_says_hello_is_closed() -> None:
     with (
         plain_server() as server,
-        proxy(head_timeout_s=0.05) as p,
+        proxy() as p,
         opened(p, f"api.test:{server.port}") as client,
     ):
         client.send(b"\x16\x03")
+        p.let_pass(31)
         client.rest()
     assert p.recording.decisions() == [("allow", None), ("deny", "host_denied")]
     assert server.everything == b""
@@ -216,13 +218,12 @@ def test_a_tunnel_reads_no_faster_than_its_other_side() -> None:
 def test_only_an_idle_tunnel_is_closed() -> None:
     with plain_server() as server:
         raw = Hosts(raw=frozenset((("api.test", server.port),)))
-        # A machine that stands still for less than the limit makes no tunnel idle.
-        with proxy(hosts=raw, tunnel_idle_timeout_s=1.0) as p, opened(p, f"api.test:{server.port}") as client:
-            pause = threading.Event()
-            for _ in range(12):
+        with proxy(hosts=raw) as p, opened(p, f"api.test:{server.port}") as client:
+            for _ in range(3):
                 client.send(b"x")
                 assert client.read_exactly(1) == b"x"
-                pause.wait(0.1)  # together longer than the limit
+                p.let_pass(3500)  # together longer than the limit
+            p.let_pass(101)
             assert client.is_closed()
 
 

@@ -209,10 +209,15 @@ def test_a_head_that_never_ends_ends_the_connection(payloads: Sequence[bytes]) -
 
 
 def test_a_head_that_is_slow_to_end_ends_the_connection() -> None:
-    with h2_stage(options={"head_timeout_s": 0.3}) as (stage, server), stage.client() as client:
+    with h2_stage() as (stage, server), stage.client() as client:
         assert client.get(fields=[KEY]).status == 200
-        client.send_raw(frame(HEADERS, request_block(stage), stream=3))
+        block = request_block(stage)
+        client.send_raw(frame(HEADERS, block[:10], stream=3))
+        stage.proxy.let_pass(29)
+        client.send_raw(frame(CONTINUATION, block[10:], stream=3))  # which is no reason to wait longer
+        stage.proxy.let_pass(2)
         client.wait_closed()
+    assert client.goaway == CALM
     assert len(server.streams) == 1
 
 

@@ -269,20 +269,22 @@ def test_a_line_end_in_a_reason_of_an_upstream_writes_no_header(transport: Trans
 
 @pytest.mark.parametrize("transport", [Transport.TUNNEL, *TEXTUAL])
 def test_a_head_that_never_ends_is_given_up(transport: Transport) -> None:
-    with five_transports(options={"head_timeout_s": 1.0}) as stage:
+    with five_transports() as stage:
         if transport is Transport.TUNNEL:
             with Client(stage.proxy.port) as client:
                 client.send(b"CONNECT site.test:443 HTTP/1.1\r\nhost:")
+                stage.proxy.let_pass(31)
                 assert client.response().status == 408
                 assert client.is_closed()
         else:
-            assert statuses(stage.raw(transport, stage.head(transport))) == [408]
+            assert statuses(stage.raw(transport, stage.head(transport), silent_s=31)) == [408]
         assert stage.is_untouched
         assert stage.denials[-1]["status"] == 408
 
 
 def test_a_connection_of_http2_without_a_word_is_given_up() -> None:
-    with five_transports(options={"head_timeout_s": 1.0}) as stage, stage.http2(start=False) as client:
+    with five_transports() as stage, stage.http2(start=False) as client:
+        stage.proxy.let_pass(31)
         client.wait_closed()
         assert stage.is_untouched
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
 import ssl
 import threading
@@ -29,6 +31,8 @@ from nono.proxy.config import Admits, Collaborators, IsOurs, ProxyConfig
 from nono.proxy.conversation.run_turns import OnTurn
 from nono.proxy.flows.recorder import FlowRecorder
 from nono.proxy.server import RunningProxy, serve
+from nono.proxy.transport.deadline import Deadline
+from nono.proxy.transport.splice import TimedEnd
 from nono.proxy.upstream.dial import Resolver
 from nono.proxy.verdict.host_policy import HostPolicy
 from nono.proxy.verdict.routes import Origin, Route
@@ -186,6 +190,16 @@ class ProxyUnderTest:
         """Do something on the proxy's loop."""
         return anyio.from_thread.run_sync(work, token=self._token)
 
+    def let_pass(self, seconds: float) -> None:
+        """Do to the connections of clients what so many silent seconds would, at once.
+
+        What was sent before has been read by then. So a test keeps the limits of a real run, which no machine
+        is too slow for.
+        """
+        for _ in range(5):  # turns of the loop: one accepts, others read, and take up what was left for later
+            self.on_loop(lambda: None)
+        self.on_loop(lambda: _let_pass(self.running, seconds))
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """Stop the proxy's loop for the block, after which everything that arrived meanwhile is there."""
@@ -217,6 +231,18 @@ class ProxyUnderTest:
             yield clock
         finally:
             anyio.from_thread.run_sync(clock.stop, token=self._token)
+
+
+def _let_pass(running: RunningProxy, seconds: float) -> None:
+    for member in running.serving().context.connections.members:
+        if isinstance(member, TimedEnd):
+            member.last_active -= seconds
+    loop = asyncio.get_running_loop()
+    for deadline in [each for each in gc.get_objects() if type(each) is Deadline]:
+        if deadline._loop is loop and deadline._at is not None and deadline._timer is not None:
+            deadline._at -= seconds
+            deadline._timer.cancel()
+            deadline._tick()
 
 
 def narrow_listener() -> socket.socket:

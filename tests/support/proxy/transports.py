@@ -216,10 +216,15 @@ class FiveTransports:
             else _session_trust(_ALPN[transport])
         )
 
-    def raw(self, transport: Transport, request: bytes) -> bytes:
-        """Return everything that comes back for these bytes of HTTP/1.1. TimeoutError if it does not end."""
+    def raw(self, transport: Transport, request: bytes, *, silent_s: float = 0) -> bytes:
+        """Return everything that comes back for these bytes of HTTP/1.1. TimeoutError if it does not end.
+
+        silent_s: how long nothing follows them, as far as the proxy knows.
+        """
         with self.client(transport) as client:
             _send(client, request)
+            if silent_s:
+                self.proxy.let_pass(silent_s)
             back = b""
             try:
                 while piece := client.transport.recv(65536):

@@ -115,14 +115,15 @@ def test_a_client_that_still_has_a_response_to_read_is_not_idle() -> None:
         answered.set()
 
     answered = threading.Event()
-    slow = inside_localhost(handler, listener=narrow_listener(), idle_timeout_s=0.5, receive_buffer=4096)
+    slow = inside_localhost(handler, listener=narrow_listener(), receive_buffer=4096)
     with slow as (server, p, client):
         client.send(get(server.port, "/large"))
         assert answered.wait(TIMEOUT_S)
-        threading.Event().wait(1.2)
+        p.let_pass(121)
         assert client.response().body == body
         client.send(get(server.port))
         assert client.response().body == b"ok"
+        p.let_pass(121)
         wait_until(lambda: p.running.client_connections == 0)  # now it is
 
 

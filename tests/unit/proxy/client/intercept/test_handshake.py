@@ -209,9 +209,10 @@ def test_a_client_that_closes_during_the_handshake_leaves_nothing_behind(half: i
 
 def test_a_handshake_that_stands_still_is_ended() -> None:
     with (
-        intercepted_localhost(head_timeout_s=0.1) as (server, p),
+        intercepted_localhost() as (server, p),
         handshake_outside(p.port, f"localhost:{server.port}") as client,
     ):
+        p.let_pass(31)
         assert client.is_closed()
         wait_until(lambda: p.running.client_connections == 0)
         assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
