@@ -93,7 +93,8 @@ class Interception(asyncio.Protocol):
             transport.abort()
             self._secured(failure)
             return
-        server_handshake.begin(transport, context, early, self._context.head_timeout_s, self._secured)
+        reads, timeout_s = self._context.tls_reads, self._context.head_timeout_s
+        server_handshake.begin(transport, context, reads, early, timeout_s, self._secured)
 
     def _deny(self, reason: str) -> None:
         if self._is_decided or self._transport is None:

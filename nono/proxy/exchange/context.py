@@ -23,6 +23,7 @@ from nono.proxy.http.refusal import Refusal
 from nono.proxy.http.request_reader import FirstHeads
 from nono.proxy.transport.connection_set import ConnectionSet
 from nono.proxy.transport.outbox import Outbox
+from nono.proxy.transport.tls_reads import TlsReads
 from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connector import Connector
 from nono.proxy.upstream.pool import Pool
@@ -111,6 +112,7 @@ class ProxyContext:
     http2_held: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_OWED_BYTES))
     decoding: HeldBytes = field(default_factory=lambda: HeldBytes(MAX_DECODING_BYTES))
     outbox: Outbox = field(default_factory=Outbox)
+    tls_reads: TlsReads = field(default_factory=TlsReads)  # of clients; the dialer has those of upstreams
     first_heads: FirstHeads = field(default_factory=FirstHeads)
     capturing: anyio.Semaphore = field(default_factory=lambda: anyio.Semaphore(MAX_CAPTURING))
     renewals: Renewals = field(default_factory=Renewals)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from nono.named_tuple import NamedTuple
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
+from nono.proxy.transport.tls_reads import TlsReads
 
 
 class Secured(NamedTuple):
@@ -27,12 +28,17 @@ Ended = Callable[[Secured | Exception], None]
 
 
 def begin(
-    transport: asyncio.Transport, context: ssl.SSLContext, early: bytes, timeout_s: float, ended: Ended
+    transport: asyncio.Transport,
+    context: ssl.SSLContext,
+    reads: TlsReads,
+    early: bytes,
+    timeout_s: float,
+    ended: Ended,
 ) -> None:
     """Start the handshake; `early` is what was read of it. Calls `ended` once, in a later turn of the loop.
 
-    After an OSError, such as ssl.SSLError, the connection is closed. Without a task: one takes longer to
-    create and to switch to than all of this.
+    reads: Shares the loop with connections whose reads take long. After an OSError, such as ssl.SSLError, the
+    connection is closed. Without a task: one takes longer to create and to switch to than all of this.
     """
     opening = Handover()
     handshake = asyncio.get_running_loop().start_tls(
@@ -45,6 +51,7 @@ def begin(
     )
     waiter: asyncio.Future[None] = handshake.send(None)  # all that it waits for
     _feed(transport, early)
+    reads.share(transport)
     waiter.add_done_callback(lambda _: _resume(handshake, transport, opening, ended))
 
 

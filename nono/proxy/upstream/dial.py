@@ -20,6 +20,7 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
+from nono.proxy.transport.tls_reads import TlsReads
 from nono.proxy.upstream.contexts import tls_context
 from nono.watch import watch
 
@@ -131,15 +132,17 @@ def _kind(failure: OSError) -> Failure:
 
 
 async def _secured(
-    plain: asyncio.Transport, context: ssl.SSLContext, server_name: str | None
+    plain: asyncio.Transport, context: ssl.SSLContext, server_name: str | None, reads: TlsReads
 ) -> tuple[asyncio.Transport, Handover]:
     """Start TLS on `plain`.
 
     A separate step, because uvloop does not clean up if connect and TLS are cancelled as one.
     """
     opening = Handover()
+    loop = asyncio.get_running_loop()
+    loop.call_soon(reads.share, plain)  # after start_tls() has begun, before anything is read
     try:
-        secured = await asyncio.get_running_loop().start_tls(
+        secured = await loop.start_tls(
             plain, opening, context, server_hostname=server_name, ssl_shutdown_timeout=FLUSH_S
         )
     except BaseException:
@@ -156,6 +159,7 @@ class Dialer:
 
     resolver: Resolver
     connect_timeout_s: float = 10.0
+    reads: TlsReads = field(default_factory=TlsReads)
     _contexts: dict[tuple[TlsIdentity, Alpn], ssl.SSLContext] = field(default_factory=dict)
     _loading: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -229,7 +233,7 @@ class Dialer:
                 connected.close()
             raise
         if context is not None:
-            transport, opening = await _secured(transport, context, server_name)
+            transport, opening = await _secured(transport, context, server_name, self.reads)
         protocol = protocol_factory()
         opening.replace_with(cast(asyncio.Protocol, protocol), transport)
         return protocol

@@ -14,6 +14,7 @@ import pytest
 from nono.proxy.tls.session_ca import SessionCa
 from nono.proxy.transport import server_handshake
 from nono.proxy.transport.server_handshake import Secured
+from nono.proxy.transport.tls_reads import TlsReads
 from support.servers.http1 import Authority
 
 HOST = "api.test"
@@ -40,7 +41,7 @@ class Front(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         before = asyncio.all_tasks()
-        server_handshake.begin(self.transport, self._context, data, self._timeout_s, self._ended)
+        server_handshake.begin(self.transport, self._context, TlsReads(), data, self._timeout_s, self._ended)
         self.made_tasks = asyncio.all_tasks() != before
 
     def _ended(self, result: Secured | Exception) -> None:

@@ -1,0 +1,226 @@
+"""nono.proxy.transport.tls_reads: TLS that carries no data is read in turns, and data behind it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+
+import anyio
+import pytest
+import uvloop
+
+from nono.policy.schema.route_rules import TlsIdentity
+from nono.proxy.transport import server_handshake
+from nono.proxy.transport.server_handshake import Secured
+from nono.proxy.transport.tls_reads import TlsReads
+from nono.proxy.upstream.dial import Dialer
+from support.proxy.post_handshake import Records, shake_hands
+from support.servers.http1 import Authority
+
+HOST = "api.test"
+Flood = Callable[[Records], bytes]
+
+
+def _updates(records: Records) -> bytes:
+    return b"".join(records.key_update() for _ in range(20_000))  # 540 KB
+
+
+def _updates_to_answer(records: Records) -> bytes:
+    return b"".join(records.key_update(asks=True) for _ in range(20_000))
+
+
+def _tickets(records: Records) -> bytes:
+    return b"".join(records.tickets(700) for _ in range(100))  # 1.3 MB
+
+
+def _updates_after_data(records: Records) -> bytes:
+    """Put data between the updates, which lets the next reads be large."""
+    parts = list[bytes]()
+    for _ in range(16):
+        parts += [records.data(bytes(16_384)) for _ in range(6)]
+        parts += [records.key_update() for _ in range(1200)]  # 32 KB
+    return b"".join(parts)
+
+
+FLOODS = pytest.mark.parametrize(
+    "flood",
+    [_updates, _updates_to_answer, _tickets, _updates_after_data],
+    ids=["updates", "answered", "tickets", "between"],
+)
+LONGEST_S = 0.1  # without bounds 0.3 s; here 10 to 30 ms
+
+
+class Sink(asyncio.Protocol):
+    """Knows all it has received, and sets `done` when that ends with "end" or the connection is lost."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.done = anyio.Event()
+        self.secured = anyio.Event()
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.secured.set()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        if self.received.endswith(b"end"):
+            self.done.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.done.set()
+
+
+class Watch:
+    """Measures the longest turn of the loop, in CPU time, so that other programs do not count."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._at = time.thread_time()
+        self._next = asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        now = time.thread_time()
+        self.longest_s, self._at = max(self.longest_s, now - self._at), now
+        self._next = asyncio.get_running_loop().call_soon(self._turn)
+
+    def stop(self) -> float:
+        self._next.cancel()
+        return self.longest_s
+
+
+def _flooding(
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    keys: Path,
+    flood: Flood,
+    name: str | None = None,
+    *,
+    begin: threading.Event,
+) -> None:
+    records = shake_hands(sock, context, keys, name)
+    octets = flood(records) + records.data(b"end")
+    begin.wait(60)
+    with sock, suppress(OSError):
+        sock.sendall(octets)
+        while sock.recv(65536):
+            pass
+
+
+class Front(asyncio.Protocol):
+    """Ends the TLS of a client."""
+
+    def __init__(self, context: ssl.SSLContext, sink: Sink) -> None:
+        self._context = context
+        self._sink = sink
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        server_handshake.begin(self._transport, self._context, TlsReads(), data, 30.0, self._ended)
+
+    def _ended(self, result: Secured | Exception) -> None:
+        assert isinstance(result, Secured)
+        result.hand_over(self._sink)
+
+
+async def _never(host: str, port: int) -> list[str]:
+    raise AssertionError(host)
+
+
+async def _dial(authority: Authority, keys: Path, flood: Flood, count: int = 1) -> tuple[set[bytes], float]:
+    """Connect to `count` servers that flood. Returns the data received and the longest turn."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        dialer, tls = Dialer(_never), TlsIdentity(ca=authority.ca_file)
+        sinks, servers = list[Sink](), list[threading.Thread]()
+        begin = threading.Event()  # not before all handshakes: they hold the loop as well
+        for number in range(count):
+            context, its_keys = authority.server_context(HOST), keys.with_name(str(number))
+            accepted = threading.Thread(
+                target=lambda context=context, its_keys=its_keys: _flooding(
+                    listener.accept()[0], context, its_keys, flood, begin=begin
+                )
+            )
+            accepted.start()
+            servers.append(accepted)
+            sinks.append(await dialer.open(Sink, ["127.0.0.1"], port, server_name=HOST, tls=tls))
+        watch = Watch()
+        begin.set()
+        with anyio.fail_after(60):
+            for sink in sinks:
+                await sink.done.wait()
+        longest_s = watch.stop()
+        for sink in sinks:
+            sink.transport.abort()
+        for server in servers:
+            await anyio.to_thread.run_sync(server.join)
+    return {sink.received.lstrip(b"\0") for sink in sinks}, longest_s
+
+
+async def _accept(authority: Authority, keys: Path, flood: Flood) -> tuple[bytes, float]:
+    """Serve a client that floods. Returns the data received and the longest turn."""
+    sink = Sink()
+    front = Front(authority.server_context(HOST), sink)
+    server = await asyncio.get_running_loop().create_server(lambda: front, "127.0.0.1", 0)
+    begin = threading.Event()
+    sock = socket.create_connection(server.sockets[0].getsockname())
+    client = threading.Thread(
+        target=_flooding, args=(sock, authority.client_context(), keys, flood, HOST), kwargs={"begin": begin}
+    )
+    client.start()
+    with anyio.fail_after(60):
+        await sink.secured.wait()
+        watch = Watch()
+        begin.set()
+        await sink.done.wait()
+    longest_s = watch.stop()
+    sink.transport.abort()
+    server.close()
+    await anyio.to_thread.run_sync(client.join)
+    return sink.received.lstrip(b"\0"), longest_s
+
+
+@FLOODS
+def test_an_upstream_that_sends_messages_without_data_does_not_hold_the_loop(
+    flood: Flood, authority: Authority, tmp_path: Path
+) -> None:
+    received, longest_s = uvloop.run(_dial(authority, tmp_path / "keys", flood))
+    assert received == {b"end"}
+    assert longest_s < LONGEST_S
+
+
+@pytest.mark.parametrize("flood", [_updates, _updates_to_answer, _updates_after_data])
+def test_a_client_that_sends_messages_without_data_does_not_hold_the_loop(
+    flood: Flood, authority: Authority, tmp_path: Path
+) -> None:
+    received, longest_s = uvloop.run(_accept(authority, tmp_path / "keys", flood))
+    assert received == b"end"
+    assert longest_s < LONGEST_S
+
+
+def test_several_such_upstreams_wait_for_each_other(authority: Authority, tmp_path: Path) -> None:
+    received, longest_s = uvloop.run(_dial(authority, tmp_path / "keys", _updates, count=8))
+    assert received == {b"end"}
+    assert longest_s < 2 * LONGEST_S
+
+
+def test_asyncios_own_loop_reads_such_messages_too(authority: Authority, tmp_path: Path) -> None:
+    received, longest_s = asyncio.run(_dial(authority, tmp_path / "keys", _updates))
+    assert received == {b"end"}
+    assert longest_s < LONGEST_S
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(str(tmp_path / "ca.pem"))
