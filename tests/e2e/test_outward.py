@@ -113,8 +113,18 @@ def test_nothing_is_started_without_an_anchor_that_is_required(sandbox: NonoRun)
     anchor = f"rfc3161:http://127.0.0.1:{unused_port()}/"
     ended = sandbox.run(["touch", "made"], flags=[f"--audit-anchor={anchor}", "--audit-anchor-required"])
     assert (ended.exit_code, (sandbox.project / "made").exists()) == (126, False)
-    assert f"the audit log cannot be anchored at {anchor}, so nothing was started." in ended.stderr
-    assert [event["anchor"] for event in ended.events if event["type"] == "audit_not_anchored"] == [anchor]
+    (refused,) = [event for event in ended.events if event["type"] == "audit_not_anchored"]
+    assert refused["anchor"] == anchor
+    said = " ".join(ended.stderr.split())
+    assert f"the audit log cannot be anchored at {anchor}, so nothing was started: {refused['why']}." in said
+    assert "was not anchored" not in said
+
+
+def test_who_wants_quiet_is_told_why_a_required_anchor_is_missing(sandbox: NonoRun) -> None:
+    flags = ["--silent", "--audit-anchor=key:keystore://nobody", "--audit-anchor-required"]
+    ended = sandbox.run(["touch", "made"], flags=flags)
+    assert (ended.exit_code, (sandbox.project / "made").exists()) == (126, False)
+    assert "nothing was started: signing key 'nobody' is not in" in " ".join(ended.stderr.split())
 
 
 def test_a_run_goes_on_without_anchor_or_collector_and_says_so(sandbox: NonoRun) -> None:

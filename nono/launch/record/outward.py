@@ -48,7 +48,7 @@ class Carried:
         self._is_gone = False
         self._is_recording = True
         self._is_over = False  # everything was tried
-        self._answered: dict[str, bool] = {}  # whether its last answer was a token, by anchor
+        self._answered: dict[str, str] = {}  # why its last answer was no token, by anchor; empty: it was one
 
     def serve(self) -> None:
         """Record what the process has reported since the last call. Raises OSError like recording."""
@@ -79,16 +79,18 @@ class Carried:
     def require(self) -> None:
         """Wait for the first anchors. Raises LaunchError if one is not available."""
         deadline = monotonic() + FIRST_S * len(self._orders.anchors)
+        self._warned.update(self._orders.anchors)  # the refusal gives the reason, with --silent too
         while not self._is_gone and len(self._answered) < len(set(self._orders.anchors)):
             if not self._wait(deadline):
                 break
             self.serve()
         for anchor in self._orders.anchors:
-            if not self._answered.get(anchor):
+            if why := self._answered.get(anchor, "it did not answer in time"):
                 raise LaunchError(
-                    f"the audit log cannot be anchored at {anchor}, so nothing was started.",
+                    f"the audit log cannot be anchored at {anchor}, so nothing was started: {why}.",
                     hint="without --audit-anchor-required the command starts anyway",
                 )
+        self._warned.clear()
 
     def finish(self, signal_descriptor: int | None = None) -> bool:
         """Announce that no record follows, and wait for the last anchors. Later reports are not recorded.
@@ -114,7 +116,7 @@ class Carried:
                 self._session.say(
                     ["  [nono] waiting for the audit log to be anchored or sent; Ctrl-C ends that"]
                 )
-        is_whole = self._is_over and all(self._answered.get(anchor) for anchor in self._orders.anchors)
+        is_whole = self._is_over and all(self._answered.get(anchor) == "" for anchor in self._orders.anchors)
         return is_whole or not self._orders.is_anchor_required
 
     def _wait(self, deadline: float, *others: int) -> bool:
@@ -127,10 +129,10 @@ class Carried:
             case {"over": True}:
                 self._is_over = True
             case {"anchored": anchor, "head": head, "file": file, "sha256": sha256}:
-                self._answered[anchor] = True
+                self._answered[anchor] = ""
                 self._record(events.audit_anchored(anchor, Head(**head), file, sha256))
             case {"not_anchored": anchor, "records": records, "why": why}:
-                self._answered[anchor] = False
+                self._answered[anchor] = why
                 self._record(events.audit_not_anchored(anchor, records, why))
                 self._warn(f"the audit log was not anchored at {anchor}: {why}", once=anchor)
             case {"not_sent": endpoint, "records": records, "why": why}:
