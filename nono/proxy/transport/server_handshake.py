@@ -10,7 +10,7 @@ from typing import Any, cast
 from nono.named_tuple import NamedTuple
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
-from nono.proxy.transport.tls_reads import TlsReads
+from nono.proxy.transport.tls_reads import TlsReads, keep_what_waits
 
 
 class Secured(NamedTuple):
@@ -64,6 +64,7 @@ def _resume(
     try:
         handshake.send(None)
     except StopIteration as result:
+        keep_what_waits(result.value)
         ended(Secured(result.value, opening))
     except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
         transport.abort()

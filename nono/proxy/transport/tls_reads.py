@@ -1,11 +1,11 @@
-"""Read TLS in pieces, so that messages that carry no data cannot hold the loop."""
+"""Read TLS in pieces that cannot hold the loop, and no more than is taken."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from time import perf_counter
-from typing import cast
+from typing import Protocol, cast
 
 # OpenSSL handles every message of a read before it returns. A KeyUpdate is 27 bytes and takes 15 µs, so the
 # 256 KiB that uvloop reads at once can take 0.15 s, and libuv reads up to 32 times in a turn. 32 KiB are also
@@ -14,6 +14,19 @@ MOST_BYTES = 32 * 1024
 LEAST_BYTES = 4 * 1024
 _FIRST_BYTES = 16 * 1024
 LONG_S = 0.003  # for one connection in one turn; then it waits until others have been read
+
+
+class _Buffering(Protocol):
+    def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
+
+def keep_what_waits(secured: asyncio.Transport) -> None:
+    """Read nothing from the socket while TLS holds what the protocol of `secured` has paused for.
+
+    At the end of the connection uvloop drops what TLS holds, by default up to 256 KiB. A peer that
+    closes behind its last byte, as nginx does, would cost a slow reader the rest of an answer.
+    """
+    cast(_Buffering, secured).set_read_buffer_limits(high=1, low=0)  # high=0 would pause it for good
 
 
 class TlsReads:

@@ -221,6 +221,65 @@ def test_asyncios_own_loop_reads_such_messages_too(authority: Authority, tmp_pat
     assert longest_s < LONGEST_S
 
 
+class Slow(Sink):
+    """Pauses after each piece, and takes the next one once the loop has had some turns."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.transport.pause_reading()
+        self._wait(20)
+
+    def _wait(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._wait, turns - 1)
+        else:
+            self.transport.resume_reading()
+
+
+def _last_words(sock: socket.socket, context: ssl.SSLContext, name: str | None = None) -> None:
+    """Send 300 KB and close, without close_notify."""
+    tls = context.wrap_socket(sock, server_side=name is None, server_hostname=name)
+    tls.sendall(bytes(300_000) + b"end")
+    tls.close()
+
+
+def test_a_slow_reader_gets_all_that_an_upstream_sent_before_it_closed(authority: Authority) -> None:
+    async def main(listener: socket.socket) -> None:
+        sender = threading.Thread(
+            target=lambda: _last_words(listener.accept()[0], authority.server_context(HOST))
+        )
+        sender.start()
+        port, tls = listener.getsockname()[1], TlsIdentity(ca=authority.ca_file)
+        sink = await Dialer(_never).open(Slow, ["127.0.0.1"], port, server_name=HOST, tls=tls)
+        with anyio.fail_after(60):
+            await sink.done.wait()
+        sink.transport.abort()
+        await anyio.to_thread.run_sync(sender.join)
+        assert len(sink.received) == 300_003
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        uvloop.run(main(listener))
+
+
+def test_a_slow_reader_gets_all_that_a_client_sent_before_it_closed(authority: Authority) -> None:
+    async def main() -> None:
+        sink, context = Slow(), authority.server_context(HOST)
+        context.num_tickets = 0  # as for every client of nono: closing with unread ones would be a reset
+        front = Front(context, sink)
+        server = await asyncio.get_running_loop().create_server(lambda: front, "127.0.0.1", 0)
+        sock = socket.create_connection(server.sockets[0].getsockname())
+        sender = threading.Thread(target=_last_words, args=(sock, authority.client_context(), HOST))
+        sender.start()
+        with anyio.fail_after(60):
+            await sink.done.wait()
+        sink.transport.abort()
+        server.close()
+        await anyio.to_thread.run_sync(sender.join)
+        assert len(sink.received) == 300_003
+
+    uvloop.run(main())
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(str(tmp_path / "ca.pem"))
