@@ -7,15 +7,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
+import trustme
 
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
+from nono.proxy.tls.der import INTEGER, SEQUENCE, der, pem
 from nono.proxy.upstream import dial as dial_module
 from nono.proxy.upstream.contexts import tls_context
 from nono.proxy.upstream.dial import Dialer, DialError, connect_first, interleaved
@@ -125,6 +127,55 @@ def test_the_context_verifies() -> None:
     assert context.check_hostname
     assert context.verify_mode == ssl.CERT_REQUIRED
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def _agree(context: ssl.SSLContext, server_context: ssl.SSLContext) -> str:
+    """Shake hands in memory and return the suite. SSLError if an end refuses."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(to_client, to_server, server_hostname="a.test")
+    server = server_context.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(3):
+        for end in (client, server):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    cipher = client.cipher()
+    assert cipher is not None
+    return cipher[0]
+
+
+def test_keys_are_agreed_on_over_no_group_of_the_servers_choice(tmp_path: Path) -> None:
+    authority, ca = trustme.CA(key_type=trustme.KeyType.RSA), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    group = tmp_path / "group.pem"
+    group.write_bytes(_group())
+
+    def server(suite: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("a.test", key_type=trustme.KeyType.RSA).configure_cert(context)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.load_dh_params(str(group))
+        context.set_ciphers(suite)
+        return context
+
+    usual = ssl.create_default_context(cafile=ca)
+    ours = tls_context(TlsIdentity(ca=str(ca)))
+    assert _agree(usual, server("DHE-RSA-AES256-GCM-SHA384")) == "DHE-RSA-AES256-GCM-SHA384"
+    with pytest.raises(ssl.SSLError, match="NO_SHARED_CIPHER"):
+        _agree(ours, server("DHE-RSA-AES256-GCM-SHA384"))
+    assert _agree(ours, server("ECDHE-RSA-AES256-GCM-SHA384")) == "ECDHE-RSA-AES256-GCM-SHA384"
+
+
+def _group() -> bytes:
+    """Return DH parameters that a server has made up: OpenSSL does not ask whether the modulus is prime."""
+    modulus = ((1 << 2047) + 1).to_bytes(257)
+    return pem("DH PARAMETERS", der(SEQUENCE, der(INTEGER, modulus), der(INTEGER, b"\2")))
+
+
+def test_the_context_offers_every_other_suite() -> None:
+    usual = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).get_ciphers()
+    with_dhe = [each for each in usual if each["kea"] in ("kx-dhe", "kx-dhe-psk")]
+    assert with_dhe
+    assert tls_context(NO_IDENTITY).get_ciphers() == [each for each in usual if each not in with_dhe]
 
 
 def test_a_ca_file_that_holds_none_is_an_error(tmp_path: Path) -> None:
