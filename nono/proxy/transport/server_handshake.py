@@ -10,7 +10,7 @@ from typing import Any, cast
 from nono.named_tuple import NamedTuple
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
-from nono.proxy.transport.tls_reads import TlsReads, keep_what_waits
+from nono.proxy.transport.tls_reads import TlsReads
 
 
 class Secured(NamedTuple):
@@ -52,19 +52,20 @@ def begin(
     waiter: asyncio.Future[None] = handshake.send(None)  # all that it waits for
     _feed(transport, early)
     reads.share(transport)
-    waiter.add_done_callback(lambda _: _resume(handshake, transport, opening, ended))
+    waiter.add_done_callback(lambda _: _resume(handshake, transport, reads, opening, ended))
 
 
 def _resume(
     handshake: Coroutine[Any, Any, asyncio.Transport | None],
     transport: asyncio.Transport,
+    reads: TlsReads,
     opening: Handover,
     ended: Ended,
 ) -> None:
     try:
         handshake.send(None)
     except StopIteration as result:
-        keep_what_waits(result.value)
+        reads.secured(transport, result.value)
         ended(Secured(result.value, opening))
     except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
         transport.abort()

@@ -14,19 +14,13 @@ MOST_BYTES = 32 * 1024
 LEAST_BYTES = 4 * 1024
 _FIRST_BYTES = 16 * 1024
 LONG_S = 0.003  # for one connection in one turn; then it waits until others have been read
+# Of answers that TLS itself gives, as to each KeyUpdate that asks for one, to a peer that reads nothing. Flow
+# control does not bound them: uvloop pauses only what writes to TLS.
+MOST_UNREAD_BYTES = 256 * 1024
 
 
 class _Buffering(Protocol):
     def set_read_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
-
-
-def keep_what_waits(secured: asyncio.Transport) -> None:
-    """Read nothing from the socket while TLS holds what the protocol of `secured` has paused for.
-
-    At the end of the connection uvloop drops what TLS holds, by default up to 256 KiB. A peer that
-    closes behind its last byte, as nginx does, would cost a slow reader the rest of an answer.
-    """
-    cast(_Buffering, secured).set_read_buffer_limits(high=1, low=0)  # high=0 would pause it for good
 
 
 class TlsReads:
@@ -39,6 +33,13 @@ class TlsReads:
         """Bound the reads of `transport`; call it once start_tls() has installed the protocol of TLS."""
         if not transport.is_closing():
             transport.set_protocol(_Reads(self, transport))
+
+    def secured(self, transport: asyncio.Transport, inside: asyncio.Transport) -> None:
+        """Bound what TLS holds and what it answers by itself; `inside` is what start_tls() has returned."""
+        _keep_what_waits(inside)
+        reads = transport.get_protocol()
+        if isinstance(reads, _Reads):
+            reads.inside = inside
 
     def wait(self, transport: asyncio.Transport) -> None:
         """Read no more from `transport` until its turn."""
@@ -63,6 +64,8 @@ class _Reads(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._turn = 0.0  # when it began
         self._spent_s = 0.0  # in this turn
+        self.inside: asyncio.Transport | None = None
+        self._unread: int | None = None  # bytes of answers since the peer stopped reading; None: it reads
         self._read_at_most(_FIRST_BYTES)
 
     def _read_at_most(self, room: int) -> None:
@@ -73,11 +76,24 @@ class _Reads(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        waiting = 0 if self._unread is None else self._waiting()
         began = perf_counter()
         self._tls.buffer_updated(nbytes)
         took_s = perf_counter() - began
+        if self._unread is not None and self._is_flooded(waiting):
+            self._transport.abort()
+            return
         if nbytes == self._room or took_s >= LONG_S:  # else it is the last read in this turn
             self._count(took_s)
+
+    def _waiting(self) -> int:
+        """Return how many bytes TLS has to send."""
+        return 0 if self.inside is None else self.inside.get_write_buffer_size()
+
+    def _is_flooded(self, before: int) -> bool:
+        """Add what the last read was answered with. Returns True if too much was."""
+        self._unread = (self._unread or 0) + max(0, self._waiting() - before)
+        return self._unread > MOST_UNREAD_BYTES
 
     def _count(self, took_s: float) -> None:
         turn = self._loop.time()  # uvloop's stands still during a turn
@@ -99,10 +115,22 @@ class _Reads(asyncio.BufferedProtocol):
         self._tls.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.inside = None  # it refers to this
         self._tls.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._unread = 0
         self._tls.pause_writing()
 
     def resume_writing(self) -> None:
+        self._unread = None
         self._tls.resume_writing()
+
+
+def _keep_what_waits(secured: asyncio.Transport) -> None:
+    """Read nothing from the socket while TLS holds what the protocol of `secured` has paused for.
+
+    At the end of the connection uvloop drops what TLS holds, by default up to 256 KiB. A peer that
+    closes behind its last byte, as nginx does, would cost a slow reader the rest of an answer.
+    """
+    cast(_Buffering, secured).set_read_buffer_limits(high=1, low=0)  # high=0 would pause it for good

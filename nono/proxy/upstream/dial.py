@@ -20,7 +20,7 @@ from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.handshake.alpn import HTTP1, Alpn
 from nono.proxy.transport.deadline import FLUSH_S
 from nono.proxy.transport.handover import Handover
-from nono.proxy.transport.tls_reads import TlsReads, keep_what_waits
+from nono.proxy.transport.tls_reads import TlsReads
 from nono.proxy.upstream.contexts import tls_context
 from nono.watch import watch
 
@@ -149,7 +149,7 @@ async def _secured(
         plain.abort()
         raise
     assert secured is not None
-    keep_what_waits(secured)
+    reads.secured(plain, secured)
     opening.connection_made(secured)
     return secured, opening
 

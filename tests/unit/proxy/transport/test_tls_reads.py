@@ -25,6 +25,7 @@ from support.proxy.post_handshake import Records, shake_hands
 from support.servers.http1 import Authority
 
 HOST = "api.test"
+_BATCH_BYTES = 27 * 9_000  # whole records of a KeyUpdate each
 Flood = Callable[[Records], bytes]
 
 
@@ -33,7 +34,11 @@ def _updates(records: Records) -> bytes:
 
 
 def _updates_to_answer(records: Records) -> bytes:
-    return b"".join(records.key_update(asks=True) for _ in range(20_000))
+    return b"".join(records.key_update(asks=True) for _ in range(9_000))  # 243 KB, and as much of answers
+
+
+def _many_to_answer(records: Records) -> bytes:
+    return b"".join(records.key_update(asks=True) for _ in range(30_000))  # 810 KB
 
 
 def _tickets(records: Records) -> bytes:
@@ -68,6 +73,7 @@ class Sink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
         self.secured.set()
 
     def data_received(self, data: bytes) -> None:
@@ -105,14 +111,20 @@ def _flooding(
     name: str | None = None,
     *,
     begin: threading.Event,
+    over: threading.Event,
+    reads: bool,
 ) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # the kernel keeps little of what is unread
     records = shake_hands(sock, context, keys, name)
-    octets = flood(records) + records.data(b"end")
+    octets = flood(records)
     begin.wait(60)
     with sock, suppress(OSError):
-        sock.sendall(octets)
-        while sock.recv(65536):
-            pass
+        for at in range(0, len(octets), _BATCH_BYTES) if reads else ():
+            batch = octets[at : at + _BATCH_BYTES]
+            sock.sendall(batch)
+            sock.recv(len(batch) - 27, socket.MSG_WAITALL)  # an answer is as long, and the last may be late
+        sock.sendall(records.data(b"end") if reads else octets + records.data(b"end"))
+        over.wait(60)
 
 
 class Front(asyncio.Protocol):
@@ -138,18 +150,21 @@ async def _never(host: str, port: int) -> list[str]:
     raise AssertionError(host)
 
 
-async def _dial(authority: Authority, keys: Path, flood: Flood, count: int = 1) -> tuple[set[bytes], float]:
+async def _dial(
+    authority: Authority, keys: Path, flood: Flood, count: int = 1, *, reads: bool = False
+) -> tuple[set[bytes], float]:
     """Connect to `count` servers that flood. Returns the data received and the longest turn."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         dialer, tls = Dialer(_never), TlsIdentity(ca=authority.ca_file)
         sinks, servers = list[Sink](), list[threading.Thread]()
+        over = threading.Event()
         begin = threading.Event()  # not before all handshakes: they hold the loop as well
         for number in range(count):
             context, its_keys = authority.server_context(HOST), keys.with_name(str(number))
             accepted = threading.Thread(
                 target=lambda context=context, its_keys=its_keys: _flooding(
-                    listener.accept()[0], context, its_keys, flood, begin=begin
+                    listener.accept()[0], context, its_keys, flood, begin=begin, over=over, reads=reads
                 )
             )
             accepted.start()
@@ -161,6 +176,7 @@ async def _dial(authority: Authority, keys: Path, flood: Flood, count: int = 1) 
             for sink in sinks:
                 await sink.done.wait()
         longest_s = watch.stop()
+        over.set()
         for sink in sinks:
             sink.transport.abort()
         for server in servers:
@@ -168,15 +184,19 @@ async def _dial(authority: Authority, keys: Path, flood: Flood, count: int = 1) 
     return {sink.received.lstrip(b"\0") for sink in sinks}, longest_s
 
 
-async def _accept(authority: Authority, keys: Path, flood: Flood) -> tuple[bytes, float]:
+async def _accept(
+    authority: Authority, keys: Path, flood: Flood, *, reads: bool = False
+) -> tuple[bytes, float]:
     """Serve a client that floods. Returns the data received and the longest turn."""
     sink = Sink()
     front = Front(authority.server_context(HOST), sink)
     server = await asyncio.get_running_loop().create_server(lambda: front, "127.0.0.1", 0)
-    begin = threading.Event()
+    begin, over = threading.Event(), threading.Event()
     sock = socket.create_connection(server.sockets[0].getsockname())
     client = threading.Thread(
-        target=_flooding, args=(sock, authority.client_context(), keys, flood, HOST), kwargs={"begin": begin}
+        target=_flooding,
+        args=(sock, authority.client_context(), keys, flood, HOST),
+        kwargs={"begin": begin, "over": over, "reads": reads},
     )
     client.start()
     with anyio.fail_after(60):
@@ -185,6 +205,7 @@ async def _accept(authority: Authority, keys: Path, flood: Flood) -> tuple[bytes
         begin.set()
         await sink.done.wait()
     longest_s = watch.stop()
+    over.set()
     sink.transport.abort()
     server.close()
     await anyio.to_thread.run_sync(client.join)
@@ -213,6 +234,22 @@ def test_several_such_upstreams_wait_for_each_other(authority: Authority, tmp_pa
     received, longest_s = uvloop.run(_dial(authority, tmp_path / "keys", _updates, count=8))
     assert received == {b"end"}
     assert longest_s < 2 * LONGEST_S
+
+
+@pytest.mark.parametrize(("reads", "received"), [(False, b""), (True, b"end")], ids=["unread", "read"])
+def test_only_an_upstream_that_leaves_the_answers_of_tls_unread_is_cut_off(
+    reads: bool, received: bytes, authority: Authority, tmp_path: Path
+) -> None:
+    got, _ = uvloop.run(_dial(authority, tmp_path / "keys", _many_to_answer, reads=reads))
+    assert got == {received}
+
+
+@pytest.mark.parametrize(("reads", "received"), [(False, b""), (True, b"end")], ids=["unread", "read"])
+def test_only_a_client_that_leaves_the_answers_of_tls_unread_is_cut_off(
+    reads: bool, received: bytes, authority: Authority, tmp_path: Path
+) -> None:
+    got, _ = uvloop.run(_accept(authority, tmp_path / "keys", _many_to_answer, reads=reads))
+    assert got == received
 
 
 def test_asyncios_own_loop_reads_such_messages_too(authority: Authority, tmp_path: Path) -> None:
