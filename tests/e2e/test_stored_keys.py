@@ -112,6 +112,20 @@ def test_without_anything_that_holds_a_key_the_store_is_said_to_be_plain_text(sa
     assert KEY in store(sandbox).read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("opeani", "openai"), ("gitub", "github"), ("openai", None), ("gitea", None), ("audit", None)],
+)
+def test_a_key_under_a_mistyped_service_is_stored_and_said(
+    sandbox: NonoRun, name: str, meant: str | None
+) -> None:
+    done = without_terminal(sandbox, "set", name)
+    assert (done.returncode, f"Stored '{name}'" in done.stdout) == (0, True)
+    assert ("no service of nono's own" in done.stderr) == (meant is not None)
+    if meant is not None:
+        assert f"did you mean '{meant}'?" in done.stderr
+
+
 def test_an_older_store_is_encrypted_with_the_next_key(sandbox: NonoRun) -> None:
     without_terminal(sandbox, "set", "github")
     encrypt(sandbox)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from nono.amounts import several
@@ -21,6 +22,7 @@ from nono.credentials.resolver import Place
 from nono.credentials.values.reference import check_name
 from nono.errors import CredentialError
 from nono.kernel import process
+from nono.policy.builtin.shipped import network_policy
 from nono.printable import printable, printable_line
 from nono.secret import Secret
 
@@ -132,6 +134,10 @@ def _set(name: str, environ: Mapping[str, str]) -> int:
     asks = new_passphrase if sys.stdin.isatty() else None
     place = resolver.save(name, _ask(name), environ, asks)
     print(f"Stored '{name}' in {_place(place.where)}{how_kept(place)}.")
+    services = network_policy().services
+    # Only for names that are very close: a profile may define a service of any name.
+    if name not in services and (meant := get_close_matches(name, services, n=1, cutoff=0.8)):
+        print(f"note: '{name}' is no service of nono's own; did you mean '{meant[0]}'?", file=sys.stderr)
     return 0
 
 
