@@ -272,11 +272,19 @@ def _unknown(name: str) -> UsageError:
     from difflib import get_close_matches
 
     from nono.cli.args.mistakes import COMMANDS as SYNONYMS
+    from nono.cli.args.near_options import commands_with
 
-    kind = "option" if name.startswith("-") else "command"
-    if name in SYNONYMS:
-        return UsageError(f"no such {kind}: '{name}'", hint=SYNONYMS[name])
-    known = [*ALIASES, *(name for name, command in COMMANDS.items() if not command.is_hidden)]
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else "nono --help lists the commands"
+    known = [*ALIASES, *(each for each, command in COMMANDS.items() if not command.is_hidden)]
+    kind, close = "command", get_close_matches(name, known, n=1)
+    if name.startswith("-"):
+        kind, name = "option", name.partition("=")[0]
+        close = [each for each in known if name == f"--{each}"]
+        if name not in SYNONYMS and (owners := commands_with(name)):
+            owner = "run" if "run" in owners else owners[0]
+            return UsageError(
+                f"no such {kind}: '{name}'", hint=f"put it after the command: nono {owner} {name}"
+            )
+    hint = SYNONYMS.get(name) or (
+        f"did you mean '{close[0]}'?" if close else "nono --help lists the commands"
+    )
     return UsageError(f"no such {kind}: '{name}'", hint=hint)

@@ -106,12 +106,17 @@ def near(word: str, known: Iterable[str], command: str) -> str | None:
     meant = SYNONYMS.get(name)
     if meant is not None and (not meant.startswith("--") or " " in meant or meant in shown):
         return _offered(meant) if meant in shown else meant
-    elsewhere = sorted(
-        {each for option in OPTIONS if name in option.flags and option.help for each in option.commands}
-    )
+    elsewhere = commands_with(name)
     if elsewhere and command not in elsewhere and command in (*SUPERVISED, WRAP, PROXY):
         return f"{name} is an option of nono {elsewhere[0] if 'run' not in elsewhere else 'run'}"
     return _by_spelling(name, shown)
+
+
+def commands_with(name: str) -> list[str]:
+    """Return the commands whose help shows the option, in order of their names."""
+    return sorted(
+        {each for option in OPTIONS if name in option.flags and option.help for each in option.commands}
+    )
 
 
 def _by_spelling(name: str, shown: Iterable[str]) -> str | None:
