@@ -21,6 +21,8 @@ from nono.policy.request import RunRequest
 from nono.policy.resolve import PathWarning, Resolved, asked_for, resolve
 from nono.policy.schema.profile import Profile
 
+POLICY_OF_RUN = "this profile has a linux.sandbox_policy, which is only supported by `nono run`."
+
 Ask = Callable[[str, Access], bool]  # asks to share a directory for an access
 
 

@@ -433,13 +433,16 @@ def test_only_external_leaves_a_blocked_network_open(ladder_stage: Stage, policy
 
 
 @pytest.mark.parametrize("policy", [LANDLOCK, EXTERNAL, NETNS])
-def test_wrap_refuses_a_profile_with_a_sandbox_policy_that_run_takes(
-    ladder_stage: Stage, policy: str
+@pytest.mark.parametrize("command", [("wrap", "echo", "started"), ("shell",)], ids=["wrap", "shell"])
+def test_only_run_takes_a_profile_with_a_sandbox_policy(
+    ladder_stage: Stage, command: tuple[str, ...], policy: str
 ) -> None:
     profile = ladder_stage.user.home / "policy.json"
-    profile.write_text(json.dumps({"linux": {"sandbox_policy": policy}}))
+    profile.write_text(json.dumps({"linux": {"sandbox_policy": "auto"}}))
     profile.chmod(0o644)
-    refused = ladder_stage.nono("wrap", "-p", str(profile), "--", "echo", "started")
+    assert ladder_stage.nono(command[0], "-p", str(profile), *command[1:]).returncode == 0
+    profile.write_text(json.dumps({"linux": {"sandbox_policy": policy}}))
+    refused = ladder_stage.nono(command[0], "-p", str(profile), *command[1:])
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "which is only supported by `nono run`" in refused.stderr
     assert ladder_stage.nono("run", "-p", str(profile), "--", "echo", "started").stdout == "started\n"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from nono.cli.args.parse import parse, sandbox_parser
 from nono.cli.console import console_of
-from nono.cli.resolution import asker, resolve_given
+from nono.cli.resolution import POLICY_OF_RUN, asker, resolve_given
 from nono.cli.run_summary import show
 from nono.errors import ConfigError
 from nono.launch import wrap
@@ -58,7 +58,7 @@ def _refuse_what_needs_a_supervisor(resolved: Resolved) -> None:
     if capabilities.network is NetworkMode.PROXY:
         reason = "this profile needs the credential proxy, and `nono wrap` has no supervisor to run it."
     elif capabilities.sandbox_policy is not SandboxPolicy.AUTO:
-        reason = "this profile has a linux.sandbox_policy, which is only supported by `nono run`."
+        reason = POLICY_OF_RUN
     elif capabilities.af_unix_mediation:
         reason = (
             'this profile mediates Unix sockets (linux.af_unix_mediation "pathname"), and `nono wrap` has no '

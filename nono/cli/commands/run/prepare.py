@@ -9,7 +9,7 @@ from nono.cli.args.parse import Invocation
 from nono.cli.console import can_ask
 from nono.errors import ConfigError
 from nono.kernel.uapi.process import BINPRM_BUF_SIZE
-from nono.policy.capability import NetworkMode
+from nono.policy.capability import NetworkMode, SandboxPolicy
 from nono.trust.disk.concern import root_of
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def prepare(call: Call, launch: Launch) -> tuple[Prepared, CheckInstructions | N
 
 def _resolved(call: Call) -> Resolved:
     """Resolve the policy of the run. Raises ConfigError for options that it has no use for."""
-    from nono.cli.resolution import asker, resolve_given
+    from nono.cli.resolution import POLICY_OF_RUN, asker, resolve_given
 
     given, invocation = call.given, call.invocation
     resolved = resolve_given(invocation, call.environ, long_lived=True, ask=asker(invocation))
@@ -62,6 +62,8 @@ def _resolved(call: Call) -> Resolved:
             "--proxy-port is for a run with a proxy, and nothing asks for one.",
             hint="--network-profile, --allow-domain, --deny-domain or --credential does",
         )
+    if call.is_shell and resolved.capabilities.sandbox_policy is not SandboxPolicy.AUTO:
+        raise ConfigError(POLICY_OF_RUN, hint="nono run, with the same options")
     return _explained(invocation, resolved) if given.flag("explain") else resolved
 
 
