@@ -38,6 +38,7 @@ class QuotaError(OSError):
 
     def __init__(self) -> None:
         super().__init__(errno.EDQUOT, "the store of undo is full")
+        self.path, self.size = "", 0  # in a walk: the file that did not fit
 
 
 class Store:

@@ -12,7 +12,7 @@ from posixpath import basename, dirname
 from nono.disk.descriptor import DIRECTORY_FLAGS
 from nono.undo.beneath import opened_directory, opened_parent, opened_root
 from nono.undo.looking import AttributesError, attributes_of, entry_of, look
-from nono.undo.model.entry import DIRECTORY
+from nono.undo.model.entry import DIRECTORY, FILE
 from nono.undo.model.left_out import is_left_out
 from nono.undo.model.snapshot import Tree
 from nono.undo.opening import let_owner_in
@@ -41,7 +41,8 @@ def take(root: str, walk: Walk, only: Sequence[str] | None = None) -> Tree:
                 raise TooMuchError(
                     "attributes", taking.largest(lambda entry: len(entry.attributes))
                 ) from error
-            raise TooMuchError("bytes", taking.largest(lambda entry: entry.size)) from error
+            largest = taking.largest(lambda entry: entry.size if entry.kind == FILE else 0, error)
+            raise TooMuchError("bytes", largest) from error
         except OSError:
             raise  # the next walk may succeed
         except BaseException:

@@ -21,7 +21,7 @@ from nono.undo.model.entry import DIRECTORY, Entry
 from nono.undo.model.left_out import Sieve
 from nono.undo.model.snapshot import Tree, encoded
 from nono.undo.opening import SEEN, let_owner_in
-from nono.undo.store import Store
+from nono.undo.store import QuotaError, Store
 
 DEPTH_MAX = 200  # each level holds an open descriptor
 BATCH = 64  # files that a thread reads per task
@@ -130,12 +130,17 @@ class Walker:
                 future.exception()
         return Tree(root, self._entries, only=tuple(names))
 
-    def largest(self, weight: Callable[[Entry], int]) -> list[str]:
-        """Return the top-level names with the most below them."""
+    def largest(self, weight: Callable[[Entry], int], beyond: QuotaError | None = None) -> list[str]:
+        """Return the top-level names with the most below them.
+
+        beyond: Names the file that did not fit, which is no entry.
+        """
         counts = Counter[str]()
         for path, entry in self._entries.items():
             counts[path.partition("/")[0]] += weight(entry)
-        return [name for name, _ in counts.most_common(3) if name]
+        if beyond is not None:
+            counts[beyond.path.partition("/")[0]] += beyond.size
+        return [name for name, count in counts.most_common(3) if name and count]
 
     def _opened(self, parent: int, name: str, path: str, device: int, depth: int) -> int | None:
         """Open a directory to walk it. Returns None if it cannot be walked, with a gap noted if it exists."""
@@ -264,7 +269,13 @@ def _read_all(
     try:
         found = []
         for name, path in wanted:
-            entry = look(directory, name, store, None, allowance)
+            try:
+                entry = look(directory, name, store, None, allowance)
+            except QuotaError as error:
+                error.path = path
+                with suppress(OSError):  # it is gone
+                    error.size = os.stat(name, dir_fd=directory, follow_symlinks=False).st_size
+                raise
             if entry is not None:
                 found.append((path, entry))
         return found

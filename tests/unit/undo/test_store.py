@@ -48,6 +48,19 @@ def test_a_baseline_over_its_quota_refuses_the_run(stage: Stage, limits: Limits,
     assert stage.run(lambda: None, limits=limits) == []
 
 
+@pytest.mark.parametrize(
+    "sizes", [{"data/blob": 1 << 20}, {"data/one": 90_000, "data/two": 90_001}, {"data": 1 << 20}], ids=str
+)
+def test_a_baseline_over_its_quota_names_what_takes_the_room(stage: Stage, sizes: dict[str, int]) -> None:
+    (stage.root / "logs").mkdir()
+    (stage.root / "logs/a.log").write_bytes(b"")
+    for name, size in sizes.items():
+        (stage.root / name).parent.mkdir(exist_ok=True)
+        (stage.root / name).write_bytes(noise(size))
+    with pytest.raises(NonoError, match=r"most of it in data, so nothing was started"):
+        stage.run(lambda: None, limits=Limits(10, 100_000))
+
+
 def test_a_baseline_without_room_for_it_is_told_what_earlier_runs_take(stage: Stage) -> None:
     (stage.root / "file").write_bytes(noise(1 << 20))
     stage.run(lambda: (stage.root / "file").write_bytes(noise((1 << 20) + 1)))
