@@ -9,6 +9,7 @@ _BUS = "D-Bus, by systemd among others"
 _MULTIPLEXER = "a terminal multiplexer, in its windows"
 _EDITOR = "an editor, by its own language or an extension"
 _WINDOWS = "a window manager, by its commands"
+_AGENT = "a coding agent outside, in its sessions"
 _SERVICES = (
     (re.compile(r".*/(docker|podman|containerd|crio|buildkitd)(\.raw)?\.sock(\.ttrpc)?"), _ENGINE),
     (re.compile(r".*/(lxd|incus)/unix\.socket"), _ENGINE),
@@ -18,6 +19,9 @@ _SERVICES = (
     (re.compile(r".*/tmux-\d+/[^/]*|.*/screens?/S-[^/]*/[^/]*"), _MULTIPLEXER),
     (re.compile(r".*/zellij(-\d+)?/.*|.*/wezterm/(gui-)?sock(-\d+)?"), _MULTIPLEXER),
     (re.compile(r"(/run/user/\d+/emacs|.*/emacs\d+)/[^/]*|.*/nvim\.[^/]*|.*/vscode-ipc-.*\.sock"), _EDITOR),
+    # Codex listens behind a link in its state directory, which is not what is judged.
+    (re.compile(r".*/codex-daemon-\d+/[^/]*|.*/app-server-control\.sock"), _AGENT),
+    (re.compile(r".*/cc-daemon-[^/]*/.*|.*/cc-socks(-\d+)?/[^/]*"), _AGENT),
     (re.compile(r".*/sway-ipc\.[^/]*|.*/i3/ipc-socket\.\d+|.*/hypr/[^/]*/\.socket\.sock"), _WINDOWS),
 )
 

@@ -31,6 +31,11 @@ from nono.policy.why.socket_services import starter_of_programs
         ("/run/user/1000/nvim.812.0", "an editor"),
         ("/tmp/nvim.ada/XyZ/nvim.812.0", "an editor"),
         ("/run/user/1000/vscode-ipc-0f.sock", "an editor"),
+        ("/tmp/codex-daemon-1000/24a3", "a coding agent"),
+        ("/home/ada/.codex/app-server-control/app-server-control.sock", "a coding agent"),
+        ("/tmp/cc-daemon-1000/0f/control.sock", "a coding agent"),
+        ("/tmp/cc-socks/812.sock", "a coding agent"),
+        ("/tmp/cc-socks-1000/812.sock", "a coding agent"),
         ("/run/user/1000/sway-ipc.1000.812.sock", "a window manager"),
         ("/run/user/1000/i3/ipc-socket.812", "a window manager"),
         ("/run/user/1000/hypr/0f_1/.socket.sock", "a window manager"),
@@ -50,6 +55,7 @@ def test_a_socket_whose_service_starts_programs_is_known(path: str, starter: str
         "/run/user/1000/keyring/ssh",
         "/run/user/1000/hypr/0f_1/.socket2.sock",  # it only tells of events
         "/home/ada/emacs/a.sock",
+        "/tmp/codex-1000/24a3",
     ],
 )
 def test_other_sockets_are_not_taken_for_one(path: str) -> None:
