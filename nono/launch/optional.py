@@ -144,16 +144,19 @@ def _changes(watched: Watched, insist: Warn) -> Sequence[Change]:
 
 @contextmanager
 def agents_watched(prepared: Prepared, insist: Warn) -> Iterator[None]:
-    """Say, even in a silent run, which settings of agents the run has changed that run something outside."""
-    from nono.launch.around.left import agent_settings
+    """Say, even in a silent run, which settings and programs of agents it has changed that run outside."""
+    from nono.launch.around.left import agent_installs, agent_settings
 
-    places = agent_settings.places_of(prepared.capabilities, prepared.resolved.path_context.home)
-    before = agent_settings.look(places)
+    home = prepared.resolved.path_context.home
+    places = agent_settings.places_of(prepared.capabilities, home)
+    installs = agent_installs.places_of(prepared.capabilities, home)
+    before, installed = agent_settings.look(places), agent_installs.look(installs)
     try:
         yield
     finally:  # whatever happened, as above
         with ToldIfSlow(lambda: ", ".join(places), insist):
             sentences = list(agent_settings.sentences(places, before))
+            sentences += agent_installs.sentences(installs, installed)
         for sentence in sentences:
             insist(sentence)
 

@@ -74,3 +74,15 @@ def test_settings_that_the_run_cannot_change_are_not_looked_at(person: NonoRun) 
     person.give(settings)
     assert told(person, "! echo H > ~/.claude/settings.json", {"network": {"block": True}}) == []
     assert settings.read_text() == "{}"
+
+
+def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it(person: NonoRun) -> None:
+    program = person.user.home / ".codex/packages/standalone/current/codex"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    for each in (program, *program.parents[:4]):
+        person.give(each)
+    profile = {"filesystem": {"state_dir": ["~/.codex"]}}
+    (line,) = told(person, f"echo '#!/bin/false' > {program}", profile)
+    assert "this run changed standalone/current/codex in" in line
+    assert told(person, f"sh {program}; echo x > ~/.codex/history", profile) == []

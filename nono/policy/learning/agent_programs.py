@@ -25,6 +25,8 @@ IN_PROJECTS = (
     ".codex/hooks.json", ".gemini/settings.json", ".qwen/settings.json", ".cursor/mcp.json", "opencode.json",
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc",
 )  # fmt: skip
+# Directories, each in one of state, with programs that an agent has put there and starts.
+INSTALLED = ((".codex", "packages"), (".claude", "local"), (".cache/opencode", "bin"))
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it

@@ -1,0 +1,102 @@
+"""Say which programs a run has changed that coding agents keep with their settings, and run outside."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from posixpath import join, relpath
+
+from nono.launch.around.repository_files import Inode, LookError, RepositoryFiles, inode_of
+from nono.named_tuple import NamedTuple
+from nono.policy.capability import CapabilitySet
+from nono.policy.files.grants import accesses
+from nono.policy.learning.agent_programs import INSTALLED
+from nono.printable import shell_word
+
+FILES_MAX = 10_000  # of one agent
+NAMES_MAX = 3
+
+_CHANGED = "this run changed {names} in {path}: an agent outside runs the programs there"
+_UNREADABLE = (
+    "whether this run changed programs in {path} cannot be told: look there, an agent outside runs them"
+)
+_NOT_LOOKED = (
+    "whether this run changed programs of agents cannot be told ({reason}): look at those in {paths}"
+)
+
+
+class Looked(NamedTuple):
+    files: Mapping[str, Inode]  # by path
+    unread: Mapping[str, Inode]
+
+
+def places_of(capabilities: CapabilitySet, home: str) -> dict[str, str]:
+    """Return the directories of programs that the run may change, each with the state directory around it.
+
+    home: The directory of the person.
+    """
+    writing = [grant for grant in capabilities.grants if grant.access.writes]
+    found: dict[str, str] = {}
+    for state, name in INSTALLED:
+        # A state directory that is a link stands in the grants by what it leads to.
+        around = os.path.realpath(join(home, state))
+        path = join(around, name)
+        if accesses(writing, around) is not None or accesses(writing, path) is not None:
+            found[path] = around
+    return found
+
+
+def look(places: Mapping[str, str]) -> Looked:
+    """Identify each file and link in the places. No link is followed out of the directories around these."""
+    found: dict[str, Inode] = {}
+    with RepositoryFiles(tuple(places.values())) as files:
+        for place in places:
+            found.update(_files(files, place))
+        return Looked(found, files.unread)
+
+
+def _files(files: RepositoryFiles, place: str) -> dict[str, Inode]:
+    found: dict[str, Inode] = {}
+    directories = [place]
+    while directories:
+        directory = directories.pop()
+        for entry, status in files.listed(directory) or ():
+            path = join(directory, entry.name)
+            if stat.S_ISDIR(status.st_mode):
+                directories.append(path)
+            elif status.st_size:  # locks are empty
+                found[path] = inode_of(status)
+        if len(found) + len(directories) > FILES_MAX:
+            files.leave(place)
+            return {}
+    return found
+
+
+def sentences(places: Mapping[str, str], before: Looked) -> Iterator[str]:
+    """Yield what the run has changed since it was looked at before."""
+    try:
+        after = look(places)
+    except LookError as error:
+        yield _NOT_LOOKED.format(reason=error.reason, paths=" ".join(map(shell_word, places)))
+        return
+    for place in places:
+        inside = f"{place}/"
+        unread = {path: inode for path, inode in after.unread.items() if f"{path}/".startswith(inside)}
+        # A link that was there leads where the run may not write; a directory looks alike whatever is in it.
+        if any(before.unread.get(path) != inode or stat.S_ISDIR(inode[0]) for path, inode in unread.items()):
+            yield _UNREADABLE.format(path=shell_word(place))
+            continue
+        inodes = {**before.files, **after.files}
+        paths = [path for path in inodes if path.startswith(inside)]
+        changed = [path for path in paths if before.files.get(path) != after.files.get(path)]
+        if changed:
+            changed.sort(key=lambda path: not inodes[path][0] & stat.S_IXUSR)  # programs and links first
+            names = [relpath(path, place) for path in changed]
+            yield _CHANGED.format(names=_shown(names), path=shell_word(place))
+
+
+def _shown(names: list[str]) -> str:
+    shown = ", ".join(map(shell_word, names[:NAMES_MAX]))
+    more = len(names) - NAMES_MAX
+    return f"{shown} and {more:,} more" if more > 0 else shown
