@@ -14,6 +14,8 @@ from nono.policy.request import RunRequest
 from nono.policy.schema.profile import Profile
 from nono.printable import shell_word
 
+# no_new_privs: execve() grants no program another user's rights.
+_RAISING = frozenset({"sudo", "su", "doas"})
 DEPRECATED = "Command blocking is deprecated in v0.33.0, as it looks at a name only"
 
 
@@ -26,9 +28,12 @@ class CommandRules(NamedTuple):
         """Raise NonoError if `program`, a name or a path, is blocked."""
         name = basename(program)
         if name in self.blocked:
+            option = f"--allow-command {shell_word(name)} starts it"
+            hint = f"{option}; a shell inside starts it in any case"
+            if name in _RAISING:
+                hint = f"inside, {name} makes nobody root: run what needs root outside; {option} all the same"
             raise NonoError(
-                f"'{name}' is blocked by name ({self.blocked[name]}): nono does not start it.",
-                hint=f"--allow-command {shell_word(name)} starts it; a shell inside starts it in any case",
+                f"'{name}' is blocked by name ({self.blocked[name]}): nono does not start it.", hint=hint
             )
 
 

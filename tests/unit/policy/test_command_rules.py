@@ -41,6 +41,11 @@ def test_only_a_dangerous_name_is_blocked() -> None:
     assert refusal("rm/ls", PLAIN) is None
 
 
+def test_a_program_that_raises_rights_is_said_to_raise_none_inside() -> None:
+    assert "inside, sudo makes nobody root: run what needs root outside" in str(refusal("sudo", PLAIN))
+    assert "makes nobody root" not in str(refusal("/bin/rm", PLAIN))
+
+
 def test_a_profile_lifts_one_name_of_a_group() -> None:
     assert refusal("rm", ALLOWS) is None
     assert refusal("mv", ALLOWS) is not None
