@@ -93,6 +93,9 @@ def child_env(
     if session_token is not None:
         variables["NONO_PROXY_TOKEN"] = session_token
     variables["NODE_USE_ENV_PROXY"] = "1"  # Node's fetch ignores the proxy variables otherwise
+    # Yarn 2 and newer read none of the others. They have no list of exceptions, so plain http, as of a
+    # registry of the command's own on loopback, stays direct.
+    variables["YARN_HTTPS_PROXY"] = url
     for service in services:
         if service.is_reverse:
             names = (base_url_variable(service.service), *service.base_urls)

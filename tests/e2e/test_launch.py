@@ -464,7 +464,8 @@ ADDED = {
     PROXIED: {
         *("PWD", "NONO_CAP_FILE"),
         *("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"),
-        *("NO_PROXY", "no_proxy", "NONO_NO_PROXY", "NONO_PROXY_TOKEN", "NODE_USE_ENV_PROXY"),
+        *("NO_PROXY", "no_proxy", "NONO_NO_PROXY", "NONO_PROXY_TOKEN"),
+        *("NODE_USE_ENV_PROXY", "YARN_HTTPS_PROXY"),
         *("GIT_SSH_COMMAND", "JAVA_TOOL_OPTIONS"),
     },
 }

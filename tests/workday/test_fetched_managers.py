@@ -75,3 +75,23 @@ def test_it_installs_inside_and_leaves_the_persons_store_alone(person: NonoRun, 
     assert ended.stdout == "42\n", ended.stderr
     assert not (person.user.home / MANAGERS[name].store).exists()
     assert list((person.user.home / ".cache/nono/caches").glob(f"*/{MANAGERS[name].inside}"))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [
+        pytest.param(["registry.example"], "no address was found for registry.example", id="granted"),
+        pytest.param([], "host registry.example is not in the allowlist", id="not granted"),
+    ],
+)
+def test_yarn_berry_asks_the_proxy_for_its_registry(person: NonoRun, hosts: list[str], reason: str) -> None:
+    """Yarn 2 and newer read none of the variables that others read, and look the name up themselves."""
+    package = installed("yarn-berry")
+    settings = "YARN_NPM_REGISTRY_SERVER=https://registry.example YARN_HTTP_RETRY=0 YARN_ENABLE_TELEMETRY=0"
+    ended = person.run(
+        ["sh", "-c", f"cd app && touch yarn.lock && {settings} node {package}/bin/yarn.js npm info sheep"],
+        profile={"extends": "node-dev", "network": {"allow_domain": hosts}},
+        flags=[f"--read={package}"],
+    )
+    asked = [event["event"] for event in ended.events if event["type"] == "network"]
+    assert [(event["target"], event["reason"]) for event in asked] == [("registry.example", reason)]

@@ -34,6 +34,7 @@ NPM_PACKAGES = {
     "xterm": "@xterm/headless@6.0.0",  # not an agent but a terminal
     "pnpm": "pnpm@9.15.9",  # nor are these: package managers
     "yarn": "yarn@1.22.22",
+    "yarn-berry": "@yarnpkg/cli-dist@4.18.1",
 }
 # Where an agent is in node_modules, if not in the directory of its package: its libraries are next to it.
 INSIDE = {"opencode": f"{OPENCODE}/bin", "openclaw": "", "qwen-code": ""}

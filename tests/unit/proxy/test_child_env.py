@@ -15,6 +15,8 @@ def test_every_proxy_variable_leads_to_the_proxy() -> None:
     variables = child_env(8080, "tok", [])
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         assert variables[name] == URL
+    assert variables["YARN_HTTPS_PROXY"] == URL
+    assert "YARN_HTTP_PROXY" not in variables
     assert variables["NODE_USE_ENV_PROXY"] == "1"
     assert variables["NONO_PROXY_TOKEN"] == "tok"
 
