@@ -33,6 +33,7 @@ INTERRUPTED = 128 + signal.SIGINT
 # Signals that a person or a program outside sends to end a command.
 _SENT = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGTERM})
 _OF_CALLS = "network."  # prefix of the rules for system calls
+_OF_THE_FILTER = "network.static_filter"  # refuses calls that name no host
 ACCESS = {"Read": Access.READ, "Write": Access.WRITE, "ReadWrite": Access.READWRITE}
 OF_STARTER = "no option is offered: it would start programs outside the sandbox ({})"
 OF_PROCESS = "its name changes with each run, so no option is offered"
@@ -150,11 +151,12 @@ def what(denied: Denied) -> str:
 
 
 def _table(found: Sequence[Finding], elsewhere: str, offer: WorkdirOffer | None) -> Iterator[str]:
-    """Yield the denials, each once. Those that one flag would allow are listed together above it."""
+    """Yield the denials, each once. Those with one flag, note or hint are listed together above it."""
     rows: dict[str, list[Finding]] = {}
     for finding in found:
         denied = finding.denied
-        rows.setdefault(finding.flag or f"{what(denied)} {denied.reason}", []).append(finding)
+        below = finding.flag or finding.note or denied.hint
+        rows.setdefault(below or f"{what(denied)} {denied.reason}", []).append(finding)
     for together in list(rows.values())[:LISTED_MAX]:
         for each in dict.fromkeys((what(each.denied), why(each.denied)) for each in together[:LISTED_MAX]):
             yield from _row(*each)
@@ -225,7 +227,8 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _next_steps(found: Sequence[Finding]) -> Iterator[str]:
-    kinds = {finding.denied.kind for finding in found if finding.denied.target}
+    denials = [finding.denied for finding in found if finding.denied.target]
+    kinds = {each.kind for each in denials if each.rule != _OF_THE_FILTER}
     if kinds:
         yield "  Next steps:"
     if Kind.PATH in kinds or Kind.SOCKET in kinds:

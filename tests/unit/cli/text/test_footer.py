@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from nono.audit.event import OF_INSTRUCTIONS, Unasked, UnaskedDecision, network
-from nono.cli.text.footer import findings, headline, what
+from nono.cli.text.footer import Finding, findings, footer, headline, what
 from nono.launch.denials import Denials, Denied, Kind
 from nono.policy.path_expansion import PathContext
 from nono.policy.why import remedy
@@ -90,3 +90,25 @@ def test_no_option_is_offered_for_a_socket_that_leads_out_of_the_sandbox(path: s
     [found] = findings(denials, NOBODY, PLACES, NOBODY)
     assert found.flag == flag
     assert ("outside the sandbox (a container engine" in (found.note or "")) is (flag is None)
+
+
+def _said(*denied: Denied) -> str:
+    return "\n".join(footer(1, [Finding(each, None) for each in denied], is_complete=True))
+
+
+def _socket(family: int, hint: str | None = "UDP is closed") -> Denied:
+    return Denied(
+        Kind.NETWORK, f"socket(family={family})", "only TCP", rule="network.static_filter", hint=hint
+    )
+
+
+def test_a_hint_that_two_denials_share_is_said_once() -> None:
+    said = _said(_socket(2), _socket(10))
+    assert (said.count("socket(family="), said.count("UDP is closed")) == (2, 1)
+    said = _said(_socket(2), _socket(10, "another"))
+    assert (said.count("UDP is closed"), said.count("another")) == (1, 1)
+
+
+def test_no_host_is_asked_about_where_none_was_denied() -> None:
+    assert "nono why --host" not in _said(_socket(2))
+    assert "nono why --host" in _said(_socket(2), Denied(Kind.NETWORK, "a.example", "not allowed", port=443))
