@@ -33,7 +33,7 @@ def fill(family: str, full: str | tuple[str, int]) -> list[socket.socket]:
     made = []
     for _ in range(FILL_MAX):
         client = socket.socket(FAMILIES[family])
-        client.settimeout(0.2 if family == "tcp" else 0)
+        client.settimeout(2 if family == "tcp" else 0)
         made.append(client)
         if client.connect_ex(full) in (errno.EAGAIN, errno.EINPROGRESS):
             break
