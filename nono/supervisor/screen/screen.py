@@ -15,7 +15,7 @@ from nono.supervisor.screen.started import Started, start
 FOLLOW_BYTES = BYTES_MAX // 4  # no process is started for less, unless somebody attaches
 FOLLOW_S = 0.25  # who writes more than BYTES_MAX in this time is followed no further, until that is over
 BEHIND_S = 5.0  # a process that has not read so long is given up
-PATIENCE_S = 1.0  # with a picture: whoever attaches waits for it
+PATIENCE_S = 3.0  # with a picture, for which whoever attaches waits; a busy machine may stand still for 1 s
 RECEIVE_BYTES = 1 << 16
 
 if TYPE_CHECKING:

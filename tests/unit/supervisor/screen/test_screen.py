@@ -195,6 +195,22 @@ def test_a_process_that_is_gone_costs_the_picture(
 
 
 @needs_library
+def test_a_process_that_gets_no_cpu_for_a_second_costs_nothing() -> None:
+    async def use(session: Session) -> None:
+        session.write(b"one")
+        await session.shown()
+        os.kill(session.pid, signal.SIGSTOP)
+        drawn = asyncio.ensure_future(session.shown())
+        await asyncio.sleep(1.1)
+        if session.screen._process is not None:
+            os.kill(session.pid, signal.SIGCONT)
+        assert b"one" in await drawn
+        assert session.screen.is_whole
+
+    with_session(use)
+
+
+@needs_library
 def test_a_process_that_is_gone_is_not_started_again_for_output() -> None:
     async def use(session: Session) -> None:
         session.write(b"x" * FOLLOW_BYTES)
