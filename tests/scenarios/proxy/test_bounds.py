@@ -115,17 +115,19 @@ def test_a_client_that_waits_behind_a_second_request_is_served(stage_of: StageOf
 
 @each_way
 def test_a_client_leaving_a_stalled_upload_is_noticed(stage_of: StageOf, tmp_path: Path) -> None:
-    stands, gone = threading.Event(), threading.Event()
+    begun, stands, gone = threading.Event(), threading.Event(), threading.Event()
 
     def handler(request: Received) -> None:
+        begun.set()
         assert stands.wait(TIMEOUT_S)
         with suppress(TimeoutError):
             request.connection.wait_gone()
             gone.set()
 
     with stage_of(handler, tmp_path) as stage:
-        stage.client.transport.settimeout(1.0)
         stage.client.send(stage.request("POST", f"Content-Length: {len(UNREAD)}\r\n"))
+        assert begun.wait(TIMEOUT_S)
+        stage.client.transport.settimeout(1.0)
         with pytest.raises(TimeoutError):
             stage.client.send(UNREAD)
         stage.reset()

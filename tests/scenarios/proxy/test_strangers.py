@@ -88,12 +88,12 @@ def test_whoever_ends_a_connection_before_its_owner_is_known_is_not_served(leave
 
 
 def test_a_stranger_goes_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(entrance, "STRANGER_S", 0.2)
     with upstream() as server, proxy(a_route(server.port), is_ours=nobody_knows) as p:
         known = Client(p.port)
         known.send(GET)
         assert known.response().status == 200
-        with Client(p.port) as silent, Client(p.port) as slow, suppress(ConnectionResetError):
+        monkeypatch.setattr(entrance, "STRANGER_S", 0.2)
+        with Client(p.port) as silent, Client(p.port) as slow, suppress(ConnectionError):
             slow.send(GET[:20])
             assert silent.receive() == b""
             assert slow.receive() == b""

@@ -59,7 +59,7 @@ def test_ten_thousand_questions_are_one_notification(bus: Desktop) -> None:
 
 
 def test_what_came_meanwhile_is_told_together(bus: Desktop) -> None:
-    told = notices(bus.address, every_s=0.3)
+    told = notices(bus.address, every_s=2.0)
     told.changed((question(1),))
     bus.wait(1)
     for number in range(2, 6):
@@ -69,7 +69,7 @@ def test_what_came_meanwhile_is_told_together(bus: Desktop) -> None:
 
 def test_a_question_that_is_answered_at_once_is_not_shown() -> None:
     shown: list[str] = []
-    told = Notices("web", lambda _, text: shown.append(text), settle_s=0.05, every_s=NEVER_S)
+    told = Notices("web", lambda _, text: shown.append(text), settle_s=1.5, every_s=NEVER_S)
     before = workers()
     told.changed((question(1),))
     (worker,) = [each for each in workers() if each not in before]
@@ -80,14 +80,14 @@ def test_a_question_that_is_answered_at_once_is_not_shown() -> None:
 
 def test_no_question_is_told_twice() -> None:
     shown: list[str] = []
-    told = Notices("web", lambda _, text: shown.append(text), settle_s=0.05, every_s=0.01)
+    told = Notices("web", lambda _, text: shown.append(text), settle_s=1.5, every_s=0.01)
     before = workers()
     told.changed((question(1), question(2)))
     (worker,) = [each for each in workers() if each not in before]
     worker.join(10)
     assert (worker.is_alive(), len(shown)) == (False, 1)
     told.changed((question(2),))
-    assert workers() == before
+    assert not {*workers()} - {*before}
 
 
 def test_markup_and_escapes_are_spelled_out(bus: Desktop) -> None:

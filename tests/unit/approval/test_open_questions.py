@@ -140,7 +140,7 @@ def test_an_answer_that_comes_after_the_time_is_told_so() -> None:
         assert isinstance(late, Closed)
         assert late.answer.outcome == "timeout"
 
-    stage = at(work, timeout_s=0.05)
+    stage = at(work, timeout_s=1.5)
     assert stage.answers()[-1][0] == "approve_timeout"
     assert stage.shown[-1] == ()
 

@@ -36,8 +36,7 @@ class Heard:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
-    monkeypatch.setattr(slow_lookups, "PATIENCE_S", 0.1)
+def heard() -> Heard:
     return Heard()
 
 
@@ -57,6 +56,7 @@ def test_the_end_says_that_it_waits_for_settings_of_agents(
     monkeypatch.setattr(agent_settings, "sentences", heard.look)
     with agents_watched(_prepared(), heard.insist):
         assert heard.said == []
+        monkeypatch.setattr(slow_lookups, "PATIENCE_S", 0.1)
     assert heard.said == STILL
 
 
@@ -69,4 +69,5 @@ def test_the_end_says_that_it_waits_for_a_repository(heard: Heard, monkeypatch: 
     )
     with repositories_watched(cast(Session, None), _prepared(), heard.insist):
         assert heard.said == []
+        monkeypatch.setattr(slow_lookups, "PATIENCE_S", 0.1)
     assert heard.said == STILL

@@ -70,7 +70,7 @@ def test_each_record_arrives_whole_in_its_place_of_the_chain(log: AuditLog, sink
 def test_records_that_a_collector_missed_are_sent_later(log: AuditLog, sink: Collector) -> None:
     sink.answer = lambda records: 503
     with shipped(log, sink.url) as own:
-        assert own.pump(Sender(sink.url, 0.5)).problem == "it has answered 503 Service Unavailable"
+        assert own.pump(Sender(sink.url, 0.75)).problem == "it has answered 503 Service Unavailable"
         record(log, 3)
         sink.answer = lambda records: 200
         assert own.pump(Sender(sink.url, 5)).problem is None

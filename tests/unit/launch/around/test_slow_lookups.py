@@ -15,9 +15,14 @@ from nono.launch.around.slow_lookups import ToldIfSlow
 from nono.policy.host_filesystem import HostFilesystem
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slow_lookups, "PATIENCE_S", 0.2)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_lookups, "PATIENCE_S", 60.0)
 
 
 @pytest.fixture
@@ -27,6 +32,7 @@ def stuck(tmp_path: Path) -> Path:
     return tmp_path / "stuck\x1b[2J"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_path_that_is_waited_for_is_named(stuck: Path, capfd: pytest.CaptureFixture[str]) -> None:
     fs = HostFilesystem()
     with ToldIfSlow(lambda: fs.looking_at):
@@ -35,6 +41,7 @@ def test_the_path_that_is_waited_for_is_named(stuck: Path, capfd: pytest.Capture
     assert said == f"nono: still looking at {stuck.parent}/stuck\\x1b[2J: its file system does not answer\n"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_who_is_given_says_it(stuck: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """At the end of a run nothing was said, and nono seemed to have stopped."""
     said = list[str]()
@@ -46,6 +53,7 @@ def test_who_is_given_says_it(stuck: Path, capfd: pytest.CaptureFixture[str]) ->
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("patient")
 def test_nothing_is_said_of_what_ends_in_time(stuck: Path, capfd: pytest.CaptureFixture[str]) -> None:
     fs = HostFilesystem()
     with ToldIfSlow(lambda: fs.looking_at):
@@ -53,6 +61,7 @@ def test_nothing_is_said_of_what_ends_in_time(stuck: Path, capfd: pytest.Capture
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("patient")
 def test_no_thread_is_left_when_the_look_is_over() -> None:
     """A process of which the kernel counts two threads may not enter namespaces, as a wrap does."""
     before = thread_count()
@@ -66,12 +75,13 @@ def test_no_thread_is_left_when_the_look_is_over() -> None:
 
 @pytest.mark.parametrize("is_ignored", [False, True])
 def test_ctrl_c_is_fatal_while_a_path_is_waited_for_unless_it_is_ignored(
-    is_ignored: bool, stuck: Path, capfd: pytest.CaptureFixture[str]
+    is_ignored: bool, stuck: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal that is handled ends no wait that only fatal ones end, as those for NFS and FUSE."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN if is_ignored else signal.default_int_handler)
     try:
         outside = _sigint()
+        monkeypatch.setattr(slow_lookups, "PATIENCE_S", 2.0)  # longer than a busy machine stands still
         with ToldIfSlow(str):
             soon = _sigint()
             _until_told(capfd)
@@ -90,6 +100,7 @@ def _sigint() -> str:
     return next((name for name in ("SigIgn", "SigCgt") if int(masks[name], 16) & bit), "default")
 
 
+@pytest.mark.usefixtures("patient")
 def test_no_thread_is_left() -> None:
     """One would keep the process from entering namespaces."""
     before = {*os.listdir("/proc/self/task")}

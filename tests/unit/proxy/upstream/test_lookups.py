@@ -85,9 +85,10 @@ def test_a_name_beyond_ascii_is_looked_up_as_before(monkeypatch: pytest.MonkeyPa
 
 
 def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop) -> None:
-    may_answer, has_answered = threading.Event(), threading.Event()
+    is_asked, may_answer, has_answered = threading.Event(), threading.Event(), threading.Event()
 
     def answer(*_: object, **__: object) -> list[object]:
+        is_asked.set()
         may_answer.wait(10)
         has_answered.set()
         return []
@@ -95,8 +96,10 @@ def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, o
     monkeypatch.setattr(_socket, "getaddrinfo", answer)
 
     async def ask() -> None:
-        with anyio.move_on_after(0.01):
-            await resolver("slow.test", 443)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(resolver, "slow.test", 443)
+            assert await anyio.to_thread.run_sync(is_asked.wait, 10)
+            tasks.cancel_scope.cancel()
         may_answer.set()
         assert await anyio.to_thread.run_sync(has_answered.wait, 10)
         await anyio.lowlevel.checkpoint()
