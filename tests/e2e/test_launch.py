@@ -798,12 +798,14 @@ def test_a_run_that_cannot_be_recorded_does_not_wait_for_its_ca(here: Place) -> 
     if os.geteuid() == here.user.uid:
         state.chmod(0o500)
     key = {"OPENAI_API_KEY": "a-key-that-nobody-has"}
-    begun_s = time.monotonic()
-    refused = here.run(ALONE, "true", options=["--credential", "openai"], environment=key)
-    took_s = time.monotonic() - begun_s
+    took_s = []
+    for _ in range(3):  # the machine may stand still during one
+        begun_s = time.monotonic()
+        refused = here.run(ALONE, "true", options=["--credential", "openai"], environment=key)
+        took_s.append(time.monotonic() - begun_s)
+        assert b"the audit log cannot be opened" in refused.stderr
     state.chmod(0o755)
-    assert b"the audit log cannot be opened" in refused.stderr
-    assert took_s < ORPHAN_GRACE_S
+    assert min(took_s) < ORPHAN_GRACE_S
 
 
 @ALL
