@@ -92,6 +92,7 @@ def test_a_name_that_another_session_has_is_told_while_that_runs(sandbox: NonoRu
         assert f"--name 'one': {running['session_id']} has that name and runs." in " ".join(told.split())
         other = sandbox.run(["true"], flags=["--name=two"]).stderr
         assert "has that name" not in other
+    wait_until(lambda: has_ended(running["supervisor_pid"]), "it goes on")  # it has been killed
     assert "has that name" not in sandbox.run(["true"], flags=["--name=one"]).stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -827,6 +828,14 @@ def test_a_home_that_does_not_exist_is_no_obstacle(here: Place, mode: str) -> No
     assert (result.returncode, result.stdout, result.stderr) == (0, b"started\n", b"")
 
 
+def account_home(uid: int) -> str | None:
+    """Return the home that the accounts of this host name; None if the user has no account."""
+    try:
+        return pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return None
+
+
 @ALL
 @pytest.mark.parametrize("home", ["", "relative/home"], ids=["empty", "relative"])
 def test_without_a_home_nothing_starts(here: Place, mode: str, home: str) -> None:
@@ -834,7 +843,7 @@ def test_without_a_home_nothing_starts(here: Place, mode: str, home: str) -> Non
     assert (result.returncode, result.stdout) == (1, b"")
     assert result.stderr.decode() == (
         "nono: Environment variable 'HOME' validation failed: it must be set to an absolute path.\n"
-        "hint: export HOME=DIRECTORY\n"
+        f"hint: export HOME={account_home(here.user.uid) or 'DIRECTORY'}\n"
     )
 
 
