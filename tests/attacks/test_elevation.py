@@ -284,12 +284,12 @@ def test_nonos_own_state_is_refused_without_a_question(sandbox: NonoRun) -> None
 @pytest.mark.needs("listener")
 @as_user
 def test_a_question_nobody_answers_in_time_is_denied(sandbox: NonoRun, outside: Path) -> None:
-    profile = {"security": {"approval_defaults": {"timeout_secs": 1}}}
+    profile = {"security": {"approval_defaults": {"timeout_secs": 3}}}
     command = ["sh", "-c", 'cat "$1"; echo went on', "sh", str(outside)]
     with asked(sandbox, command, profile=profile) as run:
         run.wait_for_question()
         assert run.end() == 0
-    assert b"without an answer within 1 s" in run.person.shown
+    assert b"without an answer within 3 s" in run.person.shown
     assert b"Nobody has answered in time" in run.person.shown
     assert b"went on" in run.person.shown
     assert run.decisions == ["Requested", "Timeout"]

@@ -404,12 +404,12 @@ def test_a_command_that_does_not_start_says_why(
 
 def test_a_start_that_takes_too_long_is_given_up(sandbox: NonoRun) -> None:
     argv = sandbox.user.command(
-        [*NONO, "run", "--detached", "--detach-timeout=1", "--name=one", "--", "true"]
+        [*NONO, "run", "--detached", "--detach-timeout=4", "--name=one", "--", "true"]
     )
     with terminal(argv, sandbox.user.environment(VARIABLES), sandbox.project) as starter:
         starter.wait_for(b"[y/N] ")  # which nobody answers
         assert starter.end() == 1
-        assert b"failed to become attachable within its startup timeout (1 s)." in starter.shown
+        assert b"failed to become attachable within its startup timeout (4 s)." in starter.shown
         assert starter.modes()[tty.LFLAG] & termios.ECHO
     assert not directory(sandbox.user).exists() or not leftovers(sandbox.user)
 

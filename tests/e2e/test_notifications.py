@@ -81,11 +81,14 @@ def test_the_person_decides_on_notifications(
 
 
 def test_a_run_ends_while_a_desktop_does_not_answer(sandbox: NonoRun, tmp_path: Path) -> None:
-    asking = "import urllib.request as u\ntry: u.urlopen('http://new.test/', timeout=1)\nexcept OSError: pass"
+    asking = (
+        "import threading, urllib.request as u\n"
+        "threading.Thread(target=u.urlopen, args=('http://new.test/',), daemon=True).start()\ninput()"
+    )
     with desktop(tmp_path, is_mute=True) as mute:
         environment = {"DBUS_SESSION_BUS_ADDRESS": mute.address}
         with sandbox.started([sys.executable, "-c", asking], flags=["--ask"], environment=environment) as run:
             mute.wait(1)
-            _, stderr = run.communicate(timeout=LIMIT_S - 1)
+            _, stderr = run.communicate("\n", timeout=LIMIT_S - 1)
     assert run.returncode == 0, stderr
     assert "notification" not in stderr
