@@ -15,8 +15,9 @@ LEAST_BYTES = 4 * 1024
 _FIRST_BYTES = 16 * 1024
 LONG_S = 0.003  # for one connection in one turn; then it waits until others have been read
 # Of answers that TLS itself gives, as to each KeyUpdate that asks for one, to a peer that reads nothing. Flow
-# control does not bound them: uvloop pauses only what writes to TLS.
-MOST_UNREAD_BYTES = 256 * 1024
+# control does not bound them: uvloop pauses only what writes to TLS. Its writes in a read cannot be told from
+# them, so this is more than flow control lets it add: 512 KiB, and the last write.
+MOST_UNREAD_BYTES = 1024 * 1024
 
 
 class _Buffering(Protocol):
@@ -80,7 +81,7 @@ class _Reads(asyncio.BufferedProtocol):
         began = perf_counter()
         self._tls.buffer_updated(nbytes)
         took_s = perf_counter() - began
-        if self._unread is not None and self._is_flooded(waiting):
+        if self._unread is not None and self._is_flooded(self._waiting() - waiting, nbytes):
             self._transport.abort()
             return
         if nbytes == self._room or took_s >= LONG_S:  # else it is the last read in this turn
@@ -90,9 +91,9 @@ class _Reads(asyncio.BufferedProtocol):
         """Return how many bytes TLS has to send."""
         return 0 if self.inside is None else self.inside.get_write_buffer_size()
 
-    def _is_flooded(self, before: int) -> bool:
-        """Add what the last read was answered with. Returns True if too much was."""
-        self._unread = (self._unread or 0) + max(0, self._waiting() - before)
+    def _is_flooded(self, grown: int, nbytes: int) -> bool:
+        """Add what the last read was answered with, which is no longer. Returns True if too much was."""
+        self._unread = (self._unread or 0) + max(0, min(grown, nbytes))
         return self._unread > MOST_UNREAD_BYTES
 
     def _count(self, took_s: float) -> None:

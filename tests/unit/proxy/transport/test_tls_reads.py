@@ -38,7 +38,7 @@ def _updates_to_answer(records: Records) -> bytes:
 
 
 def _many_to_answer(records: Records) -> bytes:
-    return b"".join(records.key_update(asks=True) for _ in range(30_000))  # 810 KB
+    return b"".join(records.key_update(asks=True) for _ in range(60_000))  # 1.6 MB
 
 
 def _tickets(records: Records) -> bytes:
@@ -250,6 +250,54 @@ def test_only_a_client_that_leaves_the_answers_of_tls_unread_is_cut_off(
 ) -> None:
     got, _ = uvloop.run(_accept(authority, tmp_path / "keys", _many_to_answer, reads=reads))
     assert got == received
+
+
+class Generous(Sink):
+    """Answers each octet with 64 KiB, unless flow control tells it to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent_bytes = 0
+        self.is_full = False
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.is_full:
+            self.transport.write(bytes(65536))
+            self.sent_bytes += 65536
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+
+
+def test_what_is_written_for_a_client_that_reads_late_does_not_count(authority: Authority) -> None:
+    """As the windows do that a peer of HTTP/2 opens while what it was sent is still on its way."""
+
+    def ask_much(sock: socket.socket, sink: Generous) -> int:
+        with authority.client_context().wrap_socket(sock, server_hostname=HOST) as tls:
+            while not sink.is_full:
+                tls.sendall(b"?")
+            received = 0
+            while received < sink.sent_bytes and (piece := tls.recv(65536)):
+                received += len(piece)
+            return received
+
+    async def main() -> None:
+        sink, context = Generous(), authority.server_context(HOST)
+        front = Front(context, sink)
+        server = await asyncio.get_running_loop().create_server(lambda: front, "127.0.0.1", 0)
+        sock = socket.create_connection(server.sockets[0].getsockname())
+        try:
+            received = await anyio.to_thread.run_sync(ask_much, sock, sink)
+        finally:
+            server.close()
+            sink.transport.abort()
+        assert received == sink.sent_bytes
+
+    uvloop.run(main())
 
 
 def test_asyncios_own_loop_reads_such_messages_too(authority: Authority, tmp_path: Path) -> None:
