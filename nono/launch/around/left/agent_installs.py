@@ -14,7 +14,7 @@ from nono.policy.files.grants import accesses
 from nono.policy.learning.agent_programs import INSTALLED
 from nono.printable import shell_word
 
-FILES_MAX = 10_000  # of one agent
+ENTRIES_MAX = 10_000  # of one agent; directories count, because a command can make any number of them
 NAMES_MAX = 3
 
 _CHANGED = "this run changed {names} in {path}: an agent outside runs the programs there"
@@ -58,18 +58,20 @@ def look(places: Mapping[str, str]) -> Looked:
 
 def _files(files: RepositoryFiles, place: str) -> dict[str, Inode]:
     found: dict[str, Inode] = {}
-    directories = [place]
+    directories, count = [place], 0
     while directories:
         directory = directories.pop()
-        for entry, status in files.listed(directory) or ():
+        entries = files.listed(directory) or ()
+        count += len(entries)
+        if count > ENTRIES_MAX:
+            files.leave(place)
+            return {}
+        for entry, status in entries:
             path = join(directory, entry.name)
             if stat.S_ISDIR(status.st_mode):
                 directories.append(path)
             elif status.st_size:  # locks are empty
                 found[path] = inode_of(status)
-        if len(found) + len(directories) > FILES_MAX:
-            files.leave(place)
-            return {}
     return found
 
 

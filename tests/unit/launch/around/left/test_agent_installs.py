@@ -98,12 +98,16 @@ def test_many_programs_are_counted_after_those_that_can_be_started(packages: Pat
     [
         pytest.param(lambda at: (at.rename(at.parent / "away"), at.symlink_to("/etc")), id="a link"),
         pytest.param(lambda at: [(at / f"p{number}").write_text("x") for number in range(9)], id="too many"),
+        pytest.param(
+            lambda at: [(at / f"{number % 2}/{number}").mkdir(parents=True) for number in range(8)],
+            id="too many directories",
+        ),
     ],
 )
 def test_what_cannot_be_looked_at_is_told(
     packages: Path, change: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_installs, "FILES_MAX", 8)
+    monkeypatch.setattr(agent_installs, "ENTRIES_MAX", 8)
     assert told(packages, change) == [
         f"whether this run changed programs in {packages} cannot be told: "
         "look there, an agent outside runs them"
@@ -113,7 +117,7 @@ def test_what_cannot_be_looked_at_is_told(
 def test_too_many_programs_are_told_by_the_next_run_too_but_no_link_of_the_persons(
     packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent_installs, "FILES_MAX", 1)
+    monkeypatch.setattr(agent_installs, "ENTRIES_MAX", 1)
     assert len(told(packages, lambda _: None)) == 1
     packages.rename(packages.parent.parent / "away")
     packages.symlink_to(packages.parent.parent / "away")
