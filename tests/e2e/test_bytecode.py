@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -117,6 +118,7 @@ def test_a_start_finds_all_its_modules_in_the_file(arguments: tuple[str, ...], c
     assert copy.printed(LACKED.replace("NAMES", repr(sorted(names)))) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look at the memory of a supervisor")
 @pytest.mark.parametrize("options", [(), ("--allow-domain", "api.example.com")], ids=["plain", "proxy"])
 def test_a_run_that_waits_holds_no_page_of_the_file(copy: InstalledCopy, options: tuple[str, ...]) -> None:
     """Its pages count for each process in what tools show of memory."""

@@ -10,7 +10,7 @@ import pytest
 from support.hosted.installed_copy import InstalledCopy, install
 
 REPORT = "nono/cli/diagnostics/report.py"
-UNTIL_READ = ("--", "sh", "-c", "echo started; read -r _; touch /usr/refused; exit 7")
+UNTIL_READ = ("--", "bash", "-c", "echo started; read -r _; : < /dev/tcp/192.0.2.1/80; exit 7")
 UNTOLD = "what the run did cannot be told"
 
 
@@ -19,10 +19,12 @@ def copy(tmp_path: Path) -> InstalledCopy:
     return install(tmp_path)
 
 
-def ended(copy: InstalledCopy, tmp_path: Path, upgrade: dict[str, str | None]) -> tuple[int, str]:
+def ended(
+    copy: InstalledCopy, tmp_path: Path, upgrade: dict[str, str | None], *options: str
+) -> tuple[int, str]:
     """Return the exit code and standard error of a run, during which files were replaced (None: removed)."""
     with (tmp_path / "stderr").open("w+", encoding="utf-8") as said:
-        with copy.started("run", f"--allow={copy.project}", *UNTIL_READ, stderr=said) as run:
+        with copy.started("run", f"--allow={copy.project}", *options, *UNTIL_READ, stderr=said) as run:
             assert run.stdout is not None
             assert run.stdout.readline() == "started\n"
             for name, text in upgrade.items():
@@ -87,8 +89,9 @@ def test_a_run_that_starts_while_nono_is_upgraded_ends_in_a_sentence(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.needs("listener")
 def test_without_an_upgrade_the_run_is_reported(copy: InstalledCopy, tmp_path: Path) -> None:
-    exit_code, said = ended(copy, tmp_path, {})
+    exit_code, said = ended(copy, tmp_path, {}, "--allow-domain=a.test")
     assert exit_code == 7
     assert "NONO DIAGNOSTIC" in said
     assert UNTOLD not in said
