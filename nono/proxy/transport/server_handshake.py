@@ -65,8 +65,13 @@ def _resume(
     try:
         handshake.send(None)
     except StopIteration as result:
-        reads.secured(transport, result.value)
-        ended(Secured(result.value, opening))
+        secured = result.value
+        if secured is None or secured.get_extra_info("ssl_object") is None:
+            # It was aborted meanwhile. asyncio returns no transport then, and uvloop one that is dead.
+            ended(ConnectionAbortedError("the connection was ended"))
+            return
+        reads.secured(transport, secured)
+        ended(Secured(secured, opening))
     except (OSError, ValueError) as failure:  # ssl.SSLError is an OSError
         transport.abort()
         ended(failure)

@@ -108,3 +108,26 @@ def test_a_client_that_does_not_go_on_is_told_of_once(authority: Authority, leav
     [failure] = front.told
     assert isinstance(failure, OSError)
     assert front.transport.is_closing()
+
+
+@pytest.mark.parametrize("use_uvloop", [True, False], ids=["uvloop", "asyncio"])
+def test_a_connection_that_is_aborted_meanwhile_is_told_of_once(
+    authority: Authority, use_uvloop: bool
+) -> None:
+    """start_tls() returns then as if it had succeeded."""
+
+    async def client(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        hello, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with pytest.raises(ssl.SSLWantReadError):
+            authority.client_context().wrap_bio(answer, hello, server_hostname=HOST).do_handshake()
+        writer.write(hello.read())
+        assert await reader.readexactly(5)
+        front.transport.abort()
+        await front.done.wait()
+        writer.close()
+
+    front = Front(authority.server_context(HOST))
+    anyio.run(serve, front, client, backend_options={"use_uvloop": use_uvloop})
+    [failure] = front.told
+    assert isinstance(failure, ConnectionAbortedError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -218,12 +219,18 @@ def test_a_handshake_that_stands_still_is_ended() -> None:
         assert p.recording.decisions()[1] == ("deny", "intercept_handshake_failed")
 
 
-def test_the_proxy_ends_during_a_handshake() -> None:
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_the_proxy_ends_during_a_handshake(has_begun: bool) -> None:
     with upstream() as server:
         with intercepting(a_route(server.port, host="localhost")) as p:
             client = handshake_outside(p.port, f"localhost:{server.port}")
-        with client:
-            assert client.is_closed()
+            if has_begun:
+                client.send(TlsByHand(p.trust).client_hello())
+                client.read_exactly(5)
+        with client, suppress(ConnectionResetError):
+            while client.receive():
+                pass  # the rest of the server's side, until the connection ends
+    assert p.recording.decisions() == [("allow", None), ("deny", "intercept_handshake_failed")]
 
 
 def test_an_event_that_cannot_be_written_means_no_handshake() -> None:
