@@ -67,6 +67,7 @@ def test_nobody_else_is_blamed_where_the_end_of_the_run_was_not_seen(
     said = capsys.readouterr().out
     assert ("somebody else" in said) is is_end_seen
     assert ("run or" in said) is not is_end_seen
+    assert ("--force would restore 1 path(s):" in said) is (is_dry and not is_end_seen)
     assert max(len(line) for line in said.splitlines() if str(stage.root) not in line) <= 80
 
 
@@ -93,6 +94,7 @@ def test_a_dry_run_says_what_the_same_restore_does_beside_a_change_by_somebody_e
     else:
         assert "Nothing would be restored, because somebody else changed since:" in said
         assert "--skip-changed would restore 1 path(s):" in said
+        assert "Left as it is:" not in said
         assert "Nothing was restored, because somebody else changed since:" in done
 
 

@@ -83,9 +83,13 @@ def test_what_changes_no_program_is_not_told(packages: Path, change: Change) -> 
 
 
 def test_many_programs_are_counted_after_those_that_can_be_started(packages: Path) -> None:
+    notes = packages / "notes"  # looked at before the program below it
+    notes.write_text("x")
+
     def change(at: Path) -> None:
-        for number in range(4):
+        for number in range(3):
             (at / f"p{number}").write_text("x")
+        notes.write_text("xx")
         replaced(at)
 
     (said,) = told(packages, change)
@@ -131,6 +135,18 @@ def test_programs_are_looked_for_where_the_run_may_write() -> None:
 
     assert granted(Access.READWRITE) == {"/home/ada/.codex/packages": "/home/ada/.codex"}
     assert granted(Access.READ) == {}
+
+
+def test_programs_are_looked_for_where_a_grant_of_the_directory_alone_or_a_link_leads(tmp_path: Path) -> None:
+    def granted(path: Path) -> dict[str, str]:
+        grants = (Grant(str(path), Access.READWRITE, True, "profile", str(path)),)
+        return places_of(PROXIED._replace(grants=grants), str(tmp_path))
+
+    state = tmp_path / "dotfiles/codex"
+    state.mkdir(parents=True)
+    (tmp_path / ".codex").symlink_to(state)
+    assert granted(state) == granted(state / "packages") == {str(state / "packages"): str(state)}
+    assert granted(state / "log") == {}
 
 
 def test_a_look_that_fails_is_no_difference(packages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
