@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from nono.policy.schema.route_rules import TlsIdentity
-from nono.proxy.transport import server_handshake
+from nono.proxy.transport import server_handshake, tls_reads
 from nono.proxy.transport.server_handshake import Secured
 from nono.proxy.transport.tls_reads import TlsReads
 from nono.proxy.upstream.dial import Dialer
@@ -38,7 +38,7 @@ def _updates_to_answer(records: Records) -> bytes:
 
 
 def _many_to_answer(records: Records) -> bytes:
-    return b"".join(records.key_update(asks=True) for _ in range(60_000))  # 1.6 MB
+    return b"".join(records.key_update(asks=True) for _ in range(30_000))  # 810 KB
 
 
 def _tickets(records: Records) -> bytes:
@@ -238,16 +238,18 @@ def test_several_such_upstreams_wait_for_each_other(authority: Authority, tmp_pa
 
 @pytest.mark.parametrize(("reads", "received"), [(False, b""), (True, b"end")], ids=["unread", "read"])
 def test_only_an_upstream_that_leaves_the_answers_of_tls_unread_is_cut_off(
-    reads: bool, received: bytes, authority: Authority, tmp_path: Path
+    reads: bool, received: bytes, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tls_reads, "MOST_UNREAD_BYTES", 256 * 1024)
     got, _ = uvloop.run(_dial(authority, tmp_path / "keys", _many_to_answer, reads=reads))
     assert got == {received}
 
 
 @pytest.mark.parametrize(("reads", "received"), [(False, b""), (True, b"end")], ids=["unread", "read"])
 def test_only_a_client_that_leaves_the_answers_of_tls_unread_is_cut_off(
-    reads: bool, received: bytes, authority: Authority, tmp_path: Path
+    reads: bool, received: bytes, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tls_reads, "MOST_UNREAD_BYTES", 256 * 1024)
     got, _ = uvloop.run(_accept(authority, tmp_path / "keys", _many_to_answer, reads=reads))
     assert got == received
 
@@ -259,12 +261,14 @@ class Generous(Sink):
         super().__init__()
         self.sent_bytes = 0
         self.is_full = False
+        self.answered = threading.Event()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if not self.is_full:
             self.transport.write(bytes(65536))
             self.sent_bytes += 65536
+        self.answered.set()
 
     def pause_writing(self) -> None:
         self.is_full = True
@@ -273,13 +277,18 @@ class Generous(Sink):
         self.is_full = False
 
 
-def test_what_is_written_for_a_client_that_reads_late_does_not_count(authority: Authority) -> None:
-    """As the windows do that a peer of HTTP/2 opens while what it was sent is still on its way."""
+def test_what_is_written_for_a_client_that_reads_late_does_not_count(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HTTP/2 writes so where its peer opens a window while what it was sent is still on its way."""
+    monkeypatch.setattr(tls_reads, "MOST_UNREAD_BYTES", 1024)  # a question is 23 bytes
 
     def ask_much(sock: socket.socket, sink: Generous) -> int:
         with authority.client_context().wrap_socket(sock, server_hostname=HOST) as tls:
             while not sink.is_full:
                 tls.sendall(b"?")
+                assert sink.answered.wait(60)
+                sink.answered.clear()
             received = 0
             while received < sink.sent_bytes and (piece := tls.recv(65536)):
                 received += len(piece)
@@ -361,6 +370,118 @@ def test_a_slow_reader_gets_all_that_a_client_sent_before_it_closed(authority: A
         server.close()
         await anyio.to_thread.run_sync(sender.join)
         assert len(sink.received) == 300_003
+
+    uvloop.run(main())
+
+
+class Tls(asyncio.BufferedProtocol):
+    """Stands for the protocol of TLS; `now_s` is the time that its reads have taken."""
+
+    def __init__(self) -> None:
+        self.takes_s = self.now_s = 0.0
+        self._buffer = bytearray(256 * 1024)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._buffer)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.now_s += self.takes_s
+
+
+class Socket:
+    """Stands for the transport of `tls`, which always has more to read."""
+
+    def __init__(self, tls: Tls) -> None:
+        self.is_paused = False
+        self._tls = tls
+        self._protocol: asyncio.BufferedProtocol = tls
+
+    def get_protocol(self) -> asyncio.BufferedProtocol:
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BufferedProtocol) -> None:
+        self._protocol = protocol
+
+    def is_closing(self) -> bool:
+        return False
+
+    def is_reading(self) -> bool:
+        return not self.is_paused
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def read(self, takes_s: float) -> int:
+        """Read as much as there is room for. Returns how much that was."""
+        self._tls.takes_s = takes_s
+        room = len(memoryview(self._protocol.get_buffer(-1)))
+        self._protocol.buffer_updated(room)
+        return room
+
+
+def _shared(monkeypatch: pytest.MonkeyPatch, reads: TlsReads) -> Socket:
+    tls = Tls()
+    monkeypatch.setattr(tls_reads, "perf_counter", lambda: tls.now_s)
+    made = Socket(tls)
+    reads.share(cast(asyncio.Transport, made))
+    return made
+
+
+def test_reads_are_small_once_they_take_long_and_grow_while_they_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        made = _shared(monkeypatch, TlsReads())
+        assert [made.read(0) for _ in range(3)] == [16384, 32768, 32768]
+        assert (made.read(0.004), made.is_paused) == (32768, True)
+        await asyncio.sleep(0)
+        assert not made.is_paused
+        await asyncio.sleep(0.01)  # the next turn is counted by itself
+        assert [made.read(0) for _ in range(5)] == [4096, 8192, 16384, 32768, 32768]
+
+    uvloop.run(main())
+
+
+def test_the_reads_of_a_turn_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        made = _shared(monkeypatch, TlsReads())
+        made.read(0.002)
+        assert not made.is_paused
+        await asyncio.sleep(0.01)
+        made.read(0.002)
+        assert not made.is_paused
+        made.read(0.002)
+        assert made.is_paused
+
+    uvloop.run(main())
+
+
+def test_what_tls_has_paused_is_resumed_by_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(is_paused: bool) -> bool:
+        made = _shared(monkeypatch, TlsReads())
+        made.is_paused = is_paused
+        made.read(0.004)
+        assert made.is_paused
+        await asyncio.sleep(0)
+        return made.is_paused
+
+    assert uvloop.run(main(is_paused=True))
+    assert not uvloop.run(main(is_paused=False))
+
+
+def test_one_of_those_that_wait_is_read_in_each_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        reads = TlsReads()
+        several = [_shared(monkeypatch, reads) for _ in range(3)]
+        for each in several:
+            monkeypatch.setattr(tls_reads, "perf_counter", lambda each=each: each._tls.now_s)
+            each.read(0.004)
+        for done in range(1, 4):
+            await asyncio.sleep(0)
+            assert [each.is_paused for each in several] == [False] * done + [True] * (3 - done)
 
     uvloop.run(main())
 
