@@ -109,6 +109,13 @@ def test_a_hint_that_two_denials_share_is_said_once() -> None:
     assert (said.count("UDP is closed"), said.count("another")) == (1, 1)
 
 
+def test_a_note_that_two_denials_share_is_said_once() -> None:
+    sockets = [Denied(Kind.SOCKET, f"/run/{name}.sock", "not granted") for name in ("a", "b")]
+    found = [Finding(each, None, note="no option is offered") for each in sockets]
+    said = "\n".join(footer(1, found, is_complete=True))
+    assert (said.count("unix socket /run/"), said.count("no option is offered")) == (2, 1)
+
+
 def test_no_host_is_asked_about_where_none_was_denied() -> None:
     assert "nono why --host" not in _said(_socket(2))
     assert "nono why --host" in _said(_socket(2), Denied(Kind.NETWORK, "a.example", "not allowed", port=443))
