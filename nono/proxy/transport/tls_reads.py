@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 # OpenSSL handles every message of a read before it returns. A KeyUpdate is 27 bytes and takes 15 µs, so the
 # 256 KiB that uvloop reads at once can take 0.15 s, and libuv reads up to 32 times in a turn.
-MOST_BYTES = 32 * 1024
+MOST_BYTES = 64 * 1024
 LEAST_BYTES = 4 * 1024
 _FIRST_BYTES = 16 * 1024
 LONG_S = 0.003  # for one connection in one turn; then it waits until others have been read

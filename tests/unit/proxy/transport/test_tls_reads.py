@@ -435,12 +435,12 @@ def test_reads_are_small_once_they_take_long_and_grow_while_they_do_not(
 ) -> None:
     async def main() -> None:
         made = _shared(monkeypatch, TlsReads())
-        assert [made.read(0) for _ in range(3)] == [16384, 32768, 32768]
-        assert (made.read(0.004), made.is_paused) == (32768, True)
+        assert [made.read(0) for _ in range(3)] == [16384, 32768, 65536]
+        assert (made.read(0.004), made.is_paused) == (65536, True)
         await asyncio.sleep(0)
         assert not made.is_paused
         await asyncio.sleep(0.01)  # the next turn is counted by itself
-        assert [made.read(0) for _ in range(5)] == [4096, 8192, 16384, 32768, 32768]
+        assert [made.read(0) for _ in range(5)] == [4096, 8192, 16384, 32768, 65536]
 
     uvloop.run(main())
 
