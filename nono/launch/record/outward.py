@@ -48,7 +48,7 @@ class Carried:
         self._is_gone = False
         self._is_recording = True
         self._is_over = False  # everything was tried
-        self._answered: dict[str, str] = {}  # why its last answer was no token, by anchor; empty: it was one
+        self._answered: dict[str, str | None] = {}  # by anchor, why its answer was no token
 
     def serve(self) -> None:
         """Record what the process has reported since the last call. Raises OSError like recording."""
@@ -85,7 +85,7 @@ class Carried:
                 break
             self.serve()
         for anchor in self._orders.anchors:
-            if why := self._answered.get(anchor, "it did not answer in time"):
+            if (why := self._answered.get(anchor, "it did not answer in time")) is not None:
                 raise LaunchError(
                     f"the audit log cannot be anchored at {anchor}, so nothing was started: {why}.",
                     hint="without --audit-anchor-required the command starts anyway",
@@ -116,7 +116,9 @@ class Carried:
                 self._session.say(
                     ["  [nono] waiting for the audit log to be anchored or sent; Ctrl-C ends that"]
                 )
-        is_whole = self._is_over and all(self._answered.get(anchor) == "" for anchor in self._orders.anchors)
+        is_whole = self._is_over and all(
+            self._answered.get(anchor, "") is None for anchor in self._orders.anchors
+        )
         return is_whole or not self._orders.is_anchor_required
 
     def _wait(self, deadline: float, *others: int) -> bool:
@@ -129,7 +131,7 @@ class Carried:
             case {"over": True}:
                 self._is_over = True
             case {"anchored": anchor, "head": head, "file": file, "sha256": sha256}:
-                self._answered[anchor] = ""
+                self._answered[anchor] = None
                 self._record(events.audit_anchored(anchor, Head(**head), file, sha256))
             case {"not_anchored": anchor, "records": records, "why": why}:
                 self._answered[anchor] = why
