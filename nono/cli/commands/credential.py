@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from nono.amounts import several
@@ -134,6 +133,8 @@ def _set(name: str, environ: Mapping[str, str]) -> int:
     asks = new_passphrase if sys.stdin.isatty() else None
     place = resolver.save(name, _ask(name), environ, asks)
     print(f"Stored '{name}' in {_place(place.where)}{how_kept(place)}.")
+    from difflib import get_close_matches  # only who stores a key pays for it
+
     services = network_policy().services
     # Only for names that are very close: a profile may define a service of any name.
     if name not in services and (meant := get_close_matches(name, services, n=1, cutoff=0.8)):
