@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nono.proxy.http2.protocol.frames import MAX_FRAME_BYTES, Allowance, Frame, FrameError, FrameReader
 from support.clients.http2 import Http2Client
 from support.proxy.http2_stage import KEY, Stage, h2_stage
-from support.proxy.thread import TIMEOUT_S
+from support.proxy.thread import TIMEOUT_S, wait_until
 from support.servers.http1 import Gone
 from support.servers.http2 import Stream
 
@@ -166,8 +166,7 @@ def test_only_streams_beyond_the_limit_are_refused() -> None:
         client.wait_until(lambda: all(client.answers[number].reset == REFUSED for number in refused))
         assert client.h2.remote_settings.max_concurrent_streams == 128
         server.received(128)
-        while len(held) < 128:
-            client.ping()
+        wait_until(lambda: len(held) == 128)
         for stream in held:
             stream.respond()
         assert {client.answer(number).status for number in numbers[:128]} == {200}
