@@ -433,7 +433,11 @@ def test_only_external_leaves_a_blocked_network_open(ladder_stage: Stage, policy
 
 
 @pytest.mark.parametrize("policy", [LANDLOCK, EXTERNAL, NETNS])
-@pytest.mark.parametrize("command", [("wrap", "echo", "started"), ("shell",)], ids=["wrap", "shell"])
+@pytest.mark.parametrize(
+    "command",
+    [("wrap", "echo", "started"), ("shell",), ("learn", "--watch", "true")],
+    ids=["wrap", "shell", "learn"],
+)
 def test_only_run_takes_a_profile_with_a_sandbox_policy(
     ladder_stage: Stage, command: tuple[str, ...], policy: str
 ) -> None:
