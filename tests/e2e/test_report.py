@@ -216,10 +216,18 @@ def test_removing_a_file_needs_its_directory(past: Past) -> None:
 
 
 def test_two_profiles_are_compared_over_the_last_sessions(past: Past) -> None:
-    told = past.nono("replay", "--last", "5", "--profile", past.profile, "--against", "default", "--json")
+    told = past.nono("replay", "--last", "7d", "--profile", past.profile, "--against", "default", "--json")
     assert told.stderr == ""
     found = {(each["what"], each["against"]) for each in json.loads(told.stdout)["differences"]}
     assert (f"POST localhost:{past.port}/v1/chat/completions", "denied") in found
+
+
+@pytest.mark.parametrize("command", [("report",), ("replay",), ("audit", "export", "--format=ocsf")])
+def test_the_last_sessions_are_those_of_a_period(past: Past, command: tuple[str, ...]) -> None:
+    assert past.nono(*command, "--last", "1h").returncode == 0
+    wrong = past.nono(*command, "--last", "5")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("nono: --last '5': expected a number with m, h, d or w, such as 7d.\n")
 
 
 def test_a_run_without_a_recording_says_how_to_make_one(past: Past) -> None:

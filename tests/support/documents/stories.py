@@ -120,7 +120,7 @@ REPORTS = (
         "inference.internal.example",
         status=1,
     ),
-    Step("nono replay --last 20 --profile strict --against default"),
+    Step("nono replay --last 7d --profile strict --against default"),
 )
 TRUST = (
     Step(

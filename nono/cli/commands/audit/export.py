@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 
 from nono import paths
 from nono.cli.args import argparse_parser
+from nono.cli.args.period import PERIOD_HELP, period_s
 from nono.cli.commands.audit.found import all_found, the_one
 from nono.cli.text import session_text
 from nono.clock import rfc3339
@@ -30,8 +30,6 @@ from nono.private_dir import open_private_dir
 
 OCSF, OTLP, IN_TOTO, COSE = "ocsf", "otlp", "intoto", "cose"
 _OF_HEAD = (IN_TOTO, COSE)
-_AGE = re.compile(r"([1-9][0-9]{0,5})([mhdw])", re.ASCII)
-_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def add_parser(actions: Any) -> None:
@@ -40,9 +38,7 @@ def add_parser(actions: Any) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
     which.add_argument("--all", action="store_true", help="every session")
-    which.add_argument(
-        "--last", type=_age, metavar="AGE", help="sessions that began within 30m, 12h, 7d or 2w"
-    )
+    which.add_argument("--last", type=period_s, metavar="PERIOD", help=PERIOD_HELP)
     parser.add_argument(
         "--format",
         choices=(OCSF, OTLP, IN_TOTO, COSE),
@@ -185,10 +181,3 @@ def _output(path: str | None) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise NonoError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _age(text: str) -> int:
-    found = _AGE.fullmatch(text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an age: 30m, 12h, 7d or 2w")
-    return int(found[1]) * _SECONDS[found[2]]

@@ -10,6 +10,7 @@ from typing import Any
 
 from nono.cli import atomic_write
 from nono.cli.args import argparse_parser
+from nono.cli.args.period import PERIOD_HELP
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
 from nono.cli.shapes.printed import printed
 from nono.cli.text import session_text
@@ -29,9 +30,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono report", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
-    parser.add_argument(
-        "--last", metavar="PERIOD", help="add up the sessions that started within 30m, 12h, 7d or 4w instead"
-    )
+    parser.add_argument("--last", metavar="PERIOD", help=f"add up the {PERIOD_HELP} instead")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--html", metavar="FILE", help="write it as a page; - is standard output")
     return parser

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from nono.amounts import moment
+from nono.cli.args.period import period_s
 from nono.cli.commands.report.session import gathered, session_of
 from nono.clock import unix_ms
-from nono.errors import NonoError, UsageError
+from nono.errors import NonoError
 from nono.proxy.usage.prices import shipped_prices
 from nono.report.many import Past, Totals, Unread, total
 from nono.sessions.listing import open_registry, records
 from nono.sessions.record import Record
 
-_PERIOD = re.compile(r"([1-9][0-9]{0,4})([mhdw])", re.ASCII)
-_UNITS_S = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-
 
 def started_within(period: str, environ: Mapping[str, str]) -> list[Record]:
     """Return the sessions that started within a period such as 7d. Raises NonoError."""
-    match = _PERIOD.fullmatch(period)
-    if match is None:
-        raise UsageError(f"--last '{period}': expected a number with m, h, d or w, such as 7d.")
-    since_ms = unix_ms() - int(match[1]) * _UNITS_S[match[2]] * 1000
+    since_ms = unix_ms() - period_s(period) * 1000
     registry = open_registry(environ)
     if registry is None:
         return []

@@ -9,10 +9,12 @@ from posixpath import dirname
 
 from nono.cli.args import argparse_parser, options
 from nono.cli.args.parse import Given, collect
+from nono.cli.args.period import PERIOD_HELP
 from nono.cli.args.recorded import laid_over
 from nono.cli.commands.report.changed import changed
 from nono.cli.commands.report.command import WIDTH, plain
 from nono.cli.commands.report.log import log_of, options_of
+from nono.cli.commands.report.period import started_within
 from nono.cli.commands.report.rules import under
 from nono.cli.commands.report.session import DELETED
 from nono.cli.commands.sessions.chosen import caller_environ, chosen
@@ -24,11 +26,9 @@ from nono.report.integrity import integrity_of
 from nono.report.replay.compare import Comparison
 from nono.report.replay.judge import Judging
 from nono.report.replay.tried import Log
-from nono.sessions.listing import open_registry, records
 from nono.sessions.record import Record
 
 BROKEN = 1  # the exit code if something that was allowed would be refused
-SESSIONS_MAX = 10_000
 
 DESCRIPTION = (
     "Judges what sessions did by another profile: what that would have refused, and what it would have "
@@ -43,7 +43,7 @@ def parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser = argparse_parser.new_parser("nono replay", DESCRIPTION)
     argparse_parser.add_globals(parser)
     parser.add_argument("session", metavar="SESSION", nargs="?", help=session_text.SESSION_HELP)
-    parser.add_argument("--last", type=_count, metavar="N", help="judge the last N sessions instead")
+    parser.add_argument("--last", metavar="PERIOD", help=f"judge the {PERIOD_HELP} instead")
     parser.add_argument(
         "--against", metavar="PROFILE", help="show where --profile and this one differ, not the record"
     )
@@ -60,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     parsed = parser(argv).parse_args(list(argv))
     if (parsed.session is None) == (parsed.last is None):
         raise UsageError(
-            "name one session, or how many with --last.", hint="nono replay latest, or nono replay --last 10"
+            "name one session, or a period with --last.", hint="nono replay latest, or nono replay --last 7d"
         )
     given = collect(options.WHY, vars(parsed), argv, environ)
     if parsed.alone and not given.values:
@@ -102,10 +102,7 @@ def _records(parsed: argparse.Namespace, environ: Mapping[str, str]) -> Iterator
         with chosen(parsed.session, environ) as session:
             yield session.record
         return
-    registry = open_registry(environ)
-    if registry is not None:
-        with registry:
-            yield from records(registry)[: parsed.last]
+    yield from started_within(parsed.last, environ)
 
 
 def _log(record: Record, environ: Mapping[str, str]) -> Log:
@@ -147,9 +144,3 @@ def _rules(
     values = {name: value for name, value in given.values.items() if name != "config"}
     other = given._replace(values={**values, "profile": against})
     return judging, under(other, record.workdir, environ)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= SESSIONS_MAX):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of sessions")
-    return int(text)

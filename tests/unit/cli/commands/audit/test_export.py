@@ -150,7 +150,7 @@ def test_memory_is_private_before_the_key_that_signs_is_read(
         ((OCSF,), "one of the arguments"),
         (("a",), "--format"),
         (("a", "--all", OCSF), "not allowed with"),
-        (("--last=7", OCSF), "is not an age"),
+        (("--last=7", OCSF), "such as 7d"),
         (("a", OCSF, "--out=/nowhere/x"), "cannot be written"),
         (("a", OCSF, "--to=http://x"), "--to is for"),
         (("a", "--format=otlp", "--to=x"), "expected a URL"),
