@@ -478,18 +478,27 @@ def test_a_missing_path_is_refused(somewhere: Place, command: str, flag: str, pa
     assert result.stderr.endswith(f"\nhint: {hint}\n")
 
 
-@pytest.mark.parametrize("target", ["nowhere", "link"])
 @pytest.mark.parametrize("flag", ["--allow", "--read-file"])
-def test_a_link_that_leads_nowhere_is_named_where_it_is_to_be_granted(
-    here: Place, flag: str, target: str
-) -> None:
+def test_a_link_that_leads_nowhere_is_named_where_it_is_to_be_granted(here: Place, flag: str) -> None:
     """`mkdir -p`, which was the hint, fails on it."""
     link = here.project / "link"
-    link.symlink_to(target)
+    link.symlink_to("nowhere")
     result = nono(here, "run", flag, str(link), *ECHO)
     link.unlink()
-    assert_refused(result, f"'{link}' is a link that leads nowhere, to '{target}', so it cannot be granted.")
+    assert_refused(result, f"'{link}' is a link that leads nowhere, to 'nowhere', so it cannot be granted.")
     assert result.stderr.endswith("\nhint: make what it leads to, or remove the link\n")
+
+
+@pytest.mark.parametrize("target", ["link", "./link", "../{}/other"], ids=["itself", "dotted", "another"])
+def test_a_link_that_leads_back_to_itself_is_named_as_that(here: Place, target: str) -> None:
+    link, other = here.project / "link", here.project / "other"
+    link.symlink_to(target.format(here.project.name))
+    other.symlink_to(link)
+    result = nono(here, "run", "--allow", str(link), *ECHO)
+    link.unlink()
+    other.unlink()
+    assert_refused(result, f"'{link}' is a link that leads back to itself, so it cannot be granted.")
+    assert result.stderr.endswith("\nhint: remove the link, or change what it leads to\n")
 
 
 def test_a_missing_path_is_skipped_where_that_is_allowed(somewhere: Place) -> None:

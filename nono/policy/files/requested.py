@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from posixpath import normpath
+from posixpath import dirname, join, normpath
 
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
@@ -80,6 +80,9 @@ def _missing_error(path: str, wanted: Wanted, fs: Filesystem) -> MissingPathErro
     """Return the error for a missing path on the command line."""
     entry = fs.entry(path)
     if entry is not None and entry.kind == "link":
+        if _leads_back(path, fs):
+            message = f"'{path}' is a link that leads back to itself, so it cannot be granted."
+            return MissingPathError(message, hint="remove the link, or change what it leads to", path=path)
         message = f"'{path}' is a link that leads nowhere, to '{entry.target}', so it cannot be granted."
         return MissingPathError(message, hint="make what it leads to, or remove the link", path=path)
     if "$" in path:
@@ -89,6 +92,17 @@ def _missing_error(path: str, wanted: Wanted, fs: Filesystem) -> MissingPathErro
     else:
         hint = f"mkdir -p {shell_word(path)}, or --allow-missing to go on without it"
     return MissingPathError(f"'{path}' does not exist, so it cannot be granted.", hint=hint, path=path)
+
+
+def _leads_back(path: str, fs: Filesystem) -> bool:
+    """Return True if the links that begin at `path` come round to one that was followed before."""
+    followed = set[str]()
+    while (entry := fs.entry(path)) is not None and entry.target is not None:
+        if path in followed:
+            return True
+        followed.add(path)
+        path = normpath(join(dirname(path), entry.target))
+    return False
 
 
 def _wishes(
