@@ -114,7 +114,15 @@ def test_without_anything_that_holds_a_key_the_store_is_said_to_be_plain_text(sa
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("opeani", "openai"), ("gitub", "github"), ("openai", None), ("gitea", None), ("audit", None)],
+    [
+        ("opeani", "openai"),
+        ("gitub", "github"),
+        ("openai2", "openai"),
+        ("openai", None),
+        ("openai-2", None),
+        ("gitea", None),
+        ("audit", None),
+    ],
 )
 def test_a_key_under_a_mistyped_service_is_stored_and_said(
     sandbox: NonoRun, name: str, meant: str | None

@@ -136,8 +136,9 @@ def _set(name: str, environ: Mapping[str, str]) -> int:
     from difflib import get_close_matches  # only who stores a key pays for it
 
     services = network_policy().services
-    # Only for names that are very close: a profile may define a service of any name.
-    if name not in services and (meant := get_close_matches(name, services, n=1, cutoff=0.8)):
+    # Only for names that are very close: a profile may define a service of any name, such as openai-2.
+    is_own = name in services or any(name.startswith((f"{each}-", f"{each}_")) for each in services)
+    if not is_own and (meant := get_close_matches(name, services, n=1, cutoff=0.8)):
         print(f"note: '{name}' is no service of nono's own; did you mean '{meant[0]}'?", file=sys.stderr)
     return 0
 
