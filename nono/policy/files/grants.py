@@ -107,6 +107,11 @@ def requested_grant(
     grant = _grant(original, access, source, fs)
     if grant is None:
         return None
+    if wanted == "dir" and fs.kind(grant.path) == "socket":
+        raise ConfigError(
+            f"'{original}' is a Unix socket, and this option takes a directory.",
+            hint=f"--allow-unix-socket {shell_word(original)} lets the command connect to it",
+        )
     if wanted == "dir" and not grant.is_dir:
         raise ConfigError(
             f"'{original}' is a file, and this option takes a directory.",

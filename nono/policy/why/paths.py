@@ -222,6 +222,8 @@ def _suggestion(path_context: PathContext, path: str, access: Access, fs: Filesy
     For a path that is missing it grants the parent, unless that is too wide.
     """
     kind = fs.kind(path)
+    if kind == "socket":
+        return f"--allow-unix-socket {shell_word(path)}"
     if kind is not None:
         is_read = kind == "file" and access is Access.READ
         around = place_of_program(path, path_context, fs) if is_read else None

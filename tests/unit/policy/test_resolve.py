@@ -151,6 +151,17 @@ def test_a_file_for_a_directory_flag_is_an_error(run: Resolve) -> None:
     with pytest.raises(ConfigError) as error:
         run(allow=("main.py",))
     assert error.value.message == (f"'{WORK}/main.py' is a file, and this option takes a directory.")
+    assert error.value.hint == f"--allow-file {WORK}/main.py"
+
+
+@pytest.mark.parametrize("option", ["allow", "read"])
+def test_a_socket_for_a_directory_flag_is_told_its_own_option(
+    run: Resolve, make_fs: MakeFilesystem, option: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        run(fs=make_fs(files=(f"{WORK}/a.sock",)), **{option: ("a.sock",)})
+    assert error.value.message == f"'{WORK}/a.sock' is a Unix socket, and this option takes a directory."
+    assert error.value.hint == f"--allow-unix-socket {WORK}/a.sock lets the command connect to it"
 
 
 def test_a_file_for_a_directory_of_a_profile_is_a_file_grant(run: Resolve) -> None:

@@ -87,6 +87,7 @@ def test_a_program_is_suggested_with_what_it_does_not_run_without(
     ("path", "flag"),
     [
         pytest.param("main.py", f"--read-file {WORK}/main.py", id="file"),
+        pytest.param("/run/a.sock", "--allow-unix-socket /run/a.sock", id="socket"),
         pytest.param(".", f"--read {WORK}", id="directory"),
         pytest.param("new.txt", f"--read {WORK}", id="missing: its parent"),
         pytest.param("~/new.txt", None, id="missing in HOME"),
@@ -95,9 +96,10 @@ def test_a_program_is_suggested_with_what_it_does_not_run_without(
     ],
 )
 def test_a_path_without_a_grant_gets_a_modest_suggestion(
-    run: Resolve, fs: Filesystem, path: str, flag: str | None
+    run: Resolve, make_fs: MakeFilesystem, path: str, flag: str | None
 ) -> None:
-    answer = why_path(run(), path, Access.READ, fs)
+    fs = make_fs(files=("/run/a.sock",))
+    answer = why_path(run(fs=fs), path, Access.READ, fs)
     assert (answer.status, answer.reason, answer.suggested_flag) == ("denied", "path_not_granted", flag)
 
 
