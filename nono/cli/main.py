@@ -26,6 +26,10 @@ CONFINED = "a sandbox around this nono keeps it from nono's files: run it outsid
 _FILES = "a program may have no more files open here: ulimit -n shows how many, ulimit -n 1024 raises it"
 _PROCESSES = "your user may have no more processes here: ulimit -u shows how many"
 _REINSTALL = "if nono is being updated, start again afterwards; otherwise reinstall it"
+# The first five say themselves which variables they ignore; the others keep and read no files of nono's.
+TOLD_ELSEWHERE = frozenset(
+    {"run", "shell", "learn", "wrap", "proxy", "help", "version", "completion", "connect-helper"}
+)
 WRITING_NOTHING = frozenset({"help", "version", "completion", "why"})
 GLOBAL_FLAGS = frozenset({"-s", "--silent"})
 GLOBAL_VALUES = frozenset({"--theme", "--log-file"})
@@ -193,12 +197,21 @@ def _dispatch(arguments: list[str]) -> int:
             if name not in WRITING_NOTHING:
                 _hear_of_children()
                 _refuse_kept_home(loaded, rest)
+            if name not in TOLD_ELSEWHERE and not GLOBAL_FLAGS & {*rest}:
+                _tell_ignored()
             return loaded.run(rest)
         except HelpWanted as wanted:
             return _help(wanted)
     if name in LATER:
         raise UsageError(f"`nono {name}` is not available yet.")
     raise _unknown(name)
+
+
+def _tell_ignored() -> None:
+    """Say which variables do not lead to nono's files: a key, for instance, is kept elsewhere then."""
+    for variable in paths.ignored(os.environ):
+        value = printable(os.environ[variable])
+        print(f"note: {variable}={value} is ignored, as it is not an absolute path.", file=sys.stderr)
 
 
 def _hear_of_children() -> None:

@@ -76,6 +76,18 @@ def test_global_options_stand_on_either_side(argv: list[str], capsys: pytest.Cap
     assert err.startswith("nono: No command specified\n")
 
 
+@pytest.mark.parametrize("argv", [["ps"], ["credential", "list"], ["why", "/etc/hosts"], ["profile", "list"]])
+def test_a_relative_place_for_its_files_is_said_to_be_ignored_by_any_command(
+    argv: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "note: XDG_STATE_HOME=rel is ignored, as it is not an absolute path.\n"
+    monkeypatch.setenv("XDG_STATE_HOME", "rel")
+    assert outcome(capsys, *argv)[2].startswith(note)
+    assert note not in outcome(capsys, *argv, "--silent")[2]
+    monkeypatch.setenv("XDG_STATE_HOME", "/rel")
+    assert "is ignored" not in outcome(capsys, *argv)[2]
+
+
 def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, "run", "--alow", ".", "--", "true")
     assert status == 2
