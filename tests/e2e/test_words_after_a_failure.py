@@ -231,7 +231,7 @@ def test_a_hook_that_a_run_keeps_is_told_by_explain_and_by_why(sandbox: NonoRun)
     assert KEPT_HOOKS in " ".join(footer(refused.stderr))
     ask = ["why", "--path", f"{hooks}/pre-commit", "--op", "write", "--allow", str(sandbox.project)]
     answer = sandbox.bare([*NONO, *ask])
-    assert answer.stdout.startswith("DENIED\n  Reason: kept_hooks\n")
+    assert answer.stdout.startswith("DENIED\n  Reason: kept hooks\n")
     reading = sandbox.bare([*NONO, *ask[:4], "read", *ask[5:]])
     assert reading.stdout.startswith("ALLOWED\n")
     allowed = sandbox.run(write, profile=BLOCKED, flags=[f"--allow={hooks}"])

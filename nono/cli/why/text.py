@@ -19,7 +19,7 @@ def lines_of(answer: Answer | ScopeAnswer, offer: WorkdirOffer | None) -> list[s
     fix, grants = answer.suggested_flag, None
     if fix is not None:
         fix, grants = (offer and offer.spelled(fix)) or (fix, extent(fix))
-    lines = [answer.status.upper().replace("_", " "), f"  Reason: {answer.reason}"]
+    lines = [answer.status.upper().replace("_", " "), f"  Reason: {_words(answer.reason)}"]
     match = answer.matching_capability
     labelled = (
         ("Granted by", answer.granted_path),
@@ -47,12 +47,13 @@ def _text_of_scope(answer: ScopeAnswer) -> list[str]:
     fields = answer.as_json()
     return [
         "SCOPE",
-        *(
-            f"  {name.replace('_', ' ').capitalize()}: {_word(fields[name])}"
-            for name in fields
-            if name != "status"
-        ),
+        *(f"  {_words(name).capitalize()}: {_word(fields[name])}" for name in fields if name != "status"),
     ]
+
+
+def _words(name: str) -> str:
+    """Spell a reason or a field, which --json gives by its name."""
+    return name.replace("_", " ")
 
 
 def _word(value: object) -> object:

@@ -170,7 +170,7 @@ def test_why_prints_a_path_on_one_line_whatever_it_holds(
     file = tmp_path / "x\nALLOWED\x1b[2J"
     file.touch()
     _, out, _ = outcome(capsys, "why", "--path", str(file), "--read-file", str(file))
-    assert out.startswith("ALLOWED\n  Reason: granted_path\n  Granted by: ")
+    assert out.startswith("ALLOWED\n  Reason: granted path\n  Granted by: ")
     assert "\nALLOWED" not in out
     assert out.replace("\n", "").isprintable()
 
@@ -206,13 +206,13 @@ def test_why_says_what_a_fix_grants_beyond_what_was_asked(capsys: pytest.Capture
 @pytest.mark.parametrize("host", ["a.example", "a.example:80", "[::1]:443", "::1", "https://[::1]/x"])
 def test_why_takes_a_host_in_any_spelling_of_a_url(host: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = outcome(capsys, "why", "--host", host)
-    assert (status, out) == (0, "ALLOWED\n  Reason: network_allowed\n")
+    assert (status, out) == (0, "ALLOWED\n  Reason: network allowed\n")
 
 
 @pytest.mark.parametrize(
     ("argv", "status", "lines"),
     [
-        (["--host", "https://x.example/ok/1?q"], 0, ["ALLOWED", "endpoint_restricted", "* /ok/**"]),
+        (["--host", "https://x.example/ok/1?q"], 0, ["ALLOWED", "endpoint restricted", "* /ok/**"]),
         (
             ["--host", "https://x.example/no"],
             1,
@@ -221,7 +221,7 @@ def test_why_takes_a_host_in_any_spelling_of_a_url(host: str, capsys: pytest.Cap
         (["--host", "x.example", "--method", "delete"], 1, ["DELETE / is denied"]),
         (["--host", "https://x.example/ok/../no"], 1, ["the path holds a dot segment"]),
         (["--host", "https://x.example/ok/%2e%2e/no"], 1, ["the path holds a dot segment"]),
-        (["--host", "https://y.example/ok/1"], 1, ["proxy_filtered"]),
+        (["--host", "https://y.example/ok/1"], 1, ["proxy filtered"]),
     ],
 )
 def test_why_judges_a_url_by_the_rules_for_its_path(
