@@ -27,6 +27,7 @@ from nono.kernel.uapi.process import (
 )
 from nono.sessions.processes import seccomp_filters
 from support.forked import Child, child, errno_of, in_child
+from support.running.leftovers import descriptors
 from support.running.needs import require
 
 READER = process.MemoryReader(4096)
@@ -332,19 +333,19 @@ def test_a_kernel_without_thread_pidfds_has_none_kept(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "pidfd_open", before_6_9)
     with copier() as copies, holder_of(b"one", THEIRS) as one:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(descriptors())
         assert told_apart(copies, one.pid, THEIRS) == b"one"
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(descriptors()) == before
 
 
 def test_threads_are_kept_up_to_a_limit_until_the_end() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(descriptors())
     with copier() as copies:
         for _ in range(process.PIDFDS_MAX + 5):
             with child(signal.pause) as each:
                 os.close(copies.copy(each.pid, 0))
-        assert len(os.listdir("/proc/self/fd")) <= before + process.PIDFDS_MAX
-    assert len(os.listdir("/proc/self/fd")) == before
+        assert len(descriptors()) <= before + process.PIDFDS_MAX
+    assert len(descriptors()) == before
 
 
 def test_memory_is_read_up_to_the_first_page_that_is_not_mapped() -> None:

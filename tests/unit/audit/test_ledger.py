@@ -20,6 +20,7 @@ from nono.audit.event import Again, Event, Recurring, network, session_ended, se
 from nono.audit.ledger import AuditLog, new_session_id
 from nono.kernel import mounts, namespaces
 from support.forked import in_child
+from support.running.leftovers import descriptors
 from unit.audit.conftest import file_size_limit
 
 EVENT: Event = {"type": "session_ended", "ended": "2026-01-02T03:04:06Z", "exit_code": 0}
@@ -114,24 +115,20 @@ def test_only_the_owner_can_read_the_log(state_root: Path) -> None:
 
 
 def test_every_descriptor_of_the_log_is_close_on_exec(state_root: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with AuditLog(str(state_root), "s1"):
-        opened = [
-            int(fd)
-            for fd in set(os.listdir("/proc/self/fd")) - before
-            if os.path.exists(f"/proc/self/fd/{fd}")
-        ]
+        opened = descriptors() - before
         assert opened
         assert all(fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC for fd in opened)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_session_id_cannot_be_used_twice(state_root: Path) -> None:
     AuditLog(str(state_root), "s1").close()
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(FileExistsError):
         AuditLog(str(state_root), "s1")
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
     AuditLog(str(state_root), "s2").close()
 
 

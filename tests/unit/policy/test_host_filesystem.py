@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nono.policy.host_filesystem import HostFilesystem, inode
 from nono.policy.ownership import ACL, changeable
 from nono.policy.path_expansion import canonical_as_far, is_within, parent_resolved, rule_path
+from support.running.leftovers import descriptors
 
 FS = HostFilesystem()
 NOBODY = 0xFFFFFFFF  # of an entry that names neither user nor group
@@ -100,9 +101,9 @@ def test_inside_compares_components(path: list[str], root: list[str]) -> None:
 def test_what_is_no_small_file_has_no_text(tree: Path, name: str) -> None:
     os.mkfifo(tree / "fifo")
     (tree / "big").write_bytes(b"x" * (64 * 1024 + 1))
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     assert FS.text(str(tree / name)) is None
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() == before
 
 
 def test_a_small_file_has_its_text(tree: Path) -> None:

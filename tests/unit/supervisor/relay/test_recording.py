@@ -21,6 +21,7 @@ from nono.supervisor.poll_loop import PollLoop
 from nono.supervisor.relay import cast
 from nono.supervisor.relay import recording as recording_module
 from nono.supervisor.relay.recording import PENDING_BYTES_MAX, Place, Recording
+from support.running.leftovers import descriptors
 
 KEY = "sk-canary-0123456789abcdefABCDEF"
 SIZE = Size(24, 80)
@@ -171,11 +172,11 @@ def test_a_full_disk_leaves_no_file_open(folder: tuple[Path, int], monkeypatch: 
     def full(descriptor: int, content: bytes) -> int:
         raise OSError(28, "No space left on device")
 
-    opened = len(os.listdir("/proc/self/fd"))
+    opened = descriptors()
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
         recorded(folder, lambda recording: None)
-    assert len(os.listdir("/proc/self/fd")) == opened
+    assert descriptors() == opened
 
 
 def test_what_waits_is_written_by_the_loop_that_it_moves_to(
