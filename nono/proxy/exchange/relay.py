@@ -60,6 +60,8 @@ class Relay:
         self._outputs: deque[Iterator[bytes]] = deque()  # output of the filter, not yet consumed
         self._trailers: Sequence[Header] | None = None  # set once the body is complete
         self._chunked = False
+        self._left = -1  # still to be sent of a body with a length; negative for any other body
+        self._last = b""  # of a body with a length: sent with the end of the response
         self._client_paused = False
         self._stopped = False
         self.started = False  # the client has seen a part of the final response
@@ -93,6 +95,8 @@ class Relay:
         written, self._chunked = response_for_client(
             head, to_version=self._request.version, closes=closes, credentialed=credentialed
         )
+        if head.body.kind is BodyKind.LENGTH:
+            self._left = head.body.length
         self.started = True
         self._client.send(written)
         return closes
@@ -116,7 +120,14 @@ class Relay:
                 self._on_unfit(str(fault), "blocked")
 
     def _send(self, piece: bytes) -> None:
-        if piece:
+        if not piece:
+            return
+        self._left -= len(piece)
+        if self._left == 0 and self._outputs:
+            # A client that has all of it may leave before the end gets its turn, and a response that was left
+            # counts as one that was not read to its end.
+            self._last = piece
+        else:
             self._client.send(chunk(piece) if self._chunked else piece)
 
     def flush(self) -> None:
@@ -144,6 +155,7 @@ class Relay:
         self._stopped = True
         self._outputs.clear()
         self._trailers = None
+        self._last = b""
         self._let_go()
 
     def pause(self, paused: bool) -> None:
@@ -197,6 +209,9 @@ class Relay:
         self._trailers = None
         if self._chunked:
             self._client.send(last_chunk(trailers))
+        elif self._last:
+            self._client.send(self._last)
+            self._last = b""
         self._client.flush()
         self._inspection.end()
         self._on_end()

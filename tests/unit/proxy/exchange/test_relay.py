@@ -1,0 +1,90 @@
+"""A response is over for its client no sooner than for the proxy, however long its body waits for turns."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+import pytest
+
+from nono.credentials.values.credential import Outgoing
+from nono.proxy.exchange.client_side import ClientSide
+from nono.proxy.exchange.held import HeldBytes
+from nono.proxy.exchange.inspection import Inspection
+from nono.proxy.exchange.relay import Relay
+from nono.proxy.http.message import Header, request_head, response_head
+from nono.proxy.transport.turns import Turns, Work
+from nono.proxy.usage.meter import Usage
+from nono.proxy.verdict.verdict import Entry, Forward
+from support.proxy.thread import Hosts, a_route
+
+WHOLE = json.dumps({"model": "m", "usage": {"input_tokens": 7, "output_tokens": 10}}).encode()
+LENGTH = (b"Content-Length", b"%d" % len(WHOLE))
+CHUNKED = (b"Transfer-Encoding", b"chunked")
+
+
+def unfit(reason: str, failure: str) -> None:
+    pytest.fail(f"{failure}: {reason}")
+
+
+class StepByStep(Turns):
+    """Lets a body take one step in each turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Work] = []
+
+    def start(self, work: Work) -> bool:
+        return work(0)
+
+    def add(self, work: Work) -> None:
+        self.kept.append(work)
+
+
+class Client:
+    """A connection that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self._queued = b""
+
+    def send(self, piece: bytes) -> None:
+        self._queued += piece
+
+    def flush(self) -> None:
+        self.received += self._queued
+        self._queued = b""
+
+
+@pytest.mark.parametrize(("framing", "end"), [(LENGTH, WHOLE), (CHUNKED, b"\r\n0\r\n\r\n")])
+@pytest.mark.parametrize("size", [len(WHOLE), 10], ids=["at once", "in pieces"])
+def test_a_client_has_the_end_of_a_response_only_when_its_usage_is_counted(
+    framing: Header, end: bytes, size: int
+) -> None:
+    """It may leave as soon as it has the end, and a response that was left before counts as one cut off."""
+    counted: list[Usage] = []
+    outgoing = Outgoing(b"POST", b"/v1/messages", b"api.test", [])
+    route = a_route(1)
+    entry = Entry("reverse", "alpha", 1, "POST")
+    verdict = Forward(entry, route.origin, outgoing, Hosts(), route, provider="anthropic")
+    inspection = Inspection(verdict, None, print, counted.append, HeldBytes(1 << 24))
+    inspection.arm()
+    client, turns = Client(), StepByStep()
+    request = request_head(b"POST", b"/", "1.1", [(b"Host", b"api.test")])
+    relay = Relay(cast(ClientSide, client), request, inspection, turns, lambda: None, unfit, lambda: None)
+    head = response_head(200, b"OK", "1.1", [framing], to_method=b"POST")
+    relay.start(head, closes=False, credentialed=True)
+    for at in range(0, len(WHOLE), size):
+        relay.body(WHOLE[at : at + size])
+        relay.flush()
+    relay.end(())
+    steps = 0
+    while turns.kept:
+        assert not client.received.endswith(end)
+        assert counted == []
+        steps += 1
+        if not turns.kept[0](0):
+            turns.kept.pop(0)
+    assert steps > 1
+    assert client.received.endswith(end)
+    assert counted == [Usage("m", 7, 10)]
