@@ -120,17 +120,21 @@ class Rotating(FakeCredential):
 
     needs_body: bool = True
     secret: str = SECRET
-    acquired: threading.Event = field(default_factory=threading.Event)
+    is_acquired: bool = False
+    watched: threading.Event = field(default_factory=threading.Event)  # since it was acquired
 
     def at_hand(self, request: RequestFacts) -> None:
         return None
 
     async def acquire(self, request: RequestFacts) -> FakeCredential:
-        self.acquired.set()
+        self.is_acquired = True
         return FakeCredential(content=self.secret.encode(), needs_body=True)
 
     def tripwire(self) -> LeakDetector | None:
-        return tripwire_for([Secret(self.secret)])
+        detector = tripwire_for([Secret(self.secret)])
+        if self.is_acquired:
+            self.watched.set()
+        return detector
 
 
 def echo(request: Received) -> None:
@@ -145,7 +149,7 @@ def test_a_signing_secret_is_watched_through_a_long_body(transport: Transport) -
         five_transports(echo, credential=credential) as stage,
         begun(stage, transport, "POST", ("content-length", "3")) as sender,
     ):
-        assert credential.acquired.wait(TIMEOUT_S)
+        assert credential.watched.wait(TIMEOUT_S)
         sender.send(b"ab")
         credential.secret = "sk-another-one-by-now"
         sender.send(b"c", end=True)
