@@ -28,6 +28,8 @@ class TlsReads:
 
     def __init__(self) -> None:
         self._waiting: deque[asyncio.Transport] = deque()
+        self._turn_number = 0
+        self._is_counting = False  # in this turn
 
     def share(self, transport: asyncio.Transport) -> None:
         """Bound the reads of `transport`; call it once start_tls() has installed the protocol of TLS."""
@@ -46,12 +48,23 @@ class TlsReads:
         transport.pause_reading()
         self._waiting.append(transport)
         if len(self._waiting) == 1:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._resume_next)
 
-    def _turn(self) -> None:
+    def _resume_next(self) -> None:
         self._waiting.popleft().resume_reading()
         if self._waiting:
-            asyncio.get_running_loop().call_soon(self._turn)
+            asyncio.get_running_loop().call_soon(self._resume_next)
+
+    def turn(self) -> int:
+        """Return a number that is the same until this turn of the loop is over."""
+        if not self._is_counting:
+            self._is_counting = True
+            asyncio.get_running_loop().call_soon(self._turn_over)
+        return self._turn_number
+
+    def _turn_over(self) -> None:
+        self._is_counting = False
+        self._turn_number += 1
 
 
 class _Reads(asyncio.BufferedProtocol):
@@ -61,8 +74,7 @@ class _Reads(asyncio.BufferedProtocol):
         self._tls = cast(asyncio.BufferedProtocol, transport.get_protocol())
         self._shared = shared
         self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._turn = 0.0  # when it began
+        self._turn = -1  # in which it was last read
         self._spent_s = 0.0  # in this turn
         self.inside: asyncio.Transport | None = None
         self._unread: int | None = None  # bytes of answers since the peer stopped reading; None: it reads
@@ -96,7 +108,7 @@ class _Reads(asyncio.BufferedProtocol):
         return self._unread > MOST_UNREAD_BYTES
 
     def _count(self, took_s: float) -> None:
-        turn = self._loop.time()  # uvloop's stands still during a turn
+        turn = self._shared.turn()
         if turn != self._turn:
             self._turn, self._spent_s = turn, 0.0
         self._spent_s += took_s
