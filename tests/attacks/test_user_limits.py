@@ -181,6 +181,7 @@ def test_a_run_without_any_watch_does_not_start(policy: str, sandbox: NonoRun) -
 @LOWERED
 @pytest.mark.root
 @pytest.mark.alone
+@pytest.mark.parametrize("sandbox", ["user"], indirect=True)  # root's are shared with whatever else runs here
 def test_a_loop_that_comes_too_late_for_a_watch_says_so(sandbox: NonoRun) -> None:
     """As when the command has taken all between the look for free ones and the start of the loop."""
     program = (
