@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from nono.named_tuple import NamedTuple
 
@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from nono.credentials.values.escapes import Span
     from nono.credentials.values.leak_mask import Occurrences
 else:
     Protocol = object  # typing takes 2 ms to import
@@ -71,8 +72,11 @@ class LeakStream(Protocol):
     def near(self) -> bool:
         """True once a long prefix of the secret was found that continues differently."""
 
-    def feed(self, piece: bytes) -> bytes:
-        """Return the bytes to pass on, without the secret and without an end that could begin one."""
+    def feed(self, piece: bytes, runs: Sequence[Span] | None = None) -> bytes:
+        """Return the bytes to pass on, without the secret and without an end that could begin one.
+
+        runs: what LeakDetector.long_runs has returned for `piece`, if it was asked.
+        """
 
     def finish(self) -> bytes: ...
 
@@ -85,8 +89,11 @@ class LeakDetector(Protocol):
         """True if the secret may be in a list of candidates, so that a mask in place would name it."""
 
     def stream(self) -> LeakStream: ...
-    def find(self, text: bytes) -> Occurrences:
-        """Return where the secret occurs in a complete text."""
+    def long_runs(self, text: bytes) -> Sequence[Span]:
+        """Return the parts of a long text that have room for the secret."""
+
+    def find(self, text: bytes, runs: Sequence[Span] | None = None) -> Occurrences:
+        """Return where the secret occurs in a complete text; `runs` as for LeakStream.feed."""
 
     def occurs_in(self, text: bytes) -> bool:
         """Return True if a short text holds the secret."""

@@ -151,13 +151,14 @@ def has_escapes(text: bytes) -> bool:
     return _PERCENT in text or _BACKSLASH in text or _AND in text or _EQUALS in text
 
 
-def is_dense(text: bytes) -> bool:
-    """Return True if escapes may make up much of `text`, so that undoing them takes long."""
-    if not has_escapes(text):
+def is_dense(text: bytes, parts: Sequence[Span]) -> bool:
+    """Return True if escapes in `parts` may make up much of `text`, so that undoing them takes long."""
+    joined = b"".join([text[start:end] for start, end in parts])
+    if not has_escapes(joined):
         return False
     # bytes.count takes a nanosecond for each octet and lead. The low half of an Adler-32 (RFC 1950) is the
     # sum of the octets plus one, while that is below 65521.
-    flags = text.translate(IS_LEAD)
+    flags = joined.translate(IS_LEAD)
     sums = ((adler32(flags[at : at + _SUMMED]) & 0xFFFF) - 1 for at in range(0, len(flags), _SUMMED))
     return DENSE * sum(sums) > len(text)
 

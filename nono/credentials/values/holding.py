@@ -31,7 +31,7 @@ class Mode(NamedTuple):
 
     octets: bytes  # octets of a spelling, besides soft line breaks
     is_of_run: bytes  # translates `octets` to 1, all others to 0
-    is_of_spelling: bytes  # the same with line breaks and without NULs
+    is_of_spelling: bytes  # the same with line ends, which soft line breaks have
     bound_bytes: int  # length of the longest spelling
 
     @property
@@ -46,9 +46,8 @@ def mode_for(texts: Sequence[str]) -> Mode:
     octets = TOKEN_OCTETS if is_token else TEXT_OCTETS
     longest = max(map(len, raw)) * _WIDTH
     bound = next((each for each in _BOUNDS if longest <= each), longest)
-    of_spelling = frozenset(octets + b"\r\n") - {0}
     is_of_run, is_of_spelling = (
-        bytes(octet in some for octet in range(256)) for some in (octets, of_spelling)
+        bytes(octet in some for octet in range(256)) for some in (octets, octets + b"\r\n")
     )
     return Mode(octets, is_of_run, is_of_spelling, bound)
 
@@ -101,6 +100,10 @@ class Hold:
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._held = bytearray()
+
+    @property
+    def size(self) -> int:
+        return len(self._held)
 
     def feed(self, piece: bytes) -> tuple[bytes, int]:
         """Return what to search now, and how much of it may be passed on; give `keep` the rest.

@@ -17,6 +17,7 @@ from nono.credentials.values.automaton import (
 from nono.credentials.values.escapes import IS_LEAD, Form, Span, forms, has_escapes, without_nuls
 from nono.credentials.values.holding import Mode, mode_for
 from nono.credentials.values.leak_mask import NOWHERE, LeakMask, Occurrences, masked
+from nono.credentials.values.runs import long_runs
 from nono.credentials.values.spellings import MIN_WATCHED_CHARACTERS
 from nono.credentials.values.suspects import around_escapes
 from nono.secret import Secret
@@ -29,10 +30,7 @@ _MOST_FOR_OCTET = 64  # of text for one octet of a spelling: "%26%23x0041%3B" in
 # Most places from which a spelling could begin are ruled out by what is undone of the octets that follow.
 _COMPARED_OCTETS = 2
 _COMPARED_TEXT = _COMPARED_OCTETS * _MOST_FOR_OCTET
-# A long text is searched only if it has a run of octets long enough for a spelling. Whether it has one is not
-# secret. In random octets, no run is seen in this many samples.
-_SAMPLES_OF_RUN = 12
-_LONG_BYTES = 4 * 1024
+_LONG_BYTES = 4 * 1024  # only the runs of a longer text are searched; finding them takes time too
 # Between parts of a text. A line end first would make a soft line break of the "=" that a part ends with.
 _APART = b"\1\n"
 
@@ -61,8 +59,8 @@ class Tripwire:
 
     __slots__ = (
         "_beginnings",
+        "_least",
         "_reach",
-        "_sampled",
         "_search",
         "_search_undone",
         "_spellings",
@@ -82,7 +80,8 @@ class Tripwire:
         self._reach = max(map(len, self._spellings))
         shortest = min(map(len, self._spellings))
         self._stride = max(1, min(MOST_SKIPPED, shortest // SEARCHED_OCTETS, *map(stride_for, cores)))
-        self._sampled = min([shortest, *map(len, self._beginnings)]) // _SAMPLES_OF_RUN if tokens else 0
+        lacking = _SWALLOWED_OF_GUESSABLE if self.guessable else 0
+        self._least = min([shortest - lacking, *map(len, self._beginnings)])  # octets that count as found
         self._search: Callable[[bytes], object] = self._first_search
         self._search_undone: Callable[[bytes], object] = self._first_search_undone
 
@@ -135,23 +134,22 @@ class Tripwire:
             spelling[at : at + 4] in value for spelling in self._spellings for at in range(len(spelling) - 3)
         )
 
-    def find(self, text: bytes) -> Occurrences:
+    def long_runs(self, text: bytes) -> Sequence[Span]:
+        if len(text) <= _LONG_BYTES or not self.mode.tokens:
+            return ((0, len(text)),)
+        return long_runs(text, self._least, self.mode.is_of_spelling)
+
+    def find(self, text: bytes, runs: Sequence[Span] | None = None) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""
-        plain = text
-        if 0 in text:
-            if text[0] == 0 and text == bytes(len(text)):  # of which disk images are full
-                return NOWHERE
-            plain = without_nuls(text)  # all that was in one piece still is
-        if len(text) > _LONG_BYTES and self._sampled and not self._has_room(plain):
+        runs = self.long_runs(text) if runs is None else runs
+        searched = _APART.join([text[start:end] for start, end in runs])
+        if not searched:
             return NOWHERE
+        plain = without_nuls(searched)  # all that was in one piece still is
         found = bool(self._search(plain))
         if has_escapes(plain):
             found = self._is_in_escapes(plain) or found
         return self._located(text) if found else NOWHERE
-
-    def _has_room(self, text: bytes) -> bool:
-        """Return False if no run of octets in `text` is long enough for a spelling."""
-        return b"\1" * _SAMPLES_OF_RUN in text[:: self._sampled].translate(self.mode.is_of_spelling)
 
     def _is_in_escapes(self, text: bytes) -> bool:
         """Undo the escapes of the parts of `text` that could hold an escaped spelling, and search them."""

@@ -108,14 +108,14 @@ class Relay:
             return
         elif (
             self._outputs
-            or self._filter.takes_long(piece)
             or (len(piece) > _FLUSHED_BYTES and self._turns.is_spent())  # a small piece is searched at once
+            or self._filter.takes_long(piece, runs := self._filter.long_runs(piece))
         ):
             self._outputs.append(self._filter.feed(piece))
             self._take()
         else:
             try:
-                self._send(self._filter.pass_on(piece))
+                self._send(self._filter.pass_on(piece, runs))
             except LeakError as fault:
                 self._on_unfit(str(fault), "blocked")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from nono.credentials.values.credential import LeakDetector, LeakStream
-from nono.credentials.values.escapes import is_dense
+from nono.credentials.values.escapes import Span, is_dense
 from nono.named_tuple import NamedTuple
 from nono.proxy.exchange.message_ends import MalformedMessageError, MessageEnds, message_ends
 from nono.proxy.http.charset import unsearchable_charset
@@ -167,11 +167,14 @@ class _Leaks:
         self._masked = 0
         self._is_near = False
 
-    def feed(self, piece: bytes) -> bytes:
+    def long_runs(self, piece: bytes) -> Sequence[Span]:
+        return self._tripwire.long_runs(piece)
+
+    def feed(self, piece: bytes, runs: Sequence[Span] | None) -> bytes:
         """Return the octets that may be passed on. Raises LeakError, then again for every further piece."""
         if self._whole_bytes:
             is_whole, self._whole_bytes = len(piece) == self._whole_bytes, 0
-            if is_whole and self._is_clean(piece):
+            if is_whole and self._is_clean(piece, runs):
                 return piece
         stream = self._stream or self._open()
         # Pass a complete message on at once: no secret continues after the prefix of the next one.
@@ -183,7 +186,7 @@ class _Leaks:
                 raise LeakError("a message ends within the credential")
             passed += stream.feed(piece[cut:])
         else:
-            passed = stream.feed(piece)
+            passed = stream.feed(piece, runs)
         if stream.found != self._masked or stream.near is not self._is_near:
             self._report(stream)
         if self._withheld is None:
@@ -191,12 +194,12 @@ class _Leaks:
         self._withheld += passed
         return self._released() if len(self._withheld) > MAX_WITHHELD_BYTES else b""
 
-    def _is_clean(self, body: bytes) -> bool:
+    def _is_clean(self, body: bytes, runs: Sequence[Span] | None) -> bool:
         """Search a body that arrived in one piece, as most do. Nothing follows, so nothing is held back.
 
         Returns False if the body holds the secret; feed() then masks it like any other.
         """
-        found = self._tripwire.find(body)
+        found = self._tripwire.find(body, runs)
         if found.spans:
             return False
         if found.near:
@@ -268,14 +271,19 @@ class BodyFilter:
         self._taps = taps
         self.is_slow = decode is not None or bool(taps)
 
-    def takes_long(self, piece: bytes) -> bool:
-        """Return True if `piece` must be processed step by step."""
-        searched = self._leaks is not None and len(piece) > _UNDONE_BYTES
-        return self.is_slow or (searched and is_dense(piece))
+    def long_runs(self, piece: bytes) -> Sequence[Span] | None:
+        """Return the parts of `piece` that are searched; None if that does not take long."""
+        if self._leaks is None or len(piece) <= _UNDONE_BYTES:
+            return None
+        return self._leaks.long_runs(piece)
 
-    def pass_on(self, piece: bytes) -> bytes:
+    def takes_long(self, piece: bytes, runs: Sequence[Span] | None) -> bool:
+        """Return True if `piece`, of which `runs` are searched, must be processed step by step."""
+        return self.is_slow or (runs is not None and is_dense(piece, runs))
+
+    def pass_on(self, piece: bytes, runs: Sequence[Span] | None = None) -> bytes:
         """Return the part of a body that may be passed on now, if it is not slow. Raises LeakError."""
-        return piece if self._leaks is None else self._leaks.feed(piece)
+        return piece if self._leaks is None else self._leaks.feed(piece, runs)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         """Yield the pieces that may be passed on now, one after each step of the work; some are empty.
@@ -283,9 +291,10 @@ class BodyFilter:
         Lazy. Raises ContentCodingError or LeakError.
         """
         for step in (piece,) if self._decode is None else self._decode.feed(piece):
-            size = _UNDONE_BYTES if is_dense(step) else _SEARCHED_BYTES
+            runs = self.long_runs(step)
+            size = _UNDONE_BYTES if runs is not None and is_dense(step, runs) else _SEARCHED_BYTES
             for at in range(0, len(step), size):
-                passed = self.pass_on(step[at : at + size])
+                passed = self.pass_on(step[at : at + size], runs if len(step) <= size else None)
                 yield from self._tapped(passed)
                 yield passed
 

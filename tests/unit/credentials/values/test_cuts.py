@@ -171,3 +171,59 @@ def test_an_escape_elsewhere_ends_no_escape_of_the_last_octet(last: str, escape:
     assert tripwire.find(spelled).spans
     assert _streamed(tripwire, [body]) == _searched(tripwire, body)
     assert tripwire.find(body).spans
+
+
+_far = st.sampled_from(
+    [b"", b"x. " * 2000, b"\xe1\x02ab" * 1500, b"\0" * 6000, b"\0\0\x01a" * 1500, b"ab" * 3000]
+)
+
+
+@settings(max_examples=2000 if LONG else 100)
+@given(st.data(), _secrets, _far, _far, st.lists(st.integers(0, 20_000), max_size=6))
+def test_a_search_of_the_long_runs_finds_what_one_of_everything_finds(
+    data: st.DataObject, secret: str, before: bytes, after: bytes, cuts: list[int]
+) -> None:
+    body = before + data.draw(_bodies(secret)) + after
+    tripwire = _tripwire(secret)
+    everything = tripwire.find(body, [(0, len(body))])
+    assert [*map(list, tripwire.find(body))] == [*map(list, everything)]
+    streams = tripwire.stream(), tripwire.stream()
+    for piece in _cut(body, cuts):
+        assert streams[0].feed(piece, tripwire.long_runs(piece)) == streams[1].feed(piece)
+    assert streams[0].finish() == streams[1].finish()
+    assert (streams[0].found, streams[0].near) == (streams[1].found, streams[1].near)
+
+
+@pytest.mark.parametrize("secret", [KEY, "hT7kQ/xZ"])
+@pytest.mark.parametrize("spelled", [str.encode, lambda text: text.replace("/", "\\/")[2:].encode()])
+def test_a_run_no_longer_than_the_secret_is_found_at_any_place(
+    secret: str, spelled: Callable[[str], bytes]
+) -> None:
+    tripwire = _tripwire(secret)
+    run = spelled(secret)
+    found = bool(tripwire.find(run).spans)
+    assert found is (spelled is str.encode or secret != KEY)  # the rest of a possible password counts
+    for before in range(5000, 5009):
+        body = b"\xe1" * before + run + b"\xe1" * 5000
+        assert bool(tripwire.find(body).spans) is found
+        stream = tripwire.stream()
+        stream.feed(b"held")
+        stream.feed(body, tripwire.long_runs(body))
+        assert bool(stream.found) is found
+
+
+@pytest.mark.parametrize("after", [b" ", b"-" + b"x" * 400 + b" "], ids=["a short run", "a long run"])
+@pytest.mark.parametrize("far", [b"\xe1\x02. " * 3000, b"\0" * 12_000], ids=["binary", "NULs"])
+@pytest.mark.parametrize("cut", range(1, len(KEY)))
+def test_a_key_that_two_pieces_share_is_masked_if_each_knows_its_runs(
+    cut: int, far: bytes, after: bytes
+) -> None:
+    tripwire = _tripwire(KEY)
+    other = KEY[:20] + ("x" if KEY[20] != "x" else "y") + KEY[21:]
+    for secret, found in ((KEY, True), (other, False)):
+        pieces = [far + b" " + secret[:cut].encode(), secret[cut:].encode() + after + far]
+        stream = tripwire.stream()
+        passed = b"".join([stream.feed(each, tripwire.long_runs(each)) for each in pieces])
+        passed += stream.finish()
+        assert stream.found == found
+        assert (secret.encode() in passed) is not found

@@ -87,4 +87,6 @@ def test_text_without_escapes_has_no_other_form() -> None:
 def test_a_text_is_dense_if_a_sixteenth_of_it_may_begin_escapes(
     unit: bytes, dense: bool, length: int
 ) -> None:
-    assert is_dense((unit * length)[:length]) is dense
+    text = (unit * length)[:length]
+    assert is_dense(text, [(0, length)]) is dense
+    assert not is_dense(text, [(length // 2, length // 2 + length // 20)])
