@@ -54,6 +54,24 @@ def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 
 
+def test_opencode_writes_no_cache_that_it_uses_outside(person: NonoRun) -> None:
+    """It imports what models.json there names, and packages there, without checking either."""
+    outside = person.user.home / ".cache/opencode"
+    (outside / "packages").mkdir(parents=True)
+    for path in (outside.parent, outside, outside / "packages"):
+        person.give(path)
+    script = """
+    for cache in "$XDG_CACHE_HOME" ~/.cache; do
+        cache="$cache/opencode"
+        mkdir -p "$cache/packages/x" && echo {} > "$cache/models.json" && echo written || true
+    done
+    """
+    ended = person.run(["sh", "-euc", script], profile={"extends": "opencode"}, flags=["-s"])
+    assert (ended.exit_code, ended.stdout.split()) == (0, ["written"]), ended.stderr
+    assert [path.name for path in outside.iterdir()] == ["packages"]
+    assert not [*(outside / "packages").iterdir()]
+
+
 @pytest.mark.parametrize(
     "script",
     [

@@ -231,7 +231,7 @@ OPENCODE = Agent(
             {"mcp": {"sums": {"type": "local", "command": ["python3", "sums.py"]}}}
         )
     },
-    state=(".config/opencode", ".cache/opencode", ".local/share/opencode", ".local/state/opencode"),
+    state=(".config/opencode", ".local/share/opencode", ".local/state/opencode"),
 )
 AIDER = Agent(
     profile="aider",

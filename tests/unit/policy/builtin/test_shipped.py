@@ -158,5 +158,17 @@ def test_a_session_of_an_agent_outlives_its_day(name: str) -> None:
     assert load_profile(name, ENVIRON).network.tls_intercept.ca_validity == "30d"
 
 
+@pytest.mark.parametrize("name", shipped.profile_names())
+def test_no_profile_shares_a_cache_with_programs_outside(name: str) -> None:
+    """Programs run and obey what is in their cache: opencode imports a module that models.json names.
+
+    What lies below ~/.cache/nono only runs read.
+    """
+    filesystem = load_profile(name, ENVIRON).filesystem
+    granted = [str(path) for path in (*filesystem.allow, *filesystem.write, *filesystem.state_dir)]
+    shared = [path for path in granted if path.startswith(("$XDG_CACHE_HOME", "~/.cache"))]
+    assert [path for path in shared if not path.startswith("~/.cache/nono/")] == []
+
+
 def test_another_session_has_a_day() -> None:
     assert load_profile("python-dev", ENVIRON).network.tls_intercept.ca_validity == "24h"
