@@ -7,27 +7,10 @@ import shlex
 from collections.abc import Container, Mapping, Sequence
 
 from nono.named_tuple import NamedTuple
+from nono.policy.environment.authority import ADDED_CERTIFICATES, CERTIFICATE_BUNDLES
 from nono.policy.hosts.no_proxy import NoProxyEntry
 
 LOOPBACK_NO_PROXY = ("localhost", "127.0.0.1", "::1")
-
-# One variable for each way of finding roots. These replace a client's own: the bundle holds the system's too.
-_BUNDLE_VARIABLES = (
-    "SSL_CERT_FILE",  # OpenSSL, so Python and Ruby; Go, so gh; uv, rustls-native-certs
-    "NIX_SSL_CERT_FILE",  # OpenSSL from nixpkgs reads it before SSL_CERT_FILE
-    "REQUESTS_CA_BUNDLE",
-    "PIP_CERT",
-    "HTTPLIB2_CA_CERTS",
-    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud, which bundles its own roots
-    "AWS_CA_BUNDLE",
-    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "CARGO_HTTP_CAINFO",
-    "npm_config_cafile",  # a cafile in some npmrc would replace everything Node trusts; yarn, pnpm
-)
-# These add to the roots that the client brings.
-_ADDING_VARIABLES = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
 
 
 class ServiceVariables(NamedTuple):
@@ -138,7 +121,9 @@ def trust_env(
     extra: further variable names for the bundle.
     inherited: the environment whose JAVA_TOOL_OPTIONS are kept; the options for Java are appended to them.
     """
-    variables = dict.fromkeys(_ADDING_VARIABLES, added) | dict.fromkeys((*_BUNDLE_VARIABLES, *extra), bundle)
+    variables = dict.fromkeys(ADDED_CERTIFICATES, added) | dict.fromkeys(
+        (*CERTIFICATE_BUNDLES, *extra), bundle
+    )
     if truststore is not None:
         options = (
             inherited.get("JAVA_TOOL_OPTIONS", ""),

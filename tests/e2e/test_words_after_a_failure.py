@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -383,6 +383,28 @@ def test_a_program_that_makes_its_directory_in_the_home_is_told_how_to_have_it(s
     for name in ("bin", "$(printf 'a\\001b')"):
         steering = explained(sandbox, f"mkdir ~/{name}; ls ~")
         assert "outside, then --allow" not in " ".join(footer(steering.stderr))
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"])
+def test_certificates_that_the_environment_names_are_offered_to_a_command_that_failed(
+    sandbox: NonoRun, variable: str
+) -> None:
+    """Behind a proxy that ends TLS, a client that may not read them fails with words of its own, or none."""
+    roots = sandbox.give(_written(sandbox.user.home / "company.pem", "its roots"))
+    read, told = ["sh", "-c", f'cat < "${variable}"'], f"certificates, by {variable}"
+
+    def run(*flags: str, command: Sequence[str] = read) -> Ended:
+        return sandbox.run([*command], profile={}, flags=flags, environment={variable: str(roots)})
+
+    refused = run()
+    assert refused.exit_code != 0
+    assert told in " ".join(footer(refused.stderr))
+    assert fixes(refused.stderr) == [f"--read-file {roots}"]
+    assert told not in run(command=["true"]).stderr
+    looked_into = run("--allow-domain=https://api.example/**", command=[*read[:2], f"{read[2]}; exit 3"])
+    assert (looked_into.exit_code, told in looked_into.stderr) == (3, False)
+    allowed = run(f"--read-file={roots}")
+    assert (allowed.exit_code, allowed.stdout) == (0, "its roots"), allowed.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,24 @@ POINTERS: Mapping[str, str] = {
     **dict.fromkeys(_SOCKETS | {_TMUX} | _BUSES | _ENGINES, SOCKET),
     **dict.fromkeys(_FILES, FILES),
 }
-# No authority, but Node warns at each start about certificates that it cannot read.
-CERTIFICATES = "NODE_EXTRA_CA_CERTS"
+# Where clients find the certificates that they trust, one variable for each way. These replace their own.
+CERTIFICATE_BUNDLES = (
+    "SSL_CERT_FILE",  # OpenSSL, so Python and Ruby; Go, so gh; uv, rustls-native-certs
+    "NIX_SSL_CERT_FILE",  # OpenSSL from nixpkgs reads it before SSL_CERT_FILE
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "HTTPLIB2_CA_CERTS",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE",  # gcloud, which bundles its own roots
+    "AWS_CA_BUNDLE",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "CARGO_HTTP_CAINFO",
+    "npm_config_cafile",  # a cafile in some npmrc would replace everything Node trusts; yarn, pnpm
+)
+# These add to the ones that the client brings.
+ADDED_CERTIFICATES = ("NODE_EXTRA_CA_CERTS", "DENO_CERT")
+CERTIFICATES = "NODE_EXTRA_CA_CERTS"  # Node warns at each start about a file of these that it cannot read
 
 # Set in every window of a program that people type in all day: to withhold them is no news.
 OF_TERMINALS = frozenset({_TMUX})

@@ -13,6 +13,7 @@ from nono.policy.files.grants import directory_flag, file_flag, opens_too_much
 from nono.policy.files.path_verdict import Denied, NotGranted, TooWeak
 from nono.policy.path_expansion import Filesystem, PathContext, is_within
 from nono.policy.why.command_words import STARTERS, Started, started
+from nono.policy.why.lacking.certificates import named_certificates
 from nono.policy.why.lacking.home_project import home_as_project
 from nono.policy.why.lacking.signing import signing_key
 from nono.policy.why.usual_table import (
@@ -88,6 +89,7 @@ def usually_needed(
         signing_key(programs, argv, exit_code, path_context, fs),
         home_as_project(programs, path_context, fs),
         _candidates(programs, exit_code, path_context, fs, needs_of),
+        named_certificates(programs, rules, path_context),
     )
     judged = (_judged(each, by, rules, path_context, fs, is_usable, hidden_below) for each, by in found)
     by_path: dict[str, Absentee] = {}

@@ -1,5 +1,6 @@
 """Guess what a command lacks where its program and the table alone do not tell. Pure.
 
 `signing` looks whether git would have signed, `home_project` whether a tool took the home for its project,
-`looked_up` which interpreter env(1) finds in place of the first on PATH.
+`certificates` which files of certificates the environment names, `looked_up` which interpreter env(1) finds
+in place of the first on PATH.
 """
