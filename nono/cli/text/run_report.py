@@ -20,6 +20,9 @@ USAGE_MAX = 6
 DOT = " · "
 UNBROKEN = "\xa0"
 ROW_LINES_MAX = 4
+# As X509_verify_cert_error_string(3) says that the issuer of a certificate is not trusted here.
+UNKNOWN_ISSUER = ("local issuer certificate", "self-signed certificate")
+TRUST = "nono trusts the CAs of this system and of your SSL_CERT_FILE; a company's goes into one of them"
 SWITCHED = 101  # the status that switches a request to a WebSocket
 
 
@@ -46,6 +49,8 @@ def lines_of(ended: Ended, traffic: Traffic | None, unused: tuple[str, str] | No
         lines += _requests(traffic, has_failed=ended.exit_code != 0)
         if traffic.failed and unused is not None:
             lines += _row("hint", ["{} is not used; --upstream-proxy {} uses it".format(*unused)])
+        if any(words in each.reason for each in traffic.failed for words in UNKNOWN_ISSUER):
+            lines += _row("hint", [TRUST])
     if ended.has_log:
         lines += _row("log", [f"nono logs {ended.session_id}", f"nono report {ended.session_id}"])
     return lines

@@ -8,7 +8,7 @@ import pytest
 
 from nono.audit import event, outcomes
 from nono.audit.event import Event
-from nono.audit.traffic import HOSTS_MAX, OTHERS, Traffic
+from nono.audit.traffic import HOSTS_MAX, OTHERS, Failed, Traffic
 from nono.cli.text.run_report import WIDTH, Ended, lines_of, spent, unused_proxy
 from nono.sessions import ends
 from nono.sessions.record import End
@@ -125,6 +125,21 @@ def test_a_failure_names_a_proxy_of_the_environment_that_was_not_used(
     )
     assert "canary" not in "".join(lines)
     assert lines_of(ENDED, traffic_of(), unused_proxy(environ)) == lines_of(ENDED, traffic_of())
+
+
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        ("unable to get local issuer certificate", True),
+        ("self-signed certificate in certificate chain", True),
+        ("certificate has expired", False),
+    ],
+)
+def test_a_certificate_of_an_unknown_issuer_is_told_where_its_ca_goes(words: str, is_told: bool) -> None:
+    traffic = traffic_of()
+    traffic.failed[Failed("api.example.com", f"the certificate was not accepted: {words}")] = 1
+    told = [line for line in lines_of(ENDED, traffic) if "SSL_CERT_FILE" in line]
+    assert bool(told) is is_told
 
 
 def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
