@@ -20,23 +20,23 @@ from nono.proxy.transport.turns import Turns
 from nono.proxy.upstream.connection import PoolKey, UpstreamConnection
 from nono.proxy.upstream.pool import Pool
 from support.proxy.interception import connect, intercepting
-from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, a_route, proxy, wait_until
+from support.proxy.thread import PHANTOM, TIMEOUT_S, Client, Hosts, ProxyUnderTest, a_route, proxy, wait_until
 from support.servers.http1 import Authority, Received, upstream
 
 HOST = "api.test"
 FIELDS = f"Authorization: Bearer {PHANTOM}\r\n"
-IDLE_S = 0.2
+IDLE_S = 121  # longer than a client may be idle
 UNREAD = bytes(64 * 1024 * 1024)  # more than all the buffers on the way hold
 
 
 @dataclass
 class Stage:
-    """A client whose requests for /x begin with line, and how many connections the proxy has."""
+    """A client whose requests are for target, and the proxy it is connected to."""
 
     client: Client
     target: str
     authority: str
-    connections: Callable[[], int]
+    proxy: ProxyUnderTest
 
     def request(self, method: str = "GET", fields: str = "") -> bytes:
         return f"{method} {self.target} HTTP/1.1\r\nHost: {self.authority}\r\n{FIELDS}{fields}\r\n".encode()
@@ -45,15 +45,20 @@ class Stage:
         self.client.transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.client.transport.close()
 
+    def is_noticed(self) -> bool:
+        """Let an idle client's time pass. Returns True once the proxy keeps no connection."""
+        self.proxy.let_pass(IDLE_S)
+        return self.proxy.running.client_connections == 0
+
 
 @contextmanager
 def reverse(handler: Callable[[Received], None], folder: Path) -> Iterator[Stage]:
     with (
         upstream(handler) as server,
-        proxy(a_route(server.port), idle_timeout_s=IDLE_S) as p,
+        proxy(a_route(server.port)) as p,
         Client(p.port) as client,
     ):
-        yield Stage(client, "/alpha/x", "127.0.0.1", lambda: p.running.client_connections)
+        yield Stage(client, "/alpha/x", "127.0.0.1", p)
 
 
 @contextmanager
@@ -61,8 +66,8 @@ def intercepted(handler: Callable[[Received], None], folder: Path) -> Iterator[S
     authority = Authority(str(folder / "ca.pem"))
     with upstream(handler, authority.server_context(HOST)) as server:
         route = a_route(server.port, host=HOST, scheme="https", tls_ca=authority.ca_file)
-        with intercepting(route, idle_timeout_s=IDLE_S) as p, p.inside(HOST, server.port) as client:
-            yield Stage(client, "/x", f"{HOST}:{server.port}", lambda: p.running.client_connections)
+        with intercepting(route) as p, p.inside(HOST, server.port) as client:
+            yield Stage(client, "/x", f"{HOST}:{server.port}", p)
 
 
 StageOf = Callable[[Callable[[Received], None], Path], AbstractContextManager[Stage]]
@@ -97,19 +102,26 @@ def test_a_client_that_left_behind_a_second_request_is_noticed(
         stage.client.send(2 * stage.request())
         assert stage.client.read_until(b"\r\n\r\na")
         stage.client.transport.close() if leaves == "in order" else stage.reset()
+        wait_until(stage.is_noticed)
         assert silent.gone.wait(TIMEOUT_S)
-        wait_until(lambda: stage.connections() == 0)
 
 
 @each_way
 def test_a_client_that_waits_behind_a_second_request_is_served(stage_of: StageOf, tmp_path: Path) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
     def handler(request: Received) -> None:
         request.connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
-        threading.Event().wait(3 * IDLE_S)  # longer than anybody is idle
+        begun.set()
+        assert goes_on.wait(TIMEOUT_S)
         request.connection.send(b"b")
 
     with stage_of(handler, tmp_path) as stage:
         stage.client.send(2 * stage.request())
+        assert begun.wait(TIMEOUT_S)
+        for _ in range(2):
+            assert not stage.is_noticed()
+        goes_on.set()
         assert [stage.client.response().body for _ in range(2)] == [b"ab", b"ab"]
 
 
@@ -131,7 +143,7 @@ def test_a_client_leaving_a_stalled_upload_is_noticed(stage_of: StageOf, tmp_pat
         with pytest.raises(TimeoutError):
             stage.client.send(UNREAD)
         stage.reset()
-        wait_until(lambda: stage.connections() == 0)
+        wait_until(stage.is_noticed)
         stands.set()
         assert gone.wait(TIMEOUT_S)
 
