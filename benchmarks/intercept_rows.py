@@ -119,18 +119,38 @@ def _stream_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]
 
 
 def _bulk_rows(stage: Stage, places: Proxies, settings: Settings) -> list[Row]:
+    down = f"{settings.bulk_bytes >> 20} MiB down, intercepted"
+    at_random = f"{settings.bulk_bytes >> 20} MiB at random down, intercepted"
+    note = "A file of NULs, which is searched for the key at once; at random, what compressed files are like."
+    budgets: Mapping[str, Budget] = {NONO_PY: at_least(0.8)}
+    return [
+        *_download_rows(stage, places, settings, "/v1/bulk", down, budgets, note),
+        *_download_rows(stage, places, settings, "/v1/random", at_random, {}, ""),
+    ]
+
+
+def _download_rows(
+    stage: Stage,
+    places: Proxies,
+    settings: Settings,
+    document: str,
+    path: str,
+    budgets: Mapping[str, Budget],
+    note: str,
+) -> list[Row]:
     def megabytes(each: Worker, *, watched: bool = True) -> float:
-        order = _destination(stage, watched=watched) | {"path": "/v1/bulk"}
+        order = _destination(stage, watched=watched) | {"path": document}
         return each.ask("bulk_intercepted", **order)[0] / 1e6
 
     rounds: dict[str, Round] = _everywhere(places, megabytes)
     rounds[UNWATCHED] = lambda: megabytes(places.nono, watched=False)
     rounds[DIRECT] = lambda: megabytes(places.bare)
     rates = in_turn(settings.rounds, rounds)
-    path = f"{settings.bulk_bytes >> 20} MiB down, intercepted"
-    budgets: Mapping[str, Budget] = {NONO_PY: at_least(0.8)}
     others = (NONO_PY, MITMDUMP, SRT, UNWATCHED, DIRECT)
-    return [Row(path, "MB/s", rates[NONO], other, rates[other], budgets.get(other)) for other in others]
+    return [
+        Row(path, "MB/s", rates[NONO], other, rates[other], budgets.get(other), "" if number else note)
+        for number, other in enumerate(others)
+    ]
 
 
 def _everywhere[T](places: Proxies, measure: Callable[[Worker], T]) -> dict[str, Callable[[], T]]:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -193,6 +194,9 @@ def _write_documents(folder: Path, ports: Ports, bulk_bytes: int) -> None:
     (documents / "small").write_text(json.dumps({"padding": "x" * 1000}))
     with (documents / "bulk").open("wb") as bulk:
         bulk.truncate(bulk_bytes)
+    piece = os.urandom(1 << 20)
+    with (documents / "random").open("wb") as at_random:
+        at_random.writelines(repeat(piece, bulk_bytes // len(piece)))
     (folder / "nginx.conf").write_text(
         NGINX_CONF.format(folder=folder, small=ports.small, tunnel=ports.tunnel, unwatched=ports.unwatched)
     )

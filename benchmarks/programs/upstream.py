@@ -1,4 +1,4 @@
-"""A TLS server with three documents: small, bulk and events. For where nginx is not, and for the events.
+"""A TLS server with four documents: small, bulk, random, events. For where nginx is not, and for the events.
 
 Usage: upstream.py CERTIFICATE BULK_BYTES CPU PORTS; prints the ports as a JSON list and ends with stdin.
 """
@@ -17,7 +17,7 @@ import uvloop
 SMALL = json.dumps({"padding": "x" * 1000}).encode()
 EVENT = b"data: " + b"x" * 94 + b"\n\n"
 BETWEEN_EVENTS_S = 0.005
-PIECE = bytes(1 << 18)
+PIECES = {b"bulk": bytes(1 << 18), b"random": os.urandom(1 << 18)}
 
 
 def _sized(size: int) -> bytes:
@@ -37,6 +37,7 @@ class Exchange(asyncio.Protocol):
 
     def __init__(self, bulk_bytes: int) -> None:
         self._bulk_bytes = bulk_bytes
+        self._piece = b""
         self._left = 0
         self._paused = False
         self._buffer = b""
@@ -51,8 +52,9 @@ class Exchange(asyncio.Protocol):
             self._answer(head.split(b" ", 2)[1])
 
     def _answer(self, path: bytes) -> None:
-        if path.endswith(b"/bulk"):
+        if (piece := PIECES.get(path.rpartition(b"/")[2])) is not None:
             self._transport.write(_sized(self._bulk_bytes))
+            self._piece = piece
             self._left = self._bulk_bytes
             self._write_bulk()
         elif path.endswith(b"/events"):
@@ -67,7 +69,7 @@ class Exchange(asyncio.Protocol):
 
     def _write_bulk(self) -> None:
         while self._left and not self._paused and not self._transport.is_closing():
-            piece = PIECE[: self._left]
+            piece = self._piece[: self._left]
             self._left -= len(piece)
             self._transport.write(piece)
 
