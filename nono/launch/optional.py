@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from nono.audit.traffic import Traffic
     from nono.launch.around.granted_repositories import Watched
+    from nono.launch.around.left.agent_snapshots import Snapshots
     from nono.launch.around.repository_watch import Change
     from nono.launch.proxy.ca_worker import CaWorker
     from nono.launch.terminal.own_terminal import OwnTerminal, Visitor
@@ -116,11 +117,12 @@ def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> 
     own = prepared.resolved.repository
     if own is not None and own not in [each.repository for each in watched]:
         watched.append(Watched(own.top, own))
+    everything: list[Watched | Snapshots] = [*watched, *_snapshots(prepared)]
     try:
         yield
     finally:
-        with ToldIfSlow(lambda: ", ".join(each.place for each in watched), insist):
-            changes = list(dict.fromkeys(change for each in watched for change in _changes(each, insist)))
+        with ToldIfSlow(lambda: ", ".join(each.place for each in everything), insist):
+            changes = list(dict.fromkeys(change for each in everything for change in _changes(each, insist)))
         # Said first, and whatever happened: a command that fills the disk lets nothing be recorded.
         for change in changes:
             insist(change.sentence)
@@ -128,7 +130,20 @@ def repositories_watched(session: Session, prepared: Prepared, insist: Warn) -> 
         session.record(change.event)
 
 
-def _changes(watched: Watched, insist: Warn) -> Sequence[Change]:
+def _snapshots(prepared: Prepared) -> Sequence[Snapshots]:
+    """Return the repositories of agents that the run may change."""
+    from nono.launch.around.granted_repositories import snapshots_of
+
+    resolved = prepared.resolved
+    places = [*snapshots_of(resolved.capabilities.grants, resolved.path_context)]
+    if not places:
+        return ()
+    from nono.launch.around.left.agent_snapshots import Snapshots  # few runs have an agent
+
+    return [Snapshots(place) for place in places]
+
+
+def _changes(watched: Watched | Snapshots, insist: Warn) -> Sequence[Change]:
     """Return what git runs now and did not before; warns if that cannot be told."""
     from nono.launch.around.repository_files import LookError
 

@@ -10,6 +10,7 @@ from support.nono_run import Ended, NonoRun, nono_run
 
 HOOKS = '{"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "touch /tmp/x"}]}]}}'
 PROFILE = {"filesystem": {"state_dir": ["~/.claude"]}}
+OPENCODE = {"extends": "opencode"}
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_opencode_writes_no_cache_that_it_uses_outside(person: NonoRun) -> None:
         mkdir -p "$cache/packages/x" && echo {} > "$cache/models.json" && echo written || true
     done
     """
-    ended = person.run(["sh", "-euc", script], profile={"extends": "opencode"}, flags=["-s"])
+    ended = person.run(["sh", "-euc", script], profile=OPENCODE, flags=["-s"])
     assert (ended.exit_code, ended.stdout.split()) == (0, ["written"]), ended.stderr
     assert [path.name for path in outside.iterdir()] == ["packages"]
     assert not [*(outside / "packages").iterdir()]
@@ -104,3 +105,24 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
     (line,) = told(person, f"echo '#!/bin/false' > {program}", profile)
     assert "this run changed standalone/current/codex in" in line
     assert told(person, f"sh {program}; echo x > ~/.codex/history", profile) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_told"), [("core.fsmonitor /tmp/x", True), ("user.name x", False)], ids=["program", "name"]
+)
+def test_a_program_that_git_runs_in_a_snapshot_of_opencode_is_told(
+    person: NonoRun, setting: str, is_told: bool
+) -> None:
+    """Opencode outside calls git there before and after each answer."""
+    data = person.user.home / ".local/share/opencode"
+    script = f"cd {data}; git init -q --bare snapshot/a/b; cd snapshot/a/b; git config"
+    assert person.run(["sh", "-euc", f"{script} core.fsmonitor false"], profile=OPENCODE).exit_code == 0
+    ended = person.run(["sh", "-euc", f"{script} {setting}"], profile=OPENCODE, flags=["-s"])
+    assert ended.exit_code == 0, ended.stderr
+    config = f"{data}/snapshot/a/b/config"
+    said = f"this run set core.fsmonitor in {config}: git outside runs what it names"
+    assert (said in ended.stderr) is is_told
+    changed = [event for event in ended.events if event["type"] == "repository_changed"]
+    assert [(event["path"], event["names"]) for event in changed] == (
+        [(config, ["core.fsmonitor"])] if is_told else []
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from posixpath import dirname, join, normpath
 
@@ -9,7 +10,8 @@ from nono.named_tuple import NamedTuple
 from nono.policy.files.grants import accesses
 from nono.policy.git.repository import GITFILE, Repository, led_to, may_be_repository
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import is_within
+from nono.policy.learning.agent_programs import SNAPSHOTS
+from nono.policy.path_expansion import PathContext, is_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +66,25 @@ def places_of(workdir: str, grants: Sequence[Grant]) -> list[str]:
     here = [workdir] if accesses(grants, workdir) is not None else []
     named = [each.path for each in grants if each.is_users and each.access.writes and each.is_dir]
     return [place for place in dict.fromkeys((*here, *named)) if place != "/"]
+
+
+class SnapshotPlace(NamedTuple):
+    """A directory of repositories in which an agent keeps what a project held."""
+
+    path: str
+    around: str  # the state directory of the agent
+    levels: int  # down to a repository
+
+
+def snapshots_of(grants: Sequence[Grant], paths: PathContext) -> Iterator[SnapshotPlace]:
+    """Yield the directories of agents' repositories that the run may change."""
+    writing = [grant for grant in grants if grant.access.writes]
+    for state, name, levels in SNAPSHOTS:
+        # A state directory that is a link stands in the grants by what it leads to.
+        around = os.path.realpath(paths.of_group(state))
+        path = join(around, name)
+        if accesses(writing, around) is not None or accesses(writing, path) is not None:
+            yield SnapshotPlace(path, around, levels)
 
 
 class Watched:
