@@ -2,6 +2,9 @@
 
 libuv starts threads for the first look-up and calls abort(3) if it cannot. The command, which starts before
 the event loop is imported, may have used up its user's limit of processes by then.
+
+A name whose server does not answer keeps its thread for 10 s and more. So further threads start while all are
+busy, up to a bound, and a look-up that nobody waits for any longer is not begun (ADR 109).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 THREADS = 4  # as many as libuv starts
+THREADS_MAX = 32
 
 
 class Lookups:
@@ -28,15 +32,17 @@ class Lookups:
 
     def __init__(self) -> None:
         self._wanted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = 0
+        self._unfinished = 0  # look-ups that wait for a thread or have one
 
     def start(self) -> None:
         """Start the threads. Raises RuntimeError if no thread can be started."""
         for _ in range(THREADS):
-            start_new_thread(self._serve, ())
+            self._start_thread()
 
     def end(self) -> None:
         """End each thread once it is idle, without waiting for it."""
-        for _ in range(THREADS):
+        for _ in range(self._threads):
             self._wanted.put(None)
 
     async def __call__(self, host: str, port: int) -> list[str]:
@@ -45,8 +51,19 @@ class Lookups:
         from asyncio import get_running_loop
 
         found: Future[list[str]] = get_running_loop().create_future()
-        self._wanted.put(lambda: _look_up(host, port, found))
+        self._unfinished += 1
+        if self._threads < min(self._unfinished, THREADS_MAX):
+            with suppress(RuntimeError):  # no more threads here: it waits for one of those there are
+                self._start_thread()
+        self._wanted.put(lambda: _look_up(host, port, found, self._finished))
         return await found
+
+    def _finished(self) -> None:
+        self._unfinished -= 1
+
+    def _start_thread(self) -> None:
+        start_new_thread(self._serve, ())
+        self._threads += 1
 
     def _serve(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # signals are for the main thread
@@ -71,22 +88,22 @@ def lookups() -> Iterator[Lookups]:
         resolver.end()
 
 
-def _look_up(host: str, port: int, found: Future[list[str]]) -> None:
-    """Resolve `host` and pass the result to the loop. Called in a thread."""
+def _look_up(host: str, port: int, found: Future[list[str]], finished: Callable[[], None]) -> None:
+    """Resolve `host` and pass the result to the loop. Called in a thread; the loop calls `finished`."""
+    settle: Callable[[], None] | None = None
     try:
-        # In text, Python looks for names that are not ASCII: the first one waits 2 ms for the import of IDNA.
-        name = host.encode("ascii") if host.isascii() else host
-        entries = _socket.getaddrinfo(name, port, type=_socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in entries))
+        if not found.done():
+            # In text, Python looks for names that are not ASCII: the first waits 2 ms for the import of IDNA.
+            name = host.encode("ascii") if host.isascii() else host
+            entries = _socket.getaddrinfo(name, port, type=_socket.SOCK_STREAM)
+            addresses = list(dict.fromkeys(str(sockaddr[0]) for _, _, _, _, sockaddr in entries))
+            settle = partial(found.set_result, addresses)
     except Exception as error:  # includes names that getaddrinfo(3) rejects
-        _hand_over(found, partial(found.set_exception, error))
-    else:
-        _hand_over(found, partial(found.set_result, addresses))
+        settle = partial(found.set_exception, error)
 
-
-def _hand_over(found: Future[list[str]], settle: Callable[[], None]) -> None:
     def on_loop() -> None:
-        if not found.done():  # nobody waits any longer
+        finished()
+        if settle is not None and not found.done():  # else nobody waits any longer
             settle()
 
     with suppress(RuntimeError):  # the loop is closed

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 import anyio
 import anyio.lowlevel
 import pytest
+from anyio.abc import TaskGroup
 
 from nono.errors import NonoError
 from nono.kernel import process
 from nono.proxy.upstream import lookups as module
-from nono.proxy.upstream.lookups import THREADS, lookups
+from nono.proxy.upstream.lookups import THREADS, THREADS_MAX, Lookups, lookups
 from support.proxy.thread import wait_until
 
 
@@ -59,7 +60,7 @@ def test_looking_up_a_name_in_ascii_imports_no_idna() -> None:
     code = (
         "import asyncio, sys\n"
         "from nono.proxy.upstream.lookups import _look_up\n"
-        "_look_up('localhost', 80, asyncio.new_event_loop().create_future())\n"
+        "_look_up('localhost', 80, asyncio.new_event_loop().create_future(), int)\n"
         "print('encodings.idna' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
@@ -106,6 +107,88 @@ def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, o
 
     with lookups() as resolver:
         on_loop(ask)
+
+
+class Names:
+    """Answers at once for all names but those that hang until they may end."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = list[object]()
+        self.may_end = threading.Event()
+        monkeypatch.setattr(_socket, "getaddrinfo", self)
+
+    def __call__(self, name: bytes, *_: object, **__: object) -> list[object]:
+        self.asked.append(name)
+        if name.startswith(b"dead"):
+            self.may_end.wait(10)
+        return []
+
+    async def hang(self, resolver: Lookups, tasks: TaskGroup, count: int) -> None:
+        """Return once this many look-ups hang."""
+        for number in range(count):
+            tasks.start_soon(resolver, f"dead{number}.test", 443)
+        await anyio.to_thread.run_sync(wait_until, lambda: len(self.asked) == count)
+
+
+@pytest.mark.parametrize(("dead", "is_answered"), [(THREADS_MAX - 1, True), (THREADS_MAX, False)])
+def test_names_that_get_no_answer_hold_up_no_other_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop, dead: int, is_answered: bool
+) -> None:
+    names = Names(monkeypatch)
+
+    async def ask() -> bool:
+        async with anyio.create_task_group() as tasks:
+            await names.hang(resolver, tasks, dead)
+            with anyio.move_on_after(10 if is_answered else 0.2) as scope:
+                await resolver("good.test", 443)
+            names.may_end.set()
+        return not scope.cancelled_caught
+
+    with lookups() as resolver:
+        assert on_loop(ask) is is_answered
+
+
+def test_a_look_up_that_nobody_waits_for_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop
+) -> None:
+    names = Names(monkeypatch)
+    monkeypatch.setattr(module, "THREADS_MAX", THREADS)
+
+    async def ask() -> None:
+        async with anyio.create_task_group() as tasks:
+            await names.hang(resolver, tasks, THREADS)
+            async with anyio.create_task_group() as given_up:
+                given_up.start_soon(resolver, "late.test", 443)
+                await anyio.lowlevel.checkpoint()
+                given_up.cancel_scope.cancel()
+            names.may_end.set()
+            await resolver("good.test", 443)
+
+    with lookups() as resolver:
+        on_loop(ask)
+    assert names.asked[THREADS:] == [b"good.test"]
+
+
+def test_without_room_for_further_threads_a_name_waits_for_those_there_are(
+    monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop
+) -> None:
+    names = Names(monkeypatch)
+
+    def refuse(*_: object) -> int:
+        raise RuntimeError("can't start new thread")
+
+    async def ask() -> None:
+        async with anyio.create_task_group() as tasks:
+            await names.hang(resolver, tasks, THREADS)
+            monkeypatch.setattr(module, "start_new_thread", refuse)
+            tasks.start_soon(resolver, "good.test", 443)
+            await anyio.lowlevel.checkpoint()
+            assert b"good.test" not in names.asked
+            names.may_end.set()
+
+    with lookups() as resolver:
+        on_loop(ask)
+    assert names.asked[THREADS:] == [b"good.test"]
 
 
 def test_the_threads_end_with_the_block() -> None:
