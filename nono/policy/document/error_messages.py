@@ -21,6 +21,7 @@ _EXPECTED = {
     "float_type": "expected a number",
     "missing": "required",
 }
+_IN_SECTION = 2  # names in the path of a section's field
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -46,14 +47,25 @@ def complaints(
 
 def _mistake(shape: Any, path: Path, kind: str, context: Mapping[str, Any], more: Iterable[str]) -> Mistake:
     if kind in _UNKNOWN:
+        around = shape
         for name in path[:-1]:
-            shape = step(shape, name)
-        known = fields(shape) + (list(more) if len(path) == 1 else [])
-        hint = did_you_mean(str(path[-1]), known)
+            around = step(around, name)
+        known = fields(around) + (list(more) if len(path) == 1 else [])
+        elsewhere = _elsewhere(shape, str(path[-1])) if len(path) <= _IN_SECTION else None
+        hint = elsewhere or did_you_mean(str(path[-1]), known)
         return Mistake(path, "no such field" + (f" ({hint})" if hint else ""), at_key=True)
     if kind in ("literal_error", "enum"):
         return Mistake(path, f"expected {context['expected']}")
     return Mistake(path, _EXPECTED.get(kind, kind.replace("_", " ")))
+
+
+def _elsewhere(shape: Any, field: str) -> str | None:
+    """Return a hint at where there is a field of this very name: at the top, or in a section."""
+    top = fields(shape)
+    found = [f"'{section}.{field}'" for section in top if field in fields(step(shape, section))]
+    if field in top:
+        found.insert(0, f"'{field}' at the top level")
+    return f"did you mean {' or '.join(found)}?" if found else None
 
 
 def _place(document: Any, location: tuple[int | str, ...], kind: str) -> tuple[Path, bool]:

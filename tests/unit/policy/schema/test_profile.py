@@ -74,6 +74,18 @@ def test_a_field_that_asks_for_nothing_is_no_mistake() -> None:
             {"network": {"deny_domains": []}},
             "p.json: network.deny_domains: no such field (did you mean 'deny_domain'?)",
         ),
+        (
+            {"allow_domain": ["a.example"]},
+            "p.json: allow_domain: no such field (did you mean 'network.allow_domain'?)",
+        ),
+        (
+            {"linux": {"wsl2_proxy_policy": "error"}},
+            "p.json: linux.wsl2_proxy_policy: no such field (did you mean 'security.wsl2_proxy_policy'?)",
+        ),
+        (
+            {"network": {"credential_capture": {}}},
+            "p.json: network.credential_capture: no such field (did you mean 'credential_capture' at the ",
+        ),
         ({"network": {"block": "yes"}}, "p.json: network.block: expected true or false"),
         ({"network": {"allow_domain": "x"}}, "p.json: network.allow_domain: expected a list"),
         ({"network": {"allow_domain": [1]}}, "p.json: network.allow_domain.0: expected a string"),
