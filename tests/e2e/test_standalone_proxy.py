@@ -214,7 +214,7 @@ def test_a_password_of_ones_own_is_the_password(made: Stage) -> None:
         pytest.param(("--allow-endpoint", "a:GET:/"), {}, "needs a credential service", id="endpoint"),
         pytest.param(("--extends", "x"), {}, "--extends needs --profile.", id="extends without profile"),
         pytest.param(("--proxy-ca-cert", "x"), {}, "come together", id="half a CA"),
-        pytest.param(("words",), {}, "unexpected", id="a command"),
+        pytest.param(("words",), {}, "nono proxy runs no command", id="a command"),
     ],
 )
 def test_what_makes_no_sense_is_refused_at_the_start(

@@ -105,6 +105,10 @@ def _of_value(option: str, complaint: str, hint: str) -> UsageError:
 def _of_words(words: str, prog: str, flags: Sequence[str]) -> UsageError:
     """Name only the first word: the others may be its value, and so a secret."""
     first = (words.split() or [""])[0].partition("=")[0]
+    if prog == "nono proxy" and (first == "--" or first[:1] not in ("", "-")):
+        return UsageError(
+            "nono proxy runs no command.", hint="nono run -- COMMAND does, with a proxy of its own"
+        )
     if first.startswith("-"):
         hint = near(first, flags, prog.split()[-1]) or f"{prog} --help"
         return UsageError(f"no such option: {first}", hint=hint)
