@@ -126,3 +126,47 @@ def test_a_program_that_git_runs_in_a_snapshot_of_opencode_is_told(
     assert [(event["path"], event["names"]) for event in changed] == (
         [(config, ["core.fsmonitor"])] if is_told else []
     )
+
+
+SERVES = """
+import os, socket, sys
+for path in (sys.argv[1], os.path.dirname(sys.argv[1])):
+    try:
+        os.rename(path, path + "-away")
+    except OSError:
+        continue
+    os.mkdir(path)
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1] + "/x.sock")
+server.listen()
+"""
+
+
+@pytest.mark.parametrize(("where", "left"), [("app-server-control", []), ("beside", ["x.sock"])])
+def test_no_run_serves_a_codex_outside(person: NonoRun, where: str, left: list[str]) -> None:
+    """Codex takes whoever listens in that directory for its server, and asks the person to log in there."""
+    directory = person.user.home / ".codex" / where
+    directory.mkdir(parents=True)
+    person.give(directory.parent)
+    person.give(directory)
+    ended = person.run(
+        ["python3", "-c", SERVES, str(directory)],
+        profile={"filesystem": {"state_dir": ["~/.codex"]}},
+        flags=["--block-net"],
+    )
+    assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
+    assert [path.name for path in directory.iterdir()] == left
+
+
+def test_a_link_where_a_codex_outside_finds_its_server_is_refused(person: NonoRun) -> None:
+    state = person.user.home / ".codex"
+    (state / "mine").mkdir(parents=True)
+    (state / "app-server-control").symlink_to("mine")
+    for path in (state, state / "mine"):
+        person.give(path)
+    profile = {"filesystem": {"state_dir": ["~/.codex"]}}
+    refused = person.run(["true"], profile=profile, flags=["--block-net"])
+    assert refused.exit_code == 1
+    assert f"{state}/app-server-control' is not a directory of your own" in refused.stderr
+    (state / "app-server-control").unlink()
+    assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0

@@ -83,6 +83,17 @@ def private_view(capabilities: CapabilitySet, roots: Collection[str], terminal: 
     return PrivateView(directories, tuple(_without_covered(below)), terminal, (*unchanged, *kept), pinned)
 
 
+def with_directories(
+    view: PrivateView, directories: Collection[str], capabilities: CapabilitySet
+) -> PrivateView:
+    """Return a view in which these directories are the command's own as well, and stay where they are."""
+    written = [grant.path for grant in capabilities.grants if grant.access.writes]
+    pinned = (each for directory in directories for each in _movable(dirname(directory), written))
+    return view._replace(
+        directories=(*view.directories, *directories), pinned=tuple(sorted({*view.pinned, *pinned}))
+    )
+
+
 def hidden_below(path: str, capabilities: CapabilitySet, roots: Collection[str]) -> str | None:
     """Return the directory of this host that the command has another of, where `path` is not there for it.
 

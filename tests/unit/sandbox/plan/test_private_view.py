@@ -18,6 +18,7 @@ from nono.sandbox.plan.private_view import (
     hidden_below,
     own_grants,
     private_view,
+    with_directories,
 )
 
 DEVICES = ("/dev/pts", "/dev/mqueue", "/dev/ptmx")
@@ -182,3 +183,14 @@ def test_no_directory_above_unchanged_hooks_can_be_renamed(writable: str, pinned
 def test_a_command_without_hooks_of_git_has_nothing_pinned() -> None:
     view = private_view(capabilities(granted("/home/me/project")), (), None)
     assert (view.unchanged, view.pinned) == (("/dev",), ())
+
+
+@pytest.mark.parametrize(
+    ("writable", "pinned"), [("/home/me/.codex", ()), ("/home/me", ("/home/me/.codex",)), ("/srv", ())]
+)
+def test_a_directory_that_is_added_cannot_be_moved_away(writable: str, pinned: tuple[str, ...]) -> None:
+    before = private_view(capabilities(granted(writable)), (), None)
+    view = with_directories(before, ["/home/me/.codex/control"], capabilities(granted(writable)))
+    assert view == before._replace(
+        directories=(*before.directories, "/home/me/.codex/control"), pinned=pinned
+    )
