@@ -51,6 +51,16 @@ def test_hooks_are_told_wherever_an_agent_may_be_started(person: NonoRun, where:
     assert where.removeprefix("..") in line
 
 
+@pytest.mark.parametrize(
+    ("mode", "is_told"), [("defaultMode", True), ("allow", False)], ids=["asks nobody", "was allowed"]
+)
+def test_a_setting_by_which_an_agent_asks_nobody_is_told(person: NonoRun, mode: str, is_told: bool) -> None:
+    lines = told(
+        person, f'echo \'{{"permissions": {{"{mode}": "bypassPermissions"}}}}\' > ~/.claude/settings.json'
+    )
+    assert ["permissions.defaultMode" in line for line in lines] == ([True] if is_told else [])
+
+
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 

@@ -45,6 +45,12 @@ _RUNS = frozenset({
     "toolDiscoveryCommand",
 })  # fmt: skip
 _RUNS_ON_TOP = frozenset({"env", "provider"})  # NODE_OPTIONS, or whom a key is sent to
+# By these an agent runs whatever a model says, and asks nobody. What a person has allowed one by one, as by
+# an answer inside (permissions.allow, trust_level), is not among them: it would be told in most runs.
+_ASKS = frozenset({
+    "approvalMode", "approval_policy", "defaultMode", "permission", "sandbox_mode",
+    "skipDangerousModePermissionPrompt",
+})  # fmt: skip
 
 
 class Differences(NamedTuple):
@@ -102,7 +108,7 @@ def _settings(document: Any) -> Iterator[tuple[str, Any]]:
     while waiting:
         path, value = waiting.pop()
         for name, each in value.items():
-            if each and (name in _RUNS or (not path and name in _RUNS_ON_TOP)):
+            if each and (name in _RUNS or name in _ASKS or (not path and name in _RUNS_ON_TOP)):
                 whole = ".".join((*path, name))
                 left -= len(whole)
                 if left < 0:

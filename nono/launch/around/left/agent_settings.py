@@ -18,7 +18,7 @@ FILE_BYTES_MAX = 8 << 20  # Claude Code keeps its history beside its servers
 NAMES_MAX = 20  # a command can name any number of them
 
 _SET = "this run set {names} in {path}: an agent outside runs or obeys what it names"
-_REMOVED = "this run removed {names} from {path}: an agent outside no longer runs what it named"
+_REMOVED = "this run removed {names} from {path}: an agent outside no longer runs or obeys what it named"
 _UNREADABLE = "this run changed {path} so that nono cannot tell what an agent outside runs now: look at it"
 _NOT_LOOKED = (
     "whether this run changed settings of agents cannot be told ({reason}): look at those in {paths}"

@@ -37,6 +37,19 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
             "config.toml", b'[profiles.a.model_providers.b]\nbase_url = "x"\n', "profiles.a.model_providers",
             id="whom Codex asks",
         ),
+        pytest.param(
+            "settings.json", {"permissions": {"allow": ["Bash"], "defaultMode": "bypassPermissions"}},
+            "permissions.defaultMode", id="Claude Code asks nobody",
+        ),
+        pytest.param("config.toml", b'approval_policy = "never"\n', "approval_policy", id="nor does Codex"),
+        pytest.param(
+            "config.toml", b'[profiles.a]\nsandbox_mode = "danger-full-access"\n', "profiles.a.sandbox_mode",
+            id="no sandbox of Codex",
+        ),
+        pytest.param(
+            "settings.json", {"tools": {"approvalMode": "yolo"}}, "tools.approvalMode", id="nor Qwen Code"
+        ),
+        pytest.param("opencode.json", {"permission": {"bash": "ask"}}, "permission", id="opencode asks"),
     ],
 )  # fmt: skip
 def test_what_runs_something_is_told_when_it_comes_and_when_it_goes(
