@@ -114,14 +114,16 @@ def _made(
     # Imported here: only the forked process needs it.
     from nono.proxy.tls import ca_certificate
     from nono.proxy.tls.leaf_certificate import LeafKey, LeafMaker
-    from nono.proxy.tls.trust_bundle import trusted_roots, wants_truststore
+    from nono.proxy.tls.trust_bundle import clients_bundles, trusted_roots, wants_truststore
 
     now_s = time.time()
     made = ca_certificate.make(validity_s, now_s)
     pem, key = made.certificate_pem, made.key
     maker = LeafMaker(key, made.issuer(key), LeafKey(), leaf_validity_s)
     leaves = {host: tuple(maker.leaf(host, now_s)) for host in hosts}
-    roots = trusted_roots(environ.get("SSL_CERT_FILE"), environ.get("NODE_EXTRA_CA_CERTS"))
+    roots = trusted_roots(
+        environ.get("SSL_CERT_FILE"), environ.get("NODE_EXTRA_CA_CERTS"), clients_bundles(environ)
+    )
     truststore = None
     if wants_truststore(environ):
         from nono.proxy.tls.truststore import truststore_of

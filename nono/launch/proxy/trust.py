@@ -131,13 +131,14 @@ def _bundle(
 ) -> AbstractContextManager[TrustBundle]:
     """Write the files in `directory` for the clients that the variables suggest. Raises OSError."""
     # Imported here: only runs that intercept something need it.
-    from nono.proxy.tls.trust_bundle import Roots, trust_bundle, wants_truststore
+    from nono.proxy.tls.trust_bundle import Roots, clients_bundles, trust_bundle, wants_truststore
 
     return trust_bundle(
         directory,
         certificate_pem,
         inherited=environ.get("SSL_CERT_FILE"),
         extra=environ.get("NODE_EXTRA_CA_CERTS"),
+        clients=clients_bundles(environ),
         java=wants_truststore(environ),
         roots=Roots(*pregenerated.roots) if pregenerated else None,
         truststore=pregenerated.truststore if pregenerated else None,

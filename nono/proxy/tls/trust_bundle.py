@@ -13,6 +13,7 @@ from posixpath import join
 from nono.disk import root_places
 from nono.disk.descriptor import read_at_most
 from nono.named_tuple import NamedTuple
+from nono.policy.environment.authority import CERTIFICATE_BUNDLES
 from nono.private_dir import open_private_dir
 
 BUNDLE = "intercept-ca.pem"
@@ -98,6 +99,7 @@ def trust_bundle(
     *,
     inherited: str | None,
     extra: str | None = None,
+    clients: Sequence[str] = (),
     java: bool = False,
     places: RootPlaces | None = None,
     roots: Roots | None = None,
@@ -109,12 +111,14 @@ def trust_bundle(
     session_ca_pem: the session's CA.
     inherited: SSL_CERT_FILE of the person's environment.
     extra: NODE_EXTRA_CA_CERTS of the person's environment.
+    clients: what clients_bundles() returns of it.
     java: write a truststore too.
     places: where to look for the system's roots; None for the usual places.
     roots: those that trusted_roots() found already.
     truststore: the truststore's content, if it exists already.
 
-    The PEM file holds the certificates of `inherited`, the system's roots, and the session's CA last.
+    The PEM file holds the certificates of `inherited`, the system's roots, those of `clients`, and the session's
+    CA last.
     The added one holds only what a client that brings its own roots lacks: Node parses every certificate in
     its file each time it starts, and 140 take 20 ms.
     Raises OSError if it cannot be written, if the directory is not private (see open_private_dir), or if no
@@ -122,7 +126,8 @@ def trust_bundle(
     """
     directory_fd = open_private_dir(directory, create=True)
     try:
-        blocks, added, warnings = trusted_roots(inherited, extra, places) if roots is None else roots
+        found = trusted_roots(inherited, extra, clients, places) if roots is None else roots
+        blocks, added, warnings = found
         if not blocks:
             raise FileNotFoundError("no file with the system's root certificates was found (ca-certificates)")
         certificates = [*blocks, session_ca_pem.strip()]
@@ -141,7 +146,18 @@ def trust_bundle(
             os.rmdir(directory)
 
 
-def trusted_roots(inherited: str | None, extra: str | None = None, places: RootPlaces | None = None) -> Roots:
+def clients_bundles(environ: Mapping[str, str]) -> list[str]:
+    """Return the files that single clients trust in place of SSL_CERT_FILE: the bundle takes their places."""
+    named = (environ.get(name, "") for name in CERTIFICATE_BUNDLES if name != "SSL_CERT_FILE")
+    return [path for path in dict.fromkeys(named) if path.startswith("/")]
+
+
+def trusted_roots(
+    inherited: str | None,
+    extra: str | None = None,
+    clients: Sequence[str] = (),
+    places: RootPlaces | None = None,
+) -> Roots:
     """Return the roots for trust_bundle() without the session's CA."""
     places = places or system_places()
     warnings: list[str] = []
@@ -153,7 +169,12 @@ def trusted_roots(inherited: str | None, extra: str | None = None, places: RootP
     if extra:
         with suppress(OSError):  # Node goes on without it too
             added += _certificates_of(extra)
-    return Roots(tuple(dict.fromkeys([*own, *system])), tuple(dict.fromkeys(added)), tuple(warnings))
+    blocks = dict.fromkeys([*own, *system])
+    for path in clients:
+        if path not in (inherited, *places.files):
+            with suppress(OSError):  # a directory, as Requests takes one; a client goes on, or says so itself
+                blocks |= dict.fromkeys(_certificates_of(path))
+    return Roots(tuple(blocks), tuple(dict.fromkeys(added)), tuple(warnings))
 
 
 def _admins_roots(directories: Sequence[str]) -> list[bytes]:

@@ -23,8 +23,10 @@ from nono.proxy.tls.trust_bundle import (
     TRUSTSTORE,
     RootPlaces,
     TrustBundle,
+    clients_bundles,
     system_places,
     trust_bundle,
+    trusted_roots,
     wants_truststore,
 )
 from support.ordinary_user import ordinary_user
@@ -67,6 +69,22 @@ def test_the_bundle_is_user_file_then_system_roots_then_session(tmp_path: Path, 
     certificates, warnings = contents(tmp_path, places, inherited=str(tmp_path / "own.pem"))
     assert certificates == [*OWN, *SYSTEM, SESSION.certificate_pem.strip()]
     assert warnings == ()
+
+
+def test_the_files_of_single_clients_come_after_the_systems_roots(tmp_path: Path, places: RootPlaces) -> None:
+    """A company's proxy may be trusted by Requests alone, whose variable leads to the bundle inside."""
+    (tmp_path / "corp.pem").write_bytes(b"\n".join([SYSTEM[0], OWN[0]]))
+    files = {
+        "REQUESTS_CA_BUNDLE": "corp.pem",
+        "PIP_CERT": "corp.pem",
+        "CURL_CA_BUNDLE": "gone",
+        "HOME": "corp.pem",
+    }
+    named = {name: str(tmp_path / file) for name, file in files.items()} | {"AWS_CA_BUNDLE": "corp.pem"}
+    clients = clients_bundles(named)
+    assert clients == [str(tmp_path / "corp.pem"), str(tmp_path / "gone")]
+    roots = trusted_roots(None, clients=[*clients, str(tmp_path)], places=places)
+    assert (list(roots.blocks), roots.added, roots.warnings) == ([*SYSTEM, OWN[0]], (), ())
 
 
 def added_to(
