@@ -117,10 +117,9 @@ def trust_bundle(
     roots: those that trusted_roots() found already.
     truststore: the truststore's content, if it exists already.
 
-    The PEM file holds the certificates of `inherited`, the system's roots, those of `clients`, and the session's
-    CA last.
-    The added one holds only what a client that brings its own roots lacks: Node parses every certificate in
-    its file each time it starts, and 140 take 20 ms.
+    The PEM file holds the certificates of `inherited`, the system's roots, those of `clients`, and last the
+    session's CA. The added one holds only what a client that brings its own roots lacks: Node parses every
+    certificate in its file each time it starts, and 140 take 20 ms.
     Raises OSError if it cannot be written, if the directory is not private (see open_private_dir), or if no
     root was found: a bundle with only the session's CA would remove all other trust.
     """
