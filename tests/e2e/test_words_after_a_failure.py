@@ -422,6 +422,25 @@ def test_an_agent_that_failed_without_its_profile_is_told_of_it(
     assert ("qwen ran without its profile; --profile qwen-code" in ended.stderr) is is_told
 
 
+@pytest.mark.parametrize(("program", "is_told"), [("pi", True), ("pie", False)])
+def test_an_agent_without_a_shipped_profile_that_may_not_write_its_state_is_told_where_it_is(
+    sandbox: NonoRun, program: str, is_told: bool
+) -> None:
+    agent = sandbox.give(
+        _written(sandbox.project / program, "#!/bin/sh\nmkdir -p ~/.pi && echo x > ~/.pi/x\n")
+    )
+    agent.chmod(0o755)
+    told = '"filesystem": {"state_dir": ["~/.pi"]}'
+    refused = sandbox.run([str(agent)], profile={}, flags=["--allow-cwd"])
+    assert refused.exit_code != 0
+    assert (told in refused.stderr) is is_told, refused.stderr
+    granted: Mapping[str, object] = {"filesystem": {"state_dir": ["~/.pi"]}}
+    allowed = sandbox.run([str(agent)], profile=granted, flags=["--allow-cwd"])
+    assert (allowed.exit_code, told in allowed.stderr) == (0, False), allowed.stderr
+    agent.write_text("#!/bin/sh\nexit 3\n")
+    assert told not in sandbox.run([str(agent)], profile=granted, flags=["--allow-cwd"]).stderr
+
+
 def test_no_option_is_offered_for_what_programs_outside_run(sandbox: NonoRun) -> None:
     directory = sandbox.user.home / ".config/autostart"
     directory.mkdir(parents=True)

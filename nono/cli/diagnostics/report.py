@@ -18,8 +18,9 @@ from nono.launch.prepare import Prepared
 from nono.policy.capability import Access
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.files.grants import accesses
+from nono.policy.files.path_verdict import Granted
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.path_expansion import UnsetVariableError, is_within
+from nono.policy.path_expansion import UnsetVariableError, canonical_as_far, is_within
 from nono.sessions import ends
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def report(
         )
         console.lines(told)
         if exit_code and exit_code not in STOPPED:
-            console.lines(_of_agent(prepared, invocation))
+            console.lines(_of_agent(prepared, invocation, rules, fs))
     if invocation.given.flag("diagnostics_json"):
         # Imported here: few runs ask for it.
         from nono.cli.shapes.printed import printed
@@ -83,16 +84,27 @@ def report(
         _offer(found, suppressed, prepared, invocation, environ, asks)
 
 
-def _of_agent(prepared: Prepared, invocation: Invocation) -> Iterator[str]:
-    """Yield a line about the profile that an agent ran without."""
+def _of_agent(
+    prepared: Prepared, invocation: Invocation, rules: EffectivePolicy, fs: HostFilesystem
+) -> Iterator[str]:
+    """Yield a line about the profile, or the state, that an agent ran without."""
     # Imported here: most runs end well.
-    from nono.policy.profile.detection import agent_profile
+    from nono.policy.profile.detection import STATE_OF_OTHER_AGENTS, agent_profile
 
+    if invocation.given.value("config") is not None:
+        return
     program = os.path.basename(prepared.argv[0])
     profile = agent_profile(program, invocation.given.value("profile"))
-    if profile is not None and invocation.given.value("config") is None:
+    if profile is not None:
         yield ""
         yield f"  {program} ran without its profile; --profile {profile} grants what it keeps and reaches."
+    state, places = STATE_OF_OTHER_AGENTS.get(program, ()), prepared.resolved.path_context
+    paths = (canonical_as_far(places.of_flag(each), fs) for each in state)
+    if not all(isinstance(rules.files.judge((path,), Access.READWRITE), Granted) for path in paths):
+        listed = ", ".join(f'"{each}"' for each in state)
+        yield ""
+        yield f"  {program} keeps its state where this run may not write. A profile of yours grants that:"
+        yield f'  {{"extends": "coding-agent", "filesystem": {{"state_dir": [{listed}]}}}}'
 
 
 def _found(

@@ -70,6 +70,15 @@ AGENTS = {
     "qwen": "qwen-code",
     "copilot": "copilot-cli",
 }
+# Agents without a shipped profile, and where they keep their state (docs/agents.md), by program.
+STATE_OF_OTHER_AGENTS = {
+    "amp": ("~/.config/amp", "~/.cache/amp", "~/.local/share/amp"),
+    "cline": ("~/.cline",),
+    "cn": ("~/.continue",),
+    "kilo": ("~/.config/kilo", "~/.cache/kilo", "~/.local/share/kilo", "~/.local/state/kilo"),
+    "openhands": ("~/.openhands",),
+    "pi": ("~/.pi",),
+}
 _OF_NO_AGENT = frozenset({"default", "linux-host-compat", *_MARKERS.values()})
 
 # Files of toolchains without a shipped profile.
