@@ -83,6 +83,19 @@ def test_a_flood_of_frames_that_carry_nothing_ends_the_connection(flood: bytes) 
     assert stage.proxy.recording.network[-2]["status"] == 400
 
 
+def test_settings_count_by_their_number() -> None:
+    """A frame of 2,700 takes 2 ms."""
+    settings = struct.pack(">HI", 4, 65535)
+    with h2_stage() as (stage, _), stage.client() as client, stage.client() as other:
+        client.send_raw(frame(SETTINGS, settings * 2700) * 10)
+        client.ping()  # as many as that are fine
+        client.send_raw(frame(SETTINGS, settings * 20) * 100)
+        client.ping()  # and ten times as many frames of what servers send
+        feed_until_closed(client, frame(SETTINGS, settings * 2700), 100)
+        assert other.get(fields=[KEY]).status == 200
+    assert client.goaway in (CALM, None)  # None: a reset overtook it
+
+
 @pytest.mark.parametrize(
     ("payload", "flags"),
     [(b"", 0), (b"\0", PADDED), (b"\x07" + bytes(7), PADDED)],

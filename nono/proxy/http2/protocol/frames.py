@@ -27,6 +27,7 @@ HAS_PRIORITY = 0x20
 _HEADER = Struct(">BHBBI")  # the length in 24 bits, then kind, flags and stream
 _HEADER_BYTES = 9
 _STREAM_MASK = 0x7FFFFFFF  # the highest bit is reserved
+_SETTINGS_BYTES = 128  # of settings, which take as long to apply as another frame to read
 _CREDIT = 4  # empty frames allowed for each frame that carries something
 _NOTHING = "too many frames that carry nothing"
 
@@ -196,7 +197,7 @@ class FrameReader:
         elif kind == DATA and (length or flags & END_STREAM):
             self._control.earn(_CREDIT)
         else:
-            self._control.spend(_NOTHING)
+            self._control.spend(_NOTHING, 1 + length // _SETTINGS_BYTES if kind == SETTINGS else 1)
             if kind == CONTINUATION:
                 self._count_head(length, flags)
         return length, kind, flags, stream_id & _STREAM_MASK
