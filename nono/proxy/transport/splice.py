@@ -203,8 +203,11 @@ class TimedEnd(SpliceEnd):
 
 def _is_sending(transport: asyncio.Transport) -> bool:
     """Return True if the kernel holds bytes that the other end has not acknowledged (SIOCOUTQ: tcp(7))."""
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        return False  # TLS has lost it, and uvloop tells of that in the next turn
     try:
-        queued = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
     except OSError:
         return False  # it is closed already
     (count,) = struct.unpack("i", queued)
