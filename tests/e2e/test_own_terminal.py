@@ -338,14 +338,17 @@ def test_ctrl_c_reaches_the_script_that_has_started_the_run(sandbox: NonoRun) ->
         assert b"heard" in person.shown
 
 
-def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: NonoRun) -> None:
+@pytest.mark.parametrize("option", ["--foreground", "--"], ids=["the run", "its job"])
+def test_a_program_that_ends_the_run_it_has_started_ends_the_command(sandbox: NonoRun, option: str) -> None:
+    """Without --foreground, timeout(1) sends its signal to the whole job as well."""
     argv = sandbox.argv(["sh", "-c", "echo be''gun; exec sleep 987"], profile={}, flags=["--name=one"])
-    stage = ["/bin/bash", "-c", 'timeout --foreground 987 "$@"; echo code=$?', "-"]
+    stage = ["/bin/bash", "--norc", "-ic", f'timeout {option} 987 "$@"; echo code=$?', "-"]
     with terminal([*stage, *argv], sandbox.user.environment(VARIABLES), sandbox.project) as person:
         person.wait_for(b"begun")
         (limit,) = children(person.process.pid)
         os.kill(limit, signal.SIGALRM)  # timeout(1) takes it for the end of its time
-        person.wait_for(b"code=124")
+        person.wait_for(b"code=124\r\n")  # in raw mode it would end with the line feed alone
+        assert b"Session detached" not in person.shown
     assert end(sandbox)["exit_code"] == 143
 
 

@@ -28,7 +28,8 @@ def stand_in_front(ahead: Ahead) -> int:
     Call Ahead.step_back() before, which blocks the signals that are waited for here.
     """
     lent = Lent()
-    viewer = fork_viewer(lent, lambda: _show(ahead, lent))
+    starter = _starter()
+    viewer = fork_viewer(lent, lambda: _show(ahead, lent, starter))
     ahead.connection.close()
     _stop_together(ahead.pid, lambda: bool(lent.session))
     ended: dict[int, int] = {}
@@ -75,17 +76,22 @@ def _reap(ended: dict[int, int]) -> None:
             ended[found[0]] = os.waitstatus_to_exitcode(found[1])
 
 
-def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent: Lent) -> None:
-    """Leave the session, or end it if it has not started yet.
+def _starter() -> int | None:
+    """Return the program that has started this process, if the command is meant where it asks for an end.
 
-    A program such as timeout(1) that has started this process and asks it to end means the command. The shell
-    that leads the session does not: it may just have lost its terminal.
+    That is a program such as timeout(1), and not the shell that leads the session: it may just have lost its
+    terminal.
     """
-    is_starter = received.si_pid == os.getppid() != os.getsid(0)
+    parent = os.getppid()
+    return parent if parent != os.getsid(0) else None
+
+
+def _pass_on(received: signal.struct_siginfo, supervisor: int, viewer: int, lent: Lent) -> None:
+    """Leave the session, or end it if it has not started yet."""
     with suppress(ProcessLookupError):
         if not lent.session:
             os.kill(supervisor, received.si_signo)
-        elif received.si_signo == signal.SIGTERM and is_starter:
+        elif received.si_signo == signal.SIGTERM and received.si_pid == _starter():
             os.kill(supervisor, signal.SIGTERM)
         else:
             os.kill(viewer, signal.SIGTERM)
@@ -109,12 +115,12 @@ def _stop_together(supervisor: int, has_begun: Callable[[], bool]) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
 
 
-def _show(ahead: Ahead, lent: Lent) -> int:
+def _show(ahead: Ahead, lent: Lent, starter: int | None) -> int:
     """Show the session in a process of its own. Returns SEEN or WAS_LEFT."""
     # Imported here, as late as the process is forked.
     from nono.cli.commands.terminal.viewer import DETACHED, LOST, Viewer
 
-    viewer = Viewer(ahead.connection, lent)
+    viewer = Viewer(ahead.connection, lent, starter=starter)
     end = viewer.view()
     if end == DETACHED:
         say_left(lent.session)

@@ -21,6 +21,7 @@ _STATE = struct.Struct(
 _NOTED_BYTES = 4096
 _SESSION_BYTES = 1024
 _MODES = struct.Struct("6I64s")  # the layout that termios(3) gives: flags, speeds and control characters
+_FLAGS = 4  # the first fields of termios: modes of input, output, control and lines
 _END = b"\x18\x1b\\"  # ends an escape sequence or a string that was not finished (CAN, ST)
 
 
@@ -74,6 +75,13 @@ class Lent:
         """Keep the bytes that would undo the modes set so far."""
         if len(disarm) <= _NOTED_BYTES - _STATE.size:
             self._write(disarm, is_lent=self.is_lent)
+
+    def is_raw_still(self) -> bool:
+        """Check that the line modes are those which lend() has set."""
+        try:
+            return termios.tcgetattr(0)[:_FLAGS] == _raw(self._modes())[:_FLAGS]
+        except (OSError, termios.error):
+            return False
 
     def forget(self) -> None:
         """Note that another process has the terminal, with modes of its own."""

@@ -47,10 +47,12 @@ class Viewer:
         keys: bytes | None = None,
         received: bytes = b"",
         is_read_only: bool = False,
+        starter: int | None = None,
     ) -> None:
         """keys: the keys that detach; None: the session has not sent them yet, and has not started.
 
         received: What followed the head of the response.
+        starter: The process whose SIGTERM to the whole job, as timeout(1) sends it, ends the command.
         """
         self.session: Mapping[str, object] = {}  # as reported by the supervisor, once it has
         self._connection = connection
@@ -58,6 +60,7 @@ class Viewer:
         self._keys = None if keys is None else DetachKeys(keys)
         self._received = received
         self._is_read_only = is_read_only
+        self._starter = starter
         self._disarm = b""  # undoes the modes of the command
         self._arm: bytes | None = None  # sets the modes of the command; None: it may have none
         self._frames = Frames()
@@ -116,6 +119,8 @@ class Viewer:
 
     def _on_signal(self, descriptor: int) -> Mapping[str, object] | None:
         while (received := signals.read_signal(descriptor)) is not None:
+            if received.number == signal.SIGTERM and received.pid == self._starter:
+                continue  # the process in front receives it too, and passes it on
             if received.number == signal.SIGTERM or (
                 received.number in signals.ENDING and self._keys is not None
             ):
@@ -125,7 +130,9 @@ class Viewer:
             if received.number == signal.SIGTSTP and self._lent.is_lent:
                 self._suspend()
             elif received.number == signal.SIGCONT and self._lent.is_lent:
-                self._lent.forget()  # whoever continues this process has used the terminal meanwhile
+                # timeout(1) sends it to a job that was not stopped; a shell has used the terminal meanwhile.
+                if not self._lent.is_raw_still():
+                    self._lent.forget()
                 self._show_again()
             self._send_size()
         return None
