@@ -75,7 +75,7 @@ STATE_OF_OTHER_AGENTS = {
     "amp": ("~/.config/amp", "~/.cache/amp", "~/.local/share/amp"),
     "cline": ("~/.cline",),
     "cn": ("~/.continue",),
-    "kilo": ("~/.config/kilo", "~/.cache/kilo", "~/.local/share/kilo", "~/.local/state/kilo"),
+    "kilo": ("~/.config/kilo", "~/.local/share/kilo", "~/.local/state/kilo"),
     "openhands": ("~/.openhands",),
     "pi": ("~/.pi",),
 }
