@@ -418,6 +418,9 @@ def _is_gone(transport: asyncio.Transport) -> bool:
 
 
 def _polled(transport: asyncio.Transport, event: int) -> bool:
+    connection = transport.get_extra_info("socket")
+    if connection is None:
+        return True  # TLS has lost it, and uvloop tells of that in the next turn
     waiting = select.poll()
-    waiting.register(transport.get_extra_info("socket").fileno(), event)
+    waiting.register(connection.fileno(), event)
     return bool(waiting.poll(0))
