@@ -648,7 +648,8 @@ def test_only_responses_that_fill_the_memory_unread_are_cut_off(
         assert client.get(fields=[KEY]).status == 200
 
 
-def test_uploads_that_wait_for_others_do_not_hold_these_up() -> None:
+@pytest.mark.parametrize("waiting_last", [True, False], ids=["waiting last", "waiting first"])
+def test_uploads_that_wait_for_others_do_not_hold_these_up(waiting_last: bool) -> None:
     def handler(request: Received) -> None:
         request.read_body()
         request.connection.respond()
@@ -657,10 +658,16 @@ def test_uploads_that_wait_for_others_do_not_hold_these_up() -> None:
         numbers = [client.request("/u", method="POST", fields=[KEY], end=False) for _ in range(128)]
         wait_until(lambda: len(server.requests) == MAX_OF_CLIENT)
         client.ping()  # the windows of the proxy are known then
-        for number in reversed(numbers):
-            client.send(number, bytes(client.h2.local_flow_control_window(number)))
-        for number in numbers:
-            client.send(number, b"end", end=True)
+        window = client.h2.local_flow_control_window
+        for number in numbers if waiting_last else reversed(numbers):
+            client.send(number, bytes(window(number)))
+        left = [*numbers]
+        while left:
+            free = [number for number in left if window(number)]  # what was sent there has been passed on
+            for number in free:
+                client.send(number, b"end", end=True)
+                left.remove(number)
+            assert free or client.receive()
         assert {client.answer(number).status for number in numbers} == {200}
 
 

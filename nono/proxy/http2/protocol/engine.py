@@ -96,6 +96,8 @@ class Engine(Sender):
         check_stream(stream_id != 0)
         size = len(payload)
         self._inbound.take(size)
+        # If that was the last, the rest may wait for streams that cannot end before more is sent on them.
+        self._open_window(0, self._inbound.give_back(0))
         piece = payloads.unpadded(flags, payload)
         if size and not piece and not flags & END_STREAM:
             self.reader.carried_nothing()

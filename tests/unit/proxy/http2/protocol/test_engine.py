@@ -254,6 +254,18 @@ def test_a_window_that_is_used_up_is_opened_sooner() -> None:
     assert sent(engine) == [Frame(WINDOW_UPDATE, 0, 1, struct.pack(">I", 251))]
 
 
+@pytest.mark.parametrize(("left", "opened"), [(0, [1100]), (1, [])])
+def test_what_was_passed_on_is_open_when_waiting_bodies_use_up_the_rest(left: int, opened: list[int]) -> None:
+    """Else those that wait for the ends of others, and these for the window, could never go on."""
+    engine = Engine(client_side=False, settings={Setting.INITIAL_WINDOW_SIZE: 1 << 20}, window=70_000)
+    receive(engine, PREFACE + announced() + head(1) + head(3) + data(1, bytes(1100)))
+    engine.acknowledge(1, 1100)
+    sent(engine)
+    for size in (*[16_000] * 4, 4_900 - left):
+        receive(engine, data(3, bytes(size)))
+    assert sent(engine) == [Frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", count)) for count in opened]
+
+
 @pytest.mark.parametrize("size", [WINDOW, WINDOW + 1])
 def test_a_peer_may_fill_a_window_and_not_more(size: int) -> None:
     engine = server()
