@@ -14,6 +14,7 @@ from nono.launch.around.left import agent_settings
 from nono.launch.optional import agents_watched, repositories_watched
 from nono.launch.prepare import Prepared
 from nono.launch.session import Session
+from nono.policy.path_expansion import PathContext
 
 TIMEOUT_S = 10
 STILL = ["still looking at /mnt: its file system does not answer"]
@@ -43,7 +44,7 @@ def heard() -> Heard:
 def _prepared() -> Prepared:
     capabilities = SimpleNamespace(workdir="/mnt", grants=())
     resolved = SimpleNamespace(
-        capabilities=capabilities, repository=None, path_context=SimpleNamespace(home="/")
+        capabilities=capabilities, repository=None, path_context=PathContext("/", "/", "/", {"HOME": "/"})
     )
     return cast(Prepared, SimpleNamespace(capabilities=capabilities, resolved=resolved))
 
