@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from hunt.traffic.ends import routes
+from nono.credentials.values.credential import LeakDetector
+from nono.credentials.values.escapes import Span
 from nono.credentials.values.leak_mask import Occurrences
 from nono.proxy.exchange import http1
 from nono.proxy.http2 import downgrade
@@ -26,7 +28,10 @@ class TellingTripwire:
     def stream(self) -> TellingStream:
         return TellingStream(self._texts)
 
-    def find(self, text: bytes) -> Occurrences:
+    def long_runs(self, text: bytes) -> Sequence[Span]:
+        return ((0, len(text)),)
+
+    def find(self, text: bytes, runs: Sequence[Span] | None = None) -> Occurrences:
         return Occurrences([(0, 0)], near=())  # so that whole bodies go through the stream as well
 
     def mask_text(self, value: bytes) -> bytes | None:
@@ -43,7 +48,7 @@ class TellingStream:
         self._texts = texts
         self._held = b""
 
-    def feed(self, piece: bytes) -> bytes:
+    def feed(self, piece: bytes, runs: Sequence[Span] | None = None) -> bytes:
         text = self._held + piece
         beginnings = [each[:length] for each in self._texts for length in range(1, len(each))]
         held = max((len(each) for each in beginnings if text.endswith(each)), default=0)
@@ -55,7 +60,7 @@ class TellingStream:
         return held
 
 
-def _telling(secrets: Sequence[Secret], *, basic: bool = False) -> TellingTripwire:
+def _telling(secrets: Sequence[Secret], *, basic: bool = False) -> LeakDetector:
     return TellingTripwire(secrets)
 
 
