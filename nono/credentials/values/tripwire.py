@@ -149,7 +149,7 @@ class Tripwire:
         found = bool(self._search(plain))
         if has_escapes(plain):
             found = self._is_in_escapes(plain) or found
-        return self._located(text) if found else NOWHERE
+        return self._located(_only(text, runs)) if found else NOWHERE
 
     def _is_in_escapes(self, text: bytes) -> bool:
         """Undo the escapes of the parts of `text` that could hold an escaped spelling, and search them."""
@@ -275,3 +275,14 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _only(text: bytes, runs: Sequence[Span]) -> bytes:
+    """Return `text` without what is outside `runs`, whose escapes may take long to undo.
+
+    The octet after a run stays, because a backslash at the run's end may escape it.
+    """
+    kept = bytearray(b"\1") * len(text)
+    for start, end in runs:
+        kept[start : end + 1] = text[start : end + 1]
+    return bytes(kept)

@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nono.credentials.values import tripwire as module
+from nono.credentials.values.escapes import IS_LEAD, Span, is_dense
 from nono.credentials.values.holding import Mode
 from nono.credentials.values.leak_mask import masked
+from nono.credentials.values.suspects import around_escapes
 from nono.credentials.values.tripwire import Tripwire, tripwire_for
 from nono.secret import Secret
 
@@ -227,3 +230,36 @@ def test_a_key_that_two_pieces_share_is_masked_if_each_knows_its_runs(
         passed += stream.finish()
         assert stream.found == found
         assert (secret.encode() in passed) is not found
+
+
+@pytest.mark.parametrize("secret", [KEY, "hT7kQ/xZ"])
+@pytest.mark.parametrize("escape", ["", "%"], ids=["plain", "escaped"])
+def test_escapes_where_no_secret_has_room_are_not_undone_to_locate_one(
+    monkeypatch: pytest.MonkeyPatch, secret: str, escape: str
+) -> None:
+    """To undo them takes long, and a body that is not dense where it is searched does not wait for turns."""
+    looked_at = list[bytes]()
+
+    def noted(text: bytes, reach: int, octets: bytes, *, tokens: bool, is_of_run: bytes | None) -> list[Span]:
+        looked_at.append(text)
+        return around_escapes(text, reach, octets, tokens=tokens, is_of_run=is_of_run)
+
+    monkeypatch.setattr(module, "around_escapes", noted)
+    spelled = (f"%{ord(secret[0]):02x}" if escape else secret[0]) + secret[1:]
+    far = b" " * 5000 + b"%41\x01" * 8000
+    body = far + spelled.encode() + b" " + far
+    tripwire = _tripwire(secret)
+    runs = tripwire.long_runs(body)
+    assert is_dense(body, [(0, len(body))])
+    assert not is_dense(body, runs)
+    assert tripwire.find(body, runs).spans == [(len(far), len(far) + len(spelled))]
+    assert looked_at
+    assert max(sum(each.translate(IS_LEAD)) for each in looked_at) == len(escape)
+
+
+@pytest.mark.parametrize("after", [b"(", b"\\(", b"\x01", b" "])
+def test_a_backslash_that_a_secret_ends_with_is_no_escape_of_what_follows_its_run(after: bytes) -> None:
+    secret = KEY[:24] + "\\"
+    tripwire = _tripwire(secret)
+    body = b"\xe1\x02. " * 3000 + b"%34" + secret[1:].encode() + after + b"\xe1\x02. " * 3000
+    assert tripwire.find(body) == tripwire.find(body, [(0, len(body))])
