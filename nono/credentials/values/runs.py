@@ -1,6 +1,6 @@
 """Find where a text has room for a secret, so that only there it has to be searched for.
 
-Which octets a key may consist of and how long it is, is not secret, so the time this takes tells nothing.
+The octets that a key may consist of and its approximate length are no secret, so the time of this tells nothing.
 """
 
 from __future__ import annotations

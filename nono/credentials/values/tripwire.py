@@ -31,6 +31,9 @@ _MOST_FOR_OCTET = 64  # of text for one octet of a spelling: "%26%23x0041%3B" in
 _COMPARED_OCTETS = 2
 _COMPARED_TEXT = _COMPARED_OCTETS * _MOST_FOR_OCTET
 _LONG_BYTES = 4 * 1024  # only the runs of a longer text are searched; finding them takes time too
+# Octets of the shortest run that is searched: the first for a password, whatever its length. Because the steps
+# in which an answer is passed on depend on its long runs, they tell about how long a key is, and no more.
+_LONG_RUNS = (MIN_WATCHED_CHARACTERS - _SWALLOWED_OF_GUESSABLE, 16, 24, 48)
 # Between parts of a text. A line end first would make a soft line break of the "=" that a part ends with.
 _APART = b"\1\n"
 
@@ -59,7 +62,7 @@ class Tripwire:
 
     __slots__ = (
         "_beginnings",
-        "_least",
+        "_long_run",
         "_reach",
         "_search",
         "_search_undone",
@@ -80,8 +83,9 @@ class Tripwire:
         self._reach = max(map(len, self._spellings))
         shortest = min(map(len, self._spellings))
         self._stride = max(1, min(MOST_SKIPPED, shortest // SEARCHED_OCTETS, *map(stride_for, cores)))
-        lacking = _SWALLOWED_OF_GUESSABLE if self.guessable else 0
-        self._least = min([shortest - lacking, *map(len, self._beginnings)])  # octets that count as found
+        found = min([shortest, *map(len, self._beginnings)])
+        possible = _LONG_RUNS[:1] if self.guessable else [each for each in _LONG_RUNS if each <= found]
+        self._long_run = possible[-1]
         self._search: Callable[[bytes], object] = self._first_search
         self._search_undone: Callable[[bytes], object] = self._first_search_undone
 
@@ -137,7 +141,7 @@ class Tripwire:
     def long_runs(self, text: bytes) -> Sequence[Span]:
         if len(text) <= _LONG_BYTES or not self.mode.tokens:
             return ((0, len(text)),)
-        return long_runs(text, self._least, self.mode.is_of_spelling)
+        return long_runs(text, self._long_run, self.mode.is_of_spelling)
 
     def find(self, text: bytes, runs: Sequence[Span] | None = None) -> Occurrences:
         """Search `text` as it is and with its escapes undone."""

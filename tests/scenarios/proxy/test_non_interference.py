@@ -262,6 +262,18 @@ def test_two_secrets_and_one_body_are_one_sequence_of_writes(
     assert first == second
 
 
+@pytest.mark.parametrize("octets", range(2, 60))
+@pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
+def test_the_steps_of_a_long_answer_do_not_tell_how_long_a_secret_is(observe: Observe, octets: int) -> None:
+    """It is passed on in smaller steps if much of it is escapes in runs that have room for a secret."""
+    body = b" " * 5000 + (b"%25" * 20)[:octets].ljust(octets + 1) * (60_000 // (octets + 1)) + b" "
+    passwords = [("hT7kQ-xZ" + KEY)[:length] for length in (8, 9, 11, 14, 19)]
+    keys = [KEY[4:] + KEY[4:][:more] for more in range(4)]
+    for secrets in (passwords, keys):
+        seen = [observe(secret, CHUNKED, [body]) for secret in secrets]
+        assert seen.count(seen[0]) == len(seen)
+
+
 @settings(max_examples=1000 if LONG else 20)
 @given(_pairs, st.sampled_from(SPELLED), st.integers(0, 7), st.booleans())
 @pytest.mark.parametrize("observe", BOTH.values(), ids=BOTH)
