@@ -1,6 +1,6 @@
 """Find where a text has room for a secret, so that only there it has to be searched for.
 
-The octets that a key may consist of and its approximate length are no secret, so the time of this tells nothing.
+Which octets a key may consist of is no secret, nor about how long it is, so the time of this tells nothing.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ _MOST_FOR_OCTET = 64  # of text for one octet of a spelling: "%26%23x0041%3B" in
 _COMPARED_OCTETS = 2
 _COMPARED_TEXT = _COMPARED_OCTETS * _MOST_FOR_OCTET
 _LONG_BYTES = 4 * 1024  # only the runs of a longer text are searched; finding them takes time too
-# Octets of the shortest run that is searched: the first for a password, whatever its length. Because the steps
-# in which an answer is passed on depend on its long runs, they tell about how long a key is, and no more.
+# Octets of the shortest run that is searched: the first for a password, whatever its length. The steps in
+# which an answer goes on depend on its long runs, so they tell about how long a key is, and no more.
 _LONG_RUNS = (MIN_WATCHED_CHARACTERS - _SWALLOWED_OF_GUESSABLE, 16, 24, 48)
 # Between parts of a text. A line end first would make a soft line break of the "=" that a part ends with.
 _APART = b"\1\n"
