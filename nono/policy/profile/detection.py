@@ -70,12 +70,18 @@ AGENTS = {
     "qwen": "qwen-code",
     "copilot": "copilot-cli",
 }
-# Agents without a shipped profile, and where they keep their state (docs/agents.md), by program.
+# Agents without a shipped profile, and where they keep their state (docs/agents.md), by program. Not their
+# caches: a run has others, and Kilo outside imports what it finds in its own (ADR 108).
 STATE_OF_OTHER_AGENTS = {
-    "amp": ("~/.config/amp", "~/.cache/amp", "~/.local/share/amp"),
+    "amp": ("~/.config/amp", "~/.local/share/amp"),
     "cline": ("~/.cline",),
     "cn": ("~/.continue",),
-    "kilo": ("~/.config/kilo", "~/.local/share/kilo", "~/.local/state/kilo"),
+    "kilo": (
+        "~/.config/kilo",
+        "~/.local/share/kilo",
+        "~/.local/state/kilo",
+        "~/.local/state/kilo-sandbox-policy",
+    ),
     "openhands": ("~/.openhands",),
     "pi": ("~/.pi",),
 }

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from nono.policy.builtin import shipped
-from nono.policy.profile.detection import AGENTS, agent_profile, detected, programs, without_profile
+from nono.policy.profile.detection import (
+    AGENTS,
+    STATE_OF_OTHER_AGENTS,
+    agent_profile,
+    detected,
+    programs,
+    without_profile,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +68,23 @@ def test_an_agent_without_its_profile_has_one(program: str, reference: str | Non
 )
 def test_no_profile_is_named_beside_one_that_may_be_for_agents(program: str, reference: str | None) -> None:
     assert agent_profile(program, reference) is None
+
+
+@pytest.mark.parametrize("program", STATE_OF_OTHER_AGENTS)
+def test_no_agent_is_to_share_its_cache_with_itself_outside(program: str) -> None:
+    assert [path for path in STATE_OF_OTHER_AGENTS[program] if path.startswith("~/.cache")] == []
+
+
+@pytest.mark.parametrize(
+    ("program", "agent"),
+    [("cline", "Cline"), ("cn", "Continue"), ("kilo", "Kilo"), ("openhands", "OpenHands"), ("pi", "pi")],
+)
+def test_the_state_of_an_agent_without_a_profile_is_what_the_page_says(program: str, agent: str) -> None:
+    page = (Path(__file__).parents[4] / "docs/agents.md").read_text(encoding="utf-8")
+    [state] = re.findall(rf"^\| {agent} \([^|]*\|[^|]*\|([^|]*)\|", page, re.MULTILINE)
+    places = re.findall(r"`(~[^`]*)`", state)
+    below = re.match(r" `(\w+)` in ((?:`[^`]*`, )+)", state)
+    within = re.findall(r"`([^`]*)`", below[2]) if below else []
+    assert below is None or below[1] == program
+    named = {f"{place}/{program}" if place in within else place for place in places}
+    assert named == set(STATE_OF_OTHER_AGENTS[program])
