@@ -108,6 +108,7 @@ class Relay:
             return
         elif (
             self._outputs
+            or self._filter.is_slow
             or (len(piece) > _FLUSHED_BYTES and self._turns.is_spent())  # a small piece is searched at once
             or self._filter.takes_long(piece, runs := self._filter.long_runs(piece))
         ):

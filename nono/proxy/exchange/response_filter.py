@@ -278,8 +278,8 @@ class BodyFilter:
         return self._leaks.long_runs(piece)
 
     def takes_long(self, piece: bytes, runs: Sequence[Span] | None) -> bool:
-        """Return True if `piece`, of which `runs` are searched, must be processed step by step."""
-        return self.is_slow or (runs is not None and is_dense(piece, runs))
+        """Return True if `piece`, of which `runs` are searched, must be processed step by step as well."""
+        return runs is not None and is_dense(piece, runs)
 
     def pass_on(self, piece: bytes, runs: Sequence[Span] | None = None) -> bytes:
         """Return the part of a body that may be passed on now, if it is not slow. Raises LeakError."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
 
 from nono.credentials.values.credential import Outgoing
+from nono.credentials.values.escapes import Span
+from nono.credentials.values.tripwire import Tripwire
 from nono.proxy.exchange.client_side import ClientSide
 from nono.proxy.exchange.held import HeldBytes
 from nono.proxy.exchange.inspection import Inspection
@@ -16,6 +21,7 @@ from nono.proxy.http.message import Header, request_head, response_head
 from nono.proxy.transport.turns import Turns, Work
 from nono.proxy.usage.meter import Usage
 from nono.proxy.verdict.verdict import Entry, Forward
+from support.proxy.observed import over_http1
 from support.proxy.thread import Hosts, a_route
 
 WHOLE = json.dumps({"model": "m", "usage": {"input_tokens": 7, "output_tokens": 10}}).encode()
@@ -88,3 +94,23 @@ def test_a_client_has_the_end_of_a_response_only_when_its_usage_is_counted(
     assert steps > 1
     assert client.received.endswith(end)
     assert counted == [Usage("m", 7, 10)]
+
+
+@pytest.mark.parametrize("coded", [[(b"Content-Encoding", b"gzip")], []], ids=["gzip", "as it is"])
+def test_a_coded_body_is_searched_for_runs_once_it_is_decoded_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, coded: list[Header]
+) -> None:
+    body = random.Random(1).randbytes(20_000)
+    sent = gzip.compress(body) if coded else body
+    looked_at = list[bytes]()
+    long_runs = Tripwire.long_runs
+
+    def noted(tripwire: Tripwire, text: bytes) -> Sequence[Span]:
+        looked_at.append(text)
+        return long_runs(tripwire, text)
+
+    monkeypatch.setattr(Tripwire, "long_runs", noted)
+    over_http1("Zk3vQ9xTb7LmW2cRf8NdYs5HjA1", [CHUNKED, *coded], [sent])
+    long = [each for each in looked_at if len(each) > 4096]
+    assert long
+    assert all(each in body for each in long)
