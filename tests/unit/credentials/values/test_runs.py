@@ -71,7 +71,9 @@ def test_octets_at_random_have_no_long_run() -> None:
     assert end - start < 40
 
 
-@pytest.mark.parametrize("filler", [b"\0", b" ", b"\0\0\x7f\xff", b"a word or two, no more. "])
+@pytest.mark.parametrize(
+    "filler", [b"\0", b" ", b"\0\0\x7f\xff", b"\0" * 300 + b"\xff", b"a word or two, no more. "]
+)
 def test_what_has_no_room_is_passed_over(filler: bytes) -> None:
     assert long_runs(filler * 4000, 28, OF_KEYS) == []
 

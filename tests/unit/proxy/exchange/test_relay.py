@@ -27,6 +27,7 @@ from support.proxy.thread import Hosts, a_route
 WHOLE = json.dumps({"model": "m", "usage": {"input_tokens": 7, "output_tokens": 10}}).encode()
 LENGTH = (b"Content-Length", b"%d" % len(WHOLE))
 CHUNKED = (b"Transfer-Encoding", b"chunked")
+KEY = "Zk3vQ9xTb7LmW2cRf8NdYs5HjA1"
 
 
 def unfit(reason: str, failure: str) -> None:
@@ -110,7 +111,33 @@ def test_a_coded_body_is_searched_for_runs_once_it_is_decoded_and_not_before(
         return long_runs(tripwire, text)
 
     monkeypatch.setattr(Tripwire, "long_runs", noted)
-    over_http1("Zk3vQ9xTb7LmW2cRf8NdYs5HjA1", [CHUNKED, *coded], [sent])
+    over_http1(KEY, [CHUNKED, *coded], [sent])
     long = [each for each in looked_at if len(each) > 4096]
     assert long
     assert all(each in body for each in long)
+
+
+@pytest.mark.parametrize("at", [100, 60_000, 65_536 - 10, 150_000, 199_000])
+@pytest.mark.parametrize("other", [b"", b"%41" * 20_000], ids=["binary", "full of escapes"])
+@pytest.mark.parametrize("coded", [[(b"Content-Encoding", b"gzip")], []], ids=["gzip", "as it is"])
+def test_a_secret_is_found_at_any_place_of_a_body_that_is_searched_in_steps(
+    coded: list[Header], other: bytes, at: int
+) -> None:
+    body = random.Random(1).randbytes(200_000)[: -len(other) or None] + other
+    for secret, is_found in ((KEY, True), (KEY[:-1] + "0", False)):
+        held = b"%b %b %b" % (body[:at], KEY.encode(), body[at:])
+        sent = gzip.compress(held, 1) if coded else held
+        observed = over_http1(secret, [CHUNKED, *coded], [sent])
+        assert ("leak" in observed) is is_found
+
+
+@pytest.mark.parametrize("coded", [[(b"Content-Encoding", b"gzip")], []], ids=["gzip", "as it is"])
+@pytest.mark.parametrize(("unit", "is_cut"), [(b"%41", True), (b"%41 ", False)], ids=["in a run", "apart"])
+def test_a_body_full_of_escapes_is_passed_on_in_small_steps_where_these_are_searched(
+    coded: list[Header], unit: bytes, is_cut: bool
+) -> None:
+    """To undo the escapes of 64 KiB at once would hold the loop."""
+    body = unit * (60_000 // len(unit)) + b" "
+    observed = over_http1(KEY, [CHUNKED, *coded], [gzip.compress(body) if coded else body])
+    sizes = [len(each) for each in observed if isinstance(each, bytes)]
+    assert (max(sizes) < 32 * 1024) is is_cut
