@@ -20,8 +20,9 @@ USAGE_MAX = 6
 DOT = " · "
 UNBROKEN = "\xa0"
 ROW_LINES_MAX = 4
-# As X509_verify_cert_error_string(3) says that the issuer of a certificate is not trusted here.
-UNKNOWN_ISSUER = ("local issuer certificate", "self-signed certificate")
+# As X509_verify_cert_error_string(3) says that the issuer of a certificate is not trusted here; OpenSSL 1.1.1
+# has no hyphen.
+UNKNOWN_ISSUER = ("local issuer certificate", "self-signed certificate", "self signed certificate")
 TRUST = "nono trusts the CAs of this system and of your SSL_CERT_FILE; a company's goes into one of them"
 SWITCHED = 101  # the status that switches a request to a WebSocket
 

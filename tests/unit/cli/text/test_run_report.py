@@ -132,6 +132,7 @@ def test_a_failure_names_a_proxy_of_the_environment_that_was_not_used(
     [
         ("unable to get local issuer certificate", True),
         ("self-signed certificate in certificate chain", True),
+        ("self signed certificate in certificate chain", True),
         ("certificate has expired", False),
     ],
 )
