@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _socket
+import asyncio
 import socket
 import subprocess
 import sys
 import threading
+from _thread import start_new_thread
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -95,18 +97,23 @@ def test_nobody_is_told_what_nobody_waits_for(monkeypatch: pytest.MonkeyPatch, o
         return []
 
     monkeypatch.setattr(_socket, "getaddrinfo", answer)
+    faults = list[object]()
 
     async def ask() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(resolver, "slow.test", 443)
             assert await anyio.to_thread.run_sync(is_asked.wait, 10)
             tasks.cancel_scope.cancel()
         may_answer.set()
         assert await anyio.to_thread.run_sync(has_answered.wait, 10)
-        await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(10):
+            while resolver._unfinished:
+                await anyio.lowlevel.checkpoint()
 
     with lookups() as resolver:
         on_loop(ask)
+    assert faults == []
 
 
 class Names:
@@ -191,10 +198,42 @@ def test_without_room_for_further_threads_a_name_waits_for_those_there_are(
     assert names.asked[THREADS:] == [b"good.test"]
 
 
-def test_the_threads_end_with_the_block() -> None:
-    with lookups():
-        during = process.thread_count()
-    wait_until(lambda: process.thread_count() <= during - THREADS)
+def test_one_name_after_another_takes_no_further_thread(
+    monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop
+) -> None:
+    started = list[object]()
+
+    def start(serve: Callable[[], object], arguments: tuple[()]) -> int:
+        started.append(serve)
+        return start_new_thread(serve, arguments)
+
+    Names(monkeypatch)
+    monkeypatch.setattr(module, "start_new_thread", start)
+
+    async def ask() -> None:
+        for number in range(2 * THREADS):
+            await resolver(f"good{number}.test", 443)
+
+    with lookups() as resolver:
+        on_loop(ask)
+    assert len(started) == THREADS
+
+
+@pytest.mark.parametrize("dead", [0, THREADS_MAX])
+def test_the_threads_end_with_the_block(monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop, dead: int) -> None:
+    names = Names(monkeypatch)
+    during = 0
+
+    async def ask() -> None:
+        nonlocal during
+        async with anyio.create_task_group() as tasks:
+            await names.hang(resolver, tasks, dead)
+            during = process.thread_count()
+            names.may_end.set()
+
+    with lookups() as resolver:
+        on_loop(ask)
+    wait_until(lambda: process.thread_count() <= during - max(dead, THREADS))
 
 
 def test_a_user_without_room_for_a_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
