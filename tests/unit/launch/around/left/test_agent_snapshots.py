@@ -37,7 +37,10 @@ def told(snapshot: Path, change: Change, levels: int = 2) -> list[tuple[str, str
     """Return path, kind and names of each change that is told."""
     watched = Snapshots(SnapshotPlace(str(snapshot), str(snapshot.parent), levels))
     change(snapshot)
-    return [(each.path.removeprefix(f"{snapshot}/"), each.what, each.names) for each in watched.changes()]
+    return [
+        (each.path.removeprefix(str(snapshot)).strip("/"), each.what, each.names)
+        for each in watched.changes()
+    ]
 
 
 def add(path: Path, text: str) -> None:
@@ -48,6 +51,11 @@ def add(path: Path, text: str) -> None:
 def led_elsewhere(at: Path) -> None:
     (at / "project").rename(at.parent / "mine")
     (at / "project").symlink_to(at.parent / "mine")
+
+
+def all_led_elsewhere(at: Path) -> None:
+    at.rename(at.parent / "mine")
+    at.symlink_to("mine")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,7 @@ def led_elsewhere(at: Path) -> None:
             id="a new repository",
         ),
         pytest.param(led_elsewhere, "project", "redirected", (), id="a link to it"),
+        pytest.param(all_led_elsewhere, "", "redirected", (), id="a link to all"),
         pytest.param(
             lambda at: (at / "project/new").symlink_to("worktree"),
             "project/new",
@@ -110,7 +119,17 @@ def test_more_snapshots_than_are_looked_at_are_told_of(
 ) -> None:
     monkeypatch.setattr(agent_snapshots, "PLACES_MAX", 3)
     assert told(snapshot, lambda at: (at / "project/third").mkdir()) == []
-    assert told(snapshot, lambda at: (at / "project/fourth").mkdir()) == [(str(snapshot), "unreadable", ())]
+    assert told(snapshot, lambda at: (at / "project/fourth").mkdir()) == [("", "unreadable", ())]
+    # It looks as it did, and what is below is still not seen.
+    assert told(snapshot, lambda at: add(at / "project/worktree/config", PROGRAM)) == [("", "unreadable", ())]
+
+
+def test_a_file_in_the_place_of_snapshots_is_told_of_if_the_run_has_made_it(tmp_path: Path) -> None:
+    def make(at: Path) -> None:
+        at.write_text("")
+
+    assert told(tmp_path / "snapshot", make) == [("", "unreadable", ())]
+    assert told(tmp_path / "snapshot", lambda _: None) == []
 
 
 @pytest.mark.parametrize(
@@ -129,3 +148,13 @@ def test_snapshots_are_watched_where_the_run_may_write_them(
     paths = PathContext("/home/ada", "/work", "/work", {"XDG_DATA_HOME": "/data"})
     grant = Grant(path, access, True, "profile", path)
     assert [place.path for place in snapshots_of([grant], paths)] == found
+
+
+def test_snapshots_are_watched_where_a_link_to_the_state_leads(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "opencode").symlink_to("dotfiles")
+    paths = PathContext("/home/ada", "/work", "/work", {"XDG_DATA_HOME": str(tmp_path)})
+    for directory, is_watched in (("dotfiles", True), ("other", False)):
+        path = str(tmp_path / directory)
+        found = [*snapshots_of([Grant(path, Access.READWRITE, True, "profile", path)], paths)]
+        assert [place.path for place in found] == ([f"{path}/snapshot"] if is_watched else [])
