@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from support.nono_run import Ended, NonoRun, nono_run
+from support.nono_run import NONO, Ended, NonoRun, nono_run
 
 HOOKS = '{"hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "touch /tmp/x"}]}]}}'
 PROFILE = {"filesystem": {"state_dir": ["~/.claude"]}}
@@ -180,3 +180,30 @@ def test_a_link_where_a_codex_outside_finds_its_server_is_refused(person: NonoRu
     assert f"{state}/app-server-control' is not a directory of your own" in refused.stderr
     (state / "app-server-control").unlink()
     assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
+
+
+def test_only_a_run_makes_the_directory_of_codex_servers(person: NonoRun) -> None:
+    state = person.user.home / ".codex"
+    state.mkdir()
+    person.give(state)
+    profile = {"filesystem": {"state_dir": ["~/.codex"]}}
+    asked = person.bare([*NONO, "why", str(state), "--profile", str(person.write_profile(profile))])
+    assert (asked.exit_code, asked.stdout.split()[0]) == (0, "ALLOWED"), asked.stderr
+    assert [*state.iterdir()] == []
+    assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
+    assert [path.name for path in state.iterdir()] == ["app-server-control"]
+
+
+def test_no_run_serves_a_codex_outside_whose_state_is_a_link(person: NonoRun) -> None:
+    kept = person.user.home / "dotfiles/codex"
+    (kept / "app-server-control").mkdir(parents=True)
+    for path in (kept.parent, kept, kept / "app-server-control"):
+        person.give(path)
+    (person.user.home / ".codex").symlink_to("dotfiles/codex")
+    ended = person.run(
+        ["python3", "-c", SERVES, str(kept / "app-server-control")],
+        profile={"filesystem": {"allow": ["~/dotfiles/codex"]}},
+        flags=["--block-net"],
+    )
+    assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
+    assert [*(kept / "app-server-control").iterdir()] == []

@@ -490,13 +490,18 @@ def test_a_link_that_leads_nowhere_is_named_where_it_is_to_be_granted(here: Plac
 
 
 @pytest.mark.parametrize("target", ["link", "./link", "../{}/other"], ids=["itself", "dotted", "another"])
-def test_a_link_that_leads_back_to_itself_is_named_as_that(here: Place, target: str) -> None:
-    link, other = here.project / "link", here.project / "other"
-    link.symlink_to(target.format(here.project.name))
+@pytest.mark.parametrize("below", ["", "below"], ids=["here", "elsewhere"])
+def test_a_link_that_leads_back_to_itself_is_named_as_that(here: Place, below: str, target: str) -> None:
+    directory = here.project / below
+    directory.mkdir(exist_ok=True)
+    link, other = directory / "link", directory / "other"
+    link.symlink_to(target.format(directory.name))
     other.symlink_to(link)
     result = nono(here, "run", "--allow", str(link), *ECHO)
     link.unlink()
     other.unlink()
+    if below:
+        directory.rmdir()
     assert_refused(result, f"'{link}' is a link that leads back to itself, so it cannot be granted.")
     assert result.stderr.endswith("\nhint: remove the link, or change what it leads to\n")
 

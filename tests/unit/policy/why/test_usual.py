@@ -402,3 +402,14 @@ def test_byobu_is_told_of_its_settings_without_which_it_does_not_start(
     assert flags(run(fs=fs), "byobu-tmux ls", fs, 2) == [f"--read {HOME}/.byobu"]
     assert flags(run(fs=fs, read=(f"{HOME}/.byobu",)), "byobu-tmux ls", fs, 2) == []
     assert flags(run(fs=fs), "tmux ls", fs, 2) == []
+
+
+@pytest.mark.parametrize(
+    "variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR"]
+)
+@pytest.mark.parametrize(("path", "told"), [("/data/notes", ["--read-file /data/notes"]), ("notes", [])])
+def test_certificates_that_a_variable_names_are_told_where_it_says_which_file(
+    run: Resolve, fs: Filesystem, variable: str, path: str, told: list[str]
+) -> None:
+    """A relative path is one file or another, by the directory in which it is opened."""
+    assert flags(run(allow=(".",), environ={variable: path}), "true", fs) == told
