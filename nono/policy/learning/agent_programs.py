@@ -29,7 +29,11 @@ IN_PROJECTS = (
 INSTALLED = ((".codex", "packages"), (".claude", "local"), (".cache/opencode", "bin"))
 # The same with repositories in which an agent outside calls git to keep what a project held, and how many
 # levels below they are.
-SNAPSHOTS = (("$XDG_DATA_HOME/opencode", "snapshot", 2), ("~/.gemini", "history", 1))
+SNAPSHOTS = (
+    ("$XDG_DATA_HOME/opencode", "snapshot", 2),
+    ("$XDG_DATA_HOME/kilo", "snapshot", 2),
+    ("~/.gemini", "history", 1),
+)
 # Where an agent that is started finds its server, and takes whoever listens there for it.
 SERVERS = ((".codex", "app-server-control"),)
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large

@@ -138,6 +138,7 @@ def test_a_file_in_the_place_of_snapshots_is_told_of_if_the_run_has_made_it(tmp_
         ("/data/opencode", Access.READWRITE, ["/data/opencode/snapshot"]),
         ("/data/opencode/snapshot", Access.READWRITE, ["/data/opencode/snapshot"]),
         ("/data/opencode", Access.READ, []),
+        ("/data/kilo", Access.READWRITE, ["/data/kilo/snapshot"]),
         ("/home/ada/.gemini", Access.READWRITE, ["/home/ada/.gemini/history"]),
         ("/home/ada/.claude", Access.READWRITE, []),
     ],
