@@ -19,7 +19,8 @@ def named_certificates(
 ) -> Iterator[tuple[Row, str]]:
     """Yield the files of certificates that variables of the person name, such as those of a company's proxy.
 
-    Where a run looks into a host, the command has other files in these variables, with these certificates.
+    Where a run looks into a host, the command has other files in these variables: with these certificates,
+    but for those of a directory.
     """
     if rules.routes or rules.scopes:
         return
