@@ -137,7 +137,7 @@ class Names:
         await anyio.to_thread.run_sync(wait_until, lambda: len(self.asked) == count)
 
 
-@pytest.mark.parametrize(("dead", "is_answered"), [(THREADS_MAX - 1, True), (THREADS_MAX, False)])
+@pytest.mark.parametrize(("dead", "is_answered"), [(31, True), (32, False)])
 def test_names_that_get_no_answer_hold_up_no_other_within_a_bound(
     monkeypatch: pytest.MonkeyPatch, on_loop: OnLoop, dead: int, is_answered: bool
 ) -> None:
