@@ -155,16 +155,20 @@ class Admission:
         route = state.route
         if route.credential is None:
             return refusal.no_key(route.service, verdict.origin.host)
-        try:
-            injection = await route.credential.acquire(verdict.facts)
-        except (CredentialNotFound, CredentialUnavailable) as failure:
-            self._tell(state, failure)
-            return refusal.unavailable(route.service, verdict.origin.host)
-        except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
-            return refusal.unavailable(route.service, verdict.origin.host)
-        if (reached := await self._beyond_limit(state)) is not None:
-            return reached
-        return self._go(state, injection)
+        while True:
+            try:
+                injection = await route.credential.acquire(verdict.facts)
+            except (CredentialNotFound, CredentialUnavailable) as failure:
+                self._tell(state, failure)
+                return refusal.unavailable(route.service, verdict.origin.host)
+            except (OSError, ValueError, CredentialError):  # the text could hold the secret: not passed on
+                return refusal.unavailable(route.service, verdict.origin.host)
+            if not state.waits_at_limit:
+                return self._go(state, injection)
+            # Others have used up the limit meanwhile. What is acquired by now may be renewed while a person
+            # is asked, and responses are searched for the newest values only: acquire it anew.
+            if (reached := await self._beyond_limit(state)) is not None:
+                return reached
 
     async def _beyond_limit(self, state: RouteState) -> Refusal | None:
         """Ask each time that a limit is reached. Returns the refusal if the extension was not approved."""

@@ -901,3 +901,33 @@ def test_several_requests_that_wait_at_a_limit_raise_it_once() -> None:
             # Whoever comes second asks once more; here it gets the same answer.
             assert [one.response().status, two.response().status] == [200, 200]
     assert len(server.requests) == 3
+
+
+def test_a_credential_acquired_before_a_question_is_acquired_anew_after_it() -> None:
+    # A login may be renewed while a person thinks, and responses are searched for its newest values.
+    gate = Gate()
+
+    class Renewed(SlowCredential):
+        async def acquire(self, request: RequestFacts) -> Injection:
+            self.asked.append(request)
+            number = len(self.asked)
+            if number < 3:
+                await gate.passed()
+            return FakeCredential(content=b"Bearer acquired-as-number-%d" % number)
+
+    person, credential = AboutLimits("granted"), Renewed()
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, limits=ASKING, credential=credential), approver=person) as p,
+        Client(p.port) as one,
+        Client(p.port) as two,
+    ):
+        for client in (one, two):
+            client.send(get())
+            gate.wait_for_somebody()
+        gate.open()
+        assert [one.response().status, two.response().status] == [200, 200]
+    first, asked_for = (request.values(b"authorization")[0] for request in server.requests)
+    assert first in {b"Bearer acquired-as-number-1", b"Bearer acquired-as-number-2"}
+    assert asked_for == b"Bearer acquired-as-number-3"
+    assert len(person.asked) == 1
