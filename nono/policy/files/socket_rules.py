@@ -54,10 +54,7 @@ def socket_grants(
             Grant(path or canonical_as_far(original, fs), Access.READ, False, source, original), roots, fs
         )
         if path is None and request.refuses_missing and source == "user":
-            raise NonoError(
-                f"'{original}' does not exist, so it cannot be granted.",
-                hint="start what listens there first, or --allow-missing to go on without it",
-            )
+            raise _missing_error(original, scope, binds, fs)
         if path is None:
             skipped.append(original)
         else:
@@ -110,6 +107,26 @@ def _resolved(original: str, scope: SocketScope, binds: bool, fs: Filesystem) ->
             hint="name what it leads to",
         )
     return name if fs.kind(dirname(name)) == "dir" and basename(name) not in ("", ".", "..") else None
+
+
+def _missing_error(original: str, scope: SocketScope, binds: bool, fs: Filesystem) -> NonoError:
+    """Return the error for a missing path on the command line."""
+    if scope is SocketScope.FILE and not binds:
+        return NonoError(
+            f"'{original}' does not exist, so it cannot be granted.",
+            hint="start what listens there first, or --allow-missing to go on without it",
+        )
+    if scope is SocketScope.FILE:
+        directory = dirname(parent_resolved(original, fs))
+        if fs.kind(directory) is not None:
+            return NonoError(f"'{original}' cannot be granted: no socket can have that name.")
+        message = f"'{original}' cannot be granted: the directory '{directory}' does not exist."
+    else:
+        directory = original
+        message = f"'{original}' does not exist, so it cannot be granted."
+    return NonoError(
+        message, hint=f"mkdir -p {shell_word(directory)}, or --allow-missing to go on without it"
+    )
 
 
 def as_files(sockets: Iterable[SocketGrant]) -> list[Grant]:

@@ -135,6 +135,41 @@ def test_a_missing_path_is_listed_as_skipped(run: Resolve, flag: str, path: str)
     assert resolved.skipped == (path,)
 
 
+@pytest.mark.parametrize(
+    ("flag", "path", "said", "hint"),
+    [
+        (
+            "allow_unix_socket",
+            "/run/missing.sock",
+            "'/run/missing.sock' does not exist",
+            "start what listens there",
+        ),
+        (
+            "allow_unix_socket_bind",
+            "/nowhere/a.sock",
+            "the directory '/nowhere' does not exist",
+            "mkdir -p /nowhere,",
+        ),
+        ("allow_unix_socket_bind", "/run/one/plain/a.sock", "no socket can have that name", None),
+        ("allow_unix_socket_dir", "/run/missing", "'/run/missing' does not exist", "mkdir -p /run/missing,"),
+        ("allow_unix_socket_subtree_bind", "/run/gone", "'/run/gone' does not exist", "mkdir -p /run/gone,"),
+    ],
+)
+def test_what_is_missing_of_a_socket_is_named_with_what_makes_it(
+    run: Resolve, flag: str, path: str, said: str, hint: str | None
+) -> None:
+    with pytest.raises(NonoError) as refused:
+        run(**{flag: (path,)}, refuses_missing=True)
+    assert said in str(refused.value)
+    assert (refused.value.hint or "").startswith(hint or "")
+    assert (refused.value.hint is None) == (hint is None)
+
+
+def test_a_socket_to_bind_needs_only_its_directory(run: Resolve) -> None:
+    (grant,) = run(allow_unix_socket_bind=("/run/one/new.sock",), refuses_missing=True).capabilities.sockets
+    assert grant.path == "/run/one/new.sock"
+
+
 def test_only_a_bypass_by_name_lifts_the_denial_of_a_socket(run: Resolve) -> None:
     agent = f"{HOME}/.ssh/agent.sock"
     with pytest.raises(SandboxError, match="Refusing to grant what a deny rule protects"):
