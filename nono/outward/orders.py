@@ -23,10 +23,6 @@ class Orders(NamedTuple):
     is_anchor_required: bool = False  # start nothing before the first anchor
     otlp: str | None = None  # the URL of a collector
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.anchors and self.otlp is None
-
 
 def orders(anchors: Sequence[str], every_min: str | int, is_required: bool, otlp: str | None) -> Orders:
     """Validate the settings. Raises ConfigError or UsageError."""

@@ -297,9 +297,6 @@ class Store:
         path = f"{_OBJECTS}/{digest[:2]}/{digest[2:]}"
         os.link(path, path, src_dir_fd=other.directory, dst_dir_fd=self.directory)
 
-    def digests(self) -> Iterator[str]:
-        return (digest.hex() for digest in self._places)
-
 
 def _digested(file: int) -> tuple[bytes, int]:
     digest, size = sha256(), 0
