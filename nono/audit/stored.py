@@ -90,10 +90,10 @@ def first_event(directory: str) -> Mapping[str, Any]:
     return {}
 
 
-def is_closed(directory: str, name: str) -> bool:
-    """Return True if no process has a file open: otherwise a write lease is refused (fcntl(2))."""
+def is_closed(directory: str) -> bool:
+    """Return True if no process has the log open: otherwise a write lease is refused (fcntl(2))."""
     try:
-        with open_file(directory, name) as file:
+        with open_file(directory, EVENT_FILE) as file:
             # A process that breaks the lease causes a signal here, and SIGIO would end us. It is released at
             # once.
             fcntl.fcntl(file, fcntl.F_SETSIG, SIGURG)  # ignored by default (signal(7))

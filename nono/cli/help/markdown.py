@@ -29,9 +29,9 @@ def markdown(page: Page, actions: Iterable[Page] = (), *, depth: int = 1) -> str
     return "\n".join(lines) + "".join(f"\n{markdown(each, depth=depth + 1)}" for each in actions)
 
 
-def table(section: Section, heads: tuple[str, str] = ("name", "meaning")) -> Iterator[str]:
+def table(section: Section) -> Iterator[str]:
     """Yield the lines of a table of entries."""
-    yield f"| {heads[0]} | {heads[1]} |"
+    yield "| name | meaning |"
     yield "|---|---|"
     yield from (f"| {_name(entry)} | {_about(entry)} |" for entry in section.entries)
 

@@ -209,9 +209,9 @@ def _stands_at(run: Run, segments: Sequence[str], start: int) -> bool:
 
 def _expanded(text: str) -> Iterator[str]:
     """Yield `text` for each choice of its braces, including nested ones."""
-    opening = _find(text, "{", 0)
+    opening = _find(text, "{")
     if opening is None:
-        if _find(text, "}", 0) is not None:
+        if _find(text, "}") is not None:
             raise ValueError("'}' closes no brace")
         yield text
         return
@@ -235,8 +235,9 @@ def _expanded(text: str) -> Iterator[str]:
         yield from _expanded(text[:opening] + choice + text[at + 1 :])
 
 
-def _find(text: str, wanted: str, at: int) -> int | None:
+def _find(text: str, wanted: str) -> int | None:
     """Return the position of the first `wanted` that is not escaped by a backslash."""
+    at = 0
     while at < len(text):
         if text[at] == wanted:
             return at

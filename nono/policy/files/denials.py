@@ -122,7 +122,7 @@ def enforceable(grants: Sequence[Grant], rules: DenyRules, fs: Filesystem) -> tu
             warnings.append(f"{grant.path} is not granted ({grant.source}): denied by {denial.origin}.")
     if refused:
         raise SandboxError(
-            _listed("Refusing to grant what a deny rule protects.", "refused", refused),
+            _listed(refused),
             hint="--bypass-protection PATH lifts the rule for a path that you do grant",
         )
     return kept, warnings
@@ -137,10 +137,11 @@ def _refusal(grant: Grant, denial: Denial) -> str:
     )
 
 
-def _listed(headline: str, noun: str, entries: Sequence[str]) -> str:
-    lines = [headline, f"{len(entries)} {noun}:", *(f"  - {entry}" for entry in entries[:MAX_LISTED])]
-    if len(entries) > MAX_LISTED:
-        lines.append(f"  ... and {len(entries) - MAX_LISTED} more {noun}")
+def _listed(refused: Sequence[str]) -> str:
+    lines = ["Refusing to grant what a deny rule protects.", f"{len(refused)} refused:"]
+    lines += [f"  - {entry}" for entry in refused[:MAX_LISTED]]
+    if len(refused) > MAX_LISTED:
+        lines.append(f"  ... and {len(refused) - MAX_LISTED} more refused")
     return "\n".join(lines)
 
 

@@ -99,7 +99,7 @@ def _linked(top: str, fs: Filesystem, *, is_workdir: bool) -> str | None:
         return dirname(dirname(own)) if is_right and is_in_place else None
     if is_workdir and own != top and is_within(own, top):
         return own
-    worktree = _value(fs.text(join(own, "config")) or "", "core", "worktree")
+    worktree = _worktree(fs.text(join(own, "config")) or "")
     is_submodules = worktree is not None and fs.canonical(join(own, worktree)) == top
     return own if is_submodules else None
 
@@ -116,15 +116,15 @@ def is_repository(path: str, fs: Filesystem) -> bool:
     return [entry and entry.kind for entry in kinds] == ["file", "dir", "dir"]
 
 
-def _value(text: str, section: str, name: str) -> str | None:
-    """Return the last value of a plain key, in the form that git writes."""
+def _worktree(config: str) -> str | None:
+    """Return the last plain core.worktree of a config, in the form that git writes."""
     here, found = "", None
-    for line in text.splitlines():
+    for line in config.splitlines():
         line = line.strip()
         if line.startswith("["):
             here = line.strip("[]").lower()
-        elif here == section and "=" in line:
+        elif here == "core" and "=" in line:
             key, _, value = line.partition("=")
-            if key.strip().lower() == name:
+            if key.strip().lower() == "worktree":
                 found = value.strip().strip('"')
     return found

@@ -47,7 +47,7 @@ def _started(words: list[str], depth: int) -> Iterator[Started]:
     if depth > 3:
         return
     if program in SHELLS:
-        script = _after(rest, "c")
+        script = _script(rest)
         for each in _commands(script) if script is not None else ():
             yield from _started(each, depth + 1)
     elif program.startswith(_PYTHONS) and "-m" in rest[:-1]:
@@ -59,12 +59,12 @@ def _started(words: list[str], depth: int) -> Iterator[Started]:
             yield from _started(rest[inner:], depth + 1)
 
 
-def _after(words: Sequence[str], letter: str) -> str | None:
-    """Return the word after a group of short options that contains this letter: `-c`, `-lc`."""
+def _script(words: Sequence[str]) -> str | None:
+    """Return the word after a group of short options that contains the letter c: `-c`, `-lc`."""
     for at, word in enumerate(words[:-1]):
         if not word.startswith("-"):
             return None
-        if not word.startswith("--") and letter in word:
+        if not word.startswith("--") and "c" in word:
             return words[at + 1]
     return None
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from nono.audit.ledger import EVENT_FILE, AuditLog
+from nono.audit.ledger import AuditLog
 from nono.audit.stored import is_closed
 from support.forked import child, in_child
 
 
 def test_a_log_that_somebody_has_open_is_not_closed(tmp_path: Path) -> None:
     with AuditLog(str(tmp_path / "nono"), "s1") as log:
-        assert not is_closed(os.path.dirname(log.path), EVENT_FILE)
-    assert is_closed(os.path.dirname(log.path), EVENT_FILE)
+        assert not is_closed(os.path.dirname(log.path))
+    assert is_closed(os.path.dirname(log.path))
 
 
 def test_whoever_opens_a_log_while_it_is_looked_at_ends_nobody(
@@ -41,4 +41,4 @@ def test_whoever_opens_a_log_while_it_is_looked_at_ends_nobody(
         return result
 
     monkeypatch.setattr(fcntl, "fcntl", taken)
-    assert in_child(lambda: is_closed(os.path.dirname(log.path), EVENT_FILE))
+    assert in_child(lambda: is_closed(os.path.dirname(log.path)))

@@ -10,7 +10,6 @@ from typing import Any
 
 from nono import paths
 from nono.audit import stored
-from nono.audit.ledger import EVENT_FILE
 from nono.audit.proof.check import read_summary
 from nono.errors import ConfigError, NonoError
 from nono.named_tuple import NamedTuple
@@ -151,7 +150,7 @@ def _found(root: str, session_id: str, record: Record | None) -> Found:
         runs = not record.is_ended or (not summary and is_supervised(record))
     else:
         # A standalone proxy has no record; while it runs, nobody else can get a lease on its log.
-        runs = not summary and not stored.is_closed(directory, EVENT_FILE)
+        runs = not summary and not stored.is_closed(directory)
     started = str(summary.get("started") or first.get("started") or "")
     began = began_at(started)
     began_ms = 0 if began is None else int(began.timestamp() * 1000)

@@ -109,7 +109,7 @@ def _logs_alone(environ: Mapping[str, str], every: Sequence[Record], now_ms: int
             for name in os.listdir(directory)
             if name not in known
             and _is_old(join(directory, name, EVENT_FILE), now_ms)
-            and is_closed(join(directory, name), EVENT_FILE)
+            and is_closed(join(directory, name))
         ]
     return []
 
