@@ -66,6 +66,24 @@ X32_SYSCALL_BIT = 0x40000000
 
 AUDIT_ARCH: dict[str, int] = {"x86_64": AUDIT_ARCH_X86_64, "aarch64": AUDIT_ARCH_AARCH64}
 
+# A system call since Linux 5.1 has the same number on all architectures.
+_SAME_EVERYWHERE = {
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "pidfd_open": 434,
+    "clone3": 435,
+    "close_range": 436,
+    "openat2": 437,
+    "pidfd_getfd": 438,
+    "mount_setattr": 442,
+}
+
 SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {
         "read": 0,
@@ -150,20 +168,7 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "execveat": 322,
         "userfaultfd": 323,
         "statx": 332,
-        "io_uring_setup": 425,
-        "io_uring_enter": 426,
-        "io_uring_register": 427,
-        "open_tree": 428,
-        "move_mount": 429,
-        "fsopen": 430,
-        "fsconfig": 431,
-        "fsmount": 432,
-        "pidfd_open": 434,
-        "clone3": 435,
-        "close_range": 436,
-        "openat2": 437,
-        "pidfd_getfd": 438,
-        "mount_setattr": 442,
+        **_SAME_EVERYWHERE,
     },
     "aarch64": {
         "fcntl": 25,
@@ -195,6 +200,7 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "tgkill": 131,
         "rt_sigreturn": 139,
         "setpriority": 140,
+        "prctl": 167,
         "mq_open": 180,
         "mq_unlink": 181,
         "msgget": 186,
@@ -224,7 +230,6 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "keyctl": 219,
         "clone": 220,
         "execve": 221,
-        "prctl": 167,
         "mmap": 222,
         "madvise": 233,
         "perf_event_open": 241,
@@ -239,19 +244,6 @@ SYSCALL_NUMBERS: dict[str, dict[str, int]] = {
         "execveat": 281,
         "userfaultfd": 282,
         "statx": 291,
-        "io_uring_setup": 425,
-        "io_uring_enter": 426,
-        "io_uring_register": 427,
-        "open_tree": 428,
-        "move_mount": 429,
-        "fsopen": 430,
-        "fsconfig": 431,
-        "fsmount": 432,
-        "pidfd_open": 434,
-        "clone3": 435,
-        "close_range": 436,
-        "openat2": 437,
-        "pidfd_getfd": 438,
-        "mount_setattr": 442,
+        **_SAME_EVERYWHERE,
     },
 }
