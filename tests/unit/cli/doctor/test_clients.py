@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from socket import create_connection
-from ssl import create_default_context
+from ssl import SSLSocket, create_default_context
 
 import pytest
 from h2.config import H2Configuration
@@ -13,11 +15,23 @@ from h2.events import TrailersReceived
 from nono.cli.doctor.client_table import ABSENT, CLIENTS, Client
 from nono.cli.doctor.clients import Tried, judge
 from nono.cli.doctor.finding import Mark, finding_lines
-from nono.cli.doctor.server import serving
+from nono.cli.doctor.server import Server, serving
 
 CLIENT = Client("curl", ("curl",), "curl", "unset its proxy", "unset its CA")
 WORKED = Tried(0, "", ("GET /",), reached_proxy=True)
 DENIED = ("certificate unknown",)
+
+
+@contextmanager
+def tunnel(server: Server, protocol: str) -> Iterator[SSLSocket]:
+    """Yield the TLS inside a CONNECT to a.invalid."""
+    with create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(b"CONNECT a.invalid:443 HTTP/1.1\r\nHost: a.invalid:443\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+        context = create_default_context(cadata=server.ca_pem.decode())
+        context.set_alpn_protocols([protocol])
+        with context.wrap_socket(connection, server_hostname="a.invalid") as tls:
+            yield tls
 
 
 @pytest.mark.parametrize(
@@ -156,11 +170,8 @@ def test_a_request_outside_of_a_tunnel_is_not_answered() -> None:
 
 
 def test_a_request_in_a_tunnel_is_remembered_by_its_host() -> None:
-    with serving() as server, create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(b"CONNECT a.invalid:443 HTTP/1.1\r\nHost: a.invalid:443\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
-        context = create_default_context(cadata=server.ca_pem.decode())
-        with context.wrap_socket(connection, server_hostname="a.invalid") as tls:
+    with serving() as server:
+        with tunnel(server, "http/1.1") as tls:
             tls.sendall(b"GET /page?query HTTP/1.1\r\nHost: a.invalid\r\nConnection: close\r\n\r\n")
             assert tls.makefile("rb").read().endswith(b"\r\n\r\nok\n")
         assert server.asked("a.invalid") == ("GET /page",)
@@ -168,12 +179,8 @@ def test_a_request_in_a_tunnel_is_remembered_by_its_host() -> None:
 
 
 def test_a_call_of_grpc_is_answered_as_unimplemented() -> None:
-    with serving() as server, create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(b"CONNECT a.invalid:443 HTTP/1.1\r\nHost: a.invalid:443\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
-        context = create_default_context(cadata=server.ca_pem.decode())
-        context.set_alpn_protocols(["h2"])
-        with context.wrap_socket(connection, server_hostname="a.invalid") as tls:
+    with serving() as server:
+        with tunnel(server, "h2") as tls:
             client = H2Connection(H2Configuration(header_encoding="utf-8"))
             client.initiate_connection()
             fields = [
@@ -195,13 +202,8 @@ def test_a_call_of_grpc_is_answered_as_unimplemented() -> None:
 def test_a_broken_frame_of_http2_ends_its_connection_alone() -> None:
     with serving() as server:
         for hello, answer in ((b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 64, ""), (b"", "h2")):
-            with create_connection(("127.0.0.1", server.port)) as connection:
-                connection.sendall(b"CONNECT a.invalid:443 HTTP/1.1\r\nHost: a.invalid:443\r\n\r\n")
-                assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
-                context = create_default_context(cadata=server.ca_pem.decode())
-                context.set_alpn_protocols(["h2"])
-                with context.wrap_socket(connection, server_hostname="a.invalid") as tls:
-                    tls.sendall(hello)
-                    assert answer in (tls.selected_alpn_protocol() or "")
-                    while hello and tls.recv(4096):
-                        pass
+            with tunnel(server, "h2") as tls:
+                tls.sendall(hello)
+                assert answer in (tls.selected_alpn_protocol() or "")
+                while hello and tls.recv(4096):
+                    pass
