@@ -61,6 +61,25 @@ def test_a_setting_by_which_an_agent_asks_nobody_is_told(person: NonoRun, mode: 
     assert ["permissions.defaultMode" in line for line in lines] == ([True] if is_told else [])
 
 
+@pytest.mark.parametrize(("name", "is_told"), [(".env", True), ("env", False)])
+@pytest.mark.parametrize("agent", [".codex", ".gemini", ".qwen", ".openclaw"])
+def test_variables_that_a_run_gives_an_agent_outside_are_told(
+    person: NonoRun, agent: str, name: str, is_told: bool
+) -> None:
+    """By PATH Codex outside starts another git; by GOOGLE_GEMINI_BASE_URL Gemini CLI sends its key away."""
+    profile = {"filesystem": {"state_dir": [f"~/{agent}"]}}
+    lines = told(person, f"echo NODE_OPTIONS=x > ~/{agent}/{name}", profile)
+    assert ["this run set NODE_OPTIONS in" in line for line in lines] == ([True] if is_told else [])
+
+
+def test_the_program_with_which_codex_outside_runs_commands_is_told(person: NonoRun) -> None:
+    """It gets the key that Codex has, and is started with it."""
+    toml = 'default = "x"\\n[[environments]]\\nid = "x"\\nprogram = "/tmp/x"\\n'
+    profile = {"filesystem": {"state_dir": ["~/.codex"]}}
+    (line,) = told(person, f"printf '{toml}' > ~/.codex/environments.toml", profile)
+    assert "this run set environments in" in line
+
+
 def test_settings_that_run_nothing_are_not_told(person: NonoRun) -> None:
     assert told(person, 'echo \'{"model": "x"}\' > ~/.claude/settings.json') == []
 

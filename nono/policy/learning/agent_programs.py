@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor")
 IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", "config.toml", "hooks.json", "opencode.json",
-    "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
+    "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json", "tui.json",
+    "environments.toml", "plugins/installed_plugins.json", ".env",
 )  # fmt: skip
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
     ".codex/hooks.json", ".gemini/settings.json", ".qwen/settings.json", ".cursor/mcp.json", "opencode.json",
-    "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc",
+    "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc", "tui.json",
+    ".opencode/tui.json", ".gemini/.env", ".qwen/.env",
 )  # fmt: skip
 # Directories, each in one of state, with programs that an agent has put there and starts.
 INSTALLED = ((".codex", "packages"), (".claude", "local"), (".cache/opencode", "bin"))
@@ -42,17 +44,20 @@ NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects ar
 TOML_STEPS_MAX = 20_000_000  # half a second
 
 _RUNS = frozenset({
-    "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand", "discoveryCommand",
-    "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter", "gcpAuthRefresh", "hook",
-    "hooks", "lsp", "mcp", "mcpServers", "mcp_servers", "model_providers", "notify", "otelHeadersHelper",
-    "plugin", "shell_environment_policy", "statusLine", "subagentStatusLine", "toolCallCommand",
-    "toolDiscoveryCommand",
+    "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
+    "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter",
+    "gcpAuthRefresh", "hook", "hooks", "lsp", "marketplaces", "mcp", "mcpServers", "mcp_servers",
+    "modelProviders", "model_providers", "notify", "openai_base_url", "otelHeadersHelper", "pager", "plugin",
+    "plugins", "processWrapper", "proxyAuthHelper", "shell_environment_policy", "statusLine",
+    "subagentStatusLine", "toolCallCommand", "toolDiscoveryCommand",
 })  # fmt: skip
-_RUNS_ON_TOP = frozenset({"env", "provider"})  # NODE_OPTIONS, or whom a key is sent to
+# NODE_OPTIONS, whom a key is sent to, or where Codex has commands run.
+_RUNS_ON_TOP = frozenset({"env", "environments", "provider"})
 # By these an agent runs whatever a model says, and asks nobody. What a person has allowed one by one, as by
 # an answer inside (permissions.allow, trust_level), is not among them: it would be told in most runs.
 _ASKS = frozenset({
-    "approvalMode", "approval_policy", "defaultMode", "permission", "sandbox_mode",
+    "approvalMode", "approval_policy", "approvals_reviewer", "defaultMode", "default_permissions",
+    "enableAllProjectMcpServers", "permission", "sandbox", "sandbox_mode", "sandbox_workspace_write",
     "skipDangerousModePermissionPrompt",
 })  # fmt: skip
 
@@ -84,6 +89,8 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
         return {}
     if sum(map(content.count, (b"[", b"{", b",", b"="))) > PARTS_MAX:
         raise ValueError("a document of too many parts")
+    if name == ".env":
+        return _variables(content)
     # Imported here: few runs change such a file.
     import json
 
@@ -92,6 +99,20 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
         return {key: json.dumps(value, sort_keys=True, default=str) for key, value in _settings(document)}
     except RecursionError:
         raise ValueError("lists in lists") from None
+
+
+def _variables(content: bytes) -> dict[str, str]:
+    """Return what a file of variables sets. A line without a name goes on with the value before it."""
+    found: dict[str, list[str]] = {}
+    name = ""
+    for line in content.decode(errors="replace").splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word, is_named, _ = line.strip().removeprefix("export ").partition("=")
+        if is_named:
+            name = word.strip()
+        found.setdefault(name, []).append(line)
+    return {name: "\n".join(lines) for name, lines in found.items()}
 
 
 def _toml(content: bytes) -> dict[str, Any]:

@@ -50,6 +50,30 @@ LONG_NAMES = json.dumps({"a" * 1_000_000: {str(number): {"hooks": 1} for number 
             "settings.json", {"tools": {"approvalMode": "yolo"}}, "tools.approvalMode", id="nor Qwen Code"
         ),
         pytest.param("opencode.json", {"permission": {"bash": "ask"}}, "permission", id="opencode asks"),
+        pytest.param("tui.json", {"plugin": ["./x.js"]}, "plugin", id="what opencode imports to draw"),
+        pytest.param("config.toml", b'openai_base_url = "http://x"\n', "openai_base_url", id="whose key"),
+        pytest.param(
+            "environments.toml", b'default = "x"\n[[environments]]\nid = "x"\nprogram = "x"\n',
+            "environments", id="what Codex runs commands with",
+        ),
+        pytest.param(
+            "settings.json", {"tools": {"shell": {"pager": "x"}}}, "tools.shell.pager", id="pager of Gemini"
+        ),
+        pytest.param("settings.json", {"modelProviders": {"x": []}}, "modelProviders", id="whom Qwen asks"),
+        pytest.param("settings.json", {"processWrapper": "x"}, "processWrapper", id="what starts Claude"),
+        pytest.param("settings.json", {"proxyAuthHelper": "x"}, "proxyAuthHelper", id="helper of a proxy"),
+        pytest.param(
+            "settings.json", {"sandbox": {"ripgrep": {"command": "x"}}}, "sandbox", id="search of Claude"
+        ),
+        pytest.param(
+            "settings.json", {"enableAllProjectMcpServers": True}, "enableAllProjectMcpServers",
+            id="servers of any project",
+        ),
+        pytest.param(
+            "installed_plugins.json", {"version": 2, "plugins": {"x@y": [{"installPath": "x"}]}}, "plugins",
+            id="where a plugin is",
+        ),
+        pytest.param(".env", b"# of mine\nexport PATH = x\n", "PATH", id="variables of Codex"),
     ],
 )  # fmt: skip
 def test_what_runs_something_is_told_when_it_comes_and_when_it_goes(
@@ -82,8 +106,24 @@ def test_other_settings_are_not_told(name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("after", "told"),
+    [
+        pytest.param("A=1\nB='2\n3'\n# other\n", (), id="a comment"),
+        pytest.param("A=1\nB='2\n4'\n", ("B",), id="the second line of a value"),
+        pytest.param("A=1\nB='2\n3'\nC: 4\n", ("B",), id="a name that a colon follows"),
+        pytest.param("A=1\nB='2\n3'\nA=5", ("A",), id="a name for the second time"),
+        pytest.param("A=1\n#\rC=4\nB='2\n3'\n", ("C",), id="behind a comment that ends as on a Mac"),
+    ],
+)
+def test_each_variable_of_a_file_is_told_whose_value_changed(after: str, told: tuple[str, ...]) -> None:
+    before = b"A=1\nB='2\n3'\n"
+    assert differences(".env", before, after.encode()) == Differences(told, ())
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
+        pytest.param(".env", b"=" * (PARTS_MAX + 1), id="many variables"),
         pytest.param("settings.json", b"{", id="no JSON"),
         pytest.param("settings.json", b'{"a": ' * 100_000, id="deep"),
         pytest.param("settings.json", b"[" + b"[]," * PARTS_MAX + b"[]]", id="many parts"),
