@@ -33,6 +33,8 @@ class _Tool(NamedTuple):
     prefix: str = ""  # of the variable's value
     reading_is_enough: bool = False
     must_exist: bool = False  # a file without which the tool ends; it may be empty
+    is_first_of_list: bool = False  # the usual location is searched behind it
+    moves_with: str = ""  # a variable that moves the usual location too
 
 
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
@@ -63,7 +65,9 @@ _TOOLS = (
     # Like some below, not a cache: gh refuses to start if it cannot read its settings, beside its login.
     _Tool("GH_CONFIG_DIR", "gh", "$XDG_CONFIG_HOME/gh", reading_is_enough=True),
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
-    _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod"),
+    _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod", moves_with="GOPATH"),
+    # `go get` ends with an error if it cannot keep the head of the checksum database there.
+    _Tool("GOPATH", "go", "~/go", is_first_of_list=True),
     _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
     _Tool("HATCH_CACHE_DIR", "hatch/cache", "$XDG_CACHE_HOME/hatch"),
     # hatch writes its settings where there are none, and ends if it cannot.
@@ -168,9 +172,15 @@ def own_caches(
     # A denial below the caches would need a mask, and masks are already settled.
     if denials.covering(path) is not None or any(is_within(each.path, path) for each in denials.denials):
         return None
-    variables = tuple((tool.variable, f"{tool.prefix}{join(path, tool.directory)}") for tool in tools)
+    variables = {tool.variable: _value(tool, path, path_context) for tool in tools}
+    stay = {
+        tool.variable: _usual(tool, path_context)
+        for tool in _TOOLS
+        if tool.moves_with in variables and tool.variable not in (*variables, *settled)
+    }
     files = tuple(join(path, tool.directory) for tool in tools if tool.must_exist)
-    return Caches(Grant(path, Access.READWRITE, True, "system", path), variables, files)
+    grant = Grant(path, Access.READWRITE, True, "system", path)
+    return Caches(grant, tuple({**variables, **stay}.items()), files)
 
 
 def _is_wanted(
@@ -181,10 +191,8 @@ def _is_wanted(
     fs: Filesystem,
 ) -> bool:
     """Return False for a cache where the person's own is granted for writing."""
-    set_by_caller = path_context.environ.get(tool.variable, "")
-    # MAVEN_ARGS says other things as well.
-    given = set_by_caller if set_by_caller.startswith("/") else path_context.of_group(tool.usual)
-    usual = canonical_as_far(given, fs)
+    usual = _usual(tool, path_context)
+    usual = canonical_as_far(usual.partition(":")[0] if tool.is_first_of_list else usual, fs)
     if tool is _EVERYTHING_ELSE and any(
         grant.is_users and grant.access.writes and is_within(grant.path, usual) for grant in grants
     ):
@@ -193,6 +201,18 @@ def _is_wanted(
         return False  # what is granted there is to be found, if only read: a profile of Nix, for instance
     access = held.on(usual)
     return access is None if tool.reading_is_enough else access is not Access.READWRITE
+
+
+def _usual(tool: _Tool, path_context: PathContext) -> str:
+    """Return what the tool would use outside; of a list, all entries."""
+    set_by_caller = path_context.environ.get(tool.variable, "")
+    # MAVEN_ARGS says other things as well.
+    return set_by_caller if set_by_caller.startswith("/") else path_context.of_group(tool.usual)
+
+
+def _value(tool: _Tool, caches: str, path_context: PathContext) -> str:
+    behind = f":{_usual(tool, path_context)}" if tool.is_first_of_list else ""
+    return f"{tool.prefix}{join(caches, tool.directory)}{behind}"
 
 
 def _name(workdir: str, held: Access | None) -> str:

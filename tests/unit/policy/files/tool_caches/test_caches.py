@@ -211,6 +211,28 @@ def test_a_variable_of_the_caller_that_leads_to_nothing_granted_is_replaced(
     assert "UV_CACHE_DIR" not in variables(caches(fs, READ_WRITE, UV_CACHE_DIR=f"{WORK}/uv"))
 
 
+@pytest.mark.parametrize("person", [f"{HOME}/go", f"/data/a:{HOME}/go"], ids=["one", "a list"])
+def test_packages_of_the_person_are_found_behind_what_go_may_write(
+    person: str, make_fs: MakeFilesystem
+) -> None:
+    found = caches(make_fs(), READ_WRITE, GOPATH=person)
+    assert variables(found)["GOPATH"] == f"{path(found)}/go:{person}"
+    assert variables(caches(make_fs(), READ_WRITE))["GOPATH"].endswith(f"/go:{HOME}/go")
+    assert "GOPATH" not in variables(caches(make_fs(), READ_WRITE, GOPATH=f"{WORK}/go:{person}"))
+
+
+def test_modules_of_the_person_that_are_granted_stay_in_use_where_go_writes_elsewhere(
+    make_fs: MakeFilesystem,
+) -> None:
+    usual = f"{HOME}/go/pkg/mod"
+    writing = Grant(usual, Access.READWRITE, True, "user", usual)
+    fs = make_fs(directories=(usual,))
+    assert variables(caches(fs, READ_WRITE, writing))["GOMODCACHE"] == usual
+    assert variables(caches(fs, READ_WRITE))["GOMODCACHE"] != usual
+    settled = EnvironmentRules(passed=frozenset({"GOMODCACHE"}))
+    assert "GOMODCACHE" not in variables(caches(fs, READ_WRITE, environment=settled))
+
+
 def test_gems_of_the_system_stay_in_use(make_fs: MakeFilesystem) -> None:
     fs = make_fs()
     image = Grant("/usr", Access.READ, True, "group:system_read_linux_core", "/usr")
