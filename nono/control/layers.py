@@ -10,7 +10,7 @@ from nono.policy.endpoints.entry import parse_allow_endpoint
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy
 from nono.policy.files.grants import directory_flag, file_flag
 from nono.policy.files.path_verdict import Denied, FilePolicy, Granted, Protected
-from nono.policy.hosts.host_filter import Refuse, parse_rule
+from nono.policy.hosts.host_filter import Allow, Refuse, parse_rule
 from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.endpoints import LiveEndpoints
 from nono.policy.live.paths import LivePaths
@@ -44,11 +44,13 @@ class Hosts:
         rule = parse_rule(wanted.target, "")
         if wanted.decision == "deny" or not rule.is_exact:
             return None
-        verdict = self._live.judge_name(rule.pattern, rule.port or HTTPS)
+        host, port, current = rule.pattern, rule.port or HTTPS, self._live.current
+        verdict = current.judge_unresolved(host, port)
         if isinstance(verdict, Refuse):
-            if verdict.is_ungranted:
+            judged_with = current.allowing(rule).judge_unresolved(host, port)
+            if isinstance(judged_with, Allow):
                 return None
-            return Refused(f"{verdict.reason}, and a denial beats every grant", verdict.hint)
+            return Refused(f"{judged_with.reason}, and a denial beats every grant", judged_with.hint)
         by = "no rule restricts hosts" if verdict.rule is None else f"{verdict.rule} from {verdict.origin}"
         return Refused(f"{wanted.target} is allowed already: {by}")
 

@@ -118,7 +118,20 @@ class HostFilter(NamedTuple):
         allowed = _exact_or_wildcard(self.allow or (), name, port, exact_only=literal is not None)
         if allowed is not None:
             return Allow(str(allowed), allowed.origin)
-        return Refuse(f"host {name} is not in the allowlist", None, None, self._hint(name, port))
+        if literal is not None and (self.allow is None or _first(self.allow, name, port) is not None):
+            reason = f"host {name} is an address, which is reached only where it is granted by itself"
+        else:
+            reason = f"host {name} is not in the allowlist"
+        return Refuse(reason, None, None, self._hint(name, port))
+
+    def judge_unresolved(self, host: str, port: int) -> Allow | Refuse:
+        """Judge as far as that is possible without a look-up: an address, and `localhost`, wholly."""
+        verdict = self.judge_name(host, port)
+        if isinstance(verdict, Refuse):
+            return verdict
+        name = canonical_host(host)
+        address = "127.0.0.1" if name == "localhost" else name if ip_literal(name) else None
+        return verdict if address is None else self.judge_addresses(host, port, [address])
 
     def is_denied(self, rule: HostRule) -> bool:
         """Return True if one denial covers everything that an entry of the allow list allows."""
@@ -169,8 +182,8 @@ class HostFilter(NamedTuple):
         """Return the filter with one more entry in its allow list; without a list every name is allowed."""
         if self.allow is not None:
             return self._replace(allow=(*self.allow, rule))
-        is_address = rule.is_exact and ip_literal(rule.pattern) is not None
-        return self._replace(allow=(HostRule("*", None, rule.origin), rule)) if is_address else self
+        is_local = rule.is_exact and (rule.pattern == "localhost" or ip_literal(rule.pattern) is not None)
+        return self._replace(allow=(HostRule("*", None, rule.origin), rule)) if is_local else self
 
     def _judge_address(self, name: str, port: int, text: str) -> Refuse | None:
         # Imported here, as below: a run looks names up after its command has started.
@@ -202,7 +215,11 @@ class HostFilter(NamedTuple):
             return Refuse(f"localhost resolved to {address}, which is not loopback", None, BUILT_IN, None)
         if kind in (None, "private"):
             return None
-        hint = f"--allow-domain {shell_word(_spelled(str(address), port))}" if kind == "loopback" else None
+        hint = None
+        if kind == "loopback":
+            hint = self._granting(_spelled(name if name == "localhost" else str(address), port))
+            if name != "localhost":
+                hint = f"use the address in place of the name, with `{hint}`"
         return Refuse(describe(address, kind), kind, BUILT_IN, hint)
 
     def _is_granted_local(self, name: str, port: int) -> bool:
@@ -213,8 +230,13 @@ class HostFilter(NamedTuple):
 
     def _hint(self, name: str, port: int) -> str:
         knows_host = any(rule.is_exact and rule.pattern == name for rule in self.allow or ())
-        entry = _spelled(name, port) if knows_host else as_entry(name, port)
-        return f"--allow-domain {shell_word(entry)}"
+        return self._granting(_spelled(name, port) if knows_host else as_entry(name, port))
+
+    def _granting(self, entry: str) -> str:
+        """Return the options that grant an entry and leave everything else as it is."""
+        # A first entry alone would refuse every host that is reached now.
+        others = "--allow-domain '*' " if self.allow is None else ""
+        return f"{others}--allow-domain {shell_word(entry)}"
 
 
 def escaped(text: str) -> str:

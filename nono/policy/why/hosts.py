@@ -35,10 +35,7 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
     through_route = _through_route(rules, hosts, host, port)
     if through_route is not None:
         return through_route
-    verdict = hosts.judge_name(host, port)
-    if isinstance(verdict, Allow) and _is_literal(host):
-        verdict = hosts.judge_addresses(host, port, [canonical_host(host)])
-    match verdict:
+    match hosts.judge_unresolved(host, port):
         case Allow(rule, origin):
             details = f"allowed by {rule}" if rule else "no allow list was asked for"
             listed = [rule for policy in _scopes(rules, host) for rule in policy.allow]
@@ -162,10 +159,3 @@ def _blocked(ports: PortGrants, host: str, port: int) -> Answer:
     would_open = _past_the_proxy(PortGrants(open=(PortRange(port, port),)), host, port)
     flag = f"--open-port {port}" if would_open else f"--allow-connect-port {port}" if any(ports) else None
     return Answer("denied", "network_blocked", details=details, suggested_flag=flag)
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        return ip_literal(canonical_host(host)) is not None
-    except HostError:
-        return False

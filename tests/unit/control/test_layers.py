@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nono.control.layers import NoFiles, NoHosts
+from nono.control.layers import Hosts, NoFiles, NoHosts
 from nono.policy.capability import Access, CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
+from nono.policy.hosts.host_filter import HostFilter, parse_rule
+from nono.policy.hosts.live_hosts import LiveHosts
 from nono.policy.live.rule import Decision, Wanted
 
 
@@ -44,3 +46,25 @@ def test_the_option_for_the_next_run_is_named_for_a_host(
     refused = NoHosts(mode).refusal(Wanted(decision, "host", "a.test", Access.READ, None))
     assert refused is not None
     assert option in str(refused.hint)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("localhost:3000", None),
+        ("93.184.216.34", None),
+        ("a.test", "is allowed already: no rule restricts hosts"),
+        ("b.test", "host b.test is in the deny list, and a denial beats every grant"),
+        ("100.100.100.200", "belongs to a cloud metadata service"),
+        ("169.254.169.254", "host 169.254.169.254 is in the deny list, and a denial beats every grant"),
+    ],
+)
+def test_a_host_is_added_where_that_opens_it(target: str, said: str | None) -> None:
+    """Where no list restricts hosts, this machine and addresses are refused all the same."""
+    live = LiveHosts(HostFilter(None, deny=(parse_rule("b.test", "--deny-domain"),)))
+    refused = Hosts(live, lambda: 0, None).refusal(Wanted("allow", "host", target, Access.READ, None))
+    if said is None:
+        assert refused is None
+    else:
+        assert refused is not None
+        assert said in refused.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -211,6 +212,53 @@ def test_loopback_is_reached_by_an_exact_entry(entry: str, host: str, address: s
 def test_loopback_is_not_reached_by_another_entry(entry: str, host: str) -> None:
     assert isinstance(allowing(entry).judge_addresses(host, 3000, ["127.0.0.1"]), Refuse)
     assert isinstance(HostFilter(None).judge_addresses("localhost", 3000, ["127.0.0.1"]), Refuse)
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "hint"),
+    [
+        ("93.184.216.34", "93.184.216.34", "--allow-domain '*' --allow-domain 93.184.216.34"),
+        ("2606:2800::1", "2606:2800::1", "--allow-domain '*' --allow-domain '[2606:2800::1]'"),
+        ("localhost", "127.0.0.1", "--allow-domain '*' --allow-domain localhost:3000"),
+    ],
+)
+def test_where_no_list_restricts_hosts_the_hint_grants_one_and_keeps_the_others(
+    host: str, address: str, hint: str
+) -> None:
+    refused = HostFilter(None).judge_addresses(host, 3000, [address])
+    assert isinstance(refused, Refuse)
+    assert refused.hint == hint
+    _, every, _, entry = shlex.split(hint)
+    followed = allowing(every, entry)
+    assert isinstance(followed.judge_addresses(host, 3000, [address]), Allow)
+    assert isinstance(followed.judge_addresses("example.com", 443, ["93.184.216.34"]), Allow)
+    assert isinstance(allowing(entry).judge_name("example.com", 443), Refuse)
+
+
+def test_the_hint_for_localhost_names_it_and_not_its_address() -> None:
+    refused = allowing("*").judge_addresses("localhost", 3000, ["127.0.0.1"])
+    assert isinstance(refused, Refuse)
+    assert refused.hint == "--allow-domain localhost:3000"
+    named = allowing("dev.example").judge_addresses("dev.example", 3000, ["127.0.0.1"])
+    assert isinstance(named, Refuse)
+    assert named.hint == "use the address in place of the name, with `--allow-domain 127.0.0.1:3000`"
+
+
+@pytest.mark.parametrize("hosts", [HostFilter(None), allowing("*")])
+def test_an_address_that_no_wildcard_grants_is_called_one(hosts: HostFilter) -> None:
+    refused = hosts.judge_name("93.184.216.34", 443)
+    assert isinstance(refused, Refuse)
+    assert refused.reason.endswith("is an address, which is reached only where it is granted by itself")
+    assert isinstance(hosts.judge_name("example.com", 443), Allow)
+
+
+@pytest.mark.parametrize("entry", ["localhost", "93.184.216.34"])
+def test_a_rule_added_for_this_machine_or_an_address_opens_it_beside_every_name(entry: str) -> None:
+    before = HostFilter(None)
+    after = before.allowing(parse_rule(entry, "live"))
+    assert isinstance(before.judge_unresolved(entry, 443), Refuse)
+    assert isinstance(after.judge_unresolved(entry, 443), Allow)
+    assert isinstance(after.judge_unresolved("example.com", 443), Allow)
 
 
 def test_localhost_must_resolve_to_loopback() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from nono.policy.capability import Access, Denial, Grant
@@ -308,16 +308,28 @@ def test_why_path_agrees_with_adding_the_grants_up_by_hand(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(
-    st.lists(st.sampled_from(["example.com", "*.example.com", "github"]), max_size=2).map(tuple),
+    st.lists(
+        st.sampled_from(["example.com", "*.example.com", "github", "*", "localhost", "127.0.0.1"]), max_size=2
+    ).map(tuple),
     st.lists(st.sampled_from(["a.example.com", "github.com:22"]), max_size=2).map(tuple),
-    st.sampled_from(["example.com", "a.example.com", "github.com", "evil.example"]),
+    st.sampled_from(
+        [
+            *("example.com", "a.example.com", "github.com", "evil.example"),
+            *("localhost", "127.0.0.1", "203.0.113.7", "169.254.169.254"),
+        ]
+    ),
     st.sampled_from([22, 443]),
 )
+@example((), ("a.example.com",), "localhost", 443)
+@example(("*",), (), "localhost", 443)
 def test_why_host_agrees_with_the_filter_that_enforces(
     run: Resolve, allow: tuple[str, ...], deny: tuple[str, ...], host: str, port: int
 ) -> None:
     resolved = run(allow_domain=allow, deny_domain=deny)
-    enforced = resolved.host_filter is None or isinstance(resolved.host_filter.judge_name(host, port), Allow)
+    found = {"localhost": "127.0.0.1"}.get(host, host if host[0].isdigit() else "93.184.216.34")
+    enforced = resolved.host_filter is None or isinstance(
+        resolved.host_filter.judge_addresses(host, port, [found]), Allow
+    )
     assert (why_host(resolved, host, port).status == "allowed") == enforced
 
 
