@@ -72,6 +72,22 @@ def test_variables_that_a_run_gives_an_agent_outside_are_told(
     assert ["this run set NODE_OPTIONS in" in line for line in lines] == ([True] if is_told else [])
 
 
+@pytest.mark.parametrize(("name", "read"), [(".env", ""), ("env", "KEY=canary\n")])
+@pytest.mark.parametrize("agent", [".codex", ".gemini", ".qwen", ".openclaw"])
+def test_the_keys_that_a_person_keeps_in_variables_of_an_agent_are_not_read(
+    person: NonoRun, agent: str, name: str, read: str
+) -> None:
+    file = person.user.home / agent / name
+    file.parent.mkdir()
+    file.write_text("KEY=canary\n")
+    for path in (file.parent, file):
+        person.give(path)
+    profile = {"filesystem": {"state_dir": [f"~/{agent}"]}}
+    ended = person.run(["sh", "-c", f"cat {file}; echo KEY=x > {file}"], profile=profile, flags=["-s"])
+    assert ended.stdout == read
+    assert file.read_text() == ("KEY=x\n" if read else "KEY=canary\n")
+
+
 def test_the_program_with_which_codex_outside_runs_commands_is_told(person: NonoRun) -> None:
     """It gets the key that Codex has, and is started with it."""
     toml = 'default = "x"\\n[[environments]]\\nid = "x"\\nprogram = "/tmp/x"\\n'
