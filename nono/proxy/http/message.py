@@ -246,7 +246,8 @@ def request_head(method: bytes, target: bytes, version: str, headers: Sequence[H
     if seen.hosts > 1 or (seen.hosts == 0 and raw_version == b"1.1"):
         raise MessageError("there must be exactly one Host field")
     body = _framing(seen, raw_version, NO_BODY)
-    if method == b"CONNECT" and body.kind is not BodyKind.NONE:
+    # Erlang's httpc, with which Hex and rebar3 fetch, states a length of 0.
+    if method == b"CONNECT" and body not in (NO_BODY, _EMPTY_BODY):
         raise MessageError("CONNECT has no body")
     options = list_members(seen.connection) - {b""}
     if any(_TOKEN.fullmatch(option) is None for option in options):

@@ -132,9 +132,14 @@ def test_http_1_1_needs_a_host() -> None:
     assert request_head(b"GET", b"/", "1.0", []).headers == ()
 
 
-def test_connect_takes_no_body() -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(b"Content-Length", b"1"), (b"Transfer-Encoding", b"chunked")],
+)
+def test_connect_takes_no_body(name: bytes, value: bytes) -> None:
+    head_of((b"Content-Length", b"0"), method=b"CONNECT")
     with pytest.raises(MessageError):
-        head_of((b"Content-Length", b"1"), method=b"CONNECT")
+        head_of((name, value), method=b"CONNECT")
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,14 @@ POST = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 CONNECT = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"
+STATING = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\ncontent-length: 0\r\n\r\n"
 PIECES = [
     GET, POST + b"12345", POST + b"67890", POST, b"12345", POST + b"123", b"45", POST + b"\r\n\r\nx",
     GET + GET, GET + POST + b"12345", GET[:10], GET[10:], b"\r\n" + GET, b"\r\n", b"G", b"ET /b HTTP/1.1\r\n",
     b"Host: b\r\n\r\n", LAST, CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", CHUNKED, b"3\r\nabc\r\n", b"0\r\n\r\n",
     b"GET /a HTTP/1.0\r\n\r\n", b"GET /x HTTP/1.1\r\nHost: a\r\nUpgrade: h\r\nConnection: upgrade\r\n\r\n",
     CONNECT, CONNECT + b"\x16\x03", CONNECT + GET, b"CONNECT b:1 HTTP/1.1\r\nHost: b:1\r\n",
+    STATING, STATING + GET,
     b"no http\r\n\r\n",
     b"POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok",
 ]  # fmt: skip
