@@ -102,15 +102,21 @@ def _programs(name: str, content: bytes) -> dict[str, str]:
 
 
 def _variables(content: bytes) -> dict[str, str]:
-    """Return what a file of variables sets. A line without a name goes on with the value before it."""
+    """Return what a file of variables sets. A line without a name goes on with the value before it.
+
+    Lines are read as by `dotenv` of npm and `dotenvy` of Rust; where they differ, a name too many is found.
+    """
+    # Imported here, as `json` above.
+    import re
+
+    named = re.compile(r"\s*(?:export\s+)?([\w.-]{1,100})(?:\s*=|:\s)")
     found: dict[str, list[str]] = {}
-    name = ""
+    name = "a line without a name"
     for line in content.decode(errors="replace").splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        word, is_named, _ = line.strip().removeprefix("export ").partition("=")
-        if is_named:
-            name = word.strip()
+        if (variable := named.match(line)) is not None:
+            name = variable[1]
         found.setdefault(name, []).append(line)
     return {name: "\n".join(lines) for name, lines in found.items()}
 

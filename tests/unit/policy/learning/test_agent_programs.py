@@ -110,7 +110,10 @@ def test_other_settings_are_not_told(name: str, content: bytes) -> None:
     [
         pytest.param("A=1\nB='2\n3'\n# other\n", (), id="a comment"),
         pytest.param("A=1\nB='2\n4'\n", ("B",), id="the second line of a value"),
-        pytest.param("A=1\nB='2\n3'\nC: 4\n", ("B",), id="a name that a colon follows"),
+        pytest.param("A=1\nB='2\n3'\nC: 4\n", ("C",), id="a name that a colon follows"),
+        pytest.param("C\nA=1\nB='2\n3'\n", ("a line without a name",), id="a first line without a name"),
+        pytest.param("A=1\nB='2\n4/5+6='\n", ("B",), id="the end of a key"),
+        pytest.param(f"A=1\nB='2\n{'3' * 101}='\n", ("B",), id="a line too long for a name"),
         pytest.param("A=1\nB='2\n3'\nA=5", ("A",), id="a name for the second time"),
         pytest.param("A=1\n#\rC=4\nB='2\n3'\n", ("C",), id="behind a comment that ends as on a Mac"),
     ],
