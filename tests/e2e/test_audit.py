@@ -292,6 +292,7 @@ def test_a_relative_place_for_its_files_is_ignored_and_said(sandbox: NonoRun, va
     before = len(list(audit_of(sandbox).iterdir()))
     relative = sandbox.run(["true"], profile=OPEN, environment={variable: "rel"})
     assert f"WARNING: {variable}=rel is ignored, as it is not an absolute path." in relative.stderr
+    assert relative.stderr.count("is ignored") == 1
     assert (relative.exit_code, len(list(audit_of(sandbox).iterdir()))) == (0, before + 1)
     assert not (sandbox.project / "rel").exists()
     for value in ("", str(sandbox.user.home / ".local/state")):

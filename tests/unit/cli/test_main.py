@@ -90,6 +90,21 @@ def test_a_relative_place_for_its_files_is_said_to_be_ignored_by_any_command(
     assert "is ignored" not in outcome(capsys, *argv)[2]
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        *(["run"], ["wrap"], ["shell", "--no-such"], ["learn"], ["proxy", "--no-such"], ["connect-helper"]),
+        *(["help"], ["version"], ["completion", "bash"]),
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_what_keeps_no_files_or_warns_itself_leaves_a_relative_place_to_others(
+    argv: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "rel")
+    assert "is ignored" not in outcome(capsys, *argv)[2]
+
+
 def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = outcome(capsys, "run", "--alow", ".", "--", "true")
     assert status == 2
