@@ -258,6 +258,13 @@ def test_a_mistake_in_a_route_is_named_once(document: object, line: str) -> None
     assert len(message.splitlines()) == 1
 
 
+def test_only_a_mistake_in_a_section_is_told_of_the_field_elsewhere() -> None:
+    elsewhere = "no such field (did you mean 'network.allow_domain'?)"
+    assert mistakes({"linux": {"allow_domain": []}}).endswith(f"linux.allow_domain: {elsewhere}")
+    deeper = mistakes({"network": {"tls_intercept": {"allow_domain": []}}})
+    assert deeper.endswith("network.tls_intercept.allow_domain: no such field")
+
+
 @pytest.mark.parametrize(
     ("alias", "name", "value"),
     [
