@@ -229,6 +229,18 @@ def test_only_a_run_makes_the_directory_of_codex_servers(person: NonoRun) -> Non
     assert [path.name for path in state.iterdir()] == ["app-server-control"]
 
 
+def test_a_run_makes_no_state_of_a_codex_that_has_none(person: NonoRun) -> None:
+    state = person.project / "codex"
+    (person.user.home / ".codex").symlink_to(state)
+    profile = {"filesystem": {"allow": [str(person.project)]}}
+    assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
+    assert not state.exists()
+    state.mkdir()
+    person.give(state)
+    assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
+    assert [path.name for path in state.iterdir()] == ["app-server-control"]
+
+
 def test_no_run_serves_a_codex_outside_whose_state_is_a_link(person: NonoRun) -> None:
     kept = person.user.home / "dotfiles/codex"
     (kept / "app-server-control").mkdir(parents=True)
