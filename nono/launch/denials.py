@@ -35,6 +35,7 @@ class Denied(NamedTuple):
     by: str | None = None  # the approval backend asked; None: the policy decided
     timed_out: bool = False
     is_authentic: bool = True  # False: it came without the session's token or phantom
+    is_answered: bool = False  # by the proxy, whose hint names what would allow it, if anything would
 
 
 _UNIX = "unix:"
@@ -137,6 +138,7 @@ def _of_network(fields: Event) -> Denied | None:
         by=_text(fields.get("approval_backend")),
         timed_out=fields["decision"] == "approve_timeout" or fields.get("approval_outcome") == "timeout",
         is_authentic=fields.get("denial_category") != "authentication_failed",
+        is_answered=fields["status"] is not None,
     )
 
 

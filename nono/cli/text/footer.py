@@ -245,12 +245,8 @@ def _flag(denied: Denied, rules: EffectivePolicy, path_context: PathContext, fs:
     if denied.kind is Kind.PATH:
         return remedy.of_path(rules, path_context, denied.target, ACCESS[str(denied.access)], fs)
     named = remedy.in_hint(denied.hint) if denied.hint is not None else None
-    if named is not None or denied.kind is Kind.SOCKET or denied.route is not None:
+    if named is not None or denied.kind is Kind.SOCKET or denied.is_answered:
         return named
-    if not denied.is_authentic:
-        return None  # granting the host would not let the request pass, and its sender chose the host
     if (denied.rule or "").startswith(_OF_CALLS):
         return None  # the call would be refused for any host, as its hint says
-    if denied.port == 0:
-        return None  # what the request names is no host, but a service that the run does not have
     return remedy.of_host(rules, denied.target, denied.port, denied.method, denied.path)

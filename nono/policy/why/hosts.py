@@ -8,15 +8,14 @@ from ipaddress import IPv4Address
 from nono.named_tuple import NamedTuple
 from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.endpoints.overrides import overridden, overriding_parameter
-from nono.policy.endpoints.path_glob import is_literal
 from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
+from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.ports import PortGrants, PortRange
 from nono.policy.services import minting
 from nono.policy.why.paths import Answer
-from nono.printable import shell_word
 
 _ANY_HOST = IPv4Address("203.0.113.1")  # reserved for documentation (RFC 5737), so no host has it
 
@@ -64,12 +63,12 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
         return answer
     name = canonical_host(host)
     scopes = [
-        _Candidate(scope.endpoints, f"--allow-domain {shell_word(f'{scope}{path}')}")
+        _Candidate(scope.endpoints, host_option(str(scope), path))
         for scope in rules.scopes
         if scope.covers(name)
     ]
     through_routes = [
-        _Candidate(route.endpoints, f"--allow-endpoint {shell_word(f'{route.name}:{method}:{path}')}")
+        _Candidate(route.endpoints, service_option(route.name, method, path))
         for route in rules.routes
         # A credential without rules does not open paths beyond those granted for the host.
         if route.upstream.covers(name, port) and not (route.endpoints.allows_all and scopes)
@@ -108,14 +107,13 @@ def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host
                 "approval_required", "endpoint_restricted", details=sentence, policy_source=policy.origin
             )
         case "deny":
-            can_be_added = verdict.label == "endpoint_policy.default" and not policy.is_explicit
+            is_enough = remedy(policy, verdict, method, path, flag) == flag
             return Answer(
                 "denied",
                 "endpoint_restricted",
                 details=sentence,
                 policy_source=policy.origin,
-                # The command chose the path: with a `*` in it, the rule would be for others too.
-                suggested_flag=flag if can_be_added and is_literal(path) else None,
+                suggested_flag=flag if is_enough else None,
                 endpoint_rules=rules,
             )
 

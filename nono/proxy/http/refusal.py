@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nono.named_tuple import NamedTuple
-from nono.policy.endpoints.path_glob import is_literal
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -179,14 +178,14 @@ def frozen(service: str, why: str) -> Refusal:
     )
 
 
-def endpoint_denied(host: str, label: str, origin: str, method: str, path: str) -> Refusal:
+def endpoint_denied(host: str, label: str, origin: str, method: str, path: str, hint: str | None) -> Refusal:
     return Refusal(
         403,
         f"{method} {path} is not allowed on {host}",
         host,
         label,
         origin or None,
-        f"allow it with a rule for {method} {path}" if is_literal(path.partition("?")[0]) else None,
+        hint,
         category="endpoint_policy",
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nono.policy.endpoints.path_glob import may_be_below
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
+from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http import refusal, websocket
@@ -74,7 +75,7 @@ class Judge:
         websocket_key, has_rules = websocket.key_of(head), self.has_rules(route, origin)
         is_websocket = websocket_key is not None
         refused = (
-            _endpoint_refused(policy, verdict, origin.host, method, bare)
+            self._endpoint_refused(policy, verdict, origin, method, bare)
             or minted(route, origin.host, method, bare, verdict)
             or (_upgrade_refused(route, origin.host, bare) if is_websocket else None)
             or uncounted(route, origin.host, method, bare, is_websocket=is_websocket)
@@ -205,7 +206,7 @@ class Judge:
             method, bare = head.method.decode("ascii"), _bare(path)
             policy, verdict = most_allowed(rules, method, bare)
             entry = entry._replace(endpoint_rule=None if policy.allows_all else verdict.label)
-            refused = _endpoint_refused(policy, verdict, host, method, bare)
+            refused = self._endpoint_refused(policy, verdict, origin, method, bare)
             refused = refused or override_refused(head, path, host)
             if refused is not None:
                 return Refused(entry, refused)
@@ -224,6 +225,25 @@ class Judge:
             drains=not rules and not routes,  # a leftover body could gain nothing there
             websocket_key=websocket.key_of(head),
         )
+
+    def _endpoint_refused(
+        self, policy: EndpointPolicy, verdict: EndpointVerdict, origin: Origin, method: str, path: str
+    ) -> Refusal | None:
+        if verdict.decision != "deny":
+            return None
+        option = self._option(policy, origin, method, path)
+        hint = remedy(policy, verdict, method, path, option) if option is not None else None
+        return refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, path, hint)
+
+    def _option(self, policy: EndpointPolicy, origin: Origin, method: str, path: str) -> str | None:
+        """Return the option that adds a rule to `policy`, which is one of a route or of a host."""
+        for route in self.routes.of_upstream(origin.host, origin.port):
+            if route.endpoints is policy:
+                return service_option(route.service, method, path)
+        for scope in self.routes.scopes_of(origin.host):
+            if scope.endpoints is policy:
+                return host_option(str(scope), path)
+        return None
 
 
 def is_open(route: Route) -> bool:
@@ -253,14 +273,6 @@ def _own_key(route: Route, host: str) -> Refusal:
         return refusal.no_key(route.service, host)
     to = route.base_url_variable or route.service
     return phantoms.no_phantom(route, host, f"send the phantom to the URL in {to}, or no key at all")
-
-
-def _endpoint_refused(
-    policy: EndpointPolicy, verdict: EndpointVerdict, host: str, method: str, path: str
-) -> Refusal | None:
-    if verdict.decision != "deny":
-        return None
-    return refusal.endpoint_denied(host, verdict.label, policy.origin, method, path)
 
 
 def _upgrade_refused(route: Route, host: str, path: str) -> Refusal | None:

@@ -125,7 +125,7 @@ def test_the_rules_of_the_route_hold_for_each_method(tmp_path: Path) -> None:
             opened.stream_unary(SERVICE + "Counts")(iter([b"x"]), metadata=KEY, timeout=TIMEOUT_S)
         assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
         refused = f"POST {SERVICE}Counts is not allowed on api.test"
-        assert raised.value.details() == f"{refused} (allow it with a rule for POST {SERVICE}Counts)"
+        assert raised.value.details() == f"{refused} (--allow-endpoint alpha:POST:{SERVICE}Counts)"
         with pytest.raises(grpc.RpcError) as raised:
             opened.unary_unary(SERVICE + "Unary")(
                 b"x", metadata=[("authorization", "Bearer x")], timeout=TIMEOUT_S

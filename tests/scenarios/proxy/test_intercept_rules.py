@@ -84,6 +84,27 @@ def status(verdict: Verdict) -> int:
     return 200
 
 
+def test_a_refusal_names_the_option_that_would_allow_the_request() -> None:
+    """The same as `nono why` suggests, on each way."""
+    served, scope = a_site(), Scope("api.test", 443, "https", READS)
+    scoped = Site(scopes=(scope,))
+    refusals = {
+        "inside": (served.inside(b"/v1/admin", KEY), "--allow-endpoint alpha:GET:/v1/admin"),
+        "reverse": (served.reverse(b"/admin", KEY), "--allow-endpoint alpha:GET:/v1/admin"),
+        "no key": (served.inside(b"/v1/admin"), "--allow-endpoint alpha:GET:/v1/admin"),
+        "a host of paths": (scoped.inside(b"/v1/admin"), "--allow-domain https://api.test/v1/admin"),
+    }
+    for way, (verdict, option) in refusals.items():
+        assert isinstance(verdict, Refused), way
+        assert (verdict.refusal.status, verdict.refusal.hint) == (403, option), way
+
+
+def test_no_option_is_named_where_a_rule_denies_the_request() -> None:
+    verdict = a_site(rules("allow", deny=["GET /v1/admin"])).inside(b"/v1/admin", KEY)
+    assert isinstance(verdict, Refused)
+    assert verdict.refusal.hint == "remove endpoint_policy.deny[GET /v1/admin] from the test"
+
+
 CASES = [
     pytest.param(b"GET", b"/models/x", 200, id="allowed"),
     pytest.param(b"HEAD", b"/models/x", 403, id="another method"),

@@ -33,6 +33,10 @@ def asked_about(path: str, decision: event.CapabilityDecision, backend: str = "t
             Denied(Kind.NETWORK, "x.example", "no", None, 443, rule="*.example", origin="-p", hint="drop"),
         ),
         (
+            refused("x", method="GET", path="/a", status=400),
+            Denied(Kind.NETWORK, "x", "no", method="GET", path="/a", is_answered=True),
+        ),
+        (
             refused("unix:/run/x.sock", rule="filesystem.unix_socket"),
             Denied(Kind.SOCKET, "/run/x.sock", "no", rule="filesystem.unix_socket"),
         ),
@@ -57,7 +61,7 @@ def asked_about(path: str, decision: event.CapabilityDecision, backend: str = "t
             Denied(Kind.PATH, "/a", "nobody answered in time", access="Write", by="terminal", timed_out=True),
         ),
     ],
-    ids=["host", "socket", "request", "withdrawn", "unasked", "said no", "timeout"],
+    ids=["host", "answered", "socket", "request", "withdrawn", "unasked", "said no", "timeout"],
 )  # fmt: skip
 def test_a_denial_is_kept_with_all_that_is_known_of_it(recorded: Event, denied: Denied) -> None:
     assert noted(recorded) == (denied,)

@@ -47,19 +47,37 @@ def test_a_malformed_request_has_no_place(method: str | None, path: str | None, 
     assert what(Denied(Kind.NETWORK, "", "no port", port=0, method=method, path=path)) == expected
 
 
-@pytest.mark.parametrize(("port", "flag"), [(80, "--allow-domain zzz"), (0, None)])
-def test_no_option_grants_a_service_that_the_run_does_not_have(
-    port: int, flag: str | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("status", "hint", "flag"),
+    [
+        pytest.param(None, "none", "--allow-domain zzz", id="a connection that the kernel held"),
+        pytest.param(
+            403, "--allow-endpoint a:GET:/b", "--allow-endpoint a:GET:/b", id="an option in the answer"
+        ),
+        pytest.param(404, "active routes: none", None, id="a service that the run does not have"),
+        pytest.param(400, None, None, id="a malformed request"),
+        pytest.param(501, None, None, id="a CONNECT inside a CONNECT"),
+    ],
+)
+def test_no_option_is_offered_for_a_request_whose_answer_names_none(
+    status: int | None, hint: str | None, flag: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remedy, "of_host", lambda *_: "--allow-domain zzz")
     denials = Denials()
     denials.note(
         network(
-            mode="reverse", decision="deny", target="zzz", port=port, method="GET", path="/zzz", hint="none"
+            mode="connect_intercept",
+            decision="deny",
+            target="zzz",
+            port=80,
+            method="GET",
+            path="/zzz",
+            status=status,
+            hint=hint,
         )
     )
     [found] = findings(denials, NOBODY, PLACES, NOBODY)
-    assert (found.flag, found.denied.hint) == (flag, "none")
+    assert (found.flag, found.denied.hint) == (flag, hint)
 
 
 def test_no_exit_code_is_without_a_headline() -> None:

@@ -1,0 +1,34 @@
+"""Say what would allow a request that endpoint rules deny."""
+
+from __future__ import annotations
+
+from nono.policy.endpoints.path_glob import is_literal
+from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy, EndpointVerdict
+from nono.printable import shell_word
+
+
+def service_option(service: str, method: str, path: str) -> str:
+    """Return the option that adds a rule to those of a credential service."""
+    return f"--allow-endpoint {shell_word(f'{service}:{method}:{path}')}"
+
+
+def host_option(host: str, path: str) -> str:
+    """Return the option that grants a path of a host. host: Its URL, without a path."""
+    return f"--allow-domain {shell_word(f'{host}{path}')}"
+
+
+def remedy(
+    policy: EndpointPolicy, verdict: EndpointVerdict, method: str, path: str, option: str
+) -> str | None:
+    """Return `option` if it would allow the denied request, else the change to make, or None.
+
+    path: Without a query.
+    option: What adds a rule for this method and path to `policy`.
+    """
+    if verdict.label != DEFAULT_LABEL:
+        return f"remove {verdict.label} from {policy.origin}"
+    if not is_literal(path):
+        return None  # the command chose the path: with a `*` in it, the rule would be for others too
+    if policy.is_explicit:
+        return f"add a rule for {method} {path} to {policy.origin}"
+    return option
