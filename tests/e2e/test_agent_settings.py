@@ -187,16 +187,34 @@ server.listen()
 """
 
 
-@pytest.mark.parametrize(("where", "left"), [("app-server-control", []), ("beside", ["x.sock"])])
-def test_no_run_serves_a_codex_outside(person: NonoRun, where: str, left: list[str]) -> None:
-    """Codex takes whoever listens in that directory for its server, and asks the person to log in there."""
-    directory = person.user.home / ".codex" / where
-    directory.mkdir(parents=True)
+@pytest.mark.parametrize(
+    ("state", "where", "left"),
+    [
+        (".codex", "app-server-control", []),
+        (".codex", "beside", ["x.sock"]),
+        (".codex", "shell_snapshots", []),
+        (".claude", "ide", []),
+        (".claude", "beside", ["x.sock"]),
+        (".claude", "shell-snapshots", []),
+        (".claude", "session-env", []),
+        (".qwen", "ide", []),
+        (".qwen", "beside", ["x.sock"]),
+    ],
+)
+def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
+    person: NonoRun, state: str, where: str, left: list[str]
+) -> None:
+    """Codex has the person log in at the server that it finds there, and Claude Code has an editor answer.
+
+    Qwen Code starts what a file there names. The shells of Claude Code and Codex read the scripts there.
+    """
+    directory = person.user.home / state / where
+    directory.mkdir(parents=True, exist_ok=True)
     person.give(directory.parent)
     person.give(directory)
     ended = person.run(
         ["python3", "-c", SERVES, str(directory)],
-        profile={"filesystem": {"state_dir": ["~/.codex"]}},
+        profile={"filesystem": {"state_dir": [f"~/{state}"]}},
         flags=["--block-net"],
     )
     assert (ended.exit_code, ended.stdout) == (0, ""), ended.stderr
@@ -226,7 +244,7 @@ def test_only_a_run_makes_the_directory_of_codex_servers(person: NonoRun) -> Non
     assert (asked.exit_code, asked.stdout.split()[0]) == (0, "ALLOWED"), asked.stderr
     assert [*state.iterdir()] == []
     assert person.run(["true"], profile=profile, flags=["--block-net"]).exit_code == 0
-    assert [path.name for path in state.iterdir()] == ["app-server-control"]
+    assert sorted(path.name for path in state.iterdir()) == ["app-server-control", "shell_snapshots"]
 
 
 def test_a_run_makes_no_state_of_a_codex_that_has_none(person: NonoRun) -> None:

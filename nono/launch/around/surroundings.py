@@ -14,7 +14,7 @@ from nono.policy.environment.inheritance import child_environment
 from nono.policy.files.grants import accesses
 from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.host_filesystem import HostFilesystem
-from nono.policy.learning.agent_programs import SERVERS
+from nono.policy.learning.agent_programs import RENDEZVOUS
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
 from nono.sandbox.plan import private_view
@@ -100,21 +100,21 @@ def _surroundings(
     if namespaces:
         below = [terminal for terminal in terminals if os.path.dirname(terminal) == TERMINALS]
         view = private_view.private_view(capabilities, roots, below[0] if below else None)
-        servers = _servers(capabilities, resolved.path_context.home)
+        own = _rendezvous(capabilities, resolved.path_context.home)
         if starts:
-            ready_state_directories(servers)
-        view = private_view.with_directories(view, [each.path for each in servers], capabilities)
+            ready_state_directories(own)
+        view = private_view.with_directories(view, [each.path for each in own], capabilities)
     ptmx = os.path.realpath(PTMX) if os.path.exists(PTMX) else None
     denied = [denial.path for denial in capabilities.denials]
     grants = (*capabilities.grants, *private_view.own_grants(view, terminals, ptmx, denied))
     return resolved._replace(capabilities=capabilities._replace(grants=grants)), view, caches
 
 
-def _servers(capabilities: CapabilitySet, home: str) -> list[Grant]:
-    """Return where agents outside meet their servers, and the run could serve them instead."""
+def _rendezvous(capabilities: CapabilitySet, home: str) -> list[Grant]:
+    """Return where agents outside find what they obey, and the run could put something of its own."""
     writing = [grant for grant in capabilities.grants if grant.access.writes]
     found = []
-    for state, name in SERVERS:
+    for state, name in RENDEZVOUS:
         # A state directory that is a link stands in the grants by what it leads to.
         around = os.path.realpath(os.path.join(home, state))
         path = os.path.join(around, name)

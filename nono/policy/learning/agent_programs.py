@@ -36,8 +36,12 @@ SNAPSHOTS = (
     ("$XDG_DATA_HOME/kilo", "snapshot", 2),
     ("~/.gemini", "history", 1),
 )
-# Where an agent that is started finds its server, and takes whoever listens there for it.
-SERVERS = ((".codex", "app-server-control"),)
+# Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
+# command that it starts, and scripts that each of its shells reads.
+RENDEZVOUS = (
+    (".codex", "app-server-control"), (".codex", "shell_snapshots"), (".claude", "ide"),
+    (".claude", "shell-snapshots"), (".claude", "session-env"), (".qwen", "ide"),
+)  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
