@@ -61,6 +61,17 @@ def test_a_setting_by_which_an_agent_asks_nobody_is_told(person: NonoRun, mode: 
     assert ["permissions.defaultMode" in line for line in lines] == ([True] if is_told else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "told_of"), [(".config.json", ["everything"]), ("config.local.json", [])], ids=["it", "another"]
+)
+def test_a_file_by_which_claude_code_outside_leaves_its_own_is_told(
+    person: NonoRun, name: str, told_of: list[str]
+) -> None:
+    """It reads this in place of ~/.claude.json, and starts the servers that it names with its key."""
+    lines = told(person, f'echo \'{{"theme": "dark"}}\' > ~/.claude/{name}')
+    assert [word for line in lines for word in line.split() if word == "everything"] == told_of
+
+
 @pytest.mark.parametrize(("name", "is_told"), [(".env", True), ("env", False)])
 @pytest.mark.parametrize("agent", [".codex", ".gemini", ".qwen", ".openclaw"])
 def test_variables_that_a_run_gives_an_agent_outside_are_told(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 # Of agents, relative to the home directory.
 HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".config/opencode", ".cursor")
 IN_HOMES = (
-    "settings.json", "settings.local.json", ".claude.json", "config.toml", "hooks.json", "opencode.json",
-    "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json", "tui.json",
-    "environments.toml", "plugins/installed_plugins.json", ".env",
+    "settings.json", "settings.local.json", ".claude.json", ".config.json", "config.toml", "hooks.json",
+    "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
+    "tui.json", "environments.toml", "plugins/installed_plugins.json", ".env",
 )  # fmt: skip
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
@@ -47,6 +47,8 @@ DEPTH_MAX = 64  # of objects in objects
 NAMES_CHARACTERS_MAX = 16 << 20  # in all: each name has those of the objects around it
 TOML_STEPS_MAX = 20_000_000  # half a second
 
+# A file that Claude Code outside reads in place of ~/.claude.json, once it is there.
+_STANDS_IN = ".config.json"
 _RUNS = frozenset({
     "additionalMarketplaces", "apiKeyHelper", "awsAuthRefresh", "awsCredentialExport", "callCommand",
     "discoveryCommand", "enabledPlugins", "extraKnownMarketplaces", "fileSuggestion", "formatter",
@@ -79,6 +81,8 @@ def differences(name: str, before: bytes, after: bytes) -> Differences:
     Raises ValueError if the second is malformed. The first then counts as empty.
     """
     now = _programs(name, after)
+    if name == _STANDS_IN and after.strip() and not before.strip():
+        return Differences(("everything", *now), ())
     try:
         was = _programs(name, before)
     except ValueError:

@@ -85,6 +85,18 @@ def test_what_runs_something_is_told_when_it_comes_and_when_it_goes(
     assert differences(name, after, b"") == Differences((), (told,))
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [(".config.json", ("everything", "mcpServers")), (".claude.json", ("mcpServers",))]
+)
+def test_a_file_that_comes_to_stand_for_another_is_told_whatever_it_holds(
+    name: str, told: tuple[str, ...]
+) -> None:
+    after = json.dumps({"theme": "dark", **SERVER}).encode()
+    assert differences(name, b"", after) == Differences(told, ())
+    assert differences(name, after, json.dumps({"theme": "light", **SERVER}).encode()) == NOTHING
+    assert differences(name, after, b"") == Differences((), ("mcpServers",))
+
+
 def test_what_runs_something_else_than_before_is_told() -> None:
     before = json.dumps({**HOOKS, **SERVER}).encode()
     after = before.replace(b"curl evil", b"curl worse")
