@@ -24,6 +24,9 @@ ROW_LINES_MAX = 4
 # has no hyphen.
 UNKNOWN_ISSUER = ("local issuer certificate", "self-signed certificate", "self signed certificate")
 TRUST = "nono trusts the CAs of this system and of your SSL_CERT_FILE; a company's goes into one of them"
+TRUST_TOO = (
+    "nono does not check upstreams against NODE_EXTRA_CA_CERTS; with SSL_CERT_FILE={} nono run ... it does"
+)
 SWITCHED = 101  # the status that switches a request to a WebSocket
 
 
@@ -37,10 +40,16 @@ class Ended(NamedTuple):
     has_log: bool
 
 
-def lines_of(ended: Ended, traffic: Traffic | None, unused: tuple[str, str] | None = None) -> list[str]:
+def lines_of(
+    ended: Ended,
+    traffic: Traffic | None,
+    unused: tuple[str, str] | None = None,
+    of_clients: str | None = None,
+) -> list[str]:
     """Return the lines of the report, none longer than WIDTH. The first one is empty.
 
     unused: What unused_proxy() has found; None if the run has an upstream proxy.
+    of_clients: What certificates_of_clients() has found.
     """
     first = DOT.join((f"exit {ended.exit_code}", spent(ended.duration_s), f"session {ended.session_id}"))
     lines = ["", f"nono: {first}"]
@@ -51,7 +60,7 @@ def lines_of(ended: Ended, traffic: Traffic | None, unused: tuple[str, str] | No
         if traffic.failed and unused is not None:
             lines += _row("hint", ["{} is not used; --upstream-proxy {} uses it".format(*unused)])
         if any(words in each.reason for each in traffic.failed for words in UNKNOWN_ISSUER):
-            lines += _row("hint", [TRUST])
+            lines += _row("hint", [TRUST if of_clients is None else TRUST_TOO.format(of_clients)])
     if ended.has_log:
         lines += _row("log", [f"nono logs {ended.session_id}", f"nono report {ended.session_id}"])
     return lines
@@ -64,6 +73,13 @@ def unused_proxy(environ: Mapping[str, str]) -> tuple[str, str] | None:
         if found is not None:
             return name, found[1]
     return None
+
+
+def certificates_of_clients(environ: Mapping[str, str]) -> str | None:
+    """Return the file of certificates that Node trusts and nono does not; None if there is none."""
+    file = environ.get("NODE_EXTRA_CA_CERTS", "")
+    is_plain = re.fullmatch(r"/[\w./@+-]+", file, re.ASCII) is not None
+    return file if is_plain and not environ.get("SSL_CERT_FILE") else None
 
 
 def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:

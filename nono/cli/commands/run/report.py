@@ -77,12 +77,13 @@ def _sum_up(call: Call, outcome: Outcome, resolved: Resolved, spent_s: float) ->
     if not is_worth_it or console.silent or given.flag("no_diagnostics"):
         return
     # Imported here: short runs without a proxy need no report.
-    from nono.cli.text.run_report import Ended, lines_of, unused_proxy
+    from nono.cli.text.run_report import Ended, certificates_of_clients, lines_of, unused_proxy
 
     has_log = not given.flag("no_audit")
     ended = Ended(outcome.exit_code, outcome.end, outcome.session_id, spent_s, has_log)
     has_upstream = resolved.proxy is not None and resolved.proxy.upstream_proxy is not None
-    console.lines(lines_of(ended, traffic, None if has_upstream else unused_proxy(call.environ)))
+    unused = None if has_upstream else unused_proxy(call.environ)
+    console.lines(lines_of(ended, traffic, unused, certificates_of_clients(call.environ)))
 
 
 def conclude_dry(call: Call, prepared: Prepared, config: UserConfig) -> int:

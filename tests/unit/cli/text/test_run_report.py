@@ -9,7 +9,7 @@ import pytest
 from nono.audit import event, outcomes
 from nono.audit.event import Event
 from nono.audit.traffic import HOSTS_MAX, OTHERS, Failed, Traffic
-from nono.cli.text.run_report import WIDTH, Ended, lines_of, spent, unused_proxy
+from nono.cli.text.run_report import WIDTH, Ended, certificates_of_clients, lines_of, spent, unused_proxy
 from nono.sessions import ends
 from nono.sessions.record import End
 
@@ -141,6 +141,27 @@ def test_a_certificate_of_an_unknown_issuer_is_told_where_its_ca_goes(words: str
     traffic.failed[Failed("api.example.com", f"the certificate was not accepted: {words}")] = 1
     told = [line for line in lines_of(ENDED, traffic) if "SSL_CERT_FILE" in line]
     assert bool(told) is is_told
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"NODE_EXTRA_CA_CERTS": "/etc/corp.pem"}, "SSL_CERT_FILE=/etc/corp.pem nono run"),
+        ({"NODE_EXTRA_CA_CERTS": "/etc/corp.pem", "SSL_CERT_FILE": "/etc/corp.pem"}, "of your SSL_CERT_FILE"),
+        ({"NODE_EXTRA_CA_CERTS": "/etc/$(id)"}, "of your SSL_CERT_FILE"),
+        ({"NODE_EXTRA_CA_CERTS": "corp.pem"}, "of your SSL_CERT_FILE"),
+        ({}, "of your SSL_CERT_FILE"),
+    ],
+    ids=["for Node alone", "for both", "not plain", "relative", "for neither"],
+)
+def test_the_certificates_that_a_person_set_for_node_alone_are_offered(
+    environ: dict[str, str], says: str
+) -> None:
+    traffic = traffic_of()
+    traffic.failed[Failed("api.example.com", "unable to get local issuer certificate")] = 1
+    lines = lines_of(ENDED, traffic, None, certificates_of_clients(environ))
+    assert says in " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= WIDTH
 
 
 def test_any_number_of_hosts_is_a_few_lines_of_a_terminal() -> None:
