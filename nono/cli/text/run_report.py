@@ -91,7 +91,7 @@ def _requests(traffic: Traffic, *, has_failed: bool) -> Iterator[str]:
         f"{each.host}: {each.reason.removesuffix(f' for {each.host}')}": count
         for each, count in traffic.failed.items()
     }
-    yield from _counted("requests", totals, {host: _unusual(statuses) for host, statuses in requests})
+    yield from _counted("requests", totals, {host: unusual(statuses) for host, statuses in requests})
     yield from _counted("blocked", {call: n for call, n in traffic.blocked.items() if call not in tried})
     yield from _counted("failed", failed)
     for row in traffic.usage[:USAGE_MAX]:
@@ -130,10 +130,11 @@ def _counted(label: str, counts: Mapping[str, int], remarks: Mapping[str, str] =
     yield from lines[:ROW_LINES_MAX]
 
 
-def _unusual(statuses: Mapping[int, int]) -> str:
-    """Return the statuses that do not mean success."""
+def unusual(statuses: Mapping[int, int]) -> str:
+    """Return the statuses that do not mean success, with how many there were unless all requests had one."""
+    total = sum(statuses.values())
     found = [
-        f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 else "")
+        f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 or count < total else "")
         for status, count in sorted(statuses.items())
         if not (status == SWITCHED or 200 <= status < 400)
     ]

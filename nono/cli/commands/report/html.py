@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from nono import __version__, amounts
 from nono.cli.text.report import page as words
-from nono.cli.text.run_report import spent
+from nono.cli.text.run_report import spent, unusual
 from nono.cli.text.session_text import one_line
 from nono.named_tuple import NamedTuple
 from nono.report.model import Page, cost_of
@@ -55,7 +55,7 @@ def page_of(page: Page) -> str:
     environment.filters.update(
         inside=lambda path: words.inside(page, path),
         moved=words.moved,
-        statuses=words.statuses,
+        statuses=unusual,
         line=one_line,
         moment=amounts.moment,
         clock=amounts.clock,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from nono.amounts import about, clock, moment, money, several, short, size
 from nono.cli.text.report.layout import Section, laid_out
-from nono.cli.text.run_report import spent
+from nono.cli.text.run_report import spent, unusual
 from nono.report.model import FILES_MAX, CredentialUse, Denial, FileChange, Host, Page, Report, Turn, cost_of
 
 ENDPOINTS_MAX = 4  # endpoints of a host
 MOMENTS_MAX = 30
 COMMAND_MAX = 800  # characters; an argument list may have 2 MiB
-SWITCHED = 101  # the status that switches a request to a WebSocket
 NO_FILES = "Unknown: nono records them at the end of a run with --rollback only."
 NO_FILES_YET = "Known once the run has ended, if `nono run --rollback` keeps what it changes."
 UNCHANGED = "The run changed none."
@@ -170,7 +169,7 @@ def _hosts(hosts: Sequence[Host]) -> Section:
         counts = map(_number, (host.requests, host.refused, host.failed))
         rows.append((*counts, f"{host.name}{moved(host)}"))
         for each in host.endpoints[:ENDPOINTS_MAX]:
-            what = f"  {each.method} {each.path}".rstrip() + statuses(each.statuses)
+            what = f"  {each.method} {each.path}".rstrip() + unusual(each.statuses)
             rows.append((_number(each.requests), _number(each.refused), "", what))
         more = len(host.endpoints) - ENDPOINTS_MAX
         if more > 0:
@@ -189,16 +188,6 @@ def moved(host: Host) -> str:
 def inside(page: Page, path: str) -> str:
     """Return a path relative to the working directory of the run if it lies inside."""
     return path.removeprefix(page.session.workdir.rstrip("/") + "/")
-
-
-def statuses(counts: Mapping[int, int]) -> str:
-    """Return the statuses that do not mean success."""
-    found = [
-        f"{status or 'no answer'}" + (f" x{count:,}" if count > 1 else "")
-        for status, count in counts.items()
-        if not (status == SWITCHED or 200 <= status < 400)
-    ]
-    return f" ({', '.join(found)})" if found else ""
 
 
 USAGE_HEADERS = ("TURN", "RESPONSES", "IN", "OUT", "COST", "MODEL")

@@ -75,6 +75,21 @@ def test_a_report_says_what_a_person_wants_to_know() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        pytest.param([200] * 9 + [0], "a.test (no answer x1)", id="one of ten has no answer"),
+        pytest.param([0], "a.test (no answer)", id="the only one has none"),
+        pytest.param([404] * 2, "a.test (404 x2)", id="each"),
+        pytest.param([200, 404, 500], "a.test (404 x1, 500 x1)", id="two of three"),
+        pytest.param([200, 101, 304], "a.test", id="none that failed"),
+    ],
+)
+def test_what_did_not_succeed_is_counted_unless_it_is_every_request(ended: list[int], told: str) -> None:
+    lines = lines_of(ENDED, traffic_of(outcomes.RequestsEnded([Outcome("a.test", each) for each in ended])))
+    assert f"  requests  {len(ended):>5}   {told}" in lines
+
+
 PROBES = ("io_uring_setup", *(f"socket(family={family}, type=2, protocol=0)" for family in (1, 2, 10)))
 
 
