@@ -24,3 +24,11 @@ ENTRY = Entry("reverse", "api.test", 8443, "POST", "/v1/items")
 def test_only_a_service_is_refused_without_a_port(entry: Entry, port: int) -> None:
     written: Any = denied(entry, Refusal(403, "no", "api.test"))
     assert written["event"]["port"] == port
+
+
+@pytest.mark.parametrize(
+    ("category", "outcome"), [("authentication_failed", "failed"), ("endpoint_policy", None)], ids=str
+)
+def test_only_a_refused_key_is_recorded_as_failed(category: Any, outcome: str | None) -> None:
+    written: Any = denied(ENTRY, Refusal(401, "no", "api.test", category=category))
+    assert written["event"].get("auth_outcome") == outcome
