@@ -12,14 +12,19 @@ from nono.proxy.transport import turns
 
 class _Transport(asyncio.Transport):
     aborted = False
+    reading = True
 
     def is_closing(self) -> bool:
         return self.aborted
 
     def is_reading(self) -> bool:
-        return True
+        return self.reading
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
     def abort(self) -> None:
         self.aborted = True
@@ -46,3 +51,23 @@ def test_a_fault_in_a_later_turn_ends_the_connection(monkeypatch: pytest.MonkeyP
     asyncio.run(run())
     assert transport.aborted
     assert taken == [b"1", b"2", b"lost"]
+
+
+def test_nothing_is_read_until_what_arrived_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SHARE_S", 0.0)
+    transport, taken = _Transport(), list[tuple[bytes, bool]]()
+
+    async def run() -> None:
+        parsed = asyncio.Event()
+        intake = Intake(turns.Turns(), lambda piece: taken.append((piece, transport.reading)), lambda: 1)
+        intake.start(transport)
+        intake.feed(b"1")
+        assert transport.is_reading()
+        intake.feed(b"23")
+        assert not transport.is_reading()
+        intake.when_empty(parsed.set)
+        await parsed.wait()
+
+    asyncio.run(run())
+    assert taken == [(b"1", True), (b"2", True), (b"3", False)]
+    assert transport.is_reading()
