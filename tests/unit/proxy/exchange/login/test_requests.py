@@ -133,6 +133,14 @@ def test_a_phantom_that_is_unknown_or_in_no_named_field_is_refused(scene: Scene,
     assert len(scene.auth.requests) == 1  # the login
 
 
+@pytest.mark.parametrize(
+    "body", [b"refresh_token=%2f", b'{ "refresh_token": "", "actor": {"token": "nono_0"}, "token": [] }']
+)
+def test_what_is_no_phantom_passes_in_a_named_field_as_it_is(scene: Scene, body: bytes) -> None:
+    assert scene.log_in(body).status == 200
+    assert scene.auth.requests[-1].body == body
+
+
 def test_an_expired_phantom_is_refused_at_the_token_endpoint(scene: Scene) -> None:
     phantom = scene.phantoms()["refresh_token"]
     scene.expire()
