@@ -131,6 +131,17 @@ def test_what_is_shown_names_every_path_in_full(home: Path) -> None:
     assert "$UNSET" not in json.dumps(document)
 
 
+@pytest.mark.parametrize(
+    ("network", "shown"),
+    [({}, {"mode": "unrestricted"}), ({"open_port": [5432]}, {"mode": "unrestricted", "open_port": [5432]})],
+    ids=["nothing", "one"],
+)
+def test_what_is_shown_names_no_field_that_is_not_set(home: Path, network: object, shown: object) -> None:
+    (home / "one.json").write_text(json.dumps({"network": network}))
+    profile = load_profile(str(home / "one.json"), environ(home))
+    assert manifest_of(profile, path_context(home))["network"] == shown
+
+
 def grants(home: Path, *paths: str, **more: object) -> str:
     entries = [{"path": path, "access": "readwrite"} for path in paths]
     return written(home, {"version": "1", "filesystem": {"grants": entries, **more}})
