@@ -164,6 +164,30 @@ def test_a_program_that_an_agent_runs_outside_is_told_once_a_run_has_replaced_it
 
 
 @pytest.mark.parametrize(
+    ("state", "file", "is_told"),
+    [
+        (".gemini", "extensions/x/gemini-extension.json", True),
+        (".gemini", "history/x/gemini-extension.json", False),
+        (".qwen", "extensions/x/qwen-extension.json", True),
+        (".config/opencode", "plugin/x.js", True),
+        (".config/opencode", "tools/x.js", True),
+        (".config/opencode", "themes/x.js", False),
+        (".claude", "plugins/cache/x/y/1/hooks/hooks.json", True),
+        (".claude", "plugins/data/x/hooks.json", False),
+        (".codex", "plugins/cache/x/plugin.json", True),
+    ],
+)
+def test_what_extends_an_agent_outside_is_told_once_a_run_has_laid_it(
+    person: NonoRun, state: str, file: str, is_told: bool
+) -> None:
+    """Gemini CLI and Qwen Code start what an extension names, opencode imports what it finds there."""
+    profile = {"filesystem": {"state_dir": [f"~/{state}"]}}
+    script = f"cd ~/{state}; mkdir -p {file.rpartition('/')[0]}; echo x > {file}"
+    lines = told(person, script, profile)
+    assert ["this run changed" in line for line in lines] == ([True] if is_told else [])
+
+
+@pytest.mark.parametrize(
     ("setting", "is_told"), [("core.fsmonitor /tmp/x", True), ("user.name x", False)], ids=["program", "name"]
 )
 def test_a_program_that_git_runs_in_a_snapshot_of_opencode_is_told(

@@ -27,8 +27,13 @@ IN_PROJECTS = (
     "opencode.jsonc", ".opencode/opencode.json", ".opencode/opencode.jsonc", "tui.json",
     ".opencode/tui.json", ".gemini/.env", ".qwen/.env",
 )  # fmt: skip
-# Directories, each in one of state, with programs that an agent has put there and starts.
-INSTALLED = ((".codex", "packages"), (".claude", "local"), (".cache/opencode", "bin"))
+# Directories, each in one of state, with programs that an agent starts, or with code that it imports.
+INSTALLED = (
+    (".codex", "packages"), (".codex", "plugins"), (".claude", "local"), (".claude", "plugins/cache"),
+    (".gemini", "extensions"), (".qwen", "extensions"), (".cache/opencode", "bin"),
+    (".config/opencode", "plugin"), (".config/opencode", "plugins"), (".config/opencode", "tool"),
+    (".config/opencode", "tools"),
+)  # fmt: skip
 # The same with repositories in which an agent outside calls git to keep what a project held, and how many
 # levels below they are.
 SNAPSHOTS = (
