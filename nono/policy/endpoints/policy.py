@@ -137,7 +137,7 @@ class EndpointPolicy(NamedTuple):
         return EndpointVerdict(self.default, DEFAULT_LABEL)
 
     def explain(self, method: str, path: str, verdict: EndpointVerdict) -> str:
-        """Return the verdict as a sentence, the same for the client, the audit log and `nono why`."""
+        """Return the verdict as a sentence."""
         words = {"allow": "allowed", "deny": "denied", "approve": "for a person to approve"}
         because = f": {verdict.reason}" if verdict.reason else ""
         return f"{method} {path} is {words[verdict.decision]} by {verdict.label}{because}"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from nono.approval.request import Answer
     from nono.audit.event import DenialCategory, Failure
+    from nono.policy.endpoints.policy import EndpointVerdict
     from nono.policy.hosts.host_filter import Refuse
 
 MAX_AUTHENTICATION_FAILURES = 5  # on one connection, which is then closed
@@ -178,12 +179,15 @@ def frozen(service: str, why: str) -> Refusal:
     )
 
 
-def endpoint_denied(host: str, label: str, origin: str, method: str, path: str, hint: str | None) -> Refusal:
+def endpoint_denied(
+    host: str, verdict: EndpointVerdict, origin: str, method: str, path: str, hint: str | None
+) -> Refusal:
+    because = f": {verdict.reason}" if verdict.reason else ""
     return Refusal(
         403,
-        f"{method} {path} is not allowed on {host}",
+        f"{method} {path} is not allowed on {host}{because}",
         host,
-        label,
+        verdict.label,
         origin or None,
         hint,
         category="endpoint_policy",

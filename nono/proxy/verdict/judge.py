@@ -233,7 +233,7 @@ class Judge:
             return None
         option = self._option(policy, origin, method, path)
         hint = remedy(policy, verdict, method, path, option) if option is not None else None
-        return refusal.endpoint_denied(origin.host, verdict.label, policy.origin, method, path, hint)
+        return refusal.endpoint_denied(origin.host, verdict, policy.origin, method, path, hint)
 
     def _option(self, policy: EndpointPolicy, origin: Origin, method: str, path: str) -> str | None:
         """Return the option that adds a rule to `policy`, which is one of a route or of a host."""

@@ -105,6 +105,14 @@ def test_no_option_is_named_where_a_rule_denies_the_request() -> None:
     assert verdict.refusal.hint == "remove endpoint_policy.deny[GET /v1/admin] from the test"
 
 
+@pytest.mark.parametrize(("reason", "said"), [("billing is ours", ": billing is ours"), (None, "")])
+def test_a_refusal_gives_the_reason_that_the_rule_has(reason: str | None, said: str) -> None:
+    policy = EndpointPolicy("allow", deny=(EndpointRule("*", "/v1/admin", reason=reason),), origin="the test")
+    verdict = a_site(policy).inside(b"/v1/admin", KEY)
+    assert isinstance(verdict, Refused)
+    assert verdict.refusal.error == f"GET /v1/admin is not allowed on api.test{said}"
+
+
 CASES = [
     pytest.param(b"GET", b"/models/x", 200, id="allowed"),
     pytest.param(b"HEAD", b"/models/x", 403, id="another method"),
