@@ -105,7 +105,7 @@ def _wait(lifeline: _socket.socket) -> None:
 
 
 def _enter_empty_network() -> bool:
-    """Give up what is left of the capabilities for a network of this process; False if it cannot be had."""
+    """Enter an empty network, and drop all capabilities. Returns False if the kernel refuses the network."""
     try:
         namespaces.enter_empty_network()
     except OSError:

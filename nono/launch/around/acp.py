@@ -128,7 +128,7 @@ def _is_command(way: object) -> bool:
 
 
 def _folded(name: str) -> str:
-    """Return a name as parsers compare it that ignore its case, Go's among them."""
+    """Fold a name as parsers do that ignore case, such as Go's."""
     return name.casefold()
 
 

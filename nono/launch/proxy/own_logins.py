@@ -166,7 +166,7 @@ def _held(path: str, above_fd: int, environ: Mapping[str, str]) -> Iterator[None
 
 
 def _release(place: _Place) -> None:
-    """Remove the link, but nothing that has taken its place, and put there what was written by way of it."""
+    """Replace the link by what was written through it, unless something else has taken its place."""
     above = place.above_fd
     if place.is_held(place.name):
         aside = _put_aside(place)

@@ -26,7 +26,7 @@ class Found(NamedTuple):
     is_shipped: bool  # none of the files is the user's
 
     def all(self) -> list[Found]:
-        """Return it and its bases, each once, overriding profiles before those they override."""
+        """Return this profile and its bases, each once, overriding profiles before those they override."""
         reached, waiting = dict[tuple[str, str | None], Found](), [self]
         while waiting:
             found = waiting.pop()

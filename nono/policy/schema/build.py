@@ -30,7 +30,7 @@ def _filled(shape: type, fields: Mapping[str, Any]) -> Any:
 
 
 def _built(parts: Parts, value: Any) -> Any:
-    """Turn `value` into the first of `parts` that it can be; into none of them, and it stays as it is."""
+    """Build the first of `parts` that takes `value`; return `value` unchanged if none does."""
     for part in parts:
         if isinstance(part, tuple):
             kind, inner = part

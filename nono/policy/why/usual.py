@@ -122,7 +122,7 @@ def _candidates(
 def _to_start(
     programs: Sequence[Started], path_context: PathContext, fs: Filesystem, needs_of: NeedsOf
 ) -> Iterator[tuple[Row, str]]:
-    """Yield what the programs need to start; for one that is nowhere, where it may lie."""
+    """Yield what the programs need to start; the directories of PATH for the last if none of them has it."""
     entries = [
         each
         for each in dict.fromkeys(path_context.environ.get("PATH", "").split(":"))

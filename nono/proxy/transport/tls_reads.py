@@ -37,7 +37,7 @@ class TlsReads:
             transport.set_protocol(_Reads(self, transport))
 
     def secured(self, transport: asyncio.Transport, inside: asyncio.Transport) -> None:
-        """Bound what TLS holds and what it answers by itself; `inside` is what start_tls() has returned."""
+        """Bound what TLS holds and what it answers by itself. inside: What start_tls() has returned."""
         _keep_what_waits(inside)
         reads = transport.get_protocol()
         if isinstance(reads, _Reads):

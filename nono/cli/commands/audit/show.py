@@ -81,7 +81,7 @@ def _read(found: Found, *, with_network: bool) -> _Read:
 
 
 def _snapshot(event: Mapping[str, Any]) -> Iterator[Mapping[str, object]]:
-    """Yield the snapshot that an event reports, if it does; `turn`: the one that it was taken before."""
+    """Yield the snapshot that an event reports, if any. `turn` is the turn that it was taken before."""
     match event.get("type"):
         case "snapshot_taken":
             about = {name: event.get(name) for name in ("number", "kind", "merkle_root")}

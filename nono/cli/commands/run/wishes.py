@@ -1,4 +1,4 @@
-"""Say of a run what its options wish beside the sandbox."""
+"""Turn the options of a run into what it does beside the sandbox: its name, undo, log and approvals."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Streams:
             del self.open[stream_id]
 
     def was_reset(self, stream_id: int) -> bool:
-        """Return True for one of the last streams that were reset, whose frames may have crossed that."""
+        """Return True for one of the last streams that were reset: its frames may have crossed the reset."""
         return stream_id in self._was_reset
 
     def note_reset(self, stream_id: int) -> None:
