@@ -232,6 +232,8 @@ server.listen()
         (".claude", "beside", ["x.sock"]),
         (".claude", "shell-snapshots", []),
         (".claude", "session-env", []),
+        (".claude", "daemon", []),
+        (".claude", "jobs", []),
         (".qwen", "ide", []),
         (".qwen", "beside", ["x.sock"]),
     ],
@@ -241,7 +243,8 @@ def test_a_run_has_its_own_directory_where_an_agent_outside_finds_what_it_obeys(
 ) -> None:
     """Codex has the person log in at the server that it finds there, and Claude Code has an editor answer.
 
-    Qwen Code starts what a file there names. The shells of Claude Code and Codex read the scripts there.
+    Qwen Code starts what a file there names, and so does the service of Claude Code. The shells of Claude
+    Code and Codex read the scripts there.
     """
     directory = person.user.home / state / where
     directory.mkdir(parents=True, exist_ok=True)

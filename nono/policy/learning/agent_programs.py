@@ -42,10 +42,11 @@ SNAPSHOTS = (
     ("~/.gemini", "history", 1),
 )
 # Where an agent that runs finds what it obeys: its server, an editor that answers its questions or is a
-# command that it starts, and scripts that each of its shells reads.
+# command that it starts, scripts that each of its shells reads, and commands that its service goes on with.
 RENDEZVOUS = (
-    (".codex", "app-server-control"), (".codex", "shell_snapshots"), (".claude", "ide"),
-    (".claude", "shell-snapshots"), (".claude", "session-env"), (".qwen", "ide"),
+    (".codex", "app-server-control"), (".codex", "shell_snapshots"), (".claude", "daemon"),
+    (".claude", "ide"), (".claude", "jobs"), (".claude", "session-env"), (".claude", "shell-snapshots"),
+    (".qwen", "ide"),
 )  # fmt: skip
 PARTS_MAX = 1_000_000  # lists, objects and members; a document in memory is a hundred times as large
 DEPTH_MAX = 64  # of objects in objects
