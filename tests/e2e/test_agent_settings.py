@@ -30,7 +30,9 @@ def told(person: NonoRun, script: str, profile: Mapping[str, object] = PROFILE) 
     return [line for line in ended.stderr.splitlines() if "an agent outside" in line]
 
 
-@pytest.mark.parametrize("where", ["~/.claude/settings.json", ".claude/settings.local.json"])
+@pytest.mark.parametrize(
+    "where", ["~/.claude/settings.json", "~/.claude/remote-settings.json", ".claude/settings.local.json"]
+)
 def test_hooks_that_a_run_lays_are_told_although_it_is_silent(person: NonoRun, where: str) -> None:
     (line,) = told(person, f"mkdir -p .claude; echo H > {where}")
     assert "this run set hooks in" in line

@@ -19,7 +19,7 @@ HOMES = (".claude", ".codex", ".gemini", ".qwen", ".copilot", ".openclaw", ".con
 IN_HOMES = (
     "settings.json", "settings.local.json", ".claude.json", ".config.json", "config.toml", "hooks.json",
     "opencode.json", "opencode.jsonc", "config.json", "openclaw.json", "mcp-config.json", "mcp.json",
-    "tui.json", "environments.toml", "plugins/installed_plugins.json", ".env",
+    "remote-settings.json", "tui.json", "environments.toml", "plugins/installed_plugins.json", ".env",
 )  # fmt: skip
 IN_PROJECTS = (
     ".claude/settings.json", ".claude/settings.local.json", ".mcp.json", ".codex/config.toml",
