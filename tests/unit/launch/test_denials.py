@@ -77,6 +77,7 @@ def test_a_denial_is_kept_with_all_that_is_known_of_it(recorded: Event, denied: 
         refused("x.example", decision="approve_timeout", approval_backend="terminal"),
         refused("x.example", approval_backend="policy"),  # too many questions
         refused("x.example", denial_category="upstream_connect_failed"),
+        refused("x.example", denial_category="authentication_required"),  # git sends the token when asked
         refused("unix:/var/run/nscd/socket"),
         asked_about("/a", "Granted"),
         asked_about("/a", "Requested"),

@@ -177,6 +177,18 @@ def test_an_access_somebody_was_asked_about_counts_once(answer: str, recorded: l
     assert len(gathered.denials.listed()) == sum(traffic.blocked.values()) == is_refused
 
 
+@pytest.mark.parametrize(
+    ("category", "is_refused"), [("authentication_required", False), ("authentication_failed", True)]
+)
+def test_a_407_that_only_asks_for_the_token_is_refused_nowhere(category: str, is_refused: bool) -> None:
+    """Clients such as git send the token only when they are asked for it."""
+    gathered, traffic, answer = Gathered(PRICES), Traffic(), denied(denial_category=category, status=407)
+    gathered.feed([(1, answer)])
+    traffic.note(answer)
+    assert sum(host.refused for host in gathered.report().hosts) == is_refused
+    assert len(gathered.denials.listed()) == sum(traffic.blocked.values()) == is_refused
+
+
 def test_a_question_that_was_withdrawn_counts_as_refused() -> None:
     answer = event.network(
         mode="connect", decision="approve_error", target="a.test", port=443, reason=event.WITHDRAWN
