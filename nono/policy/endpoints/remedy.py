@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nono.policy.endpoints.path_glob import is_literal
+from nono.policy.endpoints.path_glob import MAX_LENGTH, is_literal
 from nono.policy.endpoints.policy import DEFAULT_LABEL, EndpointPolicy, EndpointVerdict
 from nono.printable import shell_word
 
@@ -12,22 +12,24 @@ def service_option(service: str, method: str, path: str) -> str:
     return f"--allow-endpoint {shell_word(f'{service}:{method}:{path}')}"
 
 
-def host_option(host: str, path: str) -> str:
-    """Return the option that grants a path of a host. host: Its URL, without a path."""
+def host_option(host: str, path: str) -> str | None:
+    """Return the option that grants a path of a host; None for "/". host: Its URL, without a path."""
+    if path == "/":
+        return None  # a URL that ends with it names the whole host, which adds no rule
     return f"--allow-domain {shell_word(f'{host}{path}')}"
 
 
 def remedy(
-    policy: EndpointPolicy, verdict: EndpointVerdict, method: str, path: str, option: str
+    policy: EndpointPolicy, verdict: EndpointVerdict, method: str, path: str, option: str | None
 ) -> str | None:
     """Return `option` if it would allow the denied request, else the change to make, or None.
 
     path: Without a query.
-    option: What adds a rule for this method and path to `policy`.
+    option: What adds a rule for this method and path to `policy`, if anything does.
     """
     if verdict.label != DEFAULT_LABEL:
         return f"remove {verdict.label} from {policy.origin}"
-    if not is_literal(path):
+    if not is_literal(path) or len(path) > MAX_LENGTH:
         return None  # the command chose the path: with a `*` in it, the rule would be for others too
     if policy.is_explicit:
         return f"add a rule for {method} {path} to {policy.origin}"

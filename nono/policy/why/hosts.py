@@ -88,10 +88,10 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
 
 
 class _Candidate(NamedTuple):
-    """Rules that cover the host of a request, and the flag that would add a rule for it."""
+    """Rules that cover the host of a request, and the flag that would add a rule for it, if any."""
 
     policy: EndpointPolicy
-    flag: str
+    flag: str | None
 
 
 def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host: Answer) -> Answer:

@@ -231,12 +231,11 @@ class Judge:
     ) -> Refusal | None:
         if verdict.decision != "deny":
             return None
-        option = self._option(policy, origin, method, path)
-        hint = remedy(policy, verdict, method, path, option) if option is not None else None
+        hint = remedy(policy, verdict, method, path, self._option(policy, origin, method, path))
         return refusal.endpoint_denied(origin.host, verdict, policy.origin, method, path, hint)
 
     def _option(self, policy: EndpointPolicy, origin: Origin, method: str, path: str) -> str | None:
-        """Return the option that adds a rule to `policy`, which is one of a route or of a host."""
+        """Return the option that adds a rule to `policy`, one of a route or of a host; None: none does."""
         for route in self.routes.of_upstream(origin.host, origin.port):
             if route.endpoints is policy:
                 return service_option(route.service, method, path)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
+from nono.policy.hosts.endpoint_scope import scopes_of
 
 OPTION = service_option("svc", "GET", "/other")
 DENIES = EndpointPolicy(
@@ -31,6 +34,8 @@ ALLOWS = EndpointPolicy("deny", allow=(EndpointRule("GET", "/ok"),), origin="the
             id="a rule that denies",
         ),
         pytest.param(ALLOWS, "/*", None, id="a path that would be a pattern"),
+        pytest.param(ALLOWS, f"/{'a' * 1023}", OPTION, id="the longest path of a rule"),
+        pytest.param(ALLOWS, f"/{'a' * 1024}", None, id="a path that no rule can have"),
     ],
 )
 def test_the_change_that_allows_a_request_is_named(
@@ -44,3 +49,23 @@ def test_the_change_that_allows_a_request_is_named(
 def test_an_option_is_one_word_whatever_path_the_command_chose() -> None:
     assert service_option("svc", "GET", "/a b;c") == "--allow-endpoint 'svc:GET:/a b;c'"
     assert host_option("https://a.test:8443", "/it's") == """--allow-domain 'https://a.test:8443/it'"'"'s'"""
+
+
+@pytest.mark.parametrize("path", ["/x", "/x/", "/it's", "/a%3Fb", "/@scope/name", "/"])
+def test_the_option_for_a_path_of_a_host_allows_that_path_where_one_is_named(path: str) -> None:
+    """A URL with the path "/" names the whole host, which allows no path where others are granted."""
+    granted = ("https://a.test/ok", "--allow-domain")
+
+    def decision(*options: str) -> str:
+        urls = [granted, *((url, "--allow-domain") for url in options)]
+        [scope] = scopes_of(urls, ())
+        return scope.endpoints.judge("GET", path).decision
+
+    option = host_option("https://a.test", path)
+    assert decision() == "deny"
+    assert decision("https://a.test/") == "deny"
+    if path == "/":
+        assert option is None
+    else:
+        assert option is not None
+        assert decision(*shlex.split(option)[1:]) == "allow"
