@@ -29,8 +29,13 @@ def remedy(
     """
     if verdict.label != DEFAULT_LABEL:
         return f"remove {verdict.label} from {policy.origin}"
-    if not is_literal(path) or len(path) > MAX_LENGTH:
+    if not _is_plain(method) or not is_literal(path) or len(path) > MAX_LENGTH:
         return None  # the command chose the path: with a `*` in it, the rule would be for others too
     if policy.is_explicit:
         return f"add a rule for {method} {path} to {policy.origin}"
     return option
+
+
+def _is_plain(method: str) -> bool:
+    """Return False for a method that a command has made up, maybe to look like an option of nono in a hint."""
+    return method.replace("-", "").isalpha()

@@ -9,6 +9,7 @@ import pytest
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointRule
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.endpoint_scope import scopes_of
+from nono.policy.why.remedy import in_hint
 
 OPTION = service_option("svc", "GET", "/other")
 DENIES = EndpointPolicy(
@@ -69,3 +70,15 @@ def test_the_option_for_a_path_of_a_host_allows_that_path_where_one_is_named(pat
     else:
         assert option is not None
         assert decision(*shlex.split(option)[1:]) == "allow"
+
+
+@pytest.mark.parametrize(
+    ("method", "is_named"), [("M-SEARCH", True), ("`--ALLOW-NET`", False), ("*", False), ("X:Y", False)]
+)
+def test_a_method_that_no_client_has_is_in_no_hint(method: str, is_named: bool) -> None:
+    """An HTTP/2 client chooses any token, and what stands in backticks would be offered as an option."""
+    for policy in (ALLOWS, ALLOWS._replace(is_explicit=True)):
+        option = service_option("svc", method, "/x")
+        hint = remedy(policy, policy.judge(method, "/x"), method, "/x", option)
+        assert (hint is not None) == is_named
+        assert hint is None or in_hint(hint) in (None, option)
