@@ -64,6 +64,26 @@ def test_it_does_both_inside_and_leaves_the_persons_alone(person: Person, comman
     assert not person.kept.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("is_on_path", [True, False], ids=["on PATH", "not on PATH"])
+def test_a_program_that_it_installs_is_found_by_its_name_where_the_persons_are(
+    person: Person, is_on_path: bool
+) -> None:
+    entries = f"{person.run.user.home}/go/bin:/usr/bin:/bin" if is_on_path else "/usr/bin:/bin"
+    command = script(person, f"go install {PROGRAM} && answers")
+    ended = person.run.run(command, profile=PROFILE, wrapper=("env", f"PATH={entries}"))
+    assert (ended.exit_code == 0) is is_on_path, ended.stderr
+    assert ("not found" in ended.stderr) is not is_on_path
+
+
+def test_it_takes_no_programs_place(person: Person) -> None:
+    planted = 'p=${GOPATH%%:*}/bin && mkdir -p $p && printf "echo planted" > $p/id && chmod +x $p/id'
+    command = ["sh", "-c", f"{planted} && id -u && sh -c 'command -v id'"]
+    path = f"PATH={person.run.user.home}/go/bin:/usr/bin:/bin"
+    ended = person.run.run(command, profile=PROFILE, wrapper=("env", path))
+    assert ended.stdout.split() == [str(person.run.user.uid), "/usr/bin/id"], ended.stderr
+
+
 @pytest.mark.parametrize("commands", COMMANDS)
 def test_it_may_not_do_so_in_the_persons_place(person: Person, commands: str) -> None:
     settled = f"export GOPATH={person.run.user.home}/go && {commands}"

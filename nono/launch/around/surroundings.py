@@ -10,7 +10,7 @@ from nono.errors import NonoError
 from nono.launch.around.own_environment import own_environment
 from nono.launch.prepare import Prepared, ready_state_directories
 from nono.policy.capability import Access, CapabilitySet, Grant
-from nono.policy.environment.inheritance import child_environment
+from nono.policy.environment.inheritance import EnvironmentRules, child_environment
 from nono.policy.files.grants import accesses
 from nono.policy.files.tool_caches.caches import Caches, own_caches
 from nono.policy.host_filesystem import HostFilesystem
@@ -92,7 +92,7 @@ def _surroundings(
     terminals: The command's own; None: the caller's.
     """
     roots = _protected(environ)
-    resolved, caches = _with_caches(resolved, starts=starts)
+    resolved, caches = _with_caches(resolved, environ, starts=starts)
     resolved = _with_own_environment(resolved, environ, roots, starts=starts)
     capabilities = resolved.capabilities
     terminals = _terminals() if terminals is None else terminals
@@ -179,13 +179,20 @@ def _protected(environ: Mapping[str, str]) -> list[str]:
     return [os.path.realpath(root) for root in paths.protected_roots(environ)]
 
 
-def _with_caches(resolved: Resolved, *, starts: bool) -> tuple[Resolved, str | None]:
+def _with_caches(
+    resolved: Resolved, environ: Mapping[str, str], *, starts: bool
+) -> tuple[Resolved, str | None]:
     capabilities, rules = resolved.capabilities, resolved.environment
     caches = own_caches(
         capabilities.grants, resolved.deny_rules, rules, resolved.path_context, HostFilesystem()
     )
     if caches is None or (starts and not _made(caches)):
         return resolved, None
+    search_path = _search_path(rules, environ)
+    if search_path is not None and caches.programs:
+        # Behind all others: what an earlier command has put there takes no program's place.
+        search_path = os.pathsep.join((search_path, *caches.programs))
+        rules = rules._replace(fixed=(*rules.fixed, ("PATH", search_path)))
     resolved = resolved._replace(
         capabilities=capabilities._replace(grants=(*capabilities.grants, caches.grant)),
         environment=rules._replace(fixed=(*caches.variables, *rules.fixed)),
@@ -193,13 +200,17 @@ def _with_caches(resolved: Resolved, *, starts: bool) -> tuple[Resolved, str | N
     return resolved, caches.grant.path
 
 
+def _search_path(rules: EnvironmentRules, environ: Mapping[str, str]) -> str | None:
+    """Return the PATH of the command; None if it has none, or one that the person insists on."""
+    asked = {name: value for name, value in environ.items() if name == "PATH"}
+    return None if "PATH" in rules.passed else child_environment(asked, rules).get("PATH")
+
+
 def _with_own_environment(
     resolved: Resolved, environ: Mapping[str, str], roots: Iterable[str], *, starts: bool
 ) -> Resolved:
     capabilities, rules = resolved.capabilities, resolved.environment
-    is_settled = "PATH" in rules.passed
-    asked = {name: value for name, value in environ.items() if name == "PATH"}
-    search_path = None if is_settled else child_environment(asked, rules).get("PATH")
+    search_path = _search_path(rules, environ)
     own = own_environment(
         capabilities.grants, resolved.deny_rules, roots, resolved.path_context, search_path, makes=starts
     )

@@ -6,7 +6,8 @@ it: a command that may write the cache may also write that project, and no other
 
 from __future__ import annotations
 
-from posixpath import basename, join
+from collections.abc import Iterable
+from posixpath import basename, join, normpath
 
 from nono.digests import sha256
 from nono.named_tuple import NamedTuple
@@ -35,6 +36,7 @@ class _Tool(NamedTuple):
     must_exist: bool = False  # a file without which the tool ends; it may be empty
     is_first_of_list: bool = False  # the usual location is searched behind it
     moves_with: str = ""  # a variable that moves the usual location too
+    programs: str | None = None  # where it installs programs, below its directory
 
 
 _EVERYTHING_ELSE = _Tool("XDG_CACHE_HOME", "xdg", "$XDG_CACHE_HOME")
@@ -49,7 +51,7 @@ _TOOLS = (
     _Tool("BUNDLE_USER_HOME", "bundle", "~/.bundle", reading_is_enough=True),
     # Cabal and Stack end with an error if they cannot read their settings there.
     _Tool("CABAL_DIR", "cabal", "~/.cabal"),
-    _Tool("CARGO_HOME", "cargo", "~/.cargo"),
+    _Tool("CARGO_HOME", "cargo", "~/.cargo", programs="bin"),
     _Tool("CCACHE_DIR", "ccache", "$XDG_CACHE_HOME/ccache"),
     _Tool("CCACHE_TEMPDIR", "ccache/tmp", "$XDG_CACHE_HOME/ccache/tmp"),
     # Chromium does not start, headless either, where it cannot write its profile.
@@ -67,7 +69,7 @@ _TOOLS = (
     _Tool("GOCACHE", "go-build", "$XDG_CACHE_HOME/go-build"),
     _Tool("GOMODCACHE", "go-mod", "~/go/pkg/mod", moves_with="GOPATH"),
     # `go get` ends with an error if it cannot keep the head of the checksum database there.
-    _Tool("GOPATH", "go", "~/go", is_first_of_list=True),
+    _Tool("GOPATH", "go", "~/go", is_first_of_list=True, programs="bin"),
     _Tool("GRADLE_USER_HOME", "gradle", "~/.gradle"),
     _Tool("HATCH_CACHE_DIR", "hatch/cache", "$XDG_CACHE_HOME/hatch"),
     # hatch writes its settings where there are none, and ends if it cannot.
@@ -96,7 +98,7 @@ _TOOLS = (
     _Tool("PDM_LOG_DIR", "pdm/log", "$XDG_STATE_HOME/pdm/log"),
     _Tool("PERL_CPANM_HOME", "cpanm", "~/.cpanm"),
     # pipx and uv refuse to run a program of a package if they could not install one.
-    _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin"),
+    _Tool("PIPX_BIN_DIR", "pipx/bin", "~/.local/bin", programs=""),
     _Tool("PIPX_HOME", "pipx", "$XDG_DATA_HOME/pipx"),
     _Tool("PIPX_MAN_DIR", "pipx/man", "$XDG_DATA_HOME/man"),
     _Tool("PIP_CACHE_DIR", "pip", "$XDG_CACHE_HOME/pip"),
@@ -119,7 +121,7 @@ _TOOLS = (
     _Tool("TEXMFVAR", "texmf-var", "~/.texlive2025/texmf-var"),
     _Tool("UV_CACHE_DIR", "uv", "$XDG_CACHE_HOME/uv"),
     _Tool("UV_PYTHON_INSTALL_DIR", "uv-python", "$XDG_DATA_HOME/uv/python", reading_is_enough=True),
-    _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin"),
+    _Tool("UV_TOOL_BIN_DIR", "uv-bin", "~/.local/bin", programs=""),
     _Tool("UV_TOOL_DIR", "uv-tools", "$XDG_DATA_HOME/uv/tools"),
     # virtualenv, and so pre-commit, tox and pipenv, wait without end for a lock that they may not open.
     _Tool("VIRTUALENV_OVERRIDE_APP_DATA", "virtualenv", "$XDG_DATA_HOME/virtualenv"),
@@ -136,6 +138,7 @@ class Caches(NamedTuple):
     grant: Grant  # on a directory that may not exist yet
     variables: tuple[tuple[str, str], ...]
     files: tuple[str, ...]  # to be made, empty, directly in that directory
+    programs: tuple[str, ...]  # directories for PATH, where the person's own are on it
 
 
 def own_caches(
@@ -180,7 +183,7 @@ def own_caches(
     }
     files = tuple(join(path, tool.directory) for tool in tools if tool.must_exist)
     grant = Grant(path, Access.READWRITE, True, "system", path)
-    return Caches(grant, tuple({**variables, **stay}.items()), files)
+    return Caches(grant, tuple({**variables, **stay}.items()), files, _programs(tools, path, path_context))
 
 
 def _is_wanted(
@@ -191,8 +194,7 @@ def _is_wanted(
     fs: Filesystem,
 ) -> bool:
     """Return False for a cache where the person's own is granted for writing."""
-    usual = _usual(tool, path_context)
-    usual = canonical_as_far(usual.partition(":")[0] if tool.is_first_of_list else usual, fs)
+    usual = canonical_as_far(_first_usual(tool, path_context), fs)
     if tool is _EVERYTHING_ELSE and any(
         grant.is_users and grant.access.writes and is_within(grant.path, usual) for grant in grants
     ):
@@ -201,6 +203,22 @@ def _is_wanted(
         return False  # what is granted there is to be found, if only read: a profile of Nix, for instance
     access = held.on(usual)
     return access is None if tool.reading_is_enough else access is not Access.READWRITE
+
+
+def _programs(tools: Iterable[_Tool], caches: str, path_context: PathContext) -> tuple[str, ...]:
+    """Return where tools install programs instead of directories on the caller's PATH."""
+    on_path = {normpath(entry) for entry in path_context.environ.get("PATH", "").split(":") if entry}
+    return tuple(
+        normpath(join(caches, tool.directory, tool.programs))
+        for tool in tools
+        if tool.programs is not None
+        and normpath(join(_first_usual(tool, path_context), tool.programs)) in on_path
+    )
+
+
+def _first_usual(tool: _Tool, path_context: PathContext) -> str:
+    usual = _usual(tool, path_context)
+    return usual.partition(":")[0] if tool.is_first_of_list else usual
 
 
 def _usual(tool: _Tool, path_context: PathContext) -> str:

@@ -221,6 +221,31 @@ def test_packages_of_the_person_are_found_behind_what_go_may_write(
     assert "GOPATH" not in variables(caches(make_fs(), READ_WRITE, GOPATH=f"{WORK}/go:{person}"))
 
 
+@pytest.mark.parametrize(
+    ("usual", "inside"),
+    [
+        ("go/bin", {"go/bin"}),
+        (".cargo/bin", {"cargo/bin"}),
+        (".local/bin/", {"pipx/bin", "uv-bin"}),
+        ("bin", set()),
+    ],
+)
+def test_programs_that_the_run_installs_are_found_where_the_persons_are(
+    usual: str, inside: set[str], make_fs: MakeFilesystem
+) -> None:
+    found = caches(make_fs(), READ_WRITE, PATH=f"/usr/bin:{HOME}/{usual}:")
+    assert found is not None
+    assert set(found.programs) == {f"{path(found)}/{each}" for each in inside}
+
+
+def test_a_tool_that_installs_for_the_person_adds_nothing_to_the_search_path(make_fs: MakeFilesystem) -> None:
+    usual = f"{HOME}/go"
+    writing = Grant(usual, Access.READWRITE, True, "user", usual)
+    found = caches(make_fs(directories=(usual,)), READ_WRITE, writing, PATH=f"{usual}/bin")
+    assert found is not None
+    assert found.programs == ()
+
+
 def test_modules_of_the_person_that_are_granted_stay_in_use_where_go_writes_elsewhere(
     make_fs: MakeFilesystem,
 ) -> None:
