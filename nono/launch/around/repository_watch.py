@@ -24,7 +24,7 @@ _SENTENCES: dict[RepositoryChange, str] = {
     "exposed": "this run set {names} in {path}: by it git outside may trust another machine",
     "worktree": "this run set core.worktree in {path}: git outside writes files of the repository to {names}",
     "redirected": "this run made {path} lead git to another repository, whose hooks git runs outside",
-    "unreadable": "this run changed {path} so that nono cannot tell what git outside runs now: look at it",
+    "unreadable": "after this run nono cannot tell what git outside runs by {path}: look at it",
 }
 
 

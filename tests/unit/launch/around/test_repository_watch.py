@@ -12,7 +12,7 @@ import pytest
 from nono.audit.event import RepositoryChange
 from nono.launch.around import repository_files, repository_state
 from nono.launch.around.repository_state import look
-from nono.launch.around.repository_watch import changes
+from nono.launch.around.repository_watch import Change, changes
 from nono.policy.git.repository import Repository
 
 SETTINGS = "[core]\n\thooksPath = .githooks\n\tfsmonitor = ./watch\n[include]\n\tpath = ../shared\n"
@@ -411,3 +411,11 @@ def test_more_of_indices_than_is_read_is_told(top: Path, monkeypatch: pytest.Mon
         )
 
     assert ("unreadable", ()) in [(what, names) for _, what, names in told(top, make_many)]
+
+
+def test_what_cannot_be_read_is_not_said_to_have_changed() -> None:
+    """Of more snapshots than are looked at, nothing says whether the run has changed any."""
+    assert "changed" in Change("/r/hooks", "hooks", ("post-commit",)).sentence
+    told_of = Change("/r/snapshot", "unreadable").sentence
+    assert "changed" not in told_of
+    assert "/r/snapshot" in told_of
