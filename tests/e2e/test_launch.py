@@ -245,6 +245,22 @@ def test_the_supervisor_cannot_be_looked_into_while_the_command_can(here: Place,
     assert owners == [0, 0, here.user.uid]
 
 
+@pytest.mark.needs("namespaces")
+@RUNS
+def test_the_supervisor_leaves_no_core_file(here: Place, mode: str) -> None:
+    argv = here.argv(mode, ["sh", "-c", "echo started; read -r line"])
+    environment = here.user.environment()
+    with subprocess.Popen(
+        argv, env=environment, cwd=here.project, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        process.communicate(b"\n")
+    line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]
+
+
 # Signals
 
 

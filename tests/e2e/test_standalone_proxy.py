@@ -158,6 +158,16 @@ def events_after(made: Stage, before: set[Path]) -> list[AuditEvent]:
     return [event["event"] for event in made.runner.events_since(before) if event["type"] == "network"]
 
 
+def test_its_memory_is_closed_to_other_programs_of_the_user(made: Stage) -> None:
+    with running(made, "--allow-domain", "a.test") as proxy:
+        # proc_pid_environ(5): the files of a process that is not dumpable belong to root.
+        owner = Path(f"/proc/{proxy.process.pid}/environ").stat().st_uid
+        limits = Path(f"/proc/{proxy.process.pid}/limits").read_text()
+        other = Path(f"/proc/{os.getpid()}/environ").stat().st_uid
+    line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert (owner, line.split()[4:6], other) == (0, ["0", "0"], os.getuid())
+
+
 # -- who may use it
 
 

@@ -67,6 +67,16 @@ def encrypt(sandbox: NonoRun) -> None:
     assert b"encrypted with your passphrase" in person.shown
 
 
+def test_the_program_that_asks_for_a_key_keeps_its_memory_private(sandbox: NonoRun) -> None:
+    with credential(sandbox, "set", "openai") as person:
+        person.wait_for(VALUE)
+        # proc_pid_environ(5): the files of a process that is not dumpable belong to root.
+        owner = Path(f"/proc/{person.process.pid}/environ").stat().st_uid
+        limits = Path(f"/proc/{person.process.pid}/limits").read_text()
+    line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert (owner, line.split()[4:6]) == (0, ["0", "0"])
+
+
 def forget_passphrases(sandbox: NonoRun) -> None:
     """Empty the keyring of the user in the kernel."""
     argv = sandbox.user.command([sys.executable, "-I", "-c", FORGET])
