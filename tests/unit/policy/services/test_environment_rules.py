@@ -130,6 +130,46 @@ def test_a_pointer_passes_once_all_it_points_to_is_granted(
     assert (name in inside(run(environ={name: value}, fs=fs, **flags))) == passes
 
 
+# All that nono knows of: each is found by its name alone, since its value is a plain path.
+POINTERS_TO_FILES = (
+    "KUBECONFIG GOOGLE_APPLICATION_CREDENTIALS CLOUDSDK_CONFIG AWS_SHARED_CREDENTIALS_FILE AWS_CONFIG_FILE "
+    "AWS_WEB_IDENTITY_TOKEN_FILE AZURE_CONFIG_DIR AZURE_FEDERATED_TOKEN_FILE DOCKER_CONFIG DOCKER_CERT_PATH "
+    "GNUPGHOME GNOME_KEYRING_CONTROL PGPASSFILE NETRC KRB5CCNAME KRB5_KTNAME CREDENTIALS_DIRECTORY "
+    "BOTO_CONFIG"
+)
+
+
+@pytest.mark.parametrize("name", POINTERS_TO_FILES.split())
+def test_a_variable_that_points_to_credentials_is_withheld_unless_they_are_granted(
+    run: Resolve, name: str
+) -> None:
+    environ = {name: "/home/ada/work/cred", "PLAIN": "/home/ada/work/cred"}
+    assert inside(run(environ=environ)).keys() & environ == {"PLAIN"}
+    assert name in inside(run(environ=environ, read=("/home/ada/work",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSH_AUTH_SOCK", "/run/a.sock"),
+        ("VSCODE_GIT_IPC_HANDLE", "/run/a.sock"),
+        ("VSCODE_IPC_HOOK_CLI", "/run/a.sock"),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/a.sock"),
+        ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/a.sock"),
+        ("DOCKER_HOST", "unix:///run/a.sock"),
+        ("CONTAINER_HOST", "unix:///run/a.sock"),
+        ("BUILDKIT_HOST", "unix:///run/a.sock"),
+        ("TMUX", "/run/a.sock,1,0"),
+    ],
+)
+def test_a_variable_that_points_to_a_socket_is_withheld_unless_it_is_granted(
+    run: Resolve, make_fs: Callable[..., Filesystem], name: str, value: str
+) -> None:
+    fs = make_fs(files=("/run/a.sock",))
+    assert name not in inside(run(environ={name: value}, fs=fs))
+    assert name in inside(run(environ={name: value}, fs=fs, allow_unix_socket=("/run/a.sock",)))
+
+
 def test_a_pointer_to_what_is_denied_stays_outside(run: Resolve) -> None:
     profile = Profile(filesystem=Files(deny=("/home/ada/work/kube",)))
     environ = {"KUBECONFIG": "/home/ada/work/kube"}
