@@ -20,8 +20,8 @@ class TokenBucket:
 
     @property
     def interval_s(self) -> float:
-        """Seconds between requests in a steady flow; 0.0 without a limit."""
-        return 1 / self._per_s if self._per_s else 0.0
+        """Seconds between requests in a steady flow. Only a bucket with a limit refuses, and is asked."""
+        return 1 / self._per_s
 
     def take(self, now: float) -> float | None:
         """Return the seconds until the request may go, 0.0 for now; None if it exceeds max_delay_s.

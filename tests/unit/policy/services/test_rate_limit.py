@@ -30,6 +30,14 @@ def test_the_bucket_fills_only_up_to_its_burst() -> None:
     assert [bucket.take(1_000_000) for _ in range(3)] == [0, 0, None]
 
 
+@pytest.mark.parametrize(("per_minute", "interval_s"), [(120, 0.5), (60, 1), (1, 60)])
+def test_whoever_is_refused_learns_when_the_next_turn_comes(per_minute: int, interval_s: float) -> None:
+    bucket = TokenBucket(RateLimit(per_minute, burst=1, max_delay_s=0), now=0)
+    assert [bucket.take(0), bucket.take(0)] == [0, None]
+    assert bucket.interval_s == pytest.approx(interval_s)
+    assert bucket.take(bucket.interval_s) == pytest.approx(0)
+
+
 def test_no_rate_is_no_limit() -> None:
     bucket = TokenBucket(RateLimit(0, burst=1, max_delay_s=0), now=0)
     assert [bucket.take(0) for _ in range(100)] == [0] * 100
