@@ -243,6 +243,8 @@ def test_why_says_what_the_supervisor_would(run: Resolve, fs: Filesystem) -> Non
     allowed = why_socket(proxied, "/var/run/docker.sock", fs, binds=False)
     assert (allowed.reason, allowed.access) == ("granted_unix_socket", "connect")
     assert allowed.granted_path == "/run/docker.sock"
+    binds = run(allow_domain=("x.example",), allow_unix_socket_bind=("/run/docker.sock",))
+    assert why_socket(binds, "/run/docker.sock", fs, binds=False).access == "connect+bind"
     denied = why_socket(proxied, "/run/docker.sock", fs, binds=True)
     assert (denied.status, denied.suggested_flag) == (
         "denied",
