@@ -116,6 +116,15 @@ def test_a_clock_that_was_set_back_does_not_make_a_token_last_longer(
     assert tokens.fresh_answer(login) is not None
 
 
+def test_a_login_that_was_removed_meanwhile_has_no_fresh_answer(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, login = logged_in(environ, monkeypatch, time.time())
+    assert tokens.fresh_answer(login) is not None
+    LoginStore(environ).purge()
+    assert tokens.fresh_answer(login) is None
+
+
 @pytest.mark.parametrize("back_s", [0, 3600, 23 * 3600])
 def test_a_clock_that_was_set_back_leaves_a_login_that_can_be_renewed(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, back_s: int
