@@ -55,6 +55,18 @@ def test_separate_read_and_write_grants_are_united(run: Resolve, fs: Filesystem)
     assert (answer.access, answer.source) == ("readwrite", "user + user")
 
 
+def test_a_grant_that_is_gone_leaves_those_on_other_paths(run: Resolve, fs: Filesystem) -> None:
+    made = tuple(Grant(path, Access.READ, False, "system", path) for path in ("/made", "/kept"))
+    rules = effective_policy_of(run(read_file=("main.py",), write_file=("a",)), fs)._replace(handed_out=made)
+    assert {each.path for each in rules.grants} >= {"/made", "/kept", f"{WORK}/main.py"}
+    left = rules.without(("/made", f"{WORK}/main.py"))
+    assert [each.path for each in left.handed_out] == ["/kept"]
+    gone = {each.path for each in rules.capabilities.grants} - {
+        each.path for each in left.capabilities.grants
+    }
+    assert gone == {f"{WORK}/main.py"}
+
+
 def test_the_wrong_access_names_the_closest_grant_and_the_flag(run: Resolve, fs: Filesystem) -> None:
     assert why_path(run(read=(".",)), "main.py", Access.WRITE, fs).as_json() == {
         "status": "denied",
