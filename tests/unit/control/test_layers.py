@@ -8,7 +8,9 @@ from nono.control.layers import Hosts, NoFiles, NoHosts
 from nono.policy.capability import Access, CapabilitySet, NetworkMode, Scopes, Wsl2ProxyPolicy
 from nono.policy.hosts.host_filter import HostFilter, parse_rule
 from nono.policy.hosts.live_hosts import LiveHosts
+from nono.policy.live.ports import LivePorts
 from nono.policy.live.rule import Decision, Wanted
+from nono.policy.ports import PortGrants, united
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,15 @@ def test_a_host_is_added_where_that_opens_it(target: str, said: str | None) -> N
     else:
         assert refused is not None
         assert said in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("ports", "leaves"),
+    [(None, False), (PortGrants(), False), (PortGrants(connect=united([22])), True)],
+    ids=["fixed", "none", "one"],
+)
+def test_a_denied_host_keeps_connections_only_where_some_pass_the_proxy_by(
+    ports: PortGrants | None, leaves: bool
+) -> None:
+    layer = Hosts(LiveHosts(HostFilter(None)), lambda: 0, None if ports is None else LivePorts(ports))
+    assert layer.leaves_standing is leaves
