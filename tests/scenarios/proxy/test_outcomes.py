@@ -218,10 +218,16 @@ def reset_stream(stream: Stream) -> None:
     stream.reset(ErrorCodes.INTERNAL_ERROR)
 
 
+def close_all(stream: Stream) -> None:
+    stream.connection.transport.shutdown(socket.SHUT_RDWR)
+
+
 @pytest.mark.parametrize(
-    ("handler", "failure"), [(never, "client"), (reset_stream, "reset")], ids=["client", "upstream"]
+    ("handler", "failure"),
+    [(never, "client"), (reset_stream, "reset"), (close_all, "closed")],
+    ids=["client", "upstream", "its connection"],
 )
-def test_a_stream_that_is_reset_says_by_whom(handler: Callable[[Stream], None], failure: str) -> None:
+def test_a_stream_that_breaks_off_says_by_whom(handler: Callable[[Stream], None], failure: str) -> None:
     with h2_stage(handler) as (stage, server), stage.client() as client:
         number = client.request("/x", fields=[KEY])
         wait_until(lambda: bool(server.streams))
