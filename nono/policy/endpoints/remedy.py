@@ -37,5 +37,5 @@ def remedy(
 
 
 def _is_plain(method: str) -> bool:
-    """Return False for a method that a command has made up, maybe to look like an option of nono in a hint."""
+    """Return False for a method that a command may have made up to look like an option of nono."""
     return method.replace("-", "").isalpha()
