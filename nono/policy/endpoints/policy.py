@@ -25,6 +25,7 @@ class _RuleFields(NamedTuple):
     backend: str | None = None  # the approval backend, for a rule in the approve list
     reason: str | None = None  # shown to whoever approves
     timeout_s: float | None = None  # time allowed for the answer
+    lift: str | None = None  # the command that takes it back; None: it stands where the policy comes from
 
 
 class EndpointRule(_RuleFields):
@@ -40,10 +41,11 @@ class EndpointRule(_RuleFields):
         backend: str | None = None,
         reason: str | None = None,
         timeout_s: float | None = None,
+        lift: str | None = None,
     ) -> EndpointRule:
         if not re.fullmatch(_METHOD, method, re.ASCII):
             raise ValueError(f"{method!a} is not a method")
-        made = tuple.__new__(cls, (method, path, backend, reason, timeout_s))
+        made = tuple.__new__(cls, (method, path, backend, reason, timeout_s, lift))
         try:
             made._glob = compile_glob(path)
         except ValueError as error:
@@ -84,6 +86,7 @@ class EndpointVerdict(NamedTuple):
     reason: str | None = None  # the rule's own words
     backend: str | None = None  # for "approve" only, as is timeout_s
     timeout_s: float | None = None
+    lift: str | None = None  # of the rule that denies
 
 
 DEFAULT_LABEL = "endpoint_policy.default"  # no rule has matched
@@ -121,7 +124,7 @@ class EndpointPolicy(NamedTuple):
         read = readings(bare) if self.deny or self.approve else ()
         for rule in self.deny:
             if rule.may_cover(method, read):
-                return EndpointVerdict("deny", f"endpoint_policy.deny[{rule}]", rule.reason)
+                return EndpointVerdict("deny", f"endpoint_policy.deny[{rule}]", rule.reason, lift=rule.lift)
         sent = exact(bare)
         for rule in self.ahead:
             if rule.covers(method, sent):

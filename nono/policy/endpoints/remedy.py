@@ -28,7 +28,7 @@ def remedy(
     option: What adds a rule for this method and path to `policy`, if anything does.
     """
     if verdict.label != DEFAULT_LABEL:
-        return f"remove {verdict.label} from {policy.origin}"
+        return verdict.lift or f"remove {verdict.label} from {policy.origin}"
     if not _is_plain(method) or not is_literal(path) or len(path) > MAX_LENGTH:
         return None  # the command chose the path: with a `*` in it, the rule would be for others too
     if policy.is_explicit:

@@ -60,7 +60,7 @@ class LiveRule(NamedTuple):
     @property
     def host_rule(self) -> HostRule:
         rule = parse_rule(self.target, self.origin)
-        return rule._replace(lift=f"nono {self.decision} {shell_word(self.target)} --undo")
+        return rule._replace(lift=self._lift)
 
     @property
     def port_target(self) -> PortTarget:
@@ -69,7 +69,13 @@ class LiveRule(NamedTuple):
     @property
     def endpoint(self) -> tuple[str, EndpointRule]:
         """The service and its endpoint rule."""
-        return parse_allow_endpoint(self.target)
+        service, rule = parse_allow_endpoint(self.target)
+        return service, EndpointRule(rule.method, rule.path, lift=self._lift)
+
+    @property
+    def _lift(self) -> str:
+        """The command that takes the rule back."""
+        return f"nono {self.decision} {shell_word(self.target)} --undo"
 
 
 def parse_wanted(document: Mapping[str, object]) -> Wanted:

@@ -75,6 +75,28 @@ def test_a_denied_endpoint_is_refused_although_it_was_granted(policy: EndpointPo
 
 
 @pytest.mark.parametrize(
+    ("policy", "target", "hint"),
+    [
+        pytest.param(ALLOW_ALL, "POST:/v*", "nono deny 'alpha:POST:/v*' --undo", id="of now, alone"),
+        pytest.param(LISTED, "POST:/v1", "nono deny alpha:POST:/v1 --undo", id="of now"),
+        pytest.param(DENIES, "GET:/v1", "remove endpoint_policy.deny[POST /v1] from the test", id="before"),
+    ],
+)
+def test_a_refusal_says_how_to_take_back_the_denial_that_decided(
+    policy: EndpointPolicy, target: str, hint: str
+) -> None:
+    live = LiveEndpoints()
+    with (
+        upstream() as server,
+        proxy(a_route(server.port, endpoints=policy), live_endpoints=live) as p,
+        Client(p.port) as client,
+    ):
+        changed(p, live, rule("deny", f"alpha:{target}"))
+        assert status(client) == 403
+    assert [event["hint"] for event in p.recording.network] == [hint]
+
+
+@pytest.mark.parametrize(
     ("policy", "rules"),
     [
         (DENIES, (rule("allow", "alpha:POST:/v1"),)),
