@@ -13,7 +13,10 @@ def service_option(service: str, method: str, path: str) -> str:
 
 
 def host_option(host: str, path: str) -> str | None:
-    """Return the option that grants a path of a host; None for "/". host: Its URL, without a path."""
+    """Return the option that grants a path of a host; None for "/".
+
+    host: Its URL, without a path. Below a wildcard, the one host that was asked for.
+    """
     if path == "/":
         return None  # a URL that ends with it names the whole host, which adds no rule
     return f"--allow-domain {shell_word(f'{host}{path}')}"

@@ -63,7 +63,7 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
         return answer
     name = canonical_host(host)
     scopes = [
-        _Candidate(scope.endpoints, host_option(str(scope), path))
+        _Candidate(scope.endpoints, host_option(str(Upstream(scope.scheme, name, scope.port)), path))
         for scope in rules.scopes
         if scope.covers(name)
     ]

@@ -9,6 +9,7 @@ from nono.policy.endpoints.path_glob import may_be_below
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
 from nono.policy.hosts.host_filter import Allow, Refuse
+from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
 from nono.proxy.http import refusal, websocket
 from nono.proxy.http.message import Header, RequestHead
@@ -241,7 +242,7 @@ class Judge:
                 return service_option(route.service, method, path)
         for scope in self.routes.scopes_of(origin.host):
             if scope.endpoints is policy:
-                return host_option(str(scope), path)
+                return host_option(str(Upstream(scope.scheme, origin.host, scope.port)), path)
         return None
 
 

@@ -10,7 +10,6 @@ from nono.credentials.values.credential import Credential
 from nono.named_tuple import NamedTuple
 from nono.policy.endpoints.policy import ALLOW_ALL, EndpointPolicy
 from nono.policy.hosts.hostname import ip_literal
-from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import (
     AUTHORIZATION,
     NO_IDENTITY,
@@ -119,9 +118,6 @@ class Scope(NamedTuple):
     port: int
     scheme: str
     endpoints: EndpointPolicy
-
-    def __str__(self) -> str:
-        return str(Upstream(self.scheme, self.host, self.port))
 
     def covers(self, host: str) -> bool:
         if self.host.startswith("*."):

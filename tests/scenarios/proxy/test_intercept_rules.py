@@ -87,12 +87,13 @@ def status(verdict: Verdict) -> int:
 def test_a_refusal_names_the_option_that_would_allow_the_request() -> None:
     """The same as `nono why` suggests, on each way."""
     served, scope = a_site(), Scope("api.test", 443, "https", READS)
-    scoped = Site(scopes=(scope,))
+    scoped, wild = Site(scopes=(scope,)), Site(scopes=(scope._replace(host="*.test"),))
     refusals = {
         "inside": (served.inside(b"/v1/admin", KEY), "--allow-endpoint alpha:GET:/v1/admin"),
         "reverse": (served.reverse(b"/admin", KEY), "--allow-endpoint alpha:GET:/v1/admin"),
         "no key": (served.inside(b"/v1/admin"), "--allow-endpoint alpha:GET:/v1/admin"),
         "a host of paths": (scoped.inside(b"/v1/admin"), "--allow-domain https://api.test/v1/admin"),
+        "below a wildcard": (wild.inside(b"/v1/admin"), "--allow-domain https://api.test/v1/admin"),
     }
     for way, (verdict, option) in refusals.items():
         assert isinstance(verdict, Refused), way

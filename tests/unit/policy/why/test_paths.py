@@ -215,6 +215,17 @@ def test_a_request_of_a_host_is_judged_by_its_paths_on_every_port(run: Resolve) 
     assert "endpoint_rules" not in why_host(run(allow_domain=("x.example",)), "x.example", 443).as_json()
 
 
+def test_the_option_for_a_request_below_a_wildcard_is_for_that_host_alone(run: Resolve) -> None:
+    def status(host: str, *options: str) -> tuple[str, str | None]:
+        resolved = run(allow_domain=("https://*.x.example/a", *options))
+        answer = why_request(resolved, host, 443, "GET", "/b")
+        return answer.status, answer.suggested_flag
+
+    assert status("one.x.example") == ("denied", "--allow-domain https://one.x.example/b")
+    assert status("one.x.example", "https://one.x.example/b") == ("allowed", None)
+    assert status("two.x.example", "https://one.x.example/b")[0] == "denied"
+
+
 @pytest.mark.parametrize("path", ["/**", "/*", "/v1/{a,b}", "/v1/[a-z]", "/a%3Fb/*", "/\\a"])
 def test_no_fix_for_a_request_is_a_pattern(run: Resolve, path: str) -> None:
     """The command chooses the path, and a rule would read these characters as more than one path."""
