@@ -219,7 +219,8 @@ class HostFilter(NamedTuple):
         if kind == "loopback":
             hint = self._granting(_spelled(name if name == "localhost" else str(address), port))
             if name != "localhost":
-                hint = f"use the address in place of the name, with `{hint}`"
+                # No backticks: what stands in these is offered as a fix, and would leave the name refused.
+                hint = f"use the address in place of the name, with {hint}"
         return Refuse(describe(address, kind), kind, BUILT_IN, hint)
 
     def _is_granted_local(self, name: str, port: int) -> bool:

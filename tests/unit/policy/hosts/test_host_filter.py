@@ -18,6 +18,7 @@ from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse, as_entry, p
 from nono.policy.hosts.host_rules import host_filter
 from nono.policy.hosts.hostname import HostError
 from nono.policy.network_request import NetworkRequest
+from nono.policy.why.remedy import in_hint
 
 
 def rules(*texts: str, origin: str = "--allow-domain") -> tuple:  # type: ignore[type-arg]  # of HostRule
@@ -241,7 +242,9 @@ def test_the_hint_for_localhost_names_it_and_not_its_address() -> None:
     assert refused.hint == "--allow-domain localhost:3000"
     named = allowing("dev.example").judge_addresses("dev.example", 3000, ["127.0.0.1"])
     assert isinstance(named, Refuse)
-    assert named.hint == "use the address in place of the name, with `--allow-domain 127.0.0.1:3000`"
+    assert named.hint == "use the address in place of the name, with --allow-domain 127.0.0.1:3000"
+    # It is for a person to read: the option alone would leave the name refused.
+    assert [in_hint(str(each.hint)) for each in (refused, named)] == [refused.hint, None]
 
 
 @pytest.mark.parametrize("hosts", [HostFilter(None), allowing("*")])
