@@ -13,7 +13,7 @@ from nono.policy.capability import Access, CapabilitySet, Grant
 from nono.policy.environment.inheritance import EnvironmentRules, child_environment
 from nono.policy.files.grants import accesses
 from nono.policy.files.tool_caches.caches import Caches, own_caches
-from nono.policy.host_filesystem import HostFilesystem
+from nono.policy.host_filesystem import HostFilesystem, is_read_only
 from nono.policy.learning.agent_programs import RENDEZVOUS
 from nono.policy.path_expansion import is_within
 from nono.policy.resolve import Resolved
@@ -118,7 +118,10 @@ def _rendezvous(capabilities: CapabilitySet, home: str) -> list[Grant]:
         # A state directory that is a link stands in the grants by what it leads to.
         around = os.path.realpath(os.path.join(home, state))
         path = os.path.join(around, name)
-        if os.path.isdir(around) and (accesses(writing, around) or accesses(writing, path)) is not None:
+        is_granted = (accesses(writing, around) or accesses(writing, path)) is not None
+        # Nobody puts anything into a state that is mounted read-only, and no directory can be made there.
+        may_be_put = os.path.lexists(path) or not is_read_only(around)
+        if os.path.isdir(around) and is_granted and may_be_put:
             found.append(Grant(path, Access.READWRITE, True, "system", path))
     return found
 

@@ -1,0 +1,26 @@
+"""What surrounds a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nono.launch.around import surroundings
+from nono.policy.capability import Access, Grant
+from support.host_facts import PROXIED
+
+
+@pytest.mark.parametrize("is_read_only", [False, True])
+def test_no_directory_is_made_in_a_state_that_is_mounted_read_only(
+    is_read_only: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is there is the run's own all the same: somebody may fill it by another mount."""
+    monkeypatch.setattr(surroundings, "is_read_only", lambda _: is_read_only)
+    state = tmp_path / ".claude"
+    (state / "ide").mkdir(parents=True)
+    grants = (Grant(str(state), Access.READWRITE, True, "profile", str(state)),)
+    own = surroundings._rendezvous(PROXIED._replace(grants=grants), str(tmp_path))
+    names = {Path(grant.path).name for grant in own}
+    assert "ide" in names
+    assert ("session-env" in names) == (not is_read_only)
