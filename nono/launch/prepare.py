@@ -87,7 +87,7 @@ def ready_state_directories(grants: Iterable[Grant]) -> None:
     for grant in grants:
         try:
             if not os.path.lexists(grant.path):
-                os.makedirs(grant.path, mode=0o700)
+                os.makedirs(grant.path, mode=0o700, exist_ok=True)  # another run may make it now
             found = os.lstat(grant.path)
             # The path was canonical when the policy was resolved, so a link is new and may lead anywhere.
             if not stat.S_ISDIR(found.st_mode) or _may_be_of_somebody_else(grant.original):

@@ -111,6 +111,21 @@ def test_state_directories_are_made_for_their_user_alone(tmp_path: Path) -> None
         assert [path.stat().st_mode & 0o777 for path in (outer, inner)] == [0o700, 0o700]
 
 
+def test_two_runs_that_start_at_once_may_make_the_same_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_meanwhile(path: str) -> bool:
+        os.mkdir(path, 0o700)
+        return False
+
+    monkeypatch.setattr(os.path, "lexists", made_meanwhile)
+    ready_state_directories([state(tmp_path / "state")])
+    (tmp_path / "other").symlink_to("state")
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    with pytest.raises(NonoError, match="other' is not a directory of your own"):
+        ready_state_directories([state(tmp_path / "other")])
+
+
 def test_a_state_directory_link_is_followed_where_only_the_user_makes_it(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
@@ -149,7 +164,7 @@ def test_a_state_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_no_state_directory_is_to_be_made_where_nothing_can_be(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(path: str, mode: int) -> None:
+    def refused(path: str, mode: int, exist_ok: bool) -> None:
         raise OSError(number, os.strerror(number), path)
 
     monkeypatch.setattr(os, "makedirs", refused)
