@@ -37,6 +37,12 @@ class EndpointScope(NamedTuple):
         return HostRule(self.host, self.port, self.origin)
 
 
+def at_another_port(host: str, port: int, granted: Iterable[tuple[str, int]]) -> str:
+    """Say that the granted paths of a host are at other ports. granted: Their schemes and ports."""
+    ports = ", ".join(f"{scheme} on port {each}" for scheme, each in granted)
+    return f"{host}:{port} is not allowed: its paths are granted for {ports}"
+
+
 class UrlEntry(NamedTuple):
     """An allow-list entry written as a URL."""
 

@@ -10,6 +10,7 @@ from nono.policy.effective_policy import EffectivePolicy
 from nono.policy.endpoints.overrides import overridden, overriding_parameter
 from nono.policy.endpoints.policy import EndpointPolicy, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
+from nono.policy.hosts.endpoint_scope import EndpointScope, at_another_port
 from nono.policy.hosts.host_filter import Allow, HostFilter, Refuse
 from nono.policy.hosts.hostname import HostError, canonical_host, ip_literal
 from nono.policy.hosts.upstream import Upstream
@@ -37,7 +38,17 @@ def why_host(rules: EffectivePolicy, host: str, port: int) -> Answer:
     match hosts.judge_unresolved(host, port):
         case Allow(rule, origin):
             details = f"allowed by {rule}" if rule else "no allow list was asked for"
-            listed = [rule for policy in _scopes(rules, host) for rule in policy.allow]
+            scopes = _scopes(rules, host)
+            listed = [rule for scope in scopes for rule in scope.endpoints.allow]
+            of_route = any(_is_upstream(route.upstream, host, port) for route in rules.routes)
+            if scopes and not of_route and all(scope.port != port for scope in scopes):
+                return Answer(
+                    "denied",
+                    "endpoint_restricted",
+                    details=at_another_port(host, port, ((scope.scheme, scope.port) for scope in scopes)),
+                    policy_source=scopes[0].endpoints.origin,
+                    endpoint_rules=tuple((rule.method, rule.path) for rule in listed),
+                )
             return Answer(
                 "allowed",
                 "endpoint_restricted" if listed else "proxy_allowed",
@@ -64,8 +75,7 @@ def why_request(rules: EffectivePolicy, host: str, port: int, method: str, path:
     name = canonical_host(host)
     scopes = [
         _Candidate(scope.endpoints, host_option(str(Upstream(scope.scheme, name, scope.port)), path))
-        for scope in rules.scopes
-        if scope.covers(name)
+        for scope in _scopes(rules, host)
     ]
     through_routes = [
         _Candidate(route.endpoints, service_option(route.name, method, path))
@@ -118,9 +128,9 @@ def _judged(candidates: Sequence[_Candidate], method: str, path: str, whole_host
             )
 
 
-def _scopes(rules: EffectivePolicy, host: str) -> list[EndpointPolicy]:
+def _scopes(rules: EffectivePolicy, host: str) -> list[EndpointScope]:
     name = canonical_host(host)
-    return [scope.endpoints for scope in rules.scopes if scope.covers(name)]
+    return [scope for scope in rules.scopes if scope.covers(name)]
 
 
 def _through_route(rules: EffectivePolicy, hosts: HostFilter, host: str, port: int) -> Answer | None:

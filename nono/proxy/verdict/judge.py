@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from nono.policy.endpoints.path_glob import may_be_below
 from nono.policy.endpoints.policy import EndpointPolicy, EndpointVerdict, most_allowed
 from nono.policy.endpoints.remedy import host_option, remedy, service_option
+from nono.policy.hosts.endpoint_scope import at_another_port
 from nono.policy.hosts.host_filter import Allow, Refuse
 from nono.policy.hosts.upstream import Upstream
 from nono.policy.schema.route_rules import NO_IDENTITY, TlsIdentity
@@ -296,10 +297,9 @@ def _trace_refused(host: str) -> Refusal:
 
 def other_port(host: str, port: int, scopes: Sequence[Scope]) -> Refusal:
     """Refuse a port of a host whose granted paths are on other ports."""
-    ports = ", ".join(f"{scope.scheme} on port {scope.port}" for scope in scopes)
     return Refusal(
         403,
-        f"{host}:{port} is not allowed: its paths are granted for {ports}",
+        at_another_port(host, port, ((scope.scheme, scope.port) for scope in scopes)),
         host,
         "endpoints",
         scopes[0].endpoints.origin or None,

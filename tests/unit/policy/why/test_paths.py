@@ -200,13 +200,25 @@ def test_a_request_of_a_service_is_judged_by_its_rules(
     assert answer.endpoint_rules == (("POST", "/v1/chat"),)
 
 
-def test_a_request_of_a_host_is_judged_by_its_paths_on_every_port(run: Resolve) -> None:
+def test_a_request_of_a_host_is_judged_by_its_paths_at_their_port_and_refused_at_others(run: Resolve) -> None:
+    """As the proxy judges, whatever else allows the host there."""
     resolved = run(allow_domain=("https://x.example/a", "x.example"))
     assert why_request(resolved, "x.example", 443, "GET", "/a").status == "allowed"
-    for port in (443, 8443):
-        answer = why_request(resolved, "x.example", port, "GET", "/b")
+    answer = why_request(resolved, "x.example", 443, "GET", "/b")
+    assert (answer.status, answer.reason) == ("denied", "endpoint_restricted")
+    assert answer.suggested_flag == "--allow-domain https://x.example/b"
+    for answer in (
+        why_request(resolved, "x.example", 8443, "GET", "/a"),
+        why_request(resolved, "x.example", 8443, "GET", "/b"),
+        why_host(resolved, "x.example", 8443),
+    ):
         assert (answer.status, answer.reason) == ("denied", "endpoint_restricted")
-        assert answer.suggested_flag == "--allow-domain https://x.example/b"
+        assert answer.details == (
+            "x.example:8443 is not allowed: its paths are granted for https on port 443"
+        )
+        assert answer.suggested_flag is None
+    both = run(allow_domain=("https://x.example/a", "https://x.example:8443/b"))
+    assert why_host(both, "x.example", 8443).status == "allowed"
     whole = why_host(resolved, "x.example", 443).as_json()
     assert (whole["reason"], whole["endpoint_rules"]) == (
         "endpoint_restricted",
